@@ -1,0 +1,84 @@
+"""The one attention: decoder, encoder, encoder-decoder and image models differ only in mask and context.
+
+    softmax(q k^T / sqrt(Dh)) v                                   Vaswani et al. 2017, eq. 1
+
+`x` asks, `context` answers; `values` is given only where it differs from the keys' source. Fewer key/value heads than query heads
+share them in groups (Ainslie et al. 2023). Looking at the weights is a subscription and never changes the output.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chatwright.model.kv_cache import LayerCache
+from chatwright.model.linear import Linear
+from chatwright.model.masks import Mask, explicit
+from chatwright.model.norms import RMSNorm
+from chatwright.model.positions import Rotary, rotate
+
+Observer = Callable[[Tensor], None]
+
+
+def attention_weights(q: Tensor, k: Tensor, mask: Mask = None, scale: float | None = None) -> Tensor:
+    """softmax(q k^T * scale) over the keys each query may see. (B, H, T, Dh), (B, H, S, Dh) -> (B, H, T, S)"""
+    scores = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    allowed = explicit(mask, q.shape[-2], k.shape[-2], q.device)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    return scores.softmax(dim=-1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
+    """Soft retrieval, by torch's fused kernel. (B, H, T, Dh), (B, K, S, Dh) twice -> (B, H, T, Dh)"""
+    is_causal = isinstance(mask, str)
+    grouped = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if is_causal else mask,
+                                          is_causal=is_causal, enable_gqa=grouped)
+
+
+class Attention(nn.Module):
+    """Multi-head attention.  x (B, T, D), context (B, S, D) -> (B, T, D)"""
+
+    def __init__(self, width: int, n_head: int, n_kv_head: int | None = None, head_dim: int | None = None,
+                 bias: bool = False, qk_norm: bool = False, norm_eps: float = 1e-6) -> None:
+        super().__init__()
+        self.n_head, self.n_kv_head = n_head, n_kv_head or n_head
+        self.head_dim = head_dim or width // n_head
+        self.query = Linear(width, self.n_head * self.head_dim, bias)
+        self.key = Linear(width, self.n_kv_head * self.head_dim, bias)
+        self.value = Linear(width, self.n_kv_head * self.head_dim, bias)
+        self.output = Linear(self.n_head * self.head_dim, width, bias)
+        self.query_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
+        self.key_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
+        self._observers: list[Observer] = []
+
+    def forward(self, x: Tensor, context: Tensor | None = None, values: Tensor | None = None, mask: Mask = None,
+                rotary: Rotary | None = None, cache: LayerCache | None = None, head_gates: Tensor | None = None) -> Tensor:
+        """`head_gates` (H,) multiplies each head's result: 0 switches a head off."""
+        context = x if context is None else context
+        q = self._heads(self.query(x), self.n_head)                          # (B, H, T, Dh)
+        k = self._heads(self.key(context), self.n_kv_head)                   # (B, K, S, Dh)
+        v = self._heads(self.value(context if values is None else values), self.n_kv_head)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if rotary is not None:
+            q, k = rotate(q, rotary), rotate(k, rotary)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        for observer in self._observers:
+            observer(attention_weights(q, k.repeat_interleave(self.n_head // self.n_kv_head, dim=1), mask).detach())
+        out = attend(q, k, v, mask)                                          # (B, H, T, Dh)
+        if head_gates is not None:
+            out = out * head_gates[:, None, None].to(out.dtype)
+        return self.output(out.transpose(1, 2).flatten(2))                   # (B, T, D)
+
+    def _heads(self, x: Tensor, n_head: int) -> Tensor:
+        return x.view(*x.shape[:2], n_head, self.head_dim).transpose(1, 2)
+
+    def observe(self, callback: Observer) -> Callable[[], None]:
+        """Call `callback` with the weights (B, H, T, S) at every forward pass, until the returned function is called."""
+        self._observers.append(callback)
+        return lambda: self._observers.remove(callback)

@@ -1,0 +1,144 @@
+"""The decoder-only Transformer: tokens in, a guess for each next token out.
+
+    tokens -> embedding (+ position) -> n_layer x block -> norm -> head -> logits
+
+The default is exactly Qwen3-shaped (RMS norm, rotary, SwiGLU, grouped heads, q/k norm, tied embeddings), so that what is trained
+here opens in other tools. GPT-1, GPT-2 and GPT-3 are settings of the same parts (`presets.py`).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from chatwright.model.attention import Attention
+from chatwright.model.block import Block
+from chatwright.model.dropout import Dropout
+from chatwright.model.feed_forward import Activation, FeedForward
+from chatwright.model.kv_cache import KVCache
+from chatwright.model.linear import Linear
+from chatwright.model.masks import CAUSAL, Mask
+from chatwright.model.norms import NormKind, make_norm
+from chatwright.model.positions import PositionKind, RotaryTable, binary, sinusoidal
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    vocab_size: int
+    context_length: int = 512     # most tokens the model can look at
+    n_layer: int = 6
+    n_head: int = 6               # query heads
+    n_kv_head: int = 6            # fewer than n_head shares keys and values between heads
+    head_dim: int = 64            # width of one head; n_head * head_dim need not equal width
+    width: int = 384              # numbers per token in the residual stream
+    hidden: int = 1024            # numbers per token inside the feed-forward
+    activation: Activation = "swiglu"
+    norm: NormKind = "rms"
+    norm_eps: float = 1e-6
+    norm_first: bool = True       # False is the post-norm of 2017 and GPT-1
+    qk_norm: bool = True
+    bias: bool = False
+    position: PositionKind = "rotary"
+    rotary_base: float = 10_000.0
+    tied: bool = True             # the head reuses the embedding matrix
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim", "width", "hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.n_head % self.n_kv_head:
+            raise ValueError(f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head})")
+        if self.position == "rotary" and self.head_dim % 2:
+            raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
+
+
+class GPT(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        # nn.Embedding draws from torch's global generator when it is left to initialise itself.
+        self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
+        self.position_embedding, self.rotary = self._make_positions(config)
+        self.dropout = Dropout(config.dropout)
+        self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
+        self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
+        self.head = Linear(config.width, config.vocab_size)
+        if config.tied:
+            self.head.weight = self.embedding.weight
+
+    @staticmethod
+    def _make_positions(config: GPTConfig) -> tuple[nn.Embedding | None, RotaryTable | None]:
+        shape = (config.context_length, config.width)
+        match config.position:
+            case "rotary":
+                return None, RotaryTable(config.context_length, config.head_dim, config.rotary_base)
+            case "learned":
+                return nn.Embedding(*shape, _weight=torch.empty(shape)), None
+            case "sinusoidal" | "binary":
+                table = sinusoidal(*shape) if config.position == "sinusoidal" else binary(*shape)
+                return nn.Embedding(*shape, _weight=table, _freeze=True), None
+            case "none":
+                return None, None
+
+    @staticmethod
+    def _make_block(config: GPTConfig) -> Block:
+        return Block(
+            Attention(config.width, config.n_head, config.n_kv_head, config.head_dim, config.bias, config.qk_norm, config.norm_eps),
+            make_norm(config.norm, config.width, config.norm_eps),
+            FeedForward(config.width, config.hidden, config.activation, config.bias),
+            make_norm(config.norm, config.width, config.norm_eps),
+            config.norm_first, config.dropout)
+
+    def forward(self, token_ids: Tensor, mask: Mask = CAUSAL, positions: Tensor | None = None, cache: KVCache | None = None,
+                dtype: torch.dtype | None = None, head_gates: Tensor | None = None) -> Tensor:
+        """Logits for every next token. (B, T) -> (B, T, V)
+
+        positions (B, T) is needed with a cache or ragged rows; dtype is that of the activations (default: the weights');
+        head_gates (n_layer, H) switches heads off (0) or leaves them on (1).
+        """
+        return self.head(self.hidden(token_ids, mask, positions, cache, dtype, head_gates))
+
+    def hidden(self, token_ids: Tensor, mask: Mask = CAUSAL, positions: Tensor | None = None, cache: KVCache | None = None,
+               dtype: torch.dtype | None = None, head_gates: Tensor | None = None) -> Tensor:
+        """The last layer's normed output, before the head. (B, T) -> (B, T, D)"""
+        T = token_ids.shape[1]
+        assert T <= self.config.context_length, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        x = self.embedding(token_ids)                                        # (B, T, D)
+        if self.position_embedding is not None:
+            places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
+            x = x + self.position_embedding(places)
+        if dtype is not None:
+            x = x.to(dtype)
+        rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
+        x = self.dropout(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask, rotary, None if cache is None else cache.layer(i), None if head_gates is None else head_gates[i])
+        return self.norm(x)
+
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.weight.device
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Every weight once, tied ones included once; fixed tables (sine/cosine) not at all."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def init_weights(model: GPT, generator: torch.Generator) -> None:
+    """GPT-2's initialisation: normal(0, 0.02), the projections into the residual stream divided by sqrt(2 n_layer), biases 0."""
+    residual_std = 0.02 / (2 * model.config.n_layer) ** 0.5
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.ndim == 1:
+                parameter.fill_(1.0)
+            else:
+                std = residual_std if name.endswith(("output.weight", "down.weight")) else 0.02
+                parameter.normal_(0.0, std, generator=generator)

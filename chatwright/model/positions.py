@@ -1,0 +1,57 @@
+"""Where a token stands: sine/cosine, learned, rotary and binary positions.
+
+Sine/cosine: Vaswani et al. 2017, section 3.5. Rotary: Su et al. 2021, eq. 34, in the half-split layout of the open models.
+Binary: the lecture's 0001, 0010, ...: the position's bits as a vector, the picture from which sine/cosine is a smooth version.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+PositionKind = Literal["rotary", "learned", "sinusoidal", "binary", "none"]
+Rotary = tuple[Tensor, Tensor]    # cos, sin: each (B or 1, 1, T, Dh), ready for (B, H, T, Dh)
+
+
+def sinusoidal(n_position: int, width: int) -> Tensor:
+    """(n_position, D): even columns sin(p / 10000^(i/D)), odd columns the cosine of the same angle."""
+    rates = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2) / width)   # (D/2,)
+    angles = torch.arange(n_position)[:, None] * rates                            # (P, D/2)
+    table = torch.empty(n_position, width)
+    table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : width // 2]
+    return table
+
+
+def binary(n_position: int, width: int) -> Tensor:
+    """(n_position, D): the bits of p, most significant first, right-aligned: 1 -> ...0001, 2 -> ...0010."""
+    places = torch.arange(width - 1, -1, -1)
+    return ((torch.arange(n_position)[:, None] >> places.clamp(max=62)) & (places < 63)).float()
+
+
+class RotaryTable(nn.Module):
+    """Angles for every position; `forward` gathers them per token, so ragged batches work."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, n_position: int, head_dim: int, base: float) -> None:
+        super().__init__()
+        rates = base ** (-torch.arange(0, head_dim, 2).float() / head_dim)       # (Dh/2,)
+        angles = torch.arange(n_position).float()[:, None] * rates               # (P, Dh/2)
+        angles = torch.cat([angles, angles], dim=-1)                             # (P, Dh)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, positions: Tensor | None, n_token: int, dtype: torch.dtype) -> Rotary:
+        """positions (B, T), or None for 0..T-1 in every row."""
+        if positions is None:
+            return self.cos[None, None, :n_token].to(dtype), self.sin[None, None, :n_token].to(dtype)
+        return self.cos[positions][:, None].to(dtype), self.sin[positions][:, None].to(dtype)
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn each pair (x_i, x_{i + Dh/2}) by its position's angle. (B, H, T, Dh) -> (B, H, T, Dh)"""
+    cos, sin = rotary
+    left, right = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-right, left], dim=-1) * sin

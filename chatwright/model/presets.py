@@ -1,0 +1,45 @@
+"""Model shapes by name: one dial for our own, and the historical ones.
+
+GPT-1: Radford et al. 2018. GPT-2: Radford et al. 2019, table 2. GPT-3: Brown et al. 2020, table 2.1.
+Parameter counts are tested on the meta device, without allocating a weight.
+"""
+
+from typing import Any
+
+from chatwright.model.gpt import GPTConfig
+
+
+def _modern(n_layer: int, width: int, n_head: int, n_kv_head: int, head_dim: int, hidden: int, context: int) -> dict[str, Any]:
+    return {"n_layer": n_layer, "width": width, "n_head": n_head, "n_kv_head": n_kv_head, "head_dim": head_dim,
+            "hidden": hidden, "context_length": context}
+
+
+def _gpt(n_layer: int, width: int, n_head: int, vocab_size: int, context: int, head_dim: int = 0, **changes: Any) -> dict[str, Any]:
+    head_dim = head_dim or width // n_head
+    shape = {"n_layer": n_layer, "width": width, "n_head": n_head, "n_kv_head": n_head, "head_dim": head_dim,
+             "hidden": 4 * width, "context_length": context, "vocab_size": vocab_size, "activation": "gelu", "norm": "layer",
+             "norm_eps": 1e-5, "qk_norm": False, "bias": True, "position": "learned"}
+    return shape | changes
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Ours: Qwen3-shaped, from a smoke test to what a GPU trains in a day.
+    "nano": _modern(2, 64, 2, 1, 32, 192, 256),
+    "tiny": _modern(4, 192, 6, 2, 32, 512, 512),
+    "small": _modern(6, 256, 4, 2, 64, 768, 512),
+    "medium": _modern(8, 384, 6, 2, 64, 1024, 1024),
+    "large": _modern(12, 768, 12, 4, 64, 2048, 1024),
+    "gpt1": _gpt(12, 768, 12, 40_478, 512, norm_first=False),
+    "gpt2": _gpt(12, 768, 12, 50_257, 1024),
+    "gpt2-medium": _gpt(24, 1024, 16, 50_257, 1024),
+    "gpt2-large": _gpt(36, 1280, 20, 50_257, 1024),
+    "gpt2-xl": _gpt(48, 1600, 25, 50_257, 1024),
+    "gpt3": _gpt(96, 12_288, 96, 50_257, 2048),
+}
+
+
+def preset(size: str, **changes: Any) -> GPTConfig:
+    """The shape called `size`, with `changes` on top. Ours need vocab_size; the historical ones bring their own."""
+    if size not in PRESETS:
+        raise ValueError(f"size = {size!r}: no such shape. Choose one of {', '.join(PRESETS)}, or give the numbers yourself on top of one.")
+    return GPTConfig(**(PRESETS[size] | changes))
