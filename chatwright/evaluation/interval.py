@@ -6,6 +6,7 @@ are not twenty trials, and the interval will then be too narrow.
 """
 
 import math
+from dataclasses import dataclass
 
 
 def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -26,3 +27,27 @@ def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     half_width = z / denominator * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # Rounding may step a hair outside at 0 and n successes.
     return max(0.0, centre - half_width), min(1.0, centre + half_width)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with the count it rests on."""
+
+    successes: float
+    n: int
+
+    def __post_init__(self) -> None:
+        wilson(self.successes, self.n)  # refuses impossible counts
+
+    @property
+    def value(self) -> float:
+        """NaN when there was nothing to count: an empty evaluation is not a bad score."""
+        return self.successes / self.n if self.n else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson(self.successes, self.n)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.value:.1%} ({low:.1%} to {high:.1%}, n = {self.n})"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from chatwright.evaluation.interval import wilson
+from chatwright.evaluation.interval import Share, wilson
 
 
 def test_published_values() -> None:
@@ -27,3 +27,10 @@ def test_no_trials_say_nothing() -> None:
 def test_impossible_counts_are_refused(successes: float, n: int, z: float) -> None:
     with pytest.raises(ValueError, match="must"):
         wilson(successes, n, z)
+
+
+def test_a_share_carries_its_count() -> None:
+    assert str(Share(7.5, 10)) == "75.0% (44.2% to 91.9%, n = 10)"
+    assert math.isnan(Share(0, 0).value)
+    with pytest.raises(ValueError, match="must lie between"):
+        Share(3, 2)

@@ -1,0 +1,92 @@
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from chatwright.evaluation.blimp import blimp, read_pairs
+from chatwright.evaluation.interval import wilson
+from tests.evaluation.byte_tokenizer import ByteTokenizer
+
+PAIRS = {
+    "agreement": [("The cats sleep.", "The cats sleeps."), ("A dog barks.", "A dog bark."), ("We are here.", "We is here.")],
+    "islands": [("What did he eat?", "What did he eat it?"), ("Who left early?", "Who left early she?")],
+}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "BLiMP.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        for name, pairs in reversed(PAIRS.items()):
+            rows = [json.dumps({"sentence_good": good, "sentence_bad": bad, "UID": name}) for good, bad in pairs]
+            target.writestr(f"data/{name}.jsonl", "\n".join(rows) + "\n")
+    return path
+
+
+class Prefers(nn.Module):
+    """Knows some sentences by heart: after one of their beginnings it gives the next byte `bonus` more logit."""
+
+    def __init__(self, sentences: list[str], bonus: float) -> None:
+        super().__init__()
+        self.sentences = [bytes(sentence, "utf-8") for sentence in sentences]
+        self.bonus = bonus
+
+    def forward(self, token_ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        logits = torch.zeros(*token_ids.shape, 258)
+        for b, row in enumerate(token_ids.tolist()):
+            assert row[0] == 256  # <|bos|>
+            for t in range(len(row)):
+                for sentence in self.sentences:
+                    if sentence[:t] == bytes(i % 256 for i in row[1 : t + 1]) and t < len(sentence):
+                        logits[b, t, sentence[t]] = self.bonus
+        return logits
+
+
+def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None:
+    score = blimp(Prefers([good for pairs in PAIRS.values() for good, _ in pairs], 9.0), ByteTokenizer(), archive)
+    assert {name: share.value for name, share in score.by_file.items()} == {"agreement": 1.0, "islands": 1.0}
+    assert score.overall.interval == wilson(5, 5)
+
+
+def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None:
+    score = blimp(Prefers([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0), ByteTokenizer(), archive)
+    assert list(score.by_file) == ["agreement", "islands"] and score.overall.value == 0.0
+
+
+def test_ties_count_half(tmp_path: Path) -> None:
+    path = tmp_path / "same_length.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("x.jsonl", "\n".join(json.dumps({"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"}) for i in range(4)))
+    score = blimp(Prefers([], 0.0), ByteTokenizer(), path)
+    assert (score.overall.successes, score.overall.n, score.overall.value) == (2.0, 4, 0.5)
+
+
+def test_only_the_first_pairs_when_asked(archive: Path) -> None:
+    score = blimp(Prefers(["The cats sleep."], 9.0), ByteTokenizer(), archive, pairs_per_file=1)
+    assert {name: share.n for name, share in score.by_file.items()} == {"agreement": 1, "islands": 1}
+
+
+def test_bad_archives_say_where_and_what_to_do(tmp_path: Path) -> None:
+    not_zip = tmp_path / "a.zip"
+    not_zip.write_bytes(b"hello")
+    with pytest.raises(ValueError, match="not a zip archive.*BLiMP.zip"):
+        list(read_pairs(not_zip))
+    empty = tmp_path / "b.zip"
+    with zipfile.ZipFile(empty, "w") as target:
+        target.writestr("readme.txt", "")
+    with pytest.raises(ValueError, match="holds no .jsonl file"):
+        list(read_pairs(empty))
+    broken = tmp_path / "c.zip"
+    with zipfile.ZipFile(broken, "w") as target:
+        target.writestr("data/x.jsonl", '{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good": "a"}\n')
+    with pytest.raises(ValueError, match=r"data/x\.jsonl, line 2: expected sentence_good and sentence_bad"):
+        list(read_pairs(broken))
+
+
+def test_the_real_archive_has_67_files_of_1000_pairs(shared_data: Path) -> None:
+    files = dict(read_pairs(shared_data / "blimp" / "BLiMP.zip"))
+    assert len(files) == 67 and {len(pairs) for pairs in files.values()} == {1000}
+    assert all(good != bad for pairs in files.values() for good, bad in pairs)
