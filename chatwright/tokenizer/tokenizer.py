@@ -1,0 +1,49 @@
+"""What every tokenizer can do, and how to open a saved one.
+
+`encode` never returns a control id, whatever the text holds; only `chat_template` and `data/corpus` place them.
+`load_tokenizer` looks at which file a directory holds; it runs no code and no template from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from chatwright.tokenizer.byte_bpe import ByteBPE
+from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.control import ControlIds, TextIds
+
+
+class Tokenizer(Protocol):
+    @property
+    def vocab_size(self) -> int: ...  # text ids and control ids together
+
+    @property
+    def control(self) -> ControlIds: ...
+
+    def encode(self, text: str) -> TextIds: ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TextIds]: ...  # equal to encode one by one, faster
+
+    def decode(self, ids: Sequence[int]) -> str: ...  # control ids render as nothing
+
+    def token_bytes(self, token_id: int) -> bytes: ...  # b"" for control ids
+
+    def save(self, directory: Path) -> None: ...
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """Open what `save` wrote: `characters.json` or `tokenizer.json`."""
+    directory = Path(directory)
+    has_characters = (directory / "characters.json").is_file()
+    has_bpe = (directory / "tokenizer.json").is_file()
+    if has_characters and has_bpe:
+        raise ValueError(f"{directory} holds both characters.json and tokenizer.json, and they disagree about every id: "
+                         "remove the one the model was not trained with")
+    if has_characters:
+        return CharacterTokenizer.load(directory)
+    if has_bpe:
+        return ByteBPE.load(directory)
+    raise ValueError(f"{directory} holds no tokenizer: expected tokenizer.json or characters.json. "
+                     "Give the directory of a trained model, or train a tokenizer first")
