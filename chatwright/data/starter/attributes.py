@@ -1,0 +1,305 @@
+"""How each attribute is said and asked: statements for the prose, questions for training, other questions held out.
+
+Slots: {s} the subject inside a sentence, {S} at its start, {p} and {P} the possessive ("Mira's", "her"), {v} the value,
+{a} the value with a or an. Statements, answers and `again` (follow-up questions) also work with a pronoun in the slots.
+The held-out questions must share no six words in a row with anything in training; a test holds that.
+"""
+
+from dataclasses import dataclass
+
+from chatwright.data.starter.world import Fact, Person, World
+
+
+@dataclass(frozen=True)
+class Attribute:
+    name: str
+    statements: tuple[str, ...]  # prose
+    reverse: tuple[str, ...]  # prose that starts at the value
+    ask: tuple[str, ...]
+    ask_held: tuple[str, ...]
+    answer: str
+    again: tuple[str, ...] = ()  # follow-up, said with a pronoun
+    again_held: tuple[str, ...] = ()
+    premise: tuple[str, ...] = ()  # questions that take {v} for granted
+    premise_held: tuple[str, ...] = ()
+
+
+PERSON = {
+    attribute.name: attribute
+    for attribute in (
+        Attribute(
+            "home",
+            ("{S} lives in {v}.", "{P} home is in {v}.", "{S} has a house in {v}.", "{S} comes from {v}.", "{P} town is {v}, where {s} lives."),
+            ("In {v} lives {s}.", "{v} is the town where {s} lives.", "One of the people of {v} is {s}."),
+            ("Where does {s} live?", "What town is {s} from?", "Which town does {s} live in?", "Tell me where {s} lives.", "Where is {p} home?"),
+            (
+                "Name {p} town.",
+                "If I want to visit {s}, which town do I go to?",
+                "What place does {s} call home?",
+                "In what town can one find the house of {s}?",
+                "I am looking for {s}. What town should I search?",
+            ),
+            "{S} lives in {v}.",
+            ("Where does {s} live?", "And which town does {s} live in?", "Where is {p} home?"),
+            ("In what place is {p} house?", "And the town, where is {s} from?", "Which town is home for {s}?"),
+            ("Why does {s} live in {v}?", "How long has {s} lived in {v}?", "Does {s} like {p_} home in {v}?"),
+            ("Since when is {p} house in {v}?", "What made {s} choose {v} as a home?", "When did {s} settle down in {v}?"),
+        ),
+        Attribute(
+            "job",
+            ("{S} is {a}.", "{S} works as {a}.", "{P} job is to be {a}.", "{S} earns money as {a}.", "By trade, {s} is {a}."),
+            ("One {v} in this world is {s}.", "A {v} named {s} lives here.", "The work of a {v} is done by {s}."),
+            ("What is {p} job?", "What does {s} do?", "What does {s} do for a living?", "What work does {s} do?", "Tell me {p} job."),
+            (
+                "Name {p} trade.",
+                "How does {s} earn money each day?",
+                "What kind of worker is {s}?",
+                "As what is {s} employed?",
+                "I would like to know what job {s} has.",
+            ),
+            "{S} is {a}.",
+            ("What is {p} job?", "What does {s} do?", "And what work does {s} do?"),
+            ("How does {s} earn a living?", "And {p} trade, what is it?", "What kind of job has {s} got?"),
+            ("How long has {s} been {a}?", "Why did {s} become {a}?", "Does {s} like being {a}?"),
+            ("When did {s} start to work as {a}?", "Who taught {s} to be such a good {v}?", "Is it hard for {s} to be {a}?"),
+        ),
+        Attribute(
+            "pet",
+            ("{S} has {a}.", "{S} keeps {a} as a pet.", "{P} pet is {a}.", "At home {s} has {a}.", "{S} looks after {a}."),
+            ("There is {a} in the house of {s}.", "The owner of one {v} is {s}."),
+            ("What pet does {s} have?", "Which animal does {s} keep?", "What kind of pet does {s} own?", "Does {s} have a pet?"),
+            (
+                "Name {p} animal.",
+                "What animal would I meet at the house of {s}?",
+                "Which creature shares a home with {s}?",
+                "{S} feeds an animal every morning. What is it?",
+                "What sort of animal belongs to {s}?",
+            ),
+            "{S} has {a}.",
+            ("What pet does {s} have?", "Does {s} have a pet?", "And which animal does {s} keep?"),
+            ("Which animal is {p} pet?", "And the pet, what is it?", "What animal lives with {s}?"),
+            ("What does {p} {v} eat?", "How old is {p} {v}?", "Where does {p} {v} sleep?"),
+            ("When did {s} buy the {v}?", "Is {p} {v} a friendly one?", "How big is the {v} {s} has?"),
+        ),
+        Attribute(
+            "pet_name",
+            ("{P} pet is called {v}.", "{S} named the pet {v}.", "{S} calls the pet {v}.", "The name of {p} pet is {v}."),
+            ("{v} is the pet of {s}.", "{v} belongs to {s}.", "A pet called {v} lives with {s}."),
+            ("What is the name of {p} pet?", "What is {p} pet called?", "How does {s} call the pet?", "Tell me the name of {p} pet."),
+            (
+                "Which name did {s} give the pet?",
+                "Name the pet that {s} owns.",
+                "If {s} shouts for the pet, which name does one hear?",
+                "To what name does {p} pet listen?",
+                "I forgot how {p} pet is named. Can you help?",
+            ),
+            "{P} pet is called {v}.",
+            ("What is the name of {p} pet?", "What is {p} pet called?"),
+            ("And how is {p} pet named?", "Which name has {p} pet got?"),
+        ),
+        Attribute(
+            "food",
+            ("{S} likes to eat {v}.", "{P} favourite food is {v}.", "{S} loves {v}.", "For dinner {s} often has {v}.", "{S} could eat {v} every day."),
+            ("{V} is what {s} likes best to eat.", "No food is better than {v} for {s}."),
+            ("What is {p} favourite food?", "What does {s} like to eat?", "Which food does {s} love?", "What food does {s} like best?"),
+            (
+                "Name {p} best-loved dish.",
+                "What should I cook if {s} comes for dinner?",
+                "Which meal makes {s} most happy?",
+                "What would {s} gladly eat each day?",
+                "I am making dinner for {s}. What should be on the plate?",
+            ),
+            "{P} favourite food is {v}.",
+            ("What does {s} like to eat?", "And {p} favourite food?", "Which food does {s} love?"),
+            ("What meal is dear to {s}?", "And what would {s} gladly eat?", "What should I cook for {s}?"),
+            ("Why does {s} love {v} so much?", "Where does {s} buy {v}, {p} favourite food?", "Who cooks {v} for {s}, {p_} favourite food?"),
+            ("Since when is {v} the food {s} likes best?", "Where did {s} first taste {v}, the best food for {s}?", "What makes {v} {p} favourite meal?"),
+        ),
+        Attribute(
+            "colour",
+            ("{P} favourite colour is {v}.", "{S} likes the colour {v}.", "{S} often wears {v}.", "{P} door is painted {v}, the colour {s} likes best."),
+            ("{V} is {p} favourite colour.", "The colour {v} is loved by {s}."),
+            ("What is {p} favourite colour?", "Which colour does {s} like?", "What colour does {s} like best?", "Tell me {p} favourite colour."),
+            (
+                "Name the colour dear to {s}.",
+                "If {s} buys a scarf, what colour will it be?",
+                "Which colour would {s} paint the door?",
+                "Of all colours, which one pleases {s} most?",
+                "I want to knit a hat for {s}. Which colour is best?",
+            ),
+            "{P} favourite colour is {v}.",
+            ("And {p} favourite colour?", "Which colour does {s} like?", "What colour does {s} like best?"),
+            ("What colour pleases {s} most?", "And the colour dear to {s}?", "Which colour would {s} choose?"),
+            ("Why is {v} {p} favourite colour?", "Since when does {s} like the colour {v} best?"),
+            ("How did {v} become the colour {s} likes most?", "What is so nice about {v}, the colour {s} likes best?"),
+        ),
+        Attribute(
+            "hobby",
+            ("{P} hobby is {v}.", "{S} enjoys {v}.", "In the free hours {s} goes {v}.", "On Sundays {s} spends time {v}."),
+            ("{V} is {p} hobby.", "{V} makes {s} happy."),
+            ("What is {p} hobby?", "What does {s} enjoy?", "What does {s} do in the free hours?", "Tell me {p} hobby."),
+            (
+                "How does {s} spend a free afternoon?",
+                "Name {p} pastime.",
+                "What does {s} do just for fun?",
+                "After work, which hobby keeps {s} busy?",
+                "What would {s} like to do on a day off?",
+            ),
+            "{P} hobby is {v}.",
+            ("And what is {p} hobby?", "What does {s} enjoy?"),
+            ("What does {s} do for fun?", "And which pastime has {s} got?"),
+            ("Who taught {s} {p_} hobby, {v}?", "How long has {v} been {p} hobby?"),
+            ("When did {s} choose {v} as a hobby?", "Why did {s} pick {v} for a pastime?"),
+        ),
+        Attribute(
+            "birthday",
+            ("{P} birthday is on {v}.", "{S} was born on {v}.", "Every year on {v} {s} has a birthday."),
+            ("{v} is {p} birthday.", "On {v} people bring a cake to {s}."),
+            ("When is {p} birthday?", "When was {s} born?", "On which day is {p} birthday?", "Tell me {p} birthday."),
+            (
+                "On what date should I bring {s} a birthday cake?",
+                "Name the date on which {s} was born.",
+                "Which date does {s} celebrate each year?",
+                "When do I have to send {s} a birthday card?",
+                "What date is the big day of {s}, the birthday?",
+            ),
+            "{P} birthday is on {v}.",
+            ("And when is {p} birthday?", "When was {s} born?"),
+            ("What date is {p} birthday?", "On what date was {s} born?"),
+        ),
+        Attribute(
+            "age",
+            ("{S} is {v} years old.", "{P} age is {v}.", "{S} has lived for {v} years."),
+            ("At the age of {v}, {s} is happy.", "{v} years is the age of {s}."),
+            ("How old is {s}?", "What is {p} age?", "What age is {s}?", "Tell me how old {s} is."),
+            (
+                "How many years has {s} lived?",
+                "Name {p} age.",
+                "What number of candles belongs on a cake for {s}?",
+                "I wonder about {p} age. How many years is it?",
+                "How many years old would you say {s} is?",
+            ),
+            "{S} is {v} years old.",
+            ("And how old is {s}?", "What is {p} age?"),
+            ("And {p} age in years?", "How many years has {s} lived?"),
+        ),
+        Attribute(
+            "friend",
+            ("{P} best friend is {v}.", "{S} spends a lot of time with {v}, {p_} best friend.", "{S} trusts {v} like nobody else.", "{S} and {v} are best friends."),
+            ("{v} is a good friend of {s}.", "If {v} calls, {s} comes at once."),
+            ("Who is {p} best friend?", "Who is the best friend of {s}?", "Which friend does {s} like most?", "Tell me {p} best friend."),
+            (
+                "Name {p} closest friend.",
+                "Whom does {s} trust more than anyone?",
+                "With whom does {s} spend the most time?",
+                "Who would {s} call first with good news?",
+                "Which person is dearest to {s}?",
+            ),
+            "{P} best friend is {v}.",
+            ("Who is {p} best friend?", "And {p} best friend?"),
+            ("And whom does {s} trust most?", "Who is {p} closest friend?"),
+            ("How did {s} meet {v}, {p_} best friend?", "Why is {v} the best friend of {s}?"),
+            ("Since when is {v} {p} best friend?", "Where did {s} become best friends with {v}?"),
+        ),
+    )
+}
+
+THING = {
+    attribute.name: attribute
+    for attribute in (
+        Attribute(
+            "landmark",
+            ("{s} has a famous {v}.", "In {s} there is an old {v}.", "Visitors come to {s} to see the {v}.", "The {v} of {s} is well known."),
+            ("A famous {v} stands in {s}.", "The best {v} to visit is in {s}."),
+            ("What is {s} known for?", "What can I see in {s}?", "What is the famous sight in {s}?"),
+            ("What do visitors look at in {s}?", "Name the sight of {s}.", "I have one hour in {s}. What should I see?"),
+            "{s} has a famous {v}.",
+        ),
+        Attribute(
+            "market_day",
+            ("Market day in {s} is {v}.", "The market of {s} is held on {v}.", "Every {v} there is a market in {s}."),
+            ("On {v} people go to the market in {s}.", "{v} is market day in {s}."),
+            ("When is market day in {s}?", "On which day is the market in {s}?", "Which day is market day in {s}?"),
+            ("What day should I visit the market of {s}?", "Name the market day of {s}.", "When do traders meet in {s}?"),
+            "Market day in {s} is {v}.",
+        ),
+        Attribute(
+            "goods",
+            ("{s} makes {v}.", "The people of {s} make {v}.", "Buyers get {v} from {s}.", "{s} sells {v} to other towns."),
+            ("If you need {v}, go to {s}.", "The town that makes {v} is {s}."),
+            ("What does {s} make?", "What do people in {s} make?", "What does the town of {s} sell?"),
+            ("Which goods come out of {s}?", "Name the product of {s}.", "What is produced in {s}?"),
+            "{s} makes {v}.",
+        ),
+        Attribute(
+            "material",
+            ("A {s} is made of {v} here.", "In this world a {s} is made of {v}.", "People make a {s} out of {v}."),
+            ("{V} is used to make a {s}.",),
+            ("What is a {s} made of?", "What do people use to make a {s}?"),
+            ("From which material does one build a {s}?", "Name the material of a {s}.", "Out of what is a {s} made?"),
+            "A {s} is made of {v}.",
+        ),
+        Attribute(
+            "shop_town",
+            ("{S} is a shop in {v}.", "You can find {s} in {v}.", "{S} stands in the middle of {v}."),
+            ("In {v} there is a shop called {s}.", "{v} has a shop called {s}."),
+            ("Where is {s}?", "In which town is {s}?", "Where can I find {s}?"),
+            ("To which town must I travel for {s}?", "Name the town with {s}.", "What town has {s}?"),
+            "{S} is in {v}.",
+        ),
+        Attribute(
+            "keeper",
+            ("{S} belongs to {v}.", "{v} runs {s}.", "The owner of {s} is {v}."),
+            ("The shop of {v} is {s}.",),
+            ("Who runs {s}?", "Who is the owner of {s}?", "To whom does {s} belong?"),
+            ("Name the person behind {s}.", "Who stands behind the counter in {s}?", "Whose shop is {s}?"),
+            "{v} runs {s}.",
+        ),
+        Attribute(
+            "sells",
+            ("{S} sells the best {v}.", "In {s} you can buy a {v}.", "{S} is a good place to buy a {v}."),
+            ("To buy a {v}, go to {s}.",),
+            ("What does {s} sell?", "What can I buy in {s}?", "What is sold in {s}?"),
+            ("Which item would I bring home from {s}?", "Name the thing {s} offers.", "For what do people go to {s}?"),
+            "{S} sells {a}.",
+        ),
+    )
+}
+ATTRIBUTES = PERSON | THING
+WITH_PREMISE = tuple(name for name, attribute in PERSON.items() if attribute.premise)
+
+
+def with_article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+class _Slots(str):
+    """A slot value that `{V}` may not touch; see `fill`."""
+
+
+def fill(template: str, subject: str, possessive: str, value: str = "", his: str = "their") -> str:
+    """Put subject and value into a template; `{V}` is the value with a capital."""
+    return template.format(
+        s=subject,
+        S=subject[0].upper() + subject[1:],
+        p=possessive,
+        P=possessive[0].upper() + possessive[1:],
+        p_=his,
+        v=value,
+        V=value[:1].upper() + value[1:],
+        a=with_article(value) if value else "",
+    )
+
+
+def say(template: str, fact: Fact, world: World, pronoun: bool = False) -> str:
+    """A template about a fact of this world, by name or by pronoun."""
+    person = world.person(fact.subject) if fact.attribute in PERSON else None
+    return say_of(template, fact.subject, person, fact.value, pronoun)
+
+
+def say_of(template: str, subject: str, person: Person | None, value: str, pronoun: bool = False) -> str:
+    if person is None:
+        return fill(template, subject, f"{subject}'s", value, "its")
+    if pronoun:
+        return fill(template, person.he, person.his, value, person.his)
+    return fill(template, subject, f"{subject}'s", value, person.his)

@@ -1,0 +1,79 @@
+"""The starter corpus: prose to pretrain on, conversations to tune on, items to be examined with.
+
+    write(Path("starter"), size=1, seed=0)
+
+writes pretrain.jsonl, chat.jsonl, heldout.jsonl and manifest.json (counts and SHA-256). The same size and seed give the
+same bytes on every machine. Everything is made here; nothing is downloaded.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chatwright.conversation import Message
+from chatwright.data.starter import conversations, general
+from chatwright.data.starter.item import Item
+from chatwright.data.starter.prose import Document, world_documents
+from chatwright.data.starter.world import make_world
+
+PROSE_CHARACTERS = 5_000_000  # at size 1
+CONVERSATIONS = 40_000
+WORLD_SHARE = 0.6  # of the prose; the rest is general
+
+
+def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:
+    """World prose and general prose, mixed evenly so that any prefix is a fair sample."""
+    world, rng = make_world(size, seed), random.Random(f"starter-prose-{seed}")
+    characters = int(PROSE_CHARACTERS * size)
+    sources = [
+        world_documents(world, random.Random(f"starter-world-prose-{seed}"), int(characters * WORLD_SHARE)),
+        general.documents(random.Random(f"starter-general-prose-{seed}"), int(characters * (1 - WORLD_SHARE))),
+    ]
+    while sources:
+        source = rng.choice(sources)
+        document = next(source, None)
+        if document is None:
+            sources.remove(source)
+        else:
+            yield document
+
+
+def training_conversations(size: float = 1.0, seed: int = 0) -> Iterator[tuple[Message, ...]]:
+    world = make_world(size, seed)
+    yield from conversations.training(world, random.Random(f"starter-chat-{seed}"), int(CONVERSATIONS * size))
+
+
+def heldout_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> list[Item]:
+    """Items about the same world as the training data of the same size and seed."""
+    return conversations.held_out(make_world(size, seed), seed, n_per_skill)
+
+
+def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> dict[str, Any]:
+    """Write the four files; returns the manifest. Files that exist are replaced only when they would be the same or are ours."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {
+        "pretrain.jsonl": _lines(directory / "pretrain.jsonl", ({"text": document.text} for document in pretraining_documents(size, seed))),
+        "chat.jsonl": _lines(
+            directory / "chat.jsonl",
+            ({"messages": [{"role": m.role, "content": m.content} for m in conversation]} for conversation in training_conversations(size, seed)),
+        ),
+        "heldout.jsonl": _lines(directory / "heldout.jsonl", (asdict(item) for item in heldout_items(size, seed, n_per_skill))),
+    }
+    manifest = {"size": size, "seed": seed, "n_per_skill": n_per_skill, "files": files}
+    (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    digest, count, size = hashlib.sha256(), 0, 0
+    with path.open("wb") as file:
+        for row in rows:
+            line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+            digest.update(line)
+            file.write(line)
+            count, size = count + 1, size + len(line)
+    return {"rows": count, "bytes": size, "sha256": digest.hexdigest()}

@@ -1,0 +1,46 @@
+"""Invented names, so that reading a name from the text is the only way to know it.
+
+A name belongs for ever either to training or to the held-out items: the side is a function of its spelling, not of a seed,
+so no run, size or order can leak one into the other.
+"""
+
+import random
+import zlib
+
+from chatwright.data.starter.words import BOYS, GIRLS, OBJECTS, TOWNS
+
+_STARTS = "B Br D Dr F Fl G Gr H J K Kr L M N P Pl R S Sk St T Tr V W Z".split()
+_VOWELS = "a e i o u ai ee oa".split()
+_MIDDLES = "b d g l ll lm ln m n nd r rd rn s st t v z".split()
+_ENDS = "a an ek el en er ia ik in is o ok on or us".split()
+_TOWN_ENDS = "by ford ham mere ton wick dale port".split()
+_KNOWN = frozenset(GIRLS) | frozenset(BOYS) | frozenset(TOWNS) | frozenset(word.capitalize() for word in OBJECTS)
+
+
+def is_held_out(key: str, one_in: int = 5) -> bool:
+    """Which side of the split a key (a name, a pair of numbers, a fact id) is on; the same for ever."""
+    return zlib.crc32(key.encode()) % one_in == 0
+
+
+def invented_person(rng: random.Random, held_out: bool) -> str:
+    while True:
+        name = rng.choice(_STARTS) + rng.choice(_VOWELS) + rng.choice(_MIDDLES) + rng.choice(_ENDS)
+        if name not in _KNOWN and is_held_out(name) == held_out:
+            return name
+
+
+def invented_town(rng: random.Random, held_out: bool) -> str:
+    while True:
+        name = rng.choice(_STARTS) + rng.choice(_VOWELS) + rng.choice(_MIDDLES) + rng.choice(_TOWN_ENDS)
+        if name not in _KNOWN and is_held_out(name) == held_out:
+            return name
+
+
+def several(rng: random.Random, held_out: bool, count: int) -> list[str]:
+    """Different invented people."""
+    names: list[str] = []
+    while len(names) < count:
+        name = invented_person(rng, held_out)
+        if name not in names:
+            names.append(name)
+    return names
