@@ -1,0 +1,36 @@
+"""Settings of the one training loop, shared by every stage."""
+
+from dataclasses import dataclass, field
+
+from chatwright.devices import Precision
+from chatwright.training.optimizer import OptimizerConfig
+from chatwright.training.schedule import ScheduleKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    steps: int = 1000
+    seed: int = 1
+    device: str = "auto"
+    precision: Precision = "auto"      # auto: bfloat16 where the device is faster in it, float32 elsewhere
+    schedule: ScheduleKind = "wsd"
+    warmup: int = 20                   # steps until the learning rate is at its peak
+    final_factor: float = 0.0          # the learning rate at the end, as a share of its peak
+    decay_share: float = 0.5           # share of a wsd run that decays
+    clip: float = 1.0                  # largest norm of the whole gradient; 0 switches clipping off
+    average_decay: float = 0.0         # moving average of the weights; 0 is none. The averaged weights are the result
+    log_every: int = 10
+    evaluate_every: int = 200
+    sample_every: int = 0              # 0: samples at every evaluation
+    save_every: int = 500
+    keep: int = 2                      # checkpoints kept
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "log_every", "evaluate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        if self.keep < 2:
+            raise ValueError(f"keep ({self.keep}) must be at least 2: with one, a damaged checkpoint would lose the run")
+        if not 0.0 <= self.average_decay < 1.0:
+            raise ValueError(f"average_decay ({self.average_decay}) must be at least 0 and below 1")

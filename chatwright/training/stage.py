@@ -1,0 +1,76 @@
+"""What the one training loop asks of a stage: batches and a loss. Pretraining, SFT and later the RL stages are each one of these."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from chatwright.model.gpt import GPT
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """Shape of a step: `rows` of `context_length` tokens, computed in `accumulate` micro-batches."""
+
+    rows: int = 16
+    context_length: int = 0     # 0: the model's
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
+            raise ValueError(f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate})")
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows that fit through the model at once. T tokens in, T targets out.
+
+    targets (B, T) hold -100 where nothing is to be learned; document_ids (B, T) keep packed documents apart (None: one document a row);
+    positions (B, T) count from each document's start (None: from the row's start).
+    """
+
+    token_ids: Tensor
+    targets: Tensor
+    document_ids: Tensor | None = None
+    positions: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimizer step's work. `count` (supervised tokens) is known before the backward pass and divides the loss once."""
+
+    micro_batches: Sequence[MicroBatch]
+    count: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum, never a mean: a mean of means would weigh short rows more."""
+
+    sum: Tensor
+    count: int
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Sampler = Callable[[GPT], list[tuple[str, str]]]    # (prompt, continuation) pairs to show as the model learns
+
+
+class Stage(Protocol):
+    name: str
+
+    def next_batch(self) -> Batch: ...
+
+    def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss: ...
+
+    def evaluate(self, model: GPT) -> dict[str, float]: ...
+
+    def samples(self, model: GPT) -> list[tuple[str, str]]: ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the report says of the data: documents, tokens, hash."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,79 @@
+"""Everything that must survive a kill, in one checkpoint: weights, optimizer, every generator by name, data position, averages, step.
+
+A checkpoint is itself a model directory, so a half-trained model can be talked to. State is safetensors and JSON, never a pickle.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chatwright.checkpoint import directory, model_directory, safetensors_file
+from chatwright.devices import environment
+from chatwright.model.gpt import GPT
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.optimizer import Optimizer
+from chatwright.training.stage import Stage
+
+
+@dataclass
+class TrainState:
+    """The live objects of a run. `step` is the number of optimizer steps done."""
+
+    model: GPT
+    optimizer: Optimizer
+    stage: Stage
+    generators: dict[str, torch.Generator]
+    config_hash: str
+    step: int = 0
+    trained_tokens: int = 0
+    seconds: float = 0.0
+    first_loss: float = float("nan")
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    def save(self, run: Path, tokenizer: Tokenizer, keep: int) -> Path:
+        """Commit checkpoints/step-N; older ones beyond `keep` go only after the new one was read again and verified."""
+        path = run / "checkpoints" / f"step-{self.step:08d}"
+        with directory.writing(path) as building:
+            model_directory.write_into(building, self.model, tokenizer)
+            tensors = {f"optimizer/{name}": t for name, t in self.optimizer.state_tensors().items()}
+            tensors |= {f"average/{name}": t for name, t in self.average.items()}
+            tensors |= {f"generator/{name}": g.get_state() for name, g in self.generators.items()}
+            safetensors_file.save(tensors, building / "train_state.safetensors")
+            (building / "train_state.json").write_text(json.dumps(self._numbers(), indent=1))
+        directory.verify(path)
+        for old in sorted((run / "checkpoints").glob("step-*"))[:-keep]:
+            directory.remove(old)
+        return path
+
+    def _numbers(self) -> dict[str, Any]:
+        return {"step": self.step, "trained_tokens": self.trained_tokens, "seconds": self.seconds, "first_loss": self.first_loss,
+                "stage": self.stage.state_dict(), "config_hash": self.config_hash, "environment": environment()}
+
+    def load(self, path: Path, report: Callable[[str], None]) -> None:
+        """Take over the checkpoint at `path`. A run of another configuration is refused; another machine is reported."""
+        numbers = json.loads((path / "train_state.json").read_text())
+        if numbers["config_hash"] != self.config_hash:
+            raise ValueError(f"{path.parent.parent}: holds a run with other settings or data, so it cannot go on from there. "
+                             "Give another --out folder, or delete this one to start over.")
+        changed = {k: (v, environment().get(k)) for k, v in numbers["environment"].items() if environment().get(k) != v}
+        if changed:
+            report("resuming on another machine or build; the result may differ in the last bits: "
+                   + ", ".join(f"{k} was {was}, is {now}" for k, (was, now) in changed.items()))
+        model_directory.load_weights(self.model, safetensors_file.load(path / "model.safetensors"), path)
+        tensors = safetensors_file.load(path / "train_state.safetensors")
+        self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
+        self.average = {name: t.to(self.model.device) for name, t in _under(tensors, "average/").items()}
+        for name, state in _under(tensors, "generator/").items():
+            self.generators[name].set_state(state)
+        self.stage.load_state_dict(numbers["stage"])
+        self.step, self.trained_tokens = numbers["step"], numbers["trained_tokens"]
+        self.seconds, self.first_loss = numbers["seconds"], numbers["first_loss"]
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
