@@ -23,14 +23,13 @@ from chatwright.tokenizer.text import require_unicode
 # GPT-4's pattern with one change, `\p{N}` instead of `\p{N}{1,3}`: every digit is its own token. A small model meets most
 # three-digit groups too rarely to learn what they are worth; ten digits it sees all the time, and 127 + 1 lines up.
 # The price is longer numbers.
-PRE_TOKENISATION = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+PRE_TOKENISATION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 # After a newline that a word character follows, the pattern always starts a new piece (no alternative holds a newline before a
 # letter or digit). Cutting a long text only there gives the same ids, bounded memory, and both cores for one big document.
 SAFE_CUT = re.compile(r"\n(?=\w)")
 PIECE_LENGTH = 100_000  # characters
+PIECES_AT_ONCE = 1_000  # the library's Encoding objects take about a hundred bytes per token until they are copied out
 
 
 class ByteBPE:
@@ -84,8 +83,10 @@ class ByteBPE:
                 pieces.append(piece)
                 owner.append(index)
         encoded: list[list[int]] = [[] for _ in texts]
-        for index, encoding in zip(owner, self._library.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
-            encoded[index].extend(encoding.ids)
+        for start in range(0, len(pieces), PIECES_AT_ONCE):
+            some = slice(start, start + PIECES_AT_ONCE)
+            for index, encoding in zip(owner[some], self._library.encode_batch_fast(pieces[some], add_special_tokens=False), strict=True):
+                encoded[index].extend(encoding.ids)
         for ids in encoded:
             assert not ids or max(ids) < self._n_text, "text became a control id: the added tokens were not stripped"
         return [TextIds(ids) for ids in encoded]
@@ -111,7 +112,7 @@ class ByteBPE:
         document = hugging_face.read(Path(directory), expected, byte_characters())
         try:
             library = tokenizers.Tokenizer.from_str(json.dumps(document))
-        except Exception as error:  # noqa: BLE001 - the library raises bare Exception for everything it cannot read
+        except Exception as error:  # the library raises bare Exception for everything it cannot read
             raise ValueError(f"{directory}: tokenizer.json cannot be read ({error}): save the tokenizer again") from None
         return cls(library)
 
@@ -144,10 +145,12 @@ def cut(text: str) -> Iterator[str]:
 
 def untrained() -> tokenizers.Tokenizer:
     library = tokenizers.Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PRE_TOKENISATION), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    library.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRE_TOKENISATION), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     library.decoder = decoders.ByteLevel()
     return library
 

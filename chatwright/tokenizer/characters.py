@@ -44,9 +44,11 @@ class CharacterTokenizer:
             return TextIds([self._id_of[character] for character in text])
         except KeyError as error:
             character = str(error.args[0])
-            raise ValueError(f"the character {character!a} (U+{ord(character):04X}, at position {text.index(character)}) is not among the "
-                             f"{len(self._characters)} characters this tokenizer was made from: remove it from the text, make the tokenizer "
-                             "from a text that has it, or use the byte-level BPE, which knows every character") from None
+            raise ValueError(
+                f"the character {character!a} (U+{ord(character):04X}, at position {text.index(character)}) is not among the "
+                f"{len(self._characters)} characters this tokenizer was made from: remove it from the text, make the tokenizer "
+                "from a text that has it, or use the byte-level BPE, which knows every character"
+            ) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
         return [self.encode(text) for text in texts]

@@ -26,7 +26,7 @@ MAY_FOLLOW: dict[str, tuple[str, ...]] = {
 REMEDY = {
     "system": "a system turn may only come first: move it to the front or join it with the first",
     "user": "a user turn comes first or answers an assistant turn: join neighbouring user turns into one",
-    "assistant": "an assistant turn must answer a user or result turn: add the missing question, or join neighbouring assistant turns into one",
+    "assistant": "an assistant turn must answer a user or result turn: add the question, or join neighbouring assistant turns",
     "command": "a command turn must answer a user or result turn: add the missing question",
     "result": "a result turn must follow the command it answers",
 }
@@ -48,11 +48,15 @@ def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
     require_order(conversation)
     for index, message in enumerate(conversation):
         if message.role in ("assistant", "command") and not message.content:
-            raise ValueError(f"turn {index} ({message.role}) is empty: it would teach the model to answer with nothing. Fill it or remove it")
+            raise ValueError(
+                f"turn {index} ({message.role}) is empty: it would teach the model to answer with nothing. Fill it or remove it"
+            )
     token_ids, loss_mask = render_turns(conversation, tokenizer)
     if not any(loss_mask):
-        raise ValueError(f"none of the {len(conversation)} turns is an assistant or command turn, so there is nothing to learn from: "
-                         "add an answer or remove the conversation")
+        raise ValueError(
+            f"none of the {len(conversation)} turns is an assistant or command turn, so there is nothing to learn from: "
+            "add an answer or remove the conversation"
+        )
     return Rendered(token_ids, loss_mask)
 
 
@@ -60,8 +64,10 @@ def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
     """The ids after which the model answers: everything so far and <|assistant|>."""
     require_order(conversation)
     if conversation[-1].role not in ("user", "result"):
-        raise ValueError(f"turn {len(conversation) - 1} ({conversation[-1].role}) is the last, so there is nothing to answer: "
-                         "end the conversation with a user or result turn")
+        raise ValueError(
+            f"turn {len(conversation) - 1} ({conversation[-1].role}) is the last, so there is nothing to answer: "
+            "end the conversation with a user or result turn"
+        )
     return [*render_turns(conversation, tokenizer)[0], tokenizer.control.assistant]
 
 

@@ -44,20 +44,30 @@ def write(directory: Path, library_document: dict[str, Any], control: ControlIds
     directory.mkdir(parents=True, exist_ok=True)
     added = [added_token(name, control) for name in CONTROL_TOKENS]
     write_json(directory / "tokenizer.json", {**library_document, "added_tokens": added})
-    write_json(directory / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": CONTROL_TOKENS["bos"],
-        "eos_token": CONTROL_TOKENS["end"],
-        "pad_token": CONTROL_TOKENS["pad"],
-        "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
-        "added_tokens_decoder": {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in added},
-    })
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": CONTROL_TOKENS["bos"],
+            "eos_token": CONTROL_TOKENS["end"],
+            "pad_token": CONTROL_TOKENS["pad"],
+            "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
+            "added_tokens_decoder": {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in added},
+        },
+    )
     (directory / "chat_template.jinja").write_text(CHAT_TEMPLATE_JINJA, encoding="utf-8")
 
 
 def added_token(name: str, control: ControlIds) -> dict[str, Any]:
-    return {"id": getattr(control, name), "content": CONTROL_TOKENS[name], "single_word": False,
-            "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {
+        "id": getattr(control, name),
+        "content": CONTROL_TOKENS[name],
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
 
 
 def write_json(path: Path, document: Any) -> None:

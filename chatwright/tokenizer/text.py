@@ -11,5 +11,7 @@ def require_unicode(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"the text holds a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is not valid "
-                         "Unicode: read the source as UTF-8, or replace the character") from None
+        raise ValueError(
+            f"the text holds a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is not valid "
+            "Unicode: read the source as UTF-8, or replace the character"
+        ) from None

@@ -39,11 +39,15 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     has_characters = (directory / "characters.json").is_file()
     has_bpe = (directory / "tokenizer.json").is_file()
     if has_characters and has_bpe:
-        raise ValueError(f"{directory} holds both characters.json and tokenizer.json, and they disagree about every id: "
-                         "remove the one the model was not trained with")
+        raise ValueError(
+            f"{directory} holds both characters.json and tokenizer.json, and they disagree about every id: "
+            "remove the one the model was not trained with"
+        )
     if has_characters:
         return CharacterTokenizer.load(directory)
     if has_bpe:
         return ByteBPE.load(directory)
-    raise ValueError(f"{directory} holds no tokenizer: expected tokenizer.json or characters.json. "
-                     "Give the directory of a trained model, or train a tokenizer first")
+    raise ValueError(
+        f"{directory} holds no tokenizer: expected tokenizer.json or characters.json. "
+        "Give the directory of a trained model, or train a tokenizer first"
+    )

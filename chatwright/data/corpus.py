@@ -1,0 +1,222 @@
+"""Data on disk -> token ids ready to train on: a stream of documents, or a list of rendered conversations.
+
+Both read everything into memory (the text, and 4 bytes per token for the stream). Both count what they leave out and why;
+nothing is cut or dropped without a number in the result. A bad row stops them, unless `skip_bad_rows` asks to go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+
+from chatwright.data.readers import read_rows
+from chatwright.data.rows import ChatRow, DataError, Location, TextRow
+from chatwright.data.split import choose_validation, require_fraction
+from chatwright.tokenizer.chat_template import Rendered, render
+from chatwright.tokenizer.tokenizer import Tokenizer
+
+BATCH_CHARACTERS = 4_000_000
+
+
+@dataclass(frozen=True)
+class EncodedCorpus:
+    stream: torch.Tensor  # (n_tokens,) int32: <bos> document <end> <bos> document <end> ...
+    n_documents: int
+    n_bytes: int  # of the text in UTF-8: what bits per byte divides by
+    sha256: str  # of the text
+    n_rows_ignored: int  # conversations and preferences met on the way, which this corpus does not hold
+    skipped: tuple[str, ...]  # files of unknown kinds in the folder, and with skip_bad_rows the bad rows, each with its reason
+
+
+@dataclass(frozen=True)
+class EncodedConversations:
+    conversations: list[Rendered]
+    n_tokens: int
+    n_supervised_tokens: int
+    n_cut: int  # longer than max_length: later turns left out, cut after a whole answer
+    n_too_long: int  # not even the first answer ends within max_length: left out
+    n_rows_ignored: int  # text and preference rows met on the way
+    sha256: str
+    skipped: tuple[str, ...]
+
+
+def encode_documents(path: Path, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False) -> EncodedCorpus:
+    """All text rows at `path` as one stream. `with_control=False` leaves out <bos> and <end>: bare text, as in a character lesson."""
+    texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
+    return encode_texts(texts, tokenizer, with_control, n_ignored, skipped)
+
+
+def encode_documents_split(
+    path: Path, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False
+) -> tuple[EncodedCorpus, EncodedCorpus]:
+    """(train, validation). Whole documents by hash; where no document is small enough for that, the tail of each."""
+    require_fraction(validation_fraction)
+    texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
+    chosen = choose_validation(texts, [len(text) for text in texts], validation_fraction)
+    if any(chosen):
+        train = [text for text, is_validation in zip(texts, chosen, strict=True) if not is_validation]
+        validation = [text for text, is_validation in zip(texts, chosen, strict=True) if is_validation]
+    else:
+        cuts = [int(len(text) * (1 - validation_fraction)) for text in texts]
+        train = [text[:cut] for text, cut in zip(texts, cuts, strict=True) if text[:cut]]
+        validation = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
+    if not train:
+        raise DataError(Location(str(path)), "too little text to keep some for validation", "add text, or make validation_fraction smaller")
+    return (
+        encode_texts(train, tokenizer, with_control, n_ignored, skipped),
+        encode_texts(validation, tokenizer, with_control, n_ignored, skipped),
+    )
+
+
+def read_documents(path: Path, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
+    skipped: list[DataError] = []
+    texts: list[str] = []
+    n_ignored = 0
+    for row in read_rows(path, skipped, skip_bad_rows):
+        if isinstance(row, TextRow):
+            texts.append(row.text)
+        else:
+            n_ignored += 1
+    if not texts:
+        raise DataError(
+            Location(str(path)),
+            f"no text rows among its {n_ignored} rows",
+            "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft)",
+        )
+    return texts, n_ignored, tuple(map(str, skipped))
+
+
+def encode_texts(
+    texts: Sequence[str], tokenizer: Tokenizer, with_control: bool = True, n_ignored: int = 0, skipped: tuple[str, ...] = ()
+) -> EncodedCorpus:
+    """The same from texts in memory, one per document."""
+    before = [int(tokenizer.control.bos)] if with_control else []
+    after = [int(tokenizer.control.end)] if with_control else []
+    parts: list[numpy.ndarray] = []
+    n_bytes = 0
+    content = hashlib.sha256()
+    for batch in batches(texts):
+        for text, ids in zip(batch, tokenizer.encode_batch(batch), strict=True):
+            data = text.encode("utf-8")
+            n_bytes += len(data)
+            content.update(len(data).to_bytes(8, "little") + data)
+            parts.append(numpy.array([*before, *ids, *after], dtype=numpy.int32))
+    stream = torch.from_numpy(numpy.concatenate(parts)) if parts else torch.empty(0, dtype=torch.int32)
+    return EncodedCorpus(stream, len(texts), n_bytes, content.hexdigest(), n_ignored, skipped)
+
+
+def batches(texts: Sequence[str]) -> list[list[str]]:
+    """Neighbouring texts in groups of about BATCH_CHARACTERS: enough for both cores, little enough for memory."""
+    groups: list[list[str]] = []
+    length = BATCH_CHARACTERS
+    for text in texts:
+        if length >= BATCH_CHARACTERS:
+            groups.append([])
+            length = 0
+        groups[-1].append(text)
+        length += len(text)
+    return groups
+
+
+def encode_conversations(path: Path, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False) -> EncodedConversations:
+    """All conversations at `path`, rendered, none longer than `max_length` tokens."""
+    rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
+    return encode_chat_rows(path, rows, tokenizer, max_length, n_ignored, skipped)
+
+
+def encode_conversations_split(
+    path: Path, tokenizer: Tokenizer, max_length: int, validation_fraction: float = 0.1, *, skip_bad_rows: bool = False
+) -> tuple[EncodedConversations, EncodedConversations]:
+    """(train, validation), by the hash of the first question: the same question never stands on both sides."""
+    rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
+    questions = [next(message.content for message in row.messages if message.role == "user") for row in rows]
+    sizes = [sum(len(message.content) for message in row.messages) for row in rows]
+    chosen = choose_validation(questions, sizes, validation_fraction)
+    if not any(chosen) or all(chosen):
+        raise DataError(
+            Location(str(path)),
+            f"its {len(rows)} conversations are too few or too alike to keep {validation_fraction:.0%} for validation",
+            "add conversations with other first questions, or make validation_fraction larger",
+        )
+    train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
+    validation = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
+    return (
+        encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped),
+        encode_chat_rows(path, validation, tokenizer, max_length, n_ignored, skipped),
+    )
+
+
+def read_conversations(path: Path, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
+    skipped: list[DataError] = []
+    rows: list[ChatRow] = []
+    n_ignored = 0
+    for row in read_rows(path, skipped, skip_bad_rows):
+        if isinstance(row, ChatRow):
+            rows.append(row)
+        else:
+            n_ignored += 1
+    if not rows:
+        raise DataError(
+            Location(str(path)),
+            f"no conversations among its {n_ignored} rows",
+            "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining",
+        )
+    return rows, n_ignored, tuple(map(str, skipped))
+
+
+def encode_chat_rows(
+    path: Path, rows: Sequence[ChatRow], tokenizer: Tokenizer, max_length: int, n_ignored: int = 0, skipped: tuple[str, ...] = ()
+) -> EncodedConversations:
+    """The same from rows in memory."""
+    conversations: list[Rendered] = []
+    n_cut = n_too_long = 0
+    content = hashlib.sha256()
+    for row in rows:
+        try:
+            rendered = render(row.messages, tokenizer)
+        except ValueError as error:
+            cause, _, remedy = str(error).partition(": ")
+            raise DataError(row.location, cause, remedy) from None
+        for message in row.messages:
+            data = message.content.encode("utf-8")
+            content.update(f"{message.role} {len(data)} ".encode() + data)
+        kept = cut_after_answer(rendered, tokenizer, max_length)
+        n_too_long += kept is None
+        n_cut += kept is not None and kept is not rendered
+        if kept is not None:
+            conversations.append(kept)
+    if not conversations:
+        raise DataError(
+            Location(str(path)),
+            f"none of its {len(rows)} conversations has its first answer within {max_length} tokens",
+            "make the context length larger or the conversations shorter",
+        )
+    return EncodedConversations(
+        conversations=conversations,
+        n_tokens=sum(len(rendered.token_ids) for rendered in conversations),
+        n_supervised_tokens=sum(sum(rendered.loss_mask) for rendered in conversations),
+        n_cut=n_cut,
+        n_too_long=n_too_long,
+        n_rows_ignored=n_ignored,
+        sha256=content.hexdigest(),
+        skipped=skipped,
+    )
+
+
+def cut_after_answer(rendered: Rendered, tokenizer: Tokenizer, max_length: int) -> Rendered | None:
+    """The longest beginning of at most `max_length` tokens that ends with a whole answer or command; None if there is none.
+
+    Cutting inside an answer would show the model text that never reaches its end token.
+    """
+    if len(rendered.token_ids) <= max_length:
+        return rendered
+    ends = (tokenizer.control.end, tokenizer.control.end_of_command)
+    for length in range(max_length, 0, -1):
+        if rendered.loss_mask[length - 1] and rendered.token_ids[length - 1] in ends:
+            return Rendered(rendered.token_ids[:length], rendered.loss_mask[:length])
+    return None
