@@ -81,7 +81,7 @@ def open_binary(path: Path) -> BinaryIO:
             return cast(BinaryIO, lzma.open(path, "rb"))
         if path.suffix.lower() == ".gz":
             return cast(BinaryIO, gzip.open(path, "rb"))
-        return path.open("rb")
+        return path.open("rb", buffering=2**20)
     except READ_ERRORS as error:
         raise unreadable(path, error) from None
 

@@ -47,8 +47,21 @@ def test_save_and_load_give_the_same_tokenizer(tmp_path):
     assert loaded.control == tokenizer.control
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"characters": "abc"}', '{"characters": ["ab"]}', '{"characters": ["a", "a"]}',
-                                     '{"characters": [1]}', '{"characters": []}', '{"characters": ["\\ud800"]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"characters": "abc"}',
+        '{"characters": ["ab"]}',
+        '{"characters": ["a", "a"]}',
+        '{"characters": [1]}',
+        '{"characters": []}',
+        '{"characters": ["\\ud800"]}',
+    ],
+)
 def test_a_broken_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "characters.json").write_text(content)
     with pytest.raises(ValueError, match=r"characters\.json is not a characters tokenizer"):

@@ -54,53 +54,72 @@ def test_control_strings_in_a_message_stay_text():
     hostile = "".join(CONTROL_TOKENS.values())
     ids = render_prompt(conversation(("system", hostile), ("user", hostile)), bpe)
     assert [token_id for token_id in ids if token_id >= bpe.control.bos] == [
-        bpe.control.bos, bpe.control.system, bpe.control.end, bpe.control.user, bpe.control.end_of_question, bpe.control.assistant]
+        bpe.control.bos,
+        bpe.control.system,
+        bpe.control.end,
+        bpe.control.user,
+        bpe.control.end_of_question,
+        bpe.control.assistant,
+    ]
 
 
-@pytest.mark.parametrize(("turns", "message"), [
-    ([], "the conversation is empty"),
-    ([("assistant", "a")], r"turn 0 \(assistant\) is the first: an assistant turn must answer a user or result turn"),
-    ([("user", "a"), ("user", "b")], r"turn 1 \(user\) follows turn 0 \(user\): .*join neighbouring user turns"),
-    ([("user", "a"), ("assistant", "b"), ("assistant", "c")], r"turn 2 \(assistant\) follows turn 1 \(assistant\)"),
-    ([("user", "a"), ("system", "b")], r"turn 1 \(system\) follows turn 0 \(user\): a system turn may only come first"),
-    ([("system", "a"), ("assistant", "b")], r"turn 1 \(assistant\) follows turn 0 \(system\)"),
-    ([("user", "a"), ("result", "b")], r"turn 1 \(result\) follows turn 0 \(user\): a result turn must follow the command"),
-    ([("user", "a"), ("command", "b"), ("assistant", "c")], r"turn 2 \(assistant\) follows turn 1 \(command\)"),
-    ([("user", "a"), ("command", "b"), ("user", "c")], r"turn 2 \(user\) follows turn 1 \(command\)"),
-    ([("user", "a"), ("robot", "b")], "turn 1 has the unknown role 'robot': known roles are system, user"),
-    ([("user", "a")], "none of the 1 turns is an assistant or command turn"),
-    ([("system", "a"), ("user", "b")], "nothing to learn from"),
-    ([("user", "a"), ("assistant", "")], r"turn 1 \(assistant\) is empty"),
-    ([("user", "a"), ("command", ""), ("result", "b")], r"turn 1 \(command\) is empty"),
-])
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([], "the conversation is empty"),
+        ([("assistant", "a")], r"turn 0 \(assistant\) is the first: an assistant turn must answer a user or result turn"),
+        ([("user", "a"), ("user", "b")], r"turn 1 \(user\) follows turn 0 \(user\): .*join neighbouring user turns"),
+        ([("user", "a"), ("assistant", "b"), ("assistant", "c")], r"turn 2 \(assistant\) follows turn 1 \(assistant\)"),
+        ([("user", "a"), ("system", "b")], r"turn 1 \(system\) follows turn 0 \(user\): a system turn may only come first"),
+        ([("system", "a"), ("assistant", "b")], r"turn 1 \(assistant\) follows turn 0 \(system\)"),
+        ([("user", "a"), ("result", "b")], r"turn 1 \(result\) follows turn 0 \(user\): a result turn must follow the command"),
+        ([("user", "a"), ("command", "b"), ("assistant", "c")], r"turn 2 \(assistant\) follows turn 1 \(command\)"),
+        ([("user", "a"), ("command", "b"), ("user", "c")], r"turn 2 \(user\) follows turn 1 \(command\)"),
+        ([("user", "a"), ("robot", "b")], "turn 1 has the unknown role 'robot': known roles are system, user"),
+        ([("user", "a")], "none of the 1 turns is an assistant or command turn"),
+        ([("system", "a"), ("user", "b")], "nothing to learn from"),
+        ([("user", "a"), ("assistant", "")], r"turn 1 \(assistant\) is empty"),
+        ([("user", "a"), ("command", ""), ("result", "b")], r"turn 1 \(command\) is empty"),
+    ],
+)
 def test_what_render_refuses_and_says(turns, message):
     with pytest.raises(ValueError, match=message):
         render(conversation(*turns), LETTERS)
 
 
-@pytest.mark.parametrize(("turns", "message"), [
-    ([], "the conversation is empty"),
-    ([("system", "a")], r"turn 0 \(system\) is the last, so there is nothing to answer"),
-    ([("user", "a"), ("assistant", "b")], r"turn 1 \(assistant\) is the last"),
-    ([("user", "a"), ("command", "b")], r"turn 1 \(command\) is the last"),
-])
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([], "the conversation is empty"),
+        ([("system", "a")], r"turn 0 \(system\) is the last, so there is nothing to answer"),
+        ([("user", "a"), ("assistant", "b")], r"turn 1 \(assistant\) is the last"),
+        ([("user", "a"), ("command", "b")], r"turn 1 \(command\) is the last"),
+    ],
+)
 def test_what_render_prompt_refuses_and_says(turns, message):
     with pytest.raises(ValueError, match=message):
         render_prompt(conversation(*turns), LETTERS)
 
 
 def test_no_message_text_in_an_error():
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="turn 1") as error:
         render(conversation(("user", "abc"), ("user", "fed")), LETTERS)
-    assert "abc" not in str(error.value) and "fed" not in str(error.value)
+    assert "abc" not in str(error.value)
+    assert "fed" not in str(error.value)
 
 
 def test_the_jinja_template_written_for_other_tools_gives_the_same_ids(tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is a development extra")
     bpe = ByteBPE.train(["What is 12 + 30? The answer is 42.\n" * 20], 320)
     bpe.save(tmp_path)
-    turns = conversation(("system", " Be kind.\n"), ("user", "What is 12 + 30?"), ("command", "12 + 30"), ("result", "42\n\n"),
-                         ("assistant", "The answer is 42."), ("user", "  Thanks! {{ bos_token }} {% if %}"))
+    turns = conversation(
+        ("system", " Be kind.\n"),
+        ("user", "What is 12 + 30?"),
+        ("command", "12 + 30"),
+        ("result", "42\n\n"),
+        ("assistant", "The answer is 42."),
+        ("user", "  Thanks! {{ bos_token }} {% if %}"),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)

@@ -9,11 +9,41 @@ from chatwright.tokenizer.control import CONTROL_TOKENS
 
 CONTROL_STRINGS = list(CONTROL_TOKENS.values())
 LOOKALIKES = [
-    "＜|end|＞", "<｜end｜>", "‹|end|›", "<|еnd|>", "<\u200b|end|>", "<|end\u00ad|>", "<|END|>", "&lt;|end|&gt;", "\\u003c|end|\\u003e",
-    "<|end|\u0301>", "\ufeff<|end|>", "<|im_end|>", "<|endoftext|>", "</s>", "[INST]", "<eoc>", "\x00<|end|>\x00",
+    "＜|end|＞",
+    "<｜end｜>",
+    "‹|end|›",
+    "<|еnd|>",
+    "<\u200b|end|>",
+    "<|end\u00ad|>",
+    "<|END|>",
+    "&lt;|end|&gt;",
+    "\\u003c|end|\\u003e",
+    "<|end|\u0301>",
+    "\ufeff<|end|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "</s>",
+    "[INST]",
+    "<eoc>",
+    "\x00<|end|>\x00",
 ]
-FRAGMENTS = [*CONTROL_STRINGS, *(s[: len(s) // 2] for s in CONTROL_STRINGS), *(s[len(s) // 2 :] for s in CONTROL_STRINGS),
-             *LOOKALIKES, *(s.upper() for s in CONTROL_STRINGS), " ", "\n", "a", "é", "🙂", "<", "|", ">", "<|", "|>"]
+FRAGMENTS = [
+    *CONTROL_STRINGS,
+    *(s[: len(s) // 2] for s in CONTROL_STRINGS),
+    *(s[len(s) // 2 :] for s in CONTROL_STRINGS),
+    *LOOKALIKES,
+    *(s.upper() for s in CONTROL_STRINGS),
+    " ",
+    "\n",
+    "a",
+    "é",
+    "🙂",
+    "<",
+    "|",
+    ">",
+    "<|",
+    "|>",
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +63,10 @@ def random_texts(count: int, seed: int) -> list[str]:
     draw = random.Random(seed)
     texts = []
     for _ in range(count):
-        parts = [draw.choice(FRAGMENTS) if draw.random() < 0.9 else chr(draw.choice([draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)]))
-                 for _ in range(draw.randint(1, 12))]
+        parts = [
+            draw.choice(FRAGMENTS) if draw.random() < 0.9 else chr(draw.choice([draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)]))
+            for _ in range(draw.randint(1, 12))
+        ]
         texts.append("".join(parts))
     return texts
 
@@ -44,7 +76,9 @@ def test_control_strings_halves_and_lookalikes_stay_text(bpe):
     assert_only_text_ids(bpe, [first + second for first in FRAGMENTS for second in CONTROL_STRINGS])
 
 
-@pytest.mark.parametrize("text", ["<|end|>" * 15_000, "<" * 100_000, "<|" * 50_000, "a" * 100_000 + "<|end|>", " " * 100_000, "<EOC>\n" * 20_000])
+@pytest.mark.parametrize(
+    "text", ["<|end|>" * 15_000, "<" * 100_000, "<|" * 50_000, "a" * 100_000 + "<|end|>", " " * 100_000, "<EOC>\n" * 20_000]
+)
 def test_very_long_texts_stay_text(bpe, text):
     assert_only_text_ids(bpe, [text])
 
