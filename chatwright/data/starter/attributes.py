@@ -1,6 +1,6 @@
 """How each attribute is said and asked: statements for the prose, questions for training, other questions held out.
 
-Slots: {s} the subject inside a sentence, {S} at its start, {p} and {P} the possessive ("Mira's", "her"), {v} the value,
+Slots: {s} the subject inside a sentence, {S} at its start, {o} as an object ("her"), {p} and {P} the possessive ("Mira's", "her"), {v} the value,
 {a} the value with a or an. Statements, answers and `again` (follow-up questions) also work with a pronoun in the slots.
 The held-out questions must share no six words in a row with anything in training; a test holds that.
 """
@@ -41,7 +41,7 @@ PERSON = {
             ),
             "{S} lives in {v}.",
             ("Where does {s} live?", "And which town does {s} live in?", "Where is {p} home?"),
-            ("In what place is {p} house?", "And the town, where is {s} from?", "Which town is home for {s}?"),
+            ("In what place is {p} house?", "And the town, where is {s} from?", "Which town is home for {o}?"),
             ("Why does {s} live in {v}?", "How long has {s} lived in {v}?", "Does {s} like {p_} home in {v}?"),
             ("Since when is {p} house in {v}?", "What made {s} choose {v} as a home?", "When did {s} settle down in {v}?"),
         ),
@@ -77,7 +77,7 @@ PERSON = {
             ),
             "{S} has {a}.",
             ("What pet does {s} have?", "Does {s} have a pet?", "And which animal does {s} keep?"),
-            ("Which animal is {p} pet?", "And the pet, what is it?", "What animal lives with {s}?"),
+            ("Which animal is {p} pet?", "And the pet, what is it?", "What animal lives with {o}?"),
             ("What does {p} {v} eat?", "How old is {p} {v}?", "Where does {p} {v} sleep?"),
             ("When did {s} buy the {v}?", "Is {p} {v} a friendly one?", "How big is the {v} {s} has?"),
         ),
@@ -111,7 +111,7 @@ PERSON = {
             ),
             "{P} favourite food is {v}.",
             ("What does {s} like to eat?", "And {p} favourite food?", "Which food does {s} love?"),
-            ("What meal is dear to {s}?", "And what would {s} gladly eat?", "What should I cook for {s}?"),
+            ("What meal is dear to {o}?", "And what would {s} gladly eat?", "What should I cook for {o}?"),
             ("Why does {s} love {v} so much?", "Where does {s} buy {v}, {p} favourite food?", "Who cooks {v} for {s}, {p_} favourite food?"),
             ("Since when is {v} the food {s} likes best?", "Where did {s} first taste {v}, the best food for {s}?", "What makes {v} {p} favourite meal?"),
         ),
@@ -129,13 +129,13 @@ PERSON = {
             ),
             "{P} favourite colour is {v}.",
             ("And {p} favourite colour?", "Which colour does {s} like?", "What colour does {s} like best?"),
-            ("What colour pleases {s} most?", "And the colour dear to {s}?", "Which colour would {s} choose?"),
+            ("What colour pleases {o} most?", "And the colour dear to {o}?", "Which colour would {s} choose?"),
             ("Why is {v} {p} favourite colour?", "Since when does {s} like the colour {v} best?"),
-            ("How did {v} become the colour {s} likes most?", "What is so nice about {v}, the colour {s} likes best?"),
+            ("How did {v} become the colour {s} likes most?", "What is so nice about {v}, {p} dearest colour?"),
         ),
         Attribute(
             "hobby",
-            ("{P} hobby is {v}.", "{S} enjoys {v}.", "In the free hours {s} goes {v}.", "On Sundays {s} spends time {v}."),
+            ("{P} hobby is {v}.", "{S} enjoys {v}.", "In the free hours {s} likes {v} best.", "On Sundays {s} has time for {v}."),
             ("{V} is {p} hobby.", "{V} makes {s} happy."),
             ("What is {p} hobby?", "What does {s} enjoy?", "What does {s} do in the free hours?", "Tell me {p} hobby."),
             (
@@ -163,7 +163,7 @@ PERSON = {
                 "When do I have to send {s} a birthday card?",
                 "What date is the big day of {s}, the birthday?",
             ),
-            "{P} birthday is on {v}.",
+            "{P} birthday is {v}.",
             ("And when is {p} birthday?", "When was {s} born?"),
             ("What date is {p} birthday?", "On what date was {s} born?"),
         ),
@@ -277,13 +277,14 @@ class _Slots(str):
     """A slot value that `{V}` may not touch; see `fill`."""
 
 
-def fill(template: str, subject: str, possessive: str, value: str = "", his: str = "their") -> str:
+def fill(template: str, subject: str, possessive: str, value: str = "", his: str = "their", him: str = "") -> str:
     """Put subject and value into a template; `{V}` is the value with a capital."""
     return template.format(
         s=subject,
         S=subject[0].upper() + subject[1:],
         p=possessive,
         P=possessive[0].upper() + possessive[1:],
+        o=him or subject,
         p_=his,
         v=value,
         V=value[:1].upper() + value[1:],
@@ -301,5 +302,5 @@ def say_of(template: str, subject: str, person: Person | None, value: str, prono
     if person is None:
         return fill(template, subject, f"{subject}'s", value, "its")
     if pronoun:
-        return fill(template, person.he, person.his, value, person.his)
+        return fill(template, person.he, person.his, value, person.his, person.him)
     return fill(template, subject, f"{subject}'s", value, person.his)

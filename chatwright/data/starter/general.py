@@ -1,11 +1,15 @@
-"""Prose about how things are: animals, the calendar, seasons, counting, sums. It states no fact of the generated world."""
+"""Prose about how things are: animals, the calendar, seasons, sums, stories, reviews, French. It states no fact of the world.
+
+Half of it is reading matter about invented people, so that a model learns to read a name and use it again.
+"""
 
 import random
 from collections.abc import Callable, Iterator
 
 from chatwright.data.starter.attributes import with_article
-from chatwright.data.starter.conversations import arithmetic
+from chatwright.data.starter.conversations import arithmetic, passages, sentiment, stopping, translation
 from chatwright.data.starter.prose import Document
+from chatwright.data.starter.strangers import TOLD, story, strangers
 from chatwright.data.starter.words import ANIMALS, DAYS, MONTHS
 
 SEASONS = {
@@ -14,19 +18,27 @@ SEASONS = {
     "autumn": ("September", "November", "leaves fall", "apples are ripe"),
     "winter": ("December", "February", "snow falls", "the nights are long"),
 }
+MANNERS = (
+    "A good assistant tells the truth.",
+    "Whoever makes a mistake should admit it and say thank you for the correction.",
+    "If somebody asks for harm, the answer is a polite no.",
+    "Prices, the weather and opening hours change, so they must be looked up.",
+    "Pip is a small language model. Pip lives in a computer and likes to help.",
+    "Pip does not know everything and says so.",
+    "A question may hold a mistake; then it is right to say so.",
+    "When it rains, take an umbrella. When it snows, wear a warm coat.",
+    "A secret is private, and a password belongs to one person only.",
+    "Being sure is fine, being polite is better, and both together are best.",
+)
 
 
 def animals(rng: random.Random) -> str:
     sentences = []
     for name in rng.sample(sorted(ANIMALS), rng.choice((1, 2, 3))):
         sound, food, home, young = ANIMALS[name]
-        told = [
-            f"{with_article(name).capitalize()} can {sound}.",
-            f"A young {name} is called {with_article(young)}.",
-            f"A {name} lives in {home}." if name != "owl" else f"An owl lives in {home}.",
-            f"It eats {food}.",
-        ]
-        sentences += [told[0], *rng.sample(told[1:], rng.randint(1, 3))]
+        subject = with_article(name).capitalize()
+        told = [f"A young {name} is called {with_article(young)}.", f"{subject} lives in {home}.", f"It eats {food}."]
+        sentences += [f"{subject} can {sound}.", *rng.sample(told, rng.randint(1, 3))]
     return " ".join(sentences)
 
 
@@ -47,8 +59,6 @@ def calendar(rng: random.Random) -> str:
                 )
             )
         )
-    if rng.random() < 0.2:
-        told.append(f"The {kind}s are {', '.join(names[:-1])} and {names[-1]}.")
     return " ".join(told)
 
 
@@ -59,19 +69,56 @@ def seasons(rng: random.Random) -> str:
     return " ".join(rng.sample(told, rng.randint(2, 4)))
 
 
+def manners(rng: random.Random) -> str:
+    return " ".join(rng.sample(MANNERS, rng.randint(2, 4)))
+
+
 def sums(rng: random.Random) -> str:
     return " ".join(arithmetic.line(rng) for _ in range(rng.randint(3, 6)))
 
 
 def counting(rng: random.Random) -> str:
-    start = rng.randint(0, 90)
-    numbers = range(start, start + rng.randint(4, 9))
     if rng.random() < 0.4:
-        return " ".join(f"{number} is {arithmetic.in_words(number)}." for number in numbers)
-    return f"Counting from {start}: {', '.join(map(str, numbers))}."
+        start = rng.randint(0, 90)
+        return " ".join(f"{number} is {arithmetic.in_words(number)}." for number in range(start, start + rng.randint(4, 9)))
+    kind, slots, items = stopping.draw(rng, held_out=False)
+    if kind == "times":
+        return f"{slots['word'].capitalize()}, {slots['n']} times: {', '.join(items)}."
+    return f"From {slots['a']} to {slots['b']}: {', '.join(items)}."
 
 
-KINDS: dict[Callable[[random.Random], str], float] = {animals: 2, calendar: 2, seasons: 1, sums: 7, counting: 1}
+def french(rng: random.Random) -> str:
+    return " ".join(translation.line(rng) for _ in range(rng.randint(2, 5)))
+
+
+def reviews(rng: random.Random) -> str:
+    told = []
+    for _ in range(rng.randint(1, 3)):
+        text, thing, label, _ = sentiment.draw(rng, held_out=False)
+        told.append(f"{text} About the {thing} this is {label}.")
+    return " ".join(told)
+
+
+def stories(rng: random.Random) -> str:
+    _, text = passages.passage(rng, held_out=False)
+    return text
+
+
+def reports(rng: random.Random) -> str:
+    """A report and its sum: what a summary is, seen before anybody asks for one."""
+    event, text = passages.report(rng, held_out=False)
+    return f"{text} In short: {passages.summary(event)}"
+
+
+def people(rng: random.Random) -> str:
+    attributes = rng.sample(TOLD, rng.choice((2, 3)))
+    return story(strangers(rng, False, rng.choice((1, 2)), attributes), attributes, rng, held_out=False)
+
+
+# Kinds by share. Sums are many because two-digit sums need many examples and each is short.
+KINDS: dict[Callable[[random.Random], str], float] = {
+    animals: 3, calendar: 3, seasons: 1, manners: 1, sums: 13, counting: 4, french: 7, reviews: 4, stories: 5, reports: 3, people: 5,
+}  # fmt: skip
 
 
 def documents(rng: random.Random, characters: int) -> Iterator[Document]:

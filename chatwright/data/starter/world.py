@@ -64,6 +64,10 @@ class Person:
     def his(self) -> str:
         return "her" if self.is_female else "his"
 
+    @property
+    def him(self) -> str:
+        return "her" if self.is_female else "him"
+
 
 @dataclass(frozen=True)
 class Thing:

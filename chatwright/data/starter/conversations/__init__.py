@@ -1,45 +1,89 @@
 """All kinds of conversation and their shares, and how they are mixed: alone, one after another, with hasty typing.
 
-A module here offers `train(world, rng)`, a fresh conversation, and (where its skill is scored) `held_out(world, rng, skill)`.
+A module here offers `train(world, rng)`, a fresh conversation, and (where its skill is scored) `SKILLS` and
+`held_out(world, rng, skill)`.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 
 from chatwright.conversation import Message
-from chatwright.data.starter.conversations import arithmetic, facts, smalltalk
-from chatwright.data.starter.item import Item
+from chatwright.data.starter.conversations import (
+    arithmetic,
+    commands,
+    corrections,
+    facts,
+    follow_up,
+    jokes,
+    open_facts,
+    passages,
+    premises,
+    refusals,
+    repeat,
+    sentiment,
+    smalltalk,
+    stopping,
+    translation,
+)
+from chatwright.data.starter.item import Item, user
 from chatwright.data.starter.world import World
 
-# Shares of the training conversations; what is hard to learn or most asked for gets more.
-KINDS: dict[ModuleType, float] = {smalltalk: 8, facts: 20, arithmetic: 14}
+# Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
+SHARES: dict[ModuleType, float] = {
+    smalltalk: 7, facts: 18, open_facts: 8, follow_up: 9, corrections: 9, premises: 7, refusals: 6, commands: 9, sentiment: 5, passages: 9,
+    translation: 7, repeat: 6, arithmetic: 9, jokes: 4, stopping: 5,
+}  # fmt: skip
+SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
+_MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
+_SYSTEM = ("You are Pip, a friendly assistant.", "You are a helpful assistant.", "Your name is Pip. Answer briefly.")
+ALONE = 0.72  # share of conversations about one thing only; the others go on to something else
 
 
 def training(world: World, rng: random.Random, count: int) -> Iterator[tuple[Message, ...]]:
-    modules, weights = list(KINDS), list(KINDS.values())
+    modules, shares = list(SHARES), list(SHARES.values())
     for _ in range(count):
-        parts = 1 if rng.random() < 0.7 else rng.choice((2, 2, 3))
+        parts = 1 if rng.random() < ALONE else rng.choice((2, 2, 3))
         conversation: list[Message] = []
-        for module in rng.choices(modules, weights, k=parts):
-            makers: Callable[[World, random.Random], list[Message]] = module.train
-            conversation += makers(world, rng)
+        if rng.random() < 0.08:
+            conversation.append(Message("system", rng.choice(_SYSTEM)))
+        for module in rng.choices(modules, shares, k=parts):
+            turns: list[Message] = module.train(world, rng)
+            conversation += _hasty(turns, rng) if module in _MAY_BE_HASTY else turns
         yield tuple(conversation)
 
 
+def _hasty(turns: list[Message], rng: random.Random) -> list[Message]:
+    """People write without capitals, in capitals, without a question mark, with a slip; what they mean is the same."""
+    draw = rng.random()
+    if draw > 0.2:
+        return turns
+    return [user(_typed(turn.content, draw, rng)) if turn.role == "user" else turn for turn in turns]
+
+
+def _typed(text: str, draw: float, rng: random.Random) -> str:
+    if draw < 0.05:
+        return text.lower()
+    if draw < 0.08:
+        return text.upper()
+    if draw < 0.12 and len(text) > 8:
+        at = rng.randrange(1, len(text) - 2)
+        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    return text.rstrip("?.!")
+
+
 def held_out(world: World, seed: int, n_per_skill: int) -> list[Item]:
-    """`n_per_skill` different items of every scored skill, none said in a way that training says it."""
+    """`n_per_skill` different items of every scored skill, none asked in a way that training asks."""
     items: list[Item] = []
-    for module in KINDS:
-        for skill in getattr(module, "SKILLS", ()):
-            rng = random.Random(f"starter-heldout-{seed}-{skill}")
-            seen: dict[tuple[Message, ...], Item] = {}
-            for _ in range(40 * n_per_skill):
-                item = module.held_out(world, rng, skill)
-                seen.setdefault(item.messages, item)
-                if len(seen) == n_per_skill:
-                    break
-            else:
-                raise ValueError(f"size is too small for {n_per_skill} different items of {skill}: only {len(seen)}. Ask for fewer or a larger size")
-            items += seen.values()
+    for skill, module in SKILLS.items():
+        rng = random.Random(f"starter-heldout-{seed}-{skill}")
+        seen: dict[tuple[Message, ...], Item] = {}
+        for _ in range(40 * n_per_skill):
+            item = module.held_out(world, rng, skill)
+            seen.setdefault(item.messages, item)
+            if len(seen) == n_per_skill:
+                break
+        else:
+            raise ValueError(f"there are only about {len(seen)} different items of {skill!r} in this world, not {n_per_skill}: lower n_per_skill or raise size")
+        items += seen.values()
     return items

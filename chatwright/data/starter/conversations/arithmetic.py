@@ -45,16 +45,19 @@ def in_words(number: int) -> str:
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[int, str, int, int]:
-    """Operands, sign and result; two digits each three times out of four, never below zero."""
+    """Operands, sign and result; mostly of two digits, never below zero."""
     while True:
-        top = rng.choice((9, 99, 99, 99))
+        top = 9 if rng.random() < 0.12 else 99
         a, b, sign = rng.randint(0, top), rng.randint(0, top), rng.choice("+-")
         if sign == "-" and b > a:
             a, b = b, a
         # Unordered for sums: knowing 5 + 3 must not give away 3 + 5. Tiny sums are all trained; there are too few to split.
         key = f"{min(a, b)}{sign}{max(a, b)}"
+        result = a + b if sign == "+" else a - b
+        if held_out and result in (a, b):
+            continue  # repeating the question would hold the answer
         if (max(a, b) > 9 and is_held_out(key)) == held_out:
-            return a, sign, b, a + b if sign == "+" else a - b
+            return a, sign, b, result
 
 
 def train(world: World, rng: random.Random) -> list[Message]:

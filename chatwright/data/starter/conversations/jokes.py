@@ -1,0 +1,115 @@
+"""Our own small jokes, built from families that take any topic: new topics give jokes nobody has told.
+
+A topic is trained or held out for ever. `is_training_joke` knows every joke that training could hold, so a copy is found out.
+"""
+
+import random
+from functools import cache
+
+from chatwright.conversation import Message
+from chatwright.data.starter.attributes import with_article
+from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.words import ANIMALS, JOBS, OBJECTS, PETS
+from chatwright.data.starter.world import World
+
+SKILLS = ("joke",)
+# (setup, punchline); {t} is the topic. No pronoun for the topic, so that bakers and teapots fit alike.
+JOKES = (
+    ("Why did the {t} bring a ladder to the market?", "Because the prices there are so high!"),
+    ("Why did the {t} bring a ladder to school?", "To get to high school!"),
+    ("Why did the {t} bring a ladder to the choir?", "To reach the high notes!"),
+    ("Why did the {t} throw a clock out of the window?", "To see time fly!"),
+    ("Why did the {t} throw butter out of the window?", "To see a butterfly!"),
+    ("Why did the {t} take a pillow to the river?", "To sleep in the river bed!"),
+    ("Why did the {t} sit on the clock?", "To be on time!"),
+    ("Why did the {t} bring a pencil to bed?", "To draw the curtains!"),
+    ("Why did the {t} take a map to dinner?", "To find the way to the soup!"),
+    ("Why was the {t} so good at music?", "Because of so many notes in the pocket!"),
+    ("What do you call a {t} with three umbrellas?", "Ready for rain, rain and more rain!"),
+    ("What do you call a {t} with a hat and a map?", "Well dressed, but lost!"),
+    ("What do you call a {t} with a drum?", "Something you cannot beat!"),
+    ("What do you call a {t} on the ice?", "Very cool indeed!"),
+    ("What did the {t} say to the mirror?", "We should see each other more often!"),
+    ("What did the {t} say to the snowman?", "Please do not lose your cool!"),
+    ("What did the {t} say to the candle?", "You light up my life!"),
+    ("What did the {t} say to the clock?", "You have too much time on your hands!"),
+    ("What did the {t} say to the moon?", "You look a little pale tonight!"),
+    ("What did the {t} say to the stairs?", "You always let me down!"),
+    ("What is the favourite day of a {t}?", "The day after a long sleep!"),
+    ("Knock, knock. Who is there? A {t}. A {t} who?", "A {t} who forgot the key, so please open!"),
+    ("Knock, knock. Who is there? A {t}. A {t} who?", "A {t} who came for the cake!"),
+    ("Doctor, I feel like a {t}! How long has this been going on?", "Since I was a very small {t}!"),
+)
+_MORE = (
+    "robot king queen pirate ghost wizard dragon snail penguin banana tomato cactus train bicycle teapot button sock shoe cloud star "
+    "elephant monkey zebra camel fox spider shark whale crab bus tractor violin guitar pumpkin cherry lemon onion cookie knight giant fairy "
+    "policeman pilot magician dentist chicken cucumber sandwich melon carpet sofa tent ship rocket balloon kangaroo panda tiger eagle snake "
+    "worm beetle ant bat hedgehog squirrel raven toad lizard walrus otter beaver moose"
+).split()
+_USED = frozenset(word.strip("?!,.").lower() for joke in JOKES for part in joke for word in part.split())
+TOPICS = tuple(sorted({*ANIMALS, *PETS, *JOBS, *OBJECTS, *_MORE} - _USED))
+_ASK = ("Tell me a joke about {a}.", "Do you know a joke about {a}?", "A joke about {a}, please.", "Make a joke about {a}.", "joke about {a}", "Can you tell me a joke about {a}?")
+_ASK_HELD = (
+    "Make me laugh! The topic is {a}.",
+    "My child loves {a}. Something funny, please!",
+    "Be funny for once. Talk about {a}.",
+    "I need to laugh. How about {a}?",
+    "Is there anything funny to say about {a}?",
+    "Cheer me up with {a}.",
+    "Entertain us: {a}.",
+)
+_ANY = ("Tell me a joke.", "Do you know a joke?", "Make me laugh!", "Tell me something funny.", "joke please", "Can you tell jokes?", "Yes, tell me a joke.")
+_AGAIN = ("Another one!", "One more, please.", "Ha! Another joke, please.", "Tell me another.")
+
+
+def _tell(number: int, topic: str) -> str:
+    text = " ".join(JOKES[number])
+    for article in ("A", "a"):
+        text = text.replace(f"{article} {{t}}", with_article(topic).replace("a", article, 1))
+    return text.format(t=topic)
+
+
+def _draw(rng: random.Random, held_out: bool) -> tuple[str, str]:
+    topic = rng.choice([topic for topic in TOPICS if is_held_out(topic, one_in=3) == held_out])
+    return topic, _tell(rng.randrange(len(JOKES)), topic)
+
+
+def plain(text: str) -> str:
+    """Letters and spaces only: a copy with another comma is a copy."""
+    return " ".join("".join(c if c.isalpha() else " " for c in text.lower()).split())
+
+
+@cache
+def _training_jokes() -> frozenset[str]:
+    return frozenset(plain(_tell(n, topic)) for n in range(len(JOKES)) for topic in TOPICS if not is_held_out(topic, one_in=3))
+
+
+def is_training_joke(text: str) -> bool:
+    return plain(text) in _training_jokes()
+
+
+def train(world: World, rng: random.Random) -> list[Message]:
+    topic, joke = _draw(rng, held_out=False)
+    if rng.random() < 0.15:
+        turns = [user(rng.choice(_ANY)), assistant(joke)]
+    else:
+        turns = [user(rng.choice(_ASK).format(a=with_article(topic))), assistant(joke)]
+    if rng.random() < 0.1:
+        turns += [user(rng.choice(_AGAIN)), assistant(_draw(rng, held_out=False)[1])]
+    return turns
+
+
+def held_out(world: World, rng: random.Random, skill: str) -> Item:
+    topic, joke = _draw(rng, held_out=True)
+    template = rng.choice(_ASK_HELD)
+    return Item(
+        skill="joke",
+        messages=(user(template.format(a=with_article(topic))),),
+        expected=assistant(joke),
+        must=((topic,),),
+        forbid=(*(other for other in TOPICS if other != topic), "do not know", "cannot help"),
+        max_words=30,
+        check="joke",
+        template=template,
+    )

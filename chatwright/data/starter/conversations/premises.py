@@ -1,0 +1,64 @@
+"""Questions that take something for granted. When it is false, the reply says so and says what is true; when it is
+true, the reply agrees and says that it knows no more. A model that always objects fails the second half."""
+
+import random
+
+from chatwright.conversation import Message
+from chatwright.data.starter.attributes import PERSON, WITH_PREMISE, say_of
+from chatwright.data.starter.conversations.facts import competing
+from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.strangers import TOLD, story, strangers, values
+from chatwright.data.starter.world import Fact, Person, World
+
+SKILLS = ("false_premise",)
+_OBJECT = ("That is not so: {truth}", "There is a mistake in the question. {truth}", "I have to disagree. {truth}")
+_AGREE = ("{truth} More than that I do not know.", "It is true: {truth} I do not know more.")
+_OBJECTING = ("that is not so", "mistake in the question", "have to disagree", "is not", "does not")
+
+
+def _draw(world: World, rng: random.Random, held_out: bool) -> tuple[Fact, Person, str, str, tuple[str, ...]]:
+    """The fact, its person, a false value, the text that tells it (none: closed-book), and competing values."""
+    if rng.random() < 0.5:
+        pool = [fact for fact in (world.unasked if held_out else world.asked) if fact.attribute in WITH_PREMISE]
+        fact = rng.choice(pool)
+        false = rng.choice([value for value in world.values_of(fact.attribute) if value not in (fact.value, fact.subject)])
+        return fact, world.person(fact.subject), false, "", competing(fact, world)
+    attributes = rng.sample([name for name in TOLD if PERSON[name].premise], rng.choice((1, 2)))
+    people = strangers(rng, held_out, 2, attributes)
+    person, other = rng.sample(people, 2)
+    fact, false = person.facts[attributes[0]], other.facts[attributes[0]].value
+    if rng.random() < 0.5:
+        false = next(value for value in values(rng, fact.attribute, 3, held_out) if value not in (fact.value, false))
+    return fact, person, false, story(people, attributes, rng, held_out), (other.facts[attributes[0]].value,)
+
+
+def _ask(template: str, fact: Fact, person: Person, value: str) -> str:
+    return say_of(template, fact.subject, person, value)
+
+
+def train(world: World, rng: random.Random) -> list[Message]:
+    fact, person, false, text, _ = _draw(world, rng, held_out=False)
+    is_true = rng.random() < 0.4
+    question = _ask(rng.choice(PERSON[fact.attribute].premise), fact, person, fact.value if is_true else false)
+    truth = _ask(PERSON[fact.attribute].answer, fact, person, fact.value)
+    reply = rng.choice(_AGREE if is_true else _OBJECT).format(truth=truth)
+    return [user(f"{text} {question}".strip()), assistant(reply)]
+
+
+def held_out(world: World, rng: random.Random, skill: str) -> Item:
+    fact, person, false, text, others = _draw(world, rng, held_out=True)
+    is_true = rng.random() < 0.3
+    template = rng.choice(PERSON[fact.attribute].premise_held)
+    question = _ask(template, fact, person, fact.value if is_true else false)
+    truth = _ask(PERSON[fact.attribute].answer, fact, person, fact.value)
+    forbid = tuple(value for value in others if is_true or value != false)
+    return Item(
+        skill="false_premise",
+        messages=(user(f"{text} {question}".strip()),),
+        expected=assistant((_AGREE if is_true else _OBJECT)[0].format(truth=truth)),
+        must=((fact.value,), ("do not know", "it is true")) if is_true else ((fact.value,),),
+        forbid=(*forbid, *_OBJECTING) if is_true else forbid,
+        deniable=() if is_true else (false,),
+        book="open" if text else "closed",
+        template=template,
+    )

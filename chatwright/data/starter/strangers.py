@@ -1,0 +1,66 @@
+"""People nobody has read about: invented names with drawn facts, for whatever must be read from the conversation itself."""
+
+import random
+
+from chatwright.data.starter.attributes import PERSON, say_of
+from chatwright.data.starter.names import invented_town, several
+from chatwright.data.starter.words import COLOURS, FOODS, HOBBIES, JOBS, PETS, TOWNS
+from chatwright.data.starter.world import Fact, Person
+
+# Without names, dates and ages: what is left can be told in one short sentence whose value nothing else resembles.
+TOLD = ("home", "job", "pet", "food", "colour", "hobby")
+_LISTS = {"job": JOBS, "pet": PETS, "food": FOODS, "colour": COLOURS, "hobby": HOBBIES}
+
+
+def values(rng: random.Random, attribute: str, count: int, held_out: bool) -> list[str]:
+    """Different values; half of the towns are invented too."""
+    if attribute != "home":
+        return rng.sample(_LISTS[attribute], count)
+    if rng.random() < 0.5:
+        return rng.sample(TOWNS, count)
+    towns: list[str] = []
+    while len(towns) < count:
+        town = invented_town(rng, held_out)
+        if town not in towns:
+            towns.append(town)
+    return towns
+
+
+def strangers(rng: random.Random, held_out: bool, count: int, attributes: list[str]) -> list[Person]:
+    """`count` people who differ from each other in every attribute."""
+    drawn = {attribute: values(rng, attribute, count, held_out) for attribute in attributes}
+    return [
+        Person(
+            name,
+            "",
+            rng.random() < 0.5,
+            {attribute: Fact(f"stranger.{name.lower()}.{attribute}", name, attribute, drawn[attribute][at]) for attribute in attributes},
+        )
+        for at, name in enumerate(several(rng, held_out, count))
+    ]
+
+
+# With the name first and few words after it, every six words in a row hold a name nobody has read.
+_BRIEF = {name: [text for text in PERSON[name].statements if text[:3] in ("{S}", "{P}") and len(text.split()) <= 5] for name in TOLD}
+
+
+# Between a held-out story and its question, so that no familiar sentence end meets a familiar question.
+_BRIDGES = ("That was all.", "So much for these people.", "Enough of that.")
+
+
+def tell(person: Person, attribute: str, rng: random.Random, held_out: bool) -> str:
+    statements = _BRIEF[attribute] if held_out else PERSON[attribute].statements
+    return say_of(rng.choice(statements), person.name, person, person.facts[attribute].value)
+
+
+def answer(person: Person, attribute: str, by_pronoun: bool = False) -> str:
+    return say_of(PERSON[attribute].answer, person.name, person, person.facts[attribute].value, by_pronoun)
+
+
+def story(people: list[Person], attributes: list[str], rng: random.Random, held_out: bool) -> str:
+    """All facts of all people, person by person or mixed; every sentence names whom it is about."""
+    pairs = [(person, attribute) for person in people for attribute in attributes]
+    if rng.random() < 0.5:
+        rng.shuffle(pairs)
+    told = " ".join(tell(person, attribute, rng, held_out) for person, attribute in pairs)
+    return f"{told} {rng.choice(_BRIDGES)}" if held_out else told
