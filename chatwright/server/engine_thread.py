@@ -1,0 +1,169 @@
+"""The one thread that owns the model: a bounded queue of asked-for replies in, their events out.
+
+All live replies advance together. Each is an iterator from `Assistant.reply`; this thread asks them in turn for their next
+event. The first one asked steps the engine, which decodes one token for every live reply, and the others then find theirs
+waiting: so a turn around the table costs about one batched step. Closing an iterator cancels its reply in the engine.
+
+HTTP handlers only queue and listen; they never touch the model. It is a thread and not yet a process: an error that kills
+the interpreter (out of memory) takes the server along.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatwright.chat.assistant import ReplyEvent
+from chatwright.conversation import Conversation
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.server.errors import ApiError, internal_error
+
+
+class Replier(Protocol):
+    """The part of `chat/assistant.py` that serving needs."""
+
+    def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    max_live: int = 8  # replies decoded together
+    max_waiting: int = 32  # replies that may wait for a place; beyond this the server says 503
+    max_seconds: float = 600.0  # from arrival to the last token
+    retry_after: int = 5  # seconds a refused client is asked to wait
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The last event of a reply that did not end well."""
+
+    error: ApiError
+
+
+Deliver = Callable[[ReplyEvent | Failed | None], None]  # None: nothing follows
+
+
+class Ticket:
+    """One asked-for reply. Everything it owns is released in one place, `EngineThread._end`."""
+
+    def __init__(self, conversation: Conversation, sampling: SamplingConfig, deliver: Deliver) -> None:
+        self.conversation, self.sampling, self.deliver = conversation, sampling, deliver
+        self.is_cancelled = False  # written by the handler's thread, read by the engine's: one word, no lock needed
+        self.events: Iterator[ReplyEvent] | None = None
+        self.deadline = 0.0
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class EngineThread:
+    def __init__(self, assistant: Replier | None = None, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits or Limits()
+        self._assistant, self._clock = assistant, clock
+        self._changed = threading.Condition()
+        self._waiting: deque[Ticket] = deque()
+        self._live: list[Ticket] = []
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._assistant is not None
+
+    @property
+    def n_open(self) -> int:
+        """Replies that are waiting or being written; 0 when idle, whatever happened before."""
+        with self._changed:
+            return len(self._waiting) + len(self._live)
+
+    def set_assistant(self, assistant: Replier) -> None:
+        """A model to answer with from now on. Replies under way end with the model they began with."""
+        self._assistant = assistant
+
+    def submit(self, tickets: Sequence[Ticket]) -> None:
+        """Queue all of them or none."""
+        with self._changed:
+            if self._is_closing:
+                raise self._busy("the server is shutting down", "shutting_down")
+            if self._assistant is None:
+                raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
+            if len(self._waiting) + len(self._live) + len(tickets) > self.limits.max_live + self.limits.max_waiting:
+                raise self._busy("too many replies are waiting already: try again shortly", "server_full")
+            for ticket in tickets:
+                ticket.deadline = self._clock() + self.limits.max_seconds
+            self._waiting.extend(tickets)
+            self._changed.notify_all()
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """True as soon as no reply is open; False where that takes longer than the timeout."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._live, timeout)
+
+    def close(self) -> None:
+        """Stop after the current step; every open reply ends as cancelled."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._admit():
+            for ticket in [*self._live, *(ticket for ticket in self._waiting if ticket.is_cancelled)]:
+                self._advance(ticket)
+        for ticket in [*self._live, *self._waiting]:
+            self._end(ticket, Failed(self._busy("the server is shutting down", "shutting_down")))
+
+    def _busy(self, message: str, code: str) -> ApiError:
+        return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
+
+    def _admit(self) -> bool:
+        """Wait for work, move waiting replies to free places; False when it is time to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or self._waiting or self._live)
+            while self._waiting and len(self._live) < self.limits.max_live:
+                self._live.append(self._waiting.popleft())
+            return not self._is_closing
+
+    def _advance(self, ticket: Ticket) -> None:
+        try:
+            if ticket.is_cancelled:
+                return self._end(ticket)
+            if self._clock() > ticket.deadline:
+                message = f"the reply took longer than {self.limits.max_seconds:.0f} seconds: ask for fewer tokens"
+                return self._end(ticket, Failed(ApiError(504, message, code="timeout")))
+            if ticket.events is None:
+                assert self._assistant is not None, "nothing is queued before there is a model"
+                ticket.events = self._assistant.reply(ticket.conversation, ticket.sampling)
+            event = next(ticket.events, None)
+            if event is None:
+                return self._end(ticket)
+            ticket.deliver(event)
+        except ValueError as error:  # the conversation or a setting cannot be served; the message says why
+            self._end(ticket, Failed(ApiError(400, str(error), code="invalid_value")))
+        except Exception as error:  # one reply's trouble must not end the others'
+            self._end(ticket, Failed(internal_error(error)))
+
+    def _end(self, ticket: Ticket, last: Failed | None = None) -> None:
+        """Every way a reply can end comes through here: release the engine's place, tell the listener, forget the ticket."""
+        with self._changed:
+            if ticket in self._live:
+                self._live.remove(ticket)
+            elif ticket in self._waiting:
+                self._waiting.remove(ticket)
+            self._changed.notify_all()
+        try:
+            if isinstance(ticket.events, Generator):
+                ticket.events.close()  # cancels the request in the engine
+        except Exception as error:  # a bug in closing must not leave the listener waiting
+            last = Failed(internal_error(error))
+        try:
+            if last is not None:
+                ticket.deliver(last)
+            ticket.deliver(None)
+        except RuntimeError:  # the listener's event loop is closed: nobody is waiting
+            ticket.cancel()

@@ -1,0 +1,48 @@
+"""What the page shows while a model is being built: the stage, how far, how long still, the curve, some replies.
+
+Whoever builds (`chatwright up`) hands `make_app` a function that returns a Status; the server only asks it, about once a
+second. Numbers that are not finite become null on the way out, because JSON has no word for them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["building", "ready", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A reply of the unfinished model, shown as it learns."""
+
+    prompt: str
+    reply: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    state: State
+    stage: str = ""  # what is being done now, in plain words: "Learning to converse"
+    fraction: float | None = None  # of the whole build, 0 to 1; None where nobody knows
+    seconds_left: float | None = None
+    message: str = ""  # a sentence; for `failed`: cause and remedy
+    loss_curve: tuple[tuple[int, float], ...] = ()  # (step, validation loss)
+    samples: tuple[Sample, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "stage": self.stage,
+            "fraction": finite(self.fraction),
+            "seconds_left": finite(self.seconds_left),
+            "message": self.message,
+            "loss_curve": [[step, finite(loss)] for step, loss in self.loss_curve],
+            "samples": [{"prompt": sample.prompt, "reply": sample.reply, "step": sample.step} for sample in self.samples],
+        }
+
+
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,32 @@
+"""An assistant without a model: its reply is a pure function of the conversation and the seed, and it notes what is closed."""
+
+from collections.abc import Callable, Iterator
+
+from chatwright.chat.assistant import Finished, ReplyEvent, TextDelta, Usage
+from chatwright.conversation import Conversation, Message
+from chatwright.engine.sampling import SamplingConfig
+
+WORDS = ["sea", "salt ", "ship, ", "é", "🙂", "\n\n", "data: x\n\n", "<script>alert(1)</script>", '"', "\\", " "]
+
+
+class FakeAssistant:
+    def __init__(self, before: Callable[[], None] = lambda: None, endless: bool = False) -> None:
+        self.before, self.endless = before, endless
+        self.n_closed = 0
+        self.seen: list[tuple[Conversation, SamplingConfig]] = []
+
+    def words(self, seed: int, count: int) -> list[str]:
+        return [WORDS[(seed * 7 + place * place) % len(WORDS)] for place in range(count)]
+
+    def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]:
+        self.before()
+        self.seen.append((conversation, sampling))
+        try:
+            words = self.words(sampling.seed, sampling.max_tokens or 12)
+            while self.endless:
+                yield TextDelta("word ")
+            for word in words:
+                yield TextDelta(word)
+            yield Finished("stop", Usage(3, len(words)), Message("assistant", "".join(words)))
+        finally:
+            self.n_closed += 1
