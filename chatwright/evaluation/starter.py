@@ -88,7 +88,7 @@ def holds(text: str, phrase: str) -> bool:
 
 
 def without_denials(text: str, phrase: str) -> str:
-    """"She is a miller, not a baker" does not say that she is a baker."""
+    """ "She is a miller, not a baker" does not say that she is a baker."""
     between = "a|an|the|in|on|called|live in|have a|have an|like|love"
     return re.sub(rf"\b(not|never|no) (({between}) )?{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
 
@@ -103,4 +103,10 @@ def is_complete_joke(text: str) -> bool:
     """A question, then a punchline of at least three words that ends; and no word over and over."""
     setup, asked, punchline = text.strip().rpartition("?")
     said = re.findall(r"[a-z']+", text.lower())
-    return bool(asked) and len(setup.split()) >= 5 and len(punchline.split()) >= 3 and punchline[-1] in ".!" and max(map(said.count, said)) <= 5
+    return (
+        bool(asked)
+        and len(setup.split()) >= 5
+        and len(punchline.split()) >= 3
+        and punchline[-1] in ".!"
+        and max(map(said.count, said)) <= 5
+    )

@@ -1,8 +1,9 @@
 """How each attribute is said and asked: statements for the prose, questions for training, other questions held out.
 
-Slots: {s} the subject inside a sentence, {S} at its start, {o} as an object ("her"), {p} and {P} the possessive ("Mira's", "her"), {v} the value,
-{a} the value with a or an. Statements, answers and `again` (follow-up questions) also work with a pronoun in the slots.
-The held-out questions must share no six words in a row with anything in training; a test holds that.
+Slots: {s} the subject inside a sentence, {S} at its start, {o} as an object ("her"), {p} and {P} the possessive
+("Mira's", "her"), {p_} always "her" or "his", {v} and {V} the value, {a} the value with a or an. Statements, answers and
+`again` (follow-up questions) also work with a pronoun in the slots. The held-out questions must share no six words in a
+row with anything in training; a test holds that.
 """
 
 from dataclasses import dataclass
@@ -29,9 +30,21 @@ PERSON = {
     for attribute in (
         Attribute(
             "home",
-            ("{S} lives in {v}.", "{P} home is in {v}.", "{S} has a house in {v}.", "{S} comes from {v}.", "{P} town is {v}, where {s} lives."),
+            (
+                "{S} lives in {v}.",
+                "{P} home is in {v}.",
+                "{S} has a house in {v}.",
+                "{S} comes from {v}.",
+                "{P} town is {v}, where {s} lives.",
+            ),
             ("In {v} lives {s}.", "{v} is the town where {s} lives.", "One of the people of {v} is {s}."),
-            ("Where does {s} live?", "What town is {s} from?", "Which town does {s} live in?", "Tell me where {s} lives.", "Where is {p} home?"),
+            (
+                "Where does {s} live?",
+                "What town is {s} from?",
+                "Which town does {s} live in?",
+                "Tell me where {s} lives.",
+                "Where is {p} home?",
+            ),
             (
                 "Name {p} town.",
                 "If I want to visit {s}, which town do I go to?",
@@ -99,7 +112,13 @@ PERSON = {
         ),
         Attribute(
             "food",
-            ("{S} likes to eat {v}.", "{P} favourite food is {v}.", "{S} loves {v}.", "For dinner {s} often has {v}.", "{S} could eat {v} every day."),
+            (
+                "{S} likes to eat {v}.",
+                "{P} favourite food is {v}.",
+                "{S} loves {v}.",
+                "For dinner {s} often has {v}.",
+                "{S} could eat {v} every day.",
+            ),
             ("{V} is what {s} likes best to eat.", "No food is better than {v} for {s}."),
             ("What is {p} favourite food?", "What does {s} like to eat?", "Which food does {s} love?", "What food does {s} like best?"),
             (
@@ -112,14 +131,32 @@ PERSON = {
             "{P} favourite food is {v}.",
             ("What does {s} like to eat?", "And {p} favourite food?", "Which food does {s} love?"),
             ("What meal is dear to {o}?", "And what would {s} gladly eat?", "What should I cook for {o}?"),
-            ("Why does {s} love {v} so much?", "Where does {s} buy {v}, {p} favourite food?", "Who cooks {v} for {s}, {p_} favourite food?"),
-            ("Since when is {v} the food {s} likes best?", "Where did {s} first taste {v}, the best food for {s}?", "What makes {v} {p} favourite meal?"),
+            (
+                "Why does {s} love {v} so much?",
+                "Where does {s} buy {v}, {p} favourite food?",
+                "Who cooks {v} for {s}, {p_} favourite food?",
+            ),
+            (
+                "Since when is {v} the food {s} likes best?",
+                "Where did {s} first taste {v}, the best food for {s}?",
+                "What makes {v} {p} favourite meal?",
+            ),
         ),
         Attribute(
             "colour",
-            ("{P} favourite colour is {v}.", "{S} likes the colour {v}.", "{S} often wears {v}.", "{P} door is painted {v}, the colour {s} likes best."),
+            (
+                "{P} favourite colour is {v}.",
+                "{S} likes the colour {v}.",
+                "{S} often wears {v}.",
+                "{P} door is painted {v}, the colour {s} likes best.",
+            ),
             ("{V} is {p} favourite colour.", "The colour {v} is loved by {s}."),
-            ("What is {p} favourite colour?", "Which colour does {s} like?", "What colour does {s} like best?", "Tell me {p} favourite colour."),
+            (
+                "What is {p} favourite colour?",
+                "Which colour does {s} like?",
+                "What colour does {s} like best?",
+                "Tell me {p} favourite colour.",
+            ),
             (
                 "Name the colour dear to {s}.",
                 "If {s} buys a scarf, what colour will it be?",
@@ -185,7 +222,12 @@ PERSON = {
         ),
         Attribute(
             "friend",
-            ("{P} best friend is {v}.", "{S} spends a lot of time with {v}, {p_} best friend.", "{S} trusts {v} like nobody else.", "{S} and {v} are best friends."),
+            (
+                "{P} best friend is {v}.",
+                "{S} spends a lot of time with {v}, {p_} best friend.",
+                "{S} trusts {v} like no other.",
+                "{S} and {v} are best friends.",
+            ),
             ("{v} is a good friend of {s}.", "If {v} calls, {s} comes at once."),
             ("Who is {p} best friend?", "Who is the best friend of {s}?", "Which friend does {s} like most?", "Tell me {p} best friend."),
             (
@@ -209,7 +251,12 @@ THING = {
     for attribute in (
         Attribute(
             "landmark",
-            ("{s} has a famous {v}.", "In {s} there is an old {v}.", "Visitors come to {s} to see the {v}.", "The {v} of {s} is well known."),
+            (
+                "{s} has a famous {v}.",
+                "In {s} there is an old {v}.",
+                "Visitors come to {s} to see the {v}.",
+                "The {v} of {s} is well known.",
+            ),
             ("A famous {v} stands in {s}.", "The best {v} to visit is in {s}."),
             ("What is {s} known for?", "What can I see in {s}?", "What is the famous sight in {s}?"),
             ("What do visitors look at in {s}?", "Name the sight of {s}.", "I have one hour in {s}. What should I see?"),

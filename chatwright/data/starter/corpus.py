@@ -8,6 +8,7 @@ same bytes on every machine. Everything is made here; nothing is downloaded.
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -53,27 +54,35 @@ def heldout_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> l
 
 
 def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> dict[str, Any]:
-    """Write the four files; returns the manifest. Files that exist are replaced only when they would be the same or are ours."""
+    """Write the four files and return the manifest, which is written last: where it is, the others are whole."""
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "manifest.json").unlink(missing_ok=True)
     files = {
         "pretrain.jsonl": _lines(directory / "pretrain.jsonl", ({"text": document.text} for document in pretraining_documents(size, seed))),
         "chat.jsonl": _lines(
             directory / "chat.jsonl",
-            ({"messages": [{"role": m.role, "content": m.content} for m in conversation]} for conversation in training_conversations(size, seed)),
+            (
+                {"messages": [{"role": m.role, "content": m.content} for m in conversation]}
+                for conversation in training_conversations(size, seed)
+            ),
         ),
         "heldout.jsonl": _lines(directory / "heldout.jsonl", (asdict(item) for item in heldout_items(size, seed, n_per_skill))),
     }
     manifest = {"size": size, "seed": seed, "n_per_skill": n_per_skill, "files": files}
-    (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    beside = directory / "manifest.json.tmp"
+    beside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, directory / "manifest.json")
     return manifest
 
 
 def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     digest, count, size = hashlib.sha256(), 0, 0
-    with path.open("wb") as file:
+    beside = path.with_name(path.name + ".tmp")
+    with beside.open("wb") as file:
         for row in rows:
             line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
             digest.update(line)
             file.write(line)
             count, size = count + 1, size + len(line)
+    os.replace(beside, path)
     return {"rows": count, "bytes": size, "sha256": digest.hexdigest()}

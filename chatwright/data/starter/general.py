@@ -117,8 +117,18 @@ def people(rng: random.Random) -> str:
 
 # Kinds by share. Sums are many because two-digit sums need many examples and each is short.
 KINDS: dict[Callable[[random.Random], str], float] = {
-    animals: 3, calendar: 3, seasons: 1, manners: 1, sums: 13, counting: 4, french: 7, reviews: 4, stories: 5, reports: 3, people: 5,
-}  # fmt: skip
+    animals: 3,
+    calendar: 3,
+    seasons: 1,
+    manners: 1,
+    sums: 13,
+    counting: 4,
+    french: 7,
+    reviews: 4,
+    stories: 5,
+    reports: 3,
+    people: 5,
+}
 
 
 def documents(rng: random.Random, characters: int) -> Iterator[Document]:

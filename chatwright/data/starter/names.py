@@ -7,13 +7,13 @@ so no run, size or order can leak one into the other.
 import random
 import zlib
 
-from chatwright.data.starter.words import BOYS, GIRLS, OBJECTS, TOWNS
+from chatwright.data.starter.words import BOYS, GIRLS, OBJECTS, TOWNS, listed
 
-_STARTS = "B Br D Dr F Fl G Gr H J K Kr L M N P Pl R S Sk St T Tr V W Z".split()
-_VOWELS = "a e i o u ai ee oa".split()
-_MIDDLES = "b d g l ll lm ln m n nd r rd rn s st t v z".split()
-_ENDS = "a an ek el en er ia ik in is o ok on or us".split()
-_TOWN_ENDS = "by ford ham mere ton wick dale port".split()
+_STARTS = listed("B Br D Dr F Fl G Gr H J K Kr L M N P Pl R S Sk St T Tr V W Z")
+_VOWELS = listed("a e i o u ai ee oa")
+_MIDDLES = listed("b d g l ll lm ln m n nd r rd rn s st t v z")
+_ENDS = listed("a an ek el en er ia ik in is o ok on or us")
+_TOWN_ENDS = listed("by ford ham mere ton wick dale port")
 _KNOWN = frozenset(GIRLS) | frozenset(BOYS) | frozenset(TOWNS) | frozenset(word.capitalize() for word in OBJECTS)
 
 

@@ -3,50 +3,57 @@
 Kept in one place so that the vocabulary stays small: a model of a few million parameters must meet every word often.
 """
 
-GIRLS = (
-    "Mira Anna Lena Ruth Clara Nora Ida Ella Rosa Vera Alma Edith Greta Hanna Iris Jane Kate Lucy Mona Olga Paula Rita Sara "
-    "Tessa Wilma Zoe Bella Cora Dora Emma Fiona Gina Helen Ines June Karin Lily Marta Nina Opal Pearl Queenie Rhea Stella Thea "
-    "Una Viola Wendy Yara Zelda Amy Beth Carol Daisy Eva Flora Gwen Hazel Ivy Joan Kim Laura Maud Nell Olive Petra Robin Susan "
-    "Tilda Ursula Violet Willa Abby Betsy Celia Della"
-).split()
-BOYS = (
-    "Tobin Adam Ben Carl David Emil Felix George Hugo Ivan Jack Karl Leo Max Noah Oscar Paul Quentin Ralph Simon Tom Victor "
-    "Walter Albert Bruno Conrad Dennis Edgar Frank Gilbert Henry Isaac Jonas Kevin Luke Martin Nathan Otto Peter Roman Samuel "
-    "Theo Urban Vincent Wilfred Xavier Arthur Bernard Colin Douglas Ernest Fred Gordon Harold Ian Joseph Kurt Lionel Morris Nigel "
-    "Owen Philip Rupert Stanley Trevor Ulrich Vernon Wesley Alfred Barney Cedric Derek Edwin Floyd"
-).split()
-SURNAMES = (
+
+def listed(text: str) -> list[str]:
+    """Words separated by spaces; one literal reads better than a hundred pairs of quotes."""
+    return text.split()
+
+
+GIRLS = listed(
+    "Mira Anna Lena Ruth Clara Nora Ida Ella Rosa Vera Alma Edith Greta Hanna Iris Jane Kate Lucy Mona Olga Paula Rita Sara Tessa "
+    "Wilma Zoe Bella Cora Dora Emma Fiona Gina Helen Ines June Karin Lily Marta Nina Opal Pearl Queenie Rhea Stella Thea Una Viola "
+    "Wendy Yara Zelda Amy Beth Carol Daisy Eva Flora Gwen Hazel Ivy Joan Kim Laura Maud Nell Olive Petra Robin Susan Tilda Ursula "
+    "Violet Willa Abby Betsy Celia Della"
+)
+BOYS = listed(
+    "Tobin Adam Ben Carl David Emil Felix George Hugo Ivan Jack Karl Leo Max Noah Oscar Paul Quentin Ralph Simon Tom Victor Walter "
+    "Albert Bruno Conrad Dennis Edgar Frank Gilbert Henry Isaac Jonas Kevin Luke Martin Nathan Otto Peter Roman Samuel Theo Urban "
+    "Vincent Wilfred Xavier Arthur Bernard Colin Douglas Ernest Fred Gordon Harold Ian Joseph Kurt Lionel Morris Nigel Owen Philip "
+    "Rupert Stanley Trevor Ulrich Vernon Wesley Alfred Barney Cedric Derek Edwin Floyd"
+)
+SURNAMES = listed(
     "Holt Reed Marsh Lane Field Stone Wells Brook Hill Woods Frost Penn Cole Ford Grant Hale Kent Lowe Moss Nash Park Rowe Shaw "
     "Todd Vance Webb York Bell Cross Dean Finch Gray Hart King Long Mills Page Rose Swan Ward"
-).split()
-TOWNS = (
-    "Tolby Marn Elmford Greyhill Oakmere Redbridge Saltby Windham Ashbrook Millport Northwick Fernley Stonebeck Larkdale Whitecliff "
-    "Brindle Copperton Drumlow Eastvale Foxhollow Goldcrest Harrowby Icefield Juniper Kelder Longmoor Mossgate Nettleby Owlton Pinewood "
-    "Quarry Riverton Sandhaven Thornby"
-).split()
-JOBS = (
+)
+TOWNS = listed(
+    "Tolby Marn Elmford Greyhill Oakmere Redbridge Saltby Windham Ashbrook Millport Northwick Fernley Stonebeck Larkdale "
+    "Whitecliff Brindle Copperton Drumlow Eastvale Foxhollow Goldcrest Harrowby Icefield Juniper Kelder Longmoor Mossgate Nettleby "
+    "Owlton Pinewood Quarry Riverton Sandhaven Thornby"
+)
+JOBS = listed(
     "baker miller teacher farmer doctor painter tailor gardener fisher carpenter potter smith writer singer cook weaver shepherd "
     "sailor librarian clockmaker"
-).split()
-PETS = "cat dog rabbit parrot goat pony turtle hamster duck goose mouse donkey".split()
-PET_NAMES = (
-    "Pepper Biscuit Button Clover Dusty Fudge Ginger Honey Jasper Kipper Lucky Muffin Nugget Pickle Pudding Rusty Shadow Snowy Spot Sunny "
-    "Teddy Toffee Tiger Waffle Whisper Ziggy Bramble Cocoa Domino Ember Feather Gizmo Hopper Jolly Marble Noodle Peanut Pebble Rocket Sparky"
-).split()
-FOODS = "bread soup cheese honey apples pears fish rice beans carrots pancakes noodles cake plums potatoes mushrooms".split()
-COLOURS = "red blue green yellow purple orange white black brown grey pink silver".split()
-HOBBIES = "swimming reading chess dancing fishing sewing singing climbing drawing skating gardening running cooking sailing".split()
-MONTHS = "January February March April May June July August September October November December".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-LANDMARKS = "river lake forest hill bridge castle lighthouse harbour mill tower".split()
-GOODS = "glass wool candles boots paper wine baskets bells butter tea silk bricks".split()
-MATERIALS = "wood iron clay glass wool leather paper copper stone silk".split()
-OBJECTS = (
+)
+PETS = listed("cat dog rabbit parrot goat pony turtle hamster duck goose mouse donkey")
+PET_NAMES = listed(
+    "Pepper Biscuit Button Clover Dusty Fudge Ginger Honey Jasper Kipper Lucky Muffin Nugget Pickle Pudding Rusty Shadow Snowy "
+    "Spot Sunny Teddy Toffee Tiger Waffle Whisper Ziggy Bramble Cocoa Domino Ember Feather Gizmo Hopper Jolly Marble Noodle Peanut "
+    "Pebble Rocket Sparky"
+)
+FOODS = listed("bread soup cheese honey apples pears fish rice beans carrots pancakes noodles cake plums potatoes mushrooms")
+COLOURS = listed("red blue green yellow purple orange white black brown grey pink silver")
+HOBBIES = listed("swimming reading chess dancing fishing sewing singing climbing drawing skating gardening running cooking sailing")
+MONTHS = listed("January February March April May June July August September October November December")
+DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+LANDMARKS = listed("river lake forest hill bridge castle lighthouse harbour mill tower")
+GOODS = listed("glass wool candles boots paper wine baskets bells butter tea silk bricks")
+MATERIALS = listed("wood iron clay glass wool leather paper copper stone silk")
+OBJECTS = listed(
     "lantern kettle basket ladder clock chair blanket hammer bucket umbrella mirror drum candle spoon bottle hat broom lamp table "
     "brush pillow bell rope scarf flute box jug ring kite coat boat cup bowl fork plate wheel"
-).split()
-SHOP_COLOURS = "Blue Red Green Golden Silver Old Little Happy Busy Quiet Merry Lucky".split()
-SHOP_NOUNS = "Kettle Basket Fox Owl Anchor Rose Wheel Bell Star Oak Lantern Goose Boot Crown Swan Key".split()
+)
+SHOP_COLOURS = listed("Blue Red Green Golden Silver Old Little Happy Busy Quiet Merry Lucky")
+SHOP_NOUNS = listed("Kettle Basket Fox Owl Anchor Rose Wheel Bell Star Oak Lantern Goose Boot Crown Swan Key")
 CONDITIONS = ("sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "stormy", "clear")
 WET = frozenset({"rainy", "snowy", "stormy"})
 

@@ -14,6 +14,7 @@ from chatwright.data.starter.names import is_held_out
 from chatwright.data.starter.words import (
     BOYS,
     COLOURS,
+    DAYS,
     FOODS,
     GIRLS,
     GOODS,
@@ -29,7 +30,6 @@ from chatwright.data.starter.words import (
     SHOP_NOUNS,
     SURNAMES,
     TOWNS,
-    DAYS,
 )
 
 LARGEST_SIZE = 4.0
@@ -116,7 +116,9 @@ def _facts(kind: str, subject: str, values: dict[str, str], changing: tuple[str,
 def make_world(size: float = 1.0, seed: int = 0) -> World:
     """`size` scales how many people, towns and shops there are."""
     if not 0 < size <= LARGEST_SIZE:
-        raise ValueError(f"size must be above 0 and at most {LARGEST_SIZE:g}, not {size:g}: the name lists hold no more. Choose for example size=1")
+        raise ValueError(
+            f"size is {size:g}; it must be above 0 and at most {LARGEST_SIZE:g}, the name lists hold no more. Choose for example size=1"
+        )
     rng = random.Random(f"starter-world-{seed}")
     # Shuffle the whole lists first, then cut: a larger world contains the names of the smaller one.
     girls, boys, towns, pet_names = list(GIRLS), list(BOYS), list(TOWNS), list(PET_NAMES)
@@ -128,7 +130,8 @@ def make_world(size: float = 1.0, seed: int = 0) -> World:
     objects = tuple(Thing(name, _facts("object", name, {"material": rng.choice(MATERIALS)}, ("price",))) for name in OBJECTS[:24])
     shops = tuple(_shop(rng, name, people_names, town_names) for name in _shop_names(rng, max(4, round(8 * size))))
     towns_made = tuple(_town(rng, name) for name in town_names)
-    facts = tuple(fact for owner in (*people, *towns_made, *shops, *objects) for fact in owner.facts.values())
+    owners: tuple[Person | Thing, ...] = (*people, *towns_made, *shops, *objects)
+    facts = tuple(fact for owner in owners for fact in owner.facts.values())
     return World(people, towns_made, shops, objects, facts)
 
 

@@ -31,9 +31,22 @@ from chatwright.data.starter.world import World
 
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
-    smalltalk: 7, facts: 18, open_facts: 8, follow_up: 9, corrections: 9, premises: 7, refusals: 6, commands: 9, sentiment: 5, passages: 9,
-    translation: 7, repeat: 6, arithmetic: 9, jokes: 4, stopping: 5,
-}  # fmt: skip
+    smalltalk: 7,
+    facts: 18,
+    open_facts: 8,
+    follow_up: 9,
+    corrections: 9,
+    premises: 7,
+    refusals: 6,
+    commands: 9,
+    sentiment: 5,
+    passages: 9,
+    translation: 7,
+    repeat: 6,
+    arithmetic: 9,
+    jokes: 4,
+    stopping: 5,
+}
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
 _SYSTEM = ("You are Pip, a friendly assistant.", "You are a helpful assistant.", "Your name is Pip. Answer briefly.")
@@ -69,11 +82,11 @@ def _typed(text: str, draw: float, rng: random.Random) -> str:
     if draw < 0.12 and len(text) > 8:
         at = rng.randrange(1, len(text) - 2)
         return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-    return text.rstrip("?.!")
+    return text.rstrip("?.!") or text
 
 
 def held_out(world: World, seed: int, n_per_skill: int) -> list[Item]:
-    """`n_per_skill` different items of every scored skill, none asked in a way that training asks."""
+    """Up to `n_per_skill` different items of every scored skill, none asked in a way that training asks; a small world has fewer."""
     items: list[Item] = []
     for skill, module in SKILLS.items():
         rng = random.Random(f"starter-heldout-{seed}-{skill}")
@@ -83,7 +96,5 @@ def held_out(world: World, seed: int, n_per_skill: int) -> list[Item]:
             seen.setdefault(item.messages, item)
             if len(seen) == n_per_skill:
                 break
-        else:
-            raise ValueError(f"there are only about {len(seen)} different items of {skill!r} in this world, not {n_per_skill}: lower n_per_skill or raise size")
         items += seen.values()
     return items

@@ -5,16 +5,33 @@ import random
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.words import listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("arithmetic",)
-_ONES = (
+_ONES = listed(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
 ASK = {
-    "+": ("What is {a} plus {b}?", "{a} + {b}", "{a} + {b} = ?", "How much is {a} plus {b}?", "Add {a} and {b}.", "What is {a} + {b}?", "{a} plus {b}"),
-    "-": ("What is {a} minus {b}?", "{a} - {b}", "{a} - {b} = ?", "How much is {a} minus {b}?", "Take {b} from {a}.", "What is {a} - {b}?", "{a} minus {b}"),
+    "+": (
+        "What is {a} plus {b}?",
+        "{a} + {b}",
+        "{a} + {b} = ?",
+        "How much is {a} plus {b}?",
+        "Add {a} and {b}.",
+        "What is {a} + {b}?",
+        "{a} plus {b}",
+    ),
+    "-": (
+        "What is {a} minus {b}?",
+        "{a} - {b}",
+        "{a} - {b} = ?",
+        "How much is {a} minus {b}?",
+        "Take {b} from {a}.",
+        "What is {a} - {b}?",
+        "{a} minus {b}",
+    ),
 }
 ASK_HELD = {
     "+": (

@@ -33,28 +33,88 @@ class Source:
 
 WEATHER = Source(
     "FETCH_WEATHER_DATA",
-    ("What is the weather in {x}?", "How is the weather in {x} today?", "Is it warm in {x}?", "Tell me the weather in {x}.", "Is it raining in {x}?", "How warm is it in {x} now?", "weather {x}"),
-    ("I travel to {x} tomorrow morning: coat or no coat?", "Look outside in {x} for me.", "Could there be snow over {x} right now?", "What sky do people in {x} see today?", "Give me a forecast: {x}.", "Does one need an umbrella around {x} today?"),
+    (
+        "What is the weather in {x}?",
+        "How is the weather in {x} today?",
+        "Is it warm in {x}?",
+        "Tell me the weather in {x}.",
+        "Is it raining in {x}?",
+        "How warm is it in {x} now?",
+        "weather {x}",
+    ),
+    (
+        "I travel to {x} tomorrow morning: coat or no coat?",
+        "Look outside in {x} for me.",
+        "Could there be snow over {x} right now?",
+        "What sky do people in {x} see today?",
+        "Give me a forecast: {x}.",
+        "Does one need an umbrella around {x} today?",
+    ),
     ("And now?", "It is the next day. How is the weather there?", "How is the weather there today?"),
-    ("A week has passed. What is the sky like there?", "Please look once more, it is evening already.", "Has the sky changed since?", "Morning has come. Coat or no coat?", "What does the sky do at this moment?"),
-    ("It is {condition} in {x} with {temperature} F.", "In {x} it is {condition} now, at {temperature} F.", "The weather in {x} is {condition}, about {temperature} F."),
+    (
+        "A week has passed. What is the sky like there?",
+        "Please look once more, it is evening already.",
+        "Has the sky changed since?",
+        "Morning has come. Coat or no coat?",
+        "What does the sky do at this moment?",
+    ),
+    (
+        "It is {condition} in {x} with {temperature} F.",
+        "In {x} it is {condition} now, at {temperature} F.",
+        "The weather in {x} is {condition}, about {temperature} F.",
+    ),
 )
 PRICE = Source(
     "FETCH_PRICE",
-    ("What does {a} cost?", "How much is {a}?", "What is the price of {a}?", "Tell me the price of {a}.", "How much does {a} cost today?", "price of {a}"),
-    ("I have ten coins. Can I afford {a}?", "How many coins must I pay for {a}?", "For how many coins do shops sell {a}?", "Is {a} expensive right now?", "My purse is small. What would {a} take from it?"),
+    (
+        "What does {a} cost?",
+        "How much is {a}?",
+        "What is the price of {a}?",
+        "Tell me the price of {a}.",
+        "How much does {a} cost today?",
+        "price of {a}",
+    ),
+    (
+        "I have ten coins. Can I afford {a}?",
+        "How many coins must I pay for {a}?",
+        "For how many coins do shops sell {a}?",
+        "Is {a} expensive right now?",
+        "My purse is small. What would {a} take from it?",
+    ),
     ("And now?", "It is the next day. What does it cost now?", "How much is it today?"),
-    ("A week has passed. How many coins is it?", "Did it become cheaper since?", "Please look once more, maybe it changed.", "How many coins would I pay at this moment?", "Morning has come. Still so many coins?"),
+    (
+        "A week has passed. How many coins is it?",
+        "Did it become cheaper since?",
+        "Please look once more, maybe it changed.",
+        "How many coins would I pay at this moment?",
+        "Morning has come. Still so many coins?",
+    ),
     ("{A} costs {price} coins today.", "Today {a} costs {price} coins.", "You can buy {a} for {price} coins."),
 )
 HOURS = Source(
     "FETCH_OPENING_HOURS",
     ("When does {x} open?", "Is {x} open today?", "When does {x} close?", "What are the opening hours of {x}?", "Until when is {x} open?"),
-    ("I want to go to {x}. Will the door be locked?", "From what hour can I shop at {x}?", "Am I too late for {x}?", "How early may I come to {x}?", "Between which hours do they serve at {x}?"),
+    (
+        "I want to go to {x}. Will the door be locked?",
+        "From what hour can I shop at {x}?",
+        "Am I too late for {x}?",
+        "How early may I come to {x}?",
+        "Between which hours do they serve at {x}?",
+    ),
     ("And today?", "It is the next day. When does it open?", "When is it open today?"),
-    ("A week has passed. Between which hours do they serve?", "Will the door be locked at this moment?", "Please look once more, maybe it changed.", "Morning has come. From what hour can I shop?", "Did they change the hours since?"),
-    ("{X} is open from {opens} to {closes} today.", "Today {x} opens at {opens} and closes at {closes}.", "You can visit {x} between {opens} and {closes}."),
-)  # fmt: skip
+    (
+        "A week has passed. Between which hours do they serve?",
+        "Will the door be locked at this moment?",
+        "Please look once more, maybe it changed.",
+        "Morning has come. From what hour can I shop?",
+        "Did they change the hours since?",
+    ),
+    (
+        "{X} is open from {opens} to {closes} today.",
+        "Today {x} opens at {opens} and closes at {closes}.",
+        "You can visit {x} between {opens} and {closes}.",
+    ),
+)
 SOURCES = (WEATHER, PRICE, HOURS)
 
 
@@ -165,9 +225,13 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     if skill == "changing_fact":
         later = rng.choice(fetch.source.later_held)
         messages = (user(question), fetch.command, fetch.result, assistant(_reply(fetch, rng, question)), user(later))
-        return Item("changing_fact", messages, fetch.command, must=((fetch.command.content,),), check="command", book="open", template=later)
+        return Item(
+            "changing_fact", messages, fetch.command, must=((fetch.command.content,),), check="command", book="open", template=later
+        )
     v = fetch.values
-    told = {"FETCH_WEATHER_DATA": ("temperature", "condition"), "FETCH_PRICE": ("price",), "FETCH_OPENING_HOURS": ("opens", "closes")}[fetch.source.name]
+    told = {"FETCH_WEATHER_DATA": ("temperature", "condition"), "FETCH_PRICE": ("price",), "FETCH_OPENING_HOURS": ("opens", "closes")}[
+        fetch.source.name
+    ]
     other = {"FETCH_WEATHER_DATA": "wind", "FETCH_PRICE": "stock", "FETCH_OPENING_HOURS": "phone"}[fetch.source.name]
     return Item(
         skill="command_reply",
@@ -175,7 +239,14 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         expected=assistant(_reply(fetch, rng, question)),
         must=tuple((v[name],) for name in told),
         # Raw results are not an answer, nor is everything that came back.
-        forbid=("FETCH_WEATHER_DATA", "FETCH_PRICE", "FETCH_OPENING_HOURS", "COMMAND", v[other], *(c for c in CONDITIONS if c != v["condition"])),
+        forbid=(
+            "FETCH_WEATHER_DATA",
+            "FETCH_PRICE",
+            "FETCH_OPENING_HOURS",
+            "COMMAND",
+            v[other],
+            *(c for c in CONDITIONS if c != v["condition"]),
+        ),
         max_words=25,
         book="open",
         template=template,

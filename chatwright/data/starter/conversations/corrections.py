@@ -15,7 +15,15 @@ from chatwright.data.starter.world import Fact, Person, World
 
 SKILLS = ("correction_right", "correction_wrong")
 _GUESS = ("Guess: {question}", "Just guess. {question}", "Take a guess! {question}")
-_OBJECT = ("No, {claim}", "That is not so. {claim}", "Wrong! {claim}", "I think {claim}", "Are you sure? {claim}", "No. I know that {claim}", "But {claim}")
+_OBJECT = (
+    "No, {claim}",
+    "That is not so. {claim}",
+    "Wrong! {claim}",
+    "I think {claim}",
+    "Are you sure? {claim}",
+    "No. I know that {claim}",
+    "But {claim}",
+)
 _OBJECT_HELD = (
     "Hm, somebody told me otherwise: {claim}",
     "Look again, will you? {claim}",
@@ -26,7 +34,7 @@ _OBJECT_HELD = (
 )
 _QUOTE = ("You said: {said} But {claim}", "Yesterday you told me: {said} No, {claim}", "Your last answer was: {said} I say {claim}")
 _QUOTE_HELD = (
-    "Last week I heard this from you: {said} In fact {claim}",
+    "Last week I heard this from you: {said} Truly though, {claim}",
     "I wrote down your words: {said} Now I read that {claim}",
     "Pip, earlier your reply was as follows: {said} Yet {claim}",
 )
@@ -92,7 +100,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     lead = f"{text} " if text else ""
     if rng.random() < 0.3:
         template = rng.choice(_QUOTE_HELD)
-        messages = (user(lead + template.format(said=said, claim=claim)),)
+        messages: tuple[Message, ...] = (user(lead + template.format(said=said, claim=claim)),)
     else:
         template = rng.choice(_OBJECT_HELD)
         question = say_of(rng.choice(PERSON[fact.attribute].ask_held), fact.subject, person, "")

@@ -101,7 +101,11 @@ def _held_out_open(rng: random.Random) -> Item:
         question = template.format(name=other.name)
     return Item(
         skill="follow_up",
-        messages=(user(f"{story(people, attributes, rng, held_out=True)} {opening}"), assistant(answer(person, attributes[0])), user(question)),
+        messages=(
+            user(f"{story(people, attributes, rng, held_out=True)} {opening}"),
+            assistant(answer(person, attributes[0])),
+            user(question),
+        ),
         expected=assistant(answer(about, attribute)),
         must=((about.facts[attribute].value,),),
         forbid=tuple(p.facts[attribute].value for p in people if p is not about),

@@ -10,7 +10,7 @@ from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
-from chatwright.data.starter.words import ANIMALS, JOBS, OBJECTS, PETS
+from chatwright.data.starter.words import ANIMALS, JOBS, OBJECTS, PETS, listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("joke",)
@@ -41,15 +41,22 @@ JOKES = (
     ("Knock, knock. Who is there? A {t}. A {t} who?", "A {t} who came for the cake!"),
     ("Doctor, I feel like a {t}! How long has this been going on?", "Since I was a very small {t}!"),
 )
-_MORE = (
-    "robot king queen pirate ghost wizard dragon snail penguin banana tomato cactus train bicycle teapot button sock shoe cloud star "
-    "elephant monkey zebra camel fox spider shark whale crab bus tractor violin guitar pumpkin cherry lemon onion cookie knight giant fairy "
-    "policeman pilot magician dentist chicken cucumber sandwich melon carpet sofa tent ship rocket balloon kangaroo panda tiger eagle snake "
-    "worm beetle ant bat hedgehog squirrel raven toad lizard walrus otter beaver moose"
-).split()
+_MORE = listed(
+    "robot king queen pirate ghost wizard dragon snail penguin banana tomato cactus train bicycle teapot button sock shoe cloud "
+    "star elephant monkey zebra camel fox spider shark whale crab bus tractor violin guitar pumpkin cherry lemon onion cookie "
+    "knight giant fairy policeman pilot magician dentist chicken cucumber sandwich melon carpet sofa tent ship rocket balloon "
+    "kangaroo panda tiger eagle snake worm beetle ant bat hedgehog squirrel raven toad lizard walrus otter beaver moose"
+)
 _USED = frozenset(word.strip("?!,.").lower() for joke in JOKES for part in joke for word in part.split())
 TOPICS = tuple(sorted({*ANIMALS, *PETS, *JOBS, *OBJECTS, *_MORE} - _USED))
-_ASK = ("Tell me a joke about {a}.", "Do you know a joke about {a}?", "A joke about {a}, please.", "Make a joke about {a}.", "joke about {a}", "Can you tell me a joke about {a}?")
+_ASK = (
+    "Tell me a joke about {a}.",
+    "Do you know a joke about {a}?",
+    "A joke about {a}, please.",
+    "Make a joke about {a}.",
+    "joke about {a}",
+    "Can you tell me a joke about {a}?",
+)
 _ASK_HELD = (
     "Make me laugh! The topic is {a}.",
     "My child loves {a}. Something funny, please!",
@@ -59,7 +66,15 @@ _ASK_HELD = (
     "Cheer me up with {a}.",
     "Entertain us: {a}.",
 )
-_ANY = ("Tell me a joke.", "Do you know a joke?", "Make me laugh!", "Tell me something funny.", "joke please", "Can you tell jokes?", "Yes, tell me a joke.")
+_ANY = (
+    "Tell me a joke.",
+    "Do you know a joke?",
+    "Make me laugh!",
+    "Tell me something funny.",
+    "joke please",
+    "Can you tell jokes?",
+    "Yes, tell me a joke.",
+)
 _AGAIN = ("Another one!", "One more, please.", "Ha! Another joke, please.", "Tell me another.")
 
 

@@ -9,7 +9,13 @@ from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.world import Person, World
 
 SKILLS = ("fact_open",)
-_FRAMES = ("{text} {question}", "{text} {question}", "{question} {text}", "Read this. {text} {question}", "Here are some facts. {text} {question}")
+_FRAMES = (
+    "{text} {question}",
+    "{text} {question}",
+    "{question} {text}",
+    "Read this. {text} {question}",
+    "Here are some facts. {text} {question}",
+)
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[list[Person], str, str]:

@@ -18,13 +18,27 @@ SKILLS = ("summary", "passage_qa")
 # (present for questions, past, what a helper did to the object)
 _VERBS = (("buy", "bought"), ("lose", "lost"), ("find", "found"), ("sell", "sold"), ("borrow", "borrowed"), ("paint", "painted"))
 _DETAILS = (
-    "The sun was shining.", "A cold wind blew.", "It was very early.", "Birds sang in the trees.", "Many people were there.", "A small dog barked.",
-    "The road was long.", "Somebody played music.", "The streets were full.", "It smelled of fresh bread.",
-)  # fmt: skip
+    "The sun was shining.",
+    "A cold wind blew.",
+    "It was very early.",
+    "Birds sang in the trees.",
+    "Many people were there.",
+    "A small dog barked.",
+    "The road was long.",
+    "Somebody played music.",
+    "The streets were full.",
+    "It smelled of fresh bread.",
+)
 _DETAILS_HELD = (
-    "Rain had fallen all night.", "Two cats slept nearby.", "Children laughed loudly.", "Flowers grew everywhere.", "An old clock struck noon.",
-    "Snow covered each roof.", "Nobody else came along.", "Soft clouds moved slowly.",
-)  # fmt: skip
+    "Rain had fallen all night.",
+    "Two cats slept nearby.",
+    "Children laughed loudly.",
+    "Flowers grew everywhere.",
+    "An old clock struck noon.",
+    "Snow covered each roof.",
+    "Nobody else came along.",
+    "Soft clouds moved slowly.",
+)
 _DETAIL_WORDS = ("rain", "cats", "children", "flowers", "noon", "snow", "nobody", "clouds")
 _SHAPES = ("On {day}, {name} {past} {a} in {town}.", "{name} {past} {a} in {town} on {day}.", "In {town}, {name} {past} {a} on {day}.")
 _SHAPES_HELD = _SHAPES[:2]  # the third lets six known words stand between two names
@@ -40,7 +54,9 @@ class Event:
     day: str
 
     def told(self, rng: random.Random, held_out: bool) -> str:
-        return rng.choice(_SHAPES_HELD if held_out else _SHAPES).format(name=self.name, past=self.past, a=with_article(self.thing), town=self.town, day=self.day)
+        return rng.choice(_SHAPES_HELD if held_out else _SHAPES).format(
+            name=self.name, past=self.past, a=with_article(self.thing), town=self.town, day=self.day
+        )
 
 
 def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
@@ -79,7 +95,14 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 }
 _FRAMES = ("{text} {question}", "{text} {question}", "Read this: {text} {question}", "{question} {text}")
 _FRAMES_HELD = ("Here is a passage. {text} My question: {question}", "{text} So, {question}", "Study the passage first. {text} {question}")
-_SUM_UP = ("Sum this up in one sentence: {text}", "Summarize: {text}", "Give me a short summary. {text}", "{text} What is this about?", "Make this shorter: {text}", "{text} Sum it up.")
+_SUM_UP = (
+    "Sum this up in one sentence: {text}",
+    "Summarize: {text}",
+    "Give me a short summary. {text}",
+    "{text} What is this about?",
+    "Make this shorter: {text}",
+    "{text} Sum it up.",
+)
 _SUM_UP_HELD = (
     "I have no time to read all this. What happened? {text}",
     "{text} Say the main thing briefly.",

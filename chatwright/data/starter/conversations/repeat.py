@@ -18,10 +18,20 @@ _OWNERS = ("my sister", "my brother", "my friend", "my office", "my neighbour", 
 _TELL = ("My {kind} is {value}.", "{value} is my {kind}.", "Please remember my {kind}: {value}.", "Note my {kind}, {value}.")
 _TELL_OTHER = ("The {kind} of {owner} is {value}.", "And the {kind} of {owner}: {value}.", "Also remember the {kind} of {owner}, {value}.")
 _TELL_HELD = ("{value}: that one is my own {kind}.", "By {kind} one finds me at {value}.", "{value} I call my {kind}.")
-_TELL_OTHER_HELD = ("{value} leads to {owner} ({kind}).", "For {owner} it is {value} ({kind}).", "{value} on the other hand reaches {owner}.")
+_TELL_OTHER_HELD = (
+    "{value} leads to {owner} ({kind}).",
+    "For {owner} it is {value} ({kind}).",
+    "{value} on the other hand reaches {owner}.",
+)
 _ASK = ("What is my {kind}?", "Tell me my {kind}.", "What was my {kind}?", "Do you remember my {kind}?")
 _ASK_OTHER = ("What is the {kind} of {owner}?", "Tell me the {kind} of {owner}.", "Do you remember the {kind} of {owner}?")
-_ASK_HELD = ("Repeat my {kind}, please.", "I forgot my own {kind}! Which one did I give?", "Write down my {kind} once more.", "Which {kind} is mine?", "Please say my {kind} again.")
+_ASK_HELD = (
+    "Repeat my {kind}, please.",
+    "I forgot my own {kind}! Which one did I give?",
+    "Write down my {kind} once more.",
+    "Which {kind} is mine?",
+    "Please say my {kind} again.",
+)
 _ASK_OTHER_HELD = (
     "Repeat it for {owner}, please: which {kind}?",
     "Which {kind} belongs to {owner}?",

@@ -6,18 +6,23 @@ import random
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.words import listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("sentiment",)
-GOOD = "good lovely great wonderful excellent friendly pleasant perfect fine delightful".split()
-BAD = "bad terrible awful rude poor horrible boring nasty dull unpleasant".split()
-NEUTRAL = "usual normal common plain simple average new old long short".split()
-THINGS = "soup film book room hotel music waiter market boat party shop cake game song trip house story lesson bed garden".split()
+GOOD = listed("good lovely great wonderful excellent friendly pleasant perfect fine delightful")
+BAD = listed("bad terrible awful rude poor horrible boring nasty dull unpleasant")
+NEUTRAL = listed("usual normal common plain simple average new old long short")
+THINGS = listed("soup film book room hotel music waiter market boat party shop cake game song trip house story lesson bed garden")
 LABELS = ("positive", "negative", "neutral")
 _ASK = (
-    "Is this positive, negative or neutral? {text}", "What is the feeling of this sentence? {text}", "Positive or negative? {text}",
-    "{text} Is that positive, negative or neutral?", "Tell me the feeling of this: {text}", "Sentiment: {text}",
-)  # fmt: skip
+    "Is this positive, negative or neutral? {text}",
+    "What is the feeling of this sentence? {text}",
+    "Positive or negative? {text}",
+    "{text} Is that positive, negative or neutral?",
+    "Tell me the feeling of this: {text}",
+    "Sentiment: {text}",
+)
 _ASK_HELD = (
     "How does the writer of these words feel? {text}",
     "Someone wrote to us: {text} Was this person pleased or not?",
@@ -25,7 +30,11 @@ _ASK_HELD = (
     "{text} What mood do you read in it?",
     "Judge the tone of the following remark. {text}",
 )
-_ASPECT = ("{text} Is that positive, negative or neutral about the {thing}?", "Sentiment about the {thing}: {text}", "What is the feeling about the {thing}? {text}")
+_ASPECT = (
+    "{text} Is that positive, negative or neutral about the {thing}?",
+    "Sentiment about the {thing}: {text}",
+    "What is the feeling about the {thing}? {text}",
+)
 _ASPECT_HELD = (
     "{text} Was this person pleased with the {thing} or not?",
     "Only the {thing} matters to me. Judge the tone. {text}",

@@ -11,11 +11,29 @@ from chatwright.data.starter.world import World
 
 SKILLS = ("stop",)
 _RANGE = ("Count from {a} to {b}.", "Count from {a} up to {b}.", "Numbers from {a} to {b}", "Please count from {a} to {b}.")
-_RANGE_HELD = ("Begin at {a} and go up, but stop at {b}.", "Starting with {a}, ending with {b}: which numbers?", "Write all numbers between {a} and {b}, both included.", "I say {a}, you go on until {b}.", "{a} to {b}, one by one, please.")
+_RANGE_HELD = (
+    "Begin at {a} and go up, but stop at {b}.",
+    "Starting with {a}, ending with {b}: which numbers?",
+    "Write all numbers between {a} and {b}, both included.",
+    "I say {a}, you go on until {b}.",
+    "{a} to {b}, one by one, please.",
+)
 _NAMES = ("Name the {kind}s from {a} to {b}.", "Which {kind}s are there from {a} to {b}?", "List the {kind}s from {a} to {b}.")
-_NAMES_HELD = ("Begin at {a} and go on, but stop at {b}.", "Starting with {a}, ending with {b}: which {kind}s?", "I say {a}, you go on until {b}.", "{a} to {b}, one by one, please.", "From {a} until {b}, what {kind}s pass?")
+_NAMES_HELD = (
+    "Begin at {a} and go on, but stop at {b}.",
+    "Starting with {a}, ending with {b}: which {kind}s?",
+    "I say {a}, you go on until {b}.",
+    "{a} to {b}, one by one, please.",
+    "From {a} until {b}, what {kind}s pass?",
+)
 _TIMES = ("Say {word} {n} times.", "Say the word {word} {n} times.", "Write {word} {n} times.")
-_TIMES_HELD = ("I would love to read {word} {n} times in a row.", "{word}! Again and again, {n} of them.", "Repeat after me, {n} times over: {word}.", "Please give me {n} copies of {word}.", "Fill a line with {word}, {n} in all.")
+_TIMES_HELD = (
+    "I would love to read {word} {n} times in a row.",
+    "{word}! Again and again, {n} of them.",
+    "Repeat after me, {n} times over: {word}.",
+    "Please give me {n} copies of {word}.",
+    "Fill a line with {word}, {n} in all.",
+)
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[str]]:

@@ -10,36 +10,75 @@ from chatwright.data.starter.world import World
 SKILLS = ("translation",)
 # English -> (French, is it feminine)
 NOUNS = {
-    "cat": ("chat", False), "dog": ("chien", False), "horse": ("cheval", False), "bird": ("poisson", False), "house": ("maison", True),
-    "table": ("table", True), "book": ("livre", False), "girl": ("fille", True), "boy": ("garçon", False), "baker": ("boulanger", False),
-    "cow": ("vache", True), "door": ("porte", True), "garden": ("jardin", False), "flower": ("fleur", True), "boat": ("bateau", False),
-    "king": ("roi", False), "queen": ("reine", True), "car": ("voiture", True), "bread": ("pain", False), "soup": ("soupe", True),
-}  # fmt: skip
+    "cat": ("chat", False),
+    "dog": ("chien", False),
+    "horse": ("cheval", False),
+    "bird": ("poisson", False),
+    "house": ("maison", True),
+    "table": ("table", True),
+    "book": ("livre", False),
+    "girl": ("fille", True),
+    "boy": ("garçon", False),
+    "baker": ("boulanger", False),
+    "cow": ("vache", True),
+    "door": ("porte", True),
+    "garden": ("jardin", False),
+    "flower": ("fleur", True),
+    "boat": ("bateau", False),
+    "king": ("roi", False),
+    "queen": ("reine", True),
+    "car": ("voiture", True),
+    "bread": ("pain", False),
+    "soup": ("soupe", True),
+}
 NOUNS["fish"] = NOUNS.pop("bird")  # "bird" (oiseau) would need l', which this grammar leaves out
 ADJECTIVES = {
-    "small": ("petit", "petite"), "big": ("grand", "grande"), "red": ("rouge", "rouge"), "green": ("vert", "verte"), "black": ("noir", "noire"),
-    "pretty": ("joli", "jolie"), "young": ("jeune", "jeune"), "yellow": ("jaune", "jaune"), "sad": ("triste", "triste"), "white": ("blanc", "blanche"),
-}  # fmt: skip
+    "small": ("petit", "petite"),
+    "big": ("grand", "grande"),
+    "red": ("rouge", "rouge"),
+    "green": ("vert", "verte"),
+    "black": ("noir", "noire"),
+    "pretty": ("joli", "jolie"),
+    "young": ("jeune", "jeune"),
+    "yellow": ("jaune", "jaune"),
+    "sad": ("triste", "triste"),
+    "white": ("blanc", "blanche"),
+}
 VERBS = {"sees": "voit", "looks for": "cherche", "loves": "aime", "finds": "trouve", "takes": "prend", "watches": "regarde"}
 PHRASES = {
-    "hello": "bonjour", "good evening": "bonsoir", "thank you": "merci", "please": "s'il vous plaît", "goodbye": "au revoir", "yes": "oui", "no": "non",
-    "good night": "bonne nuit", "I am a student": "je suis étudiant", "my name is Paul": "je m'appelle Paul", "I am hungry": "j'ai faim",
-    "see you soon": "à bientôt", "where is the house": "où est la maison",
-}  # fmt: skip
-_TO_FRENCH = ('Translate into French: "{text}"', 'What is "{text}" in French?', 'How do you say "{text}" in French?', 'French for "{text}"?')
+    "hello": "bonjour",
+    "good evening": "bonsoir",
+    "thank you": "merci",
+    "please": "s'il vous plaît",
+    "goodbye": "au revoir",
+    "yes": "oui",
+    "no": "non",
+    "good night": "bonne nuit",
+    "I am a student": "je suis étudiant",
+    "my name is Paul": "je m'appelle Paul",
+    "I am hungry": "j'ai faim",
+    "see you soon": "à bientôt",
+    "where is the house": "où est la maison",
+}
+_TO_FRENCH = (
+    'Translate into French: "{text}"',
+    'What is "{text}" in French?',
+    'How do you say "{text}" in French?',
+    'French for "{text}"?',
+)
 _TO_ENGLISH = ('Translate into English: "{text}"', 'What is "{text}" in English?', 'What does "{text}" mean?', 'English for "{text}"?')
 _TO_FRENCH_HELD = (
     'A friend from Paris wants this in French, word for word: "{text}"',
     'Put these words into French for me, Pip: "{text}"',
     'I need the French version of "{text}"',
-    'How would a French person say "{text}"',
+    'How would people in Paris put "{text}"',
     'Turn this into French, friend: "{text}"',
 )
 _TO_ENGLISH_HELD = (
     'A friend from Paris wrote this, what is it in English? "{text}"',
     'Put these words into English for me, Pip: "{text}"',
     'I need the English version of "{text}"',
-    'How would an English person say "{text}"',
+    'How would people in London put "{text}"',
     'Turn this into English, friend: "{text}"',
 )
 

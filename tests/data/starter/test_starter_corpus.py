@@ -1,0 +1,140 @@
+"""Determinism, the split between training and held-out items, and documents that state what they say they state."""
+
+import hashlib
+import json
+import random
+import re
+from itertools import pairwise
+
+import pytest
+
+from chatwright.conversation import Message
+from chatwright.data.starter import heldout_items, make_world, pretraining_documents, training_conversations, write
+from chatwright.data.starter.attributes import ATTRIBUTES, say
+from chatwright.data.starter.conversations import SKILLS
+from chatwright.tokenizer.chat_template import require_order
+
+SIZE, SEED = 0.2, 0
+SPAN = 6
+
+
+@pytest.fixture(scope="module")
+def conversations() -> list[tuple[Message, ...]]:
+    return list(training_conversations(SIZE, SEED))
+
+
+@pytest.fixture(scope="module")
+def items():
+    return heldout_items(SIZE, SEED, 120)
+
+
+def spans(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"[\w'@.+-]*\w", text.lower())
+    return {tuple(words[at : at + SPAN]) for at in range(len(words) - SPAN + 1)}
+
+
+def test_spans_find_a_planted_copy():
+    assert spans("He said: one two three four five six!") & spans("One, two, three, four, five, six.")
+    assert not spans("one two three four five") & spans("one two three four five")
+
+
+def test_no_user_turn_of_a_held_out_item_shares_six_words_in_a_row_with_training(conversations, items):
+    held: dict[tuple[str, ...], str] = {}
+    for item in items:
+        for message in item.messages:
+            if message.role == "user":
+                held |= dict.fromkeys(spans(message.content), item.skill)
+    assert len(held) > 10_000
+    for text in (message.content for conversation in conversations for message in conversation):
+        assert not (shared := spans(text) & held.keys()), (held[min(shared)], min(shared))
+    for document in pretraining_documents(SIZE, SEED):
+        assert not (shared := spans(document.text) & held.keys()), (held[min(shared)], min(shared))
+
+
+def test_every_skill_has_at_least_five_held_out_ways_of_asking(items):
+    for skill in SKILLS:
+        own = [item for item in items if item.skill == skill]
+        assert len(own) >= 90, skill
+        assert len({item.template for item in own}) >= 5, skill
+
+
+def test_closed_and_open_book_are_apart(items):
+    world = make_world(SIZE, SEED)
+    names = {person.name for person in world.people}
+    for item in items:
+        if item.skill in ("fact_closed", "fact_open"):
+            assert item.book == item.skill.removeprefix("fact_")
+        if item.book == "open" and item.skill in ("fact_open", "follow_up", "correction_right", "correction_wrong", "false_premise"):
+            said = " ".join(message.content for message in item.messages)
+            assert not names & set(re.findall(r"[A-Z][a-z]+", said)), said
+            assert item.must[0][0] in said
+
+
+def test_training_never_answers_a_held_out_fact(conversations):
+    world = make_world(SIZE, SEED)
+    said = "\n".join(message.content for conversation in conversations for message in conversation if message.role == "assistant")
+    stated = "\n".join(document.text for document in pretraining_documents(SIZE, SEED))
+    for fact in world.unasked:
+        answer = say(ATTRIBUTES[fact.attribute].answer, fact, world)
+        assert answer not in said, fact.id
+        assert fact.value.lower() in stated.lower()
+    # Positive control: the same search finds the facts that may be asked.
+    found = [fact for fact in world.asked if say(ATTRIBUTES[fact.attribute].answer, fact, world) in said]
+    assert len(found) > 0.9 * len(world.asked)
+
+
+def test_a_document_states_the_facts_it_names():
+    world = make_world(SIZE, SEED)
+    facts = {fact.id: fact for fact in world.facts}
+    told: set[str] = set()
+    for document in pretraining_documents(SIZE, SEED):
+        for fact_id in document.facts:
+            fact = facts[fact_id]
+            assert fact.subject.lower() in document.text.lower(), document
+            assert fact.value.lower() in document.text.lower(), document
+        told.update(document.facts)
+    assert told == {fact.id for fact in world.facts if not fact.changing}
+
+
+def test_conversations_are_in_order_and_short(conversations):
+    for conversation in conversations:
+        require_order(conversation)
+        assert all(message.content.strip() for message in conversation)
+    lengths = [len(m.content.split()) for conversation in conversations for m in conversation if m.role == "assistant"]
+    assert sum(lengths) / len(lengths) < 12
+    assert max(lengths) <= 30
+
+
+def test_changing_facts_are_always_fetched(conversations):
+    """No assistant turn tells a price, a temperature or an hour unless a result stands right before it."""
+    tells = re.compile(r"\bcoins\b|\bat \d+ F\b|with \d+ F|about \d+ F|\bopens at\b|\bis open from\b|visit .* between \d")
+    asked = fetched = 0
+    for conversation in conversations:
+        for before, message in pairwise(conversation):
+            if message.role == "assistant" and tells.search(message.content):
+                asked += 1
+                fetched += before.role == "result"
+    assert asked > 300
+    assert fetched == asked
+
+
+def test_write_is_the_same_twice_and_says_what_it_wrote(tmp_path):
+    before = random.getstate()
+    first = write(tmp_path / "one", 0.05, 7, n_per_skill=20)
+    second = write(tmp_path / "two", 0.05, 7, n_per_skill=20)
+    assert first == second == json.loads((tmp_path / "one" / "manifest.json").read_text())
+    for name, entry in first["files"].items():
+        data = (tmp_path / "one" / name).read_bytes()
+        assert data == (tmp_path / "two" / name).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        assert entry["rows"] == data.count(b"\n")
+    assert write(tmp_path / "three", 0.05, 8, n_per_skill=20)["files"] != first["files"]
+    assert random.getstate() == before
+    row = json.loads((tmp_path / "one" / "chat.jsonl").read_text().splitlines()[0])
+    assert {message["role"] for message in row["messages"]} <= {"system", "user", "assistant", "command", "result"}
+
+
+def test_the_dial_scales_the_corpus():
+    assert sum(1 for _ in training_conversations(0.1)) == 4000
+    characters = sum(len(document.text) for document in pretraining_documents(0.1))
+    assert 450_000 < characters < 560_000

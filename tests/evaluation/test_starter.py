@@ -1,0 +1,184 @@
+"""The scorers: gold scores 1, repeating the question and saying everything score 0, a lookup scores below a half."""
+
+from itertools import pairwise
+
+import pytest
+
+from chatwright.conversation import Message
+from chatwright.data.starter import heldout_items, training_conversations
+from chatwright.data.starter.conversations.jokes import JOKES, is_training_joke
+from chatwright.data.starter.item import Item, assistant, user
+from chatwright.evaluation.lookup import Lookup
+from chatwright.evaluation.starter import SKILLS, Reply, is_complete_joke, is_right, score
+
+SIZE = 0.2
+
+
+@pytest.fixture(scope="module")
+def items():
+    return heldout_items(SIZE, 0, 60)
+
+
+def replies(items, say):
+    return score(lambda prompts: [Reply(say(item)) for item in items], items)["skills"]
+
+
+def test_the_skills_are_the_ones_promised(items):
+    assert set(replies(items, lambda item: item.expected)) == set(SKILLS)
+
+
+def test_gold_scores_one_everywhere(items):
+    assert {skill: entry["score"] for skill, entry in replies(items, lambda item: item.expected).items()} == dict.fromkeys(SKILLS, 1.0)
+
+
+def test_gold_that_does_not_stop_scores_nothing(items):
+    result = score(lambda prompts: [Reply(item.expected, stopped=False) for item in items], items)
+    assert {entry["score"] for entry in result["skills"].values()} == {0.0}
+    assert result["stopped"]["score"] == 0.0
+
+
+@pytest.mark.parametrize("role", ["as asked", "assistant", "command"])
+def test_repeating_the_question_scores_nothing(items, role):
+    result = replies(items, lambda item: Message(item.expected.role if role == "as asked" else role, item.messages[-1].content))
+    assert {entry["score"] for entry in result.values()} == {0.0}
+
+
+def test_saying_everything_scores_nothing(items):
+    def everything(item: Item) -> Message:
+        context = " ".join(message.content for message in item.messages)
+        return Message(item.expected.role, f"{item.expected.content} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}")
+
+    assert {entry["score"] for entry in replies(items, everything).values()} == {0.0}
+
+
+def test_one_fixed_sentence_scores_almost_nothing(items):
+    for sentence in ("I do not know.", "You are right, I was wrong.", "I am sorry, but I cannot help with that.", "Yes.", "positive", ""):
+        for skill, entry in replies(items, lambda item, said=sentence: assistant(said)).items():
+            assert entry["score"] <= (0.5 if skill == "sentiment" else 0.05), (sentence, skill)
+
+
+def test_the_nearest_training_question_scores_below_a_half(items):
+    conversations = list(training_conversations(SIZE))
+    for scope in ("last", "all"):
+        lookup = Lookup(conversations, scope)
+        for skill, entry in score(lambda prompts, lookup=lookup: [Reply(lookup.reply(prompt)) for prompt in prompts], items)[
+            "skills"
+        ].items():
+            assert entry["score"] < 0.5, (scope, skill)
+
+
+def test_the_lookup_finds_what_it_has_seen():
+    """Positive control for the baseline, against the obvious loop over all answers."""
+    conversations = list(training_conversations(0.02))
+    lookup = Lookup(conversations)
+    pairs = [(c[:at], c[at]) for c in conversations for at in range(1, len(c)) if c[at].role in ("assistant", "command")]
+    right = sum(lookup.reply(prompt) == answer for prompt, answer in pairs[:200])
+    assert right > 120  # the same question may have several answers
+
+    from chatwright.evaluation.lookup import words
+
+    def slow(prompt):
+        key = words(prompt[-1].content)
+        best = max(
+            range(len(pairs)),
+            key=lambda i: (len(key & words(pairs[i][0][-1].content)) / max(1, len(key | words(pairs[i][0][-1].content))), -i),
+        )
+        return pairs[best][1]
+
+    for prompt in ([user("Where might Tobin live now?")], [user("2 + 2")], [user("tell me some joke on a cat")]):
+        assert lookup.reply(prompt) == slow(prompt)
+
+
+def one(**changes) -> Item:
+    given = {"skill": "x", "messages": (user("What is Mira's job?"),), "expected": assistant("Mira is a miller."), "must": (("miller",),)}
+    return Item(**(given | {"forbid": ("cook",), "deniable": ("baker",)} | changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Mira is a miller.", True),
+        ("a MILLER", True),
+        ("She is not a baker, she is a miller.", True),
+        ("Mira is a baker. No, a miller.", False),
+        ("Mira is not a miller.", False),
+        ("Mira is a miller or a cook.", False),
+        ("Mira has millers.", False),
+        ("", False),
+        ("miller " * 40, False),
+    ],
+)
+def test_contains(text, right):
+    assert is_right(one(), Reply(assistant(text))) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("12 plus 30 is 42.", True),
+        ("42", True),
+        ("142", False),
+        ("42 and 43", False),
+        ("It is 42, not 41.", False),
+        ("42 minus 12 is 30.", False),
+    ],
+)
+def test_number(text, right):
+    assert is_right(one(check="number", must=(("42",),), deniable=("12", "30"), forbid=()), Reply(assistant(text))) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("It is pim@mail.com", True),
+        ("It is pim@mail.com.", True),
+        ("It is apim@mail.com", False),
+        ("It is pim@mail.comb", False),
+        ("pim@mail.com.fr", False),
+    ],
+)
+def test_an_address_counts_only_whole(text, right):
+    assert is_right(one(must=(("pim@mail.com",),)), Reply(assistant(text))) is right
+
+
+def test_a_command_is_exact_and_nothing_else():
+    command = "COMMAND=FETCH_PRICE kettle"
+    item = one(check="command", must=((command,),), expected=Message("command", command))
+    assert is_right(item, Reply(Message("command", command)))
+    assert not is_right(item, Reply(assistant(command)))
+    assert not is_right(item, Reply(Message("command", "COMMAND=FETCH_PRICE bell")))
+    assert not is_right(item, Reply(Message("command", f"{command} and more")))
+
+
+def test_a_joke_is_complete_on_its_topic_and_new():
+    item = one(check="joke", must=(("snail",),), forbid=("robot",), deniable=())
+    assert is_right(item, Reply(assistant("Why did the snail sit on the clock? To be on time, for once!")))
+    assert not is_right(item, Reply(assistant("Why did the snail sit on the clock?")))
+    assert not is_right(item, Reply(assistant("Why did the robot sit on the snail? To be on time!")))
+    assert not is_complete_joke("What is a snail? snail snail snail snail snail snail!")
+    told = " ".join(JOKES[3]).format(t="cat")
+    assert is_training_joke(told) == is_training_joke(told.upper().replace("!", "."))
+
+
+def test_trained_jokes_are_known_as_such():
+    jokes = [
+        answer.content
+        for conversation in training_conversations(0.05)
+        for question, answer in pairwise(conversation)
+        if answer.role == "assistant" and "joke about" in question.content
+    ]
+    assert len(jokes) > 30
+    assert all(is_training_joke(joke) for joke in jokes)
+
+
+def test_scores_come_with_counts_intervals_and_books(items):
+    entry = replies(items, lambda item: item.expected if item.book != "open" else assistant("?"))["follow_up"]
+    assert entry["low"] < entry["score"] < entry["high"]
+    assert entry["books"]["closed"]["score"] == 1.0
+    assert entry["books"]["open"]["score"] == 0.0
+    assert entry["books"]["closed"]["n"] + entry["books"]["open"]["n"] == entry["n"]
+
+
+def test_a_replier_that_loses_prompts_is_refused(items):
+    with pytest.raises(ValueError, match="one for each, in order"):
+        score(lambda prompts: [], items)
