@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.model.hand_gradients import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
 from chatwright.model.linear import Linear
-from chatwright.model.masks import Mask, explicit
+from chatwright.model.masks import TILE_ROWS, Mask, TiledMask, explicit
 from chatwright.model.norms import RMSNorm
 from chatwright.model.positions import Rotary, rotate
 
@@ -33,10 +34,32 @@ def attention_weights(q: Tensor, k: Tensor, mask: Mask = None, scale: float | No
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
     """Soft retrieval, by torch's fused kernel. (B, H, T, Dh), (B, K, S, Dh) twice -> (B, H, T, Dh)"""
+    if isinstance(mask, TiledMask):
+        return attend_tiled(q, k, v, mask)
+    if isinstance(mask, Tensor) and mask.is_floating_point():
+        groups = q.shape[1] // k.shape[1]
+        k, v = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k, v))
+        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)  # type: ignore[no-any-return]
     is_causal = isinstance(mask, str)
     grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=None if is_causal else mask,
                                           is_causal=is_causal, enable_gqa=grouped)
+
+
+def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
+    """The same result as `attend` with `masks.causal`, in pieces of one size, so that a row's bits do not depend on its neighbours,
+    its batch, its chunk or a cache. Shapes as in `attend`; keys beyond the given ones are padding.
+
+    The tiles stand where the kernel expects query heads: each is computed by itself, and tiles of one key/value head share it.
+    """
+    (B, H, T, head_dim), n_kv_head = q.shape, k.shape[1]
+    n_row = H // n_kv_head * T
+    q = q.reshape(B, n_kv_head, n_row, head_dim)
+    q = F.pad(q, (0, 0, 0, mask.n_tile * TILE_ROWS - n_row)).view(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
+    if k.shape[2] < mask.n_keys:
+        k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, enable_gqa=mask.n_tile > 1)
+    return out.view(B, n_kv_head, mask.n_tile * TILE_ROWS, head_dim)[:, :, :n_row].reshape(B, H, T, head_dim)
 
 
 class Attention(nn.Module):

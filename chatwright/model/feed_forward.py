@@ -5,9 +5,10 @@ GELU: Hendrycks & Gimpel 2016 (the tanh form of GPT-2). ReLU squared: So et al. 
 
 from typing import Literal
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
+from chatwright.model.hand_gradients import SquaredReLU, SwishGate
 from chatwright.model.linear import Linear
 
 Activation = Literal["gelu", "relu2", "swiglu"]
@@ -24,11 +25,12 @@ class FeedForward(nn.Module):
         self.down = Linear(hidden, width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        up = self.up(x)                                                      # (B, T, hidden)
-        if self.gate is not None:
-            up = F.silu(self.gate(x)) * up
+        if self.gate is not None and torch.is_grad_enabled():
+            up = SwishGate.apply(self.gate(x), self.up(x))                   # (B, T, hidden)
+        elif self.gate is not None:
+            up = self.gate(x, "silu") * self.up(x)
         elif self.activation == "relu2":
-            up = F.relu(up).square()
+            up = SquaredReLU.apply(self.up(x))
         else:
-            up = F.gelu(up, approximate="tanh")
+            up = self.up(x, "gelu")
         return self.down(up)                                                 # (B, T, D)

@@ -4,6 +4,7 @@ In a causal decoder a key or value depends only on its own token and those befor
 forward equal to one without a cache. Cost: 2 x n_layer x K x Dh numbers per token.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -32,25 +33,39 @@ class DenseCache:
         shape = (n_layer, n_row, n_kv_head, capacity + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)
-        self._rows: Tensor | None = None
-        self._positions: Tensor | None = None
+        self._step: _Step | None = None
 
-    def start_step(self, rows: Tensor, positions: Tensor) -> None:
-        """rows (B,), positions (B, T) of the tokens about to be read; a position of -1 is padding."""
-        self._rows = rows[:, None]
-        self._positions = torch.where(positions < 0, self.capacity, positions)
+    def start_step(self, rows: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
+        """rows (B,), positions (B, T) of the tokens about to be read; a position of -1 is padding. n_keys is how many come back."""
+        first, places = int(rows[0]), torch.where(positions < 0, self.capacity, positions)
+        # Neighbouring rows come back as a view; scattered ones have to be copied together, in every layer.
+        is_range = rows.tolist() == list(range(first, first + len(rows)))
+        self._step = _Step(rows[:, None], places, slice(first, first + len(rows)) if is_range else rows, n_keys or self.capacity)
 
     def layer(self, index: int) -> "DenseLayerCache":
-        assert self._rows is not None and self._positions is not None, "call start_step before the forward pass"
-        return DenseLayerCache(self.keys[index], self.values[index], self._rows, self._positions, self.capacity)
+        assert self._step is not None, "call start_step before the forward pass"
+        return DenseLayerCache(self.keys[index], self.values[index], self._step)
+
+    def clear_row(self, row: int) -> None:
+        """Forget a row. What a mask hides is still multiplied by zero, and zero times a stale NaN is NaN."""
+        self.keys[:, row].zero_()
+        self.values[:, row].zero_()
+
+
+@dataclass(frozen=True)
+class _Step:
+    rows: Tensor                  # (B, 1)
+    places: Tensor                # (B, T)
+    selection: slice | Tensor     # the same rows, for reading
+    n_keys: int
 
 
 class DenseLayerCache:
-    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor, positions: Tensor, capacity: int) -> None:
-        self.keys, self.values, self.rows, self.positions, self.capacity = keys, values, rows, positions, capacity
+    def __init__(self, keys: Tensor, values: Tensor, step: _Step) -> None:
+        self.keys, self.values, self.step = keys, values, step
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        self.keys[self.rows, :, self.positions] = keys.transpose(1, 2)      # (B, T, K, Dh) into (rows, positions)
-        self.values[self.rows, :, self.positions] = values.transpose(1, 2)
-        rows = self.rows[:, 0]
-        return self.keys[rows, :, : self.capacity], self.values[rows, :, : self.capacity]
+        step = self.step
+        self.keys[step.rows, :, step.places] = keys.transpose(1, 2)          # (B, T, K, Dh) into (rows, places)
+        self.values[step.rows, :, step.places] = values.transpose(1, 2)
+        return self.keys[step.selection, :, : step.n_keys], self.values[step.selection, :, : step.n_keys]

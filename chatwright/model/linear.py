@@ -3,15 +3,23 @@
 Weights are kept in float32. Training in bfloat16 casts them on the way in, so the optimizer sees full precision.
 `pack` asks oneDNN for a weight layout whose results do not depend on how many rows are computed together (two rows or more),
 which is what makes a reply alone equal the same reply in a crowd. Packed weights have no gradient: they run under no_grad only.
+
+The activation that follows a layer can be asked for along with it. Packed, it is computed inside the kernel: torch's own silu and
+gelu treat the last few numbers of a tensor differently from the rest, so a row's bits would depend on where it ends.
 """
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Fused = Literal["none", "silu", "gelu"]
+_ONEDNN_NAMES = {"none": ("none", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh")}
+
 
 class Linear(nn.Module):
-    """y = x W^T + b. (..., in_features) -> (..., out_features)"""
+    """y = activation(x W^T + b). (..., in_features) -> (..., out_features)"""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()
@@ -19,19 +27,23 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, activation: Fused = "none") -> Tensor:
         if self.packed is not None:
-            return self._forward_packed(x)
+            return self._forward_packed(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.linear(x, self.weight.to(x.dtype), bias)
+        out = F.linear(x, self.weight.to(x.dtype), bias)
+        if activation == "silu":
+            return F.silu(out)
+        return F.gelu(out, approximate="tanh") if activation == "gelu" else out
 
-    def _forward_packed(self, x: Tensor) -> Tensor:
+    def _forward_packed(self, x: Tensor, activation: Fused) -> Tensor:
         assert not torch.is_grad_enabled(), "packed weights have no gradient; call unpack() before training"
         rows = x.reshape(-1, x.shape[-1])                                   # (N, in)
         n = rows.shape[0]
         if n == 1:  # one row alone takes another kernel with other bits
             rows = rows.expand(2, -1).contiguous()
-        out = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, "none", [], "")
+        name, algorithm = _ONEDNN_NAMES[activation]
+        out = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, name, [], algorithm)
         return out[:n].view(*x.shape[:-1], -1)                              # (..., out)
 
     def pack(self) -> None:
@@ -45,7 +57,9 @@ class Linear(nn.Module):
 def pack_linears(model: nn.Module) -> bool:
     """Pack every Linear below `model`. False, and nothing changed, where this torch build or device has no such kernel."""
     linears = [module for module in model.modules() if isinstance(module, Linear)]
-    if not torch.backends.mkldnn.is_available() or any(linear.weight.device.type != "cpu" for linear in linears):
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return False
+    if any(linear.weight.device.type != "cpu" or linear.weight.dtype != torch.float32 for linear in linears):
         return False
     for linear in linears:
         linear.pack()

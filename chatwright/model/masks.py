@@ -1,22 +1,69 @@
 """Who may look at whom, as values made once per forward pass.
 
-A mask is None (everyone sees everything), CAUSAL (the fast path: position t sees 0..t of equally many keys), or a bool tensor
-that broadcasts to (B, H, T, S) in which True means "may look". Every row must allow at least one key.
+A mask is None (everyone sees everything), CAUSAL (the fast path: position t sees 0..t of equally many keys), a bool tensor
+that broadcasts to (B, H, T, S) in which True means "may look", the same as numbers to add to the scores (training), or a TiledMask (causal, for inference whose bits must not depend
+on the company a token is computed in). Every row must allow at least one key.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 CAUSAL: Literal["causal"] = "causal"
-Mask = Tensor | Literal["causal"] | None
+
+# Attention in tiles of exactly so many query rows is the same kernel call for a row whatever stands beside it.
+TILE_ROWS = 4
+# torch's CPU kernel walks the keys in blocks of 512. Padding to whole blocks makes the last block like any other; 256 was tried
+# and differed between 768 and 1,024 keys in 5 of 120 cases.
+KEY_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class TiledMask:
+    """Causal attention cut into equal pieces. Grouped query heads become rows of one tile, so one decoded token wastes little."""
+
+    positions: Tensor             # (B, T)
+    n_keys: int                   # S, whole blocks
+    bias: Tensor                  # (B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores
+    n_tile: int                   # tiles per key/value head
+
+
+Mask = Tensor | TiledMask | Literal["causal"] | None
 
 
 def causal(query_positions: Tensor, n_keys: int) -> Tensor:
     """Key s is visible to the query at position p when s <= p. (B, T) -> (B, 1, T, S)"""
     keys = torch.arange(n_keys, device=query_positions.device)
     return (keys <= query_positions[..., None])[:, None]                    # (B, 1, T, S)
+
+
+def tiled(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
+    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T) -> bias (B, 1 or K * n_tile, TILE_ROWS, S)"""
+    group = n_head // n_kv_head
+    n_row = group * query_positions.shape[1]
+    n_tile = -(-n_row // TILE_ROWS)
+    rows = F.pad(query_positions.repeat(1, group), (0, n_tile * TILE_ROWS - n_row))          # (B, n_tile * TILE_ROWS)
+    keys = torch.arange(n_keys, device=rows.device)
+    bias = torch.zeros(*rows.shape, n_keys, device=rows.device).masked_fill_(keys > rows[..., None], float("-inf"))
+    bias = bias.view(rows.shape[0], n_tile, TILE_ROWS, n_keys)
+    if n_tile > 1:  # one tile broadcasts over the heads; several are heads of their own, K times over
+        bias = bias.repeat(1, n_kv_head, 1, 1)
+    return TiledMask(query_positions, n_keys, bias, n_tile)
+
+
+def block_size(context_length: int) -> int:
+    """Keys per block for a model that never sees more than `context_length`: a short context is one block, always the same."""
+    return min(KEY_BLOCK, -(-context_length // 16) * 16)
+
+
+def additive(mask: Tensor | Literal["causal"], n_token: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zero where one may look, a very low score elsewhere: (1 or B, 1, T, T). Low enough for a weight of exactly zero, in bfloat16 too."""
+    allowed = explicit(mask, n_token, n_token, device)
+    assert allowed is not None, "a causal or bool mask was given"
+    return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, -1e4)
 
 
 def padding(lengths: Tensor, n_keys: int) -> Tensor:
@@ -44,4 +91,8 @@ def explicit(mask: Mask, n_queries: int, n_keys: int, device: torch.device) -> T
     if isinstance(mask, str):
         assert n_queries == n_keys, "the CAUSAL fast path is for equally many queries and keys; use masks.causal with a cache"
         return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()[None, None]
+    if isinstance(mask, TiledMask):
+        return causal(mask.positions, n_keys)
+    if mask is not None and mask.is_floating_point():
+        return mask > -1e3
     return mask

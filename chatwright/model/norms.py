@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.model.hand_gradients import RMSNormalize
+
 NormKind = Literal["rms", "layer"]
 
 
@@ -18,7 +20,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
+        return RMSNormalize.apply(x, self.weight.to(x.dtype), self.eps)  # type: ignore[no-any-return]
 
 
 class LayerNorm(nn.Module):

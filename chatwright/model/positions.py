@@ -10,8 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from chatwright.model.hand_gradients import Rotate
+
 PositionKind = Literal["rotary", "learned", "sinusoidal", "binary", "none"]
-Rotary = tuple[Tensor, Tensor]    # cos, sin: each (B or 1, 1, T, Dh), ready for (B, H, T, Dh)
+Rotary = tuple[Tensor, Tensor]    # cos, sin: each (B or 1, 1, T, Dh/2), ready for the halves of (B, H, T, Dh)
 
 
 def sinusoidal(n_position: int, width: int) -> Tensor:
@@ -39,7 +41,6 @@ class RotaryTable(nn.Module):
         super().__init__()
         rates = base ** (-torch.arange(0, head_dim, 2).float() / head_dim)       # (Dh/2,)
         angles = torch.arange(n_position).float()[:, None] * rates               # (P, Dh/2)
-        angles = torch.cat([angles, angles], dim=-1)                             # (P, Dh)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
@@ -52,6 +53,4 @@ class RotaryTable(nn.Module):
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn each pair (x_i, x_{i + Dh/2}) by its position's angle. (B, H, T, Dh) -> (B, H, T, Dh)"""
-    cos, sin = rotary
-    left, right = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-right, left], dim=-1) * sin
+    return Rotate.apply(x, *rotary)  # type: ignore[no-any-return]
