@@ -107,6 +107,15 @@ def newest_valid(parent: Path, pattern: str, report: Callable[[str], None] = lam
     return None
 
 
+def write_file(path: Path, text: str) -> None:
+    """One small file, whole or not at all."""
+    partial = path.with_name(f".tmp-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    _fsync(partial)
+    os.replace(partial, path)
+    _fsync(path.parent)
+
+
 def remove(path: Path) -> None:
     """Delete a directory so that a crash midway cannot leave one that looks whole: rename first, then delete."""
     doomed = path.parent / f".tmp-{path.name}-removed"

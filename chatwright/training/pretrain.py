@@ -4,13 +4,13 @@ The documents lie end to end in one stream, each opened by <|bos|>; rows are win
 nothing is learned from a neighbour that is there by chance. A stream that is one document (a book, a play) needs no mask and is faster.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from chatwright.data.batches import Windows
+from chatwright.data.corpus import EncodedCorpus
 from chatwright.evaluation.bits_per_byte import nats_per_token
 from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss
@@ -18,26 +18,16 @@ from chatwright.training.stage import Batch, BatchConfig, Loss, MicroBatch, Samp
 
 
 
-@dataclass(frozen=True)
-class TokenStream:
-    """Token ids end to end, and what they came from."""
-
-    token_ids: Tensor
-    n_document: int
-    n_byte: int
-    sha256: str
-
-
 class Pretrain:
     name = "pretrain"
 
-    def __init__(self, train: TokenStream, validation: TokenStream, bos: int, batches: BatchConfig, context_length: int, seed: int,
+    def __init__(self, train: EncodedCorpus, validation: EncodedCorpus, bos: int, batches: BatchConfig, context_length: int, seed: int,
                  dtype: torch.dtype, device: torch.device, sampler: Sampler = lambda _: []) -> None:
         self.train, self.validation, self.bos, self.batches = train, validation, bos, batches
         self.context_length = batches.context_length or context_length
         self.dtype, self.device, self.sampler = dtype, device, sampler
-        self.windows = Windows(train.token_ids, self.context_length, seed)
-        self.has_borders = bool((train.token_ids[1:] == bos).any())
+        self.windows = Windows(train.stream, self.context_length, seed)
+        self.has_borders = bool((train.stream[1:] == bos).any())
 
     def next_batch(self) -> Batch:
         rows = self.windows.take(self.batches.rows).to(self.device)          # (rows, T+1)
@@ -57,8 +47,8 @@ class Pretrain:
         return next_token_loss(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        nats = nats_per_token(model, self.validation.token_ids, self.context_length, self.dtype)
-        bits = nats / 0.6931471805599453 * len(self.validation.token_ids) / max(1, self.validation.n_byte)
+        nats = nats_per_token(model, self.validation.stream, self.context_length, self.dtype)
+        bits = nats / 0.6931471805599453 * len(self.validation.stream) / max(1, self.validation.n_bytes)
         return {"validation_loss": nats, "validation_bits_per_byte": bits}
 
     def samples(self, model: GPT) -> list[tuple[str, str]]:
@@ -74,5 +64,5 @@ class Pretrain:
         self.windows.load_state_dict(state)
 
 
-def _described(stream: TokenStream) -> dict[str, Any]:
-    return {"documents": stream.n_document, "tokens": len(stream.token_ids), "bytes": stream.n_byte, "sha256": stream.sha256}
+def _described(corpus: EncodedCorpus) -> dict[str, Any]:
+    return {"documents": corpus.n_documents, "tokens": len(corpus.stream), "bytes": corpus.n_bytes, "sha256": corpus.sha256}

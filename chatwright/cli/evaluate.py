@@ -1,0 +1,28 @@
+"""chatwright eval DIR: measured figures of a model, as a table or as JSON."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
+             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, or starter.")] = "bits-per-byte",
+             data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, BLiMP.zip for blimp.")] = None,
+             as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False) -> None:
+    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, the starter's skills."""
+    from chatwright.pipeline.evaluate import evaluate as measure
+    figures = measure(directory, suite, data)
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in _flat(figures).items():
+        print(f"{name:40} {value:.4f}" if isinstance(value, float) else f"{name:40} {value}")
+
+
+def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -1,0 +1,56 @@
+"""chatwright run RECIPE, chatwright train pretrain, chatwright train sft."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain or sft.")
+
+Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.n_layer=4.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
+
+
+def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],
+        overrides: Overrides = None,
+        data: Annotated[Optional[Path], typer.Option("--data", help="File or folder that {data} in the recipe stands for.")] = None,
+        out: Annotated[Optional[Path], typer.Option("--out", help="Where the stages go; default runs/<recipe name>.")] = None,
+        smoke: Smoke = False, as_json: AsJson = False) -> None:
+    """Run a whole pipeline: what is done is skipped, what was killed goes on, what is stale runs anew."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.recipe import read_recipe, run_recipe
+    plan = read_recipe(recipe, overrides or [], smoke)
+    where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
+    with terminal(as_json=as_json) as watcher:
+        last = run_recipe(plan, where, data, watcher)
+    print(f"done: {last}. Talk to it: chatwright chat {last}")
+
+
+@app.command("pretrain")
+def pretrain(data: Annotated[str, typer.Option("--data", help="Text: a file or a folder.")],
+             out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+             overrides: Overrides = None,
+             parent: Annotated[Optional[Path], typer.Option("--from", help="A model to go on from, or a folder with only a tokenizer. "
+                                                            "Without it a vocabulary is learned from the data first.")] = None,
+             vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 4096,
+             smoke: Smoke = False, as_json: AsJson = False) -> None:
+    """Learn to continue plain text."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.single_stage import pretrain as start
+    with terminal(as_json=as_json) as watcher:
+        start(data, out, overrides or [], parent, vocab_size, smoke, watcher)
+    print(f"done: {out}. See {out / 'report.html'}; try it: chatwright generate {out} \"Once upon a time\"")
+
+
+@app.command("sft")
+def sft(parent: Annotated[Path, typer.Option("--from", help="The pretrained model to start from.")],
+        data: Annotated[str, typer.Option("--data", help="Conversations: a file or a folder.")],
+        out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+        overrides: Overrides = None, smoke: Smoke = False, as_json: AsJson = False) -> None:
+    """Learn to answer from example conversations."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.single_stage import sft as start
+    with terminal(as_json=as_json) as watcher:
+        start(data, out, overrides or [], parent, smoke, watcher)
+    print(f"done: {out}. See {out / 'report.html'}; talk to it: chatwright chat {out}")

@@ -1,0 +1,94 @@
+"""How a run is shown in a terminal: one bar a stage with the time left, samples as they come, and a clean stop on Ctrl-C or SIGTERM."""
+
+import json
+import math
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TaskID, TextColumn
+
+from chatwright.training.loop import Progress, Watcher
+
+
+@contextmanager
+def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False) -> Iterator[Watcher]:
+    """A Watcher that draws. `also` is told the same (the web page); `as_json` writes one object a line instead of bars."""
+    with stop_on_signal() as should_stop:
+        if as_json:
+            yield Watcher(lambda p: _print_json(p, also), lambda text: print(json.dumps({"say": text}), flush=True), should_stop)
+            return
+        console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
+                   TextColumn("{task.fields[left]}"))
+        with Bar(*columns, console=console, refresh_per_second=4) as bar:
+            drawn = _Drawn(bar, console, also)
+            yield Watcher(drawn.progress, lambda text: console.print(escape(text)), should_stop)
+
+
+class _Drawn:
+    def __init__(self, bar: Bar, console: Console, also: Callable[[Progress], None] | None) -> None:
+        self.bar, self.console, self.also = bar, console, also
+        self.tasks: dict[str, TaskID] = {}
+        self.plain_step = 0
+
+    def progress(self, p: Progress) -> None:
+        if self.also is not None:
+            self.also(p)
+        if p.stage not in self.tasks:
+            self.tasks[p.stage] = self.bar.add_task(p.stage, total=p.steps, loss="", left="")
+        if p.evaluation or p.samples:
+            self._show_evaluation(p)
+        else:
+            left = time_left(p.seconds_left)
+            self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
+            if not self.console.is_terminal and p.step - self.plain_step >= max(1, p.steps // 20):
+                self.plain_step = p.step
+                self.console.print(f"{p.stage} step {p.step}/{p.steps} loss {p.loss:.3f} {left}")
+
+    def _show_evaluation(self, p: Progress) -> None:
+        figures = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in p.evaluation.items())
+        self.console.print(f"[bold]step {p.step}[/bold]  {figures}")
+        for prompt, text in p.samples:
+            self.console.print(f"  [cyan]{escape(prompt)}[/cyan] {escape(' '.join(text.split()))[:300]}")
+
+
+def _print_json(p: Progress, also: Callable[[Progress], None] | None) -> None:
+    if also is not None:
+        also(p)
+    finite = {k: v for k, v in vars(p).items() if not (isinstance(v, float) and not math.isfinite(v))}
+    print(json.dumps(finite), flush=True)
+
+
+def time_left(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
+
+
+@contextmanager
+def stop_on_signal(answer: str = "saving after this step; the same command will go on from there") -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C or SIGTERM asks the run to save and stop; a second Ctrl-C stops it where it is."""
+    flag = threading.Event()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if flag.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        flag.set()
+        print(f"\n{answer}", file=sys.stderr)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

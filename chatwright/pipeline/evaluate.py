@@ -1,0 +1,73 @@
+"""Measure a model by name of a suite: what `chatwright eval` calls."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from chatwright.chat.assistant import Assistant
+from chatwright.checkpoint import model_directory
+from chatwright.conversation import Message
+from chatwright.data import starter
+from chatwright.data.corpus import read_conversations, read_documents
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.evaluation.bits_per_byte import bits_per_byte
+from chatwright.evaluation.blimp import blimp
+from chatwright.evaluation.interval import Share
+from chatwright.evaluation.starter import Reply, score
+
+STOP_PROMPTS = 200
+REPLY_TOKENS = 200
+
+
+def evaluate(directory: Path, suite: str, data: Path | None) -> dict[str, Any]:
+    """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
+    suites = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate, "starter": _starter}
+    if suite not in suites:
+        raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
+    if data is None and suite != "starter":
+        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip or conversations.")
+    began = time.perf_counter()
+    figures = suites[suite](directory, data or Path())
+    return figures | {"seconds": round(time.perf_counter() - began, 2)}
+
+
+def _bits_per_byte(directory: Path, data: Path) -> dict[str, Any]:
+    model, tokenizer = model_directory.load(directory)
+    texts, _, _ = read_documents(data)
+    result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
+    return {"bits_per_byte": result.bits_per_byte, "nats_per_token": result.nats_per_token, "bytes": result.n_byte}
+
+
+def _blimp(directory: Path, data: Path) -> dict[str, Any]:
+    model, tokenizer = model_directory.load(directory)
+    result = blimp(model, tokenizer, data)
+    low, high = result.overall.interval
+    return {"blimp": result.overall.value, "low": low, "high": high, "pairs": result.overall.n,
+            "files": {name: share.value for name, share in result.files.items()}}
+
+
+def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
+    rows, _, _ = read_conversations(data)
+    prompts = [_first_question(row.messages) for row in rows[:STOP_PROMPTS]]
+    replies = reply_greedily(directory, prompts)
+    share = Share(sum(reply.stopped for reply in replies), len(replies))
+    low, high = share.interval
+    return {"stop_rate": share.value, "low": low, "high": high, "prompts": share.n}
+
+
+def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    first = next(i for i, message in enumerate(messages) if message.role == "user")
+    return messages[: first + 1]
+
+
+def _starter(directory: Path, _: Path) -> dict[str, Any]:
+    items = starter.heldout_items()
+    return score(lambda prompts: reply_greedily(directory, prompts), items)
+
+
+def reply_greedily(directory: Path, prompts: Any) -> list[Reply]:
+    model, tokenizer = model_directory.load(directory)
+    with Engine(model, EngineConfig(n_row=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)) as engine:
+        finished = Assistant(engine, tokenizer).replies(prompts, SamplingConfig(temperature=0.0, max_tokens=REPLY_TOKENS))
+    return [Reply(reply.message, reply.reason in ("stop", "command")) for reply in finished]

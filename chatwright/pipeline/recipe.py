@@ -1,0 +1,178 @@
+"""A recipe: stages in order, from one TOML file. Running it does what is stale, skips what is done, goes on with what was killed.
+
+    stages = ["tokenizer", "pretrain", "sft"]
+    [pretrain]
+    data = "{data}/books"        # {data} is the --data argument, {stage} the directory another stage left
+
+A stage is done when it left a mark holding the hash of its settings and of everything it read. Other settings or other data make it
+stale: its old directory is moved aside, never deleted, and it runs anew, as does everything after it that read from it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatwright import config as config_files
+from chatwright.checkpoint import directory
+from chatwright.pipeline import stages
+from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
+from chatwright.tokenizer.tokenizer import load_tokenizer
+from chatwright.training.loop import Watcher
+
+KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig}
+MARK = "stage.json"
+SMOKE = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    name: str
+    kind: str
+    table: dict[str, Any]      # as written, before {…} is filled in
+    parent: str                # the stage whose model this one starts from; "" is none
+
+
+@dataclass(frozen=True)
+class Recipe:
+    path: Path
+    stages: tuple[PlannedStage, ...]
+
+
+def packaged_recipe(name: str) -> Path:
+    """A recipe that ships with the package (a link to recipes/ in a checkout, a copy in an installed wheel)."""
+    here = Path(__file__).parent.parent
+    for candidate in (here / "recipes" / f"{name}.toml", here.parent / "recipes" / f"{name}.toml"):
+        if candidate.is_file():
+            return candidate
+    raise ValueError(f"{name}.toml: this installation has no such recipe. Give the path of a recipe file.")
+
+
+def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) -> Recipe:
+    """Parse and check the whole file before anything runs. Raises ValueError naming file, key, cause and remedy."""
+    table = config_files.merge(config_files.read_toml(path), config_files.parse_overrides(overrides))
+    names = table.pop("stages", None)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path}: stages must be a list of stage names, for example stages = [\"tokenizer\", \"pretrain\", \"sft\"].")
+    table.pop("about", None)
+    if unknown := table.keys() - set(names):
+        raise ValueError(f"{path}: [{sorted(unknown)[0]}] belongs to no stage. stages = {names}.")
+    planned: list[PlannedStage] = []
+    for name in names:
+        settings = dict(table.get(name, {}))
+        kind = settings.pop("kind", name)
+        if kind not in KINDS:
+            raise ValueError(f"{path}: stage {name!r} is of unknown kind {kind!r}. Known kinds: {', '.join(KINDS)}. Write kind = \"…\" in [{name}].")
+        models = [p.name for p in planned if p.kind in ("pretrain", "sft")]
+        parent = settings.pop("from", models[-1] if kind == "sft" and models else "")
+        if smoke and "loop" in KINDS[kind].__dataclass_fields__:
+            settings = config_files.merge(settings, {"loop": SMOKE})
+        if smoke and kind == "starter":
+            settings = config_files.merge(settings, {"size": 0.1})
+        config_files.build(KINDS[kind], settings, f"{path}: [{name}]")
+        planned.append(PlannedStage(name, kind, settings, parent))
+    return Recipe(path, tuple(planned))
+
+
+def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -> Path:
+    """Run every stage that is not done. Returns the last stage's directory."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, planned in enumerate(recipe.stages, 1):
+        where = out / planned.name
+        inputs, settings = _inputs(recipe, planned, out, data)
+        mark = {"kind": planned.kind, "inputs": _hash([planned.kind, planned.table, inputs])}
+        if _is_done(where, mark):
+            watcher.say(f"[{number}/{len(recipe.stages)}] {planned.name}: done before")
+            continue
+        _set_aside_if_stale(where, mark, watcher)
+        watcher.say(f"[{number}/{len(recipe.stages)}] {planned.name}")
+        where.mkdir(exist_ok=True)
+        _write_mark(where, mark | {"done": False})
+        config = config_files.build(KINDS[planned.kind], settings, f"{recipe.path}: [{planned.name}]")
+        _run_stage(recipe, planned, config, out, watcher)
+        _write_mark(where, mark | {"done": True})
+    return out / recipe.stages[-1].name
+
+
+def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, watcher: Watcher) -> None:
+    where = out / planned.name
+    match planned.kind:
+        case "starter":
+            stages.run_starter(config, where, watcher)
+        case "tokenizer":
+            stages.run_tokenizer(config, where, watcher)
+        case "pretrain":
+            tokenizers = [s.name for s in recipe.stages if s.kind == "tokenizer"]
+            parent = out / planned.parent if planned.parent else None
+            if parent is None and not tokenizers:
+                raise ValueError(f"{recipe.path}: [{planned.name}] needs a tokenizer: put \"tokenizer\" before it in stages, or a from.")
+            tokenizer = load_tokenizer(out / tokenizers[0] / "tokenizer") if parent is None else stages.tokenizer_of(parent)
+            stages.run_pretrain(config, where, watcher, tokenizer, parent)
+        case "sft":
+            if not planned.parent:
+                raise ValueError(f"{recipe.path}: [{planned.name}] needs a model to start from: put \"pretrain\" before it in stages.")
+            stages.run_sft(config, where, watcher, out / planned.parent)
+
+
+def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None) -> tuple[dict[str, str], dict[str, Any]]:
+    """What the stage reads, by content hash, and its settings with every {…} filled in."""
+    places = {s.name: str(out / s.name) for s in recipe.stages}
+    if data is not None:
+        places["data"] = str(data)
+    settings = dict(planned.table)
+    inputs: dict[str, str] = {}
+    for key in ("data", "chat"):
+        if isinstance(settings.get(key), str) and settings[key]:
+            try:
+                settings[key] = settings[key].format_map(places)
+            except KeyError as missing:
+                remedy = "give it with --data PATH" if missing.args == ("data",) else f"stages are {list(places)}"
+                raise ValueError(f"{recipe.path}: [{planned.name}] {key} = {planned.table[key]!r} names {{{missing.args[0]}}}: {remedy}.") from None
+            inputs[key] = content_hash(Path(settings[key]))
+    if planned.parent:
+        inputs["from"] = _mark_hash(out / planned.parent)
+    if planned.kind == "pretrain" and not planned.parent:
+        inputs["tokenizer"] = "|".join(_mark_hash(out / s.name) for s in recipe.stages if s.kind == "tokenizer")
+    return inputs, settings
+
+
+def content_hash(path: Path) -> str:
+    """Of a file, or of every file below a folder by relative name."""
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder. Give the data with --data PATH, or correct the recipe.")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return _hash([[str(p.relative_to(path)), directory.sha256(p)] for p in files])
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _read_mark(where: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((where / MARK).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _mark_hash(where: Path) -> str:
+    return str(_read_mark(where).get("inputs", ""))
+
+
+def _write_mark(where: Path, mark: dict[str, Any]) -> None:
+    directory.write_file(where / MARK, json.dumps(mark))
+
+
+def _is_done(where: Path, mark: dict[str, Any]) -> bool:
+    return _read_mark(where) == mark | {"done": True}
+
+
+def _set_aside_if_stale(where: Path, mark: dict[str, Any], watcher: Watcher) -> None:
+    if not where.exists() or _mark_hash(where) == mark["inputs"]:
+        return
+    number = next(n for n in range(1, 10_000) if not where.with_name(f"{where.name}.old-{n}").exists())
+    aside = where.with_name(f"{where.name}.old-{number}")
+    where.rename(aside)
+    watcher.say(f"{where.name} was made from other settings or data; it is kept as {aside.name}")

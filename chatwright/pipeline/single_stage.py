@@ -1,0 +1,40 @@
+"""One stage by hand, without a recipe: what `chatwright train pretrain` and `chatwright train sft` do."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from chatwright import config as config_files
+from chatwright.pipeline import stages
+from chatwright.pipeline.recipe import SMOKE
+from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, TokenizerConfig
+from chatwright.tokenizer.tokenizer import load_tokenizer
+from chatwright.training.loop import Watcher
+
+
+def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> None:
+    """From the model or tokenizer at `parent`, or from nothing: then a vocabulary is learned into out/tokenizer first."""
+    config = config_files.build(PretrainConfig, _table(data, overrides, smoke), "the settings given")
+    if parent is not None and not (parent / "tokenizer").is_dir() and _is_model(parent):
+        stages.run_pretrain(config, out, watcher, stages.tokenizer_of(parent), parent)
+        return
+    if parent is None:
+        parent = out
+        if not (out / "tokenizer").is_dir():
+            stages.run_tokenizer(TokenizerConfig(data=data, vocab_size=vocab_size), out, watcher)
+    folder = parent / "tokenizer" if (parent / "tokenizer").is_dir() else parent
+    stages.run_pretrain(config, out, watcher, load_tokenizer(folder))
+
+
+def sft(data: str, out: Path, overrides: Iterable[str], parent: Path, smoke: bool, watcher: Watcher) -> None:
+    config = config_files.build(SFTConfig, _table(data, overrides, smoke), "the settings given")
+    stages.run_sft(config, out, watcher, parent)
+
+
+def _table(data: str, overrides: Iterable[str], smoke: bool) -> dict[str, Any]:
+    table = config_files.merge({"data": data}, config_files.parse_overrides(overrides))
+    return config_files.merge(table, {"loop": SMOKE}) if smoke else table
+
+
+def _is_model(path: Path) -> bool:
+    return any((path / name).exists() for name in ("config.json", "model", "checkpoints"))

@@ -1,0 +1,53 @@
+"""What a person may write in the tables of a recipe, one frozen dataclass a stage kind. Defaults here, differences in the file."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.stage import BatchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class StarterConfig:
+    """Write the starter world's texts and conversations."""
+
+    size: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Learn a vocabulary from the same texts the model will read."""
+
+    data: str
+    chat: str = ""                                    # conversations whose text counts too
+    tokens: Literal["bpe", "characters"] = "bpe"
+    vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Learn to continue plain text."""
+
+    data: str
+    validation_share: float = 0.02
+    with_borders: bool = True                         # <|bos|> and <|end|> around each document
+    model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
+    sample_tokens: int = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig:
+    """Learn to answer from example conversations."""
+
+    data: str
+    validation_share: float = 0.05
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
+    sample_tokens: int = 64
+    stop_prompts: int = 40                            # validation questions on which the stop rate is measured
+    model: dict[str, Any] = field(default_factory=dict)   # dropout, or a longer context_length; the rest is the parent's

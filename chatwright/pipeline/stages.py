@@ -1,0 +1,179 @@
+"""The stages a recipe can name, each a function (config, inputs, directory) -> nothing, that leaves one directory behind.
+
+This is wiring: data, model and loop are built here from their configs and put together; the work is theirs.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chatwright.chat.assistant import Assistant
+from chatwright.checkpoint import directory, model_directory
+from chatwright.conversation import Message
+from chatwright.data import corpus, starter
+from chatwright.data.readers import read_rows
+from chatwright.data.rows import ChatRow, TextRow
+from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.request import Request, RequestId, TokenSampled
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.evaluation.stop_rate import stop_rate
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
+from chatwright.tokenizer.byte_bpe import ByteBPE
+from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.checks import RunFailed
+from chatwright.training.loop import Watcher, train
+from chatwright.training.pretrain import Pretrain
+from chatwright.training.report import write_report
+from chatwright.training.sft import SFT
+
+
+def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
+    watcher.say("writing the starter world: texts and conversations")
+    with directory.writing(out / "world") as building:
+        starter.write(building, config.size, config.seed)
+
+
+def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
+    watcher.say(f"learning a vocabulary from {config.data}")
+    texts = _texts([Path(config.data)] + ([Path(config.chat)] if config.chat else []))
+    made: Tokenizer = CharacterTokenizer.train(texts) if config.tokens == "characters" else ByteBPE.train(texts, config.vocab_size)
+    with directory.writing(out / "tokenizer") as building:
+        made.save(building)
+    watcher.say(f"{made.vocab_size} tokens")
+
+
+def _texts(paths: list[Path]) -> Iterator[str]:
+    for path in paths:
+        for row in read_rows(path):
+            if isinstance(row, TextRow):
+                yield row.text
+            elif isinstance(row, ChatRow):
+                yield from (message.content for message in row.messages)
+
+
+def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    """From scratch, or from the model at `parent`."""
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    if parent is None:
+        changes = dict(config.model)
+        model = model_directory.build(preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": tokenizer.vocab_size})))
+        init_weights(model, generator(config.loop.seed, "weights"))
+    else:
+        model = _load_parent(parent, config.model)
+    watcher.say(f"reading {config.data}")
+    train_corpus, validation = corpus.encode_documents_split(Path(config.data), tokenizer, config.validation_share,
+                                                             with_control=config.with_borders)
+    for sentence in train_corpus.skipped:
+        watcher.say(f"left out: {sentence}")
+    sampler = _Continuations(tokenizer, config.sample_prompts, config.sample_tokens, config.with_borders)
+    stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, model.config.context_length, config.loop.seed,
+                     dtype, device, sampler)
+    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
+    write_report(out)
+
+
+def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    model = _load_parent(parent, config.model)
+    tokenizer = load_tokenizer(model_directory.find(parent))
+    length = config.batches.context_length or model.config.context_length
+    watcher.say(f"reading {config.data}")
+    train_set, validation = corpus.encode_conversations_split(Path(config.data), tokenizer, length, config.validation_share)
+    for part, name in ((train_set, "training"), (validation, "validation")):
+        if part.n_cut or part.n_too_long:
+            watcher.say(f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were left out, "
+                        f"because they are longer than {length} tokens")
+    sampler = _Replies(tokenizer, config.sample_prompts, config.sample_tokens)
+    stops = _StopRate(tokenizer, [c.token_ids for c in validation.conversations[: config.stop_prompts]], config.sample_tokens * 2)
+    stage = SFT(train_set.conversations, validation.conversations, tokenizer.control.pad, config.batches, length, config.loop.seed, dtype,
+                device, sampler, stops)
+    finished = train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
+    write_report(out)
+    notes = json.loads((finished / "training.json").read_text())
+    if notes["figures"].get("stop_rate") == 0.0:
+        raise RunFailed(f"{out}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
+                        f"chatwright data show --mask {config.data} --tokenizer {finished}")
+
+
+def tokenizer_of(parent: Path) -> Tokenizer:
+    return load_tokenizer(model_directory.find(parent))
+
+
+def _load_parent(parent: Path, changes: dict[str, Any]) -> GPT:
+    """The parent's weights in a model that may differ in what no weight depends on (dropout, context length)."""
+    loaded, _ = model_directory.load(parent)
+    if not changes:
+        return loaded
+    model = model_directory.build(dataclasses.replace(loaded.config, **changes))
+    model_directory.load_weights(model, model_directory.weights_by_public_name(loaded), parent)
+    return model
+
+
+def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
+    return {"stage": dataclasses.asdict(config) | {"data": "by content, below"}, "model": dataclasses.asdict(model.config)}
+
+
+class _Continuations:
+    """What the unfinished model makes of a few openings, always with the same draws."""
+
+    def __init__(self, tokenizer: Tokenizer, prompts: tuple[str, ...], tokens: int, with_borders: bool) -> None:
+        self.tokenizer, self.prompts, self.with_borders = tokenizer, prompts, with_borders
+        self.sampling = SamplingConfig(max_tokens=tokens, temperature=0.8, seed=1)
+
+    def __call__(self, model: GPT) -> list[tuple[str, str]]:
+        with Engine(model) as engine:
+            assistant = Assistant(engine, self.tokenizer)
+            return [(p, assistant.complete(p, self.sampling).message.content) for p in self.prompts]
+
+
+class _Replies:
+    def __init__(self, tokenizer: Tokenizer, prompts: tuple[str, ...], tokens: int) -> None:
+        self.tokenizer, self.prompts = tokenizer, prompts
+        self.sampling = SamplingConfig(max_tokens=tokens, temperature=0.0, seed=1)
+
+    def __call__(self, model: GPT) -> list[tuple[str, str]]:
+        with Engine(model) as engine:
+            replies = Assistant(engine, self.tokenizer).replies([[Message("user", p)] for p in self.prompts], self.sampling)
+        return [(prompt, reply.message.content) for prompt, reply in zip(self.prompts, replies, strict=True)]
+
+
+class _StopRate:
+    """The share of validation questions whose greedy reply ends by itself within the limit."""
+
+    def __init__(self, tokenizer: Tokenizer, conversations: list[list[int]], tokens: int) -> None:
+        control = tokenizer.control
+        self.stops = (control.end, control.end_of_command)
+        self.tokens = tokens
+        self.prompts = [ids[: ids.index(control.assistant) + 1] for ids in conversations]
+
+    def __call__(self, model: GPT) -> dict[str, float]:
+        room = model.config.context_length - self.tokens
+        prompts = [prompt for prompt in self.prompts if len(prompt) <= room]
+        if not prompts:
+            return {}
+        measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
+        return {"stop_rate": measured.share.value, "mean_reply_tokens": measured.mean_length}
+
+    def _generate(self, model: GPT, prompts: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
+        sampling = SamplingConfig(temperature=0.0, max_tokens=self.tokens)
+        with Engine(model, EngineConfig(n_row=min(16, len(prompts)), max_waiting=len(prompts))) as engine:
+            ids = [engine.submit(Request(tuple(prompt), sampling, self.stops)) for prompt in prompts]
+            replies: dict[RequestId, list[int]] = {request_id: [] for request_id in ids}
+            stopped: dict[RequestId, bool] = {}
+            while engine.has_work:
+                for event in engine.step():
+                    if isinstance(event, TokenSampled):
+                        replies[event.request_id].append(event.token_id)
+                    else:
+                        stopped[event.request_id] = event.reason == "stop"
+        return [(replies[request_id], stopped[request_id]) for request_id in ids]
