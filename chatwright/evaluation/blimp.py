@@ -2,7 +2,8 @@
 
 67 files of 1,000 pairs; chance is 50 %. It needs no chat ability, which makes it the best held-out measure of a model of a few
 million parameters. A sentence is scored whole: log p(tokens given <|bos|>), without an end token, and not divided by its
-length (the "simple LM method" of the paper). Equal scores count half. The interval takes pairs as independent; the pairs of one
+length (the "simple LM method" of the paper). Equal scores count half (7 of the
+67,000 pairs are the same sentence twice). The interval takes pairs as independent; the pairs of one
 file come from one template, so read the differences between files, not the last digit of the total.
 """
 
@@ -52,12 +53,15 @@ def read_pairs(path: Path) -> Iterator[tuple[str, list[Pair]]]:
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is not a zip archive ({error}); give the path of BLiMP.zip as it was downloaded") from error
     with archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".jsonl"))
+        # The published archive was packed on a Mac: beside each file lies a "__MACOSX/data/._name.jsonl" that is no JSON.
+        names = sorted(name for name in archive.namelist() if name.endswith(".jsonl") and not PurePosixPath(name).name.startswith("."))
         if not names:
             raise ValueError(f"{path} holds no .jsonl file; give the path of BLiMP.zip as it was downloaded")
         for name in names:
             pairs: list[Pair] = []
-            for number, line in enumerate(archive.read(name).decode("utf-8").splitlines(), start=1):
+            for number, line in enumerate(archive.read(name).decode("utf-8").split("\n"), start=1):
+                if not line.strip():
+                    continue
                 try:
                     row = json.loads(line)
                     pairs.append((row["sentence_good"], row["sentence_bad"]))

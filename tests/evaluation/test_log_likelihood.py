@@ -16,7 +16,8 @@ class PrefixModel(nn.Module):
         self.batches: list[tuple[int, ...]] = []
 
     def forward(self, token_ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        assert not self.training and not torch.is_grad_enabled()
+        assert not self.training
+        assert not torch.is_grad_enabled()
         self.batches.append(tuple(token_ids.shape))
         logits: Tensor = torch.tanh(self.embed[token_ids].cumsum(dim=1)) @ self.out
         return logits if dtype is None else logits.to(dtype)
@@ -57,7 +58,8 @@ def test_the_model_is_left_in_the_mode_it_was_in() -> None:
 
 def test_the_precision_is_passed_on_and_the_sum_stays_exact() -> None:
     exact, rough = log_likelihood(PrefixModel(), ROWS), log_likelihood(PrefixModel(), ROWS, dtype=torch.bfloat16)
-    assert not torch.equal(exact, rough) and rough.dtype is torch.float64
+    assert not torch.equal(exact, rough)
+    assert rough.dtype is torch.float64
     torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05)
 
 

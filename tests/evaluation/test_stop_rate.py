@@ -22,7 +22,8 @@ def test_the_share_that_ended_by_themselves() -> None:
 
 def test_a_model_that_never_stops_is_seen() -> None:
     rate = stop_rate(counting_down, [[50]] * 100)
-    assert rate.share.value == 0.0 and rate.share.interval[1] < 0.05
+    assert rate.share.value == 0.0
+    assert rate.share.interval[1] < 0.05
 
 
 def test_no_prompts_and_lost_replies_are_errors() -> None:

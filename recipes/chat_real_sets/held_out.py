@@ -1,0 +1,103 @@
+"""The evaluation sets, as something a training row can be compared with.
+
+A row is held out if it shares a span of 13 words with an evaluation file, or asks word for word one of its questions. Words are
+runs of letters and digits in lower case, so that wikitext-2's own tokenisation ("0 @.@ 7", "lobster 's") does not hide a match.
+"""
+
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SPAN = 13
+FILES = {
+    "wikitext-2": ["wikitext-2/valid.txt.xz"],
+    "blimp": ["blimp/BLiMP.zip"],
+    "gsm8k test": ["gsm8k/test.jsonl.xz"],
+    "piqa": ["piqa/valid.jsonl.xz", "piqa/tests.jsonl.xz"],
+    "truthfulqa": ["truthfulqa/TruthfulQA.csv.xz"],
+    "nq-open": [f"nq-open/NQ-open.{name}" for name in ("dev.jsonl.xz", "efficientqa.dev.1.1.jsonl", "efficientqa.test.1.1.jsonl.xz")],
+    "falseqa valid": ["falseqa/valid.csv"],
+    "mt-bench": ["mt-bench/mt_bench_question.jsonl", "mt-bench/vicuna_bench_question.jsonl"],
+    "humaneval": ["humaneval/HumanEval.jsonl.gz"],
+    "multi30k test": ["multi30k/test_2016_flickr.en.gz", "multi30k/test_2017_flickr.en.gz"],
+}
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+class HeldOut:
+    def __init__(self, texts: dict[str, list[str]]) -> None:
+        self.spans: dict[tuple[str, ...], str] = {}
+        self.questions: dict[tuple[str, ...], str] = {}
+        for name, strings in texts.items():
+            for text in strings:
+                sequence = words(text)
+                self.spans.update((span, name) for span in zip(*(sequence[i:] for i in range(SPAN)), strict=False))
+                # A question of four words ("who is the president") is no more theirs than anybody's.
+                if 5 <= len(sequence) < SPAN and name not in ("wikitext-2", "blimp"):
+                    self.questions[tuple(sequence)] = name
+        # Three words of each span, to find candidates at the speed of C; nearly all text ends here.
+        self.anchors = {(span[0], span[6], span[12]) for span in self.spans}
+
+    def source(self, text: str) -> str | None:
+        """The evaluation set that shares a span with the text, if one does."""
+        sequence = words(text)
+        if self.anchors.isdisjoint(zip(sequence, sequence[6:], sequence[12:], strict=False)):
+            return None
+        spans = zip(*(sequence[i:] for i in range(SPAN)), strict=False)
+        return next((self.spans[span] for span in spans if span in self.spans), None)
+
+    def question(self, text: str) -> str | None:
+        """The evaluation set in which this very question stands."""
+        return self.questions.get(tuple(words(text)))
+
+
+def load(data: Path) -> HeldOut:
+    return HeldOut({name: [text for path in paths for text in strings(data / path)] for name, paths in FILES.items()})
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Every string in a file, whatever its format."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if name.endswith(".jsonl") and "__MACOSX" not in name:  # Mac resource forks, not JSON
+                    for line in archive.read(name).decode("utf-8").splitlines():
+                        row = json.loads(line)
+                        yield row["sentence_good"]
+                        yield row["sentence_bad"]
+        return
+    content = read_text(path)
+    if ".json" in path.name:
+        for line in content.split("\n"):  # not splitlines: texts hold U+2028
+            yield from leaves(json.loads(line)) if line.strip() else ()
+    elif ".csv" in path.name:
+        for cells in csv.reader(io.StringIO(content)):
+            yield from cells
+    else:
+        yield from content.splitlines()
+
+
+def leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (leaf for child in value.values() for leaf in leaves(child))
+    elif isinstance(value, list):
+        yield from (leaf for child in value for leaf in leaves(child))
+
+
+def read_text(path: Path) -> str:
+    """A text file, packed or not."""
+    opened = lzma.open if path.suffix == ".xz" else gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        return str(file.read())
