@@ -10,6 +10,7 @@ from chatwright.data.starter.world import Fact, World
 
 SKILLS = ("fact_closed",)
 LEADS = ("", "", "", "", "", "", "Please tell me: ", "Hi! ", "Hello Pip. ", "A question: ", "Do you know this? ", "I have a question. ")
+_LEADS_HELD = ("", "", "Say, Pip: ", "I wonder: ")
 
 
 def answer_to(fact: Fact, world: World, by_pronoun: bool = False) -> str:
@@ -53,7 +54,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     template = rng.choice(ATTRIBUTES[fact.attribute].ask_held)
     return Item(
         skill="fact_closed",
-        messages=(user(say(template, fact, world)),),
+        messages=(user(rng.choice(_LEADS_HELD) + say(template, fact, world)),),
         expected=assistant(answer_to(fact, world)),
         must=(spellings(fact),),
         forbid=competing(fact, world),

@@ -70,7 +70,9 @@ def _held_out_closed(world: World, rng: random.Random) -> Item:
         template = rng.choice(PERSON[last.attribute].again_held)
         question = _capital(say(template, last, world, pronoun=True))
     else:
-        first = rng.choice([fact for fact in world.asked if fact.attribute == last.attribute])
+        # With another value: the answer before must not give this one away.
+        others = [fact for fact in world.asked if fact.attribute == last.attribute and fact.value != last.value]
+        first = rng.choice(others or _of_people(world.asked))
         template = rng.choice(_AND_HELD)
         question = template.format(name=last.subject)
     opening = say(rng.choice(PERSON[first.attribute].ask_held), first, world)
