@@ -7,7 +7,7 @@ others find theirs waiting. One assistant owns its engine's events; do not step 
 
 import secrets
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -52,9 +52,15 @@ class Assistant:
             assert isinstance(event, TextDelta | Finished), "plain continuation knows no commands and cuts nothing"
             yield event
 
-    def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> str:
-        """The continuation as one text."""
-        return _last(self.continue_text(prompt, sampling)).message.content
+    def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> Finished:
+        """The whole continuation; its text is `message.content`."""
+        *_, last = self.continue_text(prompt, sampling)
+        assert isinstance(last, Finished), "the last event is always Finished"
+        return last
+
+    def stream_completion(self, prompt: str, sampling: SamplingConfig | None = None) -> Iterator[str]:
+        """The continuation's text, piece by piece."""
+        return (event.text for event in self.continue_text(prompt, sampling) if isinstance(event, TextDelta))
 
     def replies(self, conversations: Sequence[Conversation], sampling: SamplingConfig | None = None) -> list[Finished]:
         """Each conversation's reply, in order: as many together as the engine has places. All get the same seed, as one alone would."""
@@ -181,8 +187,3 @@ def _seeded(sampling: SamplingConfig | None) -> SamplingConfig:
     sampling = sampling or SamplingConfig()
     return sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbits(63))
 
-
-def _last(events: Iterable[TextDelta | Finished]) -> Finished:
-    *_, last = events
-    assert isinstance(last, Finished), "the last event is always Finished"
-    return last

@@ -6,6 +6,7 @@ reply, not the program. Nothing is kept unless you /save it.
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -32,14 +33,18 @@ ReadLine = Callable[[], str | None]    # None is the end of the input
 
 
 class Terminal:
-    def __init__(self, assistant: Assistant, sampling: SamplingConfig, read_line: ReadLine, console: Console) -> None:
-        self.assistant, self.sampling, self.read_line, self.console = assistant, sampling, read_line, console
-        self.system = ""
+    def __init__(self, assistant: Assistant, sampling: SamplingConfig | None = None, system: str = "", name: str = "the model",
+                 read_line: ReadLine | None = None, console: Console | None = None) -> None:
+        self.assistant, self.sampling, self.system, self.name = assistant, sampling or SamplingConfig(), system, name
+        self.read_line = read_line or (read_from_keyboard if sys.stdin.isatty() else read_from_pipe)
+        self.console = console or Console(highlight=False)
         self.messages: list[Message] = []
         self._n_settled = 0           # messages that stay if there is no reply to the last
         self._is_over = False
 
     def run(self) -> None:
+        if self.console.is_terminal:
+            self.note(f"Talking to {self.name}. /help lists what else you can do; /quit leaves.")
         while not self._is_over:
             try:
                 line = self.read_line()
