@@ -11,12 +11,12 @@ is the conversation the model had. Our commands are free text, so the client's o
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from chatwright.conversation import Message
+from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError
 
@@ -114,6 +114,10 @@ class ChatRequest(Strict):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] = []
+    # Not OpenAI's, by the names other servers give them.
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
     # Read and ignored: they say nothing about the reply, and nothing is stored.
     user: ShortText = ""
     safety_identifier: ShortText = ""
@@ -144,10 +148,22 @@ class ChatRequest(Strict):
     def token_limit(self) -> int | None:
         return self.max_completion_tokens if self.max_tokens is None else self.max_tokens
 
-    def sampling(self, index: int) -> SamplingConfig:
-        """For the choice of this index. Without a seed every reply draws its own."""
-        seed = secrets.randbits(63) if self.seed is None else self.seed + index
-        return SamplingConfig(temperature=self.temperature, top_p=self.top_p, max_tokens=self.token_limit, seed=seed)
+    def sampling(self, index: int, seed: int) -> SamplingConfig:
+        """For the choice of this index: seeds count up, so choice i of seed s is the only choice of seed s + i."""
+        return SamplingConfig(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias={int(token_id): bias for token_id, bias in self.logit_bias.items()},
+            stop=self.stops,
+            seed=(seed + index) % (MAX_SEED + 1),
+            max_tokens=self.token_limit,
+            top_log_probs=self.top_logprobs,
+        )
 
 
 def read_command(arguments: str) -> str:

@@ -18,13 +18,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatwright.chat.assistant import ReplyEvent
+from chatwright.chat.context_window import ConversationTooLong
 from chatwright.conversation import Conversation
+from chatwright.engine.engine import EngineFull
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError, internal_error
+from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 class Replier(Protocol):
     """The part of `chat/assistant.py` that serving needs."""
+
+    tokenizer: Tokenizer
 
     def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]: ...
 
@@ -76,6 +81,10 @@ class EngineThread:
         return self._assistant is not None
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        return self._required().tokenizer
+
+    @property
     def n_open(self) -> int:
         """Replies that are waiting or being written; 0 when idle, whatever happened before."""
         with self._changed:
@@ -90,8 +99,7 @@ class EngineThread:
         with self._changed:
             if self._is_closing:
                 raise self._busy("the server is shutting down", "shutting_down")
-            if self._assistant is None:
-                raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
+            self._required()
             if len(self._waiting) + len(self._live) + len(tickets) > self.limits.max_live + self.limits.max_waiting:
                 raise self._busy("too many replies are waiting already: try again shortly", "server_full")
             for ticket in tickets:
@@ -118,6 +126,11 @@ class EngineThread:
         for ticket in [*self._live, *self._waiting]:
             self._end(ticket, Failed(self._busy("the server is shutting down", "shutting_down")))
 
+    def _required(self) -> Replier:
+        if self._assistant is None:
+            raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
+        return self._assistant
+
     def _busy(self, message: str, code: str) -> ApiError:
         return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
 
@@ -137,12 +150,15 @@ class EngineThread:
                 message = f"the reply took longer than {self.limits.max_seconds:.0f} seconds: ask for fewer tokens"
                 return self._end(ticket, Failed(ApiError(504, message, code="timeout")))
             if ticket.events is None:
-                assert self._assistant is not None, "nothing is queued before there is a model"
-                ticket.events = self._assistant.reply(ticket.conversation, ticket.sampling)
+                ticket.events = self._required().reply(ticket.conversation, ticket.sampling)
             event = next(ticket.events, None)
             if event is None:
                 return self._end(ticket)
             ticket.deliver(event)
+        except ConversationTooLong as error:
+            self._end(ticket, Failed(ApiError(400, str(error), code="context_length_exceeded", param="messages")))
+        except EngineFull as error:
+            self._end(ticket, Failed(self._busy(str(error), "server_full")))
         except ValueError as error:  # the conversation or a setting cannot be served; the message says why
             self._end(ticket, Failed(ApiError(400, str(error), code="invalid_value")))
         except Exception as error:  # one reply's trouble must not end the others'

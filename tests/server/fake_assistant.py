@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from chatwright.chat.assistant import Finished, ReplyEvent, TextDelta, Usage
 from chatwright.conversation import Conversation, Message
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.tokenizer.characters import CharacterTokenizer
 
 WORDS = ["sea", "salt ", "ship, ", "é", "🙂", "\n\n", "data: x\n\n", "<script>alert(1)</script>", '"', "\\", " "]
 
@@ -13,6 +14,7 @@ class FakeAssistant:
     def __init__(self, before: Callable[[], None] = lambda: None, endless: bool = False) -> None:
         self.before, self.endless = before, endless
         self.n_closed = 0
+        self.tokenizer = CharacterTokenizer.train(["ab"])
         self.seen: list[tuple[Conversation, SamplingConfig]] = []
 
     def words(self, seed: int, count: int) -> list[str]:
@@ -22,7 +24,7 @@ class FakeAssistant:
         self.before()
         self.seen.append((conversation, sampling))
         try:
-            words = self.words(sampling.seed, sampling.max_tokens or 12)
+            words = self.words(sampling.seed or 0, sampling.max_tokens or 12)
             while self.endless:
                 yield TextDelta("word ")
             for word in words:

@@ -87,6 +87,7 @@ def test_over_a_real_socket_on_this_machine_only():
         request = urllib.request.Request(address + "/v1/chat/completions", json.dumps(ASK).encode(), {"content-type": "application/json"})
         with urllib.request.urlopen(request) as response:
             assert json.load(response)["choices"][0]["finish_reason"] == "stop"
-        assert address.startswith(f"http://{HOST}:") and HOST == "127.0.0.1"
+        assert address.startswith(f"http://{HOST}:")
+        assert HOST == "127.0.0.1"
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, int(address.rsplit(":", 1)[1]))) != 0, "leaving the block stops the server"

@@ -35,7 +35,8 @@ def streamed(client, request):
     assert (done, end) == ("data: [DONE]", "")
     texts, reasons, usage = {}, {}, None
     for event in events:
-        assert event.startswith("data: ") and "\n" not in event
+        assert event.startswith("data: ")
+        assert "\n" not in event
         chunk = json.loads(event.removeprefix("data: "))
         assert chunk["object"] == "chat.completion.chunk"
         usage = chunk.get("usage") or usage
@@ -80,8 +81,10 @@ def test_messages_become_turns_and_a_command_comes_back_as_it_was_sent():
 
 def error_of(response):
     body = response.json()
-    assert body.keys() == {"error"} and body["error"].keys() == {"message", "type", "code", "param"}
-    assert body["error"]["message"] and isinstance(body["error"]["type"], str)
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"message", "type", "code", "param"}
+    assert body["error"]["message"]
+    assert isinstance(body["error"]["type"], str)
     return body["error"]
 
 
@@ -134,7 +137,8 @@ def test_no_mistake_repeats_the_conversation(client):
     bent = {"role": "user", "content": secret, "x": secret}, {"role": secret, "content": secret}, {"role": "user", "content": [secret]}
     for change in ({"temperature": "x"}, {"stop": [secret] * 9}, *({"messages": [message]} for message in bent)):
         response = client.post(URL, json={**ASK, "messages": [{"role": "user", "content": secret}], **change})
-        assert response.status_code == 400 and secret not in response.text
+        assert response.status_code == 400
+        assert secret not in response.text
 
 
 BENT = [None, True, -1, 0, 1e308, 10**400, "", "x", "\ud800", "\x00", [], {}, [[]], [None], {"": {}}, {"role": "user"}, "🙂" * 300]
@@ -200,7 +204,8 @@ def test_a_bug_shows_an_id_and_no_text(caplog):
         response = client.post(URL, json=ASK)
     assert response.status_code == 500
     incident = error_of(response)["message"].rsplit(" ", 1)[1]
-    assert incident in caplog.text and "KeyError" in caplog.text
+    assert incident in caplog.text
+    assert "KeyError" in caplog.text
     assert "conversation text" not in response.text + caplog.text
 
 
@@ -211,7 +216,8 @@ def test_what_the_model_side_refuses_is_a_400_in_both_forms():
     with client_of(FakeAssistant(before=refuse)) as client:
         for stream in (False, True):
             response = client.post(URL, json={**ASK, "stream": stream})
-            assert response.status_code == 400 and "change it" in error_of(response)["message"]
+            assert response.status_code == 400
+            assert "change it" in error_of(response)["message"]
 
 
 # ---- load and leaving ---------------------------------------------------------------------------------------------
@@ -232,7 +238,8 @@ def test_a_full_queue_answers_503_and_when_to_come_back():
         refused = client.post(URL, json={**ASK, "n": 2})  # one place is left, so neither of the two is taken
         gate.set()
         first.join()
-        assert refused.status_code == 503 and refused.headers["retry-after"] == "4"
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "4"
         assert error_of(refused)["code"] == "server_full"
         assert client.post(URL, json={**ASK, "n": 2}).status_code == 200
         assert engine.n_open == 0
@@ -288,4 +295,5 @@ def test_a_failure_in_mid_stream_says_so_and_sends_no_done():
         text = client.post(URL, json={**ASK, "stream": True}).text
     *_, last, end = text.split("\n\n")
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "internal_error"
-    assert end == "" and "[DONE]" not in text
+    assert end == ""
+    assert "[DONE]" not in text

@@ -65,7 +65,8 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
     engine = started(FakeAssistant(), Limits(max_seconds=10), clock=lambda: now[0])
     finished = Listener()
     engine.submit([finished.ticket])
-    assert finished.ended.wait(30) and finished.events.count(None) == 1
+    assert finished.ended.wait(30)
+    assert finished.events.count(None) == 1
 
     endless = FakeAssistant(endless=True)
     engine.set_assistant(endless)
@@ -73,7 +74,8 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
     engine.submit([cancelled.ticket])
     assert cancelled.began.wait(30)
     cancelled.ticket.cancel()
-    assert cancelled.ended.wait(30) and not any(isinstance(event, Failed) for event in cancelled.events)
+    assert cancelled.ended.wait(30)
+    assert not any(isinstance(event, Failed) for event in cancelled.events)
 
     late = Listener()
     engine.submit([late.ticket])
@@ -81,7 +83,8 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
     now[0] = 11.0
     assert late.ended.wait(30)
     assert [event.error.code for event in late.events if isinstance(event, Failed)] == ["timeout"]
-    assert endless.n_closed == 2 and engine.n_open == 0
+    assert endless.n_closed == 2
+    assert engine.n_open == 0
 
 
 def test_one_broken_reply_does_not_end_its_neighbours(started):
@@ -107,7 +110,8 @@ def test_a_listener_that_is_gone_does_not_stop_the_thread(started):
     engine.submit([Ticket(HI, SamplingConfig(), gone)])
     after = Listener()
     engine.submit([after.ticket])
-    assert after.ended.wait(30) and engine.wait_until_idle(30)
+    assert after.ended.wait(30)
+    assert engine.wait_until_idle(30)
 
 
 def test_closing_ends_what_is_open_and_refuses_what_comes():

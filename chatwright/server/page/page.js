@@ -234,7 +234,9 @@ async function answer(undo) {
 
 function receive(chunk, reply, node) {
   if (chunk.error) throw new Error(chunk.error.message);
-  if (chunk.chatwright && chunk.chatwright.truncated) remark(reply, sentence(chunk.chatwright.truncated.message));
+  const notes = chunk.chatwright || {};
+  if (notes.truncated) remark(reply, notes.truncated.message);
+  for (const { command, result } of notes.tools || []) remark(reply, `Looked up: ${command} \u2192 ${result}`);
   const choice = (chunk.choices || [])[0];
   if (!choice) return;
   const follow = isAtEnd();

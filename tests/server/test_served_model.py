@@ -1,0 +1,157 @@
+"""The whole road with a real, small, untrained model: what HTTP returns is what the assistant alone would say."""
+
+import threading
+
+import pytest
+from starlette.testclient import TestClient
+
+from chatwright.chat.assistant import Assistant
+from chatwright.conversation import Message
+from chatwright.devices import generator
+from chatwright.engine.engine import Engine
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.server.app import make_app
+from chatwright.server.engine_thread import EngineThread, Ticket
+from chatwright.tokenizer.characters import CharacterTokenizer
+
+URL = "/v1/chat/completions"
+TOKENIZER = CharacterTokenizer.train(["abcdefgh é🙂"])
+CONTEXT = 96
+TALK_ON = {str(id_): -100 for id_ in TOKENIZER.control.all()}  # an untrained model would end its reply at once
+
+
+@pytest.fixture(scope="module")
+def engine():
+    shape = {"n_layer": 2, "n_head": 2, "n_kv_head": 1, "head_dim": 32, "width": 64, "hidden": 128}
+    model = GPT(GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape))
+    init_weights(model, generator(5, "init"))
+    with Engine(model) as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(engine):
+    with TestClient(make_app(Assistant(engine, TOKENIZER), "m"), base_url="http://127.0.0.1") as client:
+        yield client
+    assert engine.n_free_rows == engine.config.n_row, "a reply kept its place in the cache"
+
+
+def ask(text="abc", **fields):
+    return {"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": 24, "logit_bias": TALK_ON, **fields}
+
+
+def settings(seed):
+    return SamplingConfig(seed=seed, max_tokens=24, logit_bias=dict.fromkeys(TOKENIZER.control.all(), -100))
+
+
+def test_live_replies_share_the_steps_of_the_engine(engine, monkeypatch):
+    n_step, step = [0], engine.step
+
+    def counted():
+        n_step[0] += 1
+        return step()
+
+    monkeypatch.setattr(engine, "step", counted)
+    thread = EngineThread(Assistant(engine, TOKENIZER))
+    thread.submit([Ticket([Message("user", "abc")], settings(seed), lambda event: None) for seed in range(8)])
+    assert thread.wait_until_idle(30)
+    thread.close()
+    assert n_step[0] < 2 * 24, "one after the other it would be 8 x 24"
+
+
+def test_many_at_once_are_each_what_they_are_alone(client, engine):
+    texts = {seed: "abcdefgh"[: 1 + seed % 7] for seed in range(12)}
+    served = {}
+
+    def post(seed):
+        served[seed] = client.post(URL, json=ask(texts[seed], seed=seed)).json()["choices"][0]["message"]["content"]
+
+    threads = [threading.Thread(target=post, args=(seed,)) for seed in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.app.state.service.engine.wait_until_idle(30)
+    alone = Assistant(engine, TOKENIZER)
+    for seed, text in texts.items():
+        *_, finished = alone.reply([Message("user", text)], settings(seed))
+        assert served[seed] == finished.message.content
+    assert len(set(served.values())) == 12, "seeds must matter, or the comparison says nothing"
+
+
+def test_choices_are_the_next_seeds_and_a_drawn_seed_is_told(client):
+    several = client.post(URL, json=ask(seed=2**64 - 2, n=1)).status_code
+    assert several == 400, "seeds are 64 bits with a sign, as in the OpenAI protocol"
+    choices = client.post(URL, json=ask(seed=-2, n=3)).json()["choices"]
+    alone = [client.post(URL, json=ask(seed=seed)).json()["choices"][0]["message"] for seed in (-2, -1, 0)]
+    assert [choice["message"] for choice in choices] == alone
+
+    drawn = client.post(URL, json=ask()).json()
+    again = client.post(URL, json=ask(seed=drawn["chatwright"]["seed"])).json()
+    assert drawn["choices"] == again["choices"]
+
+
+def test_log_probs_spell_the_text(client):
+    choice = client.post(URL, json=ask(seed=3, logprobs=True, top_logprobs=4)).json()["choices"][0]
+    tokens = choice["logprobs"]["content"]
+    assert len(choice["message"]["content"]) == len(tokens) == 24
+    assert b"".join(bytes(token["bytes"]) for token in tokens).decode() == choice["message"]["content"]
+    for token in tokens:
+        values = [other["logprob"] for other in token["top_logprobs"]]
+        assert len(values) == 4
+        assert values == sorted(values, reverse=True)
+        assert token["logprob"] <= values[0] < 0
+    assert client.post(URL, json=ask(seed=3)).json()["choices"][0]["logprobs"] is None
+
+
+@pytest.mark.parametrize("fields", [
+    {"temperature": 0}, {"top_p": 0.3}, {"top_k": 1}, {"min_p": 0.9},
+    {"frequency_penalty": 2}, {"presence_penalty": 2}, {"repetition_penalty": 5},
+    {"logit_bias": {"0": 100}}, {"stop": "e"}, {"stop": ["a", "b", "c", "d"]}, {"max_tokens": 2}, {"seed": 2},
+])
+def test_every_option_has_an_effect(client, fields):
+    plain = ask(seed=1)
+    usual = client.post(URL, json=plain).json()["choices"][0]["message"]["content"]
+    assert len(usual) == 24
+    merged = {**plain, **fields, "logit_bias": {**plain["logit_bias"], **fields.get("logit_bias", {})}}
+    changed = client.post(URL, json=merged).json()["choices"][0]["message"]["content"]
+    assert changed != usual
+    if "stop" in fields:
+        cut = min(usual.index(stop) for stop in fields["stop"] if stop in usual)
+        assert changed == usual[:cut]
+
+
+def test_what_was_cut_is_told_and_what_cannot_fit_is_refused(client):
+    messages = [{"role": role, "content": "abcdefgh"} for _ in range(8) for role in ("user", "assistant")][:-1]
+    request = {"model": "m", "messages": messages, "max_tokens": 8}
+    told = client.post(URL, json=request).json()["chatwright"]["truncated"]
+    assert told["n_cut"] + told["n_kept"] == len(messages)
+    assert "left out" in told["message"]
+    assert f'"n_cut": {told["n_cut"]}' in client.post(URL, json={**request, "stream": True}).text
+    assert "truncated" not in client.post(URL, json=ask()).json()["chatwright"]
+    for body in (ask("a" * CONTEXT), ask(max_tokens=CONTEXT)):
+        error = client.post(URL, json={**body, "stream": True})
+        assert (error.status_code, error.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_a_command_is_a_tool_call_that_can_be_sent_back(client):
+    forced = ask(seed=1, logit_bias={str(TOKENIZER.control.command): 100})  # the model opens a command, and then ends it by opening another
+    choice = client.post(URL, json=forced).json()["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+    call = choice["message"]["tool_calls"][0]
+    assert (call["type"], call["function"]) == ("function", {"name": "command", "arguments": '{"text": ""}'})
+    assert '"finish_reason": "tool_calls"' in client.post(URL, json={**forced, "stream": True}).text
+    messages = [*forced["messages"], choice["message"], {"role": "tool", "tool_call_id": call["id"], "content": "abc"}]
+    assert client.post(URL, json=ask(messages=messages)).status_code == 200
+
+
+def test_turns_in_an_impossible_order_are_refused_by_name(client):
+    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
+    response = client.post(URL, json={"model": "m", "messages": messages})
+    assert response.status_code == 400
+    assert "turn 1 (user) follows turn 0 (user)" in response.json()["error"]["message"]
+
+
+def test_a_token_id_the_model_does_not_have_is_refused(client):
+    assert client.post(URL, json=ask(logit_bias={"99999": 1})).status_code == 400
