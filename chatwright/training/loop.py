@@ -99,7 +99,7 @@ class Loop:
     def run_to_end(self) -> Path:
         state, config = self.state, self.config
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        self.step_began = time.perf_counter()
+        self.steps_here = 0    # a run killed between its last save and its end has none left to do
         while state.step < config.steps:
             batch = self.stage.next_batch()
             checks.check_tokens(batch.count, state.step)
@@ -108,6 +108,7 @@ class Loop:
                 self._evaluate(0)
             loss, norm = self._step(batch)
             state.step += 1
+            self.steps_here += 1
             state.trained_tokens += batch.count
             self._log(loss, norm)
             if state.step % config.evaluate_every == 0 and state.step < config.steps:
@@ -177,7 +178,7 @@ class Loop:
 
     def _finish(self, before: dict[str, torch.Tensor]) -> Path:
         figures = self._evaluate(self.config.steps)
-        change = checks.check_changed(before, self.model)
+        change = checks.check_changed(before, self.model) if self.steps_here else float("nan")
         notes = {"stage": self.stage.name, "steps": self.config.steps, "trained_tokens": self.state.trained_tokens,
                  "seconds": round(self.state.seconds, 1), "parameters": count_parameters(self.model), "first_loss": self.state.first_loss,
                  "weight_change": change, "figures": figures, "parent": _identity(self.parent), "dtype": str(self.dtype)}

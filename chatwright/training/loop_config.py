@@ -21,7 +21,6 @@ class LoopConfig:
     average_decay: float = 0.0         # moving average of the weights; 0 is none. The averaged weights are the result
     log_every: int = 10
     evaluate_every: int = 200
-    sample_every: int = 0              # 0: samples at every evaluation
     save_every: int = 500
     keep: int = 2                      # checkpoints kept
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -67,7 +67,8 @@ class TrainState:
         model_directory.load_weights(self.model, safetensors_file.load(path / "model.safetensors"), path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
-        self.average = {name: t.to(self.model.device) for name, t in _under(tensors, "average/").items()}
+        average = _under(tensors, "average/")    # the file's order is not the model's
+        self.average = {name: average[name].to(self.model.device) for name, _ in self.model.named_parameters() if name in average}
         for name, state in _under(tensors, "generator/").items():
             self.generators[name].set_state(state)
         self.stage.load_state_dict(numbers["stage"])

@@ -1,0 +1,46 @@
+# Two commands do all the set-up: `make up` builds and serves the first model, `make test` runs the tests.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Where torch's small CPU-only wheels live. A machine with the right wheel already at hand never looks there.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: up test test-full check bench wheelhouse clean
+
+up: $(VENV)/serve.done
+	$(BIN)/chatwright up
+
+test: $(VENV)/dev.done
+	$(BIN)/python -m pytest -q
+
+test-full: $(VENV)/dev.done
+	$(BIN)/python -m pytest -q -m ""
+
+check: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.done
+	$(BIN)/python benchmarks/train_speed.py
+
+# Every wheel an installation needs, for houses without a network: pip install --no-index --find-links wheelhouse 'chatwright[serve]'
+wheelhouse: $(VENV)/serve.done
+	$(BIN)/pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[serve]'
+
+$(VENV)/torch.done: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	# torch first and alone: plain pip on Linux takes gigabytes of CUDA libraries. With an NVIDIA GPU you want those: make up TORCH_INDEX=
+	$(PIP) --retries 1 --timeout 30 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	touch $@
+
+$(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
+	$(PIP) -e '.[serve]'
+	touch $@
+
+$(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
+	$(PIP) -e '.[serve,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) wheelhouse build dist

@@ -1,0 +1,79 @@
+"""A saved model comes back to the bit, opens in transformers, and what does not fit together is refused by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from chatwright.checkpoint import model_directory
+from chatwright.devices import generator
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.tokenizer.byte_bpe import ByteBPE
+
+TEXT = "the cat sat on the mat, the dog sat on the log. " * 20
+
+
+def saved(path: Path, **changes: object) -> tuple[GPT, ByteBPE]:
+    tokenizer = ByteBPE.train([TEXT], 300)
+    model = GPT(preset("nano", vocab_size=tokenizer.vocab_size, **changes))
+    init_weights(model, generator(0, "weights"))
+    model_directory.save(path, model, tokenizer, {"made": "by a test"})
+    return model, tokenizer
+
+
+@pytest.mark.parametrize("changes", [{}, {"tied": False}, {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True}], ids=str)
+def test_save_and_load_are_opposites(tmp_path: Path, changes: dict) -> None:
+    model, tokenizer = saved(tmp_path / "m", **changes)
+    loaded, loaded_tokenizer = model_directory.load(tmp_path / "m")
+    assert loaded.config == model.config
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
+    assert loaded_tokenizer.encode(TEXT) == tokenizer.encode(TEXT)
+
+
+@pytest.mark.uses_global_rng
+def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model, tokenizer = saved(tmp_path / "m")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "m")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "m")("the dog sat")["input_ids"]
+    assert ids == tokenizer.encode("the dog sat")
+    with torch.no_grad():
+        torch.testing.assert_close(model(torch.tensor([ids])), theirs(torch.tensor([ids])).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_what_does_not_fit_together_is_refused_by_name(tmp_path: Path) -> None:
+    saved(tmp_path / "a")
+    saved(tmp_path / "b", n_layer=3)
+    saved(tmp_path / "c", hidden=128)
+    for other, message in (("b", r"unexpected \['model\.layers\.2"), ("c", r"mlp\.gate_proj\.weight has shape \(128, 64\)")):
+        (tmp_path / "a" / "model.safetensors").write_bytes((tmp_path / other / "model.safetensors").read_bytes())
+        with pytest.raises(ValueError, match=message):
+            model_directory.load(tmp_path / "a")
+
+
+def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "a")
+    ByteBPE.train([TEXT], 270).save(tmp_path / "a")
+    with pytest.raises(ValueError, match="the tokenizer has .* tokens, the model"):
+        model_directory.load(tmp_path / "a")
+
+
+def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
+    saved(tmp_path / "a")
+    config = tmp_path / "a" / "config.json"
+    table = json.loads(config.read_text())
+    for text, message in (("{", "cannot be read"), ("{}", "not written by Chatwright"),
+                          (json.dumps(table | {"chatwright": table["chatwright"] | {"n_head": 0}}), r"n_head \(0\) must be at least 1"),
+                          (json.dumps(table | {"chatwright": table["chatwright"] | {"n_heads": 2}}), "Did you mean 'n_head'")):
+        config.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            model_directory.load(tmp_path / "a")
+    with pytest.raises(ValueError, match="holds no model.*chatwright up"):
+        model_directory.load(tmp_path / "nothing")
+
+
+def test_a_model_too_large_for_memory_is_refused_before_it_is_made() -> None:
+    with pytest.raises(ValueError, match="parameters needs .* GB of memory; .* Choose a smaller size"):
+        model_directory.build(preset("gpt3"))

@@ -1,0 +1,77 @@
+"""Hostile files are refused by name before the library sees them; sound ones come back to the bit."""
+
+import json
+import random
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+
+from chatwright.checkpoint import safetensors_file
+from chatwright.devices import generator
+
+
+def write(path: Path, header: object, data: bytes = b"", length: int | None = None) -> Path:
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(raw) if length is None else length) + raw + data)
+    return path
+
+
+def entry(start: int, stop: int, shape: list[int], dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+def test_what_is_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
+    tensors = {"a": torch.randn(3, 4, generator=generator(0, "a")), "b": torch.arange(5), "c": torch.ones(2, dtype=torch.bfloat16), "e": torch.empty(0, 3)}
+    safetensors_file.save(tensors, tmp_path / "x.safetensors")
+    loaded = safetensors_file.load(tmp_path / "x.safetensors")
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[k], tensors[k]) and loaded[k].dtype == tensors[k].dtype for k in tensors)
+
+
+HOSTILE = {
+    "empty": (b"", b"", 0),
+    "header longer than the file": ({}, b"", 10**9),
+    "huge header": (b" " * 2_000_000, b"", None),
+    "not json": (b"\x80\x04pickle", b"", None),
+    "nested past recursion": (b"[" * 100_000, b"", None),
+    "a list": ([], b"", None),
+    "overlap": ({"a": entry(0, 4, [1]), "b": entry(0, 4, [1])}, b"1234", None),
+    "gap": ({"a": entry(0, 4, [1]), "b": entry(8, 12, [1])}, b"x" * 12, None),
+    "beyond the end": ({"a": entry(0, 400, [100])}, b"1234", None),
+    "trailing data": ({"a": entry(0, 4, [1])}, b"12345678", None),
+    "negative": ({"a": entry(0, 4, [-1, -1])}, b"1234", None),
+    "overflowing shape": ({"a": entry(0, 4, [2**40, 2**40])}, b"1234", None),
+    "unknown dtype": ({"a": entry(0, 4, [1], "PICKLE")}, b"1234", None),
+    "shape against offsets": ({"a": entry(0, 4, [2])}, b"1234", None),
+    "too many": ({f"t{i}": entry(0, 0, [0]) for i in range(10_001)}, b"", None),
+    "booleans for numbers": ({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4.0]}}, b"1234", None),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    header, data, length = HOSTILE[name]
+    path = write(tmp_path / "model.safetensors", header, data, length)
+    with pytest.raises(ValueError, match=r"model\.safetensors: not a sound safetensors file: .*Nothing was loaded"):
+        safetensors_file.load(path)
+
+
+def test_three_hundred_mutations_load_the_same_or_are_refused(tmp_path: Path) -> None:
+    tensors = {"a": torch.randn(3, 4, generator=generator(0, "a")), "b": torch.arange(5)}
+    safetensors_file.save(tensors, tmp_path / "good.safetensors")
+    good = (tmp_path / "good.safetensors").read_bytes()
+    draws, refused = random.Random(0), 0
+    for _ in range(300):
+        data = bytearray(good)
+        for _ in range(draws.randint(1, 4)):
+            data[draws.randrange(int(len(good) * 0.7))] = draws.randrange(256)
+        path = tmp_path / "mutant.safetensors"
+        path.write_bytes(data[: draws.choice([len(data), len(data), draws.randrange(len(data))])])
+        try:
+            loaded = safetensors_file.load(path)
+            assert all(t.numel() <= 12 for t in loaded.values())
+        except ValueError:
+            refused += 1
+    assert refused > 200

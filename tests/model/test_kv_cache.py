@@ -1,0 +1,62 @@
+"""The dense cache against plain bookkeeping, and a model with it against a model without."""
+
+import torch
+
+from chatwright.devices import generator
+from chatwright.model import masks
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.kv_cache import DenseCache
+from chatwright.model.presets import preset
+
+
+def test_keys_come_back_where_they_were_put() -> None:
+    cache = DenseCache(n_layer=2, n_row=4, n_kv_head=1, head_dim=2, capacity=5)
+    for rows in ([1, 2], [3, 0]):                                             # neighbours (a view) and scattered (a copy)
+        keys = torch.arange(12.0).view(2, 1, 3, 2) + 1
+        cache.start_step(torch.tensor(rows), torch.tensor([[0, 1, 2], [2, 3, -1]]))
+        got_keys, got_values = cache.layer(1).append(keys, -keys)
+        assert got_keys.shape == (2, 1, 5, 2)
+        expected = torch.zeros(2, 1, 5, 2)
+        expected[0, :, 0:3], expected[1, :, 2:4] = keys[0], keys[1, :, :2]    # the padding token is nowhere
+        assert torch.equal(got_keys, expected)
+        assert torch.equal(got_values, -expected)
+    assert not cache.keys[0].any(), "the other layer was not touched"
+
+
+def test_only_the_keys_asked_for_come_back() -> None:
+    cache = DenseCache(1, 1, 1, 2, capacity=8)
+    cache.start_step(torch.tensor([0]), torch.tensor([[0]]), n_keys=4)
+    assert cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))[0].shape == (1, 1, 4, 2)
+
+
+def test_a_cleared_row_holds_nothing_and_its_neighbour_everything() -> None:
+    cache = DenseCache(1, 2, 1, 2, capacity=3)
+    cache.start_step(torch.tensor([0, 1]), torch.tensor([[0], [0]]))
+    cache.layer(0).append(torch.full((2, 1, 1, 2), float("nan")), torch.ones(2, 1, 1, 2))
+    cache.clear_row(0)
+    assert not cache.keys[:, 0].any()
+    assert not cache.values[:, 0].any()
+    assert cache.values[:, 1].any()
+
+
+def logits_with_cache(model: GPT, token_ids: torch.Tensor, cuts: list[int], shift: int = 0) -> torch.Tensor:
+    """All logits of a text read in pieces; `shift` moves the positions of later pieces, which is the bug to be caught."""
+    cache = DenseCache(model.config.n_layer, 1, model.config.n_kv_head, model.config.head_dim, token_ids.shape[1])
+    pieces = []
+    for start, end in zip([0, *cuts], [*cuts, token_ids.shape[1]], strict=True):
+        positions = torch.arange(start, end)[None] - (shift if start else 0)
+        cache.start_step(torch.tensor([0]), positions)
+        pieces.append(model(token_ids[:, start:end], masks.causal(positions, token_ids.shape[1]), positions, cache))
+    return torch.cat(pieces, dim=1)
+
+
+def test_cached_logits_equal_those_of_the_whole_text_and_a_cache_off_by_one_is_caught() -> None:
+    for changes in ({}, {"position": "learned"}, {"position": "sinusoidal", "norm": "layer", "activation": "gelu"}):
+        model = GPT(preset("nano", vocab_size=50, context_length=32, **changes)).eval()
+        init_weights(model, generator(0, "weights"))
+        token_ids = torch.randint(50, (1, 20), generator=generator(1, "tokens"))
+        with torch.no_grad():
+            whole = model(token_ids)
+            for cuts in ([7], [1, 2, 3, 19], list(range(1, 20))):
+                torch.testing.assert_close(logits_with_cache(model, token_ids, cuts), whole, atol=1e-5, rtol=1e-4)
+            assert (logits_with_cache(model, token_ids, [7], shift=1) - whole).abs().max() > 1e-3

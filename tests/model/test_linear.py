@@ -1,0 +1,70 @@
+"""Packed linears against plain ones, and the property they are packed for."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from chatwright.devices import generator
+from chatwright.model.linear import Linear, pack_linears, unpack_linears
+
+
+def make(n_in: int, n_out: int, bias: bool = False) -> Linear:
+    linear = Linear(n_in, n_out, bias)
+    with torch.no_grad():
+        for name, parameter in linear.named_parameters():
+            parameter.normal_(generator=generator(0, name))
+    return linear
+
+
+def packed(linear: Linear) -> Linear:
+    if not pack_linears(linear):
+        pytest.skip("this torch build has no packed linear kernel")
+    return linear
+
+
+@pytest.mark.parametrize("activation", ["none", "silu", "gelu"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_equals_plain(activation: str, bias: bool) -> None:
+    linear, x = make(24, 40, bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
+    with torch.no_grad():
+        plain = linear(x, activation)  # type: ignore[arg-type]
+        reference = F.linear(x, linear.weight, linear.bias)
+        if activation != "none":
+            reference = F.silu(reference) if activation == "silu" else F.gelu(reference, approximate="tanh")
+        assert torch.equal(plain, reference)
+        torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
+
+
+# The last shape is one whose row alone takes a kernel of its own: the control for padding a single row to two.
+@pytest.mark.parametrize(("n_in", "n_out"), [(64, 192), (192, 65), (100, 683), (3072, 768)])
+@pytest.mark.parametrize("activation", ["none", "silu"])
+def test_packed_rows_do_not_depend_on_their_company(n_in: int, n_out: int, activation: str) -> None:
+    linear, x = packed(make(n_in, n_out)), torch.randn(80, n_in, generator=generator(1, "x"))
+    with torch.no_grad():
+        whole = linear(x, activation)  # type: ignore[arg-type]
+        for start, count in ((0, 1), (5, 1), (1, 2), (7, 3), (8, 9), (0, 17), (30, 33), (15, 64)):
+            assert torch.equal(linear(x[start:start + count], activation), whole[start:start + count])  # type: ignore[arg-type]
+
+
+def test_control_torch_s_own_silu_depends_on_where_a_row_ends() -> None:
+    """Why the activation is fused. Should this fail one day, torch has become better and the fusing is only for speed."""
+    x = torch.randn(80, 683, generator=generator(1, "x")) * 3
+    whole = F.silu(x)
+    assert any(not torch.equal(F.silu(x[:count].clone()), whole[:count]) for count in range(1, 40))
+
+
+def test_packed_weights_refuse_training_and_come_back() -> None:
+    model = nn.Sequential(make(8, 8), make(8, 8))
+    packed(model)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="unpack"):
+        model(torch.ones(2, 8))
+    unpack_linears(model)
+    model(torch.ones(2, 8)).sum().backward()
+    assert model[0].weight.grad is not None
+
+
+def test_other_dtypes_are_left_unpacked() -> None:
+    model = make(8, 8).double()
+    assert not pack_linears(model)
+    assert model.packed is None

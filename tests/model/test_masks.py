@@ -1,0 +1,58 @@
+"""Masks written out by hand."""
+
+import pytest
+import torch
+
+from chatwright.model import masks
+
+
+def rows(mask: torch.Tensor) -> list[str]:
+    """The mask of one batch row as text, one line per query: 1 may look, 0 may not."""
+    return ["".join(str(int(allowed)) for allowed in line) for line in mask[0, 0]]
+
+
+def test_causal_at_scattered_positions() -> None:
+    assert rows(masks.causal(torch.tensor([[0, 2, 1]]), 4)) == ["1000", "1110", "1100"]
+
+
+def test_padding_hides_what_does_not_exist() -> None:
+    mask = masks.padding(torch.tensor([2, 3]), 4)
+    assert mask.shape == (2, 1, 1, 4)
+    assert rows(mask) == ["1100"]
+    assert rows(mask[1:]) == ["1110"]
+
+
+def test_documents_do_not_look_at_each_other() -> None:
+    assert rows(masks.documents(torch.tensor([[7, 7, 8, 8, 8]]))) == ["10000", "11000", "00100", "00110", "00111"]
+
+
+def test_sliding_window_counts_the_query_itself() -> None:
+    assert rows(masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=2)) == ["1000", "1100", "0110", "0011"]
+    whole = masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=4)
+    assert torch.equal(whole, masks.causal(torch.tensor([[0, 1, 2, 3]]), 4))
+
+
+def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
+    positions, (n_head, n_kv_head, n_keys) = torch.tensor([[3, 4, 5], [0, 1, 2]]), (4, 2, 16)
+    tiled = masks.tiled(positions, n_keys, n_head, n_kv_head)
+    assert tiled.n_tile == 2                                                  # 2 heads x 3 queries in tiles of 4
+    flat = tiled.bias.view(2, n_kv_head, tiled.n_tile * masks.TILE_ROWS, n_keys)[:, :, :6] == 0
+    expected = masks.causal(positions, n_keys)                                # (B, 1, T, S)
+    for head in range(n_kv_head):
+        assert torch.equal(flat[:, head], expected[:, 0].repeat(1, 2, 1))
+    assert (tiled.bias == 0).any(dim=-1).all(), "a padding row that sees nothing would be NaN"
+
+
+def test_explicit_forms_agree() -> None:
+    positions = torch.arange(5)[None]
+    expected = masks.causal(positions, 5)
+    assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)          # type: ignore[arg-type]
+    assert torch.equal(masks.explicit(masks.tiled(positions, 16, 2, 1), 5, 5, positions.device), expected)  # type: ignore[arg-type]
+    assert masks.explicit(None, 5, 5, positions.device) is None
+    with pytest.raises(AssertionError, match="equally many"):
+        masks.explicit(masks.CAUSAL, 1, 5, positions.device)
+
+
+@pytest.mark.parametrize(("context", "block"), [(64, 64), (65, 80), (512, 512), (513, 512), (4096, 512)])
+def test_blocks_are_whole_and_at_most_the_kernel_s(context: int, block: int) -> None:
+    assert masks.block_size(context) == block

@@ -1,0 +1,34 @@
+"""Positions against their formulas, written out."""
+
+import math
+
+import torch
+
+from chatwright.model.positions import RotaryTable, binary, rotate, sinusoidal
+
+
+def test_sinusoidal_is_the_formula_of_2017() -> None:
+    table = sinusoidal(50, 16)
+    for p in (0, 1, 7, 49):
+        for i in range(8):
+            angle = p / 10_000 ** (2 * i / 16)
+            assert math.isclose(table[p, 2 * i].item(), math.sin(angle), abs_tol=1e-5)
+            assert math.isclose(table[p, 2 * i + 1].item(), math.cos(angle), abs_tol=1e-5)
+
+
+def test_binary_counts_as_in_the_lecture() -> None:
+    assert binary(4, 4).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 1]]
+
+
+def test_rotary_keeps_lengths_and_depends_on_distance_only() -> None:
+    table = RotaryTable(64, 8, 10_000.0)
+    q, k = torch.arange(8.0).view(1, 1, 1, 8), torch.arange(8.0, 0, -1).view(1, 1, 1, 8)
+
+    def score(at: int, other: int) -> torch.Tensor:
+        turned_q = rotate(q, table(torch.tensor([[at]]), 1, torch.float32))
+        turned_k = rotate(k, table(torch.tensor([[other]]), 1, torch.float32))
+        torch.testing.assert_close(turned_q.norm(), q.norm())
+        return (turned_q * turned_k).sum()
+
+    torch.testing.assert_close(score(5, 2), score(45, 42), rtol=1e-4, atol=1e-3)
+    assert not torch.allclose(score(5, 2), score(5, 3))

@@ -1,0 +1,127 @@
+"""The house: who may import whom, no cycles, the README's file map, and that skips are said."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "chatwright"
+GROUND = {"conversation", "config", "devices"}
+MAY_IMPORT = {
+    "tokenizer": set(),
+    "model": set(),
+    "data": {"tokenizer"},
+    "checkpoint": {"model", "tokenizer"},
+    "engine": {"model"},
+    "chat": {"engine", "tokenizer"},
+    "evaluation": {"model", "data", "tokenizer", "engine", "chat"},
+    "training": {"data", "model", "engine", "checkpoint", "evaluation", "tokenizer"},
+    "pipeline": {"training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
+    "server": {"chat", "engine", "pipeline", "checkpoint", "training", "tokenizer"},
+    "cli": {"server", "pipeline", "training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
+}
+
+
+def modules() -> dict[str, Path]:
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in PACKAGE.rglob("*.py")}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every chatwright module a file names, imports inside functions included, those for type checkers too."""
+    known = modules()
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            deep = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (deep & known.keys()) or {node.module or ""}
+    return {name for name in found if name.split(".")[0] == "chatwright"}
+
+
+def package_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def violations(graph: dict[str, set[str]]) -> list[str]:
+    wrong = []
+    for module, targets in graph.items():
+        own = package_of(module)
+        for target in targets:
+            other = package_of(target)
+            if other in ("", own) or other in GROUND and own not in GROUND:
+                continue
+            if other not in MAY_IMPORT.get(own, GROUND if own in GROUND else set()):
+                wrong.append(f"{module} imports {target}")
+    return wrong
+
+
+def cycles(graph: dict[str, set[str]]) -> list[str]:
+    done: set[str] = set()
+    found: list[str] = []
+
+    def visit(name: str, path: list[str]) -> None:
+        if name in path:
+            found.append(" -> ".join([*path[path.index(name):], name]))
+        elif name not in done:
+            for target in sorted(graph.get(name, ())):
+                visit(target, [*path, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return {name: imports_of(path) for name, path in modules().items()}
+
+
+def test_imports_only_point_down(graph: dict[str, set[str]]) -> None:
+    assert violations(graph) == []
+
+
+def test_there_are_no_import_cycles(graph: dict[str, set[str]]) -> None:
+    assert cycles(graph) == []
+
+
+def test_a_planted_upward_import_and_a_planted_cycle_are_found() -> None:
+    planted = {"chatwright.model.gpt": {"chatwright.engine.engine"}, "chatwright.engine.engine": {"chatwright.model.gpt"}}
+    assert violations(planted) == ["chatwright.model.gpt imports chatwright.engine.engine"]
+    assert cycles(planted)
+
+
+def test_the_readme_maps_every_file_and_no_other() -> None:
+    readme = (ROOT / "README.md").read_text()
+    mapped = set(re.findall(r"^\| `(chatwright/[^`]+\.py)` \|", readme, flags=re.M))
+    files = {str(p.relative_to(ROOT)) for p in PACKAGE.rglob("*.py") if p.stat().st_size}
+    assert mapped == files
+
+
+def test_no_file_is_a_drawer() -> None:
+    drawers = {"utils", "common", "helpers", "core", "manager", "base", "misc"}
+    assert [name for name in modules() if drawers & set(name.split("."))] == []
+
+
+def test_every_skip_says_why() -> None:
+    silent = [f"{p}:{n}" for p in (ROOT / "tests").rglob("test_*.py") for n, line in enumerate(p.read_text().splitlines(), 1)
+              if re.search(r"pytest\.skip\(\)|mark\.skip(\(\))?$|skipif\([^)]*\)$", line) and "reason" not in line]
+    assert silent == []
+
+
+def test_nothing_dangerous_is_called() -> None:
+    """No pickle, no torch.save or torch.load, no eval or exec, no os.system, no global seeding."""
+    banned = {"pickle", "torch.save", "torch.load", "eval", "exec", "os.system", "torch.manual_seed", "random.seed", "numpy.random.seed"}
+    found = []
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            imported = {a.name for a in node.names} if isinstance(node, ast.Import) else set()
+            if called in banned or imported & banned:
+                found.append(f"{name}:{node.lineno} {called or imported}")
+    assert found == []

@@ -1,0 +1,75 @@
+"""A training run small enough to kill, resume and repeat many times. Also a program: python small_run.py OUT STEPS [SAVE_EVERY]."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from chatwright.conversation import Message
+from chatwright.data.corpus import encode_texts
+from chatwright.devices import generator
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.chat_template import render
+from chatwright.training.loop import Watcher, train
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.optimizer import OptimizerConfig
+from chatwright.training.pretrain import Pretrain
+from chatwright.training.sft import SFT
+from chatwright.training.stage import BatchConfig, Stage
+
+TEXTS = ["the cat sat on the mat and the dog sat on the log. ", "a bird in the hand is worth two in the bush, they say. ",
+         "every good boy deserves a treat; every cat too. ", "the log was wet, the mat was dry, the bird could fly. "]
+QUESTIONS = [("who sat on the mat?", "the cat."), ("who sat on the log?", "the dog."), ("what could fly?", "the bird."), ("was the log wet?", "yes.")]
+LOOP = LoopConfig(steps=12, warmup=2, log_every=1, evaluate_every=5, save_every=4, precision="float32", device="cpu", average_decay=0.9)
+BATCHES = BatchConfig(rows=8, context_length=16)
+CPU = torch.device("cpu")
+
+
+def tokenizer() -> CharacterTokenizer:
+    return CharacterTokenizer.train([*TEXTS, *(text for pair in QUESTIONS for text in pair)])
+
+
+def model(**changes: object) -> GPT:
+    made = GPT(preset("nano", vocab_size=tokenizer().vocab_size, **({"n_layer": 1, "width": 32, "hidden": 64, "context_length": 48,
+                                                                     "dropout": 0.1} | changes)))
+    init_weights(made, generator(1, "weights"))
+    return made
+
+
+def pretrain_stage(batches: BatchConfig = BATCHES, seed: int = 1, dtype: torch.dtype = torch.float32, texts: list[str] = TEXTS) -> Pretrain:
+    chars = tokenizer()
+    return Pretrain(encode_texts(texts, chars), encode_texts(texts[:1], chars), chars.control.bos, batches, 48, seed, dtype, CPU)
+
+
+def sft_stage(batches: BatchConfig = BatchConfig(rows=4, context_length=48), seed: int = 1) -> SFT:
+    chars = tokenizer()
+    rendered = [render([Message("user", q), Message("assistant", a)], chars) for q, a in QUESTIONS]
+    return SFT(rendered, rendered[:1], chars.control.pad, batches, 48, seed, torch.float32, CPU)
+
+
+def run(out: Path, loop: LoopConfig = LOOP, stage: Stage | None = None, made: GPT | None = None,
+        should_stop: Callable[[], bool] = lambda: False, say: Callable[[str], None] = lambda _: None, parent: Path | None = None) -> Path:
+    return train(out, made or model(), stage or pretrain_stage(), tokenizer(), loop, Watcher(say=say, should_stop=should_stop), parent)
+
+
+def state_bytes(out: Path) -> dict[str, bytes]:
+    """Everything of a finished run that must be the same twice: final weights, the last checkpoint, the log without its clock."""
+    import json
+    last = sorted((out / "checkpoints").glob("step-*"))[-1]
+    numbers = {k: v for k, v in json.loads((last / "train_state.json").read_text()).items() if k not in ("seconds", "environment")}
+    log = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return {"model": (out / "model" / "model.safetensors").read_bytes(), "weights": (last / "model.safetensors").read_bytes(),
+            "state": (last / "train_state.safetensors").read_bytes(), "numbers": json.dumps(numbers).encode(), "log": json.dumps(log).encode()}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run(Path(sys.argv[1]), replace(LOOP, steps=int(sys.argv[2]), save_every=int(sys.argv[3]) if len(sys.argv) > 3 else 4))
+
+
+def with_optimizer(loop: LoopConfig, **changes: object) -> LoopConfig:
+    return replace(loop, optimizer=replace(OptimizerConfig(), **changes))
