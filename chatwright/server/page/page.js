@@ -226,9 +226,9 @@ async function answer(undo) {
   } else if (!reply.content) {
     remark(reply, "The model ended its reply without a word.");
   }
-  if (trouble && trouble !== "stopped") notice(trouble);
   setBusy(false);
   offerAgain();
+  if (trouble && trouble !== "stopped") notice(trouble); // last, so that it is scrolled to where it stays
   focusQuestion();
 }
 
