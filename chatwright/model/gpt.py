@@ -9,6 +9,7 @@ here opens in other tools. GPT-1, GPT-2 and GPT-3 are settings of the same parts
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatwright.model.attention import Attention
@@ -19,6 +20,7 @@ from chatwright.model.kv_cache import KVCache
 from chatwright.model.linear import Linear
 from chatwright.model import masks
 from chatwright.model.masks import CAUSAL, Mask
+from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
 from chatwright.model.positions import PositionKind, RotaryTable, binary, sinusoidal
 
@@ -44,6 +46,9 @@ class GPTConfig:
     position: PositionKind = "rotary"
     rotary_base: float = 10_000.0
     tied: bool = True             # the head reuses the embedding matrix
+    ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
+    ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
+    embedding_norm: bool = False  # RMS norm, without a weight, between the embeddings and the first block
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -54,6 +59,8 @@ class GPTConfig:
             raise ValueError(f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head})")
         if self.position == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
+        if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
+            raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
 
@@ -65,6 +72,7 @@ class GPT(nn.Module):
         # nn.Embedding draws from torch's global generator when it is left to initialise itself.
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = self._make_positions(config)
+        self.ngrams = NgramEmbedding(config.vocab_size, config.width, config.ngrams, config.ngram_rows) if config.ngrams else None
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
@@ -113,8 +121,14 @@ class GPT(nn.Module):
         if self.position_embedding is not None:
             places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
             x = x + self.position_embedding(places)
+        if self.ngrams is not None:
+            reach, none = self.ngrams.reach, self.config.vocab_size
+            before = predecessors(token_ids, positions, reach, none) if cache is None else cache.predecessors(token_ids, reach, none)
+            x = x + self.ngrams(token_ids, before)
         if dtype is not None:
             x = x.to(dtype)
+        if self.config.embedding_norm:
+            x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
         rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
         x = self.dropout(x)
         mask = self._training_mask(mask, T, x)

@@ -22,6 +22,10 @@ class LayerCache(Protocol):
 class KVCache(Protocol):
     def layer(self, index: int) -> LayerCache: ...
 
+    def predecessors(self, token_ids: Tensor, reach: int, none: int) -> Tensor:
+        """Keep the new tokens, and give back the `reach` tokens before each. (B, T) -> (B, T, reach)"""
+        ...
+
 
 class DenseCache:
     """One fixed block per row: (n_layer, B, K, capacity, Dh). `start_step` says which rows and positions the next tokens take."""
@@ -33,6 +37,7 @@ class DenseCache:
         shape = (n_layer, n_row, n_kv_head, capacity + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.token_ids = torch.zeros(n_row, capacity + 1, dtype=torch.long, device=device)
         self._step: _Step | None = None
 
     def start_step(self, rows: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
@@ -45,6 +50,13 @@ class DenseCache:
     def layer(self, index: int) -> "DenseLayerCache":
         assert self._step is not None, "call start_step before the forward pass"
         return DenseLayerCache(self.keys[index], self.values[index], self._step)
+
+    def predecessors(self, token_ids: Tensor, reach: int, none: int) -> Tensor:
+        assert self._step is not None, "call start_step before the forward pass"
+        rows, places = self._step.rows, self._step.places
+        self.token_ids[rows, places] = token_ids
+        back = places[..., None] - torch.arange(1, reach + 1, device=places.device)          # (B, T, reach)
+        return torch.where(back >= 0, self.token_ids[rows[..., None], back.clamp(min=0)], none)
 
     def clear_row(self, row: int) -> None:
         """Forget a row. What a mask hides is still multiplied by zero, and zero times a stale NaN is NaN."""

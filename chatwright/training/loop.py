@@ -131,7 +131,8 @@ class Loop:
             loss = self.stage.loss(self.model, micro)
             (loss.sum / batch.count).backward()
             total += loss.sum.detach()
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        # Sparse gradients (n-gram tables) take steps of a size of their own, which no clipping changes.
+        parameters = [p for p in self.model.parameters() if p.grad is not None and not p.grad.is_sparse]
         limit = config.clip if config.clip > 0 else float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True))
         mean = float(total) / batch.count

@@ -1,4 +1,4 @@
-"""The optimizer of a run: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest.
+"""The optimizer of a run: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest; n-gram tables take RowRMS.
 
 State is a flat table of named tensors, so that it is saved as safetensors and compared bit by bit.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chatwright.model.gpt import GPT
 from chatwright.training.muon import Muon
+from chatwright.training.row_rms import RowRMS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class OptimizerConfig:
     learning_rate: float = 3e-3          # AdamW's peak
     matrix_learning_rate: float = 2e-2   # Muon's peak
     embedding_learning_rate: float = 0.0  # AdamW's peak for embedding tables and the head; 0 takes learning_rate
+    ngram_learning_rate: float = 1e-1    # RowRMS's peak, for n-gram tables
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-10
@@ -38,7 +40,8 @@ class Optimizer:
     def __init__(self, model: GPT, config: OptimizerConfig, compute_dtype: torch.dtype) -> None:
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         matrices = {name: p for name, p in self.named.items() if name.startswith("blocks.") and p.ndim == 2}
-        tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices}
+        ngrams = {name: p for name, p in self.named.items() if name.startswith("ngrams.")}
+        tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}
         small = {name: p for name, p in self.named.items() if p.ndim != 2}
         table_lr = config.embedding_learning_rate or config.learning_rate
         groups = [{"params": list(tables.values()), "weight_decay": 0.0, "lr": table_lr},
@@ -48,6 +51,8 @@ class Optimizer:
             self.parts.append(Muon(matrices.values(), config.matrix_learning_rate, config.momentum, config.weight_decay, compute_dtype))
         else:
             groups.append({"params": list(matrices.values()), "weight_decay": config.weight_decay, "lr": config.learning_rate})
+        if ngrams:
+            self.parts.append(RowRMS(ngrams.values(), config.ngram_learning_rate, config.beta2))
         groups = [group for group in groups if group["params"]]
         self.parts.append(torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True))
         for part in self.parts:

@@ -41,7 +41,7 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"activation": "relu2"}, {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True},
-                                     {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"}], ids=str)
+                                     {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"}, {"ngrams": (2, 3), "embedding_norm": True}], ids=str)
 def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 24)
     y = x.clone()
@@ -52,8 +52,9 @@ def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     assert not torch.equal(a[:, 15:], b[:, 15:])
 
 
-def test_packed_documents_equal_documents_alone() -> None:
-    model, x = make(), tokens(1, 20)
+@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50}], ids=str)
+def test_packed_documents_equal_documents_alone(changes: dict) -> None:
+    model, x = make(**changes), tokens(1, 20)
     ids = torch.tensor([[0] * 7 + [1] * 13])
     positions = torch.tensor([[*range(7), *range(13)]])
     with torch.no_grad():

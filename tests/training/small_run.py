@@ -35,7 +35,7 @@ def tokenizer() -> CharacterTokenizer:
 
 def model(**changes: object) -> GPT:
     made = GPT(preset("nano", vocab_size=tokenizer().vocab_size, **({"n_layer": 1, "width": 32, "hidden": 64, "context_length": 48,
-                                                                     "dropout": 0.1} | changes)))
+                                                                     "dropout": 0.1, "ngrams": (2, 3), "ngram_rows": 64} | changes)))
     init_weights(made, generator(1, "weights"))
     return made
 
