@@ -58,7 +58,7 @@ class Stopped(Exception):
 
 def train(run: Path, model: GPT, stage: Stage, tokenizer: Tokenizer, config: LoopConfig, watcher: Watcher = Watcher(),
           parent: Path | None = None, resolved: dict[str, Any] | None = None) -> Path:
-    """Train `model` (moved to the device) and leave run/model, run/metrics.jsonl, run/config.json. Returns run/model.
+    """Train `model` (moved to the device) and leave run/model, run/metrics.jsonl, run/run.json. Returns run/model.
 
     A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed to tell one run from another.
     """
@@ -94,7 +94,7 @@ class Loop:
             self.state.load(newest, self.watcher.say)
             self.watcher.say(f"going on from step {self.state.step} of {self.config.steps}")
         self.metrics = Metrics(self.run / "metrics.jsonl", None if newest is None else self.state.step)
-        (self.run / "config.json").write_text(json.dumps(described, indent=1, default=str))
+        (self.run / "run.json").write_text(json.dumps(described, indent=1, default=str))
 
     def run_to_end(self) -> Path:
         state, config = self.state, self.config

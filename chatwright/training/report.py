@@ -15,9 +15,9 @@ padding:.6rem .8rem;border-radius:6px}svg{max-width:100%;height:auto}"""
 
 
 def write_report(run: Path) -> Path:
-    """Write run/report.html from run/metrics.jsonl, run/config.json and, when finished, run/model/training.json."""
+    """Write run/report.html from run/metrics.jsonl, run/run.json and, when finished, run/model/training.json."""
     records = metrics.read(run / "metrics.jsonl")
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "run.json").read_text())
     notes_file = run / "model" / "training.json"
     notes = json.loads(notes_file.read_text()) if notes_file.exists() else {}
     name = html.escape(run.name)

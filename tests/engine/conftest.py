@@ -1,0 +1,24 @@
+"""Small models with known or random weights, and ways to run them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from chatwright.devices import generator
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+
+
+@pytest.fixture
+def make_model() -> Callable[..., GPT]:
+    def make(**changes: object) -> GPT:
+        model = GPT(preset("nano", **{"vocab_size": 61, "context_length": 64, **changes}))
+        init_weights(model, generator(0, "weights"))
+        with torch.no_grad():    # 0.02 gives almost even logits; ten times that gives opinions
+            for parameter in model.parameters():
+                if parameter.ndim > 1 and parameter.requires_grad:
+                    parameter.mul_(5.0)
+        return model
+
+    return make
