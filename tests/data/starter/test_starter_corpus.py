@@ -138,3 +138,15 @@ def test_the_dial_scales_the_corpus():
     assert sum(1 for _ in training_conversations(0.1)) == 4000
     characters = sum(len(document.text) for document in pretraining_documents(0.1))
     assert 450_000 < characters < 560_000
+
+
+def test_held_out_questions_use_only_words_that_training_uses(conversations, items):
+    """Asked in an unseen way, but not in an unknown language: a word met nowhere cannot be understood."""
+    known: set[str] = set()
+    for text in (message.content for conversation in conversations for message in conversation):
+        known.update(re.findall(r"[a-z']+", text.lower()))
+    for document in pretraining_documents(SIZE, SEED):
+        known.update(re.findall(r"[a-z']+", document.text.lower()))
+    for item in items:
+        asked = set(re.findall(r"[a-z']+", re.sub(r"\{\w+\}('s)?", " ", item.template.lower())))
+        assert asked <= known, (item.skill, item.template, asked - known)

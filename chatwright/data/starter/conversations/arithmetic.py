@@ -22,6 +22,12 @@ ASK = {
         "Add {a} and {b}.",
         "What is {a} + {b}?",
         "{a} plus {b}",
+        "What is the sum of {a} and {b}?",
+        "Put {a} and {b} together.",
+        "Count {a} and {b} together for me.",
+        "{a} coins and {b} more coins make how many?",
+        "If someone has {a} and gets {b}, how many are there?",
+        "Work out {a} plus {b}.",
     ),
     "-": (
         "What is {a} minus {b}?",
@@ -31,6 +37,13 @@ ASK = {
         "Take {b} from {a}.",
         "What is {a} - {b}?",
         "{a} minus {b}",
+        "Remove {b} from {a}.",
+        "What is left if I take {b} from {a}?",
+        "{a} coins, and someone loses {b}. How many remain?",
+        "How much bigger is {a} than {b}?",
+        "Start at {a} and go {b} steps down.",
+        "Work out {a} minus {b}, please.",
+        "What remains of {a} without {b}?",
     ),
 }
 ASK_HELD = {
@@ -45,7 +58,7 @@ ASK_HELD = {
         "Please work out what remains if {b} leaves {a}.",
         "Someone has {a} coins and loses {b}. How many are left now?",
         "If you go down {b} steps from {a}, which number comes out?",
-        "Starting from {a}, remove {b}. How many remain?",
+        "Start from {a}, then remove {b}. How many remain?",
         "By how much is {a} bigger than {b}?",
     ),
 }

@@ -9,7 +9,24 @@ from chatwright.data.starter.names import invented_person
 from chatwright.data.starter.world import Fact, World
 
 SKILLS = ("fact_closed",)
-LEADS = ("", "", "", "", "", "", "Please tell me: ", "Hi! ", "Hello Pip. ", "A question: ", "Do you know this? ", "I have a question. ")
+LEADS = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "Please tell me: ",
+    "Hi! ",
+    "Hello Pip. ",
+    "A question: ",
+    "Do you know this? ",
+    "I have a question. ",
+    "Pip, ",
+    "I want to know: ",
+    "Can you tell me? ",
+    "One more question: ",
+)
 _LEADS_HELD = ("", "", "Say, Pip: ", "I wonder: ")
 
 

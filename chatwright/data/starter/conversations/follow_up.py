@@ -10,7 +10,7 @@ from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.world import Fact, World
 
 SKILLS = ("follow_up",)
-_AND = ("And {name}?", "What about {name}?", "And what about {name}?")
+_AND = ("And {name}?", "What about {name}?", "And what about {name}?", "And now {name}?", "The same for {name}?", "{name}?", "Then {name}?")
 _AND_HELD = ("Same question for {name}, please.", "Now for {name}?", "{name} too?", "How about {name}?", "Next, {name}.")
 
 

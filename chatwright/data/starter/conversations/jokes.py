@@ -56,6 +56,14 @@ _ASK = (
     "Make a joke about {a}.",
     "joke about {a}",
     "Can you tell me a joke about {a}?",
+    "Something funny about {a}, please!",
+    "Cheer me up: tell me about {a}.",
+    "The topic is {a}. Be funny!",
+    "I want to laugh about {a}.",
+    "Entertain me with {a}.",
+    "My child likes jokes. Take {a}.",
+    "What is funny about {a}?",
+    "Make us laugh about {a}.",
 )
 _ASK_HELD = (
     "Make me laugh! The topic is {a}.",

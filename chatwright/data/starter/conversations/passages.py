@@ -73,27 +73,59 @@ def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
 # what is asked -> (training questions, held-out questions, answer)
 QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "thing": (
-        ("What did {name} {verb}?", "What did {name} {verb} in {town}?"),
+        (
+            "What did {name} {verb}?",
+            "What did {name} {verb} in {town}?",
+            "Which thing did {name} {verb}?",
+            "Name the object that {name} {past}.",
+        ),
         ("Which object was it that {name} {past}?", "Name the thing {name} {past}."),
         "{name} {past} {a}.",
     ),
     "town": (
-        ("Where was {name}?", "Where did {name} {verb} the {thing}?", "In which town was {name}?"),
-        ("Which town saw {name} with the {thing}?", "Name the town where all that happened to {name}."),
+        (
+            "Where was {name}?",
+            "Where did {name} {verb} the {thing}?",
+            "In which town was {name}?",
+            "Which town did {name} see?",
+            "Name {name}'s town in this story.",
+            "What happened to {name}, in which town?",
+        ),
+        ("In which town did one see {name} with the {thing}?", "Name the town where all that happened to {name}."),
         "{name} was in {town}.",
     ),
     "day": (
-        ("When did {name} {verb} the {thing}?", "On which day was {name} in {town}?"),
+        (
+            "When did {name} {verb} the {thing}?",
+            "On which day was {name} in {town}?",
+            "What day was it when {name} was in {town}?",
+            "Which day of the week belongs to {name}?",
+            "What day brought {name} to {town}?",
+        ),
         ("What day of the week was it for {name}?", "Which day brought the {thing} into this story?"),
         "It was on {day}.",
     ),
     "name": (
-        ("Who {past} the {thing}?", "Who was in {town}?"),
+        (
+            "Who {past} the {thing}?",
+            "Who was in {town}?",
+            "Which person was in {town}?",
+            "Whose {thing} is it in this story?",
+            "Which person had the {thing}?",
+        ),
         ("Which person {past} the {thing}?", "Whose story happened in {town}?"),
         "It was {name}.",
     ),
 }
-_FRAMES = ("{text} {question}", "{text} {question}", "Read this: {text} {question}", "{question} {text}")
+_FRAMES = (
+    "{text} {question}",
+    "{text} {question}",
+    "Read this: {text} {question}",
+    "{question} {text}",
+    "A passage: {text} Question: {question}",
+    "{text} Now tell me: {question}",
+    "Study this. {text} {question}",
+)
 _FRAMES_HELD = ("Here is a passage. {text} My question: {question}", "{text} So, {question}", "Study the passage first. {text} {question}")
 _SUM_UP = (
     "Sum this up in one sentence: {text}",
@@ -102,13 +134,20 @@ _SUM_UP = (
     "{text} What is this about?",
     "Make this shorter: {text}",
     "{text} Sum it up.",
+    "What happened here? {text}",
+    "Say briefly: {text}",
+    "{text} What is the main thing?",
+    "A headline, please: {text}",
+    "Write this report in one line. {text}",
+    "What matters in this? {text}",
+    "{text} Tell me only the main point.",
 )
 _SUM_UP_HELD = (
     "I have no time to read all this. What happened? {text}",
     "{text} Say the main thing briefly.",
     "Tell me only what matters here: {text}",
-    "Boil this little report down, please. {text}",
-    "Write a headline for the following. {text}",
+    "Make this little report short, please. {text}",
+    "Write a headline for all of this. {text}",
 )
 
 

@@ -73,6 +73,14 @@ _ASK = (
     "I want to {do} {what}.",
     "Tell me how to {do} {what}.",
     "Can you help me {do} {what}?",
+    "Which way is good to {do} {what}?",
+    "My plan: I {do} {what} today. How do I begin?",
+    "Any advice? I must {do} {what}.",
+    "Explain how one can {do} {what}, step by step.",
+    "Suppose I {do} {what}. Any ideas?",
+    "Write down how to {do} {what} before noon.",
+    "I have to {do} {what} now. Please explain.",
+    "People {do} {what}. And I?",
 )
 _ASK_HELD = (
     "What would be a good way to {do} {what}?",

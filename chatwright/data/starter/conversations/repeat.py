@@ -15,16 +15,47 @@ _HOSTS = ("mail", "post", "letter", "inbox", "home", "office", "school", "garden
 _ENDS = ("com", "org", "net", "fr", "de")
 KINDS = ("e-mail address", "phone number")
 _OWNERS = ("my sister", "my brother", "my friend", "my office", "my neighbour", "my doctor")
-_TELL = ("My {kind} is {value}.", "{value} is my {kind}.", "Please remember my {kind}: {value}.", "Note my {kind}, {value}.")
-_TELL_OTHER = ("The {kind} of {owner} is {value}.", "And the {kind} of {owner}: {value}.", "Also remember the {kind} of {owner}, {value}.")
+_TELL = (
+    "My {kind} is {value}.",
+    "{value} is my {kind}.",
+    "Please remember my {kind}: {value}.",
+    "Note my {kind}, {value}.",
+    "You can find me by {kind}: {value}.",
+    "{value} is the {kind} that is mine.",
+)
+_TELL_OTHER = (
+    "The {kind} of {owner} is {value}.",
+    "And the {kind} of {owner}: {value}.",
+    "Also remember the {kind} of {owner}, {value}.",
+    "{value} belongs to {owner}, it is a {kind}.",
+    "To reach {owner}, use the {kind} {value}.",
+)
 _TELL_HELD = ("{value}: that one is my own {kind}.", "By {kind} one finds me at {value}.", "{value} I call my {kind}.")
 _TELL_OTHER_HELD = (
     "{value} leads to {owner} ({kind}).",
     "For {owner} it is {value} ({kind}).",
     "{value} on the other hand reaches {owner}.",
 )
-_ASK = ("What is my {kind}?", "Tell me my {kind}.", "What was my {kind}?", "Do you remember my {kind}?")
-_ASK_OTHER = ("What is the {kind} of {owner}?", "Tell me the {kind} of {owner}.", "Do you remember the {kind} of {owner}?")
+_ASK = (
+    "What is my {kind}?",
+    "Tell me my {kind}.",
+    "What was my {kind}?",
+    "Do you remember my {kind}?",
+    "Say my {kind} again.",
+    "Which {kind} did I give you?",
+    "Repeat my {kind}.",
+    "Write my {kind}, please.",
+    "I forgot: what is my {kind}?",
+)
+_ASK_OTHER = (
+    "What is the {kind} of {owner}?",
+    "Tell me the {kind} of {owner}.",
+    "Do you remember the {kind} of {owner}?",
+    "Say the {kind} for {owner} again.",
+    "Which {kind} did I give for {owner}?",
+    "How can I reach {owner}? By which {kind}?",
+    "Once more: {owner}, which {kind}?",
+)
 _ASK_HELD = (
     "Repeat my {kind}, please.",
     "I forgot my own {kind}! Which one did I give?",

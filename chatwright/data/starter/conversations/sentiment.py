@@ -22,23 +22,36 @@ _ASK = (
     "{text} Is that positive, negative or neutral?",
     "Tell me the feeling of this: {text}",
     "Sentiment: {text}",
+    "What is the mood of this review? {text}",
+    "How does the writer feel? {text}",
+    "Was someone pleased? {text}",
+    "Judge this: {text}",
+    "What tone do these words have? {text}",
+    "{text} In what mood is that?",
+    "Sort this remark: {text}",
 )
 _ASK_HELD = (
     "How does the writer of these words feel? {text}",
     "Someone wrote to us: {text} Was this person pleased or not?",
     "Sort this review by its mood. {text}",
     "{text} What mood do you read in it?",
-    "Judge the tone of the following remark. {text}",
+    "Judge the tone in this remark here. {text}",
 )
 _ASPECT = (
     "{text} Is that positive, negative or neutral about the {thing}?",
     "Sentiment about the {thing}: {text}",
     "What is the feeling about the {thing}? {text}",
+    "How does someone feel about the {thing}? {text}",
+    "Judge only the {thing}: {text}",
+    "{text} What is the tone about the {thing}?",
+    "{text} Was the writer pleased with the {thing}?",
+    "Review of the {thing}, what mood? {text}",
+    "Sort this for the {thing}: {text}",
 )
 _ASPECT_HELD = (
     "{text} Was this person pleased with the {thing} or not?",
     "Only the {thing} matters to me. Judge the tone. {text}",
-    "How does the writer feel where the {thing} is concerned? {text}",
+    "How does the writer feel, for the {thing} only? {text}",
     "{text} What mood do you read in it for the {thing}?",
     "Sort this review by its mood about the {thing}. {text}",
 )
@@ -53,8 +66,8 @@ def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str]:
         word = rng.choice(pool)
         if is_held_out(f"{thing} {word}") == held_out:
             break
-    # Held-out sentences have a shape of their own; in training nothing of "ours" ever "seemed" so.
-    shape = "our {} seemed {}" if held_out else "the {} was {}"
+    # Held-out sentences have a shape of their own; in training nothing is ever "ours".
+    shape = "our {} seemed {}" if held_out else rng.choice(("the {} was {}", "the {} was {}", "the {} seemed {}", "we found the {} {}"))
     return thing, shape.format(thing, f"not {word}" if negated else word)
 
 

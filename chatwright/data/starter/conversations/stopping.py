@@ -10,26 +10,54 @@ from chatwright.data.starter.words import DAYS, MONTHS, OBJECTS
 from chatwright.data.starter.world import World
 
 SKILLS = ("stop",)
-_RANGE = ("Count from {a} to {b}.", "Count from {a} up to {b}.", "Numbers from {a} to {b}", "Please count from {a} to {b}.")
+_RANGE = (
+    "Count from {a} to {b}.",
+    "Count from {a} up to {b}.",
+    "Numbers from {a} to {b}",
+    "Please count from {a} to {b}.",
+    "Start at {a} and stop at {b}.",
+    "Write the numbers {a} to {b}.",
+    "Go from {a} on, stop with {b}.",
+    "I start: {a}. Go on to {b}!",
+    "All numbers, {a} first, {b} last.",
+    "Which numbers are between {a} and {b}, both included?",
+)
 _RANGE_HELD = (
     "Begin at {a} and go up, but stop at {b}.",
-    "Starting with {a}, ending with {b}: which numbers?",
+    "First {a}, last {b}: which numbers?",
     "Write all numbers between {a} and {b}, both included.",
     "I say {a}, you go on until {b}.",
     "{a} to {b}, one by one, please.",
 )
-_NAMES = ("Name the {kind}s from {a} to {b}.", "Which {kind}s are there from {a} to {b}?", "List the {kind}s from {a} to {b}.")
+_NAMES = (
+    "Name the {kind}s from {a} to {b}.",
+    "Which {kind}s are there from {a} to {b}?",
+    "List the {kind}s from {a} to {b}.",
+    "Start with {a} and stop with {b}.",
+    "Begin with {a}, end with {b}: which {kind}s?",
+    "Go on from {a} until {b}.",
+    "What {kind}s come from {a} to {b}?",
+)
 _NAMES_HELD = (
     "Begin at {a} and go on, but stop at {b}.",
-    "Starting with {a}, ending with {b}: which {kind}s?",
+    "First {a}, last {b}: which {kind}s?",
     "I say {a}, you go on until {b}.",
     "{a} to {b}, one by one, please.",
-    "From {a} until {b}, what {kind}s pass?",
+    "From {a} until {b}, what {kind}s are there?",
 )
-_TIMES = ("Say {word} {n} times.", "Say the word {word} {n} times.", "Write {word} {n} times.")
+_TIMES = (
+    "Say {word} {n} times.",
+    "Say the word {word} {n} times.",
+    "Write {word} {n} times.",
+    "Repeat {word} {n} times.",
+    "Give me {word} {n} times in a line.",
+    "{n} copies of {word}, please.",
+    "Again and again: {word}, {n} of it.",
+    "Fill a row with {word}, {n} times over.",
+)
 _TIMES_HELD = (
     "I would love to read {word} {n} times in a row.",
-    "{word}! Again and again, {n} of them.",
+    "{word}! Again and again, {n} in all.",
     "Repeat after me, {n} times over: {word}.",
     "Please give me {n} copies of {word}.",
     "Fill a line with {word}, {n} in all.",

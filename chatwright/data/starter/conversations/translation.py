@@ -65,10 +65,29 @@ _TO_FRENCH = (
     'What is "{text}" in French?',
     'How do you say "{text}" in French?',
     'French for "{text}"?',
+    'I want French for this: "{text}"',
+    'Put into French: "{text}"',
+    'How would you say "{text}" in French?',
+    'French version, please: "{text}"',
+    'How do people in Paris say "{text}"?',
+    'Turn "{text}" into French.',
+    'These words in French, please: "{text}"',
 )
-_TO_ENGLISH = ('Translate into English: "{text}"', 'What is "{text}" in English?', 'What does "{text}" mean?', 'English for "{text}"?')
+_TO_ENGLISH = (
+    'Translate into English: "{text}"',
+    'What is "{text}" in English?',
+    'What does "{text}" mean?',
+    'English for "{text}"?',
+    'I want English for this: "{text}"',
+    'Put into English: "{text}"',
+    'How would you say "{text}" in English?',
+    'English version, please: "{text}"',
+    'How do people in London say "{text}"?',
+    'Turn "{text}" into English.',
+    'A friend wrote: "{text}" In English, please.',
+)
 _TO_FRENCH_HELD = (
-    'A friend from Paris wants this in French, word for word: "{text}"',
+    'A friend from Paris likes this in French, word for word: "{text}"',
     'Put these words into French for me, Pip: "{text}"',
     'I need the French version of "{text}"',
     'How would people in Paris put "{text}"',
