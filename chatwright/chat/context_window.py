@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatwright.conversation import Conversation, Message
-from chatwright.tokenizer.chat_template import render_prompt
+from chatwright.tokenizer.chat_template import render_prompt, require_order
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -25,6 +25,7 @@ class Fitted:
 
 def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None) -> Fitted:
     """The latest exchanges that leave room for the reply: max_tokens, or a quarter of the context where the reply may take what is left."""
+    require_order(conversation)    # all of it: what is cut has to make sense too
     system, exchanges = _split(conversation)
     room = context_length - (max_tokens or context_length // 4)
 
@@ -42,9 +43,9 @@ def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, m
             low = middle + 1
     fitted = without(low)
     if len(fitted.token_ids) + (max_tokens or 1) > context_length:
-        kept = "the last message and the system message" if system else "the last message"
+        kept = "the last message and the system message take" if system else "the last message takes"
         reply = f"a reply of {max_tokens}" if max_tokens else "a reply"
-        raise ConversationTooLong(f"{kept} take {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
+        raise ConversationTooLong(f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
                                   "the model can see. Shorten the message" + (" or ask for a shorter reply." if max_tokens else "."))
     return fitted
 

@@ -1,6 +1,6 @@
 """Small models with known or random weights, and ways to run them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -22,3 +22,12 @@ def make_model() -> Callable[..., GPT]:
         return model
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small gain nothing from a second thread and lose tenfold where another process wants that core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

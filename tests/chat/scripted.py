@@ -1,0 +1,41 @@
+"""A tokenizer of single bytes and a model whose every next token is written down, so that replies can be told in advance."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from chatwright.model.gpt import GPTConfig
+from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
+
+
+class ByteTokenizer:
+    """One id per byte: every character above ASCII comes in pieces."""
+
+    vocab_size = 256 + len(CONTROL_TOKENS)
+    control = ControlIds.after_text(256)
+
+    def encode(self, text: str) -> TextIds:
+        return TextIds(list(text.encode("utf-8")))
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes([token_id]) if token_id < 256 else b""
+
+
+class ScriptedModel(nn.Module):
+    """After a text of n tokens comes script[n]; where the script is silent, the letter "x". Stands where the GPT does."""
+
+    def __init__(self, script: dict[int, int], context_length: int) -> None:
+        super().__init__()
+        self.config = GPTConfig(vocab_size=ByteTokenizer.vocab_size, context_length=context_length, n_layer=1, n_head=1, n_kv_head=1,
+                                head_dim=2, width=2, hidden=2)
+        self.embedding = SimpleNamespace(weight=torch.zeros(1))
+        self.device = torch.device("cpu")
+        self.script = script
+
+    def hidden(self, token_ids: Tensor, mask: object, positions: Tensor, cache: object) -> Tensor:
+        return positions[..., None] + 1
+
+    def head(self, hidden: Tensor) -> Tensor:
+        next_ids = torch.tensor([self.script.get(int(n), ord("x")) for n in hidden.flatten()])
+        return nn.functional.one_hot(next_ids, self.config.vocab_size).float() * 50

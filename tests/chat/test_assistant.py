@@ -1,0 +1,221 @@
+"""Replies told in advance: what streams, what ends them, tools, several at once, and the same through every door."""
+
+from collections.abc import Callable
+
+import pytest
+from scripted import ByteTokenizer
+
+from chatwright.chat.assistant import Assistant, Finished, ReplyEvent, TextDelta, ToolCalled, ToolReturned, Truncated, Usage
+from chatwright.chat.context_window import ConversationTooLong
+from chatwright.conversation import Message
+from chatwright.devices import generator
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.tokenizer.chat_template import render_prompt
+
+MakeAssistant = Callable[..., Assistant]
+CONTROL = ByteTokenizer.control
+GREEDY = SamplingConfig(temperature=0, max_tokens=20, seed=1)
+HELLO = [Message("user", "hello")]
+
+
+def n_prompt(conversation: list[Message]) -> int:
+    return len(render_prompt(conversation, ByteTokenizer()))  # type: ignore[arg-type]
+
+
+def ids(text: str) -> list[int]:
+    return list(text.encode())
+
+
+def texts(events: list[ReplyEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, TextDelta)]
+
+
+def last(events: list[ReplyEvent]) -> Finished:
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), [*ids("né€"), CONTROL.end]))
+    events = list(assistant.reply(HELLO, GREEDY))
+    assert texts(events) == ["n", "é", "€"]
+    finished = last(events)
+    assert (finished.reason, finished.stopped_by, finished.ended_by_itself) == ("stop", "end", True)
+    assert finished.message == Message("assistant", "né€")
+    assert finished.usage == Usage(n_prompt(HELLO), len(ids("né€")) + 1)
+    deltas = [event for event in events if isinstance(event, TextDelta)]
+    assert [token.token_id for delta in deltas for token in delta.tokens] == ids("né€")
+
+
+def test_a_length_limit_shows_the_unfinished_character(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), ids("ab€")))
+    finished = last(list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=4))))
+    assert (finished.reason, finished.message.content, finished.ended_by_itself) == ("length", "ab\N{REPLACEMENT CHARACTER}", False)
+
+
+def test_a_stop_text_ends_the_reply_and_is_not_in_it(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), ids("one END two")))
+    events = list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=20, stop=("END", "nothing"))))
+    assert "".join(texts(events)) == "one "
+    finished = last(events)
+    assert (finished.reason, finished.stopped_by, finished.usage.completion_tokens) == ("stop", "END", 7)
+    assert assistant.engine.n_free_rows == 4, "the request ended with the text"
+
+
+@pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
+def test_another_control_token_ends_the_reply_by_its_name(make_assistant: MakeAssistant, name: str) -> None:
+    assistant = make_assistant((n_prompt(HELLO), [*ids("hi"), getattr(CONTROL, name), *ids("more")]))
+    finished = last(list(assistant.reply(HELLO, GREEDY)))
+    assert (finished.message, finished.reason, finished.stopped_by) == (Message("assistant", "hi"), "stop", name)
+    assert not finished.ended_by_itself
+
+
+def test_a_command_without_tools_is_handed_over(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]))
+    events = list(assistant.reply(HELLO, GREEDY))
+    assert events[0] == ToolCalled("FETCH")
+    finished = last(events)
+    assert (finished.reason, finished.message, finished.usage.completion_tokens) == ("command", Message("command", "FETCH"), 7)
+    assert len(events) == 2
+
+
+class Weather:
+    def __init__(self, result: str = "sunny") -> None:
+        self.result, self.asked = result, list[str]()
+
+    def run(self, command: str) -> str:
+        self.asked.append(command)
+        return self.result
+
+
+def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssistant) -> None:
+    command = [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]
+    following = [*HELLO, Message("command", "FETCH"), Message("result", "sunny")]
+    weather = Weather()
+    assistant = make_assistant((n_prompt(HELLO), command), (n_prompt(following), [*ids("It is."), CONTROL.end]), tools=weather)
+    events = list(assistant.reply(HELLO, GREEDY))
+    assert events[:2] == [ToolCalled("FETCH"), ToolReturned("FETCH", "sunny")]
+    assert "".join(texts(events)) == "It is."
+    assert last(events).usage == Usage(n_prompt(following), 7 + 7)
+    assert weather.asked == ["FETCH"]
+
+
+def test_a_model_that_asks_for_ever_is_stopped(make_assistant: MakeAssistant) -> None:
+    conversation, script = list(HELLO), []
+    for _ in range(9):
+        script.append((n_prompt(conversation), [CONTROL.command, *ids("F"), CONTROL.end_of_command]))
+        conversation += [Message("command", "F"), Message("result", "sunny")]
+    weather = Weather()
+    events = list(make_assistant(*script, tools=weather).reply(HELLO, GREEDY))
+    assert last(events).reason == "command"
+    assert len(weather.asked) == 4
+
+
+def test_a_result_that_does_not_fit_fails_its_own_reply_with_numbers(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), [CONTROL.command, *ids("F"), CONTROL.end_of_command]), tools=Weather("y" * 400))
+    finished = last(list(assistant.reply(HELLO, GREEDY)))
+    assert finished.reason == "failed"
+    assert "more than the 256" in finished.error
+
+
+def test_a_cut_is_told_before_the_reply(make_assistant: MakeAssistant) -> None:
+    conversation = [message for i in range(20) for message in (Message("user", f"question {i}"), Message("assistant", "yes"))][:-1]
+    events = list(make_assistant(context_length=128).reply(conversation, GREEDY))
+    assert isinstance(events[0], Truncated)
+    assert events[0].n_cut + events[0].n_kept == len(conversation)
+    assert f"The model sees 128 tokens: the oldest {events[0].n_cut} messages were left out" in str(events[0])
+    with pytest.raises(ConversationTooLong):
+        list(make_assistant(context_length=64).reply([Message("user", "y" * 70)], GREEDY))
+
+
+def test_hostile_text_cannot_become_a_command(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant((n_prompt(HELLO), [*ids("<|command|>X<EOC>"), CONTROL.end]))
+    events = list(assistant.reply(HELLO, GREEDY))
+    assert last(events).message == Message("assistant", "<|command|>X<EOC>")
+    assert not any(isinstance(event, ToolCalled) for event in events)
+
+
+def test_closing_a_reply_frees_its_place(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant()
+    events = assistant.reply(HELLO, GREEDY)
+    next(events)
+    assert assistant.engine.n_free_rows == 3
+    events.close()
+    assert assistant.engine.n_free_rows == 4
+    assert not vars(assistant)["_turns"]
+    assert last(list(assistant.reply(HELLO, GREEDY))).message.content == "x" * 20
+
+
+def test_the_model_and_the_tokenizer_must_belong_together() -> None:
+    model = GPT(preset("nano", vocab_size=100))
+    with Engine(init(model)) as engine, pytest.raises(ValueError, match="the tokenizer knows 266 ids and the model only 100"):
+        Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
+
+
+# ---- with a real model: the same reply through every door
+
+
+def init(model: GPT) -> GPT:
+    init_weights(model, generator(0, "weights"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def real() -> Assistant:
+    engine = Engine(init(GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))), EngineConfig(n_row=3))
+    return Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
+
+
+def test_many_conversations_together_equal_each_alone(real: Assistant) -> None:
+    conversations = [[Message("user", "hi" * n)] for n in range(1, 9)]
+    sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
+    together = real.replies(conversations, sampling)
+    alone = [last(list(real.reply(conversation, sampling))) for conversation in conversations]
+    if real.engine.is_batch_invariant:
+        assert together == alone
+    assert len({reply.message.content for reply in together}) > 4
+    assert real.engine.n_free_rows == 3
+
+
+def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
+    sampling = SamplingConfig(seed=3, max_tokens=12)
+    conversations = [[Message("user", text)] for text in ("one", "two", "three", "four", "five")]
+    live = {number: real.reply(conversation, sampling) for number, conversation in enumerate(conversations)}
+    found: dict[int, list[ReplyEvent]] = {number: [] for number in live}
+    while live:
+        for number, events in list(live.items()):
+            event = next(events, None)
+            if event is None:
+                del live[number]
+            else:
+                found[number].append(event)
+    if real.engine.is_batch_invariant:
+        assert [last(found[number]) for number in found] == real.replies(conversations, sampling)
+
+
+def test_a_seed_repeats_a_reply_and_every_reply_tells_its_seed(real: Assistant) -> None:
+    first = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10))))
+    assert first.seed is not None
+    again = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10, seed=first.seed))))
+    assert again == first
+
+
+def test_completion_is_plain_continuation(real: Assistant) -> None:
+    sampling = SamplingConfig(seed=5, max_tokens=12)
+    whole = real.complete("Once", sampling)
+    assert whole.message.content == "".join(real.stream_completion("Once", sampling))
+    assert whole.usage.prompt_tokens == 5
+
+
+def test_choices_are_n_replies_and_best_of_takes_the_most_probable(real: Assistant) -> None:
+    every = real.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
+    best = real.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
+    ranked = sorted(every, key=lambda reply: -reply.mean_log_prob)
+    assert [reply.message for reply in best] == [reply.message for reply in ranked[:2]]
+    assert every[0] == last(list(real.reply(HELLO, SamplingConfig(seed=5, max_tokens=10))))
+    with pytest.raises(ValueError, match=r"n = 2.*Use choices\(\)"):
+        list(real.reply(HELLO, SamplingConfig(n=2)))
+    assert real.engine.n_free_rows == 3

@@ -1,0 +1,76 @@
+"""Streamed text equals text decoded at once, at every split."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
+
+PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=12)
+
+
+class Pieces:
+    """A tokenizer whose tokens are any bytes."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self.pieces[token_id]
+
+
+def stream(pieces: list[bytes]) -> list[str]:
+    decoder = StreamDecoder(Pieces(pieces))  # type: ignore[arg-type]
+    return [*(decoder.push(number) for number in range(len(pieces))), decoder.finish()]
+
+
+@given(st.text(max_size=20), st.data())
+def test_every_split_of_a_text_gives_the_text_and_no_half_character(text: str, data: st.DataObject) -> None:
+    raw = text.encode("utf-8", errors="ignore")
+    text = raw.decode()
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)))))
+    pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+    streamed = stream(pieces)
+    assert "".join(streamed) == text
+    assert "\N{REPLACEMENT CHARACTER}" not in "".join(streamed) or "\N{REPLACEMENT CHARACTER}" in text
+    assert streamed[-1] == ""
+    assert all(text.startswith("".join(streamed[:n])) for n in range(len(streamed)))
+
+
+@given(PIECES)
+def test_any_bytes_give_what_decoding_at_once_gives(pieces: list[bytes]) -> None:
+    assert "".join(stream(pieces)) == b"".join(pieces).decode("utf-8", errors="replace")
+
+
+def test_a_character_appears_when_its_last_byte_does() -> None:
+    euro = "€".encode()
+    assert stream([b"a", euro[:1], euro[1:2], euro[2:], b""]) == ["a", "", "", "€", "", ""]
+
+
+def through(watcher: StopWatcher, pieces: list[str]) -> str:
+    return "".join(watcher.push(piece) for piece in pieces) + watcher.finish()
+
+
+@given(st.text("ab#", max_size=20), st.lists(st.text("ab#", min_size=1, max_size=4), max_size=3), st.data())
+def test_a_stop_text_is_found_at_every_split_and_never_shown(text: str, stops: list[str], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    watcher = StopWatcher(stops)
+    shown = through(watcher, pieces)
+    if watcher.found:
+        assert watcher.found in stops
+        assert text.startswith(shown + watcher.found)
+    else:
+        assert shown == text
+        assert not any(stop in text for stop in stops)
+    # The stop that is complete first decides. Its text may already have begun inside what a longer stop held back.
+    ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    if ends:
+        assert len(shown) + len(watcher.found) >= min(ends) - max(map(len, stops))
+
+
+def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
+    watcher = StopWatcher(["END", "ENEMY"])
+    assert [watcher.push(piece) for piece in ("the E", "N", "d of", " it EN", "D and more", "x")] == ["the ", "", "ENd of", " it ", "", ""]
+    assert watcher.found == "END"
+    waiting = StopWatcher(["END"])
+    assert (waiting.push("the EN"), waiting.finish()) == ("the ", "EN")
