@@ -7,6 +7,7 @@ here opens in other tools. GPT-1, GPT-2 and GPT-3 are settings of the same parts
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,7 @@ class GPTConfig:
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
     embedding_norm: bool = False  # RMS norm, without a weight, between the embeddings and the first block
+    init: Literal["gpt2", "zero"] = "gpt2"    # see init_weights
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -155,16 +157,30 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def init_weights(model: GPT, generator: torch.Generator) -> None:
-    """GPT-2's initialisation: normal(0, 0.02), the projections into the residual stream divided by sqrt(2 n_layer), biases 0."""
-    residual_std = 0.02 / (2 * model.config.n_layer) ** 0.5
+    """Biases and n-gram tables 0, norms 1, and the matrices by `config.init`.
+
+    gpt2: normal(0, 0.02), the projections into the residual stream divided by sqrt(2 n_layer).
+    zero: every block starts as the identity (projections into the residual stream 0), matrices normal(0, 0.6 / sqrt(inputs)); an untied
+    head 0 beside embeddings normal(0, 1).
+    """
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
-            if name.endswith("bias"):
+            if name.endswith("bias") or name.startswith("ngrams."):
                 parameter.zero_()
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
             else:
-                std = residual_std if name.endswith(("output.weight", "down.weight")) else 0.02
-                parameter.normal_(0.0, std, generator=generator)
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(_initial_std(name, parameter.shape[1], model.config))
+
+
+def _initial_std(name: str, n_input: int, config: GPTConfig) -> float:
+    writes_to_residual = name.endswith(("attention.output.weight", "down.weight"))
+    if config.init == "gpt2":
+        return 0.02 / (2 * config.n_layer) ** 0.5 if writes_to_residual else 0.02
+    if writes_to_residual or name == "head.weight":
+        return 0.0
+    if name.startswith("blocks."):
+        return 0.6 / n_input**0.5
+    return 0.02 if config.tied else 1.0

@@ -69,5 +69,6 @@ def _starter(directory: Path, _: Path) -> dict[str, Any]:
 def reply_greedily(directory: Path, prompts: Any) -> list[Reply]:
     model, tokenizer = model_directory.load(directory)
     with Engine(model, EngineConfig(n_row=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)) as engine:
-        finished = Assistant(engine, tokenizer).replies(prompts, SamplingConfig(temperature=0.0, max_tokens=REPLY_TOKENS))
+        sampling = SamplingConfig(temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2))
+        finished = Assistant(engine, tokenizer).replies(prompts, sampling)
     return [Reply(reply.message, reply.reason in ("stop", "command")) for reply in finished]

@@ -74,7 +74,7 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
                                                              with_control=config.with_borders)
     for sentence in train_corpus.skipped:
         watcher.say(f"left out: {sentence}")
-    sampler = _Continuations(tokenizer, config.sample_prompts, config.sample_tokens, config.with_borders)
+    sampler = _Continuations(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, model.config.context_length, config.loop.seed,
                      dtype, device, sampler)
     train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
@@ -126,24 +126,28 @@ def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
 class _Continuations:
     """What the unfinished model makes of a few openings, always with the same draws."""
 
-    def __init__(self, tokenizer: Tokenizer, prompts: tuple[str, ...], tokens: int, with_borders: bool) -> None:
-        self.tokenizer, self.prompts, self.with_borders = tokenizer, prompts, with_borders
-        self.sampling = SamplingConfig(max_tokens=tokens, temperature=0.8, seed=1)
+    def __init__(self, tokenizer: Tokenizer, prompts: tuple[str, ...], tokens: int) -> None:
+        self.tokenizer, self.prompts, self.tokens = tokenizer, prompts, tokens
 
     def __call__(self, model: GPT) -> list[tuple[str, str]]:
         with Engine(model) as engine:
             assistant = Assistant(engine, self.tokenizer)
-            return [(p, assistant.complete(p, self.sampling).message.content) for p in self.prompts]
+            sampling = SamplingConfig(max_tokens=_fitting(self.tokens, model), temperature=0.8, seed=1)
+            return [(p, assistant.complete(p, sampling).message.content) for p in self.prompts]
+
+
+def _fitting(tokens: int, model: GPT) -> int:
+    return min(tokens, model.config.context_length // 2)
 
 
 class _Replies:
     def __init__(self, tokenizer: Tokenizer, prompts: tuple[str, ...], tokens: int) -> None:
-        self.tokenizer, self.prompts = tokenizer, prompts
-        self.sampling = SamplingConfig(max_tokens=tokens, temperature=0.0, seed=1)
+        self.tokenizer, self.prompts, self.tokens = tokenizer, prompts, tokens
 
     def __call__(self, model: GPT) -> list[tuple[str, str]]:
         with Engine(model) as engine:
-            replies = Assistant(engine, self.tokenizer).replies([[Message("user", p)] for p in self.prompts], self.sampling)
+            sampling = SamplingConfig(max_tokens=_fitting(self.tokens, model), temperature=0.0)
+            replies = Assistant(engine, self.tokenizer).replies([[Message("user", p)] for p in self.prompts], sampling)
         return [(prompt, reply.message.content) for prompt, reply in zip(self.prompts, replies, strict=True)]
 
 
