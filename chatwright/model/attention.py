@@ -9,7 +9,6 @@ share them in groups (Ainslie et al. 2023). Looking at the weights is a subscrip
 import math
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,11 +38,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
     if isinstance(mask, Tensor) and mask.is_floating_point():
         groups = q.shape[1] // k.shape[1]
         k, v = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k, v))
-        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)  # type: ignore[no-any-return]
-    is_causal = isinstance(mask, str)
+        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)  # type: ignore[no-any-return, no-untyped-call]
     grouped = q.shape[1] != k.shape[1]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if is_causal else mask,
-                                          is_causal=is_causal, enable_gqa=grouped)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask if isinstance(mask, Tensor) else None,
+                                          is_causal=isinstance(mask, str), enable_gqa=grouped)
 
 
 def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
@@ -96,7 +94,8 @@ class Attention(nn.Module):
         out = attend(q, k, v, mask)                                          # (B, H, T, Dh)
         if head_gates is not None:
             out = out * head_gates[:, None, None].to(out.dtype)
-        return self.output(out.transpose(1, 2).flatten(2))                   # (B, T, D)
+        joined: Tensor = self.output(out.transpose(1, 2).flatten(2))         # (B, T, D)
+        return joined
 
     def _heads(self, x: Tensor, n_head: int) -> Tensor:
         return x.view(*x.shape[:2], n_head, self.head_dim).transpose(1, 2)

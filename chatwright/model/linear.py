@@ -43,7 +43,7 @@ class Linear(nn.Module):
         if n == 1:  # one row alone takes another kernel with other bits
             rows = rows.expand(2, -1).contiguous()
         name, algorithm = _ONEDNN_NAMES[activation]
-        out = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, name, [], algorithm)
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, name, [], algorithm)
         return out[:n].view(*x.shape[:-1], -1)                              # (..., out)
 
     def pack(self) -> None:
@@ -57,7 +57,9 @@ class Linear(nn.Module):
 def pack_linears(model: nn.Module) -> bool:
     """Pack every Linear below `model`. False, and nothing changed, where this torch build or device has no such kernel."""
     linears = [module for module in model.modules() if isinstance(module, Linear)]
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
     if any(linear.weight.device.type != "cpu" or linear.weight.dtype != torch.float32 for linear in linears):
         return False

@@ -1,8 +1,9 @@
 """Who may look at whom, as values made once per forward pass.
 
 A mask is None (everyone sees everything), CAUSAL (the fast path: position t sees 0..t of equally many keys), a bool tensor
-that broadcasts to (B, H, T, S) in which True means "may look", the same as numbers to add to the scores (training), or a TiledMask (causal, for inference whose bits must not depend
-on the company a token is computed in). Every row must allow at least one key.
+that broadcasts to (B, H, T, S) in which True means "may look", the same as numbers to add to the scores (training), or a
+TiledMask (causal, for inference whose bits must not depend on the company a token is computed in). Every row must allow at
+least one key.
 """
 
 from dataclasses import dataclass
