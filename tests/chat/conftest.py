@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from scripted import ByteTokenizer, ScriptedModel
 
 from chatwright.chat.assistant import Assistant, Tools
 from chatwright.engine.engine import Engine, EngineConfig
+from tests.chat.scripted import ByteTokenizer, ScriptedModel
 
 MakeAssistant = Callable[..., Assistant]
 

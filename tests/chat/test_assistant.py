@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from scripted import ByteTokenizer
 
 from chatwright.chat.assistant import Assistant, Finished, ReplyEvent, TextDelta, ToolCalled, ToolReturned, Truncated, Usage
 from chatwright.chat.context_window import ConversationTooLong
@@ -14,6 +13,7 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 from chatwright.tokenizer.chat_template import render_prompt
+from tests.chat.scripted import ByteTokenizer
 
 MakeAssistant = Callable[..., Assistant]
 CONTROL = ByteTokenizer.control

@@ -1,11 +1,11 @@
 """What is cut, what stays, and what is an error."""
 
 import pytest
-from scripted import ByteTokenizer
 
 from chatwright.chat.context_window import ConversationTooLong, fit
 from chatwright.conversation import Message
 from chatwright.tokenizer.chat_template import render_prompt
+from tests.chat.scripted import ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
 SYSTEM = Message("system", "be brief")

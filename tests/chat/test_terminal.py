@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from scripted import ByteTokenizer
 
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.terminal import Terminal, interruptible, printable
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
+from tests.chat.scripted import ByteTokenizer
 
 MakeAssistant = Callable[..., Assistant]
 CONTROL = ByteTokenizer.control
