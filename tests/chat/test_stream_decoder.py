@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
+from chatwright.tokenizer.byte_bpe import ByteBPE
 
 PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=12)
 
@@ -74,3 +75,11 @@ def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
     assert watcher.found == "END"
     waiting = StopWatcher(["END"])
     assert (waiting.push("the EN"), waiting.finish()) == ("the ", "EN")
+
+
+def test_streaming_equals_the_tokenizer_s_own_decode() -> None:
+    tokenizer = ByteBPE.train(["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300)
+    text = "the größe 🙂 of the café — ok"
+    token_ids = tokenizer.encode(text)
+    decoder = StreamDecoder(tokenizer)
+    assert "".join(decoder.push(token_id) for token_id in token_ids) + decoder.finish() == tokenizer.decode(token_ids) == text
