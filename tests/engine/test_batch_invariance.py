@@ -79,14 +79,15 @@ def test_logits_in_a_crowd_equal_the_oracle_s_over_several_key_blocks(make_model
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("changes", [*SHAPES, LONG], ids=str)
-def test_a_thousand_pairs(make_model: Callable[..., GPT], changes: dict[str, object], threads: int) -> None:
+def test_two_hundred_random_pairs_of_every_shape(make_model: Callable[..., GPT], changes: dict[str, object], threads: int) -> None:
     before, choose, n_compared = torch.get_num_threads(), random.Random(threads), 0
     torch.set_num_threads(threads)
     try:
         model = make_model(**changes)
-        while n_compared < 1000:
+        while n_compared < 200:
             config = EngineConfig(n_row=choose.randint(1, 12), prefill_tokens=choose.choice([1, 2, 5, 16, 33, 100, 400]))
             with Engine(model, config) as engine:
                 n_compared += run_crowd(engine, choose, n_request=24, longest=min(engine.context_length - 10, 700))
