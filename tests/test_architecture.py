@@ -53,7 +53,7 @@ def violations(graph: dict[str, set[str]]) -> list[str]:
         own = package_of(module)
         for target in targets:
             other = package_of(target)
-            if other in ("", own) or other in GROUND and own not in GROUND:
+            if other in ("", own) or (other in GROUND and own not in GROUND):
                 continue
             if other not in MAY_IMPORT.get(own, GROUND if own in GROUND else set()):
                 wrong.append(f"{module} imports {target}")

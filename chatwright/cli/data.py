@@ -1,6 +1,5 @@
 """chatwright data check PATH, chatwright data show PATH."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,10 +13,10 @@ def check(path: Annotated[Path, typer.Argument(help="A file or a folder.")],
           as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False) -> None:
     """Every problem with its file, line, reason and fix; counts of what is there. Exit status 1 if there is any problem."""
     from chatwright.data.check import check as check_data
-    from chatwright.data.check import format_report
+    from chatwright.data.check import format_report, to_json
     report = check_data(path)
-    print(json.dumps(report.to_json(), indent=1) if as_json else format_report(report))
-    if report.problems:
+    print(to_json(report) if as_json else format_report(report))
+    if not report.is_ok:
         raise typer.Exit(1)
 
 
@@ -43,4 +42,4 @@ def show(path: Annotated[Path, typer.Argument(help="A file or a folder.")],
         has_own = any((tokenizer / name).is_file() for name in ("tokenizer.json", "characters.json"))
         loaded = load_tokenizer(tokenizer if has_own else model_directory.find(tokenizer))
     for row in islice(read_rows(path), rows):
-        console.print(show_mask(row, loaded) if mask and loaded is not None else show_row(row))
+        console.print(show_mask(row, loaded) if mask and loaded is not None else show_row(row), soft_wrap=True)

@@ -9,7 +9,8 @@ import typer
 
 def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
              suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, or starter.")] = "bits-per-byte",
-             data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, BLiMP.zip for blimp.")] = None,
+             data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
+                                                          "BLiMP.zip for blimp.")] = None,
              as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False) -> None:
     """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, the starter's skills."""
     from chatwright.pipeline.evaluate import evaluate as measure

@@ -11,7 +11,8 @@ from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 
 from chatwright.training.loop import Progress, Watcher
 
@@ -26,7 +27,7 @@ def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = Fal
         console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
                    TextColumn("{task.fields[left]}"))
-        with Bar(*columns, console=console, refresh_per_second=4) as bar:
+        with Bar(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
             drawn = _Drawn(bar, console, also)
             yield Watcher(drawn.progress, lambda text: console.print(escape(text)), should_stop)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
 import torch
 
+from chatwright.data.contamination import find_overlaps, remove_overlaps
+from chatwright.data.deduplication import deduplicate
 from chatwright.data.readers import read_rows
 from chatwright.data.rows import ChatRow, DataError, Location, TextRow
 from chatwright.data.split import choose_validation, require_fraction
@@ -31,6 +33,8 @@ class EncodedCorpus:
     sha256: str  # of the text
     n_rows_ignored: int  # conversations and preferences met on the way, which this corpus does not hold
     skipped: tuple[str, ...]  # files of unknown kinds in the folder, and with skip_bad_rows the bad rows, each with its reason
+    n_duplicates: int = 0  # rows left out because an earlier one says the same
+    n_overlaps: int = 0  # training rows that share a run of 13 words with a validation row; left out only where that was asked for
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class EncodedConversations:
     n_rows_ignored: int  # text and preference rows met on the way
     sha256: str
     skipped: tuple[str, ...]
+    n_overlaps: int = 0  # training rows that share a run of 13 words with a validation row; they stay
 
 
 def encode_documents(path: Path, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False) -> EncodedCorpus:
@@ -52,43 +57,58 @@ def encode_documents(path: Path, tokenizer: Tokenizer, *, with_control: bool = T
 
 
 def encode_documents_split(
-    path: Path, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False
+    path: Path, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False,
+    leave_out_duplicates: bool = True, leave_out_overlaps: bool = False,
 ) -> tuple[EncodedCorpus, EncodedCorpus]:
     """(train, validation). Whole documents by hash; where no document is small enough for that, the tail of each."""
     require_fraction(validation_fraction)
-    texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
+    rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
+    n_rows = len(rows)
+    if leave_out_duplicates:
+        rows = [row for row in deduplicate(rows).rows if isinstance(row, TextRow)]
+    texts = [row.text for row in rows]
     chosen = choose_validation(texts, [len(text) for text in texts], validation_fraction)
+    n_overlaps = 0
     if any(chosen):
-        train = [text for text, is_validation in zip(texts, chosen, strict=True) if not is_validation]
-        validation = [text for text, is_validation in zip(texts, chosen, strict=True) if is_validation]
+        held_out = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
+        train_rows = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
+        clean, overlaps = remove_overlaps(train_rows, held_out)
+        train = [row.text for row in (clean if leave_out_overlaps else train_rows)]
+        validation, n_overlaps = [row.text for row in held_out], len(overlaps)
     else:
         cuts = [int(len(text) * (1 - validation_fraction)) for text in texts]
         train = [text[:cut] for text, cut in zip(texts, cuts, strict=True) if text[:cut]]
         validation = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
     if not train:
         raise DataError(Location(str(path)), "too little text to keep some for validation", "add text, or make validation_fraction smaller")
+    encoded = encode_texts(train, tokenizer, with_control, n_ignored, skipped)
     return (
-        encode_texts(train, tokenizer, with_control, n_ignored, skipped),
+        replace(encoded, n_duplicates=n_rows - len(rows), n_overlaps=n_overlaps),
         encode_texts(validation, tokenizer, with_control, n_ignored, skipped),
     )
 
 
 def read_documents(path: Path, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
+    rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
+    return [row.text for row in rows], n_ignored, skipped
+
+
+def read_text_rows(path: Path, skip_bad_rows: bool = False) -> tuple[list[TextRow], int, tuple[str, ...]]:
     skipped: list[DataError] = []
-    texts: list[str] = []
+    rows: list[TextRow] = []
     n_ignored = 0
     for row in read_rows(path, skipped, skip_bad_rows):
         if isinstance(row, TextRow):
-            texts.append(row.text)
+            rows.append(row)
         else:
             n_ignored += 1
-    if not texts:
+    if not rows:
         raise DataError(
             Location(str(path)),
             f"no text rows among its {n_ignored} rows",
             "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft)",
         )
-    return texts, n_ignored, tuple(map(str, skipped))
+    return rows, n_ignored, tuple(map(str, skipped))
 
 
 def encode_texts(
@@ -145,8 +165,10 @@ def encode_conversations_split(
         )
     train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
     validation = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
+    # Repeats are kept here: a row told twelve times was meant to weigh twelve times. They all fall on one side, by their question.
+    overlaps = len(find_overlaps(train, validation))
     return (
-        encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped),
+        replace(encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped), n_overlaps=overlaps),
         encode_chat_rows(path, validation, tokenizer, max_length, n_ignored, skipped),
     )
 

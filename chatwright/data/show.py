@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from chatwright.data.rows import PreferenceRow, Row, TextRow
+from chatwright.conversation import Message
+from chatwright.data.rows import ChatRow, PreferenceRow, Row, TextRow
 from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -26,6 +27,19 @@ class Segment:
     text: str
     is_learned: bool
     is_control: bool
+
+
+def show_row(row: Row) -> Text:
+    """The row as it was read: who says what."""
+    shown = Text()
+    parts = [("text", row.text)] if isinstance(row, TextRow) else [(m.role, m.content) for m in _messages(row)]
+    for name, content in parts:
+        shown.append(f"{name}: ", style="bold").append(f"{content}\n")
+    return shown
+
+
+def _messages(row: ChatRow | PreferenceRow) -> tuple[Message, ...]:
+    return row.messages if isinstance(row, ChatRow) else (*row.prompt, *row.chosen, *row.rejected)
 
 
 def show_mask(row: Row, tokenizer: Tokenizer) -> Text:

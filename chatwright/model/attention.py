@@ -38,7 +38,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
     if isinstance(mask, Tensor) and mask.is_floating_point():
         groups = q.shape[1] // k.shape[1]
         k, v = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k, v))
-        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)  # type: ignore[no-any-return, no-untyped-call]
+        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)
     grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask if isinstance(mask, Tensor) else None,
                                           is_causal=isinstance(mask, str), enable_gqa=grouped)

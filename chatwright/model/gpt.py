@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.model import masks
 from chatwright.model.attention import Attention
 from chatwright.model.block import Block
 from chatwright.model.dropout import Dropout
 from chatwright.model.feed_forward import Activation, FeedForward
 from chatwright.model.kv_cache import KVCache
 from chatwright.model.linear import Linear
-from chatwright.model import masks
 from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
@@ -49,6 +49,7 @@ class GPTConfig:
     tied: bool = True             # the head reuses the embedding matrix
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
+    ngram_dropout: float = 0.0    # share of tokens whose n-gram embeddings are left out in training
     embedding_norm: bool = False  # RMS norm, without a weight, between the embeddings and the first block
     init: Literal["gpt2", "zero"] = "gpt2"    # see init_weights
     dropout: float = 0.0
@@ -63,8 +64,9 @@ class GPTConfig:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
+        for name in ("dropout", "ngram_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
 
 class GPT(nn.Module):
@@ -75,12 +77,13 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = self._make_positions(config)
         self.ngrams = NgramEmbedding(config.vocab_size, config.width, config.ngrams, config.ngram_rows) if config.ngrams else None
+        self.ngram_dropout = Dropout(config.ngram_dropout)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
         self.head = Linear(config.width, config.vocab_size)
         if config.tied:
-            self.head.weight = self.embedding.weight
+            self.head.weight = self.embedding.weight  # type: ignore[assignment]
 
     @staticmethod
     def _make_positions(config: GPTConfig) -> tuple[nn.Embedding | None, RotaryTable | None]:
@@ -118,7 +121,7 @@ class GPT(nn.Module):
                dtype: torch.dtype | None = None, head_gates: Tensor | None = None) -> Tensor:
         """The last layer's normed output, before the head. (B, T) -> (B, T, D)"""
         T = token_ids.shape[1]
-        assert T <= self.config.context_length, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
         x = self.embedding(token_ids)                                        # (B, T, D)
         if self.position_embedding is not None:
             places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
@@ -126,7 +129,7 @@ class GPT(nn.Module):
         if self.ngrams is not None:
             reach, none = self.ngrams.reach, self.config.vocab_size
             before = predecessors(token_ids, positions, reach, none) if cache is None else cache.predecessors(token_ids, reach, none)
-            x = x + self.ngrams(token_ids, before)
+            x = x + self.ngram_dropout.rows(self.ngrams(token_ids, before))
         if dtype is not None:
             x = x.to(dtype)
         if self.config.embedding_norm:

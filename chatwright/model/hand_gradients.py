@@ -22,7 +22,7 @@ class RMSNormalize(torch.autograd.Function):
         return normed * weight
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         normed, scale, weight = ctx.saved_tensors
         grad_weight = (grad * normed).flatten(0, -2).sum(0)
         grad = grad * weight
@@ -40,7 +40,7 @@ class Rotate(torch.autograd.Function):
         return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
         left, right = grad.chunk(2, dim=-1)
         return torch.cat([left * cos + right * sin, right * cos - left * sin], dim=-1), None, None
@@ -56,7 +56,7 @@ class SquaredReLU(torch.autograd.Function):
         return positive * positive
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         [positive] = ctx.saved_tensors
         return (grad * positive).mul_(2)
 
@@ -72,7 +72,7 @@ class SwishGate(torch.autograd.Function):
         return swish * up
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         sigmoid, swish, up = ctx.saved_tensors
         slope = torch.addcmul(sigmoid, swish, 1 - sigmoid)                   # d silu(g)/dg
         return (grad * up).mul_(slope), grad * swish
@@ -95,10 +95,10 @@ class SoftmaxAttention(torch.autograd.Function):
         return torch.bmm(weights, v).view(B, H, T, Dh)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, weights = ctx.saved_tensors
         B, H, T, Dh = grad.shape
         grad = grad.reshape(B * H, T, Dh)
         grad_scores = torch._softmax_backward_data(torch.bmm(grad, v.mT), weights, -1, weights.dtype)
-        back = (torch.bmm(grad_scores, k), torch.bmm(grad_scores.mT, q), torch.bmm(weights.mT, grad))
-        return *(g.view(B, H, -1, Dh) for g in back), None
+        grad_q, grad_k, grad_v = torch.bmm(grad_scores, k), torch.bmm(grad_scores.mT, q), torch.bmm(weights.mT, grad)
+        return grad_q.view(B, H, -1, Dh), grad_k.view(B, H, -1, Dh), grad_v.view(B, H, -1, Dh), None

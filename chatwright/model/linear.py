@@ -57,7 +57,7 @@ class Linear(nn.Module):
 def pack_linears(model: nn.Module) -> bool:
     """Pack every Linear below `model`. False, and nothing changed, where this torch build or device has no such kernel."""
     linears = [module for module in model.modules() if isinstance(module, Linear)]
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():
         return False
     if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False

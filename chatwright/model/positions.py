@@ -53,4 +53,4 @@ class RotaryTable(nn.Module):
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn each pair (x_i, x_{i + Dh/2}) by its position's angle. (B, H, T, Dh) -> (B, H, T, Dh)"""
-    return Rotate.apply(x, *rotary)  # type: ignore[no-any-return]
+    return Rotate.apply(x, *rotary)

@@ -44,7 +44,7 @@ def _blimp(directory: Path, data: Path) -> dict[str, Any]:
     result = blimp(model, tokenizer, data)
     low, high = result.overall.interval
     return {"blimp": result.overall.value, "low": low, "high": high, "pairs": result.overall.n,
-            "files": {name: share.value for name, share in result.files.items()}}
+            "files": {name: share.value for name, share in result.by_file.items()}}
 
 
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
@@ -71,4 +71,4 @@ def reply_greedily(directory: Path, prompts: Any) -> list[Reply]:
     with Engine(model, EngineConfig(n_row=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)) as engine:
         sampling = SamplingConfig(temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2))
         finished = Assistant(engine, tokenizer).replies(prompts, sampling)
-    return [Reply(reply.message, reply.reason in ("stop", "command")) for reply in finished]
+    return [Reply(reply.message, reply.ended_by_itself) for reply in finished]

@@ -67,7 +67,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
             raise ValueError(f"{path}: stage {name!r} is of unknown kind {kind!r}. Known kinds: {', '.join(KINDS)}. Write kind = \"…\" in [{name}].")
         models = [p.name for p in planned if p.kind in ("pretrain", "sft")]
         parent = settings.pop("from", models[-1] if kind == "sft" and models else "")
-        if smoke and "loop" in KINDS[kind].__dataclass_fields__:
+        if smoke and kind in ("pretrain", "sft"):
             settings = config_files.merge(settings, {"loop": SMOKE})
         if smoke and kind == "starter":
             settings = config_files.merge(settings, {"size": 0.1})
@@ -90,7 +90,7 @@ def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -
         watcher.say(f"[{number}/{len(recipe.stages)}] {planned.name}")
         where.mkdir(exist_ok=True)
         _write_mark(where, mark | {"done": False})
-        config = config_files.build(KINDS[planned.kind], settings, f"{recipe.path}: [{planned.name}]")
+        config: Any = config_files.build(KINDS[planned.kind], settings, f"{recipe.path}: [{planned.name}]")
         _run_stage(recipe, planned, config, out, watcher)
         _write_mark(where, mark | {"done": True})
     return out / recipe.stages[-1].name

@@ -32,6 +32,9 @@ class PretrainConfig:
     data: str
     validation_share: float = 0.02
     with_borders: bool = True                         # <|bos|> and <|end|> around each document
+    skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
+    leave_out_duplicates: bool = True
+    leave_out_overlaps: bool = False                  # training texts that share a run of 13 words with a validation text
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -45,6 +48,7 @@ class SFTConfig:
 
     data: str
     validation_share: float = 0.05
+    skip_bad_rows: bool = False
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.conversation import Message
@@ -70,10 +68,15 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     else:
         model = _load_parent(parent, config.model)
     watcher.say(f"reading {config.data}")
-    train_corpus, validation = corpus.encode_documents_split(Path(config.data), tokenizer, config.validation_share,
-                                                             with_control=config.with_borders)
-    for sentence in train_corpus.skipped:
-        watcher.say(f"left out: {sentence}")
+    train_corpus, validation = corpus.encode_documents_split(
+        Path(config.data), tokenizer, config.validation_share, with_control=config.with_borders, skip_bad_rows=config.skip_bad_rows,
+        leave_out_duplicates=config.leave_out_duplicates, leave_out_overlaps=config.leave_out_overlaps)
+    _say_what_was_read(watcher, train_corpus, f"{train_corpus.n_documents:,} texts, {len(train_corpus.stream):,} tokens", "conversations")
+    if train_corpus.n_duplicates:
+        watcher.say(f"left out: {train_corpus.n_duplicates:,} texts that repeat an earlier one")
+    if train_corpus.n_overlaps:
+        what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
+        watcher.say(f"{train_corpus.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
     sampler = _Continuations(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, model.config.context_length, config.loop.seed,
                      dtype, device, sampler)
@@ -88,7 +91,13 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     tokenizer = load_tokenizer(model_directory.find(parent))
     length = config.batches.context_length or model.config.context_length
     watcher.say(f"reading {config.data}")
-    train_set, validation = corpus.encode_conversations_split(Path(config.data), tokenizer, length, config.validation_share)
+    train_set, validation = corpus.encode_conversations_split(Path(config.data), tokenizer, length, config.validation_share,
+                                                              skip_bad_rows=config.skip_bad_rows)
+    _say_what_was_read(watcher, train_set, f"{len(train_set.conversations):,} conversations, {train_set.n_supervised_tokens:,} supervised tokens",
+                       "texts")
+    if train_set.n_overlaps:
+        watcher.say(f"{train_set.n_overlaps:,} training conversations share a run of 13 words with a validation conversation; "
+                    "their questions differ, but the validation loss is a little flattered")
     for part, name in ((train_set, "training"), (validation, "validation")):
         if part.n_cut or part.n_too_long:
             watcher.say(f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were left out, "
@@ -103,6 +112,14 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(f"{out}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
                         f"chatwright data show --mask {config.data} --tokenizer {finished}")
+
+
+def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, others: str) -> None:
+    watcher.say(f"training on {what}")
+    if read.n_rows_ignored:
+        watcher.say(f"passed over: {read.n_rows_ignored:,} {others}, which are for another stage")
+    for sentence in read.skipped:
+        watcher.say(f"left out: {sentence}")
 
 
 def tokenizer_of(parent: Path) -> Tokenizer:

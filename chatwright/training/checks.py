@@ -1,6 +1,7 @@
 """What must hold for a run not to end green in vain. Each failure's last line is cause, remedy, one command."""
 
 import math
+from pathlib import Path
 
 import torch
 
@@ -19,7 +20,8 @@ class RunFailed(RuntimeError):
 def check_finite(value: float, what: str, step: int) -> None:
     if not math.isfinite(value):
         raise RunFailed(f"step {step}: {what} is {value}. Nothing was updated by this step and the last checkpoint is intact. "
-                        "Lower loop.optimizer.learning_rate and matrix_learning_rate, or set loop.precision=float32, and run again in a new --out folder.")
+                        "Lower loop.optimizer.learning_rate and matrix_learning_rate, or set loop.precision=float32, and run again "
+                        "in a new --out folder.")
 
 
 def check_fresh_loss(loss: float, vocab_size: int) -> None:
@@ -54,7 +56,6 @@ def check_first_batch(model: GPT, stage: Stage, batch: Batch, parent: str | None
     if parent is None:
         check_fresh_loss(loss, model.config.vocab_size)
     else:
-        from pathlib import Path
         parent_model, _ = model_directory.load(Path(parent), model.device)
         check_continued_loss(loss, mean_loss(parent_model, stage, batch))
     return loss

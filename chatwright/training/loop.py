@@ -114,7 +114,7 @@ class Loop:
             if state.step % config.evaluate_every == 0 and state.step < config.steps:
                 self._evaluate(state.step)
             stopping = self.watcher.should_stop()
-            if stopping or state.step % config.save_every == 0 and state.step < config.steps:
+            if stopping or (state.step % config.save_every == 0 and state.step < config.steps):
                 self._save()
             if stopping and state.step < config.steps:
                 raise Stopped(f"stopped at step {state.step} of {config.steps}; saved. The same command goes on from there.")

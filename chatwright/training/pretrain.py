@@ -17,7 +17,6 @@ from chatwright.training.cross_entropy import next_token_loss
 from chatwright.training.stage import Batch, BatchConfig, Loss, MicroBatch, Sampler
 
 
-
 class Pretrain:
     name = "pretrain"
 

@@ -1,4 +1,4 @@
-"""Who is speaking: rows written by us. Few, but asked in many ways, because people ask this first."""
+"""Who is speaking: rows written by us. Few, but asked in many ways and told many times over, because people ask this first."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +46,15 @@ ROWS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+REPEATS = 12    # one in 30 conversations; once each would be one in 400, and drown among people who talk of themselves
+
+
 def identity(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
+    for _ in range(REPEATS):
+        yield from once()
+
+
+def once() -> Iterator[list[Turn]]:
     """Every question with every answer, and the greetings also as the beginning of a longer talk."""
     for questions, answers in ROWS:
         for question in questions:

@@ -111,7 +111,8 @@ def test_a_full_disk_keeps_the_old_one_and_says_so(tmp_path: Path, room: int) ->
     target = tmp_path / "model"
     write(target, "old")
     result = subprocess.run([sys.executable, "-c", FULL_DISK, str(target), str(room)], capture_output=True, text=True, check=True)
-    assert "could not be saved" in result.stdout and "Nothing was changed; make room" in result.stdout
+    assert "could not be saved" in result.stdout
+    assert "Nothing was changed; make room" in result.stdout
     assert read(target) == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 

@@ -23,7 +23,8 @@ def entry(start: int, stop: int, shape: list[int], dtype: str = "F32") -> dict[s
 
 
 def test_what_is_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
-    tensors = {"a": torch.randn(3, 4, generator=generator(0, "a")), "b": torch.arange(5), "c": torch.ones(2, dtype=torch.bfloat16), "e": torch.empty(0, 3)}
+    tensors = {"a": torch.randn(3, 4, generator=generator(0, "a")), "b": torch.arange(5), "c": torch.ones(2, dtype=torch.bfloat16),
+               "e": torch.empty(0, 3)}
     safetensors_file.save(tensors, tmp_path / "x.safetensors")
     loaded = safetensors_file.load(tmp_path / "x.safetensors")
     assert loaded.keys() == tensors.keys()

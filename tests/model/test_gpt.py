@@ -41,7 +41,8 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"activation": "relu2"}, {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True},
-                                     {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"}, {"ngrams": (2, 3), "embedding_norm": True}], ids=str)
+                                     {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"},
+                                     {"ngrams": (2, 3), "embedding_norm": True}], ids=str)
 def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 24)
     y = x.clone()
