@@ -75,18 +75,33 @@ def test_one_document_keeps_its_tail_for_validation(tmp_path):
 def test_documents_are_split_whole_and_copies_stay_together(tmp_path):
     texts = [f"{'abcdef'[i % 6]}{'abcdef'[i // 6 % 6]}{'abcdef'[i // 36]}" for i in range(200)]
     write_json_lines(tmp_path / "a.jsonl", [{"text": text} for text in texts * 2])
-    train, validation = encode_documents_split(tmp_path, LETTERS, 0.1)
-
-    def documents(corpus):
-        return LETTERS.decode([i if i != 8 else 0 for i in corpus.stream.tolist()]), corpus.n_documents
-
+    train, validation = encode_documents_split(tmp_path, LETTERS, 0.1, leave_out_duplicates=False)
     assert train.n_documents + validation.n_documents == 400
     assert validation.n_documents == 40  # all of one size, so exactly a tenth fits
     kept = {tuple(row) for row in validation.stream.view(-1, 5).tolist()}
     assert not kept & {tuple(row) for row in train.stream.view(-1, 5).tolist()}
     write_json_lines(tmp_path / "a.jsonl", [{"text": text} for text in reversed(texts * 2)])
-    _, again = encode_documents_split(tmp_path, LETTERS, 0.1)
+    _, again = encode_documents_split(tmp_path, LETTERS, 0.1, leave_out_duplicates=False)
     assert {tuple(row) for row in again.stream.view(-1, 5).tolist()} == kept
+
+
+def test_repeated_documents_are_left_out_and_counted(tmp_path):
+    texts = [f"{'abcdef'[i % 6]}{'abcdef'[i // 6]}" for i in range(30)]
+    write_json_lines(tmp_path / "a.jsonl", [{"text": text} for text in texts * 3])
+    train, validation = encode_documents_split(tmp_path, LETTERS, 0.1)
+    assert (train.n_documents + validation.n_documents, train.n_duplicates) == (30, 60)
+
+
+def test_texts_that_share_a_long_run_with_validation_are_counted_and_left_out_if_asked(tmp_path):
+    shared = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    texts = [f"document {i} begins here and {shared if i % 2 else i} ends" for i in range(40)]
+    characters = CharacterTokenizer.train(texts)
+    write_json_lines(tmp_path / "a.jsonl", [{"text": text} for text in texts])
+    kept, validation = encode_documents_split(tmp_path, characters, 0.2)
+    clean, _ = encode_documents_split(tmp_path, characters, 0.2, leave_out_overlaps=True)
+    assert validation.n_documents
+    assert kept.n_overlaps == clean.n_overlaps > 0
+    assert kept.n_documents - clean.n_documents == kept.n_overlaps
 
 
 def test_validation_never_takes_more_than_its_fraction():
