@@ -14,7 +14,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 CHATWRIGHT = [sys.executable, "-c", "from chatwright.cli.app import main; main()"]
-TRAINS = ("run", "train", "up")
+SHORTENED = ("run", "train", "eval")
 
 
 def documented_commands() -> list[list[str]]:
@@ -51,7 +51,7 @@ def test_every_documented_command_works_in_order(place: Path) -> None:
             serves_and_stops(arguments, place)
             seen.append("serve")
             continue
-        elif arguments[0] in TRAINS:
+        elif arguments[0] in SHORTENED:
             result = chatwright(*arguments, "--smoke", cwd=place)
             if arguments[0] == "run":    # the chat that follows looks where a full run would be
                 shutil.copytree(place / "runs" / "own-data-smoke", place / "runs" / "own-data", dirs_exist_ok=True)
@@ -76,7 +76,7 @@ def serves_and_stops(arguments: list[str], place: Path) -> None:
     finally:
         killer.cancel()
         process.terminate()
-        process.wait(30)
+        process.communicate(timeout=30)
 
 
 def test_the_attention_lesson_prints_its_own_table() -> None:

@@ -11,10 +11,11 @@ def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, 
              suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, or starter.")] = "bits-per-byte",
              data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
                                                           "BLiMP.zip for blimp.")] = None,
+             smoke: Annotated[bool, typer.Option("--smoke", help="A few items only: to see that everything works.")] = False,
              as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False) -> None:
     """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, the starter's skills."""
     from chatwright.pipeline.evaluate import evaluate as measure
-    figures = measure(directory, suite, data)
+    figures = measure(directory, suite, data, smoke)
     if as_json:
         print(json.dumps(figures))
         return

@@ -20,9 +20,10 @@ STOP_PROMPTS = 200
 REPLY_TOKENS = 200
 
 
-def evaluate(directory: Path, suite: str, data: Path | None) -> dict[str, Any]:
+def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False) -> dict[str, Any]:
     """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
-    suites = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate, "starter": _starter}
+    suites = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate,
+              "starter": lambda directory, _: _starter(directory, 5 if smoke else 300)}
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
@@ -61,8 +62,8 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return messages[: first + 1]
 
 
-def _starter(directory: Path, _: Path) -> dict[str, Any]:
-    items = starter.heldout_items()
+def _starter(directory: Path, n_per_skill: int) -> dict[str, Any]:
+    items = starter.heldout_items(n_per_skill=n_per_skill)
     return score(lambda prompts: reply_greedily(directory, prompts), items)
 
 
