@@ -54,8 +54,10 @@ class Windows:
             raise ValueError(f"the training text has {len(stream)} tokens; at least 2 are needed. Give more text.")
         self.stream, self.seed = stream, seed
         self.length = min(length, len(stream) - 1)
-        self.spare = min(self.length, (len(stream) - 1) % self.length + self.length * (len(stream) - 1 >= 2 * self.length))
-        self.n = max(1, (len(stream) - 1 - max(0, self.spare - 1)) // self.length)
+        # Room for every offset costs one window, which a stream of one window cannot give: it moves only as far as its rest allows.
+        has_several = (len(stream) - 1) // self.length > 1
+        self.n_offset = self.length if has_several else len(stream) - self.length
+        self.n = (len(stream) - self.length) // self.length if has_several else 1
         self.shuffled = Shuffled(self.n, seed)
 
     def take(self, count: int) -> Tensor:
@@ -69,9 +71,7 @@ class Windows:
         return torch.stack(rows).long()
 
     def _offset(self, epoch: int) -> int:
-        if self.spare <= 1:
-            return 0
-        return int(torch.randint(self.spare, (), generator=generator(self.seed, f"offset of epoch {epoch}")))
+        return int(torch.randint(self.n_offset, (), generator=generator(self.seed, f"offset of epoch {epoch}")))
 
     def state_dict(self) -> dict[str, int]:
         return self.shuffled.state_dict()
