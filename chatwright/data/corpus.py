@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy
 import torch
@@ -23,6 +24,7 @@ from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 BATCH_CHARACTERS = 4_000_000
+RowType = TypeVar("RowType", TextRow, ChatRow)
 
 
 @dataclass(frozen=True)
@@ -94,20 +96,27 @@ def read_documents(path: Path, skip_bad_rows: bool = False) -> tuple[list[str], 
 
 
 def read_text_rows(path: Path, skip_bad_rows: bool = False) -> tuple[list[TextRow], int, tuple[str, ...]]:
+    remedy = "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft)"
+    return rows_of(TextRow, path, skip_bad_rows, "text rows", remedy)
+
+
+def read_conversations(path: Path, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
+    remedy = "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining"
+    return rows_of(ChatRow, path, skip_bad_rows, "conversations", remedy)
+
+
+def rows_of(kind: type[RowType], path: Path, skip_bad_rows: bool, name: str, remedy: str) -> tuple[list[RowType], int, tuple[str, ...]]:
+    """The rows of one kind, how many of other kinds were met, and what was left out. None of this kind is an error."""
     skipped: list[DataError] = []
-    rows: list[TextRow] = []
+    rows: list[RowType] = []
     n_ignored = 0
     for row in read_rows(path, skipped, skip_bad_rows):
-        if isinstance(row, TextRow):
+        if isinstance(row, kind):
             rows.append(row)
         else:
             n_ignored += 1
     if not rows:
-        raise DataError(
-            Location(str(path)),
-            f"no text rows among its {n_ignored} rows",
-            "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft)",
-        )
+        raise DataError(Location(str(path)), f"no {name} among its {n_ignored} rows", remedy)
     return rows, n_ignored, tuple(map(str, skipped))
 
 
@@ -171,24 +180,6 @@ def encode_conversations_split(
         replace(encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped), n_overlaps=overlaps),
         encode_chat_rows(path, validation, tokenizer, max_length, n_ignored, skipped),
     )
-
-
-def read_conversations(path: Path, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
-    skipped: list[DataError] = []
-    rows: list[ChatRow] = []
-    n_ignored = 0
-    for row in read_rows(path, skipped, skip_bad_rows):
-        if isinstance(row, ChatRow):
-            rows.append(row)
-        else:
-            n_ignored += 1
-    if not rows:
-        raise DataError(
-            Location(str(path)),
-            f"no conversations among its {n_ignored} rows",
-            "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining",
-        )
-    return rows, n_ignored, tuple(map(str, skipped))
 
 
 def encode_chat_rows(
