@@ -24,7 +24,7 @@ def documented_commands() -> list[list[str]]:
 
 
 def chatwright(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CHATWRIGHT, *arguments], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=280)
+    return subprocess.run([*CHATWRIGHT, *arguments], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.timeout(1200)
 def test_every_documented_command_works_in_order(place: Path) -> None:
     seen = []
     for arguments in documented_commands():

@@ -49,10 +49,11 @@ class GPTConfig:
     tied: bool = True             # the head reuses the embedding matrix
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
-    ngram_dropout: float = 0.0    # share of tokens whose n-gram embeddings are left out in training
+    ngram_dropout: float = 0.0    # share of n-gram embeddings left out in training, each length by itself
     embedding_norm: bool = False  # RMS norm, without a weight, between the embeddings and the first block
     init: Literal["gpt2", "zero"] = "gpt2"    # see init_weights
-    dropout: float = 0.0
+    dropout: float = 0.0          # of what each block adds to the residual stream
+    embedding_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim", "width", "hidden"):
@@ -64,7 +65,7 @@ class GPTConfig:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
-        for name in ("dropout", "ngram_dropout"):
+        for name in ("dropout", "embedding_dropout", "ngram_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
@@ -76,9 +77,8 @@ class GPT(nn.Module):
         # nn.Embedding draws from torch's global generator when it is left to initialise itself.
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = self._make_positions(config)
-        self.ngrams = NgramEmbedding(config.vocab_size, config.width, config.ngrams, config.ngram_rows) if config.ngrams else None
-        self.ngram_dropout = Dropout(config.ngram_dropout)
-        self.dropout = Dropout(config.dropout)
+        self.ngrams = self._make_ngrams(config)
+        self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
         self.head = Linear(config.width, config.vocab_size)
@@ -98,6 +98,12 @@ class GPT(nn.Module):
                 return nn.Embedding(*shape, _weight=table, _freeze=True), None
             case "none":
                 return None, None
+
+    @staticmethod
+    def _make_ngrams(config: GPTConfig) -> NgramEmbedding | None:
+        if not config.ngrams:
+            return None
+        return NgramEmbedding(config.vocab_size, config.width, config.ngrams, config.ngram_rows, config.ngram_dropout)
 
     @staticmethod
     def _make_block(config: GPTConfig) -> Block:
@@ -129,7 +135,7 @@ class GPT(nn.Module):
         if self.ngrams is not None:
             reach, none = self.ngrams.reach, self.config.vocab_size
             before = predecessors(token_ids, positions, reach, none) if cache is None else cache.predecessors(token_ids, reach, none)
-            x = x + self.ngram_dropout.rows(self.ngrams(token_ids, before))
+            x = x + self.ngrams(token_ids, before)
         if dtype is not None:
             x = x.to(dtype)
         if self.config.embedding_norm:

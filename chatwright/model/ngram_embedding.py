@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.model.dropout import Dropout
+
 # Odd 32-bit constants spread neighbouring keys over a table (Knuth's multiplicative hashing).
 MULTIPLIER = 2_654_435_761
 MODULUS = 2**31 - 1
@@ -17,9 +19,11 @@ MODULUS = 2**31 - 1
 class NgramEmbedding(nn.Module):
     """(B, T) tokens, each with its predecessors -> (B, T, D)"""
 
-    def __init__(self, vocab_size: int, width: int, orders: tuple[int, ...], n_rows: int) -> None:
+    def __init__(self, vocab_size: int, width: int, orders: tuple[int, ...], n_rows: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.vocab_size, self.orders = vocab_size, orders
+        # Each order is dropped by itself, so that the model learns to fall back on shorter runs when a longer one is new to it.
+        self.dropout = Dropout(dropout)
         self.tables = nn.ParameterList(nn.Parameter(torch.empty(min(n_rows, (vocab_size + 1) ** n), width)) for n in orders)
 
     @property
@@ -34,7 +38,7 @@ class NgramEmbedding(nn.Module):
             key = key + predecessors[..., n - 2] * (self.vocab_size + 1) ** (n - 1)    # wraps around for long runs; it is a hash
             if n in self.orders:
                 table = self.tables[self.orders.index(n)]
-                total = total + F.embedding(self._row(key, n, len(table)), table, sparse=True)
+                total = total + self.dropout.rows(F.embedding(self._row(key, n, len(table)), table, sparse=True))
         return total                                                                    # (B, T, D)
 
     def _row(self, key: Tensor, n: int, n_rows: int) -> Tensor:
