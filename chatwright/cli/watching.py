@@ -36,7 +36,7 @@ class _Drawn:
     def __init__(self, bar: Bar, console: Console, also: Callable[[Progress], None] | None) -> None:
         self.bar, self.console, self.also = bar, console, also
         self.tasks: dict[str, TaskID] = {}
-        self.plain_step = 0
+        self.plain_steps: dict[str, int] = {}    # the last one printed, where bars cannot be drawn
 
     def progress(self, p: Progress) -> None:
         if self.also is not None:
@@ -48,8 +48,8 @@ class _Drawn:
         else:
             left = time_left(p.seconds_left)
             self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
-            if not self.console.is_terminal and p.step - self.plain_step >= max(1, p.steps // 20):
-                self.plain_step = p.step
+            if not self.console.is_terminal and p.step - self.plain_steps.get(p.stage, 0) >= max(1, p.steps // 20):
+                self.plain_steps[p.stage] = p.step
                 self.console.print(f"{p.stage} step {p.step}/{p.steps} loss {p.loss:.3f} {left}")
 
     def _show_evaluation(self, p: Progress) -> None:
