@@ -1,7 +1,6 @@
 """A save is whole or absent: after a crash at any system call, with a full disk at any write, with any file damaged."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -138,7 +137,3 @@ def test_the_newest_valid_one_wins_and_damaged_ones_are_said(tmp_path: Path) -> 
     assert directory.newest_valid(tmp_path, "step-*", said.append) == tmp_path / "step-2"
     assert len(said) == 1
     assert "step-3" in said[0]
-
-
-def test_disk_full_is_not_simulated_by_a_limit_that_does_not_bind() -> None:
-    assert hasattr(resource, "RLIMIT_FSIZE")
