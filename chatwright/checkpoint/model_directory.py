@@ -118,7 +118,7 @@ def is_qwen3(config: GPTConfig) -> bool:
 
 
 # Settings that no other tool knows: any of them away from its default makes the shape our own.
-EXPERIMENTAL = ("ngrams", "embedding_norm")
+EXPERIMENTAL = ("ngrams", "n_previous", "embedding_norm")
 
 
 def public_name(name: str) -> str:

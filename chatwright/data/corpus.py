@@ -90,6 +90,19 @@ def encode_documents_split(
     )
 
 
+def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], bos: int, generator: torch.Generator) -> EncodedCorpus:
+    """The corpus with whole conversations among its documents, all in a drawn order. Every token of them is to be learned."""
+    starts = (corpus.stream == bos).nonzero().flatten().tolist()
+    documents = list(torch.tensor_split(corpus.stream, starts[1:])) if len(starts) > 1 else [corpus.stream]
+    documents += [torch.tensor(conversation.token_ids, dtype=torch.int32) for conversation in conversations]
+    order = torch.randperm(len(documents), generator=generator).tolist()
+    content = hashlib.sha256(corpus.sha256.encode())
+    for conversation in conversations:
+        content.update(repr(conversation.token_ids).encode())
+    return replace(corpus, stream=torch.cat([documents[i] for i in order]), sha256=content.hexdigest(),
+                   n_documents=corpus.n_documents + len(conversations))
+
+
 def read_documents(path: Path, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
     rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
     return [row.text for row in rows], n_ignored, skipped

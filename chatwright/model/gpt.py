@@ -50,6 +50,7 @@ class GPTConfig:
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
     ngram_dropout: float = 0.0    # share of n-gram embeddings left out in training, each length by itself
+    n_previous: int = 0           # how many earlier tokens each place knows at once, by a table each: attention then finds repeats in one layer
     embedding_norm: bool = False  # RMS norm, without a weight, between the embeddings and the first block
     init: Literal["gpt2", "zero"] = "gpt2"    # see init_weights
     dropout: float = 0.0          # of what each block adds to the residual stream
@@ -63,6 +64,8 @@ class GPTConfig:
             raise ValueError(f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head})")
         if self.position == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
+        if self.n_previous < 0:
+            raise ValueError(f"n_previous ({self.n_previous}) must be at least 0")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
         for name in ("dropout", "embedding_dropout", "ngram_dropout"):
@@ -78,6 +81,7 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = self._make_positions(config)
         self.ngrams = self._make_ngrams(config)
+        self.previous = nn.ParameterList(nn.Parameter(torch.empty(config.vocab_size + 1, config.width)) for _ in range(config.n_previous))
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
@@ -132,10 +136,13 @@ class GPT(nn.Module):
         if self.position_embedding is not None:
             places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
             x = x + self.position_embedding(places)
-        if self.ngrams is not None:
-            reach, none = self.ngrams.reach, self.config.vocab_size
+        if reach := max(len(self.previous), 0 if self.ngrams is None else self.ngrams.reach):
+            none = self.config.vocab_size
             before = predecessors(token_ids, positions, reach, none) if cache is None else cache.predecessors(token_ids, reach, none)
-            x = x + self.ngrams(token_ids, before)
+            for lag, table in enumerate(self.previous):
+                x = x + F.embedding(before[..., lag], table)
+            if self.ngrams is not None:
+                x = x + self.ngrams(token_ids, before)
         if dtype is not None:
             x = x.to(dtype)
         if self.config.embedding_norm:
@@ -166,7 +173,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def init_weights(model: GPT, generator: torch.Generator) -> None:
-    """Biases and n-gram tables 0, norms 1, and the matrices by `config.init`.
+    """Biases, n-gram and previous-token tables 0, norms 1, and the matrices by `config.init`.
 
     gpt2: normal(0, 0.02), the projections into the residual stream divided by sqrt(2 n_layer).
     zero: every block starts as the identity (projections into the residual stream 0), matrices normal(0, 0.6 / sqrt(inputs)); an untied
@@ -176,7 +183,7 @@ def init_weights(model: GPT, generator: torch.Generator) -> None:
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
-            if name.endswith("bias") or name.startswith("ngrams."):
+            if name.endswith("bias") or name.startswith(("ngrams.", "previous.")):
                 parameter.zero_()
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)

@@ -30,6 +30,8 @@ class PretrainConfig:
     """Learn to continue plain text."""
 
     data: str
+    chat: str = ""                                    # conversations among the texts: the model can speak before it is fine-tuned
+    chat_validation_share: float = 0.05               # of the conversations, kept out of pretraining too: the same as the fine-tuning's
     validation_share: float = 0.02
     with_borders: bool = True                         # <|bos|> and <|end|> around each document
     skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping

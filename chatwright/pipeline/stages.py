@@ -77,11 +77,22 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     if train_corpus.n_overlaps:
         what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
         watcher.say(f"{train_corpus.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
-    sampler = _Continuations(tokenizer, config.sample_prompts, config.sample_tokens)
+    if config.chat:
+        train_corpus = _with_conversations(config, train_corpus, tokenizer, model.config.context_length, watcher)
+    sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, model.config.context_length, config.loop.seed,
                      dtype, device, sampler)
     train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
+
+
+def _with_conversations(config: PretrainConfig, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int,
+                        watcher: Watcher) -> corpus.EncodedCorpus:
+    read, _ = corpus.encode_conversations_split(Path(config.chat), tokenizer, length, config.chat_validation_share,
+                                                skip_bad_rows=config.skip_bad_rows)
+    mixed = corpus.mix_in(texts, read.conversations, tokenizer.control.bos, generator(config.loop.seed, "mixture"))
+    watcher.say(f"and on {len(read.conversations):,} conversations among them: {len(mixed.stream):,} tokens in all")
+    return mixed
 
 
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:

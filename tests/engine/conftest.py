@@ -19,6 +19,9 @@ def make_model() -> Callable[..., GPT]:
             for parameter in model.parameters():
                 if parameter.ndim > 1 and parameter.requires_grad:
                     parameter.mul_(5.0)
+            for name, parameter in model.named_parameters():
+                if name.startswith(("ngrams.", "previous.")):    # 0 at the start, and a table of zeros would prove nothing
+                    parameter.normal_(generator=generator(1, name))
         return model
 
     return make

@@ -53,7 +53,7 @@ def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     assert not torch.equal(a[:, 15:], b[:, 15:])
 
 
-@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}], ids=str)
 def test_packed_documents_equal_documents_alone(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 20)
     ids = torch.tensor([[0] * 7 + [1] * 13])

@@ -2,7 +2,9 @@
 
 import torch
 
+from chatwright.checkpoint.model_directory import build
 from chatwright.devices import generator
+from chatwright.model.gpt import GPTConfig, init_weights
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 
 
@@ -37,3 +39,20 @@ def test_orders_add_up_and_depend_only_on_their_run() -> None:
     other = both(changed, predecessors(changed, None, 3, 50))
     differing = [t for t in range(30) if not torch.equal(out[0, t], other[0, t])]
     assert differing == [10, 11, 12, 13]
+
+
+def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
+    """Equal to the sum written token by token; a document's first tokens have nothing before them."""
+    config = GPTConfig(vocab_size=11, width=8, n_layer=1, n_head=1, n_kv_head=1, head_dim=8, hidden=8, context_length=8, n_previous=2)
+    model = build(config)
+    init_weights(model, generator(3, "weights"))
+    with torch.no_grad():
+        for table in model.previous:
+            table.normal_(generator=generator(4, "table"))
+    heard = []
+    model.blocks[0].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    token_ids, positions = torch.tensor([[3, 1, 4, 1, 5]]), torch.tensor([[0, 1, 2, 0, 1]])
+    model(token_ids, positions=positions)
+    expected = [model.embedding.weight[t] + model.previous[0][one] + model.previous[1][two]
+                for t, one, two in [(3, 11, 11), (1, 3, 11), (4, 1, 3), (1, 11, 11), (5, 1, 11)]]
+    assert torch.equal(heard[0][0], torch.stack(expected))

@@ -34,7 +34,7 @@ def tokenizer() -> CharacterTokenizer:
 
 
 def model(**changes: object) -> GPT:
-    small = {"n_layer": 1, "width": 32, "hidden": 64, "context_length": 48, "dropout": 0.1, "ngrams": (2, 3), "ngram_rows": 64,
+    small = {"n_layer": 1, "width": 32, "hidden": 64, "context_length": 48, "dropout": 0.1, "ngrams": (2, 3), "ngram_rows": 64, "n_previous": 1,
              "ngram_dropout": changes.get("dropout", 0.2), "embedding_dropout": changes.get("dropout", 0.1)}
     made = GPT(preset("nano", vocab_size=tokenizer().vocab_size, **(small | changes)))
     init_weights(made, generator(1, "weights"))
