@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -19,8 +19,19 @@ def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, 
     if as_json:
         print(json.dumps(figures))
         return
+    if "skills" in figures:
+        _print_skills(figures.pop("skills"))
     for name, value in _flat(figures).items():
         print(f"{name:40} {value:.4f}" if isinstance(value, float) else f"{name:40} {value}")
+
+
+def _print_skills(skills: dict[str, dict[str, Any]]) -> None:
+    """One line a skill: right answers on held-out items, the 95 % interval, and what the nearest training question's answer would score."""
+    print(f"{'skill':20}{'score':>7}  {'95 % interval':15}{'items':>6}{'lookup':>9}")
+    for name, entry in skills.items():
+        print(f"{name:20}{entry['score']:7.3f}  {entry['low']:.3f} - {entry['high']:.3f}  {entry['n']:6}{entry['lookup']:9.3f}")
+        for book, part in entry.get("books", {}).items():
+            print(f"  {book + ' book':18}{part['score']:7.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}")
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:

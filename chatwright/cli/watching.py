@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -16,20 +17,22 @@ from rich.progress import Progress as Bar
 
 from chatwright.training.loop import Progress, Watcher
 
+Saved = Callable[[Path], None]
+
 
 @contextmanager
-def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False) -> Iterator[Watcher]:
+def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False, saved: Saved = lambda _: None) -> Iterator[Watcher]:
     """A Watcher that draws. `also` is told the same (the web page); `as_json` writes one object a line instead of bars."""
     with stop_on_signal() as should_stop:
         if as_json:
-            yield Watcher(lambda p: _print_json(p, also), lambda text: print(json.dumps({"say": text}), flush=True), should_stop)
+            yield Watcher(lambda p: _print_json(p, also), saved, lambda text: print(json.dumps({"say": text}), flush=True), should_stop)
             return
         console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
                    TextColumn("{task.fields[left]}"))
         with Bar(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
             drawn = _Drawn(bar, console, also)
-            yield Watcher(drawn.progress, lambda text: console.print(escape(text)), should_stop)
+            yield Watcher(drawn.progress, saved, lambda text: console.print(escape(text)), should_stop)
 
 
 class _Drawn:

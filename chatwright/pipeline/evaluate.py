@@ -14,6 +14,7 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.interval import Share
+from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import Reply, score
 
 STOP_PROMPTS = 200
@@ -63,8 +64,20 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _starter(directory: Path, n_per_skill: int) -> dict[str, Any]:
+    """Every skill on held-out items, the lookup's score beside it, and bits per byte on prose of the same world that training does not hold."""
     items = starter.heldout_items(n_per_skill=n_per_skill)
-    return score(lambda prompts: reply_greedily(directory, prompts), items)
+    figures = score(lambda prompts: reply_greedily(directory, prompts), items)
+    lookup = score(_lookup, items)["skills"]
+    for skill, entry in figures["skills"].items():
+        entry["lookup"] = lookup[skill]["score"]
+    model, tokenizer = model_directory.load(directory)
+    prose = starter.heldout_prose(characters=300 * n_per_skill)
+    return figures | {"bits_per_byte": bits_per_byte(model, tokenizer, prose, model.config.context_length).bits_per_byte}
+
+
+def _lookup(prompts: Any) -> list[Reply]:
+    table = Lookup(starter.training_conversations())
+    return [Reply(table.reply(prompt)) for prompt in prompts]
 
 
 def reply_greedily(directory: Path, prompts: Any) -> list[Reply]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory
-from chatwright.pipeline import stages
+from chatwright.pipeline import expected, stages
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.loop import Watcher
@@ -79,6 +79,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
 def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -> Path:
     """Run every stage that is not done. Returns the last stage's directory."""
     out.mkdir(parents=True, exist_ok=True)
+    watcher = expected.watched(watcher, recipe.path, settings_hash(recipe))
     for number, planned in enumerate(recipe.stages, 1):
         where = out / planned.name
         inputs, settings = _inputs(recipe, planned, out, data)
@@ -94,6 +95,30 @@ def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -
         _run_stage(recipe, planned, config, out, watcher)
         _write_mark(where, mark | {"done": True})
     return out / recipe.stages[-1].name
+
+
+def settings_hash(recipe: Recipe) -> str:
+    return expected.settings_hash((s.name, s.kind, s.table) for s in recipe.stages)
+
+
+def speaking_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
+    """What to call the model of a checkpoint below `out`, or "" where its stage has not taught it to converse."""
+    run = path.parent.parent
+    stage = next((s for s in recipe.stages if run == out / s.name), None)
+    if stage is None or not (stage.kind == "sft" or stage.table.get("chat")):
+        return ""
+    return f"step {int(path.name.removeprefix('step-'))} of {stage.name}"
+
+
+def newest_speaker(recipe: Recipe, out: Path) -> Path | None:
+    """The newest checkpoint of an unfinished build that can converse."""
+    if (out / recipe.stages[-1].name / "model").exists():
+        return None
+    for stage in reversed(recipe.stages):
+        found = directory.newest_valid(out / stage.name / "checkpoints", "step-*")
+        if found is not None and speaking_checkpoint(recipe, out, found):
+            return found
+    return None
 
 
 def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, watcher: Watcher) -> None:

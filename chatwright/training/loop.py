@@ -45,9 +45,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Watcher:
-    """How the loop speaks to the outside: progress, sentences worth reading, and the question whether to stop."""
+    """How the loop speaks to the outside: progress, checkpoints, sentences worth reading, and the question whether to stop."""
 
     progress: Callable[[Progress], None] = lambda _: None
+    saved: Callable[[Path], None] = lambda _: None    # a checkpoint that can be opened as a model
     say: Callable[[str], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
 
@@ -175,7 +176,7 @@ class Loop:
 
     def _save(self) -> None:
         self.metrics.sync()
-        self.state.save(self.run, self.tokenizer, self.config.keep)
+        self.watcher.saved(self.state.save(self.run, self.tokenizer, self.config.keep))
 
     def _finish(self, before: dict[str, torch.Tensor]) -> Path:
         figures = self._evaluate(self.config.steps)

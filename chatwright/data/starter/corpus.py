@@ -43,6 +43,14 @@ def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document
             yield document
 
 
+def heldout_prose(size: float = 1.0, seed: int = 0, characters: int = 100_000) -> list[str]:
+    """Prose about the same world that training does not hold: other draws, and no document that training has word for word."""
+    world = make_world(size, seed)
+    trained = {document.text for document in pretraining_documents(size, seed)}
+    drawn = world_documents(world, random.Random(f"starter-heldout-prose-{seed}"), characters)
+    return [document.text for document in drawn if document.text not in trained]
+
+
 def training_conversations(size: float = 1.0, seed: int = 0) -> Iterator[tuple[Message, ...]]:
     world = make_world(size, seed)
     yield from conversations.training(world, random.Random(f"starter-chat-{seed}"), int(CONVERSATIONS * size))
