@@ -27,7 +27,7 @@ def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, m
     """The latest exchanges that leave room for the reply: max_tokens, or a quarter of the context where the reply may take what is left."""
     require_order(conversation)    # all of it: what is cut has to make sense too
     system, exchanges = _split(conversation)
-    room = context_length - (max_tokens or context_length // 4)
+    room = room_for_prompt(context_length, max_tokens)
 
     def without(n_exchange: int) -> Fitted:
         messages = [*system, *(message for exchange in exchanges[n_exchange:] for message in exchange)]
@@ -48,6 +48,11 @@ def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, m
         raise ConversationTooLong(f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
                                   "the model can see. Shorten the message" + (" or ask for a shorter reply." if max_tokens else "."))
     return fitted
+
+
+def room_for_prompt(context_length: int, max_tokens: int | None) -> int:
+    """The tokens a conversation may have before something of it is left out."""
+    return context_length - (max_tokens or context_length // 4)
 
 
 def _split(conversation: Conversation) -> tuple[Sequence[Message], list[list[Message]]]:

@@ -1,6 +1,6 @@
 """What happens while a reply is made, in the order it happens. The last event is always Finished."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from chatwright.conversation import Message
@@ -62,6 +62,7 @@ class Finished:
     stopped_by: str = ""          # the control token's name ("end" is the model's own way to end) or the stop text
     mean_log_prob: float = 0.0    # over the sampled tokens, under the model itself
     error: str = ""
+    tokens: tuple[TokenSampled, ...] = field(default=(), compare=False)    # those in no TextDelta: the one that stopped it, a command's
 
     @property
     def ended_by_itself(self) -> bool:

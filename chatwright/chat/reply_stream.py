@@ -69,4 +69,4 @@ class ReplyStream:
             reason = "command" if self.is_command else "stop"
         usage, mean = Usage(self.n_prompt, self._n_token), self._sum_log_prob / max(self._n_token, 1)
         message = Message("command" if self.is_command else "assistant", self._text)
-        self.finished = Finished(reason, usage, message, self.sampling.seed, self._stopped_by, mean, event.error)
+        self.finished = Finished(reason, usage, message, self.sampling.seed, self._stopped_by, mean, event.error, tuple(self._new_tokens))

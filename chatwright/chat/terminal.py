@@ -1,204 +1,255 @@
 """The loop behind `chatwright chat`: what you type goes to the model, what it writes appears as it comes.
 
 Lines beginning with / are for the program; /help lists them. Works with a pipe as well: one line, one message. Ctrl-C stops the
-reply, not the program. Nothing is kept unless you /save it.
+reply, not the program. Nothing is kept unless you /save it. What fails leaves the conversation as it was.
 """
 
-import json
+import difflib
+import os
+import re
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
+from chatwright.chat import context_meter, saved_conversation, settings, why
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.display import Display, is_control
+from chatwright.chat.pipe import UnreadableLine
 from chatwright.chat.reply_events import Finished, TextDelta, ToolCalled, ToolReturned, Truncated
-from chatwright.config import build, merge, parse_overrides, to_table
-from chatwright.conversation import ROLES, Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.conversation import Message
+from chatwright.engine.request import TokenSampled
+from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
 
 HELP = """/undo            take back the last question and its answer
 /retry           another answer to the last question
-/system TEXT     what the model is told before everything else; without TEXT, nothing
-/set key=value   change a setting, for example /set temperature=0.5; without anything, show them
+/edit            change the last question and have it answered anew (keyboard)
+/edit TEXT       ask TEXT in place of the last question
+/edit #2 TEXT    the same for the second; what came after it is dropped
+/why             the last reply, token by token: its probability, and the others
+/why 5           everything about place 5
+/context         what of the conversation the model sees, and how much is left
+/system TEXT     what the model is told before everything; without TEXT, nothing
+/set key=value   change settings: /set temperature=0.5 top_k=20; key=none gives
+                 the default back; without anything, show them
 /save FILE       write the conversation to a new file
 /load FILE       go on with a saved conversation
-/quit            leave (as does the end of the input)"""
+/quit            leave (as does the end of the input)
+//TEXT           a message that begins with /
+Keys: Enter sends; Alt-Enter (or Esc, then Enter) begins a new line; pasted lines
+stay one message; Up brings back what you typed, Ctrl-R searches in it; Ctrl-C
+stops a reply."""
+COMMANDS = re.findall(r"^(/[a-z]+)", HELP, re.MULTILINE)
 
-ReadLine = Callable[[], str | None]    # None is the end of the input
+ReadLine = Callable[[], str | None]         # None is the end of the input
+EditText = Callable[[str], str | None]      # offers a text for changing; None leaves it
 
 
 class Terminal:
-    def __init__(self, assistant: Assistant, sampling: SamplingConfig | None = None, system: str = "", name: str = "the model",
-                 read_line: ReadLine | None = None, console: Console | None = None) -> None:
-        self.assistant, self.sampling, self.system, self.name = assistant, sampling or SamplingConfig(), system, name
-        self.read_line = read_line or (read_from_keyboard if sys.stdin.isatty() else read_from_pipe)
-        self.console = console or Console(highlight=False)
+    def __init__(self, assistant: Assistant, display: Display, read_line: ReadLine, edit_text: EditText | None = None,
+                 sampling: SamplingConfig | None = None, system: str = "", name: str = "the model") -> None:
+        self.assistant, self.display, self.read_line, self.edit_text = assistant, display, read_line, edit_text
+        self.sampling, self.system, self.name = sampling or SamplingConfig(), system, name
+        settings.require_one_reply(self.sampling)
         self.messages: list[Message] = []
-        self._n_settled = 0           # messages that stay if there is no reply to the last
+        self._sampled: tuple[Message, list[TokenSampled]] | None = None    # the last reply and its tokens, for /why
         self._is_over = False
 
     def run(self) -> None:
-        if self.console.is_terminal:
-            self.note(f"Talking to {self.name}. /help lists what else you can do; /quit leaves.")
+        if self.display.is_watched:
+            self.display.note(f"Talking to {self.name}. /help lists what else you can do; /quit leaves.")
         while not self._is_over:
             try:
                 line = self.read_line()
+                if line is None:
+                    return
+                self.take(line)
             except KeyboardInterrupt:
-                self.note("/quit leaves.")
-                continue
-            if line is None:
-                return
+                self.display.note("/quit leaves.")
+            except UnreadableLine as error:
+                self.display.fail(str(error))
+
+    def take(self, line: str) -> None:
+        """Do what one line asks for."""
+        try:
             if not line.strip():
-                continue
-            try:
-                self.command(line) if line.startswith("/") else self.say(line)
-            except (ValueError, OSError) as error:
-                self.note(str(error), "red")
+                self.display.skip_empty()
+            elif line.startswith("/") and not line.startswith("//"):
+                self.command(line)
+            else:
+                self.say(line.removeprefix("/") if line.startswith("//") else line)
+        except (ValueError, OSError) as error:
+            self.display.fail(str(error))
 
     def say(self, text: str) -> None:
         """Answer a message. After a command the next line is its result."""
-        is_result = bool(self.messages) and self.messages[-1].role == "command"
-        self.messages.append(Message("result" if is_result else "user", text))
-        self.answer(self.sampling)
+        last = self.messages[-1].role if self.messages else ""
+        if last in ("user", "result"):
+            raise ValueError("The last question has no answer yet. /retry answers it, /undo takes it back.")
+        self.answer([*self.messages, Message("result" if last == "command" else "user", text)])
 
-    def answer(self, sampling: SamplingConfig) -> None:
-        """Let the model speak. What it could not answer at all is taken back, so that the history stays one it can go on from."""
-        text, is_whole = "", False
-        self._n_settled = len(self.messages) - 1
-        system = [Message("system", self.system)] if self.system else []
+    def answer(self, messages: Sequence[Message]) -> None:
+        """Let the model answer `messages`: with the reply they become the conversation. Without a word of one it stays as it was."""
+        messages, text, tokens = list(messages), "", list[TokenSampled]()
+        finished: Finished | None = None
+        truncated: Truncated | None = None
+        # Always asked for: one top-k of logits that are there anyway. So /why need not make the reply again.
+        sampling = replace(self.sampling, top_log_probs=MAX_ALTERNATIVES)
+        if n_control := sum(map(is_control, messages[-1].content)):
+            self.display.note(f"(control characters in the message, sent as they are: {n_control})")
         try:
-            with interruptible() as is_interrupted, closing(self.assistant.reply([*system, *self.messages], sampling)) as events:
+            with interruptible() as is_interrupted, closing(self.assistant.reply(self.with_system(messages), sampling)) as events:
                 for event in events:
                     match event:
                         case TextDelta():
                             text += event.text
-                            self.console.print(printable(event.text), end="", soft_wrap=True)
+                            tokens += event.tokens
+                            self.display.piece(event.text)
                         case Truncated():
-                            self.note(str(event))
+                            truncated = event
+                            self.display.note(str(event))
                         case ToolCalled(command=command):
-                            self.note(f"The model asks for outside data: {command}")
+                            self.display.note(f"The model asks for outside data: {command}")
                         case ToolReturned(command=command, result=result):
-                            self.messages += [Message("command", command), Message("result", result)]
-                            self.note(f"and got: {result}")
+                            messages += [Message("command", command), Message("result", result)]
+                            self.display.note(f"and got: {result}")
                         case Finished():
-                            is_whole = True
-                            self.end(event)
-                    if is_interrupted() and not is_whole:
+                            finished = event
+                    if is_interrupted() and finished is None:
                         break
-        finally:
-            if not is_whole:
-                self.keep_part(text)
+        except ValueError:
+            self.display.note("There is no reply; the conversation stays as it was.")
+            raise
+        if finished is None:
+            self.display.break_off()
+            self.keep(messages, Message("assistant", text), tokens)
+        else:
+            self.end(finished, truncated)
+            self.keep(messages, finished.message, [*tokens, *finished.tokens])
 
-    def end(self, finished: Finished) -> None:
-        self.console.print()
+    def end(self, finished: Finished, truncated: Truncated | None) -> None:
+        self.display.finish(finished, truncated)
         if finished.reason == "failed":
-            self.note(finished.error, "red")
+            self.display.fail(finished.error)
         elif finished.reason == "length":
-            self.note(f"(cut off after {finished.usage.completion_tokens} tokens; /set max_tokens=... allows more)")
+            self.display.note(f"(cut off after {finished.usage.completion_tokens} tokens; /set max_tokens=... allows more)")
         elif finished.reason == "command":
-            self.note("Type what came back, or /undo.")
-        if finished.message.content:
-            self.messages.append(finished.message)
-        else:
-            self.keep_part("")
+            self.display.note("Type what came back, or /undo.")
 
-    def keep_part(self, text: str) -> None:
-        """A reply that was broken off is kept as far as it came; without a word of it the question is taken back."""
-        if text:
-            self.console.print()
-            self.note("(broken off)")
-            self.messages.append(Message("assistant", text))
-        else:
-            self.note("There is no reply; your last message was taken back.")
-            del self.messages[self._n_settled:]
+    def keep(self, messages: list[Message], reply: Message, tokens: list[TokenSampled]) -> None:
+        if not reply.content:
+            self.display.note("There is no reply; the conversation stays as it was.")
+            return
+        self.messages, self._sampled = [*messages, reply], (reply, tokens)
+        if self.display.is_watched:
+            self.display.note(str(self.context()))
+
+    def with_system(self, messages: Sequence[Message]) -> list[Message]:
+        return [Message("system", self.system), *messages] if self.system else list(messages)
+
+    def context(self) -> context_meter.ContextUse:
+        return context_meter.measure(self.with_system(self.messages), self.assistant.tokenizer, self.assistant.engine.context_length,
+                                     self.sampling.max_tokens)
 
     def command(self, line: str) -> None:
-        name, _, argument = line.strip().partition(" ")
-        argument = argument.strip()
-        match name:
+        name, *rest = line.split(maxsplit=1)
+        argument = rest[0].strip() if rest else ""
+        match name.lower():
             case "/help":
-                self.note(HELP)
+                self.display.note(HELP)
             case "/quit":
                 self._is_over = True
             case "/undo":
                 self.undo()
             case "/retry":
                 self.retry()
+            case "/edit":
+                self.edit(argument)
+            case "/why":
+                self.why(argument)
+            case "/context":
+                self.display.note("\n".join(self.context().lines()))
             case "/system":
                 self.system = argument
-                self.note("The system message is set." if argument else "There is no system message now.")
+                self.display.note("The system message is set." if argument else "There is no system message now.")
             case "/set":
-                self.set(argument)
+                self.sampling = settings.changed(self.sampling, argument)
+                self.display.note(settings.shown(self.sampling))
             case "/save":
-                self.save(Path(needed(argument, "/save FILE")))
+                self.save(path_of(argument, "/save FILE"))
             case "/load":
-                self.load(Path(needed(argument, "/load FILE")))
-            case _:
-                raise ValueError(f"{name}: no such command. /help lists them.")
+                self.load(path_of(argument, "/load FILE"))
+            case unknown:
+                near = difflib.get_close_matches(unknown, COMMANDS, n=1)
+                hint = f"Did you mean {near[0]}? " if near else ""
+                raise ValueError(f"{name}: no such command. {hint}/help lists them; begin with // to send it as a message.")
 
     def undo(self) -> None:
         if not self.messages:
             raise ValueError("There is nothing to take back.")
-        while self.messages.pop().role != "user":
-            pass
-        self.note(f"Taken back. {len(self.messages)} messages remain.")
+        self.messages = self.messages[:self.questions()[-1]]
+        self.display.note(f"Taken back. {len(self.messages)} messages remain.")
 
     def retry(self) -> None:
-        if not any(message.role == "user" for message in self.messages):
+        if not self.messages:
             raise ValueError("There is no question to answer again.")
-        while self.messages[-1].role != "user":
-            self.messages.pop()
         if self.sampling.seed is not None:  # the same seed would give the same answer
             self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
-        self.answer(self.sampling)
+        self.answer(self.messages[:self.questions()[-1] + 1])
 
-    def set(self, argument: str) -> None:
-        table = to_table(self.sampling)
-        if argument:
-            self.sampling = build(SamplingConfig, merge(table, parse_overrides([argument])), "/set")
-            table = to_table(self.sampling)
-        self.note(", ".join(f"{key}={value}" for key, value in table.items()))
+    def edit(self, argument: str) -> None:
+        """Other words for a question. A number of its own names one, so that a text may begin with a number."""
+        places = self.questions()
+        if not places:
+            raise ValueError("There is no question to change.")
+        named = re.fullmatch(r"#(\d+)(?:\s+(.*))?|(\d+)", argument, re.DOTALL)
+        number, text = (int(named[1] or named[3]), named[2] or "") if named else (len(places), argument)
+        if not 1 <= number <= len(places):
+            raise ValueError(f"/edit {number}: no such question. Give a number from 1 to {len(places)}.")
+        place = places[number - 1]
+        if not text:
+            if self.edit_text is None:
+                raise ValueError("What is missing: /edit TEXT, or /edit #2 TEXT (the old text is offered only at a keyboard).")
+            text = self.edit_text(self.messages[place].content) or ""
+        if not text.strip():
+            self.display.note("Left as it was.")
+            return
+        self.answer([*self.messages[:place], Message("user", text)])
+
+    def questions(self) -> list[int]:
+        """Where in the conversation they stand. Every conversation begins with one."""
+        return [place for place, message in enumerate(self.messages) if message.role == "user"]
+
+    def why(self, argument: str) -> None:
+        if self._sampled is None or not self.messages or self.messages[-1] is not self._sampled[0]:
+            raise ValueError("/why tells of a reply just given, and there is none. Ask something, or /retry the last question.")
+        if not re.fullmatch(r"\d*", argument):
+            raise ValueError(f"/why {argument}: expected the number of a place, for example /why 5, or nothing.")
+        tokens, tokenizer = self._sampled[1], self.assistant.tokenizer
+        lines = why.place_table(tokens, int(argument), tokenizer) if argument else why.table(tokens, tokenizer)
+        self.display.note("\n".join([*lines, "Probabilities are the model's own, before temperature and the other settings."]))
 
     def save(self, path: Path) -> None:
-        messages = ([Message("system", self.system)] if self.system else []) + self.messages
-        row = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
-        try:
-            with path.open("x", encoding="utf-8") as file:    # one row of training data, should you want it as such
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        except FileExistsError:
-            raise ValueError(f"{path} exists already and is left as it is. Give another name.") from None
-        self.note(f"{len(messages)} messages written to {path}.")
+        messages = self.with_system(self.messages)
+        if not messages:
+            raise ValueError("There is nothing to save yet.")
+        saved_conversation.save(path, messages)
+        self.display.note(f"{len(messages)} messages written to {path}.")
 
     def load(self, path: Path) -> None:
-        try:
-            messages = [Message(row["role"], row["content"]) for row in json.loads(path.read_text(encoding="utf-8"))["messages"]]
-            if not all(message.role in ROLES and isinstance(message.content, str) for message in messages):
-                raise ValueError("unknown role, or content that is no text")
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: not a saved conversation ({type(error).__name__}: {error}). "
-                             'Expected {"messages": [{"role": ..., "content": ...}, ...]}.') from None
-        self.system = messages.pop(0).content if messages and messages[0].role == "system" else ""
+        messages = saved_conversation.load(path)
+        self.system = messages.pop(0).content if messages[0].role == "system" else ""
         self.messages = messages
-        self.note(f"{len(messages)} messages read from {path}.")
+        self.display.note(f"{len(messages)} messages read from {path}.")
+        if messages and messages[-1].role in ("user", "result"):
+            self.display.note("The last question has no answer yet; /retry answers it.")
 
-    def note(self, text: str, style: str = "dim") -> None:
-        self.console.print(Text(printable(text).plain, style=style), soft_wrap=True)
 
-
-def needed(argument: str, form: str) -> str:
+def path_of(argument: str, form: str) -> Path:
     if not argument:
         raise ValueError(f"What is missing: {form}")
-    return argument
-
-
-def printable(text: str) -> Text:
-    """Text as it may be shown: escape sequences in a reply must not reach the terminal as such."""
-    return Text("".join(c if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return Path(os.path.expanduser(argument))    # unlike Path's own, it leaves an unknown ~name as it is
 
 
 @contextmanager
@@ -214,17 +265,3 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def read_from_keyboard() -> str | None:
-    try:
-        return input("> ")
-    except EOFError:
-        return None
-
-
-def read_from_pipe() -> str | None:
-    try:
-        return input()
-    except EOFError:
-        return None

@@ -11,12 +11,25 @@ Settings = Annotated[Optional[list[str]], typer.Argument(help="Sampling settings
 
 
 def chat(directory: Directory, settings: Settings = None,
-         system: Annotated[str, typer.Option("--system", help="Instructions that open the conversation.")] = "") -> None:
-    """Talk to a model in the terminal. /help shows what can be done there."""
+         system: Annotated[str, typer.Option("--system", help="Instructions that open the conversation.")] = "",
+         as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a reply on standard output, and nothing else there. "
+                                               "A line that fails gives {\"error\": ...}, and the exit status is 1.")] = False) -> None:
+    """Talk to a model in the terminal, or from a pipe: one line, one message. /help shows what can be done there."""
+    from chatwright.chat.display import JsonLines, Screen
+    from chatwright.chat.pipe import line_reader
     from chatwright.chat.terminal import Terminal
     from chatwright.cli.opening import open_assistant, read_sampling
-    assistant = open_assistant(directory)
-    Terminal(assistant, read_sampling(settings or []), system=system, name=directory.name).run()
+    assistant, sampling = open_assistant(directory), read_sampling(settings or [])
+    if as_json:
+        replies = JsonLines()
+        Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, directory.name).run()
+        raise typer.Exit(1 if replies.n_failed else 0)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from chatwright.chat.keyboard import Keyboard  # a pipe needs neither the library nor the time it takes to load
+        keyboard = Keyboard()
+        Terminal(assistant, Screen(), keyboard.read, keyboard.edit, sampling, system, directory.name).run()
+    else:
+        Terminal(assistant, Screen(), line_reader(sys.stdin), None, sampling, system, directory.name).run()
 
 
 def generate(directory: Directory, text: Annotated[str, typer.Argument(help="The text to continue.")] = "", settings: Settings = None) -> None:

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from chatwright.chat.assistant import Assistant, Tools
+from chatwright.devices import generator
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
 from tests.chat.scripted import ByteTokenizer, ScriptedModel
 
 MakeAssistant = Callable[..., Assistant]
@@ -21,6 +24,14 @@ def make_assistant() -> MakeAssistant:
         return Assistant(engine, ByteTokenizer(), tools)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def real() -> Assistant:
+    """A real model, untrained."""
+    model = GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))
+    init_weights(model, generator(0, "weights"))
+    return Assistant(Engine(model, EngineConfig(n_row=3)), ByteTokenizer())  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

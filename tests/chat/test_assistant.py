@@ -8,7 +8,7 @@ from chatwright.chat.assistant import Assistant, Finished, ReplyEvent, TextDelta
 from chatwright.chat.context_window import ConversationTooLong
 from chatwright.conversation import Message
 from chatwright.devices import generator
-from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
@@ -151,22 +151,12 @@ def test_closing_a_reply_frees_its_place(make_assistant: MakeAssistant) -> None:
 
 def test_the_model_and_the_tokenizer_must_belong_together() -> None:
     model = GPT(preset("nano", vocab_size=100))
-    with Engine(init(model)) as engine, pytest.raises(ValueError, match="the tokenizer knows 266 ids and the model only 100"):
+    init_weights(model, generator(0, "weights"))
+    with Engine(model) as engine, pytest.raises(ValueError, match="the tokenizer knows 266 ids and the model only 100"):
         Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
 
 
 # ---- with a real model: the same reply through every door
-
-
-def init(model: GPT) -> GPT:
-    init_weights(model, generator(0, "weights"))
-    return model
-
-
-@pytest.fixture(scope="module")
-def real() -> Assistant:
-    engine = Engine(init(GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))), EngineConfig(n_row=3))
-    return Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
 
 
 def test_many_conversations_together_equal_each_alone(real: Assistant) -> None:
