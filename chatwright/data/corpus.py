@@ -90,10 +90,27 @@ def encode_documents_split(
     )
 
 
+def documents_of(stream: torch.Tensor, bos: int) -> list[torch.Tensor]:
+    """The stream cut before each <bos>."""
+    starts = (stream == bos).nonzero().flatten().tolist()
+    return list(torch.tensor_split(stream, starts[1:])) if len(starts) > 1 else [stream]
+
+
+def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length: int, generator: torch.Generator) -> list[Rendered]:
+    """Drawn documents of about `n_tokens` in all, each cut into pieces of at most `max_length`; every token is to be learned."""
+    documents = documents_of(corpus.stream, bos)
+    chosen: list[Rendered] = []
+    for index in torch.randperm(len(documents), generator=generator).tolist():
+        for piece in documents[index].split(max_length):
+            if n_tokens > 0 and len(piece) > 1:
+                chosen.append(Rendered(piece.tolist(), [True] * len(piece)))
+                n_tokens -= len(piece)
+    return chosen
+
+
 def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], bos: int, generator: torch.Generator) -> EncodedCorpus:
     """The corpus with whole conversations among its documents, all in a drawn order. Every token of them is to be learned."""
-    starts = (corpus.stream == bos).nonzero().flatten().tolist()
-    documents = list(torch.tensor_split(corpus.stream, starts[1:])) if len(starts) > 1 else [corpus.stream]
+    documents = documents_of(corpus.stream, bos)
     documents += [torch.tensor(conversation.token_ids, dtype=torch.int32) for conversation in conversations]
     order = torch.randperm(len(documents), generator=generator).tolist()
     content = hashlib.sha256(corpus.sha256.encode())

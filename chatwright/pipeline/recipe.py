@@ -148,7 +148,7 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None)
         places["data"] = str(data)
     settings = dict(planned.table)
     inputs: dict[str, str] = {}
-    for key in ("data", "chat"):
+    for key in ("data", "chat", "texts"):
         if isinstance(settings.get(key), str) and settings[key]:
             try:
                 settings[key] = settings[key].format_map(places)

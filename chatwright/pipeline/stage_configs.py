@@ -49,6 +49,9 @@ class SFTConfig:
     """Learn to answer from example conversations."""
 
     data: str
+    texts: str = ""                                   # plain texts read again among the conversations, so that they are not forgotten
+    texts_share: float = 0.25                         # of the tokens
+    texts_validation_share: float = 0.02              # of the texts, kept out here too: the same as the pretraining's
     validation_share: float = 0.05
     skip_bad_rows: bool = False
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -57,3 +60,7 @@ class SFTConfig:
     sample_tokens: int = 64
     stop_prompts: int = 40                            # validation questions on which the stop rate is measured
     model: dict[str, Any] = field(default_factory=dict)   # dropout, or a longer context_length; the rest is the parent's
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.texts_share < 1.0:
+            raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")

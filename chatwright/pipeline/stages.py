@@ -25,6 +25,7 @@ from chatwright.model.presets import preset
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher, train
@@ -115,7 +116,8 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
                         f"because they are longer than {length} tokens")
     sampler = _Replies(tokenizer, config.sample_prompts, config.sample_tokens)
     stops = _StopRate(tokenizer, [c.token_ids for c in validation.conversations[: config.stop_prompts]], config.sample_tokens * 2)
-    stage = SFT(train_set.conversations, validation.conversations, tokenizer.control.pad, config.batches, length, config.loop.seed, dtype,
+    rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
+    stage = SFT(rows, validation.conversations, tokenizer.control.pad, config.batches, length, config.loop.seed, dtype,
                 device, sampler, stops)
     finished = train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
@@ -123,6 +125,14 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(f"{out}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
                         f"chatwright data show --mask {config.data} --tokenizer {finished}")
+
+
+def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:
+    texts, _ = corpus.encode_documents_split(Path(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
+    n_tokens = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
+    chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_tokens, length, generator(config.loop.seed, "texts read again"))
+    watcher.say(f"and on {len(chosen):,} texts read again among them")
+    return chosen
 
 
 def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, others: str) -> None:

@@ -9,14 +9,18 @@ import torch
 from chatwright.conversation import Message
 from chatwright.data.corpus import (
     cut_after_answer,
+    documents_of,
     encode_conversations,
     encode_conversations_split,
     encode_documents,
     encode_documents_split,
     encode_texts,
+    mix_in,
+    some_as_rendered,
 )
 from chatwright.data.rows import DataError
 from chatwright.data.split import choose_validation
+from chatwright.devices import generator
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
@@ -195,3 +199,23 @@ def test_real_shakespeare_splits_at_nine_tenths(shared_data):
         shared_data / "tinyshakespeare", CharacterTokenizer.train([chr(i) for i in range(128)]), 0.1, with_control=False
     )
     assert (len(train.stream), len(validation.stream)) == (1_003_854, 111_540)
+
+
+def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
+    texts = encode_texts(["ab", "c", "def"], LETTERS)
+    conversations = [render([Message("user", question), Message("assistant", reply)], LETTERS) for question, reply in ("af", "be")]
+    mixed = mix_in(texts, conversations, 6, generator(0, "mixture"))
+    cut = sorted(tuple(part.tolist()) for part in documents_of(mixed.stream, 6))
+    assert cut == sorted([*(tuple(part.tolist()) for part in documents_of(texts.stream, 6)), *(tuple(c.token_ids) for c in conversations)])
+    assert mixed.n_documents == 5
+    assert mixed.sha256 != texts.sha256
+    assert torch.equal(mixed.stream, mix_in(texts, conversations, 6, generator(0, "mixture")).stream)
+
+
+def test_texts_read_again_are_documents_of_the_corpus_cut_to_length_and_about_as_many_tokens_as_asked():
+    texts = encode_texts(["ab", "abcdef", "c"] * 20, LETTERS)
+    whole = {tuple(part.tolist()) for document in documents_of(texts.stream, 6) for part in document.split(4)}
+    chosen = some_as_rendered(texts, 6, 50, 4, generator(0, "again"))
+    assert {tuple(c.token_ids) for c in chosen} <= whole
+    assert 50 <= sum(len(c.token_ids) for c in chosen) < 54
+    assert all(all(c.loss_mask) for c in chosen)

@@ -51,4 +51,5 @@ def test_what_ships_belongs_to_the_recipe_as_it_ships() -> None:
     for path in packaged_recipe("starter").parent.glob("*.expected.json"):
         recipe = path.with_name(path.name.replace(".expected.json", ".toml"))
         shipped = expected.read(recipe)
-        assert shipped is not None and shipped.recipe == settings_hash(read_recipe(recipe))
+        assert shipped is not None
+        assert shipped.recipe == settings_hash(read_recipe(recipe))

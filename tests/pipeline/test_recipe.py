@@ -16,6 +16,7 @@ data = "{data}"
 vocab_size = 290
 [pretrain]
 data = "{data}"
+chat = "{data}"
 validation_share = 0.1
 sample_prompts = ["the"]
 sample_tokens = 5
@@ -31,6 +32,7 @@ evaluate_every = 5
 precision = "float32"
 [sft]
 data = "{data}"
+texts = "{data}"
 validation_share = 0.2
 sample_prompts = ["Hi"]
 sample_tokens = 5
