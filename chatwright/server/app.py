@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,18 @@ class Service:
         self.model_name = ""
         self._status = status
 
-    def publish(self, assistant: Replier, model_name: str) -> None:
+    def publish(self, assistant: Replier, model_name: str, description: str = "") -> None:
+        """`model_name` is the id clients ask for: keep it over a build, and open pages go on working. `description` tells people
+        how far the model is: "step 300 of 900 of learning to converse"."""
         self.model_name = model_name
-        self.engine.set_assistant(assistant)
+        self.engine.set_assistant(assistant, description)
 
     def status(self) -> Status:
-        if self._status is not None:
-            return self._status()
-        return Status(state="ready" if self.engine.is_ready else "building")
+        served = self.engine.served
+        status = self._status() if self._status is not None else Status(state="building" if served is None else "ready")
+        if served is None:
+            return status
+        return replace(status, can_chat=True, model=served.description, model_number=served.number)
 
 
 def make_app(

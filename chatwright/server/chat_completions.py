@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from chatwright.chat.assistant import ReplyEvent
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
-from chatwright.server.engine_thread import EngineThread, Failed, Ticket
+from chatwright.server.engine_thread import EngineThread, Failed, Replier, Ticket
 from chatwright.server.errors import ApiError
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Replies:
     """The n replies of one request, from the engine's thread to this event loop."""
 
-    def __init__(self, engine: EngineThread, request: ChatRequest, seed: int) -> None:
+    def __init__(self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier) -> None:
         loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[int, ReplyEvent | Failed | None]] = asyncio.Queue()
         self._n_open = request.n
@@ -38,7 +38,7 @@ class Replies:
             def deliver(event: ReplyEvent | Failed | None) -> None:
                 loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
 
-            return Ticket(conversation, request.sampling(index, seed), deliver)
+            return Ticket(conversation, request.sampling(index, seed), deliver, assistant)
 
         self._tickets = [ticket(index) for index in range(request.n)]
         engine.submit(self._tickets)
@@ -126,8 +126,9 @@ async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
 
 
 async def answer(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
-    completion = Completion(request, engine.tokenizer)
-    replies = Replies(engine, request, completion.seed)
+    served = engine.require_served()  # once: the reply, its tokens' names and what is said about the model must be one model's
+    completion = Completion(request, served)
+    replies = Replies(engine, request, completion.seed, served.assistant)
     try:
         if not request.stream:
             return JSONResponse(await unless_disconnected(http, collect(completion, replies)))

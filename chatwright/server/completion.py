@@ -4,6 +4,7 @@ A command of the model becomes a tool call of the function "command" (`chat_requ
 mistaken for text, nor text for it. One field is not OpenAI's, `chatwright`:
 
     seed       the seed of choice 0; choice i has seed + i. With the same model and messages it gives the same replies
+    model      which model answers: its number, which grows when another one is put in place, and words for it where there are some
     truncated  the oldest messages did not fit into what the model can see; how many were left out, and a sentence
     tools      commands that were run here during the reply, and what came back
 
@@ -22,9 +23,9 @@ from chatwright.chat.assistant import Finished, ReplyEvent, TextDelta, ToolRetur
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.request import TokenSampled
 from chatwright.server.chat_request import COMMAND_FUNCTION, ChatRequest, write_command
+from chatwright.server.engine_thread import Served
 from chatwright.server.errors import ApiError
 from chatwright.tokenizer.control import CONTROL_TOKENS
-from chatwright.tokenizer.tokenizer import Tokenizer
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "command": "tool_calls"}
 DRAWN_SEEDS = 2**53  # what JavaScript can hold exactly, so that a page can show the seed and send it back
@@ -43,13 +44,13 @@ class Choice:
 
 
 class Completion:
-    def __init__(self, request: ChatRequest, tokenizer: Tokenizer) -> None:
-        self.request, self.tokenizer = request, tokenizer
+    def __init__(self, request: ChatRequest, served: Served) -> None:
+        self.request, self.tokenizer = request, served.assistant.tokenizer
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = secrets.randbelow(DRAWN_SEEDS) if request.seed is None else request.seed % (MAX_SEED + 1)
         self.choices = [Choice() for _ in range(request.n)]
-        self.notes: dict[str, Any] = {"seed": self.seed}
+        self.notes: dict[str, Any] = {"seed": self.seed, "model": {"number": served.number, "description": served.description}}
 
     def take(self, index: int, event: ReplyEvent) -> Iterator[dict[str, Any]]:
         """Note the event; gives the chunks that tell a streaming client of it. Must be read to its end."""
@@ -87,7 +88,7 @@ class Completion:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model}
 
     def opening(self, index: int) -> dict[str, Any]:
-        return self.chunk(index, {"role": "assistant", "content": ""}, chatwright={"seed": self.seed})
+        return self.chunk(index, {"role": "assistant", "content": ""}, chatwright={name: self.notes[name] for name in ("seed", "model")})
 
     def chunk(
         self, index: int, delta: dict[str, Any], reason: str | None = None, log_probs: Sequence[dict[str, Any]] = (), **extra: Any

@@ -4,6 +4,8 @@ All live replies advance together. Each is an iterator from `Assistant.reply`; t
 event. The first one asked steps the engine, which decodes one token for every live reply, and the others then find theirs
 waiting: so a turn around the table costs about one batched step. Closing an iterator cancels its reply in the engine.
 
+A better model may be put in place at any time. A reply is made by one model from its first token to its last.
+
 HTTP handlers only queue and listen; they never touch the model. It is a thread and not yet a process: an error that kills
 the interpreter (out of memory) takes the server along.
 """
@@ -49,14 +51,26 @@ class Failed:
     error: ApiError
 
 
+@dataclass(frozen=True)
+class Served:
+    """The model that answers now. `number` counts those put in place; `description` says in words which this one is."""
+
+    assistant: Replier
+    number: int
+    description: str = ""
+
+
 Deliver = Callable[[ReplyEvent | Failed | None], None]  # None: nothing follows
 
 
 class Ticket:
-    """One asked-for reply. Everything it owns is released in one place, `EngineThread._end`."""
+    """One asked-for reply. Everything it owns is released in one place, `EngineThread._end`.
 
-    def __init__(self, conversation: Conversation, sampling: SamplingConfig, deliver: Deliver) -> None:
-        self.conversation, self.sampling, self.deliver = conversation, sampling, deliver
+    `assistant` makes it; None is the one in place when its turn comes.
+    """
+
+    def __init__(self, conversation: Conversation, sampling: SamplingConfig, deliver: Deliver, assistant: Replier | None = None) -> None:
+        self.conversation, self.sampling, self.deliver, self.assistant = conversation, sampling, deliver, assistant
         self.is_cancelled = False  # written by the handler's thread, read by the engine's: one word, no lock needed
         self.events: Iterator[ReplyEvent] | None = None
         self.deadline = 0.0
@@ -68,7 +82,8 @@ class Ticket:
 class EngineThread:
     def __init__(self, assistant: Replier | None = None, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits or Limits()
-        self._assistant, self._clock = assistant, clock
+        self._served = None if assistant is None else Served(assistant, 1)
+        self._clock = clock
         self._changed = threading.Condition()
         self._waiting: deque[Ticket] = deque()
         self._live: list[Ticket] = []
@@ -78,11 +93,18 @@ class EngineThread:
 
     @property
     def is_ready(self) -> bool:
-        return self._assistant is not None
+        return self._served is not None
 
     @property
-    def tokenizer(self) -> Tokenizer:
-        return self._required().tokenizer
+    def served(self) -> Served | None:
+        """What answers now, as one value: read it once where its parts must belong together."""
+        return self._served
+
+    def require_served(self) -> Served:
+        served = self._served
+        if served is None:
+            raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
+        return served
 
     @property
     def n_open(self) -> int:
@@ -90,16 +112,17 @@ class EngineThread:
         with self._changed:
             return len(self._waiting) + len(self._live)
 
-    def set_assistant(self, assistant: Replier) -> None:
+    def set_assistant(self, assistant: Replier, description: str = "") -> None:
         """A model to answer with from now on. Replies under way end with the model they began with."""
-        self._assistant = assistant
+        with self._changed:
+            self._served = Served(assistant, 1 if self._served is None else self._served.number + 1, description)
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Queue all of them or none."""
         with self._changed:
             if self._is_closing:
                 raise self._busy("the server is shutting down", "shutting_down")
-            self._required()
+            self.require_served()
             if len(self._waiting) + len(self._live) + len(tickets) > self.limits.max_live + self.limits.max_waiting:
                 raise self._busy("too many replies are waiting already: try again shortly", "server_full")
             for ticket in tickets:
@@ -126,11 +149,6 @@ class EngineThread:
         for ticket in [*self._live, *self._waiting]:
             self._end(ticket, Failed(self._busy("the server is shutting down", "shutting_down")))
 
-    def _required(self) -> Replier:
-        if self._assistant is None:
-            raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
-        return self._assistant
-
     def _busy(self, message: str, code: str) -> ApiError:
         return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
 
@@ -150,7 +168,8 @@ class EngineThread:
                 message = f"the reply took longer than {self.limits.max_seconds:.0f} seconds: ask for fewer tokens"
                 return self._end(ticket, Failed(ApiError(504, message, code="timeout")))
             if ticket.events is None:
-                ticket.events = self._required().reply(ticket.conversation, ticket.sampling)
+                assistant = ticket.assistant or self.require_served().assistant
+                ticket.events = assistant.reply(ticket.conversation, ticket.sampling)
             event = next(ticket.events, None)
             if event is None:
                 return self._end(ticket)

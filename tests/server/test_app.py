@@ -46,6 +46,9 @@ def test_a_build_shows_itself_and_then_the_model_answers():
             "message": "",
             "loss_curve": [[0, 7.5], [20, None]],
             "samples": [{"prompt": "hi", "reply": "h", "step": 20}],
+            "can_chat": False,
+            "model": "",
+            "model_number": 0,
         }
         refused = client.post("/v1/chat/completions", json=ASK)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_not_ready")
@@ -57,6 +60,18 @@ def test_a_build_shows_itself_and_then_the_model_answers():
         assert client.get("/api/status").json()["state"] == "ready"
         assert client.get("/health").status_code == 200
         assert client.post("/v1/chat/completions", json=ASK).status_code == 200
+
+
+def test_models_come_and_go_during_a_build_and_every_reply_names_its_own():
+    with TestClient(make_app(None, "m", status=lambda: BUILDING), base_url="http://localhost") as client:
+        for number, description in enumerate(("step 1 of 2", "step 2 of 2"), 1):
+            client.app.state.service.publish(FakeAssistant(), "m", description)
+            status = client.get("/api/status").json()
+            assert (status["state"], status["can_chat"], status["model"], status["model_number"]) == ("building", True, description, number)
+            told = {"number": number, "description": description}
+            assert client.post("/v1/chat/completions", json=ASK).json()["chatwright"]["model"] == told
+            opening = client.post("/v1/chat/completions", json={**ASK, "stream": True}).text.split("\n\n")[0]
+            assert json.loads(opening.removeprefix("data: "))["chatwright"]["model"] == told
 
 
 def test_without_a_status_of_its_own_the_state_follows_the_model():

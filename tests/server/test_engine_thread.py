@@ -87,6 +87,34 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
     assert engine.n_open == 0
 
 
+def test_a_reply_ends_with_the_model_it_began_with_or_was_given(started):
+    gate = threading.Event()
+
+    class Named(FakeAssistant):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def reply(self, conversation, sampling):
+            for _ in range(3):
+                yield TextDelta(self.name)
+                assert gate.wait(30)
+
+    old, new = Named("old"), Named("new")
+    engine = started(old)
+    assert (engine.served.number, engine.served.description) == (1, "")
+    under_way, given, free = Listener(), Listener(), Listener()
+    given.ticket.assistant = old
+    engine.submit([under_way.ticket])
+    assert under_way.began.wait(30)
+    engine.set_assistant(new, "step 2")
+    assert (engine.served.assistant, engine.served.number, engine.served.description) == (new, 2, "step 2")
+    engine.submit([given.ticket, free.ticket])
+    gate.set()
+    assert all(listener.ended.wait(30) for listener in (under_way, given, free))
+    assert [[event.text for event in listener.events[:-1]] for listener in (under_way, given, free)] == [["old"] * 3, ["old"] * 3, ["new"] * 3]
+
+
 def test_one_broken_reply_does_not_end_its_neighbours(started):
     class Breaking(FakeAssistant):
         def reply(self, conversation, sampling):

@@ -52,6 +52,6 @@ def test_the_check_for_inline_finds_what_it_looks_for(planted):
 
 
 def test_every_id_the_script_asks_for_is_on_the_page():
-    asked = set(re.findall(r'byId\("([^"]+)"\)', source("page.js"))) | {"chat", "composer", "new-chat"}
+    asked = set(re.findall(r'(?:byId|say)\("([^"]+)"', source("page.js"))) | {"chat", "composer", "new-chat"}
     assert len(asked) > 20
     assert asked <= set(re.findall(r'\bid="([^"]+)"', source("index.html")))
