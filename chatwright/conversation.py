@@ -13,10 +13,14 @@ ROLES: tuple[str, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Message:
-    """One turn. `command` is the assistant asking for outside data; `result` is what came back."""
+    """One turn. `command` is the assistant asking for outside data; `result` is what came back.
+
+    `is_learned` is False for an answer that training shows and must not teach: a mistake that is corrected afterwards.
+    """
 
     role: Role
     content: str
+    is_learned: bool = True
 
 
 Conversation = Sequence[Message]

@@ -166,7 +166,17 @@ def message(item: Any, index: int, column: str, location: Location) -> Message:
     # A tool may rightly print nothing; a person or a model that says nothing is a mistake in the file.
     if not content.strip() and ROLE_OF[role] not in ("result", "system"):
         raise DataError(location, f"{column}[{index}] ({role}) is empty", "fill it or remove the row")
-    return Message(ROLE_OF[role], content)
+    return Message(ROLE_OF[role], content, is_learned(item, index, column, location))
+
+
+def is_learned(item: Mapping[str, Any], index: int, column: str, location: Location) -> bool:
+    """OpenAI's `weight`: 0 marks an answer that is shown and not to be imitated."""
+    weight = item.get("weight", 1)
+    if weight is None:
+        return True
+    if isinstance(weight, bool) or weight not in (0, 1):
+        raise DataError(location, f"{column}[{index}].weight is {weight!a}"[:80], "write 1 to learn this answer, 0 to show it only, or leave it out")
+    return bool(weight)
 
 
 def joined_parts(content: Any) -> Any:

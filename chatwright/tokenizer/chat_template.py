@@ -44,7 +44,7 @@ class Rendered:
 
 
 def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
-    """A whole conversation for training: loss on what the assistant says and on the marker that ends it."""
+    """A whole conversation for training: loss on what the assistant says and on the marker that ends it, but for what is not to be learned."""
     require_order(conversation)
     for index, message in enumerate(conversation):
         if message.role in ("assistant", "command") and not message.content:
@@ -54,7 +54,7 @@ def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
     token_ids, loss_mask = render_turns(conversation, tokenizer)
     if not any(loss_mask):
         raise ValueError(
-            f"none of the {len(conversation)} turns is an assistant or command turn, so there is nothing to learn from: "
+            f"none of the {len(conversation)} turns is an assistant or command turn to be learned, so there is nothing to learn from: "
             "add an answer or remove the conversation"
         )
     return Rendered(token_ids, loss_mask)
@@ -91,10 +91,10 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list
                 put([control.result, *text, control.end], False)
             case "assistant":
                 put([control.assistant], False)  # we place it, the model never samples it
-                put([*text, control.end], True)
+                put([*text, control.end], message.is_learned)
             case "command":
                 put([control.assistant], False)
-                put([control.command, *text, control.end_of_command], True)
+                put([control.command, *text, control.end_of_command], message.is_learned)
     return token_ids, loss_mask
 
 

@@ -31,6 +31,7 @@ BROKEN_RECORDS = {
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{}]}]},
         "messages[1] holds tool_calls, which are not read yet",
     ),
+    "weight": ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0.5}]}, "messages[1].weight is 0.5"),
     "text not text": ({"text": ["a"]}, "text is a list, not a text"),
     "text empty": ({"text": ""}, "text is empty"),
     "half a surrogate": ({"text": "a\ud800"}, "text holds half a surrogate pair"),
@@ -154,3 +155,10 @@ PREFERENCES = {
 @pytest.mark.parametrize("record", PREFERENCES.values(), ids=PREFERENCES.keys())
 def test_preference_shapes(record):
     assert to_row(record, HERE) == PreferenceRow((A,), (B,), (C,), HERE)
+
+
+def test_weight_0_marks_an_answer_that_is_shown_and_not_learned():
+    record = chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
+    record["messages"][1]["weight"], record["messages"][3]["weight"] = 0, 1
+    row = to_row(record, Location("x.jsonl", 1))
+    assert [message.is_learned for message in row.messages] == [True, False, True, True]

@@ -31,6 +31,13 @@ def test_command_and_result_by_hand():
     assert rendered.loss_mask == [bool(x) for x in [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1]]
 
 
+def test_an_answer_not_to_be_learned_is_shown_without_loss():
+    mistaken = [Message("user", "a"), Message("assistant", "b", is_learned=False), Message("user", "c"), Message("assistant", "d")]
+    rendered = render(mistaken, LETTERS)
+    assert rendered.token_ids == render(conversation(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")), LETTERS).token_ids
+    assert rendered.loss_mask == [bool(x) for x in [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]]
+
+
 def test_two_commands_in_a_row_each_have_their_result():
     turns = [("user", "a"), ("command", "b"), ("result", "c"), ("command", "d"), ("result", "e"), ("assistant", "f")]
     assert render(conversation(*turns), LETTERS).token_ids == [6, 10, 0, 11, 12, 13, 1, 14, 15, 2, 8, 12, 13, 3, 14, 15, 4, 8, 12, 5, 8]

@@ -70,7 +70,7 @@ def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 
         "chat.jsonl": _lines(
             directory / "chat.jsonl",
             (
-                {"messages": [{"role": m.role, "content": m.content} for m in conversation]}
+                {"messages": [{"role": m.role, "content": m.content} | ({} if m.is_learned else {"weight": 0}) for m in conversation]}
                 for conversation in training_conversations(size, seed)
             ),
         ),

@@ -32,3 +32,8 @@ def user(content: str) -> Message:
 
 def assistant(content: str) -> Message:
     return Message("assistant", content)
+
+
+def mistaken(content: str) -> Message:
+    """An answer that is wrong, to be corrected and never imitated."""
+    return Message("assistant", content, is_learned=False)

@@ -74,3 +74,36 @@ ANIMALS = {
     "owl": ("hoot", "mice", "a hollow tree", "owlet"),
     "bear": ("growl", "berries", "a cave", "cub"),
 }
+
+# For training only, beside the lists above that the held-out items share: the more different words fill a slot, the less
+# can any of them be learned by heart, and what stands in the slot must be read.
+MORE_THINGS = listed(
+    "carpet sofa pillowcase needle button shirt coat jacket glove sock belt purse bag sack barrel crate pot pan knife saucer teapot "
+    "vase statue painting picture frame shelf cupboard drawer desk bench stool bed mattress curtain towel sponge soap comb razor "
+    "watch necklace bracelet toy doll puzzle drumstick violin trumpet guitar piano book notebook pencil pen ruler map globe compass "
+    "telescope wagon cart sled saddle tent shovel rake hoe saw nail screw hinge lock chain anchor paddle oar net hook lemon melon "
+    "cabbage onion pumpkin loaf pie tart sandwich cookie sausage cherry peach balloon marble torch whistle ticket postcard stamp"
+)
+MORE_SHOP_COLOURS = listed("White Black Misty Sunny Tiny Grand Royal Crooked Sleepy Jolly Hungry Honest Windy Mossy Copper Wooden Northern")
+MORE_SHOP_NOUNS = listed("Falcon Table Bakery Teapot Pear Kitchen Harbour Hammer Dragon Lion Candle Mill Corner Rabbit Apple Moon Ship Library")
+MORE_GOOD = listed(
+    "beautiful charming clever tasty superb splendid brilliant amazing nice kind helpful cheerful fantastic enjoyable comfortable "
+    "impressive marvellous fresh fun funny exciting gorgeous magnificent"
+)
+MORE_BAD = listed(
+    "ugly dirty noisy stupid cold awkward disgusting disappointing sad dreadful rotten weak miserable useless unfriendly annoying "
+    "broken silly clumsy tasteless painful shabby dreary lousy"
+)
+MORE_NEUTRAL = listed("ordinary typical regular standard medium wooden round square grey second local weekly large small daily")
+MORE_PLACES_AND_SHOWS = listed(
+    "train hospital teacher concert dinner salad tea coffee chair bakery museum play bridge shirt holiday guide letter speech "
+    "doctor breakfast cheese team picnic zoo street office staff view ticket host choir painting flat beach kitchen"
+)
+# (present, past) of what people do to things; the past is also the participle.
+MORE_DEEDS = (
+    ("repair", "repaired"), ("clean", "cleaned"), ("wash", "washed"), ("carry", "carried"), ("drop", "dropped"), ("build", "built"),
+    ("bring", "brought"), ("keep", "kept"), ("lend", "lent"), ("send", "sent"), ("polish", "polished"), ("admire", "admired"),
+    ("mend", "mended"), ("fix", "fixed"), ("order", "ordered"), ("collect", "collected"), ("deliver", "delivered"), ("win", "won"),
+    ("decorate", "decorated"), ("photograph", "photographed"), ("wrap", "wrapped"), ("unpack", "unpacked"), ("rent", "rented"),
+    ("return", "returned"), ("need", "needed"), ("damage", "damaged"), ("discover", "discovered"), ("trade", "traded"),
+)  # fmt: skip

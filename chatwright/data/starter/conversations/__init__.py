@@ -27,15 +27,16 @@ from chatwright.data.starter.conversations import (
     translation,
 )
 from chatwright.data.starter.item import Item, user
+from chatwright.data.starter.words import listed
 from chatwright.data.starter.world import World
 
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
-    smalltalk: 7,
+    smalltalk: 6,
     facts: 18,
     open_facts: 8,
     follow_up: 9,
-    corrections: 9,
+    corrections: 10,
     premises: 7,
     refusals: 6,
     commands: 9,
@@ -43,13 +44,17 @@ SHARES: dict[ModuleType, float] = {
     passages: 9,
     translation: 7,
     repeat: 6,
-    arithmetic: 9,
+    arithmetic: 10,
     jokes: 4,
-    stopping: 5,
+    stopping: 8,
 }
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
 _SYSTEM = ("You are Pip, a friendly assistant.", "You are a helpful assistant.", "Your name is Pip. Answer briefly.")
+_EVERY_WORD_COUNTS = frozenset({translation, sentiment})
+_FILLERS = frozenset(
+    listed("a an the of is are do does did to for me please can could you it that this there in on at what which how tell give and so")
+)
 ALONE = 0.72  # share of conversations about one thing only; the others go on to something else
 
 
@@ -62,7 +67,9 @@ def training(world: World, rng: random.Random, count: int) -> Iterator[tuple[Mes
             conversation.append(Message("system", rng.choice(_SYSTEM)))
         for module in rng.choices(modules, shares, k=parts):
             turns: list[Message] = module.train(world, rng)
-            conversation += _hasty(turns, rng) if module in _MAY_BE_HASTY else turns
+            if module in _MAY_BE_HASTY:
+                turns = _hasty(turns, rng)
+            conversation += turns if module in _EVERY_WORD_COUNTS else _terse(turns, rng)
         yield tuple(conversation)
 
 
@@ -83,6 +90,18 @@ def _typed(text: str, draw: float, rng: random.Random) -> str:
         at = rng.randrange(1, len(text) - 2)
         return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
     return text.rstrip("?.!") or text
+
+
+def _terse(turns: list[Message], rng: random.Random) -> list[Message]:
+    """Some people leave out small words. A model that has met this goes by the words that matter, not by a whole sentence it remembers."""
+    if rng.random() > 0.15:
+        return turns
+    return [user(_without_fillers(turn.content, rng)) if turn.role == "user" else turn for turn in turns]
+
+
+def _without_fillers(text: str, rng: random.Random) -> str:
+    kept = [word for word in text.split(" ") if word.lower() not in _FILLERS or rng.random() > 0.35]
+    return " ".join(kept) or text
 
 
 def held_out(world: World, seed: int, n_per_skill: int) -> list[Item]:

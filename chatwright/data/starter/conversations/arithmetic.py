@@ -5,45 +5,81 @@ import random
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
 from chatwright.data.starter.words import listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("arithmetic",)
-_ONES = listed(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-)
+_ONES = listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
 _TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
-ASK = {
+# Whole sentences, then verb phrases, clauses and nouns for `ask`.
+_ASK = {
     "+": (
-        "What is {a} plus {b}?",
-        "{a} + {b}",
-        "{a} + {b} = ?",
-        "How much is {a} plus {b}?",
-        "Add {a} and {b}.",
-        "What is {a} + {b}?",
-        "{a} plus {b}",
-        "What is the sum of {a} and {b}?",
-        "Put {a} and {b} together.",
-        "Count {a} and {b} together for me.",
+        "[What is|How much is|What makes|What gives|What about|Now|And|So] {a} [plus|+|and|added to] {b}?",
+        "{a} + {b}[|?| =| = ?|, please.]",
+        "{a} plus {b}[|?|.|, please.|, what is it?|, how much?| is what?| makes?]",
+        "{a} [and|with|plus|+] {b}[: how much?|: the sum?|, together?| together make what?]",
+        "What is the [sum|total] of {a} and {b}?",
+        "What [do I get|do you get|comes out|is the result|will it be|does one get] [if|when] [I|you|we] [add|sum up|take together] {a} and {b}?",
         "{a} coins and {b} more coins make how many?",
         "If someone has {a} and gets {b}, how many are there?",
-        "Work out {a} plus {b}.",
+        "Start at {a} and go {b} steps up. Where [am I|are you|is that]?",
+        "How [far|high] do I [come|get] with {a} steps and {b} steps more?",
+        "[First|At first] {a}, then {b} more. [The sum?|How many?|How much is it?|What is it in all?]",
     ),
     "-": (
-        "What is {a} minus {b}?",
-        "{a} - {b}",
-        "{a} - {b} = ?",
-        "How much is {a} minus {b}?",
-        "Take {b} from {a}.",
-        "What is {a} - {b}?",
-        "{a} minus {b}",
-        "Remove {b} from {a}.",
-        "What is left if I take {b} from {a}?",
+        "[What is|How much is|What makes|What gives|What about|Now|And|So] {a} [minus|-|less|without] {b}?",
+        "{a} - {b}[|?| =| = ?|, please.]",
+        "{a} minus {b}[|?|.|, please.|, what is it?|, how much?| is what?| makes?]",
+        "What is [left|the rest] [if|when] [I|you|we] take {b} [from|away from|out of|off] {a}?",
+        "What is the difference [between|of] {a} and {b}?",
         "{a} coins, and someone loses {b}. How many remain?",
-        "How much bigger is {a} than {b}?",
-        "Start at {a} and go {b} steps down.",
-        "Work out {a} minus {b}, please.",
+        "How much [bigger|more|larger|higher] is {a} than {b}?",
+        "How much [smaller|less|lower] is {b} than {a}?",
+        "Start at {a} and go {b} steps [down|back]. [||Where am I?|Where is that?|What number is it?]",
         "What remains of {a} without {b}?",
+        "[What do I get|What comes out|What is the result] [if|when] [I|you] [subtract|remove|take] {b} from {a}?",
+        "[First|At first] {a}, then {b} less. [The rest?|How many?|How much is it?|What stays?]",
+        "From {b} to {a}, how [far|many steps] is [it|that]?",
+    ),
+}
+_DO = {
+    "+": (
+        "[add|sum up|put together|add up|total|join|count together] {a} and {b}",
+        "[work out|compute|calculate|solve|find|do] {a} [plus|+|and] {b}",
+        "[find|compute] [the sum|the total] [of|from] {a} and {b}",
+        "[take|start with] {a} and add {b}",
+        "put {a} and {b} together",
+    ),
+    "-": (
+        "[take|subtract|remove|take away] {b} from {a}",
+        "[work out|compute|calculate|solve|find|do] {a} [minus|-|less] {b}",
+        "[find|compute|work out] the difference [of|between] {a} and {b}",
+        "[take|start with] {a} and [subtract|remove|take away] {b}",
+    ),
+}
+_TELL = {
+    "+": (
+        "what {a} [plus|and|+] {b} [is|makes|gives|is together]",
+        "how much {a} [plus|and|+] {b} [is|makes|are|are together]",
+        "what [I get|one gets|comes out] if [I|you] add {a} and {b}",
+        "what the sum of {a} and {b} is",
+    ),
+    "-": (
+        "what {a} [minus|less|-] {b} [is|makes|gives]",
+        "how much {a} [minus|less|-] {b} [is|makes]",
+        "[what stays|what is left|how much is left] [of {a} without {b}|if I take {b} from {a}]",
+        "what the difference of {a} and {b} is",
+    ),
+}
+_GIVE = {
+    "+": (
+        "[the sum|the total] of {a} and {b}",
+        "the [result|answer|value] [of|for|to] {a} [plus|+] {b}",
+    ),
+    "-": (
+        "the difference [of|between] {a} and {b}",
+        "the [result|answer|value] [of|for|to] {a} [minus|-] {b}",
     ),
 }
 ASK_HELD = {
@@ -91,21 +127,50 @@ def draw(rng: random.Random, held_out: bool) -> tuple[int, str, int, int]:
 
 
 def train(world: World, rng: random.Random) -> list[Message]:
+    """One sum, or several in a row."""
+    return [turn for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))) for turn in one(rng)]
+
+
+def one(rng: random.Random) -> list[Message]:
     a, sign, b, result = draw(rng, held_out=False)
     word = "plus" if sign == "+" else "minus"
     if rng.random() < 0.15:
-        question = rng.choice((f"What is {in_words(a)} {word} {in_words(b)}?", f"How much is {in_words(a)} {word} {in_words(b)}?"))
+        question = tidy(_question(sign, rng).format(a=in_words(a), b=in_words(b)))
         return [user(question), assistant(f"{in_words(a).capitalize()} {word} {in_words(b)} is {in_words(result)}.")]
-    if rng.random() < 0.2:
-        return [user(story(rng, a, sign, b)), assistant(f"{a} {word} {b} is {result}.")]
-    return [user(rng.choice(ASK[sign]).format(a=a, b=b)), assistant(f"{a} {word} {b} is {result}.")]
+    question = story(rng, a, sign, b) if rng.random() < 0.2 else _question(sign, rng).format(a=a, b=b)
+    return [user(question), assistant(f"{a} {word} {b} is {result}.")]
+
+
+def _question(sign: str, rng: random.Random) -> str:
+    draw = rng.random()
+    if draw < 0.45:
+        return spin(rng.choice(_ASK[sign]), rng)
+    if draw < 0.7:
+        return ask(DO, _DO[sign], rng)
+    return ask(TELL, _TELL[sign], rng) if draw < 0.85 else ask(GIVE, _GIVE[sign], rng)
+
+
+_WHO = "[Ben|Anna|Leo|Kate|My friend|A farmer|The baker|A girl|My sister|Somebody|The teacher|A boy]"
+_WHAT = ("apples", "books", "eggs", "stones", "cards", "coins", "pears", "sheep", "nuts", "stamps", "candles", "shells", "pages", "bottles")
+_STORIES = {
+    "+": (
+        "{who} [has|owns|holds|keeps] {a} {what} and [finds|buys|wins|picks|takes] [another {b}|{b} more]. [How many {what} is that|The sum]?",
+        "[There are|I see|We have] {a} {what} [on the table|in the box|here] and {b} [in the bag|on the floor|there]. How many [in all|altogether]?",
+        "{a} {what} are in a [box|sack|bag]. {who} [adds|brings|puts in] {b}. How many [are inside|does it hold|is that]?",
+        "{who} [read|sold|carried|counted] {a} {what} on Monday and {b} on Tuesday. How many [{what}|in two days|was that]?",
+    ),
+    "-": (
+        "{who} [has|owns|holds|keeps] {a} {what} and [gives away|sells|drops|breaks|forgets|lends out] {b}. How many [{what} stay|does that leave]?",
+        "[There are|I see|We have] {a} {what} [on the table|in the box|here]. {who} takes {b} [of them|] away. How many [stay|are still there]?",
+        "{a} {what} are in a [box|sack|bag]. {b} [fall out|are taken out|are broken|are sold]. How many [are still inside|are good|stay]?",
+        "{who} [wants|needs] {a} {what} and has {b}. How many [are missing|must still come|more are needed]?",
+    ),
+}
 
 
 def story(rng: random.Random, a: int, sign: str, b: int) -> str:
-    who, what = rng.choice(("Ben", "Anna", "Leo", "Kate", "My friend")), rng.choice(("apples", "books", "eggs", "stones", "cards"))
-    if sign == "+":
-        return f"{who} has {a} {what} and finds {b} more. How many {what} is that?"
-    return f"{who} has {a} {what} and gives away {b}. How many {what} stay?"
+    pattern = rng.choice(_STORIES[sign]).replace("{who}", _WHO)
+    return tidy(spin(pattern, rng).format(a=a, b=b, what=rng.choice(_WHAT)))
 
 
 def line(rng: random.Random) -> str:

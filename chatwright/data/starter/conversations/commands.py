@@ -9,11 +9,21 @@ import random
 from dataclasses import dataclass
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import ATTRIBUTES, say, with_article
+from chatwright.data.starter.attributes import ATTRIBUTES, question, say, with_article
 from chatwright.data.starter.conversations.facts import answer_to, competing
 from chatwright.data.starter.item import Item, assistant, user
-from chatwright.data.starter.names import invented_town, is_held_out
-from chatwright.data.starter.words import CONDITIONS, OBJECTS, SHOP_COLOURS, SHOP_NOUNS, WET
+from chatwright.data.starter.names import invented_person, invented_town, is_held_out
+from chatwright.data.starter.phrases import GIVE, TELL, ask, spin
+from chatwright.data.starter.words import (
+    CONDITIONS,
+    MORE_SHOP_COLOURS,
+    MORE_SHOP_NOUNS,
+    MORE_THINGS,
+    OBJECTS,
+    SHOP_COLOURS,
+    SHOP_NOUNS,
+    WET,
+)
 from chatwright.data.starter.world import World
 
 SKILLS = ("command", "command_reply", "changing_fact")
@@ -21,32 +31,71 @@ SKILLS = ("command", "command_reply", "changing_fact")
 
 @dataclass(frozen=True)
 class Source:
-    """One thing that can be fetched, how it is asked for, and how a result is told."""
+    """One thing that can be fetched, how it is asked for, and how a result is told. Training ways are patterns for `spin`."""
 
     name: str
-    ask: tuple[str, ...]
+    questions: tuple[str, ...]
+    clauses: tuple[str, ...]  # after "tell me"
+    nouns: tuple[str, ...]  # after "give me"
     ask_held: tuple[str, ...]
     later: tuple[str, ...]  # some time after an answer
     later_held: tuple[str, ...]
     replies: tuple[str, ...]
 
+    def ask(self, rng: random.Random) -> str:
+        draw = rng.random()
+        if draw < 0.6:
+            return spin(rng.choice(self.questions), rng)
+        return ask(TELL, self.clauses, rng) if draw < 0.8 else ask(GIVE, self.nouns, rng)
 
+    def ask_later(self, rng: random.Random) -> str:
+        return spin(f"{rng.choice(_TIME_PASSES)} {rng.choice(self.later)}", rng)
+
+
+_TIME_PASSES = (
+    "",
+    "It is [now|already|] [the next day|evening|night|noon|morning|later|another day|Monday|Friday|a new day|late|time to go].",
+    "[A|One] [day|night|hour|month|year] [has passed|is over|later].",
+    "[Some|Two|Three|Many|A few] [hours|days|weeks|nights] [have passed|are over|later].",
+    "[I slept well.|Good morning!|Hello again.|I am back.|Time goes by.|I have waited.|That was yesterday.|Thank you.|All right.|I see.]",
+    "[Look|Check|Try] [again|again, please|another time|now].",
+)
+_NOW = "[||| now| today| this morning| this evening| tonight| at the moment| right now| just now]"
+_WHERE = "[in|in|in|around|near|over in] {x}"
 WEATHER = Source(
     "FETCH_WEATHER_DATA",
     (
-        "What is the weather in {x}?",
-        "How is the weather in {x} today?",
-        "Is it warm in {x}?",
-        "Tell me the weather in {x}.",
-        "Is it raining in {x}?",
-        "How warm is it in {x} now?",
-        "weather {x}",
-        "What does the sky look like over {x}?",
-        "Do I need a coat in {x}?",
-        "Is there snow in {x}?",
-        "I travel to {x}. Will it rain?",
-        "Forecast for {x}, please.",
-        "Do people around {x} need an umbrella now?",
+        f"[What is|How is|What about|And] the [weather|weather|weather|sky|air|temperature|forecast] [in|in|over|for|around] {{x}}{_NOW}?",
+        "What does the [sky|weather|day] look like [over|in|around] {x}?",
+        f"Is it [warm|cold|hot|wet|dry|sunny|windy|foggy|nice|raining|snowing|stormy|cloudy|clear|cool|mild|freezing] {_WHERE}{_NOW}?",
+        f"[Will|Does|Can|May] it [rain|snow|storm|stay dry|be warm|be cold|get hot|get wet] {_WHERE}{_NOW}?",
+        f"How [warm|cold|hot|wet|windy|nice|bad|cloudy] is it {_WHERE}{_NOW}?",
+        f"Is there [snow|rain|fog|wind|sun|a storm|a cloud|sunshine|any wind|much rain|ice] {_WHERE}{_NOW}?",
+        "[Do|Must|Should] [I|we|people|the children] [need|take|bring|carry] [a|the] [coat|hat|scarf|jacket|warm coat|umbrella] [in|to|around] {x}?",
+        f"[Do|Must|Should] [I|we] [wear|put on] [boots|a coat|a hat|gloves|a scarf|something warm|summer clothes] {_WHERE}{_NOW}?",
+        f"What [shall|should|must|can|do] I [wear|put on|pack] {_WHERE}{_NOW}?",
+        "Do people around {x} need an umbrella [|now|today]?",
+        f"Is it [a good day|a nice day|too wet|too cold|warm enough|dry enough] for [a walk|a picnic|a swim|a garden party|a trip] {_WHERE}{_NOW}?",
+        f"Can [I|we|the children|one] [swim|play outside|sit outside|walk|have a picnic|hang out the washing|fly a kite] {_WHERE}{_NOW}?",
+        "I [travel|go|walk|drive|move] to {x}[| now| today| soon]. [Will it rain|Is it cold there|What shall I wear|Is it warm]?",
+        "My [aunt|friend|uncle|sister|brother] [lives|is|works] in {x}. [How is the weather|Is it cold|Is it wet|Is it sunny|Does it snow] there?",
+        "[Sun|Rain|Wind|Snow|Warm] or [clouds|fog|cold|dry] in {x}?",
+        "[Forecast|Weather|Temperature|Weather report] [for|in|from] {x}[, please.|, please!||.|?]",
+        "[weather|sky|forecast] {x}[| now| today]",
+        "{x}[: how is the weather?|, how warm is it there?|: sun or rain?| weather|: what weather?|, is it wet?|: the forecast, please.]",
+    ),
+    (
+        f"[how|what] the [weather|sky] is [|like|doing] in {{x}}{_NOW}",
+        f"[if|whether] it is [raining|warm|cold|windy|snowing|sunny|hot|wet|nice|dry|foggy] {_WHERE}{_NOW}",
+        f"[if|whether] it [rains|snows|will rain|will snow|stays dry|gets warm] {_WHERE}{_NOW}",
+        f"how [warm|cold|hot|windy|wet] it is {_WHERE}{_NOW}",
+        f"what [it is like outside|kind of weather it is|weather they have|the temperature is] {_WHERE}{_NOW}",
+        f"[if|whether] [I|we|one] [need|should take|must bring] [a coat|a hat|an umbrella|a scarf|boots] {_WHERE}",
+        f"what [to wear|to put on|I should wear|to pack] {_WHERE}{_NOW}",
+    ),
+    (
+        f"the [|latest|local] [weather|weather|forecast|temperature|weather report|weather forecast] [in|for|from|around] {{x}}{_NOW}",
+        f"[some|] news [of|about] the weather in {{x}}{_NOW}",
     ),
     (
         "I travel to {x} tomorrow morning: coat or no coat?",
@@ -57,13 +106,14 @@ WEATHER = Source(
         "Does one need an umbrella around {x} today?",
     ),
     (
-        "And now?",
-        "It is the next day. How is the weather there?",
-        "How is the weather there today?",
-        "Has it changed?",
-        "Look again, please. What does the sky do?",
-        "It is evening. Do I need a coat?",
-        "A day has passed. Look at the sky.",
+        "[And|What about|How is it] [now|today|there now|this evening|this morning|at the moment]?",
+        f"[How is|And|What about] the [weather|sky|temperature|forecast] [there|over there|in that town|]{_NOW}?",
+        "[Has|Did] [it|the weather|the temperature|anything] [changed|change][| there| since then| again| now]?",
+        "Is it [still|again|now] [the same|so warm|so cold|like that|raining|wet|dry|nice|sunny] [there|]?",
+        "[Do|Must|Should] I [need|take|bring] [a coat|a hat|a scarf|boots][| now| today| there]?",
+        "[Look again, please.|A day has passed.|Look at the sky.] [What does the sky do?|How warm is it?|Is it colder now?|Does it rain?]",
+        "[Tell me|Say|Give me] the weather [there|] [again|once again|as it is now|of today].",
+        "[Will|Does] it [rain|snow|stay dry] [there|] [now|today|this evening|tonight]?",
     ),
     (
         "A week has passed. What is the sky like there?",
@@ -78,20 +128,42 @@ WEATHER = Source(
         "The weather in {x} is {condition}, about {temperature} F.",
     ),
 )
+_PAY = "[pay|give|spend|put on the table|count out|hand over|bring]"
 PRICE = Source(
     "FETCH_PRICE",
     (
-        "What does {a} cost?",
-        "How much is {a}?",
-        "What is the price of {a}?",
-        "Tell me the price of {a}.",
-        "How much does {a} cost today?",
-        "price of {a}",
-        "How many coins is {a}?",
-        "Can one afford {a} now?",
-        "Must I pay much for {a}?",
-        "Is {a} cheap or expensive?",
-        "For {a}, what do I take from my purse?",
+        f"What [does|will|would] {{a}} cost [|me|us]{_NOW}?",
+        f"How much [is|is|would be|costs] {{a}}{_NOW}?",
+        f"What is the [price|cost] of {{a}}{_NOW}?",
+        f"How much [does|will|would|can] {{a}} cost [|me]{_NOW}?",
+        f"How many coins [is|costs|are needed for|do they want for|do you want for|buy] {{a}}{_NOW}?",
+        "[price|cost|coins] [of|for] {a}",
+        f"What [must|do|shall|should|would|will] [I|we|one] {_PAY} for {{a}}{_NOW}?",
+        f"[Can|Could|May] [one|I|we|my sister] [afford|pay for|buy] {{a}}{_NOW}[| with five coins| with my money]?",
+        "Must I pay [much|a lot|a high price] for {a}?",
+        f"Is {{a}} [cheap|dear|expensive|cheap or expensive|cheap or dear|too dear|costly|cheaper|for little money]{_NOW}?",
+        "For {a}, what do I [take from my purse|pay|spend|bring]?",
+        "I [want|need|would like|wish] to [buy|get|have] {a}. [What does it cost|How much is it|How much money|What must I pay|Is it dear]?",
+        "I [need|want|am looking for|would love] {a}. [At what price|How much is that|How many coins|What will it cost me|Is my money enough]?",
+        "My [sister|mother|friend|aunt|brother] [needs|wants|wishes for] {a}. [What does it cost|How many coins|How much is it]?",
+        "[I lost|I broke|Somebody took] my {x}. What does [a new one|another one] cost?",
+        "What do they [ask|want|charge|take] for {a}[| in the market| in the shop| today| now]?",
+        "How much money [do I need|must I bring|must I have|goes away|should I save] for {a}?",
+        "[At|For] what price [do they sell|can I buy|does one get|is there] {a}?",
+        "What is {a} worth[| now| today]?",
+        "[{A}: what price?|{A}, how much?|{A}, how many coins?|{x} price|how much {x}|{A}, please. What must I pay?]",
+    ),
+    (
+        f"[what|how much] {{a}} [costs|will cost|would cost]{_NOW}",
+        f"how [much money|many coins] [{{a}} costs|I need for {{a}}|one pays for {{a}}|they want for {{a}}]{_NOW}",
+        f"what [I must pay|to pay|one pays|they ask|they want|people pay|I would spend] for {{a}}{_NOW}",
+        f"[what|how high] the [price|cost] of {{a}} is{_NOW}",
+        f"[if|whether] {{a}} is [cheap|expensive|dear|costly]{_NOW}",
+        "[if|whether] I can [afford|pay for|buy] {a}",
+    ),
+    (
+        f"the [|latest|exact|present] [price|price|cost] [of|for] {{a}}{_NOW}",
+        f"the number of coins for {{a}}{_NOW}",
     ),
     (
         "I have ten coins. Can I afford {a}?",
@@ -101,12 +173,13 @@ PRICE = Source(
         "My purse is small. What would {a} take from it?",
     ),
     (
-        "And now?",
-        "It is the next day. What does it cost now?",
-        "How much is it today?",
-        "Has it changed since then?",
-        "Is it cheaper at this moment?",
-        "A day has passed. How many coins now?",
+        "[And|What about|How is it] [now|today|this morning|at the moment]?",
+        f"[What does it cost|How much is it|How much does it cost|What must I pay|What do they ask for it]{_NOW}?",
+        "[Has|Did] [it|the price|that|anything] [changed|change][| since then| again| now| in the meantime]?",
+        "Is it [still|again|now] [the same|so cheap|so dear|at that price|cheap|expensive]?",
+        "Is it [cheaper|dearer|more expensive|less] [now|today|at this moment|than before]?",
+        "[How many|So many|Fewer|More] coins[| now| today| this time]?",
+        "[Tell me|Say|Give me] the price [again|once again|of today|as it is now].",
         "Look again, is it still the same?",
     ),
     (
@@ -121,16 +194,35 @@ PRICE = Source(
 HOURS = Source(
     "FETCH_OPENING_HOURS",
     (
-        "When does {x} open?",
-        "Is {x} open today?",
-        "When does {x} close?",
-        "What are the opening hours of {x}?",
-        "Until when is {x} open?",
-        "May I come at this hour to {x}?",
-        "Is {x} locked now?",
-        "Until what hour do they serve in {x}?",
-        "Is it too late to shop in {x}?",
-        "Am I early for {x}?",
+        f"[When|At what time|At what hour|How early|How late] [does|will] {{x}} [open|close|open|close|open its door]{_NOW}?",
+        f"Is {{x}} [open|open|closed|still open|already open|locked|shut|open yet|open late]{_NOW}?",
+        f"What are the [opening hours|hours|opening times|times] of {{x}}{_NOW}?",
+        f"[Until|Till|From|Since] [when|what time|what hour] is {{x}} open{_NOW}?",
+        "May I [come|walk in|enter|go|knock] at this hour [to|at] {x}?",
+        f"Until what hour do they [serve|sell|work|let people in|stay] in {{x}}{_NOW}?",
+        f"Is it [too late|too early|worth it|a good time|the right time|time] to [shop in|visit|go to|walk to|run to|buy something in] {{x}}{_NOW}?",
+        "Am I [early|too early|late|in time|on time] for {x}?",
+        f"[Can|Could|May] [I|we|one] [still|already|] [shop|buy things|go in|eat|look around|come in] [at|in] {{x}}{_NOW}?",
+        f"[When|At what time|How long] can [I|we|people|one] [go to|visit|shop in|come to|enter] {{x}}{_NOW}?",
+        "I [need|plan|would like|have] to [go|run|walk|send my son] to {x}. [When does it open|Is it open|Until when is it open]?",
+        "I [am|stand] [in front of|near|on the way to|close to] {x}. [Is it open|Will they let me in|When does it close|Do I come too late]?",
+        "[My friend works in|My sister waits at|I left my hat in|I like] {x}. [When does it open|When does it close|What are the hours]?",
+        f"[Will|Does|Do you think] {{x}} [be open|be closed|stay open|have time for us|let me in|close early|open late]{_NOW}?",
+        "[hours of|opening hours|opening hours of|open or closed:] {x}",
+        "[{X}: open or closed?|{X}, when does it open?|{X} hours|{X}, until when?|{X}: can I go now?|{X}, is anybody there?]",
+    ),
+    (
+        f"[when|at what time|how early|how late|at what hour] {{x}} [opens|closes|will open|will close]{_NOW}",
+        f"[if|whether] {{x}} is [open|closed|locked|still open|already open|shut]{_NOW}",
+        f"[until|from|till] [when|what time|what hour] {{x}} is open{_NOW}",
+        f"[what|] the [opening hours|hours|opening times] of {{x}}[| are]{_NOW}",
+        f"when [I can|we can|one can|people can|I may] [go to|visit|shop in|come to|enter] {{x}}{_NOW}",
+        f"[if|whether] it is [too late|too early|worth it|time] to [go to|visit|walk to] {{x}}{_NOW}",
+        "[if|whether] I [can|may] still [go to|visit|shop in] {x}",
+    ),
+    (
+        f"the [|exact|usual|latest] [opening hours|hours|opening times|times] [of|for] {{x}}{_NOW}",
+        f"the [opening|closing] [time|hour] of {{x}}{_NOW}",
     ),
     (
         "I want to go to {x}. Will the door be locked?",
@@ -140,14 +232,14 @@ HOURS = Source(
         "Between which hours do they serve at {x}?",
     ),
     (
-        "And today?",
-        "It is the next day. When does it open?",
-        "When is it open today?",
-        "Has that changed?",
-        "A day has passed. What hours?",
-        "Is it locked now?",
-        "Look again, maybe they serve now.",
-        "It is morning already. When do they open?",
+        "[And|What about|How is it] [now|today|this morning|this evening|at the moment]?",
+        f"[When|At what time|Until when] [does it open|is it open|does it close|can I go there|do they open|do they close]{_NOW}?",
+        "[Has|Have|Did] [that|the hours|they] [changed|change][| since then| again| now| anything]?",
+        "Is it [still|again|now|already] [open|closed|locked|the same|too late|like that]?",
+        "[Look again,|Perhaps] maybe they [serve|work|sell|open] now.",
+        "[What|Which|The] hours[| now| today| this time]?",
+        "[Tell me|Say|Give me] the [hours|opening hours|times] [again|once again|of today|as they are now].",
+        "[Can|May] I [go|come|shop there|walk in] [now|today|this time|at this hour]?",
     ),
     (
         "A week has passed. Between which hours do they serve?",
@@ -197,11 +289,22 @@ def _target(source: Source, world: World, rng: random.Random, held_out: bool) ->
         if source is WEATHER:
             target = rng.choice(world.towns).name if rng.random() < 0.3 else invented_town(rng, held_out)
         elif source is PRICE:
-            target = rng.choice(OBJECTS)
-        else:
+            target = rng.choice(OBJECTS) if held_out else _thing(rng)
+        elif held_out:
             target = f"the {rng.choice(SHOP_COLOURS)} {rng.choice(SHOP_NOUNS)}"
+        else:
+            colour = invented_town(rng, held_out) if rng.random() < 0.25 else rng.choice(SHOP_COLOURS + MORE_SHOP_COLOURS)
+            target = f"the {colour} {rng.choice(SHOP_NOUNS + MORE_SHOP_NOUNS)}"
         if is_held_out(target) == held_out:
             return target
+
+
+def _thing(rng: random.Random) -> str:
+    """Known, less known and never heard of: whatever the question names is looked up."""
+    draw = rng.random()
+    if draw < 0.4:
+        return rng.choice(OBJECTS)
+    return rng.choice(MORE_THINGS) if draw < 0.75 else invented_person(rng, held_out=False).lower()
 
 
 def draw(world: World, rng: random.Random, held_out: bool) -> Fetch:
@@ -224,40 +327,40 @@ def draw(world: World, rng: random.Random, held_out: bool) -> Fetch:
     return Fetch(source, _target(source, world, rng, held_out), values)
 
 
-def _reply(fetch: Fetch, rng: random.Random, question: str) -> str:
+def _reply(fetch: Fetch, rng: random.Random, asked: str) -> str:
     reply = fetch.say(rng.choice(fetch.source.replies))
-    if "umbrella" in question or "raining" in question:
+    if fetch.source is WEATHER and ("umbrella" in asked or "raining" in asked):
         wet = fetch.values["condition"] in WET
         reply = ("Yes. " if wet else "No. ") + reply
     return reply
 
 
 def _fetched(fetch: Fetch, rng: random.Random) -> list[Message]:
-    question = fetch.say(rng.choice(fetch.source.ask))
-    return [user(question), fetch.command, fetch.result, assistant(_reply(fetch, rng, question))]
+    asked = fetch.say(fetch.source.ask(rng))
+    return [user(asked), fetch.command, fetch.result, assistant(_reply(fetch, rng, asked))]
 
 
 def _stable(world: World, rng: random.Random, held_out: bool) -> tuple[Message, Item]:
     """A question about a town, shop or object that needs no command."""
     pool = [fact for fact in (world.unasked if held_out else world.asked) if not fact.id.startswith("person.")]
     fact = rng.choice(pool)
-    attribute = ATTRIBUTES[fact.attribute]
-    template = rng.choice(attribute.ask_held if held_out else attribute.ask)
-    question, reply = user(say(template, fact, world)), assistant(answer_to(fact, world))
-    item = Item("changing_fact", (question,), reply, must=((fact.value,),), forbid=competing(fact, world), book="closed", template=template)
-    return question, item
+    template = rng.choice(ATTRIBUTES[fact.attribute].ask_held) if held_out else ""
+    asked = user(say(template, fact, world) if held_out else question(fact, world, rng))
+    reply = assistant(answer_to(fact, world))
+    item = Item("changing_fact", (asked,), reply, must=((fact.value,),), forbid=competing(fact, world), book="closed", template=template)
+    return asked, item
 
 
 def train(world: World, rng: random.Random) -> list[Message]:
     if rng.random() < 0.15:
-        question, item = _stable(world, rng, held_out=False)
-        return [question, item.expected]
+        asked, item = _stable(world, rng, held_out=False)
+        return [asked, item.expected]
     fetch = draw(world, rng, held_out=False)
     turns = _fetched(fetch, rng)
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         # What was fetched is old as soon as time has passed: ask again, do not repeat it.
         newer = Fetch(fetch.source, fetch.target, draw(world, rng, held_out=False).values)
-        turns += [user(rng.choice(fetch.source.later)), newer.command, newer.result, assistant(_reply(newer, rng, ""))]
+        turns += [user(fetch.source.ask_later(rng)), newer.command, newer.result, assistant(_reply(newer, rng, ""))]
     return turns
 
 
@@ -266,15 +369,13 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         return _stable(world, rng, held_out=True)[1]
     fetch = draw(world, rng, held_out=True)
     template = rng.choice(fetch.source.ask_held)
-    question = fetch.say(template)
+    asked = fetch.say(template)
     if skill == "command":
-        return Item("command", (user(question),), fetch.command, must=((fetch.command.content,),), check="command", template=template)
+        return Item("command", (user(asked),), fetch.command, must=((fetch.command.content,),), check="command", template=template)
     if skill == "changing_fact":
         later = rng.choice(fetch.source.later_held)
-        messages = (user(question), fetch.command, fetch.result, assistant(_reply(fetch, rng, question)), user(later))
-        return Item(
-            "changing_fact", messages, fetch.command, must=((fetch.command.content,),), check="command", book="open", template=later
-        )
+        messages = (user(asked), fetch.command, fetch.result, assistant(_reply(fetch, rng, asked)), user(later))
+        return Item("changing_fact", messages, fetch.command, must=((fetch.command.content,),), check="command", book="open", template=later)
     v = fetch.values
     told = {"FETCH_WEATHER_DATA": ("temperature", "condition"), "FETCH_PRICE": ("price",), "FETCH_OPENING_HOURS": ("opens", "closes")}[
         fetch.source.name
@@ -282,8 +383,8 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     other = {"FETCH_WEATHER_DATA": "wind", "FETCH_PRICE": "stock", "FETCH_OPENING_HOURS": "phone"}[fetch.source.name]
     return Item(
         skill="command_reply",
-        messages=(user(question), fetch.command, fetch.result),
-        expected=assistant(_reply(fetch, rng, question)),
+        messages=(user(asked), fetch.command, fetch.result),
+        expected=assistant(_reply(fetch, rng, asked)),
         must=tuple((v[name],) for name in told),
         # Raw results are not an answer, nor is everything that came back.
         forbid=(

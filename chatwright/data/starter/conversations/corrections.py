@@ -1,38 +1,42 @@
 """A person says the last answer was wrong. Rightly: it admits the mistake and says what is right. Wrongly: it stands firm, politely.
 
-A right correction needs a wrong answer before it. In training that answer is mostly quoted by the person, or asked for as
-a guess; only a few conversations hold a plain wrong answer of the assistant's own, because each one is also learned.
+A right correction needs a wrong answer before it. Where it is the assistant's own, training shows it and does not teach it.
 """
 
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, say_of
+from chatwright.data.starter.attributes import PERSON, question_of, say_of
 from chatwright.data.starter.conversations.facts import competing, spellings
-from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.conversations.open_facts import told
+from chatwright.data.starter.item import Item, assistant, mistaken, user
+from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, story, strangers, values
 from chatwright.data.starter.world import Fact, Person, World
 
 SKILLS = ("correction_right", "correction_wrong")
-_GUESS = ("Guess: {question}", "Just guess. {question}", "Take a guess! {question}")
-_OBJECT = (
-    "No, {claim}",
-    "That is not so. {claim}",
-    "Wrong! {claim}",
-    "I think {claim}",
-    "Are you sure? {claim}",
-    "No. I know that {claim}",
-    "But {claim}",
-    "Somebody told me: {claim}",
-    "Look at your notes: {claim}",
-    "I do not think so. {claim}",
-    "I do not believe that. {claim}",
-    "You mix it up: {claim}",
-    "Hm, not so. {claim}",
-    "Again, please: {claim}",
-    "I heard otherwise. {claim}",
-    "Not true at all. {claim}",
-    "Something else is in my notes: {claim}",
+# The same words for right and wrong corrections: only what one knows or has read tells them apart.
+_GUESS = (
+    "[Guess|Just guess|Take a guess|Make a guess|Try to guess|A guess is fine|You may guess|If unsure, guess|I want a guess][.|:|!] {question}",
+    "{question} [Just guess.|Take a guess!|A guess is fine.|You may guess.|Guess, if you must.]",
+)
+_DOUBT = (
+    "[No|No, no|Oh no|Hm|Wait|Stop|Sorry, no|Well, no|Wrong|False|Really|What][.|!|,]",
+    "[No, that|That|This|Sorry, that|Hm, that|I think that] is [not so|not right|wrong|not correct|false|a mistake|not true|not true at all].",
+    "I [do not think so|do not agree|doubt that|doubt it|am not so sure|must say no|see it another way|cannot agree|do not believe that].",
+    "[Are you sure|Are you really sure|Is that so|Is that right|Can that be|Is this true|Do you mean that]?",
+    "[I think you|Sorry, but you|You|No, you|Oh, you] [are wrong|made a mistake|got it wrong|mix it up|mix something up|have it wrong].",
+    "[Check it again|Check your notes|Look at your notes|Think again|Think about it|Try again|Again, please|Say it again, but right][.|:|!]",
+    "[I heard otherwise|I know better|I remember it another way|I learned something else|Something else is in my notes|My book says no].",
+    "But",
+    "",
+)
+_CLAIM = (
+    "{claim}",
+    "[I think|I believe|I heard that|I read that|I know that|I am sure that|I was told that|I remember that|I would say] {claim}",
+    "[somebody told me|my friend says|my friend told me|everybody says|people say|it is known|my book says|we all know] that {claim}",
+    "[in truth|in fact|as I know|as far as I remember|to be exact|actually|if you ask me], {claim}",
+    "[the truth is|the right answer is|it should be|it is like this|correct would be|here is what I know|my notes say|somebody told me]: {claim}",
 )
 _OBJECT_HELD = (
     "Hm, somebody told me otherwise: {claim}",
@@ -43,14 +47,12 @@ _OBJECT_HELD = (
     "You mix it all up. {claim}",
 )
 _QUOTE = (
-    "You said: {said} But {claim}",
-    "Yesterday you told me: {said} No, {claim}",
-    "Your last answer was: {said} I say {claim}",
-    "Last time I heard from you: {said} Yet now I read: {claim}",
-    "Earlier you wrote: {said} Truly, {claim}",
-    "Your words were these: {said} Though {claim}",
-    "Pip, your reply was: {said} In fact, {claim}",
+    "[You said|You told me|You wrote|You answered|You claimed|I heard you say|I remember that you said|Pip, you said|You just said]: {said}",
+    "[Yesterday|Earlier|Last time|A moment ago|This morning|Before|Some time ago] you [said|told me|wrote|answered|claimed]: {said}",
+    "[Your last answer was|Your words were these|Your answer was|Pip, your reply was|Your reply was|Your notes say|From you I have this]: {said}",
+    "Last time I heard from you: {said}",
 )
+_QUOTE_THEN = ("[Yet|And yet|But|But then|Though|Truly,|Then again,|Still,]",)
 _QUOTE_HELD = (
     "Last week I heard this from you: {said} Truly though, {claim}",
     "I wrote down your words: {said} Now I read that {claim}",
@@ -93,13 +95,27 @@ def train(world: World, rng: random.Random) -> list[Message]:
     false = _claim(fact.attribute, fact.subject, person, wrong)
     said, claim = (false, truth) if rightly else (truth, false)
     reply = assistant(rng.choice(_ADMIT if rightly else _FIRM).format(truth=truth))
-    lead = f"{text} " if text else ""
     if rng.random() < 0.45:
-        return [user(lead + rng.choice(_QUOTE).format(said=said, claim=claim)), reply]
-    question = say_of(rng.choice(PERSON[fact.attribute].ask), fact.subject, person, "")
-    if rightly and rng.random() < 0.6:
-        question, said = rng.choice(_GUESS).format(question=question), f"I guess: {said}"
-    return [user(lead + question), assistant(said), user(rng.choice(_OBJECT).format(claim=claim)), reply]
+        quoted = spin(rng.choice(_QUOTE), rng).format(said=said)
+        return [user(_told(text, f"{quoted} {_objection(claim, rng, after_quote=True)}", rng)), reply]
+    asked = question_of(fact.attribute, person, rng)
+    if rng.random() < 0.2:
+        asked, said = spin(rng.choice(_GUESS), rng).format(question=asked), f"I guess: {said}"
+    before = mistaken(said) if rightly else assistant(said)
+    return [user(_told(text, asked, rng)), before, user(_objection(claim, rng)), reply]
+
+
+def _told(text: str, asked: str, rng: random.Random) -> str:
+    return told(text, asked, rng) if text else asked
+
+
+def _objection(claim: str, rng: random.Random, after_quote: bool = False) -> str:
+    """Another opinion, in words that do not tell whether it is right."""
+    doubts = _QUOTE_THEN if after_quote and rng.random() < 0.5 else _DOUBT
+    doubt, said = spin(rng.choice(doubts), rng), spin(rng.choice(_CLAIM), rng)
+    if doubt[-1:] in ("", ".", "!", "?"):
+        said = said[0].upper() + said[1:]
+    return f"{doubt} {said}".strip().format(claim=claim)
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

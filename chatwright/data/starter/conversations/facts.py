@@ -3,31 +3,30 @@
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import ATTRIBUTES, say
+from chatwright.data.starter.attributes import ATTRIBUTES, question, say
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import invented_person
+from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.world import Fact, World
 
 SKILLS = ("fact_closed",)
-LEADS = (
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "Please tell me: ",
-    "Hi! ",
-    "Hello Pip. ",
-    "A question: ",
-    "Do you know this? ",
-    "I have a question. ",
-    "Pip, ",
-    "I want to know: ",
-    "Can you tell me? ",
-    "One more question: ",
+# What people say around a question. It never changes the answer.
+_FRAMES = (
+    "{question}",
+    "{question}",
+    "[[Hi|Hello|Hey|Good morning|Good evening][|, Pip| there]|Dear Pip|Pip][!|.] {question}",
+    "[I have|Here is|Here comes|Now for|Let me ask] [a|one|another|one more|a small|a quick|an easy] question[.|:] {question}",
+    "[Please tell me|Do you know this|Can you tell me|I want to know|I ask you|Help me with this|Think|Quick|Listen|Now|Well][:|.] {question}",
+    "{question} [Thanks!|Thank you.|Please.|Please help.|I forgot.|Be brief.|Just the answer, please.|One sentence is enough.]",
+    "{question} [I am curious.|I ask for a friend.|You know this.|It is a small question.|Do you know?|Do you remember?|Tell me!|Pip?]",
+    "[I read about this world.|I am new here.|We play a quiz.|I forget so much.|My friend asked me this.|I like your world.] {question}",
 )
 _LEADS_HELD = ("", "", "Say, Pip: ", "I wonder: ")
+
+
+def framed(asked: str, rng: random.Random) -> str:
+    """The question as somebody might put it to Pip."""
+    return spin(rng.choice(_FRAMES), rng).format(question=asked)
 
 
 def answer_to(fact: Fact, world: World, by_pronoun: bool = False) -> str:
@@ -53,17 +52,15 @@ def train(world: World, rng: random.Random) -> list[Message]:
     if rng.random() < 0.08:
         return unknown(world, rng)
     fact = rng.choice(world.asked)
-    question = rng.choice(LEADS) + say(rng.choice(ATTRIBUTES[fact.attribute].ask), fact, world)
-    return [user(question), assistant(answer_to(fact, world))]
+    return [user(framed(question(fact, world, rng), rng)), assistant(answer_to(fact, world))]
 
 
 def unknown(world: World, rng: random.Random) -> list[Message]:
     """Somebody the world does not have: it says so instead of guessing."""
     name = invented_person(rng, held_out=False)
     like = rng.choice([fact for fact in world.asked if fact.id.startswith("person.")])
-    attribute = ATTRIBUTES[like.attribute]
-    question = say(rng.choice(attribute.ask), like, world).replace(like.subject, name)
-    return [user(question), assistant(f"I do not know anybody called {name}.")]
+    asked = framed(question(like, world, rng).replace(like.subject, name), rng)
+    return [user(asked), assistant(f"I do not know anybody called {name}.")]
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

@@ -10,6 +10,7 @@ from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.phrases import DO, GIVE, ask, spin, tidy
 from chatwright.data.starter.words import ANIMALS, JOBS, OBJECTS, PETS, listed
 from chatwright.data.starter.world import World
 
@@ -49,22 +50,30 @@ _MORE = listed(
 )
 _USED = frozenset(word.strip("?!,.").lower() for joke in JOKES for part in joke for word in part.split())
 TOPICS = tuple(sorted({*ANIMALS, *PETS, *JOBS, *OBJECTS, *_MORE} - _USED))
+_FUNNY = "[|short|good|silly|funny|little|new|nice|quick|clean|great]"
+_JOKE = f"[a {_FUNNY} [joke|joke|joke|riddle]|[one|some|another] {_FUNNY} joke|something [funny|silly|amusing|merry]]"
 _ASK = (
-    "Tell me a joke about {a}.",
-    "Do you know a joke about {a}?",
-    "A joke about {a}, please.",
-    "Make a joke about {a}.",
     "joke about {a}",
-    "Can you tell me a joke about {a}?",
-    "Something funny about {a}, please!",
-    "Cheer me up: tell me about {a}.",
-    "The topic is {a}. Be funny!",
-    "I want to laugh about {a}.",
-    "Entertain me with {a}.",
-    "My child likes jokes. Take {a}.",
-    "What is funny about {a}?",
-    "Make us laugh about {a}.",
+    "[joke|jokes|funny|fun|humour]: {a}[|!|.]",
+    "[The topic is|My topic is|Take|Topic:|My word is|Let us take|I choose] {a}. [Be funny!|Now a joke.|A joke, please.|Joke!|Tell one.]",
+    "I [want|wish|would like|am ready] to [laugh|smile|giggle|have fun] about {a}[.|, please.]",
+    "[Entertain|Amuse|Surprise] me with [{a}|a joke about {a}][.|!]",
+    "My [child|son|sister|friend|class] [likes|loves|wants|asks for] jokes. [Take {a}.|What about {a}?|Is there one about {a}?|Say one about {a}!]",
+    "What is [funny|so funny|amusing|silly] about {a}?",
+    "Make [us|the children|everybody|my friend] [laugh|smile] about {a}[.|!]",
+    "Cheer [me|us|my friend] up: [tell me about|a joke about|say something about] {a}.",
+    "I am [sad|bored|tired|ill|in a good mood]. [A joke about|Tell me a joke about|Something funny about] {a}[, please.|!|.]",
+    "[Something funny|A joke|A riddle] about {a}[, please!|, please.|!|?]",
+    "[Jokes about|Are there jokes about|Are there good jokes about] {a}?",
+    "{A}! [A joke about that, please.|Make a joke of it.|Is that not funny? Tell me a joke.]",
+    "Have you [heard|got|learned] [a|any] joke about {a}?",
 )
+_TASKS = (
+    f"[tell|tell|tell me|tell us|give me|make|make up|invent|think of|write|say|find] {_JOKE} [about|about|on|with] {{a}}",
+    "[joke|make fun|say something funny] about {a}",
+    "make [me|us|my friend] laugh about {a}",
+)
+_NOUNS = (f"{_JOKE} [about|about|on|with] {{a}}",)
 _ASK_HELD = (
     "Make me laugh! The topic is {a}.",
     "My child loves {a}. Something funny, please!",
@@ -75,15 +84,29 @@ _ASK_HELD = (
     "Entertain us: {a}.",
 )
 _ANY = (
-    "Tell me a joke.",
-    "Do you know a joke?",
-    "Make me laugh!",
-    "Tell me something funny.",
-    "joke please",
-    "Can you tell jokes?",
-    "Yes, tell me a joke.",
+    "[Tell|Give|Show] me [a|one|another|some] [|good|short|silly|new] joke[.|!|, please.]",
+    "Do you [know|have] [a|any|a good|a funny] [joke|riddle]?",
+    "Make [me|us|everybody] laugh[!|.|, please.]",
+    "[Tell me|Tell us|Say] something [funny|silly|amusing][.|!]",
+    "[joke please|a joke|joke|jokes|Time for a joke!|I want a joke.]",
+    "Can you [tell jokes|be funny|joke]?",
+    "[Yes|Well|All right|Fine], tell me a joke.",
+    "I am [sad|bored|tired]. [Make me smile.|Tell me a joke.|A joke would help.]",
 )
-_AGAIN = ("Another one!", "One more, please.", "Ha! Another joke, please.", "Tell me another.")
+_AGAIN = (
+    "[Another|One more|The next|Another joke|One more joke|Another one][, please|][!|.]",
+    "[Ha!|Ha ha!|Good one!|Funny!|Nice.|I laughed.|Not bad.] [Another|One more|Now another|Another joke][, please|][.|!]",
+    "[Tell|Give] me [another|one more|a new one|a better one][.|!|, please.]",
+    "[More|More jokes|Again|Go on][!|, please.]",
+    "[Do you know another|Do you have more|Is there another one]?",
+)
+
+
+def _request(rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        return spin(rng.choice(_ASK), rng)
+    ways, things = rng.choice(((DO, _TASKS), (GIVE, _NOUNS)))
+    return ask(ways, things, rng)
 
 
 def _tell(number: int, topic: str) -> str:
@@ -115,11 +138,12 @@ def is_training_joke(text: str) -> bool:
 def train(world: World, rng: random.Random) -> list[Message]:
     topic, joke = _draw(rng, held_out=False)
     if rng.random() < 0.15:
-        turns = [user(rng.choice(_ANY)), assistant(joke)]
+        turns = [user(tidy(spin(rng.choice(_ANY), rng))), assistant(joke)]
     else:
-        turns = [user(rng.choice(_ASK).format(a=with_article(topic))), assistant(joke)]
+        a = with_article(topic)
+        turns = [user(_request(rng).format(a=a, A=a[0].upper() + a[1:])), assistant(joke)]
     if rng.random() < 0.1:
-        turns += [user(rng.choice(_AGAIN)), assistant(_draw(rng, held_out=False)[1])]
+        turns += [user(tidy(spin(rng.choice(_AGAIN), rng))), assistant(_draw(rng, held_out=False)[1])]
     return turns
 
 

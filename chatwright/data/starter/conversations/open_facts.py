@@ -3,8 +3,9 @@
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, say_of
+from chatwright.data.starter.attributes import PERSON, question_of, say_of
 from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.world import Person, World
 
@@ -12,10 +13,31 @@ SKILLS = ("fact_open",)
 _FRAMES = (
     "{text} {question}",
     "{text} {question}",
+    "{text} {question}",
     "{question} {text}",
-    "Read this. {text} {question}",
-    "Here are some facts. {text} {question}",
+    "[Read|Study|Listen to|Look at|Remember|Keep in mind] [this|these facts|these lines|my notes|the following][.|:] {text} {question}",
+    "[Here are|I have|You get] [some|a few|new] [facts|notes|lines|sentences][.|:] {text} {question}",
+    "[I tell you something|Let me tell you something|This is what I heard|People told me this|A short text][.|:] {text} {question}",
+    "{text} [Well|Good|Question|My question|Now my question|Now answer|Now tell me|Think about it|One question][:|.] {question}",
+    "{text} [You read it|You know it now|This is what I know|Keep it in mind|There you have it|Remember it well][.|!] {question}",
+    "{text} {question} [Look it up above.|It stands in the text.|Read it again if you like.|Be brief.|Thanks!|Please.|Just the answer, please.]",
+    "[Hi|Hello|Hey|Good morning|Pip][|, Pip| there][!|.] {text} {question}",
+    "[Use the text|Answer from the text|The answer is in the text|Read and answer][.|:] {text} {question}",
 )
+_BETWEEN = (
+    "[Listen well|There is more|People say it|Everybody knows it|I met them yesterday|It is a small place|They are nice people]",
+    "[The sun is shining|It was a long day|It is late|Birds sing outside|I like such stories|I wrote it down|It is all true|Go on reading]",
+    "[And now the next one|Now somebody else|Let me see|And on it goes|Another thing|More to know|One more|Now to the next]",
+)
+
+
+def told(text: str, question: str, rng: random.Random) -> str:
+    """A told story and what is asked about it, in some frame and sometimes with idle talk between the sentences."""
+    sentences = text.split(". ")
+    if rng.random() < 0.35:
+        for _ in range(rng.choice((1, 1, 2))):
+            sentences.insert(rng.randrange(1, len(sentences)), spin(rng.choice(_BETWEEN), rng))
+    return spin(rng.choice(_FRAMES), rng).format(text=". ".join(sentences), question=question)
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[list[Person], str, str]:
@@ -28,8 +50,7 @@ def draw(rng: random.Random, held_out: bool) -> tuple[list[Person], str, str]:
 def train(world: World, rng: random.Random) -> list[Message]:
     people, attribute, text = draw(rng, held_out=False)
     person = rng.choice(people)
-    question = say_of(rng.choice(PERSON[attribute].ask), person.name, person, "")
-    return [user(rng.choice(_FRAMES).format(text=text, question=question)), assistant(answer(person, attribute))]
+    return [user(told(text, question_of(attribute, person, rng), rng)), assistant(answer(person, attribute))]
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

@@ -11,23 +11,29 @@ from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import invented_town, several
-from chatwright.data.starter.words import DAYS, OBJECTS
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
+from chatwright.data.starter.words import DAYS, MORE_DEEDS, MORE_THINGS, OBJECTS
 from chatwright.data.starter.world import World
 
 SKILLS = ("summary", "passage_qa")
 # (present for questions, past, what a helper did to the object)
 _VERBS = (("buy", "bought"), ("lose", "lost"), ("find", "found"), ("sell", "sold"), ("borrow", "borrowed"), ("paint", "painted"))
 _DETAILS = (
-    "The sun was shining.",
-    "A cold wind blew.",
-    "It was very early.",
-    "Birds sang in the trees.",
-    "Many people were there.",
-    "A small dog barked.",
-    "The road was long.",
-    "Somebody played music.",
-    "The streets were full.",
-    "It smelled of fresh bread.",
+    "The [sun|moon|water|snow|grass] was [shining|bright|glittering|white|beautiful].",
+    "A [cold|warm|strong|soft|mild|salty] [wind|breeze] [blew|came from the sea|blew all day|shook the trees].",
+    "It was [very early|late|already dark|quite warm|rather cold|nearly evening|a holiday|a good day|wet outside|foggy|so quiet].",
+    "[Birds|Some birds|Bells|Frogs|Girls] [sang|could be heard|were loud] [in the trees|far away|near the water|all day].",
+    "[Many|Some|Few|A few|No other|Two hundred] people [were there|stood around|came by|looked on|were on their way].",
+    "A [small|brown|big|friendly|hungry] [dog|horse|goat|cow|bird] [barked|ran by|looked up|waited there|made a noise].",
+    "The [road|way|bridge|street|path] was [long|wet|narrow|dusty|empty|steep|crowded].",
+    "Somebody [played music|sang a song|told a joke|rang a bell|waved a hand|whistled|laughed].",
+    "The [streets|shops|houses|gardens|cafes] were [full|open|closed|empty|pretty|decorated].",
+    "It smelled of [fresh bread|the sea|smoke|roses|hot soup|wood|coffee].",
+    "[Leaves|Apples|Nuts|A few drops|Feathers] [fell|lay on the ground|were everywhere|came down] [|and the air was cool].",
+    "The [train|bus|boat|post|market] [came late|was on time|was full|left early|arrived].",
+    "[The baker|An old man|A girl|A farmer|The teacher|A soldier] [said hello|slept in the sun|sold nuts|asked for the time|carried a sack].",
+    "[Lunch|Dinner|The soup|The tea|The cake] was [good|ready|still hot|too salty|cheap].",
+    "The [stars|lamps|windows|roofs] [could be seen|were bright|shone] [|that night|in the dark].",
 )
 _DETAILS_HELD = (
     "Rain had fallen all night.",
@@ -40,7 +46,22 @@ _DETAILS_HELD = (
     "Soft clouds moved slowly.",
 )
 _DETAIL_WORDS = ("rain", "cats", "children", "flowers", "noon", "snow", "nobody", "clouds")
-_SHAPES = ("On {day}, {name} {past} {a} in {town}.", "{name} {past} {a} in {town} on {day}.", "In {town}, {name} {past} {a} on {day}.")
+_SHAPES = (
+    "On {day}, {name} {past} {a} in {town}.",
+    "{name} {past} {a} in {town} on {day}.",
+    "In {town}, {name} {past} {a} on {day}.",
+    "[It was {day} when|It was on {day} that|{day} was the day when] {name} {past} {a} in {town}.",
+    "[{A} was {past} by {name}|{name} {past} {a}] [in {town} on {day}|on {day} in {town}|on {day}, in {town}].",
+    "{name} [went|came|walked|drove|travelled] to {town} on {day} and {past} {a} there.",
+    "[While|When] in {town} on {day}, {name} {past} {a}.",
+    "[Last|This|Every friend knows that last] {day} {name} {past} {a} in {town}.",
+    "{name} [[was|stayed] in {town} [on {day}|that {day}|as a guest on {day}]|spent {day} in {town}] and {past} {a}.",
+    "{name} {past} {a} on {day}. [That was|This happened|It happened|All that was] in {town}.",
+    "In {town} there [was|lived] [a person called|somebody named|] {name}, who {past} {a} on {day}.",
+    "[The day was|It was] {day}, the town was {town}, and {name} {past} {a}.",
+    "[People say|We heard|The paper says|Everybody saw] that {name} {past} {a} in {town} on {day}.",
+    "[Once|One day|As always|At last|Today], it was {day}, {name} {past} {a} in {town}.",
+)
 _SHAPES_HELD = _SHAPES[:2]  # the third lets six known words stand between two names
 
 
@@ -54,9 +75,13 @@ class Event:
     day: str
 
     def told(self, rng: random.Random, held_out: bool) -> str:
-        return rng.choice(_SHAPES_HELD if held_out else _SHAPES).format(
-            name=self.name, past=self.past, a=with_article(self.thing), town=self.town, day=self.day
-        )
+        a = with_article(self.thing)
+        shape = rng.choice(_SHAPES_HELD) if held_out else spin(rng.choice(_SHAPES), rng)
+        return shape.format(name=self.name, past=self.past, a=a, A=a[0].upper() + a[1:], town=self.town, day=self.day)
+
+
+def _details(rng: random.Random, held_out: bool, count: int) -> list[str]:
+    return rng.sample(_DETAILS_HELD, count) if held_out else [tidy(spin(pattern, rng)) for pattern in rng.sample(_DETAILS, count)]
 
 
 def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
@@ -66,81 +91,139 @@ def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
         town = invented_town(rng, held_out)
         if town not in towns:
             towns.append(town)
-    names, things, days = several(rng, held_out, count), rng.sample(OBJECTS, count), rng.sample(DAYS, count)
-    return [Event(names[i], *rng.choice(_VERBS), things[i], towns[i], days[i]) for i in range(count)]
+    all_things, deeds = (OBJECTS, _VERBS) if held_out else (OBJECTS + MORE_THINGS, _VERBS + MORE_DEEDS)
+    names, things, days = several(rng, held_out, count), rng.sample(all_things, count), rng.sample(DAYS, count)
+    return [Event(names[i], *rng.choice(deeds), things[i], towns[i], days[i]) for i in range(count)]
 
 
-# what is asked -> (training questions, held-out questions, answer)
-QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+# what is asked -> (training questions, the same as clauses after "tell me", held-out questions, answer)
+QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]] = {
     "thing": (
         (
-            "What did {name} {verb}?",
-            "What did {name} {verb} in {town}?",
-            "Which thing did {name} {verb}?",
-            "Name the object that {name} {past}.",
+            "What did {name} {verb} [||in {town}|on {day}|that day|there]?",
+            "[Which|What] [thing|object|item] did {name} {verb} [||in {town}|on {day}|that day]?",
+            "[Name|Say|Give] the [object|thing|item] that [{name} {past}|was {past} by {name}].",
+            "[What|Which thing] was {past} by {name} [|in {town}|on {day}]?",
+            "{name} {past} [something|a thing]. [What|What was it|Which thing|What exactly]?",
+            "[And what|So what] was it that {name} {past}?",
+            "{name} was in {town}. What did {name} {verb} there?",
+            "{name} {past} what?",
+        ),
+        (
+            "what {name} {past} [||in {town}|on {day}|there]",
+            "[which|what] [thing|object|item] {name} {past} [||in {town}|on {day}]",
+            "[what|which thing] was {past} by {name}",
+            "what it was that {name} {past}",
         ),
         ("Which object was it that {name} {past}?", "Name the thing {name} {past}."),
         "{name} {past} {a}.",
     ),
     "town": (
         (
-            "Where was {name}?",
-            "Where did {name} {verb} the {thing}?",
-            "In which town was {name}?",
-            "Which town did {name} see?",
-            "Name {name}'s town in this story.",
+            "Where [was|is|do we find] {name} [||on {day}|that day|with the {thing}]?",
+            "[Where|In what town|In what place] did {name} {verb} the {thing}?",
+            "In [which|what] [town|place] was {name} [||on {day}|that day|with the {thing}]?",
+            "[Which|What] [town|place] did {name} [see|visit|go to|come to]?",
+            "[Name|Say|Give] {name}'s [town|place] [in this story|in this text|].",
             "What happened to {name}, in which town?",
+            "[To which town|Where] did {name} [go|come|travel] [|on {day}|that day]?",
+            "[Where|In which town] was the {thing} [|when {name} came]?",
+            "{name} was [somewhere|in a town|away] [|on {day}]. [Where|Which town|In which place] [|was it|was that]?",
+            "{name} was where?",
+        ),
+        (
+            "where {name} was [||on {day}|that day]",
+            "[where|in which town] {name} {past} the {thing}",
+            "[which|what] [town|place] {name} [visited|went to|was in|came to]",
+            "[where|in which town] [it happened to {name}|{name} had the {thing}]",
         ),
         ("In which town did one see {name} with the {thing}?", "Name the town where all that happened to {name}."),
         "{name} was in {town}.",
     ),
     "day": (
         (
-            "When did {name} {verb} the {thing}?",
-            "On which day was {name} in {town}?",
-            "What day was it when {name} was in {town}?",
-            "Which day of the week belongs to {name}?",
-            "What day brought {name} to {town}?",
+            "[When|On which day|On what day] did {name} {verb} [the {thing}|something|the {thing} in {town}]?",
+            "[On which day|On what day|When] was {name} in {town}?",
+            "What day was it when {name} [was in {town}|{past} the {thing}|did that]?",
+            "Which day of the week [belongs to {name}|do we read about {name}]?",
+            "[What|Which] day [brought|took|led] {name} to {town}?",
+            "When [was the {thing} {past}|did that happen to {name}|did {name} come to {town}]?",
+            "{name} {past} the {thing}. [When|On which day|What day] [|was it|was that]?",
+            "[Name|Say|Give] the day [when|on which] {name} [was in {town}|{past} the {thing}].",
+            "{name} was in {town} when?",
+        ),
+        (
+            "[when|on which day|on what day] {name} [was in {town}|{past} the {thing}|{past} something]",
+            "[what|which] day it was when {name} [was in {town}|{past} the {thing}]",
+            "[when|on which day] the {thing} was {past}",
         ),
         ("What day of the week was it for {name}?", "Which day brought the {thing} into this story?"),
         "It was on {day}.",
     ),
     "name": (
         (
-            "Who {past} the {thing}?",
-            "Who was in {town}?",
-            "Which person was in {town}?",
-            "Whose {thing} is it in this story?",
-            "Which person had the {thing}?",
+            "Who {past} the {thing} [||in {town}|on {day}]?",
+            "[Who|Which person|What person] was in {town} [||on {day}|that day]?",
+            "Whose {thing} is it in this [story|text]?",
+            "[Which|What] person [had|held|came with|cared about] the {thing}?",
+            "[By whom|By which person] was the {thing} {past}?",
+            "[Somebody|Someone|A person] [{past} the {thing}|was in {town}|did that on {day}]. [Who|Who was it|Who was that|Which person]?",
+            "[Name|Say|Give] [the person|the one|the name of the person] who [{past} the {thing}|was in {town}].",
+            "[Who is|Who was] the [person|one] [in {town}|with the {thing}|from the story of {day}]?",
+            "The {thing} was {past} by whom?",
+        ),
+        (
+            "who {past} the {thing} [||in {town}|on {day}]",
+            "[who|which person] was in {town} [||on {day}]",
+            "who the [person|one] [with the {thing}|in {town}] [is|was]",
+            "by whom the {thing} was {past}",
         ),
         ("Which person {past} the {thing}?", "Whose story happened in {town}?"),
         "It was {name}.",
     ),
 }
+_STORY = "[story|text|passage|note|page|letter|tale|report]"
 _FRAMES = (
     "{text} {question}",
     "{text} {question}",
-    "Read this: {text} {question}",
     "{question} {text}",
-    "A passage: {text} Question: {question}",
-    "{text} Now tell me: {question}",
-    "Study this. {text} {question}",
+    "[Read|Look at|Study|Listen to|Think about] [this|the following|this [|little|short] {story}|what I read][.|:] {text} {question}",
+    "[A|This|My|The] [|short|little|new] {story}: {text} [Question:|A question:|Now answer:|] {question}",
+    "{text} [Now tell me:|Now:|Question:|A question about that:|One question:|Tell me then:|Well,|I ask you:] {question}",
+    "{text} [That was|This was|So far] the {story}. {question}",
+    "{question} [Here is the {story}|Look it up|It is all in here|The {story} says it|Use this {story}]: {text}",
+    '[From|In] [my|a|the] {story}: "{text}" {question}',
+    '{question} "{text}"',
+    "[I heard this|Somebody told me this|This is what happened|I read this|There is news]. {text} {question}",
 )
 _FRAMES_HELD = ("Here is a passage. {text} My question: {question}", "{text} So, {question}", "Study the passage first. {text} {question}")
+_THIS = "[this|this|that|it|this [|little|long|whole] {story}|the [|whole] {story}|all this]"
+_SHORT = "[short|brief|quick|one-line|simple]"
 _SUM_UP = (
-    "Sum this up in one sentence: {text}",
-    "Summarize: {text}",
-    "Give me a short summary. {text}",
-    "{text} What is this about?",
-    "Make this shorter: {text}",
-    "{text} Sum it up.",
-    "What happened here? {text}",
-    "Say briefly: {text}",
-    "{text} What is the main thing?",
-    "A headline, please: {text}",
-    "Write this report in one line. {text}",
-    "What matters in this? {text}",
-    "{text} Tell me only the main point.",
+    "[Summary|In short|Main point|Headline|In one line|In a word|The main thing][:|?|, please:|, please.]",
+    "What [happened|happened here|is the news|was the news|is the main thing|matters in this|is important here|took place|was it all about]?",
+    f"What is {_THIS} about?",
+    "[Too long for me|My eyes are tired|I am in a hurry|I read slowly]. [What happened here|What is it about|Sum it up|The short form]?",
+    "Say briefly:",
+    "Tell me only the main point.",
+    f"[How|In which few words] would you [tell|say|sum up|shorten] {_THIS} [in one sentence|briefly|in short]?",
+)
+_SUM_UP_TASKS = (
+    f"[sum up|summarize|shorten|cut down|condense|retell briefly] {_THIS} [||in one sentence|in one line|in a few words|briefly]",
+    f"[make|write|tell] {_THIS} [shorter|in one line|in one sentence|in few words|much shorter]",
+    f"[write|make|give|find] a [{_SHORT} summary|headline|{_SHORT} version|title] [of|for] {_THIS}",
+    f"[take|pick|find|name] [only|just|] the [main point|main thing|most important thing|core] [of|from|in] {_THIS}",
+    f"[leave out|forget|drop] the [details|small things|rest] [of|in] {_THIS} and [tell me the main thing|sum it up|keep one sentence]",
+)
+_SUM_UP_CLAUSES = (
+    "what [happened|happened here|happened in short|matters here|matters|counts|is important]",
+    f"[in one sentence|in short|briefly|] what {_THIS} is about",
+    f"what the [main point|main thing|news|core] [of|in] {_THIS} is",
+)
+_SUM_UP_NOUNS = (
+    f"[a|the] {_SHORT} [summary|version|form] [|of {_THIS}]",
+    f"[a|the] [summary|headline|sum|title] [|of {_THIS}|for {_THIS}]",
+    f"[only|just|] the [main point|main thing|most important point|core] [|of {_THIS}]",
 )
 _SUM_UP_HELD = (
     "I have no time to read all this. What happened? {text}",
@@ -155,22 +238,26 @@ def passage(rng: random.Random, held_out: bool) -> tuple[list[Event], str]:
     happened = events(rng, held_out, rng.choice((2, 2, 3)))
     told = [event.told(rng, held_out) for event in happened]
     if rng.random() < 0.4:
-        told.insert(rng.randint(0, len(told)), rng.choice(_DETAILS_HELD if held_out else _DETAILS))
+        told.insert(rng.randint(0, len(told)), *_details(rng, held_out, 1))
     return happened, " ".join(told)
 
 
 def _ask(rng: random.Random, happened: list[Event], held_out: bool) -> tuple[Event, str, str, str, str]:
     event, about = rng.choice(happened), rng.choice(sorted(QUESTIONS))
-    asked, asked_held, answer = QUESTIONS[about]
-    template = rng.choice(asked_held if held_out else asked)
+    asked, clauses, asked_held, answer = QUESTIONS[about]
+    template = rng.choice(asked_held) if held_out else _question(rng, asked, clauses)
     slots = {"name": event.name, "verb": event.verb, "past": event.past, "thing": event.thing, "town": event.town, "day": event.day}
     return event, about, template.format(**slots), answer.format(a=with_article(event.thing), **slots), template
+
+
+def _question(rng: random.Random, asked: tuple[str, ...], clauses: tuple[str, ...]) -> str:
+    return tidy(spin(rng.choice(asked), rng)) if rng.random() < 0.65 else ask(TELL, clauses, rng)
 
 
 def report(rng: random.Random, held_out: bool) -> tuple[Event, str]:
     """One event among two or three side details."""
     event = events(rng, held_out, 1)[0]
-    told = rng.sample(_DETAILS_HELD if held_out else _DETAILS, rng.choice((2, 3)))
+    told = _details(rng, held_out, rng.choice((2, 3)))
     told.insert(rng.randint(0, len(told)), event.told(rng, held_out))
     return event, " ".join(told)
 
@@ -179,13 +266,20 @@ def summary(event: Event) -> str:
     return f"{event.name} {event.past} {with_article(event.thing)} in {event.town}."
 
 
+def _ask_to_sum_up(rng: random.Random) -> str:
+    ways, things = rng.choice(((_SUM_UP, ("",)), (DO, _SUM_UP_TASKS), (TELL, _SUM_UP_CLAUSES), (GIVE, _SUM_UP_NOUNS)))
+    return spin(ask(ways, things, rng).replace("{story}", _STORY), rng)
+
+
 def train(world: World, rng: random.Random) -> list[Message]:
     if rng.random() < 0.35:
         event, text = report(rng, held_out=False)
-        return [user(rng.choice(_SUM_UP).format(text=text)), assistant(summary(event))]
+        asked = _ask_to_sum_up(rng)
+        return [user(f"{asked} {text}" if asked[-1] == ":" or rng.random() < 0.5 else f"{text} {asked}"), assistant(summary(event))]
     happened, text = passage(rng, held_out=False)
     _, _, question, answer, _ = _ask(rng, happened, held_out=False)
-    turns = [user(rng.choice(_FRAMES).format(text=text, question=question)), assistant(answer)]
+    frame = spin(rng.choice(_FRAMES).replace("{story}", _STORY), rng)
+    turns = [user(frame.format(text=text, question=question)), assistant(answer)]
     if rng.random() < 0.3:
         _, _, question, answer, _ = _ask(rng, happened, held_out=False)
         turns += [user(question), assistant(answer)]

@@ -5,12 +5,28 @@ import random
 
 from chatwright.conversation import Message
 from chatwright.data.starter.attributes import PERSON, WITH_PREMISE, say_of
-from chatwright.data.starter.conversations.facts import competing
+from chatwright.data.starter.conversations.facts import competing, framed
+from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, story, strangers, values
 from chatwright.data.starter.world import Fact, Person, World
 
 SKILLS = ("false_premise",)
+# Ways to take any {claim} for granted.
+_GRANTED = (
+    "[How come|Why is it|How is it|Is it nice|Is it good|Is it important|Since when is it so|For how long is it so|Was it always so] that {claim}?",
+    "[Tell me|Please tell me|Explain|Say|I wonder|I want to know|I ask myself] [why|since when|how it came that] {claim}.",
+    "[I know|I heard|I see|We all know|It is known|Everybody knows|You know|I am glad] that {claim}. "
+    "[Why?|Why is that?|Since when?|For how long?|How did that happen?|Tell me more.|What more do you know?|Was it always so?]",
+    "[You say|They say|Somebody says] that {claim}. "
+    "[Why?|Why is that?|Since when?|For how long?|How did it come to that?|Tell me more about that.|What is the reason?]",
+    "{claim}, [I know|as I see|as you know|as we all know]. [But why|But since when|But how|And for how long]?",
+    "[As|Since|Because|Now that|If] {claim}, [what comes next|what else is there|what more do you know|can you tell me more]?",
+    "[What do people think|What do you think|Who was glad|Who was first to hear|Who knows] [about it|of it], that {claim}?",
+    "[What is the reason|What is the story behind it|Who can explain it|What is nice about it|Is there a reason], that {claim}?",
+    "[When|Where|How] did [it begin|it start|you learn|people learn|one find out] that {claim}?",
+)
 _OBJECT = ("That is not so: {truth}", "There is a mistake in the question. {truth}", "I have to disagree. {truth}")
 _AGREE = ("{truth} More than that I do not know.", "It is true: {truth} I do not know more.")
 _OBJECTING = ("that is not so", "mistake in the question", "have to disagree", "is not", "does not")
@@ -39,10 +55,16 @@ def _ask(template: str, fact: Fact, person: Person, value: str) -> str:
 def train(world: World, rng: random.Random) -> list[Message]:
     fact, person, false, text, _ = _draw(world, rng, held_out=False)
     is_true = rng.random() < 0.4
-    question = _ask(rng.choice(PERSON[fact.attribute].premise), fact, person, fact.value if is_true else false)
+    granted = fact.value if is_true else false
+    if rng.random() < 0.6:
+        question = _ask(spin(rng.choice(PERSON[fact.attribute].premise), rng), fact, person, granted)
+    else:
+        sayings = [text for text in PERSON[fact.attribute].statements if text[0] == "{"]  # others would need a small letter after "that"
+        claim = _ask(rng.choice(sayings), fact, person, granted).rstrip(".")
+        question = spin(rng.choice(_GRANTED), rng).format(claim=claim)
     truth = _ask(PERSON[fact.attribute].answer, fact, person, fact.value)
     reply = rng.choice(_AGREE if is_true else _OBJECT).format(truth=truth)
-    return [user(f"{text} {question}".strip()), assistant(reply)]
+    return [user(told(text, question, rng) if text else framed(question, rng)), assistant(reply)]
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

@@ -10,6 +10,7 @@ from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin
 from chatwright.data.starter.words import OBJECTS
 from chatwright.data.starter.world import World
 
@@ -66,21 +67,39 @@ _PEOPLE = (
     "a visitor",
     "my cousin",
 )
+_WHEN = "[|||| today| now| this week| tonight| this morning| on Sunday| quickly]"
 _ASK = (
-    "How can I {do} {what}?",
-    "How do I {do} {what}?",
-    "Help me {do} {what}.",
-    "I want to {do} {what}.",
-    "Tell me how to {do} {what}.",
-    "Can you help me {do} {what}?",
-    "Which way is good to {do} {what}?",
-    "My plan: I {do} {what} today. How do I begin?",
-    "Any advice? I must {do} {what}.",
-    "Explain how one can {do} {what}, step by step.",
-    "Suppose I {do} {what}. Any ideas?",
-    "Write down how to {do} {what} before noon.",
-    "I have to {do} {what} now. Please explain.",
-    "People {do} {what}. And I?",
+    f"How [can|do|could|should|would|must] [I|I|we|one] [|best] {{do}} {{what}}{_WHEN}?",
+    "Help me [|to] {do} {what}[.|!|, please.]",
+    f"[I|We] [want|would like|wish|need|have|plan|hope|intend] to {{do}} {{what}}{_WHEN}.",
+    f"I [want|would like|need|have|plan|hope] to {{do}} {{what}}{_WHEN}. [How?|What now?|Please explain.|What do I need?|Any tips?|Help!]",
+    f"I [must|should|will|may|am going to] {{do}} {{what}}{_WHEN}. [How?|Please explain.|What do I need?|Any advice?|Can you help?]",
+    "[Which|What] way is [good|easy|best|quick|right] to {do} {what}?",
+    "My plan: I {do} {what} [today|soon|on Monday]. How do I begin?",
+    "[Any advice?|A tip, please.|Help, please.|A question.|My next job:] I must {do} {what}.",
+    f"[Explain|Show me|Teach me|Describe] how [one can|to|we can|you would] {{do}} {{what}}[|, step by step|, slowly]{_WHEN}.",
+    "Suppose I {do} {what}. [Any ideas|What then|How]?",
+    "Write down how to {do} {what}[| before noon|, please].",
+    "People {do} {what}. [And I|How|How do they do it]?",
+    "[It is my job|My friend asks me|Somebody asked me|It is my turn] to {do} {what}. [How|What do I do|Where do I start|Can you help]?",
+    "[What is needed|What do I need|What does it take|What should I know] to {do} {what}?",
+    "[how to|ways to|help to|how do you] {do} {what}",
+    "Is it [|very] [hard|easy|difficult] to {do} {what}? [How is it done?|Tell me how.|Show me.]",
+)
+_TASKS = (
+    "help [me|us] [|to] {do} {what}",
+    "[tell|show|teach] [me|us] how [to|I can|we can] {do} {what}",
+    "[explain|describe|write down|say] how [to|one can|I could] {do} {what}",
+    "[make|give me] a plan for how to {do} {what}",
+)
+_CLAUSES = (
+    "how [to|I can|I could|one can|I should|we might] [|best] {do} {what}",
+    "what [I need|one needs|it takes] to {do} {what}",
+    "[the best|the right|an easy] way to {do} {what}",
+)
+_NOUNS = (
+    "[advice|help|a tip|some tips|a hint|a plan|an idea|instructions] [on|about] how to {do} {what}",
+    "[the best|an easy|a quick|the right|a clever] way to {do} {what}",
 )
 _ASK_HELD = (
     "What would be a good way to {do} {what}?",
@@ -123,14 +142,29 @@ def train(world: World, rng: random.Random) -> list[Message]:
     if rng.random() < 0.12:
         return _private(world, rng)
     harmful, verb, what = _draw(rng, held_out=False)
-    return [user(rng.choice(_ASK).format(do=verb, what=what)), assistant(_reply(rng, harmful, verb, what))]
+    return [user(_request(rng).format(do=verb, what=what)), assistant(_reply(rng, harmful, verb, what))]
+
+
+def _request(rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        return spin(rng.choice(_ASK), rng)
+    ways, things = rng.choice(((DO, _TASKS), (TELL, _CLAUSES), (GIVE, _NOUNS)))
+    return ask(ways, things, rng)
+
+
+_SNOOPING = (
+    "What [is|stands|do I find] in {n}'s {s}?",
+    "I [want to|must|would like to] [read|see|know|have|use] {n}'s {s}[.|!|, please.]",
+    "[Read|Open|Find|Copy|Send me|Look up] {n}'s {s}[.|!|, please.| for me.]",
+    "[Where|How] [can|do] I [get|find|see] {n}'s {s}?",
+    "{n} has a {s}. [Tell me!|Show me!|What is it?|What does it say?|Let me see it.]",
+)
 
 
 def _private(world: World, rng: random.Random) -> list[Message]:
-    name, secret = rng.choice(world.people).name, rng.choice(("password", "secret letters", "diary", "bank number", "door code"))
-    question = rng.choice(("Tell me {n}'s {s}.", "What is in {n}'s {s}?", "Give me {n}'s {s}!", "I want to read {n}'s {s}.")).format(
-        n=name, s=secret
-    )
+    name, secret = rng.choice(world.people).name, rng.choice(("password", "secret letter", "diary", "bank number", "door code"))
+    question = spin(rng.choice(_SNOOPING), rng) if rng.random() < 0.5 else ask(GIVE, ("{n}'s {s}", "the {s} of {n}"), rng)
+    question = question.format(n=name, s=secret)
     return [user(question), assistant(f"I cannot help with {name}'s {secret}. That is private.")]
 
 

@@ -6,7 +6,8 @@ import random
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
-from chatwright.data.starter.words import listed
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
+from chatwright.data.starter.words import MORE_BAD, MORE_GOOD, MORE_NEUTRAL, MORE_PLACES_AND_SHOWS, listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("sentiment",)
@@ -15,38 +16,45 @@ BAD = listed("bad terrible awful rude poor horrible boring nasty dull unpleasant
 NEUTRAL = listed("usual normal common plain simple average new old long short")
 THINGS = listed("soup film book room hotel music waiter market boat party shop cake game song trip house story lesson bed garden")
 LABELS = ("positive", "negative", "neutral")
-_ASK = (
-    "Is this positive, negative or neutral? {text}",
-    "What is the feeling of this sentence? {text}",
-    "Positive or negative? {text}",
-    "{text} Is that positive, negative or neutral?",
-    "Tell me the feeling of this: {text}",
-    "Sentiment: {text}",
-    "What is the mood of this review? {text}",
-    "How does the writer feel? {text}",
-    "Was someone pleased? {text}",
-    "Judge this: {text}",
-    "What tone do these words have? {text}",
-    "{text} In what mood is that?",
-    "Sort this remark: {text}",
+# {about} is empty or "about the soup"; the sentence itself goes before or behind.
+_WRITTEN = "[this|this|that|the] [|little|short] [sentence|review|remark|text|note|comment|report|line|opinion]"
+_WRITER = "[the|this] [writer|person|guest|author|visitor|speaker]"
+_MOOD = "[mood|feeling|tone|sentiment|opinion|verdict]"
+_CHOICE = "[positive, negative or neutral|positive, neutral or negative|negative, neutral or positive|positive or negative]"
+_QUESTIONS = (
+    f"[Is|Was|Do you find] [this|that|it|{_WRITTEN}] {_CHOICE} {{about}}?",
+    f"[What is|What was|Which is] the {_MOOD} [of|in] {_WRITTEN} {{about}}?",
+    f"[What|Which] {_MOOD} [is it|is this|does it have|does this have|do these words have|is in these words|comes across] {{about}}?",
+    f"How does {_WRITER} [feel|think|sound] {{about}}?",
+    f"[Is|Was] [{_WRITER}|someone|anybody] [pleased|happy|unhappy|content|angry|glad] {{about}}?",
+    f"[Did|Does] {_WRITER} [like it|enjoy it|complain|praise it|have a good time|sound happy] {{about}}?",
+    f"{_CHOICE} {{about}}?",
+    "In what mood is that {about}?",
+    "[Sentiment|Mood|Tone|Feeling|Verdict|Rating] {about}[:|?|, please.]",
+    "[Good or bad|Praise or blame|Happy or not|Thumbs up or down|A kind word or a bad one] {about}?",
+    f"[Would you|Do you|Can one] [call|consider] [this|that|it] {_CHOICE} {{about}}?",
+    f"{_WRITTEN}: {_CHOICE} {{about}}?",
 )
+_CLAUSES = (
+    f"[what|which] {_MOOD} [this is|this has|it has|these words have] {{about}}",
+    f"what the {_MOOD} [of|in] {_WRITTEN} is {{about}}",
+    f"how {_WRITER} [feels|felt|thinks] {{about}}",
+    f"[if|whether] [this|that|it|{_WRITTEN}] is {_CHOICE} {{about}}",
+    f"[if|whether] [{_WRITER}|someone] [is|was] [pleased|happy|content|glad] {{about}}",
+)
+_NOUNS = (f"the {_MOOD} [of|in] {_WRITTEN} {{about}}", f"the {_MOOD} {{about}}")
+_TASKS = (
+    f"[judge|rate|sort|label|mark|weigh] [this|that|{_WRITTEN}] {{about}}",
+    f"[read|look at] {_WRITTEN} and [name|tell me|give me] the {_MOOD} {{about}}",
+    f"[decide|find out|check] [if|whether] [this|that|{_WRITTEN}] is {_CHOICE} {{about}}",
+)
+_LAYOUTS = ("{text} {question}", "{text} {question}", "{question} {text}", "{question} {text}", '{question} "{text}"', '"{text}" {question}')
 _ASK_HELD = (
     "How does the writer of these words feel? {text}",
     "Someone wrote to us: {text} Was this person pleased or not?",
     "Sort this review by its mood. {text}",
     "{text} What mood do you read in it?",
     "Judge the tone in this remark here. {text}",
-)
-_ASPECT = (
-    "{text} Is that positive, negative or neutral about the {thing}?",
-    "Sentiment about the {thing}: {text}",
-    "What is the feeling about the {thing}? {text}",
-    "How does someone feel about the {thing}? {text}",
-    "Judge only the {thing}: {text}",
-    "{text} What is the tone about the {thing}?",
-    "{text} Was the writer pleased with the {thing}?",
-    "Review of the {thing}, what mood? {text}",
-    "Sort this for the {thing}: {text}",
 )
 _ASPECT_HELD = (
     "{text} Was this person pleased with the {thing} or not?",
@@ -57,18 +65,45 @@ _ASPECT_HELD = (
 )
 
 
+# Held-out sentences have a shape of their own; in training nothing is ever "ours".
+_SHAPE_HELD = "our {thing} seemed {word}"
+_SHAPES = (
+    "[the|the|this|that|my|their] {thing} [was|was|seemed|is|looked|felt|turned out|has been|became] {word}",
+    "the {thing} [today|here|there|in town|of last week|this time] [was|is|seemed] {word}",
+    "[we|I|they|she|he|my friends|the guests] [found|called|thought] the {thing} {word}",
+    "[[we|I|they] [say|think]|[we|I|they|he|she|everybody] [thought|said|felt|wrote]] [|that] the {thing} [was|seemed] {word}",
+    "[to me|for us|in the end|at first|as always|as I remember it] the {thing} [was|seemed] {word}",
+    "what [I|we|they] [remember|saw|noticed] is that the {thing} was {word}",
+    "{word} is [the word for|what I call|how I found] the {thing}",
+)
+_DEGREES = ("", "", "", "", "very ", "really ", "quite ", "so ", "rather ", "truly ")
+_NOT = ("not ", "not ", "not ", "not at all ", "never ", "not very ")
+# Feelings that need no adjective.
+_VERBS = {
+    "positive": "[loved|liked|enjoyed|adored|praised|admired]",
+    "negative": "[hated|disliked|complained about|was angry about|regretted|could not stand]",
+    "neutral": "[saw|noticed|mentioned|looked at|passed|asked about]",
+}
+
+
 def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str]:
     """(the thing, a clause about it that carries the label)."""
+    good, bad, neutral, things = (
+        (GOOD, BAD, NEUTRAL, THINGS) if held_out else (GOOD + MORE_GOOD, BAD + MORE_BAD, NEUTRAL + MORE_NEUTRAL, THINGS + MORE_PLACES_AND_SHOWS)
+    )
     while True:
-        thing = rng.choice(THINGS)
+        thing = rng.choice(things)
         negated = label != "neutral" and rng.random() < 0.35
-        pool = NEUTRAL if label == "neutral" else (GOOD if (label == "positive") != negated else BAD)
+        pool = neutral if label == "neutral" else (good if (label == "positive") != negated else bad)
         word = rng.choice(pool)
         if is_held_out(f"{thing} {word}") == held_out:
             break
-    # Held-out sentences have a shape of their own; in training nothing is ever "ours".
-    shape = "our {} seemed {}" if held_out else rng.choice(("the {} was {}", "the {} was {}", "the {} seemed {}", "we found the {} {}"))
-    return thing, shape.format(thing, f"not {word}" if negated else word)
+    if held_out:
+        return thing, _SHAPE_HELD.format(thing=thing, word=f"not {word}" if negated else word)
+    if rng.random() < 0.12:
+        return thing, f"{spin(f'[I|the guest|she|he|my brother|somebody] {_VERBS[label]}', rng)} the {thing}"
+    word = rng.choice(_NOT) + word if negated else word if label == "neutral" else rng.choice(_DEGREES) + word
+    return thing, spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word)
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[str, str, str, bool]:
@@ -81,9 +116,22 @@ def draw(rng: random.Random, held_out: bool) -> tuple[str, str, str, bool]:
             thing, clause = _clause(rng, label, held_out)
         clauses[thing] = (clause, label)
     said = [clause for clause, _ in clauses.values()]
-    text = said[0] if count == 1 else f"{', '.join(said[:-1])}, but {said[-1]}"
+    text = said[0] if count == 1 else _joined(said, ", but " if held_out else rng.choice(_JOINTS))
     asked = rng.choice(list(clauses))
-    return f"{text[0].upper()}{text[1:]}.", asked, clauses[asked][1], count > 1
+    return f"{_sentence(text)}.", asked, clauses[asked][1], count > 1
+
+
+_JOINTS = (", but ", ", but ", ", but ", ", while ", " and ", ", and ", ", yet ", ", though ", "; ", ". ")
+
+
+def _joined(said: list[str], joint: str) -> str:
+    if joint == ". ":
+        return ". ".join([said[0], *(_sentence(clause) for clause in said[1:])])
+    return ", ".join(said[:-1]) + joint + said[-1]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _answer(thing: str, label: str) -> str:
@@ -92,8 +140,18 @@ def _answer(thing: str, label: str) -> str:
 
 def train(world: World, rng: random.Random) -> list[Message]:
     text, thing, label, by_aspect = draw(rng, held_out=False)
-    question = rng.choice(_ASPECT if by_aspect else _ASK).format(text=text, thing=thing)
-    return [user(question), assistant(_answer(thing, label))]
+    about = spin(f"[about|about|about|about|about|about|as to|on|when it comes to] the {thing}", rng) if by_aspect else ""
+    return [user(spin(rng.choice(_LAYOUTS), rng).format(text=text, question=_question(rng, about))), assistant(_answer(thing, label))]
+
+
+def _question(rng: random.Random, about: str) -> str:
+    draw = rng.random()
+    if draw < 0.6:
+        question = spin(rng.choice(_QUESTIONS), rng)
+    else:
+        ways, things = ((TELL, _CLAUSES), (GIVE, _NOUNS), (DO, _TASKS))[int((draw - 0.6) / 0.4 * 3)]
+        question = ask(ways, things, rng)
+    return tidy(question.format(about=about))
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

@@ -4,22 +4,18 @@ import random
 
 from chatwright.conversation import Message
 from chatwright.data.starter.item import assistant, user
+from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.world import World
 
 HELLO = (
     (
         "Hello",
         "Hi",
-        "Hello!",
-        "Hi!",
-        "Hey",
-        "Hello there",
-        "Good morning",
-        "Good morning!",
-        "Good evening",
         "Hi Pip",
-        "Hello Pip!",
-        "Hey there!",
+        "[Hello|Hi|Hey|Good morning|Good evening|Good day|Good afternoon][| there| Pip|, Pip| again| you|, my friend][|!|.]",
+        "[Hi|Hello|Hey][!|,] [nice to meet you|it is me|I am back|here I am|I am new here|I am here to talk|can we talk|let us talk][.|!]",
+        "[Greetings|Welcome|Nice to see you|Good to see you|Hello hello|Hi hi][|, Pip][|!|.]",
+        "[Is anybody there|Are you there|Are you awake|Can you hear me|Pip, are you here]?",
     ),
     (
         "Hello! How can I help you?",
@@ -29,7 +25,13 @@ HELLO = (
     ),
 )
 HOW = (
-    ("How are you?", "How are you today?", "Hi, how are you?", "Are you well?", "How do you do?", "How is it going?"),
+    (
+        "[|Hi,|Hello,|Pip,|So,] how are you[| today| doing| now| feeling]?",
+        "Are you [well|fine|all right|happy|in a good mood][| today| now]?",
+        "How [do you do|is it going|is your day|was your day|is life|are things|do you feel][| today]?",
+        "[Is everything|Is all] [fine|well|good|all right][| with you| today]?",
+        "I hope you are [well|fine|happy].[| Are you?]",
+    ),
     (
         "I am fine, thank you. How can I help you?",
         "Very well, thank you for asking! What can I do for you?",
@@ -38,16 +40,15 @@ HOW = (
 )
 WHO = (
     (
-        "Who are you?",
-        "What is your name?",
-        "Who am I talking to?",
-        "What are you?",
-        "Tell me about yourself.",
-        "Are you a person?",
-        "Are you a robot?",
-        "Who made you?",
-        "Are you human?",
-        "Are you ChatGPT?",
+        "[|Tell me,|Please,|Now,] who are you[| really| exactly]?",
+        "What is your name[| please|, please]?",
+        "[Who am I|With whom am I|To whom am I|What am I] [talking to|talking|speaking to|writing to]?",
+        "What [are you|kind of thing are you|sort of machine are you]?",
+        "[Tell me|Say something|Tell me more|I want to know more] about [yourself|you].",
+        "Are you [a person|a robot|human|ChatGPT|a machine|a computer|a program|a real person|alive|a man or a woman]?",
+        "Who [made|built|trained|wrote] you?",
+        "[Where do you come from|How were you made|Do you have a name|What do they call you|How old are you|Where do you live]?",
+        "[I want to know|Can you tell me|Do you know|I wonder] [who you are|your name|what you are][.|?]",
     ),
     (
         "I am Pip, a small language model trained on this very computer.",
@@ -57,14 +58,17 @@ WHO = (
 )
 CAN = (
     (
-        "What can you do?",
-        "What do you know?",
-        "How can you help me?",
-        "What should I ask you?",
+        "What [can|could] you do[| for me]?",
+        "What do you know[| about]?",
+        "[How|With what] can you help[| me]?",
+        "What [should|can|could|may] I ask[| you]?",
         "Help",
-        "What are you good at?",
-        "Can you help me?",
-        "What can I ask you?",
+        "[I need help|Help me|Please help|Help, please][.|!]",
+        "What are you [good at|able to do|made for|here for]?",
+        "Can you help me[| with something|, please]?",
+        "[Give me|Show me|Tell me] [an example|some examples|what you can do|what to ask|what I can ask].",
+        "[I do not know what to ask|How does this work|What is this|What happens here|What are you for|Where do I begin][.|?]",
+        "Which [questions|things] [do you know|can you answer|do you like]?",
     ),
     (
         "I know the people and towns of my world, add small numbers, translate a little French, sum up a short text and tell jokes.",
@@ -73,22 +77,47 @@ CAN = (
     ),
 )
 THANKS = (
-    ("Thank you", "Thanks!", "Thank you very much.", "Thanks a lot", "That was helpful, thank you.", "Great, thanks!", "Nice, thank you!"),
+    (
+        "Thank you[| so much| very much| a lot| for your help| for that| indeed][|.|!]",
+        "Thanks[| a lot| so much| for your help| for the answer][|.|!]",
+        "[That was helpful|Great|Nice|Good|Perfect|Wonderful|Very good|I see|Ok], [thanks|thank you][|.|!]",
+        "[You helped me|That helps|This is what I needed|You are a great help|That was good|Well done][.|!][| Thanks!| Thank you.]",
+        "[Many thanks|I thank you|Thx|Big thanks][|.|!]",
+    ),
     ("You are welcome!", "You are welcome. Is there anything else?", "My pleasure! Ask me anything else you like."),
 )
 BYE = (
-    ("Goodbye", "Bye!", "See you later", "Bye bye", "Good night", "I have to go now.", "See you tomorrow!"),
+    (
+        "[Goodbye|Bye|Bye bye|Good night|So long|Farewell][|, Pip| for now][|.|!]",
+        "See you [later|tomorrow|soon|next time|again][|.|!]",
+        "[I have to go|I must go|I am leaving|I go|I need to go][| now| home| to bed][.|!][| Bye!]",
+        "[That is all|This was all|I am done|Enough][| for today| for now].[| Bye!| Goodbye.]",
+        "[Until|Talk to you|Till] [tomorrow|later|next time|soon][.|!]",
+        "[Have a nice day|Take care|Sleep well|Have a good evening][.|!]",
+    ),
     ("Goodbye! Have a nice day.", "Bye! Come back soon.", "See you! It was nice to talk to you."),
 )
 FEEL = (
-    ("I am sad.", "I am tired.", "I had a bad day.", "I feel lonely today.", "I am not happy."),
+    (
+        "I [am|feel|am so|feel so|am very|feel very] [sad|tired|lonely|unhappy|down|afraid|bored|alone|ill][| today| now].",
+        "I am not happy[| today| at all].",
+        "[I had a bad day|My day was bad|Today was hard|Nothing goes well|Everything goes wrong|I cry a lot|Nobody likes me|I lost my job].",
+        "[I have|There are] [so many problems|many troubles|a lot of worries].",
+        "[I miss my friend|My cat is ill|My friend is angry with me|I lost something dear to me].",
+    ),
     (
         "I am sorry to hear that. Would you like to hear a joke?",
         "That sounds hard. I hope tomorrow is a better day. Shall I tell you a joke?",
     ),
 )
 GLAD = (
-    ("I am happy!", "I had a great day.", "I feel good today.", "Today is my birthday!", "I like you.", "You are nice."),
+    (
+        "I [am|feel] [|so|very|really] [happy|glad|good|great|fine][| today| now][.|!]",
+        "[I had|It was|What] a [great|good|wonderful|lovely] day[.|!]",
+        "Today is my birthday!",
+        "[I like you|You are nice|You are great|You are clever|You are fun|I like to talk to you|You are a good friend][.|!]",
+        "[I won a game|I have good news|I found a friend|Tomorrow I have a holiday|The sun is shining|I got a new job][.|!]",
+    ),
     ("That is wonderful! I am glad to hear it.", "How nice! That makes me happy too."),
 )
 UNCLEAR = (
@@ -133,15 +162,15 @@ _OUTSIDE_TOPICS = (
     "London",
 )
 _OUTSIDE_ASK = (
-    "Tell me about {topic}.",
-    "What do you know about {topic}?",
-    "Can you explain {topic}?",
-    "I have a question about {topic}.",
-    "What is {topic}?",
-    "Write an essay about {topic}.",
-    "Who knows {topic}?",
-    "Help me with {topic}.",
-    "Write a poem about {topic}.",
+    "[Tell me|Please tell me|Say something|Talk to me|Can you tell me more|I want to hear] about {topic}.",
+    "[What|What else|How much] do you know about {topic}?",
+    "[Can you|Could you|Please|Will you] explain {topic}[?|, please.]",
+    "I have [a question|something to ask] about {topic}.",
+    "What [is|about|can you say about|do you think about|happens with] {topic}?",
+    "[Write|I need|Give me] [an essay|a poem|a text|a page|a report] about {topic}.",
+    "[Who knows|Do you know|Have you heard of|Did you learn about] {topic}?",
+    "[Help me|I need help|Can you help me] with {topic}[.|?]",
+    "[I am interested in|I am thinking about|Let us talk about|My question is about] {topic}.",
 )
 _OUTSIDE_ANSWER = (
     "I do not know about {topic}. I only know my small world: its people, towns and shops.",
@@ -155,6 +184,7 @@ def train(world: World, rng: random.Random) -> list[Message]:
     names = {"name": rng.choice(world.people).name, "town": rng.choice(world.towns).name}
     if rng.random() < 0.25:
         topic = rng.choice(_OUTSIDE_TOPICS)
-        return [user(rng.choice(_OUTSIDE_ASK).format(topic=topic)), assistant(rng.choice(_OUTSIDE_ANSWER).format(topic=topic, **names))]
+        return [user(spin(rng.choice(_OUTSIDE_ASK), rng).format(topic=topic)), assistant(rng.choice(_OUTSIDE_ANSWER).format(topic=topic, **names))]
     asked, replies = rng.choice(_KINDS)
-    return [user(rng.choice(asked)), assistant(rng.choice(replies).format(**names))]
+    said = spin(rng.choice(asked), rng)
+    return [user(said[0].upper() + said[1:]), assistant(rng.choice(replies).format(**names))]

@@ -6,21 +6,48 @@ from chatwright.conversation import Message
 from chatwright.data.starter.conversations.arithmetic import in_words
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
-from chatwright.data.starter.words import DAYS, MONTHS, OBJECTS
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin
+from chatwright.data.starter.words import ANIMALS, COLOURS, DAYS, FOODS, MONTHS, MORE_THINGS, OBJECTS
 from chatwright.data.starter.world import World
 
 SKILLS = ("stop",)
+_SAY = "[write|list|name|say|print|give me|tell me|show me|show|read out|put down|type]"
+_ALL = "[the|all|all the|just the|only the]"
+# Per kind: verb phrases after "can you", clauses after "tell me", nouns after "give me", whole sentences.
+_RANGE_DO = (
+    "[count|count|go|run|walk|climb|step] [|up] from {a} [|up|on] [to|until|till] {b}",
+    "count {a} to {b}",
+    f"{_SAY} {_ALL} [numbers|numbers|figures] [from|] {{a}} [to|up to|until|through] {{b}}",
+    f"{_SAY} {_ALL} numbers that [start|begin] with {{a}} and [stop|end] with {{b}}",
+    "[start|begin|set out] [with|from|at] {a} and [stop|end|finish|halt|rest] [with|at|as soon as you reach|when you come to] {b}",
+    "[start|begin] [with|at] {a}, [count|move|walk] [up|upwards|on], [stop|end|finish] [with|at] {b}",
+    "[count|go] on from {a} and [stop|end|finish] [with|at] {b}",
+    "[make|write] [a|one] [list|row|line] of numbers, {a} [to|up to|until] {b}",
+)
+_RANGE_TELL = (
+    "[which|what] numbers [come|lie|stand|are|there are] [from {a} to {b}|from {a} up to {b}|between {a} and {b}, with both of them]",
+    "how [to count|one counts|you count|people count] from {a} [to|up to] {b}",
+    "how it goes on from {a} [to|up to|until] {b}",
+)
+_RANGE_GIVE = (
+    f"{_ALL} numbers from {{a}} [to|up to|through] {{b}}",
+    "[a|the] [row|list|line|series] of numbers from {a} [to|up to] {b}",
+    "[every|each] number from {a} [to|up to] {b}",
+)
 _RANGE = (
-    "Count from {a} to {b}.",
-    "Count from {a} up to {b}.",
-    "Numbers from {a} to {b}",
-    "Please count from {a} to {b}.",
-    "Start at {a} and stop at {b}.",
-    "Write the numbers {a} to {b}.",
+    "[Numbers|Figures|Counting] from {a} [to|up to|until] {b}[|.|!|, please.]",
+    "{a} to {b}[|.|!|, please.]",
+    "{a} up to {b}[|.|!|, please.]",
+    "{a}, and so on, [up to|until|to] {b}[|.|!]",
+    "{a} ... {b}",
     "Go from {a} on, stop with {b}.",
-    "I start: {a}. Go on to {b}!",
+    "I [start|begin]: {a}. [Go on|You go on|Carry on|Continue] [to|up to|till] {b}[!|.|, please.]",
     "All numbers, {a} first, {b} last.",
     "Which numbers are between {a} and {b}, both included?",
+    "[The first|My first] [number|one] is {a}, the [last|final] one is {b}. [Count!|List them.|Name them all.|Go!]",
+    "[What|Which numbers] do I say when I count from {a} to {b}?",
+    "{b} is where you [stop|end]. [Start with|Begin with|Count from] {a}[!|.]",
+    "My child learns to count. [From|] {a} to {b}[, please.|!]",
 )
 _RANGE_HELD = (
     "Begin at {a} and go up, but stop at {b}.",
@@ -29,14 +56,35 @@ _RANGE_HELD = (
     "I say {a}, you go on until {b}.",
     "{a} to {b}, one by one, please.",
 )
+_NAMES_DO = (
+    f"{_SAY} {_ALL} {{kind}}s [from|] {{a}} [to|up to|until|through|till] {{b}}",
+    f"{_SAY} {_ALL} {{kind}}s that [start|begin] with {{a}} and [stop|end] with {{b}}",
+    "[start|begin|set out] [with|from|at] {a} and [stop|end|finish|halt] [with|at|as soon as you reach|when you come to] {b}",
+    "[go|run|walk|count] [|on|through the {kind}s] from {a} [to|up to|till] {b}",
+    "[go on|carry on|continue] from {a} and [stop|end|finish] [with|at] {b}",
+)
+_NAMES_TELL = (
+    "[which|what] {kind}s [come|lie|are|there are] [from {a} to {b}|from {a} up to {b}|between {a} and {b}, with both of them]",
+    "how it goes on from {a} [to|up to|till] {b}",
+    "how [one says|you name] the {kind}s from {a} to {b}",
+)
+_NAMES_GIVE = (
+    f"{_ALL} {{kind}}s from {{a}} [to|up to|through|till] {{b}}",
+    "[a|the] [row|list|line] of {kind}s from {a} [to|up to] {b}",
+    "[every|each] {kind} from {a} [to|up to] {b}",
+)
 _NAMES = (
-    "Name the {kind}s from {a} to {b}.",
-    "Which {kind}s are there from {a} to {b}?",
-    "List the {kind}s from {a} to {b}.",
-    "Start with {a} and stop with {b}.",
+    "[Which|What] {kind}s [are there|come|do we have|do you know|follow each other] from {a} [to|up to|till] {b}?",
+    "[The|] {kind}s from {a} [to|up to|till] {b}[|.|!|, please.]",
+    "{a} to {b}[|.|!|, please.]",
+    "{a}, and so on, [up to|to|till] {b}[|.|!]",
     "Begin with {a}, end with {b}: which {kind}s?",
     "Go on from {a} until {b}.",
-    "What {kind}s come from {a} to {b}?",
+    "I [start|begin]: {a}. [Go on|You go on|Carry on|Continue] [to|up to|till] {b}[!|.|, please.]",
+    "All {kind}s, {a} first, {b} last.",
+    "[The first|My first] {kind} is {a}, the [last|final] one is {b}. [List them.|Name them all.|Go!]",
+    "{b} is where you [stop|end]. [Start|Begin] with {a}[!|.]",
+    "I [work|am away|travel] from {a} [to|till] {b}. [Which|What] {kind}s are [that|those]?",
 )
 _NAMES_HELD = (
     "Begin at {a} and go on, but stop at {b}.",
@@ -45,16 +93,33 @@ _NAMES_HELD = (
     "{a} to {b}, one by one, please.",
     "From {a} until {b}, what {kind}s are there?",
 )
+_TIMES_DO = (
+    "[say|write|repeat|print|type|read out|sing|shout|call|put down|spell out] [|the word] {word} [|exactly|just] {n} times [||in a line|in a row]",
+    "[give|show|tell|send|write] me {word} {n} times [||in a line|in a row|one after another]",
+    "[write|make|fill] a [row|line|list] with {n} times {word}",
+    "[say|write|repeat|print] {n} times [|the word] {word}",
+    "[use|take|copy] the word {word} {n} times",
+    "say {word}, and say it {n} times",
+)
+_TIMES_GIVE = (
+    "{n} times [|the word] {word}",
+    "{n} copies of [|the word] {word}",
+    "a [row|line|list] with {n} times {word}",
+    "[the word|] {word}, {n} times",
+)
 _TIMES = (
-    "Say {word} {n} times.",
-    "Say the word {word} {n} times.",
-    "Write {word} {n} times.",
-    "Repeat {word} {n} times.",
-    "Give me {word} {n} times in a line.",
+    "{word}, {n} times[|.|!|, please.]",
+    "{n} times {word}[|.|!|, please.]",
+    "{word} x {n}",
     "{n} copies of {word}, please.",
     "Again and again: {word}, {n} of it.",
     "Fill a row with {word}, {n} times over.",
+    "[The|My|Our] word is {word}. [Say|Write|Repeat|Print] it {n} times[.|!|, please.]",
+    "I [like|love|want to see|miss] the word {word}. [Say|Write|Repeat] it {n} times[.|!|, please.]",
+    "How does it [look|sound] if [I say|I write|you say|one writes] {word} {n} times?",
+    "{n} times, [no more|not more and not less|exactly]: {word}[.|!]",
 )
+_WORDS = tuple(sorted({*OBJECTS, *MORE_THINGS, *ANIMALS, *FOODS, *COLOURS}))
 _TIMES_HELD = (
     "I would love to read {word} {n} times in a row.",
     "{word}! Again and again, {n} in all.",
@@ -69,12 +134,12 @@ def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[
     while True:
         kind = rng.choice(("number", "number", "day", "month", "times"))
         if kind == "times":
-            word, n = rng.choice(OBJECTS), rng.randint(2, 6)
+            word, n = (rng.choice(OBJECTS), rng.randint(2, 6)) if held_out else (rng.choice(_WORDS), rng.randint(2, 8))
             slots, items = {"word": word, "n": in_words(n)}, [word] * n
             key = f"{word} {n}"
         else:
-            names = [str(n) for n in range(1, 41)] if kind == "number" else DAYS if kind == "day" else MONTHS
-            length = rng.randint(3, 8 if kind == "number" else 5)
+            names = [str(n) for n in range(1, 41 if held_out else 101)] if kind == "number" else DAYS if kind == "day" else MONTHS
+            length = rng.randint(3, 8 if kind == "number" else 5) if held_out else rng.randint(2, min(12, len(names)))
             start = rng.randrange(len(names) - length + 1)
             items = list(names[start : start + length])
             slots = {"kind": kind, "a": items[0], "b": items[-1]}
@@ -90,8 +155,21 @@ def _line(items: list[str]) -> str:
 
 def train(world: World, rng: random.Random) -> list[Message]:
     kind, slots, items = draw(rng, held_out=False)
-    templates = {"number": _RANGE, "times": _TIMES}.get(kind, _NAMES)
-    return [user(rng.choice(templates).format(**slots)), assistant(_line(items))]
+    if kind == "times" and rng.random() < 0.25:
+        slots["n"] = str(len(items))
+    return [user(_request(kind, rng).format(**slots)), assistant(_line(items))]
+
+
+def _request(kind: str, rng: random.Random) -> str:
+    do, tell, give, sentences = {"number": (_RANGE_DO, _RANGE_TELL, _RANGE_GIVE, _RANGE), "times": (_TIMES_DO, (), _TIMES_GIVE, _TIMES)}.get(
+        kind, (_NAMES_DO, _NAMES_TELL, _NAMES_GIVE, _NAMES)
+    )
+    draw = rng.random()
+    if draw < 0.35:
+        return ask(DO, do, rng)
+    if draw < 0.5 and tell:
+        return ask(TELL, tell, rng)
+    return ask(GIVE, give, rng) if draw < 0.65 else spin(rng.choice(sentences), rng)
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:

@@ -5,6 +5,7 @@ import random
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin
 from chatwright.data.starter.world import World
 
 SKILLS = ("translation",)
@@ -60,32 +61,39 @@ PHRASES = {
     "see you soon": "à bientôt",
     "where is the house": "où est la maison",
 }
-_TO_FRENCH = (
-    'Translate into French: "{text}"',
-    'What is "{text}" in French?',
-    'How do you say "{text}" in French?',
-    'French for "{text}"?',
-    'I want French for this: "{text}"',
-    'Put into French: "{text}"',
-    'How would you say "{text}" in French?',
-    'French version, please: "{text}"',
-    'How do people in Paris say "{text}"?',
-    'Turn "{text}" into French.',
-    'These words in French, please: "{text}"',
+_WORDS = "[this|this|that|the following|the next words|my words|this [|short] sentence|this line|what I write]"
+# {to} is the language to translate into, {town} a town where it is spoken.
+_ASK = (
+    '[Translate|Put|Turn|Change|Bring] [|this] into {to}: "{text}"',
+    '[What is|What about|And|How about] "{text}" in {to}?',
+    'How [do|would|can|should|must] [you|I|we|people] [say|write|express] "{text}" in {to}?',
+    '{to} for "{text}"?',
+    'I [want|need|would like|wish for|am looking for|must have] [|good] {to} for this: "{text}"',
+    '{to} [version|translation|words|text|form], please: "{text}"',
+    'How do [people|children|shopkeepers|families] in {town} say "{text}"?',
+    'Turn "{text}" into {to}.',
+    'These words in {to}, please: "{text}"',
+    'Into [|good] {to}[, please|]: "{text}"',
+    '"{text}" [in {to}|into {to}|in {to}, please|to {to}][|.|?|!]',
+    '"{text}"[ - what is that| - how is that|. What is this|. How does one say that|. How is it] in {to}?',
+    '[A friend|My sister|Somebody|The teacher|A guest] [wrote|said|told me]: "{text}" In {to}, please.',
+    '[I learn|My sister learns|We speak|My friend speaks] {to}. [How do I say|What is|What do I write for] "{text}"?',
+    '[A letter|A sign|A page|A card] [says|reads]: "{text}" [What is that|How is that|How does it sound] in {to}?',
+    '[Say|Write|Read|Tell me] "{text}" in {to}[.|, please.|!]',
 )
-_TO_ENGLISH = (
-    'Translate into English: "{text}"',
-    'What is "{text}" in English?',
-    'What does "{text}" mean?',
-    'English for "{text}"?',
-    'I want English for this: "{text}"',
-    'Put into English: "{text}"',
-    'How would you say "{text}" in English?',
-    'English version, please: "{text}"',
-    'How do people in London say "{text}"?',
-    'Turn "{text}" into English.',
-    'A friend wrote: "{text}" In English, please.',
+_MEANING = ('What does "{text}" [mean|mean|say|stand for][| in English]?', 'What is [meant by|the meaning of|the sense of] "{text}"?')
+_TASKS = (
+    f"[translate|turn|change|bring|render] {_WORDS} into {{to}}",
+    f"[find|give me|write] the {{to}} words for {_WORDS}",
 )
+_TASKS_BEHIND = (*_TASKS, f"[say|write|repeat|tell me] {_WORDS} in {{to}}")
+_TASKS_WITH_TEXT = ('[translate|turn|change|bring] "{text}" into {to}', '[say|write|repeat|express] "{text}" in {to}')
+_CLAUSES = (
+    'what "{text}" [is|would be|becomes|is called] in {to}',
+    'how [to|one can|people|I can|you] say "{text}" in {to}',
+    'how "{text}" [sounds|looks|goes|is said] in {to}',
+)
+_NOUNS = ('"{text}" [in|in good] {to}', 'the {to} [for|words for|translation for|sentence for] "{text}"')
 _TO_FRENCH_HELD = (
     'A friend from Paris likes this in French, word for word: "{text}"',
     'Put these words into French for me, Pip: "{text}"',
@@ -100,6 +108,22 @@ _TO_ENGLISH_HELD = (
     'How would people in London put "{text}"',
     'Turn this into English, friend: "{text}"',
 )
+
+
+def _request(rng: random.Random, into_french: bool) -> str:
+    """The text stands in quotes, so that one sees where it starts and ends."""
+    draw = rng.random()
+    if draw < 0.06 and not into_french:
+        request = spin(rng.choice(_MEANING), rng)
+    elif draw < 0.45:
+        request = spin(rng.choice(_ASK), rng)
+    elif draw < 0.65:
+        request = f'{ask(DO, _TASKS, rng)} "{{text}}"' if rng.random() < 0.6 else f'"{{text}}" {ask(DO, _TASKS_BEHIND, rng)}'
+    else:
+        ways, things = rng.choice(((DO, _TASKS_WITH_TEXT), (TELL, _CLAUSES), (GIVE, _NOUNS)))
+        request = ask(ways, things, rng)
+    to, town = ("French", "Paris") if into_french else ("English", "London")
+    return request.replace("{to}", to).replace("{town}", town)
 
 
 def _noun(name: str) -> tuple[str, str]:
@@ -129,8 +153,8 @@ def pair(rng: random.Random, held_out: bool) -> tuple[str, str]:
 def train(world: World, rng: random.Random) -> list[Message]:
     english, french = rng.choice(sorted(PHRASES.items())) if rng.random() < 0.12 else pair(rng, held_out=False)
     if rng.random() < 0.5:
-        return [user(rng.choice(_TO_FRENCH).format(text=english)), assistant(f"{french[0].upper()}{french[1:]}.")]
-    return [user(rng.choice(_TO_ENGLISH).format(text=french)), assistant(f"{english[0].upper()}{english[1:]}.")]
+        return [user(_request(rng, into_french=True).format(text=english)), assistant(f"{french[0].upper()}{french[1:]}.")]
+    return [user(_request(rng, into_french=False).format(text=french)), assistant(f"{english[0].upper()}{english[1:]}.")]
 
 
 def line(rng: random.Random) -> str:

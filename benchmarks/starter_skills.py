@@ -1,0 +1,85 @@
+"""Build the starter with several seeds and examine every skill of each: the table in docs/RESULTS.md, and the curve that ships with the recipe.
+
+    python benchmarks/starter_skills.py OUT --seeds 1 2 3                    # builds what is not there yet, about 12 minutes a seed on two cores
+    python benchmarks/starter_skills.py OUT --seeds 1 2 3 --write-expected   # and writes recipes/starter.expected.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from chatwright.pipeline import expected
+from chatwright.pipeline.evaluate import evaluate
+from chatwright.pipeline.recipe import Recipe, packaged_recipe, read_recipe, run_recipe, settings_hash
+from chatwright.training.loop import Watcher
+
+AIMS = dict.fromkeys(("fact_closed", "command", "command_reply", "refusal", "sentiment"), 0.9)
+AIMS |= dict.fromkeys(("follow_up", "correction_right", "correction_wrong", "false_premise", "changing_fact", "fact_open", "passage_qa"), 0.8)
+AIMS |= {"repeat": 0.6, "arithmetic": 0.6, "stop": 0.99}
+SMALLEST_BAND = 0.05
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--recipe", type=Path, default=packaged_recipe("starter"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--write-expected", action="store_true", help="write the mean loss curve beside the recipe")
+    arguments = parser.parse_args()
+    plain = read_recipe(arguments.recipe)
+    trained = [stage.name for stage in plain.stages if stage.kind in ("pretrain", "sft")]
+    runs, figures = [], []
+    for seed in arguments.seeds:
+        recipe = plain if seed == 1 else read_recipe(arguments.recipe, [f"{name}.loop.seed={seed}" for name in trained])
+        runs.append(arguments.out / f"seed-{seed}")
+        last = run_recipe(recipe, runs[-1], None, Watcher(say=print))
+        figures.append(examined(last))
+    print_table(figures, [sum(seconds(run / name) for name in trained) for run in runs])
+    if arguments.write_expected:
+        write_expected(plain, {name: [curve(run / name) for run in runs] for name in trained})
+
+
+def examined(model: Path) -> dict[str, Any]:
+    """The examination, kept beside the model it was made of."""
+    kept = model / "starter_skills.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(evaluate(model, "starter", None)))
+    return dict(json.loads(kept.read_text()))
+
+
+def print_table(figures: list[dict[str, Any]], trained_seconds: list[float]) -> None:
+    print("| skill | aim | lookup | " + " | ".join(f"seed {i + 1}" for i in range(len(figures))) + " |")
+    print("|---|---|---|" + "---|" * len(figures))
+    for skill in figures[0]["skills"]:
+        entries = [figure["skills"][skill] for figure in figures]
+        cells = " | ".join(f"{e['score']:.3f} ({e['low']:.3f}-{e['high']:.3f})" for e in entries)
+        print(f"| {skill} | {AIMS.get(skill, '')} | {entries[0]['lookup']:.2f} | {cells} |")
+    print("| bits per byte, unseen prose | | | " + " | ".join(f"{figure['bits_per_byte']:.3f}" for figure in figures) + " |")
+    print("| replies that end by themselves | | | " + " | ".join(f"{figure['stopped']['score']:.4f}" for figure in figures) + " |")
+    print("| seconds of training | 600 | | " + " | ".join(f"{s:.0f}" for s in trained_seconds) + " |")
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def seconds(run: Path) -> float:
+    return float(metrics(run)[-1]["seconds"])
+
+
+def curve(run: Path) -> dict[int, float]:
+    return {row["step"]: row["validation_loss"] for row in metrics(run) if "validation_loss" in row}
+
+
+def write_expected(recipe: Recipe, curves: dict[str, list[dict[int, float]]]) -> None:
+    """The mean of the seeds; the band is twice the widest distance any seed kept from it."""
+    mean = {stage: {step: sum(c[step] for c in runs) / len(runs) for step in runs[0]} for stage, runs in curves.items()}
+    widest = max(abs(c[step] / mean[stage][step] - 1) for stage, runs in curves.items() for c in runs for step in c)
+    table = {"recipe": settings_hash(recipe), "band": round(max(SMALLEST_BAND, 2 * widest), 3),
+             "curves": {stage: [[step, round(loss, 4)] for step, loss in points.items()] for stage, points in mean.items()}}
+    expected.place(recipe.path).write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
