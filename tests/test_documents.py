@@ -46,8 +46,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_documented_command_works_in_order(place: Path) -> None:
     seen = []
     for arguments in documented_commands():
-        if arguments[0] == "up":
-            result = chatwright("up", "--smoke", "--build-only", "--out", "runs/starter", cwd=place)
+        if arguments[0] == "up":    # the commands that follow look where a full build would be
+            built = f"{arguments[1]}/runs" if arguments[1:] else "runs/starter"
+            result = chatwright(*arguments, "--smoke", "--build-only", "--out", built, cwd=place)
         elif arguments[0] == "serve":
             serves_and_stops(arguments, place)
             seen.append("serve")
@@ -61,7 +62,7 @@ def test_every_documented_command_works_in_order(place: Path) -> None:
         assert result.returncode == 0, f"chatwright {shlex.join(arguments)}\n{result.stdout[-2000:]}\n{result.stderr[-3000:]}"
         assert "Traceback" not in result.stderr
         seen.append(arguments[0])
-    assert {"up", "chat", "generate", "serve", "eval", "doctor", "data", "run", "train"} <= set(seen)
+    assert {"new", "up", "chat", "generate", "serve", "eval", "doctor", "data", "run", "train"} <= set(seen)
 
 
 def serves_and_stops(arguments: list[str], place: Path) -> None:
@@ -108,7 +109,7 @@ def test_every_link_and_file_named_in_the_documents_is_there() -> None:
 
 
 def test_help_describes_every_verb_and_option() -> None:
-    for verb in ("", "up", "run", "chat", "generate", "serve", "eval", "doctor", "train pretrain", "train sft", "data check", "data show"):
+    for verb in ("", "up", "new", "run", "chat", "generate", "serve", "eval", "doctor", "train pretrain", "train sft", "data check", "data show"):
         result = chatwright(*verb.split(), "--help", cwd=ROOT)
         assert result.returncode == 0
         assert re.search(r"Usage:.*\n", result.stdout)

@@ -24,6 +24,7 @@ def test_the_wheel_holds_the_page_and_the_recipes(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"chatwright/server/page/index.html", "chatwright/server/page/page.js", "chatwright/recipes/starter.toml"} <= names
     assert {str(p.relative_to(ROOT)) for p in (ROOT / "chatwright").rglob("*.py")} <= names
+    assert {str(p.relative_to(ROOT)) for p in (ROOT / "chatwright" / "data" / "example_rows").iterdir()} <= names
 
 
 def test_an_installed_wheel_finds_its_recipe(wheel: Path, tmp_path: Path) -> None:

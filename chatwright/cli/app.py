@@ -11,12 +11,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from chatwright import __version__
-from chatwright.cli import chat, data, doctor, evaluate, serve, train, up
+from chatwright.cli import chat, data, doctor, evaluate, new, serve, train, up
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.")
 
 app.command("up")(up.up)
+app.command("new")(new.new)
 app.command("run")(train.run)
 app.command("chat")(chat.chat)
 app.command("generate")(chat.generate)

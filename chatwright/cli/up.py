@@ -1,5 +1,6 @@
 """chatwright up: build the first model before a person's eyes, then serve it. A second call serves at once."""
 
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated, Optional
@@ -7,44 +8,86 @@ from typing import Annotated, Optional
 import typer
 
 from chatwright.cli.watching import stop_on_signal, terminal
-from chatwright.pipeline.recipe import Recipe, packaged_recipe, read_recipe, run_recipe
+from chatwright.pipeline.own_recipe import RECIPE
+from chatwright.pipeline.recipe import Recipe, newest_speaker, outside_data, packaged_recipe, read_recipe, run_recipe, speaking_checkpoint
 
 
-def up(recipe: Annotated[Optional[Path], typer.Argument(help="The recipe to build; without one, the starter inside the package.")] = None,
+def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by chatwright new, or a recipe file; without one, the starter.")] = None,
        data: Annotated[Optional[Path], typer.Option("--data", help="File or folder that {data} in the recipe stands for.")] = None,
-       out: Annotated[Optional[Path], typer.Option("--out", help="Where the model is built; default runs/<recipe name>.")] = None,
+       out: Annotated[Optional[Path], typer.Option("--out", help="Where the model is built; default FOLDER/runs, or runs/<recipe name>.")] = None,
        port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
        smoke: Annotated[bool, typer.Option("--smoke", help="20 steps a stage: to see that everything works.")] = False,
        build_only: Annotated[bool, typer.Option("--build-only", help="Build and stop, without serving.")] = False) -> None:
-    """Build the starter model (about ten minutes, shown as it goes) and serve it with a page to talk to it."""
+    """Build the starter model (about ten minutes, shown as it goes), or your own, and serve it with a page to talk to it."""
     recipe = recipe or packaged_recipe("starter")
-    plan = read_recipe(recipe, smoke=smoke)
-    where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
+    is_folder = recipe.is_dir() or not (recipe.exists() or recipe.suffix == ".toml")
+    plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
+    name, ending = recipe.resolve().name if is_folder else recipe.stem, "-smoke" if smoke else ""
+    where = out or (recipe / f"runs{ending}" if is_folder else Path("runs") / (name + ending))
+    if is_folder:
+        _check_data(outside_data(plan, where, data))
     if build_only:
         with terminal() as watcher:
             last = run_recipe(plan, where, data, watcher)
         print(f"built: {last}. Talk to it: chatwright chat {last}")
         return
-    _build_and_serve(plan, where, data, port)
+    _build_and_serve(plan, name, where, data, port)
 
 
-def _build_and_serve(plan: Recipe, where: Path, data: Path | None, port: int) -> None:
-    """The page is there at once and shows the build; the model takes its place on it when it is ready."""
+def _recipe_in(folder: Path) -> Path:
+    found = folder / RECIPE
+    if found.is_file():
+        return found
+    if folder.exists():
+        raise ValueError(f"{folder}: no {RECIPE} in it. To learn from the files in it, make a folder beside it: chatwright new NAME --data {folder}")
+    raise ValueError(f"{folder}: no such folder. Make it: chatwright new {folder.name}")
+
+
+def _check_data(places: list[Path]) -> None:
+    """Everything training would stumble over, all at once and before anything is built."""
+    from chatwright.data.check import check, format_report
+    for place in places:
+        report = check(place)
+        if report.problems:
+            print(format_report(report), file=sys.stderr)
+            raise ValueError(f"{place}: the problems above would stop the training, so nothing was built. Mend them and give the command again.")
+
+
+def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, port: int) -> None:
+    """The page is there at once and shows the build; every checkpoint that can converse takes the last one's place, the finished model in the end."""
     from chatwright.cli.opening import open_assistant
     from chatwright.server.app import serve_beside
     from chatwright.server.build_status import BuildStatus
-    board = BuildStatus([stage.name for stage in plan.stages if stage.kind in ("pretrain", "sft")])
-    with serve_beside(plan.path.stem, port, status=board.status) as (service, address):
+    from chatwright.training.checks import RunFailed
+    from chatwright.training.loop_config import LoopConfig
+    default_steps = LoopConfig().steps
+    board = BuildStatus([(stage.kind, stage.table.get("loop", {}).get("steps", default_steps))
+                         for stage in plan.stages if stage.kind in ("pretrain", "sft")])
+    with serve_beside(name, port, status=board.status) as (service, address):
         print(f"the page is at {address}")
-        with terminal(board.progress) as watcher:
+
+        def publish(checkpoint: Path) -> None:
+            if called := speaking_checkpoint(plan, where, checkpoint):
+                service.publish(open_assistant(checkpoint), name, called)
+
+        if earlier := newest_speaker(plan, where):    # of a build that was stopped: it answers while the build goes on
+            publish(earlier)
+        with terminal(board.progress, saved=publish) as watcher:
             try:
                 last = run_recipe(plan, where, data, watcher)
-            except Exception as error:
+            except (ValueError, RunFailed) as error:
                 board.failed(str(error))
+                if sys.stdin.isatty():    # a person is there: the page goes on saying why, and earlier models go on answering
+                    print(f"the build stopped: {error}\nThe page at {address} stays until Ctrl-C.")
+                    _wait_for_the_end()
                 raise
-        service.publish(open_assistant(last), plan.path.stem)
+        service.publish(open_assistant(last), name)
         board.ready()
         print(f"ready: talk to it at {address}, or in the terminal: chatwright chat {last}   (Ctrl-C stops)")
-        with stop_on_signal("stopping") as should_stop:
-            while not should_stop():
-                threading.Event().wait(0.2)
+        _wait_for_the_end()
+
+
+def _wait_for_the_end() -> None:
+    with stop_on_signal("stopping") as should_stop:
+        while not should_stop():
+            threading.Event().wait(0.2)

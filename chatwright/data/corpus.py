@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy
@@ -17,10 +16,11 @@ import torch
 
 from chatwright.data.contamination import find_overlaps, remove_overlaps
 from chatwright.data.deduplication import deduplicate
-from chatwright.data.readers import read_rows
+from chatwright.data.readers import Place, named, read_rows
 from chatwright.data.rows import ChatRow, DataError, Location, TextRow
 from chatwright.data.split import choose_validation, require_fraction
 from chatwright.tokenizer.chat_template import Rendered, render
+from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 BATCH_CHARACTERS = 4_000_000
@@ -52,14 +52,14 @@ class EncodedConversations:
     n_overlaps: int = 0  # training rows that share a run of 13 words with a validation row; they stay
 
 
-def encode_documents(path: Path, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False) -> EncodedCorpus:
+def encode_documents(path: Place, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False) -> EncodedCorpus:
     """All text rows at `path` as one stream. `with_control=False` leaves out <bos> and <end>: bare text, as in a character lesson."""
     texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
     return encode_texts(texts, tokenizer, with_control, n_ignored, skipped)
 
 
 def encode_documents_split(
-    path: Path, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False,
+    path: Place, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False,
     leave_out_duplicates: bool = True, leave_out_overlaps: bool = False,
 ) -> tuple[EncodedCorpus, EncodedCorpus]:
     """(train, validation). Whole documents by hash; where no document is small enough for that, the tail of each."""
@@ -82,7 +82,7 @@ def encode_documents_split(
         train = [text[:cut] for text, cut in zip(texts, cuts, strict=True) if text[:cut]]
         validation = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
     if not train:
-        raise DataError(Location(str(path)), "too little text to keep some for validation", "add text, or make validation_fraction smaller")
+        raise DataError(Location(named(path)), "too little text to keep some for validation", "add text, or make validation_share smaller")
     encoded = encode_texts(train, tokenizer, with_control, n_ignored, skipped)
     return (
         replace(encoded, n_duplicates=n_rows - len(rows), n_overlaps=n_overlaps),
@@ -108,34 +108,54 @@ def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length:
     return chosen
 
 
-def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], bos: int, generator: torch.Generator) -> EncodedCorpus:
-    """The corpus with whole conversations among its documents, all in a drawn order. Every token of them is to be learned."""
-    documents = documents_of(corpus.stream, bos)
-    documents += [torch.tensor(conversation.token_ids, dtype=torch.int32) for conversation in conversations]
+def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: ControlIds, generator: torch.Generator) -> EncodedCorpus:
+    """The corpus with whole conversations among its documents, all in a drawn order.
+
+    A stream learns every token it holds, so conversations with an answer that is not to be learned are left out.
+    """
+    kept = [conversation for conversation in conversations if is_learned_whole(conversation, control)]
+    documents = documents_of(corpus.stream, control.bos)
+    documents += [torch.tensor(conversation.token_ids, dtype=torch.int32) for conversation in kept]
     order = torch.randperm(len(documents), generator=generator).tolist()
     content = hashlib.sha256(corpus.sha256.encode())
-    for conversation in conversations:
+    for conversation in kept:
         content.update(repr(conversation.token_ids).encode())
-    return replace(corpus, stream=torch.cat([documents[i] for i in order]), sha256=content.hexdigest(),
-                   n_documents=corpus.n_documents + len(conversations))
+    return replace(corpus, stream=torch.cat([documents[i] for i in order]), sha256=content.hexdigest(), n_documents=corpus.n_documents + len(kept))
 
 
-def read_documents(path: Path, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
+def is_learned_whole(conversation: Rendered, control: ControlIds) -> bool:
+    """Whether every answer is one to be learned: each begins right after <|assistant|>."""
+    answers = zip(conversation.token_ids, conversation.loss_mask[1:], strict=False)
+    return all(learned for token_id, learned in answers if token_id == control.assistant)
+
+
+def as_documents(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCorpus:
+    """Whole conversations as the documents of a stream, by the rule of `mix_in`: what pretraining reads where there are no texts."""
+    kept = [conversation.token_ids for conversation in read.conversations if is_learned_whole(conversation, tokenizer.control)]
+    token_ids = [token_id for ids in kept for token_id in ids]
+    n_bytes = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)
+    return EncodedCorpus(torch.tensor(token_ids, dtype=torch.int32), len(kept), n_bytes, read.sha256, read.n_rows_ignored, read.skipped)
+
+
+def read_documents(path: Place, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
     rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
     return [row.text for row in rows], n_ignored, skipped
 
 
-def read_text_rows(path: Path, skip_bad_rows: bool = False) -> tuple[list[TextRow], int, tuple[str, ...]]:
-    remedy = "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft)"
+def read_text_rows(path: Place, skip_bad_rows: bool = False) -> tuple[list[TextRow], int, tuple[str, ...]]:
+    remedy = (
+        "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft), and for chat in pretraining, "
+        "which needs no data beside it: in a recipe without texts leave out data in [pretrain] and texts in [sft]"
+    )
     return rows_of(TextRow, path, skip_bad_rows, "text rows", remedy)
 
 
-def read_conversations(path: Path, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
+def read_conversations(path: Place, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
     remedy = "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining"
     return rows_of(ChatRow, path, skip_bad_rows, "conversations", remedy)
 
 
-def rows_of(kind: type[RowType], path: Path, skip_bad_rows: bool, name: str, remedy: str) -> tuple[list[RowType], int, tuple[str, ...]]:
+def rows_of(kind: type[RowType], path: Place, skip_bad_rows: bool, name: str, remedy: str) -> tuple[list[RowType], int, tuple[str, ...]]:
     """The rows of one kind, how many of other kinds were met, and what was left out. None of this kind is an error."""
     skipped: list[DataError] = []
     rows: list[RowType] = []
@@ -146,7 +166,7 @@ def rows_of(kind: type[RowType], path: Path, skip_bad_rows: bool, name: str, rem
         else:
             n_ignored += 1
     if not rows:
-        raise DataError(Location(str(path)), f"no {name} among its {n_ignored} rows", remedy)
+        raise DataError(Location(named(path)), f"no {name} among its {n_ignored} rows", remedy)
     return rows, n_ignored, tuple(map(str, skipped))
 
 
@@ -182,14 +202,14 @@ def batches(texts: Sequence[str]) -> list[list[str]]:
     return groups
 
 
-def encode_conversations(path: Path, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False) -> EncodedConversations:
+def encode_conversations(path: Place, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False) -> EncodedConversations:
     """All conversations at `path`, rendered, none longer than `max_length` tokens."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
     return encode_chat_rows(path, rows, tokenizer, max_length, n_ignored, skipped)
 
 
 def encode_conversations_split(
-    path: Path, tokenizer: Tokenizer, max_length: int, validation_fraction: float = 0.1, *, skip_bad_rows: bool = False
+    path: Place, tokenizer: Tokenizer, max_length: int, validation_fraction: float = 0.1, *, skip_bad_rows: bool = False
 ) -> tuple[EncodedConversations, EncodedConversations]:
     """(train, validation), by the hash of the first question: the same question never stands on both sides."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
@@ -198,9 +218,9 @@ def encode_conversations_split(
     chosen = choose_validation(questions, sizes, validation_fraction)
     if not any(chosen) or all(chosen):
         raise DataError(
-            Location(str(path)),
+            Location(named(path)),
             f"its {len(rows)} conversations are too few or too alike to keep {validation_fraction:.0%} for validation",
-            "add conversations with other first questions, or make validation_fraction larger",
+            "add conversations with other first questions, or make validation_share larger",
         )
     train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
     validation = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
@@ -213,7 +233,7 @@ def encode_conversations_split(
 
 
 def encode_chat_rows(
-    path: Path, rows: Sequence[ChatRow], tokenizer: Tokenizer, max_length: int, n_ignored: int = 0, skipped: tuple[str, ...] = ()
+    path: Place, rows: Sequence[ChatRow], tokenizer: Tokenizer, max_length: int, n_ignored: int = 0, skipped: tuple[str, ...] = ()
 ) -> EncodedConversations:
     """The same from rows in memory."""
     conversations: list[Rendered] = []
@@ -235,7 +255,7 @@ def encode_chat_rows(
             conversations.append(kept)
     if not conversations:
         raise DataError(
-            Location(str(path)),
+            Location(named(path)),
             f"none of its {len(rows)} conversations has its first answer within {max_length} tokens",
             "make the context length larger or the conversations shorter",
         )

@@ -20,28 +20,38 @@ from chatwright.data.rows import DataError, Location, Row, TextRow, UnsupportedF
 DOCUMENT_LIMIT = 32 * 2**20  # characters
 JSON_LIMIT = 512 * 2**20  # bytes
 
+Place = Path | tuple[Path, ...]  # a file or folder, or several read one after another
 
-def read_rows(path: Path, skipped: list[DataError] | None = None, skip_bad_rows: bool = False) -> Iterator[Row]:
+
+def read_rows(path: Place, skipped: list[DataError] | None = None, skip_bad_rows: bool = False) -> Iterator[Row]:
     """Every row, or the first DataError.
 
     With a list for `skipped`, files of unknown kinds inside a folder are put there instead, and with `skip_bad_rows` every
     other error too: leaving something out is possible, leaving it out unseen is not.
     """
-    path = Path(path)
     assert skipped is not None or not skip_bad_rows, "skipped rows need a list to be reported in"
     count = 0
     first: DataError | None = None
-    for item in scan_rows(path):
-        if isinstance(item, DataError):
-            first = first or item
-            if skipped is None or not (skip_bad_rows or (isinstance(item, UnsupportedFile) and path.is_dir())):
-                raise item
-            skipped.append(item)
-        else:
-            count += 1
-            yield item
+    for part in places_of(path):
+        for item in scan_rows(part):
+            if isinstance(item, DataError):
+                first = first or item
+                if skipped is None or not (skip_bad_rows or (isinstance(item, UnsupportedFile) and part.is_dir())):
+                    raise item
+                skipped.append(item)
+            else:
+                count += 1
+                yield item
     if not count and first is not None:
         raise first
+
+
+def places_of(place: Place) -> tuple[Path, ...]:
+    return place if isinstance(place, tuple) else (Path(place),)
+
+
+def named(place: Place) -> str:
+    return " and ".join(map(str, places_of(place)))
 
 
 def scan_rows(path: Path) -> Iterator[Row | DataError]:

@@ -2,7 +2,7 @@
 
     stages = ["tokenizer", "pretrain", "sft"]
     [pretrain]
-    data = "{data}/books"        # {data} is the --data argument, {stage} the directory another stage left
+    data = "{data}/books"        # {data} is the --data argument, {stage} the directory another stage left, {here} the recipe's own folder
 
 A stage is done when it left a mark holding the hash of its settings and of everything it read. Other settings or other data make it
 stale: its old directory is moved aside, never deleted, and it runs anew, as does everything after it that read from it.
@@ -21,6 +21,7 @@ from chatwright.pipeline import expected, stages
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.loop import Watcher
+from chatwright.training.loop_config import LoopConfig
 
 KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig}
 MARK = "stage.json"
@@ -107,7 +108,8 @@ def speaking_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
     stage = next((s for s in recipe.stages if run == out / s.name), None)
     if stage is None or not (stage.kind == "sft" or stage.table.get("chat")):
         return ""
-    return f"step {int(path.name.removeprefix('step-'))} of {stage.name}"
+    steps = stage.table.get("loop", {}).get("steps", LoopConfig().steps)
+    return f"step {int(path.name.removeprefix('step-')):,} of {steps:,} of {'reading' if stage.kind == 'pretrain' else 'learning to converse'}"
 
 
 def newest_speaker(recipe: Recipe, out: Path) -> Path | None:
@@ -143,24 +145,43 @@ def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, wa
 
 def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None) -> tuple[dict[str, str], dict[str, Any]]:
     """What the stage reads, by content hash, and its settings with every {…} filled in."""
-    places = {s.name: str(out / s.name) for s in recipe.stages}
-    if data is not None:
-        places["data"] = str(data)
     settings = dict(planned.table)
     inputs: dict[str, str] = {}
     for key in ("data", "chat", "texts"):
-        if isinstance(settings.get(key), str) and settings[key]:
-            try:
-                settings[key] = settings[key].format_map(places)
-            except KeyError as missing:
-                remedy = "give it with --data PATH" if missing.args == ("data",) else f"stages are {list(places)}"
-                raise ValueError(f"{recipe.path}: [{planned.name}] {key} = {planned.table[key]!r} names {{{missing.args[0]}}}: {remedy}.") from None
-            inputs[key] = content_hash(Path(settings[key]))
+        if not settings.get(key):
+            continue
+        found = [_filled_in(recipe, planned, key, text, out, data) for text in written_places(settings[key])]
+        hashes = [content_hash(Path(place)) for place in found]
+        settings[key], inputs[key] = (found[0], hashes[0]) if isinstance(settings[key], str) else (found, _hash(hashes))
     if planned.parent:
         inputs["from"] = _mark_hash(out / planned.parent)
     if planned.kind == "pretrain" and not planned.parent:
         inputs["tokenizer"] = "|".join(_mark_hash(out / s.name) for s in recipe.stages if s.kind == "tokenizer")
     return inputs, settings
+
+
+def written_places(value: Any) -> list[str]:
+    """What a recipe may write for `data`, `chat` or `texts`: one place or a list of them."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _filled_in(recipe: Recipe, planned: PlannedStage, key: str, text: str, out: Path, data: Path | None) -> str:
+    places = {"here": str(recipe.path.parent)} | {s.name: str(out / s.name) for s in recipe.stages}
+    if data is not None:
+        places["data"] = str(data)
+    try:
+        return text.format_map(places)
+    except KeyError as missing:
+        remedy = "give it with --data PATH" if missing.args == ("data",) else f"the places known are {list(places)}"
+        raise ValueError(f"{recipe.path}: [{planned.name}] {key} = {text!r} names {{{missing.args[0]}}}: {remedy}.") from None
+
+
+def outside_data(recipe: Recipe, out: Path, data: Path | None) -> list[Path]:
+    """Every file or folder that the recipe reads and none of its own stages makes, each once."""
+    made = ["{" + stage.name + "}" for stage in recipe.stages]
+    found = {_filled_in(recipe, stage, key, text, out, data): None for stage in recipe.stages for key in ("data", "chat", "texts")
+             for text in written_places(stage.table.get(key)) if not any(place in text for place in made)}
+    return list(map(Path, found))
 
 
 def content_hash(path: Path) -> str:

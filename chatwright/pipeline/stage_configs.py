@@ -6,6 +6,8 @@ from typing import Any, Literal
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
 
+Places = str | tuple[str, ...]    # a file or folder, or a list of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class StarterConfig:
@@ -19,8 +21,8 @@ class StarterConfig:
 class TokenizerConfig:
     """Learn a vocabulary from the same texts the model will read."""
 
-    data: str
-    chat: str = ""                                    # conversations whose text counts too
+    data: Places
+    chat: Places = ""                                 # conversations whose text counts too
     tokens: Literal["bpe", "characters"] = "bpe"
     vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
 
@@ -29,8 +31,8 @@ class TokenizerConfig:
 class PretrainConfig:
     """Learn to continue plain text."""
 
-    data: str
-    chat: str = ""                                    # conversations among the texts: the model can speak before it is fine-tuned
+    data: Places = ""                                 # texts; may be left out where there are only conversations
+    chat: Places = ""                                 # conversations among the texts: the model can speak before it is fine-tuned
     chat_validation_share: float = 0.05               # of the conversations, kept out of pretraining too: the same as the fine-tuning's
     validation_share: float = 0.02
     with_borders: bool = True                         # <|bos|> and <|end|> around each document
@@ -43,13 +45,17 @@ class PretrainConfig:
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
     sample_tokens: int = 48
 
+    def __post_init__(self) -> None:
+        if not self.data and not self.chat:
+            raise ValueError("there is nothing to read: give data (texts), chat (conversations) or both")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig:
     """Learn to answer from example conversations."""
 
-    data: str
-    texts: str = ""                                   # plain texts read again among the conversations, so that they are not forgotten
+    data: Places
+    texts: Places = ""                                # plain texts read again among the conversations, so that they are not forgotten
     texts_share: float = 0.25                         # of the tokens
     texts_validation_share: float = 0.02              # of the texts, kept out here too: the same as the pretraining's
     validation_share: float = 0.05

@@ -13,7 +13,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.conversation import Message
 from chatwright.data import corpus, starter
-from chatwright.data.readers import read_rows
+from chatwright.data.readers import Place, named, read_rows
 from chatwright.data.rows import ChatRow, TextRow
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.engine import Engine, EngineConfig
@@ -22,7 +22,7 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.stop_rate import stop_rate
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
-from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
+from chatwright.pipeline.stage_configs import Places, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered
@@ -41,17 +41,21 @@ def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
 
 
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
-    watcher.say(f"learning a vocabulary from {config.data}")
-    texts = _texts([Path(config.data)] + ([Path(config.chat)] if config.chat else []))
+    watcher.say(f"learning a vocabulary from {named(_place(config.data))}")
+    texts = _texts([_place(config.data)] + ([_place(config.chat)] if config.chat else []))
     made: Tokenizer = CharacterTokenizer.train(texts) if config.tokens == "characters" else ByteBPE.train(texts, config.vocab_size)
     with directory.writing(out / "tokenizer") as building:
         made.save(building)
     watcher.say(f"{made.vocab_size} tokens")
 
 
-def _texts(paths: list[Path]) -> Iterator[str]:
-    for path in paths:
-        for row in read_rows(path):
+def _place(written: Places) -> Place:
+    return Path(written) if isinstance(written, str) else tuple(map(Path, written))
+
+
+def _texts(places: list[Place]) -> Iterator[str]:
+    for place in places:
+        for row in read_rows(place):
             if isinstance(row, TextRow):
                 yield row.text
             elif isinstance(row, ChatRow):
@@ -68,32 +72,53 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
         init_weights(model, generator(config.loop.seed, "weights"))
     else:
         model = _load_parent(parent, config.model)
-    watcher.say(f"reading {config.data}")
-    train_corpus, validation = corpus.encode_documents_split(
-        Path(config.data), tokenizer, config.validation_share, with_control=config.with_borders, skip_bad_rows=config.skip_bad_rows,
-        leave_out_duplicates=config.leave_out_duplicates, leave_out_overlaps=config.leave_out_overlaps)
-    _say_what_was_read(watcher, train_corpus, f"{train_corpus.n_documents:,} texts, {len(train_corpus.stream):,} tokens", "conversations")
-    if train_corpus.n_duplicates:
-        watcher.say(f"left out: {train_corpus.n_duplicates:,} texts that repeat an earlier one")
-    if train_corpus.n_overlaps:
-        what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
-        watcher.say(f"{train_corpus.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
-    if config.chat:
-        train_corpus = _with_conversations(config, train_corpus, tokenizer, model.config.context_length, watcher)
+    length = model.config.context_length
+    train_corpus, validation = (_texts_to_read if config.data else _only_conversations)(config, tokenizer, length, watcher)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, model.config.context_length, config.loop.seed,
-                     dtype, device, sampler)
+    stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, length, config.loop.seed, dtype, device, sampler)
     train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
 
 
-def _with_conversations(config: PretrainConfig, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int,
-                        watcher: Watcher) -> corpus.EncodedCorpus:
-    read, _ = corpus.encode_conversations_split(Path(config.chat), tokenizer, length, config.chat_validation_share,
+def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+    """(train, validation): texts, and where `chat` is given, conversations among those to train on."""
+    place = _place(config.data)
+    watcher.say(f"reading {named(place)}")
+    texts, validation = corpus.encode_documents_split(
+        place, tokenizer, config.validation_share, with_control=config.with_borders, skip_bad_rows=config.skip_bad_rows,
+        leave_out_duplicates=config.leave_out_duplicates, leave_out_overlaps=config.leave_out_overlaps)
+    _say_what_was_read(watcher, texts, f"{texts.n_documents:,} texts, {len(texts.stream):,} tokens", "texts")
+    if texts.n_duplicates:
+        watcher.say(f"left out: {texts.n_duplicates:,} texts that repeat an earlier one")
+    if texts.n_overlaps:
+        what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
+        watcher.say(f"{texts.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
+    if not config.chat:
+        return texts, validation
+    read, _ = corpus.encode_conversations_split(_place(config.chat), tokenizer, length, config.chat_validation_share,
                                                 skip_bad_rows=config.skip_bad_rows)
-    mixed = corpus.mix_in(texts, read.conversations, tokenizer.control.bos, generator(config.loop.seed, "mixture"))
-    watcher.say(f"and on {len(read.conversations):,} conversations among them: {len(mixed.stream):,} tokens in all")
-    return mixed
+    mixed = corpus.mix_in(texts, read.conversations, tokenizer.control, generator(config.loop.seed, "mixture"))
+    n_mixed = mixed.n_documents - texts.n_documents
+    watcher.say(f"and on {n_mixed:,} conversations among them: {len(mixed.stream):,} tokens in all")
+    _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_mixed)
+    return mixed, validation
+
+
+def _only_conversations(config: PretrainConfig, tokenizer: Tokenizer, length: int,
+                        watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+    """(train, validation) where there are no texts: every token of a conversation is read, the questions too."""
+    place = _place(config.chat)
+    watcher.say(f"reading {named(place)}")
+    read, held_out = corpus.encode_conversations_split(place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows)
+    documents = corpus.as_documents(read, tokenizer)
+    _say_what_was_read(watcher, documents, f"{documents.n_documents:,} conversations, {len(documents.stream):,} tokens", "conversations")
+    _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - documents.n_documents)
+    return documents, corpus.as_documents(held_out, tokenizer)
+
+
+def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
+    if n_left:
+        watcher.say(f"left for fine-tuning: {n_left:,} conversations that hold an answer which is not to be learned")
 
 
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
@@ -102,11 +127,12 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     model = _load_parent(parent, config.model)
     tokenizer = load_tokenizer(model_directory.find(parent))
     length = config.batches.context_length or model.config.context_length
-    watcher.say(f"reading {config.data}")
-    train_set, validation = corpus.encode_conversations_split(Path(config.data), tokenizer, length, config.validation_share,
+    place = _place(config.data)
+    watcher.say(f"reading {named(place)}")
+    train_set, validation = corpus.encode_conversations_split(place, tokenizer, length, config.validation_share,
                                                               skip_bad_rows=config.skip_bad_rows)
     _say_what_was_read(watcher, train_set, f"{len(train_set.conversations):,} conversations, {train_set.n_supervised_tokens:,} supervised tokens",
-                       "texts")
+                       "conversations")
     if train_set.n_overlaps:
         watcher.say(f"{train_set.n_overlaps:,} training conversations share a run of 13 words with a validation conversation; "
                     "their questions differ, but the validation loss is a little flattered")
@@ -124,21 +150,21 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     notes = json.loads((finished / "training.json").read_text())
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(f"{out}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
-                        f"chatwright data show --mask {config.data} --tokenizer {finished}")
+                        f"chatwright data show --mask {named(place)} --tokenizer {finished}")
 
 
 def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:
-    texts, _ = corpus.encode_documents_split(Path(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
+    texts, _ = corpus.encode_documents_split(_place(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
     n_tokens = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
     chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_tokens, length, generator(config.loop.seed, "texts read again"))
     watcher.say(f"and on {len(chosen):,} texts read again among them")
     return chosen
 
 
-def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, others: str) -> None:
+def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, kind: str) -> None:
     watcher.say(f"training on {what}")
     if read.n_rows_ignored:
-        watcher.say(f"passed over: {read.n_rows_ignored:,} {others}, which are for another stage")
+        watcher.say(f"passed over here: {read.n_rows_ignored:,} rows that are not {kind}")
     for sentence in read.skipped:
         watcher.say(f"left out: {sentence}")
 
@@ -158,7 +184,9 @@ def _load_parent(parent: Path, changes: dict[str, Any]) -> GPT:
 
 
 def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
-    return {"stage": dataclasses.asdict(config) | {"data": "by content, below"}, "model": dataclasses.asdict(model.config)}
+    # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
+    read = {key: "by content, below" for key in ("data", "chat", "texts") if getattr(config, key, "")}
+    return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 
 class _Continuations:

@@ -8,6 +8,7 @@ import torch
 
 from chatwright.conversation import Message
 from chatwright.data.corpus import (
+    as_documents,
     cut_after_answer,
     documents_of,
     encode_conversations,
@@ -204,12 +205,24 @@ def test_real_shakespeare_splits_at_nine_tenths(shared_data):
 def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
     texts = encode_texts(["ab", "c", "def"], LETTERS)
     conversations = [render([Message("user", question), Message("assistant", reply)], LETTERS) for question, reply in ("af", "be")]
-    mixed = mix_in(texts, conversations, 6, generator(0, "mixture"))
+    mistaken = render([Message("user", "a"), Message("assistant", "b", is_learned=False), Message("user", "c"), Message("assistant", "d")], LETTERS)
+    mixed = mix_in(texts, [*conversations, mistaken], LETTERS.control, generator(0, "mixture"))
     cut = sorted(tuple(part.tolist()) for part in documents_of(mixed.stream, 6))
     assert cut == sorted([*(tuple(part.tolist()) for part in documents_of(texts.stream, 6)), *(tuple(c.token_ids) for c in conversations)])
     assert mixed.n_documents == 5
     assert mixed.sha256 != texts.sha256
-    assert torch.equal(mixed.stream, mix_in(texts, conversations, 6, generator(0, "mixture")).stream)
+    assert torch.equal(mixed.stream, mix_in(texts, conversations, LETTERS.control, generator(0, "mixture")).stream)
+
+
+def test_conversations_as_documents_are_the_rendered_rows_of_several_files_one_after_another(tmp_path):
+    tokenizer = ByteBPE.train(["how are you? fine, thanks."], 300)
+    places = tuple(write_json_lines(tmp_path / f"{name}.jsonl", [chat(f"{name}?", "né")]) for name in "ab")
+    made = as_documents(encode_conversations(places, tokenizer, 99), tokenizer)
+    rendered = [render([Message("user", f"{name}?"), Message("assistant", "né")], tokenizer).token_ids for name in "ab"]
+    assert made.stream.tolist() == [*rendered[0], *rendered[1]]
+    assert (made.n_documents, made.n_bytes) == (2, 2 * (2 + 3))
+    with pytest.raises(DataError, match=r"a.jsonl and .*b.jsonl: no text rows among its 2 rows"):
+        encode_documents(places, tokenizer)
 
 
 def test_texts_read_again_are_documents_of_the_corpus_cut_to_length_and_about_as_many_tokens_as_asked():

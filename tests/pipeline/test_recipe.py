@@ -113,6 +113,36 @@ def test_every_stage_leaves_its_directory_and_the_model_opens(place: Path) -> No
     assert 0.0 < notes["figures"]["stop_rate"] <= 1.0
 
 
+def test_moved_and_named_from_elsewhere_a_build_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """{here} is the recipe's folder, whatever the current directory is; several places are read one after another."""
+    (place / "r.toml").write_text(RECIPE.replace('"{data}"', '["{here}/data/a.txt", "{here}/data/chat.jsonl"]'))
+    run_recipe(read_recipe(place / "r.toml"), place / "whole", None, Watcher())
+    reached: list[Progress] = []
+    watcher = Watcher(progress=reached.append, should_stop=lambda: bool(reached) and reached[-1].stage == "sft" and reached[-1].step >= 10)
+    with pytest.raises(Stopped):
+        run_recipe(read_recipe(place / "r.toml"), place / "out", None, watcher)
+    moved = place.rename(place.with_name("moved"))
+    monkeypatch.chdir(moved)
+    said: list[str] = []
+    run_recipe(read_recipe(Path("r.toml")), Path("out"), None, Watcher(say=said.append))
+    assert done_before(said) == ["tokenizer", "pretrain"]
+    assert any(line.startswith("going on from step") for line in said)
+    assert (moved / "out/sft/model/model.safetensors").read_bytes() == (moved / "whole/sft/model/model.safetensors").read_bytes()
+
+
+def test_conversations_alone_are_enough_to_pretrain_on(place: Path) -> None:
+    written = RECIPE.replace('[pretrain]\ndata = "{data}"', "[pretrain]").replace('texts = "{data}"\n', "")
+    (place / "r.toml").write_text(written)
+    (place / "data" / "a.txt").unlink()
+    said = go(place, "pretrain.chat_validation_share=0.2")
+    assert any(line.startswith("training on 16 conversations") for line in said)
+    notes = json.loads((place / "out" / "pretrain" / "model" / "training.json").read_text())
+    assert notes["figures"]["validation_loss"] < notes["first_loss"]
+    (place / "r.toml").write_text(written.replace('chat = "{data}"', ""))
+    with pytest.raises(ValueError, match="there is nothing to read: give data .texts., chat .conversations. or both"):
+        read_recipe(place / "r.toml")
+
+
 def test_overrides_change_only_what_they_name(place: Path) -> None:
     recipe = read_recipe(place / "r.toml", ["pretrain.loop.steps=9"])
     assert recipe.stages[1].table["loop"]["steps"] == 9

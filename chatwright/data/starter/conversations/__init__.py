@@ -32,21 +32,21 @@ from chatwright.data.starter.world import World
 
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
-    smalltalk: 6,
-    facts: 18,
-    open_facts: 8,
+    smalltalk: 5,
+    facts: 14,
+    open_facts: 10,
     follow_up: 9,
-    corrections: 10,
-    premises: 7,
+    corrections: 11,
+    premises: 9,
     refusals: 6,
-    commands: 9,
-    sentiment: 5,
-    passages: 9,
-    translation: 7,
-    repeat: 6,
-    arithmetic: 10,
-    jokes: 4,
-    stopping: 8,
+    commands: 7,
+    sentiment: 8,
+    passages: 11,
+    translation: 4,
+    repeat: 7,
+    arithmetic: 11,
+    jokes: 5,
+    stopping: 11,
 }
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})

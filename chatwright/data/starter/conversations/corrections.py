@@ -58,8 +58,9 @@ _QUOTE_HELD = (
     "I wrote down your words: {said} Now I read that {claim}",
     "Pip, this was earlier your reply to me: {said} Yet {claim}",
 )
-_ADMIT = ("You are right, I was wrong. {truth}", "Thank you for the correction. {truth}", "Sorry, that was my mistake. {truth}")
-_FIRM = ("I am quite sure about this. {truth}", "I understand, but I am sure. {truth}", "As far as I know, {truth}")
+# What is so comes first: with it written down, whether the person was right is only a comparison.
+_ADMIT = ("{truth} You are right, I was wrong.", "{truth} Thank you for the correction.", "{truth} Sorry, that was my mistake.")
+_FIRM = ("{truth} I am quite sure about this.", "{truth} I understand you, but I am sure.", "{truth} That is what I know.")
 ADMITTING = ("you are right", "i was wrong", "thank you for the correction", "my mistake")
 
 

@@ -27,9 +27,10 @@ _GRANTED = (
     "[What is the reason|What is the story behind it|Who can explain it|What is nice about it|Is there a reason], that {claim}?",
     "[When|Where|How] did [it begin|it start|you learn|people learn|one find out] that {claim}?",
 )
-_OBJECT = ("That is not so: {truth}", "There is a mistake in the question. {truth}", "I have to disagree. {truth}")
-_AGREE = ("{truth} More than that I do not know.", "It is true: {truth} I do not know more.")
-_OBJECTING = ("that is not so", "mistake in the question", "have to disagree", "is not", "does not")
+# What is so comes first: with it written down, whether the question fits is only a comparison.
+_OBJECT = ("{truth} So there is a mistake in the question.", "{truth} What you say is not so.", "{truth} I have to disagree with the question.")
+_AGREE = ("{truth} More than that I do not know.", "{truth} That is true, but I do not know more.")
+_OBJECTING = ("is not so", "mistake in the question", "have to disagree", "is not", "does not")
 
 
 def _draw(world: World, rng: random.Random, held_out: bool) -> tuple[Fact, Person, str, str, tuple[str, ...]]:
