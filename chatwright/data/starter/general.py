@@ -121,7 +121,7 @@ KINDS: dict[Callable[[random.Random], str], float] = {
     calendar: 3,
     seasons: 1,
     manners: 1,
-    sums: 26,
+    sums: 40,
     counting: 14,
     french: 4,
     reviews: 8,
