@@ -101,6 +101,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kills", [(1, 0, 1, 1), pytest.param((3, 3, 8, 6), marks=pytest.mark.full)])
 def test_killed_in_any_stage_it_ends_with_the_same_weights(place: Path, kills: tuple[int, ...]) -> None:
     """`kills` in each stage: as it begins, or in a training one at drawn steps, before and after saves alike."""

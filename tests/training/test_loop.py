@@ -74,6 +74,7 @@ def _last_step(out: Path) -> int:
         return -1
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.full)])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, kills: int) -> None:
     subprocess.run([sys.executable, str(PROGRAM), str(tmp_path / "whole"), "40", "2"], check=True, capture_output=True)

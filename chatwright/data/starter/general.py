@@ -10,7 +10,7 @@ from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.conversations import arithmetic, passages, sentiment, stopping, translation
 from chatwright.data.starter.prose import Document
 from chatwright.data.starter.strangers import TOLD, story, strangers
-from chatwright.data.starter.words import ANIMALS, DAYS, MONTHS
+from chatwright.data.starter.words import ANIMALS, COLOURS, DAYS, FOODS, HOBBIES, JOBS, MONTHS, PETS, TOWNS
 
 SEASONS = {
     "spring": ("March", "May", "flowers grow", "warm rain falls"),
@@ -77,6 +77,29 @@ def sums(rng: random.Random) -> str:
     return " ".join(arithmetic.line(rng) for _ in range(rng.randint(3, 6)))
 
 
+def sameness(rng: random.Random) -> str:
+    """Is it the same? Counting to an end, admitting a mistake and doubting a question all rest on that comparison."""
+    kinds = (DAYS, MONTHS, JOBS, PETS, FOODS, COLOURS, HOBBIES, TOWNS, [str(number) for number in range(1, 100)])
+    told = []
+    for _ in range(rng.randint(3, 7)):
+        one, other = rng.sample(rng.choice(kinds), 2)
+        if is_same := rng.random() < 0.5:
+            other = one
+        said = "the same" if is_same else "not the same"
+        told.append(
+            rng.choice(
+                (
+                    f"{one} and {other}: {said}.",
+                    f"I said {one}, you said {other}, that is {said}.",
+                    f"First {one}, then {other}: {said}.",
+                    f"Is {one} {other}? {'Yes' if is_same else 'No'}.",
+                    f"It should be {one}. It is {other}. That is {'right' if is_same else 'wrong'}.",
+                )
+            )
+        )
+    return " ".join(told)
+
+
 def counting(rng: random.Random) -> str:
     if rng.random() < 0.4:
         start = rng.randint(0, 90)
@@ -122,7 +145,8 @@ KINDS: dict[Callable[[random.Random], str], float] = {
     seasons: 1,
     manners: 1,
     sums: 40,
-    counting: 14,
+    counting: 12,
+    sameness: 14,
     french: 4,
     reviews: 8,
     stories: 8,
