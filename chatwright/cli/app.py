@@ -7,6 +7,7 @@ import traceback
 # OpenMP's threads spin while they wait; with anything else running on a small machine that makes training ten times slower.
 # It must be set before torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import typer
 
