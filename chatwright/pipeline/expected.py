@@ -60,7 +60,7 @@ def watched(watcher: Watcher, recipe: Path, settings: str) -> Watcher:
     if expected is None:
         return watcher
     if expected.recipe != settings:
-        watcher.say(f"{recipe.name} was changed, so its run is not compared with {place(recipe).name}")
+        watcher.say(f"not {recipe.name} as it ships (other settings, or --smoke), so the run is not compared with {place(recipe).name}")
         return watcher
 
     def progress(p: Progress) -> None:

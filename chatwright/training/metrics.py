@@ -1,5 +1,6 @@
 """metrics.jsonl: one JSON object a line, in step order, without gap or repeat across kills and resumes."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -19,9 +20,15 @@ class Metrics:
 
     def write(self, step: int, **values: Any) -> None:
         record = {"step": step} | values
+        if self._holds(record):    # a run killed after its last checkpoint evaluates again when it goes on
+            return
         self.records.append(record)
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
+
+    def _holds(self, record: dict[str, Any]) -> bool:
+        same_step = itertools.takewhile(lambda r: r["step"] == record["step"], reversed(self.records))
+        return any(r.keys() == record.keys() for r in same_step)
 
     def sync(self) -> None:
         """Call before a checkpoint is committed, so that the log is never behind it."""

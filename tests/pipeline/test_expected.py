@@ -37,7 +37,7 @@ def test_outside_it_is_said_with_the_band(place: Path, loss: float, side: str) -
 
 def test_a_changed_recipe_is_not_compared_and_that_is_said(place: Path) -> None:
     [sentence] = heard(place, "other settings", ("pretrain", 100, 9.0))
-    assert "was changed" in sentence
+    assert "other settings" in sentence
 
 
 def test_a_broken_file_is_named(place: Path) -> None:

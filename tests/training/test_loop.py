@@ -85,6 +85,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, kills: int) -> 
     assert done > 0, "no kill came before the end: the test proved nothing"
 
 
+def test_killed_between_the_last_checkpoint_and_the_model_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last evaluation is made again then, and must not stand in the log twice. Found by two hundred random kills."""
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+    run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("chatwright.training.loop.model_directory.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed")
+    run(tmp_path / "killed")
+    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "whole")
+
+
 def test_a_forgotten_generator_would_be_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without the dropout generator's state the resumed run differs."""
     under = train_state._under

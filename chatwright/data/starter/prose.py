@@ -8,7 +8,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chatwright.data.starter.attributes import ATTRIBUTES, PERSON, say
+from chatwright.data.starter.attributes import ATTRIBUTES, say
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.world import Fact, Person, Thing, World
 
 

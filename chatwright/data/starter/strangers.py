@@ -2,8 +2,9 @@
 
 import random
 
-from chatwright.data.starter.attributes import PERSON, say_of
+from chatwright.data.starter.attributes import say_of
 from chatwright.data.starter.names import invented_town, several
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.words import COLOURS, FOODS, HOBBIES, JOBS, PETS, TOWNS
 from chatwright.data.starter.world import Fact, Person
 

@@ -6,10 +6,11 @@ A right correction needs a wrong answer before it. Where it is the assistant's o
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, question_of, say_of
+from chatwright.data.starter.attributes import question_of, say_of
 from chatwright.data.starter.conversations.facts import competing, spellings
 from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, mistaken, user
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, story, strangers, values
 from chatwright.data.starter.world import Fact, Person, World

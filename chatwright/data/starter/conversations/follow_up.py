@@ -3,10 +3,11 @@
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, question, question_of, say, say_of
+from chatwright.data.starter.attributes import question, question_of, say, say_of
 from chatwright.data.starter.conversations.facts import answer_to, competing, spellings
 from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.world import Fact, Person, World

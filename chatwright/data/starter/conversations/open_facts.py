@@ -3,8 +3,9 @@
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, question_of, say_of
+from chatwright.data.starter.attributes import question_of, say_of
 from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.world import Person, World

@@ -4,10 +4,11 @@ true, the reply agrees and says that it knows no more. A model that always objec
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import PERSON, WITH_PREMISE, say_of
+from chatwright.data.starter.attributes import WITH_PREMISE, say_of
 from chatwright.data.starter.conversations.facts import competing, framed
 from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, user
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.phrases import spin
 from chatwright.data.starter.strangers import TOLD, story, strangers, values
 from chatwright.data.starter.world import Fact, Person, World
