@@ -5,7 +5,8 @@ import sys
 import traceback
 
 # OpenMP's threads spin while they wait; with anything else running on a small machine that makes training ten times slower.
-# It must be set before torch is first imported.
+# A thousand turns cover most gaps of a training step alone and cost little beside others (docs/LOG.md, "Speed of a training step").
+# Both must be set before torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 

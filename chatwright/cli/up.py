@@ -59,10 +59,7 @@ def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, po
     from chatwright.server.app import serve_beside
     from chatwright.server.build_status import BuildStatus
     from chatwright.training.checks import RunFailed
-    from chatwright.training.loop_config import LoopConfig
-    default_steps = LoopConfig().steps
-    board = BuildStatus([(stage.kind, stage.table.get("loop", {}).get("steps", default_steps))
-                         for stage in plan.stages if stage.kind in ("pretrain", "sft")])
+    board = BuildStatus([(stage.kind, stage.steps) for stage in plan.stages if stage.kind in ("pretrain", "sft")])
     with serve_beside(name, port, status=board.status) as (service, address):
         print(f"the page is at {address}")
 

@@ -16,6 +16,8 @@ from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import Reply, score
+from chatwright.model.gpt import GPT
+from chatwright.tokenizer.tokenizer import Tokenizer
 
 STOP_PROMPTS = 200
 REPLY_TOKENS = 200
@@ -52,7 +54,7 @@ def _blimp(directory: Path, data: Path) -> dict[str, Any]:
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
     rows, _, _ = read_conversations(data)
     prompts = [_first_question(row.messages) for row in rows[:STOP_PROMPTS]]
-    replies = reply_greedily(directory, prompts)
+    replies = reply_greedily(*model_directory.load(directory), prompts)
     share = Share(sum(reply.stopped for reply in replies), len(replies))
     low, high = share.interval
     return {"stop_rate": share.value, "low": low, "high": high, "prompts": share.n}
@@ -66,11 +68,11 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def _starter(directory: Path, n_per_skill: int) -> dict[str, Any]:
     """Every skill on held-out items, the lookup's score beside it, and bits per byte on prose of the same world that training does not hold."""
     items = starter.heldout_items(n_per_skill=n_per_skill)
-    figures = score(lambda prompts: reply_greedily(directory, prompts), items)
+    model, tokenizer = model_directory.load(directory)
+    figures = score(lambda prompts: reply_greedily(model, tokenizer, prompts), items)
     lookup = score(_lookup, items)["skills"]
     for skill, entry in figures["skills"].items():
         entry["lookup"] = lookup[skill]["score"]
-    model, tokenizer = model_directory.load(directory)
     prose = starter.heldout_prose(characters=300 * n_per_skill)
     return figures | {"bits_per_byte": bits_per_byte(model, tokenizer, prose, model.config.context_length).bits_per_byte}
 
@@ -80,8 +82,7 @@ def _lookup(prompts: Any) -> list[Reply]:
     return [Reply(table.reply(prompt)) for prompt in prompts]
 
 
-def reply_greedily(directory: Path, prompts: Any) -> list[Reply]:
-    model, tokenizer = model_directory.load(directory)
+def reply_greedily(model: GPT, tokenizer: Tokenizer, prompts: Any) -> list[Reply]:
     with Engine(model, EngineConfig(n_row=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)) as engine:
         sampling = SamplingConfig(temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2))
         finished = Assistant(engine, tokenizer).replies(prompts, sampling)

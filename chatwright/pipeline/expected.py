@@ -6,12 +6,10 @@ Curves are of the validation loss at the recipe's own evaluations. A recipe chan
 said.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from chatwright.training.loop import Progress, Watcher
 
@@ -35,11 +33,6 @@ class Expected:
 
 def place(recipe: Path) -> Path:
     return recipe.with_suffix(".expected.json")
-
-
-def settings_hash(stages: Iterable[tuple[str, str, Mapping[str, Any]]]) -> str:
-    """Of (name, kind, table) of every stage, overrides included."""
-    return hashlib.sha256(json.dumps([list(stage) for stage in stages], sort_keys=True).encode()).hexdigest()
 
 
 def read(recipe: Path) -> Expected | None:

@@ -35,6 +35,11 @@ class PlannedStage:
     table: dict[str, Any]      # as written, before {…} is filled in
     parent: str                # the stage whose model this one starts from; "" is none
 
+    @property
+    def steps(self) -> int:
+        """Of a stage that trains."""
+        return int(self.table.get("loop", {}).get("steps", LoopConfig().steps))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -99,7 +104,8 @@ def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -
 
 
 def settings_hash(recipe: Recipe) -> str:
-    return expected.settings_hash((s.name, s.kind, s.table) for s in recipe.stages)
+    """Of every stage's name, kind and settings, overrides included."""
+    return _hash([[stage.name, stage.kind, stage.table] for stage in recipe.stages])
 
 
 def speaking_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
@@ -108,8 +114,7 @@ def speaking_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
     stage = next((s for s in recipe.stages if run == out / s.name), None)
     if stage is None or not (stage.kind == "sft" or stage.table.get("chat")):
         return ""
-    steps = stage.table.get("loop", {}).get("steps", LoopConfig().steps)
-    return f"step {int(path.name.removeprefix('step-')):,} of {steps:,} of {'reading' if stage.kind == 'pretrain' else 'learning to converse'}"
+    return f"step {int(path.name.removeprefix('step-')):,} of {stage.steps:,} of {'reading' if stage.kind == 'pretrain' else 'learning to converse'}"
 
 
 def newest_speaker(recipe: Recipe, out: Path) -> Path | None:
