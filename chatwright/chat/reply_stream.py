@@ -23,7 +23,7 @@ class ReplyStream:
     may_command: bool = True      # False for plain continuation, where a command has no meaning
 
     def __post_init__(self) -> None:
-        self._decoder, self._watcher = StreamDecoder(self.tokenizer), StopWatcher(self.sampling.stop)
+        self._decoder, self._watcher = StreamDecoder(self.tokenizer, is_opening=self.may_command), StopWatcher(self.sampling.stop)
         self._text, self._stopped_by = "", ""
         self._new_tokens: list[TokenSampled] = []
         self._n_token, self._sum_log_prob = 0, 0.0

@@ -10,13 +10,18 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 class StreamDecoder:
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, is_opening: bool = True) -> None:
+        """`is_opening` is False where the tokens go on with a text, which then holds the tokenizer's prefix already."""
         self._tokenizer = tokenizer
+        self._prefix = tokenizer.prefix.encode() if is_opening else b""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
         """The characters that are whole now; control ids are none."""
-        return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+        content = self._tokenizer.token_bytes(token_id)
+        if content:
+            content, self._prefix = content.removeprefix(self._prefix), b""
+        return self._decoder.decode(content)
 
     def finish(self) -> str:
         """What an unfinished character at the end is shown as."""

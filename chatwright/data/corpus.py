@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy
@@ -98,13 +99,13 @@ def documents_of(stream: torch.Tensor, bos: int) -> list[torch.Tensor]:
 
 def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length: int, generator: torch.Generator) -> list[Rendered]:
     """Drawn documents of about `n_tokens` in all, each cut into pieces of at most `max_length`; every token is to be learned."""
-    documents = documents_of(corpus.stream, bos)
+    pieces = as_rendered(corpus, bos, max_length)
     chosen: list[Rendered] = []
-    for index in torch.randperm(len(documents), generator=generator).tolist():
-        for piece in documents[index].split(max_length):
-            if n_tokens > 0 and len(piece) > 1:
-                chosen.append(Rendered(piece.tolist(), [True] * len(piece)))
-                n_tokens -= len(piece)
+    for index in torch.randperm(len(pieces), generator=generator).tolist():
+        if n_tokens <= 0:
+            break
+        chosen.append(pieces[index])
+        n_tokens -= len(pieces[index].token_ids)
     return chosen
 
 
@@ -123,6 +124,24 @@ def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: Co
     return replace(corpus, stream=torch.cat([documents[i] for i in order]), sha256=content.hexdigest(), n_documents=corpus.n_documents + len(kept))
 
 
+def as_rendered(corpus: EncodedCorpus, bos: int, max_length: int) -> list[Rendered]:
+    """Its documents, whole where they fit into `max_length` tokens, else in pieces; every token is to be learned."""
+    pieces = (piece for document in documents_of(corpus.stream, bos) for piece in document.split(max_length))
+    return [Rendered(piece.tolist(), [True] * len(piece)) for piece in pieces if len(piece) > 1]
+
+
+def to_be_read(conversation: Rendered, control: ControlIds) -> Rendered:
+    """All of a conversation is learned, the questions too, but for answers that are not to be learned."""
+    is_read, is_left_out, previous = [], False, -1
+    for token_id, is_learned in zip(conversation.token_ids, conversation.loss_mask, strict=True):
+        if previous == control.assistant:
+            is_left_out = not is_learned
+        is_read.append(not is_left_out)
+        is_left_out = is_left_out and token_id not in (control.end, control.end_of_command)
+        previous = token_id
+    return Rendered(conversation.token_ids, is_read)
+
+
 def is_learned_whole(conversation: Rendered, control: ControlIds) -> bool:
     """Whether every answer is one to be learned: each begins right after <|assistant|>."""
     answers = zip(conversation.token_ids, conversation.loss_mask[1:], strict=False)
@@ -133,7 +152,9 @@ def as_documents(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCor
     """Whole conversations as the documents of a stream, by the rule of `mix_in`: what pretraining reads where there are no texts."""
     kept = [conversation.token_ids for conversation in read.conversations if is_learned_whole(conversation, tokenizer.control)]
     token_ids = [token_id for ids in kept for token_id in ids]
-    n_bytes = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)
+    prefixes = len(tokenizer.prefix.encode()) * sum(id_ in tokenizer.control.all() and next_ not in tokenizer.control.all()
+                                                    for id_, next_ in pairwise(token_ids))
+    n_bytes = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids) - prefixes
     return EncodedCorpus(torch.tensor(token_ids, dtype=torch.int32), len(kept), n_bytes, read.sha256, read.n_rows_ignored, read.skipped)
 
 

@@ -51,7 +51,7 @@ def bits_per_byte(
         texts = [document for document in chunk if document]
         for document, token_ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
             size = len(document.encode("utf-8"))
-            covered = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)
+            covered = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids) - len(tokenizer.prefix.encode())
             if covered != size:
                 raise ValueError(
                     f"document {n_document}: its tokens stand for {covered} bytes, the text has {size}. "

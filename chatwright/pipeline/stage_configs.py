@@ -25,6 +25,7 @@ class TokenizerConfig:
     chat: Places = ""                                 # conversations whose text counts too
     tokens: Literal["bpe", "characters"] = "bpe"
     vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
+    space_before: bool = False                        # a word is one token wherever it stands, also at the beginning of a text (bpe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class PretrainConfig:
     chat_validation_share: float = 0.05               # of the conversations, kept out of pretraining too: the same as the fine-tuning's
     validation_share: float = 0.02
     with_borders: bool = True                         # <|bos|> and <|end|> around each document
+    keep_whole: bool = False                          # short documents stay whole, several to a row, instead of windows of one stream
     skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
     leave_out_duplicates: bool = True
     leave_out_overlaps: bool = False                  # training texts that share a run of 13 words with a validation text
@@ -48,6 +50,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if not self.data and not self.chat:
             raise ValueError("there is nothing to read: give data (texts), chat (conversations) or both")
+        if self.batches.short_rows and not self.keep_whole:
+            raise ValueError("batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

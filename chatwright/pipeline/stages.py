@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.conversation import Message
@@ -29,9 +31,12 @@ from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher, train
+from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.pretrain import Pretrain
 from chatwright.training.report import write_report
 from chatwright.training.sft import SFT
+from chatwright.training.stage import Batches
+from chatwright.training.window_batches import WindowBatches
 
 
 def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
@@ -43,7 +48,8 @@ def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
     watcher.say(f"learning a vocabulary from {named(_place(config.data))}")
     texts = _texts([_place(config.data)] + ([_place(config.chat)] if config.chat else []))
-    made: Tokenizer = CharacterTokenizer.train(texts) if config.tokens == "characters" else ByteBPE.train(texts, config.vocab_size)
+    made: Tokenizer = (CharacterTokenizer.train(texts) if config.tokens == "characters"
+                       else ByteBPE.train(texts, config.vocab_size, " " if config.space_before else ""))
     with directory.writing(out / "tokenizer") as building:
         made.save(building)
     watcher.say(f"{made.vocab_size} tokens")
@@ -73,15 +79,37 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     else:
         model = _load_parent(parent, config.model)
     length = model.config.context_length
-    train_corpus, validation = (_texts_to_read if config.data else _only_conversations)(config, tokenizer, length, watcher)
+    batches, validation = _batches_to_read(config, tokenizer, length, watcher, device)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    stage = Pretrain(train_corpus, validation, tokenizer.control.bos, config.batches, length, config.loop.seed, dtype, device, sampler)
+    stage = Pretrain(batches, validation, config.batches.context_length or length, dtype, sampler)
     train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
 
 
-def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
-    """(train, validation): texts, and where `chat` is given, conversations among those to train on."""
+def _batches_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher,
+                     device: torch.device) -> tuple[Batches, corpus.EncodedCorpus]:
+    """(training batches, validation): texts, conversations or both, as one stream or as whole documents."""
+    texts, validation = _texts_to_read(config, tokenizer, watcher) if config.data else (None, None)
+    read, held_out = _conversations_to_read(config, tokenizer, length, watcher) if config.chat else (None, None)
+    control, seed = tokenizer.control, config.loop.seed
+    if validation is None:
+        assert held_out is not None, "the config names texts or conversations"
+        validation = corpus.as_documents(held_out, tokenizer)
+    if config.keep_whole:
+        documents = corpus.as_rendered(texts, control.bos, length) if texts else []
+        documents += [corpus.to_be_read(conversation, control) for conversation in read.conversations] if read else []
+        return PackedBatches(documents, control.pad, config.batches, length, seed, device), validation
+    if read:
+        mixed = corpus.mix_in(texts, read.conversations, control, generator(seed, "mixture")) if texts else corpus.as_documents(read, tokenizer)
+        n_read = mixed.n_documents - (texts.n_documents if texts else 0)
+        _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_read)
+        texts = mixed
+    assert texts is not None, "the config names texts or conversations"
+    return WindowBatches(texts, control.bos, config.batches, length, seed, device), validation
+
+
+def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+    """(train, validation)"""
     place = _place(config.data)
     watcher.say(f"reading {named(place)}")
     texts, validation = corpus.encode_documents_split(
@@ -93,27 +121,17 @@ def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, wa
     if texts.n_overlaps:
         what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
         watcher.say(f"{texts.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
-    if not config.chat:
-        return texts, validation
-    read, _ = corpus.encode_conversations_split(_place(config.chat), tokenizer, length, config.chat_validation_share,
-                                                skip_bad_rows=config.skip_bad_rows)
-    mixed = corpus.mix_in(texts, read.conversations, tokenizer.control, generator(config.loop.seed, "mixture"))
-    n_mixed = mixed.n_documents - texts.n_documents
-    watcher.say(f"and on {n_mixed:,} conversations among them: {len(mixed.stream):,} tokens in all")
-    _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_mixed)
-    return mixed, validation
+    return texts, validation
 
 
-def _only_conversations(config: PretrainConfig, tokenizer: Tokenizer, length: int,
-                        watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
-    """(train, validation) where there are no texts: every token of a conversation is read, the questions too."""
+def _conversations_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int,
+                           watcher: Watcher) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
+    """(train, validation): every token of a conversation is read, the questions too."""
     place = _place(config.chat)
     watcher.say(f"reading {named(place)}")
     read, held_out = corpus.encode_conversations_split(place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows)
-    documents = corpus.as_documents(read, tokenizer)
-    _say_what_was_read(watcher, documents, f"{documents.n_documents:,} conversations, {len(documents.stream):,} tokens", "conversations")
-    _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - documents.n_documents)
-    return documents, corpus.as_documents(held_out, tokenizer)
+    _say_what_was_read(watcher, read, f"{len(read.conversations):,} conversations, {read.n_tokens:,} tokens", "conversations")
+    return read, held_out
 
 
 def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
@@ -143,8 +161,9 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     sampler = _Replies(tokenizer, config.sample_prompts, config.sample_tokens)
     stops = _StopRate(tokenizer, [c.token_ids for c in validation.conversations[: config.stop_prompts]], config.sample_tokens * 2)
     rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
-    stage = SFT(rows, validation.conversations, tokenizer.control.pad, config.batches, length, config.loop.seed, dtype,
-                device, sampler, stops)
+    packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
+                        for some in (rows, validation.conversations))
+    stage = SFT(packed, held_out, dtype, sampler, stops)
     finished = train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
     notes = json.loads((finished / "training.json").read_text())

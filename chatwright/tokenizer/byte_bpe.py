@@ -4,6 +4,9 @@ Every text is first bytes, so any text encodes and `decode(encode(text)) == text
 (tokenizer.json, tokenizer_config.json, chat_template.jinja) that other tools open. In memory the added tokens are stripped,
 because the library matches them inside text even when asked not to add special tokens: a person typing "<|end|>" would
 otherwise end a turn. It normalises nothing (no NFC, no lower case) and adds no <bos> by itself.
+
+With `prefix` a space goes before every text and is taken off again: a word is then the same token wherever it stands, and a
+small model need not learn "Ada" at the beginning of an answer and " Ada" inside a question as two words.
 """
 
 from __future__ import annotations
@@ -33,8 +36,9 @@ PIECES_AT_ONCE = 1_000  # the library's Encoding objects take about a hundred by
 
 
 class ByteBPE:
-    def __init__(self, library: tokenizers.Tokenizer) -> None:
+    def __init__(self, library: tokenizers.Tokenizer, prefix: str = "") -> None:
         """`library` must carry no added tokens; use `train` or `load`."""
+        self.prefix = prefix
         assert not library.get_added_tokens_decoder(), "the text path must not know added tokens"
         self._library = library
         self._n_text = library.get_vocab_size(with_added_tokens=False)
@@ -53,7 +57,7 @@ class ByteBPE:
         return self._control
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> ByteBPE:
+    def train(cls, texts: Iterable[str], vocab_size: int, prefix: str = "") -> ByteBPE:
         """Learn merges from `texts`. `vocab_size` includes the control ids; a small text may give fewer, never more."""
         smallest = 256 + len(CONTROL_TOKENS)
         if vocab_size < smallest:
@@ -65,11 +69,11 @@ class ByteBPE:
             initial_alphabet=sorted(byte_characters()),
             show_progress=False,
         )
-        seen = Seen(texts)
+        seen = Seen(texts, prefix)
         library.train_from_iterator(seen, trainer)
         if not seen.any_text:
             raise ValueError("the tokenizer has no text to learn from: every document is empty. Check the data path")
-        return cls(library)
+        return cls(library, prefix)
 
     def encode(self, text: str) -> TextIds:
         return self.encode_batch([text])[0]
@@ -79,7 +83,7 @@ class ByteBPE:
         owner: list[int] = []
         for index, text in enumerate(texts):
             require_unicode(text)
-            for piece in cut(text):
+            for piece in cut(self.prefix + text if text else ""):
                 pieces.append(piece)
                 owner.append(index)
         encoded: list[list[int]] = [[] for _ in texts]
@@ -93,7 +97,7 @@ class ByteBPE:
 
     def decode(self, ids: Sequence[int]) -> str:
         # Ids cut in the middle of a character give U+FFFD; `chat`'s stream decoder holds such bytes back instead.
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+        return b"".join(map(self.token_bytes, ids)).removeprefix(self.prefix.encode()).decode("utf-8", errors="replace")
 
     def token_bytes(self, token_id: int) -> bytes:
         if 0 <= token_id < self._n_text:
@@ -104,31 +108,31 @@ class ByteBPE:
 
     def save(self, directory: Path) -> None:
         """Write a directory that transformers' AutoTokenizer opens, control tokens included."""
-        hugging_face.write(Path(directory), json.loads(self._library.to_str()), self._control)
+        hugging_face.write(Path(directory), json.loads(self._library.to_str()), self._control, self.prefix)
 
     @classmethod
     def load(cls, directory: Path) -> ByteBPE:
         expected = json.loads(untrained().to_str())["pre_tokenizer"]
-        document = hugging_face.read(Path(directory), expected, byte_characters())
+        document, prefix = hugging_face.read(Path(directory), expected, byte_characters())
         try:
             library = tokenizers.Tokenizer.from_str(json.dumps(document))
         except Exception as error:  # the library raises bare Exception for everything it cannot read
             raise ValueError(f"{directory}: tokenizer.json cannot be read ({error}): save the tokenizer again") from None
-        return cls(library)
+        return cls(library, prefix)
 
 
 class Seen:
     """Pass texts on and remember whether there was any: the trainer itself accepts nothing and stays silent."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = texts
+    def __init__(self, texts: Iterable[str], prefix: str) -> None:
+        self._texts, self._prefix = texts, prefix
         self.any_text = False
 
     def __iter__(self) -> Iterator[str]:
         for text in self._texts:
             self.any_text = self.any_text or bool(text)
             require_unicode(text)
-            yield text
+            yield self._prefix + text
 
 
 def cut(text: str) -> Iterator[str]:

@@ -17,6 +17,8 @@ FILE_NAME = "characters.json"
 
 
 class CharacterTokenizer:
+    prefix = ""
+
     def __init__(self, characters: Sequence[str]) -> None:
         if not characters:
             raise ValueError("a characters tokenizer needs at least one character: the text is empty")

@@ -39,11 +39,21 @@ CHAT_TEMPLATE_JINJA = """\
 """
 
 
-def write(directory: Path, library_document: dict[str, Any], control: ControlIds) -> None:
+# How the library says that a space goes before every text and is taken off again.
+PREFIX = " "
+PREPEND = {"type": "Prepend", "prepend": PREFIX}
+TAKE_OFF = {"type": "Strip", "content": PREFIX, "start": 1, "stop": 0}
+
+
+def write(directory: Path, library_document: dict[str, Any], control: ControlIds, prefix: str) -> None:
     """Write what transformers' AutoTokenizer opens, control tokens included."""
+    assert prefix in ("", PREFIX), "the file format knows a space or nothing"
     directory.mkdir(parents=True, exist_ok=True)
     added = [added_token(name, control) for name in CONTROL_TOKENS]
-    write_json(directory / "tokenizer.json", {**library_document, "added_tokens": added})
+    document = {**library_document, "added_tokens": added}
+    if prefix:
+        document |= {"normalizer": PREPEND, "decoder": {"type": "Sequence", "decoders": [library_document["decoder"], TAKE_OFF]}}
+    write_json(directory / "tokenizer.json", document)
     write_json(
         directory / "tokenizer_config.json",
         {
@@ -74,8 +84,8 @@ def write_json(path: Path, document: Any) -> None:
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> dict[str, Any]:
-    """The library's document without its added tokens, or a ValueError saying why this file is not ours."""
+def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> tuple[dict[str, Any], str]:
+    """The library's document without its added tokens, and the prefix; or a ValueError saying why this file is not ours."""
     path = directory / "tokenizer.json"
     if not path.is_file():
         raise ValueError(f"{path} is missing: give a directory written by save()")
@@ -88,14 +98,18 @@ def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> dict[str, 
     cause = why_not_ours(document, pre_tokenizer, alphabet)
     if cause:
         raise ValueError(f"{path}: {cause}. Only a tokenizer saved by chatwright can be opened here; save or train it again")
-    return {**document, "added_tokens": []}
+    has_prefix = document.get("normalizer") == PREPEND
+    own = {"added_tokens": []} | ({"normalizer": None, "decoder": document["decoder"]["decoders"][0]} if has_prefix else {})
+    return {**document, **own}, PREFIX if has_prefix else ""
 
 
 def why_not_ours(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> str | None:
     model = document.get("model") if isinstance(document, dict) else None
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict):
         return "it is not a BPE tokenizer"
-    if document.get("normalizer") is not None:
+    normalizer, decoder = document.get("normalizer"), document.get("decoder")
+    takes_off = isinstance(decoder, dict) and decoder.get("decoders", [])[1:] == [TAKE_OFF]
+    if normalizer is not None and not (normalizer == PREPEND and takes_off):
         return "it has a normalizer, so decode(encode(text)) would not give the text back"
     if document.get("pre_tokenizer") != pre_tokenizer:
         return "its pre-tokenizer is not ours"

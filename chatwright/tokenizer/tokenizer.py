@@ -22,6 +22,9 @@ class Tokenizer(Protocol):
     @property
     def control(self) -> ControlIds: ...
 
+    @property
+    def prefix(self) -> str: ...  # goes before every text when it is encoded; `decode` takes it off
+
     def encode(self, text: str) -> TextIds: ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]: ...  # equal to encode one by one, faster

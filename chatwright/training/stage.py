@@ -16,8 +16,11 @@ class BatchConfig:
     rows: int = 16
     context_length: int = 0     # 0: the model's
     accumulate: int = 1
+    short_rows: int = 0         # whole documents that fit go into rows of this many tokens, as many as make up a step; 0: all rows are long
 
     def __post_init__(self) -> None:
+        if self.short_rows < 0:
+            raise ValueError(f"short_rows ({self.short_rows}) must be at least 0")
         if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
             raise ValueError(f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate})")
 
@@ -42,6 +45,20 @@ class Batch:
 
     micro_batches: Sequence[MicroBatch]
     count: int
+
+
+class Batches(Protocol):
+    """Where a stage's batches come from, resumably."""
+
+    config: BatchConfig
+
+    def next_batch(self) -> Batch: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 
 class ByteTokenizer:
     """One id per byte: every character above ASCII comes in pieces."""
+    prefix = ""
 
     vocab_size = 256 + len(CONTROL_TOKENS)
     control = ControlIds.after_text(256)

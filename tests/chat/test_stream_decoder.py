@@ -11,6 +11,7 @@ PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=12)
 
 class Pieces:
     """A tokenizer whose tokens are any bytes."""
+    prefix = ""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces

@@ -54,6 +54,7 @@ def test_alternatives_do_not_change_what_is_drawn(real: Assistant) -> None:
     ("é".encode(), '"é"'), (b"\xe2\x82", '"\\xe2\\x82"'), ("\u202e".encode(), '"\\u202e"'), (b"<|end|>", '"<|end|>"'), (b"", '""')])
 def test_a_token_is_shown_so_that_it_can_be_told_from_every_other(content: bytes, seen: str) -> None:
     class Tokenizer(ByteTokenizer):
+        prefix = ""
         def token_bytes(self, token_id: int) -> bytes:
             return content
     assert visible(7, Tokenizer()) == seen  # type: ignore[arg-type]

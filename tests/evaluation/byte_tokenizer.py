@@ -7,6 +7,7 @@ from typing import Any
 
 
 class ByteTokenizer:
+    prefix = ""
     vocab_size = 258
     control: Any = SimpleNamespace(bos=256, end=257)  # the two that evaluation may need
 

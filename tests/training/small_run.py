@@ -17,9 +17,11 @@ from chatwright.tokenizer.chat_template import render
 from chatwright.training.loop import Watcher, train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optimizer import OptimizerConfig
+from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.pretrain import Pretrain
 from chatwright.training.sft import SFT
 from chatwright.training.stage import BatchConfig, Stage
+from chatwright.training.window_batches import WindowBatches
 
 TEXTS = ["the cat sat on the mat and the dog sat on the log. ", "a bird in the hand is worth two in the bush, they say. ",
          "every good boy deserves a treat; every cat too. ", "the log was wet, the mat was dry, the bird could fly. "]
@@ -43,13 +45,15 @@ def model(**changes: object) -> GPT:
 
 def pretrain_stage(batches: BatchConfig = BATCHES, seed: int = 1, dtype: torch.dtype = torch.float32, texts: list[str] = TEXTS) -> Pretrain:
     chars = tokenizer()
-    return Pretrain(encode_texts(texts, chars), encode_texts(texts[:1], chars), chars.control.bos, batches, 48, seed, dtype, CPU)
+    return Pretrain(WindowBatches(encode_texts(texts, chars), chars.control.bos, batches, 48, seed, CPU), encode_texts(texts[:1], chars),
+                    batches.context_length, dtype)
 
 
 def sft_stage(batches: BatchConfig = BatchConfig(rows=4, context_length=48), seed: int = 1) -> SFT:
     chars = tokenizer()
     rendered = [render([Message("user", q), Message("assistant", a)], chars) for q, a in QUESTIONS]
-    return SFT(rendered, rendered[:1], chars.control.pad, batches, 48, seed, torch.float32, CPU)
+    packed = [PackedBatches(some, chars.control.pad, batches, 48, seed, CPU) for some in (rendered, rendered[:1])]
+    return SFT(*packed, torch.float32)
 
 
 def run(out: Path, loop: LoopConfig = LOOP, stage: Stage | None = None, made: GPT | None = None,

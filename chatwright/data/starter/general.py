@@ -117,8 +117,8 @@ def french(rng: random.Random) -> str:
 def reviews(rng: random.Random) -> str:
     told = []
     for _ in range(rng.randint(1, 3)):
-        text, thing, label, _ = sentiment.draw(rng, held_out=False)
-        told.append(f"{text} About the {thing} this is {label}.")
+        review = sentiment.draw(rng, held_out=False)
+        told.append(f"{review.text} {review.answer}")
     return " ".join(told)
 
 

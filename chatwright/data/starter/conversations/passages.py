@@ -96,8 +96,15 @@ def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
     return [Event(names[i], *rng.choice(deeds), things[i], towns[i], days[i]) for i in range(count)]
 
 
-# what is asked -> (training questions, the same as clauses after "tell me", held-out questions, answer)
-QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]] = {
+# Answers begin with what the question names and end with what it asks for: whoever has found the one reads on to the other.
+_ANSWERS: dict[str, dict[str, str]] = {
+    "thing": {"name": "{name} {past} {a}."},
+    "town": {"name": "{name} was in {town}.", "thing": "The {thing} was in {town}."},
+    "day": {"name": "{name} was there on {day}.", "thing": "The {thing} was {past} on {day}.", "town": "It was in {town} on {day}."},
+    "name": {"thing": "The {thing} was {past} by {name}.", "town": "In {town} it was {name}.", "day": "On {day} it was {name}."},
+}
+# what is asked -> (training questions, the same as clauses after "tell me", held-out questions)
+QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "thing": (
         (
             "What did {name} {verb} [||in {town}|on {day}|that day|there]?",
@@ -116,7 +123,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], st
             "what it was that {name} {past}",
         ),
         ("Which object was it that {name} {past}?", "Name the thing {name} {past}."),
-        "{name} {past} {a}.",
     ),
     "town": (
         (
@@ -138,7 +144,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], st
             "[where|in which town] [it happened to {name}|{name} had the {thing}]",
         ),
         ("In which town did one see {name} with the {thing}?", "Name the town where all that happened to {name}."),
-        "{name} was in {town}.",
     ),
     "day": (
         (
@@ -158,7 +163,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], st
             "[when|on which day] the {thing} was {past}",
         ),
         ("What day of the week was it for {name}?", "Which day brought the {thing} into this story?"),
-        "It was on {day}.",
     ),
     "name": (
         (
@@ -179,7 +183,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], st
             "by whom the {thing} was {past}",
         ),
         ("Which person {past} the {thing}?", "Whose story happened in {town}?"),
-        "It was {name}.",
     ),
 }
 _STORY = "[story|text|passage|note|page|letter|tale|report]"
@@ -244,9 +247,10 @@ def passage(rng: random.Random, held_out: bool) -> tuple[list[Event], str]:
 
 def _ask(rng: random.Random, happened: list[Event], held_out: bool) -> tuple[Event, str, str, str, str]:
     event, about = rng.choice(happened), rng.choice(sorted(QUESTIONS))
-    asked, clauses, asked_held, answer = QUESTIONS[about]
+    asked, clauses, asked_held = QUESTIONS[about]
     template = rng.choice(asked_held) if held_out else _question(rng, asked, clauses)
     slots = {"name": event.name, "verb": event.verb, "past": event.past, "thing": event.thing, "town": event.town, "day": event.day}
+    answer = next(text for named, text in _ANSWERS[about].items() if f"{{{named}}}" in template)
     return event, about, template.format(**slots), answer.format(a=with_article(event.thing), **slots), template
 
 

@@ -2,6 +2,7 @@
 of them, others turn a word with "not": the words alone do not decide."""
 
 import random
+from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.data.starter.item import Item, assistant, user
@@ -86,8 +87,8 @@ _VERBS = {
 }
 
 
-def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str]:
-    """(the thing, a clause about it that carries the label)."""
+def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str, str]:
+    """(the thing, a clause about it that carries the label, the words that carry it)."""
     good, bad, neutral, things = (
         (GOOD, BAD, NEUTRAL, THINGS) if held_out else (GOOD + MORE_GOOD, BAD + MORE_BAD, NEUTRAL + MORE_NEUTRAL, THINGS + MORE_PLACES_AND_SHOWS)
     )
@@ -99,26 +100,41 @@ def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str]:
         if is_held_out(f"{thing} {word}") == held_out:
             break
     if held_out:
-        return thing, _SHAPE_HELD.format(thing=thing, word=f"not {word}" if negated else word)
+        word = f"not {word}" if negated else word
+        return thing, _SHAPE_HELD.format(thing=thing, word=word), word
     if rng.random() < 0.12:
-        return thing, f"{spin(f'[I|the guest|she|he|my brother|somebody] {_VERBS[label]}', rng)} the {thing}"
+        verb = spin(_VERBS[label], rng)
+        return thing, f"{rng.choice(('I', 'the guest', 'she', 'he', 'my brother', 'somebody'))} {verb} the {thing}", verb
     word = rng.choice(_NOT) + word if negated else word if label == "neutral" else rng.choice(_DEGREES) + word
-    return thing, spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word)
+    return thing, spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word), word
 
 
-def draw(rng: random.Random, held_out: bool) -> tuple[str, str, str, bool]:
-    """(text, thing asked about, its label, does the text also say something else)."""
+@dataclass(frozen=True)
+class Review:
+    text: str
+    thing: str  # that is asked about
+    words: str  # what the text says of it
+    label: str
+    by_aspect: bool  # the text also says something of another thing
+
+    @property
+    def answer(self) -> str:
+        """The words first: once they are read out of the text, their mood is no longer a matter of where they stood."""
+        return f"The {self.thing}: {self.words}. That is {self.label}."
+
+
+def draw(rng: random.Random, held_out: bool) -> Review:
     count = rng.choice((1, 1, 2, 2, 2, 3, 3))
-    clauses: dict[str, tuple[str, str]] = {}
+    clauses: dict[str, tuple[str, str, str]] = {}
     for label in rng.sample(LABELS, count):
-        thing, clause = _clause(rng, label, held_out)
+        thing, clause, words = _clause(rng, label, held_out)
         while thing in clauses:
-            thing, clause = _clause(rng, label, held_out)
-        clauses[thing] = (clause, label)
-    said = [clause for clause, _ in clauses.values()]
+            thing, clause, words = _clause(rng, label, held_out)
+        clauses[thing] = (clause, words, label)
+    said = [clause for clause, _, _ in clauses.values()]
     text = said[0] if count == 1 else _joined(said, ", but " if held_out else rng.choice(_JOINTS))
     asked = rng.choice(list(clauses))
-    return f"{_sentence(text)}.", asked, clauses[asked][1], count > 1
+    return Review(f"{_sentence(text)}.", asked, *clauses[asked][1:], by_aspect=count > 1)
 
 
 _JOINTS = (", but ", ", but ", ", but ", ", while ", " and ", ", and ", ", yet ", ", though ", "; ", ". ")
@@ -134,14 +150,10 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _answer(thing: str, label: str) -> str:
-    return f"That is {label} about the {thing}."
-
-
 def train(world: World, rng: random.Random) -> list[Message]:
-    text, thing, label, by_aspect = draw(rng, held_out=False)
-    about = spin(f"[about|about|about|about|about|about|as to|on|when it comes to] the {thing}", rng) if by_aspect else ""
-    return [user(spin(rng.choice(_LAYOUTS), rng).format(text=text, question=_question(rng, about))), assistant(_answer(thing, label))]
+    review = draw(rng, held_out=False)
+    about = spin(f"[about|about|about|about|about|about|as to|on|when it comes to] the {review.thing}", rng) if review.by_aspect else ""
+    return [user(spin(rng.choice(_LAYOUTS), rng).format(text=review.text, question=_question(rng, about))), assistant(review.answer)]
 
 
 def _question(rng: random.Random, about: str) -> str:
@@ -155,14 +167,14 @@ def _question(rng: random.Random, about: str) -> str:
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:
-    text, thing, label, by_aspect = draw(rng, held_out=True)
-    template = rng.choice(_ASPECT_HELD if by_aspect else _ASK_HELD)
+    review = draw(rng, held_out=True)
+    template = rng.choice(_ASPECT_HELD if review.by_aspect else _ASK_HELD)
     return Item(
         skill="sentiment",
-        messages=(user(template.format(text=text, thing=thing)),),
-        expected=assistant(_answer(thing, label)),
-        must=((label,),),
-        forbid=tuple(name for name in LABELS if name != label),
+        messages=(user(template.format(text=review.text, thing=review.thing)),),
+        expected=assistant(review.answer),
+        must=((review.label,),),
+        forbid=tuple(name for name in LABELS if name != review.label),
         max_words=15,
         template=template,
     )
