@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -36,7 +36,10 @@ from chatwright.training.pretrain import Pretrain
 from chatwright.training.report import write_report
 from chatwright.training.sft import SFT
 from chatwright.training.stage import Batches
+from chatwright.training.validation import PackedValidation, StreamValidation, Validation
 from chatwright.training.window_batches import WindowBatches
+
+Read = TypeVar("Read")
 
 
 def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
@@ -79,33 +82,37 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     else:
         model = _load_parent(parent, config.model)
     length = model.config.context_length
-    batches, validation = _batches_to_read(config, tokenizer, length, watcher, device)
+    batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    stage = Pretrain(batches, validation, config.batches.context_length or length, dtype, sampler)
-    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
+    train(out, model, Pretrain(batches, validation, dtype, sampler), tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
 
 
-def _batches_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher,
-                     device: torch.device) -> tuple[Batches, corpus.EncodedCorpus]:
-    """(training batches, validation): texts, conversations or both, as one stream or as whole documents."""
-    texts, validation = _texts_to_read(config, tokenizer, watcher) if config.data else (None, None)
-    read, held_out = _conversations_to_read(config, tokenizer, length, watcher) if config.chat else (None, None)
-    control, seed = tokenizer.control, config.loop.seed
-    if validation is None:
-        assert held_out is not None, "the config names texts or conversations"
-        validation = corpus.as_documents(held_out, tokenizer)
+def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher, device: torch.device,
+             dtype: torch.dtype) -> tuple[Batches, Validation]:
+    """Texts, conversations or both, as one stream or as whole documents. The validation is on texts where there are any."""
+    texts, held_texts = _texts_to_read(config, tokenizer, watcher) if config.data else (None, None)
+    read, held_read = _conversations_to_read(config, tokenizer, length, watcher) if config.chat else (None, None)
+    control, seed, batches = tokenizer.control, config.loop.seed, config.batches
+    held_out = held_texts or corpus.as_documents(_given(held_read), tokenizer)
     if config.keep_whole:
         documents = corpus.as_rendered(texts, control.bos, length) if texts else []
         documents += [corpus.to_be_read(conversation, control) for conversation in read.conversations] if read else []
-        return PackedBatches(documents, control.pad, config.batches, length, seed, device), validation
+        rows, held_rows = (PackedBatches(some, control.pad, batches, length, seed, device)
+                           for some in (documents, corpus.as_rendered(held_out, control.bos, length)))
+        return rows, PackedValidation(held_rows, dtype, held_out.n_bytes)
     if read:
         mixed = corpus.mix_in(texts, read.conversations, control, generator(seed, "mixture")) if texts else corpus.as_documents(read, tokenizer)
         n_read = mixed.n_documents - (texts.n_documents if texts else 0)
         _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_read)
         texts = mixed
-    assert texts is not None, "the config names texts or conversations"
-    return WindowBatches(texts, control.bos, config.batches, length, seed, device), validation
+    window = batches.context_length or length
+    return WindowBatches(_given(texts), control.bos, batches, length, seed, device), StreamValidation(held_out, window, dtype)
+
+
+def _given(read: Read | None) -> Read:
+    assert read is not None, "the config names texts or conversations"
+    return read
 
 
 def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
@@ -163,7 +170,7 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
     packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
                         for some in (rows, validation.conversations))
-    stage = SFT(packed, held_out, dtype, sampler, stops)
+    stage = SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops)
     finished = train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
     write_report(out)
     notes = json.loads((finished / "training.json").read_text())

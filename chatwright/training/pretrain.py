@@ -4,21 +4,17 @@ from typing import Any
 
 import torch
 
-from chatwright.data.corpus import EncodedCorpus
-from chatwright.evaluation.bits_per_byte import nats_per_token
 from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss
 from chatwright.training.stage import Batch, Batches, Loss, MicroBatch, Sampler
-from chatwright.training.window_batches import described
+from chatwright.training.validation import Validation
 
 
 class Pretrain:
     name = "pretrain"
 
-    def __init__(self, batches: Batches, validation: EncodedCorpus, context_length: int, dtype: torch.dtype,
-                 sampler: Sampler = lambda _: []) -> None:
-        self.batches, self.validation, self.context_length = batches, validation, context_length
-        self.dtype, self.sampler = dtype, sampler
+    def __init__(self, batches: Batches, validation: Validation, dtype: torch.dtype, sampler: Sampler = lambda _: []) -> None:
+        self.batches, self.validation, self.dtype, self.sampler = batches, validation, dtype, sampler
 
     def next_batch(self) -> Batch:
         return self.batches.next_batch()
@@ -27,15 +23,13 @@ class Pretrain:
         return next_token_loss(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        nats = nats_per_token(model, self.validation.stream, self.context_length, self.dtype)
-        bits = nats / 0.6931471805599453 * len(self.validation.stream) / max(1, self.validation.n_bytes)
-        return {"validation_loss": nats, "validation_bits_per_byte": bits}
+        return self.validation.figures(model)
 
     def samples(self, model: GPT) -> list[tuple[str, str]]:
         return self.sampler(model)
 
     def describe(self) -> dict[str, Any]:
-        return {"train": self.batches.describe(), "validation": described(self.validation), "batches": vars(self.batches.config)}
+        return {"train": self.batches.describe(), "validation": self.validation.describe(), "batches": vars(self.batches.config)}
 
     def state_dict(self) -> dict[str, Any]:
         return self.batches.state_dict()

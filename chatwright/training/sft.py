@@ -12,6 +12,7 @@ from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss
 from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.stage import Batch, Loss, MicroBatch, Sampler
+from chatwright.training.validation import PackedValidation
 
 StopRate = Callable[[GPT], dict[str, float]]
 
@@ -19,7 +20,7 @@ StopRate = Callable[[GPT], dict[str, float]]
 class SFT:
     name = "sft"
 
-    def __init__(self, batches: PackedBatches, validation: PackedBatches, dtype: torch.dtype, sampler: Sampler = lambda _: [],
+    def __init__(self, batches: PackedBatches, validation: PackedValidation, dtype: torch.dtype, sampler: Sampler = lambda _: [],
                  stop_rate: StopRate = lambda _: {}) -> None:
         self.batches, self.validation, self.dtype = batches, validation, dtype
         self.sampler, self.stop_rate = sampler, stop_rate
@@ -31,11 +32,7 @@ class SFT:
         return next_token_loss(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        total, count = 0.0, 0
-        for micro in self.validation.all_rows():
-            loss = self.loss(model, micro)
-            total, count = total + float(loss.sum), count + loss.count
-        return {"validation_loss": total / count} | self.stop_rate(model) if count else self.stop_rate(model)
+        return self.validation.figures(model) | self.stop_rate(model)
 
     def samples(self, model: GPT) -> list[tuple[str, str]]:
         return self.sampler(model)

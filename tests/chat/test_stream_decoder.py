@@ -1,5 +1,6 @@
 """Streamed text equals text decoded at once, at every split."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,9 +79,16 @@ def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
     assert (waiting.push("the EN"), waiting.finish()) == ("the ", "EN")
 
 
-def test_streaming_equals_the_tokenizer_s_own_decode() -> None:
-    tokenizer = ByteBPE.train(["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300)
-    text = "the größe 🙂 of the café — ok"
+@pytest.mark.parametrize("prefix", ["", " "])
+@pytest.mark.parametrize("text", ["the größe 🙂 of the café — ok", "  two spaces", "🙂", ""])
+def test_streaming_equals_the_tokenizer_s_own_decode(prefix: str, text: str) -> None:
+    tokenizer = ByteBPE.train(["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300, prefix=prefix)
     token_ids = tokenizer.encode(text)
     decoder = StreamDecoder(tokenizer)
     assert "".join(decoder.push(token_id) for token_id in token_ids) + decoder.finish() == tokenizer.decode(token_ids) == text
+
+
+def test_what_goes_on_with_a_text_keeps_its_first_space() -> None:
+    tokenizer = ByteBPE.train(["the cat and the hat"] * 20, vocab_size=300, prefix=" ")
+    decoder = StreamDecoder(tokenizer, is_opening=False)
+    assert "".join(map(decoder.push, tokenizer.encode("the hat"))) == " the hat"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from chatwright.data.corpus import (
     encode_texts,
     mix_in,
     some_as_rendered,
+    to_be_read,
 )
 from chatwright.data.rows import DataError
 from chatwright.data.split import choose_validation
@@ -212,6 +214,26 @@ def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
     assert mixed.n_documents == 5
     assert mixed.sha256 != texts.sha256
     assert torch.equal(mixed.stream, mix_in(texts, conversations, LETTERS.control, generator(0, "mixture")).stream)
+
+
+def test_what_is_read_of_a_conversation_is_all_but_an_answer_not_to_be_learned():
+    turns = (Message("user", "ab"), Message("assistant", "cd", is_learned=False), Message("user", "e"), Message("assistant", "fa"))
+    rendered = render(turns, LETTERS)
+    control = LETTERS.control
+    read = to_be_read(rendered, control)
+    assert read.token_ids == rendered.token_ids
+    left_out = [token_id for token_id, is_read in zip(read.token_ids, read.loss_mask, strict=True) if not is_read]
+    assert left_out == [*LETTERS.encode("cd"), control.end]
+    learned = render(tuple(replace(turn, is_learned=True) for turn in turns), LETTERS)
+    assert all(to_be_read(learned, control).loss_mask)
+
+
+def test_the_bytes_of_conversations_are_those_of_their_texts(tmp_path):
+    write_json_lines(tmp_path / "a.jsonl", [chat("größe", "ok")] * 3)
+    for prefix in ("", " "):
+        tokenizer = ByteBPE.train(["größe ok"] * 5, 300, prefix)
+        made = as_documents(encode_conversations(tmp_path / "a.jsonl", tokenizer, 99), tokenizer)
+        assert made.n_bytes == 3 * len("größeok".encode())
 
 
 def test_conversations_as_documents_are_the_rendered_rows_of_several_files_one_after_another(tmp_path):

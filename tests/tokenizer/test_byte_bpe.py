@@ -62,9 +62,15 @@ def bpe() -> ByteBPE:
     return ByteBPE.train(TRAINING_TEXT, 400)
 
 
+@pytest.fixture(scope="module")
+def spaced() -> ByteBPE:
+    return ByteBPE.train(TRAINING_TEXT, 400, prefix=" ")
+
+
 @pytest.mark.parametrize("text", HARD_STRINGS)
-def test_decode_gives_back_what_encode_took(bpe, text):
+def test_decode_gives_back_what_encode_took(bpe, spaced, text):
     assert bpe.decode(bpe.encode(text)) == text
+    assert spaced.decode(spaced.encode(text)) == text
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -73,6 +79,20 @@ def test_decode_gives_back_any_text(bpe, text):
     ids = bpe.encode(text)
     assert bpe.decode(ids) == text
     assert b"".join(map(bpe.token_bytes, ids)) == text.encode("utf-8")
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text())
+def test_a_space_before_is_encoded_and_taken_off_again(spaced, text):
+    ids = spaced.encode(text)
+    assert spaced.decode(ids) == text
+    assert b"".join(map(spaced.token_bytes, ids)) == (b" " + text.encode("utf-8") if text else b"")
+
+
+def test_with_a_space_before_a_word_is_the_same_token_wherever_it_stands(bpe, spaced):
+    first, inside = "dog", "The dog"
+    assert spaced.encode(first)[-1] == spaced.encode(inside)[-1]
+    assert bpe.encode(first)[-1] != bpe.encode(inside)[-1]
 
 
 def test_email_addresses_come_back_whole(bpe):
@@ -149,16 +169,21 @@ def test_cutting_anywhere_safe_changes_no_id(bpe, text):
     assert [token_id for piece in pieces for token_id in bpe.encode(piece)] == whole
 
 
-def test_save_and_load_give_the_same_tokenizer(bpe, tmp_path):
+@pytest.mark.parametrize("name", ["bpe", "spaced"])
+def test_save_and_load_give_the_same_tokenizer(name, tmp_path, request):
+    bpe = request.getfixturevalue(name)
     bpe.save(tmp_path)
     loaded = load_tokenizer(tmp_path)
     assert isinstance(loaded, ByteBPE)
     assert loaded.control == bpe.control
+    assert loaded.prefix == bpe.prefix
     assert loaded.vocab_size == bpe.vocab_size
     assert loaded.encode_batch(HARD_STRINGS) == bpe.encode_batch(HARD_STRINGS)
 
 
-def test_transformers_opens_the_directory_and_agrees(bpe, tmp_path):
+@pytest.mark.parametrize("name", ["bpe", "spaced"])
+def test_transformers_opens_the_directory_and_agrees(name, tmp_path, request):
+    bpe = request.getfixturevalue(name)
     transformers = pytest.importorskip("transformers", reason="transformers is a development extra")
     bpe.save(tmp_path)
     with warnings.catch_warnings():
@@ -182,6 +207,7 @@ def saved(bpe, path):
     ("change", "message"),
     [
         (lambda d: d.update(normalizer={"type": "NFC"}), "it has a normalizer"),
+        (lambda d: d.update(normalizer={"type": "Prepend", "prepend": " "}), "it has a normalizer"),    # and nothing that takes it off again
         (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "its pre-tokenizer is not ours"),
         (lambda d: d["model"].update(type="WordPiece"), "not a BPE tokenizer"),
         (lambda d: d["model"]["vocab"].update(zz=9999), "are not 0 to"),

@@ -115,9 +115,10 @@ def test_no_message_text_in_an_error():
     assert "fed" not in str(error.value)
 
 
-def test_the_jinja_template_written_for_other_tools_gives_the_same_ids(tmp_path):
+@pytest.mark.parametrize("prefix", ["", " "])
+def test_the_jinja_template_written_for_other_tools_gives_the_same_ids(tmp_path, prefix):
     transformers = pytest.importorskip("transformers", reason="transformers is a development extra")
-    bpe = ByteBPE.train(["What is 12 + 30? The answer is 42.\n" * 20], 320)
+    bpe = ByteBPE.train(["What is 12 + 30? The answer is 42.\n" * 20], 320, prefix)
     bpe.save(tmp_path)
     turns = conversation(
         ("system", " Be kind.\n"),

@@ -21,6 +21,7 @@ from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.pretrain import Pretrain
 from chatwright.training.sft import SFT
 from chatwright.training.stage import BatchConfig, Stage
+from chatwright.training.validation import PackedValidation, StreamValidation
 from chatwright.training.window_batches import WindowBatches
 
 TEXTS = ["the cat sat on the mat and the dog sat on the log. ", "a bird in the hand is worth two in the bush, they say. ",
@@ -45,15 +46,15 @@ def model(**changes: object) -> GPT:
 
 def pretrain_stage(batches: BatchConfig = BATCHES, seed: int = 1, dtype: torch.dtype = torch.float32, texts: list[str] = TEXTS) -> Pretrain:
     chars = tokenizer()
-    return Pretrain(WindowBatches(encode_texts(texts, chars), chars.control.bos, batches, 48, seed, CPU), encode_texts(texts[:1], chars),
-                    batches.context_length, dtype)
+    return Pretrain(WindowBatches(encode_texts(texts, chars), chars.control.bos, batches, 48, seed, CPU),
+                    StreamValidation(encode_texts(texts[:1], chars), batches.context_length, dtype), dtype)
 
 
 def sft_stage(batches: BatchConfig = BatchConfig(rows=4, context_length=48), seed: int = 1) -> SFT:
     chars = tokenizer()
     rendered = [render([Message("user", q), Message("assistant", a)], chars) for q, a in QUESTIONS]
-    packed = [PackedBatches(some, chars.control.pad, batches, 48, seed, CPU) for some in (rendered, rendered[:1])]
-    return SFT(*packed, torch.float32)
+    packed, held_out = (PackedBatches(some, chars.control.pad, batches, 48, seed, CPU) for some in (rendered, rendered[:1]))
+    return SFT(packed, PackedValidation(held_out, torch.float32), torch.float32)
 
 
 def run(out: Path, loop: LoopConfig = LOOP, stage: Stage | None = None, made: GPT | None = None,
