@@ -8,6 +8,7 @@ share them in groups (Ainslie et al. 2023). Looking at the weights is a subscrip
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +21,13 @@ from chatwright.model.norms import RMSNorm
 from chatwright.model.positions import Rotary, rotate
 
 Observer = Callable[[Tensor], None]
+
+
+class KeyValues(NamedTuple):
+    """A context already read by one attention layer: (B, K, S, Dh) each. A decoder that asks the same text at every step reads it once."""
+
+    keys: Tensor
+    values: Tensor
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Mask = None, scale: float | None = None) -> Tensor:
@@ -76,17 +84,15 @@ class Attention(nn.Module):
         self.key_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
         self._observers: list[Observer] = []
 
-    def forward(self, x: Tensor, context: Tensor | None = None, values: Tensor | None = None, mask: Mask = None,
+    def forward(self, x: Tensor, context: Tensor | KeyValues | None = None, values: Tensor | None = None, mask: Mask = None,
                 rotary: Rotary | None = None, cache: LayerCache | None = None, head_gates: Tensor | None = None) -> Tensor:
-        """`head_gates` (H,) multiplies each head's result: 0 switches a head off."""
-        context = x if context is None else context
+        """`head_gates` (H,) multiplies each head's result: 0 switches a head off. A context that was `read` before is not read again."""
         q = self._heads(self.query(x), self.n_head)                          # (B, H, T, Dh)
-        k = self._heads(self.key(context), self.n_kv_head)                   # (B, K, S, Dh)
-        v = self._heads(self.value(context if values is None else values), self.n_kv_head)
-        if self.query_norm is not None and self.key_norm is not None:
-            q, k = self.query_norm(q), self.key_norm(k)
+        if self.query_norm is not None:
+            q = self.query_norm(q)
         if rotary is not None:
-            q, k = rotate(q, rotary), rotate(k, rotary)
+            q = rotate(q, rotary)
+        k, v = context if isinstance(context, KeyValues) else self.read(x if context is None else context, values, rotary)
         if cache is not None:
             k, v = cache.append(k, v)
         for observer in self._observers:
@@ -96,6 +102,14 @@ class Attention(nn.Module):
             out = out * head_gates[:, None, None].to(out.dtype)
         joined: Tensor = self.output(out.transpose(1, 2).flatten(2))         # (B, T, D)
         return joined
+
+    def read(self, context: Tensor, values: Tensor | None = None, rotary: Rotary | None = None) -> KeyValues:
+        """What this layer makes of a context before anybody asks. (B, S, D) -> (B, K, S, Dh) twice"""
+        k = self._heads(self.key(context), self.n_kv_head)
+        v = self._heads(self.value(context if values is None else values), self.n_kv_head)
+        if self.key_norm is not None:
+            k = self.key_norm(k)
+        return KeyValues(k if rotary is None else rotate(k, rotary), v)
 
     def _heads(self, x: Tensor, n_head: int) -> Tensor:
         return x.view(*x.shape[:2], n_head, self.head_dim).transpose(1, 2)

@@ -23,9 +23,7 @@ from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
-from chatwright.model.positions import PositionKind, RotaryTable, binary, sinusoidal
-
-LONGEST_KEPT_WEIGHTS = 1024
+from chatwright.model.positions import PositionKind, make_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,8 @@ class GPT(nn.Module):
         self.config = config
         # nn.Embedding draws from torch's global generator when it is left to initialise itself.
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
-        self.position_embedding, self.rotary = self._make_positions(config)
+        self.position_embedding, self.rotary = make_positions(config.position, config.context_length, config.width, config.head_dim,
+                                                              config.rotary_base)
         self.ngrams = self._make_ngrams(config)
         self.previous = nn.ParameterList(nn.Parameter(torch.empty(config.vocab_size + 1, config.width)) for _ in range(config.n_previous))
         self.dropout = Dropout(config.embedding_dropout)
@@ -88,20 +87,6 @@ class GPT(nn.Module):
         self.head = Linear(config.width, config.vocab_size)
         if config.tied:
             self.head.weight = self.embedding.weight  # type: ignore[assignment]
-
-    @staticmethod
-    def _make_positions(config: GPTConfig) -> tuple[nn.Embedding | None, RotaryTable | None]:
-        shape = (config.context_length, config.width)
-        match config.position:
-            case "rotary":
-                return None, RotaryTable(config.context_length, config.head_dim, config.rotary_base)
-            case "learned":
-                return nn.Embedding(*shape, _weight=torch.empty(shape)), None
-            case "sinusoidal" | "binary":
-                table = sinusoidal(*shape) if config.position == "sinusoidal" else binary(*shape)
-                return nn.Embedding(*shape, _weight=table, _freeze=True), None
-            case "none":
-                return None, None
 
     @staticmethod
     def _make_ngrams(config: GPTConfig) -> NgramEmbedding | None:
@@ -149,18 +134,10 @@ class GPT(nn.Module):
             x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
         rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
         x = self.dropout(x)
-        mask = self._training_mask(mask, T, x)
+        mask = masks.for_training(mask, T, x)
         for i, block in enumerate(self.blocks):
             x = block(x, mask, rotary, None if cache is None else cache.layer(i), None if head_gates is None else head_gates[i])
         return self.norm(x)
-
-    @staticmethod
-    def _training_mask(mask: Mask, n_token: int, x: Tensor) -> Mask:
-        """On a CPU, torch's fused attention is three times slower backwards than keeping the weights, as long as rows are short."""
-        wants_scores = torch.is_grad_enabled() and x.device.type == "cpu" and n_token <= LONGEST_KEPT_WEIGHTS
-        if wants_scores and mask is not None and not isinstance(mask, masks.TiledMask):
-            return masks.additive(mask, n_token, x.dtype, x.device)
-        return mask
 
     @property
     def device(self) -> torch.device:

@@ -8,14 +8,17 @@ The activation that follows a layer can be asked for along with it. Packed, it i
 gelu treat the last few numbers of a tensor differently from the rest, so a row's bits would depend on where it ends.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Fused = Literal["none", "silu", "gelu"]
-_ONEDNN_NAMES = {"none": ("none", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh")}
+Fused = Literal["none", "relu", "silu", "gelu"]
+_ONEDNN_NAMES = {"none": ("none", ""), "relu": ("relu", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh")}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": partial(F.gelu, approximate="tanh")}
 
 
 class Linear(nn.Module):
@@ -32,9 +35,7 @@ class Linear(nn.Module):
             return self._forward_packed(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         out = F.linear(x, self.weight.to(x.dtype), bias)
-        if activation == "silu":
-            return F.silu(out)
-        return F.gelu(out, approximate="tanh") if activation == "gelu" else out
+        return out if activation == "none" else _ACTIVATIONS[activation](out)
 
     def _forward_packed(self, x: Tensor, activation: Fused) -> Tensor:
         assert not torch.is_grad_enabled(), "packed weights have no gradient; call unpack() before training"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from chatwright.model.hand_gradients import Rotate
 
-PositionKind = Literal["rotary", "learned", "sinusoidal", "binary", "none"]
+PositionKind = Literal["rotary", "learned", "sinusoidal", "sinusoidal_halves", "binary", "none"]
 Rotary = tuple[Tensor, Tensor]    # cos, sin: each (B or 1, 1, T, Dh/2), ready for the halves of (B, H, T, Dh)
 
 
@@ -23,6 +23,12 @@ def sinusoidal(n_position: int, width: int) -> Tensor:
     table = torch.empty(n_position, width)
     table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : width // 2]
     return table
+
+
+def sinusoidal_halves(n_position: int, width: int) -> Tensor:
+    """The same numbers with all sines before all cosines: the order of tensor2tensor, fairseq and MarianMT. (n_position, D)"""
+    table = sinusoidal(n_position, width)
+    return torch.cat([table[:, 0::2], table[:, 1::2]], dim=1)
 
 
 def binary(n_position: int, width: int) -> Tensor:
@@ -49,6 +55,21 @@ class RotaryTable(nn.Module):
         if positions is None:
             return self.cos[None, None, :n_token].to(dtype), self.sin[None, None, :n_token].to(dtype)
         return self.cos[positions][:, None].to(dtype), self.sin[positions][:, None].to(dtype)
+
+
+FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves, "binary": binary}
+
+
+def make_positions(kind: PositionKind, n_position: int, width: int, head_dim: int,
+                   rotary_base: float) -> tuple[nn.Embedding | None, RotaryTable | None]:
+    """What is added to the embeddings, and what turns queries and keys: one of them, or neither. Learned ones have no values yet."""
+    if kind == "rotary":
+        return None, RotaryTable(n_position, head_dim, rotary_base)
+    if kind == "none":
+        return None, None
+    fixed = FIXED_TABLES.get(kind)
+    table = torch.empty(n_position, width) if fixed is None else fixed(n_position, width)
+    return nn.Embedding(n_position, width, _weight=table, _freeze=fixed is not None), None
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:

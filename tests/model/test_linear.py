@@ -23,7 +23,7 @@ def packed(linear: Linear) -> Linear:
     return linear
 
 
-@pytest.mark.parametrize("activation", ["none", "silu", "gelu"])
+@pytest.mark.parametrize("activation", ["none", "relu", "silu", "gelu"])
 @pytest.mark.parametrize("bias", [False, True])
 def test_packed_equals_plain(activation: str, bias: bool) -> None:
     linear, x = make(24, 40, bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
@@ -31,14 +31,14 @@ def test_packed_equals_plain(activation: str, bias: bool) -> None:
         plain = linear(x, activation)  # type: ignore[arg-type]
         reference = F.linear(x, linear.weight, linear.bias)
         if activation != "none":
-            reference = F.silu(reference) if activation == "silu" else F.gelu(reference, approximate="tanh")
+            reference = {"relu": F.relu, "silu": F.silu, "gelu": lambda y: F.gelu(y, approximate="tanh")}[activation](reference)
         assert torch.equal(plain, reference)
         torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 
 
 # The last shape is one whose row alone takes a kernel of its own: the control for padding a single row to two.
 @pytest.mark.parametrize(("n_in", "n_out"), [(64, 192), (192, 65), (100, 683), (3072, 768)])
-@pytest.mark.parametrize("activation", ["none", "silu"])
+@pytest.mark.parametrize("activation", ["none", "relu", "silu"])
 def test_packed_rows_do_not_depend_on_their_company(n_in: int, n_out: int, activation: str) -> None:
     linear, x = packed(make(n_in, n_out)), torch.randn(80, n_in, generator=generator(1, "x"))
     with torch.no_grad():

@@ -2,9 +2,10 @@
 
 import math
 
+import pytest
 import torch
 
-from chatwright.model.positions import RotaryTable, binary, rotate, sinusoidal
+from chatwright.model.positions import RotaryTable, binary, rotate, sinusoidal, sinusoidal_halves
 
 
 def test_sinusoidal_is_the_formula_of_2017() -> None:
@@ -32,3 +33,10 @@ def test_rotary_keeps_lengths_and_depends_on_distance_only() -> None:
 
     torch.testing.assert_close(score(5, 2), score(45, 42), rtol=1e-4, atol=1e-3)
     assert not torch.allclose(score(5, 2), score(5, 3))
+
+
+@pytest.mark.uses_global_rng
+def test_sines_before_cosines_equal_transformers_marian_table() -> None:
+    from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
+    theirs = MarianSinusoidalPositionalEmbedding(40, 24)
+    torch.testing.assert_close(sinusoidal_halves(40, 24), theirs.create_weight(), atol=1e-6, rtol=0)
