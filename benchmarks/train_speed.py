@@ -18,7 +18,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from chatwright.devices import environment, generator, resolve_device, resolve_precision
-from chatwright.model.gpt import GPT, count_parameters, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
 from chatwright.training.cross_entropy import next_token_loss
 from chatwright.training.optimizer import Optimizer, OptimizerConfig

@@ -1,35 +1,31 @@
 """One directory = one model: config.json, model.safetensors, tokenizer files, generation_config.json, in the Hugging Face layout.
 
-A model of the default shape is written as Qwen3, so that other tools open it; every other shape carries our own settings and says so.
+A model whose shape a public family has is written as that family, so that other tools open it; every other shape in our own layout.
+Our own settings stand in config.json in either case, and are what is read.
 """
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from chatwright import config as config_files
-from chatwright.checkpoint import directory, safetensors_file
+from chatwright.checkpoint import architectures, directory, families, own_layout, safetensors_file
+from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
 from chatwright.devices import available_memory
-from chatwright.model.gpt import GPT, GPTConfig, count_parameters
+from chatwright.model.gpt import GPT
+from chatwright.model.model import Model, ModelConfig, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
-# our module path -> Qwen3's name, in the order the replacement is tried
-RENAMES = [
-    ("blocks.", "model.layers."), (".attention.query_norm.", ".self_attn.q_norm."), (".attention.key_norm.", ".self_attn.k_norm."),
-    (".attention.query.", ".self_attn.q_proj."), (".attention.key.", ".self_attn.k_proj."), (".attention.value.", ".self_attn.v_proj."),
-    (".attention.output.", ".self_attn.o_proj."), (".attention_norm.", ".input_layernorm."),
-    (".feed_forward_norm.", ".post_attention_layernorm."), (".feed_forward.", ".mlp."), (".gate.", ".gate_proj."), (".up.", ".up_proj."),
-    (".down.", ".down_proj."), ("position_embedding.", "model.embed_positions."), ("embedding.", "model.embed_tokens."),
-    ("head.", "lm_head."),
-]
+M = TypeVar("M", bound=Model)
+C = TypeVar("C")
 
 
-def save(path: Path, model: GPT, tokenizer: Tokenizer, notes: Mapping[str, Any] | None = None) -> None:
+def save(path: Path, model: Model, tokenizer: Tokenizer, notes: Mapping[str, Any] | None = None) -> None:
     """Write the directory atomically. `notes` (how it was made) go into training.json beside the weights."""
     with directory.writing(path) as building:
         write_into(building, model, tokenizer)
@@ -37,14 +33,31 @@ def save(path: Path, model: GPT, tokenizer: Tokenizer, notes: Mapping[str, Any] 
             (building / "training.json").write_text(json.dumps(notes, indent=1))
 
 
-def write_into(building: Path, model: GPT, tokenizer: Tokenizer) -> None:
-    safetensors_file.save(weights_by_public_name(model), building / "model.safetensors")
+def write_into(building: Path, model: Model, tokenizer: Tokenizer) -> None:
+    public = public_config(model.config)
+    safetensors_file.save(to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())), building / "model.safetensors")
     control = tokenizer.control
     ids = {"bos_token_id": control.bos, "eos_token_id": control.end, "pad_token_id": control.pad}
-    (building / "config.json").write_text(json.dumps(public_config(model.config) | ids, indent=1))
+    (building / "config.json").write_text(json.dumps(public | ids, indent=1))
     stops = [control.end, control.end_of_command]
     (building / "generation_config.json").write_text(json.dumps(ids | {"eos_token_id": stops}, indent=1))
     tokenizer.save(building)
+
+
+def public_config(config: ModelConfig) -> dict[str, Any]:
+    """config.json: a public family's fields where one has this shape, and always our own settings under "chatwright"."""
+    name = architectures.of(config).name
+    ours = {"chatwright": {"architecture": name} | dataclasses.asdict(config)}  # type: ignore[call-overload]
+    family = families.expressing(config)
+    if family is None:
+        return {"architectures": [f"Chatwright-{name}"], "model_type": own_layout.MODEL_TYPE, "vocab_size": config.vocab_size} | ours
+    return {"architectures": [family.architectures[0]], "model_type": family.name} | family.to_public(config) | {"torch_dtype": "float32"} | ours
+
+
+def layout(model: Model, model_type: str) -> list[Weight]:
+    """How the tensors of `model` are called in a file of that type."""
+    family = families.named(model_type)
+    return own_layout.weights(model) if family is None else family.weights(model.config)
 
 
 def find(path: Path) -> Path:
@@ -60,90 +73,86 @@ def find(path: Path) -> Path:
                      "or make one with: chatwright up")
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> tuple[GPT, Tokenizer]:
-    """Model (eval mode, float32) and tokenizer. Raises ValueError by name for anything that does not fit together."""
+@overload
+def load(path: Path, device: torch.device | str = "cpu") -> tuple[GPT, Tokenizer]: ...
+
+
+@overload
+def load(path: Path, device: torch.device | str = "cpu", *, kind: type[M]) -> tuple[M, Tokenizer]: ...
+
+
+def load(path: Path, device: torch.device | str = "cpu", *, kind: type[Model] = GPT) -> tuple[Model, Tokenizer]:
+    """Model (eval mode, float32) and tokenizer. Raises ValueError by name for anything that does not fit together.
+
+    `kind` is the class the caller can use: most verbs converse, which takes a decoder. `kind=Model` opens any.
+    """
     path = find(path)
     config = read_config(path)
+    architecture = architectures.of(config)
+    if not issubclass(architecture.model, kind):
+        raise ValueError(f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this. "
+                         f"Give a directory with a {kind.__name__}.")
     tokenizer = load_tokenizer(path)
     if tokenizer.vocab_size != config.vocab_size:
         raise ValueError(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}. "
                          "They are not from the same run; copy both from one directory.")
-    model = build(config, device)
-    load_weights(model, safetensors_file.load(path / "model.safetensors"), path)
+    model = build(architecture.model, config, device)
+    load_weights(model, read_weights(path, model), path)
     return model.eval(), tokenizer
 
 
-def build(config: GPTConfig, device: torch.device | str = "cpu") -> GPT:
+def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
     """A model with unset weights; refused before anything is allocated when it cannot fit in memory."""
     with torch.device("meta"):
-        n_parameter = count_parameters(GPT(config))
+        n_parameter = count_parameters(kind(config))
     needed, free = 4 * n_parameter, available_memory()
     if torch.device(device).type == "cpu" and needed > free:
         raise ValueError(f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free. "
                          "Choose a smaller size (for example size = \"small\") or a machine with more memory.")
-    return GPT(config).to(device)
+    return kind(config).to(device)
 
 
-def read_config(path: Path) -> GPTConfig:
+def read_config(path: Path) -> ModelConfig:
     file = path / "config.json"
+    ours = _read_table(file).get("chatwright")
+    if not isinstance(ours, dict):
+        raise ValueError(f"{file}: not written by Chatwright (no \"chatwright\" settings in it). "
+                         "Models of other tools have to be imported first.")
+    architecture = architectures.named(ours.pop("architecture", "gpt"), str(file))
+    return config_files.build(architecture.config, ours, str(file))
+
+
+def _read_table(file: Path) -> dict[str, Any]:
     try:
         table = json.loads(file.read_text())
-        ours = table["chatwright"]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file}: cannot be read ({error}). Give a directory that a training run wrote.") from None
-    except (KeyError, TypeError):
-        raise ValueError(f"{file}: not written by Chatwright (no \"chatwright\" settings in it). "
-                         "Models of other tools have to be imported first.") from None
-    return config_files.build(GPTConfig, ours, str(file))
+    return table if isinstance(table, dict) else {}
 
 
-def public_config(config: GPTConfig) -> dict[str, Any]:
-    """config.json: Qwen3's fields where the shape is Qwen3's, and always our own settings under "chatwright"."""
-    ours = {"chatwright": dataclasses.asdict(config)}
-    if not is_qwen3(config):
-        return {"architectures": ["ChatwrightGPT"], "model_type": "chatwright", "vocab_size": config.vocab_size} | ours
-    return {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": config.vocab_size, "hidden_size": config.width,
-        "intermediate_size": config.hidden, "num_hidden_layers": config.n_layer, "num_attention_heads": config.n_head,
-        "num_key_value_heads": config.n_kv_head, "head_dim": config.head_dim, "hidden_act": "silu",
-        "max_position_embeddings": config.context_length, "rms_norm_eps": config.norm_eps, "rope_theta": config.rotary_base,
-        "tie_word_embeddings": config.tied, "attention_bias": False, "attention_dropout": 0.0, "initializer_range": 0.02,
-        "use_sliding_window": False, "torch_dtype": "float32"} | ours
+def read_weights(path: Path, model: Model) -> dict[str, Tensor]:
+    """The tensors in `path` by our names, for a model of its config; missing, extra and misshapen ones are refused by name."""
+    tensors = safetensors_file.load(path / "model.safetensors")
+    weights = layout(model, str(_read_table(path / "config.json").get("model_type")))
+    shapes = {name: p.shape for name, p in model.named_parameters()}
+    _require_match(public_shapes(weights, shapes), tensors, path)
+    return to_ours(weights, tensors, shapes)
 
 
-def is_qwen3(config: GPTConfig) -> bool:
-    wanted = {"activation": "swiglu", "norm": "rms", "norm_first": True, "qk_norm": True, "bias": False, "position": "rotary"}
-    plain = {f.name: f.default for f in dataclasses.fields(GPTConfig) if f.name in EXPERIMENTAL}
-    return all(getattr(config, name) == value for name, value in (wanted | plain).items())
+def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy tensors, by our names, into the model."""
+    _require_match({name: tuple(p.shape) for name, p in model.named_parameters()}, weights, source)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
 
 
-# Settings that no other tool knows: any of them away from its default makes the shape our own.
-EXPERIMENTAL = ("ngrams", "n_previous", "embedding_norm")
-
-
-def public_name(name: str) -> str:
-    for ours, theirs in RENAMES:
-        if name.startswith(ours) or (ours.startswith(".") and ours in name):
-            name = name.replace(ours, theirs, 1)
-    return "model." + name if name.startswith("norm.") else name
-
-
-def weights_by_public_name(model: GPT) -> dict[str, Tensor]:
-    """Every weight once: a tied head is the embedding and is not written again."""
-    return {public_name(name): p for name, p in model.named_parameters()}
-
-
-def load_weights(model: GPT, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Copy `tensors` into the model; missing, extra and misshapen ones are refused by name, before anything is copied."""
-    expected = weights_by_public_name(model)
+def _require_match(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: Path) -> None:
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or extra:
         raise ValueError(f"{source}: model.safetensors does not match config.json: missing {missing[:3] or 'none'}, unexpected "
                          f"{extra[:3] or 'none'} ({len(missing)} and {len(extra)} in all). The two files are from different models.")
-    for name, parameter in expected.items():
-        if tensors[name].shape != parameter.shape:
-            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, config.json asks for {tuple(parameter.shape)}. "
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, config.json asks for {shape}. "
                              "The two files are from different models.")
-    with torch.no_grad():
-        for name, parameter in expected.items():
-            parameter.copy_(tensors[name])

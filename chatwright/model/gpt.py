@@ -21,6 +21,7 @@ from chatwright.model.feed_forward import Activation, FeedForward
 from chatwright.model.kv_cache import KVCache
 from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
+from chatwright.model.model import Model
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
 from chatwright.model.positions import PositionKind, make_positions
@@ -71,7 +72,9 @@ class GPTConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
 
-class GPT(nn.Module):
+class GPT(Model):
+    config: GPTConfig
+
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
@@ -138,15 +141,6 @@ class GPT(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(x, mask, rotary, None if cache is None else cache.layer(i), None if head_gates is None else head_gates[i])
         return self.norm(x)
-
-    @property
-    def device(self) -> torch.device:
-        return self.embedding.weight.device
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Every weight once, tied ones included once; fixed tables (sine/cosine) not at all."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def init_weights(model: GPT, generator: torch.Generator) -> None:

@@ -77,7 +77,7 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     dtype = resolve_precision(config.loop.precision, device)
     if parent is None:
         changes = dict(config.model)
-        model = model_directory.build(preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": tokenizer.vocab_size})))
+        model = model_directory.build(GPT, preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": tokenizer.vocab_size})))
         init_weights(model, generator(config.loop.seed, "weights"))
     else:
         model = _load_parent(parent, config.model)
@@ -204,8 +204,8 @@ def _load_parent(parent: Path, changes: dict[str, Any]) -> GPT:
     loaded, _ = model_directory.load(parent)
     if not changes:
         return loaded
-    model = model_directory.build(dataclasses.replace(loaded.config, **changes))
-    model_directory.load_weights(model, model_directory.weights_by_public_name(loaded), parent)
+    model = model_directory.build(GPT, dataclasses.replace(loaded.config, **changes))
+    model_directory.load_weights(model, dict(loaded.named_parameters()), parent)
     return model
 
 

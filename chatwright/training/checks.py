@@ -2,12 +2,16 @@
 
 import math
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from chatwright.checkpoint import model_directory
-from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
 from chatwright.training.stage import Batch, Stage
+
+M = TypeVar("M", bound=Model)
+B = TypeVar("B")
 
 FRESH_BAND = 0.05
 CONTINUED_BAND = 0.10
@@ -24,12 +28,11 @@ def check_finite(value: float, what: str, step: int) -> None:
                         "in a new --out folder.")
 
 
-def check_fresh_loss(loss: float, vocab_size: int) -> None:
-    """A fresh model knows nothing: every token is equally likely, so its loss is ln V."""
-    expected = math.log(vocab_size)
+def check_fresh_loss(loss: float, expected: float) -> None:
+    """A fresh model knows nothing, so its loss is that of an even guess."""
     if abs(loss - expected) > FRESH_BAND * expected:
-        raise RunFailed(f"step 0: the loss of a fresh model is {loss:.4f}, more than {FRESH_BAND:.0%} from ln({vocab_size}) = {expected:.4f}. "
-                        "Its initialisation or the targets are wrong; this is a bug unless you changed the model.")
+        raise RunFailed(f"step 0: the loss of a fresh model is {loss:.4f}, more than {FRESH_BAND:.0%} from ln({math.exp(expected):.0f}) = "
+                        f"{expected:.4f}. Its initialisation or the targets are wrong; this is a bug unless you changed the model.")
 
 
 def check_continued_loss(loss: float, parent_loss: float) -> None:
@@ -40,7 +43,7 @@ def check_continued_loss(loss: float, parent_loss: float) -> None:
 
 
 @torch.no_grad()
-def mean_loss(model: GPT, stage: Stage, batch: Batch) -> float:
+def mean_loss(model: M, stage: Stage[M, B], batch: Batch[B]) -> float:
     """Per supervised token, in evaluation mode."""
     was_training = model.training
     model.eval()
@@ -49,14 +52,14 @@ def mean_loss(model: GPT, stage: Stage, batch: Batch) -> float:
     return total / batch.count
 
 
-def check_first_batch(model: GPT, stage: Stage, batch: Batch, parent: str | None) -> float:
+def check_first_batch(model: M, stage: Stage[M, B], batch: Batch[B], parent: str | None) -> float:
     """The step-0 band. Returns the loss."""
     loss = mean_loss(model, stage, batch)
     check_finite(loss, "the loss", 0)
     if parent is None:
-        check_fresh_loss(loss, model.config.vocab_size)
+        check_fresh_loss(loss, stage.fresh_loss(model))
     else:
-        parent_model, _ = model_directory.load(Path(parent), model.device)
+        parent_model, _ = model_directory.load(Path(parent), model.device, kind=type(model))
         check_continued_loss(loss, mean_loss(parent_model, stage, batch))
     return loss
 
@@ -67,7 +70,7 @@ def check_tokens(count: int, step: int) -> None:
                         "See which tokens carry loss: chatwright data show --mask DATA --tokenizer DIR")
 
 
-def check_changed(before: dict[str, torch.Tensor], model: GPT) -> float:
+def check_changed(before: dict[str, torch.Tensor], model: Model) -> float:
     """Relative change of the weights over the run; a run that changed nothing is an error."""
     moved = sum(float((p.detach() - before[name]).square().sum()) for name, p in model.named_parameters())
     size = sum(float(t.square().sum()) for t in before.values())

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,7 +18,7 @@ from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.model.dropout import set_dropout_generator
-from chatwright.model.gpt import GPT, count_parameters
+from chatwright.model.model import Model, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import checks, schedule
 from chatwright.training.loop_config import LoopConfig
@@ -26,6 +26,9 @@ from chatwright.training.metrics import Metrics
 from chatwright.training.optimizer import Optimizer
 from chatwright.training.stage import Batch, Stage
 from chatwright.training.train_state import TrainState
+
+M = TypeVar("M", bound=Model)
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Stopped(Exception):
     """The run was asked to stop and has saved itself; the same command goes on from there."""
 
 
-def train(run: Path, model: GPT, stage: Stage, tokenizer: Tokenizer, config: LoopConfig, watcher: Watcher = Watcher(),
+def train(run: Path, model: M, stage: Stage[M, B], tokenizer: Tokenizer, config: LoopConfig, watcher: Watcher = Watcher(),
           parent: Path | None = None, resolved: dict[str, Any] | None = None) -> Path:
     """Train `model` (moved to the device) and leave run/model, run/metrics.jsonl, run/run.json. Returns run/model.
 
@@ -71,7 +74,7 @@ def train(run: Path, model: GPT, stage: Stage, tokenizer: Tokenizer, config: Loo
 
 
 class Loop:
-    def __init__(self, run: Path, model: GPT, stage: Stage, tokenizer: Tokenizer, config: LoopConfig, watcher: Watcher,
+    def __init__(self, run: Path, model: Model, stage: Stage[Any, Any], tokenizer: Tokenizer, config: LoopConfig, watcher: Watcher,
                  parent: Path | None, resolved: dict[str, Any]) -> None:
         self.run, self.stage, self.tokenizer, self.config, self.watcher, self.parent = run, stage, tokenizer, config, watcher, parent
         device = resolve_device(config.device)
@@ -121,7 +124,7 @@ class Loop:
                 raise Stopped(f"stopped at step {state.step} of {config.steps}; saved. The same command goes on from there.")
         return self._finish(before)
 
-    def _step(self, batch: Batch) -> tuple[float, float]:
+    def _step(self, batch: Batch[Any]) -> tuple[float, float]:
         """One optimizer step. Returns the mean loss per supervised token and the gradient's norm, as they were before the update."""
         state, config = self.state, self.config
         began = time.perf_counter()
@@ -194,7 +197,7 @@ class Loop:
 class _averaged:
     """Inside the block the model holds the averaged weights; afterwards its own again, bit for bit."""
 
-    def __init__(self, model: GPT, average: dict[str, torch.Tensor]) -> None:
+    def __init__(self, model: Model, average: dict[str, torch.Tensor]) -> None:
         self.model, self.average = model, average
 
     def __enter__(self) -> None:

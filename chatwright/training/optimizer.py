@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
 from chatwright.training.muon import Muon
 from chatwright.training.row_rms import RowRMS
 
@@ -37,9 +37,9 @@ class OptimizerConfig:
 class Optimizer:
     """Both kinds behind one face. Learning rates are set by `set_factor`, as a share of their peaks."""
 
-    def __init__(self, model: GPT, config: OptimizerConfig, compute_dtype: torch.dtype) -> None:
+    def __init__(self, model: Model, config: OptimizerConfig, compute_dtype: torch.dtype) -> None:
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        matrices = {name: p for name, p in self.named.items() if name.startswith("blocks.") and p.ndim == 2}
+        matrices = {name: p for name, p in self.named.items() if "blocks." in name and p.ndim == 2}
         ngrams = {name: p for name, p in self.named.items() if name.startswith("ngrams.")}
         tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}
         small = {name: p for name, p in self.named.items() if p.ndim != 2}

@@ -52,7 +52,7 @@ class PackedBatches:
         self.n_step = max(1, round(sum(rows.token_ids.numel() for rows in self.pools) / (config.rows * length)))
         self.steps = Shuffled(self.n_step, seed)    # the epoch, and how far in it
 
-    def next_batch(self) -> Batch:
+    def next_batch(self) -> Batch[MicroBatch]:
         epoch, step = self.steps.epoch, self.steps.position
         self.steps.take(1)
         micro_batches = []

@@ -6,17 +6,17 @@ import torch
 
 from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss
-from chatwright.training.stage import Batch, Batches, Loss, MicroBatch, Sampler
+from chatwright.training.stage import Batch, Batches, Loss, MicroBatch, Sampler, Stage
 from chatwright.training.validation import Validation
 
 
-class Pretrain:
+class Pretrain(Stage[GPT, MicroBatch]):
     name = "pretrain"
 
     def __init__(self, batches: Batches, validation: Validation, dtype: torch.dtype, sampler: Sampler = lambda _: []) -> None:
         self.batches, self.validation, self.dtype, self.sampler = batches, validation, dtype, sampler
 
-    def next_batch(self) -> Batch:
+    def next_batch(self) -> Batch[MicroBatch]:
         return self.batches.next_batch()
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:

@@ -11,13 +11,13 @@ import torch
 from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss
 from chatwright.training.packed_batches import PackedBatches
-from chatwright.training.stage import Batch, Loss, MicroBatch, Sampler
+from chatwright.training.stage import Batch, Loss, MicroBatch, Sampler, Stage
 from chatwright.training.validation import PackedValidation
 
 StopRate = Callable[[GPT], dict[str, float]]
 
 
-class SFT:
+class SFT(Stage[GPT, MicroBatch]):
     name = "sft"
 
     def __init__(self, batches: PackedBatches, validation: PackedValidation, dtype: torch.dtype, sampler: Sampler = lambda _: [],
@@ -25,7 +25,7 @@ class SFT:
         self.batches, self.validation, self.dtype = batches, validation, dtype
         self.sampler, self.stop_rate = sampler, stop_rate
 
-    def next_batch(self) -> Batch:
+    def next_batch(self) -> Batch[MicroBatch]:
         return self.batches.next_batch()
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:

@@ -1,12 +1,20 @@
-"""What the one training loop asks of a stage: batches and a loss. Pretraining, SFT and later the RL stages are each one of these."""
+"""What the one training loop asks of a stage: batches and a loss. Pretraining, SFT and later the RL stages are each one of these.
 
+A stage is typed by the model it trains and by what its batches are made of, so that the loop need know neither.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
 from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
+
+M = TypeVar("M", bound=Model, contravariant=True)
+Micro = TypeVar("Micro")    # what goes through the model at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +48,10 @@ class MicroBatch:
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[Micro]):
     """One optimizer step's work. `count` (supervised tokens) is known before the backward pass and divides the loss once."""
 
-    micro_batches: Sequence[MicroBatch]
+    micro_batches: Sequence[Micro]
     count: int
 
 
@@ -52,7 +60,7 @@ class Batches(Protocol):
 
     config: BatchConfig
 
-    def next_batch(self) -> Batch: ...
+    def next_batch(self) -> Batch[MicroBatch]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -73,16 +81,20 @@ class Loss:
 Sampler = Callable[[GPT], list[tuple[str, str]]]    # (prompt, continuation) pairs to show as the model learns
 
 
-class Stage(Protocol):
+class Stage(Protocol[M, Micro]):
     name: str
 
-    def next_batch(self) -> Batch: ...
+    def next_batch(self) -> Batch[Micro]: ...
 
-    def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss: ...
+    def loss(self, model: M, micro_batch: Micro) -> Loss: ...
 
-    def evaluate(self, model: GPT) -> dict[str, float]: ...
+    def fresh_loss(self, model: M) -> float:
+        """Per supervised token, of a model that knows nothing: every token equally likely, unless a stage says otherwise."""
+        return math.log(model.config.vocab_size)
 
-    def samples(self, model: GPT) -> list[tuple[str, str]]: ...
+    def evaluate(self, model: M) -> dict[str, float]: ...
+
+    def samples(self, model: M) -> list[tuple[str, str]]: ...
 
     def describe(self) -> dict[str, Any]:
         """What the report says of the data: documents, tokens, hash."""

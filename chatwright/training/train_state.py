@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chatwright.checkpoint import directory, model_directory, safetensors_file
 from chatwright.devices import environment
-from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.optimizer import Optimizer
 from chatwright.training.stage import Stage
@@ -24,9 +24,9 @@ from chatwright.training.stage import Stage
 class TrainState:
     """The live objects of a run. `step` is the number of optimizer steps done."""
 
-    model: GPT
+    model: Model
     optimizer: Optimizer
-    stage: Stage
+    stage: Stage[Any, Any]
     generators: dict[str, torch.Generator]
     config_hash: str
     step: int = 0
@@ -64,7 +64,7 @@ class TrainState:
         if changed:
             report("resuming on another machine or build; the result may differ in the last bits: "
                    + ", ".join(f"{k} was {was}, is {now}" for k, (was, now) in changed.items()))
-        model_directory.load_weights(self.model, safetensors_file.load(path / "model.safetensors"), path)
+        model_directory.load_weights(self.model, model_directory.read_weights(path, self.model), path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
         average = _under(tensors, "average/")    # the file's order is not the model's

@@ -20,7 +20,7 @@ class WindowBatches:
         self.windows = Windows(corpus.stream, config.context_length or context_length, seed)
         self.has_borders = bool((corpus.stream[1:] == bos).any())
 
-    def next_batch(self) -> Batch:
+    def next_batch(self) -> Batch[MicroBatch]:
         rows = self.windows.take(self.config.rows).to(self.device)           # (rows, T+1)
         micro_batches = [self._micro_batch(part) for part in rows.chunk(self.config.accumulate)]
         return Batch(micro_batches, rows[:, 1:].numel())

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import model_directory, safetensors_file
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.model import Model
 from chatwright.model.presets import preset
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
@@ -60,6 +61,33 @@ def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
         model_directory.load(tmp_path / "a")
 
 
+def test_a_directory_of_another_kind_and_one_from_the_future_are_refused(tmp_path: Path) -> None:
+    class Translator(Model):
+        pass
+
+    saved(tmp_path / "a")
+    with pytest.raises(ValueError, match="holds a model of the kind 'gpt', which cannot do this. Give a directory with a Translator"):
+        model_directory.load(tmp_path / "a", kind=Translator)
+    assert isinstance(model_directory.load(tmp_path / "a", kind=Model)[0], GPT)
+    config = tmp_path / "a" / "config.json"
+    config.write_text(config.read_text().replace('"architecture": "gpt"', '"architecture": "oracle"'))
+    with pytest.raises(ValueError, match="architecture = 'oracle' is not known here .known: gpt"):
+        model_directory.load(tmp_path / "a")
+
+
+def test_a_shape_of_our_own_is_written_under_names_of_our_own(tmp_path: Path) -> None:
+    """Saved before there were families, such directories still open: the names are part of the format."""
+    saved(tmp_path / "m", activation="relu2", ngrams=(2,), ngram_rows=16, tied=False)
+    table = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert table["model_type"] == "chatwright"
+    del table["chatwright"]["architecture"]
+    (tmp_path / "m" / "config.json").write_text(json.dumps(table))
+    assert {"model.embed_tokens.weight", "ngrams.tables.0", "model.norm.weight", "lm_head.weight", "model.layers.1.input_layernorm.weight",
+            "model.layers.1.self_attn.q_proj.weight", "model.layers.1.mlp.down_proj.weight"} <= safetensors_file.load(
+                tmp_path / "m" / "model.safetensors").keys()
+    assert model_directory.load(tmp_path / "m")[0].config.ngrams == (2,)
+
+
 def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
     saved(tmp_path / "a")
     config = tmp_path / "a" / "config.json"
@@ -76,4 +104,4 @@ def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
 
 def test_a_model_too_large_for_memory_is_refused_before_it_is_made() -> None:
     with pytest.raises(ValueError, match="parameters needs .* GB of memory; .* Choose a smaller size"):
-        model_directory.build(preset("gpt3"))
+        model_directory.build(GPT, preset("gpt3"))

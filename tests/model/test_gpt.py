@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from chatwright.checkpoint.model_directory import public_config, weights_by_public_name
+from chatwright.checkpoint.family import to_theirs
+from chatwright.checkpoint.model_directory import layout, public_config
 from chatwright.devices import generator
 from chatwright.model import masks
-from chatwright.model.gpt import GPT, GPTConfig, count_parameters, init_weights
+from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.model import count_parameters
 from chatwright.model.presets import PRESETS, preset
 
 
@@ -31,7 +33,7 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
     model = make(**changes)
     public = public_config(model.config)
     theirs = Qwen3ForCausalLM(Qwen3Config(**{k: v for k, v in public.items() if k not in ("chatwright", "architectures", "model_type")})).eval()
-    weights = weights_by_public_name(model)
+    weights = to_theirs(layout(model, "qwen3"), dict(model.named_parameters()))
     if model.config.tied:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     theirs.load_state_dict({name: p.detach() for name, p in weights.items()})

@@ -4,7 +4,7 @@ import torch
 
 from chatwright.checkpoint.model_directory import build
 from chatwright.devices import generator
-from chatwright.model.gpt import GPTConfig, init_weights
+from chatwright.model.gpt import GPT, GPTConfig, init_weights
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 
 
@@ -44,7 +44,7 @@ def test_orders_add_up_and_depend_only_on_their_run() -> None:
 def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
     """Equal to the sum written token by token; a document's first tokens have nothing before them."""
     config = GPTConfig(vocab_size=11, width=8, n_layer=1, n_head=1, n_kv_head=1, head_dim=8, hidden=8, context_length=8, n_previous=2)
-    model = build(config)
+    model = build(GPT, config)
     init_weights(model, generator(3, "weights"))
     with torch.no_grad():
         for table in model.previous:

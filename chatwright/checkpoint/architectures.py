@@ -1,0 +1,30 @@
+"""The architectures a model directory can hold: name in config.json, settings, model class."""
+
+from dataclasses import dataclass
+
+from chatwright.model.gpt import GPT, GPTConfig
+from chatwright.model.model import Model, ModelConfig
+
+
+@dataclass(frozen=True)
+class Architecture:
+    name: str
+    config: type[ModelConfig]
+    model: type[Model]
+
+
+ARCHITECTURES = (
+    Architecture("gpt", GPTConfig, GPT),
+)
+
+
+def of(config: ModelConfig) -> Architecture:
+    return next(architecture for architecture in ARCHITECTURES if isinstance(config, architecture.config))
+
+
+def named(name: str, where: str) -> Architecture:
+    for architecture in ARCHITECTURES:
+        if architecture.name == name:
+            return architecture
+    raise ValueError(f"{where}: architecture = {name!r} is not known here (known: {', '.join(a.name for a in ARCHITECTURES)}). "
+                     "It was written by a newer Chatwright; update this one.")

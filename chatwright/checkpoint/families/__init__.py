@@ -1,0 +1,16 @@
+"""The public families this program reads and writes, in the order in which a config is offered to them."""
+
+from chatwright.checkpoint.families.qwen3 import QWEN3
+from chatwright.checkpoint.family import Family
+from chatwright.model.model import ModelConfig
+
+FAMILIES: tuple[Family, ...] = (QWEN3,)
+
+
+def expressing(config: ModelConfig) -> Family | None:
+    """The first family with a place for every setting of `config`; None where only our own layout has one."""
+    return next((family for family in FAMILIES if family.expresses(config)), None)
+
+
+def named(model_type: str) -> Family | None:
+    return next((family for family in FAMILIES if family.name == model_type), None)

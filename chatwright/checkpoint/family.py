@@ -1,0 +1,61 @@
+"""A family of public models: how its config.json and its tensors say what ours say.
+
+Each family is one file in `families/`. Import reads with `from_public` and `weights`, saving writes with `to_public` and `weights`, so
+one table serves both ways.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chatwright.model.model import ModelConfig
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor of a public file. Several of ours are its rows, one after another: a fused query, key and value."""
+
+    ours: tuple[str, ...]
+    theirs: str
+    transposed: bool = False    # GPT-1 and GPT-2 keep their matrices so
+
+
+@dataclass(frozen=True)
+class Family:
+    name: str                                                  # `model_type` in config.json
+    architectures: tuple[str, ...]                             # class names in config.json that we read; the first is written
+    expresses: Callable[[Any], bool]                           # whether a config of ours has a place in this layout
+    to_public: Callable[[Any], dict[str, Any]]                 # our config -> config.json, but for what every family writes alike
+    from_public: Callable[[dict[str, Any]], ModelConfig]       # ValueError names a field that cannot be honoured
+    weights: Callable[[Any], list[Weight]]
+
+
+def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by public name, out of tensors by our name."""
+    made = {}
+    for weight in weights:
+        rows = ours[weight.ours[0]] if len(weight.ours) == 1 else torch.cat([ours[name] for name in weight.ours])
+        made[weight.theirs] = rows.T if weight.transposed else rows
+    return made
+
+
+def to_ours(weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Tensors by our name, as views of those by public name wherever possible. The shapes must have been compared before."""
+    made: dict[str, Tensor] = {}
+    for weight in weights:
+        whole = theirs[weight.theirs].T if weight.transposed else theirs[weight.theirs]
+        made.update(zip(weight.ours, whole.split([shapes[name][0] for name in weight.ours]), strict=True))
+    return made
+
+
+def public_shapes(weights: Iterable[Weight], shapes: Mapping[str, torch.Size]) -> dict[str, tuple[int, ...]]:
+    """What a public file must hold, given the shapes of our own tensors."""
+    made = {}
+    for weight in weights:
+        first = shapes[weight.ours[0]]
+        shape = (sum(shapes[name][0] for name in weight.ours), *first[1:])
+        made[weight.theirs] = shape[::-1] if weight.transposed else shape
+    return made
