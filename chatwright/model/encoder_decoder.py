@@ -23,6 +23,7 @@ from chatwright.model.feed_forward import Activation, FeedForward
 from chatwright.model.kv_cache import KVCache
 from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
+from chatwright.model.model import Model
 from chatwright.model.norms import NormKind, make_norm
 from chatwright.model.positions import PositionKind, Rotary, make_positions
 
@@ -94,7 +95,9 @@ def _make_block(config: EncoderDecoderConfig, has_cross_attention: bool) -> Bloc
                  config.dropout, attention() if has_cross_attention else None, norm() if has_cross_attention else None)
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Model):
+    config: EncoderDecoderConfig
+
     def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -150,10 +153,6 @@ class EncoderDecoder(nn.Module):
             x = x + self.position_embedding(places)
         x = self.dropout(x if dtype is None else x.to(dtype))
         return x, None if self.rotary is None else self.rotary(positions, T, x.dtype)
-
-    @property
-    def device(self) -> torch.device:
-        return self.embedding.weight.device
 
 
 def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chatwright.model import masks
 from chatwright.model.gpt import GPT
+from chatwright.model.linear import Linear
 from chatwright.training.stage import Loss, MicroBatch
 
 IGNORED = -100
@@ -20,10 +21,14 @@ NUMBERS_AT_ONCE = 2**19    # logits held at a time: 2 MB, which stays in a core'
 
 
 class HeadCrossEntropy(torch.autograd.Function):
-    """-sum log softmax(hidden W^T)[target].  hidden (N, D), weight (V, D), targets (N,) -> scalar"""
+    """-sum log softmax(hidden W^T)[target].  hidden (N, D), weight (V, D), targets (N,) -> scalar
+
+    With `smoothing` e the target is (1 - e) of the token and e of all V tokens alike (Szegedy et al. 2016, eq. 5). The even part needs only
+    the mean logit, which is hidden . mean(W): no further pass over the logits.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         total = torch.zeros((), dtype=torch.float32 if hidden.dtype == torch.bfloat16 else hidden.dtype, device=hidden.device)
         wants_gradient = any(ctx.needs_input_grad)
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=total.dtype)
@@ -32,35 +37,45 @@ class HeadCrossEntropy(torch.autograd.Function):
             part, wanted = hidden[start: start + rows], targets[start: start + rows, None]
             logits = (part @ weight.T).to(total.dtype)                       # (rows, V)
             peak = logits.amax(dim=1, keepdim=True)
-            total -= (logits.gather(1, wanted) - peak).sum()
+            total -= (1 - smoothing) * (logits.gather(1, wanted) - peak).sum() - smoothing * peak.sum()
             weights = logits.sub_(peak).exp_()
             norm = weights.sum(dim=1, keepdim=True)
             total += norm.log().sum()
-            if wants_gradient:    # softmax - onehot
-                weights.div_(norm).scatter_add_(1, wanted, torch.full_like(norm, -1.0))
+            if wants_gradient:    # softmax - (1 - e) onehot; the rest below
+                weights.div_(norm).scatter_add_(1, wanted, torch.full_like(norm, smoothing - 1.0))
                 slope = weights.to(weight.dtype)
                 torch.mm(slope, weight, out=grad_hidden[start: start + rows])
                 grad_weight += slope.T @ part
+        if smoothing:
+            mean_weight, sum_hidden = weight.to(total.dtype).mean(dim=0), hidden.to(total.dtype).sum(dim=0)                # (D,)
+            total -= smoothing * (sum_hidden @ mean_weight)
+            if wants_gradient:
+                grad_hidden -= (smoothing * mean_weight).to(grad_hidden.dtype)
+                grad_weight -= smoothing / len(weight) * sum_hidden
         ctx.save_for_backward(grad_hidden, grad_weight)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grad.to(grad_hidden.dtype), (grad_weight * grad).to(grad_weight.dtype), None
+        return grad_hidden * grad.to(grad_hidden.dtype), (grad_weight * grad).to(grad_weight.dtype), None, None
 
 
 def next_token_loss(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Loss:
     """-sum log p(target) over the supervised tokens of one micro-batch."""
     mask = masks.CAUSAL if batch.document_ids is None else masks.documents(batch.document_ids)
-    hidden = model.hidden(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype).flatten(0, 1)      # (B*T, D)
-    targets = batch.targets.flatten()
+    return head_loss(model.head, model.hidden(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype), batch.targets)
+
+
+def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
+    """The cross-entropy of what `head` makes of `hidden`, where there is a target. (..., D), (...)"""
+    hidden, targets = hidden.flatten(0, -2), targets.flatten()                                                   # (N, D), (N,)
     supervised = targets != IGNORED
     count = int(supervised.sum())
     if count < len(targets):
         hidden, targets = hidden[supervised], targets[supervised]
-    if model.device.type != "cpu":    # a GPU has the memory, and one large product is faster there
-        loss = F.cross_entropy(model.head(hidden).float(), targets, reduction="sum")
+    if head.bias is not None or hidden.device.type != "cpu":    # a GPU has the memory, and one large product is faster there
+        loss = F.cross_entropy(head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing)
     else:
-        loss = HeadCrossEntropy.apply(hidden, model.head.weight.to(hidden.dtype), targets)
+        loss = HeadCrossEntropy.apply(hidden, head.weight.to(hidden.dtype), targets, smoothing)
     return Loss(loss, count)
