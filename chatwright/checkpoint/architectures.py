@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chatwright.model.encoder import Encoder, EncoderConfig
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from chatwright.model.gpt import GPT, GPTConfig
 from chatwright.model.model import Model, ModelConfig
@@ -17,6 +18,7 @@ class Architecture:
 ARCHITECTURES = (
     Architecture("gpt", GPTConfig, GPT),
     Architecture("encoder-decoder", EncoderDecoderConfig, EncoderDecoder),
+    Architecture("encoder", EncoderConfig, Encoder),
 )
 
 

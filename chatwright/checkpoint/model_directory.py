@@ -50,7 +50,7 @@ def public_config(config: ModelConfig) -> dict[str, Any]:
     ours = {"chatwright": {"architecture": name} | dataclasses.asdict(config)}  # type: ignore[call-overload]
     family = families.expressing(config)
     if family is None:
-        return {"architectures": [f"Chatwright-{name}"], "model_type": own_layout.MODEL_TYPE, "vocab_size": config.vocab_size} | ours
+        return own_layout.settings(config) | ours
     return {"architectures": [family.architectures[0]], "model_type": family.name} | family.to_public(config) | {"torch_dtype": "float32"} | ours
 
 

@@ -1,8 +1,13 @@
 """Our own layout, for shapes that no public family has: every parameter once, a decoder's under names like Qwen 3's, others' under our own."""
 
+from typing import Any
+
+from chatwright.checkpoint import architectures
+from chatwright.checkpoint.families.encoder_fields import label_table
 from chatwright.checkpoint.family import Weight
+from chatwright.model.encoder import EncoderConfig
 from chatwright.model.gpt import GPT
-from chatwright.model.model import Model
+from chatwright.model.model import Model, ModelConfig
 
 MODEL_TYPE = "chatwright"
 
@@ -15,6 +20,12 @@ RENAMES = [
     (".down.", ".down_proj."), ("position_embedding.", "model.embed_positions."), ("embedding.", "model.embed_tokens."),
     ("head.", "lm_head."),
 ]
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json, but for our own settings: enough for other tools to say what they do not know, and the names of labels."""
+    labels = label_table(config) if isinstance(config, EncoderConfig) else {}
+    return {"architectures": [f"Chatwright-{architectures.of(config).name}"], "model_type": MODEL_TYPE, "vocab_size": config.vocab_size} | labels
 
 
 def weights(model: Model) -> list[Weight]:

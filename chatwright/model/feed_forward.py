@@ -1,6 +1,7 @@
 """The two-layer network each token passes through alone.
 
-ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016 (the tanh form of GPT-2). ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.
+ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016 (the tanh form of GPT-2; BERT's is exact).
+ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.
 """
 
 from typing import Literal
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from chatwright.model.hand_gradients import SquaredReLU, SwishGate
 from chatwright.model.linear import Linear
 
-Activation = Literal["relu", "silu", "gelu", "relu2", "swiglu"]
+Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu"]
 
 
 class FeedForward(nn.Module):

@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Fused = Literal["none", "relu", "silu", "gelu"]
-_ONEDNN_NAMES = {"none": ("none", ""), "relu": ("relu", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh")}
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": partial(F.gelu, approximate="tanh")}
+Fused = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
+_ONEDNN_NAMES = {"none": ("none", ""), "relu": ("relu", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh"),
+                 "gelu_exact": ("gelu", "none")}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": partial(F.gelu, approximate="tanh"),
+                                                       "gelu_exact": F.gelu}
 
 
 class Linear(nn.Module):

@@ -71,9 +71,9 @@ def additive(mask: Tensor | Literal["causal"], n_token: int, dtype: torch.dtype,
 def for_training(mask: Mask, n_key: int, x: Tensor) -> Mask:
     """On a CPU, torch's fused attention is three times slower backwards than keeping the weights, as long as rows are short."""
     wants_scores = torch.is_grad_enabled() and x.device.type == "cpu" and n_key <= LONGEST_KEPT_WEIGHTS
-    if wants_scores and mask is not None and not isinstance(mask, TiledMask):
-        return additive(mask, n_key, x.dtype, x.device)
-    return mask
+    if not wants_scores or isinstance(mask, TiledMask):
+        return mask
+    return torch.zeros(1, 1, 1, n_key, dtype=x.dtype, device=x.device) if mask is None else additive(mask, n_key, x.dtype, x.device)
 
 
 def padding(lengths: Tensor, n_keys: int) -> Tensor:
@@ -87,6 +87,11 @@ def documents(document_ids: Tensor) -> Tensor:
     T = document_ids.shape[1]
     same = document_ids[:, :, None] == document_ids[:, None, :]             # (B, T, T)
     return (same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril())[:, None]
+
+
+def same_document(document_ids: Tensor) -> Tensor:
+    """In both directions, never across a document's border: packing for encoders. (B, T) -> (B, 1, T, T)"""
+    return (document_ids[:, :, None] == document_ids[:, None, :])[:, None]
 
 
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:

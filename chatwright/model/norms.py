@@ -1,4 +1,4 @@
-"""Normalisation: layer norm (Ba et al. 2016) and RMS norm (Zhang & Sennrich 2019, eq. 4)."""
+"""Normalisation: layer norm (Ba et al. 2016), RMS norm (Zhang & Sennrich 2019, eq. 4), and none but a scale and a shift (Sun et al. 2020)."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from chatwright.model.hand_gradients import RMSNormalize
 
-NormKind = Literal["rms", "layer"]
+NormKind = Literal["rms", "layer", "affine"]
 
 
 class RMSNorm(nn.Module):
@@ -39,5 +39,23 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x, (x.shape[-1],), self.weight.to(x.dtype), bias, self.eps)
 
 
+class Affine(nn.Module):
+    """x * weight + bias: MobileBERT's NoNorm, which needs no statistics of the row. (..., D) -> (..., D)"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.to(x.dtype) + self.bias.to(x.dtype)
+
+
 def make_norm(kind: NormKind, width: int, eps: float) -> nn.Module:
-    return RMSNorm(width, eps) if kind == "rms" else LayerNorm(width, eps)
+    match kind:
+        case "rms":
+            return RMSNorm(width, eps)
+        case "layer":
+            return LayerNorm(width, eps)
+        case "affine":
+            return Affine(width)

@@ -23,7 +23,7 @@ def packed(linear: Linear) -> Linear:
     return linear
 
 
-@pytest.mark.parametrize("activation", ["none", "relu", "silu", "gelu"])
+@pytest.mark.parametrize("activation", ["none", "relu", "silu", "gelu", "gelu_exact"])
 @pytest.mark.parametrize("bias", [False, True])
 def test_packed_equals_plain(activation: str, bias: bool) -> None:
     linear, x = make(24, 40, bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
@@ -31,7 +31,7 @@ def test_packed_equals_plain(activation: str, bias: bool) -> None:
         plain = linear(x, activation)  # type: ignore[arg-type]
         reference = F.linear(x, linear.weight, linear.bias)
         if activation != "none":
-            reference = {"relu": F.relu, "silu": F.silu, "gelu": lambda y: F.gelu(y, approximate="tanh")}[activation](reference)
+            reference = {"relu": F.relu, "silu": F.silu, "gelu_exact": F.gelu, "gelu": lambda y: F.gelu(y, approximate="tanh")}[activation](reference)
         assert torch.equal(plain, reference)
         torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 

@@ -1,10 +1,15 @@
 """The public families this program reads and writes, in the order in which a config is offered to them."""
 
+from chatwright.checkpoint.families.albert import ALBERT
+from chatwright.checkpoint.families.bert import BERT
+from chatwright.checkpoint.families.distilbert import DISTILBERT
+from chatwright.checkpoint.families.mobilebert import MOBILEBERT
 from chatwright.checkpoint.families.qwen3 import QWEN3
+from chatwright.checkpoint.families.roberta import ROBERTA
 from chatwright.checkpoint.family import Family
 from chatwright.model.model import ModelConfig
 
-FAMILIES: tuple[Family, ...] = (QWEN3,)
+FAMILIES: tuple[Family, ...] = (QWEN3, BERT, ROBERTA, DISTILBERT, ALBERT, MOBILEBERT)
 
 
 def expressing(config: ModelConfig) -> Family | None:

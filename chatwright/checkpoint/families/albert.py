@@ -1,0 +1,59 @@
+"""ALBERT (Lan et al. 2019): one block serves many layers, and embeddings are narrower than the stream."""
+
+from typing import Any
+
+from chatwright.checkpoint.families import bert
+from chatwright.checkpoint.families import encoder_fields as fields
+from chatwright.checkpoint.family import Family, Weight
+from chatwright.model.encoder import EncoderConfig
+
+LAYER = {"attention.query": "attention.query", "attention.key": "attention.key", "attention.value": "attention.value",
+         "attention.output": "attention.dense", "attention_norm": "attention.LayerNorm", "feed_forward.up": "ffn",
+         "feed_forward.down": "ffn_output", "feed_forward_norm": "full_layer_layer_norm"}
+MASKED = {"head.dense": "predictions.dense", "head.norm": "predictions.LayerNorm"}
+
+
+def expresses(config: Any) -> bool:
+    return (fields.has_shape(config, norm="layer", first_position=0, wide_head=False, bottleneck=0, neighbours=False, projects="sum")
+            and config.embedding_width not in (0, config.width) and config.n_head * config.head_dim == config.width and config.n_token_type > 0
+            and (config.pooler == "tanh" or config.task == "masked-lm"))
+
+
+def to_public(config: EncoderConfig) -> dict[str, Any]:
+    public = bert.to_public(config)
+    return public | {"architectures": [fields.class_name(config, "Albert")], "embedding_size": config.embedding_width, "inner_group_num": 1,
+                     "num_hidden_groups": config.n_own_block, "classifier_dropout_prob": public.pop("classifier_dropout")}
+
+
+def from_public(table: dict[str, Any]) -> EncoderConfig:
+    for name, value in (("inner_group_num", 1), ("tie_word_embeddings", True), ("position_embedding_type", "absolute")):
+        fields.require(table, name, value)
+    if table["embedding_size"] == table["hidden_size"]:
+        raise ValueError(f"embedding_size = {table['embedding_size']}: an ALBERT whose embeddings are as wide as its stream is not known here.")
+    activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)
+    return EncoderConfig(
+        vocab_size=table["vocab_size"], width=table["hidden_size"], n_layer=table["num_hidden_layers"], n_block=table["num_hidden_groups"],
+        n_head=table["num_attention_heads"], head_dim=table["hidden_size"] // table["num_attention_heads"], hidden=table["intermediate_size"],
+        activation=activation, head_activation=activation, context_length=table["max_position_embeddings"], n_token_type=table["type_vocab_size"],
+        embedding_width=table["embedding_size"], norm="layer", norm_eps=table["layer_norm_eps"], norm_first=False, bias=True, position="learned",
+        embedding_norm=True, pooler="tanh", dropout=dropout, embedding_dropout=dropout,
+        label_dropout=fields.label_dropout(table, "classifier_dropout_prob"), **fields.task_and_labels(table))
+
+
+def weights(config: EncoderConfig) -> list[Weight]:
+    prefix = "" if config.task == "embed" else "albert."
+    body = [*fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."), *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
+            *fields.pairs({"projection": f"{prefix}encoder.embedding_hidden_mapping_in"}),
+            *(w for i in range(config.n_own_block)
+              for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}encoder.albert_layer_groups.{i}.albert_layers.0."))]
+    match config.task:
+        case "masked-lm":
+            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "predictions.bias")]
+        case "classify":
+            return [*body, *fields.pairs({"label_head.dense": "albert.pooler", "label_head.labels": "classifier"})]
+        case "embed":
+            return [*body, *fields.pairs({"label_head.dense": "pooler"})]
+
+
+ALBERT = Family("albert", ("AlbertForMaskedLM", "AlbertForPreTraining", "AlbertForSequenceClassification", "AlbertModel"), expresses, to_public,
+                from_public, weights)

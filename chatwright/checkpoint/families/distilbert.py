@@ -1,0 +1,58 @@
+"""DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types, and a relu instead of the pooler's tanh."""
+
+from typing import Any
+
+from chatwright.checkpoint.families import encoder_fields as fields
+from chatwright.checkpoint.family import Family, Weight
+from chatwright.model.encoder import EncoderConfig
+
+EMBEDDINGS = {"embedding.weight": "word_embeddings.weight", "position_embedding.weight": "position_embeddings.weight"}
+LAYER = {"attention.query": "attention.q_lin", "attention.key": "attention.k_lin", "attention.value": "attention.v_lin",
+         "attention.output": "attention.out_lin", "attention_norm": "sa_layer_norm", "feed_forward.up": "ffn.lin1", "feed_forward.down": "ffn.lin2",
+         "feed_forward_norm": "output_layer_norm"}
+MASKED = {"head.dense": "vocab_transform", "head.norm": "vocab_layer_norm"}
+LABELS = {"label_head.dense": "pre_classifier", "label_head.labels": "classifier"}
+NORM_EPS = 1e-12
+
+
+def expresses(config: Any) -> bool:
+    return (fields.has_shape(config, norm="layer", norm_eps=NORM_EPS, first_position=0, n_token_type=0, wide_head=False)
+            and fields.is_plain(config) and config.pooler == ("relu" if config.task == "classify" else config.pooler)
+            and (config.task != "embed" or config.pooler == "none"))
+
+
+def to_public(config: EncoderConfig) -> dict[str, Any]:
+    return {
+        "architectures": [fields.class_name(config, "DistilBert")], "vocab_size": config.vocab_size, "dim": config.width,
+        "n_layers": config.n_layer, "n_heads": config.n_head, "hidden_dim": config.hidden, "activation": fields.public_activation(config),
+        "max_position_embeddings": config.context_length, "sinusoidal_pos_embds": False, "dropout": config.dropout, "attention_dropout": 0.0,
+        "seq_classif_dropout": config.label_dropout, "initializer_range": 0.02, "tie_word_embeddings": True} | fields.label_table(config)
+
+
+def from_public(table: dict[str, Any]) -> EncoderConfig:
+    """Sine/cosine positions stand in the file like learned ones, and are read as these."""
+    fields.require(table, "tie_word_embeddings", True)
+    activation, ending = fields.activation_of(table["activation"]), fields.task_and_labels(table)
+    return EncoderConfig(
+        vocab_size=table["vocab_size"], width=table["dim"], n_layer=table["n_layers"], n_head=table["n_heads"],
+        head_dim=table["dim"] // table["n_heads"], hidden=table["hidden_dim"], activation=activation, head_activation=activation,
+        context_length=table["max_position_embeddings"], norm="layer", norm_eps=NORM_EPS, norm_first=False, bias=True, position="learned",
+        embedding_norm=True, pooler="none" if ending["task"] == "embed" else "relu", dropout=table.get("dropout", 0.0),
+        embedding_dropout=table.get("dropout", 0.0), label_dropout=table.get("seq_classif_dropout", 0.0), **ending)
+
+
+def weights(config: EncoderConfig) -> list[Weight]:
+    prefix = "" if config.task == "embed" else "distilbert."
+    body = [*fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."), *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
+            *(w for i in range(config.n_layer) for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}transformer.layer.{i}."))]
+    match config.task:
+        case "masked-lm":
+            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "vocab_projector.bias")]
+        case "classify":
+            return [*body, *fields.pairs(LABELS)]
+        case "embed":
+            return body
+
+
+DISTILBERT = Family("distilbert", ("DistilBertForMaskedLM", "DistilBertForSequenceClassification", "DistilBertModel"), expresses, to_public,
+                    from_public, weights)

@@ -1,0 +1,74 @@
+"""MobileBERT (Sun et al. 2020): narrow blocks in a wide stream, several feed-forwards in each, and a scale and a shift instead of norms."""
+
+from typing import Any
+
+from chatwright.checkpoint.families import bert
+from chatwright.checkpoint.families import encoder_fields as fields
+from chatwright.checkpoint.family import Family, Weight
+from chatwright.model.encoder import EncoderConfig
+
+NARROWED = {"narrowed.linear": "bottleneck.input.dense", "narrowed.norm": "bottleneck.input.LayerNorm"}
+ASKING = {"asking.linear": "bottleneck.attention.dense", "asking.norm": "bottleneck.attention.LayerNorm"}
+ATTENTION = {ours: theirs for ours, theirs in bert.LAYER.items() if ours.startswith("attention")}
+WIDEN = {"widen": "output.bottleneck.dense", "norm": "output.bottleneck.LayerNorm"}
+MASKED = {"head.dense": "cls.predictions.transform.dense", "head.norm": "cls.predictions.transform.LayerNorm"}
+
+
+def expresses(config: Any) -> bool:
+    return (fields.has_shape(config, norm="affine", first_position=0, wide_head=True, projects="words") and config.bottleneck > 0
+            and config.n_own_block == config.n_layer and config.n_token_type > 0 and config.pooler in ("tanh", "none")
+            and (config.neighbours or config.word_width != config.width))
+
+
+def to_public(config: EncoderConfig) -> dict[str, Any]:
+    return bert.to_public(config) | {
+        "architectures": [fields.class_name(config, "MobileBert")], "embedding_size": config.word_width, "trigram_input": config.neighbours,
+        "use_bottleneck": True, "intra_bottleneck_size": config.bottleneck, "use_bottleneck_attention": config.narrow_values,
+        "key_query_shared_bottleneck": not config.narrow_values, "num_feedforward_networks": config.n_feed_forward,
+        "normalization_type": "no_norm", "classifier_activation": config.pooler == "tanh"}
+
+
+def from_public(table: dict[str, Any]) -> EncoderConfig:
+    for name, value in (("use_bottleneck", True), ("normalization_type", "no_norm"), ("tie_word_embeddings", True)):
+        fields.require(table, name, value)
+    if not table["use_bottleneck_attention"] and not table["key_query_shared_bottleneck"]:
+        raise ValueError("key_query_shared_bottleneck = false: queries and keys as wide as the stream are not known here.")
+    activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)
+    return EncoderConfig(
+        vocab_size=table["vocab_size"], width=table["hidden_size"], n_layer=table["num_hidden_layers"], n_head=table["num_attention_heads"],
+        head_dim=table["intra_bottleneck_size"] // table["num_attention_heads"], hidden=table["intermediate_size"], activation=activation,
+        head_activation=activation, context_length=table["max_position_embeddings"], n_token_type=table["type_vocab_size"],
+        embedding_width=table["embedding_size"], projects="words", neighbours=table["trigram_input"], bottleneck=table["intra_bottleneck_size"],
+        narrow_values=table["use_bottleneck_attention"], n_feed_forward=table["num_feedforward_networks"], norm="affine",
+        norm_eps=table["layer_norm_eps"], norm_first=False, bias=True, position="learned", embedding_norm=True, wide_head=True,
+        pooler="tanh" if table["classifier_activation"] else "none", dropout=dropout, embedding_dropout=dropout,
+        label_dropout=fields.label_dropout(table, "classifier_dropout"), **fields.task_and_labels(table))
+
+
+def weights(config: EncoderConfig) -> list[Weight]:
+    prefix = "" if config.task == "embed" else "mobilebert."
+    body = [*fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
+            *fields.pairs({"embedding_norm": "LayerNorm", "projection": "embedding_transformation"}, theirs=f"{prefix}embeddings."),
+            *(w for i in range(config.n_layer) for w in _layer(config, f"blocks.{i}.", f"{prefix}encoder.layer.{i}."))]
+    pooler = {"label_head.dense": f"{prefix}pooler.dense"} if config.pooler == "tanh" else {}
+    match config.task:
+        case "masked-lm":
+            extra = [Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)] if config.word_width < config.width else []
+            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "cls.predictions.bias"), *extra]
+        case "classify":
+            return [*body, *fields.pairs(pooler | {"label_head.labels": "classifier"})]
+        case "embed":
+            return [*body, *fields.pairs(pooler)]
+
+
+def _layer(config: EncoderConfig, ours: str, theirs: str) -> list[Weight]:
+    last = config.n_feed_forward - 1
+    places = [f"ffn.{j}." for j in range(last)] + [""]
+    stack = [{f"feed_forwards.{j}.up": f"{place}intermediate.dense", f"feed_forwards.{j}.down": f"{place}output.dense",
+              f"feed_forward_norms.{j}": f"{place}output.LayerNorm"} for j, place in enumerate(places)]
+    tables = [NARROWED, *([] if config.narrow_values else [ASKING]), ATTENTION, *stack, WIDEN]
+    return [weight for table in tables for weight in fields.pairs(table, ours, theirs)]
+
+
+MOBILEBERT = Family("mobilebert", ("MobileBertForMaskedLM", "MobileBertForPreTraining", "MobileBertForSequenceClassification", "MobileBertModel"),
+                    expresses, to_public, from_public, weights)

@@ -1,0 +1,37 @@
+"""RoBERTa (Liu et al. 2019): BERT without sentence pairs; positions count from the id of the padding upwards, labels have a head of their own."""
+
+from typing import Any
+
+from chatwright.checkpoint.families import bert
+from chatwright.checkpoint.families import encoder_fields as fields
+from chatwright.checkpoint.family import Family, Weight
+from chatwright.model.encoder import EncoderConfig
+
+MASKED = {"head.dense": "lm_head.dense", "head.norm": "lm_head.layer_norm"}
+LABELS = {"label_head.dense": "classifier.dense", "label_head.labels": "classifier.out_proj"}
+
+
+def expresses(config: Any) -> bool:
+    return (fields.has_shape(config, norm="layer", wide_head=False) and config.first_position > 0 and fields.is_plain(config)
+            and config.n_token_type > 0 and (config.pooler == "tanh" or config.task == "masked-lm"))
+
+
+def to_public(config: EncoderConfig) -> dict[str, Any]:
+    return bert.to_public(config) | {"architectures": [fields.class_name(config, "Roberta")], "pad_token_id": config.first_position - 1}
+
+
+def from_public(table: dict[str, Any]) -> EncoderConfig:
+    return bert.from_public(table, first_position=table["pad_token_id"] + 1)
+
+
+def weights(config: EncoderConfig) -> list[Weight]:
+    match config.task:
+        case "masked-lm":
+            return [*bert.body_weights(config, "roberta."), *fields.pairs(MASKED), Weight(("head.bias",), "lm_head.bias")]
+        case "classify":
+            return [*bert.body_weights(config, "roberta."), *fields.pairs(LABELS)]
+        case "embed":
+            return [*bert.body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
+
+
+ROBERTA = Family("roberta", ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"), expresses, to_public, from_public, weights)

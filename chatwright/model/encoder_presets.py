@@ -1,0 +1,48 @@
+"""Encoder shapes by name: one dial for our own, and the published ones.
+
+BERT: Devlin et al. 2018; the small ones Turc et al. 2019. RoBERTa: Liu et al. 2019. DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019,
+table 2. MobileBERT: Sun et al. 2020, table 1. Parameter counts are tested on the meta device, without allocating a weight.
+"""
+
+from typing import Any
+
+from chatwright.model.encoder import EncoderConfig
+
+
+def _modern(n_layer: int, width: int, n_head: int, hidden: int, context: int) -> dict[str, Any]:
+    return {"n_layer": n_layer, "width": width, "n_head": n_head, "head_dim": width // n_head, "hidden": hidden, "context_length": context}
+
+
+def _bert(n_layer: int, width: int, n_head: int, **changes: Any) -> dict[str, Any]:
+    shape = {"n_layer": n_layer, "width": width, "n_head": n_head, "head_dim": width // n_head, "hidden": 4 * width, "context_length": 512,
+             "vocab_size": 30_522, "activation": "gelu_exact", "norm": "layer", "norm_eps": 1e-12, "norm_first": False, "bias": True,
+             "position": "learned", "n_token_type": 2, "embedding_norm": True, "pooler": "tanh", "dropout": 0.1, "embedding_dropout": 0.1,
+             "label_dropout": 0.1}
+    return shape | changes
+
+
+ENCODER_PRESETS: dict[str, dict[str, Any]] = {
+    # Ours: norms first, RMS norm, rotary, SwiGLU; from a smoke test to what a CPU trains in an evening.
+    "nano": _modern(2, 64, 2, 128, 128),
+    "tiny": _modern(2, 128, 4, 256, 256),
+    "small": _modern(4, 192, 6, 512, 256),
+    "medium": _modern(6, 384, 6, 1024, 512),
+    "bert-tiny": _bert(2, 128, 2),
+    "bert-mini": _bert(4, 256, 4),
+    "bert-base": _bert(12, 768, 12),
+    "bert-large": _bert(24, 1024, 16),
+    "roberta-base": _bert(12, 768, 12, vocab_size=50_265, norm_eps=1e-5, n_token_type=1, first_position=2),
+    "distilbert": _bert(6, 768, 12, n_token_type=0, pooler="relu", label_dropout=0.2),
+    "albert-base": _bert(12, 768, 12, vocab_size=30_000, n_block=1, embedding_width=128, activation="gelu", head_activation="gelu",
+                         dropout=0.0, embedding_dropout=0.0),
+    "mobilebert": _bert(24, 512, 4, hidden=512, head_dim=32, activation="relu", head_activation="relu", norm="affine", embedding_width=128,
+                        projects="words", neighbours=True, bottleneck=128, n_feed_forward=4, wide_head=True, dropout=0.0, embedding_dropout=0.0),
+}
+
+
+def encoder_preset(size: str, **changes: Any) -> EncoderConfig:
+    """The shape called `size`, with `changes` on top. Ours need vocab_size; the published ones bring their own."""
+    if size not in ENCODER_PRESETS:
+        raise ValueError(f"size = {size!r}: no such shape of an encoder. Choose one of {', '.join(ENCODER_PRESETS)}, "
+                         "or give the numbers yourself on top of one.")
+    return EncoderConfig(**(ENCODER_PRESETS[size] | changes))
