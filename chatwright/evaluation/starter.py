@@ -67,7 +67,7 @@ def is_right(item: Item, reply: Reply) -> bool:
     if len(text.split()) > item.max_words:
         return False
     if item.check == "exact":
-        return plain(text) == plain(item.must[0][0])
+        return plain(text.rpartition(":")[2]) == plain(item.must[0][0])    # "From 2 to 4: 2, 3, 4." says what follows
     if item.check == "number":
         return _number_is_right(item, text)
     if any(holds(text, wrong) for wrong in item.forbid) or any(holds(without_denials(text, wrong), wrong) for wrong in item.deniable):
@@ -88,7 +88,8 @@ def holds(text: str, phrase: str) -> bool:
 
 
 def without_denials(text: str, phrase: str) -> str:
-    """ "She is a miller, not a baker" does not say that she is a baker."""
+    """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker", "you said baker", "you mention baker"."""
+    text = re.sub(rf"\b(I said|you said|you mention) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
     between = "a|an|the|in|on|called|live in|have a|have an|like|love"
     return re.sub(rf"\b(not|never|no) (({between}) )?{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
 

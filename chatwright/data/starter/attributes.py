@@ -87,16 +87,6 @@ def say_of(template: str, subject: str, person: Person | None, value: str, prono
     return fill(template, subject, f"{subject}'s", value, person.his)
 
 
-_DENIED = {"home": "not in {v}", "job": "not {a}", "pet": "not {a}"}
-
-
-def contrast(attribute: str, subject: str, person: Person | None, value: str, other: str) -> str:
-    """ "Mira is a miller, not a baker." What is so comes first: with both written down, who was right is only a comparison."""
-    truth = say_of(ATTRIBUTES[attribute].answer, subject, person, value)
-    denied = say_of(_DENIED.get(attribute, "not {v}"), subject, person, other)
-    return f"{truth.removesuffix('.')}, {denied}."
-
-
 def question(fact: Fact, world: World, rng: random.Random, pronoun: bool = False) -> str:
     """A training question about a fact of this world."""
     return _capital(say(wanted(ATTRIBUTES[fact.attribute], rng, pronoun), fact, world, pronoun))

@@ -79,10 +79,14 @@ def sums(rng: random.Random) -> str:
 
 def sameness(rng: random.Random) -> str:
     """Is it the same? Counting to an end, admitting a mistake and doubting a question all rest on that comparison."""
-    kinds = (DAYS, MONTHS, JOBS, PETS, FOODS, COLOURS, HOBBIES, TOWNS, [str(number) for number in range(1, 100)])
+    lists = (DAYS, MONTHS, JOBS, PETS, FOODS, COLOURS, HOBBIES, TOWNS, [str(number) for number in range(1, 100)])
     told = []
     for _ in range(rng.randint(3, 7)):
-        one, other = rng.sample(rng.choice(kinds), 2)
+        one, other = rng.sample(rng.choice(lists), 2)
+        right, who = rng.choice(((one, "I was"), (other, "you are")))
+        if rng.random() < 0.5:
+            told.append(f"I said {one} and you said {other}. It is {right}, so {who} right.")
+            continue
         if is_same := rng.random() < 0.5:
             other = one
         said = "the same" if is_same else "not the same"
@@ -105,9 +109,7 @@ def counting(rng: random.Random) -> str:
         start = rng.randint(0, 90)
         return " ".join(f"{number} is {arithmetic.in_words(number)}." for number in range(start, start + rng.randint(4, 9)))
     kind, slots, items = stopping.draw(rng, held_out=False)
-    if kind == "times":
-        return f"{slots['word'].capitalize()}, {slots['n']} times: {', '.join(items)}."
-    return f"From {slots['a']} to {slots['b']}: {', '.join(items)}."
+    return stopping.answer(kind, slots, items)
 
 
 def french(rng: random.Random) -> str:

@@ -6,7 +6,7 @@ A right correction needs a wrong answer before it. Where it is the assistant's o
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import contrast, question_of, say_of
+from chatwright.data.starter.attributes import question_of, say_of
 from chatwright.data.starter.conversations.facts import competing, spellings
 from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, mistaken, user
@@ -59,9 +59,16 @@ _QUOTE_HELD = (
     "I wrote down your words: {said} Now I read that {claim}",
     "Pip, this was earlier your reply to me: {said} Yet {claim}",
 )
-_ADMIT = ("{truth} You are right, I was wrong.", "{truth} You are right, thank you for the correction.")
-_FIRM = ("{truth} I am quite sure.", "{truth} I understand you, but I am sure.")
-ADMITTING = ("you are right", "i was wrong", "thank you for the correction", "my mistake")
+# Both claims first, then what is so: who was right is then read off, since the right value stands beside its speaker.
+_ADMIT = "I said {said} and you said {claimed}. {truth}, so you are right, I was wrong."
+_FIRM = "I said {said} and you said {claimed}. {truth}, so I was right."
+ADMITTING = ("you are right", "i was wrong")
+
+
+def _verdict(fact: Fact, person: Person, wrong: str, rightly: bool) -> Message:
+    said, claimed = (wrong, fact.value) if rightly else (fact.value, wrong)
+    truth = _claim(fact.attribute, fact.subject, person, fact.value).removesuffix(".")
+    return assistant((_ADMIT if rightly else _FIRM).format(said=said, claimed=claimed, truth=truth))
 
 
 def _claim(attribute: str, subject: str, person: Person, value: str) -> str:
@@ -95,8 +102,7 @@ def train(world: World, rng: random.Random) -> list[Message]:
     truth = _claim(fact.attribute, fact.subject, person, fact.value)
     false = _claim(fact.attribute, fact.subject, person, wrong)
     said, claim = (false, truth) if rightly else (truth, false)
-    told_apart = contrast(fact.attribute, fact.subject, person, fact.value, wrong)
-    reply = assistant(rng.choice(_ADMIT if rightly else _FIRM).format(truth=told_apart))
+    reply = _verdict(fact, person, wrong, rightly)
     if rng.random() < 0.45:
         quoted = spin(rng.choice(_QUOTE), rng).format(said=said)
         return [user(_told(text, f"{quoted} {_objection(claim, rng, after_quote=True)}", rng)), reply]
@@ -144,7 +150,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     return Item(
         skill=skill,
         messages=messages,
-        expected=assistant((_ADMIT if rightly else _FIRM)[0].format(truth=contrast(fact.attribute, fact.subject, person, fact.value, wrong))),
+        expected=_verdict(fact, person, wrong, rightly),
         must=(right, ADMITTING) if rightly else (right,),
         forbid=tuple(value for value in forbid if value != wrong) + (() if rightly else ADMITTING),
         deniable=(wrong,),

@@ -4,7 +4,7 @@ true, the reply agrees and says that it knows no more. A model that always objec
 import random
 
 from chatwright.conversation import Message
-from chatwright.data.starter.attributes import WITH_PREMISE, contrast, say_of
+from chatwright.data.starter.attributes import WITH_PREMISE, say_of
 from chatwright.data.starter.conversations.facts import competing, framed
 from chatwright.data.starter.conversations.open_facts import told
 from chatwright.data.starter.item import Item, assistant, user
@@ -28,9 +28,15 @@ _GRANTED = (
     "[What is the reason|What is the story behind it|Who can explain it|What is nice about it|Is there a reason], that {claim}?",
     "[When|Where|How] did [it begin|it start|you learn|people learn|one find out] that {claim}?",
 )
-_OBJECT = ("{truth} So there is a mistake in the question.", "{truth} What you say is not so.")
-_AGREE = ("{truth} More than that I do not know.", "{truth} That is true, but I do not know more.")
+# What was taken for granted first, then what is so: whether they are the same is then a comparison of two words side by side.
+_OBJECT = "You mention {granted}. {truth}, so there is a mistake in the question."
+_AGREE = "You mention {granted}. {truth}, and more than that I do not know."
 _OBJECTING = ("is not so", "mistake in the question", "have to disagree", "is not", "does not")
+
+
+def _reply(fact: Fact, person: Person, granted: str) -> Message:
+    truth = _ask(PERSON[fact.attribute].answer, fact, person, fact.value).removesuffix(".")
+    return assistant((_AGREE if granted == fact.value else _OBJECT).format(granted=granted, truth=truth))
 
 
 def _draw(world: World, rng: random.Random, held_out: bool) -> tuple[Fact, Person, str, str, tuple[str, ...]]:
@@ -53,12 +59,6 @@ def _ask(template: str, fact: Fact, person: Person, value: str) -> str:
     return say_of(template, fact.subject, person, value)
 
 
-def _truth(fact: Fact, person: Person, false: str | None) -> str:
-    if false is None:
-        return _ask(PERSON[fact.attribute].answer, fact, person, fact.value)
-    return contrast(fact.attribute, fact.subject, person, fact.value, false)
-
-
 def train(world: World, rng: random.Random) -> list[Message]:
     fact, person, false, text, _ = _draw(world, rng, held_out=False)
     is_true = rng.random() < 0.4
@@ -69,22 +69,20 @@ def train(world: World, rng: random.Random) -> list[Message]:
         sayings = [text for text in PERSON[fact.attribute].statements if text[0] == "{"]  # others would need a small letter after "that"
         claim = _ask(rng.choice(sayings), fact, person, granted).rstrip(".")
         question = spin(rng.choice(_GRANTED), rng).format(claim=claim)
-    truth = _truth(fact, person, None if is_true else false)
-    reply = rng.choice(_AGREE if is_true else _OBJECT).format(truth=truth)
-    return [user(told(text, question, rng) if text else framed(question, rng)), assistant(reply)]
+    return [user(told(text, question, rng) if text else framed(question, rng)), _reply(fact, person, granted)]
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:
     fact, person, false, text, others = _draw(world, rng, held_out=True)
     is_true = rng.random() < 0.3
+    granted = fact.value if is_true else false
     template = rng.choice(PERSON[fact.attribute].premise_held)
-    question = _ask(template, fact, person, fact.value if is_true else false)
-    truth = _truth(fact, person, None if is_true else false)
+    question = _ask(template, fact, person, granted)
     forbid = tuple(value for value in others if is_true or value != false)
     return Item(
         skill="false_premise",
         messages=(user(f"{text} {question}".strip()),),
-        expected=assistant((_AGREE if is_true else _OBJECT)[0].format(truth=truth)),
+        expected=_reply(fact, person, granted),
         must=((fact.value,), ("do not know", "it is true")) if is_true else ((fact.value,),),
         forbid=(*forbid, *_OBJECTING) if is_true else forbid,
         deniable=() if is_true else (false,),

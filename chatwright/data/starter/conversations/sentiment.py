@@ -88,7 +88,7 @@ _VERBS = {
 
 
 def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str, str]:
-    """(the thing, a clause about it that carries the label, the words that carry it)."""
+    """(the thing, a clause about it that carries the label, the same as a sentence that begins with the thing)."""
     good, bad, neutral, things = (
         (GOOD, BAD, NEUTRAL, THINGS) if held_out else (GOOD + MORE_GOOD, BAD + MORE_BAD, NEUTRAL + MORE_NEUTRAL, THINGS + MORE_PLACES_AND_SHOWS)
     )
@@ -101,26 +101,29 @@ def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str, s
             break
     if held_out:
         word = f"not {word}" if negated else word
-        return thing, _SHAPE_HELD.format(thing=thing, word=word), word
+        return thing, _SHAPE_HELD.format(thing=thing, word=word), f"The {thing} seemed {word}"
     if rng.random() < 0.12:
         verb = spin(_VERBS[label], rng)
-        return thing, f"{rng.choice(('I', 'the guest', 'she', 'he', 'my brother', 'somebody'))} {verb} the {thing}", verb
+        clause = f"{rng.choice(('I', 'the guest', 'she', 'he', 'my brother', 'somebody'))} {verb} the {thing}"
+        return thing, clause, _sentence(clause)
     word = rng.choice(_NOT) + word if negated else word if label == "neutral" else rng.choice(_DEGREES) + word
-    return thing, spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word), word
+    clause = spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word)
+    behind = clause.partition(f"{thing} ")[2]
+    return thing, clause, f"The {thing} {behind if behind.endswith(word) and behind != word else f'was {word}'}"
 
 
 @dataclass(frozen=True)
 class Review:
     text: str
     thing: str  # that is asked about
-    words: str  # what the text says of it
+    said: str  # of it in the text
     label: str
     by_aspect: bool  # the text also says something of another thing
 
     @property
     def answer(self) -> str:
-        """The words first: once they are read out of the text, their mood is no longer a matter of where they stood."""
-        return f"The {self.thing}: {self.words}. That is {self.label}."
+        """What the text says of it first: once that is read out, the mood is no longer a matter of where it stood."""
+        return f"{self.said}. That is {self.label}."
 
 
 def draw(rng: random.Random, held_out: bool) -> Review:

@@ -6,7 +6,7 @@ from chatwright.conversation import Message
 from chatwright.data.starter.conversations.arithmetic import in_words
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import is_held_out
-from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin
+from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
 from chatwright.data.starter.words import ANIMALS, COLOURS, DAYS, FOODS, MONTHS, MORE_THINGS, OBJECTS
 from chatwright.data.starter.world import World
 
@@ -148,16 +148,17 @@ def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[
             return kind, slots, items
 
 
-def _line(items: list[str]) -> str:
-    text = ", ".join(items) + "."
-    return text[0].upper() + text[1:]
+def answer(kind: str, slots: dict[str, str], items: list[str]) -> str:
+    """What was asked for in one fixed form, then the list: where to stop is then told in the same words, however it was asked."""
+    asked = "{n} times {word}" if kind == "times" else "From {a} to {b}"
+    return tidy(f"{asked.format(**slots)}: {', '.join(items)}.")
 
 
 def train(world: World, rng: random.Random) -> list[Message]:
     kind, slots, items = draw(rng, held_out=False)
     if kind == "times" and rng.random() < 0.25:
         slots["n"] = str(len(items))
-    return [user(_request(kind, rng).format(**slots)), assistant(_line(items))]
+    return [user(_request(kind, rng).format(**slots)), assistant(answer(kind, slots, items))]
 
 
 def _request(kind: str, rng: random.Random) -> str:
@@ -178,8 +179,8 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     return Item(
         skill="stop",
         messages=(user(template.format(**slots)),),
-        expected=assistant(_line(items)),
-        must=((_line(items).rstrip("."),),),
+        expected=assistant(answer(kind, slots, items)),
+        must=((", ".join(items),),),
         check="exact",
         template=template,
     )
