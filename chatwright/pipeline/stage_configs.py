@@ -15,6 +15,7 @@ class StarterConfig:
 
     size: float = 1.0
     seed: int = 0
+    conversations: int = 0    # how many to write; 0 takes what belongs to a world of this size
 
 
 @dataclass(frozen=True, kw_only=True)

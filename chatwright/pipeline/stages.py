@@ -45,7 +45,7 @@ Read = TypeVar("Read")
 def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
     watcher.say("writing the starter world: texts and conversations")
     with directory.writing(out / "world") as building:
-        starter.write(building, config.size, config.seed)
+        starter.write(building, config.size, config.seed, n_conversation=config.conversations)
 
 
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:

@@ -115,6 +115,37 @@ def test_contains(text, right):
 @pytest.mark.parametrize(
     ("text", "right"),
     [
+        ("I said baker and you said miller. Mira is a miller, so you are right, I was wrong.", True),
+        ("I said baker and you said miller. Mira is a baker, so I was right.", False),
+        ("I said baker and you said miller. Mira is a miller, so I was right.", False),
+        ("I said baker and you said miller. You are right, I was wrong.", False),    # what is so is never said
+        ("I said baker and you said miller. Mira is a miller or a baker, so you are right.", False),
+        ("I said a baker. You are right, Mira is a miller.", False),                 # not as a quotation
+    ],
+)
+def test_who_was_right_is_told_from_what_was_only_quoted(text, right):
+    item = one(must=(("miller",), ("you are right",)), forbid=("cook",), deniable=("baker",))
+    assert is_right(item, Reply(assistant(text))) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("From 3 to 5: 3, 4, 5.", True),
+        ("3, 4, 5", True),
+        ("From 3 to 5: 3, 4, 5, 6.", False),
+        ("From 3 to 5: 3, 4.", False),
+        ("From 3 to 5", False),
+        ("3, 4, 5: three numbers", False),
+    ],
+)
+def test_a_list_is_exact_after_what_announces_it(text, right):
+    assert is_right(one(check="exact", must=(("3, 4, 5",),), forbid=(), deniable=()), Reply(assistant(text))) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
         ("12 plus 30 is 42.", True),
         ("42", True),
         ("142", False),

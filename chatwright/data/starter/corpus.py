@@ -51,9 +51,10 @@ def heldout_prose(size: float = 1.0, seed: int = 0, characters: int = 100_000) -
     return [document.text for document in drawn if document.text not in trained]
 
 
-def training_conversations(size: float = 1.0, seed: int = 0) -> Iterator[tuple[Message, ...]]:
+def training_conversations(size: float = 1.0, seed: int = 0, count: int = 0) -> Iterator[tuple[Message, ...]]:
+    """`count` of them, or as many as belong to a world of this size."""
     world = make_world(size, seed)
-    yield from conversations.training(world, random.Random(f"starter-chat-{seed}"), int(CONVERSATIONS * size))
+    yield from conversations.training(world, random.Random(f"starter-chat-{seed}"), count or int(CONVERSATIONS * size))
 
 
 def heldout_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> list[Item]:
@@ -61,7 +62,7 @@ def heldout_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> l
     return conversations.held_out(make_world(size, seed), seed, n_per_skill)
 
 
-def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> dict[str, Any]:
+def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 300, n_conversation: int = 0) -> dict[str, Any]:
     """Write the four files and return the manifest, which is written last: where it is, the others are whole."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").unlink(missing_ok=True)
@@ -71,7 +72,7 @@ def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 
             directory / "chat.jsonl",
             (
                 {"messages": [{"role": m.role, "content": m.content} | ({} if m.is_learned else {"weight": 0}) for m in conversation]}
-                for conversation in training_conversations(size, seed)
+                for conversation in training_conversations(size, seed, n_conversation)
             ),
         ),
         "heldout.jsonl": _lines(directory / "heldout.jsonl", (asdict(item) for item in heldout_items(size, seed, n_per_skill))),
