@@ -104,7 +104,7 @@ class Loop:
         state, config = self.state, self.config
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         self.steps_here = 0    # a run killed between its last save and its end has none left to do
-        while state.step < config.steps:
+        while state.step < config.steps and not state.best.has_given_up(config):
             batch = self.stage.next_batch()
             checks.check_tokens(batch.count, state.step)
             if state.step == 0:
@@ -118,6 +118,8 @@ class Loop:
             if state.step % config.evaluate_every == 0 and state.step < config.steps:
                 self._evaluate(state.step)
             stopping = self.watcher.should_stop()
+            if state.best.has_given_up(config):
+                break
             if stopping or (state.step % config.save_every == 0 and state.step < config.steps):
                 self._save()
             if stopping and state.step < config.steps:
@@ -167,11 +169,13 @@ class Loop:
 
     def _evaluate(self, step: int) -> dict[str, float]:
         """Validation and samples, with the averaged weights where there are some."""
-        with _averaged(self.model, self.state.average), torch.no_grad():
+        with _with_weights(self.model, self.state.average), torch.no_grad():
             self.model.eval()
             figures = self.stage.evaluate(self.model)
             samples = self.stage.samples(self.model)
             self.model.train()
+            if self.config.patience:
+                self.state.best.see(step, figures, self.model, self.config)
         self.metrics.write(step, **figures, samples=samples, seconds=round(self.state.seconds, 3))
         self.watcher.progress(Progress(self.stage.name, step, self.config.steps, self.state.first_loss, self.state.trained_tokens,
                                        self.state.seconds, float("nan"), figures, samples))
@@ -182,27 +186,31 @@ class Loop:
         self.watcher.saved(self.state.save(self.run, self.tokenizer, self.config.keep))
 
     def _finish(self, before: dict[str, torch.Tensor]) -> Path:
-        figures = self._evaluate(self.config.steps)
+        state, config = self.state, self.config
+        figures, weights = {} if state.best.has_given_up(config) else self._evaluate(state.step), state.average
+        if config.patience:
+            figures, weights = state.best.figures, state.best.weights
+            self.watcher.say(state.best.sentence(state.step, config))
         change = checks.check_changed(before, self.model) if self.steps_here else float("nan")
-        notes = {"stage": self.stage.name, "steps": self.config.steps, "trained_tokens": self.state.trained_tokens,
-                 "seconds": round(self.state.seconds, 1), "parameters": count_parameters(self.model), "first_loss": self.state.first_loss,
+        notes = {"stage": self.stage.name, "steps": state.step, "trained_tokens": state.trained_tokens,
+                 "seconds": round(state.seconds, 1), "parameters": count_parameters(self.model), "first_loss": state.first_loss,
                  "weight_change": change, "figures": figures, "parent": _identity(self.parent), "dtype": str(self.dtype)}
         self._save()
-        with _averaged(self.model, self.state.average):
+        with _with_weights(self.model, weights):
             model_directory.save(self.run / "model", self.model, self.tokenizer, notes)
         self.model.eval()
         return self.run / "model"
 
 
-class _averaged:
-    """Inside the block the model holds the averaged weights; afterwards its own again, bit for bit."""
+class _with_weights:
+    """Inside the block the model holds the given weights, where there are some; afterwards its own again, bit for bit."""
 
-    def __init__(self, model: Model, average: dict[str, torch.Tensor]) -> None:
-        self.model, self.average = model, average
+    def __init__(self, model: Model, weights: dict[str, torch.Tensor]) -> None:
+        self.model, self.weights = model, weights
 
     def __enter__(self) -> None:
-        self.own = {name: p.detach().clone() for name, p in self.model.named_parameters()} if self.average else {}
-        self._put(self.average)
+        self.own = {name: p.detach().clone() for name, p in self.model.named_parameters()} if self.weights else {}
+        self._put(self.weights)
 
     def __exit__(self, *_: object) -> None:
         self._put(self.own)

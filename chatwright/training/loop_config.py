@@ -19,6 +19,9 @@ class LoopConfig:
     decay_share: float = 0.5           # share of a wsd run that decays
     clip: float = 1.0                  # largest norm of the whole gradient; 0 switches clipping off
     average_decay: float = 0.0         # moving average of the weights; 0 is none. The averaged weights are the result
+    patience: int = 0                  # end after so many evaluations without a better one, and keep the best weights; 0: go on to the end
+    judged_by: str = "validation_loss"  # the figure of an evaluation that patience looks at
+    higher_is_better: bool = False     # for figures such as an accuracy
     log_every: int = 10
     evaluate_every: int = 200
     save_every: int = 500
@@ -31,5 +34,7 @@ class LoopConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.keep < 2:
             raise ValueError(f"keep ({self.keep}) must be at least 2: with one, a damaged checkpoint would lose the run")
+        if self.patience < 0:
+            raise ValueError(f"patience ({self.patience}) must be at least 0; 0 switches early stopping off")
         if not 0.0 <= self.average_decay < 1.0:
             raise ValueError(f"average_decay ({self.average_decay}) must be at least 0 and below 1")

@@ -16,6 +16,7 @@ from chatwright.checkpoint import directory, model_directory, safetensors_file
 from chatwright.devices import environment
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.early_stopping import Best
 from chatwright.training.optimizer import Optimizer
 from chatwright.training.stage import Stage
 
@@ -34,6 +35,7 @@ class TrainState:
     seconds: float = 0.0
     first_loss: float = float("nan")
     average: dict[str, Tensor] = field(default_factory=dict)
+    best: Best = field(default_factory=Best)
 
     def save(self, run: Path, tokenizer: Tokenizer, keep: int) -> Path:
         """Commit checkpoints/step-N; older ones beyond `keep` go only after the new one was read again and verified."""
@@ -42,6 +44,7 @@ class TrainState:
             model_directory.write_into(building, self.model, tokenizer)
             tensors = {f"optimizer/{name}": t for name, t in self.optimizer.state_tensors().items()}
             tensors |= {f"average/{name}": t for name, t in self.average.items()}
+            tensors |= {f"best/{name}": t for name, t in self.best.weights.items()}
             tensors |= {f"generator/{name}": g.get_state() for name, g in self.generators.items()}
             safetensors_file.save(tensors, building / "train_state.safetensors")
             (building / "train_state.json").write_text(json.dumps(self._numbers(), indent=1))
@@ -52,7 +55,7 @@ class TrainState:
 
     def _numbers(self) -> dict[str, Any]:
         return {"step": self.step, "trained_tokens": self.trained_tokens, "seconds": self.seconds, "first_loss": self.first_loss,
-                "stage": self.stage.state_dict(), "config_hash": self.config_hash, "environment": environment()}
+                "best": self.best.numbers(), "stage": self.stage.state_dict(), "config_hash": self.config_hash, "environment": environment()}
 
     def load(self, path: Path, report: Callable[[str], None]) -> None:
         """Take over the checkpoint at `path`. A run of another configuration is refused; another machine is reported."""
@@ -67,13 +70,17 @@ class TrainState:
         model_directory.load_weights(self.model, model_directory.read_weights(path, self.model), path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
-        average = _under(tensors, "average/")    # the file's order is not the model's
-        self.average = {name: average[name].to(self.model.device) for name, _ in self.model.named_parameters() if name in average}
+        self.average = self._in_order(_under(tensors, "average/"))
+        self.best = Best(**numbers["best"], weights=self._in_order(_under(tensors, "best/")))
         for name, state in _under(tensors, "generator/").items():
             self.generators[name].set_state(state)
         self.stage.load_state_dict(numbers["stage"])
         self.step, self.trained_tokens = numbers["step"], numbers["trained_tokens"]
         self.seconds, self.first_loss = numbers["seconds"], numbers["first_loss"]
+
+    def _in_order(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The file's order is not the model's."""
+        return {name: weights[name].to(self.model.device) for name, _ in self.model.named_parameters() if name in weights}
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -150,18 +150,19 @@ def test_each_stage_can_learn_one_batch_by_heart(tmp_path: Path, make_stage) -> 
 
 CHANGES = {    # every option and a second value for it
     "steps": 13, "precision": "bfloat16", "schedule": "cosine", "warmup": 6, "final_factor": 0.5, "decay_share": 0.9, "clip": 0.05,
-    "average_decay": 0.5, "log_every": 3, "evaluate_every": 3, "save_every": 3, "keep": 3, "seed": 5,
+    "average_decay": 0.5, "patience": 1, "log_every": 3, "evaluate_every": 3, "save_every": 3, "keep": 3, "seed": 5,
     "optimizer.kind": "adamw", "optimizer.learning_rate": 1e-2, "optimizer.matrix_learning_rate": 5e-2,
     "optimizer.embedding_learning_rate": 1e-2, "optimizer.ngram_learning_rate": 1e-2, "optimizer.beta1": 0.5,
     "optimizer.beta2": 0.5, "optimizer.eps": 1e-2,
     "optimizer.momentum": 0.5, "optimizer.weight_decay": 0.9,
 }
 NEEDS_ANOTHER_DEVICE = {"device"}
+NEEDS_PATIENCE = {"judged_by", "higher_is_better"}    # test_early_stopping.py
 
 
 def test_every_option_is_in_the_list_below() -> None:
     names = {f.name for f in dataclasses.fields(LoopConfig)} - {"optimizer"} | {f"optimizer.{f.name}" for f in dataclasses.fields(OptimizerConfig)}
-    assert names == CHANGES.keys() | NEEDS_ANOTHER_DEVICE
+    assert names == CHANGES.keys() | NEEDS_ANOTHER_DEVICE | NEEDS_PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,6 @@ def test_the_average_is_the_result_and_leaves_the_training_weights_alone(tmp_pat
     states = state_bytes(tmp_path / "out")
     assert states["model"] != states["weights"]
     weights = {name: p.clone() for name, p in made.named_parameters()}
-    with training_loop._averaged(made, {name: torch.zeros_like(p) for name, p in weights.items()}):
+    with training_loop._with_weights(made, {name: torch.zeros_like(p) for name, p in weights.items()}):
         assert all((p == 0).all() for p in made.parameters())
     assert all(torch.equal(p, weights[name]) for name, p in made.named_parameters())
