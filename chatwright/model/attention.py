@@ -53,7 +53,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
 
 
 def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
-    """The same result as `attend` with `masks.causal`, in pieces of one size, so that a row's bits do not depend on its neighbours,
+    """The same result as `attend` with the mask in one piece, in pieces of one size, so that a row's bits do not depend on its neighbours,
     its batch, its chunk or a cache. Shapes as in `attend`; keys beyond the given ones are padding.
 
     The tiles stand where the kernel expects query heads: each is computed by itself, and tiles of one key/value head share it.
@@ -61,7 +61,7 @@ def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
     (B, H, T, head_dim), n_kv_head = q.shape, k.shape[1]
     n_row = H // n_kv_head * T
     q = q.reshape(B, n_kv_head, n_row, head_dim)
-    q = F.pad(q, (0, 0, 0, mask.n_tile * TILE_ROWS - n_row)).view(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
+    q = F.pad(q, (0, 0, 0, mask.n_tile * TILE_ROWS - n_row)).reshape(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
     if k.shape[2] < mask.n_keys:
         k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, enable_gqa=mask.n_tile > 1)

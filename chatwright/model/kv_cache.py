@@ -58,6 +58,12 @@ class DenseCache:
         back = places[..., None] - torch.arange(1, reach + 1, device=places.device)          # (B, T, reach)
         return torch.where(back >= 0, self.token_ids[rows[..., None], back.clamp(min=0)], none)
 
+    def select(self, rows: Tensor, n_token: int) -> None:
+        """Row i goes on from what row rows[i] holds, its first n_token places. (N,), N at most the number of rows"""
+        for held in (self.keys, self.values):
+            held[:, : len(rows), :, :n_token] = held[:, rows, :, :n_token]
+        self.token_ids[: len(rows), :n_token] = self.token_ids[rows, :n_token]
+
     def clear_row(self, row: int) -> None:
         """Forget a row. What a mask hides is still multiplied by zero, and zero times a stale NaN is NaN."""
         self.keys[:, row].zero_()

@@ -2,7 +2,7 @@
 
 A mask is None (everyone sees everything), CAUSAL (the fast path: position t sees 0..t of equally many keys), a bool tensor
 that broadcasts to (B, H, T, S) in which True means "may look", the same as numbers to add to the scores (training), or a
-TiledMask (causal, for inference whose bits must not depend on the company a token is computed in). Every row must allow at
+TiledMask (for inference whose bits must not depend on the company a token is computed in). Every row must allow at
 least one key.
 """
 
@@ -25,9 +25,9 @@ LONGEST_KEPT_WEIGHTS = 1024
 
 @dataclass(frozen=True)
 class TiledMask:
-    """Causal attention cut into equal pieces. Grouped query heads become rows of one tile, so one decoded token wastes little."""
+    """Attention cut into equal pieces. Grouped query heads become rows of one tile, so one decoded token wastes little."""
 
-    positions: Tensor             # (B, T)
+    allowed: Tensor               # (B, 1, T, S): the same mask in one piece
     n_keys: int                   # S, whole blocks
     bias: Tensor                  # (B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores
     n_tile: int                   # tiles per key/value head
@@ -43,17 +43,20 @@ def causal(query_positions: Tensor, n_keys: int) -> Tensor:
 
 
 def tiled(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
-    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T) -> bias (B, 1 or K * n_tile, TILE_ROWS, S)"""
-    group = n_head // n_kv_head
-    n_row = group * query_positions.shape[1]
-    n_tile = -(-n_row // TILE_ROWS)
-    rows = F.pad(query_positions.repeat(1, group), (0, n_tile * TILE_ROWS - n_row))          # (B, n_tile * TILE_ROWS)
-    keys = torch.arange(n_keys, device=rows.device)
-    bias = torch.zeros(*rows.shape, n_keys, device=rows.device).masked_fill_(keys > rows[..., None], float("-inf"))
-    bias = bias.view(rows.shape[0], n_tile, TILE_ROWS, n_keys)
+    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T), n_keys whole blocks"""
+    return tiles(causal(query_positions, n_keys), n_head, n_kv_head)
+
+
+def tiles(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
+    """Any mask in those pieces. (B, 1, T, S), S whole blocks -> bias (B, 1 or K * n_tile, TILE_ROWS, S)"""
+    group, (B, _, T, S) = n_head // n_kv_head, allowed.shape
+    n_tile = -(-group * T // TILE_ROWS)
+    rows = F.pad(allowed[:, 0].repeat(1, group, 1), (0, 0, 0, n_tile * TILE_ROWS - group * T))     # (B, n_tile * TILE_ROWS, S)
+    rows[:, group * T:, 0] = True    # a filler row looks at something, like every row
+    bias = torch.zeros(rows.shape, device=rows.device).masked_fill_(~rows, float("-inf")).view(B, n_tile, TILE_ROWS, S)
     if n_tile > 1:  # one tile broadcasts over the heads; several are heads of their own, K times over
         bias = bias.repeat(1, n_kv_head, 1, 1)
-    return TiledMask(query_positions, n_keys, bias, n_tile)
+    return TiledMask(allowed, S, bias, n_tile)
 
 
 def block_size(context_length: int) -> int:
@@ -107,7 +110,7 @@ def explicit(mask: Mask, n_queries: int, n_keys: int, device: torch.device) -> T
         assert n_queries == n_keys, "the CAUSAL fast path is for equally many queries and keys; use masks.causal with a cache"
         return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()[None, None]
     if isinstance(mask, TiledMask):
-        return causal(mask.positions, n_keys)
+        return mask.allowed[..., :n_keys]
     if mask is not None and mask.is_floating_point():
         return mask > -1e3
     return mask

@@ -107,12 +107,24 @@ def test_grouped_heads_equal_repeated_ones(mask: masks.Mask) -> None:
 
 
 @pytest.mark.parametrize(("n_head", "n_kv_head"), [(4, 4), (6, 2), (3, 1)])
-@pytest.mark.parametrize("length", [1, 3, 17])
+@pytest.mark.parametrize("length", [1, 3, 8, 17])
 def test_tiled_equals_causal(n_head: int, n_kv_head: int, length: int) -> None:
-    q, k, v = (numbers(2, heads, length, 8, name=name) for heads, name in ((n_head, "q"), (n_kv_head, "k"), (n_kv_head, "v")))
+    # Laid out as heads come out of a projection: (B, T, H, Dh) in memory.
+    q, k, v = (numbers(2, length, heads, 8, name=name).transpose(1, 2) for heads, name in ((n_head, "q"), (n_kv_head, "k"), (n_kv_head, "v")))
     positions = torch.arange(length).expand(2, length)
     tiled = attend_tiled(q, k, v, masks.tiled(positions, 32, n_head, n_kv_head))
     torch.testing.assert_close(tiled, attend(q, k, v, masks.causal(positions, length)))
+
+
+@pytest.mark.parametrize(("n_head", "n_kv_head"), [(4, 4), (6, 2)])
+@pytest.mark.parametrize("length", [1, 4, 9])
+def test_any_mask_in_tiles_equals_the_mask_in_one_piece(n_head: int, n_kv_head: int, length: int) -> None:
+    shapes = {"q": (3, length, n_head, 8), "k": (3, 32, n_kv_head, 8), "v": (3, 32, n_kv_head, 8)}
+    q, k, v = (numbers(*shape, name=name).transpose(1, 2) for name, shape in shapes.items())
+    allowed = masks.padding(torch.tensor([32, 7, 1]), 32).expand(-1, -1, length, -1)
+    tiled = masks.tiles(allowed, n_head, n_kv_head)
+    torch.testing.assert_close(attend(q, k, v, tiled), attend(q, k, v, allowed))
+    assert torch.equal(masks.explicit(tiled, length, 32, q.device), allowed)
 
 
 @pytest.mark.parametrize("mask_kind", ["none", "causal", "tiled"])

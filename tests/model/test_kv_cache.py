@@ -29,6 +29,20 @@ def test_only_the_keys_asked_for_come_back() -> None:
     assert cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))[0].shape == (1, 1, 4, 2)
 
 
+def test_rows_go_on_from_where_others_stand() -> None:
+    cache = DenseCache(n_layer=2, n_row=3, n_kv_head=1, head_dim=2, capacity=5)
+    keys = torch.arange(12.0).view(3, 1, 2, 2) + 1
+    cache.start_step(torch.arange(3), torch.tensor([[0, 1]] * 3))
+    cache.layer(1).append(keys, -keys)
+    cache.predecessors(torch.tensor([[1, 2], [3, 4], [5, 6]]), 1, none=9)
+    cache.select(torch.tensor([2, 0]), n_token=2)
+    cache.start_step(torch.arange(2), torch.tensor([[2], [2]]), n_keys=3)
+    got_keys, got_values = cache.layer(1).append(torch.full((2, 1, 1, 2), 7.0), torch.zeros(2, 1, 1, 2))
+    assert torch.equal(got_keys, torch.cat([keys[[2, 0]], torch.full((2, 1, 1, 2), 7.0)], dim=2))
+    assert torch.equal(got_values[:, :, :2], -keys[[2, 0]])
+    assert cache.predecessors(torch.tensor([[7], [8]]), 2, none=9).tolist() == [[[6, 5]], [[2, 1]]]
+
+
 def test_a_cleared_row_holds_nothing_and_its_neighbour_everything() -> None:
     cache = DenseCache(1, 2, 1, 2, capacity=3)
     cache.start_step(torch.tensor([0, 1]), torch.tensor([[0], [0]]))
