@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.model import ModelConfig
 
 
@@ -29,8 +30,10 @@ class Family:
     architectures: tuple[str, ...]                             # class names in config.json that we read; the first is written
     expresses: Callable[[Any], bool]                           # whether a config of ours has a place in this layout
     to_public: Callable[[Any], dict[str, Any]]                 # our config -> config.json, but for what every family writes alike
-    from_public: Callable[[dict[str, Any]], ModelConfig]       # ValueError names a field that cannot be honoured
+    from_public: Callable[[PublicConfig], ModelConfig]         # ValueError names a field that cannot be honoured
     weights: Callable[[Any], list[Weight]]
+    prefix: str = ""                                           # of their names; some files leave it out
+    ignored: tuple[str, ...] = ()                              # endings of names that are no weights (buffers), in older files
 
 
 def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatwright import config as config_files
-from chatwright.checkpoint import architectures, directory, families, own_layout, safetensors_file
+from chatwright.checkpoint import architectures, directory, families, json_table, own_layout, safetensors_file
 from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
 from chatwright.devices import available_memory
 from chatwright.model.gpt import GPT
@@ -104,8 +104,10 @@ def load(path: Path, device: torch.device | str = "cpu", *, kind: type[Model] = 
 def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
     """A model with unset weights; refused before anything is allocated when it cannot fit in memory."""
     with torch.device("meta"):
-        n_parameter = count_parameters(kind(config))
-    needed, free = 4 * n_parameter, available_memory()
+        made = kind(config)
+        n_parameter = count_parameters(made)
+        n_number = n_parameter + sum(buffer.numel() for buffer in made.buffers())
+    needed, free = 4 * n_number, available_memory()
     if torch.device(device).type == "cpu" and needed > free:
         raise ValueError(f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free. "
                          "Choose a smaller size (for example size = \"small\") or a machine with more memory.")
@@ -114,7 +116,7 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
 
 def read_config(path: Path) -> ModelConfig:
     file = path / "config.json"
-    ours = _read_table(file).get("chatwright")
+    ours = json_table.read(file).get("chatwright")
     if not isinstance(ours, dict):
         raise ValueError(f"{file}: not written by Chatwright (no \"chatwright\" settings in it). "
                          "Models of other tools have to be imported first.")
@@ -122,32 +124,32 @@ def read_config(path: Path) -> ModelConfig:
     return config_files.build(architecture.config, ours, str(file))
 
 
-def _read_table(file: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: cannot be read ({error}). Give a directory that a training run wrote.") from None
-    return table if isinstance(table, dict) else {}
-
-
 def read_weights(path: Path, model: Model) -> dict[str, Tensor]:
     """The tensors in `path` by our names, for a model of its config; missing, extra and misshapen ones are refused by name."""
-    tensors = safetensors_file.load(path / "model.safetensors")
-    weights = layout(model, str(_read_table(path / "config.json").get("model_type")))
+    tensors = safetensors_file.load_directory(path)
+    weights = layout(model, str(json_table.read(path / "config.json").get("model_type")))
     shapes = {name: p.shape for name, p in model.named_parameters()}
-    _require_match(public_shapes(weights, shapes), tensors, path)
+    require_match(public_shapes(weights, shapes), tensors, path)
     return to_ours(weights, tensors, shapes)
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
     """Copy tensors, by our names, into the model."""
-    _require_match({name: tuple(p.shape) for name, p in model.named_parameters()}, weights, source)
+    require_match({name: tuple(p.shape) for name, p in model.named_parameters()}, weights, source)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
 
 
-def _require_match(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: Path) -> None:
+def assign(model: Model, weights: Mapping[str, Tensor]) -> None:
+    """Make tensors, by our names, the model's own, without a copy. A weight that stands in several places (a tied head) stays one."""
+    new = {id(old): nn.Parameter(weights[name], old.requires_grad) for name, old in model.named_parameters()}
+    for module in model.modules():
+        for name, old in module.named_parameters(recurse=False, remove_duplicate=False):
+            setattr(module, name, new[id(old)])
+
+
+def require_match(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: Path) -> None:
     missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or extra:
         raise ValueError(f"{source}: model.safetensors does not match config.json: missing {missing[:3] or 'none'}, unexpected "

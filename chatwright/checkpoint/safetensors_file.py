@@ -6,12 +6,16 @@ memory, with nothing executed. Source of the layout: the safetensors format desc
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from chatwright.checkpoint import json_table
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
 BYTES_PER_NUMBER = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -31,9 +35,33 @@ def load(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
+def load_directory(directory: Path) -> dict[str, Tensor]:
+    """Every tensor of a model, from one file or from the several that an index names."""
+    if (directory / SINGLE).is_file():
+        return load(directory / SINGLE)
+    index = directory / INDEX
+    if not index.is_file():
+        others = sorted(p.name for p in directory.glob("*") if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf"))
+        found = f"; it holds {others[0]}, which is not read: such files can run code, or are another tool's" if others else ""
+        raise ValueError(f"{directory}: holds no {SINGLE}{found}. Get the safetensors files from where the model came.")
+    places = json_table.read(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(p, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", p) for p in places.values()):
+        raise ValueError(f"{index}: weight_map does not name files of this directory. Get the file again from where it came.")
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(places.values())):
+        part = load(directory / name)
+        wrong = sorted(part.keys() ^ {tensor for tensor, place in places.items() if place == name})
+        if wrong:
+            raise ValueError(f"{directory / name}: {wrong[0][:80]!r} is not where {INDEX} says. The files are from different models.")
+        tensors |= part
+    return tensors
+
+
 def check_header(path: Path) -> dict[str, dict[str, object]]:
     """The header, once it is proved that its tensors cover the file exactly, without gap or overlap."""
     try:
+        if not path.is_file():    # a pipe would be waited for, a device never end
+            raise ValueError(f"{path}: is missing or no ordinary file. Give a model directory that holds {path.name}.")
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")

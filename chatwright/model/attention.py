@@ -72,14 +72,16 @@ class Attention(nn.Module):
     """Multi-head attention.  x (B, T, D), context (B, S, D) -> (B, T, D)"""
 
     def __init__(self, width: int, n_head: int, n_kv_head: int | None = None, head_dim: int | None = None,
-                 bias: bool = False, qk_norm: bool = False, norm_eps: float = 1e-6, value_width: int | None = None) -> None:
+                 bias: bool = False, qk_norm: bool = False, norm_eps: float = 1e-6, value_width: int | None = None,
+                 output_bias: bool | None = None) -> None:
+        """`bias` is that of queries, keys and values, and of the output unless `output_bias` says otherwise."""
         super().__init__()
         self.n_head, self.n_kv_head = n_head, n_kv_head or n_head
         self.head_dim = head_dim or width // n_head
         self.query = Linear(width, self.n_head * self.head_dim, bias)
         self.key = Linear(width, self.n_kv_head * self.head_dim, bias)
         self.value = Linear(value_width or width, self.n_kv_head * self.head_dim, bias)
-        self.output = Linear(self.n_head * self.head_dim, width, bias)
+        self.output = Linear(self.n_head * self.head_dim, width, bias if output_bias is None else output_bias)
         self.query_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
         self.key_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
         self._observers: list[Observer] = []

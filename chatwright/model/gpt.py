@@ -3,7 +3,7 @@
     tokens -> embedding (+ position) -> n_layer x block -> norm -> head -> logits
 
 The default is exactly Qwen3-shaped (RMS norm, rotary, SwiGLU, grouped heads, q/k norm, tied embeddings), so that what is trained
-here opens in other tools. GPT-1, GPT-2 and GPT-3 are settings of the same parts (`presets.py`).
+here opens in other tools. GPT-1, GPT-2 and GPT-3 (`presets.py`), Llama, Mistral, Qwen 2.5 and SmolLM are settings of the same parts.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.model import Model
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
-from chatwright.model.positions import PositionKind, make_positions
+from chatwright.model.positions import PositionKind, RotaryScaling, make_positions
+
+Biased = Literal["qkv", "output", "feed_forward"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,13 @@ class GPTConfig:
     norm_eps: float = 1e-6
     norm_first: bool = True       # False is the post-norm of 2017 and GPT-1
     qk_norm: bool = True
-    bias: bool = False
+    bias: bool | tuple[Biased, ...] = False    # of the linear layers in the blocks: all, none, or those named
     position: PositionKind = "rotary"
     rotary_base: float = 10_000.0
+    rotary_scaling: RotaryScaling | None = None
+    unrotated_layers: tuple[int, ...] = ()     # layers that do without rotary positions (SmolLM 3: every fourth)
+    window: int = 0               # most recent tokens that attention looks at, the asking one included; 0: all
+    unwindowed_layers: tuple[int, ...] = ()    # layers that look at all tokens in spite of `window`
     tied: bool = True             # the head reuses the embedding matrix
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384      # rows of each such table; longer lists of runs share rows by hash
@@ -63,13 +69,23 @@ class GPTConfig:
             raise ValueError(f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head})")
         if self.position == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
-        if self.n_previous < 0:
-            raise ValueError(f"n_previous ({self.n_previous}) must be at least 0")
+        for name in ("n_previous", "window"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0")
+        for name in ("unrotated_layers", "unwindowed_layers"):
+            if any(not 0 <= layer < self.n_layer for layer in getattr(self, name)):
+                raise ValueError(f"{name} ({getattr(self, name)}) must name layers from 0 to {self.n_layer - 1}")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
         for name in ("dropout", "embedding_dropout", "ngram_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
+
+    def has_bias(self, part: Biased) -> bool:
+        return self.bias if isinstance(self.bias, bool) else part in self.bias
+
+    def window_of(self, layer: int) -> int:
+        return 0 if layer in self.unwindowed_layers else self.window
 
 
 class GPT(Model):
@@ -81,7 +97,7 @@ class GPT(Model):
         # nn.Embedding draws from torch's global generator when it is left to initialise itself.
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = make_positions(config.position, config.context_length, config.width, config.head_dim,
-                                                              config.rotary_base)
+                                                              config.rotary_base, config.rotary_scaling)
         self.ngrams = self._make_ngrams(config)
         self.previous = nn.ParameterList(nn.Parameter(torch.empty(config.vocab_size + 1, config.width)) for _ in range(config.n_previous))
         self.dropout = Dropout(config.embedding_dropout)
@@ -100,9 +116,10 @@ class GPT(Model):
     @staticmethod
     def _make_block(config: GPTConfig) -> Block:
         return Block(
-            Attention(config.width, config.n_head, config.n_kv_head, config.head_dim, config.bias, config.qk_norm, config.norm_eps),
+            Attention(config.width, config.n_head, config.n_kv_head, config.head_dim, config.has_bias("qkv"), config.qk_norm, config.norm_eps,
+                      output_bias=config.has_bias("output")),
             make_norm(config.norm, config.width, config.norm_eps),
-            FeedForward(config.width, config.hidden, config.activation, config.bias),
+            FeedForward(config.width, config.hidden, config.activation, config.has_bias("feed_forward")),
             make_norm(config.norm, config.width, config.norm_eps),
             config.norm_first, config.dropout)
 
@@ -120,9 +137,24 @@ class GPT(Model):
         """The last layer's normed output, before the head. (B, T) -> (B, T, D)"""
         T = token_ids.shape[1]
         assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
-        x = self.embedding(token_ids)                                        # (B, T, D)
+        x = self._embed(token_ids, positions, cache)                         # (B, T, D)
+        if dtype is not None:
+            x = x.to(dtype)
+        if self.config.embedding_norm:
+            x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
+        rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
+        x = self.dropout(x)
+        mask_of = self._masks(mask, positions if cache is not None else None, x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask_of[self.config.window_of(i)], None if i in self.config.unrotated_layers else rotary,
+                      None if cache is None else cache.layer(i), None if head_gates is None else head_gates[i])
+        return self.norm(x)
+
+    def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
+        """What is known of each token before any attention. (B, T) -> (B, T, D)"""
+        x: Tensor = self.embedding(token_ids)
         if self.position_embedding is not None:
-            places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
+            places = torch.arange(token_ids.shape[1], device=token_ids.device) if positions is None else positions.clamp(min=0)
             x = x + self.position_embedding(places)
         if reach := max(len(self.previous), 0 if self.ngrams is None else self.ngrams.reach):
             none = self.config.vocab_size
@@ -131,16 +163,18 @@ class GPT(Model):
                 x = x + F.embedding(before[..., lag], table)
             if self.ngrams is not None:
                 x = x + self.ngrams(token_ids, before)
-        if dtype is not None:
-            x = x.to(dtype)
-        if self.config.embedding_norm:
-            x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
-        rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
-        x = self.dropout(x)
-        mask = masks.for_training(mask, T, x)
-        for i, block in enumerate(self.blocks):
-            x = block(x, mask, rotary, None if cache is None else cache.layer(i), None if head_gates is None else head_gates[i])
-        return self.norm(x)
+        return x
+
+    def _masks(self, mask: Mask, places: Tensor | None, x: Tensor) -> dict[int, Mask]:
+        """The mask by window, made once for all layers. `places` (B, T) is where the queries stand among the keys; None: key t is query t."""
+        config, T = self.config, x.shape[1]
+        made = {0: masks.for_training(mask, T, x)}
+        if config.window:
+            n_key = mask.shape[-1] if isinstance(mask, Tensor) else T
+            places = torch.arange(T, device=x.device)[None] if places is None else places
+            near = masks.within(mask, places, n_key, config.window, config.n_head, config.n_kv_head)
+            made[config.window] = masks.for_training(near, T, x)
+        return made
 
 
 def init_weights(model: GPT, generator: torch.Generator) -> None:

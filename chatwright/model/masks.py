@@ -104,6 +104,24 @@ def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
     return ((ages >= 0) & (ages < window))[:, None]
 
 
+def within(mask: Mask, query_places: Tensor, n_keys: int, window: int, n_head: int, n_kv_head: int) -> Mask:
+    """The same mask, and of what it allows only the last `window` keys. query_places (B or 1, T) are indices among the keys."""
+    if window >= (mask.n_keys if isinstance(mask, TiledMask) else n_keys):
+        return mask
+    if isinstance(mask, TiledMask):
+        return tiles(_near(mask.allowed, query_places, window), n_head, n_kv_head)
+    if isinstance(mask, Tensor):
+        assert mask.dtype == torch.bool, "a window is put around a mask before it becomes numbers"
+        return _near(mask, query_places, window)
+    return sliding(query_places, n_keys, window)
+
+
+def _near(allowed: Tensor, query_places: Tensor, window: int) -> Tensor:
+    """(B, 1, T, S) -> the same. A row left with nothing (padding, which looks at the first token) keeps what it had."""
+    near = allowed & sliding(query_places, allowed.shape[-1], window)
+    return near | (allowed & ~near.any(dim=-1, keepdim=True))
+
+
 def explicit(mask: Mask, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
     """The same mask as a tensor (or None), for code that computes the weights itself."""
     if isinstance(mask, str):

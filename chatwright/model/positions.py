@@ -1,10 +1,12 @@
 """Where a token stands: sine/cosine, learned, rotary and binary positions.
 
-Sine/cosine: Vaswani et al. 2017, section 3.5. Rotary: Su et al. 2021, eq. 34, in the half-split layout of the open models.
+Sine/cosine: Vaswani et al. 2017, section 3.5. Rotary: Su et al. 2021, eq. 34, in the half-split layout of the open models; its scaling to
+longer texts: linear (Chen et al. 2023), llama3 (Llama team 2024, as published with the 3.1 weights).
 Binary: the lecture's 0001, 0010, ...: the position's bits as a vector, the picture from which sine/cosine is a smooth version.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -37,15 +39,41 @@ def binary(n_position: int, width: int) -> Tensor:
     return ((torch.arange(n_position)[:, None] >> places.clamp(max=62)) & (places < 63)).float()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RotaryScaling:
+    """How a model trained on short texts is turned to read longer ones: its slow angles are slowed by `factor`."""
+
+    kind: Literal["linear", "llama3"]
+    factor: float
+    original_length: int = 8192    # llama3: what the model read before
+    low: float = 1.0               # llama3: angles that turn less often than this over the original length are slowed wholly,
+    high: float = 4.0              # those that turn more often than this not at all
+
+    def __post_init__(self) -> None:
+        if not self.factor >= 1.0:
+            raise ValueError(f"factor ({self.factor}) must be at least 1")
+        if self.original_length < 1 or not 0.0 < self.low < self.high:
+            raise ValueError(f"original_length ({self.original_length}) must be at least 1, low ({self.low}) above 0 and below high ({self.high})")
+
+    def scaled(self, rates: Tensor) -> Tensor:
+        if self.kind == "linear":
+            return rates / self.factor
+        turns = self.original_length * rates / (2 * math.pi)
+        kept = ((turns - self.low) / (self.high - self.low)).clamp(0.0, 1.0)    # 1 where fast, 0 where slow, a line between
+        return kept * rates + (1 - kept) * rates / self.factor
+
+
 class RotaryTable(nn.Module):
     """Angles for every position; `forward` gathers them per token, so ragged batches work."""
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, n_position: int, head_dim: int, base: float) -> None:
+    def __init__(self, n_position: int, head_dim: int, base: float, scaling: RotaryScaling | None = None) -> None:
         super().__init__()
-        rates = base ** (-torch.arange(0, head_dim, 2).float() / head_dim)       # (Dh/2,)
+        # One over the power, as the open models have it: a negative power differs in the last bit, which thousands of positions multiply.
+        rates = 1.0 / base ** (torch.arange(0, head_dim, 2).float() / head_dim)  # (Dh/2,)
+        rates = rates if scaling is None else scaling.scaled(rates)
         angles = torch.arange(n_position).float()[:, None] * rates               # (P, Dh/2)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
@@ -60,11 +88,11 @@ class RotaryTable(nn.Module):
 FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves, "binary": binary}
 
 
-def make_positions(kind: PositionKind, n_position: int, width: int, head_dim: int,
-                   rotary_base: float) -> tuple[nn.Embedding | None, RotaryTable | None]:
+def make_positions(kind: PositionKind, n_position: int, width: int, head_dim: int, rotary_base: float,
+                   rotary_scaling: RotaryScaling | None = None) -> tuple[nn.Embedding | None, RotaryTable | None]:
     """What is added to the embeddings, and what turns queries and keys: one of them, or neither. Learned ones have no values yet."""
     if kind == "rotary":
-        return None, RotaryTable(n_position, head_dim, rotary_base)
+        return None, RotaryTable(n_position, head_dim, rotary_base, rotary_scaling)
     if kind == "none":
         return None, None
     fixed = FIXED_TABLES.get(kind)

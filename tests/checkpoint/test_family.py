@@ -4,6 +4,7 @@ import torch
 
 from chatwright.checkpoint.families.qwen3 import QWEN3
 from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.presets import preset
 
 WEIGHTS = [Weight(("query", "key", "value"), "fused", transposed=True), Weight(("plain",), "renamed"), Weight(("a", "b"), "bias")]
@@ -24,4 +25,4 @@ def test_there_and_back_is_the_same() -> None:
 def test_a_config_comes_back_from_what_is_published_of_it() -> None:
     config = preset("tiny", vocab_size=300, tied=False, rotary_base=5e5)
     assert QWEN3.expresses(config)
-    assert QWEN3.from_public(QWEN3.to_public(config)) == config
+    assert QWEN3.from_public(PublicConfig(QWEN3.to_public(config), "here")) == config

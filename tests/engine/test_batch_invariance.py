@@ -24,6 +24,7 @@ SHAPES: list[dict[str, object]] = [
     {"hidden": 83, "vocab_size": 77, "n_head": 3, "n_kv_head": 3, "head_dim": 16},
     {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True, "qk_norm": False, "hidden": 83},
     {"activation": "relu2", "norm_first": False, "position": "sinusoidal", "tied": False, "head_dim": 48, "n_head": 4, "n_kv_head": 2},
+    {"window": 9, "unwindowed_layers": (1,), "unrotated_layers": (1,), "bias": ("qkv",), "qk_norm": False},
     {"ngrams": (2, 3), "ngram_rows": 500, "n_previous": 3, "embedding_norm": True},
 ]
 LONG: dict[str, object] = {"context_length": 1100, "n_layer": 1}

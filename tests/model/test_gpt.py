@@ -44,7 +44,8 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"activation": "relu2"}, {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True},
                                      {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"},
-                                     {"ngrams": (2, 3), "embedding_norm": True}], ids=str)
+                                     {"ngrams": (2, 3), "embedding_norm": True},
+                                     {"window": 5, "unwindowed_layers": (0,), "unrotated_layers": (1,)}], ids=str)
 def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 24)
     y = x.clone()
@@ -55,7 +56,20 @@ def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     assert not torch.equal(a[:, 15:], b[:, 15:])
 
 
-@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}], ids=str)
+def test_a_windowed_layer_sees_so_far_and_no_further() -> None:
+    """Two layers of a window of 4 carry what stands 6 places before, and nothing from further away."""
+    model, x = make(window=4, bias=("qkv",)), tokens(1, 24)
+    y = x.clone()
+    y[0, 10] = (y[0, 10] + 1) % 97
+    for context in (torch.no_grad(), torch.enable_grad()):
+        with context:
+            changed = (model(x) != model(y)).any(dim=-1)[0]
+            assert changed.nonzero().flatten().tolist() == list(range(10, 17))
+    names = {name.rpartition(".")[0].partition("attention.")[2] for name, _ in model.named_parameters() if name.endswith("bias")}
+    assert names == {"query", "key", "value"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, {"window": 5}], ids=str)
 def test_packed_documents_equal_documents_alone(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 20)
     ids = torch.tensor([[0] * 7 + [1] * 13])
@@ -111,5 +125,7 @@ def test_one_dial_gives_growing_models() -> None:
 def test_wrong_settings_say_what_to_change() -> None:
     with pytest.raises(ValueError, match=r"n_head \(6\) must be a multiple of n_kv_head \(4\)"):
         GPTConfig(vocab_size=10, n_head=6, n_kv_head=4)
+    with pytest.raises(ValueError, match=r"unrotated_layers .*must name layers from 0 to 1"):
+        GPTConfig(vocab_size=10, n_layer=2, unrotated_layers=(2,))
     with pytest.raises(ValueError, match="no such shape. Choose one of nano"):
         preset("huge", vocab_size=10)

@@ -43,6 +43,21 @@ def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
     assert (tiled.bias == 0).any(dim=-1).all(), "a padding row that sees nothing would be NaN"
 
 
+def test_a_window_cuts_what_a_mask_allows() -> None:
+    places = torch.arange(4)[None]
+    assert rows(masks.within(masks.CAUSAL, places, 4, 2, 1, 1)) == ["1000", "1100", "0110", "0011"]         # type: ignore[arg-type]
+    two_documents = masks.documents(torch.tensor([[0, 0, 1, 1]]))
+    assert rows(masks.within(two_documents, places, 4, 2, 1, 1)) == ["1000", "1100", "0010", "0011"]        # type: ignore[arg-type]
+    assert masks.within(masks.CAUSAL, places, 4, 4, 1, 1) == masks.CAUSAL, "a window as wide as the text cuts nothing: the fast path stays"
+    positions = torch.tensor([[0, 5, 9]])
+    tiled = masks.within(masks.tiled(positions, 16, 2, 1), positions, 16, 4, 2, 1)
+    assert isinstance(tiled, masks.TiledMask)
+    assert torch.equal(masks.explicit(tiled, 3, 16, places.device), masks.sliding(positions, 16, 4))  # type: ignore[arg-type]
+    assert torch.equal(tiled.bias.view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0])
+    padding = torch.tensor([[True, False, False, False]]).expand(4, 4)[None, None]
+    assert rows(masks.within(padding, places, 4, 2, 1, 1)) == ["1000", "1000", "1000", "1000"], "no row becomes empty"  # type: ignore[arg-type]
+
+
 def test_explicit_forms_agree() -> None:
     positions = torch.arange(5)[None]
     expected = masks.causal(positions, 5)

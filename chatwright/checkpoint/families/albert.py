@@ -5,6 +5,7 @@ from typing import Any
 from chatwright.checkpoint.families import bert
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
 LAYER = {"attention.query": "attention.query", "attention.key": "attention.key", "attention.value": "attention.value",
@@ -25,7 +26,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
                      "num_hidden_groups": config.n_own_block, "classifier_dropout_prob": public.pop("classifier_dropout")}
 
 
-def from_public(table: dict[str, Any]) -> EncoderConfig:
+def from_public(table: PublicConfig) -> EncoderConfig:
     for name, value in (("inner_group_num", 1), ("tie_word_embeddings", True), ("position_embedding_type", "absolute")):
         fields.require(table, name, value)
     if table["embedding_size"] == table["hidden_size"]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
 EMBEDDINGS = {"embedding.weight": "word_embeddings.weight", "position_embedding.weight": "position_embeddings.weight",
@@ -32,7 +33,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "tie_word_embeddings": True} | fields.label_table(config)
 
 
-def from_public(table: dict[str, Any], first_position: int = 0) -> EncoderConfig:
+def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
     for name, value in {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}.items():
         fields.require(table, name, value)
     activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)

@@ -4,6 +4,7 @@ from typing import Any
 
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
 EMBEDDINGS = {"embedding.weight": "word_embeddings.weight", "position_embedding.weight": "position_embeddings.weight"}
@@ -29,7 +30,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "seq_classif_dropout": config.label_dropout, "initializer_range": 0.02, "tie_word_embeddings": True} | fields.label_table(config)
 
 
-def from_public(table: dict[str, Any]) -> EncoderConfig:
+def from_public(table: PublicConfig) -> EncoderConfig:
     """Sine/cosine positions stand in the file like learned ones, and are read as these."""
     fields.require(table, "tie_word_embeddings", True)
     activation, ending = fields.activation_of(table["activation"]), fields.task_and_labels(table)

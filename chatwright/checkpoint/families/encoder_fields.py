@@ -3,6 +3,7 @@
 from typing import Any, Literal, cast
 
 from chatwright.checkpoint.family import Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig, Task
 
 Activation = Literal["gelu", "gelu_exact", "relu"]
@@ -28,7 +29,7 @@ def class_name(config: EncoderConfig, prefix: str) -> str:
     return prefix + next(suffix for suffix, task in SUFFIXES.items() if task == config.task)
 
 
-def task_and_labels(table: dict[str, Any]) -> dict[str, Any]:
+def task_and_labels(table: PublicConfig) -> dict[str, Any]:
     """{"task": ..., "labels": ...} from the class a config.json names and its id2label."""
     named = (table.get("architectures") or ["Model"])[0]
     task = next((task for suffix, task in SUFFIXES.items() if named.endswith(suffix)), None)
@@ -59,13 +60,13 @@ def public_activation(config: EncoderConfig) -> str:
     return next(name for name, ours in ACTIVATIONS.items() if ours == config.activation)
 
 
-def require(table: dict[str, Any], name: str, value: Any) -> None:
+def require(table: PublicConfig, name: str, value: Any) -> None:
     """Refuse a field that stands there with another value than the only one known."""
     if name in table and table[name] != value:
         raise ValueError(f"{name} = {table[name]!r}: only {value!r} is known here.")
 
 
-def label_dropout(table: dict[str, Any], name: str) -> float:
+def label_dropout(table: PublicConfig, name: str) -> float:
     """Where a file gives none for the labels, that of the layers counts."""
     given = table.get(name)
     return cast(float, table.get("hidden_dropout_prob", 0.0) if given is None else given)

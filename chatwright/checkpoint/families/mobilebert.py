@@ -5,6 +5,7 @@ from typing import Any
 from chatwright.checkpoint.families import bert
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
 NARROWED = {"narrowed.linear": "bottleneck.input.dense", "narrowed.norm": "bottleneck.input.LayerNorm"}
@@ -28,7 +29,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "normalization_type": "no_norm", "classifier_activation": config.pooler == "tanh"}
 
 
-def from_public(table: dict[str, Any]) -> EncoderConfig:
+def from_public(table: PublicConfig) -> EncoderConfig:
     for name, value in (("use_bottleneck", True), ("normalization_type", "no_norm"), ("tie_word_embeddings", True)):
         fields.require(table, name, value)
     if not table["use_bottleneck_attention"] and not table["key_query_shared_bottleneck"]:

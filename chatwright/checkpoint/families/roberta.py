@@ -5,6 +5,7 @@ from typing import Any
 from chatwright.checkpoint.families import bert
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
+from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
 MASKED = {"head.dense": "lm_head.dense", "head.norm": "lm_head.layer_norm"}
@@ -20,7 +21,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
     return bert.to_public(config) | {"architectures": [fields.class_name(config, "Roberta")], "pad_token_id": config.first_position - 1}
 
 
-def from_public(table: dict[str, Any]) -> EncoderConfig:
+def from_public(table: PublicConfig) -> EncoderConfig:
     return bert.from_public(table, first_position=table["pad_token_id"] + 1)
 
 

@@ -1,0 +1,76 @@
+"""A model that another tool wrote: its config.json and safetensors read into a model of ours, or refused by name.
+
+Nothing in the directory is run: no pickle, no code, no template. What is there and not used is told.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from chatwright.checkpoint import architectures, families, json_table, model_directory, safetensors_file
+from chatwright.checkpoint.family import Family, public_shapes, to_ours
+from chatwright.checkpoint.public_config import PublicConfig
+from chatwright.model.model import Model
+
+
+@dataclass(frozen=True)
+class PublicModel:
+    family: Family
+    model: Model               # float32, eval mode
+    unused: list[str]          # fields and tensors that are there and say nothing to us, by name
+
+
+def read(path: Path) -> PublicModel:
+    table = PublicConfig(json_table.read(path / "config.json"), str(path / "config.json"))
+    family = family_of(table)
+    config = family.from_public(table)
+    tensors = safetensors_file.load_directory(path)
+    model = model_directory.build(architectures.of(config).model, config)
+    weights = family.weights(config)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    expected = public_shapes(weights, shapes)
+    named, unused = match_names(tensors, expected, family)
+    model_directory.require_match(expected, named, path)
+    require_numbers(named, path)
+    # Copies: the file is somebody else's, and a transposed view is no matrix to compute with.
+    model_directory.assign(model, {name: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+                                   for name, t in to_ours(weights, named, shapes).items()})
+    return PublicModel(family, model.eval(), [*table.unread(), *unused])
+
+
+def family_of(table: PublicConfig) -> Family:
+    model_type, written = table["model_type"], table.get("architectures", [])
+    family = families.named(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        raise table.refused("model_type", f"the families read here are {', '.join(f.name for f in families.FAMILIES)}")
+    if written and not (isinstance(written, list) and set(map(str, written)) & set(family.architectures)):
+        raise table.refused("architectures", f"of {family.name}, {' or '.join(family.architectures)} is read here")
+    if table.get("quantization_config") is not None:
+        raise table.refused("quantization_config", "quantized weights are not read; take the model they were made from")
+    return family
+
+
+def match_names(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], family: Family) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by the names that `family` gives them, and the names of those which are no weights of this model."""
+    named: dict[str, Tensor] = {}
+    unused = []
+    for name, tensor in tensors.items():
+        full = name if name in expected or family.prefix + name not in expected else family.prefix + name
+        # A tied head is the embedding, which stands under its own name.
+        if full not in expected and (full.endswith(family.ignored) or full == "lm_head.weight"):
+            unused.append(name)
+        else:
+            named[full] = tensor
+    return named, sorted(unused)
+
+
+def require_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise ValueError(f"{path}: {name} holds {str(tensor.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
+                             "Take the model they were made from.")
+        if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):    # a sum alone may overflow
+            raise ValueError(f"{path}: {name} holds numbers that are not finite. The file is damaged; get it again from where it came.")

@@ -1,0 +1,6 @@
+"""Every case there is: a family's file adds its list here."""
+
+from tests.parity import decoders
+from tests.parity.case import Case
+
+CASES: list[Case] = [*decoders.CASES]
