@@ -1,7 +1,8 @@
 """One directory = one model: config.json, model.safetensors, tokenizer files, generation_config.json, in the Hugging Face layout.
 
 A model whose shape a public family has is written as that family, so that other tools open it; every other shape in our own layout.
-Our own settings stand in config.json in either case, and are what is read.
+Our own settings stand in config.json in either case, and are what is read. A model with an adapter is written as the adapter alone
+(`adapter_directory`), and opening that opens its base too.
 """
 
 import dataclasses
@@ -14,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from chatwright import config as config_files
-from chatwright.checkpoint import architectures, directory, families, json_table, own_layout, safetensors_file
+from chatwright.checkpoint import adapter_directory, architectures, directory, families, json_table, own_layout, safetensors_file
+from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
 from chatwright.devices import available_memory
+from chatwright.model import lora
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -25,15 +28,21 @@ M = TypeVar("M", bound=Model)
 C = TypeVar("C")
 
 
-def save(path: Path, model: Model, tokenizer: Tokenizer, notes: Mapping[str, Any] | None = None) -> None:
+def save(path: Path, model: Model, tokenizer: Tokenizer, notes: Mapping[str, Any] | None = None, base: Base | None = None) -> None:
     """Write the directory atomically. `notes` (how it was made) go into training.json beside the weights."""
     with directory.writing(path) as building:
-        write_into(building, model, tokenizer)
+        write_into(building, model, tokenizer, base)
         if notes is not None:
             (building / "training.json").write_text(json.dumps(notes, indent=1))
 
 
-def write_into(building: Path, model: Model, tokenizer: Tokenizer) -> None:
+def write_into(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:
+    """`base` is what the model's adapter stands on; a model without an adapter has none."""
+    if lora.linears(model):
+        assert base is not None, "a model with an adapter is saved as the adapter alone, which has to name its base"
+        adapter_directory.write_into(building, model, base, _layout_at(base.path, model))
+        tokenizer.save(building)
+        return
     public = public_config(model.config)
     safetensors_file.save(to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())), building / "model.safetensors")
     control = tokenizer.control
@@ -63,10 +72,9 @@ def layout(model: Model, model_type: str) -> list[Weight]:
 def find(path: Path) -> Path:
     """The model a person means by `path`: the directory itself, or the finished model or newest checkpoint of a training run."""
     directory.recover(path)
-    if (path / "config.json").is_file():
-        return path
-    if (path / "model" / "config.json").is_file():
-        return path / "model"
+    for place in (path, path / "model"):
+        if (place / "config.json").is_file() or adapter_directory.is_one(place):
+            return place
     if newest := directory.newest_valid(path / "checkpoints", "step-*"):
         return newest
     raise ValueError(f"{path}: holds no model (config.json and model.safetensors). Give the folder a training run wrote, "
@@ -74,20 +82,25 @@ def find(path: Path) -> Path:
 
 
 @overload
-def load(path: Path, device: torch.device | str = "cpu") -> tuple[GPT, Tokenizer]: ...
+def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None) -> tuple[GPT, Tokenizer]: ...
 
 
 @overload
-def load(path: Path, device: torch.device | str = "cpu", *, kind: type[M]) -> tuple[M, Tokenizer]: ...
+def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None, *,
+         kind: type[M]) -> tuple[M, Tokenizer]: ...
 
 
-def load(path: Path, device: torch.device | str = "cpu", *, kind: type[Model] = GPT) -> tuple[Model, Tokenizer]:
+def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None, *,
+         kind: type[Model] = GPT) -> tuple[Model, Tokenizer]:
     """Model (eval mode, float32) and tokenizer. Raises ValueError by name for anything that does not fit together.
 
-    `kind` is the class the caller can use: most verbs converse, which takes a decoder. `kind=Model` opens any.
+    `changes` are settings that no weight depends on (dropout, a longer context). `kind` is the class the caller can use: most verbs
+    converse, which takes a decoder; `kind=Model` opens any. An adapter comes with its base.
     """
     path = find(path)
-    config = read_config(path)
+    if adapter_directory.is_one(path):
+        return _load_with_base(path, device, changes or {}, kind)
+    config = read_config(path, changes or {})
     architecture = architectures.of(config)
     if not issubclass(architecture.model, kind):
         raise ValueError(f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this. "
@@ -99,6 +112,37 @@ def load(path: Path, device: torch.device | str = "cpu", *, kind: type[Model] = 
     model = build(architecture.model, config, device)
     load_weights(model, read_weights(path, model), path)
     return model.eval(), tokenizer
+
+
+def _load_with_base(path: Path, device: torch.device | str, changes: Mapping[str, Any], kind: type[M]) -> tuple[M, Tokenizer]:
+    adapter = adapter_directory.read(path)
+    adapter_directory.check_base(path, adapter.base)
+    model, tokenizer = load(adapter.base.path, device, {**adapter.base.changes, **changes}, kind=kind)
+    adapter_directory.attach(model, adapter, _layout_at(adapter.base.path, model), path)
+    return model.eval(), tokenizer
+
+
+def restore(model: Model, path: Path) -> None:
+    """Put what `write_into` wrote at `path` into a model like the one it wrote it from."""
+    if lora.linears(model):
+        adapter_directory.restore(model, path, _layout_at(adapter_directory.read(path).base.path, model))
+    else:
+        load_weights(model, read_weights(path, model), path)
+
+
+def identity(path: Path) -> str:
+    """SHA-256 of the weights of the model at `path`; of an adapter its own, since it names its base by hash."""
+    path = find(path)
+    return directory.sha256(path / (adapter_directory.WEIGHTS if adapter_directory.is_one(path) else "model.safetensors"))
+
+
+def base_for(model: Model, parent: Path) -> Base:
+    """What an adapter of `model`, which was loaded from `parent`, stands on: the parent, or the base of the parent's own adapter."""
+    path = find(parent).resolve()
+    if adapter_directory.is_one(path):
+        path = adapter_directory.read(path).base.path
+    now, before = (dataclasses.asdict(config) for config in (model.config, read_config(path)))  # type: ignore[call-overload]
+    return Base(path, directory.sha256(path / "model.safetensors"), {name: value for name, value in now.items() if before[name] != value})
 
 
 def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
@@ -114,23 +158,29 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
     return kind(config).to(device)
 
 
-def read_config(path: Path) -> ModelConfig:
+def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelConfig:
+    """The settings at `path`, with `changes` on top."""
     file = path / "config.json"
     ours = json_table.read(file).get("chatwright")
     if not isinstance(ours, dict):
         raise ValueError(f"{file}: not written by Chatwright (no \"chatwright\" settings in it). "
                          "Models of other tools have to be imported first.")
     architecture = architectures.named(ours.pop("architecture", "gpt"), str(file))
-    return config_files.build(architecture.config, ours, str(file))
+    where = f"{file} with {', '.join(f'{name}={value}' for name, value in changes.items())}" if changes else str(file)
+    return config_files.build(architecture.config, {**ours, **(changes or {})}, where)
 
 
 def read_weights(path: Path, model: Model) -> dict[str, Tensor]:
     """The tensors in `path` by our names, for a model of its config; missing, extra and misshapen ones are refused by name."""
     tensors = safetensors_file.load_directory(path)
-    weights = layout(model, str(json_table.read(path / "config.json").get("model_type")))
+    weights = _layout_at(path, model)
     shapes = {name: p.shape for name, p in model.named_parameters()}
     require_match(public_shapes(weights, shapes), tensors, path)
     return to_ours(weights, tensors, shapes)
+
+
+def _layout_at(path: Path, model: Model) -> list[Weight]:
+    return layout(model, str(json_table.read(path / "config.json").get("model_type")))
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:

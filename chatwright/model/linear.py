@@ -36,8 +36,7 @@ class Linear(nn.Module):
         if self.packed is not None:
             return self._forward_packed(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        out = F.linear(x, self.weight.to(x.dtype), bias)
-        return out if activation == "none" else _ACTIVATIONS[activation](out)
+        return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
 
     def _forward_packed(self, x: Tensor, activation: Fused) -> Tensor:
         assert not torch.is_grad_enabled(), "packed weights have no gradient; call unpack() before training"
@@ -51,10 +50,20 @@ class Linear(nn.Module):
 
     def pack(self) -> None:
         """Switch to the packed weight; a later change of `weight` is not seen until `pack` is called again."""
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), None)
+        self.packed = pack_weight(self.weight.detach())
 
     def unpack(self) -> None:
         self.packed = None
+
+
+def activate(x: Tensor, activation: Fused) -> Tensor:
+    return x if activation == "none" else _ACTIVATIONS[activation](x)
+
+
+def pack_weight(weight: Tensor) -> Tensor:
+    """(out, in) in oneDNN's own layout; only `Linear` knows what to do with it."""
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+    return packed
 
 
 def pack_linears(model: nn.Module) -> bool:

@@ -33,3 +33,8 @@ class Model(nn.Module):
 def count_parameters(model: nn.Module) -> int:
     """Every weight once, tied ones included once; fixed tables (sine/cosine) not at all."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Those that learn, by name: all but fixed tables, and with an adapter only the adapter's."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}

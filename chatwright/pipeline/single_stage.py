@@ -15,7 +15,7 @@ from chatwright.training.loop import Watcher
 def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> None:
     """From the model or tokenizer at `parent`, or from nothing: then a vocabulary is learned into out/tokenizer first."""
     config = config_files.build(PretrainConfig, _table(data, overrides, smoke), "the settings given")
-    if parent is not None and not (parent / "tokenizer").is_dir() and _is_model(parent):
+    if parent is not None and _is_model(parent):
         stages.run_pretrain(config, out, watcher, stages.tokenizer_of(parent), parent)
         return
     if parent is None:

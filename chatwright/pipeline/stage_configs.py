@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chatwright.model.lora import LoRAConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
 
@@ -42,7 +43,8 @@ class PretrainConfig:
     skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
     leave_out_duplicates: bool = True
     leave_out_overlaps: bool = False                  # training texts that share a run of 13 words with a validation text
-    model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
+    model: dict[str, Any] = field(default_factory=dict)   # size = "tiny" and so on; of a model gone on from, as in SFTConfig below
+    lora: LoRAConfig | None = None                    # train an adapter beside the frozen weights of the model gone on from
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
@@ -71,6 +73,7 @@ class SFTConfig:
     sample_tokens: int = 64
     stop_prompts: int = 40                            # validation questions on which the stop rate is measured
     model: dict[str, Any] = field(default_factory=dict)   # dropout, or a longer context_length; the rest is the parent's
+    lora: LoRAConfig | None = None                    # train an adapter beside the parent's frozen weights, instead of these
 
     def __post_init__(self) -> None:
         if not 0.0 < self.texts_share < 1.0:

@@ -22,7 +22,9 @@ from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.request import Request, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.stop_rate import stop_rate
+from chatwright.model import lora
 from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
 from chatwright.pipeline.stage_configs import Places, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
@@ -75,12 +77,15 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     """From scratch, or from the model at `parent`."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
+    if parent is None and config.lora:
+        raise ValueError("lora: an adapter needs a model to stand beside. Give the model to go on from (--from DIR, or from = in the recipe), "
+                         "or leave lora out.")
     if parent is None:
         changes = dict(config.model)
         model = model_directory.build(GPT, preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": tokenizer.vocab_size})))
         init_weights(model, generator(config.loop.seed, "weights"))
     else:
-        model = _load_parent(parent, config.model)
+        model = _load_parent(parent, config, watcher)
     length = model.config.context_length
     batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
@@ -149,7 +154,7 @@ def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
-    model = _load_parent(parent, config.model)
+    model = _load_parent(parent, config, watcher)
     tokenizer = load_tokenizer(model_directory.find(parent))
     length = config.batches.context_length or model.config.context_length
     place = _place(config.data)
@@ -199,13 +204,14 @@ def tokenizer_of(parent: Path) -> Tokenizer:
     return load_tokenizer(model_directory.find(parent))
 
 
-def _load_parent(parent: Path, changes: dict[str, Any]) -> GPT:
-    """The parent's weights in a model that may differ in what no weight depends on (dropout, context length)."""
-    loaded, _ = model_directory.load(parent)
-    if not changes:
-        return loaded
-    model = model_directory.build(GPT, dataclasses.replace(loaded.config, **changes))
-    model_directory.load_weights(model, dict(loaded.named_parameters()), parent)
+def _load_parent(parent: Path, config: PretrainConfig | SFTConfig, watcher: Watcher) -> GPT:
+    """The parent's weights in a model that may differ in what no weight depends on, and beside them an adapter where one is asked for."""
+    model, _ = model_directory.load(parent, changes=config.model)
+    if config.lora:
+        lora.attach(model, config.lora, generator(config.loop.seed, "lora"))
+    if lora.linears(model):
+        watcher.say(f"training an adapter: {count_parameters(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters; "
+                    "the rest stays as it is")
     return model
 
 

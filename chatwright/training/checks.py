@@ -72,7 +72,7 @@ def check_tokens(count: int, step: int) -> None:
 
 def check_changed(before: dict[str, torch.Tensor], model: Model) -> float:
     """Relative change of the weights over the run; a run that changed nothing is an error."""
-    moved = sum(float((p.detach() - before[name]).square().sum()) for name, p in model.named_parameters())
+    moved = sum(float((p.detach() - before[name]).square().sum()) for name, p in model.named_parameters() if name in before)
     size = sum(float(t.square().sum()) for t in before.values())
     if moved == 0.0:
         raise RunFailed("the run ended with exactly the weights it began with: nothing was learned. Raise the learning rate or the steps.")

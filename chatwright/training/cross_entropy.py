@@ -14,6 +14,7 @@ from torch import Tensor
 from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.linear import Linear
+from chatwright.model.lora import LoRALinear
 from chatwright.training.stage import Loss, MicroBatch
 
 IGNORED = -100
@@ -74,7 +75,8 @@ def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 
     count = int(supervised.sum())
     if count < len(targets):
         hidden, targets = hidden[supervised], targets[supervised]
-    if head.bias is not None or hidden.device.type != "cpu":    # a GPU has the memory, and one large product is faster there
+    # A GPU has the memory, and one large product is faster there; a head with an adapter is more than its weight.
+    if head.bias is not None or isinstance(head, LoRALinear) or hidden.device.type != "cpu":
         loss = F.cross_entropy(head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing)
     else:
         loss = HeadCrossEntropy.apply(hidden, head.weight.to(hidden.dtype), targets, smoothing)

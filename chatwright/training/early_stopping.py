@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from chatwright.model.model import trained_parameters
 from chatwright.training.loop_config import LoopConfig
 
 
@@ -30,7 +31,7 @@ class Best:
             self.worse += 1
             return
         self.step, self.worse, self.figures = step, 0, figures
-        self.weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+        self.weights = {name: p.detach().clone() for name, p in trained_parameters(model).items()}
 
     def _is_better(self, figure: float, config: LoopConfig) -> bool:
         """A figure that is not a number is better than nothing and worse than all."""

@@ -17,8 +17,9 @@ import torch
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
 from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
-from chatwright.model.model import Model, count_parameters
+from chatwright.model.model import Model, count_parameters, trained_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import checks, schedule
 from chatwright.training.loop_config import LoopConfig
@@ -83,8 +84,9 @@ class Loop:
         dropout = generator(config.seed, "dropout", device)
         set_dropout_generator(self.model, dropout)
         described = resolved | {"loop": config_files.to_table(config), "data": stage.describe(), "parent": _identity(parent)}
+        self.base = model_directory.base_for(model, parent) if parent is not None and lora.linears(model) else None
         self.state = TrainState(self.model, Optimizer(self.model, config.optimizer, self.dtype), stage, {"dropout": dropout},
-                                hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest())
+                                hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest(), self.base)
         run.mkdir(parents=True, exist_ok=True)
         directory.recover(run)
         directory.recover(run / "checkpoints")
@@ -102,7 +104,7 @@ class Loop:
 
     def run_to_end(self) -> Path:
         state, config = self.state, self.config
-        before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        before = {name: p.detach().clone() for name, p in trained_parameters(self.model).items()}
         self.steps_here = 0    # a run killed between its last save and its end has none left to do
         while state.step < config.steps and not state.best.has_given_up(config):
             batch = self.stage.next_batch()
@@ -154,7 +156,7 @@ class Loop:
         decay = self.config.average_decay
         if decay == 0.0:
             return
-        weights = {name: p.detach() for name, p in self.model.named_parameters()}
+        weights = {name: p.detach() for name, p in trained_parameters(self.model).items()}
         if not self.state.average:
             self.state.average = {name: p.clone() for name, p in weights.items()}
         torch._foreach_lerp_(list(self.state.average.values()), list(weights.values()), 1 - decay)
@@ -193,11 +195,12 @@ class Loop:
             self.watcher.say(state.best.sentence(state.step, config))
         change = checks.check_changed(before, self.model) if self.steps_here else float("nan")
         notes = {"stage": self.stage.name, "steps": state.step, "trained_tokens": state.trained_tokens,
-                 "seconds": round(state.seconds, 1), "parameters": count_parameters(self.model), "first_loss": state.first_loss,
+                 "seconds": round(state.seconds, 1), "parameters": sum(p.numel() for p in self.model.parameters()),
+                 "trained_parameters": count_parameters(self.model), "first_loss": state.first_loss,
                  "weight_change": change, "figures": figures, "parent": _identity(self.parent), "dtype": str(self.dtype)}
         self._save()
         with _with_weights(self.model, weights):
-            model_directory.save(self.run / "model", self.model, self.tokenizer, notes)
+            model_directory.save(self.run / "model", self.model, self.tokenizer, notes, self.base)
         self.model.eval()
         return self.run / "model"
 
@@ -209,7 +212,7 @@ class _with_weights:
         self.model, self.weights = model, weights
 
     def __enter__(self) -> None:
-        self.own = {name: p.detach().clone() for name, p in self.model.named_parameters()} if self.weights else {}
+        self.own = {name: p.detach().clone() for name, p in trained_parameters(self.model).items()} if self.weights else {}
         self._put(self.weights)
 
     def __exit__(self, *_: object) -> None:
@@ -217,11 +220,11 @@ class _with_weights:
 
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
         with torch.no_grad():
-            for name, p in self.model.named_parameters():
+            for name, p in trained_parameters(self.model).items():
                 if weights:
                     p.copy_(weights[name])
 
 
 def _identity(parent: Path | None) -> str | None:
     """The parent's weights by their hash: a run continued from other weights is another run."""
-    return None if parent is None else directory.sha256(model_directory.find(parent) / "model.safetensors")
+    return None if parent is None else model_directory.identity(parent)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from chatwright.model.model import Model
+from chatwright.model.model import Model, trained_parameters
 from chatwright.training.muon import Muon
 from chatwright.training.row_rms import RowRMS
 
@@ -38,7 +38,7 @@ class Optimizer:
     """Both kinds behind one face. Learning rates are set by `set_factor`, as a share of their peaks."""
 
     def __init__(self, model: Model, config: OptimizerConfig, compute_dtype: torch.dtype) -> None:
-        self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.named = trained_parameters(model)
         matrices = {name: p for name, p in self.named.items() if "blocks." in name and p.ndim == 2}
         ngrams = {name: p for name, p in self.named.items() if name.startswith("ngrams.")}
         tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}
@@ -47,14 +47,15 @@ class Optimizer:
         groups = [{"params": list(tables.values()), "weight_decay": 0.0, "lr": table_lr},
                   {"params": list(small.values()), "weight_decay": 0.0, "lr": config.learning_rate}]
         self.parts: list[torch.optim.Optimizer] = []
-        if config.kind == "muon":
+        if config.kind == "muon" and matrices:
             self.parts.append(Muon(matrices.values(), config.matrix_learning_rate, config.momentum, config.weight_decay, compute_dtype))
         else:
             groups.append({"params": list(matrices.values()), "weight_decay": config.weight_decay, "lr": config.learning_rate})
         if ngrams:
             self.parts.append(RowRMS(ngrams.values(), config.ngram_learning_rate, config.beta2))
         groups = [group for group in groups if group["params"]]
-        self.parts.append(torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True))
+        if groups:
+            self.parts.append(torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True))
         for part in self.parts:
             for group in part.param_groups:
                 group["peak"] = group["lr"]

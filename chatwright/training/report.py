@@ -36,6 +36,8 @@ def _summary(notes: dict[str, Any]) -> dict[str, Any]:
     shown = {"stage": notes["stage"], "parameters": f"{notes['parameters']:,}", "steps": f"{notes['steps']:,}",
              "trained tokens": f"{notes['trained_tokens']:,}", "training time": f"{notes['seconds'] / 60:.1f} minutes (evaluation apart)",
              "computed in": notes["dtype"]}
+    if notes.get("trained_parameters", notes["parameters"]) < notes["parameters"]:
+        shown |= {"trained parameters": f"{notes['trained_parameters']:,} (an adapter; the rest is its base, unchanged)"}
     return shown | {name.replace("_", " "): f"{value:.4f}" for name, value in notes["figures"].items()}
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import directory, model_directory, safetensors_file
+from chatwright.checkpoint.adapter_directory import Base
 from chatwright.devices import environment
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -30,6 +31,7 @@ class TrainState:
     stage: Stage[Any, Any]
     generators: dict[str, torch.Generator]
     config_hash: str
+    base: Base | None = None     # what the model's adapter stands on: then a checkpoint holds the adapter alone
     step: int = 0
     trained_tokens: int = 0
     seconds: float = 0.0
@@ -41,7 +43,7 @@ class TrainState:
         """Commit checkpoints/step-N; older ones beyond `keep` go only after the new one was read again and verified."""
         path = run / "checkpoints" / f"step-{self.step:08d}"
         with directory.writing(path) as building:
-            model_directory.write_into(building, self.model, tokenizer)
+            model_directory.write_into(building, self.model, tokenizer, self.base)
             tensors = {f"optimizer/{name}": t for name, t in self.optimizer.state_tensors().items()}
             tensors |= {f"average/{name}": t for name, t in self.average.items()}
             tensors |= {f"best/{name}": t for name, t in self.best.weights.items()}
@@ -67,7 +69,7 @@ class TrainState:
         if changed:
             report("resuming on another machine or build; the result may differ in the last bits: "
                    + ", ".join(f"{k} was {was}, is {now}" for k, (was, now) in changed.items()))
-        model_directory.load_weights(self.model, model_directory.read_weights(path, self.model), path)
+        model_directory.restore(self.model, path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
         self.average = self._in_order(_under(tensors, "average/"))

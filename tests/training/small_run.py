@@ -62,13 +62,13 @@ def run(out: Path, loop: LoopConfig = LOOP, stage: Stage | None = None, made: GP
     return train(out, made or model(), stage or pretrain_stage(), tokenizer(), loop, Watcher(say=say, should_stop=should_stop), parent)
 
 
-def state_bytes(out: Path) -> dict[str, bytes]:
+def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, bytes]:
     """Everything of a finished run that must be the same twice: final weights, the last checkpoint, the log without its clock."""
     import json
     last = sorted((out / "checkpoints").glob("step-*"))[-1]
     numbers = {k: v for k, v in json.loads((last / "train_state.json").read_text()).items() if k not in ("seconds", "environment")}
     log = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return {"model": (out / "model" / "model.safetensors").read_bytes(), "weights": (last / "model.safetensors").read_bytes(),
+    return {"model": (out / "model" / weights).read_bytes(), "weights": (last / weights).read_bytes(),
             "state": (last / "train_state.safetensors").read_bytes(), "numbers": json.dumps(numbers).encode(), "log": json.dumps(log).encode()}
 
 
