@@ -113,8 +113,9 @@ class Assistant:
         return turn
 
     def _request(self, token_ids: list[int], sampling: SamplingConfig, may_command: bool) -> Request:
-        control = self.tokenizer.control
-        return Request(token_ids, sampling, [id_ for id_ in control.all() if not (may_command and id_ == control.command)])
+        chat_format = self.tokenizer.chat_format
+        stops = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
+        return Request(token_ids, sampling, sorted(stops - {chat_format.command} if chat_format and may_command else stops))
 
     def _drain(self, turn: "_Turn") -> Generator[ReplyEvent, None, None]:
         try:

@@ -1,6 +1,7 @@
 """How much of what the model can see a conversation takes, counted with the renderer that serves the reply."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from chatwright.chat.context_window import fit, room_for_prompt
 from chatwright.conversation import Conversation, Message
@@ -14,13 +15,14 @@ EXCERPT = 60    # characters of a message that `lines` shows
 class ContextUse:
     messages: list[Message]       # what the model sees, the system message among it
     n_tokens: list[int]           # of each of them
+    n_around: int                 # of what stands before every conversation
     n_cut: int                    # messages left out
     context_length: int
     n_free: int                   # tokens of a next question that would push nothing out
 
     @property
     def used(self) -> int:
-        return 1 + sum(self.n_tokens)    # the token that begins every conversation
+        return self.n_around + sum(self.n_tokens)
 
     def __str__(self) -> str:
         return f"context {self.used} of {self.context_length} tokens"
@@ -42,7 +44,9 @@ def measure(conversation: Conversation, tokenizer: Tokenizer, context_length: in
     if n_asked:
         fitted = fit(conversation[:n_asked], tokenizer, context_length, max_tokens)
         seen, n_cut = [*fitted.messages, *conversation[n_asked:]], fitted.n_cut
-    n_tokens = [len(render_turns([message], tokenizer)[0]) - 1 for message in seen]
-    around_a_question = len(render_prompt([Message("user", "")], tokenizer)) - 1
-    n_free = room_for_prompt(context_length, max_tokens) - (1 + sum(n_tokens)) - around_a_question
-    return ContextUse(seen, n_tokens, n_cut, context_length, max(n_free, 0))
+    lengths = [len(render_turns(seen[:n], tokenizer).token_ids) for n in range(1, len(seen) + 1)]
+    n_around = len(render_turns([], tokenizer).token_ids)
+    n_tokens = [after - before for before, after in pairwise([n_around, *lengths])]
+    around_a_question = len(render_prompt([Message("user", "")], tokenizer)) - n_around
+    n_free = room_for_prompt(context_length, max_tokens) - (n_around + sum(n_tokens)) - around_a_question
+    return ContextUse(seen, n_tokens, n_around, n_cut, context_length, max(n_free, 0))

@@ -24,6 +24,8 @@ class ReplyStream:
 
     def __post_init__(self) -> None:
         self._decoder, self._watcher = StreamDecoder(self.tokenizer, is_opening=self.may_command), StopWatcher(self.sampling.stop)
+        chat_format = self.tokenizer.chat_format
+        self._command = chat_format.command if self.may_command and chat_format is not None else None
         self._text, self._stopped_by = "", ""
         self._new_tokens: list[TokenSampled] = []
         self._n_token, self._sum_log_prob = 0, 0.0
@@ -45,10 +47,9 @@ class ReplyStream:
         self._n_token += 1
         self._sum_log_prob += event.log_prob
         self._new_tokens.append(event)
-        control = self.tokenizer.control
-        if event.token_id == control.command and self.may_command and self._n_token == 1:
+        if event.token_id == self._command and self._n_token == 1:
             self.is_command = True
-        elif (name := control.name_of(event.token_id)) is not None:
+        elif (name := self.tokenizer.control.name_of(event.token_id)) is not None:
             self._stopped_by = name
         else:
             text = self._watcher.push(self._decoder.push(event.token_id))

@@ -9,7 +9,6 @@ from math import exp
 from rich.cells import cell_len
 
 from chatwright.engine.request import TokenSampled
-from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 N_BESIDE = 4    # alternatives in the table of all places
@@ -48,9 +47,9 @@ def visible(token_id: int, tokenizer: Tokenizer) -> str:
 
     What has no shape on a screen is written out: \\n, \\u200b for a character, \\xe2 for a byte that is only part of one.
     """
-    name = tokenizer.control.name_of(token_id)
-    if name is not None:
-        return CONTROL_TOKENS[name]
+    control = tokenizer.control.string_of(token_id)
+    if control is not None:
+        return control
     if token_id >= tokenizer.vocab_size:
         return f"(id {token_id}, unused)"    # models round their vocabulary up
     return '"' + "".join(map(_escaped, tokenizer.token_bytes(token_id).decode("utf-8", errors="surrogateescape"))) + '"'

@@ -45,11 +45,10 @@ def write_into(building: Path, model: Model, tokenizer: Tokenizer, base: Base | 
         return
     public = public_config(model.config)
     safetensors_file.save(to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())), building / "model.safetensors")
-    control = tokenizer.control
-    ids = {"bos_token_id": control.bos, "eos_token_id": control.end, "pad_token_id": control.pad}
+    ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     (building / "config.json").write_text(json.dumps(public | ids, indent=1))
-    stops = [control.end, control.end_of_command]
-    (building / "generation_config.json").write_text(json.dumps(ids | {"eos_token_id": stops}, indent=1))
+    stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
+    (building / "generation_config.json").write_text(json.dumps(ids | stops, indent=1))
     tokenizer.save(building)
 
 

@@ -21,7 +21,7 @@ from chatwright.data.readers import Place, named, read_rows
 from chatwright.data.rows import ChatRow, DataError, Location, TextRow
 from chatwright.data.split import choose_validation, require_fraction
 from chatwright.tokenizer.chat_template import Rendered, render
-from chatwright.tokenizer.control import ControlIds
+from chatwright.tokenizer.control import Control
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 BATCH_CHARACTERS = 4_000_000
@@ -109,12 +109,12 @@ def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length:
     return chosen
 
 
-def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: ControlIds, generator: torch.Generator) -> EncodedCorpus:
+def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: Control, generator: torch.Generator) -> EncodedCorpus:
     """The corpus with whole conversations among its documents, all in a drawn order.
 
     A stream learns every token it holds, so conversations with an answer that is not to be learned are left out.
     """
-    kept = [conversation for conversation in conversations if is_learned_whole(conversation, control)]
+    kept = [conversation for conversation in conversations if is_learned_whole(conversation)]
     documents = documents_of(corpus.stream, control.bos)
     documents += [torch.tensor(conversation.token_ids, dtype=torch.int32) for conversation in kept]
     order = torch.randperm(len(documents), generator=generator).tolist()
@@ -130,27 +130,22 @@ def as_rendered(corpus: EncodedCorpus, bos: int, max_length: int) -> list[Render
     return [Rendered(piece.tolist(), [True] * len(piece)) for piece in pieces if len(piece) > 1]
 
 
-def to_be_read(conversation: Rendered, control: ControlIds) -> Rendered:
+def to_be_read(conversation: Rendered) -> Rendered:
     """All of a conversation is learned, the questions too, but for answers that are not to be learned."""
-    is_read, is_left_out, previous = [], False, -1
-    for token_id, is_learned in zip(conversation.token_ids, conversation.loss_mask, strict=True):
-        if previous == control.assistant:
-            is_left_out = not is_learned
-        is_read.append(not is_left_out)
-        is_left_out = is_left_out and token_id not in (control.end, control.end_of_command)
-        previous = token_id
-    return Rendered(conversation.token_ids, is_read)
+    is_read = [True] * len(conversation.token_ids)
+    for start, end in conversation.answers:
+        is_read[start:end] = conversation.loss_mask[start:end]
+    return replace(conversation, loss_mask=is_read)
 
 
-def is_learned_whole(conversation: Rendered, control: ControlIds) -> bool:
-    """Whether every answer is one to be learned: each begins right after <|assistant|>."""
-    answers = zip(conversation.token_ids, conversation.loss_mask[1:], strict=False)
-    return all(learned for token_id, learned in answers if token_id == control.assistant)
+def is_learned_whole(conversation: Rendered) -> bool:
+    """Whether every answer is one to be learned."""
+    return all(conversation.loss_mask[start] for start, _ in conversation.answers)
 
 
 def as_documents(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCorpus:
     """Whole conversations as the documents of a stream, by the rule of `mix_in`: what pretraining reads where there are no texts."""
-    kept = [conversation.token_ids for conversation in read.conversations if is_learned_whole(conversation, tokenizer.control)]
+    kept = [conversation.token_ids for conversation in read.conversations if is_learned_whole(conversation)]
     token_ids = [token_id for ids in kept for token_id in ids]
     prefixes = len(tokenizer.prefix.encode()) * sum(id_ in tokenizer.control.all() and next_ not in tokenizer.control.all()
                                                     for id_, next_ in pairwise(token_ids))
@@ -269,7 +264,7 @@ def encode_chat_rows(
         for message in row.messages:
             data = message.content.encode("utf-8")
             content.update(f"{message.role} {len(data)} ".encode() + data)
-        kept = cut_after_answer(rendered, tokenizer, max_length)
+        kept = cut_after_answer(rendered, max_length)
         n_too_long += kept is None
         n_cut += kept is not None and kept is not rendered
         if kept is not None:
@@ -292,15 +287,15 @@ def encode_chat_rows(
     )
 
 
-def cut_after_answer(rendered: Rendered, tokenizer: Tokenizer, max_length: int) -> Rendered | None:
+def cut_after_answer(rendered: Rendered, max_length: int) -> Rendered | None:
     """The longest beginning of at most `max_length` tokens that ends with a whole answer or command; None if there is none.
 
     Cutting inside an answer would show the model text that never reaches its end token.
     """
     if len(rendered.token_ids) <= max_length:
         return rendered
-    ends = (tokenizer.control.end, tokenizer.control.end_of_command)
-    for length in range(max_length, 0, -1):
-        if rendered.loss_mask[length - 1] and rendered.token_ids[length - 1] in ends:
-            return Rendered(rendered.token_ids[:length], rendered.loss_mask[:length])
-    return None
+    whole = [(start, end) for start, end in rendered.answers if end <= max_length]
+    length = max((end for _, end in whole if rendered.loss_mask[end - 1]), default=0)
+    if not length:
+        return None
+    return Rendered(rendered.token_ids[:length], rendered.loss_mask[:length], tuple(answer for answer in whole if answer[1] <= length))

@@ -13,7 +13,6 @@ from rich.text import Text
 from chatwright.conversation import Message
 from chatwright.data.rows import ChatRow, PreferenceRow, Row, TextRow
 from chatwright.tokenizer.chat_template import Rendered, render
-from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 LEARNED, GIVEN = "green", "dim"
@@ -93,14 +92,14 @@ def segments(rendered: Rendered, tokenizer: Tokenizer) -> list[Segment]:
             ids.clear()
 
     for token_id, is_learned in zip(rendered.token_ids, rendered.loss_mask, strict=True):
-        name = tokenizer.control.name_of(token_id)
+        name = tokenizer.control.string_of(token_id)
         if name is not None or is_learned != was_learned:
             flush()
         was_learned = is_learned
         if name is None:
             ids.append(token_id)
         else:
-            found.append(Segment(CONTROL_TOKENS[name], is_learned, is_control=True))
+            found.append(Segment(name, is_learned, is_control=True))
     flush()
     return found
 

@@ -29,7 +29,7 @@ from chatwright.model.presets import preset
 from chatwright.pipeline.stage_configs import Places, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
-from chatwright.tokenizer.chat_template import Rendered
+from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher, train
@@ -102,7 +102,7 @@ def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher:
     held_out = held_texts or corpus.as_documents(_given(held_read), tokenizer)
     if config.keep_whole:
         documents = corpus.as_rendered(texts, control.bos, length) if texts else []
-        documents += [corpus.to_be_read(conversation, control) for conversation in read.conversations] if read else []
+        documents += [corpus.to_be_read(conversation) for conversation in read.conversations] if read else []
         rows, held_rows = (PackedBatches(some, control.pad, batches, length, seed, device)
                            for some in (documents, corpus.as_rendered(held_out, control.bos, length)))
         return rows, PackedValidation(held_rows, dtype, held_out.n_bytes)
@@ -171,7 +171,7 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
             watcher.say(f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were left out, "
                         f"because they are longer than {length} tokens")
     sampler = _Replies(tokenizer, config.sample_prompts, config.sample_tokens)
-    stops = _StopRate(tokenizer, [c.token_ids for c in validation.conversations[: config.stop_prompts]], config.sample_tokens * 2)
+    stops = _StopRate(tokenizer, validation.conversations[: config.stop_prompts], config.sample_tokens * 2)
     rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
     packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
                         for some in (rows, validation.conversations))
@@ -252,11 +252,9 @@ class _Replies:
 class _StopRate:
     """The share of validation questions whose greedy reply ends by itself within the limit."""
 
-    def __init__(self, tokenizer: Tokenizer, conversations: list[list[int]], tokens: int) -> None:
-        control = tokenizer.control
-        self.stops = (control.end, control.end_of_command)
-        self.tokens = tokens
-        self.prompts = [ids[: ids.index(control.assistant) + 1] for ids in conversations]
+    def __init__(self, tokenizer: Tokenizer, conversations: Sequence[Rendered], tokens: int) -> None:
+        self.stops, self.tokens = format_of(tokenizer).stop_ids, tokens
+        self.prompts = [conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations]
 
     def __call__(self, model: GPT) -> dict[str, float]:
         room = model.config.context_length - self.tokens

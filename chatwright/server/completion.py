@@ -25,7 +25,6 @@ from chatwright.engine.request import TokenSampled
 from chatwright.server.chat_request import COMMAND_FUNCTION, ChatRequest, write_command
 from chatwright.server.engine_thread import Served
 from chatwright.server.errors import ApiError
-from chatwright.tokenizer.control import CONTROL_TOKENS
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "command": "tool_calls"}
 DRAWN_SEEDS = 2**53  # what JavaScript can hold exactly, so that a page can show the seed and send it back
@@ -127,8 +126,8 @@ class Completion:
 
     def token(self, token_id: int, log_prob: float) -> dict[str, Any]:
         """A token by its text; a control token, which has none, by its name and without bytes."""
-        name = self.tokenizer.control.name_of(token_id)
-        if name is not None:
-            return {"token": CONTROL_TOKENS[name], "logprob": log_prob, "bytes": None}
+        control = self.tokenizer.control.string_of(token_id)
+        if control is not None:
+            return {"token": control, "logprob": log_prob, "bytes": None}
         content = self.tokenizer.token_bytes(token_id)
         return {"token": content.decode("utf-8", errors="replace"), "logprob": log_prob, "bytes": list(content)}

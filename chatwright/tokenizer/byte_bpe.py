@@ -20,6 +20,7 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from chatwright.tokenizer import hugging_face
+from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 from chatwright.tokenizer.text import require_unicode
 
@@ -55,6 +56,14 @@ class ByteBPE:
     @property
     def control(self) -> ControlIds:
         return self._control
+
+    @property
+    def chat_format(self) -> ChatFormat:
+        return own_format(self._control)
+
+    @property
+    def public_ids(self) -> dict[str, int]:
+        return self._control.public()
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, prefix: str = "") -> ByteBPE:

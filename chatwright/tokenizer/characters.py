@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 from chatwright.tokenizer.text import require_unicode
 
@@ -40,6 +41,14 @@ class CharacterTokenizer:
     @property
     def control(self) -> ControlIds:
         return self._control
+
+    @property
+    def chat_format(self) -> ChatFormat:
+        return own_format(self._control)
+
+    @property
+    def public_ids(self) -> dict[str, int]:
+        return self._control.public()
 
     def encode(self, text: str) -> TextIds:
         try:

@@ -1,7 +1,4 @@
-"""The one chat format: conversation -> (token ids, loss mask), in code.
-
-    <|bos|> [<|system|> text <|end|>] <|user|> text <|end_of_question|> <|assistant|> text <|end|> <|user|> ...
-    a command:  <|assistant|> <|command|> text <EOC> <|result|> text <|end|> <|assistant|> ...
+"""The one renderer: conversation -> (token ids, loss mask), in code, by the chat format of the tokenizer (`chat_format.py`).
 
 Training, evaluation, the terminal and the server all call it, so no two of them can disagree. Text is encoded apart from
 the markers, so nothing a person wrote can become one. It does not cut to a length: that is the caller's decision to make
@@ -10,9 +7,10 @@ and to report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chatwright.conversation import Conversation
+from chatwright.conversation import Conversation, Message
+from chatwright.tokenizer.chat_format import ChatFormat
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 # Who may speak after whom; "" is the beginning. A dead end (assistant after assistant) has no meaning in the format.
@@ -38,6 +36,7 @@ class Rendered:
 
     token_ids: list[int]
     loss_mask: list[bool]
+    answers: tuple[tuple[int, int], ...] = ()  # from and up to where the assistant speaks, learned or not, its end token included
 
     def __post_init__(self) -> None:
         assert len(self.token_ids) == len(self.loss_mask), "every token needs its place in the loss mask"
@@ -51,51 +50,67 @@ def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
             raise ValueError(
                 f"turn {index} ({message.role}) is empty: it would teach the model to answer with nothing. Fill it or remove it"
             )
-    token_ids, loss_mask = render_turns(conversation, tokenizer)
-    if not any(loss_mask):
+    rendered = render_turns(conversation, tokenizer)
+    if not any(rendered.loss_mask):
         raise ValueError(
             f"none of the {len(conversation)} turns is an assistant or command turn to be learned, so there is nothing to learn from: "
             "add an answer or remove the conversation"
         )
-    return Rendered(token_ids, loss_mask)
+    return rendered
 
 
 def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]:
-    """The ids after which the model answers: everything so far and <|assistant|>."""
+    """The ids after which the model answers: everything so far and what stands before an answer."""
     require_order(conversation)
     if conversation[-1].role not in ("user", "result"):
         raise ValueError(
             f"turn {len(conversation) - 1} ({conversation[-1].role}) is the last, so there is nothing to answer: "
             "end the conversation with a user or result turn"
         )
-    return [*render_turns(conversation, tokenizer)[0], tokenizer.control.assistant]
+    return [*render_turns(conversation, tokenizer).token_ids, *format_of(tokenizer).turn("assistant").before]
 
 
-def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
-    control = tokenizer.control
-    token_ids: list[int] = [control.bos]
-    loss_mask: list[bool] = [False]
+def format_of(tokenizer: Tokenizer) -> ChatFormat:
+    if tokenizer.chat_format is None:
+        raise ValueError(
+            "this model has no chat format, so it can continue a text but not converse: use chatwright generate, fine-tune it on "
+            "conversations (chatwright train sft), or import it again and name the format it was trained with (--chat-format)"
+        )
+    return tokenizer.chat_format
 
-    def put(ids: list[int], learn: bool) -> None:
+
+def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
+    chat_format = format_of(tokenizer)
+    token_ids: list[int] = []
+    loss_mask: list[bool] = []
+    answers: list[tuple[int, int]] = []
+
+    def put(ids: tuple[int, ...] | list[int], learn: bool) -> None:
         token_ids.extend(ids)
         loss_mask.extend([learn] * len(ids))
 
-    for message in conversation:
-        text: list[int] = tokenizer.encode(message.content)
-        match message.role:
-            case "system":
-                put([control.system, *text, control.end], False)
-            case "user":
-                put([control.user, *text, control.end_of_question], False)
-            case "result":
-                put([control.result, *text, control.end], False)
-            case "assistant":
-                put([control.assistant], False)  # we place it, the model never samples it
-                put([*text, control.end], message.is_learned)
-            case "command":
-                put([control.assistant], False)
-                put([control.command, *text, control.end_of_command], message.is_learned)
-    return token_ids, loss_mask
+    put(chat_format.begin, False)
+    for message in with_system(conversation, chat_format):
+        turn, is_answer = chat_format.turn(message.role), message.role in ("assistant", "command")
+        put(turn.before, False)
+        start = len(token_ids)
+        put([*turn.opens, *tokenizer.encode(message.content), *turn.after], is_answer and message.is_learned)
+        if is_answer:
+            answers.append((start, len(token_ids)))
+        put(turn.between, False)
+    return Rendered(token_ids, loss_mask, tuple(answers))
+
+
+def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
+    """The conversation with the system message where the format wants it: its own default, or folded into the first question."""
+    system = conversation[0] if conversation and conversation[0].role == "system" else None
+    if system is None:
+        return [Message("system", chat_format.default_system), *conversation] if chat_format.default_system else conversation
+    if chat_format.folded_system is None:
+        return conversation
+    before, after = chat_format.folded_system
+    question = conversation[1] if len(conversation) > 1 else Message("user", "")
+    return [replace(question, content=f"{before}{system.content}{after}{question.content}"), *conversation[2:]]
 
 
 def require_order(conversation: Conversation) -> None:

@@ -53,19 +53,26 @@ def write(directory: Path, library_document: dict[str, Any], control: ControlIds
     document = {**library_document, "added_tokens": added}
     if prefix:
         document |= {"normalizer": PREPEND, "decoder": {"type": "Sequence", "decoders": [library_document["decoder"], TAKE_OFF]}}
-    write_json(directory / "tokenizer.json", document)
-    write_json(
-        directory / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": CONTROL_TOKENS["bos"],
-            "eos_token": CONTROL_TOKENS["end"],
-            "pad_token": CONTROL_TOKENS["pad"],
-            "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
-            "added_tokens_decoder": {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in added},
-        },
-    )
-    (directory / "chat_template.jinja").write_text(CHAT_TEMPLATE_JINJA, encoding="utf-8")
+    for name, data in files_of(document).items():
+        (directory / name).write_bytes(data)
+
+
+def files_of(document: dict[str, Any]) -> dict[str, bytes]:
+    """The files beside a tokenizer.json that has our control tokens among its added ones, and itself."""
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": CONTROL_TOKENS["bos"],
+        "eos_token": CONTROL_TOKENS["end"],
+        "pad_token": CONTROL_TOKENS["pad"],
+        "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
+        "added_tokens_decoder": {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in document["added_tokens"]},
+    }
+    return {"tokenizer.json": as_json(document), "tokenizer_config.json": as_json(config), "chat_template.jinja": CHAT_TEMPLATE_JINJA.encode()}
+
+
+def with_control(document: dict[str, Any], control: ControlIds) -> dict[str, Any]:
+    """Another tool's tokenizer.json with our ten control tokens after its own."""
+    return document | {"added_tokens": [*(document.get("added_tokens") or []), *(added_token(name, control) for name in CONTROL_TOKENS)]}
 
 
 def added_token(name: str, control: ControlIds) -> dict[str, Any]:
@@ -80,8 +87,8 @@ def added_token(name: str, control: ControlIds) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, document: Any) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+def as_json(document: Any) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> tuple[dict[str, Any], str]:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from chatwright.tokenizer import foreign
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
-from chatwright.tokenizer.control import ControlIds, TextIds
+from chatwright.tokenizer.chat_format import ChatFormat
+from chatwright.tokenizer.control import Control, TextIds
 
 
 class Tokenizer(Protocol):
@@ -20,7 +22,13 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...  # text ids and control ids together
 
     @property
-    def control(self) -> ControlIds: ...
+    def control(self) -> Control: ...
+
+    @property
+    def chat_format(self) -> ChatFormat | None: ...  # how conversations are marked up; None: it can only continue texts
+
+    @property
+    def public_ids(self) -> dict[str, int]: ...  # bos_token_id and the like, for config.json
 
     @property
     def prefix(self) -> str: ...  # goes before every text when it is encoded; `decode` takes it off
@@ -37,8 +45,10 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """Open what `save` wrote: `characters.json` or `tokenizer.json`."""
+    """Open what `save` wrote: `characters.json`, `tokenizer.json`, or the files of a tokenizer that was imported."""
     directory = Path(directory)
+    if (directory / foreign.OWN_FILE).is_file():
+        return foreign.ForeignTokenizer.load(directory)
     has_characters = (directory / "characters.json").is_file()
     has_bpe = (directory / "tokenizer.json").is_file()
     if has_characters and has_bpe:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from chatwright.model.gpt import GPTConfig
+from chatwright.tokenizer.chat_format import own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 
 
@@ -15,6 +16,7 @@ class ByteTokenizer:
 
     vocab_size = 256 + len(CONTROL_TOKENS)
     control = ControlIds.after_text(256)
+    chat_format = own_format(control)
 
     def encode(self, text: str) -> TextIds:
         return TextIds(list(text.encode("utf-8")))

@@ -22,7 +22,7 @@ def talk(n: int) -> list[Message]:
                                           [*talk(1)[:1], Message("command", "F"), Message("result", "é")]])
 def test_the_meter_equals_the_length_of_the_rendered_ids(conversation: list[Message]) -> None:
     use = measure(conversation, TOKENIZER, 200, 10)  # type: ignore[arg-type]
-    assert use.used == len(render_turns(use.messages, TOKENIZER)[0])  # type: ignore[arg-type]
+    assert use.used == len(render_turns(use.messages, TOKENIZER).token_ids)  # type: ignore[arg-type]
     assert use.n_cut + len(use.messages) == len(conversation)
     assert str(use) == f"context {use.used} of 200 tokens"
     assert (use.n_cut > 0) == (len(conversation) > 10)

@@ -174,7 +174,7 @@ def test_long_conversations_are_cut_after_an_answer_and_counted(tmp_path):
 def test_a_cut_may_fall_after_a_command():
     turns = [Message("user", "a"), Message("command", "b"), Message("result", "c"), Message("assistant", "d")]
     rendered = render(turns, LETTERS)
-    kept = cut_after_answer(rendered, LETTERS, len(rendered.token_ids) - 1)
+    kept = cut_after_answer(rendered, len(rendered.token_ids) - 1)
     assert kept == render(turns[:2], LETTERS)
 
 
@@ -220,12 +220,12 @@ def test_what_is_read_of_a_conversation_is_all_but_an_answer_not_to_be_learned()
     turns = (Message("user", "ab"), Message("assistant", "cd", is_learned=False), Message("user", "e"), Message("assistant", "fa"))
     rendered = render(turns, LETTERS)
     control = LETTERS.control
-    read = to_be_read(rendered, control)
+    read = to_be_read(rendered)
     assert read.token_ids == rendered.token_ids
     left_out = [token_id for token_id, is_read in zip(read.token_ids, read.loss_mask, strict=True) if not is_read]
     assert left_out == [*LETTERS.encode("cd"), control.end]
     learned = render(tuple(replace(turn, is_learned=True) for turn in turns), LETTERS)
-    assert all(to_be_read(learned, control).loss_mask)
+    assert all(to_be_read(learned).loss_mask)
 
 
 def test_the_bytes_of_conversations_are_those_of_their_texts(tmp_path):

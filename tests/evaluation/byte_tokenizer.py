@@ -10,6 +10,8 @@ class ByteTokenizer:
     prefix = ""
     vocab_size = 258
     control: Any = SimpleNamespace(bos=256, end=257)  # the two that evaluation may need
+    chat_format = None
+    public_ids: Any = None
 
     def encode(self, text: str) -> Any:
         return list(text.encode("utf-8"))

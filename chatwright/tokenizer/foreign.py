@@ -1,0 +1,133 @@
+"""A tokenizer that came with another tool's model: BPE, WordPiece or Unigram over the `tokenizers` library.
+
+Text never becomes one of its special tokens or markers (`foreign_vocabulary.py`); they come back in the files at export. A marker that a model
+says is shown as text, a special token is not. Unlike our own, such a tokenizer may lose what it normalises: decode(encode(text)) need not be text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatwright.tokenizer import chat_formats, foreign_files, hugging_face
+from chatwright.tokenizer.chat_format import ChatFormat, own_format
+from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, ForeignControl, TextIds
+from chatwright.tokenizer.foreign_files import ForeignFiles
+from chatwright.tokenizer.foreign_vocabulary import control_of, text_library, vocabulary_of
+from chatwright.tokenizer.text import require_unicode
+from chatwright.tokenizer.token_spelling import spelling_of
+
+OWN_FILE = "chatwright_tokenizer.json"
+UNKNOWN = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+class ForeignTokenizer:
+    def __init__(self, files: ForeignFiles, vocab_size: int | None = None, chat_format: str | None = None, system: str = "",
+                 control_from: int | None = None) -> None:
+        """`vocab_size` is the model's, which may be rounded up; `chat_format` is a name in `chat_formats`, `system` its default message.
+
+        `control_from` is the first id of our own ten control tokens, in a model that was given them to learn to converse.
+        """
+        self.files, self._format_name, self._system, self._control_from = files, chat_format, system, control_from
+        self.vocabulary = vocabulary = vocabulary_of(files)
+        self._vocab_size = vocab_size or max(vocabulary.tokens) + 1
+        self._control: ControlIds | ForeignControl = control_of(files, vocabulary) if control_from is None else ControlIds.after_text(control_from)
+        self._forbidden = vocabulary.forbidden
+        self._library = text_library(files.document, {vocabulary.tokens[token_id] for token_id in self._forbidden})
+        spell = spelling_of(files.document)
+        self._bytes = {token_id: spell(token) for token_id, token in vocabulary.tokens.items()} | dict.fromkeys(vocabulary.special, b"")
+        if vocabulary.unknown is not None:
+            self._bytes[vocabulary.unknown] = UNKNOWN
+        first = self.encode("a")
+        self._prefix = " " if first and self.token_bytes(first[0])[:1] == b" " else ""
+        self._chat_format = self._make_format(chat_format)
+
+    @property
+    def vocab_size(self) -> int:
+        return self._vocab_size
+
+    @property
+    def control(self) -> ControlIds | ForeignControl:
+        return self._control
+
+    @property
+    def prefix(self) -> str:
+        return self._prefix
+
+    @property
+    def chat_format(self) -> ChatFormat | None:
+        return self._chat_format
+
+    @property
+    def public_ids(self) -> dict[str, int]:
+        if isinstance(self._control, ControlIds):
+            return self._control.public()
+        return {f"{role}_token_id": token_id for role, token_id in self.vocabulary.roles.items() if role in ("bos", "eos", "pad")}
+
+    def role_id(self, role: str) -> int:
+        """The id of a special token by its role: bos, eos, unk, sep, pad, cls, mask."""
+        if role not in self.vocabulary.roles:
+            raise ValueError(f"this tokenizer has no {role} token (it has {', '.join(self.vocabulary.roles)}), which this task needs: "
+                             "take a model whose tokenizer has one")
+        return self.vocabulary.roles[role]
+
+    def encode(self, text: str) -> TextIds:
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
+        for text in texts:
+            require_unicode(text)
+        encoded = [encoding.ids for encoding in self._library.encode_batch_fast(list(texts), add_special_tokens=False)]
+        for ids in encoded:
+            assert self._forbidden.isdisjoint(ids), "text became a special token: its spelling is still in the vocabulary"
+        return [TextIds(ids) for ids in encoded]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).removeprefix(self._prefix.encode()).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        if token_id in self._bytes:
+            return self._bytes[token_id]
+        if 0 <= token_id < self._vocab_size:
+            return b""  # models round their vocabulary up
+        raise ValueError(f"token id {token_id} is outside this tokenizer's {self._vocab_size} ids: these ids come from another tokenizer")
+
+    def save(self, directory: Path) -> None:
+        """The files as they came, and one of ours that says how they are used."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in self.files.files.items():
+            (directory / name).write_bytes(data)
+        own = {"vocab_size": self._vocab_size, "chat_format": self._format_name, "system": self._system, "control_from": self._control_from}
+        (directory / OWN_FILE).write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> ForeignTokenizer:
+        path = Path(directory) / OWN_FILE
+        try:
+            own = json.loads(path.read_bytes())
+            vocab_size, chat_format, system, control_from = (own[name] for name in ("vocab_size", "chat_format", "system", "control_from"))
+            if type(vocab_size) is not int or not isinstance(chat_format, str | None) or not isinstance(system, str):
+                raise TypeError("a value has the wrong type")
+            if control_from is not None and (type(control_from) is not int or not 0 < control_from <= vocab_size - len(CONTROL_TOKENS)):
+                raise TypeError("control_from is no place for our control tokens")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be read ({error}): import the model again") from None
+        return cls(foreign_files.read(Path(directory)), vocab_size, chat_format, system, control_from)
+
+    def with_control(self) -> ForeignTokenizer:
+        """The same text, and our ten control tokens after it: what a model that cannot converse is given before it learns to."""
+        first = max(self.vocabulary.tokens) + 1
+        document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
+        files = ForeignFiles(document, self.files.special, hugging_face.CHAT_TEMPLATE_JINJA, hugging_face.files_of(document))
+        return ForeignTokenizer(files, max(self._vocab_size, first + len(CONTROL_TOKENS)), control_from=first)
+
+    def _make_format(self, name: str | None) -> ChatFormat | None:
+        if isinstance(self._control, ControlIds):
+            return own_format(self._control)
+        return None if name is None else chat_formats.build(name, self._marked(), self.encode, self._system)
+
+    def _marked(self) -> dict[str, int]:
+        """Special tokens and markers by their spelling."""
+        return self.vocabulary.markers | {self.vocabulary.tokens[token_id]: token_id for token_id in self.vocabulary.special}
