@@ -39,7 +39,7 @@ $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
-	$(PIP) -e '.[serve,dev]'
+	$(PIP) -e '.[serve,translation,dev]'
 	touch $@
 
 clean:

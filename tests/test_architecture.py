@@ -17,10 +17,11 @@ MAY_IMPORT = {
     "engine": {"model"},
     "chat": {"engine", "tokenizer"},
     "evaluation": {"model", "data", "tokenizer", "engine", "chat"},
+    "inspection": {"model", "tokenizer", "engine"},
     "training": {"data", "model", "engine", "checkpoint", "evaluation", "tokenizer"},
     "pipeline": {"training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
     "server": {"chat", "engine", "pipeline", "checkpoint", "training", "tokenizer"},
-    "cli": {"server", "pipeline", "training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
+    "cli": {"server", "pipeline", "inspection", "training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
 }
 
 

@@ -1,5 +1,6 @@
 """What the documents tell a person to type is run here, as it stands, with --smoke where it trains."""
 
+import gzip
 import re
 import shlex
 import shutil
@@ -39,6 +40,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f'{{"messages": [{{"role": "user", "content": "When does boat {i} leave?"}}, {{"role": "assistant", "content": "At {i} o\'clock."}}]}}'
             for i in range(40)]
     (own / "chat.jsonl").write_text("\n".join(rows) + "\n")
+    pairs = folder / "multi30k"
+    pairs.mkdir()
+    for split in ("train", "val"):
+        (pairs / f"{split}.fr.gz").write_bytes(gzip.compress("".join(f"Un homme voit {i} chiens.\n" for i in range(20)).encode()))
+        (pairs / f"{split}.en.gz").write_bytes(gzip.compress("".join(f"A man sees {i} dogs.\n" for i in range(20)).encode()))
+    (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
     return folder
 
 
@@ -55,14 +62,15 @@ def test_every_documented_command_works_in_order(place: Path) -> None:
             continue
         elif arguments[0] in SHORTENED:
             result = chatwright(*arguments, "--smoke", cwd=place)
-            if arguments[0] == "run":    # the chat that follows looks where a full run would be
-                shutil.copytree(place / "runs" / "own-data-smoke", place / "runs" / "own-data", dirs_exist_ok=True)
+            if arguments[0] == "run":    # the commands that follow look where a full run would be
+                name = Path(arguments[1]).stem
+                shutil.copytree(place / "runs" / f"{name}-smoke", place / "runs" / name, dirs_exist_ok=True)
         else:
             result = chatwright(*arguments, cwd=place, stdin="Hello!\n")
         assert result.returncode == 0, f"chatwright {shlex.join(arguments)}\n{result.stdout[-2000:]}\n{result.stderr[-3000:]}"
         assert "Traceback" not in result.stderr
         seen.append(arguments[0])
-    assert {"new", "up", "chat", "generate", "serve", "eval", "doctor", "data", "run", "train"} <= set(seen)
+    assert {"new", "up", "chat", "generate", "serve", "eval", "doctor", "data", "run", "train", "translate"} <= set(seen)
 
 
 def serves_and_stops(arguments: list[str], place: Path) -> None:
@@ -109,8 +117,8 @@ def test_every_link_and_file_named_in_the_documents_is_there() -> None:
 
 
 def test_help_describes_every_verb_and_option() -> None:
-    for verb in ("", "up", "new", "run", "chat", "generate", "serve", "eval", "doctor", "train pretrain", "train sft", "merge", "data check",
-                 "data show"):
+    for verb in ("", "up", "new", "run", "chat", "generate", "translate", "serve", "eval", "doctor", "train pretrain", "train sft", "merge",
+                 "data check", "data show"):
         result = chatwright(*verb.split(), "--help", cwd=ROOT)
         assert result.returncode == 0
         assert re.search(r"Usage:.*\n", result.stdout)

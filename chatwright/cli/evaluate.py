@@ -8,14 +8,22 @@ import typer
 
 
 def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
-             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, or starter.")] = "bits-per-byte",
+             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, translation, or starter.")] = "bits-per-byte",
              data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
-                                                          "BLiMP.zip for blimp.")] = None,
+                                                          "BLiMP.zip for blimp, sentences for translation.")] = None,
+             references: Annotated[Optional[Path], typer.Option("--references", help="For translation: the right ones, line by line.")] = None,
+             language: Annotated[str, typer.Option("--language", help="For translation: that of the references (de, en, fr); adds the "
+                                                   "literature's tokenised lower-case BLEU.")] = "",
+             beam: Annotated[int, typer.Option("--beam", help="For translation: beginnings followed at once; 1 is greedy search.")] = 5,
+             length_penalty: Annotated[float, typer.Option("--length-penalty", help="For translation: above 0 favours longer ones.")] = 1.0,
              smoke: Annotated[bool, typer.Option("--smoke", help="A few items only: to see that everything works.")] = False,
              as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False) -> None:
-    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, the starter's skills."""
+    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, BLEU, the starter's skills."""
+    from chatwright.engine.beam_search import BeamConfig
+    from chatwright.pipeline.evaluate import TranslationSettings
     from chatwright.pipeline.evaluate import evaluate as measure
-    figures = measure(directory, suite, data, smoke)
+    settings = TranslationSettings(references=references, language=language, beam=BeamConfig(width=beam, length_penalty=length_penalty))
+    figures = measure(directory, suite, data, smoke, settings)
     if as_json:
         print(json.dumps(figures))
         return

@@ -5,14 +5,22 @@ from pathlib import Path
 
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.encoder_decoder import EncoderDecoder
 
 
 def open_assistant(directory: Path) -> Assistant:
     model, tokenizer = model_directory.load(directory)
     return Assistant(Engine(model), tokenizer)
+
+
+def open_translator(directory: Path) -> Translator:
+    model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
+    return Translator(EncoderDecoderForward(model), tokenizer)
 
 
 def read_sampling(overrides: Iterable[str]) -> SamplingConfig:

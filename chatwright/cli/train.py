@@ -11,6 +11,9 @@ Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settin
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
 
+# By the kind of a recipe's last stage; the others can be talked to.
+WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\""}
+
 
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],
         overrides: Overrides = None,
@@ -24,7 +27,7 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ hol
     where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal(as_json=as_json) as watcher:
         last = run_recipe(plan, where, data, watcher)
-    print(f"done: {last}. Talk to it: chatwright chat {last}")
+    print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, "Talk to it: chatwright chat {last}").format(last=last))
 
 
 @app.command("pretrain")

@@ -10,13 +10,14 @@ from typing import Any
 from chatwright.data.rows import DataError
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.data.split import choose_validation
+from chatwright.tokenizer.sentence_pair import source_ids, target_ids
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    sources: list[list[int]]  # text <end>
-    targets: list[list[int]]  # <bos> text <end>: the decoder reads all but the last and predicts all but the first
+    sources: list[list[int]]  # as tokenizer/sentence_pair.py lays them out
+    targets: list[list[int]]
     n_too_long: int  # a side does not fit into the model's context: left out
     sha256: str  # of the texts
 
@@ -31,8 +32,8 @@ class EncodedPairs:
 def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length: int) -> EncodedPairs:
     """All pairs of which both sides fit into `max_length` tokens."""
     control, content = tokenizer.control, hashlib.sha256()
-    sources = [encode_source(ids, control.end) for ids in tokenizer.encode_batch([pair.source for pair in pairs])]
-    targets = [[int(control.bos), *ids, int(control.end)] for ids in tokenizer.encode_batch([pair.target for pair in pairs])]
+    sources = [source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])]
+    targets = [target_ids(ids, control) for ids in tokenizer.encode_batch([pair.target for pair in pairs])]
     for pair in pairs:
         for text in (pair.source, pair.target):
             content.update(len(text.encode()).to_bytes(8, "little") + text.encode())
@@ -42,11 +43,6 @@ def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length
                         "make model.context_length larger or the sentences shorter")
     return EncodedPairs([ids for ids, fit in zip(sources, fits, strict=True) if fit], [ids for ids, fit in zip(targets, fits, strict=True) if fit],
                         fits.count(False), content.hexdigest())
-
-
-def encode_source(text_ids: Sequence[int], end: int) -> list[int]:
-    """What the encoder reads: the text and where it ends. Training and translating say it alike, here."""
-    return [*text_ids, int(end)]
 
 
 def split_pairs(pairs: Sequence[SentencePair], validation_share: float) -> tuple[list[SentencePair], list[SentencePair]]:

@@ -27,8 +27,8 @@ class SentencePair:
     location: Location
 
 
-def read_pairs(source: Place, target: Place | None = None, columns: tuple[int, int] = (1, 2), skipped: list[DataError] | None = None,
-               ) -> list[SentencePair]:
+def read_pairs(source: Place, target: Place | None = None, *, columns: tuple[int, int] = (1, 2),
+               skipped: list[DataError] | None = None) -> list[SentencePair]:
     """Every pair, or the first DataError. With a list for `skipped`, rows that cannot be read are put there instead.
 
     Without a `target`, `source` names files that hold both sides; `columns` says where a tab-separated one has source and target, from 1.

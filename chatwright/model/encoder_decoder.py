@@ -156,7 +156,7 @@ class EncoderDecoder(Model):
 
 
 def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
-    """Biases 0, norms 1, embeddings normal(0, 1/2 D^-1/2), so that no token's first logits stand out, and the matrices by `config.init`.
+    """Biases 0, norms 1, embeddings normal(0, 1/4 D^-1/2), so that no token's first logits stand out, and the matrices by `config.init`.
 
     xavier: uniform(-a, a) with a = sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010), as in the implementations of 2017.
     zero: every part of a block starts as the identity (projections into the residual stream 0), the rest normal(0, 0.6 / sqrt(inputs)).
@@ -170,7 +170,7 @@ def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
             elif "blocks." not in name:
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(0.5 * model.config.width**-0.5)
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(0.25 * model.config.width**-0.5)
             elif model.config.init == "xavier":
                 limit = math.sqrt(6 / sum(parameter.shape))
                 parameter.uniform_(-limit, limit, generator=generator)

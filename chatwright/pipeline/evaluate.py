@@ -1,21 +1,29 @@
 """Measure a model by name of a suite: what `chatwright eval` calls."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.data import starter
 from chatwright.data.corpus import read_conversations, read_documents
+from chatwright.data.sentence_pairs import read_pairs
+from chatwright.engine.beam_search import BeamConfig
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.bits_per_byte import bits_per_byte
+from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import Reply, score
+from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.tokenizer import Tokenizer
 
@@ -23,14 +31,25 @@ STOP_PROMPTS = 200
 REPLY_TOKENS = 200
 
 
-def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class TranslationSettings:
+    """How translations are made and compared, beside the texts given as data."""
+
+    references: Path | None = None    # line n translates line n of the data; without it the data hold both sides
+    language: str = ""                # of the references, for the literature's tokenised BLEU
+    beam: BeamConfig = field(default_factory=BeamConfig)
+
+
+def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False,
+             translation: TranslationSettings = TranslationSettings()) -> dict[str, Any]:
     """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
-    suites = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate,
+    suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate,
+              "translation": lambda directory, data: _translation(directory, data, translation, 5 if smoke else None),
               "starter": lambda directory, _: _starter(directory, 5 if smoke else 300)}
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
-        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip or conversations.")
+        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations or sentences.")
     began = time.perf_counter()
     figures = suites[suite](directory, data or Path())
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
@@ -58,6 +77,22 @@ def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
     share = Share(sum(reply.stopped for reply in replies), len(replies))
     low, high = share.interval
     return {"stop_rate": share.value, "low": low, "high": high, "prompts": share.n}
+
+
+def _translation(directory: Path, data: Path, settings: TranslationSettings, n_pair: int | None) -> dict[str, Any]:
+    """BLEU as sacrebleu states it and, where the language is given, as the literature on Multi30k does."""
+    pairs = read_pairs(data, settings.references)[:n_pair]
+    model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
+    with EncoderDecoderForward(model) as forward:
+        found = Translator(forward, tokenizer).translate([pair.source for pair in pairs], settings.beam)
+    translations, references = [best.text for best, *_ in found], [pair.target for pair in pairs]
+    cased = bleu(translations, references)
+    figures: dict[str, Any] = {"bleu": cased.bleu, "signature": cased.signature, "sentences": len(pairs), "beam": settings.beam.width,
+                               "cut_off": sum(not best.ended for best, *_ in found)}
+    if settings.language:
+        lower = tokenised_lowercase(translations, references, settings.language)
+        figures |= {"tokenised_lowercase_bleu": lower.bleu, "tokenised_lowercase_signature": lower.signature}
+    return figures
 
 
 def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:

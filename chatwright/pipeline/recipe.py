@@ -18,12 +18,17 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.checkpoint import directory
 from chatwright.pipeline import expected, stages
-from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
+from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
+from chatwright.pipeline.translation import run_translation
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
 
-KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig}
+KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig,
+                          "translation": TranslationConfig}
+TRAINED = ("pretrain", "sft", "translation")
+# What in a stage's table names files or folders.
+PLACES = ("data", "chat", "texts", "pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
 MARK = "stage.json"
 SMOKE = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
 
@@ -73,7 +78,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
             raise ValueError(f"{path}: stage {name!r} is of unknown kind {kind!r}. Known kinds: {', '.join(KINDS)}. Write kind = \"…\" in [{name}].")
         models = [p.name for p in planned if p.kind in ("pretrain", "sft")]
         parent = settings.pop("from", models[-1] if kind == "sft" and models else "")
-        if smoke and kind in ("pretrain", "sft"):
+        if smoke and kind in TRAINED:
             settings = config_files.merge(settings, {"loop": SMOKE})
         if smoke and kind == "starter":
             settings = config_files.merge(settings, {"size": 0.1})
@@ -135,13 +140,14 @@ def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, wa
             stages.run_starter(config, where, watcher)
         case "tokenizer":
             stages.run_tokenizer(config, where, watcher)
-        case "pretrain":
+        case "pretrain" | "translation":
             tokenizers = [s.name for s in recipe.stages if s.kind == "tokenizer"]
             parent = out / planned.parent if planned.parent else None
             if parent is None and not tokenizers:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a tokenizer: put \"tokenizer\" before it in stages, or a from.")
             tokenizer = load_tokenizer(out / tokenizers[0] / "tokenizer") if parent is None else stages.tokenizer_of(parent)
-            stages.run_pretrain(config, where, watcher, tokenizer, parent)
+            run = run_translation if planned.kind == "translation" else stages.run_pretrain
+            run(config, where, watcher, tokenizer, parent)
         case "sft":
             if not planned.parent:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a model to start from: put \"pretrain\" before it in stages.")
@@ -152,7 +158,7 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None)
     """What the stage reads, by content hash, and its settings with every {…} filled in."""
     settings = dict(planned.table)
     inputs: dict[str, str] = {}
-    for key in ("data", "chat", "texts"):
+    for key in PLACES:
         if not settings.get(key):
             continue
         found = [_filled_in(recipe, planned, key, text, out, data) for text in written_places(settings[key])]
@@ -160,7 +166,7 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None)
         settings[key], inputs[key] = (found[0], hashes[0]) if isinstance(settings[key], str) else (found, _hash(hashes))
     if planned.parent:
         inputs["from"] = _mark_hash(out / planned.parent)
-    if planned.kind == "pretrain" and not planned.parent:
+    if planned.kind in ("pretrain", "translation") and not planned.parent:
         inputs["tokenizer"] = "|".join(_mark_hash(out / s.name) for s in recipe.stages if s.kind == "tokenizer")
     return inputs, settings
 
@@ -184,7 +190,7 @@ def _filled_in(recipe: Recipe, planned: PlannedStage, key: str, text: str, out: 
 def outside_data(recipe: Recipe, out: Path, data: Path | None) -> list[Path]:
     """Every file or folder that the recipe reads and none of its own stages makes, each once."""
     made = ["{" + stage.name + "}" for stage in recipe.stages]
-    found = {_filled_in(recipe, stage, key, text, out, data): None for stage in recipe.stages for key in ("data", "chat", "texts")
+    found = {_filled_in(recipe, stage, key, text, out, data): None for stage in recipe.stages for key in PLACES
              for text in written_places(stage.table.get(key)) if not any(place in text for place in made)}
     return list(map(Path, found))
 

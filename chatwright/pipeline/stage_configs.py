@@ -1,13 +1,20 @@
 """What a person may write in the tables of a recipe, one frozen dataclass a stage kind. Defaults here, differences in the file."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from chatwright.data.readers import Place
 from chatwright.model.lora import LoRAConfig
 from chatwright.training.loop_config import LoopConfig
+from chatwright.training.pair_batches import PairBatchConfig
 from chatwright.training.stage import BatchConfig
 
 Places = str | tuple[str, ...]    # a file or folder, or a list of them
+
+
+def to_place(written: Places) -> Place:
+    return Path(written) if isinstance(written, str) else tuple(map(Path, written))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +30,20 @@ class StarterConfig:
 class TokenizerConfig:
     """Learn a vocabulary from the same texts the model will read."""
 
-    data: Places
+    data: Places = ""
     chat: Places = ""                                 # conversations whose text counts too
+    pairs: Places = ""                                # sentence pairs, whose both sides count: files that hold both, and/or
+    source: Places = ""                               # files with a sentence a line, one for each side
+    target: Places = ""
+    columns: tuple[int, int] = (1, 2)                 # where source and target stand in tab-separated pairs
     tokens: Literal["bpe", "characters"] = "bpe"
     vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
     space_before: bool = False                        # a word is one token wherever it stands, also at the beginning of a text (bpe)
+
+    def __post_init__(self) -> None:
+        if not (self.data or self.chat or self.pairs or self.source):
+            raise ValueError("there is nothing to learn a vocabulary from: give data (texts), chat (conversations) or sentence pairs")
+        _require_both_sides(self.source, self.target, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,3 +94,39 @@ class SFTConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.texts_share < 1.0:
             raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationConfig:
+    """Learn to translate from sentence pairs."""
+
+    pairs: Places = ""                                # .tsv, .txt with tabs or .jsonl files that hold both sides, and/or
+    source: Places = ""                               # two files with a sentence a line
+    target: Places = ""
+    columns: tuple[int, int] = (1, 2)                 # where source and target stand in tab-separated pairs, from 1
+    validation_pairs: Places = ""                     # without any, a share of the pairs is kept out of training
+    validation_source: Places = ""
+    validation_target: Places = ""
+    validation_share: float = 0.02
+    skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
+    label_smoothing: float = 0.1
+    model: dict[str, Any] = field(default_factory=dict)   # differences from EncoderDecoderConfig
+    batches: PairBatchConfig = field(default_factory=PairBatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    sample_texts: tuple[str, ...] = ()                # translated at every evaluation, for a person to see
+    bleu_pairs: int = 0                               # validation pairs translated greedily at every evaluation; needs chatwright[translation]
+
+    def __post_init__(self) -> None:
+        if not (self.pairs or self.source):
+            raise ValueError("there is nothing to learn from: give pairs (files that hold both sides), or source and target")
+        _require_both_sides(self.source, self.target, "")
+        _require_both_sides(self.validation_source, self.validation_target, "validation_")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing ({self.label_smoothing}) must be at least 0 and below 1")
+        if min(self.columns) < 1:
+            raise ValueError(f"columns ({self.columns}) count from 1: [2, 1] reads the translation before the source")
+
+
+def _require_both_sides(source: Places, target: Places, prefix: str) -> None:
+    if bool(source) != bool(target):
+        raise ValueError(f"{prefix}source and {prefix}target go together: line n of one is the translation of line n of the other")

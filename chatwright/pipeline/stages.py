@@ -6,6 +6,7 @@ This is wiring: data, model and loop are built here from their configs and put t
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from chatwright.conversation import Message
 from chatwright.data import corpus, starter
 from chatwright.data.readers import Place, named, read_rows
 from chatwright.data.rows import ChatRow, TextRow
+from chatwright.data.sentence_pairs import SentencePair
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.request import Request, RequestId, TokenSampled
@@ -26,7 +28,8 @@ from chatwright.model import lora
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
-from chatwright.pipeline.stage_configs import Places, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig
+from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, to_place
+from chatwright.pipeline.translation import read_named_pairs
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
@@ -51,17 +54,15 @@ def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
 
 
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
-    watcher.say(f"learning a vocabulary from {named(_place(config.data))}")
-    texts = _texts([_place(config.data)] + ([_place(config.chat)] if config.chat else []))
+    written = (config.data, config.chat, config.pairs, config.source, config.target)
+    watcher.say(f"learning a vocabulary from {' and '.join(named(to_place(place)) for place in written if place)}")
+    texts = chain(_texts([to_place(place) for place in (config.data, config.chat) if place]),
+                  _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)))
     made: Tokenizer = (CharacterTokenizer.train(texts) if config.tokens == "characters"
                        else ByteBPE.train(texts, config.vocab_size, " " if config.space_before else ""))
     with directory.writing(out / "tokenizer") as building:
         made.save(building)
     watcher.say(f"{made.vocab_size} tokens")
-
-
-def _place(written: Places) -> Place:
-    return Path(written) if isinstance(written, str) else tuple(map(Path, written))
 
 
 def _texts(places: list[Place]) -> Iterator[str]:
@@ -71,6 +72,11 @@ def _texts(places: list[Place]) -> Iterator[str]:
                 yield row.text
             elif isinstance(row, ChatRow):
                 yield from (message.content for message in row.messages)
+
+
+def _sides(pairs: list[SentencePair]) -> Iterator[str]:
+    for pair in pairs:
+        yield from (pair.source, pair.target)
 
 
 def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
@@ -122,7 +128,7 @@ def _given(read: Read | None) -> Read:
 
 def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
     """(train, validation)"""
-    place = _place(config.data)
+    place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
     texts, validation = corpus.encode_documents_split(
         place, tokenizer, config.validation_share, with_control=config.with_borders, skip_bad_rows=config.skip_bad_rows,
@@ -139,7 +145,7 @@ def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, watcher: Watche
 def _conversations_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int,
                            watcher: Watcher) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
     """(train, validation): every token of a conversation is read, the questions too."""
-    place = _place(config.chat)
+    place = to_place(config.chat)
     watcher.say(f"reading {named(place)}")
     read, held_out = corpus.encode_conversations_split(place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows)
     _say_what_was_read(watcher, read, f"{len(read.conversations):,} conversations, {read.n_tokens:,} tokens", "conversations")
@@ -157,7 +163,7 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     model = _load_parent(parent, config, watcher)
     tokenizer = load_tokenizer(model_directory.find(parent))
     length = config.batches.context_length or model.config.context_length
-    place = _place(config.data)
+    place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
     train_set, validation = corpus.encode_conversations_split(place, tokenizer, length, config.validation_share,
                                                               skip_bad_rows=config.skip_bad_rows)
@@ -185,7 +191,7 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
 
 
 def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:
-    texts, _ = corpus.encode_documents_split(_place(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
+    texts, _ = corpus.encode_documents_split(to_place(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
     n_tokens = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
     chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_tokens, length, generator(config.loop.seed, "texts read again"))
     watcher.say(f"and on {len(chosen):,} texts read again among them")

@@ -1,0 +1,114 @@
+"""Wiring of the translation stage: pairs, an encoder-decoder and the loop from their configs; translations and BLEU as it learns."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chatwright.chat.translator import Translator
+from chatwright.checkpoint import model_directory
+from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
+from chatwright.data.readers import named
+from chatwright.data.rows import DataError
+from chatwright.data.sentence_pairs import SentencePair, read_pairs
+from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.engine.beam_search import BeamConfig
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.evaluation.bleu import bleu
+from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.pipeline.stage_configs import Places, TranslationConfig, to_place
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.loop import Watcher, train
+from chatwright.training.pair_batches import PairBatchConfig, PairBatches
+from chatwright.training.report import write_report
+from chatwright.training.translation import Translation
+
+
+def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    """From scratch, or from the encoder-decoder at `parent`."""
+    device = resolve_device(config.loop.device)
+    model = _model(config, tokenizer, parent)
+    pairs, held_out = _pairs(config, watcher)
+    seed, pad, length = config.loop.seed, tokenizer.control.pad, model.config.context_length
+    encoded, validation = (_encoded(some, tokenizer, length, name, watcher) for some, name in ((pairs, "training"), (held_out, "validation")))
+    stage = Translation(
+        PairBatches(encoded, pad, config.batches, seed, device),
+        PairBatches(validation, pad, PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1), seed, device),
+        resolve_precision(config.loop.precision, device), config.label_smoothing, _Samples(tokenizer, config.sample_texts),
+        _ValidationBleu(tokenizer, held_out[: config.bleu_pairs]))
+    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
+    write_report(out)
+
+
+def _model(config: TranslationConfig, tokenizer: Tokenizer, parent: Path | None) -> EncoderDecoder:
+    if parent is not None:
+        loaded, _ = model_directory.load(parent, kind=EncoderDecoder)
+        model = model_directory.build(EncoderDecoder, dataclasses.replace(loaded.config, **config.model))
+        model_directory.load_weights(model, dict(loaded.named_parameters()), parent)
+        return model
+    model = model_directory.build(EncoderDecoder, EncoderDecoderConfig(**(config.model | {"vocab_size": tokenizer.vocab_size})))
+    init_weights(model, generator(config.loop.seed, "weights"))
+    return model
+
+
+def _pairs(config: TranslationConfig, watcher: Watcher) -> tuple[list[SentencePair], list[SentencePair]]:
+    """(training, validation)"""
+    pairs = _read((config.pairs, config.source, config.target), config, watcher)
+    held_out = (config.validation_pairs, config.validation_source, config.validation_target)
+    return (pairs, _read(held_out, config, watcher)) if any(held_out) else split_pairs(pairs, config.validation_share)
+
+
+def _read(written: tuple[Places, Places, Places], config: TranslationConfig, watcher: Watcher) -> list[SentencePair]:
+    watcher.say(f"reading {' and '.join(named(to_place(place)) for place in written if place)}")
+    skipped: list[DataError] = []
+    pairs = read_named_pairs(*written, config.columns, skipped if config.skip_bad_rows else None)
+    for error in skipped:
+        watcher.say(f"left out: {error}")
+    return pairs
+
+
+def read_named_pairs(pairs: Places, source: Places, target: Places, columns: tuple[int, int], skipped: list[DataError] | None = None,
+                     ) -> list[SentencePair]:
+    """From what a recipe names: files that hold both sides, files that hold one each, or both kinds."""
+    found = read_pairs(to_place(pairs), columns=columns, skipped=skipped) if pairs else []
+    return found + (read_pairs(to_place(source), to_place(target), skipped=skipped) if source else [])
+
+
+def _encoded(pairs: list[SentencePair], tokenizer: Tokenizer, length: int, name: str, watcher: Watcher) -> EncodedPairs:
+    encoded = encode_pairs(pairs, tokenizer, length)
+    watcher.say(f"{name}: {len(encoded):,} pairs, {sum(len(ids) - 1 for ids in encoded.targets):,} tokens to predict"
+                + (f"; {encoded.n_too_long:,} left out because a side is longer than {length} tokens" if encoded.n_too_long else ""))
+    return encoded
+
+
+def _resolved(config: TranslationConfig, model: EncoderDecoder) -> dict[str, Any]:
+    # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
+    stage = dataclasses.asdict(config)
+    places = ("pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
+    return {"stage": stage | {key: "by content, below" for key in places if stage[key]}, "model": dataclasses.asdict(model.config)}
+
+
+class _Samples:
+    """What the unfinished model makes of a few texts."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: tuple[str, ...]) -> None:
+        self.tokenizer, self.texts = tokenizer, texts
+
+    def __call__(self, model: EncoderDecoder) -> list[tuple[str, str]]:
+        return list(zip(self.texts, _greedily(model, self.tokenizer, self.texts), strict=True))
+
+
+class _ValidationBleu:
+    def __init__(self, tokenizer: Tokenizer, pairs: list[SentencePair]) -> None:
+        self.tokenizer, self.pairs = tokenizer, pairs
+
+    def __call__(self, model: EncoderDecoder) -> dict[str, float]:
+        if not self.pairs:
+            return {}
+        translations = _greedily(model, self.tokenizer, [pair.source for pair in self.pairs])
+        return {"validation_bleu": bleu(translations, [pair.target for pair in self.pairs]).bleu}
+
+
+def _greedily(model: EncoderDecoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    with EncoderDecoderForward(model) as forward:
+        return [found[0].text for found in Translator(forward, tokenizer).translate(texts, BeamConfig(width=1))]

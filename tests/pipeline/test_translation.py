@@ -1,0 +1,124 @@
+"""A translation recipe from files to a model that translates: done once, stale when its data change, every place of data filled in."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from chatwright.chat.translator import Translator
+from chatwright.checkpoint import model_directory
+from chatwright.engine.beam_search import BeamConfig
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.evaluation.bleu import bleu, tokenised_lowercase
+from chatwright.model.encoder_decoder import EncoderDecoder
+from chatwright.pipeline.evaluate import TranslationSettings, evaluate
+from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.training.loop import Watcher
+
+RECIPE = """
+stages = ["tokenizer", "translation"]
+[tokenizer]
+pairs = "{data}/more.tsv"
+source = "{data}/train.fr.gz"
+target = "{data}/train.en.gz"
+vocab_size = 300
+[translation]
+pairs = "{data}/more.tsv"
+columns = [2, 1]
+source = "{data}/train.fr.gz"
+target = "{data}/train.en.gz"
+sample_texts = ["un deux"]
+bleu_pairs = 2
+validation_share = 0.2
+[translation.model]
+context_length = 24
+n_encoder_layer = 1
+n_decoder_layer = 1
+n_head = 2
+head_dim = 8
+width = 16
+hidden = 32
+[translation.batches]
+tokens = 96
+accumulate = 2
+[translation.loop]
+steps = 4
+save_every = 2
+evaluate_every = 2
+precision = "float32"
+"""
+FRENCH, ENGLISH = ["un deux", "deux trois", "trois un", "un", "deux", "un un"], ["one two", "two three", "three one", "one", "two", "one one"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train.fr.gz").write_bytes(gzip.compress("\n".join(FRENCH).encode()))
+    (data / "train.en.gz").write_bytes(gzip.compress("\n".join(ENGLISH).encode()))
+    (data / "more.tsv").write_text("four\tquatre\nfour one\tquatre un\nfour two\tquatre deux\n")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def run(place: Path, *overrides: str) -> list[str]:
+    said: list[str] = []
+    run_recipe(read_recipe(place / "recipe.toml", overrides), place / "out", place / "data", Watcher(say=said.append))
+    return said
+
+
+def test_from_files_to_a_model_and_nothing_done_twice(place: Path) -> None:
+    said = run(place)
+    assert any(line.startswith("training: 8 pairs") or line.startswith("training: 7 pairs") for line in said), said
+    model, tokenizer = model_directory.load(place / "out" / "translation", kind=EncoderDecoder)
+    assert model.config.vocab_size == tokenizer.vocab_size
+    logged = [json.loads(line) for line in (place / "out" / "translation" / "metrics.jsonl").read_text().splitlines()]
+    evaluated = [record for record in logged if "validation_loss" in record]
+    assert [record["step"] for record in evaluated] == [0, 2, 4]
+    assert all({"validation_accuracy", "validation_bleu"} <= record.keys() and record["samples"][0][0] == "un deux" for record in evaluated)
+    assert (place / "out" / "translation" / "report.html").exists()
+    assert run(place) == ["[1/2] tokenizer: done before", "[2/2] translation: done before"]
+
+
+def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
+    run(place)
+    (place / "data" / "train.en.gz").write_bytes(gzip.compress("\n".join([*ENGLISH[:-1], "uno"]).encode()))
+    assert any("tokenizer was made from other settings or data" in line for line in run(place))
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ("translation.target=''", "source and target go together"),
+    ("translation.validation_source=x", "validation_source and validation_target go together"),
+    ("translation.label_smoothing=1.0", r"label_smoothing \(1.0\) must be at least 0 and below 1"),
+    ("translation.columns=[0, 1]", r"columns \(\(0, 1\)\) count from 1"),
+    ("translation.target='{data}/nothing.en'", "nothing.en: no such file or folder. Give the data with --data PATH"),
+])
+def test_what_a_recipe_says_wrongly_is_said(place: Path, override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(place, override)
+
+
+def test_a_translation_can_go_on_from_another(place: Path) -> None:
+    run(place)
+    recipe = (place / "recipe.toml").read_text().replace('stages = ["tokenizer", "translation"]', 'stages = ["tokenizer", "translation", "more"]')
+    more = ['[more]', 'kind = "translation"', 'from = "translation"', 'pairs = "{data}/more.tsv"', 'validation_share = 0.4',
+            'model = {dropout = 0.0}', 'batches = {tokens = 96, accumulate = 2}', 'loop = {steps = 2, precision = "float32"}', ""]
+    (place / "recipe.toml").write_text(recipe + "\n".join(more))
+    run(place)
+    assert model_directory.load(place / "out" / "more", kind=EncoderDecoder)[0].config.dropout == 0.0
+
+
+def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> None:
+    run(place)
+    where = place / "out" / "translation"
+    model, tokenizer = model_directory.load(where, kind=EncoderDecoder)
+    with EncoderDecoderForward(model) as forward:
+        said = [best.text for best, *_ in Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))]
+    (place / "said.en").write_text("\n".join(text or "-" for text in said) + "\n")
+    settings = TranslationSettings(references=place / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2))
+    figures = evaluate(where, "translation", place / "data" / "train.fr.gz", translation=settings)
+    assert figures["bleu"] == bleu(said, ENGLISH).bleu
+    assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(said, ENGLISH, "en").bleu
+    assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
+    assert figures["signature"].startswith("nrefs:1|case:mixed")
