@@ -1,14 +1,19 @@
 """chatwright run RECIPE, chatwright train pretrain, chatwright train sft."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:    # torch takes seconds to load, and --help needs none of it
+    from chatwright.pipeline.prepared import Prepared
 
 app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain or sft.")
 
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.n_layer=4.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
+FindRate = Annotated[bool, typer.Option("--find-learning-rate", help="Train nothing: try ever higher learning rates for a hundred steps, suggest "
+                                        "one, and leave the curve in the --out folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
 
 # By the kind of a recipe's last stage; the others can be talked to.
@@ -18,6 +23,7 @@ WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\""
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],
         overrides: Overrides = None,
         data: Annotated[Optional[Path], typer.Option("--data", help="File or folder that {data} in the recipe stands for.")] = None,
+        model: Annotated[Optional[Path], typer.Option("--from", help="The model to go on from, where the recipe says from = \"{model}\".")] = None,
         out: Annotated[Optional[Path], typer.Option("--out", help="Where the stages go; default runs/<recipe name>.")] = None,
         smoke: Smoke = False, as_json: AsJson = False) -> None:
     """Run a whole pipeline: what is done is skipped, what was killed goes on, what is stale runs anew."""
@@ -26,7 +32,7 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ hol
     plan = read_recipe(recipe, overrides or [], smoke)
     where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal(as_json=as_json) as watcher:
-        last = run_recipe(plan, where, data, watcher)
+        last = run_recipe(plan, where, data, watcher, model)
     print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, "Talk to it: chatwright chat {last}").format(last=last))
 
 
@@ -37,12 +43,15 @@ def pretrain(data: Annotated[str, typer.Option("--data", help="Text: a file or a
              parent: Annotated[Optional[Path], typer.Option("--from", help="A model to go on from, or a folder with only a tokenizer. "
                                                             "Without it a vocabulary is learned from the data first.")] = None,
              vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 4096,
-             smoke: Smoke = False, as_json: AsJson = False) -> None:
+             smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn to continue plain text."""
     from chatwright.cli.watching import terminal
-    from chatwright.pipeline.single_stage import pretrain as start
+    from chatwright.pipeline.single_stage import pretrain as prepare
     with terminal(as_json=as_json) as watcher:
-        start(data, out, overrides or [], parent, vocab_size, smoke, watcher)
+        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
+        if find_learning_rate:
+            return _find_learning_rate(prepared, out)
+        prepared.train(out, watcher)
     print(f"done: {out}. See {out / 'report.html'}; try it: chatwright generate {out} \"Once upon a time\"")
 
 
@@ -50,10 +59,24 @@ def pretrain(data: Annotated[str, typer.Option("--data", help="Text: a file or a
 def sft(parent: Annotated[Path, typer.Option("--from", help="The pretrained model to start from.")],
         data: Annotated[str, typer.Option("--data", help="Conversations: a file or a folder.")],
         out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
-        overrides: Overrides = None, smoke: Smoke = False, as_json: AsJson = False) -> None:
+        overrides: Overrides = None, smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn to answer from example conversations."""
     from chatwright.cli.watching import terminal
-    from chatwright.pipeline.single_stage import sft as start
+    from chatwright.pipeline.single_stage import sft as prepare
     with terminal(as_json=as_json) as watcher:
-        start(data, out, overrides or [], parent, smoke, watcher)
+        prepared = prepare(data, out, overrides or [], parent, smoke, watcher)
+        if find_learning_rate:
+            return _find_learning_rate(prepared, out)
+        prepared.train(out, watcher)
     print(f"done: {out}. See {out / 'report.html'}; talk to it: chatwright chat {out}")
+
+
+def _find_learning_rate(prepared: "Prepared", out: Path) -> None:
+    found = prepared.find_learning_rate(out)
+    print(f"{'factor':>10} {'loss':>8}")
+    for number in range(0, len(found.factors), max(1, len(found.factors) // 15)):
+        print(f"{found.factors[number]:10.4f} {found.smoothed[number]:8.4f}")
+    if found.smoothed[-1] == min(found.smoothed):
+        print("the loss was still falling at the end: a higher rate than the suggested one may be better still")
+    print(f"suggested: {found.suggested:.2g} times these settings. The curve: {out / 'learning-rate.html'}")
+    print(f"the same command without --find-learning-rate, and with: {found.overrides()}")

@@ -68,6 +68,7 @@ class EncoderConfig:
     wide_head: bool = False       # the masked-token head compares at full width though embeddings are narrow (MobileBERT)
     dropout: float = 0.0          # of what each block adds to the residual stream
     embedding_dropout: float = 0.0
+    token_dropout: float = 0.0    # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
     label_dropout: float = 0.0    # of the vector that the labels are read off
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class EncoderConfig:
             raise ValueError("neighbours = true goes with projects = \"words\": neighbouring words are joined before positions are added")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
-        for name in ("dropout", "embedding_dropout", "ngram_dropout", "label_dropout"):
+        for name in ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout", "label_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
@@ -119,6 +120,7 @@ class Encoder(Model):
         n_joined = 3 if config.neighbours else 1
         needs_projection = config.neighbours or config.word_width != config.width
         self.projection = Linear(n_joined * config.word_width, config.width, bias=True) if needs_projection else None
+        self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(_make_block(config) for _ in range(config.n_own_block))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
@@ -153,7 +155,7 @@ class Encoder(Model):
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, token_types: Tensor | None, dtype: torch.dtype | None) -> Tensor:
         """(B, T) -> (B, T, D)"""
-        x = self.embedding(token_ids)                                        # (B, T, E)
+        x = self.token_dropout.rows(self.embedding(token_ids))               # (B, T, E)
         if self.projection is not None and self.config.projects == "words":
             x = self.projection(_between_neighbours(x) if self.config.neighbours else x)
         if self.position_embedding is not None:

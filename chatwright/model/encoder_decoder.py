@@ -52,6 +52,7 @@ class EncoderDecoderConfig:
     init: Literal["xavier", "zero"] = "xavier"    # see init_weights
     dropout: float = 0.1          # of what each part of a block adds to the residual stream
     embedding_dropout: float = 0.1
+    token_dropout: float = 0.0    # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "n_encoder_layer", "n_decoder_layer", "n_head", "head_dim", "width", "hidden"):
@@ -59,7 +60,7 @@ class EncoderDecoderConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.position == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
-        for name in ("dropout", "embedding_dropout"):
+        for name in ("dropout", "embedding_dropout", "token_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
@@ -105,6 +106,7 @@ class EncoderDecoder(Model):
         self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
         self.position_embedding, self.rotary = make_positions(config.position, config.context_length, config.width, config.head_dim,
                                                               config.rotary_base)
+        self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
         self.encoder = Stack(config, config.n_encoder_layer, has_cross_attention=False)
         self.decoder = Stack(config, config.n_decoder_layer, has_cross_attention=True)
@@ -145,7 +147,7 @@ class EncoderDecoder(Model):
     def _embed(self, token_ids: Tensor, positions: Tensor | None, dtype: torch.dtype | None) -> tuple[Tensor, Rotary | None]:
         T = token_ids.shape[1]
         assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
-        x = self.embedding(token_ids)                                        # (B, T, D)
+        x = self.token_dropout.rows(self.embedding(token_ids))               # (B, T, D)
         if self.config.embedding_scale:
             x = x * math.sqrt(self.config.width)
         if self.position_embedding is not None:

@@ -60,6 +60,7 @@ class GPTConfig:
     init: Literal["gpt2", "zero"] = "gpt2"    # see init_weights
     dropout: float = 0.0          # of what each block adds to the residual stream
     embedding_dropout: float = 0.0
+    token_dropout: float = 0.0    # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim", "width", "hidden"):
@@ -77,7 +78,7 @@ class GPTConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must name layers from 0 to {self.n_layer - 1}")
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
             raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
-        for name in ("dropout", "embedding_dropout", "ngram_dropout"):
+        for name in ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
@@ -100,6 +101,7 @@ class GPT(Model):
                                                               config.rotary_base, config.rotary_scaling)
         self.ngrams = self._make_ngrams(config)
         self.previous = nn.ParameterList(nn.Parameter(torch.empty(config.vocab_size + 1, config.width)) for _ in range(config.n_previous))
+        self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
@@ -152,7 +154,7 @@ class GPT(Model):
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
         """What is known of each token before any attention. (B, T) -> (B, T, D)"""
-        x: Tensor = self.embedding(token_ids)
+        x: Tensor = self.token_dropout.rows(self.embedding(token_ids))
         if self.position_embedding is not None:
             places = torch.arange(token_ids.shape[1], device=token_ids.device) if positions is None else positions.clamp(min=0)
             x = x + self.position_embedding(places)

@@ -3,6 +3,7 @@
     stages = ["tokenizer", "pretrain", "sft"]
     [pretrain]
     data = "{data}/books"        # {data} is the --data argument, {stage} the directory another stage left, {here} the recipe's own folder
+    from = "{model}"             # a stage's name, or the model given by --from
 
 A stage is done when it left a mark holding the hash of its settings and of everything it read. Other settings or other data make it
 stale: its old directory is moved aside, never deleted, and it runs anew, as does everything after it that read from it.
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.checkpoint import directory
+from chatwright.checkpoint import directory, model_directory
 from chatwright.pipeline import expected, stages
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
 from chatwright.pipeline.translation import run_translation
@@ -28,7 +29,8 @@ KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig
                           "translation": TranslationConfig}
 TRAINED = ("pretrain", "sft", "translation")
 # What in a stage's table names files or folders.
-PLACES = ("data", "chat", "texts", "pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
+PLACES = ("data", "chat", "texts", "old_texts", "pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
+FROM_OUTSIDE = "{model}"
 MARK = "stage.json"
 SMOKE = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
 
@@ -38,7 +40,7 @@ class PlannedStage:
     name: str
     kind: str
     table: dict[str, Any]      # as written, before {…} is filled in
-    parent: str                # the stage whose model this one starts from; "" is none
+    parent: str                # the stage whose model this one starts from, or FROM_OUTSIDE; "" is none
 
     @property
     def steps(self) -> int:
@@ -87,13 +89,14 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
     return Recipe(path, tuple(planned))
 
 
-def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -> Path:
-    """Run every stage that is not done. Returns the last stage's directory."""
+def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, model: Path | None = None) -> Path:
+    """Run every stage that is not done. `model` is what stages from "{model}" go on from. Returns the last stage's directory."""
     out.mkdir(parents=True, exist_ok=True)
     watcher = expected.watched(watcher, recipe.path, settings_hash(recipe))
     for number, planned in enumerate(recipe.stages, 1):
         where = out / planned.name
-        inputs, settings = _inputs(recipe, planned, out, data)
+        parent = _parent(recipe, planned, out, model)
+        inputs, settings = _inputs(recipe, planned, out, data, parent)
         mark = {"kind": planned.kind, "inputs": _hash([planned.kind, planned.table, inputs])}
         if _is_done(where, mark):
             watcher.say(f"[{number}/{len(recipe.stages)}] {planned.name}: done before")
@@ -103,7 +106,7 @@ def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher) -
         where.mkdir(exist_ok=True)
         _write_mark(where, mark | {"done": False})
         config: Any = config_files.build(KINDS[planned.kind], settings, f"{recipe.path}: [{planned.name}]")
-        _run_stage(recipe, planned, config, out, watcher)
+        _run_stage(recipe, planned, config, out, watcher, parent)
         _write_mark(where, mark | {"done": True})
     return out / recipe.stages[-1].name
 
@@ -133,7 +136,15 @@ def newest_speaker(recipe: Recipe, out: Path) -> Path | None:
     return None
 
 
-def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, watcher: Watcher) -> None:
+def _parent(recipe: Recipe, planned: PlannedStage, out: Path, model: Path | None) -> Path | None:
+    if planned.parent != FROM_OUTSIDE:
+        return out / planned.parent if planned.parent else None
+    if model is None:
+        raise ValueError(f"{recipe.path}: [{planned.name}] goes on from a model that you have: give its folder with --from DIR.")
+    return model
+
+
+def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, watcher: Watcher, parent: Path | None) -> None:
     where = out / planned.name
     match planned.kind:
         case "starter":
@@ -142,19 +153,19 @@ def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, wa
             stages.run_tokenizer(config, where, watcher)
         case "pretrain" | "translation":
             tokenizers = [s.name for s in recipe.stages if s.kind == "tokenizer"]
-            parent = out / planned.parent if planned.parent else None
             if parent is None and not tokenizers:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a tokenizer: put \"tokenizer\" before it in stages, or a from.")
             tokenizer = load_tokenizer(out / tokenizers[0] / "tokenizer") if parent is None else stages.tokenizer_of(parent)
             run = run_translation if planned.kind == "translation" else stages.run_pretrain
             run(config, where, watcher, tokenizer, parent)
         case "sft":
-            if not planned.parent:
+            if parent is None:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a model to start from: put \"pretrain\" before it in stages.")
-            stages.run_sft(config, where, watcher, out / planned.parent)
+            stages.run_sft(config, where, watcher, parent)
 
 
-def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None) -> tuple[dict[str, str], dict[str, Any]]:
+def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None,
+            parent: Path | None) -> tuple[dict[str, str], dict[str, Any]]:
     """What the stage reads, by content hash, and its settings with every {…} filled in."""
     settings = dict(planned.table)
     inputs: dict[str, str] = {}
@@ -164,9 +175,9 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None)
         found = [_filled_in(recipe, planned, key, text, out, data) for text in written_places(settings[key])]
         hashes = [content_hash(Path(place)) for place in found]
         settings[key], inputs[key] = (found[0], hashes[0]) if isinstance(settings[key], str) else (found, _hash(hashes))
-    if planned.parent:
-        inputs["from"] = _mark_hash(out / planned.parent)
-    if planned.kind in ("pretrain", "translation") and not planned.parent:
+    if parent is not None:
+        inputs["from"] = model_directory.identity(parent) if planned.parent == FROM_OUTSIDE else _mark_hash(parent)
+    if planned.kind in ("pretrain", "translation") and parent is None:
         inputs["tokenizer"] = "|".join(_mark_hash(out / s.name) for s in recipe.stages if s.kind == "tokenizer")
     return inputs, settings
 

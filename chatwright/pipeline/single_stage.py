@@ -1,4 +1,4 @@
-"""One stage by hand, without a recipe: what `chatwright train pretrain` and `chatwright train sft` do."""
+"""One stage by hand, without a recipe: what `chatwright train pretrain` and `chatwright train sft` prepare."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,29 +6,29 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.pipeline import stages
+from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.recipe import SMOKE
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, TokenizerConfig
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.loop import Watcher
 
 
-def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> None:
+def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> Prepared:
     """From the model or tokenizer at `parent`, or from nothing: then a vocabulary is learned into out/tokenizer first."""
     config = config_files.build(PretrainConfig, _table(data, overrides, smoke), "the settings given")
     if parent is not None and _is_model(parent):
-        stages.run_pretrain(config, out, watcher, stages.tokenizer_of(parent), parent)
-        return
+        return stages.prepare_pretrain(config, watcher, stages.tokenizer_of(parent), parent)
     if parent is None:
         parent = out
         if not (out / "tokenizer").is_dir():
             stages.run_tokenizer(TokenizerConfig(data=data, vocab_size=vocab_size), out, watcher)
     folder = parent / "tokenizer" if (parent / "tokenizer").is_dir() else parent
-    stages.run_pretrain(config, out, watcher, load_tokenizer(folder))
+    return stages.prepare_pretrain(config, watcher, load_tokenizer(folder))
 
 
-def sft(data: str, out: Path, overrides: Iterable[str], parent: Path, smoke: bool, watcher: Watcher) -> None:
+def sft(data: str, out: Path, overrides: Iterable[str], parent: Path, smoke: bool, watcher: Watcher) -> Prepared:
     config = config_files.build(SFTConfig, _table(data, overrides, smoke), "the settings given")
-    stages.run_sft(config, out, watcher, parent)
+    return stages.prepare_sft(config, watcher, parent)
 
 
 def _table(data: str, overrides: Iterable[str], smoke: bool) -> dict[str, Any]:
@@ -37,4 +37,4 @@ def _table(data: str, overrides: Iterable[str], smoke: bool) -> dict[str, Any]:
 
 
 def _is_model(path: Path) -> bool:
-    return any((path / name).exists() for name in ("config.json", "model", "checkpoints"))
+    return any((path / name).exists() for name in ("config.json", "adapter_config.json", "model", "checkpoints"))

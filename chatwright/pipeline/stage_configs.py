@@ -63,12 +63,15 @@ class PretrainConfig:
     lora: LoRAConfig | None = None                    # train an adapter beside the frozen weights of the model gone on from
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    old_texts: Places = ""                            # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    forgetting_limit: float = 0.0                     # the run fails where that figure has risen by more than this share; 0: it is only said
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
     sample_tokens: int = 48
 
     def __post_init__(self) -> None:
         if not self.data and not self.chat:
             raise ValueError("there is nothing to read: give data (texts), chat (conversations) or both")
+        _check_forgetting(self.old_texts, self.forgetting_limit)
         if self.batches.short_rows and not self.keep_whole:
             raise ValueError("batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out")
 
@@ -85,6 +88,8 @@ class SFTConfig:
     skip_bad_rows: bool = False
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    old_texts: Places = ""                            # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    forgetting_limit: float = 0.0                     # the run fails where that figure has risen by more than this share; 0: it is only said
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     sample_tokens: int = 64
     stop_prompts: int = 40                            # validation questions on which the stop rate is measured
@@ -94,6 +99,12 @@ class SFTConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.texts_share < 1.0:
             raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")
+        _check_forgetting(self.old_texts, self.forgetting_limit)
+
+
+def _check_forgetting(old_texts: Places, limit: float) -> None:
+    if limit < 0 or (limit and not old_texts):
+        raise ValueError(f"forgetting_limit ({limit}) must be at least 0, and needs old_texts to measure on")
 
 
 @dataclass(frozen=True, kw_only=True)

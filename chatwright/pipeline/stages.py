@@ -28,19 +28,20 @@ from chatwright.model import lora
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
+from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, to_place
 from chatwright.pipeline.translation import read_named_pairs
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training import forgetting
 from chatwright.training.checks import RunFailed
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import Watcher
 from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.pretrain import Pretrain
-from chatwright.training.report import write_report
 from chatwright.training.sft import SFT
-from chatwright.training.stage import Batches
+from chatwright.training.stage import Batches, MicroBatch, Stage
 from chatwright.training.validation import PackedValidation, StreamValidation, Validation
 from chatwright.training.window_batches import WindowBatches
 
@@ -80,6 +81,10 @@ def _sides(pairs: list[SentencePair]) -> Iterator[str]:
 
 
 def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    prepare_pretrain(config, watcher, tokenizer, parent).train(out, watcher)
+
+
+def prepare_pretrain(config: PretrainConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
     """From scratch, or from the model at `parent`."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
@@ -95,8 +100,9 @@ def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer:
     length = model.config.context_length
     batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    train(out, model, Pretrain(batches, validation, dtype, sampler), tokenizer, config.loop, watcher, parent, _resolved(config, model))
-    write_report(out)
+    stage = _watching_old_texts(Pretrain(batches, validation, dtype, sampler), config, tokenizer, dtype)
+    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model),
+                    (lambda run: forgetting.check(run, config.forgetting_limit),))
 
 
 def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher, device: torch.device,
@@ -158,6 +164,10 @@ def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
 
 
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
+    prepare_sft(config, watcher, parent).train(out, watcher)
+
+
+def prepare_sft(config: SFTConfig, watcher: Watcher, parent: Path) -> Prepared:
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
     model = _load_parent(parent, config, watcher)
@@ -181,13 +191,23 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
     rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
     packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
                         for some in (rows, validation.conversations))
-    stage = SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops)
-    finished = train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
-    write_report(out)
-    notes = json.loads((finished / "training.json").read_text())
+    stage = _watching_old_texts(SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops), config, tokenizer, dtype)
+    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model),
+                    (lambda run: _require_stops(run, place), lambda run: forgetting.check(run, config.forgetting_limit)))
+
+
+def _watching_old_texts(stage: Stage[GPT, MicroBatch], config: PretrainConfig | SFTConfig, tokenizer: Tokenizer,
+                        dtype: torch.dtype) -> Stage[GPT, MicroBatch]:
+    if not config.old_texts:
+        return stage
+    return forgetting.ForgettingCheck(stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype)
+
+
+def _require_stops(run: Path, place: Place) -> None:
+    notes = json.loads((run / "model" / "training.json").read_text())
     if notes["figures"].get("stop_rate") == 0.0:
-        raise RunFailed(f"{out}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
-                        f"chatwright data show --mask {named(place)} --tokenizer {finished}")
+        raise RunFailed(f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
+                        f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}")
 
 
 def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:
@@ -223,7 +243,7 @@ def _load_parent(parent: Path, config: PretrainConfig | SFTConfig, watcher: Watc
 
 def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
     # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
-    read = {key: "by content, below" for key in ("data", "chat", "texts") if getattr(config, key, "")}
+    read = {key: "by content, below" for key in ("data", "chat", "texts", "old_texts") if getattr(config, key, "")}
     return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 

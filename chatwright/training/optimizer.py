@@ -44,6 +44,7 @@ class Optimizer:
         tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}
         small = {name: p for name, p in self.named.items() if p.ndim != 2}
         table_lr = config.embedding_learning_rate or config.learning_rate
+        self.rates = _rates_in_use(config, bool(matrices), bool(tables), bool(small), bool(ngrams))
         groups = [{"params": list(tables.values()), "weight_decay": 0.0, "lr": table_lr},
                   {"params": list(small.values()), "weight_decay": 0.0, "lr": config.learning_rate}]
         self.parts: list[torch.optim.Optimizer] = []
@@ -88,3 +89,12 @@ class Optimizer:
             name, entry = key.rsplit("|", 1)
             p = self.named[name]
             owner[id(p)].state[p][entry] = value.to(p.device) if entry != "step" else value
+
+
+def _rates_in_use(config: OptimizerConfig, matrices: bool, tables: bool, small: bool, ngrams: bool) -> dict[str, float]:
+    """The settings that move this model, given which kinds of parameter it has."""
+    has_own_rate = config.embedding_learning_rate > 0
+    in_use = {"learning_rate": small or (tables and not has_own_rate) or (matrices and config.kind == "adamw"),
+              "matrix_learning_rate": matrices and config.kind == "muon",
+              "embedding_learning_rate": tables and has_own_rate, "ngram_learning_rate": ngrams}
+    return {name: getattr(config, name) for name, is_used in in_use.items() if is_used}

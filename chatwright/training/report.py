@@ -1,17 +1,12 @@
 """report.html: what a run did, on one page that opens without a network: curves, samples, checks, data seen, cost."""
 
 import html
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 from chatwright.training import metrics
-
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}td,th{text-align:left;padding:.25rem .9rem .25rem 0;
-vertical-align:top;border-bottom:1px solid #ddd}td.number{font-variant-numeric:tabular-nums}pre{white-space:pre-wrap;background:#f5f5f3;
-padding:.6rem .8rem;border-radius:6px}svg{max-width:100%;height:auto}"""
+from chatwright.training.page import new_figure, page, to_svg
 
 
 def write_report(run: Path) -> Path:
@@ -20,13 +15,11 @@ def write_report(run: Path) -> Path:
     config = json.loads((run / "run.json").read_text())
     notes_file = run / "model" / "training.json"
     notes = json.loads(notes_file.read_text()) if notes_file.exists() else {}
-    name = html.escape(run.name)
-    parts = [f"<!doctype html><meta charset=utf-8><title>{name}: training report</title><style>{STYLE}</style><h1>Training report: {name}</h1>",
-             "<h2>In short</h2>", _table(_summary(notes)), "<h2>Curves</h2>", _curves(records), "<h2>Samples as it learned</h2>", _samples(records),
+    parts = ["<h2>In short</h2>", _table(_summary(notes)), "<h2>Curves</h2>", _curves(records), "<h2>Samples as it learned</h2>", _samples(records),
              "<h2>Data seen</h2>", _table(_flat(config.get("data", {}))), "<h2>Checks</h2>", _table(_checks(notes)),
              "<h2>Settings</h2>", _table(_flat({k: config[k] for k in ("model", "loop") if k in config}))]
     path = run / "report.html"
-    path.write_text("\n".join(parts), encoding="utf-8")
+    path.write_text(page(f"Training report: {run.name}", parts), encoding="utf-8")
     return path
 
 
@@ -73,10 +66,7 @@ def _samples(records: list[dict[str, Any]]) -> str:
 
 def _curves(records: list[dict[str, Any]]) -> str:
     """Loss and gradient norm over steps, as one inline SVG."""
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = new_figure(9, 3.4)
     losses, norms = figure.subplots(1, 2)
     for key, label in (("loss", "training"), ("validation_loss", "validation")):
         points = [(r["step"], r[key]) for r in records if key in r]
@@ -89,6 +79,4 @@ def _curves(records: list[dict[str, Any]]) -> str:
     if points:
         norms.plot(*zip(*points, strict=True), linewidth=1.0)
     norms.set(xlabel="step", title="Norm of the gradient", yscale="log")
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()[buffer.getvalue().index("<svg"):]
+    return to_svg(figure)

@@ -92,3 +92,48 @@ def test_pretraining_can_train_an_adapter_too(place: Path) -> None:
 def test_other_settings_than_the_parents_shape_are_refused_by_name(place: Path) -> None:
     with pytest.raises(ValueError, match="config.json with size=tiny: unknown key 'size'"):
         train(place, "sized", "model.size=tiny")
+
+
+def test_what_an_adapter_forgets_is_measured_and_reported(place: Path) -> None:
+    with pytest.raises(RunFailed, match="forgetting_limit allows 0.0%"):
+        train(place, "forgetful", f"old_texts={place / 'texts'}", "forgetting_limit=1e-9", "loop.steps=12")
+    figures = json.loads((place / "forgetful" / "model" / "training.json").read_text())["figures"]
+    assert figures["forgotten"] > 0
+    assert "old bits per byte before" in (place / "forgetful" / "report.html").read_text()
+
+
+def test_a_limit_without_old_texts_is_refused(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"forgetting_limit \(0.1\) must be at least 0, and needs old_texts"):
+        train(place, "limited", "forgetting_limit=0.1")
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+def test_a_learning_rate_is_found_without_training_anything(place: Path, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatwright.training.learning_rate_finder.STEPS", 20)
+    out, data = place / f"rate-{stage}", place / ("texts" if stage == "pretrain" else "chat.jsonl")
+    output = chatwright("train", stage, "--from", place / "base", "--data", data, "--out", out, *FAST, "validation_share=0.2",
+                        "--find-learning-rate")
+    assert "suggested: " in output
+    assert "loop.optimizer.matrix_learning_rate=" in output
+    assert {p.name for p in out.iterdir()} == {"learning-rate.html", "learning-rate.json"}
+
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "finetune-lora.toml"
+
+
+def test_the_recipe_tunes_a_model_from_outside_and_knows_it_by_its_weights(place: Path) -> None:
+    settings = ["adapter.loop.precision=float32", "adapter.batches.rows=2", "adapter.validation_share=0.2", "adapter.sample_tokens=4",
+                "adapter.loop.steps=40", "adapter.stop_prompts=0"]
+    command = ["run", RECIPE, "--from", place / "base", "--data", place / "chat.jsonl", "--out", place / "recipe", *settings]
+    chatwright(*command)
+    model, _ = model_directory.load(place / "recipe" / "adapter")
+    assert lora.linears(model)
+    assert "done before" in chatwright(*command)
+    chatwright("train", "pretrain", "--data", place / "texts", "--from", place / "base", "--out", place / "other", "validation_share=0.2",
+               "sample_prompts=['the']", *FAST)
+    assert "kept as adapter.old-1" in chatwright(*("run", RECIPE, "--from", place / "other", *command[4:]))
+
+
+def test_the_recipe_without_a_model_says_how_to_give_one(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"\[adapter\] goes on from a model that you have: give its folder with --from DIR"):
+        chatwright("run", RECIPE, "--data", place / "chat.jsonl", "--out", place / "nothing")

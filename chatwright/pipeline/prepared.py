@@ -1,0 +1,40 @@
+"""A stage that is ready: model, data and settings put together, and nothing trained yet. It can be trained, or its learning rate looked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatwright.model.model import Model
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training import learning_rate_finder
+from chatwright.training.learning_rate_finder import Sweep
+from chatwright.training.loop import Watcher, train
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.report import write_report
+from chatwright.training.stage import Stage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    model: Model
+    stage: Stage[Any, Any]
+    tokenizer: Tokenizer
+    loop: LoopConfig
+    parent: Path | None
+    resolved: dict[str, Any]
+    checks: tuple[Callable[[Path], None], ...] = ()    # of the finished run; RunFailed where it is not what was asked for
+
+    def train(self, out: Path, watcher: Watcher) -> Path:
+        """Returns the finished model's directory."""
+        finished = train(out, self.model, self.stage, self.tokenizer, self.loop, watcher, self.parent, self.resolved)
+        write_report(out)
+        for check in self.checks:
+            check(out)
+        return finished
+
+    def find_learning_rate(self, out: Path) -> Sweep:
+        """Leaves the curve in `out`, and a model that is worth nothing."""
+        found = learning_rate_finder.sweep(self.model, self.stage, self.loop)
+        learning_rate_finder.write(found, out)
+        return found
