@@ -83,6 +83,7 @@ stages = ["tokenizer", "pretrain", "sft"]
 [tokenizer]                      # learns which pieces words are made of, from everything there is
 data = {where}
 vocab_size = {budget.vocab_size}
+space_before = true          # a word is one token wherever it stands
 
 {_pretrain(wanted, where)}
 sample_prompts = ["Hello!", "Who are you?"]
