@@ -88,8 +88,8 @@ def holds(text: str, phrase: str) -> bool:
 
 
 def without_denials(text: str, phrase: str) -> str:
-    """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker", "you said baker", "you mention baker"."""
-    text = re.sub(rf"\b(I said|you said|you mention) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
+    """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker" or "You say baker"."""
+    text = re.sub(rf"\b(I said|you say) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
     between = "a|an|the|in|on|called|live in|have a|have an|like|love"
     return re.sub(rf"\b(not|never|no) (({between}) )?{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
 

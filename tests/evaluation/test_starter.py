@@ -115,12 +115,12 @@ def test_contains(text, right):
 @pytest.mark.parametrize(
     ("text", "right"),
     [
-        ("I said baker and you said miller. Mira is a miller, so you are right, I was wrong.", True),
-        ("I said baker and you said miller. Mira is a baker, so I was right.", False),
-        ("I said baker and you said miller. Mira is a miller, so I was right.", False),
-        ("I said baker and you said miller. You are right, I was wrong.", False),    # what is so is never said
-        ("I said baker and you said miller. Mira is a miller or a baker, so you are right.", False),
-        ("I said a baker. You are right, Mira is a miller.", False),                 # not as a quotation
+        ("I said baker. You say miller! Mira is a miller! You are right, I was wrong.", True),
+        ("I said baker. You say miller! Mira is a baker! You are right, I was wrong.", False),
+        ("I said baker. You say miller! Mira is a miller. I was right.", False),
+        ("I said baker. You say miller! You are right, I was wrong.", False),    # what is so is never said
+        ("I said baker. You say miller! Mira is a miller or a baker! You are right, I was wrong.", False),
+        ("I said a baker. You are right, Mira is a miller.", False),             # not as a quotation
     ],
 )
 def test_who_was_right_is_told_from_what_was_only_quoted(text, right):

@@ -6,11 +6,12 @@ Half of it is reading matter about invented people, so that a model learns to re
 import random
 from collections.abc import Callable, Iterator
 
-from chatwright.data.starter.attributes import with_article
-from chatwright.data.starter.conversations import arithmetic, passages, sentiment, stopping, translation
+from chatwright.data.starter.attributes import say_of, with_article
+from chatwright.data.starter.conversations import arithmetic, corrections, passages, premises, sentiment, stopping, translation
+from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.prose import Document
 from chatwright.data.starter.strangers import TOLD, story, strangers
-from chatwright.data.starter.words import ANIMALS, COLOURS, DAYS, FOODS, HOBBIES, JOBS, MONTHS, PETS, TOWNS
+from chatwright.data.starter.words import ANIMALS, DAYS, MONTHS
 
 SEASONS = {
     "spring": ("March", "May", "flowers grow", "warm rain falls"),
@@ -77,30 +78,20 @@ def sums(rng: random.Random) -> str:
     return " ".join(arithmetic.line(rng) for _ in range(rng.randint(3, 6)))
 
 
-def sameness(rng: random.Random) -> str:
-    """Is it the same? Counting to an end, admitting a mistake and doubting a question all rest on that comparison."""
-    lists = (DAYS, MONTHS, JOBS, PETS, FOODS, COLOURS, HOBBIES, TOWNS, [str(number) for number in range(1, 100)])
+def who_is_right(rng: random.Random) -> str:
+    """Two claims, then what is so, and what follows: admitting a mistake and doubting a question rest on it, and need many examples."""
     told = []
-    for _ in range(rng.randint(3, 7)):
-        one, other = rng.sample(rng.choice(lists), 2)
-        right, who = rng.choice(((one, "I was"), (other, "you are")))
-        if rng.random() < 0.5:
-            told.append(f"I said {one} and you said {other}. It is {right}, so {who} right.")
-            continue
-        if is_same := rng.random() < 0.5:
-            other = one
-        said = "the same" if is_same else "not the same"
-        told.append(
-            rng.choice(
-                (
-                    f"{one} and {other}: {said}.",
-                    f"I said {one}, you said {other}, that is {said}.",
-                    f"First {one}, then {other}: {said}.",
-                    f"Is {one} {other}? {'Yes' if is_same else 'No'}.",
-                    f"It should be {one}. It is {other}. That is {'right' if is_same else 'wrong'}.",
-                )
-            )
-        )
+    for _ in range(rng.randint(2, 3)):
+        attribute = rng.choice(TOLD)
+        one, other = strangers(rng, False, 2, [attribute])
+        fact, wrong = one.facts[attribute], other.facts[attribute].value
+        claims = [say_of(PERSON[attribute].answer, one.name, one, value) for value in (fact.value, wrong)]
+        if rng.random() < 0.5:    # as in a conversation, where both were said before
+            told += rng.sample(claims, 2)
+        if rng.random() < 0.6:
+            told.append(corrections.verdict(fact, one, wrong, rng.random() < 0.5))
+        else:
+            told.append(premises.judged(fact, one, rng.choice((fact.value, wrong))))
     return " ".join(told)
 
 
@@ -148,7 +139,7 @@ KINDS: dict[Callable[[random.Random], str], float] = {
     manners: 1,
     sums: 40,
     counting: 12,
-    sameness: 14,
+    who_is_right: 22,
     french: 4,
     reviews: 8,
     stories: 8,

@@ -33,20 +33,20 @@ from chatwright.data.starter.world import World
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
     smalltalk: 5,
-    facts: 14,
+    facts: 12,
     open_facts: 10,
     follow_up: 9,
-    corrections: 11,
-    premises: 9,
+    corrections: 13,
+    premises: 11,
     refusals: 6,
     commands: 7,
     sentiment: 8,
-    passages: 11,
-    translation: 4,
+    passages: 12,
+    translation: 3,
     repeat: 7,
-    arithmetic: 11,
+    arithmetic: 10,
     jokes: 5,
-    stopping: 11,
+    stopping: 9,
 }
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})

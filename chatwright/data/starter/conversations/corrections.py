@@ -59,16 +59,17 @@ _QUOTE_HELD = (
     "I wrote down your words: {said} Now I read that {claim}",
     "Pip, this was earlier your reply to me: {said} Yet {claim}",
 )
-# Both claims first, then what is so: who was right is then read off, since the right value stands beside its speaker.
-_ADMIT = "I said {said} and you said {claimed}. {truth}, so you are right, I was wrong."
-_FIRM = "I said {said} and you said {claimed}. {truth}, so I was right."
+# Both claims first, the person's with a mark of its own, then what is so. The mark that stood behind the right value stands behind it again,
+# and tells whose it was: that is copying, which a small model learns long before it can see that two words are the same (docs/LOG.md).
+_ADMIT = "I said {said}. You say {claimed}! {truth}! You are right, I was wrong."
+_FIRM = "I said {said}. You say {claimed}! {truth}. I was right."
 ADMITTING = ("you are right", "i was wrong")
 
 
-def _verdict(fact: Fact, person: Person, wrong: str, rightly: bool) -> Message:
+def verdict(fact: Fact, person: Person, wrong: str, rightly: bool) -> str:
     said, claimed = (wrong, fact.value) if rightly else (fact.value, wrong)
     truth = _claim(fact.attribute, fact.subject, person, fact.value).removesuffix(".")
-    return assistant((_ADMIT if rightly else _FIRM).format(said=said, claimed=claimed, truth=truth))
+    return (_ADMIT if rightly else _FIRM).format(said=said, claimed=claimed, truth=truth)
 
 
 def _claim(attribute: str, subject: str, person: Person, value: str) -> str:
@@ -102,7 +103,7 @@ def train(world: World, rng: random.Random) -> list[Message]:
     truth = _claim(fact.attribute, fact.subject, person, fact.value)
     false = _claim(fact.attribute, fact.subject, person, wrong)
     said, claim = (false, truth) if rightly else (truth, false)
-    reply = _verdict(fact, person, wrong, rightly)
+    reply = assistant(verdict(fact, person, wrong, rightly))
     if rng.random() < 0.45:
         quoted = spin(rng.choice(_QUOTE), rng).format(said=said)
         return [user(_told(text, f"{quoted} {_objection(claim, rng, after_quote=True)}", rng)), reply]
@@ -150,7 +151,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     return Item(
         skill=skill,
         messages=messages,
-        expected=_verdict(fact, person, wrong, rightly),
+        expected=assistant(verdict(fact, person, wrong, rightly)),
         must=(right, ADMITTING) if rightly else (right,),
         forbid=tuple(value for value in forbid if value != wrong) + (() if rightly else ADMITTING),
         deniable=(wrong,),

@@ -28,15 +28,15 @@ _GRANTED = (
     "[What is the reason|What is the story behind it|Who can explain it|What is nice about it|Is there a reason], that {claim}?",
     "[When|Where|How] did [it begin|it start|you learn|people learn|one find out] that {claim}?",
 )
-# What was taken for granted first, then what is so: whether they are the same is then a comparison of two words side by side.
-_OBJECT = "You mention {granted}. {truth}, so there is a mistake in the question."
-_AGREE = "You mention {granted}. {truth}, and more than that I do not know."
+# What was taken for granted first, with a mark that comes back behind what is so where that is the same; see `corrections`.
+_OBJECT = "You say {granted}! {truth}. So there is a mistake in the question."
+_AGREE = "You say {granted}! {truth}! More than that I do not know."
 _OBJECTING = ("is not so", "mistake in the question", "have to disagree", "is not", "does not")
 
 
-def _reply(fact: Fact, person: Person, granted: str) -> Message:
+def judged(fact: Fact, person: Person, granted: str) -> str:
     truth = _ask(PERSON[fact.attribute].answer, fact, person, fact.value).removesuffix(".")
-    return assistant((_AGREE if granted == fact.value else _OBJECT).format(granted=granted, truth=truth))
+    return (_AGREE if granted == fact.value else _OBJECT).format(granted=granted, truth=truth)
 
 
 def _draw(world: World, rng: random.Random, held_out: bool) -> tuple[Fact, Person, str, str, tuple[str, ...]]:
@@ -69,7 +69,7 @@ def train(world: World, rng: random.Random) -> list[Message]:
         sayings = [text for text in PERSON[fact.attribute].statements if text[0] == "{"]  # others would need a small letter after "that"
         claim = _ask(rng.choice(sayings), fact, person, granted).rstrip(".")
         question = spin(rng.choice(_GRANTED), rng).format(claim=claim)
-    return [user(told(text, question, rng) if text else framed(question, rng)), _reply(fact, person, granted)]
+    return [user(told(text, question, rng) if text else framed(question, rng)), assistant(judged(fact, person, granted))]
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:
@@ -82,7 +82,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
     return Item(
         skill="false_premise",
         messages=(user(f"{text} {question}".strip()),),
-        expected=_reply(fact, person, granted),
+        expected=assistant(judged(fact, person, granted)),
         must=((fact.value,), ("do not know", "it is true")) if is_true else ((fact.value,),),
         forbid=(*forbid, *_OBJECTING) if is_true else forbid,
         deniable=() if is_true else (false,),
