@@ -140,12 +140,13 @@ def test_the_dial_scales_the_corpus():
     assert 450_000 < characters < 560_000
 
 
-def test_held_out_questions_use_only_words_that_training_uses(conversations, items):
+def test_held_out_questions_use_only_words_that_training_uses(items):
     """Asked in an unseen way, but not in an unknown language: a word met nowhere cannot be understood."""
     known: set[str] = set()
-    for text in (message.content for conversation in conversations for message in conversation):
+    # Judged against all that ships: a fifth of the conversations leaves out rare words by chance.
+    for text in (message.content for conversation in training_conversations() for message in conversation):
         known.update(re.findall(r"[a-z']+", text.lower()))
-    for document in pretraining_documents(SIZE, SEED):
+    for document in pretraining_documents():
         known.update(re.findall(r"[a-z']+", document.text.lower()))
     for item in items:
         asked = set(re.findall(r"[a-z']+", re.sub(r"\{\w+\}'?s?", " ", item.template.lower())))
