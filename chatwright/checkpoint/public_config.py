@@ -11,10 +11,12 @@ LARGEST = 2**24
 
 # Fields that say nothing about what a decoder or encoder computes from token ids at inference.
 IRRELEVANT = frozenset({
-    "_name_or_path", "architectures", "attn_pdrop", "attention_dropout", "attention_probs_dropout_prob", "chatwright", "dtype",
-    "gradient_checkpointing", "initializer_range", "keys_to_ignore_at_inference", "model_type", "n_ctx", "output_attentions",
-    "output_hidden_states", "pretraining_tp", "return_dict", "task_specific_params", "torch_dtype", "transformers_version", "use_cache",
-    "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "is_decoder", "is_encoder_decoder", "id2label", "label2id"})
+    "_name_or_path", "architectures", "attn_pdrop", "attention_dropout", "attention_probs_dropout_prob", "bos_token_id", "chatwright", "dtype",
+    "eos_token_id", "gradient_checkpointing", "id2label", "initializer_range", "is_decoder", "is_encoder_decoder", "keys_to_ignore_at_inference",
+    "label2id", "model_type", "n_ctx", "output_attentions", "output_hidden_states", "pad_token_id", "pretraining_tp", "reorder_and_upcast_attn",
+    "return_dict", "task_specific_params", "torch_dtype", "transformers_version", "unk_token_id", "use_cache",
+    # of heads for other tasks
+    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"})
 
 
 class PublicConfig(Mapping[str, Any]):

@@ -3,6 +3,7 @@
 Nothing in the directory is run: no pickle, no code, no template. What is there and not used is told.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import Tensor
 from chatwright.checkpoint import architectures, families, json_table, model_directory, safetensors_file
 from chatwright.checkpoint.family import Family, public_shapes, to_ours
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.model import Model
+from chatwright.model.gpt import GPTConfig
+from chatwright.model.model import Model, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,13 @@ class PublicModel:
     unused: list[str]          # fields and tensors that are there and say nothing to us, by name
 
 
-def read(path: Path) -> PublicModel:
+def read(path: Path, context_length: int | None = None) -> PublicModel:
+    """`context_length` is a shorter one than the model's."""
     table = PublicConfig(json_table.read(path / "config.json"), str(path / "config.json"))
     family = family_of(table)
     config = family.from_public(table)
+    if context_length is not None:
+        config = shortened(config, context_length, path)
     tensors = safetensors_file.load_directory(path)
     model = model_directory.build(architectures.of(config).model, config)
     weights = family.weights(config)
@@ -39,6 +44,14 @@ def read(path: Path) -> PublicModel:
     model_directory.assign(model, {name: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
                                    for name, t in to_ours(weights, named, shapes).items()})
     return PublicModel(family, model.eval(), [*table.unread(), *unused])
+
+
+def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:
+    """The same model for shorter texts. Only a decoder with rotary positions has none that would be cut off."""
+    if not isinstance(config, GPTConfig) or config.position != "rotary" or not 1 <= context_length <= config.context_length:
+        raise ValueError(f"--context-length {context_length}: {path} reads {config.context_length} tokens, and only decoders with rotary positions "
+                         "can be told to read fewer. Leave the option out.")
+    return dataclasses.replace(config, context_length=context_length)
 
 
 def family_of(table: PublicConfig) -> Family:
@@ -58,7 +71,10 @@ def match_names(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int,
     named: dict[str, Tensor] = {}
     unused = []
     for name, tensor in tensors.items():
-        full = name if name in expected or family.prefix + name not in expected else family.prefix + name
+        # The oldest files, converted from TensorFlow, name what a norm multiplies and adds by Greek letters.
+        full = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        if full not in expected and family.prefix + full in expected:
+            full = family.prefix + full
         # A tied head is the embedding, which stands under its own name.
         if full not in expected and (full.endswith(family.ignored) or full == "lm_head.weight"):
             unused.append(name)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,7 +33,10 @@ def save(tensors: Mapping[str, Tensor], path: Path) -> None:
 def load(path: Path) -> dict[str, Tensor]:
     """Every tensor by name. Raises ValueError naming file and cause when the file is not sound."""
     check_header(path)
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:    # what only the library's own reading finds, such as metadata that is no table
+        raise _refuse(path, str(error)[:200]) from None
 
 
 def load_directory(directory: Path) -> dict[str, Tensor]:

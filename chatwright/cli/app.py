@@ -13,7 +13,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import typer
 
 from chatwright import __version__
-from chatwright.cli import chat, data, doctor, evaluate, merge, new, serve, train, translate, up
+from chatwright.cli import chat, data, doctor, evaluate, import_export, merge, new, serve, train, translate, up
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.")
@@ -27,6 +27,8 @@ app.command("translate")(translate.translate)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("merge")(merge.merge)
+app.command("import")(import_export.import_)
+app.command("export")(import_export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from chatwright.devices import generator
+from chatwright.model.encoder_decoder import EncoderDecoder
 
 N_PROMPT, LONGEST = 32, 64
 
@@ -41,6 +42,12 @@ def random_prompts(vocab_size: int, context_length: int, n_prompt: int = N_PROMP
 def largest_gap(first: nn.Module, second: nn.Module, prompts: Sequence[torch.Tensor]) -> LogitGap:
     largest, scale = 0.0, 0.0
     for prompt in prompts:
-        ours, theirs = first(prompt), second(prompt)                         # (1, T, V)
+        ours, theirs = _logits(first, prompt), _logits(second, prompt)       # (1, T, V)
         largest, scale = max(largest, float((ours - theirs).abs().max())), max(scale, float(ours.abs().max()))
     return LogitGap(largest, scale, len(prompts))
+
+
+def _logits(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
+    """What a model makes of a prompt; one that reads a text and writes another is given it as both."""
+    logits: torch.Tensor = model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)
+    return logits

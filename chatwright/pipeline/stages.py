@@ -14,6 +14,7 @@ import torch
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.growth import grown
 from chatwright.conversation import Message
 from chatwright.data import corpus, starter
 from chatwright.data.readers import Place, named, read_rows
@@ -34,6 +35,7 @@ from chatwright.pipeline.translation import read_named_pairs
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
+from chatwright.tokenizer.foreign import ForeignTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training import forgetting
 from chatwright.training.checks import RunFailed
@@ -170,6 +172,7 @@ def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Non
 def prepare_sft(config: SFTConfig, watcher: Watcher, parent: Path) -> Prepared:
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
+    parent = _able_to_converse(parent, out, watcher)
     model = _load_parent(parent, config, watcher)
     tokenizer = load_tokenizer(model_directory.find(parent))
     length = config.batches.context_length or model.config.context_length
@@ -208,6 +211,20 @@ def _require_stops(run: Path, place: Place) -> None:
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
                         f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}")
+
+
+def _able_to_converse(parent: Path, out: Path, watcher: Watcher) -> Path:
+    """The parent; where it came without a chat format, the same model with our control tokens, written beside the run."""
+    tokenizer = load_tokenizer(model_directory.find(parent))
+    if tokenizer.chat_format is not None or not isinstance(tokenizer, ForeignTokenizer):
+        return parent
+    start = out / "start"
+    directory.recover(out)
+    if not start.exists():
+        watcher.say("the model came without a chat format: it is given our control tokens to learn to converse with")
+        model, _ = model_directory.load(parent)
+        model_directory.save(start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)})
+    return start
 
 
 def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:

@@ -13,13 +13,24 @@ from pathlib import Path
 from chatwright.tokenizer import chat_formats, foreign_files, hugging_face
 from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, ForeignControl, TextIds
-from chatwright.tokenizer.foreign_files import ForeignFiles
+from chatwright.tokenizer.foreign_files import ForeignFiles, added_tokens
 from chatwright.tokenizer.foreign_vocabulary import control_of, text_library, vocabulary_of
 from chatwright.tokenizer.text import require_unicode
 from chatwright.tokenizer.token_spelling import spelling_of
 
 OWN_FILE = "chatwright_tokenizer.json"
 UNKNOWN = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def find_control(files: ForeignFiles) -> int:
+    """Where our control tokens stand in files that have them."""
+    wanted = list(CONTROL_TOKENS.values())
+    ids = {token["content"]: token["id"] for token in added_tokens(files.document)}
+    first = ids.get(wanted[0], -1)
+    if [ids.get(token) for token in wanted] != list(range(first, first + len(wanted))):
+        raise ValueError("the chat template is Chatwright's, but the tokenizer does not have its control tokens: "
+                         "the files are not of one model, or name the format (--chat-format)")
+    return first
 
 
 class ForeignTokenizer:
@@ -39,7 +50,7 @@ class ForeignTokenizer:
         self._bytes = {token_id: spell(token) for token_id, token in vocabulary.tokens.items()} | dict.fromkeys(vocabulary.special, b"")
         if vocabulary.unknown is not None:
             self._bytes[vocabulary.unknown] = UNKNOWN
-        first = self.encode("a")
+        first = self._encode_anything()
         self._prefix = " " if first and self.token_bytes(first[0])[:1] == b" " else ""
         self._chat_format = self._make_format(chat_format)
 
@@ -122,6 +133,15 @@ class ForeignTokenizer:
         document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
         files = ForeignFiles(document, self.files.special, hugging_face.CHAT_TEMPLATE_JINJA, hugging_face.files_of(document))
         return ForeignTokenizer(files, max(self._vocab_size, first + len(CONTROL_TOKENS)), control_from=first)
+
+    def _encode_anything(self) -> list[int]:
+        """Some letter and a character no vocabulary has: a tokenizer that cannot say "unknown" is found before it is needed."""
+        try:
+            return self.encode("a \U0010ffff")
+        except AssertionError:
+            raise
+        except Exception as error:  # the library has no type of its own for it
+            raise ValueError(f"the tokenizer cannot encode every text ({error}). Get its files again from where the model came") from None
 
     def _make_format(self, name: str | None) -> ChatFormat | None:
         if isinstance(self._control, ControlIds):

@@ -47,10 +47,15 @@ def _document(directory: Path, files: dict[str, bytes], tables: dict[str, Any]) 
     settings = tables.get("tokenizer_config.json", {})
     if "tokenizer.json" in files:
         return tables["tokenizer.json"]
-    if "vocab.json" in files and "merges.txt" in files:
-        return _from_merges(tables["vocab.json"], files["merges.txt"].decode("utf-8"), bool(settings.get("add_prefix_space", False)))
-    if "vocab.txt" in files:
-        return _from_word_pieces(files["vocab.txt"].decode("utf-8"), settings)
+    try:
+        if "vocab.json" in files and "merges.txt" in files:
+            return _from_merges(tables["vocab.json"], _text(directory / "merges.txt", files["merges.txt"]), bool(settings.get("add_prefix_space")))
+        if "vocab.txt" in files:
+            return _from_word_pieces(_text(directory / "vocab.txt", files["vocab.txt"]), settings)
+    except ValueError:
+        raise
+    except Exception as error:  # the library has no types of its own for what it cannot use
+        raise ValueError(f"{directory}: the tokenizer's files cannot be used ({str(error)[:200]}). Get them again from where they came") from None
     raise ValueError(f"{directory} holds no tokenizer: expected tokenizer.json, or vocab.json with merges.txt, or vocab.txt. "
                      "Get the missing files from where the model came")
 
@@ -61,6 +66,8 @@ def _from_merges(vocab: dict[str, int], merges_text: str, add_prefix_space: bool
     if wrong := [line for line in lines if len(line) != 2]:
         raise ValueError(f"merges.txt: {' '.join(wrong[0])[:40]!r} is no pair of tokens. Get the file again from where the model came")
     merges = [(left, right) for left, right in lines]
+    if len(set(vocab.values())) < len(vocab):
+        raise ValueError("vocab.json: two tokens have the same id. Get the file again from where the model came")
     if any(token.endswith("</w>") for token in vocab):
         library = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", end_of_word_suffix="</w>"))
         library.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -135,6 +142,13 @@ def _bytes(path: Path) -> bytes:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, which no tokenizer is. Get it again from where the model came")
     return path.read_bytes()
+
+
+def _text(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start}). Get it again from where the model came") from None
 
 
 def _table(path: Path, data: bytes) -> dict[str, Any]:

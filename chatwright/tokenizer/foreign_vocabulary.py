@@ -66,11 +66,14 @@ def control_of(files: ForeignFiles, vocabulary: ForeignVocabulary) -> ForeignCon
 
 def _tokens(document: dict[str, Any]) -> dict[int, str]:
     vocab = document["model"]["vocab"]
-    listed = {index: piece[0] for index, piece in enumerate(vocab)} if isinstance(vocab, list) else {index: token for token, index in vocab.items()}
-    tokens = listed | {token["id"]: token["content"] for token in added_tokens(document)}
-    if not tokens or any(type(token_id) is not int or not 0 <= token_id < LARGEST_ID for token_id in tokens):
+    ids = list(range(len(vocab))) if isinstance(vocab, list) else list(vocab.values())
+    added = added_tokens(document)
+    if not ids or any(type(token_id) is not int or not 0 <= token_id < LARGEST_ID for token_id in [*ids, *(token["id"] for token in added)]):
         raise ValueError(f"tokenizer.json: a token has no id from 0 to {LARGEST_ID - 1:,}. Get the file again from where the model came")
-    return tokens
+    if len(set(ids)) < len(ids):
+        raise ValueError("tokenizer.json: two tokens have the same id. Get the file again from where the model came")
+    spelled = [piece[0] for piece in vocab] if isinstance(vocab, list) else list(vocab)
+    return dict(zip(ids, spelled, strict=True)) | {token["id"]: token["content"] for token in added}
 
 
 def _is_marker(token: dict[str, Any]) -> bool:
@@ -79,13 +82,17 @@ def _is_marker(token: dict[str, Any]) -> bool:
 
 def _put_before(document: dict[str, Any], ids: dict[str, int]) -> int | None:
     """The special token that tokenizer.json puts in front of one text, if it does."""
-    processor = document.get("post_processor") or {}
-    for part in processor.get("processors") or [processor]:
-        if part.get("type") in ("RobertaProcessing", "BertProcessing"):
-            return int(part["cls"][1])
-        first: dict[str, Any] = next(iter(part.get("single") or []), {})
-        if "SpecialToken" in first:
-            return ids.get(first["SpecialToken"].get("id"))
+    match document.get("post_processor"):
+        case {"processors": [*parts]}:
+            pass
+        case one:
+            parts = [one]
+    for part in parts:
+        match part:
+            case {"type": "RobertaProcessing" | "BertProcessing", "cls": [_, int(token_id)]} if token_id in ids.values():
+                return token_id
+            case {"single": [{"SpecialToken": {"id": str(spelling)}}, *_]}:
+                return ids.get(spelling)
     return None
 
 

@@ -48,7 +48,9 @@ def _sentence_piece(token: str, has_bytes: bool) -> bytes:
 
 def _kinds(part: Any) -> list[str]:
     """The types of a decoder or pre-tokenizer, and of those inside a sequence."""
-    if not isinstance(part, dict):
-        return []
-    inside = [kind for name in ("decoders", "pretokenizers") for inner in part.get(name) or [] for kind in _kinds(inner)]
-    return [str(part.get("type")), *inside]
+    match part:
+        case {"type": str(kind), "decoders": [*inside]} | {"type": str(kind), "pretokenizers": [*inside]}:
+            return [kind, *(inner for one in inside for inner in _kinds(one))]
+        case {"type": str(kind)}:
+            return [kind]
+    return []

@@ -158,5 +158,15 @@ def gpt1(directory: Path) -> Path:
     return directory
 
 
+def word_pieces(directory: Path) -> Path:
+    """vocab.txt of a few words and all letters of them."""
+    words = sorted({word.strip(".,;'()") for text in TEXT for word in text.lower().split()} - {""})
+    letters = sorted({letter for word in words for letter in word})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *(w for w in words if len(w) > 1)]
+    (directory / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    write_json(directory / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
+    return directory
+
+
 SMALL = {"chatml": chatml, "llama2": llama2, "unigram": unigram, "gpt1": gpt1}
 REAL = {"gpt2": gpt2, "bert": bert, "llama3": llama3}

@@ -28,17 +28,13 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 def from_public(table: PublicConfig) -> EncoderConfig:
     for name, value in (("inner_group_num", 1), ("tie_word_embeddings", True), ("position_embedding_type", "absolute")):
-        fields.require(table, name, value)
-    if table["embedding_size"] == table["hidden_size"]:
-        raise ValueError(f"embedding_size = {table['embedding_size']}: an ALBERT whose embeddings are as wide as its stream is not known here.")
-    activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)
-    return EncoderConfig(
-        vocab_size=table["vocab_size"], width=table["hidden_size"], n_layer=table["num_hidden_layers"], n_block=table["num_hidden_groups"],
-        n_head=table["num_attention_heads"], head_dim=table["hidden_size"] // table["num_attention_heads"], hidden=table["intermediate_size"],
-        activation=activation, head_activation=activation, context_length=table["max_position_embeddings"], n_token_type=table["type_vocab_size"],
-        embedding_width=table["embedding_size"], norm="layer", norm_eps=table["layer_norm_eps"], norm_first=False, bias=True, position="learned",
-        embedding_norm=True, pooler="tanh", dropout=dropout, embedding_dropout=dropout,
-        label_dropout=fields.label_dropout(table, "classifier_dropout_prob"), **fields.task_and_labels(table))
+        table.must_be(name, value)
+    shape, embedding_width = fields.shape_of(table), table.integer("embedding_size", 128)
+    if embedding_width == shape["width"]:
+        raise table.refused("embedding_size", "an ALBERT whose embeddings are as wide as its stream is not known here")
+    return EncoderConfig(**shape, n_block=table.integer("num_hidden_groups", 1), embedding_width=embedding_width, pooler="tanh",
+                         n_token_type=table.integer("type_vocab_size", 2), norm_eps=table.real("layer_norm_eps", 1e-12),
+                         label_dropout=fields.label_dropout(table, "classifier_dropout_prob"))
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
@@ -57,4 +53,4 @@ def weights(config: EncoderConfig) -> list[Weight]:
 
 
 ALBERT = Family("albert", ("AlbertForMaskedLM", "AlbertForPreTraining", "AlbertForSequenceClassification", "AlbertModel"), expresses, to_public,
-                from_public, weights)
+                from_public, weights, ignored=fields.IGNORED)

@@ -34,16 +34,14 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
-    for name, value in {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}.items():
-        fields.require(table, name, value)
-    activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)
-    return EncoderConfig(
-        vocab_size=table["vocab_size"], width=table["hidden_size"], n_layer=table["num_hidden_layers"], n_head=table["num_attention_heads"],
-        head_dim=table["hidden_size"] // table["num_attention_heads"], hidden=table["intermediate_size"], activation=activation,
-        head_activation=activation, context_length=table["max_position_embeddings"] - first_position, first_position=first_position,
-        n_token_type=table["type_vocab_size"], norm="layer", norm_eps=table["layer_norm_eps"], norm_first=False, bias=True, position="learned",
-        embedding_norm=True, pooler="tanh", dropout=dropout, embedding_dropout=dropout,
-        label_dropout=fields.label_dropout(table, "classifier_dropout"), **fields.task_and_labels(table))
+    for name, value in (("position_embedding_type", "absolute"), ("is_decoder", False), ("tie_word_embeddings", True)):
+        table.must_be(name, value)
+    shape = fields.shape_of(table)
+    if shape["context_length"] <= first_position:
+        raise table.refused("max_position_embeddings", f"more than the {first_position} places before the first are expected")
+    return EncoderConfig(**(shape | {"context_length": shape["context_length"] - first_position}), first_position=first_position, pooler="tanh",
+                         n_token_type=table.integer("type_vocab_size", 2), norm_eps=table.real("layer_norm_eps", 1e-12),
+                         label_dropout=fields.label_dropout(table, "classifier_dropout"))
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
@@ -63,4 +61,4 @@ def body_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
 
 
 BERT = Family("bert", ("BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification", "BertModel"), expresses, to_public, from_public,
-              weights)
+              weights, ignored=fields.IGNORED)

@@ -32,14 +32,11 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 def from_public(table: PublicConfig) -> EncoderConfig:
     """Sine/cosine positions stand in the file like learned ones, and are read as these."""
-    fields.require(table, "tie_word_embeddings", True)
-    activation, ending = fields.activation_of(table["activation"]), fields.task_and_labels(table)
-    return EncoderConfig(
-        vocab_size=table["vocab_size"], width=table["dim"], n_layer=table["n_layers"], n_head=table["n_heads"],
-        head_dim=table["dim"] // table["n_heads"], hidden=table["hidden_dim"], activation=activation, head_activation=activation,
-        context_length=table["max_position_embeddings"], norm="layer", norm_eps=NORM_EPS, norm_first=False, bias=True, position="learned",
-        embedding_norm=True, pooler="none" if ending["task"] == "embed" else "relu", dropout=table.get("dropout", 0.0),
-        embedding_dropout=table.get("dropout", 0.0), label_dropout=table.get("seq_classif_dropout", 0.0), **ending)
+    table.must_be("tie_word_embeddings", True)
+    table.get("sinusoidal_pos_embds")
+    shape = fields.shape_of(table, "dim", "n_layers", "n_heads", "hidden_dim", "activation", "dropout")
+    return EncoderConfig(**shape, norm_eps=NORM_EPS, pooler="none" if shape["task"] == "embed" else "relu",
+                         label_dropout=table.real("seq_classif_dropout", 0.0))
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
@@ -56,4 +53,4 @@ def weights(config: EncoderConfig) -> list[Weight]:
 
 
 DISTILBERT = Family("distilbert", ("DistilBertForMaskedLM", "DistilBertForSequenceClassification", "DistilBertModel"), expresses, to_public,
-                    from_public, weights)
+                    from_public, weights, ignored=fields.IGNORED)

@@ -10,6 +10,10 @@ Activation = Literal["gelu", "gelu_exact", "relu"]
 ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_exact", "gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
 # What every one of these families is: norms after the residuals, biases everywhere, a learned table of positions.
 SHAPE = {"norm_first": False, "bias": True, "qk_norm": False, "position": "learned", "embedding_norm": True, "head_norm": "layer", "ngrams": ()}
+# Buffers, tied weights written twice, and heads of pretraining tasks that are no longer asked for.
+IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias", "pooler.weight", "pooler.bias", "seq_relationship.weight",
+           "seq_relationship.bias", "predictions.decoder.weight", "predictions.decoder.bias", "lm_head.decoder.weight", "lm_head.decoder.bias",
+           "vocab_projector.weight", "sop_classifier.classifier.weight", "sop_classifier.classifier.bias")
 SUFFIXES: dict[str, Task] = {"ForMaskedLM": "masked-lm", "ForPreTraining": "masked-lm", "ForSequenceClassification": "classify", "Model": "embed"}
 
 
@@ -29,18 +33,32 @@ def class_name(config: EncoderConfig, prefix: str) -> str:
     return prefix + next(suffix for suffix, task in SUFFIXES.items() if task == config.task)
 
 
+def shape_of(table: PublicConfig, width: str = "hidden_size", n_layer: str = "num_hidden_layers", n_head: str = "num_attention_heads",
+             hidden: str = "intermediate_size", activation: str = "hidden_act", dropout: str = "hidden_dropout_prob") -> dict[str, Any]:
+    """Our settings from the fields all of these families share; DistilBERT has other names for them."""
+    heads, rate, kind = table.integer(n_head), table.real(dropout, 0.0), cast(Activation, table.one_of(activation, ACTIVATIONS, "gelu"))
+    if table.integer(width) % heads:
+        raise table.refused(width, f"a multiple of {n_head} ({heads}) is expected")
+    return {"vocab_size": table.integer("vocab_size"), "width": table.integer(width), "n_layer": table.integer(n_layer, highest=1000),
+            "n_head": heads, "head_dim": table.integer(width) // heads, "hidden": table.integer(hidden), "activation": kind,
+            "head_activation": kind, "context_length": table.integer("max_position_embeddings"), "norm": "layer", "norm_first": False, "bias": True,
+            "position": "learned", "embedding_norm": True, "dropout": rate, "embedding_dropout": rate, **task_and_labels(table)}
+
+
 def task_and_labels(table: PublicConfig) -> dict[str, Any]:
     """{"task": ..., "labels": ...} from the class a config.json names and its id2label."""
-    named = (table.get("architectures") or ["Model"])[0]
-    task = next((task for suffix, task in SUFFIXES.items() if named.endswith(suffix)), None)
+    named = table.get("architectures", ["Model"])
+    ending = str(named[0]) if isinstance(named, list) and named else ""
+    task = next((task for suffix, task in SUFFIXES.items() if ending.endswith(suffix)), None)
     if task is None:
-        raise ValueError(f"architectures = {named!r}: this head is not known here; known are {', '.join(SUFFIXES)}. Import one of those.")
+        raise table.refused("architectures", f"the heads known here are {', '.join(SUFFIXES)}")
     if task != "classify":
         return {"task": task}
-    if (kind := table.get("problem_type")) not in (None, "single_label_classification"):
-        raise ValueError(f"problem_type = {kind!r}: only one label for each text is known here. Import a model for single-label classification.")
-    names = table.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    return {"task": task, "labels": tuple(str(names[key]) for key in sorted(names, key=int))}
+    table.must_be("problem_type", None, "single_label_classification")
+    names = table.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
+    if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
+        raise table.refused("id2label", "a name for each of 0, 1, ... is expected")
+    return {"task": task, "labels": tuple(str(names[str(i)]) for i in range(len(names)))}
 
 
 def label_table(config: EncoderConfig) -> dict[str, Any]:
@@ -50,26 +68,13 @@ def label_table(config: EncoderConfig) -> dict[str, Any]:
             "problem_type": "single_label_classification"}
 
 
-def activation_of(name: Any) -> Activation:
-    if name not in ACTIVATIONS:
-        raise ValueError(f"hidden_act = {name!r}: not known here (known: {', '.join(ACTIVATIONS)}).")
-    return ACTIVATIONS[name]
-
-
 def public_activation(config: EncoderConfig) -> str:
     return next(name for name, ours in ACTIVATIONS.items() if ours == config.activation)
 
 
-def require(table: PublicConfig, name: str, value: Any) -> None:
-    """Refuse a field that stands there with another value than the only one known."""
-    if name in table and table[name] != value:
-        raise ValueError(f"{name} = {table[name]!r}: only {value!r} is known here.")
-
-
 def label_dropout(table: PublicConfig, name: str) -> float:
     """Where a file gives none for the labels, that of the layers counts."""
-    given = table.get(name)
-    return cast(float, table.get("hidden_dropout_prob", 0.0) if given is None else given)
+    return table.real(name, table.real("hidden_dropout_prob", 0.0))
 
 
 def pairs(names: dict[str, str], ours: str = "", theirs: str = "") -> list[Weight]:

@@ -31,19 +31,16 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 def from_public(table: PublicConfig) -> EncoderConfig:
     for name, value in (("use_bottleneck", True), ("normalization_type", "no_norm"), ("tie_word_embeddings", True)):
-        fields.require(table, name, value)
-    if not table["use_bottleneck_attention"] and not table["key_query_shared_bottleneck"]:
-        raise ValueError("key_query_shared_bottleneck = false: queries and keys as wide as the stream are not known here.")
-    activation, dropout = fields.activation_of(table["hidden_act"]), table.get("hidden_dropout_prob", 0.0)
-    return EncoderConfig(
-        vocab_size=table["vocab_size"], width=table["hidden_size"], n_layer=table["num_hidden_layers"], n_head=table["num_attention_heads"],
-        head_dim=table["intra_bottleneck_size"] // table["num_attention_heads"], hidden=table["intermediate_size"], activation=activation,
-        head_activation=activation, context_length=table["max_position_embeddings"], n_token_type=table["type_vocab_size"],
-        embedding_width=table["embedding_size"], projects="words", neighbours=table["trigram_input"], bottleneck=table["intra_bottleneck_size"],
-        narrow_values=table["use_bottleneck_attention"], n_feed_forward=table["num_feedforward_networks"], norm="affine",
-        norm_eps=table["layer_norm_eps"], norm_first=False, bias=True, position="learned", embedding_norm=True, wide_head=True,
-        pooler="tanh" if table["classifier_activation"] else "none", dropout=dropout, embedding_dropout=dropout,
-        label_dropout=fields.label_dropout(table, "classifier_dropout"), **fields.task_and_labels(table))
+        table.must_be(name, value)
+    has_narrow_values, bottleneck = table.flag("use_bottleneck_attention", False), table.integer("intra_bottleneck_size", 128)
+    if not table.flag("key_query_shared_bottleneck", True) and not has_narrow_values:
+        raise table.refused("key_query_shared_bottleneck", "queries and keys as wide as the stream are not known here")
+    shape = fields.shape_of(table)
+    shape |= {"norm": "affine", "head_dim": bottleneck // shape["n_head"], "embedding_width": table.integer("embedding_size", 128)}
+    return EncoderConfig(**shape, projects="words", neighbours=table.flag("trigram_input", True), bottleneck=bottleneck,
+                         narrow_values=has_narrow_values, n_feed_forward=table.integer("num_feedforward_networks", 4, highest=100), wide_head=True,
+                         pooler="tanh" if table.flag("classifier_activation", True) else "none", n_token_type=table.integer("type_vocab_size", 2),
+                         norm_eps=table.real("layer_norm_eps", 1e-12), label_dropout=fields.label_dropout(table, "classifier_dropout"))
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
@@ -72,4 +69,4 @@ def _layer(config: EncoderConfig, ours: str, theirs: str) -> list[Weight]:
 
 
 MOBILEBERT = Family("mobilebert", ("MobileBertForMaskedLM", "MobileBertForPreTraining", "MobileBertForSequenceClassification", "MobileBertModel"),
-                    expresses, to_public, from_public, weights)
+                    expresses, to_public, from_public, weights, ignored=fields.IGNORED)

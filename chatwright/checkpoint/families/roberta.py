@@ -22,7 +22,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(table: PublicConfig) -> EncoderConfig:
-    return bert.from_public(table, first_position=table["pad_token_id"] + 1)
+    return bert.from_public(table, first_position=table.integer("pad_token_id", 1, lowest=0) + 1)
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
@@ -35,4 +35,5 @@ def weights(config: EncoderConfig) -> list[Weight]:
             return [*bert.body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
 
 
-ROBERTA = Family("roberta", ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"), expresses, to_public, from_public, weights)
+ROBERTA = Family("roberta", ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"), expresses, to_public, from_public, weights,
+                 ignored=fields.IGNORED)

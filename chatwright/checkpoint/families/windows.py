@@ -15,10 +15,10 @@ def public_windows(config: GPTConfig) -> dict[str, Any]:
 
 def windows_of(table: PublicConfig, n_layer: int, windowed: list[bool]) -> dict[str, Any]:
     """`windowed` is the family's rule for a file without `layer_types`."""
-    if not table.flag("use_sliding_window", False) or table.get("sliding_window") is None:
-        table.get("layer_types")
+    is_used, window, kinds = table.flag("use_sliding_window", False), table.get("sliding_window"), table.get("layer_types")
+    if not is_used or window is None:    # what else the file says of windows is then without effect
         return {"window": 0}
-    kinds = table.get("layer_types", [SLIDING if is_windowed else FULL for is_windowed in windowed])
+    kinds = kinds or [SLIDING if is_windowed else FULL for is_windowed in windowed]
     if not isinstance(kinds, list) or len(kinds) != n_layer or any(kind not in (SLIDING, FULL) for kind in kinds):
         raise table.refused("layer_types", f"a list of {n_layer} times {SLIDING!r} or {FULL!r} is expected")
     unwindowed = tuple(i for i, kind in enumerate(kinds) if kind == FULL)

@@ -1,0 +1,35 @@
+"""chatwright import SOURCE OUT, chatwright export DIR OUT."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+
+def import_(source: Annotated[str, typer.Argument(help="The folder of a model as transformers writes it, or its name on huggingface.co "
+                                                  "(organisation/model, with the hub extra), which is then fetched.")],
+            out: Annotated[Path, typer.Argument(help="Where the model goes.")],
+            chat_format: Annotated[Optional[str], typer.Option("--chat-format", help="How it was taught to converse, where its template does not "
+                                                               "show it: chatml, qwen3, llama2, llama3, mistral; or chatwright, which adds our "
+                                                               "control tokens to a model that cannot converse.")] = None,
+            context_length: Annotated[Optional[int], typer.Option("--context-length", help="A shorter context than the model's: "
+                                                                  "less memory for each conversation.")] = None) -> None:
+    """Make an open model ours: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its kin. Nothing in its files is run."""
+    from chatwright.pipeline.import_export import import_model
+    imported = import_model(source, out, chat_format, context_length)
+    print(f"{imported.family}: {imported.n_parameter:,} parameters, context {imported.context_length:,}, vocabulary {imported.vocab_size:,}")
+    if imported.chat_format:
+        print(f"chat format: {imported.chat_format}")
+    if imported.unused:
+        print(f"not used: {', '.join(imported.unused)}")
+    print(f"done: {out}")
+
+
+def export(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
+           out: Annotated[Path, typer.Argument(help="Where the exported model goes.")],
+           layout: Annotated[Literal["hf"], typer.Option("--format", help="hf: what transformers and most other tools open.")] = "hf") -> None:
+    """Write a model for other tools, open the result again, and print how far its logits are from the model's."""
+    from chatwright.pipeline.import_export import export_model
+    gap = export_model(directory, out)
+    print(f"largest logit gap between the model and what was exported: {gap}")
+    print(f"done: {out}")

@@ -1,0 +1,128 @@
+"""Other tools' models in, ours out: what `chatwright import` and `chatwright export` do.
+
+An import is refused by name or is whole; what it did not use is told. An export is opened again as another tool would, and held against the model.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwright.checkpoint import adapter_directory, directory, families, hub, model_directory, public_model
+from chatwright.checkpoint.growth import grown
+from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
+from chatwright.model.gpt import GPT
+from chatwright.model.model import Model, count_parameters
+from chatwright.tokenizer import chat_formats, foreign, foreign_files
+from chatwright.tokenizer.foreign import ForeignTokenizer
+from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.checks import RunFailed
+
+OWN_FORMAT = "chatwright"
+MOST_UNUSED_IDS = 1024    # models round their vocabulary up, to less than this; more is another model's tokenizer
+TOLERANCE = 1e-5          # of the largest logit: the weights are the same numbers, so anything above rounding is a mistake
+
+
+@dataclass(frozen=True)
+class Imported:
+    family: str
+    n_parameter: int
+    context_length: int
+    vocab_size: int
+    chat_format: str | None
+    unused: list[str]      # fields, tensors and files that said nothing to us
+
+
+def import_model(source: str, out: Path, chat_format: str | None = None, context_length: int | None = None) -> Imported:
+    """Read the model in a folder (or by its name on the hub) and write it to `out` as ours. `chat_format` None: what its template looks like."""
+    _require_absent(out)
+    path = hub.fetch(source) if hub.is_name(source) else Path(source)
+    if not path.is_dir():
+        raise ValueError(f"{source}: no such folder. Give the folder of a model (config.json, model.safetensors, tokenizer files), "
+                         "or its name on huggingface.co as organisation/model.")
+    try:
+        read = public_model.read(path, context_length)
+        model, tokenizer = _with_tokenizer(path, read.model, chat_format)
+    except ValueError as error:    # whatever is wrong is wrong with something in this folder
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+    unused = [*read.unused, *_unused_files(path, tokenizer)]
+    name = tokenizer.chat_format.name if tokenizer.chat_format and isinstance(model, GPT) else None
+    imported = Imported(read.family.name, count_parameters(model), model.config.context_length, model.config.vocab_size, name, unused)
+    model_directory.save(out, model, tokenizer, {"imported_from": path.name, "family": read.family.name, "unused": unused})
+    return imported
+
+
+def _with_tokenizer(path: Path, model: Model, chat_format: str | None) -> tuple[Model, ForeignTokenizer]:
+    files = foreign_files.read(path)
+    vocab_size = model.config.vocab_size
+    if files.template == CHAT_TEMPLATE_JINJA and chat_format is None:    # a model of ours comes home
+        return model, _checked(ForeignTokenizer(files, vocab_size, control_from=foreign.find_control(files)), path)
+    plain = _checked(ForeignTokenizer(files, vocab_size), path)
+    if chat_format == OWN_FORMAT:
+        if not isinstance(model, GPT):
+            raise ValueError(f"--chat-format {chat_format}: {path} holds no decoder, so it cannot converse. Leave the option out.")
+        return grown(model, plain)
+    name = chat_format or chat_formats.recognised(files.template)
+    return model, ForeignTokenizer(files, vocab_size, name, chat_formats.default_system(files.template)) if name else plain
+
+
+def _checked(tokenizer: ForeignTokenizer, path: Path) -> ForeignTokenizer:
+    n_token, vocab_size = max(tokenizer.vocabulary.tokens) + 1, tokenizer.vocab_size
+    if n_token > vocab_size or n_token < vocab_size - MOST_UNUSED_IDS:
+        raise ValueError(f"{path}: the tokenizer has {n_token} tokens, the model {vocab_size}. They are not from the same model; "
+                         "get all files from where the model came.")
+    return tokenizer
+
+
+def _unused_files(path: Path, tokenizer: ForeignTokenizer) -> list[str]:
+    """Files that were not opened, but for what is there for people to read."""
+    used = {"config.json", "model.safetensors", "model.safetensors.index.json", directory.MANIFEST, *tokenizer.files.files}
+    found = sorted(file.name for file in path.iterdir() if file.name not in used)
+    return [name for name in found if not name.startswith((".", "README", "LICENSE", "model-"))]
+
+
+def export_model(source: Path, out: Path) -> LogitGap:
+    """Write the model at `source` in its family's public layout, open it again, and hold it against the model."""
+    _require_absent(out)
+    if adapter_directory.is_one(model_directory.find(source)):
+        raise ValueError(f"{source}: holds an adapter, which PEFT opens as it is. For one whole model merge it first: "
+                         f"chatwright merge {source} MERGED")
+    model, tokenizer = model_directory.load(source, kind=Model)
+    family = families.expressing(model.config)
+    if family is None:
+        raise ValueError(f"{source}: no other tool knows a model of this shape, so it cannot be exported. The default shapes "
+                         "(model.size = nano, tiny, small, medium, large), gpt1 and gpt2 can.")
+    with directory.writing(out) as building:
+        write_public(building, model, tokenizer)
+        gap = largest_gap(model, public_model.read(building).model, random_prompts(model.config.vocab_size, model.config.context_length))
+        if not gap.relative <= TOLERANCE:
+            raise RunFailed(f"{out}: the exported model's logits differ from the model's by {gap}, so it was not kept. This is a bug; please report "
+                            f"it with {source}/config.json.")
+        _check_tokenizer(building, tokenizer, out)
+    (out / directory.MANIFEST).unlink()
+    return gap
+
+
+def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
+    """The model as another tool would have written it: without our settings beside its family's."""
+    model_directory.write_into(building, model, tokenizer)
+    config = building / "config.json"
+    table = json.loads(config.read_text())
+    del table["chatwright"]
+    config.write_text(json.dumps(table, indent=1))
+    (building / foreign.OWN_FILE).unlink(missing_ok=True)
+
+
+def _check_tokenizer(building: Path, tokenizer: Tokenizer, out: Path) -> None:
+    """The exported files give any text the ids the model knows. A tokenizer of characters has no form that others read."""
+    if not (building / "tokenizer.json").is_file() and not isinstance(tokenizer, ForeignTokenizer):
+        return
+    again = ForeignTokenizer(foreign_files.read(building))
+    texts = [tokenizer.decode(row[0].tolist()) for row in random_prompts(tokenizer.vocab_size, 64)]
+    if again.encode_batch(texts) != tokenizer.encode_batch(texts):
+        raise RunFailed(f"{out}: the exported tokenizer gives other ids than the model's, so nothing was kept. This is a bug; please report it.")
+
+
+def _require_absent(out: Path) -> None:
+    if out.exists():
+        raise ValueError(f"{out}: is there already. Give another folder, or delete this one.")

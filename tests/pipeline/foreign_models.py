@@ -1,0 +1,61 @@
+"""Whole model directories as transformers writes them: small random models with tokenizers of the same vocabulary."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from tests.parity.case import make_random
+from tests.tokenizer import foreign_examples
+
+TOKENIZERS = {"gpt2": foreign_examples.gpt1, "openai-gpt": foreign_examples.gpt1, "llama": foreign_examples.llama2,
+              "mistral": foreign_examples.llama2, "qwen2": foreign_examples.chatml, "qwen3": foreign_examples.chatml,
+              "smollm3": foreign_examples.chatml}
+CLASSES = {"gpt2": "GPT2LMHeadModel", "openai-gpt": "OpenAIGPTLMHeadModel", "llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
+           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "smollm3": "SmolLM3ForCausalLM"}
+OLD = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
+NEW = {"max_position_embeddings": 128, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+       "num_key_value_heads": 2, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None, "head_dim": 8}
+
+
+def write(directory: Path, family: str, **settings: Any) -> Path:
+    """A model directory of that family. The vocabulary is rounded up, as many publish it."""
+    import transformers
+    directory.mkdir()
+    TOKENIZERS[family](directory)
+    shape = OLD | {"bos_token_id": 0, "eos_token_id": 0} if family in ("gpt2", "openai-gpt") else NEW
+    shape = {k: v for k, v in shape.items() if not (k == "head_dim" and family in ("qwen2", "smollm3"))}
+    model_class = getattr(transformers, CLASSES[family])
+    config = model_class.config_class(**(shape | {"vocab_size": -(-n_token(directory) // 16) * 16} | settings))
+    model = make_random(model_class, config)
+    model.generation_config = transformers.GenerationConfig()    # type: ignore[assignment]
+    model.save_pretrained(directory)                             # type: ignore[operator]
+    return directory
+
+
+ENCODERS = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM", "distilbert": "DistilBertForSequenceClassification",
+            "albert": "AlbertForMaskedLM", "mobilebert": "MobileBertForMaskedLM"}
+ENCODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 66,
+           "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
+OWN_FIELDS = {"distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48}, "albert": {"embedding_size": 16},
+              "mobilebert": {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16}}
+
+
+def write_encoder(directory: Path, family: str) -> Path:
+    import transformers
+    directory.mkdir()
+    foreign_examples.word_pieces(directory)
+    model_class = getattr(transformers, ENCODERS[family])
+    shape = {"max_position_embeddings": 66} if family == "distilbert" else ENCODER
+    config = model_class.config_class(**shape, vocab_size=n_token(directory), **OWN_FIELDS.get(family, {}))
+    make_random(model_class, config).save_pretrained(directory)  # type: ignore[operator]
+    return directory
+
+
+def n_token(directory: Path) -> int:
+    if (directory / "tokenizer.json").is_file():
+        return tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json")).get_vocab_size()
+    if (directory / "vocab.txt").is_file():
+        return len((directory / "vocab.txt").read_text().splitlines())
+    return len(json.loads((directory / "vocab.json").read_text()))
