@@ -46,7 +46,7 @@ def ours(args: argparse.Namespace) -> dict[str, object]:
     last = run_recipe(read_recipe(args.recipe, smoke=args.smoke), args.out / "ours", args.data, Watcher(say=print))
     seconds = time.perf_counter() - began
     notes = json.loads((last / "model" / "training.json").read_text())
-    figures: dict[str, object] = {"seconds": seconds, "training_seconds": notes["seconds"], "parameters": notes["parameters"], "steps": notes["steps"]}
+    figures: dict[str, object] = {"seconds": seconds, "training_seconds": notes["seconds"]} | {key: notes[key] for key in ("parameters", "steps")}
     for test in TESTS:
         settings = TranslationSettings(references=args.data / f"{test}.{args.target}.gz", language=args.target)
         figures[test] = evaluate(last, "translation", args.data / f"{test}.{args.source}.gz", smoke=args.smoke, translation=settings)
@@ -101,8 +101,9 @@ def _parameters(where: Path) -> int:
 
 
 def joeynmt_config(where: Path, args: argparse.Namespace) -> dict[str, object]:
-    side = {"max_length": 64, "lowercase": False, "level": "bpe", "voc_min_freq": 1, "voc_limit": 100_000, "voc_file": str(where / "pieces.vocab.txt"),
-            "tokenizer_type": "sentencepiece", "tokenizer_cfg": {"model_file": str(where / "pieces.model")}}
+    side = {"max_length": 64, "lowercase": False, "level": "bpe", "voc_min_freq": 1, "voc_limit": 100_000,
+            "voc_file": str(where / "pieces.vocab.txt"), "tokenizer_type": "sentencepiece",
+            "tokenizer_cfg": {"model_file": str(where / "pieces.model")}}
     half = {"type": "transformer", "num_layers": 4, "num_heads": 4, "embeddings": {"embedding_dim": 128, "scale": True, "dropout": 0.0},
             "hidden_size": 128, "ff_size": 256, "dropout": 0.3, "layer_norm": "pre"}
     return {

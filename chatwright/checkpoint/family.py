@@ -22,6 +22,7 @@ class Weight:
     ours: tuple[str, ...]
     theirs: str
     transposed: bool = False    # GPT-1 and GPT-2 keep their matrices so
+    is_row: bool = False        # a vector that the file keeps as a table of one row: MarianMT's bias
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Family:
     from_public: Callable[[PublicConfig], ModelConfig]         # ValueError names a field that cannot be honoured
     weights: Callable[[Any], list[Weight]]
     prefix: str = ""                                           # of their names; some files leave it out
+    ids: Callable[[Mapping[str, int]], dict[str, int]] = lambda _: {}    # further fields for token ids, from the tokenizer's
     ignored: tuple[str, ...] = ()                              # endings of names that are no weights (buffers), in older files
 
 
@@ -41,7 +43,7 @@ def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str
     made = {}
     for weight in weights:
         rows = ours[weight.ours[0]] if len(weight.ours) == 1 else torch.cat([ours[name] for name in weight.ours])
-        made[weight.theirs] = rows.T if weight.transposed else rows
+        made[weight.theirs] = rows[None] if weight.is_row else rows.T if weight.transposed else rows
     return made
 
 
@@ -49,7 +51,8 @@ def to_ours(weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Map
     """Tensors by our name, as views of those by public name wherever possible. The shapes must have been compared before."""
     made: dict[str, Tensor] = {}
     for weight in weights:
-        whole = theirs[weight.theirs].T if weight.transposed else theirs[weight.theirs]
+        whole = theirs[weight.theirs]
+        whole = whole[0] if weight.is_row else whole.T if weight.transposed else whole
         made.update(zip(weight.ours, whole.split([shapes[name][0] for name in weight.ours]), strict=True))
     return made
 
@@ -60,5 +63,5 @@ def public_shapes(weights: Iterable[Weight], shapes: Mapping[str, torch.Size]) -
     for weight in weights:
         first = shapes[weight.ours[0]]
         shape = (sum(shapes[name][0] for name in weight.ours), *first[1:])
-        made[weight.theirs] = shape[::-1] if weight.transposed else shape
+        made[weight.theirs] = (1, *shape) if weight.is_row else shape[::-1] if weight.transposed else shape
     return made

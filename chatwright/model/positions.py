@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatwright.model.hand_gradients import Rotate
@@ -20,7 +21,8 @@ Rotary = tuple[Tensor, Tensor]    # cos, sin: each (B or 1, 1, T, Dh/2), ready f
 
 def sinusoidal(n_position: int, width: int) -> Tensor:
     """(n_position, D): even columns sin(p / 10000^(i/D)), odd columns the cosine of the same angle."""
-    rates = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2) / width)   # (D/2,)
+    # In float64: a float32 angle of some hundred radians has lost the digits that its sine is made of.
+    rates = torch.exp(-math.log(10_000.0) * torch.arange(0, width, 2, dtype=torch.float64) / width)    # (D/2,)
     angles = torch.arange(n_position)[:, None] * rates                            # (P, D/2)
     table = torch.empty(n_position, width)
     table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : width // 2]
@@ -88,16 +90,29 @@ class RotaryTable(nn.Module):
 FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves, "binary": binary}
 
 
+class FixedPositions(nn.Module):
+    """A table that nobody trains and no file holds: it is computed again wherever it is needed. (B, T) -> (B, T, D)"""
+
+    weight: Tensor
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", table, persistent=False)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        return F.embedding(positions, self.weight)
+
+
 def make_positions(kind: PositionKind, n_position: int, width: int, head_dim: int, rotary_base: float,
-                   rotary_scaling: RotaryScaling | None = None) -> tuple[nn.Embedding | None, RotaryTable | None]:
+                   rotary_scaling: RotaryScaling | None = None) -> tuple[nn.Embedding | FixedPositions | None, RotaryTable | None]:
     """What is added to the embeddings, and what turns queries and keys: one of them, or neither. Learned ones have no values yet."""
     if kind == "rotary":
         return None, RotaryTable(n_position, head_dim, rotary_base, rotary_scaling)
     if kind == "none":
         return None, None
-    fixed = FIXED_TABLES.get(kind)
-    table = torch.empty(n_position, width) if fixed is None else fixed(n_position, width)
-    return nn.Embedding(n_position, width, _weight=table, _freeze=fixed is not None), None
+    if fixed := FIXED_TABLES.get(kind):
+        return FixedPositions(fixed(n_position, width)), None
+    return nn.Embedding(n_position, width, _weight=torch.empty(n_position, width)), None
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:

@@ -6,6 +6,7 @@ from chatwright.checkpoint.families.distilbert import DISTILBERT
 from chatwright.checkpoint.families.gpt1 import GPT1
 from chatwright.checkpoint.families.gpt2 import GPT2
 from chatwright.checkpoint.families.llama import LLAMA
+from chatwright.checkpoint.families.marian import MARIAN
 from chatwright.checkpoint.families.mistral import MISTRAL
 from chatwright.checkpoint.families.mobilebert import MOBILEBERT
 from chatwright.checkpoint.families.qwen2 import QWEN2
@@ -15,7 +16,8 @@ from chatwright.checkpoint.families.smollm3 import SMOLLM3
 from chatwright.checkpoint.family import Family
 from chatwright.model.model import ModelConfig
 
-FAMILIES: tuple[Family, ...] = (QWEN3, LLAMA, MISTRAL, QWEN2, SMOLLM3, GPT2, GPT1, BERT, ROBERTA, DISTILBERT, ALBERT, MOBILEBERT)
+FAMILIES: tuple[Family, ...] = (QWEN3, LLAMA, MISTRAL, QWEN2, SMOLLM3, GPT2, GPT1, BERT, ROBERTA, DISTILBERT, ALBERT, MOBILEBERT,
+                                 MARIAN)
 
 
 def expressing(config: ModelConfig) -> Family | None:
