@@ -28,7 +28,7 @@ def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None
 
 def sft(data: str, out: Path, overrides: Iterable[str], parent: Path, smoke: bool, watcher: Watcher) -> Prepared:
     config = config_files.build(SFTConfig, _table(data, overrides, smoke), "the settings given")
-    return stages.prepare_sft(config, watcher, parent)
+    return stages.prepare_sft(config, out, watcher, parent)
 
 
 def _table(data: str, overrides: Iterable[str], smoke: bool) -> dict[str, Any]:

@@ -166,10 +166,11 @@ def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
 
 
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
-    prepare_sft(config, watcher, parent).train(out, watcher)
+    prepare_sft(config, out, watcher, parent).train(out, watcher)
 
 
-def prepare_sft(config: SFTConfig, watcher: Watcher, parent: Path) -> Prepared:
+def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> Prepared:
+    """Nothing is written to `out`, but for a parent that has to be given a chat format first."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
     parent = _able_to_converse(parent, out, watcher)

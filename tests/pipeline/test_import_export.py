@@ -83,7 +83,8 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said: list[str] = []
     settings = ["loop.steps=6", "batches.rows=4", "loop.precision=float32", "loop.optimizer.learning_rate=1e-3", "stop_prompts=0"]
-    sft(str(tmp_path / "chat.jsonl"), tmp_path / "run", settings, tmp_path / "ours", False, Watcher(say=said.append))
+    watcher = Watcher(say=said.append)
+    sft(str(tmp_path / "chat.jsonl"), tmp_path / "run", settings, tmp_path / "ours", False, watcher).train(tmp_path / "run", watcher)
     assert any("it is given our control tokens" in sentence for sentence in said)
     start, _ = model_directory.load(tmp_path / "run" / "start")
     ids = torch.arange(40)[None]
