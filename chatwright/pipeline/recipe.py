@@ -175,6 +175,10 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None,
         found = [_filled_in(recipe, planned, key, text, out, data) for text in written_places(settings[key])]
         hashes = [content_hash(Path(place)) for place in found]
         settings[key], inputs[key] = (found[0], hashes[0]) if isinstance(settings[key], str) else (found, _hash(hashes))
+    if planned.table.get("distillation", {}).get("teacher"):
+        teacher = _filled_in(recipe, planned, "distillation.teacher", planned.table["distillation"]["teacher"], out, data)
+        settings["distillation"] = planned.table["distillation"] | {"teacher": teacher}
+        inputs["teacher"] = model_directory.identity(Path(teacher))
     if parent is not None:
         inputs["from"] = model_directory.identity(parent) if planned.parent == FROM_OUTSIDE else _mark_hash(parent)
     if planned.kind in ("pretrain", "translation") and parent is None:

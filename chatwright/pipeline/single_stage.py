@@ -14,10 +14,12 @@ from chatwright.training.loop import Watcher
 
 
 def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> Prepared:
-    """From the model or tokenizer at `parent`, or from nothing: then a vocabulary is learned into out/tokenizer first."""
+    """From the model or tokenizer at `parent`, or from nothing: then the vocabulary is the teacher's, or learned into out/tokenizer first."""
     config = config_files.build(PretrainConfig, _table(data, overrides, smoke), "the settings given")
     if parent is not None and _is_model(parent):
         return stages.prepare_pretrain(config, watcher, stages.tokenizer_of(parent), parent)
+    if parent is None and config.distillation:    # the student speaks its teacher's words
+        return stages.prepare_pretrain(config, watcher, stages.tokenizer_of(Path(config.distillation.teacher)))
     if parent is None:
         parent = out
         if not (out / "tokenizer").is_dir():

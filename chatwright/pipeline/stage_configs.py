@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from chatwright.data.readers import Place
 from chatwright.model.lora import LoRAConfig
+from chatwright.training.distillation import DistillationConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.pair_batches import PairBatchConfig
 from chatwright.training.stage import BatchConfig
@@ -61,6 +62,7 @@ class PretrainConfig:
     leave_out_overlaps: bool = False                  # training texts that share a run of 13 words with a validation text
     model: dict[str, Any] = field(default_factory=dict)   # size = "tiny" and so on; of a model gone on from, as in SFTConfig below
     lora: LoRAConfig | None = None                    # train an adapter beside the frozen weights of the model gone on from
+    distillation: DistillationConfig | None = None    # learn from a teacher too
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: Places = ""                            # of what the model knew before: bits per byte on them is measured, to see what it forgets
@@ -95,6 +97,7 @@ class SFTConfig:
     stop_prompts: int = 40                            # validation questions on which the stop rate is measured
     model: dict[str, Any] = field(default_factory=dict)   # dropout, or a longer context_length; the rest is the parent's
     lora: LoRAConfig | None = None                    # train an adapter beside the parent's frozen weights, instead of these
+    distillation: DistillationConfig | None = None    # learn from a teacher too
 
     def __post_init__(self) -> None:
         if not 0.0 < self.texts_share < 1.0:

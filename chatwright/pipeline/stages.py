@@ -25,12 +25,11 @@ from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.request import Request, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.stop_rate import stop_rate
-from chatwright.model import lora
-from chatwright.model.gpt import GPT, init_weights
-from chatwright.model.model import count_parameters
-from chatwright.model.presets import preset
+from chatwright.model.gpt import GPT
+from chatwright.pipeline.first_model import first_model
 from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, to_place
+from chatwright.pipeline.teacher import with_teacher
 from chatwright.pipeline.translation import read_named_pairs
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
@@ -90,19 +89,11 @@ def prepare_pretrain(config: PretrainConfig, watcher: Watcher, tokenizer: Tokeni
     """From scratch, or from the model at `parent`."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
-    if parent is None and config.lora:
-        raise ValueError("lora: an adapter needs a model to stand beside. Give the model to go on from (--from DIR, or from = in the recipe), "
-                         "or leave lora out.")
-    if parent is None:
-        changes = dict(config.model)
-        model = model_directory.build(GPT, preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": tokenizer.vocab_size})))
-        init_weights(model, generator(config.loop.seed, "weights"))
-    else:
-        model = _load_parent(parent, config, watcher)
+    model, parent = first_model(config, tokenizer.vocab_size, parent, watcher)
     length = model.config.context_length
     batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    stage = _watching_old_texts(Pretrain(batches, validation, dtype, sampler), config, tokenizer, dtype)
+    stage = _completed(Pretrain(batches, validation, dtype, sampler), config, model, tokenizer, dtype, device)
     return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model),
                     (lambda run: forgetting.check(run, config.forgetting_limit),))
 
@@ -174,8 +165,8 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
     parent = _able_to_converse(parent, out, watcher)
-    model = _load_parent(parent, config, watcher)
-    tokenizer = load_tokenizer(model_directory.find(parent))
+    tokenizer = tokenizer_of(parent)
+    model, started_from = first_model(config, tokenizer.vocab_size, parent, watcher)
     length = config.batches.context_length or model.config.context_length
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
@@ -195,13 +186,15 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
     packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
                         for some in (rows, validation.conversations))
-    stage = _watching_old_texts(SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops), config, tokenizer, dtype)
-    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model),
+    stage = _completed(SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops), config, model, tokenizer, dtype, device)
+    return Prepared(model, stage, tokenizer, config.loop, started_from, _resolved(config, model),
                     (lambda run: _require_stops(run, place), lambda run: forgetting.check(run, config.forgetting_limit)))
 
 
-def _watching_old_texts(stage: Stage[GPT, MicroBatch], config: PretrainConfig | SFTConfig, tokenizer: Tokenizer,
-                        dtype: torch.dtype) -> Stage[GPT, MicroBatch]:
+def _completed(stage: Stage[GPT, MicroBatch], config: PretrainConfig | SFTConfig, model: GPT, tokenizer: Tokenizer, dtype: torch.dtype,
+               device: torch.device) -> Stage[GPT, MicroBatch]:
+    """With a teacher and old texts around it, where the settings name some."""
+    stage = with_teacher(stage, config.distillation, model, tokenizer, dtype, device, config.loop.seed)
     if not config.old_texts:
         return stage
     return forgetting.ForgettingCheck(stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype)
@@ -248,20 +241,11 @@ def tokenizer_of(parent: Path) -> Tokenizer:
     return load_tokenizer(model_directory.find(parent))
 
 
-def _load_parent(parent: Path, config: PretrainConfig | SFTConfig, watcher: Watcher) -> GPT:
-    """The parent's weights in a model that may differ in what no weight depends on, and beside them an adapter where one is asked for."""
-    model, _ = model_directory.load(parent, changes=config.model)
-    if config.lora:
-        lora.attach(model, config.lora, generator(config.loop.seed, "lora"))
-    if lora.linears(model):
-        watcher.say(f"training an adapter: {count_parameters(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters; "
-                    "the rest stays as it is")
-    return model
-
-
 def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
     # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
-    read = {key: "by content, below" for key in ("data", "chat", "texts", "old_texts") if getattr(config, key, "")}
+    read: dict[str, Any] = {key: "by content, below" for key in ("data", "chat", "texts", "old_texts") if getattr(config, key, "")}
+    if config.distillation:
+        read |= {"distillation": dataclasses.asdict(dataclasses.replace(config.distillation, teacher="by its weights, below"))}
     return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 

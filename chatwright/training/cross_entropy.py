@@ -64,20 +64,32 @@ class HeadCrossEntropy(torch.autograd.Function):
 
 def next_token_loss(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Loss:
     """-sum log p(target) over the supervised tokens of one micro-batch."""
+    return head_loss(model.head, _hidden(model, batch, dtype), batch.targets)
+
+
+def supervised_hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """The model's last hidden states where there is a target, and the targets. (N, D), (N,)"""
+    return _supervised(_hidden(model, batch, dtype), batch.targets)
+
+
+def _hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None) -> Tensor:
     mask = masks.CAUSAL if batch.document_ids is None else masks.documents(batch.document_ids)
-    return head_loss(model.head, model.hidden(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype), batch.targets)
+    return model.hidden(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype)
+
+
+def _supervised(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., D), (...) -> (N, D), (N,)"""
+    hidden, targets = hidden.flatten(0, -2), targets.flatten()
+    supervised = targets != IGNORED
+    return (hidden, targets) if bool(supervised.all()) else (hidden[supervised], targets[supervised])
 
 
 def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
     """The cross-entropy of what `head` makes of `hidden`, where there is a target. (..., D), (...)"""
-    hidden, targets = hidden.flatten(0, -2), targets.flatten()                                                   # (N, D), (N,)
-    supervised = targets != IGNORED
-    count = int(supervised.sum())
-    if count < len(targets):
-        hidden, targets = hidden[supervised], targets[supervised]
+    hidden, targets = _supervised(hidden, targets)
     # A GPU has the memory, and one large product is faster there; a head with an adapter is more than its weight.
     if head.bias is not None or isinstance(head, LoRALinear) or hidden.device.type != "cpu":
         loss = F.cross_entropy(head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing)
     else:
         loss = HeadCrossEntropy.apply(hidden, head.weight.to(hidden.dtype), targets, smoothing)
-    return Loss(loss, count)
+    return Loss(loss, len(targets))

@@ -47,7 +47,7 @@ def sweep(model: Model, stage: Stage[Any, Any], config: LoopConfig, steps: int =
     device = resolve_device(config.device)
     model.to(device).train()
     set_dropout_generator(model, generator(config.seed, "dropout", device))
-    optimizer = Optimizer(model, config.optimizer, resolve_precision(config.precision, device))
+    optimizer = Optimizer(model, config.optimizer, resolve_precision(config.precision, device), stage.own_weights())
     factors, losses, smoothed = [], [], []
     for step in range(steps):
         factor = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
@@ -72,7 +72,7 @@ def _step(model: Model, stage: Stage[Any, Any], optimizer: Optimizer, factor: fl
         (loss.sum / batch.count).backward()
         total += float(loss.sum.detach())
     if clip > 0:
-        torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None and not p.grad.is_sparse], clip)
+        torch.nn.utils.clip_grad_norm_([p for p in optimizer.named.values() if p.grad is not None and not p.grad.is_sparse], clip)
     optimizer.set_factor(factor)
     optimizer.step()
     optimizer.zero_grad()

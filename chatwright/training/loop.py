@@ -85,7 +85,7 @@ class Loop:
         set_dropout_generator(self.model, dropout)
         described = resolved | {"loop": config_files.to_table(config), "data": stage.describe(), "parent": _identity(parent)}
         self.base = model_directory.base_for(model, parent) if parent is not None and lora.linears(model) else None
-        self.state = TrainState(self.model, Optimizer(self.model, config.optimizer, self.dtype), stage, {"dropout": dropout},
+        self.state = TrainState(self.model, Optimizer(self.model, config.optimizer, self.dtype, stage.own_weights()), stage, {"dropout": dropout},
                                 hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest(), self.base)
         run.mkdir(parents=True, exist_ok=True)
         directory.recover(run)
@@ -140,7 +140,7 @@ class Loop:
             (loss.sum / batch.count).backward()
             total += loss.sum.detach()
         # Sparse gradients (n-gram tables) take steps of a size of their own, which no clipping changes.
-        parameters = [p for p in self.model.parameters() if p.grad is not None and not p.grad.is_sparse]
+        parameters = [p for p in state.optimizer.named.values() if p.grad is not None and not p.grad.is_sparse]
         limit = config.clip if config.clip > 0 else float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True))
         mean = float(total) / batch.count

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatwright.model.model import Model, trained_parameters
 from chatwright.training.muon import Muon
@@ -37,8 +37,9 @@ class OptimizerConfig:
 class Optimizer:
     """Both kinds behind one face. Learning rates are set by `set_factor`, as a share of their peaks."""
 
-    def __init__(self, model: Model, config: OptimizerConfig, compute_dtype: torch.dtype) -> None:
-        self.named = trained_parameters(model)
+    def __init__(self, model: Model, config: OptimizerConfig, compute_dtype: torch.dtype, own: Mapping[str, nn.Parameter] | None = None) -> None:
+        """`own` are the stage's weights, which are trained along."""
+        self.named = trained_parameters(model) | {f"stage.{name}": p for name, p in (own or {}).items()}
         matrices = {name: p for name, p in self.named.items() if "blocks." in name and p.ndim == 2}
         ngrams = {name: p for name, p in self.named.items() if name.startswith("ngrams.")}
         tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}

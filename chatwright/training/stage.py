@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
@@ -91,6 +91,10 @@ class Stage(Protocol[M, Micro]):
     def fresh_loss(self, model: M) -> float:
         """Per supervised token, of a model that knows nothing: every token equally likely, unless a stage says otherwise."""
         return math.log(model.config.vocab_size)
+
+    def own_weights(self) -> dict[str, nn.Parameter]:
+        """Weights that are trained along with the model's and belong to the stage: they are in its checkpoints and not in the result."""
+        return {}
 
     def evaluate(self, model: M) -> dict[str, float]: ...
 

@@ -45,6 +45,7 @@ class TrainState:
         with directory.writing(path) as building:
             model_directory.write_into(building, self.model, tokenizer, self.base)
             tensors = {f"optimizer/{name}": t for name, t in self.optimizer.state_tensors().items()}
+            tensors |= {f"stage/{name}": p for name, p in self.stage.own_weights().items()}
             tensors |= {f"average/{name}": t for name, t in self.average.items()}
             tensors |= {f"best/{name}": t for name, t in self.best.weights.items()}
             tensors |= {f"generator/{name}": g.get_state() for name, g in self.generators.items()}
@@ -72,6 +73,9 @@ class TrainState:
         model_directory.restore(self.model, path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
+        with torch.no_grad():
+            for name, p in self.stage.own_weights().items():
+                p.copy_(tensors[f"stage/{name}"])
         self.average = self._in_order(_under(tensors, "average/"))
         self.best = Best(**numbers["best"], weights=self._in_order(_under(tensors, "best/")))
         for name, state in _under(tensors, "generator/").items():

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import nn
+
 from chatwright.training.stage import Batch, Loss, M, Micro, Stage
 
 
@@ -17,6 +19,9 @@ class WrappedStage(Stage[M, Micro]):
 
     def fresh_loss(self, model: M) -> float:
         return self.inner.fresh_loss(model)
+
+    def own_weights(self) -> dict[str, nn.Parameter]:
+        return self.inner.own_weights()
 
     def evaluate(self, model: M) -> dict[str, float]:
         return self.inner.evaluate(model)
