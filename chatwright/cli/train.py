@@ -17,7 +17,8 @@ FindRate = Annotated[bool, typer.Option("--find-learning-rate", help="Train noth
 AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
 
 # By the kind of a recipe's last stage; the others can be talked to.
-WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\""}
+WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\"", "classify": "Try it: chatwright classify {last} \"Your text.\"",
+             "masked-lm": "Teach it labels: chatwright train classify --from {last} --data FILE --out DIR"}
 
 
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],

@@ -11,14 +11,15 @@ stale: its old directory is moved aside, never deleted, and it runs anew, as doe
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
-from chatwright.pipeline import expected, stages
+from chatwright.pipeline import encoder_stages, expected, stages
+from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
 from chatwright.pipeline.translation import run_translation
 from chatwright.tokenizer.tokenizer import load_tokenizer
@@ -26,10 +27,16 @@ from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
 
 KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig,
-                          "translation": TranslationConfig}
-TRAINED = ("pretrain", "sft", "translation")
+                          "translation": TranslationConfig, "masked-lm": MaskedLMConfig, "classify": ClassifyConfig}
+# Stage kinds that train, and the kinds whose model each starts from unless its table says otherwise.
+TRAINED: dict[str, tuple[str, ...]] = {"pretrain": (), "sft": ("pretrain", "sft"), "translation": (), "masked-lm": (),
+                                       "classify": ("masked-lm", "classify")}
+# Stages that begin with a tokenizer or with a model: (config, directory, watcher, tokenizer, parent).
+START: dict[str, Callable[..., None]] = {"pretrain": stages.run_pretrain, "translation": run_translation,
+                                         "masked-lm": encoder_stages.run_masked_lm, "classify": encoder_stages.run_classify}
 # What in a stage's table names files or folders.
-PLACES = ("data", "chat", "texts", "old_texts", "pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
+PLACES = ("data", "chat", "texts", "old_texts", "validation", "pairs", "source", "target", "validation_pairs", "validation_source",
+          "validation_target")
 FROM_OUTSIDE = "{model}"
 MARK = "stage.json"
 SMOKE = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
@@ -78,8 +85,8 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
         kind = settings.pop("kind", name)
         if kind not in KINDS:
             raise ValueError(f"{path}: stage {name!r} is of unknown kind {kind!r}. Known kinds: {', '.join(KINDS)}. Write kind = \"…\" in [{name}].")
-        models = [p.name for p in planned if p.kind in ("pretrain", "sft")]
-        parent = settings.pop("from", models[-1] if kind == "sft" and models else "")
+        parents = [p.name for p in planned if p.kind in TRAINED.get(kind, ())]
+        parent = settings.pop("from", parents[-1] if parents else "")
         if smoke and kind in TRAINED:
             settings = config_files.merge(settings, {"loop": SMOKE})
         if smoke and kind == "starter":
@@ -151,13 +158,12 @@ def _run_stage(recipe: Recipe, planned: PlannedStage, config: Any, out: Path, wa
             stages.run_starter(config, where, watcher)
         case "tokenizer":
             stages.run_tokenizer(config, where, watcher)
-        case "pretrain" | "translation":
+        case kind if kind in START:
             tokenizers = [s.name for s in recipe.stages if s.kind == "tokenizer"]
             if parent is None and not tokenizers:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a tokenizer: put \"tokenizer\" before it in stages, or a from.")
             tokenizer = load_tokenizer(out / tokenizers[0] / "tokenizer") if parent is None else stages.tokenizer_of(parent)
-            run = run_translation if planned.kind == "translation" else stages.run_pretrain
-            run(config, where, watcher, tokenizer, parent)
+            START[kind](config, where, watcher, tokenizer, parent)
         case "sft":
             if parent is None:
                 raise ValueError(f"{recipe.path}: [{planned.name}] needs a model to start from: put \"pretrain\" before it in stages.")
@@ -181,7 +187,7 @@ def _inputs(recipe: Recipe, planned: PlannedStage, out: Path, data: Path | None,
         inputs["teacher"] = model_directory.identity(Path(teacher))
     if parent is not None:
         inputs["from"] = model_directory.identity(parent) if planned.parent == FROM_OUTSIDE else _mark_hash(parent)
-    if planned.kind in ("pretrain", "translation") and parent is None:
+    if planned.kind in START and parent is None:
         inputs["tokenizer"] = "|".join(_mark_hash(out / s.name) for s in recipe.stages if s.kind == "tokenizer")
     return inputs, settings
 

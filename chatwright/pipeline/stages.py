@@ -31,6 +31,7 @@ from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, to_place
 from chatwright.pipeline.teacher import with_teacher
 from chatwright.pipeline.translation import read_named_pairs
+from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
@@ -60,11 +61,20 @@ def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
     watcher.say(f"learning a vocabulary from {' and '.join(named(to_place(place)) for place in written if place)}")
     texts = chain(_texts([to_place(place) for place in (config.data, config.chat) if place]),
                   _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)))
-    made: Tokenizer = (CharacterTokenizer.train(texts) if config.tokens == "characters"
-                       else ByteBPE.train(texts, config.vocab_size, " " if config.space_before else ""))
+    made = _learned(config, texts)
     with directory.writing(out / "tokenizer") as building:
         made.save(building)
     watcher.say(f"{made.vocab_size} tokens")
+
+
+def _learned(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
+    match config.tokens:
+        case "characters":
+            return CharacterTokenizer.train(texts)
+        case "wordpiece":
+            return wordpiece.train(texts, config.vocab_size, config.cased)
+        case "bpe":
+            return ByteBPE.train(texts, config.vocab_size, " " if config.space_before else "")
 
 
 def _texts(places: list[Place]) -> Iterator[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from chatwright.tokenizer import chat_formats, foreign_files, hugging_face
 from chatwright.tokenizer.chat_format import ChatFormat, own_format
-from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, ForeignControl, TextIds
+from chatwright.tokenizer.control import CONTROL_TOKENS, ControlId, ControlIds, ForeignControl, TextIds
 from chatwright.tokenizer.foreign_files import ForeignFiles, added_tokens
 from chatwright.tokenizer.foreign_vocabulary import control_of, text_library, vocabulary_of
+from chatwright.tokenizer.frame import Frame
 from chatwright.tokenizer.text import require_unicode
 from chatwright.tokenizer.token_spelling import spelling_of
 
@@ -75,6 +76,10 @@ class ForeignTokenizer:
         if isinstance(self._control, ControlIds):
             return self._control.public()
         return {f"{role}_token_id": token_id for role, token_id in self.vocabulary.roles.items() if role in ("bos", "eos", "pad")}
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(*(ControlId(self.role_id(role)) for role in ("cls", "sep", "pad", "mask")))
 
     def role_id(self, role: str) -> int:
         """The id of a special token by its role: bos, eos, unk, sep, pad, cls, mask."""

@@ -15,6 +15,7 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_format import ChatFormat
 from chatwright.tokenizer.control import Control, TextIds
+from chatwright.tokenizer.frame import Frame
 
 
 class Tokenizer(Protocol):
@@ -42,6 +43,14 @@ class Tokenizer(Protocol):
     def token_bytes(self, token_id: int) -> bytes: ...  # b"" for control ids
 
     def save(self, directory: Path) -> None: ...
+
+
+def frame_of(tokenizer: Tokenizer) -> Frame:
+    """What stands around a text for an encoder, and what hides a token from it."""
+    if isinstance(tokenizer, foreign.ForeignTokenizer):
+        return tokenizer.frame
+    raise ValueError('this tokenizer has no <mask>, which an encoder is trained with. Make one with tokens = "wordpiece" in [tokenizer], '
+                     "or start from an imported encoder.")
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:

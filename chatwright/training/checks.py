@@ -56,7 +56,7 @@ def check_first_batch(model: M, stage: Stage[M, B], batch: Batch[B], parent: str
     """The step-0 band. Returns the loss."""
     loss = mean_loss(model, stage, batch)
     check_finite(loss, "the loss", 0)
-    if parent is None:
+    if parent is None or stage.has_fresh_head:
         check_fresh_loss(loss, stage.fresh_loss(model))
     else:
         parent_model, _ = model_directory.load(Path(parent), model.device, kind=type(model))

@@ -62,6 +62,17 @@ class HeadCrossEntropy(torch.autograd.Function):
         return grad_hidden * grad.to(grad_hidden.dtype), (grad_weight * grad).to(grad_weight.dtype), None, None
 
 
+def output_loss(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
+    """-sum log softmax(hidden W^T + b)[target].  hidden (N, D), weight (V, D), targets (N,), bias (V,)"""
+    weight = weight.to(hidden.dtype)
+    if hidden.device.type != "cpu":    # a GPU has the memory, and one large product is faster there
+        return F.cross_entropy(F.linear(hidden, weight, None if bias is None else bias.to(hidden.dtype)).float(), targets, reduction="sum")
+    if bias is not None:    # one more number for each side of the product
+        hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
+        weight = torch.cat([weight, bias.to(weight.dtype)[:, None]], dim=1)
+    return HeadCrossEntropy.apply(hidden, weight, targets)
+
+
 def next_token_loss(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Loss:
     """-sum log p(target) over the supervised tokens of one micro-batch."""
     return head_loss(model.head, _hidden(model, batch, dtype), batch.targets)

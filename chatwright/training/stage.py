@@ -83,6 +83,7 @@ Sampler = Callable[[GPT], list[tuple[str, str]]]    # (prompt, continuation) pai
 
 class Stage(Protocol[M, Micro]):
     name: str
+    has_fresh_head: bool = False    # the model ends in a head its parent did not have: it starts at `fresh_loss`, not where the parent stood
 
     def next_batch(self) -> Batch[Micro]: ...
 

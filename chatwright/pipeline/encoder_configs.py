@@ -1,0 +1,41 @@
+"""What a person may write in the tables of a recipe for the stages of encoders."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatwright.pipeline.stage_configs import Places
+from chatwright.training.label_batches import LabelBatchConfig
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.stage import BatchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedLMConfig:
+    """Learn to guess hidden tokens of plain text."""
+
+    data: Places
+    validation_share: float = 0.02
+    mask_rate: float = 0.15                            # share of the tokens to be guessed
+    skip_bad_rows: bool = False
+    model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.mask_rate < 1.0:
+            raise ValueError(f"mask_rate ({self.mask_rate}) must be above 0 and below 1; 0.15 is usual")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig:
+    """Learn the labels of texts, from scratch or from an encoder."""
+
+    data: Places
+    validation: Places = ""                            # without any, a share of the rows is kept out of training
+    validation_share: float = 0.1
+    label_smoothing: float = 0.0
+    skip_bad_rows: bool = False
+    model: dict[str, Any] = field(default_factory=dict)    # from scratch the shape; from an encoder only what no weight depends on, and the pooler
+    batches: LabelBatchConfig = field(default_factory=LabelBatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    sample_texts: tuple[str, ...] = ()                 # told at every evaluation, for a person to see

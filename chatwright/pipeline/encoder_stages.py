@@ -1,0 +1,140 @@
+"""The stages of encoders: masked-language pretraining and classification, each (config, directory, watcher, tokenizer, parent) -> one run."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from chatwright.checkpoint import model_directory
+from chatwright.data import corpus
+from chatwright.data.encoded_labels import EncodedLabels, encode_labelled, encode_pieces, equal_parts
+from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
+from chatwright.data.rows import DataError
+from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.engine.labelling import label_probabilities
+from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
+from chatwright.model.encoder_presets import encoder_preset
+from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
+from chatwright.pipeline.stage_configs import to_place
+from chatwright.tokenizer.chat_template import Rendered
+from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
+from chatwright.training.classification import Classification
+from chatwright.training.label_batches import LabelBatches
+from chatwright.training.loop import Watcher, train
+from chatwright.training.masked_lm import MaskedLM, Masking
+from chatwright.training.packed_batches import PackedBatches
+from chatwright.training.report import write_report
+
+
+def run_masked_lm(config: MaskedLMConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    """From scratch, or from the encoder at `parent`."""
+    device = resolve_device(config.loop.device)
+    model = _fresh(config.model, tokenizer, config.loop.seed) if parent is None else _continued(parent, config.model)
+    frame, length = frame_of(tokenizer), config.batches.context_length or model.config.context_length
+    watcher.say(f"reading {config.data}")
+    texts, validation = corpus.encode_documents_split(to_place(config.data), tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows)
+    watcher.say(f"training on {texts.n_documents:,} texts, {len(texts.stream):,} tokens")
+    batches, held_out = (PackedBatches(_framed(part, tokenizer, length), frame.pad, config.batches, length, config.loop.seed, device)
+                         for part in (texts, validation))
+    masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
+    stage = MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device))
+    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model, ("data",)))
+    write_report(out)
+
+
+def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
+    """Each text as pieces that fit into a row. Packing shifts by one for those who predict what comes next: the last token is for that only."""
+    frame, control = frame_of(tokenizer), tokenizer.control
+    made = []
+    for document in corpus.documents_of(texts.stream, control.bos):
+        for piece in equal_parts(document[1:-1].tolist(), length - 2):
+            ids = [*frame.around(piece), frame.sep]
+            made.append(Rendered(ids, [True] * len(ids)))
+    return made
+
+
+def run_classify(config: ClassifyConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    """From scratch; from an encoder, whose head is then replaced; or from a classifier of the same labels, which goes on."""
+    device = resolve_device(config.loop.device)
+    train_rows, validation_rows = _labelled(config, watcher)
+    names = label_names(train_rows)
+    changes = dict(config.model) | {"task": "classify", "labels": names}
+    model = _fresh(changes, tokenizer, config.loop.seed) if parent is None else _continued(parent, changes, config.loop.seed)
+    has_fresh_head = parent is None or _config_of(parent).labels != names
+    frame, length = frame_of(tokenizer), model.config.context_length
+    dtype = resolve_precision(config.loop.precision, device)
+    read, held_out = (encode_labelled(rows, tokenizer, names, length) for rows in (train_rows, validation_rows))
+    _say_what_was_read(watcher, read)
+    batches, validation = (LabelBatches(part, frame, config.batches, config.loop.seed, device) for part in (read, held_out))
+    stage = Classification(batches, validation, dtype, has_fresh_head, config.label_smoothing, _Told(tokenizer, config.sample_texts))
+    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model, ("data", "validation")))
+    write_report(out)
+
+
+def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledText], list[LabelledText]]:
+    skipped: list[DataError] = []
+    watcher.say(f"reading {config.data}")
+    rows = read_labelled(to_place(config.data), skipped if config.skip_bad_rows else None)
+    if not config.validation:
+        parts = split_labelled(rows, config.validation_share)
+    else:
+        parts = rows, read_labelled(to_place(config.validation), skipped if config.skip_bad_rows else None)
+    for error in skipped:
+        watcher.say(f"left out: {error}")
+    return parts
+
+
+def _say_what_was_read(watcher: Watcher, read: EncodedLabels) -> None:
+    counts = read.describe()["labels"]
+    watcher.say(f"training on {len(read):,} texts: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    if long := sum(len(pieces) > 1 for pieces in read.pieces):
+        watcher.say(f"{long:,} texts are longer than the model can look at: each epoch sees one piece of each, telling looks at all pieces")
+
+
+def _fresh(settings: dict[str, Any], tokenizer: Tokenizer, seed: int) -> Encoder:
+    changes = dict(settings) | {"vocab_size": tokenizer.vocab_size}
+    model = model_directory.build(Encoder, encoder_preset(changes.pop("size", "tiny"), **changes))
+    init_weights(model, generator(seed, "weights"))
+    return model
+
+
+def _config_of(parent: Path) -> EncoderConfig:
+    config = model_directory.read_config(model_directory.find(parent))
+    if not isinstance(config, EncoderConfig):
+        raise ValueError(f"{parent}: holds no encoder. Give a directory that masked-lm or classify made, or an imported BERT.")
+    return config
+
+
+def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
+    """The parent's weights wherever it has them; a head it did not have is fresh."""
+    loaded, _ = model_directory.load(parent, kind=Encoder)
+    model = model_directory.build(Encoder, dataclasses.replace(loaded.config, **changes))
+    init_weights(model, generator(seed, "weights of a new head"))
+    theirs = dict(loaded.named_parameters())
+    own = dict(model.named_parameters())
+    weights: dict[str, Tensor] = {name: theirs[name] if name in theirs and theirs[name].shape == p.shape else p.detach() for name, p in own.items()}
+    if replaced := [name for name in own if weights[name] is not theirs.get(name) and not name.startswith(("label_head.", "head."))]:
+        raise ValueError(f"{parent}: model.{list(changes)} would change the shape of {replaced[0]}, which the parent brings. "
+                         "Change only dropout, the pooler and what else no weight depends on.")
+    model_directory.load_weights(model, weights, parent)
+    return model
+
+
+def _resolved(config: MaskedLMConfig | ClassifyConfig, model: Encoder, places: tuple[str, ...]) -> dict[str, Any]:
+    # Where the data lies is no part of what the run is.
+    read = {key: "by content, below" for key in places if getattr(config, key)}
+    return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
+
+
+class _Told:
+    """What the unfinished model tells of a few texts."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: tuple[str, ...]) -> None:
+        self.tokenizer, self.texts = tokenizer, texts
+
+    def __call__(self, model: Encoder) -> list[tuple[str, str]]:
+        pieces = encode_pieces(self.texts, self.tokenizer, model.config.context_length)
+        probabilities = [label_probabilities(model, of_text) for of_text in pieces]
+        return [(text, ", ".join(f"{name} {p:.2f}" for name, p in zip(model.config.labels, row.tolist(), strict=True)))
+                for text, row in zip(self.texts, probabilities, strict=True)]

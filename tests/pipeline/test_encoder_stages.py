@@ -1,0 +1,127 @@
+"""A recipe of an encoder from text to labels: vocabulary, masked tokens, labels; what is done is skipped, what does not fit is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from chatwright.checkpoint import model_directory
+from chatwright.data.encoded_labels import encode_pieces
+from chatwright.engine.labelling import label_probabilities
+from chatwright.model.encoder import Encoder
+from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.training.loop import Watcher
+
+RECIPE = """
+stages = ["tokenizer", "masked-lm", "classify"]
+[tokenizer]
+data = "{data}/texts.jsonl"
+tokens = "wordpiece"
+vocab_size = 90
+[masked-lm]
+data = "{data}/texts.jsonl"
+validation_share = 0.1
+mask_rate = 0.3
+[masked-lm.model]
+size = "nano"
+context_length = 16
+[masked-lm.batches]
+rows = 4
+[masked-lm.loop]
+steps = 6
+precision = "float32"
+[classify]
+data = "{data}/train.jsonl"
+validation = "{data}/validation.tsv"
+sample_texts = ["the cat and the dog"]
+[classify.model]
+dropout = 0.1
+pooler = "tanh"
+[classify.loop]
+steps = 30
+evaluate_every = 10
+patience = 5
+judged_by = "macro_f1"
+higher_is_better = true
+precision = "float32"
+[classify.loop.optimizer]
+matrix_learning_rate = 0.05
+"""
+SENTENCES = {kind: [f"the {a} and the {b}" for a in things for b in things]
+             for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    (tmp_path / "data").mkdir()
+    rows = [{"text": text, "label": kind} for kind, texts in SENTENCES.items() for text in texts]
+    (tmp_path / "data" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "data" / "validation.tsv").write_text("label\ttext\n" + "".join(f"{row['label']}\t{row['text']}\n" for row in rows[::2]))
+    texts = [{"text": f"{row['text']} are {row['label']} and that is the number {i}"} for i, row in enumerate(rows)]
+    (tmp_path / "data" / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    return tmp_path
+
+
+def go(place: Path, *overrides: str) -> list[str]:
+    said: list[str] = []
+    run_recipe(read_recipe(place / "r.toml", overrides), place / "out", place / "data", Watcher(say=said.append))
+    return said
+
+
+def test_from_text_to_labels(place: Path) -> None:
+    said = go(place)
+    assert any(line == "training on 18 texts: 9 alive, 9 made" for line in said)
+    masked, tokenizer = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
+    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+    assert (masked.config.task, model.config.task, model.config.labels, model.config.dropout) == ("masked-lm", "classify", ("alive", "made"), 0.1)
+    config = json.loads((place / "out" / "classify" / "model" / "config.json").read_text())
+    assert config["id2label"] == {"0": "alive", "1": "made"}
+    notes = json.loads((place / "out" / "classify" / "model" / "training.json").read_text())
+    assert notes["figures"]["macro_f1"] == 1.0
+    texts = [*SENTENCES["alive"], *SENTENCES["made"]]
+    told = [int(label_probabilities(model, pieces).argmax()) for pieces in encode_pieces(texts, tokenizer, model.config.context_length)]
+    assert told == [0] * 9 + [1] * 9
+    samples = [json.loads(line)["samples"] for line in (place / "out/classify/metrics.jsonl").read_text().splitlines() if "samples" in line]
+    assert samples[0] == [["the cat and the dog", "alive 0.50, made 0.50"]]
+    assert [line for line in go(place) if line.endswith("done before")] == [
+        f"[{i}/3] {name}: done before" for i, name in enumerate(("tokenizer", "masked-lm", "classify"), 1)]
+
+
+def test_a_changed_validation_file_makes_the_stage_stale(place: Path) -> None:
+    go(place)
+    with (place / "data" / "validation.tsv").open("a") as file:
+        file.write("made\tthe log and the cup and the mat\n")
+    assert any("classify was made from other settings or data" in line for line in go(place))
+
+
+def test_without_pretraining_the_labels_are_learned_from_scratch(place: Path) -> None:
+    (place / "r.toml").write_text(RECIPE.replace('"tokenizer", "masked-lm", "classify"', '"tokenizer", "classify"')
+                                  .replace("[masked-lm", "[tokenizer-unused").split("[tokenizer-unused")[0]
+                                  + "[classify]" + RECIPE.split("[classify]", 1)[1].replace("dropout = 0.1", 'size = "nano"'))
+    go(place)
+    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+    assert model.config.width == 64
+
+
+def test_the_pretrained_weights_arrive(place: Path) -> None:
+    go(place, "classify.loop.steps=1", "classify.loop.optimizer.learning_rate=1e-9", "classify.loop.optimizer.matrix_learning_rate=1e-9")
+    masked, _ = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
+    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+    theirs = dict(masked.named_parameters())
+    shared = [name for name, _ in model.named_parameters() if name in theirs]
+    assert "blocks.0.attention.query.weight" in shared
+    for name, p in model.named_parameters():
+        if name in theirs:
+            torch.testing.assert_close(p, theirs[name], atol=1e-6, rtol=1e-6)
+
+
+def test_what_does_not_fit_is_named(place: Path) -> None:
+    go(place)
+    with pytest.raises(ValueError, match=r"model.*would change the shape of embedding.weight, which the parent brings"):
+        go(place, "classify.model.width=32")
+    with pytest.raises(ValueError, match=r"mask_rate \(1.5\) must be above 0 and below 1"):
+        read_recipe(place / "r.toml", ["masked-lm.mask_rate=1.5"])
+    with pytest.raises(ValueError, match='has no <mask>.*tokens = "wordpiece"'):
+        go(place, "tokenizer.tokens=characters")
