@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from chatwright.model import masks
 from chatwright.model.attention import Attention, KeyValues
 from chatwright.model.dropout import Dropout
 from chatwright.model.feed_forward import FeedForward
@@ -37,6 +38,14 @@ class Block(nn.Module):
         if self.cross_attention is not None and self.cross_attention_norm is not None:
             cross = self.cross_attention
             x = self._around(lambda y: cross(y, context, mask=context_mask), self.cross_attention_norm, x)
+        return self._around(self.feed_forward, self.feed_forward_norm, x)
+
+    def first(self, x: Tensor, mask: Mask = None, rotary: Rotary | None = None, head_gates: Tensor | None = None) -> Tensor:
+        """What `forward` gives for the first token, and for it alone: the others are only looked at. (B, T, D) -> (B, 1, D)"""
+        looked_at = self.attention.read(self.attention_norm(x) if self.norm_first else x, rotary=rotary)
+        angles = None if rotary is None else (rotary[0][..., :1, :], rotary[1][..., :1, :])
+        mask = masks.of_first(mask)
+        x = self._around(lambda y: self.attention(y, looked_at, mask=mask, rotary=angles, head_gates=head_gates), self.attention_norm, x[:, :1])
         return self._around(self.feed_forward, self.feed_forward_norm, x)
 
     def _around(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:

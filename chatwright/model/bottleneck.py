@@ -59,3 +59,7 @@ class BottleneckBlock(nn.Module):
         for feed_forward, norm in zip(self.feed_forwards, self.feed_forward_norms, strict=True):
             narrow = norm(narrow + feed_forward(narrow))
         return self.norm(x + self.dropout(self.widen(narrow)))               # (B, T, D)
+
+    def first(self, x: Tensor, mask: Mask = None, rotary: Rotary | None = None, head_gates: Tensor | None = None) -> Tensor:
+        """(B, T, D) -> (B, 1, D)"""
+        return self.forward(x, mask, rotary, None, head_gates)[:, :1]

@@ -135,14 +135,16 @@ class Encoder(Model):
         mask says who may be looked at (`masks.padding` for texts of several lengths); positions (B, T) are needed where several texts
         share a row; head_gates (n_layer, H) switches heads off (0) or leaves them on (1).
         """
-        hidden = self.hidden(token_ids, mask, positions, token_types, dtype, head_gates)
+        hidden = self.hidden(token_ids, mask, positions, token_types, dtype, head_gates, first_only=self.config.task == "classify")
         if self.head is not None:
             return self.head(hidden, self.embedding.weight)
         return self.label_head(hidden) if self.label_head is not None and self.config.labels else hidden
 
     def hidden(self, token_ids: Tensor, mask: Mask = None, positions: Tensor | None = None, token_types: Tensor | None = None,
-               dtype: torch.dtype | None = None, head_gates: Tensor | None = None) -> Tensor:
-        """The last layer's output, before any head. (B, T) -> (B, T, D)"""
+               dtype: torch.dtype | None = None, head_gates: Tensor | None = None, first_only: bool = False) -> Tensor:
+        """The last layer's output, before any head. (B, T) -> (B, T, D), or (B, 1, D) where only the first token's is wanted: the last
+        layer then computes nothing else.
+        """
         T = token_ids.shape[1]
         assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
         x = self.dropout(self._embed(token_ids, positions, token_types, dtype))
@@ -150,7 +152,11 @@ class Encoder(Model):
         mask = masks.for_training(mask, T, x)
         for i in range(self.config.n_layer):
             block = self.blocks[i * self.config.n_own_block // self.config.n_layer]
-            x = block(x, mask, rotary, None, None if head_gates is None else head_gates[i])
+            assert isinstance(block, Block | BottleneckBlock), "the only kinds there are"
+            gates = None if head_gates is None else head_gates[i]
+            is_last = i == self.config.n_layer - 1
+            compute = block.first if first_only and is_last else block
+            x = compute(x, mask, rotary, head_gates=gates)
         return self.norm(x)
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, token_types: Tensor | None, dtype: torch.dtype | None) -> Tensor:

@@ -97,6 +97,12 @@ def same_document(document_ids: Tensor) -> Tensor:
     return (document_ids[:, :, None] == document_ids[:, None, :])[:, None]
 
 
+def of_first(mask: Mask) -> Mask:
+    """The same mask for the first query alone. (B, 1, T, S) -> (B, 1, 1, S)"""
+    assert mask is None or isinstance(mask, Tensor), "the first token of a causal text sees only itself"
+    return mask if mask is None else mask[..., :1, :]
+
+
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
     """Causal, and at most the last `window` keys, the query's own included. (B, T) -> (B, 1, T, S)"""
     keys = torch.arange(n_keys, device=query_positions.device)

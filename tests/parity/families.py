@@ -1,6 +1,6 @@
 """Every case there is: a family's file adds its list here."""
 
-from tests.parity import decoders, encoder_decoders
+from tests.parity import decoders, encoder_decoders, encoders
 from tests.parity.case import Case
 
-CASES: list[Case] = [*decoders.CASES, *encoder_decoders.CASES]
+CASES: list[Case] = [*decoders.CASES, *encoder_decoders.CASES, *encoders.CASES]
