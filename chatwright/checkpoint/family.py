@@ -34,7 +34,7 @@ class Family:
     from_public: Callable[[PublicConfig], ModelConfig]         # ValueError names a field that cannot be honoured
     weights: Callable[[Any], list[Weight]]
     prefix: str = ""                                           # of their names; some files leave it out
-    ids: Callable[[Mapping[str, int]], dict[str, int]] = lambda _: {}    # further fields for token ids, from the tokenizer's
+    ids: Callable[[Any, Mapping[str, int]], dict[str, int]] = lambda *_: {}    # further fields for token ids: (our config, the tokenizer's)
     ignored: tuple[str, ...] = ()                              # endings of names that are no weights (buffers), in older files
 
 

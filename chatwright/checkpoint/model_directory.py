@@ -47,7 +47,7 @@ def write_into(building: Path, model: Model, tokenizer: Tokenizer, base: Base | 
     safetensors_file.save(to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())), building / "model.safetensors")
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     if family := families.expressing(model.config):
-        ids |= family.ids(ids)
+        ids |= family.ids(model.config, ids)
     (building / "config.json").write_text(json.dumps(public | ids, indent=1))
     stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
     (building / "generation_config.json").write_text(json.dumps(ids | stops, indent=1))

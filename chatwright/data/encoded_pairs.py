@@ -29,11 +29,11 @@ class EncodedPairs:
                 "too_long": self.n_too_long, "sha256": self.sha256}
 
 
-def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length: int) -> EncodedPairs:
+def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length: int, start_id: int | None = None) -> EncodedPairs:
     """All pairs of which both sides fit into `max_length` tokens."""
     control, content = tokenizer.control, hashlib.sha256()
     sources = [source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])]
-    targets = [target_ids(ids, control) for ids in tokenizer.encode_batch([pair.target for pair in pairs])]
+    targets = [target_ids(ids, control, start_id) for ids in tokenizer.encode_batch([pair.target for pair in pairs])]
     for pair in pairs:
         for text in (pair.source, pair.target):
             content.update(len(text.encode()).to_bytes(8, "little") + text.encode())

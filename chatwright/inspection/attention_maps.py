@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chatwright.model.attention import Attention
 from chatwright.model.encoder_decoder import EncoderDecoder, Stack
-from chatwright.tokenizer.sentence_pair import source_ids
+from chatwright.tokenizer.sentence_pair import source_ids, start_of
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -28,7 +28,7 @@ def translation_maps(model: EncoderDecoder, tokenizer: Tokenizer, source: str, w
 
     The decoder looks where it stands for what comes next, so its rows are named by the token they choose.
     """
-    read, begun = source_ids(tokenizer.encode(source), tokenizer.control), [int(tokenizer.control.bos), *written[:-1]]
+    read, begun = source_ids(tokenizer.encode(source), tokenizer.control), [start_of(tokenizer.control, model.config.start_id), *written[:-1]]
     sources, chosen, before = (labels(tokenizer, ids) for ids in (read, written, begun))
     watched = {"cross": _attentions(model.decoder, "cross_attention"), "source": _attentions(model.encoder, "attention"),
                "written": _attentions(model.decoder, "attention")}

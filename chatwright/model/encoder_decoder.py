@@ -49,6 +49,7 @@ class EncoderDecoderConfig:
     embedding_scale: bool = True  # embeddings times sqrt(D)
     tied: bool = True             # the head reuses the embedding matrix
     head_bias: bool = False
+    start_id: int | None = None   # the id that begins every translation; None: the tokenizer's <bos>
     init: Literal["xavier", "zero"] = "xavier"    # see init_weights
     dropout: float = 0.1          # of what each part of a block adds to the residual stream
     embedding_dropout: float = 0.1

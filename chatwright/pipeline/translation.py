@@ -30,7 +30,7 @@ def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, toke
     model = _model(config, tokenizer, parent)
     pairs, held_out = _pairs(config, watcher)
     seed, pad, length = config.loop.seed, tokenizer.control.pad, model.config.context_length
-    encoded, validation = (_encoded(some, tokenizer, length, name, watcher) for some, name in ((pairs, "training"), (held_out, "validation")))
+    encoded, validation = (_encoded(some, tokenizer, model.config, name, watcher) for some, name in ((pairs, "training"), (held_out, "validation")))
     stage = Translation(
         PairBatches(encoded, pad, config.batches, seed, device),
         PairBatches(validation, pad, PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1), seed, device),
@@ -74,8 +74,9 @@ def read_named_pairs(pairs: Places, source: Places, target: Places, columns: tup
     return found + (read_pairs(to_place(source), to_place(target), skipped=skipped) if source else [])
 
 
-def _encoded(pairs: list[SentencePair], tokenizer: Tokenizer, length: int, name: str, watcher: Watcher) -> EncodedPairs:
-    encoded = encode_pairs(pairs, tokenizer, length)
+def _encoded(pairs: list[SentencePair], tokenizer: Tokenizer, config: EncoderDecoderConfig, name: str, watcher: Watcher) -> EncodedPairs:
+    length = config.context_length
+    encoded = encode_pairs(pairs, tokenizer, length, config.start_id)
     watcher.say(f"{name}: {len(encoded):,} pairs, {sum(len(ids) - 1 for ids in encoded.targets):,} tokens to predict"
                 + (f"; {encoded.n_too_long:,} left out because a side is longer than {length} tokens" if encoded.n_too_long else ""))
     return encoded

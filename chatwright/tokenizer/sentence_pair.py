@@ -2,6 +2,8 @@
 
     the encoder reads      text <end>
     the decoder reads      <bos> translation          and predicts      translation <end>
+
+A model that came from elsewhere may begin its translations with another id than <bos>: MarianMT begins with its padding.
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ def source_ids(text: Sequence[int], control: Control) -> list[int]:
     return [*text, int(control.end)]
 
 
-def target_ids(text: Sequence[int], control: Control) -> list[int]:
+def target_ids(text: Sequence[int], control: Control, start_id: int | None = None) -> list[int]:
     """All of it: the decoder reads all but the last and predicts all but the first."""
-    return [int(control.bos), *text, int(control.end)]
+    return [start_of(control, start_id), *text, int(control.end)]
+
+
+def start_of(control: Control, start_id: int | None) -> int:
+    """What the decoder begins with; `start_id` is the model's own, where it has one."""
+    return int(control.bos) if start_id is None else start_id

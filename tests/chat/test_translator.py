@@ -14,9 +14,9 @@ TEXTS = ["the cat sat on the mat", "a dog", "", "the dog sat on the log and the 
 TOKENIZER = ByteBPE.train([*TEXTS * 3], 290, " ")
 
 
-def make() -> Translator:
+def make(**changes: object) -> Translator:
     model = EncoderDecoder(EncoderDecoderConfig(vocab_size=TOKENIZER.vocab_size, context_length=32, n_encoder_layer=1, n_decoder_layer=1, n_head=2,
-                                                head_dim=8, width=16, hidden=32))
+                                                head_dim=8, width=16, hidden=32, **changes))
     init_weights(model, generator(0, "weights"))
     with torch.no_grad():
         model.embedding.weight.mul_(4.0)
@@ -33,6 +33,15 @@ def test_alone_equals_among_others_in_their_order(config: BeamConfig, monkeypatc
     assert [len(found) for found in together] == [config.n_best if text else 1 for text in TEXTS]
     assert together[2][0].text == ""
     assert together[0][0].score >= together[0][-1].score
+
+
+def test_a_model_with_a_start_of_its_own_begins_with_it() -> None:
+    other = make(start_id=TOKENIZER.control.pad)
+    seen = []
+    embed = other.forward.model._embed
+    other.forward.model._embed = lambda ids, *rest: seen.append(ids) or embed(ids, *rest)    # type: ignore[method-assign]
+    other.translate(["mat"], BeamConfig(width=1))
+    assert seen[1].tolist() == [[TOKENIZER.control.pad]]
 
 
 def test_no_control_token_is_written_and_text_is_that_of_the_ids() -> None:

@@ -20,6 +20,7 @@ def test_the_source_ends_and_the_target_begins_and_ends() -> None:
     control = TOKENIZER.control
     assert encoded.sources == [[*TOKENIZER.encode("ab"), control.end]]
     assert encoded.targets == [[control.bos, *TOKENIZER.encode("cde"), control.end]]
+    assert encode_pairs([pair("ab", "cde")], TOKENIZER, 10, start_id=3).targets == [[3, *TOKENIZER.encode("cde"), control.end]]
     assert encoded.describe() | {"sha256": ""} == {"pairs": 1, "source_tokens": 3, "target_tokens": 4, "too_long": 0, "sha256": ""}
 
 

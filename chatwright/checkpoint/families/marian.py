@@ -1,6 +1,6 @@
 """MarianMT (Junczys-Dowmunt et al. 2018; the opus-mt models): the Transformer of 2017 with all sines before all cosines and a bias on the logits.
 
-Its decoder begins with the padding token where ours begins with <bos>; that is the tokenizer's matter and stands in config.json.
+Its decoder begins with the padding token, which its config.json names.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ READ = {theirs: ours for ours, theirs in ACTIVATIONS.items()} | {"silu": "silu"}
 FIXED = {"normalize_before": False, "normalize_embedding": False, "add_final_layer_norm": False, "static_position_embeddings": True,
          "share_encoder_decoder_embeddings": True, "tie_word_embeddings": True, "extra_pos_embeddings": 0}
 # How it was trained, and how translations are searched: nothing of what it computes.
-ABOUT_USE = ("activation_dropout", "bad_words_ids", "classif_dropout", "classifier_dropout", "decoder_layerdrop", "decoder_start_token_id",
-             "encoder_layerdrop", "forced_eos_token_id", "init_std", "max_length", "num_beams", "num_hidden_layers")
+ABOUT_USE = ("activation_dropout", "bad_words_ids", "classif_dropout", "classifier_dropout", "decoder_layerdrop", "encoder_layerdrop",
+             "forced_eos_token_id", "init_std", "max_length", "num_beams", "num_hidden_layers")
 ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 SIDE = {f"attention.{ours}": f"self_attn.{theirs}" for ours, theirs in ATTENTION.items()} | {
     "attention_norm": "self_attn_layer_norm", "feed_forward.up": "fc1", "feed_forward.down": "fc2", "feed_forward_norm": "final_layer_norm"}
@@ -41,7 +41,8 @@ def to_public(config: EncoderDecoderConfig) -> dict[str, Any]:
         "d_model": config.width, "encoder_layers": config.n_encoder_layer, "decoder_layers": config.n_decoder_layer,
         "activation_function": ACTIVATIONS[config.activation], "scale_embedding": config.embedding_scale, "dropout": config.dropout,
         "attention_dropout": 0.0, "activation_dropout": 0.0, "init_std": 0.02, "is_encoder_decoder": True,
-        "share_encoder_decoder_embeddings": True, "tie_word_embeddings": True}
+        "share_encoder_decoder_embeddings": True, "tie_word_embeddings": True} | (
+            {} if config.start_id is None else {"decoder_start_token_id": config.start_id})
 
 
 def from_public(table: PublicConfig) -> EncoderDecoderConfig:
@@ -60,7 +61,7 @@ def from_public(table: PublicConfig) -> EncoderDecoderConfig:
         n_decoder_layer=table.integer("decoder_layers", highest=1000), n_head=n_head, head_dim=width // n_head, width=width, hidden=hidden,
         activation=table.one_of("activation_function", READ), norm="layer", norm_eps=1e-5, norm_first=False, bias=True,
         position="sinusoidal_halves", embedding_scale=table.flag("scale_embedding", False), tied=True, head_bias=True, dropout=dropout,
-        embedding_dropout=dropout)
+        embedding_dropout=dropout, start_id=table.integer("decoder_start_token_id", lowest=0, highest=vocab_size - 1))
 
 
 def weights(config: EncoderDecoderConfig) -> list[Weight]:
@@ -69,8 +70,9 @@ def weights(config: EncoderDecoderConfig) -> list[Weight]:
             *(w for i in range(config.n_decoder_layer) for w in pairs(SIDE | CROSS, f"decoder.blocks.{i}.", f"model.decoder.layers.{i}."))]
 
 
-def ids(public: Mapping[str, int]) -> dict[str, int]:
-    return {"decoder_start_token_id": public["bos_token_id"], "forced_eos_token_id": public["eos_token_id"]}
+def ids(config: EncoderDecoderConfig, public: Mapping[str, int]) -> dict[str, int]:
+    start = public["bos_token_id"] if config.start_id is None else config.start_id
+    return {"decoder_start_token_id": start, "forced_eos_token_id": public["eos_token_id"]}
 
 
 MARIAN = Family("marian", ("MarianMTModel",), expresses, to_public, from_public, weights, ids=ids,
