@@ -13,7 +13,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import typer
 
 from chatwright import __version__
-from chatwright.cli import chat, data, doctor, evaluate, import_export, merge, new, serve, train, translate, up
+from chatwright.cli import chat, classify, data, doctor, evaluate, import_export, merge, new, serve, train, translate, up
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.")
@@ -24,6 +24,7 @@ app.command("run")(train.run)
 app.command("chat")(chat.chat)
 app.command("generate")(chat.generate)
 app.command("translate")(translate.translate)
+app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("merge")(merge.merge)

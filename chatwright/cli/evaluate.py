@@ -8,7 +8,7 @@ import typer
 
 
 def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
-             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, translation, or starter.")] = "bits-per-byte",
+             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, labels, translation, starter.")] = "bits-per-byte",
              data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
                                                           "BLiMP.zip for blimp, sentences for translation.")] = None,
              references: Annotated[Optional[Path], typer.Option("--references", help="For translation: the right ones, line by line.")] = None,

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.labeller import Labeller
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 
 
@@ -21,6 +23,10 @@ def open_assistant(directory: Path) -> Assistant:
 def open_translator(directory: Path) -> Translator:
     model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
     return Translator(EncoderDecoderForward(model), tokenizer)
+
+
+def open_labeller(directory: Path) -> Labeller:
+    return Labeller(*model_directory.load(directory, kind=Encoder))
 
 
 def read_sampling(overrides: Iterable[str]) -> SamplingConfig:

@@ -1,4 +1,4 @@
-"""chatwright run RECIPE, chatwright train pretrain, chatwright train sft."""
+"""chatwright run RECIPE, and one stage at a time: chatwright train pretrain, sft, masked-lm, classify."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:    # torch takes seconds to load, and --help needs none of it
     from chatwright.pipeline.prepared import Prepared
 
-app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain or sft.")
+app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm or classify.")
 
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.n_layer=4.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
@@ -70,6 +70,44 @@ def sft(parent: Annotated[Path, typer.Option("--from", help="The pretrained mode
             return _find_learning_rate(prepared, out)
         prepared.train(out, watcher)
     print(f"done: {out}. See {out / 'report.html'}; talk to it: chatwright chat {out}")
+
+
+@app.command("masked-lm")
+def masked_lm(data: Annotated[str, typer.Option("--data", help="Text: a file or a folder.")],
+              out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+              overrides: Overrides = None,
+              parent: Annotated[Optional[Path], typer.Option("--from", help="An encoder to go on from, or a folder with only a tokenizer. "
+                                                             "Without it a vocabulary is learned from the data first.")] = None,
+              vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 8192,
+              smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
+    """Let an encoder learn to guess hidden words of plain text."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.single_stage import masked_lm as prepare
+    with terminal(as_json=as_json) as watcher:
+        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
+        if find_learning_rate:
+            return _find_learning_rate(prepared, out)
+        prepared.train(out, watcher)
+    print(f"done: {out}. " + WHAT_NEXT["masked-lm"].format(last=out))
+
+
+@app.command("classify")
+def classify(data: Annotated[str, typer.Option("--data", help="Labelled texts: a .jsonl, .csv or .tsv file with text and label.")],
+             out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+             overrides: Overrides = None,
+             parent: Annotated[Optional[Path], typer.Option("--from", help="An encoder to start from: of masked-lm, of classify, or imported. "
+                                                            "Without it a vocabulary is learned from the data first.")] = None,
+             vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 8192,
+             smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
+    """Learn the labels of texts."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.single_stage import classify as prepare
+    with terminal(as_json=as_json) as watcher:
+        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
+        if find_learning_rate:
+            return _find_learning_rate(prepared, out)
+        prepared.train(out, watcher)
+    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["classify"].format(last=out))
 
 
 def _find_learning_rate(prepared: "Prepared", out: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from chatwright.data.labelled import LabelledText
 from chatwright.data.rows import DataError
-from chatwright.tokenizer.frame import N_FRAME
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
 
 BATCH_TEXTS = 10_000
@@ -38,18 +37,8 @@ def encode_labelled(rows: Sequence[LabelledText], tokenizer: Tokenizer, names: t
         if row.label not in index:
             raise DataError(row.location, f"the label {row.label[:40]!a} is none of {', '.join(names[:20])}", "correct it, or train with it")
         content.update(repr((row.text, row.label)).encode())
-    pieces = encode_pieces([row.text for row in rows], tokenizer, max_length)
-    return EncodedLabels(pieces, [index[row.label] for row in rows], names, content.hexdigest())
-
-
-def encode_pieces(texts: Sequence[str], tokenizer: Tokenizer, max_length: int) -> list[list[list[int]]]:
-    """Each text as one or more pieces of at most `max_length` tokens, its frame included. Classifying and training say it alike, here."""
-    frame, room = frame_of(tokenizer), max_length - N_FRAME
+    frame = frame_of(tokenizer)
+    texts = [row.text for row in rows]
     encoded = (ids for start in range(0, len(texts), BATCH_TEXTS) for ids in tokenizer.encode_batch(texts[start : start + BATCH_TEXTS]))
-    return [[frame.around(part) for part in equal_parts(ids, room)] for ids in encoded]
-
-
-def equal_parts(ids: Sequence[int], room: int) -> list[Sequence[int]]:
-    """As few parts as fit, as equal as they can be: a last part of three words would say as much as a whole page."""
-    n = max(1, -(-len(ids) // room))
-    return [ids[i * len(ids) // n : (i + 1) * len(ids) // n] for i in range(n)]
+    pieces = [frame.pieces(ids, max_length) for ids in encoded]
+    return EncodedLabels(pieces, [index[row.label] for row in rows], names, content.hexdigest())

@@ -70,5 +70,5 @@ def labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     for token_id, text, before in zip(ids, texts, ["", *texts], strict=False):
         name = tokenizer.control.name_of(token_id)
         goes_on = before[-1:].isalnum() and text[:1].isalnum()
-        shown.append(f"⟨{name}⟩" if name else "·" * goes_on + (text.strip() or "␣"))
+        shown.append(f"⟨{name.strip('<|>[]').lower()}⟩" if name else "·" * goes_on + (text.strip() or "␣"))
     return shown

@@ -6,41 +6,47 @@ from typing import Any
 
 from torch import Tensor
 
+from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
 from chatwright.data import corpus
-from chatwright.data.encoded_labels import EncodedLabels, encode_labelled, encode_pieces, equal_parts
+from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
 from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
+from chatwright.data.readers import named
 from chatwright.data.rows import DataError
 from chatwright.devices import generator, resolve_device, resolve_precision
-from chatwright.engine.labelling import label_probabilities
 from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
+from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import to_place
 from chatwright.tokenizer.chat_template import Rendered
+from chatwright.tokenizer.frame import N_FRAME, equal_parts
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
 from chatwright.training.classification import Classification
 from chatwright.training.label_batches import LabelBatches
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import Watcher
 from chatwright.training.masked_lm import MaskedLM, Masking
 from chatwright.training.packed_batches import PackedBatches
-from chatwright.training.report import write_report
 
 
 def run_masked_lm(config: MaskedLMConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
     """From scratch, or from the encoder at `parent`."""
+    prepare_masked_lm(config, watcher, tokenizer, parent).train(out, watcher)
+
+
+def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
     device = resolve_device(config.loop.device)
     model = _fresh(config.model, tokenizer, config.loop.seed) if parent is None else _continued(parent, config.model)
     frame, length = frame_of(tokenizer), config.batches.context_length or model.config.context_length
-    watcher.say(f"reading {config.data}")
-    texts, validation = corpus.encode_documents_split(to_place(config.data), tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows)
+    place = to_place(config.data)
+    watcher.say(f"reading {named(place)}")
+    texts, validation = corpus.encode_documents_split(place, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows)
     watcher.say(f"training on {texts.n_documents:,} texts, {len(texts.stream):,} tokens")
     batches, held_out = (PackedBatches(_framed(part, tokenizer, length), frame.pad, config.batches, length, config.loop.seed, device)
                          for part in (texts, validation))
     masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
     stage = MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device))
-    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model, ("data",)))
-    write_report(out)
+    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data",)))
 
 
 def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
@@ -48,7 +54,7 @@ def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> l
     frame, control = frame_of(tokenizer), tokenizer.control
     made = []
     for document in corpus.documents_of(texts.stream, control.bos):
-        for piece in equal_parts(document[1:-1].tolist(), length - 2):
+        for piece in equal_parts(document[1:-1].tolist(), length - N_FRAME):
             ids = [*frame.around(piece), frame.sep]
             made.append(Rendered(ids, [True] * len(ids)))
     return made
@@ -56,26 +62,29 @@ def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> l
 
 def run_classify(config: ClassifyConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
     """From scratch; from an encoder, whose head is then replaced; or from a classifier of the same labels, which goes on."""
+    prepare_classify(config, watcher, tokenizer, parent).train(out, watcher)
+
+
+def prepare_classify(config: ClassifyConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
     device = resolve_device(config.loop.device)
     train_rows, validation_rows = _labelled(config, watcher)
     names = label_names(train_rows)
     changes = dict(config.model) | {"task": "classify", "labels": names}
     model = _fresh(changes, tokenizer, config.loop.seed) if parent is None else _continued(parent, changes, config.loop.seed)
     has_fresh_head = parent is None or _config_of(parent).labels != names
-    frame, length = frame_of(tokenizer), model.config.context_length
-    dtype = resolve_precision(config.loop.precision, device)
-    read, held_out = (encode_labelled(rows, tokenizer, names, length) for rows in (train_rows, validation_rows))
+    read, held_out = (encode_labelled(rows, tokenizer, names, model.config.context_length) for rows in (train_rows, validation_rows))
     _say_what_was_read(watcher, read)
-    batches, validation = (LabelBatches(part, frame, config.batches, config.loop.seed, device) for part in (read, held_out))
-    stage = Classification(batches, validation, dtype, has_fresh_head, config.label_smoothing, _Told(tokenizer, config.sample_texts))
-    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model, ("data", "validation")))
-    write_report(out)
+    batches, validation = (LabelBatches(part, frame_of(tokenizer), config.batches, config.loop.seed, device) for part in (read, held_out))
+    stage = Classification(batches, validation, resolve_precision(config.loop.precision, device), has_fresh_head, config.label_smoothing,
+                           _Told(tokenizer, config.sample_texts))
+    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data", "validation")))
 
 
 def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledText], list[LabelledText]]:
     skipped: list[DataError] = []
-    watcher.say(f"reading {config.data}")
-    rows = read_labelled(to_place(config.data), skipped if config.skip_bad_rows else None)
+    place = to_place(config.data)
+    watcher.say(f"reading {named(place)}")
+    rows = read_labelled(place, skipped if config.skip_bad_rows else None)
     if not config.validation:
         parts = split_labelled(rows, config.validation_share)
     else:
@@ -134,7 +143,5 @@ class _Told:
         self.tokenizer, self.texts = tokenizer, texts
 
     def __call__(self, model: Encoder) -> list[tuple[str, str]]:
-        pieces = encode_pieces(self.texts, self.tokenizer, model.config.context_length)
-        probabilities = [label_probabilities(model, of_text) for of_text in pieces]
-        return [(text, ", ".join(f"{name} {p:.2f}" for name, p in zip(model.config.labels, row.tolist(), strict=True)))
-                for text, row in zip(self.texts, probabilities, strict=True)]
+        return [(told.text, ", ".join(f"{name} {share:.2f}" for name, share in told.probabilities.items()))
+                for told in Labeller(model, self.tokenizer).tell(self.texts)]

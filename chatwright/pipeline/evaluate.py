@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.data import starter
 from chatwright.data.corpus import read_conversations, read_documents
+from chatwright.data.encoded_labels import encode_labelled
+from chatwright.data.labelled import read_labelled
 from chatwright.data.sentence_pairs import read_pairs
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
@@ -20,12 +24,16 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.evaluation.blimp import blimp
+from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import Reply, score
+from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
-from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
+from chatwright.training.classification import text_log_probs
+from chatwright.training.label_batches import LabelBatchConfig, LabelBatches
 
 STOP_PROMPTS = 200
 REPLY_TOKENS = 200
@@ -44,12 +52,13 @@ def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False
              translation: TranslationSettings = TranslationSettings()) -> dict[str, Any]:
     """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
     suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate,
+              "labels": _labels,
               "translation": lambda directory, data: _translation(directory, data, translation, 5 if smoke else None),
               "starter": lambda directory, _: _starter(directory, 5 if smoke else 300)}
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
-        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations or sentences.")
+        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts or sentences.")
     began = time.perf_counter()
     figures = suites[suite](directory, data or Path())
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
@@ -68,6 +77,16 @@ def _blimp(directory: Path, data: Path) -> dict[str, Any]:
     low, high = result.overall.interval
     return {"blimp": result.overall.value, "low": low, "high": high, "pairs": result.overall.n,
             "files": {name: share.value for name, share in result.by_file.items()}}
+
+
+def _labels(directory: Path, data: Path) -> dict[str, Any]:
+    model, tokenizer = model_directory.load(directory, kind=Encoder)
+    texts = encode_labelled(read_labelled(data), tokenizer, model.config.labels, model.config.context_length)
+    batches = LabelBatches(texts, frame_of(tokenizer), LabelBatchConfig(), 0, model.device)
+    scores = label_scores(text_log_probs(model, batches).argmax(1), torch.tensor(texts.labels), len(texts.names))
+    (low, high), (f1_low, f1_high) = scores.accuracy.interval, scores.macro_f1_interval
+    return {"accuracy": scores.accuracy.value, "low": low, "high": high, "macro_f1": scores.macro_f1, "macro_f1_low": f1_low,
+            "macro_f1_high": f1_high, "texts": len(texts), "f1": dict(zip(texts.names, scores.f1, strict=True))}
 
 
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:

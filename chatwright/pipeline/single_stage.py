@@ -1,15 +1,16 @@
-"""One stage by hand, without a recipe: what `chatwright train pretrain` and `chatwright train sft` prepare."""
+"""One stage by hand, without a recipe: what the verbs of `chatwright train` prepare."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.pipeline import stages
+from chatwright.pipeline import encoder_stages, stages
+from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.recipe import SMOKE
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, TokenizerConfig
-from chatwright.tokenizer.tokenizer import load_tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.loop import Watcher
 
 
@@ -31,6 +32,29 @@ def pretrain(data: str, out: Path, overrides: Iterable[str], parent: Path | None
 def sft(data: str, out: Path, overrides: Iterable[str], parent: Path, smoke: bool, watcher: Watcher) -> Prepared:
     config = config_files.build(SFTConfig, _table(data, overrides, smoke), "the settings given")
     return stages.prepare_sft(config, out, watcher, parent)
+
+
+def masked_lm(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> Prepared:
+    """From the encoder or tokenizer at `parent`, or from nothing: then a vocabulary is learned into out/tokenizer first."""
+    config = config_files.build(MaskedLMConfig, _table(data, overrides, smoke), "the settings given")
+    if parent is not None and _is_model(parent):
+        return encoder_stages.prepare_masked_lm(config, watcher, stages.tokenizer_of(parent), parent)
+    return encoder_stages.prepare_masked_lm(config, watcher, _word_pieces(data, out, parent, vocab_size, watcher))
+
+
+def classify(data: str, out: Path, overrides: Iterable[str], parent: Path | None, vocab_size: int, smoke: bool, watcher: Watcher) -> Prepared:
+    """From the encoder at `parent`, or from nothing."""
+    config = config_files.build(ClassifyConfig, _table(data, overrides, smoke), "the settings given")
+    if parent is not None and _is_model(parent):
+        return encoder_stages.prepare_classify(config, watcher, stages.tokenizer_of(parent), parent)
+    return encoder_stages.prepare_classify(config, watcher, _word_pieces(data, out, parent, vocab_size, watcher))
+
+
+def _word_pieces(data: str, out: Path, parent: Path | None, vocab_size: int, watcher: Watcher) -> Tokenizer:
+    folder = parent or out
+    if parent is None and not (out / "tokenizer").is_dir():
+        stages.run_tokenizer(TokenizerConfig(data=data, vocab_size=vocab_size, tokens="wordpiece"), out, watcher)
+    return load_tokenizer(folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder)
 
 
 def _table(data: str, overrides: Iterable[str], smoke: bool) -> dict[str, Any]:

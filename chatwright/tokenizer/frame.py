@@ -22,3 +22,13 @@ class Frame:
 
     def around(self, text_ids: Sequence[int]) -> list[int]:
         return [self.cls, *text_ids, self.sep]
+
+    def pieces(self, text_ids: Sequence[int], max_length: int) -> list[list[int]]:
+        """A text as one or more framed pieces of at most `max_length` tokens. Training and telling labels say it alike, here."""
+        return [self.around(part) for part in equal_parts(text_ids, max_length - N_FRAME)]
+
+
+def equal_parts(ids: Sequence[int], room: int) -> list[Sequence[int]]:
+    """As few parts as fit, as equal as they can be: a last part of three words would say as much as a whole page."""
+    n = max(1, -(-len(ids) // room))
+    return [ids[i * len(ids) // n : (i + 1) * len(ids) // n] for i in range(n)]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.data.encoded_labels import encode_labelled, equal_parts
+from chatwright.data.encoded_labels import encode_labelled
 from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
 from chatwright.data.rows import DataError, Location
 from chatwright.tokenizer import wordpiece
+from chatwright.tokenizer.frame import equal_parts
 
 PAIRS = [("a fine film", "good"), ('he said "no", twice', "bad"), ("and\tthat is all", "good")]
 FILES = {

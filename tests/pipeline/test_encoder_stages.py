@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
-from chatwright.data.encoded_labels import encode_pieces
-from chatwright.engine.labelling import label_probabilities
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.training.loop import Watcher
@@ -81,8 +80,7 @@ def test_from_text_to_labels(place: Path) -> None:
     notes = json.loads((place / "out" / "classify" / "model" / "training.json").read_text())
     assert notes["figures"]["macro_f1"] == 1.0
     texts = [*SENTENCES["alive"], *SENTENCES["made"]]
-    told = [int(label_probabilities(model, pieces).argmax()) for pieces in encode_pieces(texts, tokenizer, model.config.context_length)]
-    assert told == [0] * 9 + [1] * 9
+    assert [told.label for told in Labeller(model, tokenizer).tell(texts)] == ["alive"] * 9 + ["made"] * 9
     samples = [json.loads(line)["samples"] for line in (place / "out/classify/metrics.jsonl").read_text().splitlines() if "samples" in line]
     assert samples[0] == [["the cat and the dog", "alive 0.50, made 0.50"]]
     assert [line for line in go(place) if line.endswith("done before")] == [

@@ -1,0 +1,35 @@
+"""Texts to labels: the road of an encoder that learned to tell them, as the assistant is a decoder's."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from chatwright.engine.labelling import label_probabilities
+from chatwright.model.encoder import Encoder
+from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
+
+
+@dataclass(frozen=True)
+class Told:
+    text: str
+    probabilities: dict[str, float]    # of every label, the most probable first
+    n_piece: int                       # more than one where the text is longer than the model can look at
+
+    @property
+    def label(self) -> str:
+        return next(iter(self.probabilities))
+
+
+class Labeller:
+    def __init__(self, model: Encoder, tokenizer: Tokenizer) -> None:
+        self.model, self.tokenizer, self.frame = model, tokenizer, frame_of(tokenizer)
+
+    def pieces(self, text: str) -> list[list[int]]:
+        return self.frame.pieces(self.tokenizer.encode(text), self.model.config.context_length)
+
+    def tell(self, texts: Iterable[str]) -> Iterator[Told]:
+        """One after another, as they come: a text's answer does not depend on its neighbours."""
+        for text in texts:
+            pieces = self.pieces(text)
+            shares = label_probabilities(self.model, pieces).tolist()
+            named = dict(zip(self.model.config.labels, shares, strict=True))
+            yield Told(text, dict(sorted(named.items(), key=lambda item: -item[1])), len(pieces))

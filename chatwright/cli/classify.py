@@ -1,0 +1,84 @@
+"""chatwright classify DIR TEXT: labels of texts, from the command line, a file or a pipe."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from chatwright.chat.labeller import Labeller, Told
+
+MOST_SHOWN = 20
+
+
+def classify(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
+             text: Annotated[Optional[str], typer.Argument(help="A text, or a file with a text a line (.jsonl, .csv: its text column). "
+                                                           "Without it standard input is read, a text a line.")] = None,
+             as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text, with the probability of every label.")] = False,
+             attention: Annotated[Optional[Path], typer.Option("--attention", help="Also write a page that shows what <cls> looked at.")] = None,
+             ) -> None:
+    """Tell the label of each text, with its probability."""
+    from chatwright.cli.opening import open_labeller
+    texts = _texts(text)
+    if attention is not None:
+        texts = list(texts)
+        if len(texts) > MOST_SHOWN:
+            raise ValueError(f"--attention shows at most {MOST_SHOWN} texts, and {len(texts)} were given: choose the ones to look at.")
+    labeller = open_labeller(directory)
+    shown = []
+    for told in labeller.tell(texts):
+        _print(told, as_json, alone=text is not None and not Path(text).is_file())
+        if attention is not None:
+            shown.append(told)
+    if attention is not None:
+        _write_page(labeller, shown, attention)
+
+
+def _texts(text: str | None) -> Iterable[str]:
+    if text is None:
+        if sys.stdin.isatty():
+            raise ValueError("nothing to classify: write a text or a file after the directory, or pipe lines in.")
+        return (line.rstrip("\r\n") for line in sys.stdin)
+    try:
+        is_file = Path(text).is_file()
+    except OSError:    # a text too long to be a path
+        is_file = False
+    return _lines(Path(text)) if is_file else [text]
+
+
+def _lines(file: Path) -> Iterator[str]:
+    from chatwright.data.files import format_of, read_lines
+    from chatwright.data.readers import read_rows
+    from chatwright.data.rows import DataError, TextRow
+    if format_of(file) in (".jsonl", ".json", ".csv", ".parquet"):
+        return (row.text for row in read_rows(file) if isinstance(row, TextRow))
+
+    def lines() -> Iterator[str]:
+        for line in read_lines(file):
+            if isinstance(line, DataError):
+                raise line
+            yield line.text.rstrip("\r\n")
+    return lines()
+
+
+def _print(told: "Told", as_json: bool, alone: bool) -> None:
+    if as_json:
+        print(json.dumps({"text": told.text, "label": told.label, "probabilities": told.probabilities}, ensure_ascii=False), flush=True)
+    elif alone:
+        for name, share in told.probabilities.items():
+            print(f"{share:7.4f}  {name}")
+    else:
+        print(f"{told.label}\t{told.probabilities[told.label]:.4f}\t{told.text}", flush=True)
+
+
+def _write_page(labeller: "Labeller", shown: "list[Told]", page: Path) -> None:
+    from chatwright.inspection.label_attention import LabelAttention, label_attention
+    from chatwright.inspection.label_page import label_page
+
+    def seen(told: "Told") -> list[LabelAttention]:
+        return [label_attention(labeller.model, labeller.tokenizer, piece) for piece in labeller.pieces(told.text)]
+    page.write_text(label_page([(told.probabilities, seen(told)) for told in shown]), encoding="utf-8")
+    print(f"attention: {page} (opens in any browser, without a network)", file=sys.stderr)
