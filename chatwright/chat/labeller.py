@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from chatwright.engine.labelling import label_probabilities
-from chatwright.model.encoder import Encoder
+from chatwright.engine.labelling import LabelForward
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
 
 
@@ -20,16 +19,15 @@ class Told:
 
 
 class Labeller:
-    def __init__(self, model: Encoder, tokenizer: Tokenizer) -> None:
-        self.model, self.tokenizer, self.frame = model, tokenizer, frame_of(tokenizer)
+    def __init__(self, forward: LabelForward, tokenizer: Tokenizer) -> None:
+        self.forward, self.tokenizer, self.frame = forward, tokenizer, frame_of(tokenizer)
 
     def pieces(self, text: str) -> list[list[int]]:
-        return self.frame.pieces(self.tokenizer.encode(text), self.model.config.context_length)
+        return self.frame.pieces(self.tokenizer.encode(text), self.forward.max_length)
 
     def tell(self, texts: Iterable[str]) -> Iterator[Told]:
         """One after another, as they come: a text's answer does not depend on its neighbours."""
         for text in texts:
             pieces = self.pieces(text)
-            shares = label_probabilities(self.model, pieces).tolist()
-            named = dict(zip(self.model.config.labels, shares, strict=True))
+            named = dict(zip(self.forward.labels, self.forward.probabilities(pieces).tolist(), strict=True))
             yield Told(text, dict(sorted(named.items(), key=lambda item: -item[1])), len(pieces))

@@ -79,6 +79,6 @@ def _write_page(labeller: "Labeller", shown: "list[Told]", page: Path) -> None:
     from chatwright.inspection.label_page import label_page
 
     def seen(told: "Told") -> list[LabelAttention]:
-        return [label_attention(labeller.model, labeller.tokenizer, piece) for piece in labeller.pieces(told.text)]
+        return [label_attention(labeller.forward.model, labeller.tokenizer, piece) for piece in labeller.pieces(told.text)]
     page.write_text(label_page([(told.probabilities, seen(told)) for told in shown]), encoding="utf-8")
     print(f"attention: {page} (opens in any browser, without a network)", file=sys.stderr)

@@ -10,6 +10,7 @@ from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
+from chatwright.engine.labelling import LabelForward
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
@@ -26,7 +27,8 @@ def open_translator(directory: Path) -> Translator:
 
 
 def open_labeller(directory: Path) -> Labeller:
-    return Labeller(*model_directory.load(directory, kind=Encoder))
+    model, tokenizer = model_directory.load(directory, kind=Encoder)
+    return Labeller(LabelForward(model), tokenizer)
 
 
 def read_sampling(overrides: Iterable[str]) -> SamplingConfig:

@@ -12,11 +12,26 @@ from torch import Tensor
 from chatwright.model.encoder import Encoder
 
 
-@torch.no_grad()
-def label_probabilities(model: Encoder, pieces: Sequence[Sequence[int]]) -> Tensor:
-    """The mean of the pieces' log-probabilities, normed again. (L,)"""
-    if not model.config.labels:
-        raise ValueError(f"this encoder has no labels (its task is {model.config.task!r}). "
-                         "Teach it some: chatwright train classify --from DIR --data FILE")
-    log_probs = [model(torch.tensor([list(piece)], device=model.device)).float().log_softmax(-1) for piece in pieces]
-    return torch.cat(log_probs).mean(0).softmax(-1).cpu()
+class LabelForward:
+    """A classifier as it is asked."""
+
+    def __init__(self, model: Encoder) -> None:
+        if not model.config.labels:
+            raise ValueError(f"this encoder has no labels (its task is {model.config.task!r}). "
+                             "Teach it some: chatwright train classify --from DIR --data FILE")
+        self.model = model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.model.config.labels
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a piece."""
+        return self.model.config.context_length
+
+    @torch.no_grad()
+    def probabilities(self, pieces: Sequence[Sequence[int]]) -> Tensor:
+        """The mean of the pieces' log-probabilities, normed again. (L,)"""
+        log_probs = [self.model(torch.tensor([list(piece)], device=self.model.device)).float().log_softmax(-1) for piece in pieces]
+        return torch.cat(log_probs).mean(0).softmax(-1).cpu()

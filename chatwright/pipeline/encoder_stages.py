@@ -14,6 +14,7 @@ from chatwright.data.labelled import LabelledText, label_names, read_labelled, s
 from chatwright.data.readers import named
 from chatwright.data.rows import DataError
 from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.engine.labelling import LabelForward
 from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
@@ -144,4 +145,4 @@ class _Told:
 
     def __call__(self, model: Encoder) -> list[tuple[str, str]]:
         return [(told.text, ", ".join(f"{name} {share:.2f}" for name, share in told.probabilities.items()))
-                for told in Labeller(model, self.tokenizer).tell(self.texts)]
+                for told in Labeller(LabelForward(model), self.tokenizer).tell(self.texts)]

@@ -8,6 +8,7 @@ import torch
 
 from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
+from chatwright.engine.labelling import LabelForward
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.training.loop import Watcher
@@ -80,7 +81,7 @@ def test_from_text_to_labels(place: Path) -> None:
     notes = json.loads((place / "out" / "classify" / "model" / "training.json").read_text())
     assert notes["figures"]["macro_f1"] == 1.0
     texts = [*SENTENCES["alive"], *SENTENCES["made"]]
-    assert [told.label for told in Labeller(model, tokenizer).tell(texts)] == ["alive"] * 9 + ["made"] * 9
+    assert [told.label for told in Labeller(LabelForward(model), tokenizer).tell(texts)] == ["alive"] * 9 + ["made"] * 9
     samples = [json.loads(line)["samples"] for line in (place / "out/classify/metrics.jsonl").read_text().splitlines() if "samples" in line]
     assert samples[0] == [["the cat and the dog", "alive 0.50, made 0.50"]]
     assert [line for line in go(place) if line.endswith("done before")] == [

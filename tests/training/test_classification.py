@@ -12,7 +12,7 @@ from small_run import state_bytes
 
 from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
-from chatwright.engine.labelling import label_probabilities
+from chatwright.engine.labelling import LabelForward
 from chatwright.model.encoder import Encoder
 from chatwright.training.checks import RunFailed
 from chatwright.training.classification import label_logits, text_log_probs
@@ -89,7 +89,7 @@ def test_the_loss_is_torchs_and_accumulation_does_not_change_its_gradient() -> N
 def test_many_together_are_told_like_each_alone(max_length: int) -> None:
     made, read = random_classifier(), encoded(max_length)
     together = text_log_probs(made, LabelBatches(read, tokenizer().frame, LabelBatchConfig(rows=7), 1, CPU)).exp()
-    alone = torch.stack([label_probabilities(made, pieces) for pieces in read.pieces])
+    alone = torch.stack([LabelForward(made).probabilities(pieces) for pieces in read.pieces])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(alone.sum(1), torch.ones(18))
     if max_length == 24:    # one piece: plainly the softmax
@@ -105,7 +105,7 @@ def test_labels_are_learned_and_the_best_weights_kept(tmp_path: Path) -> None:
     assert notes["figures"]["accuracy_low"] < 1.0
     made, _ = model_directory.load(out, kind=Encoder)
     read = encoded()
-    told = [int(label_probabilities(made, pieces).argmax()) for pieces in read.pieces]
+    told = [int(LabelForward(made).probabilities(pieces).argmax()) for pieces in read.pieces]
     assert told == read.labels
 
 
