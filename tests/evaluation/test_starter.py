@@ -194,7 +194,7 @@ def test_a_joke_is_complete_on_its_topic_and_new():
 def test_trained_jokes_are_known_as_such():
     jokes = [
         answer.content
-        for conversation in training_conversations(0.1)
+        for conversation in training_conversations(0.2)
         for question, answer in pairwise(conversation)
         if answer.role == "assistant" and "joke about" in question.content
     ]

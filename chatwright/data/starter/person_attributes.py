@@ -547,7 +547,7 @@ PERSON = {
                 "I wonder about {p} age. How many years is it?",
                 "How many years old would you say {s} is?",
             ),
-            "{S} is {v} years old.",
+            "{P} age is {v}.",
             (
                 "How old is {s}[| now| today| this year| by now]?",
                 "What is {p} age[| now| today]?",

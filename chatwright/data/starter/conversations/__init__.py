@@ -33,20 +33,20 @@ from chatwright.data.starter.world import World
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
     smalltalk: 5,
-    facts: 12,
+    facts: 11,
     open_facts: 10,
     follow_up: 9,
-    corrections: 13,
-    premises: 11,
+    corrections: 12,
+    premises: 10,
     refusals: 6,
     commands: 7,
-    sentiment: 8,
-    passages: 12,
+    sentiment: 9,
+    passages: 14,
     translation: 3,
     repeat: 7,
     arithmetic: 10,
-    jokes: 5,
-    stopping: 9,
+    jokes: 4,
+    stopping: 11,
 }
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
