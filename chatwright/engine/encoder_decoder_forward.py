@@ -76,7 +76,7 @@ class Translations:
         forward, n = self.forward, len(token_ids)
         positions = torch.full((n, 1), self.n_token, device=forward.device)
         n_keys = forward.whole_blocks(self.n_token + 1) if forward.is_exact else self.n_token + 1
-        self.cache.start_step(torch.arange(n), positions, n_keys)
+        self.cache.start_step(torch.arange(n, device=forward.device), positions, n_keys)
         hidden = forward.model.decode(token_ids[:, None].to(forward.device), self.memory, self.memory_mask,
                                       forward.mask(masks.causal(positions, n_keys)), positions, self.cache)
         self.n_token += 1

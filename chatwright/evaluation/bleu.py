@@ -21,7 +21,7 @@ def bleu(translations: Sequence[str], references: Sequence[str]) -> Score:
 
 def tokenised_lowercase(translations: Sequence[str], references: Sequence[str], language: str) -> Score:
     """`language` ("de") decides what Moses does to apostrophes and abbreviations."""
-    _require_packages()
+    require_packages()
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
     normalise, tokenise = MosesPunctNormalizer(lang=language).normalize, MosesTokenizer(lang=language).tokenize
 
@@ -32,7 +32,7 @@ def tokenised_lowercase(translations: Sequence[str], references: Sequence[str], 
 
 
 def _scored(translations: Sequence[str], references: Sequence[str], tokenize: str) -> Score:
-    _require_packages()
+    require_packages()
     from sacrebleu.metrics.bleu import BLEU
     if len(translations) != len(references) or not translations:
         raise ValueError(f"{len(translations)} translations and {len(references)} references: BLEU needs one reference a translation, and at least "
@@ -42,7 +42,7 @@ def _scored(translations: Sequence[str], references: Sequence[str], tokenize: st
     return Score(score, str(metric.get_signature()))
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
     try:
         import sacrebleu
         import sacremoses  # noqa: F401

@@ -14,7 +14,7 @@ from chatwright.data.sentence_pairs import SentencePair, read_pairs
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
-from chatwright.evaluation.bleu import bleu
+from chatwright.evaluation.bleu import bleu, require_packages
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.pipeline.stage_configs import Places, TranslationConfig, to_place
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -26,6 +26,8 @@ from chatwright.training.translation import Translation
 
 def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
     """From scratch, or from the encoder-decoder at `parent`."""
+    if config.bleu_pairs:    # now, not at the first evaluation
+        require_packages()
     device = resolve_device(config.loop.device)
     model = _model(config, tokenizer, parent)
     pairs, held_out = _pairs(config, watcher)
