@@ -6,6 +6,7 @@ from chatwright.model.encoder import Encoder, EncoderConfig
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from chatwright.model.gpt import GPT, GPTConfig
 from chatwright.model.model import Model, ModelConfig
+from chatwright.model.skip_gram import SkipGram, SkipGramConfig
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ ARCHITECTURES = (
     Architecture("gpt", GPTConfig, GPT),
     Architecture("encoder-decoder", EncoderDecoderConfig, EncoderDecoder),
     Architecture("encoder", EncoderConfig, Encoder),
+    Architecture("skip-gram", SkipGramConfig, SkipGram),
 )
 
 

@@ -13,7 +13,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import typer
 
 from chatwright import __version__
-from chatwright.cli import chat, classify, data, doctor, evaluate, import_export, merge, new, serve, train, translate, up
+from chatwright.cli import chat, classify, data, doctor, evaluate, import_export, inspect, merge, new, serve, train, translate, up
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.")
@@ -33,6 +33,7 @@ app.command("export")(import_export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
+app.add_typer(inspect.app, name="inspect")
 
 
 @app.command("version")

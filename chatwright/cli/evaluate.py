@@ -8,9 +8,11 @@ import typer
 
 
 def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
-             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, labels, translation, starter.")] = "bits-per-byte",
+             suite: Annotated[str, typer.Option("--suite", help="bits-per-byte, blimp, stop-rate, labels, translation, analogies, "
+                                                "or starter.")] = "bits-per-byte",
              data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
-                                                          "BLiMP.zip for blimp, sentences for translation.")] = None,
+                                                          "BLiMP.zip for blimp, sentences for translation, questions-words.txt "
+                                                          "for analogies.")] = None,
              references: Annotated[Optional[Path], typer.Option("--references", help="For translation: the right ones, line by line.")] = None,
              language: Annotated[str, typer.Option("--language", help="For translation: that of the references (de, en, fr); adds the "
                                                    "literature's tokenised lower-case BLEU.")] = "",
@@ -18,7 +20,8 @@ def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, 
              length_penalty: Annotated[float, typer.Option("--length-penalty", help="For translation: above 0 favours longer ones.")] = 1.0,
              smoke: Annotated[bool, typer.Option("--smoke", help="A few items only: to see that everything works.")] = False,
              as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False) -> None:
-    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, BLEU, the starter's skills."""
+    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, BLEU, word analogies,
+    the starter's skills."""
     from chatwright.engine.beam_search import BeamConfig
     from chatwright.pipeline.evaluate import TranslationSettings
     from chatwright.pipeline.evaluate import evaluate as measure

@@ -18,7 +18,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON objec
 
 # By the kind of a recipe's last stage; the others can be talked to.
 WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\"", "classify": "Try it: chatwright classify {last} \"Your text.\"",
-             "masked-lm": "Teach it labels: chatwright train classify --from {last} --data FILE --out DIR"}
+             "masked-lm": "Teach it labels: chatwright train classify --from {last} --data FILE --out DIR",
+             "word-vectors": "Try it: chatwright inspect embeddings {last} king"}
 
 
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],

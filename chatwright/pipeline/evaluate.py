@@ -21,6 +21,7 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.evaluation.analogies import analogies, read_questions
 from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.evaluation.blimp import blimp
@@ -31,6 +32,8 @@ from chatwright.evaluation.starter import Reply, score
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
+from chatwright.tokenizer.spellings import rows_of_words
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
 from chatwright.training.classification import text_log_probs
 from chatwright.training.label_batches import LabelBatchConfig, LabelBatches
@@ -51,14 +54,15 @@ class TranslationSettings:
 def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False,
              translation: TranslationSettings = TranslationSettings()) -> dict[str, Any]:
     """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
-    suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate,
+    suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
+              "bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate, "analogies": _analogies,
               "labels": _labels,
               "translation": lambda directory, data: _translation(directory, data, translation, 5 if smoke else None),
               "starter": lambda directory, _: _starter(directory, 5 if smoke else 300)}
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
-        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts or sentences.")
+        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts, sentences or analogies.")
     began = time.perf_counter()
     figures = suites[suite](directory, data or Path())
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
@@ -87,6 +91,17 @@ def _labels(directory: Path, data: Path) -> dict[str, Any]:
     (low, high), (f1_low, f1_high) = scores.accuracy.interval, scores.macro_f1_interval
     return {"accuracy": scores.accuracy.value, "low": low, "high": high, "macro_f1": scores.macro_f1, "macro_f1_low": f1_low,
             "macro_f1_high": f1_high, "texts": len(texts), "f1": dict(zip(texts.names, scores.f1, strict=True))}
+
+
+def _analogies(directory: Path, data: Path) -> dict[str, Any]:
+    """On the embedding matrix of any model; how many of the questions its vocabulary can be asked stands beside the score."""
+    model, tokenizer = model_directory.load(directory, kind=Model)
+    embedding: Any = model.get_submodule("embedding")
+    result = analogies(embedding.weight, rows_of_words(tokenizer), read_questions(data))
+    low, high = result.overall.interval
+    return {"analogies": result.overall.value, "low": low, "high": high, "answered": result.overall.n, "questions": result.n_question,
+            "coverage": result.coverage.value,
+            "sections": {name: {"score": share.value, "answered": share.n} for name, share in result.by_section.items()}}
 
 
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:

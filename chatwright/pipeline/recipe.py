@@ -22,18 +22,21 @@ from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
 from chatwright.pipeline.translation import run_translation
+from chatwright.pipeline.word_vectors import WordVectorsConfig, run_word_vectors
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
 
 KINDS: dict[str, type] = {"starter": StarterConfig, "tokenizer": TokenizerConfig, "pretrain": PretrainConfig, "sft": SFTConfig,
-                          "translation": TranslationConfig, "masked-lm": MaskedLMConfig, "classify": ClassifyConfig}
+                          "translation": TranslationConfig, "masked-lm": MaskedLMConfig, "classify": ClassifyConfig,
+                          "word-vectors": WordVectorsConfig}
 # Stage kinds that train, and the kinds whose model each starts from unless its table says otherwise.
 TRAINED: dict[str, tuple[str, ...]] = {"pretrain": (), "sft": ("pretrain", "sft"), "translation": (), "masked-lm": (),
-                                       "classify": ("masked-lm", "classify")}
+                                       "classify": ("masked-lm", "classify"), "word-vectors": ()}
 # Stages that begin with a tokenizer or with a model: (config, directory, watcher, tokenizer, parent).
 START: dict[str, Callable[..., None]] = {"pretrain": stages.run_pretrain, "translation": run_translation,
-                                         "masked-lm": encoder_stages.run_masked_lm, "classify": encoder_stages.run_classify}
+                                         "masked-lm": encoder_stages.run_masked_lm, "classify": encoder_stages.run_classify,
+                                         "word-vectors": run_word_vectors}
 # What in a stage's table names files or folders.
 PLACES = ("data", "chat", "texts", "old_texts", "validation", "pairs", "source", "target", "validation_pairs", "validation_source",
           "validation_target")

@@ -37,7 +37,7 @@ class TokenizerConfig:
     source: Places = ""                               # files with a sentence a line, one for each side
     target: Places = ""
     columns: tuple[int, int] = (1, 2)                 # where source and target stand in tab-separated pairs
-    tokens: Literal["bpe", "characters", "wordpiece"] = "bpe"    # wordpiece is for encoders
+    tokens: Literal["bpe", "characters", "wordpiece", "words"] = "bpe"    # wordpiece is for encoders, words for word vectors alone
     vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
     space_before: bool = False                        # a word is one token wherever it stands, also at the beginning of a text (bpe)
     cased: bool = False                               # keep capitals and accents (wordpiece)

@@ -37,6 +37,7 @@ from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.foreign import ForeignTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.tokenizer.words import WordTokenizer
 from chatwright.training import forgetting
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher
@@ -73,6 +74,8 @@ def _learned(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
             return CharacterTokenizer.train(texts)
         case "wordpiece":
             return wordpiece.train(texts, config.vocab_size, config.cased)
+        case "words":
+            return WordTokenizer.train(texts, config.vocab_size)
         case "bpe":
             return ByteBPE.train(texts, config.vocab_size, " " if config.space_before else "")
 

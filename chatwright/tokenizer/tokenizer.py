@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from chatwright.tokenizer import foreign
+from chatwright.tokenizer import foreign, words
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_format import ChatFormat
@@ -54,7 +54,7 @@ def frame_of(tokenizer: Tokenizer) -> Frame:
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """Open what `save` wrote: `characters.json`, `tokenizer.json`, or the files of a tokenizer that was imported."""
+    """Open what `save` wrote: `characters.json`, `tokenizer.json`, `words.json`, or the files of a tokenizer that was imported."""
     directory = Path(directory)
     if (directory / foreign.OWN_FILE).is_file():
         return foreign.ForeignTokenizer.load(directory)
@@ -69,6 +69,8 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         return CharacterTokenizer.load(directory)
     if has_bpe:
         return ByteBPE.load(directory)
+    if (directory / words.FILE_NAME).is_file():
+        return words.WordTokenizer.load(directory)
     raise ValueError(
         f"{directory} holds no tokenizer: expected tokenizer.json or characters.json. "
         "Give the directory of a trained model, or train a tokenizer first"

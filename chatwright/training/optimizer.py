@@ -1,4 +1,5 @@
-"""The optimizer of a run: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest; n-gram tables take RowRMS.
+"""The optimizer of a run: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest; tables with sparse gradients
+take RowRMS.
 
 State is a flat table of named tensors, so that it is saved as safetensors and compared bit by bit.
 """
@@ -21,7 +22,7 @@ class OptimizerConfig:
     learning_rate: float = 3e-3          # AdamW's peak
     matrix_learning_rate: float = 2e-2   # Muon's peak
     embedding_learning_rate: float = 0.0  # AdamW's peak for embedding tables and the head; 0 takes learning_rate
-    ngram_learning_rate: float = 1e-1    # RowRMS's peak, for n-gram tables
+    ngram_learning_rate: float = 1e-1    # RowRMS's peak, for tables with sparse gradients: n-grams, word vectors
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-10
@@ -41,11 +42,11 @@ class Optimizer:
         """`own` are the stage's weights, which are trained along."""
         self.named = trained_parameters(model) | {f"stage.{name}": p for name, p in (own or {}).items()}
         matrices = {name: p for name, p in self.named.items() if "blocks." in name and p.ndim == 2}
-        ngrams = {name: p for name, p in self.named.items() if name.startswith("ngrams.")}
-        tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | ngrams}
+        sparse = {name: p for name, p in self.named.items() if name.startswith(model.sparse_tables)}
+        tables = {name: p for name, p in self.named.items() if p.ndim == 2 and name not in matrices | sparse}
         small = {name: p for name, p in self.named.items() if p.ndim != 2}
         table_lr = config.embedding_learning_rate or config.learning_rate
-        self.rates = _rates_in_use(config, bool(matrices), bool(tables), bool(small), bool(ngrams))
+        self.rates = _rates_in_use(config, bool(matrices), bool(tables), bool(small), bool(sparse))
         groups = [{"params": list(tables.values()), "weight_decay": 0.0, "lr": table_lr},
                   {"params": list(small.values()), "weight_decay": 0.0, "lr": config.learning_rate}]
         self.parts: list[torch.optim.Optimizer] = []
@@ -53,8 +54,8 @@ class Optimizer:
             self.parts.append(Muon(matrices.values(), config.matrix_learning_rate, config.momentum, config.weight_decay, compute_dtype))
         else:
             groups.append({"params": list(matrices.values()), "weight_decay": config.weight_decay, "lr": config.learning_rate})
-        if ngrams:
-            self.parts.append(RowRMS(ngrams.values(), config.ngram_learning_rate, config.beta2))
+        if sparse:
+            self.parts.append(RowRMS(sparse.values(), config.ngram_learning_rate, config.beta2))
         groups = [group for group in groups if group["params"]]
         if groups:
             self.parts.append(torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True))
@@ -92,10 +93,10 @@ class Optimizer:
             owner[id(p)].state[p][entry] = value.to(p.device) if entry != "step" else value
 
 
-def _rates_in_use(config: OptimizerConfig, matrices: bool, tables: bool, small: bool, ngrams: bool) -> dict[str, float]:
+def _rates_in_use(config: OptimizerConfig, matrices: bool, tables: bool, small: bool, sparse: bool) -> dict[str, float]:
     """The settings that move this model, given which kinds of parameter it has."""
     has_own_rate = config.embedding_learning_rate > 0
     in_use = {"learning_rate": small or (tables and not has_own_rate) or (matrices and config.kind == "adamw"),
               "matrix_learning_rate": matrices and config.kind == "muon",
-              "embedding_learning_rate": tables and has_own_rate, "ngram_learning_rate": ngrams}
+              "embedding_learning_rate": tables and has_own_rate, "ngram_learning_rate": sparse}
     return {name: getattr(config, name) for name, is_used in in_use.items() if is_used}

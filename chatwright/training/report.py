@@ -75,8 +75,9 @@ def _curves(records: list[dict[str, Any]]) -> str:
     losses.set(xlabel="step", ylabel="nats per token", title="Loss")
     if losses.lines:
         losses.legend(frameon=False)
-    points = [(r["step"], r["gradient_norm"]) for r in records if "gradient_norm" in r]
+    # Of sparse gradients alone there is no norm: it stays 0, which a logarithmic axis cannot show.
+    points = [(r["step"], r["gradient_norm"]) for r in records if r.get("gradient_norm", 0.0) > 0]
     if points:
         norms.plot(*zip(*points, strict=True), linewidth=1.0)
-    norms.set(xlabel="step", title="Norm of the gradient", yscale="log")
+    norms.set(xlabel="step", title="Norm of the gradient", yscale="log" if points else "linear")
     return to_svg(figure)

@@ -1,0 +1,51 @@
+"""Word vectors from texts: what a stage of the kind "word-vectors" does."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatwright import config as config_files
+from chatwright.checkpoint import model_directory
+from chatwright.data import corpus
+from chatwright.data.readers import named
+from chatwright.devices import generator, resolve_device
+from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
+from chatwright.pipeline.prepared import Prepared
+from chatwright.pipeline.stage_configs import Places, to_place
+from chatwright.tokenizer.spellings import words_by_token
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.loop import Watcher
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.skip_gram import SkipGramBatchConfig, SkipGramStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordVectorsConfig:
+    """Learn a vector for every word from the words around it."""
+
+    data: Places
+    validation_share: float = 0.01
+    skip_bad_rows: bool = False
+    model: dict[str, Any] = field(default_factory=dict)    # width
+    batches: SkipGramBatchConfig = field(default_factory=SkipGramBatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def run_word_vectors(config: WordVectorsConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    if parent is not None:
+        raise ValueError("word vectors begin from nothing: leave from out of the recipe.")
+    _prepare(config, watcher, tokenizer).train(out, watcher)
+
+
+def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) -> Prepared:
+    watcher.say(f"reading {named(to_place(config.data))}")
+    text, validation = corpus.encode_documents_split(to_place(config.data), tokenizer, config.validation_share, with_control=False,
+                                                     skip_bad_rows=config.skip_bad_rows, leave_out_duplicates=False)
+    watcher.say(f"learning from {len(text.stream):,} words of {text.n_documents:,} texts; {tokenizer.vocab_size:,} words have a vector")
+    shape = config_files.build(SkipGramConfig, config.model | {"vocab_size": tokenizer.vocab_size}, "model")
+    model = model_directory.build(SkipGram, shape)
+    init_weights(model, generator(config.loop.seed, "weights"))
+    stage = SkipGramStage(text, validation, tokenizer.vocab_size, words_by_token(tokenizer), config.batches, config.loop.seed,
+                          resolve_device(config.loop.device))
+    resolved = {"stage": asdict(config) | {"data": "by content, below"}, "model": asdict(shape)}
+    return Prepared(model, stage, tokenizer, config.loop, None, resolved)
