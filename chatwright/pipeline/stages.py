@@ -127,6 +127,8 @@ def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher:
     if read:
         mixed = corpus.mix_in(texts, read.conversations, control, generator(seed, "mixture")) if texts else corpus.as_documents(read, tokenizer)
         n_read = mixed.n_documents - (texts.n_documents if texts else 0)
+        if texts:
+            watcher.say(f"and on {n_read:,} conversations among them: {len(mixed.stream):,} tokens in all")
         _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_read)
         texts = mixed
     window = batches.context_length or length
