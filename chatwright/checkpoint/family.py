@@ -24,6 +24,11 @@ class Weight:
     transposed: bool = False    # GPT-1 and GPT-2 keep their matrices so
     is_row: bool = False        # a vector that the file keeps as a table of one row: MarianMT's bias
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the numbers stand in the file as they stand in ours."""
+        return not self.transposed and not self.is_row
+
 
 @dataclass(frozen=True)
 class Family:
@@ -47,7 +52,7 @@ def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str
     return made
 
 
-def to_ours(weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+def to_ours(weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Tensors by our name, as views of those by public name wherever possible. The shapes must have been compared before."""
     made: dict[str, Tensor] = {}
     for weight in weights:
@@ -57,7 +62,7 @@ def to_ours(weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Map
     return made
 
 
-def public_shapes(weights: Iterable[Weight], shapes: Mapping[str, torch.Size]) -> dict[str, tuple[int, ...]]:
+def public_shapes(weights: Iterable[Weight], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """What a public file must hold, given the shapes of our own tensors."""
     made = {}
     for weight in weights:

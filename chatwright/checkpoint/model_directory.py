@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from chatwright import config as config_files
-from chatwright.checkpoint import adapter_directory, architectures, directory, families, json_table, own_layout, safetensors_file
+from chatwright.checkpoint import adapter_directory, architectures, directory, families, json_table, own_layout, safetensors_file, stored_weights
 from chatwright.checkpoint.adapter_directory import Base
-from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
+from chatwright.checkpoint.family import Weight, to_theirs
 from chatwright.devices import available_memory
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
@@ -110,9 +110,9 @@ def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, A
     if tokenizer.vocab_size != config.vocab_size:
         raise ValueError(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}. "
                          "They are not from the same run; copy both from one directory.")
-    model = build(architecture.model, config, device)
-    load_weights(model, read_weights(path, model), path)
-    return model.eval(), tokenizer
+    model = build(architecture.model, config)
+    stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
+    return model.to(device).eval(), tokenizer
 
 
 def _load_with_base(path: Path, device: torch.device | str, changes: Mapping[str, Any], kind: type[M]) -> tuple[M, Tokenizer]:
@@ -128,7 +128,7 @@ def restore(model: Model, path: Path) -> None:
     if lora.linears(model):
         adapter_directory.restore(model, path, _layout_at(adapter_directory.read(path).base.path, model))
     else:
-        load_weights(model, read_weights(path, model), path)
+        stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
 
 
 def identity(path: Path) -> str:
@@ -171,22 +171,13 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
     return config_files.build(architecture.config, {**ours, **(changes or {})}, where)
 
 
-def read_weights(path: Path, model: Model) -> dict[str, Tensor]:
-    """The tensors in `path` by our names, for a model of its config; missing, extra and misshapen ones are refused by name."""
-    tensors = safetensors_file.load_directory(path)
-    weights = _layout_at(path, model)
-    shapes = {name: p.shape for name, p in model.named_parameters()}
-    require_match(public_shapes(weights, shapes), tensors, path)
-    return to_ours(weights, tensors, shapes)
-
-
 def _layout_at(path: Path, model: Model) -> list[Weight]:
     return layout(model, str(json_table.read(path / "config.json").get("model_type")))
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
     """Copy tensors, by our names, into the model."""
-    require_match({name: tuple(p.shape) for name, p in model.named_parameters()}, weights, source)
+    stored_weights.require_match(stored_weights.shapes(model), {name: tuple(tensor.shape) for name, tensor in weights.items()}, source)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
@@ -198,14 +189,3 @@ def assign(model: Model, weights: Mapping[str, Tensor]) -> None:
     for module in model.modules():
         for name, old in module.named_parameters(recurse=False, remove_duplicate=False):
             setattr(module, name, new[id(old)])
-
-
-def require_match(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: Path) -> None:
-    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    if missing or extra:
-        raise ValueError(f"{source}: model.safetensors does not match config.json: missing {missing[:3] or 'none'}, unexpected "
-                         f"{extra[:3] or 'none'} ({len(missing)} and {len(extra)} in all). The two files are from different models.")
-    for name, shape in expected.items():
-        if tensors[name].shape != shape:
-            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, config.json asks for {shape}. "
-                             "The two files are from different models.")

@@ -4,16 +4,16 @@ Nothing in the directory is run: no pickle, no code, no template. What is there 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from chatwright.checkpoint import architectures, families, json_table, model_directory, safetensors_file
-from chatwright.checkpoint.family import Family, public_shapes, to_ours
+from chatwright.checkpoint import architectures, families, json_table, model_directory, stored_weights
+from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
+from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.model.gpt import GPTConfig
 from chatwright.model.model import Model, ModelConfig
 
@@ -32,17 +32,13 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
     config = family.from_public(table)
     if context_length is not None:
         config = shortened(config, context_length, path)
-    tensors = safetensors_file.load_directory(path)
+    entries = stored_weights.find(path)
     model = model_directory.build(architectures.of(config).model, config)
     weights = family.weights(config)
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    expected = public_shapes(weights, shapes)
-    named, unused = match_names(tensors, expected, family)
-    model_directory.require_match(expected, named, path)
+    named, unused = match_names(entries, public_shapes(weights, stored_weights.shapes(model)), family)
     require_numbers(named, path)
-    # Copies: the file is somebody else's, and a transposed view is no matrix to compute with.
-    model_directory.assign(model, {name: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-                                   for name, t in to_ours(weights, named, shapes).items()})
+    stored_weights.fill(model, weights, named, path)
+    require_finite(model, weights, path)
     return PublicModel(family, model.eval(), [*table.unread(), *unused])
 
 
@@ -66,9 +62,9 @@ def family_of(table: PublicConfig) -> Family:
     return family
 
 
-def match_names(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], family: Family) -> tuple[dict[str, Tensor], list[str]]:
+def match_names(tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family) -> tuple[dict[str, Entry], list[str]]:
     """Tensors by the names that `family` gives them, and the names of those which are no weights of this model."""
-    named: dict[str, Tensor] = {}
+    named: dict[str, Entry] = {}
     unused = []
     for name, tensor in tensors.items():
         # The oldest files, converted from TensorFlow, name what a norm multiplies and adds by Greek letters.
@@ -83,10 +79,17 @@ def match_names(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int,
     return named, sorted(unused)
 
 
-def require_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise ValueError(f"{path}: {name} holds {str(tensor.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
+def require_numbers(tensors: Mapping[str, Entry], path: Path) -> None:
+    for name, entry in tensors.items():
+        if not entry.dtype.is_floating_point:
+            raise ValueError(f"{path}: {name} holds {str(entry.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
                              "Take the model they were made from.")
-        if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):    # a sum alone may overflow
-            raise ValueError(f"{path}: {name} holds numbers that are not finite. The file is damaged; get it again from where it came.")
+
+
+@torch.no_grad()
+def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
+    parameters = dict(model.named_parameters())
+    for weight in weights:
+        for tensor in (parameters[name] for name in weight.ours):
+            if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):    # a sum alone may overflow
+                raise ValueError(f"{path}: {weight.theirs} holds numbers that are not finite. The file is damaged; get it again from where it came.")

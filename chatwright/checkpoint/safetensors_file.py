@@ -1,25 +1,23 @@
-"""Tensors in a file: the safetensors library, behind a header check of our own.
+"""Tensors in a file: written by the safetensors library, read behind a header check of our own.
 
-The header is read and judged before the library opens the file, so that a hostile or cut file is refused by name, in constant
-memory, with nothing executed. Source of the layout: the safetensors format description (8-byte length, JSON header, raw data).
+The header is read and judged first, so that a hostile or cut file is refused by name, in constant memory, with nothing executed; then each
+tensor is read to where it is wanted. Source of the layout: the safetensors format description (8-byte length, JSON header, raw data).
 """
 
 import json
 import math
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from chatwright.checkpoint import json_table
-
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
-BYTES_PER_NUMBER = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32,
+          "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool}
 
 
 def save(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -30,39 +28,52 @@ def save(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise OSError(f"writing {path.name}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor lies."""
+
+    file: Path
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int             # bytes from the beginning of the file
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 def load(path: Path) -> dict[str, Tensor]:
     """Every tensor by name. Raises ValueError naming file and cause when the file is not sound."""
-    check_header(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:    # what only the library's own reading finds, such as metadata that is no table
-        raise _refuse(path, str(error)[:200]) from None
+    return {name: read(entry) for name, entry in check_header(path).items()}
 
 
-def load_directory(directory: Path) -> dict[str, Tensor]:
-    """Every tensor of a model, from one file or from the several that an index names."""
-    if (directory / SINGLE).is_file():
-        return load(directory / SINGLE)
-    index = directory / INDEX
-    if not index.is_file():
-        others = sorted(p.name for p in directory.glob("*") if p.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf"))
-        found = f"; it holds {others[0]}, which is not read: such files can run code, or are another tool's" if others else ""
-        raise ValueError(f"{directory}: holds no {SINGLE}{found}. Get the safetensors files from where the model came.")
-    places = json_table.read(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(p, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", p) for p in places.values()):
-        raise ValueError(f"{index}: weight_map does not name files of this directory. Get the file again from where it came.")
-    tensors: dict[str, Tensor] = {}
-    for name in sorted(set(places.values())):
-        part = load(directory / name)
-        wrong = sorted(part.keys() ^ {tensor for tensor, place in places.items() if place == name})
-        if wrong:
-            raise ValueError(f"{directory / name}: {wrong[0][:80]!r} is not where {INDEX} says. The files are from different models.")
-        tensors |= part
-    return tensors
+def read(entry: Entry) -> Tensor:
+    tensor = torch.empty(entry.shape, dtype=entry.dtype)
+    read_into(entry, tensor)
+    return tensor
 
 
-def check_header(path: Path) -> dict[str, dict[str, object]]:
-    """The header, once it is proved that its tensors cover the file exactly, without gap or overlap."""
+def read_into(entry: Entry, target: Tensor) -> None:
+    """Read the numbers to where they are used: one pass, nothing held twice.
+
+    Mapping the file would be sooner done, but a file that somebody overwrites would then change the weights of a running model or end it, and
+    its tensors begin where matrix products give other last bits than torch's own memory does.
+    """
+    assert (target.dtype, target.is_contiguous(), target.nbytes) == (entry.dtype, True, entry.nbytes), "the target is not like the tensor"
+    if not entry.nbytes:
+        return
+    room = memoryview(target.detach().flatten().view(torch.uint8).numpy().data)
+    with entry.file.open("rb", buffering=0) as stream:
+        stream.seek(entry.start)
+        while room:
+            n_read = stream.readinto(room)
+            if not n_read:
+                raise _refuse(entry.file, "it became shorter while it was read")
+            room = room[n_read:]
+
+
+def check_header(path: Path) -> dict[str, Entry]:
+    """What the file holds, once it is proved that its tensors cover the file exactly, without gap or overlap."""
     try:
         if not path.is_file():    # a pipe would be waited for, a device never end
             raise ValueError(f"{path}: is missing or no ordinary file. Give a model directory that holds {path.name}.")
@@ -80,23 +91,25 @@ def check_header(path: Path) -> dict[str, dict[str, object]]:
         raise _refuse(path, "its header is not JSON") from None
     if not isinstance(header, dict) or len(header) > MAX_TENSORS:
         raise _refuse(path, f"its header is not a table of at most {MAX_TENSORS:,} tensors")
-    spans = sorted(_span(path, name, entry) for name, entry in header.items() if name != "__metadata__")
-    end = 0
-    for start, stop in spans:
-        if start != end:
+    entries = {name: _entry(path, 8 + length, name, entry) for name, entry in header.items() if name != "__metadata__"}
+    end = 8 + length
+    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
+        if entry.start != end:
             raise _refuse(path, "its tensors overlap or leave gaps")
-        end = stop
-    if end != size - 8 - length:
-        raise _refuse(path, f"its tensors cover {end:,} bytes of {size - 8 - length:,}")
-    return {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end += entry.nbytes
+    if end != size:
+        raise _refuse(path, f"its tensors end at byte {end:,} of {size:,}")
+    return entries
 
 
-def _span(path: Path, name: str, entry: object) -> tuple[int, int]:
-    match entry:
+def _entry(path: Path, begin: int, name: str, written: object) -> Entry:
+    match written:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(stop)]} if (
-                dtype in BYTES_PER_NUMBER and all(isinstance(n, int) and 0 <= n < 2**48 for n in shape) and len(shape) <= 8):
-            if 0 <= start <= stop and stop - start == math.prod(shape) * BYTES_PER_NUMBER[dtype]:
-                return start, stop
+                dtype in DTYPES and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)
+                and math.prod(max(n, 1) for n in shape) < 2**60):
+            entry = Entry(path, DTYPES[dtype], tuple(shape), begin + start)
+            if start >= 0 and stop - start == entry.nbytes:
+                return entry
     raise _refuse(path, f"tensor {name[:80]!r} has an unknown dtype, an impossible shape or offsets that do not match it")
 
 

@@ -73,18 +73,30 @@ class RotaryTable(nn.Module):
 
     def __init__(self, n_position: int, head_dim: int, base: float, scaling: RotaryScaling | None = None) -> None:
         super().__init__()
-        # One over the power, as the open models have it: a negative power differs in the last bit, which thousands of positions multiply.
-        rates = 1.0 / base ** (torch.arange(0, head_dim, 2).float() / head_dim)  # (Dh/2,)
-        rates = rates if scaling is None else scaling.scaled(rates)
-        angles = torch.arange(n_position).float()[:, None] * rates               # (P, Dh/2)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        cos, sin = _cos_and_sin(n_position, head_dim, base, scaling)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, positions: Tensor | None, n_token: int, dtype: torch.dtype) -> Rotary:
         """positions (B, T), or None for 0..T-1 in every row."""
         if positions is None:
             return self.cos[None, None, :n_token].to(dtype), self.sin[None, None, :n_token].to(dtype)
         return self.cos[positions][:, None].to(dtype), self.sin[positions][:, None].to(dtype)
+
+
+def _cos_and_sin(n_position: int, head_dim: int, base: float, scaling: RotaryScaling | None) -> tuple[Tensor, Tensor]:
+    """(P, Dh/2) each"""
+    if _only_shapes_matter():
+        return torch.empty(n_position, head_dim // 2), torch.empty(n_position, head_dim // 2)
+    # One over the power, as the open models have it: a negative power differs in the last bit, which thousands of positions multiply.
+    rates = 1.0 / base ** (torch.arange(0, head_dim, 2).float() / head_dim)      # (Dh/2,)
+    angles = torch.arange(n_position).float()[:, None] * (rates if scaling is None else scaling.scaled(rates))
+    return angles.cos(), angles.sin()
+
+
+def _only_shapes_matter() -> bool:
+    """On torch's meta device nothing is computed, and the first operation there takes seconds to import what it would need."""
+    return torch.get_default_device().type == "meta"
 
 
 FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves, "binary": binary}
@@ -111,7 +123,7 @@ def make_positions(kind: PositionKind, n_position: int, width: int, head_dim: in
     if kind == "none":
         return None, None
     if fixed := FIXED_TABLES.get(kind):
-        return FixedPositions(fixed(n_position, width)), None
+        return FixedPositions(torch.empty(n_position, width) if _only_shapes_matter() else fixed(n_position, width)), None
     return nn.Embedding(n_position, width, _weight=torch.empty(n_position, width)), None
 
 

@@ -32,30 +32,6 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[k], tensors[k]) and loaded[k].dtype == tensors[k].dtype for k in tensors)
 
 
-def test_a_model_in_several_files_is_read_by_its_index(tmp_path: Path) -> None:
-    parts = {"model-1-of-2.safetensors": {"a": torch.ones(2)}, "model-2-of-2.safetensors": {"b": torch.zeros(3), "c": torch.ones(1)}}
-    for name, tensors in parts.items():
-        safetensors_file.save(tensors, tmp_path / name)
-    places = {tensor: name for name, tensors in parts.items() for tensor in tensors}
-    index = tmp_path / safetensors_file.INDEX
-    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    loaded = safetensors_file.load_directory(tmp_path)
-    assert {name: tuple(t.shape) for name, t in loaded.items()} == {"a": (2,), "b": (3,), "c": (1,)}
-    for wrong, message in (({"a": "../../etc/model.safetensors"}, "does not name files of this directory"), ({"a": 3}, "does not name files"),
-                           (places | {"a": "model-2-of-2.safetensors"}, "'a' is not where"), (places | {"d": "gone.safetensors"}, "is missing"),
-                           ({k: v for k, v in places.items() if k != "c"}, "'c' is not where")):
-        index.write_text(json.dumps({"weight_map": wrong}))
-        with pytest.raises(ValueError, match=message):
-            safetensors_file.load_directory(tmp_path)
-
-
-def test_a_pickle_is_named_and_not_opened(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
-    with pytest.raises(ValueError, match="holds pytorch_model.bin, which is not read: such files can run code"):
-        safetensors_file.load_directory(tmp_path)
-    assert not Path("ran").exists()
-
-
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="no ordinary file"):
