@@ -118,7 +118,7 @@ def test_every_link_and_file_named_in_the_documents_is_there() -> None:
 
 def test_help_describes_every_verb_and_option() -> None:
     for verb in ("", "up", "new", "run", "chat", "generate", "translate", "serve", "eval", "doctor", "train pretrain", "train sft", "merge",
-                 "data check", "data show"):
+                 "inspect embeddings", "data check", "data show"):
         result = chatwright(*verb.split(), "--help", cwd=ROOT)
         assert result.returncode == 0
         assert re.search(r"Usage:.*\n", result.stdout)

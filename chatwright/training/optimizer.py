@@ -23,6 +23,7 @@ class OptimizerConfig:
     matrix_learning_rate: float = 2e-2   # Muon's peak
     embedding_learning_rate: float = 0.0  # AdamW's peak for embedding tables and the head; 0 takes learning_rate
     ngram_learning_rate: float = 1e-1    # RowRMS's peak, for tables with sparse gradients: n-grams, word vectors
+    sparse_kind: Literal["rms", "adagrad"] = "rms"    # how those tables step: adagrad comes to rest, rms goes on as fast as it began
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-10
@@ -55,7 +56,7 @@ class Optimizer:
         else:
             groups.append({"params": list(matrices.values()), "weight_decay": config.weight_decay, "lr": config.learning_rate})
         if sparse:
-            self.parts.append(RowRMS(sparse.values(), config.ngram_learning_rate, config.beta2))
+            self.parts.append(RowRMS(sparse.values(), config.ngram_learning_rate, 1.0 if config.sparse_kind == "adagrad" else config.beta2))
         groups = [group for group in groups if group["params"]]
         if groups:
             self.parts.append(torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True))

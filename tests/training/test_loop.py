@@ -154,7 +154,7 @@ CHANGES = {    # every option and a second value for it
     "optimizer.kind": "adamw", "optimizer.learning_rate": 1e-2, "optimizer.matrix_learning_rate": 5e-2,
     "optimizer.embedding_learning_rate": 1e-2, "optimizer.ngram_learning_rate": 1e-2, "optimizer.beta1": 0.5,
     "optimizer.beta2": 0.5, "optimizer.eps": 1e-2,
-    "optimizer.momentum": 0.5, "optimizer.weight_decay": 0.9,
+    "optimizer.sparse_kind": "adagrad", "optimizer.momentum": 0.5, "optimizer.weight_decay": 0.9,
 }
 NEEDS_ANOTHER_DEVICE = {"device"}
 NEEDS_PATIENCE = {"judged_by", "higher_is_better"}    # test_early_stopping.py

@@ -40,10 +40,11 @@ def test_orthogonalize_brings_singular_values_near_one() -> None:
     assert values.median() > 0.6
 
 
-def test_row_rms_is_its_formula_row_by_row() -> None:
+@pytest.mark.parametrize("beta", [0.9, 1.0])
+def test_row_rms_is_its_formula_row_by_row(beta: float) -> None:
     table = torch.nn.Parameter(draw(6, 3, name="t"))
     slow, mean_square, count = table.detach().clone(), torch.zeros(6), torch.zeros(6)
-    optimizer = RowRMS([table], lr=0.1, beta=0.9)
+    optimizer = RowRMS([table], lr=0.1, beta=beta)
     for step in range(4):
         ids = torch.tensor([[0, 2, 2], [5, 0, 1]]) if step % 2 else torch.tensor([[3, 3, 3]])
         weights = draw(*ids.shape, 3, name=f"w{step}")
@@ -51,12 +52,27 @@ def test_row_rms_is_its_formula_row_by_row() -> None:
         for row in ids.unique().tolist():
             gradient = weights[ids == row].sum(0)
             count[row] += 1
-            mean_square[row] = 0.9 * mean_square[row] + 0.1 * gradient.square().mean()
-            slow[row] -= 0.1 * gradient / (mean_square[row] / (1 - 0.9 ** count[row])).sqrt()
+            square = gradient.square().mean()
+            mean_square[row] = mean_square[row] + square if beta == 1 else beta * mean_square[row] + (1 - beta) * square
+            slow[row] -= 0.1 * gradient / (mean_square[row] / (1 if beta == 1 else 1 - beta ** count[row])).sqrt()
         optimizer.step()
         table.grad = None
         torch.testing.assert_close(table.detach(), slow)
     assert count[4] == 0    # never touched, never moved
+
+
+def test_adagrads_steps_shrink_and_decaying_ones_do_not() -> None:
+    sizes = {}
+    for beta in (0.9, 1.0):
+        table = torch.nn.Parameter(torch.zeros(1, 2))
+        optimizer = RowRMS([table], lr=0.1, beta=beta)
+        for _ in range(9):
+            before = table.detach().clone()
+            F.embedding(torch.tensor([0]), table, sparse=True).sum().backward()
+            optimizer.step()
+            table.grad = None
+        sizes[beta] = float((table.detach() - before).abs().max())
+    assert sizes == pytest.approx({0.9: 0.1, 1.0: 0.1 / 3})    # 1 / sqrt(9)
 
 
 def test_schedules_by_hand() -> None:
