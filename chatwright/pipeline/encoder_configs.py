@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright.pipeline.stage_configs import Places
+from chatwright.training.distillation import DistillationConfig
 from chatwright.training.label_batches import LabelBatchConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
@@ -18,6 +19,7 @@ class MaskedLMConfig:
     mask_rate: float = 0.15                            # share of the tokens to be guessed
     skip_bad_rows: bool = False
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
+    distillation: DistillationConfig | None = None     # learn from a teacher too
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -36,6 +38,11 @@ class ClassifyConfig:
     label_smoothing: float = 0.0
     skip_bad_rows: bool = False
     model: dict[str, Any] = field(default_factory=dict)    # from scratch the shape; from an encoder only what no weight depends on, and the pooler
+    distillation: DistillationConfig | None = None     # learn from a teacher too
     batches: LabelBatchConfig = field(default_factory=LabelBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_texts: tuple[str, ...] = ()                 # told at every evaluation, for a person to see
+
+    def __post_init__(self) -> None:
+        if self.distillation and self.label_smoothing:
+            raise ValueError("label_smoothing is not used beside a teacher, whose probabilities are soft already: leave one of them out")

@@ -20,6 +20,7 @@ from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import to_place
+from chatwright.pipeline.teacher import student_of, with_teacher
 from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.frame import N_FRAME, equal_parts
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
@@ -37,7 +38,10 @@ def run_masked_lm(config: MaskedLMConfig, out: Path, watcher: Watcher, tokenizer
 
 def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
     device = resolve_device(config.loop.device)
-    model = _fresh(config.model, tokenizer, config.loop.seed) if parent is None else _continued(parent, config.model)
+    if (student := student_of(config.distillation, _but_size(config.model), Encoder)) is not None:
+        model, parent = student, None
+    else:
+        model = _fresh(config.model, tokenizer, config.loop.seed) if parent is None else _continued(parent, config.model)
     frame, length = frame_of(tokenizer), config.batches.context_length or model.config.context_length
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
@@ -46,7 +50,8 @@ def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Token
     batches, held_out = (PackedBatches(_framed(part, tokenizer, length), frame.pad, config.batches, length, config.loop.seed, device)
                          for part in (texts, validation))
     masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
-    stage = MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device))
+    stage = with_teacher(MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device)), config.distillation, model,
+                         tokenizer, device, config.loop.seed)
     return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data",)))
 
 
@@ -71,14 +76,18 @@ def prepare_classify(config: ClassifyConfig, watcher: Watcher, tokenizer: Tokeni
     train_rows, validation_rows = _labelled(config, watcher)
     names = label_names(train_rows)
     changes = dict(config.model) | {"task": "classify", "labels": names}
-    model = _fresh(changes, tokenizer, config.loop.seed) if parent is None else _continued(parent, changes, config.loop.seed)
+    if (student := student_of(config.distillation, _but_size(config.model), Encoder)) is not None:
+        model, parent = student, None
+    else:
+        model = _fresh(changes, tokenizer, config.loop.seed) if parent is None else _continued(parent, changes, config.loop.seed)
     has_fresh_head = parent is None or _config_of(parent).labels != names
     read, held_out = (encode_labelled(rows, tokenizer, names, model.config.context_length) for rows in (train_rows, validation_rows))
     _say_what_was_read(watcher, read)
     batches, validation = (LabelBatches(part, frame_of(tokenizer), config.batches, config.loop.seed, device) for part in (read, held_out))
     stage = Classification(batches, validation, resolve_precision(config.loop.precision, device), has_fresh_head, config.label_smoothing,
                            _Told(tokenizer, config.sample_texts))
-    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data", "validation")))
+    taught = with_teacher(stage, config.distillation, model, tokenizer, device, config.loop.seed)
+    return Prepared(model, taught, tokenizer, config.loop, parent, _resolved(config, model, ("data", "validation")))
 
 
 def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledText], list[LabelledText]]:
@@ -109,6 +118,11 @@ def _fresh(settings: dict[str, Any], tokenizer: Tokenizer, seed: int) -> Encoder
     return model
 
 
+def _but_size(settings: dict[str, Any]) -> dict[str, Any]:
+    """A student made of its teacher's layers has a shape; what is said about another's is not about it."""
+    return {name: value for name, value in settings.items() if name != "size"}
+
+
 def _config_of(parent: Path) -> EncoderConfig:
     config = model_directory.read_config(model_directory.find(parent))
     if not isinstance(config, EncoderConfig):
@@ -133,7 +147,9 @@ def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
 
 def _resolved(config: MaskedLMConfig | ClassifyConfig, model: Encoder, places: tuple[str, ...]) -> dict[str, Any]:
     # Where the data lies is no part of what the run is.
-    read = {key: "by content, below" for key in places if getattr(config, key)}
+    read: dict[str, Any] = {key: "by content, below" for key in places if getattr(config, key)}
+    if config.distillation:
+        read |= {"distillation": dataclasses.asdict(dataclasses.replace(config.distillation, teacher="by its weights, below"))}
     return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 

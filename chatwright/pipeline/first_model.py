@@ -9,16 +9,19 @@ from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig
+from chatwright.pipeline.teacher import student_of
 from chatwright.training.loop import Watcher
-from chatwright.training.student import every_other_layer
 
 Config = PretrainConfig | SFTConfig
 
 
 def first_model(config: Config, vocab_size: int, parent: Path | None, watcher: Watcher) -> tuple[GPT, Path | None]:
     """(model, the parent that its first loss must equal, if there is one)"""
-    if config.distillation is not None and config.distillation.start == "every-other-layer":
-        return _student(config, Path(config.distillation.teacher)), None
+    if (student := student_of(config.distillation, config.model, GPT)) is not None:
+        if config.lora:
+            raise ValueError("lora: an adapter names the base it stands on, and a student made of its teacher's layers is no model of its own yet. "
+                             "Train the student first, then an adapter --from it.")
+        return student, None
     if parent is not None:
         return _gone_on_from(parent, config, watcher), parent
     if config.lora:
@@ -28,13 +31,6 @@ def first_model(config: Config, vocab_size: int, parent: Path | None, watcher: W
     model = model_directory.build(GPT, preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": vocab_size})))
     init_weights(model, generator(config.loop.seed, "weights"))
     return model, None
-
-
-def _student(config: Config, teacher: Path) -> GPT:
-    if config.lora:
-        raise ValueError("lora: an adapter names the base it stands on, and a student made of its teacher's layers is no model of its own yet. "
-                         "Train the student first, then an adapter --from it.")
-    return every_other_layer(model_directory.load(teacher, changes=config.model)[0])
 
 
 def _gone_on_from(parent: Path, config: Config, watcher: Watcher) -> GPT:

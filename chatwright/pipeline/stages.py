@@ -209,7 +209,7 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
 def _completed(stage: Stage[GPT, MicroBatch], config: PretrainConfig | SFTConfig, model: GPT, tokenizer: Tokenizer, dtype: torch.dtype,
                device: torch.device) -> Stage[GPT, MicroBatch]:
     """With a teacher and old texts around it, where the settings name some."""
-    stage = with_teacher(stage, config.distillation, model, tokenizer, dtype, device, config.loop.seed)
+    stage = with_teacher(stage, config.distillation, model, tokenizer, device, config.loop.seed)
     if not config.old_texts:
         return stage
     return forgetting.ForgettingCheck(stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype)

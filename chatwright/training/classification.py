@@ -14,7 +14,9 @@ from torch import Tensor
 from chatwright.evaluation.classification import label_scores
 from chatwright.model import masks
 from chatwright.model.encoder import Encoder
+from chatwright.model.masks import Mask
 from chatwright.training.label_batches import LabelBatches, LabelMicroBatch
+from chatwright.training.outputs import Outputs
 from chatwright.training.stage import Batch, Loss, Stage
 
 Tell = Callable[[Encoder], list[tuple[str, str]]]    # (text, label) pairs to show as the model learns
@@ -37,6 +39,13 @@ class Classification(Stage[Encoder, LabelMicroBatch]):
     def loss(self, model: Encoder, micro_batch: LabelMicroBatch) -> Loss:
         scores = label_logits(model, micro_batch, self.dtype)
         return Loss(F.cross_entropy(scores, micro_batch.labels, reduction="sum", label_smoothing=self.smoothing), len(scores))
+
+    def outputs(self, model: Encoder, micro_batch: LabelMicroBatch) -> Outputs:
+        head = model.label_head
+        assert head is not None, "a model with labels is trained"
+        assert head.labels is not None, "a model with labels is trained"
+        hidden = model.hidden(micro_batch.token_ids, _mask(micro_batch), dtype=self.dtype)
+        return Outputs(head.dropout(head.pooled(hidden)), head.labels.weight, head.labels.bias, micro_batch.labels)
 
     def evaluate(self, model: Encoder) -> dict[str, float]:
         log_probs = text_log_probs(model, self.validation, self.dtype)
@@ -62,9 +71,12 @@ class Classification(Stage[Encoder, LabelMicroBatch]):
 
 def label_logits(model: Encoder, batch: LabelMicroBatch, dtype: torch.dtype | None = None) -> Tensor:
     """(B, L), in float32"""
+    return model(batch.token_ids, _mask(batch), dtype=dtype).float()
+
+
+def _mask(batch: LabelMicroBatch) -> Mask:
     T = batch.token_ids.shape[1]
-    mask = None if int(batch.lengths.min()) == T else masks.padding(batch.lengths, T)
-    return model(batch.token_ids, mask, dtype=dtype).float()
+    return None if int(batch.lengths.min()) == T else masks.padding(batch.lengths, T)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.linear import Linear
 from chatwright.model.lora import LoRALinear
+from chatwright.training.outputs import Outputs
 from chatwright.training.stage import Loss, MicroBatch
 
 IGNORED = -100
@@ -78,9 +79,11 @@ def next_token_loss(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = N
     return head_loss(model.head, _hidden(model, batch, dtype), batch.targets)
 
 
-def supervised_hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """The model's last hidden states where there is a target, and the targets. (N, D), (N,)"""
-    return _supervised(_hidden(model, batch, dtype), batch.targets)
+def next_token_outputs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Outputs:
+    """The model's last hidden states where there is a target, and what they are compared with."""
+    hidden, targets = _supervised(_hidden(model, batch, dtype), batch.targets)
+    weight = model.head.merged_weight() if isinstance(model.head, LoRALinear) else model.head.weight
+    return Outputs(hidden, weight, model.head.bias, targets)
 
 
 def _hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None) -> Tensor:

@@ -7,20 +7,17 @@ of the last term (DistilBERT and TinyBERT match hidden states so) is learned alo
 losses compare with those of any other run. It costs the teacher's forward pass in every step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatwright.model.gpt import GPT
 from chatwright.model.linear import Linear
-from chatwright.model.lora import LoRALinear
 from chatwright.model.model import Model
-from chatwright.training.cross_entropy import NUMBERS_AT_ONCE, supervised_hidden
-from chatwright.training.stage import Loss, M, Micro, MicroBatch, Stage
+from chatwright.training.cross_entropy import NUMBERS_AT_ONCE
+from chatwright.training.outputs import Outputs, Teachable
+from chatwright.training.stage import Loss, M, Micro, Stage
 from chatwright.training.wrapped_stage import WrappedStage
 
 
@@ -43,44 +40,22 @@ class DistillationConfig:
             raise ValueError(f"hidden_weight ({self.hidden_weight}) must be at least 0")
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a model ends in at the supervised places: scores are features weight^T + bias."""
-
-    features: Tensor             # (N, F)
-    weight: Tensor               # (C, F)
-    bias: Tensor | None
-    targets: Tensor              # (N,)
-
-    def logits(self) -> Tensor:
-        bias = None if self.bias is None else self.bias.to(self.features.dtype)
-        return F.linear(self.features, self.weight.to(self.features.dtype), bias).float()
-
-
-def next_token_outputs(dtype: torch.dtype) -> Callable[[GPT, MicroBatch], Outputs]:
-    def outputs(model: GPT, batch: MicroBatch) -> Outputs:
-        hidden, targets = supervised_hidden(model, batch, dtype)
-        weight = model.head.merged_weight() if isinstance(model.head, LoRALinear) else model.head.weight
-        return Outputs(hidden, weight, model.head.bias, targets)
-    return outputs
-
-
 class Distillation(WrappedStage[M, Micro]):
-    """`outputs` says what any such model, teacher or student, makes of a micro-batch."""
-
-    def __init__(self, inner: Stage[M, Micro], teacher: Model, identity: str, outputs: Callable[[Any, Micro], Outputs], config: DistillationConfig,
-                 student_width: int, generator: torch.Generator) -> None:
+    def __init__(self, inner: Stage[M, Micro], teacher: Model, identity: str, config: DistillationConfig, student_width: int,
+                 generator: torch.Generator) -> None:
         super().__init__(inner)
-        self.teacher, self.identity, self.outputs, self.config = teacher.eval().requires_grad_(False), identity, outputs, config
+        assert isinstance(inner, Teachable), f"a stage of the kind {inner.name} does not say what its models end in"
+        self.learned: Teachable = inner
+        self.teacher, self.identity, self.config = teacher.eval().requires_grad_(False), identity, config
         self.teachers_figures: dict[str, float] = {}
         self.projection = _projection(student_width, teacher, generator) if config.hidden_weight else None
 
     def loss(self, model: M, micro_batch: Micro) -> Loss:
         if not model.training:
             return super().loss(model, micro_batch)
-        own = self.outputs(model, micro_batch)
+        own = self.learned.outputs(model, micro_batch)
         with torch.no_grad():
-            theirs = self.outputs(self.teacher, micro_batch)
+            theirs = self.learned.outputs(self.teacher, micro_batch)
         total = DistilledCrossEntropy.apply(own.features, own.weight, own.bias, own.targets, theirs, self.config.temperature, self.config.share)
         if self.projection is not None:
             distance = self.projection(own.features).float() - theirs.features.float()

@@ -17,6 +17,7 @@ from chatwright.devices import generator
 from chatwright.model import masks
 from chatwright.model.encoder import Encoder
 from chatwright.training.cross_entropy import output_loss
+from chatwright.training.outputs import Outputs
 from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.stage import Batch, Loss, MicroBatch, Stage
 
@@ -72,6 +73,11 @@ class MaskedLM(Stage[Encoder, MaskedMicroBatch]):
         features, weight = self._comparison(model, micro_batch)
         assert model.head is not None, "checked by the comparison"
         return Loss(output_loss(features, weight, micro_batch.targets, model.head.bias), len(micro_batch.targets))
+
+    def outputs(self, model: Encoder, micro_batch: MaskedMicroBatch) -> Outputs:
+        features, weight = self._comparison(model, micro_batch)
+        assert model.head is not None, "checked by the comparison"
+        return Outputs(features, weight, model.head.bias, micro_batch.targets)
 
     def _comparison(self, model: Encoder, batch: MaskedMicroBatch) -> tuple[Tensor, Tensor]:
         """Features of the chosen tokens (N, F) and what they are compared with (V, F)."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from chatwright.model.gpt import GPT
-from chatwright.training.cross_entropy import next_token_loss
+from chatwright.training.cross_entropy import next_token_loss, next_token_outputs
+from chatwright.training.outputs import Outputs
 from chatwright.training.packed_batches import PackedBatches
 from chatwright.training.stage import Batch, Loss, MicroBatch, Sampler, Stage
 from chatwright.training.validation import PackedValidation
@@ -30,6 +31,9 @@ class SFT(Stage[GPT, MicroBatch]):
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:
         return next_token_loss(model, micro_batch, self.dtype)
+
+    def outputs(self, model: GPT, micro_batch: MicroBatch) -> Outputs:
+        return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
         return self.validation.figures(model) | self.stop_rate(model)

@@ -116,6 +116,42 @@ def test_the_pretrained_weights_arrive(place: Path) -> None:
             torch.testing.assert_close(p, theirs[name], atol=1e-6, rtol=1e-6)
 
 
+STUDENT = """
+[student]
+kind = "classify"
+from = ""
+data = "{data}/train.jsonl"
+validation = "{data}/validation.tsv"
+[student.distillation]
+teacher = "{classify}"
+start = "every-other-layer"
+[student.loop]
+steps = 12
+precision = "float32"
+"""
+
+
+def test_a_student_of_half_the_layers_learns_the_labels_from_its_teacher(place: Path) -> None:
+    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT)
+    go(place, "masked-lm.model.n_layer=4")
+    teacher, student = (model_directory.load(place / "out" / name, kind=Encoder)[0].config for name in ("classify", "student"))
+    assert (teacher.n_layer, student.n_layer, student.labels) == (4, 2, ("alive", "made"))
+    figures = json.loads((place / "out" / "student" / "model" / "training.json").read_text())["figures"]
+    assert figures["teacher_macro_f1"] == 1.0
+    assert figures["macro_f1"] == 1.0
+
+
+def test_a_teacher_of_other_labels_and_smoothing_beside_a_teacher_are_refused(place: Path) -> None:
+    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT.replace("every-other-layer", "fresh"))
+    (place / "data" / "other.jsonl").write_text((place / "data" / "train.jsonl").read_text().replace("made", "thing"))
+    (place / "data" / "other.tsv").write_text((place / "data" / "validation.tsv").read_text().replace("made", "thing"))
+    with pytest.raises(ValueError, match=r"the teacher knows the labels \['alive', 'made'\], the student learns \['alive', 'thing'\]"):
+        go(place, "student.data={data}/other.jsonl", "student.validation={data}/other.tsv", "student.model.size=nano",
+           "student.model.context_length=16")
+    with pytest.raises(ValueError, match="label_smoothing is not used beside a teacher"):
+        read_recipe(place / "r.toml", ["student.label_smoothing=0.1"])
+
+
 def test_what_does_not_fit_is_named(place: Path) -> None:
     go(place)
     with pytest.raises(ValueError, match=r"model.*would change the shape of embedding.weight, which the parent brings"):

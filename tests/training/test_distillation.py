@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import small_encoder
 import torch
 import torch.nn.functional as F
 from small_run import LOOP, model, pretrain_stage, run, sft_stage, state_bytes
@@ -15,8 +16,9 @@ from chatwright.devices import generator
 from chatwright.model.gpt import GPT
 from chatwright.training import distillation
 from chatwright.training.checks import mean_loss
-from chatwright.training.distillation import DistillationConfig, DistilledCrossEntropy, Outputs, loss_and_slope, next_token_outputs
-from chatwright.training.loop import Stopped
+from chatwright.training.distillation import DistillationConfig, DistilledCrossEntropy, loss_and_slope
+from chatwright.training.loop import Stopped, Watcher
+from chatwright.training.outputs import Outputs
 from chatwright.training.stage import Stage
 
 PLAIN = DistillationConfig(teacher="by hand")
@@ -64,8 +66,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def distilled(teacher: Path, config: DistillationConfig = PLAIN, inner: Stage | None = None) -> distillation.Distillation:
     loaded, _ = model_directory.load(teacher)
-    return distillation.Distillation(inner or pretrain_stage(), loaded, "a teacher", next_token_outputs(torch.float32), config, 32,
-                                     generator(1, "projection"))
+    return distillation.Distillation(inner or pretrain_stage(), loaded, "a teacher", config, 32, generator(1, "projection"))
 
 
 def student(**changes: object) -> GPT:
@@ -113,12 +114,12 @@ def test_the_projection_is_learned_and_thrown_away(tmp_path: Path, teacher: Path
 
 def test_hidden_states_come_nearer_to_the_teachers(tmp_path: Path, teacher: Path) -> None:
     stage = distilled(teacher, replace(PLAIN, share=0.1, hidden_weight=5.0))
-    made = student()
+    made, learned = student(), stage.learned
     [micro] = pretrain_stage().next_batch().micro_batches
 
     def distance() -> float:
         with torch.no_grad():
-            return float((stage.projection(stage.outputs(made, micro).features) - stage.outputs(stage.teacher, micro).features).square().mean())
+            return float((stage.projection(learned.outputs(made, micro).features) - learned.outputs(stage.teacher, micro).features).square().mean())
 
     before = distance()
     run(tmp_path / "out", replace(LOOP, steps=60, average_decay=0.0), stage, made)
@@ -146,3 +147,33 @@ def test_the_teacher_stays_as_it_is(tmp_path: Path, teacher: Path) -> None:
 def test_settings_outside_their_range_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DistillationConfig(**({"teacher": "x"} | changes))
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "sft", "masked-lm", "classify"])
+def test_every_stage_that_can_have_a_teacher_says_what_its_loss_is_made_of(kind: str) -> None:
+    stage, made = {"pretrain": lambda: (pretrain_stage(), model(dropout=0.0)), "sft": lambda: (sft_stage(), model(dropout=0.0)),
+                   "masked-lm": lambda: (small_encoder.masked_stage(), small_encoder.model(dropout=0.0)),
+                   "classify": lambda: (small_encoder.label_stage(), small_encoder.classifier(dropout=0.0))}[kind]()
+    micro = stage.next_batch().micro_batches[0]
+    outputs = stage.outputs(made.eval(), micro)
+    loss = stage.loss(made, micro)
+    torch.testing.assert_close(F.cross_entropy(outputs.logits(), outputs.targets, reduction="sum"), loss.sum)
+    assert len(outputs.targets) == loss.count
+
+
+@pytest.mark.parametrize("kind", ["masked-lm", "classify"])
+def test_an_encoder_learns_from_an_encoder_and_resumes_to_the_bit(tmp_path: Path, kind: str) -> None:
+    make_stage, make_model = {"masked-lm": (small_encoder.masked_stage, small_encoder.model),
+                              "classify": (small_encoder.label_stage, small_encoder.classifier)}[kind]
+    config = replace(PLAIN, hidden_weight=0.1)
+
+    def go(out: Path, **changes: object) -> Path:
+        taught = distillation.Distillation(make_stage(), make_model(n_layer=2), "a teacher", config, 64, generator(1, "projection"))
+        return small_encoder.run(out, taught, make_model(), **changes)
+
+    go(tmp_path / "whole")
+    calls = iter(range(1, 100))
+    with pytest.raises(Stopped):
+        go(tmp_path / "parts", watcher=Watcher(should_stop=lambda: next(calls) >= 6))
+    go(tmp_path / "parts")
+    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
