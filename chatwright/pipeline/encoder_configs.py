@@ -17,6 +17,7 @@ class MaskedLMConfig:
     data: Places
     validation_share: float = 0.02
     mask_rate: float = 0.15                            # share of the tokens to be guessed
+    window: int = 0                                    # embeddings begin as what stands so near to each word (training/cooccurrence.py); 0: at random
     skip_bad_rows: bool = False
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"})
     distillation: DistillationConfig | None = None     # learn from a teacher too
@@ -26,6 +27,8 @@ class MaskedLMConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.mask_rate < 1.0:
             raise ValueError(f"mask_rate ({self.mask_rate}) must be above 0 and below 1; 0.15 is usual")
+        if self.window < 0:
+            raise ValueError(f"window ({self.window}) must be at least 0, the number of words on each side that are counted")
 
 
 @dataclass(frozen=True, kw_only=True)

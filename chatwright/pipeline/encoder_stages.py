@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from chatwright.chat.labeller import Labeller
@@ -25,10 +26,14 @@ from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.frame import N_FRAME, equal_parts
 from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
 from chatwright.training.classification import Classification
+from chatwright.training.cooccurrence import cooccurrence_embeddings
 from chatwright.training.label_batches import LabelBatches
 from chatwright.training.loop import Watcher
 from chatwright.training.masked_lm import MaskedLM, Masking
 from chatwright.training.packed_batches import PackedBatches
+
+FRESH = ("label_head.", "head.", "ngrams.")    # what a model may have that its parent had not: n-gram tables begin at zero and change nothing
+COUNTED_SIZE = 0.05    # of embeddings made by counting: large enough to matter beside drawn ones, small enough for a fresh model's loss to be ln V
 
 
 def run_masked_lm(config: MaskedLMConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
@@ -47,12 +52,24 @@ def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Token
     watcher.say(f"reading {named(place)}")
     texts, validation = corpus.encode_documents_split(place, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows)
     watcher.say(f"training on {texts.n_documents:,} texts, {len(texts.stream):,} tokens")
+    if config.window and parent is None:
+        _count_neighbours(model, texts, tokenizer, config)
     batches, held_out = (PackedBatches(_framed(part, tokenizer, length), frame.pad, config.batches, length, config.loop.seed, device)
                          for part in (texts, validation))
     masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
     stage = with_teacher(MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device)), config.distillation, model,
                          tokenizer, device, config.loop.seed)
     return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data",)))
+
+
+def _count_neighbours(model: Encoder, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, config: MaskedLMConfig) -> None:
+    """Embeddings of the words that were seen, from the company they keep; the others stay as they were drawn."""
+    is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool).index_fill_(0, torch.tensor(tokenizer.control.all()), False)
+    shape = (tokenizer.vocab_size, model.config.word_width)
+    made = cooccurrence_embeddings(texts.stream, is_text, *shape, config.window, COUNTED_SIZE, config.loop.seed)
+    seen = made.any(dim=1)
+    with torch.no_grad():
+        model.embedding.weight[seen] = made[seen]
 
 
 def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
@@ -138,7 +155,7 @@ def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
     theirs = dict(loaded.named_parameters())
     own = dict(model.named_parameters())
     weights: dict[str, Tensor] = {name: theirs[name] if name in theirs and theirs[name].shape == p.shape else p.detach() for name, p in own.items()}
-    if replaced := [name for name in own if weights[name] is not theirs.get(name) and not name.startswith(("label_head.", "head."))]:
+    if replaced := [name for name in own if weights[name] is not theirs.get(name) and not name.startswith(FRESH)]:
         raise ValueError(f"{parent}: model.{list(changes)} would change the shape of {replaced[0]}, which the parent brings. "
                          "Change only dropout, the pooler and what else no weight depends on.")
     model_directory.load_weights(model, weights, parent)
