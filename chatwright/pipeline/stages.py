@@ -179,7 +179,7 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     """Nothing is written to `out`, but for a parent that has to be given a chat format first."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
-    parent = _able_to_converse(parent, out, watcher)
+    parent = _able_to_converse(parent, out, watcher, config.lora is not None)
     tokenizer = tokenizer_of(parent)
     model, started_from = first_model(config, tokenizer.vocab_size, parent, watcher)
     length = config.batches.context_length or model.config.context_length
@@ -222,11 +222,14 @@ def _require_stops(run: Path, place: Place) -> None:
                         f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}")
 
 
-def _able_to_converse(parent: Path, out: Path, watcher: Watcher) -> Path:
+def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: bool) -> Path:
     """The parent; where it came without a chat format, the same model with our control tokens, written beside the run."""
     tokenizer = load_tokenizer(model_directory.find(parent))
     if tokenizer.chat_format is not None or not isinstance(tokenizer, ForeignTokenizer):
         return parent
+    if by_adapter:
+        raise ValueError(f"{parent}: came without a chat format. The control tokens it would be given all begin alike, and an adapter trains no "
+                         "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that.")
     start = out / "start"
     directory.recover(out)
     if not start.exists():

@@ -84,6 +84,9 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     said: list[str] = []
     settings = ["loop.steps=6", "batches.rows=4", "loop.precision=float32", "loop.optimizer.learning_rate=1e-3", "stop_prompts=0"]
     watcher = Watcher(say=said.append)
+    with pytest.raises(ValueError, match="came without a chat format.*Fine-tune it once without lora"):
+        sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", [*settings, "lora.rank=2"], tmp_path / "ours", False, watcher)
+    assert not (tmp_path / "adapter").exists()
     sft(str(tmp_path / "chat.jsonl"), tmp_path / "run", settings, tmp_path / "ours", False, watcher).train(tmp_path / "run", watcher)
     assert any("it is given our control tokens" in sentence for sentence in said)
     start, _ = model_directory.load(tmp_path / "run" / "start")
