@@ -18,11 +18,14 @@ from chatwright import config as config_files
 from chatwright.checkpoint import adapter_directory, architectures, directory, families, json_table, own_layout, safetensors_file, stored_weights
 from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.family import Weight, to_theirs
+from chatwright.checkpoint.public_config import LARGEST
 from chatwright.devices import available_memory
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+MOST_LAYERS = 1000    # and heads, and whatever else is counted
 
 M = TypeVar("M", bound=Model)
 C = TypeVar("C")
@@ -168,7 +171,17 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
                          "Models of other tools have to be imported first.")
     architecture = architectures.named(ours.pop("architecture", "gpt"), str(file))
     where = f"{file} with {', '.join(f'{name}={value}' for name, value in changes.items())}" if changes else str(file)
-    return config_files.build(architecture.config, {**ours, **(changes or {})}, where)
+    config = config_files.build(architecture.config, {**ours, **(changes or {})}, where)
+    _require_possible(config, where)
+    return config
+
+
+def _require_possible(config: ModelConfig, where: str) -> None:
+    """Refuse numbers no model has before a million layers are made of them."""
+    for name, value in vars(config).items():
+        most = MOST_LAYERS if name.startswith("n_") else LARGEST
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"{where}: {name} = {value} is more than the {most:,} any model can have. Get config.json again from where it came.")
 
 
 def _layout_at(path: Path, model: Model) -> list[Weight]:

@@ -10,7 +10,7 @@ from typing import Any
 from chatwright.data.rows import DataError
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.data.split import choose_validation
-from chatwright.tokenizer.sentence_pair import source_ids, target_ids
+from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_side
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -33,7 +33,7 @@ def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length
     """All pairs of which both sides fit into `max_length` tokens."""
     control, content = tokenizer.control, hashlib.sha256()
     sources = [source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])]
-    targets = [target_ids(ids, control, start_id) for ids in tokenizer.encode_batch([pair.target for pair in pairs])]
+    targets = [target_ids(ids, control, start_id) for ids in target_side(tokenizer).encode_batch([pair.target for pair in pairs])]
     for pair in pairs:
         for text in (pair.source, pair.target):
             content.update(len(text.encode()).to_bytes(8, "little") + text.encode())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
-from chatwright.tokenizer import chat_formats, foreign_files, hugging_face
+from chatwright.tokenizer import chat_formats, foreign_files, hugging_face, sentencepiece_file
 from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlId, ControlIds, ForeignControl, TextIds
 from chatwright.tokenizer.foreign_files import ForeignFiles, added_tokens
@@ -46,7 +47,11 @@ class ForeignTokenizer:
         self._vocab_size = vocab_size or max(vocabulary.tokens) + 1
         self._control: ControlIds | ForeignControl = control_of(files, vocabulary) if control_from is None else ControlIds.after_text(control_from)
         self._forbidden = vocabulary.forbidden
-        self._library = text_library(files.document, {vocabulary.tokens[token_id] for token_id in self._forbidden})
+        # What SentencePiece writes goes to the library as it is.
+        document = files.document | {"normalizer": None, "pre_tokenizer": None} if files.pieces else files.document
+        self._library = text_library(document, {vocabulary.tokens[token_id] for token_id in self._forbidden} | files.unwritable)
+        self._n_known = files.n_token
+        self._write = sentencepiece_file.writer(files.pieces) if files.pieces else None
         spell = spelling_of(files.document)
         self._bytes = {token_id: spell(token) for token_id, token in vocabulary.tokens.items()} | dict.fromkeys(vocabulary.special, b"")
         if vocabulary.unknown is not None:
@@ -81,6 +86,11 @@ class ForeignTokenizer:
     def frame(self) -> Frame:
         return Frame(*(ControlId(self.role_id(role)) for role in ("cls", "sep", "pad", "mask")))
 
+    @cached_property
+    def target(self) -> ForeignTokenizer:
+        """What cuts translations: itself, but where they have rules of their own."""
+        return self if self.files.target is None else ForeignTokenizer(self.files.target, self._vocab_size)
+
     def role_id(self, role: str) -> int:
         """The id of a special token by its role: bos, eos, unk, sep, pad, cls, mask."""
         if role not in self.vocabulary.roles:
@@ -94,7 +104,11 @@ class ForeignTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
         for text in texts:
             require_unicode(text)
+        if self._write is not None:
+            texts = [self._write(text) for text in texts]
         encoded = [encoding.ids for encoding in self._library.encode_batch_fast(list(texts), add_special_tokens=False)]
+        if self._n_known is not None:
+            encoded = [self._known(text, ids) for text, ids in zip(texts, encoded, strict=True)]
         for ids in encoded:
             assert self._forbidden.isdisjoint(ids), "text became a special token: its spelling is still in the vocabulary"
         return [TextIds(ids) for ids in encoded]
@@ -138,6 +152,19 @@ class ForeignTokenizer:
         document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
         files = ForeignFiles(document, self.files.special, hugging_face.CHAT_TEMPLATE_JINJA, hugging_face.files_of(document))
         return ForeignTokenizer(files, max(self._vocab_size, first + len(CONTROL_TOKENS)), control_from=first)
+
+    def _known(self, text: str, ids: Sequence[int]) -> list[int]:
+        """MarianMT: a piece that the model does not know is unknown; what this language's pieces cannot write may be a piece of the other's."""
+        unknown, known = self.role_id("unk"), self._n_known
+        assert known is not None, "asked where some ids are not the model's"
+        if unknown not in ids:
+            return [token_id if token_id < known else unknown for token_id in ids]
+        found = []
+        encoding = self._library.encode(text, add_special_tokens=False)
+        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            other = self.vocabulary.ids.get(text[start:end], unknown) if token_id == unknown else token_id
+            found.append(other if other < known and other not in self._forbidden else unknown)
+        return found
 
     def _encode_anything(self) -> list[int]:
         """Some letter and a character no vocabulary has: a tokenizer that cannot say "unknown" is found before it is needed."""

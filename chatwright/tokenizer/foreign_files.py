@@ -1,4 +1,4 @@
-"""The tokenizer files of another tool's model, read as data: tokenizer.json, or vocab.json + merges.txt, or vocab.txt.
+"""The tokenizer files of another tool's model, read as data: tokenizer.json, or vocab.json + merges.txt, or vocab.txt, or SentencePiece's.
 
 All end as one document in tokenizer.json's form, plus the special tokens by role and the chat template's text. Nothing is run.
 """
@@ -6,11 +6,15 @@ All end as one document in tokenizer.json's form, plus the special tokens by rol
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from chatwright.tokenizer import marian_files, sentencepiece_file
+from chatwright.tokenizer.marian_files import Side
+from chatwright.tokenizer.sentencepiece_file import SentencePieceModel
 
 MAX_FILE_BYTES = 64 * 2**20
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -19,7 +23,7 @@ CUSTOMARY: dict[str, tuple[str, ...]] = {
     "<|endoftext|>": ("bos", "eos"), "<s>": ("bos", "cls"), "</s>": ("eos", "sep"), "<pad>": ("pad",), "<unk>": ("unk",), "<mask>": ("mask",),
     "[UNK]": ("unk",), "[SEP]": ("sep",), "[PAD]": ("pad",), "[CLS]": ("cls",), "[MASK]": ("mask",)}
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
-         "chat_template.jinja")
+         "chat_template.jinja", "tokenizer.model", "spiece.model", "source.spm", "target.spm")
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,43 @@ class ForeignFiles:
     special: dict[str, str]  # role -> spelling: {"bos": "<s>", ...}
     template: str  # a Jinja text, "" if there is none; looked at, never run
     files: dict[str, bytes]  # as they are, for export
+    n_token: int | None = None  # ids from here on are unknown to the model; None: all are known
+    unwritable: frozenset[str] = frozenset()  # tokens that no text becomes, besides the special ones
+    pieces: SentencePieceModel | None = None  # how SentencePiece writes a text before it is cut
+    target: ForeignFiles | None = None  # how a translation is cut, where that has rules of its own
 
 
 def read(directory: Path) -> ForeignFiles:
     files = {name: _bytes(directory / name) for name in FILES if (directory / name).is_file()}
     tables = {name: _table(directory / name, files[name]) for name in files if name.endswith(".json")}
     settings = tables.get("tokenizer_config.json", {})
-    document = _document(directory, files, tables)
+    if {"source.spm", "target.spm", "vocab.json"} <= files.keys() and "tokenizer.json" not in files:
+        source, target = (_marian(tables["vocab.json"], files[f"{side}.spm"], files) for side in ("source", "target"))
+        return replace(source, target=target)
+    model = _sentence_pieces(directory, files, settings)
+    document = _document(directory, files, tables) if model is None else sentencepiece_file.as_document(model)
     known = _spellings(document)
     special = {role: spelling for spelling, roles in CUSTOMARY.items() for role in roles if spelling in known}
     special |= _named(tables.get("special_tokens_map.json", {})) | _named(settings)
     if unknown := sorted(spelling for spelling in special.values() if spelling not in known):
         raise ValueError(f"{directory}: the special token {unknown[0][:40]!r} is not in the vocabulary. The tokenizer's files are not of one model.")
-    return ForeignFiles(document, special, _template(settings, files), files)
+    return ForeignFiles(document, special, _template(settings, files), files, pieces=model)
+
+
+def _sentence_pieces(directory: Path, files: dict[str, bytes], settings: dict[str, Any]) -> SentencePieceModel | None:
+    """SentencePiece's file, where nothing else says how texts are cut."""
+    data = files.get("tokenizer.model") or files.get("spiece.model")
+    if data is None or not files.keys().isdisjoint({"tokenizer.json", "merges.txt", "vocab.txt"}):
+        return None
+    if settings.get("do_lower_case") or str(settings.get("tokenizer_class")).startswith("Albert"):
+        raise ValueError(f"{directory}: texts are lower-cased before they are cut into pieces, which the SentencePiece file does not say. "
+                         "Add tokenizer.json; transformers writes it: AutoTokenizer.from_pretrained(directory).save_pretrained(directory)")
+    return sentencepiece_file.read(data)
+
+
+def _marian(vocab: dict[str, int], data: bytes, files: dict[str, bytes]) -> ForeignFiles:
+    side: Side = marian_files.side_of(vocab, data)
+    return ForeignFiles(side.document, {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}, "", files, side.n_token, side.unwritable, side.model)
 
 
 def _document(directory: Path, files: dict[str, bytes], tables: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +84,7 @@ def _document(directory: Path, files: dict[str, bytes], tables: dict[str, Any]) 
         raise
     except Exception as error:  # the library has no types of its own for what it cannot use
         raise ValueError(f"{directory}: the tokenizer's files cannot be used ({str(error)[:200]}). Get them again from where they came") from None
-    raise ValueError(f"{directory} holds no tokenizer: expected tokenizer.json, or vocab.json with merges.txt, or vocab.txt. "
+    raise ValueError(f"{directory} holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt or a SentencePiece model. "
                      "Get the missing files from where the model came")
 
 

@@ -43,7 +43,7 @@ class ForeignVocabulary:
 
 
 def vocabulary_of(files: ForeignFiles) -> ForeignVocabulary:
-    tokens = _tokens(files.document)
+    tokens = {token_id: token for token_id, token in _tokens(files.document).items() if files.n_token is None or token_id < files.n_token}
     ids = {token: token_id for token_id, token in tokens.items()}
     roles = {role: ids[spelling] for role, spelling in files.special.items()}
     markers = {token["content"]: token["id"] for token in added_tokens(files.document) if _is_marker(token)}

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatwright.tokenizer.control import Control
+from chatwright.tokenizer.foreign import ForeignTokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 def source_ids(text: Sequence[int], control: Control) -> list[int]:
@@ -20,6 +22,11 @@ def source_ids(text: Sequence[int], control: Control) -> list[int]:
 def target_ids(text: Sequence[int], control: Control, start_id: int | None = None) -> list[int]:
     """All of it: the decoder reads all but the last and predicts all but the first."""
     return [start_of(control, start_id), *text, int(control.end)]
+
+
+def target_side(tokenizer: Tokenizer) -> Tokenizer:
+    """What cuts translations: MarianMT has a model for each language."""
+    return tokenizer.target if isinstance(tokenizer, ForeignTokenizer) else tokenizer
 
 
 def start_of(control: Control, start_id: int | None) -> int:

@@ -94,7 +94,9 @@ def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
     table = json.loads(config.read_text())
     for text, message in (("{", "cannot be read"), ("{}", "not written by Chatwright"),
                           (json.dumps(table | {"chatwright": table["chatwright"] | {"n_head": 0}}), r"n_head \(0\) must be at least 1"),
-                          (json.dumps(table | {"chatwright": table["chatwright"] | {"n_heads": 2}}), "Did you mean 'n_head'")):
+                          (json.dumps(table | {"chatwright": table["chatwright"] | {"n_heads": 2}}), "Did you mean 'n_head'"),
+                          (json.dumps(table | {"chatwright": table["chatwright"] | {"n_layer": 10**9}}), "n_layer = 1000000000 is more than"),
+                          (json.dumps(table | {"chatwright": table["chatwright"] | {"context_length": 10**12}}), "context_length = .* is more than")):
         config.write_text(text)
         with pytest.raises(ValueError, match=message):
             model_directory.load(tmp_path / "a")

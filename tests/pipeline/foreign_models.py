@@ -53,6 +53,18 @@ def write_encoder(directory: Path, family: str) -> Path:
     return directory
 
 
+def write_marian(directory: Path) -> Path:
+    import transformers
+    directory.mkdir()
+    foreign_examples.marian(directory)
+    n = n_token(directory)
+    config = transformers.MarianConfig(vocab_size=n, decoder_vocab_size=n, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+                                       decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=64,
+                                       pad_token_id=n - 1, eos_token_id=0, decoder_start_token_id=n - 1, forced_eos_token_id=0)
+    make_random(transformers.MarianMTModel, config).save_pretrained(directory)  # type: ignore[operator]
+    return directory
+
+
 def n_token(directory: Path) -> int:
     if (directory / "tokenizer.json").is_file():
         return tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json")).get_vocab_size()

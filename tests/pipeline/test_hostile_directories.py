@@ -16,7 +16,7 @@ import pytest
 from chatwright.checkpoint import model_directory
 from chatwright.model.model import Model
 from chatwright.pipeline.import_export import import_model
-from tests.pipeline.foreign_models import ENCODERS, write, write_encoder
+from tests.pipeline.foreign_models import ENCODERS, write, write_encoder, write_marian
 
 pytestmark = pytest.mark.uses_global_rng
 N_DIRECTORY, SECONDS = 300, 1.0
@@ -28,7 +28,7 @@ VALUES: list[Any] = [None, True, False, -1, 0, 1, 3, 10**30, -(10**9), 1e308, fl
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     place = tmp_path_factory.mktemp("sources")
     return [*(write(place / family, family) for family in ("llama", "gpt2", "qwen2", "smollm3", "mistral")),
-            *(write_encoder(place / family, family) for family in ENCODERS)]
+            *(write_encoder(place / family, family) for family in ENCODERS), write_marian(place / "marian")]
 
 
 def change_json(path: Path, draw: random.Random, times: int) -> None:
@@ -80,7 +80,7 @@ def tensors(path: Path, draw: random.Random) -> None:
 
 def damage(path: Path, draw: random.Random) -> None:
     """Cut, overwritten or exchanged files."""
-    names = [p.name for p in path.iterdir() if p.suffix in (".json", ".safetensors", ".txt")]
+    names = [p.name for p in path.iterdir() if p.suffix in (".json", ".safetensors", ".txt", ".spm")]
     file = path / draw.choice(names)
     data = bytearray(file.read_bytes())
     match draw.randrange(6):

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.translator import Translator
 from chatwright.checkpoint import hub, model_directory, safetensors_file
 from chatwright.cli import app
 from chatwright.conversation import Message
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.logit_gap import random_prompts
+from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.pipeline import import_export
 from chatwright.pipeline.import_export import export_model, import_model
@@ -20,7 +23,7 @@ from chatwright.pipeline.single_stage import sft
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher
-from tests.pipeline.foreign_models import CLASSES, write
+from tests.pipeline.foreign_models import CLASSES, write, write_marian
 from tests.tokenizer.foreign_examples import hard_strings
 
 pytestmark = pytest.mark.uses_global_rng
@@ -56,6 +59,22 @@ def test_there_and_back_again(family: str, tmp_path: Path) -> None:
     assert "chatwright" not in json.loads((exported / "config.json").read_text())
     again = import_model(str(exported), tmp_path / "again")
     assert (again.chat_format, again.n_parameter) == (imported.chat_format, imported.n_parameter)
+
+
+@torch.no_grad()
+def test_a_translator_there_and_back_again(tmp_path: Path) -> None:
+    from transformers import MarianMTModel
+    source, exported = write_marian(tmp_path / "source"), tmp_path / "exported"
+    assert import_model(str(source), tmp_path / "ours").chat_format is None
+    model, tokenizer = model_directory.load(tmp_path / "ours", kind=EncoderDecoder)
+    assert export_model(tmp_path / "ours", exported).relative <= 1e-6
+    read, written = torch.tensor([tokenizer.encode("the quick lazy dogs")]), torch.tensor([[model.config.start_id, 5, 6, 7]])
+    for directory in (source, exported):
+        theirs = MarianMTModel.from_pretrained(directory)
+        assert float((model(read, written) - theirs(input_ids=read, decoder_input_ids=written).logits).abs().max()) <= 1e-5
+    assert {"source.spm", "target.spm", "vocab.json"} <= {path.name for path in exported.iterdir()}
+    with EncoderDecoderForward(model) as forward:
+        assert isinstance(Translator(forward, tokenizer).translate(["the quick dog"])[0][0].text, str)
 
 
 def test_an_imported_model_converses_in_its_own_format(tmp_path: Path) -> None:

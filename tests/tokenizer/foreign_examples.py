@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -144,6 +145,24 @@ def unigram(directory: Path) -> Path:
     library.save(str(directory / "tokenizer.json"))
     write_json(directory / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "eos_token": "</s>",
                                                      "unk_token": "<unk>"})
+    return directory
+
+
+def marian(directory: Path) -> Path:
+    """source.spm, target.spm and vocab.json: pieces of two languages, a few left out of the vocabulary, as in the published models."""
+    english, german = "".join(TEXT[:1] * 3 + TEXT[2:3]), TEXT[1] + "Die Hunde und die Katze sitzen auf der Matte, das ist so.\n" * 30
+    pieces: list[str] = []
+    for side, text in (("source", english), ("target", german)):
+        (directory / f"{side}.txt").write_text(text)
+        sentencepiece.SentencePieceTrainer.train(input=str(directory / f"{side}.txt"), model_prefix=str(directory / side), vocab_size=120,
+                                                 hard_vocab_limit=False, minloglevel=2)
+        (directory / f"{side}.model").rename(directory / f"{side}.spm")
+        model = sentencepiece.SentencePieceProcessor(model_file=str(directory / f"{side}.spm"))
+        pieces += [model.id_to_piece(i) for i in range(3, model.get_piece_size()) if i % 10]
+        for leftover in (f"{side}.txt", f"{side}.vocab"):
+            (directory / leftover).unlink()
+    write_json(directory / "vocab.json", {piece: i for i, piece in enumerate(dict.fromkeys(["</s>", "<unk>", *pieces, "<pad>"]))})
+    write_json(directory / "tokenizer_config.json", {"tokenizer_class": "MarianTokenizer", "source_lang": "en", "target_lang": "de"})
     return directory
 
 
