@@ -59,7 +59,8 @@ def check_first_batch(model: M, stage: Stage[M, B], batch: Batch[B], parent: str
     if parent is None or stage.has_fresh_head:
         check_fresh_loss(loss, stage.fresh_loss(model))
     else:
-        parent_model, _ = model_directory.load(Path(parent), model.device, kind=type(model))
+        # As far as this model sees: a batch may hold longer rows than the parent was made for.
+        parent_model, _ = model_directory.load(Path(parent), model.device, changes={"context_length": model.config.context_length}, kind=type(model))
         check_continued_loss(loss, mean_loss(parent_model, stage, batch))
     return loss
 

@@ -160,6 +160,29 @@ def test_a_teacher_of_other_labels_and_smoothing_beside_a_teacher_are_refused(pl
         read_recipe(place / "r.toml", ["student.label_smoothing=0.1"])
 
 
+FURTHER = """
+[further]
+kind = "classify"
+data = "{data}/long.jsonl"
+validation = "{data}/long.jsonl"
+[further.model]
+context_length = 64
+[further.loop]
+steps = 2
+precision = "float32"
+"""
+
+
+def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path) -> None:
+    """Its first loss is held against the parent's on the same batch, whose rows the parent's own context would not hold."""
+    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER)
+    rows = [{"text": " and ".join([text] * 4), "label": kind} for kind, texts in SENTENCES.items() for text in texts]
+    (place / "data" / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    go(place)
+    model, _ = model_directory.load(place / "out" / "further", kind=Encoder)
+    assert model.config.context_length == 64
+
+
 def test_what_does_not_fit_is_named(place: Path) -> None:
     with pytest.raises(ValueError, match=r"model.*would change the shape of embedding.weight, which the parent brings"):
         go(place, "classify.model.width=32")
