@@ -39,7 +39,7 @@ $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
-	$(PIP) -e '.[serve,translation,dev]'
+	$(PIP) -e '.[serve,translation,gguf,dev]'
 	touch $@
 
 clean:

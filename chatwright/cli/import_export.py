@@ -26,10 +26,23 @@ def import_(source: Annotated[str, typer.Argument(help="The folder of a model as
 
 
 def export(directory: Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")],
-           out: Annotated[Path, typer.Argument(help="Where the exported model goes.")],
-           layout: Annotated[Literal["hf"], typer.Option("--format", help="hf: what transformers and most other tools open.")] = "hf") -> None:
-    """Write a model for other tools, open the result again, and print how far its logits are from the model's."""
+           out: Annotated[Path, typer.Argument(help="Where the exported model goes: a folder, of gguf a file.")],
+           layout: Annotated[Literal["hf", "gguf"], typer.Option("--format", help="hf: what transformers and most other tools open. gguf: one file "
+                                                                 "for llama.cpp (decoders; takes the gguf extra).")] = "hf") -> None:
+    """Write a model for other tools, open the result again, and print how far it is from the model."""
+    if layout == "gguf":
+        _export_gguf(directory, out)
+        return
     from chatwright.pipeline.import_export import export_model
     gap = export_model(directory, out)
     print(f"largest logit gap between the model and what was exported: {gap}")
+    print(f"done: {out}")
+
+
+def _export_gguf(directory: Path, out: Path) -> None:
+    from chatwright.pipeline.gguf_export import export_gguf
+    written = export_gguf(directory, out)
+    print(f"{written.architecture}: {written.n_tensor} tensors, {written.n_byte / 1e6:.1f} MB, every one read again and the same")
+    for note in written.notes:
+        print(f"note: {note}")
     print(f"done: {out}")

@@ -56,7 +56,7 @@ def control_of(files: ForeignFiles, vocabulary: ForeignVocabulary) -> ForeignCon
     roles = vocabulary.roles
     end = next((roles[role] for role in ("eos", "sep", "pad") if role in roles), 0)
     # What stands before a text: what the tokenizer itself would put there, else what separates documents.
-    candidates = (_put_before(files.document, vocabulary.ids), vocabulary.ids.get("<|endoftext|>"), roles.get("bos"), roles.get("cls"), end)
+    candidates = (put_before(files.document, vocabulary.ids), vocabulary.ids.get("<|endoftext|>"), roles.get("bos"), roles.get("cls"), end)
     bos = next(found for found in candidates if found is not None)
     # Padding is never read, so any token serves; the one that ends a reply does not, lest a model learn to ignore it.
     pad = roles["pad"] if roles.get("pad", end) != end else vocabulary.unknown or int(end == 0)
@@ -80,7 +80,7 @@ def _is_marker(token: dict[str, Any]) -> bool:
     return bool(token.get("special")) or not PLAIN.fullmatch(token["content"])
 
 
-def _put_before(document: dict[str, Any], ids: dict[str, int]) -> int | None:
+def put_before(document: dict[str, Any], ids: dict[str, int]) -> int | None:
     """The special token that tokenizer.json puts in front of one text, if it does."""
     match document.get("post_processor"):
         case {"processors": [*parts]}:
