@@ -2,11 +2,12 @@
 
     python benchmarks/load_speed.py [SIZE ...]          default: gpt2 (124M, kept transposed in GPT-2's layout) and large (124M of our own shape)
 
-Every measurement is a process of its own, in turn, several times; the best of each, since other programs only ever add time.
+Every measurement is a process of its own, in turn, several times: the best of each, since other programs only ever add time, and the median.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -89,11 +90,12 @@ def report(directory: Path) -> None:
         for name in MEASURES:
             run = subprocess.run([sys.executable, __file__, "--measure", name, str(directory)], capture_output=True, text=True, check=True, cwd=ROOT)
             found[name].append(json.loads(run.stdout))
-    best = {name: {what: min(one[what] for one in runs) for what in ("seconds", "work", "peak")} for name, runs in found.items()}
-    for name, one in best.items():
-        ratios = {what: one[what] / best["bytes"][what] for what in ("seconds", "work")}
-        print(f"  {name:6} {one['seconds']:7.3f} s ({ratios['seconds']:.2f} of reading the bytes)   {one['work']:.3f} s of processor time "
-              f"({ratios['work']:.2f})   peak memory {one['peak']:.2f} of the file")
+    for what_is, pick in (("best", min), ("median", statistics.median)):
+        chosen = {name: {what: pick([one[what] for one in runs]) for what in ("seconds", "work", "peak")} for name, runs in found.items()}
+        for name, one in chosen.items():
+            ratios = {what: one[what] / chosen["bytes"][what] for what in ("seconds", "work")}
+            print(f"  {what_is:6} {name:6} {one['seconds']:7.3f} s ({ratios['seconds']:.2f} of reading the bytes)   {one['work']:.3f} s of processor "
+                  f"time ({ratios['work']:.2f})   peak memory {one['peak']:.2f} of the file")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,9 @@ def require_match(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, t
 def fill(model: Model, weights: Iterable[Weight], entries: Mapping[str, Entry], source: Path) -> None:
     """Read every tensor that `weights` lists into the model. Nothing is changed where something is missing, extra or misshapen."""
     weights = list(weights)
+    if strange := {name for weight in weights for name in weight.ours} ^ shapes(model).keys():
+        raise ValueError(f"{source}: config.json contradicts itself: a model of its settings has not the tensors of its model_type (for example "
+                         f"{min(strange)}). Get config.json again from where it came.")
     require_match(public_shapes(weights, shapes(model)), {name: entry.shape for name, entry in entries.items()}, source)
     parameters, buffers = {name: parameter.detach() for name, parameter in model.named_parameters()}, _Buffers()
 

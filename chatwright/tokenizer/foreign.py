@@ -144,7 +144,10 @@ class ForeignTokenizer:
                 raise TypeError("control_from is no place for our control tokens")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} cannot be read ({error}): import the model again") from None
-        return cls(foreign_files.read(Path(directory)), vocab_size, chat_format, system, control_from)
+        try:
+            return cls(foreign_files.read(Path(directory)), vocab_size, chat_format, system, control_from)
+        except ValueError as error:    # whatever is wrong is wrong with something in this folder
+            raise error if str(directory) in str(error) else ValueError(f"{directory}: {error}") from None
 
     def with_control(self) -> ForeignTokenizer:
         """The same text, and our ten control tokens after it: what a model that cannot converse is given before it learns to."""

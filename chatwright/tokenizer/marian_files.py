@@ -30,7 +30,8 @@ def side_of(vocab: dict[str, int], data: bytes) -> Side:
     model = sentencepiece_file.read(data)
     if model.algorithm != UNIGRAM:
         raise ValueError("MarianMT's SentencePiece models are Unigram models; this one is not. Get the file again from where the model came")
-    if sorted(vocab.values()) != list(range(len(vocab))) or not all(token in vocab for token in SPECIAL):
+    are_ids = all(type(token_id) is int for token_id in vocab.values()) and sorted(vocab.values()) == list(range(len(vocab)))
+    if not are_ids or not all(token in vocab for token in SPECIAL):
         raise ValueError(f"vocab.json: its ids are not 0 to {len(vocab) - 1}, or {', '.join(SPECIAL)} are not all there. Get the file again")
     scores = {piece.text: piece.score for piece in model.pieces if piece.kind not in (CONTROL, UNKNOWN)}
     lowest = min(scores.values(), default=0.0)

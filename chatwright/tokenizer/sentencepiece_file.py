@@ -46,20 +46,28 @@ def read(data: bytes) -> SentencePieceModel:
         fields = list(_fields(data))
         pieces = tuple(_piece(value) for number, value in fields if number == 1)
         trainer, normalizer = (dict(_fields(next((v for n, v in fields if n == number), b""))) for number in (2, 3))
-    except (IndexError, UnicodeDecodeError, struct.error, TypeError) as error:
+        charsmap_bytes = _bytes(normalizer.get(2, b""))
+    except (IndexError, ValueError, struct.error, TypeError) as error:
         raise ValueError(f"not a SentencePiece model ({error}). Get the file again from where the model came") from None
     if not 0 < len(pieces) <= LARGEST_VOCABULARY:
         raise ValueError(f"not a SentencePiece model: {len(pieces)} pieces. Get the file again from where the model came")
     algorithm = trainer.get(3, UNIGRAM)
     if algorithm not in (UNIGRAM, BPE):
         raise ValueError("a SentencePiece model of words or characters, which is not known here; known are Unigram and BPE")
-    return SentencePieceModel(pieces, algorithm, bool(trainer.get(35, 0)), bytes(normalizer.get(2, b"")), bool(normalizer.get(3, 1)),
+    return SentencePieceModel(pieces, algorithm, bool(trainer.get(35, 0)), charsmap_bytes, bool(normalizer.get(3, 1)),
                               bool(normalizer.get(4, 1)))
 
 
 def _piece(data: bytes) -> Piece:
     fields = dict(_fields(data))
-    return Piece(bytes(fields.get(1, b"")).decode("utf-8"), struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0], int(fields.get(3, 1)))
+    return Piece(_bytes(fields.get(1, b"")).decode("utf-8"), struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0], int(fields.get(3, 1)))
+
+
+def _bytes(value: Any) -> bytes:
+    """A number where bytes belong would be that many zeros."""
+    if not isinstance(value, bytes):
+        raise TypeError("a number stands where a text belongs")
+    return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:

@@ -88,6 +88,17 @@ def test_a_shape_of_our_own_is_written_under_names_of_our_own(tmp_path: Path) ->
     assert model_directory.load(tmp_path / "m")[0].config.ngrams == (2,)
 
 
+def test_settings_that_are_not_of_the_named_family_are_refused(tmp_path: Path) -> None:
+    """Else tensors that the family has no name for would stay unset."""
+    saved(tmp_path / "a")
+    config = tmp_path / "a" / "config.json"
+    table = json.loads(config.read_text())
+    for change in ({"n_previous": 1}, {"norm": "layer"}):
+        config.write_text(json.dumps(table | {"chatwright": table["chatwright"] | change}))
+        with pytest.raises(ValueError, match="config.json contradicts itself"):
+            model_directory.load(tmp_path / "a")
+
+
 def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
     saved(tmp_path / "a")
     config = tmp_path / "a" / "config.json"

@@ -79,7 +79,8 @@ def test_pieces_of_lower_cased_texts_are_not_taken_for_whole(tmp_path: Path) -> 
         opened(tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04cos", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\x0a\x05", bytes(range(256)) * 4], ids=range(5))
+@pytest.mark.parametrize("data", [b"", b"\x80\x04cos", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\x0a\x05", bytes(range(256)) * 4,
+                                  b"\x0a\x06\x08\xff\xff\xff\xff\x0f"], ids=range(6))
 def test_what_is_no_such_file_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a SentencePiece model"):
         sentencepiece_file.read(data)
