@@ -10,7 +10,7 @@ from chatwright.data.starter.attributes import say_of, with_article
 from chatwright.data.starter.conversations import arithmetic, corrections, passages, premises, sentiment, stopping, translation
 from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.prose import Document
-from chatwright.data.starter.strangers import TOLD, story, strangers
+from chatwright.data.starter.strangers import TOLD, answer, story, strangers
 from chatwright.data.starter.words import ANIMALS, DAYS, MONTHS
 
 SEASONS = {
@@ -109,15 +109,16 @@ def french(rng: random.Random) -> str:
 
 def reviews(rng: random.Random) -> str:
     told = []
-    for _ in range(rng.randint(1, 3)):
-        review = sentiment.draw(rng, held_out=False)
-        told.append(f"{review.text} {review.answer}")
+    for _ in range(rng.randint(1, 2)):
+        said = sentiment.draw(rng, held_out=False)
+        told += [said[0].text, *(review.answer for review in rng.sample(said, len(said)))]
     return " ".join(told)
 
 
 def stories(rng: random.Random) -> str:
-    _, text = passages.passage(rng, held_out=False)
-    return text
+    """A story, and several things it says read out of it: one text, many times the question which of several."""
+    happened, text = passages.passage(rng, held_out=False)
+    return f"{text} {passages.read(happened, rng)}"
 
 
 def reports(rng: random.Random) -> str:
@@ -127,8 +128,10 @@ def reports(rng: random.Random) -> str:
 
 
 def people(rng: random.Random) -> str:
-    attributes = rng.sample(TOLD, rng.choice((2, 3)))
-    return story(strangers(rng, False, rng.choice((1, 2)), attributes), attributes, rng, held_out=False)
+    attributes = rng.sample(TOLD, rng.choice((1, 2, 2)))
+    told = strangers(rng, False, rng.choice((2, 2, 3)), attributes)
+    read = dict.fromkeys(answer(rng.choice(told), rng.choice(attributes)) for _ in range(rng.randint(2, 5)))
+    return " ".join([story(told, attributes, rng, held_out=False), *read])
 
 
 # Kinds by share. Sums are many because two-digit sums need many examples and each is short.
@@ -139,12 +142,12 @@ KINDS: dict[Callable[[random.Random], str], float] = {
     manners: 1,
     sums: 40,
     counting: 12,
-    who_is_right: 22,
+    who_is_right: 20,
     french: 4,
     reviews: 8,
-    stories: 8,
-    reports: 3,
-    people: 5,
+    stories: 14,
+    reports: 4,
+    people: 10,
 }
 
 

@@ -26,7 +26,7 @@ from chatwright.data.starter.conversations import (
     stopping,
     translation,
 )
-from chatwright.data.starter.item import Item, user
+from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.words import listed
 from chatwright.data.starter.world import World
 
@@ -52,6 +52,8 @@ SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
 _SYSTEM = ("You are Pip, a friendly assistant.", "You are a helpful assistant.", "Your name is Pip. Answer briefly.")
 _EVERY_WORD_COUNTS = frozenset({translation, sentiment})
+# To this model a word in capitals is another word, of which it knows nothing: it says so instead of guessing.
+_CAPITALS = "I cannot read capitals well. Please write that again in small letters."
 _FILLERS = frozenset(
     listed("a an the of is are do does did to for me please can could you it that this there in on at what which how tell give and so")
 )
@@ -67,6 +69,9 @@ def training(world: World, rng: random.Random, count: int) -> Iterator[tuple[Mes
             conversation.append(Message("system", rng.choice(_SYSTEM)))
         for module in rng.choices(modules, shares, k=parts):
             turns: list[Message] = module.train(world, rng)
+            if rng.random() < 0.015:
+                conversation += [user(turns[0].content.upper()), assistant(_CAPITALS)]
+                continue
             if module in _MAY_BE_HASTY:
                 turns = _hasty(turns, rng)
             conversation += turns if module in _EVERY_WORD_COUNTS else _terse(turns, rng)
@@ -74,7 +79,7 @@ def training(world: World, rng: random.Random, count: int) -> Iterator[tuple[Mes
 
 
 def _hasty(turns: list[Message], rng: random.Random) -> list[Message]:
-    """People write without capitals, in capitals, without a question mark, with a slip; what they mean is the same."""
+    """People write without capitals, without a question mark, with a slip; what they mean is the same."""
     draw = rng.random()
     if draw > 0.2:
         return turns
@@ -82,10 +87,8 @@ def _hasty(turns: list[Message], rng: random.Random) -> list[Message]:
 
 
 def _typed(text: str, draw: float, rng: random.Random) -> str:
-    if draw < 0.05:
-        return text.lower()
     if draw < 0.08:
-        return text.upper()
+        return text.lower()
     if draw < 0.12 and len(text) > 8:
         at = rng.randrange(1, len(text) - 2)
         return text[:at] + text[at + 1] + text[at] + text[at + 2 :]

@@ -4,14 +4,15 @@ A topic is trained or held out for ever. `is_training_joke` knows every joke tha
 """
 
 import random
+import re
 from functools import cache
 
 from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
-from chatwright.data.starter.names import is_held_out
+from chatwright.data.starter.names import invented_person, is_held_out
 from chatwright.data.starter.phrases import DO, GIVE, ask, spin, tidy
-from chatwright.data.starter.words import ANIMALS, JOBS, OBJECTS, PETS, listed
+from chatwright.data.starter.words import ANIMALS, JOBS, MORE_THINGS, OBJECTS, PETS, listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("joke",)
@@ -50,6 +51,8 @@ _MORE = listed(
 )
 _USED = frozenset(word.strip("?!,.").lower() for joke in JOKES for part in joke for word in part.split())
 TOPICS = tuple(sorted({*ANIMALS, *PETS, *JOBS, *OBJECTS, *_MORE} - _USED))
+_HELD_OUT = frozenset(topic for topic in TOPICS if is_held_out(topic, one_in=3))
+_PRACTISED = tuple(topic for topic in sorted({*TOPICS, *MORE_THINGS} - _USED) if not is_held_out(topic, one_in=3))
 _FUNNY = "[|short|good|silly|funny|little|new|nice|quick|clean|great]"
 _JOKE = f"[a {_FUNNY} [joke|joke|joke|riddle]|[one|some|another] {_FUNNY} joke|something [funny|silly|amusing|merry]]"
 _ASK = (
@@ -117,7 +120,10 @@ def _tell(number: int, topic: str) -> str:
 
 
 def _draw(rng: random.Random, held_out: bool) -> tuple[str, str]:
-    topic = rng.choice([topic for topic in TOPICS if is_held_out(topic, one_in=3) == held_out])
+    if held_out:
+        topic = rng.choice(sorted(_HELD_OUT))
+    else:    # also of words that nobody knows: whatever the topic is, it is taken from the request
+        topic = rng.choice(_PRACTISED) if rng.random() < 0.7 else invented_person(rng, held_out=False).lower()
     return topic, _tell(rng.randrange(len(JOKES)), topic)
 
 
@@ -127,12 +133,17 @@ def plain(text: str) -> str:
 
 
 @cache
-def _training_jokes() -> frozenset[str]:
-    return frozenset(plain(_tell(n, topic)) for n in range(len(JOKES)) for topic in TOPICS if not is_held_out(topic, one_in=3))
+def _told() -> tuple[re.Pattern[str], ...]:
+    """Every joke with room for any topic."""
+    word = "topic"
+    patterns = (plain(_tell(number, word)).replace(f"a {word}", f"an? {word}") for number in range(len(JOKES)))
+    return tuple(re.compile(pattern.replace(word, r"(\w+)", 1).replace(word, r"\1")) for pattern in patterns)
 
 
 def is_training_joke(text: str) -> bool:
-    return plain(text) in _training_jokes()
+    """Told about a topic that training may have had, an invented word included."""
+    found = (pattern.fullmatch(plain(text)) for pattern in _told())
+    return any(match[1] not in _HELD_OUT for match in found if match)
 
 
 def train(world: World, rng: random.Random) -> list[Message]:

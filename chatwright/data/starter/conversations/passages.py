@@ -12,7 +12,7 @@ from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
 from chatwright.data.starter.names import invented_town, several
 from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
-from chatwright.data.starter.words import DAYS, MORE_DEEDS, MORE_THINGS, OBJECTS
+from chatwright.data.starter.words import DAYS, MORE_DEEDS, MORE_THINGS, OBJECTS, listed
 from chatwright.data.starter.world import World
 
 SKILLS = ("summary", "passage_qa")
@@ -35,6 +35,19 @@ _DETAILS = (
     "[Lunch|Dinner|The soup|The tea|The cake] was [good|ready|still hot|too salty|cheap].",
     "The [stars|lamps|windows|roofs] [could be seen|were bright|shone] [|that night|in the dark].",
 )
+# Whatever begins a sentence may be such a detail: names are known by what people do, not by their capital.
+_SIDE_NOUNS = listed(
+    "boats carts dogs ducks geese horses lamps kites doors sailors singers farmers bakers neighbours guests travellers sheep cows pigs hens "
+    "swans crows bees butterflies waves shadows candles stones barrels wheels trees hedges roses mice foxes students musicians soldiers "
+    "women men boys twins trams trains buses ships tents curtains chimneys puddles owls frogs bats frost fog smoke dust sunlight music "
+    "thunder moonlight everybody somebody nothing grandmothers uncles wagons fishermen pigeons parrots lions clowns dancers"
+)
+_SIDE_DEEDS = (
+    "waited", "rested", "passed by", "stood still", "came and went", "made some noise", "could be seen", "glittered", "rattled on", "hung in the air",
+    "lay in the shade", "lined the road", "filled the square", "danced", "hummed", "whispered", "yawned", "turned round and round", "disappeared",
+    "arrived late", "looked tired", "shook a little", "stayed quiet", "went home early", "smelled of salt", "floated past", "rolled downhill",
+)  # fmt: skip
+_SIDE = "[|||old|young|some|a few|many|three|our|the|her|their|most|white|little] {noun} {deed}."
 _DETAILS_HELD = (
     "Rain had fallen all night.",
     "Two cats slept nearby.",
@@ -75,13 +88,21 @@ class Event:
     day: str
 
     def told(self, rng: random.Random, held_out: bool) -> str:
+        plainly = held_out or rng.random() < 0.35
+        return self.fill(rng.choice(_SHAPES_HELD) if plainly else spin(rng.choice(_SHAPES), rng))
+
+    def fill(self, pattern: str) -> str:
         a = with_article(self.thing)
-        shape = rng.choice(_SHAPES_HELD) if held_out else spin(rng.choice(_SHAPES), rng)
-        return shape.format(name=self.name, past=self.past, a=a, A=a[0].upper() + a[1:], town=self.town, day=self.day)
+        return pattern.format(
+            name=self.name, verb=self.verb, past=self.past, thing=self.thing, a=a, A=a[0].upper() + a[1:], town=self.town, day=self.day
+        )
 
 
 def _details(rng: random.Random, held_out: bool, count: int) -> list[str]:
-    return rng.sample(_DETAILS_HELD, count) if held_out else [tidy(spin(pattern, rng)) for pattern in rng.sample(_DETAILS, count)]
+    if held_out:
+        return rng.sample(_DETAILS_HELD, count)
+    patterns = [_SIDE if rng.random() < 0.5 else pattern for pattern in rng.sample(_DETAILS, count)]
+    return [tidy(spin(pattern, rng).format(noun=rng.choice(_SIDE_NOUNS), deed=rng.choice(_SIDE_DEEDS))) for pattern in patterns]
 
 
 def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
@@ -103,6 +124,10 @@ _ANSWERS = {
     "day": "{name} {past} {a} in {town} on {day}.",
     "name": "{name} {past} {a}.",
 }
+# A question that names nobody is answered from what it does name: that is read out first, and found again in the text.
+_FROM_THING = {"name": "The {thing} was {past} by {name}.", "town": "The {thing} was {past} in {town}.", "day": "The {thing} was {past} on {day}."}
+_FROM_TOWN = {"name": "In {town} it was {name}."}
+_FROM_DAY = {"name": "On {day} it was {name}."}
 # what is asked -> (training questions, the same as clauses after "tell me", held-out questions)
 QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "thing": (
@@ -249,8 +274,24 @@ def _ask(rng: random.Random, happened: list[Event], held_out: bool) -> tuple[Eve
     event, about = rng.choice(happened), rng.choice(sorted(QUESTIONS))
     asked, clauses, asked_held = QUESTIONS[about]
     template = rng.choice(asked_held) if held_out else _question(rng, asked, clauses)
-    slots = {"name": event.name, "verb": event.verb, "past": event.past, "thing": event.thing, "town": event.town, "day": event.day}
-    return event, about, template.format(**slots), _ANSWERS[about].format(a=with_article(event.thing), **slots), template
+    return event, about, event.fill(template), event.fill(_answer(template, about)), template
+
+
+def _answer(question: str, about: str) -> str:
+    """The pattern that answers a question: it begins with what the question names."""
+    for named, answers in (("{name}", _ANSWERS), ("{thing}", _FROM_THING), ("{town}", _FROM_TOWN), ("{day}", _FROM_DAY)):
+        if named in question:
+            return answers[about]
+    raise ValueError(f"{question!r} names nothing of the story, so nothing says which event it asks about")
+
+
+_READINGS = (*_ANSWERS.values(), *_FROM_THING.values(), *_FROM_TOWN.values(), *_FROM_DAY.values())
+
+
+def read(happened: list[Event], rng: random.Random) -> str:
+    """Several things a passage says, each as the answer to a question would say it."""
+    said = dict.fromkeys(rng.choice(happened).fill(rng.choice(_READINGS)) for _ in range(rng.randint(3, 5)))
+    return " ".join(said)
 
 
 def _question(rng: random.Random, asked: tuple[str, ...], clauses: tuple[str, ...]) -> str:

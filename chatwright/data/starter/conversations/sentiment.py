@@ -49,6 +49,15 @@ _TASKS = (
     f"[read|look at] {_WRITTEN} and [name|tell me|give me] the {_MOOD} {{about}}",
     f"[decide|find out|check] [if|whether] [this|that|{_WRITTEN}] is {_CHOICE} {{about}}",
 )
+# Whose mood is asked for may also stand in a sentence of its own.
+_ONLY = (
+    "[It is|I mean|I ask for|I speak of|We talk of|Think of|Look at|Take|This is about] [just|only|] the {thing}.",
+    "[My question is|I am|We are] [only|] about the {thing}[.|, nothing else.|, not the rest.]",
+    "[Just|Only|] the {thing} [counts|is important|is of interest|interests me|is what I ask about|is my question|is what we need][.|, please.]",
+    "[Never mind the rest|Forget everything else|Leave out the others], [what about|take|I mean] the {thing}.",
+    "[I own|I made|I am here for|I want to know about|We care for|My job is] the {thing}.",
+    "The {thing}[:|, please:|, then:|!]",
+)
 _LAYOUTS = ("{text} {question}", "{text} {question}", "{question} {text}", "{question} {text}", '{question} "{text}"', '"{text}" {question}')
 _ASK_HELD = (
     "How does the writer of these words feel? {text}",
@@ -126,7 +135,8 @@ class Review:
         return f"{self.said}. That is {self.label}."
 
 
-def draw(rng: random.Random, held_out: bool) -> Review:
+def draw(rng: random.Random, held_out: bool) -> list[Review]:
+    """A text, once for each thing it says something about."""
     count = rng.choice((1, 1, 2, 2, 2, 3, 3))
     clauses: dict[str, tuple[str, str, str]] = {}
     for label in rng.sample(LABELS, count):
@@ -136,8 +146,7 @@ def draw(rng: random.Random, held_out: bool) -> Review:
         clauses[thing] = (clause, words, label)
     said = [clause for clause, _, _ in clauses.values()]
     text = said[0] if count == 1 else _joined(said, ", but " if held_out else rng.choice(_JOINTS))
-    asked = rng.choice(list(clauses))
-    return Review(f"{_sentence(text)}.", asked, *clauses[asked][1:], by_aspect=count > 1)
+    return [Review(f"{_sentence(text)}.", thing, words, label, by_aspect=count > 1) for thing, (_, words, label) in clauses.items()]
 
 
 _JOINTS = (", but ", ", but ", ", but ", ", while ", " and ", ", and ", ", yet ", ", though ", "; ", ". ")
@@ -154,9 +163,13 @@ def _sentence(text: str) -> str:
 
 
 def train(world: World, rng: random.Random) -> list[Message]:
-    review = draw(rng, held_out=False)
-    about = spin(f"[about|about|about|about|about|about|as to|on|when it comes to] the {review.thing}", rng) if review.by_aspect else ""
-    return [user(spin(rng.choice(_LAYOUTS), rng).format(text=review.text, question=_question(rng, about))), assistant(review.answer)]
+    review = rng.choice(draw(rng, held_out=False))
+    if review.by_aspect and rng.random() < 0.3:
+        question = f"{tidy(spin(rng.choice(_ONLY), rng).format(thing=review.thing))} {_question(rng, '')}"
+    else:
+        about = spin(f"[about|about|about|about|about|as to|on|when it comes to|regarding] the {review.thing}", rng) if review.by_aspect else ""
+        question = _question(rng, about)
+    return [user(spin(rng.choice(_LAYOUTS), rng).format(text=review.text, question=question)), assistant(review.answer)]
 
 
 def _question(rng: random.Random, about: str) -> str:
@@ -170,7 +183,7 @@ def _question(rng: random.Random, about: str) -> str:
 
 
 def held_out(world: World, rng: random.Random, skill: str) -> Item:
-    review = draw(rng, held_out=True)
+    review = rng.choice(draw(rng, held_out=True))
     template = rng.choice(_ASPECT_HELD if review.by_aspect else _ASK_HELD)
     return Item(
         skill="sentiment",

@@ -1,6 +1,10 @@
-"""Stop exactly where the task ends: count from 14 to 19, the days from Tuesday to Friday, a word four times."""
+"""Stop exactly where the task ends: count from 14 to 19, the days from Tuesday to Friday, a word four times.
+
+Letters and numbers in words are practised and never examined: days make so few pairs that a model would rather remember them than look where to stop.
+"""
 
 import random
+import string
 
 from chatwright.conversation import Message
 from chatwright.data.starter.conversations.arithmetic import in_words
@@ -129,29 +133,35 @@ _TIMES_HELD = (
 )
 
 
+_IN_ORDER = {"day": DAYS, "month": MONTHS, "letter": list(string.ascii_lowercase), "number in words": [in_words(n) for n in range(1, 21)]}
+_PRACTISED = ("number", "number", "number", "day", "day", "month", "month", "letter", "number in words", "times", "times")
+
+
 def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[str]]:
     """(kind, slots of the question, the list that is right)."""
     while True:
-        kind = rng.choice(("number", "number", "day", "month", "times"))
+        kind = rng.choice(("number", "number", "day", "month", "times") if held_out else _PRACTISED)
         if kind == "times":
             word, n = (rng.choice(OBJECTS), rng.randint(2, 6)) if held_out else (rng.choice(_WORDS), rng.randint(2, 8))
             slots, items = {"word": word, "n": in_words(n)}, [word] * n
             key = f"{word} {n}"
         else:
-            names = [str(n) for n in range(1, 41 if held_out else 101)] if kind == "number" else DAYS if kind == "day" else MONTHS
+            names = [str(n) for n in range(1, 41 if held_out else 101)] if kind == "number" else _IN_ORDER[kind]
             length = rng.randint(3, 8 if kind == "number" else 5) if held_out else rng.randint(2, min(12, len(names)))
             start = rng.randrange(len(names) - length + 1)
             items = list(names[start : start + length])
-            slots = {"kind": kind, "a": items[0], "b": items[-1]}
+            slots = {"kind": "number" if kind == "number in words" else kind, "a": items[0], "b": items[-1]}
             key = f"{items[0]} {items[-1]}"
         if is_held_out(key, one_in=4) == held_out:
             return kind, slots, items
 
 
 def answer(kind: str, slots: dict[str, str], items: list[str]) -> str:
-    """What was asked for in one fixed form, then the list: where to stop is then told in the same words, however it was asked."""
-    asked = "{n} times {word}" if kind == "times" else "From {a} to {b}"
-    return tidy(f"{asked.format(**slots)}: {', '.join(items)}.")
+    """What was asked for in one fixed form, then the list. Where to stop carries a mark, and the list ends where the mark comes back: that is
+    copied, and no two words need be compared."""
+    if kind == "times":
+        return tidy(f"{slots['n']} times {slots['word']}: {', '.join(items)}.")
+    return f"From {slots['a']} to {slots['b']}! {', '.join(items)}!"
 
 
 def train(world: World, rng: random.Random) -> list[Message]:
