@@ -2,6 +2,7 @@
 
     python benchmarks/starter_skills.py OUT --seeds 1 2 3                    # builds what is not there yet, about 12 minutes a seed on two cores
     python benchmarks/starter_skills.py OUT --seeds 1 2 3 --write-expected   # and writes recipes/starter.expected.json
+    python benchmarks/starter_skills.py OUT --seeds 1 --curve                # keeps every checkpoint and examines each: scores against minutes
 """
 
 import argparse
@@ -26,16 +27,22 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=packaged_recipe("starter"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--write-expected", action="store_true", help="write the mean loss curve beside the recipe")
+    parser.add_argument("--curve", action="store_true", help="print every skill's score against the minutes of training, for the first seed")
     arguments = parser.parse_args()
     plain = read_recipe(arguments.recipe)
     trained = [stage.name for stage in plain.stages if stage.kind in ("pretrain", "sft")]
     runs, figures = [], []
     for seed in arguments.seeds:
-        recipe = plain if seed == 1 else read_recipe(arguments.recipe, [f"{name}.loop.seed={seed}" for name in trained])
+        changes = [f"{name}.loop.seed={seed}" for name in trained if seed != 1]
+        if arguments.curve and seed == arguments.seeds[0]:
+            changes += [f"{name}.loop.keep=100" for name in trained]
+        recipe = read_recipe(arguments.recipe, changes)
         runs.append(arguments.out / f"seed-{seed}")
         last = run_recipe(recipe, runs[-1], None, Watcher(say=print))
         figures.append(examined(last))
     print_table(figures, [sum(seconds(run / name) for name in trained) for run in runs])
+    if arguments.curve:
+        print_curve([runs[0] / name for name in trained])
     if arguments.write_expected:
         write_expected(plain, {name: [curve(run / name) for run in runs] for name in trained})
 
@@ -58,6 +65,22 @@ def print_table(figures: list[dict[str, Any]], trained_seconds: list[float]) -> 
     print("| bits per byte, unseen prose | | | " + " | ".join(f"{figure['bits_per_byte']:.3f}" for figure in figures) + " |")
     print("| replies that end by themselves | | | " + " | ".join(f"{figure['stopped']['score']:.4f}" for figure in figures) + " |")
     print("| seconds of training | 600 | | " + " | ".join(f"{s:.0f}" for s in trained_seconds) + " |")
+
+
+def print_curve(stages: list[Path]) -> None:
+    """One row a checkpoint. Those of the first stage read conversations among the texts, so all of them can be examined."""
+    rows, before = [], 0.0
+    for stage in stages:
+        at = {row["step"]: row["seconds"] for row in metrics(stage)}
+        for place in sorted((stage / "checkpoints").glob("step-*")):
+            step = int(place.name.rpartition("-")[2])
+            rows.append((f"{stage.name} {step}", before + at[step], examined(place)["skills"]))
+        before += seconds(stage)
+    skills = list(rows[0][2])
+    print("| checkpoint | minutes | " + " | ".join(skills) + " |")
+    print("|---|---|" + "---|" * len(skills))
+    for name, second, scores in rows:
+        print(f"| {name} | {second / 60:.1f} | " + " | ".join(f"{scores[skill]['score']:.2f}" for skill in skills) + " |")
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:

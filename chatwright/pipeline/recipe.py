@@ -18,6 +18,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.lock import only_writer
 from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
@@ -101,7 +102,11 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
 
 def run_recipe(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, model: Path | None = None) -> Path:
     """Run every stage that is not done. `model` is what stages from "{model}" go on from. Returns the last stage's directory."""
-    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out):
+        return _run_stages(recipe, out, data, watcher, model)
+
+
+def _run_stages(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, model: Path | None) -> Path:
     watcher = expected.watched(watcher, recipe.path, settings_hash(recipe))
     for number, planned in enumerate(recipe.stages, 1):
         where = out / planned.name

@@ -16,6 +16,7 @@ import torch
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.lock import only_writer
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
@@ -67,11 +68,12 @@ def train(run: Path, model: M, stage: Stage[M, B], tokenizer: Tokenizer, config:
 
     A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed to tell one run from another.
     """
-    loop = Loop(run, model, stage, tokenizer, config, watcher, parent, resolved or {})
-    try:
-        return loop.run_to_end()
-    finally:
-        loop.metrics.close()
+    with only_writer(run):
+        loop = Loop(run, model, stage, tokenizer, config, watcher, parent, resolved or {})
+        try:
+            return loop.run_to_end()
+        finally:
+            loop.metrics.close()
 
 
 class Loop:
@@ -87,7 +89,6 @@ class Loop:
         self.base = model_directory.base_for(model, parent) if parent is not None and lora.linears(model) else None
         self.state = TrainState(self.model, Optimizer(self.model, config.optimizer, self.dtype, stage.own_weights()), stage, {"dropout": dropout},
                                 hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest(), self.base)
-        run.mkdir(parents=True, exist_ok=True)
         directory.recover(run)
         directory.recover(run / "checkpoints")
         self._resume_or_start(described)
