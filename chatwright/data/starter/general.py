@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from chatwright.data.starter.attributes import say_of, with_article
 from chatwright.data.starter.conversations import arithmetic, corrections, passages, premises, sentiment, stopping, translation
+from chatwright.data.starter.conversations.jokes import TOPICS
 from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.prose import Document
 from chatwright.data.starter.strangers import TOLD, answer, story, strangers
@@ -134,6 +135,27 @@ def people(rng: random.Random) -> str:
     return " ".join([story(told, attributes, rng, held_out=False), *read])
 
 
+def picture_book(rng: random.Random) -> str:
+    """What there is to see, page by page: words a person may ask about, known before anybody does, and read again in order."""
+    seen = rng.sample(TOPICS, rng.randint(2, 5))
+    named = [with_article(name) for name in seen]
+    pages = rng.choice(("On the first page there is", "Look, here is", "The book begins with", "First comes", "In the garden stands"))
+    order = f"{', '.join(named[:-1])} and {named[-1]}"
+    return f"{pages} {', then '.join(named)}. {rng.choice(('So we saw', 'That makes', 'All in all there are', 'I drew'))} {order}."
+
+
+NATURE = (
+    "Rain is water.", "Rain makes the fields green.", "Snow is cold and white.", "Snow melts in the sun.", "Flowers need light.",
+    "Flowers smell good.", "Clouds bring rain.", "Soft clouds look like wool.", "Cats sleep most of the day.", "Two cats can share a basket.",
+    "Children like to play.", "Children ask many questions.", "An old clock can be slow.", "A clock tells the time.", "At noon the sun is high.",
+    "Nobody likes wet shoes.", "Nobody knows everything.", "Wind moves the leaves.", "Fog hides the hills.", "Trees grow slowly.",
+)  # fmt: skip
+
+
+def nature(rng: random.Random) -> str:
+    return " ".join(rng.sample(NATURE, rng.randint(2, 4)))
+
+
 # Kinds by share. Sums are many because two-digit sums need many examples and each is short.
 KINDS: dict[Callable[[random.Random], str], float] = {
     animals: 3,
@@ -145,7 +167,9 @@ KINDS: dict[Callable[[random.Random], str], float] = {
     who_is_right: 20,
     french: 4,
     reviews: 8,
-    stories: 14,
+    stories: 20,
+    picture_book: 3,
+    nature: 1,
     reports: 4,
     people: 10,
 }

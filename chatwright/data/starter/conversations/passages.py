@@ -178,6 +178,8 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
             "Which day of the week [belongs to {name}|do we read about {name}]?",
             "[What|Which] day [brought|took|led] {name} to {town}?",
             "When [was the {thing} {past}|did that happen to {name}|did {name} come to {town}]?",
+            "[Which|What] day [brings|gives] us the {thing}?",
+            "[To which|To what] day does the {thing} belong?",
             "{name} {past} the {thing}. [When|On which day|What day] [|was it|was that]?",
             "[Name|Say|Give] the day [when|on which] {name} [was in {town}|{past} the {thing}].",
             "{name} was in {town} when?",
@@ -199,6 +201,9 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
             "[Somebody|Someone|A person] [{past} the {thing}|was in {town}|did that on {day}]. [Who|Who was it|Who was that|Which person]?",
             "[Name|Say|Give] [the person|the one|the name of the person] who [{past} the {thing}|was in {town}].",
             "[Who is|Who was] the [person|one] [in {town}|with the {thing}|from the story of {day}]?",
+            "Whose [day|tale|adventure|visit|journey|way] [took place in|led to|was in|ended in|brings us to] {town}?",
+            "[Which|What] person [was it in|do we meet in|went to|came to|belongs to] {town}?",
+            "[Which|What] person [has|{past}|found out about|did something with] the {thing} [in the story|there|that day]?",
             "The {thing} was {past} by whom?",
         ),
         (
@@ -285,7 +290,9 @@ def _answer(question: str, about: str) -> str:
     raise ValueError(f"{question!r} names nothing of the story, so nothing says which event it asks about")
 
 
-_READINGS = (*_ANSWERS.values(), *_FROM_THING.values(), *_FROM_TOWN.values(), *_FROM_DAY.values())
+# Names are practised most: they stand before what the question names, which is harder to read than what stands behind it.
+_BACKWARDS = (_FROM_THING["name"], _FROM_TOWN["name"], _FROM_DAY["name"])
+_READINGS = (*_ANSWERS.values(), *_FROM_THING.values(), *2 * _BACKWARDS)
 
 
 def read(happened: list[Event], rng: random.Random) -> str:

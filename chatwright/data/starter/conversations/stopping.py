@@ -1,6 +1,7 @@
 """Stop exactly where the task ends: count from 14 to 19, the days from Tuesday to Friday, a word four times.
 
-Letters and numbers in words are practised and never examined: days make so few pairs that a model would rather remember them than look where to stop.
+Letters are practised and never examined, and days and months also over the end of a week or year: they make so few pairs otherwise that a model
+would rather remember them than look where to stop.
 """
 
 import random
@@ -41,6 +42,11 @@ _RANGE_GIVE = (
 _RANGE = (
     "[Numbers|Figures|Counting] from {a} [to|up to|until] {b}[|.|!|, please.]",
     "{a} to {b}[|.|!|, please.]",
+    "{a} to {b}, [one after another|one at a time|each of them|step by step|all in a row|slowly][|.|!|, please.]",
+    "[Number|Numbers:|Count:|] {a} first, {b} last[|.|!|, please.]",
+    "First comes {a}, [last comes|and last|in the end] {b}. [Which numbers are those|Count|List them][.|!]",
+    "[Start|Begin|First]: {a}. [End|Stop|Last]: {b}.",
+    "[I say|I begin with|My part is] {a}, you [count|say the rest|finish] [to|till|up to] {b}[.|!|, please.]",
     "{a} up to {b}[|.|!|, please.]",
     "{a}, and so on, [up to|until|to] {b}[|.|!]",
     "{a} ... {b}",
@@ -81,6 +87,10 @@ _NAMES = (
     "[Which|What] {kind}s [are there|come|do we have|do you know|follow each other] from {a} [to|up to|till] {b}?",
     "[The|] {kind}s from {a} [to|up to|till] {b}[|.|!|, please.]",
     "{a} to {b}[|.|!|, please.]",
+    "{a} to {b}, [one after another|one at a time|each of them|step by step|all in a row|slowly][|.|!|, please.]",
+    "First comes {a}, [last comes|and last|in the end] {b}. [Which {kind}s are those|List them][.|!]",
+    "[Start|Begin|First]: {a}. [End|Stop|Last]: {b}.",
+    "[I say|I begin with|My part is] {a}, you [say the rest|name the rest|finish] [to|till|up to] {b}[.|!|, please.]",
     "{a}, and so on, [up to|to|till] {b}[|.|!]",
     "Begin with {a}, end with {b}: which {kind}s?",
     "Go on from {a} until {b}.",
@@ -133,8 +143,8 @@ _TIMES_HELD = (
 )
 
 
-_IN_ORDER = {"day": DAYS, "month": MONTHS, "letter": list(string.ascii_lowercase), "number in words": [in_words(n) for n in range(1, 21)]}
-_PRACTISED = ("number", "number", "number", "day", "day", "month", "month", "letter", "number in words", "times", "times")
+_IN_ORDER = {"day": DAYS, "month": MONTHS, "letter": list(string.ascii_lowercase)}
+_PRACTISED = ("number", "number", "number", "number", "day", "day", "month", "month", "letter", "times", "times")
 
 
 def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[str]]:
@@ -148,9 +158,10 @@ def draw(rng: random.Random, held_out: bool) -> tuple[str, dict[str, str], list[
         else:
             names = [str(n) for n in range(1, 41 if held_out else 101)] if kind == "number" else _IN_ORDER[kind]
             length = rng.randint(3, 8 if kind == "number" else 5) if held_out else rng.randint(2, min(12, len(names)))
-            start = rng.randrange(len(names) - length + 1)
-            items = list(names[start : start + length])
-            slots = {"kind": "number" if kind == "number in words" else kind, "a": items[0], "b": items[-1]}
+            begins_anew = not held_out and kind in ("day", "month")
+            start = rng.randrange(len(names) if begins_anew else len(names) - length + 1)
+            items = [names[(start + i) % len(names)] for i in range(length)]
+            slots = {"kind": kind, "a": items[0], "b": items[-1]}
             key = f"{items[0]} {items[-1]}"
         if is_held_out(key, one_in=4) == held_out:
             return kind, slots, items
