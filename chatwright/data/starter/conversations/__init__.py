@@ -57,7 +57,7 @@ _CAPITALS = "I cannot read capitals well. Please write that again in small lette
 _FILLERS = frozenset(
     listed("a an the of is are do does did to for me please can could you it that this there in on at what which how tell give and so")
 )
-ALONE = 0.72  # share of conversations about one thing only; the others go on to something else
+ALONE = 0.8  # share of conversations about one thing only; the others go on to something else
 
 
 def training(world: World, rng: random.Random, count: int) -> Iterator[tuple[Message, ...]]:

@@ -202,6 +202,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
             "[Name|Say|Give] [the person|the one|the name of the person] who [{past} the {thing}|was in {town}].",
             "[Who is|Who was] the [person|one] [in {town}|with the {thing}|from the story of {day}]?",
             "Whose [day|tale|adventure|visit|journey|way] [took place in|led to|was in|ended in|brings us to] {town}?",
+            "Whose [story|story|tale|adventure|deed] [is set in|comes from|took place in|plays in|is the one from] {town}?",
             "[Which|What] person [was it in|do we meet in|went to|came to|belongs to] {town}?",
             "[Which|What] person [has|{past}|found out about|did something with] the {thing} [in the story|there|that day]?",
             "The {thing} was {past} by whom?",

@@ -128,6 +128,8 @@ _TIMES = (
     "{n} copies of {word}, please.",
     "Again and again: {word}, {n} of it.",
     "Fill a row with {word}, {n} times over.",
+    "[Fill|Make|Cover] [a page|the page|a column|my sheet] with {word}[, {n} of them|, {n} in a row|: {n} of it|, {n} altogether].",
+    "{word}, {n} [in total|altogether|of them|pieces][|.|!|, please.]",
     "[The|My|Our] word is {word}. [Say|Write|Repeat|Print] it {n} times[.|!|, please.]",
     "I [like|love|want to see|miss] the word {word}. [Say|Write|Repeat] it {n} times[.|!|, please.]",
     "How does it [look|sound] if [I say|I write|you say|one writes] {word} {n} times?",
