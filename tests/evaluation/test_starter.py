@@ -131,9 +131,11 @@ def test_who_was_right_is_told_from_what_was_only_quoted(text, right):
 @pytest.mark.parametrize(
     ("text", "right"),
     [
+        ("From 3 to 5! 3, 4, 5!", True),
         ("From 3 to 5: 3, 4, 5.", True),
         ("3, 4, 5", True),
         ("From 3 to 5: 3, 4, 5, 6.", False),
+        ("From 3 to 5! 3, 4!", False),
         ("From 3 to 5: 3, 4.", False),
         ("From 3 to 5", False),
         ("3, 4, 5: three numbers", False),
