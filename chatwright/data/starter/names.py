@@ -6,6 +6,7 @@ so no run, size or order can leak one into the other.
 
 import random
 import zlib
+from collections.abc import Callable, Iterable
 
 from chatwright.data.starter.words import BOYS, GIRLS, OBJECTS, TOWNS, listed
 
@@ -36,11 +37,18 @@ def invented_town(rng: random.Random, held_out: bool) -> str:
             return name
 
 
+def begin_differently(draw: Callable[[], str], count: int, others: Iterable[str] = ()) -> list[str]:
+    """Names whose first letters tell them apart, and from `others`: in one story nobody is taken for somebody else half-way through a name."""
+    names: list[str] = []
+    initials = {name[0] for name in others}
+    while len(names) < count:
+        name = draw()
+        if name[0] not in initials:
+            names.append(name)
+            initials.add(name[0])
+    return names
+
+
 def several(rng: random.Random, held_out: bool, count: int) -> list[str]:
     """Different invented people."""
-    names: list[str] = []
-    while len(names) < count:
-        name = invented_person(rng, held_out)
-        if name not in names:
-            names.append(name)
-    return names
+    return begin_differently(lambda: invented_person(rng, held_out), count)

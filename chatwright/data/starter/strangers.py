@@ -1,9 +1,10 @@
 """People nobody has read about: invented names with drawn facts, for whatever must be read from the conversation itself."""
 
 import random
+from collections.abc import Iterable
 
 from chatwright.data.starter.attributes import say_of
-from chatwright.data.starter.names import invented_town, several
+from chatwright.data.starter.names import begin_differently, invented_town, several
 from chatwright.data.starter.person_attributes import PERSON
 from chatwright.data.starter.words import COLOURS, FOODS, HOBBIES, JOBS, PETS, TOWNS
 from chatwright.data.starter.world import Fact, Person
@@ -13,23 +14,19 @@ TOLD = ("home", "job", "pet", "food", "colour", "hobby")
 _LISTS = {"job": JOBS, "pet": PETS, "food": FOODS, "colour": COLOURS, "hobby": HOBBIES}
 
 
-def values(rng: random.Random, attribute: str, count: int, held_out: bool) -> list[str]:
-    """Different values; half of the towns are invented too."""
+def values(rng: random.Random, attribute: str, count: int, held_out: bool, people: Iterable[str] = ()) -> list[str]:
+    """Different values; half of the towns are invented too, and begin otherwise than the names of `people`."""
     if attribute != "home":
         return rng.sample(_LISTS[attribute], count)
     if rng.random() < 0.5:
         return rng.sample(TOWNS, count)
-    towns: list[str] = []
-    while len(towns) < count:
-        town = invented_town(rng, held_out)
-        if town not in towns:
-            towns.append(town)
-    return towns
+    return begin_differently(lambda: invented_town(rng, held_out), count, people)
 
 
 def strangers(rng: random.Random, held_out: bool, count: int, attributes: list[str]) -> list[Person]:
     """`count` people who differ from each other in every attribute."""
-    drawn = {attribute: values(rng, attribute, count, held_out) for attribute in attributes}
+    names = several(rng, held_out, count)
+    drawn = {attribute: values(rng, attribute, count, held_out, names) for attribute in attributes}
     return [
         Person(
             name,
@@ -37,7 +34,7 @@ def strangers(rng: random.Random, held_out: bool, count: int, attributes: list[s
             rng.random() < 0.5,
             {attribute: Fact(f"stranger.{name.lower()}.{attribute}", name, attribute, drawn[attribute][at]) for attribute in attributes},
         )
-        for at, name in enumerate(several(rng, held_out, count))
+        for at, name in enumerate(names)
     ]
 
 

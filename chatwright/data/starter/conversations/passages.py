@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
 from chatwright.data.starter.item import Item, assistant, user
-from chatwright.data.starter.names import invented_town, several
+from chatwright.data.starter.names import begin_differently, invented_town, several
 from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
 from chatwright.data.starter.words import DAYS, MORE_DEEDS, MORE_THINGS, OBJECTS, listed
 from chatwright.data.starter.world import World
@@ -107,13 +107,10 @@ def _details(rng: random.Random, held_out: bool, count: int) -> list[str]:
 
 def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
     """Events that differ from each other in everything."""
-    towns: list[str] = []
-    while len(towns) < count:
-        town = invented_town(rng, held_out)
-        if town not in towns:
-            towns.append(town)
+    names = several(rng, held_out, count)
+    towns = begin_differently(lambda: invented_town(rng, held_out), count, names)
     all_things, deeds = (OBJECTS, _VERBS) if held_out else (OBJECTS + MORE_THINGS, _VERBS + MORE_DEEDS)
-    names, things, days = several(rng, held_out, count), rng.sample(all_things, count), rng.sample(DAYS, count)
+    things, days = rng.sample(all_things, count), rng.sample(DAYS, count)
     return [Event(names[i], *rng.choice(deeds), things[i], towns[i], days[i]) for i in range(count)]
 
 
