@@ -7,7 +7,7 @@ from chatwright.data.starter.attributes import question
 from chatwright.data.starter.conversations import arithmetic
 from chatwright.data.starter.conversations.facts import answer_to
 from chatwright.data.starter.item import Item, assistant, user
-from chatwright.data.starter.names import invented_person, is_held_out
+from chatwright.data.starter.names import begin_differently, invented_person, is_held_out
 from chatwright.data.starter.phrases import DO, GIVE, TELL, ask, spin, tidy
 from chatwright.data.starter.world import World
 
@@ -120,7 +120,7 @@ def value_of(kind: str, rng: random.Random, held_out: bool) -> str:
 def draw(world: World, rng: random.Random, held_out: bool) -> tuple[list[Message], str, str, str, str]:
     """The conversation up to the question; then kind, owner ("" for the person's own), right value and the other one."""
     kind, owner = rng.choice(KINDS), rng.choice(_OWNERS if held_out else _OWNERS + _MORE_OWNERS)
-    mine, other = value_of(kind, rng, held_out), value_of(kind, rng, held_out)
+    mine, other = begin_differently(lambda: value_of(kind, rng, held_out), 2)
     if held_out:
         tell, tell_other = rng.choice(_TELL_HELD), rng.choice(_TELL_OTHER_HELD)
     else:
