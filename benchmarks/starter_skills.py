@@ -7,11 +7,15 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chatwright.checkpoint import model_directory
+from chatwright.data import starter
+from chatwright.evaluation.starter import score
 from chatwright.pipeline import expected
-from chatwright.pipeline.evaluate import evaluate
+from chatwright.pipeline.evaluate import evaluate, reply_greedily
 from chatwright.pipeline.recipe import Recipe, packaged_recipe, read_recipe, run_recipe, settings_hash
 from chatwright.training.loop import Watcher
 
@@ -19,6 +23,7 @@ AIMS = dict.fromkeys(("fact_closed", "command", "command_reply", "refusal", "sen
 AIMS |= dict.fromkeys(("follow_up", "correction_right", "correction_wrong", "false_premise", "changing_fact", "fact_open", "passage_qa"), 0.8)
 AIMS |= {"repeat": 0.6, "arithmetic": 0.6, "stop": 0.99}
 SMALLEST_BAND = 0.05
+CURVE_ITEMS = 100    # a skill, for each point of the curve
 
 
 def main() -> None:
@@ -69,12 +74,14 @@ def print_table(figures: list[dict[str, Any]], trained_seconds: list[float]) -> 
 
 def print_curve(stages: list[Path]) -> None:
     """One row a checkpoint. Those of the first stage read conversations among the texts, so all of them can be examined."""
-    rows, before = [], 0.0
+    rows, before, items = [], 0.0, starter.heldout_items(n_per_skill=CURVE_ITEMS)
     for stage in stages:
         at = {row["step"]: row["seconds"] for row in metrics(stage)}
         for place in sorted((stage / "checkpoints").glob("step-*")):
             step = int(place.name.rpartition("-")[2])
-            rows.append((f"{stage.name} {step}", before + at[step], examined(place)["skills"]))
+            model, tokenizer = model_directory.load(place)
+            scores = score(partial(reply_greedily, model, tokenizer), items)["skills"]
+            rows.append((f"{stage.name} {step}", before + at[step], scores))
         before += seconds(stage)
     skills = list(rows[0][2])
     print("| checkpoint | minutes | " + " | ".join(skills) + " |")
