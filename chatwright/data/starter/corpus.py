@@ -23,7 +23,7 @@ from chatwright.data.starter.world import make_world
 
 PROSE_CHARACTERS = 5_000_000  # at size 1
 CONVERSATIONS = 40_000
-WORLD_SHARE = 0.5  # of the prose; the rest is general
+WORLD_SHARE = 0.55  # of the prose; the rest is general
 
 
 def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:

@@ -40,7 +40,7 @@ SHARES: dict[ModuleType, float] = {
     premises: 10,
     refusals: 7,
     commands: 9,
-    sentiment: 9,
+    sentiment: 10,
     passages: 15,
     translation: 3,
     repeat: 7,

@@ -116,7 +116,7 @@ def _clause(rng: random.Random, label: str, held_out: bool) -> tuple[str, str, s
         clause = f"{rng.choice(('I', 'the guest', 'she', 'he', 'my brother', 'somebody'))} {verb} the {thing}"
         return thing, clause, _sentence(clause)
     word = rng.choice(_NOT) + word if negated else word if label == "neutral" else rng.choice(_DEGREES) + word
-    clause = spin(rng.choice(_SHAPES), rng).format(thing=thing, word=word)
+    clause = spin(_SHAPES[0] if rng.random() < 0.35 else rng.choice(_SHAPES), rng).format(thing=thing, word=word)
     behind = clause.partition(f"{thing} ")[2]
     return thing, clause, f"The {thing} {behind if behind.endswith(word) and behind != word else f'was {word}'}"
 
