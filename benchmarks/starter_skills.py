@@ -45,7 +45,7 @@ def main() -> None:
         runs.append(arguments.out / f"seed-{seed}")
         last = run_recipe(recipe, runs[-1], None, Watcher(say=print))
         figures.append(examined(last))
-    print_table(figures, [sum(seconds(run / name) for name in trained) for run in runs])
+    print_table(arguments.seeds, figures, [sum(seconds(run / name) for name in trained) for run in runs])
     if arguments.curve:
         print_curve([runs[0] / name for name in trained])
     if arguments.write_expected:
@@ -60,8 +60,8 @@ def examined(model: Path) -> dict[str, Any]:
     return dict(json.loads(kept.read_text()))
 
 
-def print_table(figures: list[dict[str, Any]], trained_seconds: list[float]) -> None:
-    print("| skill | aim | lookup | " + " | ".join(f"seed {i + 1}" for i in range(len(figures))) + " |")
+def print_table(seeds: list[int], figures: list[dict[str, Any]], trained_seconds: list[float]) -> None:
+    print("| skill | aim | lookup | " + " | ".join(f"seed {seed}" for seed in seeds) + " |")
     print("|---|---|---|" + "---|" * len(figures))
     for skill in figures[0]["skills"]:
         entries = [figure["skills"][skill] for figure in figures]
