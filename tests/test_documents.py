@@ -1,6 +1,7 @@
 """What the documents tell a person to type is run here, as it stands, with --smoke where it trains."""
 
 import gzip
+import json
 import re
 import shlex
 import shutil
@@ -46,6 +47,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (pairs / f"{split}.fr.gz").write_bytes(gzip.compress("".join(f"Un homme voit {i} chiens.\n" for i in range(20)).encode()))
         (pairs / f"{split}.en.gz").write_bytes(gzip.compress("".join(f"A man sees {i} dogs.\n" for i in range(20)).encode()))
     (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
+    labelled = [json.dumps({"text": f"A {'fine' if i % 2 else 'dull'} film with {i} dogs .", "label": "good" if i % 2 else "bad"}) for i in range(80)]
+    for place in ("sets/masked/films", "sets/sentiment"):
+        (folder / place).mkdir(parents=True)
+    films = "\n\n".join(f"A film with {i} dogs , fine or dull , that ends with a song ." for i in range(300))
+    (folder / "sets/masked/films/films.txt").write_text(films)
+    for file, rows in (("my-labels", labelled), ("sets/sentiment/train", labelled[:60]), ("sets/sentiment/validation", labelled[60:])):
+        (folder / f"{file}.jsonl").write_text("\n".join(rows) + "\n")
     return folder
 
 
