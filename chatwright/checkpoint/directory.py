@@ -107,13 +107,23 @@ def newest_valid(parent: Path, pattern: str, report: Callable[[str], None] = lam
     return None
 
 
+@contextmanager
+def writing_file(path: Path) -> Iterator[Path]:
+    """Yield a place for one file; on leaving the block it becomes `path`, atomically. On an error nothing remains."""
+    partial = path.with_name(f".tmp-{path.name}")
+    try:
+        yield partial
+        _fsync(partial)
+        os.replace(partial, path)
+        _fsync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_file(path: Path, text: str) -> None:
     """One small file, whole or not at all."""
-    partial = path.with_name(f".tmp-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    _fsync(partial)
-    os.replace(partial, path)
-    _fsync(path.parent)
+    with writing_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def remove(path: Path) -> None:

@@ -3,7 +3,6 @@
 GGUF is written only: to open one here would be to trust a second format, and what we write is float32, which safetensors holds as well.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chatwright.checkpoint import directory
+
 ARCHITECTURE = "general.architecture"
 
 
 def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write the file beside `path`, read it again, compare everything, and give it its name."""
-    library = _library()
+    library = require_library()
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.parent / f".tmp-{path.name}-{os.getpid()}"
     try:
-        writer = library.GGUFWriter(building, settings[ARCHITECTURE])    # which writes that one setting itself
-        for name, value in settings.items():
-            if name != ARCHITECTURE:
-                _add(writer, name, value)
-        for name, tensor in tensors.items():
-            writer.add_tensor(name, _array(tensor))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        if wrong := differences(building, settings, tensors):
-            raise ValueError(f"{path}: {wrong[0]} was not read back as it was written, so nothing was kept. "
-                             "The disk or the gguf package is at fault: try another disk, then another version of the package.")
-        with building.open("rb") as file:
-            os.fsync(file.fileno())
-        building.rename(path)
+        with directory.writing_file(path) as partial:
+            writer = library.GGUFWriter(partial, settings[ARCHITECTURE])    # which writes that one setting itself
+            for name, value in settings.items():
+                if name != ARCHITECTURE:
+                    _add(writer, name, value)
+            for name, tensor in tensors.items():
+                writer.add_tensor(name, _array(tensor))
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
+            if wrong := differences(partial, settings, tensors):
+                raise ValueError(f"{path}: {wrong[0]} was not read back as it was written, so nothing was kept. "
+                                 "The disk or the gguf package is at fault: try another disk, then another version of the package.")
     except OSError as error:
         raise ValueError(f"{path}: could not be written ({error.strerror or error}). Make room or choose another place.") from None
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def differences(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
@@ -55,7 +51,7 @@ def differences(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, T
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings and tensors (numpy, views of the file) by name."""
-    reader = _library().GGUFReader(path)
+    reader = require_library().GGUFReader(path)
     settings = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
     return settings, {tensor.name: tensor.data for tensor in reader.tensors}
 
@@ -89,7 +85,8 @@ def _array(tensor: Tensor) -> Any:
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy()
 
 
-def _library() -> Any:
+def require_library() -> Any:
+    """The gguf package. Raises ValueError with the remedy where it is not installed."""
     try:
         import gguf
     except ImportError:

@@ -29,6 +29,7 @@ def export_gguf(source: Path, out: Path) -> Written:
     """Write the model at `source` as one GGUF file, and read it again: every setting and tensor must be there bit for bit."""
     if out.exists():
         raise ValueError(f"{out}: is there already. Give another name, or delete this file.")
+    gguf_file.require_library()
     if adapter_directory.is_one(model_directory.find(source)):
         raise ValueError(f"{source}: holds an adapter. Merge it first: chatwright merge {source} MERGED")
     model, tokenizer = model_directory.load(source, kind=GPT)

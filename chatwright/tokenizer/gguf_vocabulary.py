@@ -11,8 +11,7 @@ from typing import Any
 
 from chatwright.tokenizer import foreign_vocabulary
 from chatwright.tokenizer.foreign_files import ForeignFiles, added_tokens
-from chatwright.tokenizer.sentencepiece_file import WORD_START
-from chatwright.tokenizer.token_spelling import BYTE
+from chatwright.tokenizer.token_spelling import BYTE, WORD_START
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE_PIECE = 1, 2, 3, 4, 5, 6
 REMEDY = "For other tools: --format hf"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatwright.tokenizer import charsmap
+from chatwright.tokenizer.token_spelling import WORD_START
 
-WORD_START = "▁"  # SentencePiece writes a space so
 UNIGRAM, BPE = 1, 2
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
 MAX_BYTES = 8 * 2**20

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from chatwright.checkpoint import directory
+
 
 class Metrics:
     """Append records; on resuming, what was written after the checkpoint's step is cut off, because it will be written again."""
@@ -13,9 +15,7 @@ class Metrics:
     def __init__(self, path: Path, resume_after: int | None = None) -> None:
         self.path = path
         self.records = [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
-        partial = path.with_name(f".tmp-{path.name}")
-        partial.write_text("".join(json.dumps(record) + "\n" for record in self.records))
-        os.replace(partial, path)
+        directory.write_file(path, "".join(json.dumps(record) + "\n" for record in self.records))
         self._stream = path.open("a")
 
     def write(self, step: int, **values: Any) -> None:

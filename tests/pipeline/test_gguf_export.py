@@ -235,3 +235,5 @@ def test_without_the_extra_the_remedy_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(ValueError, match=r"takes an extra that is not installed: pip install 'chatwright\[gguf\]'"):
         gguf_file.write(tmp_path / "a.gguf", {"general.architecture": "qwen3"}, {})
+    with pytest.raises(ValueError, match="takes an extra that is not installed"):    # before the model is even looked for
+        export_gguf(tmp_path / "no-model", tmp_path / "a.gguf")
