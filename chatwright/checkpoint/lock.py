@@ -20,7 +20,7 @@ def only_writer(path: Path) -> Iterator[None]:
     with (path / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
             raise ValueError(f"{path}: process {file.read()} is writing here already. Wait until it has ended, or stop it (it saves itself and can "
                              "go on), or give another --out folder.") from None

@@ -7,7 +7,7 @@ import traceback
 # OpenMP's threads spin while they wait; with anything else running on a small machine that makes training ten times slower.
 # A thousand turns cover most gaps of a training step alone and cost little beside others (docs/LOG.md, "Speed of a training step").
 # "passive" would mean no turn at all to GNU's OpenMP (torch's on Linux) as soon as a served model has threads of its own beside the training's.
-# All must be set before torch is first imported.
+# Both must be set before torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "active" if sys.platform == "linux" else "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 

@@ -15,6 +15,7 @@ import torch
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.growth import grown
+from chatwright.checkpoint.lock import only_writer
 from chatwright.conversation import Message
 from chatwright.data import corpus, starter
 from chatwright.data.readers import Place, named, read_rows
@@ -231,11 +232,12 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
         raise ValueError(f"{parent}: came without a chat format. The control tokens it would be given all begin alike, and an adapter trains no "
                          "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that.")
     start = out / "start"
-    directory.recover(out)
-    if not start.exists():
-        watcher.say("the model came without a chat format: it is given our control tokens to learn to converse with")
-        model, _ = model_directory.load(parent)
-        model_directory.save(start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)})
+    with only_writer(out):
+        directory.recover(out)
+        if not start.exists():
+            watcher.say("the model came without a chat format: it is given our control tokens to learn to converse with")
+            model, _ = model_directory.load(parent)
+            model_directory.save(start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)})
     return start
 
 

@@ -1,3 +1,6 @@
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +35,12 @@ def test_the_same_folder_may_be_held_again_afterwards(tmp_path: Path) -> None:
     for _ in range(2):
         with only_writer(tmp_path / "new"):
             pass
+
+
+def test_a_disk_without_locks_is_not_told_as_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with pytest.raises(OSError, match="No locks available"), only_writer(tmp_path):
+        pass

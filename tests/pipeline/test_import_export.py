@@ -9,6 +9,7 @@ import torch
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import hub, model_directory, safetensors_file
+from chatwright.checkpoint.lock import only_writer
 from chatwright.cli import app
 from chatwright.conversation import Message
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
@@ -106,6 +107,10 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     with pytest.raises(ValueError, match="came without a chat format.*Fine-tune it once without lora"):
         sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", [*settings, "lora.rank=2"], tmp_path / "ours", False, watcher)
     assert not (tmp_path / "adapter").exists()
+    (building := tmp_path / "busy" / ".tmp-start-1").mkdir(parents=True)
+    with only_writer(tmp_path / "busy"), pytest.raises(ValueError, match="is writing here already"):
+        sft(str(tmp_path / "chat.jsonl"), tmp_path / "busy", settings, tmp_path / "ours", False, watcher)
+    assert building.exists()
     sft(str(tmp_path / "chat.jsonl"), tmp_path / "run", settings, tmp_path / "ours", False, watcher).train(tmp_path / "run", watcher)
     assert any("it is given our control tokens" in sentence for sentence in said)
     start, _ = model_directory.load(tmp_path / "run" / "start")

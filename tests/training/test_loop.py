@@ -15,6 +15,7 @@ import small_run
 import torch
 from small_run import LOOP, model, pretrain_stage, run, sft_stage, state_bytes
 
+from chatwright.checkpoint.lock import only_writer
 from chatwright.training import loop as training_loop
 from chatwright.training import train_state
 from chatwright.training.checks import RunFailed
@@ -233,6 +234,15 @@ def test_other_settings_cannot_go_on_in_the_same_folder(tmp_path: Path) -> None:
         run(tmp_path / "out", should_stop=lambda: next(calls) >= 5)
     with pytest.raises(ValueError, match="other settings or data.*Give another --out"):
         run(tmp_path / "out", replace(LOOP, clip=0.5))
+
+
+def test_a_second_run_leaves_alone_what_the_first_is_building(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    building = tmp_path / "a" / "checkpoints" / ".tmp-step-00000012-1"
+    building.mkdir()
+    with only_writer(tmp_path / "a"), pytest.raises(ValueError, match="is writing here already"):
+        run(tmp_path / "a")
+    assert building.exists()
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
