@@ -1,6 +1,7 @@
 """Our own small jokes, built from families that take any topic: new topics give jokes nobody has told.
 
-A topic is trained or held out for ever. `is_training_joke` knows every joke that training could hold, so a copy is found out.
+A topic is joked about in training or held out for ever; the prose may name it all the same.
+`is_training_joke` knows every joke that training could hold, so a copy is found out.
 """
 
 import random
@@ -51,7 +52,7 @@ _MORE = listed(
 )
 _USED = frozenset(word.strip("?!,.").lower() for joke in JOKES for part in joke for word in part.split())
 TOPICS = tuple(sorted({*ANIMALS, *PETS, *JOBS, *OBJECTS, *_MORE} - _USED))
-_HELD_OUT = frozenset(topic for topic in TOPICS if is_held_out(topic, one_in=3))
+_HELD_OUT = tuple(topic for topic in TOPICS if is_held_out(topic, one_in=3))
 _PRACTISED = tuple(topic for topic in sorted({*TOPICS, *MORE_THINGS} - _USED) if not is_held_out(topic, one_in=3))
 _FUNNY = "[|short|good|silly|funny|little|new|nice|quick|clean|great]"
 _JOKE = f"[a {_FUNNY} [joke|joke|joke|riddle]|[one|some|another] {_FUNNY} joke|something [funny|silly|amusing|merry]]"
@@ -120,11 +121,15 @@ def _tell(number: int, topic: str) -> str:
 
 
 def _draw(rng: random.Random, held_out: bool) -> tuple[str, str]:
-    if held_out:
-        topic = rng.choice(sorted(_HELD_OUT))
-    else:    # also of words that nobody knows: whatever the topic is, it is taken from the request
-        topic = rng.choice(_PRACTISED) if rng.random() < 0.7 else invented_person(rng, held_out=False).lower()
+    topic = _topic(rng, held_out)
     return topic, _tell(rng.randrange(len(JOKES)), topic)
+
+
+def _topic(rng: random.Random, held_out: bool) -> str:
+    if held_out:
+        return rng.choice(_HELD_OUT)
+    # Also words that nobody knows: whatever the topic is, it is taken from the request.
+    return rng.choice(_PRACTISED) if rng.random() < 0.7 else invented_person(rng, held_out=False).lower()
 
 
 def plain(text: str) -> str:

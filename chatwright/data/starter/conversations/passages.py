@@ -114,17 +114,19 @@ def events(rng: random.Random, held_out: bool, count: int) -> list[Event]:
     return [Event(names[i], *rng.choice(deeds), things[i], towns[i], days[i]) for i in range(count)]
 
 
-# An answer retells the event up to what is asked for: whoever has found the name reads on from there.
-_ANSWERS = {
-    "thing": "{name} {past} {a}.",
-    "town": "{name} {past} {a} in {town}.",
-    "day": "{name} {past} {a} in {town} on {day}.",
-    "name": "{name} {past} {a}.",
+# What a question names -> what it asks -> the answer. It begins with what was named, which is found again in the text, and retells the event up
+# to what is asked for. Of several things named the first here counts.
+_ANSWERS: dict[str, dict[str, str]] = {
+    "name": {
+        "thing": "{name} {past} {a}.",
+        "town": "{name} {past} {a} in {town}.",
+        "day": "{name} {past} {a} in {town} on {day}.",
+        "name": "{name} {past} {a}.",
+    },
+    "thing": {"name": "The {thing} was {past} by {name}.", "town": "The {thing} was {past} in {town}.", "day": "The {thing} was {past} on {day}."},
+    "town": {"name": "In {town} it was {name}."},
+    "day": {"name": "On {day} it was {name}."},
 }
-# A question that names nobody is answered from what it does name: that is read out first, and found again in the text.
-_FROM_THING = {"name": "The {thing} was {past} by {name}.", "town": "The {thing} was {past} in {town}.", "day": "The {thing} was {past} on {day}."}
-_FROM_TOWN = {"name": "In {town} it was {name}."}
-_FROM_DAY = {"name": "On {day} it was {name}."}
 # what is asked -> (training questions, the same as clauses after "tell me", held-out questions)
 QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "thing": (
@@ -281,16 +283,13 @@ def _ask(rng: random.Random, happened: list[Event], held_out: bool) -> tuple[Eve
 
 
 def _answer(question: str, about: str) -> str:
-    """The pattern that answers a question: it begins with what the question names."""
-    for named, answers in (("{name}", _ANSWERS), ("{thing}", _FROM_THING), ("{town}", _FROM_TOWN), ("{day}", _FROM_DAY)):
-        if named in question:
-            return answers[about]
-    raise ValueError(f"{question!r} names nothing of the story, so nothing says which event it asks about")
+    """The pattern that answers a question."""
+    return next(answers[about] for named, answers in _ANSWERS.items() if f"{{{named}}}" in question)
 
 
 # Names are practised most: they stand before what the question names, which is harder to read than what stands behind it.
-_BACKWARDS = (_FROM_THING["name"], _FROM_TOWN["name"], _FROM_DAY["name"])
-_READINGS = (*_ANSWERS.values(), *_FROM_THING.values(), *2 * _BACKWARDS)
+_BACKWARDS = tuple(_ANSWERS[named]["name"] for named in ("thing", "town", "day"))
+_READINGS = (*_ANSWERS["name"].values(), *_ANSWERS["thing"].values(), *2 * _BACKWARDS)
 
 
 def read(happened: list[Event], rng: random.Random) -> str:

@@ -18,6 +18,15 @@ from chatwright.data.starter.world import World
 SKILLS = ("stop",)
 _SAY = "[write|list|name|say|print|give me|tell me|show me|show|read out|put down|type]"
 _ALL = "[the|all|all the|just the|only the]"
+# Said alike of numbers and of names.
+_SPAN = (
+    "{a} to {b}[|.|!|, please.]",
+    "{a} to {b}, [one after another|one at a time|each of them|step by step|all in a row|slowly][|.|!|, please.]",
+)
+_ENDS = (
+    "[Start|Begin|First]: {a}. [End|Stop|Last]: {b}.",
+    "[First|The first is|Begin:] {a}, [last|the last is|end:] {b}. [Go!|List them.|Go on, please.]",
+)
 # Per kind: verb phrases after "can you", clauses after "tell me", nouns after "give me", whole sentences.
 _RANGE_DO = (
     "[count|count|go|run|walk|climb|step] [|up] from {a} [|up|on] [to|until|till] {b}",
@@ -41,12 +50,10 @@ _RANGE_GIVE = (
 )
 _RANGE = (
     "[Numbers|Figures|Counting] from {a} [to|up to|until] {b}[|.|!|, please.]",
-    "{a} to {b}[|.|!|, please.]",
-    "{a} to {b}, [one after another|one at a time|each of them|step by step|all in a row|slowly][|.|!|, please.]",
+    *_SPAN,
     "[Number|Numbers:|Count:|] {a} first, {b} last[|.|!|, please.]",
     "First comes {a}, [last comes|and last|in the end] {b}. [Which numbers are those|Count|List them][.|!]",
-    "[Start|Begin|First]: {a}. [End|Stop|Last]: {b}.",
-    "[First|The first is|Begin:] {a}, [last|the last is|end:] {b}. [Go!|List them.|Go on, please.]",
+    *_ENDS,
     "[I say|I begin with|My part is] {a}, you [count|say the rest|finish] [to|till|up to] {b}[.|!|, please.]",
     "{a} up to {b}[|.|!|, please.]",
     "{a}, and so on, [up to|until|to] {b}[|.|!]",
@@ -87,11 +94,9 @@ _NAMES_GIVE = (
 _NAMES = (
     "[Which|What] {kind}s [are there|come|do we have|do you know|follow each other] from {a} [to|up to|till] {b}?",
     "[The|] {kind}s from {a} [to|up to|till] {b}[|.|!|, please.]",
-    "{a} to {b}[|.|!|, please.]",
-    "{a} to {b}, [one after another|one at a time|each of them|step by step|all in a row|slowly][|.|!|, please.]",
+    *_SPAN,
     "First comes {a}, [last comes|and last|in the end] {b}. [Which {kind}s are those|List them][.|!]",
-    "[Start|Begin|First]: {a}. [End|Stop|Last]: {b}.",
-    "[First|The first is|Begin:] {a}, [last|the last is|end:] {b}. [Go!|List them.|Go on, please.]",
+    *_ENDS,
     "[I say|I begin with|My part is] {a}, you [say the rest|name the rest|finish] [to|till|up to] {b}[.|!|, please.]",
     "{a}, and so on, [up to|to|till] {b}[|.|!]",
     "Begin with {a}, end with {b}: which {kind}s?",
