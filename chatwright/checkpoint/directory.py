@@ -54,7 +54,7 @@ def _seal(building: Path) -> None:
 
 def _put_in_place(building: Path, path: Path) -> None:
     if path.exists():  # rename cannot replace a filled directory, so the old one steps aside under a name `recover` knows
-        aside = path.parent / f".old-{path.name}"
+        aside = _aside(path)
         shutil.rmtree(aside, ignore_errors=True)
         os.rename(path, aside)
         os.rename(building, path)
@@ -65,8 +65,21 @@ def _put_in_place(building: Path, path: Path) -> None:
         _fsync(path.parent)
 
 
+def _aside(path: Path) -> Path:
+    return path.parent / f".old-{path.name}"
+
+
+def standing(path: Path) -> Path:
+    """Where the directory called `path` can be read now: between the two renames of a replacement, and after a crash there, beside its name."""
+    aside = _aside(path)
+    return aside if not path.exists() and aside.exists() else path
+
+
 def recover(parent: Path) -> None:
-    """Clear what a crash left in `parent`: half-built directories go, one that had stepped aside for a lost successor comes back."""
+    """Clear what a crash left in `parent`: half-built directories go, one that had stepped aside for a lost successor comes back.
+
+    For the one writer of `parent` alone: beside another it would take away what that one is building.
+    """
     if not parent.is_dir():
         return
     for leftover in parent.glob(".tmp-*"):

@@ -74,9 +74,11 @@ def layout(model: Model, model_type: str) -> list[Weight]:
 
 
 def find(path: Path) -> Path:
-    """The model a person means by `path`: the directory itself, or the finished model or newest checkpoint of a training run."""
-    directory.recover(path)
-    for place in (path, path / "model"):
+    """The model a person means by `path`: the directory itself, or the finished model or newest checkpoint of a training run.
+
+    Reads only: a run may be writing there.
+    """
+    for place in (directory.standing(path), directory.standing(path / "model")):
         if (place / "config.json").is_file() or adapter_directory.is_one(place):
             return place
     if newest := directory.newest_valid(path / "checkpoints", "step-*"):

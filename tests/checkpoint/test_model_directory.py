@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from chatwright.checkpoint import model_directory, safetensors_file
+from chatwright.checkpoint import directory, model_directory, safetensors_file
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import Model
@@ -42,6 +42,19 @@ def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path) -
     assert ids == tokenizer.encode("the dog sat")
     with torch.no_grad():
         torch.testing.assert_close(model(torch.tensor([ids])), theirs(torch.tensor([ids])).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_reader_leaves_alone_what_a_run_is_writing(tmp_path: Path) -> None:
+    """A served model is looked for again and again while its training writes: in the middle of a save, and between its two renames."""
+    model, _ = saved(tmp_path / "model")
+    with directory.writing(tmp_path / "other") as building:
+        (building / "half").write_text("built")
+        assert model_directory.find(tmp_path) == tmp_path / "model"
+        assert (building / "half").exists()
+    (tmp_path / "model").rename(tmp_path / ".old-model")
+    found, _ = model_directory.load(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), found.parameters(), strict=True))
+    assert (tmp_path / ".old-model").exists()
 
 
 def test_what_does_not_fit_together_is_refused_by_name(tmp_path: Path) -> None:
