@@ -32,21 +32,21 @@ from chatwright.data.starter.world import World
 
 # Shares of the training conversations, in percent; what is hard to learn or most asked for gets more.
 SHARES: dict[ModuleType, float] = {
-    smalltalk: 4,
-    facts: 10,
+    smalltalk: 5,
+    facts: 11,
     open_facts: 10,
     follow_up: 9,
-    corrections: 11,
+    corrections: 12,
     premises: 10,
-    refusals: 8,
+    refusals: 7,
     commands: 9,
-    sentiment: 14,
-    passages: 17,
-    translation: 2,
+    sentiment: 10,
+    passages: 15,
+    translation: 3,
     repeat: 7,
-    arithmetic: 9,
+    arithmetic: 10,
     jokes: 4,
-    stopping: 9,
+    stopping: 11,
 }
 SKILLS: dict[str, ModuleType] = {skill: module for module in SHARES for skill in getattr(module, "SKILLS", ())}
 _MAY_BE_HASTY = frozenset({smalltalk, facts, refusals, jokes, follow_up})
