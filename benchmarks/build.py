@@ -51,7 +51,8 @@ def main() -> None:
     try:
         waited = watch(up, f"http://127.0.0.1:{arguments.port}", began)
     finally:
-        os.killpg(up.pid, signal.SIGINT)
+        if up.poll() is None:
+            os.killpg(up.pid, signal.SIGINT)
         up.wait()
     print(environment())
     for name in ("page", "answered", "ready"):

@@ -140,6 +140,7 @@ def test_help_describes_every_verb_and_option() -> None:
     assert {"", "up", "import", "train sft", "inspect embeddings"} <= described.keys()
     for name, verb in described.items():
         assert verb.help, f"chatwright {name}: says nothing"
+        assert "Usage:" in verb.get_help(verb.make_context(name, [], resilient_parsing=True))
         for parameter in verb.params:
             assert parameter.name == "help" or getattr(parameter, "help", None), f"chatwright {name}: {parameter.name} has no description"
     result = chatwright("import", "--help", cwd=ROOT)
