@@ -284,7 +284,10 @@ def _ask(rng: random.Random, happened: list[Event], held_out: bool) -> tuple[Eve
 
 def _answer(question: str, about: str) -> str:
     """The pattern that answers a question."""
-    return next(answers[about] for named, answers in _ANSWERS.items() if f"{{{named}}}" in question)
+    for named, answers in _ANSWERS.items():
+        if f"{{{named}}}" in question:
+            return answers[about]
+    raise ValueError(f"{question!r} names nothing of the story, so nothing says which event it asks about")
 
 
 # Names are practised most: they stand before what the question names, which is harder to read than what stands behind it.
