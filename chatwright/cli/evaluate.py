@@ -37,12 +37,16 @@ def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, 
 
 
 def _print_skills(skills: dict[str, dict[str, Any]]) -> None:
-    """One line a skill: right answers on held-out items, the 95 % interval, and what the nearest training question's answer would score."""
+    """One line a skill: right answers on held-out items, the 95 % interval, and what the nearest training question's answer would score; below
+    it the ways of asking that fail beyond chance."""
     print(f"{'skill':20}{'score':>7}  {'95 % interval':15}{'items':>6}{'lookup':>9}")
     for name, entry in skills.items():
         print(f"{name:20}{entry['score']:7.3f}  {entry['low']:.3f} - {entry['high']:.3f}  {entry['n']:6}{entry['lookup']:9.3f}")
         for book, part in entry.get("books", {}).items():
             print(f"  {book + ' book':18}{part['score']:7.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}")
+        for way, part in entry["ways"].items():
+            if part["high"] < entry["low"]:
+                print(f"{part['score']:27.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}  {way}")
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:

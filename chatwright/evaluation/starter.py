@@ -48,6 +48,9 @@ def score(replier: Replier, items: Sequence[Item]) -> dict[str, Any]:
         books = sorted({item.book for item, _ in own if item.book})
         if len(books) > 1:
             skills[skill]["books"] = {book: _share(right for item, right in own if item.book == book) for book in books}
+        # A skill rarely fails item by item: whole ways of asking are misread while the others are right.
+        ways = sorted({item.template for item, _ in own})
+        skills[skill]["ways"] = {way: _share(right for item, right in own if item.template == way) for way in ways}
     return {"skills": skills, "stopped": _share(reply.stopped for reply in replies)}
 
 

@@ -212,6 +212,14 @@ def test_scores_come_with_counts_intervals_and_books(items):
     assert entry["books"]["closed"]["n"] + entry["books"]["open"]["n"] == entry["n"]
 
 
+def test_scores_come_by_way_of_asking(items):
+    misread = next(item.template for item in items if item.skill == "arithmetic")
+    entry = replies(items, lambda item: item.expected if item.template != misread else assistant("?"))["arithmetic"]
+    assert entry["ways"][misread]["score"] == 0.0
+    assert {part["score"] for way, part in entry["ways"].items() if way != misread} == {1.0}
+    assert sum(part["n"] for part in entry["ways"].values()) == entry["n"]
+
+
 def test_a_replier_that_loses_prompts_is_refused(items):
     with pytest.raises(ValueError, match="one for each, in order"):
         score(lambda prompts: [], items)
