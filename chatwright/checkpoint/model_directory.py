@@ -78,13 +78,20 @@ def find(path: Path) -> Path:
 
     Reads only: a run may be writing there.
     """
+    if place := _model_in(path):
+        return place
+    stages = [inside for inside in path.iterdir() if _model_in(inside)] if path.is_dir() else []
+    if stages:    # the folder of a whole recipe
+        raise ValueError(f"{path}: holds no model itself, its stages do. Give one of them: {', '.join(map(str, sorted(stages)))}")
+    raise ValueError(f"{path}: holds no model (config.json and model.safetensors). Give the folder a training run wrote, "
+                     "or make one with: chatwright up")
+
+
+def _model_in(path: Path) -> Path | None:
     for place in (directory.standing(path), directory.standing(path / "model")):
         if (place / "config.json").is_file() or adapter_directory.is_one(place):
             return place
-    if newest := directory.newest_valid(path / "checkpoints", "step-*"):
-        return newest
-    raise ValueError(f"{path}: holds no model (config.json and model.safetensors). Give the folder a training run wrote, "
-                     "or make one with: chatwright up")
+    return directory.newest_valid(path / "checkpoints", "step-*")
 
 
 @overload

@@ -128,6 +128,15 @@ def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
         model_directory.load(tmp_path / "nothing")
 
 
+def test_the_folder_of_a_recipe_names_its_stages(tmp_path: Path) -> None:
+    (tmp_path / "run" / "tokenizer").mkdir(parents=True)
+    (tmp_path / "run" / "sft").mkdir()
+    saved(tmp_path / "run" / "pretrain")
+    saved(tmp_path / "run" / "sft" / "model")
+    with pytest.raises(ValueError, match="Give one of them: .*run/pretrain, .*run/sft$"):
+        model_directory.find(tmp_path / "run")
+
+
 def test_a_model_too_large_for_memory_is_refused_before_it_is_made() -> None:
     with pytest.raises(ValueError, match="parameters needs .* GB of memory; .* Choose a smaller size"):
         model_directory.build(GPT, preset("gpt3"))
