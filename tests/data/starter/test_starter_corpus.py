@@ -38,17 +38,45 @@ def test_spans_find_a_planted_copy():
     assert not spans("one two three four five") & spans("one two three four five")
 
 
-def test_no_user_turn_of_a_held_out_item_shares_six_words_in_a_row_with_training(conversations, items):
+@pytest.fixture(scope="module")
+def shipped():
+    """What the starter's recipe trains on and is examined with, whole: a pattern that gives a held-out question away may do so once in thousands."""
+    return [message.content for conversation in training_conversations() for message in conversation], heldout_items()
+
+
+def test_no_user_turn_of_a_held_out_item_shares_six_words_in_a_row_with_training(shipped):
+    said, items = shipped
     held: dict[tuple[str, ...], str] = {}
     for item in items:
         for message in item.messages:
             if message.role == "user":
                 held |= dict.fromkeys(spans(message.content), item.skill)
     assert len(held) > 10_000
-    for text in (message.content for conversation in conversations for message in conversation):
+    for text in said:
         assert not (shared := spans(text) & held.keys()), (held[min(shared)], min(shared))
-    for document in pretraining_documents(SIZE, SEED):
+    for document in pretraining_documents():
         assert not (shared := spans(document.text) & held.keys()), (held[min(shared)], min(shared))
+
+
+def way_of_asking(template: str) -> re.Pattern[str]:
+    """Any question that a held-out template gives, whatever stands in its slots."""
+    slots = {"kind": "phone number|e-mail address", "past": r"\w+ed|bought|lost|found|sold", "name": r"[A-Z]\w+", "n": r"\w+"}
+    slots |= dict.fromkeys(("text", "said", "claim", "question"), ".+")
+    parts = re.split(r"\{(\w+)\}", template)
+    other = r"(?:an? )?[\w.@'-]+(?: [A-Z][\w-]+)?"
+    filled = (f"(?:{slots.get(part, other)})" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+    return re.compile("".join(filled))
+
+
+def test_no_training_turn_is_a_held_out_question_word_for_word(shipped):
+    """However short it is; six words in a row are not there in "Which phone number is mine?"."""
+    said, items = shipped
+    held = "|".join(f"(?:{way_of_asking(template).pattern})" for template in sorted({item.template for item in items}))
+    assert re.fullmatch(held, "Which phone number is mine?")
+    assert re.fullmatch(held, "Name Mira's town.")
+    found = re.compile(held)
+    for text in said:
+        assert not found.fullmatch(text), text
 
 
 def test_every_skill_has_at_least_five_held_out_ways_of_asking(items):

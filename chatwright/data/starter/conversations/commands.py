@@ -219,7 +219,7 @@ HOURS = Source(
         "I [need|plan|would like|have] to [go|run|walk|send my son] to {x}. [When does it open|Is it open|Until when is it open]?",
         "I [am|stand] [in front of|near|on the way to|close to] {x}. [Is it open|Will they let me in|When does it close|Do I come too late]?",
         "[My friend works in|My sister waits at|I left my hat in|I like] {x}. [When does it open|When does it close|What are the hours]?",
-        f"How [early|late|soon|long] [may|can|must] [I|we|my friends] [come|walk|go] [to|into] {{x}}{_NOW}?",
+        f"How [early|late|soon|long] [may|can|must] [they|we|my friends] [come|walk|go] [to|into] {{x}}{_NOW}?",
         "I [plan|hope|want] to [see|visit|reach] {x}. [Is the door open|Is the door shut|Is somebody there|May I go in]?",
         f"[Will|Does|Do you think] {{x}} [be open|be closed|stay open|have time for us|let me in|close early|open late]{_NOW}?",
         "[hours of|opening hours|opening hours of|open or closed:] {x}",

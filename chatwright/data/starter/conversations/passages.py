@@ -154,7 +154,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
             "[Where|In what town|In what place] did {name} {verb} the {thing}?",
             "In [which|what] [town|place] was {name} [||on {day}|that day|with the {thing}]?",
             "[Which|What] [town|place] did {name} [see|visit|go to|come to]?",
-            "[Name|Say|Give] {name}'s [town|place] [in this story|in this text|].",
+            "[Name|Say|Give] {name}'s [town|place] [in this story|in this text|here].",
             "What happened to {name}, in which town?",
             "[To which town|Where] did {name} [go|come|travel] [|on {day}|that day]?",
             "[Where|In which town] was the {thing} [|when {name} came]?",

@@ -63,7 +63,7 @@ _ASK = (
     "[Under|By] which {kind} [can people|do people] find me?",
 )
 _ASK_DO = (
-    "[repeat|write|read out|type|print|spell] my {kind} [|again]",
+    "[copy|write|read out|type|print|spell] my {kind} [|again]",
     "[tell|give|show|send] me my {kind} [|again]",
     "remind me of my {kind}",
 )

@@ -124,7 +124,7 @@ _TIMES_DO = (
 )
 _TIMES_GIVE = (
     "{n} times [|the word] {word}",
-    "{n} copies of [|the word] {word}",
+    "{n} pieces of [|the word] {word}",
     "a [row|line|list] with {n} times {word}",
     "[the word|] {word}, {n} times",
 )
