@@ -58,20 +58,20 @@ def test_no_user_turn_of_a_held_out_item_shares_six_words_in_a_row_with_training
         assert not (shared := spans(document.text) & held.keys()), (held[min(shared)], min(shared))
 
 
-def way_of_asking(template: str) -> re.Pattern[str]:
-    """Any question that a held-out template gives, whatever stands in its slots."""
+def way_of_asking(template: str) -> str:
+    """A pattern for any question that a held-out template gives, whatever stands in its slots."""
     slots = {"kind": "phone number|e-mail address", "past": r"\w+ed|bought|lost|found|sold", "name": r"[A-Z]\w+", "n": r"\w+"}
     slots |= dict.fromkeys(("text", "said", "claim", "question"), ".+")
     parts = re.split(r"\{(\w+)\}", template)
     other = r"(?:an? )?[\w.@'-]+(?: [A-Z][\w-]+)?"
     filled = (f"(?:{slots.get(part, other)})" if at % 2 else re.escape(part) for at, part in enumerate(parts))
-    return re.compile("".join(filled))
+    return "".join(filled)
 
 
 def test_no_training_turn_is_a_held_out_question_word_for_word(shipped):
     """However short it is; six words in a row are not there in "Which phone number is mine?"."""
     said, items = shipped
-    held = "|".join(f"(?:{way_of_asking(template).pattern})" for template in sorted({item.template for item in items}))
+    held = "|".join(f"(?:{way_of_asking(template)})" for template in sorted({item.template for item in items}))
     assert re.fullmatch(held, "Which phone number is mine?")
     assert re.fullmatch(held, "Name Mira's town.")
     found = re.compile(held)
@@ -168,11 +168,11 @@ def test_the_dial_scales_the_corpus():
     assert 450_000 < characters < 560_000
 
 
-def test_held_out_questions_use_only_words_that_training_uses(items):
+def test_held_out_questions_use_only_words_that_training_uses(items, shipped):
     """Asked in an unseen way, but not in an unknown language: a word met nowhere cannot be understood."""
     known: set[str] = set()
     # Judged against all that ships: a fifth of the conversations leaves out rare words by chance.
-    for text in (message.content for conversation in training_conversations() for message in conversation):
+    for text in shipped[0]:
         known.update(re.findall(r"[a-z']+", text.lower()))
     for document in pretraining_documents():
         known.update(re.findall(r"[a-z']+", document.text.lower()))
