@@ -23,7 +23,7 @@ from chatwright.devices import environment
 from chatwright.pipeline.recipe import packaged_recipe
 
 SAID_EVERY = 20.0   # seconds
-CHATWRIGHT = [sys.executable, "-c", "from chatwright.cli.app import main; main()"]
+CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 
 
 @dataclass

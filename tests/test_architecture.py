@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "training": {"data", "model", "engine", "checkpoint", "evaluation", "tokenizer"},
     "pipeline": {"training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
     "server": {"chat", "engine", "pipeline", "checkpoint", "training", "tokenizer"},
+    "__main__": {"cli"},
     "cli": {"server", "pipeline", "inspection", "training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
 }
 

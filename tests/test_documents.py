@@ -20,7 +20,7 @@ import typer
 from chatwright.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
-CHATWRIGHT = [sys.executable, "-c", "from chatwright.cli.app import main; main()"]
+CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 SHORTENED = ("run", "train", "eval")
 
 

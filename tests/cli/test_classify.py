@@ -54,7 +54,8 @@ def test_a_file_a_pipe_and_each_text_alone_give_the_same_bits(
     alone = [json.loads(called(capsys, "classify", directory, text, "--json")) for text in TEXTS]
     (tmp_path / "a.txt").write_text("\n".join(TEXTS) + "\n")
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text, "label": "good"}) for text in TEXTS))
-    for file in ("a.txt", "a.jsonl"):
+    (tmp_path / "a.tsv").write_text("label\ttext\n" + "\n".join(f"good\t{text}" for text in TEXTS))
+    for file in ("a.txt", "a.jsonl", "a.tsv"):
         assert [json.loads(line) for line in called(capsys, "classify", directory, tmp_path / file, "--json").splitlines()] == alone
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
     lines = called(capsys, "classify", directory).splitlines()
@@ -85,6 +86,24 @@ def test_the_attention_is_that_of_cls_and_the_page_needs_no_network(
     assert "dull" in "".join(token.lstrip("·") for part in found[0]["pieces"] for token in part["tokens"])
     assert all(sum(row) == pytest.approx(10_000, abs=20) for part in found[0]["pieces"] for heads in part["weights"] for row in heads)
     assert label_page([]).count("/* the texts */") == 0
+
+
+def test_a_text_may_be_longer_than_a_path_can_be(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    review = "the cat sat on the mat " * 300
+    assert json.loads(called(capsys, "classify", directory, review, "--json"))["text"] == review
+    assert called(capsys, "classify", directory, review)
+
+
+@pytest.mark.parametrize("name", ["reviews.txt", "no/such/reviews.jsonl.xz", "R.TSV"])
+def test_what_looks_like_a_file_and_is_none_is_not_labelled(directory: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: no such file"):
+        app(["classify", str(directory), name], standalone_mode=False)
+
+
+def test_a_row_that_is_no_text_is_not_passed_over(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a dog"}) + "\n" + json.dumps({"prompt": "a dog", "completion": "a log"}))
+    with pytest.raises(ValueError, match="a.jsonl, line 2: the row is a conversation, not a text"):
+        app(["classify", str(directory), str(tmp_path / "a.jsonl")], standalone_mode=False)
 
 
 def test_what_cannot_be_done_says_why(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

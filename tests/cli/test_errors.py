@@ -103,7 +103,7 @@ def test_a_bug_says_that_it_is_one(capsys, monkeypatch) -> None:
 
 def test_sigterm_saves_and_the_same_command_goes_on_to_the_same_end(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 400)
-    program = [sys.executable, "-c", "from chatwright.cli.app import main; main()", "train", "pretrain", "--data", str(tmp_path / "a.txt"), "--json"]
+    program = [sys.executable, "-m", "chatwright", "train", "pretrain", "--data", str(tmp_path / "a.txt"), "--json"]
     settings = ["--vocab-size", "280", "model.size=nano", "model.context_length=32", "loop.steps=60", "loop.evaluate_every=50", "loop.log_every=1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*program, "--out", str(tmp_path / "whole"), *settings], check=True, capture_output=True, env=environment)

@@ -19,7 +19,7 @@ from chatwright.data.rows import ChatRow, DataError, PreferenceRow, TextRow
 from chatwright.pipeline.own_recipe import BUDGETS
 from chatwright.pipeline.recipe import outside_data, read_recipe
 
-CHATWRIGHT = [sys.executable, "-c", "from chatwright.cli.app import main; main()"]
+CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
-CHATWRIGHT = [sys.executable, "-c", "from chatwright.cli.app import main; main()"]
+CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 LINES = ["the cat sat", "", "a dog on a log"]
 
 
