@@ -18,7 +18,7 @@ def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by c
        port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
        smoke: Annotated[bool, typer.Option("--smoke", help="20 steps a stage: to see that everything works.")] = False,
        build_only: Annotated[bool, typer.Option("--build-only", help="Build and stop, without serving.")] = False) -> None:
-    """Build the starter model (about ten minutes, shown as it goes), or your own, and serve it with a page to talk to it."""
+    """Build the starter model (ten minutes to an hour, shown as it goes), or your own, and serve it with a page to talk to it."""
     recipe = recipe or packaged_recipe("starter")
     is_folder = recipe.is_dir() or not (recipe.exists() or recipe.suffix == ".toml")
     plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
