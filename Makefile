@@ -9,7 +9,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 .PHONY: up test test-full check bench wheelhouse clean
 
 up: $(VENV)/serve.done
-	$(BIN)/chatwright up
+	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -q

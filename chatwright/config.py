@@ -22,7 +22,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file. Give the path of a .toml file; recipes/ holds examples.") from None
+        raise ValueError(f"{path}: no such file. Give the path of a .toml file, or the name of a recipe that ships, for example own-data.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}. Correct that line.") from None
 

@@ -46,7 +46,8 @@ def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, m
         kept = "the last message and the system message take" if system else "the last message takes"
         reply = f"a reply of {max_tokens}" if max_tokens else "a reply"
         raise ConversationTooLong(f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
-                                  "the model can see. Shorten the message" + (" or ask for a shorter reply." if max_tokens else "."))
+                                  "the model can see. Shorten the message" + (" or the system message" if system else "")
+                                  + (" or ask for a shorter reply." if max_tokens else "."))
     return fitted
 
 

@@ -18,7 +18,7 @@ def line_reader(stream: TextIO) -> Callable[[], str | None]:
         line = stream.readline()
         if not line:
             return None
-        line = line.removesuffix("\n")
+        line = line.removesuffix("\n").removesuffix("\r")    # also as Windows ends it
         place = next((place for place, character in enumerate(line) if "\ud800" <= character <= "\udfff"), None)
         if place is not None:
             raise UnreadableLine(f"The line holds bytes that are not valid UTF-8 (at character {place + 1}), so it was not sent. "

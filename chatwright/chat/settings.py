@@ -7,6 +7,8 @@ from typing import Any
 from chatwright.config import build, merge, parse_overrides, to_table
 from chatwright.engine.sampling import SamplingConfig
 
+# A person should meet the model that was examined, and skills are scored greedily; at 0.3 a second try still differs from the first.
+CHAT_TEMPERATURE = 0.3
 NOT_HERE = {
     "n": "there is one reply at a time here; /retry gives another",
     "best_of": "there is one reply at a time here; /retry gives another",
@@ -16,9 +18,9 @@ NOT_HERE = {
 PAIR = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\s+(?![\w.]+\s*=)|\S)+""")
 
 
-def changed(sampling: SamplingConfig, argument: str) -> SamplingConfig:
-    """The settings with what `argument` says; `key=none` gives a default back."""
-    table, defaults = to_table(sampling), to_table(SamplingConfig())
+def changed(sampling: SamplingConfig, argument: str, first: SamplingConfig) -> SamplingConfig:
+    """The settings with what `argument` says; `key=none` gives back what stood there `first`."""
+    table, defaults = to_table(sampling), to_table(first)
     for pair in PAIR.findall(argument):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals and value):

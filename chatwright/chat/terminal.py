@@ -32,7 +32,8 @@ HELP = """/undo            take back the last question and its answer
 /context         what of the conversation the model sees, and how much is left
 /system TEXT     what the model is told before everything; without TEXT, nothing
 /set key=value   change settings: /set temperature=0.5 top_k=20; key=none gives
-                 the default back; without anything, show them
+                 back what it was at first; without anything, show them
+/new             begin a new conversation; what was not saved is gone
 /save FILE       write the conversation to a new file
 /load FILE       go on with a saved conversation
 /quit            leave (as does the end of the input)
@@ -40,7 +41,8 @@ HELP = """/undo            take back the last question and its answer
 Keys: Enter sends; Alt-Enter (or Esc, then Enter) begins a new line; pasted lines
 stay one message; Up brings back what you typed, Ctrl-R searches in it; Ctrl-C
 stops a reply."""
-COMMANDS = re.findall(r"^(/[a-z]+)", HELP, re.MULTILINE)
+COMMANDS = ["/help", *re.findall(r"^(/[a-z]+)", HELP, re.MULTILINE)]
+WANTED = "The model asks for outside data: type what came back, or /undo."
 
 ReadLine = Callable[[], str | None]         # None is the end of the input
 EditText = Callable[[str], str | None]      # offers a text for changing; None leaves it
@@ -51,6 +53,7 @@ class Terminal:
                  sampling: SamplingConfig | None = None, system: str = "", name: str = "the model") -> None:
         self.assistant, self.display, self.read_line, self.edit_text = assistant, display, read_line, edit_text
         self.sampling, self.system, self.name = sampling or SamplingConfig(), system, name
+        self._first_sampling = self.sampling
         settings.require_one_reply(self.sampling)
         self.messages: list[Message] = []
         self._sampled: tuple[Message, list[TokenSampled]] | None = None    # the last reply and its tokens, for /why
@@ -118,9 +121,8 @@ class Terminal:
                             finished = event
                     if is_interrupted() and finished is None:
                         break
-        except ValueError:
-            self.display.note("There is no reply; the conversation stays as it was.")
-            raise
+        except ValueError as error:
+            raise ValueError(f"{error} There is no reply; the conversation stays as it was.") from error
         if finished is None:
             self.display.break_off()
             self.keep(messages, Message("assistant", text), tokens)
@@ -135,7 +137,7 @@ class Terminal:
         elif finished.reason == "length":
             self.display.note(f"(cut off after {finished.usage.completion_tokens} tokens; /set max_tokens=... allows more)")
         elif finished.reason == "command":
-            self.display.note("Type what came back, or /undo.")
+            self.display.note(WANTED)
 
     def keep(self, messages: list[Message], reply: Message, tokens: list[TokenSampled]) -> None:
         if not reply.content:
@@ -174,8 +176,11 @@ class Terminal:
                 self.system = argument
                 self.display.note("The system message is set." if argument else "There is no system message now.")
             case "/set":
-                self.sampling = settings.changed(self.sampling, argument)
+                self.sampling = settings.changed(self.sampling, argument, self._first_sampling)
                 self.display.note(settings.shown(self.sampling))
+            case "/new":
+                self.messages = []
+                self.display.note("A new conversation.")
             case "/save":
                 self.save(path_of(argument, "/save FILE"))
             case "/load":
@@ -189,7 +194,7 @@ class Terminal:
         if not self.messages:
             raise ValueError("There is nothing to take back.")
         self.messages = self.messages[:self.questions()[-1]]
-        self.display.note(f"Taken back. {len(self.messages)} messages remain.")
+        self.display.note(f"Taken back. {_counted(len(self.messages))} remain{'s' if len(self.messages) == 1 else ''}.")
 
     def retry(self) -> None:
         if not self.messages:
@@ -206,7 +211,7 @@ class Terminal:
         named = re.fullmatch(r"#(\d+)(?:\s+(.*))?|(\d+)", argument, re.DOTALL)
         number, text = (int(named[1] or named[3]), named[2] or "") if named else (len(places), argument)
         if not 1 <= number <= len(places):
-            raise ValueError(f"/edit {number}: no such question. Give a number from 1 to {len(places)}.")
+            raise ValueError(f"/edit #{number}: no such question. Give a number from 1 to {len(places)}.")
         place = places[number - 1]
         if not text:
             if self.edit_text is None:
@@ -235,18 +240,26 @@ class Terminal:
         if not messages:
             raise ValueError("There is nothing to save yet.")
         saved_conversation.save(path, messages)
-        self.display.note(f"{len(messages)} messages written to {path}.")
+        self.display.note(f"{_counted(len(messages))} written to {path}.")
 
     def load(self, path: Path) -> None:
         messages = saved_conversation.load(path)
         self.system = messages.pop(0).content if messages[0].role == "system" else ""
         self.messages = messages
-        self.display.note(f"{len(messages)} messages read from {path}.")
+        self.display.note(f"{_counted(len(messages))} read from {path}.")
         if messages and messages[-1].role in ("user", "result"):
             self.display.note("The last question has no answer yet; /retry answers it.")
+        if messages and messages[-1].role == "command":
+            self.display.note(WANTED)
+
+
+def _counted(n: int) -> str:
+    return "1 message" if n == 1 else f"{n} messages"
 
 
 def path_of(argument: str, form: str) -> Path:
+    if len(argument) > 2 and argument[0] == argument[-1] and argument[0] in "'\"":
+        argument = argument[1:-1]
     if not argument:
         raise ValueError(f"What is missing: {form}")
     return Path(os.path.expanduser(argument))    # unlike Path's own, it leaves an unknown ~name as it is

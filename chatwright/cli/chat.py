@@ -6,20 +6,22 @@ from typing import Annotated, Optional
 
 import typer
 
+STARTER = Path("runs/starter/sft")
 Directory = Annotated[Path, typer.Argument(help="A model directory, or the folder of a training run.")]
 Settings = Annotated[Optional[list[str]], typer.Argument(help="Sampling settings as key=value, for example temperature=0.5 seed=7 max_tokens=200.")]
 
 
-def chat(directory: Directory, settings: Settings = None,
+def chat(directory: Directory = STARTER, settings: Settings = None,
          system: Annotated[str, typer.Option("--system", help="Instructions that open the conversation.")] = "",
          as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a reply on standard output, and nothing else there. "
                                                "A line that fails gives {\"error\": ...}, and the exit status is 1.")] = False) -> None:
     """Talk to a model in the terminal, or from a pipe: one line, one message. /help shows what can be done there."""
     from chatwright.chat.display import JsonLines, Screen
     from chatwright.chat.pipe import line_reader
+    from chatwright.chat.settings import CHAT_TEMPERATURE
     from chatwright.chat.terminal import Terminal
     from chatwright.cli.opening import open_assistant, read_sampling
-    assistant, sampling = open_assistant(directory), read_sampling(settings or [])
+    assistant, sampling = open_assistant(directory), read_sampling(settings or [], temperature=CHAT_TEMPERATURE)
     if as_json:
         replies = JsonLines()
         Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, directory.name).run()

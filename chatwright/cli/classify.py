@@ -50,7 +50,8 @@ def _file_called(text: str | None) -> Path | None:
     except (OSError, ValueError):    # too long for a path, or with a zero byte
         return None
     if text.lower().endswith((*FORMATS, *labelled.FORMATS, *COMPRESSIONS)) and not any(map(str.isspace, text)):
-        raise ValueError(f"{text}: no such file. Check the path; a text that only looks like one can be piped in: echo {text} | chatwright classify ...")
+        raise ValueError(f"{text}: no such file. Check the path; a text that only looks like one can be piped in: echo {text} | "
+                         "chatwright classify DIR")
     return None
 
 

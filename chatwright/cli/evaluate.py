@@ -12,7 +12,8 @@ def evaluate(directory: Annotated[Path, typer.Argument(help="A model directory, 
                                                 "or starter.")] = "bits-per-byte",
              data: Annotated[Optional[Path], typer.Option("--data", help="Text for bits-per-byte, conversations for stop-rate, "
                                                           "BLiMP.zip for blimp, sentences for translation, questions-words.txt "
-                                                          "for analogies.")] = None,
+                                                          "for analogies; for starter the folder a recipe wrote its world into (default: "
+                                                          "the world as it ships).")] = None,
              references: Annotated[Optional[Path], typer.Option("--references", help="For translation: the right ones, line by line.")] = None,
              language: Annotated[str, typer.Option("--language", help="For translation: that of the references (de, en, fr); adds the "
                                                    "literature's tokenised lower-case BLEU.")] = "",

@@ -10,7 +10,7 @@ import typer
 from chatwright.data.check import Report
 from chatwright.data.check import check as check_data
 from chatwright.pipeline import own_recipe
-from chatwright.pipeline.own_recipe import BUDGETS, RECIPE, OwnFolder
+from chatwright.pipeline.own_recipe import BUDGETS, RECIPE, OwnFolder, quoted
 
 Answer = TypeVar("Answer")
 FORBIDDEN = set('/\\:*?"<>|')
@@ -36,7 +36,7 @@ def new(name: Annotated[str, typer.Argument(help="The folder to make; also what 
                     None if data is None else str(data), "", lambda text: data_at(text, folder), asks)
     default = "answer questions about a small bakery" if found is None else "answer questions about the texts I have read"
     purpose = _answer(f"What is it for? Finish the sentence: \"I am {called}. I am here to ...\"", about, default, purpose_of, asks)
-    budget = _answer("How long may it learn on this machine? minutes (ten), hour, or night", time, "minutes", budget_of, asks)
+    budget = _answer("How long may it learn on this machine? minutes (about ten), hour, or night", time, "minutes", budget_of, asks)
     wanted = OwnFolder(name=name, assistant=called, about=purpose, time=budget)
     if found is not None:
         wanted = OwnFolder(name=name, assistant=called, about=purpose, time=budget, data=Path(found.path),
@@ -62,10 +62,10 @@ def folder_name(text: str) -> str:
     reason = ""
     if not text.strip():
         reason = "a name must not be empty"
-    elif text in (".", "..") or text.startswith("."):
-        reason = "a name that begins with a dot is hidden"
     elif FORBIDDEN & set(text):
         reason = f"a name must not hold any of {' '.join(sorted(FORBIDDEN))}; the folder is made where you are"
+    elif text.startswith("."):
+        reason = "a name that begins with a dot is hidden"
     elif not text.isprintable() or text != text.strip() or text.startswith("-") or len(text) > LONGEST_NAME:
         reason = f"a name is at most {LONGEST_NAME} visible characters, without a space at either end or a dash at the front"
     if reason:
@@ -91,15 +91,18 @@ def purpose_of(text: str) -> str:
 
 
 def budget_of(text: str) -> str:
-    if text.strip().lower() not in BUDGETS:
+    chosen = next((name for name in BUDGETS if name.removesuffix("s") in text.lower().split() or name in text.lower().split()), None)
+    if chosen is None:
         raise ValueError(f"the time {text!r}: choose one of {', '.join(BUDGETS)}.")
-    return text.strip().lower()
+    return chosen
 
 
 def data_at(text: str, folder: Path) -> Report | None:
     """What the readers find there; None for no place at all."""
     if not text:
         return None
+    if text[0] == text[-1] and text[0] in "'\"" and len(text) > 2:    # as terminals paste a folder that is dragged in
+        text = text[1:-1]
     place = Path(text).expanduser()
     if not place.exists():
         raise ValueError(f"{place}: there is no such file or folder. Check the path, or leave it out to begin with examples.")
@@ -107,12 +110,12 @@ def data_at(text: str, folder: Path) -> Report | None:
         raise ValueError(f"{place}: {folder} would lie inside it and be read as data too. Put the data into a folder of its own.")
     report = check_data(place)
     if not {"text", "conversation"} & report.n_rows.keys():
-        raise ValueError(f"{place}: no text and no conversation in it that can be read. See why: chatwright data check {place}")
+        why = "only preferences, which no stage here reads yet" if report.n_rows else "nothing that can be read"
+        raise ValueError(f"{place}: {why}; texts or conversations are needed. See what is in it: chatwright data check {quoted(str(place))}")
     return report
 
 
 def _say_what_is_next(wanted: OwnFolder, found: Report | None) -> None:
-    quote = '"' if " " in wanted.name else ""
     print(f"\nmade {wanted.name}/")
     print(f"  {RECIPE}   what it learns from, how large it is, how long it learns ({BUDGETS[wanted.time].words})")
     print("  data/         " + ("examples of every kind of row, for you to replace; " if found is None else "for more of your data; ")
@@ -126,7 +129,7 @@ def _say_what_is_next(wanted: OwnFolder, found: Report | None) -> None:
         if not wanted.has_texts:
             print("There are no texts in it: it learns from the conversations alone.")
         if found.problems:
-            print(f"{len(found.problems):,} problems in it have to be mended first: chatwright data check {found.path}")
+            print(f"{len(found.problems):,} problems in it have to be mended first: chatwright data check {quoted(str(found.path))}")
     checked = found.path if found else f"{wanted.name}/data"
-    print(f"next:  chatwright data check {quote if not found else ''}{checked}{quote if not found else ''}")
-    print(f"       chatwright up {quote}{wanted.name}{quote}")
+    print(f"next:  chatwright data check {quoted(str(checked))}")
+    print(f"       chatwright up {quoted(wanted.name)}")

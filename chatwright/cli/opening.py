@@ -31,5 +31,5 @@ def open_labeller(directory: Path) -> Labeller:
     return Labeller(LabelForward(model), tokenizer)
 
 
-def read_sampling(overrides: Iterable[str]) -> SamplingConfig:
-    return config_files.build(SamplingConfig, config_files.parse_overrides(overrides), "sampling")
+def read_sampling(overrides: Iterable[str], **defaults: float) -> SamplingConfig:
+    return config_files.build(SamplingConfig, config_files.merge(defaults, config_files.parse_overrides(overrides)), "sampling")

@@ -22,7 +22,7 @@ WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\""
              "word-vectors": "Try it: chatwright inspect embeddings {last} king"}
 
 
-def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ holds examples.")],
+def run(recipe: Annotated[Path, typer.Argument(help="A recipe file, or the name of one in recipes/, which ship with the program.")],
         overrides: Overrides = None,
         data: Annotated[Optional[Path], typer.Option("--data", help="File or folder that {data} in the recipe stands for.")] = None,
         model: Annotated[Optional[Path], typer.Option("--from", help="The model to go on from, where the recipe says from = \"{model}\".")] = None,
@@ -30,7 +30,8 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe file; recipes/ hol
         smoke: Smoke = False, as_json: AsJson = False) -> None:
     """Run a whole pipeline: what is done is skipped, what was killed goes on, what is stale runs anew."""
     from chatwright.cli.watching import terminal
-    from chatwright.pipeline.recipe import read_recipe, run_recipe
+    from chatwright.pipeline.recipe import read_recipe, recipe_called, run_recipe
+    recipe = recipe_called(recipe)
     plan = read_recipe(recipe, overrides or [], smoke)
     where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal(as_json=as_json) as watcher:

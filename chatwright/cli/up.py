@@ -8,18 +8,28 @@ from typing import Annotated, Optional
 import typer
 
 from chatwright.cli.watching import stop_on_signal, terminal
-from chatwright.pipeline.own_recipe import RECIPE
-from chatwright.pipeline.recipe import Recipe, newest_speaker, outside_data, packaged_recipe, read_recipe, run_recipe, speaking_checkpoint
+from chatwright.pipeline.own_recipe import RECIPE, quoted
+from chatwright.pipeline.recipe import (
+    Recipe,
+    newest_speaker,
+    outside_data,
+    packaged_recipe,
+    read_recipe,
+    recipe_called,
+    run_recipe,
+    speaking_checkpoint,
+)
 
 
-def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by chatwright new, or a recipe file; without one, the starter.")] = None,
+def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by chatwright new, a recipe file, or the name of one that ships "
+                                                        "(starter-large); without one, the starter.")] = None,
        data: Annotated[Optional[Path], typer.Option("--data", help="File or folder that {data} in the recipe stands for.")] = None,
        out: Annotated[Optional[Path], typer.Option("--out", help="Where the model is built; default FOLDER/runs, or runs/<recipe name>.")] = None,
        port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0 takes any free one.")] = 8000,
        smoke: Annotated[bool, typer.Option("--smoke", help="20 steps a stage: to see that everything works.")] = False,
        build_only: Annotated[bool, typer.Option("--build-only", help="Build and stop, without serving.")] = False) -> None:
     """Build the starter model (ten minutes to an hour, shown as it goes), or your own, and serve it with a page to talk to it."""
-    recipe = recipe or packaged_recipe("starter")
+    recipe = packaged_recipe("starter") if recipe is None else recipe_called(recipe)
     is_folder = recipe.is_dir() or not (recipe.exists() or recipe.suffix == ".toml")
     plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
     name, ending = recipe.resolve().name if is_folder else recipe.stem, "-smoke" if smoke else ""
@@ -39,7 +49,10 @@ def _recipe_in(folder: Path) -> Path:
     if found.is_file():
         return found
     if folder.exists():
-        raise ValueError(f"{folder}: no {RECIPE} in it. To learn from the files in it, make a folder beside it: chatwright new NAME --data {folder}")
+        above = "cd .. && " if Path.cwd().is_relative_to(folder.resolve()) else ""    # the new folder must not lie inside the data
+        there = quoted(folder.resolve().name if above else str(folder))
+        raise ValueError(f"{folder}: no {RECIPE} in it. To learn from the files in it, make a folder beside it: "
+                         f"{above}chatwright new NAME --data {there}")
     raise ValueError(f"{folder}: no such folder. Make it: chatwright new {folder.name}")
 
 

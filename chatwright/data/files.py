@@ -1,8 +1,8 @@
 """Finding data files and reading their lines without trusting them.
 
-A folder is read recursively in sorted order; hidden files are skipped. Lines come with their number and are never longer
-than LINE_LIMIT, so a 1 GB line costs LINE_LIMIT of memory and an error, not 1 GB. `.xz` and `.gz` are unpacked on the way;
-archives (.tar, .zip) are not opened.
+A folder is read recursively in sorted order; hidden files and what systems leave there (Thumbs.db) are skipped. Lines come with
+their number and are never longer than LINE_LIMIT, so a 1 GB line costs LINE_LIMIT of memory and an error, not 1 GB. `.xz` and
+`.gz` are unpacked on the way; archives (.tar, .zip) are not opened.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from chatwright.data.rows import DataError, Location, UnsupportedFile
 
 LINE_LIMIT = 16 * 2**20  # bytes
 FORMATS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet")
+JUNK = ("thumbs.db", "desktop.ini", "__macosx")    # what systems leave in people's folders, in lower case
 COMPRESSIONS = (".xz", ".gz")
 READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
@@ -49,14 +50,18 @@ def find_files(path: Path) -> tuple[list[Path], list[UnsupportedFile]]:
     else:
         found = []
         for folder, folders, names in os.walk(path, onerror=cannot_open):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            found += [Path(folder) / name for name in names if not name.startswith(".")]
+            folders[:] = sorted(name for name in folders if not _is_passed_over(name))
+            found += [Path(folder) / name for name in names if not _is_passed_over(name)]
         found.sort()
     known = [file for file in found if format_of(file)]
     unsupported = [unsupported_file(file) for file in found if not format_of(file)]
     if not known and not unsupported:
         raise DataError(Location(str(path)), "the folder is empty", f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz")
     return known, unsupported
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
 
 
 def cannot_open(error: OSError) -> None:

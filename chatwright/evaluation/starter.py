@@ -70,7 +70,8 @@ def is_right(item: Item, reply: Reply) -> bool:
     if len(text.split()) > item.max_words:
         return False
     if item.check == "exact":
-        return plain(re.split("[:!] ", text)[-1]) == plain(item.must[0][0])    # "From 2 to 4! 2, 3, 4!" says what follows
+        opening, *rest = re.split("[:!] ", text, maxsplit=1)    # "From 2 to 4! 2, 3, 4!" says what follows; "2, 3! 2, 3, 4!" says two things
+        return plain(rest[0] if rest and "," not in opening else text) == plain(item.must[0][0])
     if item.check == "number":
         return _number_is_right(item, text)
     if any(holds(text, wrong) for wrong in item.forbid) or any(holds(without_denials(text, wrong), wrong) for wrong in item.deniable):

@@ -58,7 +58,7 @@ def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False
               "bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate, "analogies": _analogies,
               "labels": _labels,
               "translation": lambda directory, data: _translation(directory, data, translation, 5 if smoke else None),
-              "starter": lambda directory, _: _starter(directory, 5 if smoke else 300)}
+              "starter": lambda directory, _: _starter(directory, data, 5 if smoke else 300)}
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
@@ -134,21 +134,21 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return messages[: first + 1]
 
 
-def _starter(directory: Path, n_per_skill: int) -> dict[str, Any]:
-    """Every skill on held-out items, the lookup's score beside it, and bits per byte on prose of the same world that training does not hold."""
-    items = starter.heldout_items(n_per_skill=n_per_skill)
+def _starter(directory: Path, world: Path | None, n_per_skill: int) -> dict[str, Any]:
+    """Every skill on held-out items, the lookup's score beside it, and bits per byte on prose of the same world that training does not hold.
+
+    `world` is the folder a recipe wrote its world into; without one it is the world as it ships.
+    """
+    drawn = starter.Drawn() if world is None else starter.drawn_at(world)
+    items = starter.heldout_items(drawn.size, drawn.seed, n_per_skill)
     model, tokenizer = model_directory.load(directory)
     figures = score(lambda prompts: reply_greedily(model, tokenizer, prompts), items)
-    lookup = score(_lookup, items)["skills"]
+    table = Lookup(starter.training_conversations(drawn.size, drawn.seed, drawn.n_conversation))
+    lookup = score(lambda prompts: [Reply(table.reply(prompt)) for prompt in prompts], items)["skills"]
     for skill, entry in figures["skills"].items():
         entry["lookup"] = lookup[skill]["score"]
-    prose = starter.heldout_prose(characters=300 * n_per_skill)
+    prose = starter.heldout_prose(drawn.size, drawn.seed, 300 * n_per_skill)
     return figures | {"bits_per_byte": bits_per_byte(model, tokenizer, prose, model.config.context_length).bits_per_byte}
-
-
-def _lookup(prompts: Any) -> list[Reply]:
-    table = Lookup(starter.training_conversations())
-    return [Reply(table.reply(prompt)) for prompt in prompts]
 
 
 def reply_greedily(model: GPT, tokenizer: Tokenizer, prompts: Any) -> list[Reply]:

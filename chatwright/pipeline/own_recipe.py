@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,11 @@ def write(parent: Path, wanted: OwnFolder) -> Path:
     return folder
 
 
+def quoted(text: str) -> str:
+    """For a command line; where only spaces stand in the way, as every system's shell reads it."""
+    return f'"{text}"' if re.fullmatch(r"[\w ./\\:-]* [\w ./\\:-]*", text) else shlex.quote(text)
+
+
 def require_free(folder: Path) -> None:
     if os.path.lexists(folder):
         raise ValueError(f"{folder}: is there already and stays as it is. Choose another name, or move it away.")
@@ -76,7 +83,7 @@ def recipe_text(wanted: OwnFolder, folder: Path) -> str:
     where = _toml(places[0] if len(places) == 1 else places)
     return f"""\
 # Written by chatwright new. Build and talk: chatwright up {wanted.name}
-# {{here}} is the folder this file lies in. A place may be a file, a folder, or a list of them. The folder can be moved.
+# {{here}} is the folder this file lies in. A place may be a file, a folder, or a list of them. {_moving(wanted)}
 about = {_toml(f"{wanted.assistant}, here to {wanted.about}")}
 stages = ["tokenizer", "pretrain", "sft"]
 
@@ -151,6 +158,11 @@ def _places(wanted: OwnFolder, folder: Path) -> list[str]:
     return [theirs if wanted.data.is_absolute() else f"{{here}}/{theirs}", own]
 
 
+def _moving(wanted: OwnFolder) -> str:
+    alone = wanted.data is None or wanted.data.is_absolute()
+    return "The folder can be moved." if alone else "The folder can be moved together with what it reads."
+
+
 def _toml(value: str | list[str]) -> str:
     """A JSON text or list of texts is one in TOML too, as long as it holds no control characters."""
     return json.dumps(value, ensure_ascii=False)
@@ -181,8 +193,8 @@ The model learns from `{wanted.data}`, which stays where it is, and from `data/`
 
 Next, in the folder above this one:
 
-    chatwright data check {_quoted(where)}
-    chatwright up {_quoted(wanted.name)}
+    chatwright data check {quoted(where)}
+    chatwright up {quoted(wanted.name)}
 
 The first names every row that cannot be read, with its line and what to do about it. The second builds the model
 ({BUDGETS[wanted.time].words}) and gives you a page to talk to it. Changed data or settings: the same command builds anew; what was there
@@ -191,7 +203,3 @@ before is kept under `runs/` as `...old-1`.
 How large the model is and how long it learns stands in `{RECIPE}`. How much it can know depends on how much there is to read: a few
 pages teach it their words and little more, and more time does not help then; megabytes of text and hundreds of conversations do.
 """
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text

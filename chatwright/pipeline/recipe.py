@@ -74,6 +74,16 @@ def packaged_recipe(name: str) -> Path:
     raise ValueError(f"{name}.toml: this installation has no such recipe. Give the path of a recipe file.")
 
 
+def recipe_called(path: Path) -> Path:
+    """The recipe at `path`, or the one that ships under this name where there is no such file or folder: `own-data`."""
+    if path.suffix or len(path.parts) != 1 or path.exists():
+        return path
+    try:
+        return packaged_recipe(path.name)
+    except ValueError:
+        return path
+
+
 def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) -> Recipe:
     """Parse and check the whole file before anything runs. Raises ValueError naming file, key, cause and remedy."""
     table = config_files.merge(config_files.read_toml(path), config_files.parse_overrides(overrides))

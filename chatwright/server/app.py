@@ -154,7 +154,8 @@ def open_port(port: int) -> socket.socket:
         raise ValueError(f"port {port} is not a port: give a number from 1 to 65535, or 0 for any free one") from None
     except OSError as error:
         listener.close()
-        remedy = f"stop what uses it, or give another, for example --port {free_port()}"
+        free = free_port()
+        remedy = f"stop what uses it, or give another, for example --port {free} (make up PORT={free})"
         raise ValueError(f"port {port} on {HOST} cannot be used ({error.strerror}): {remedy}") from None
     return listener
 

@@ -14,6 +14,11 @@ def test_one_line_is_one_message_with_or_without_its_end() -> None:
     assert [read_line() for _ in range(5)] == ["one", "", "twö", "three\x00", None]
 
 
+def test_a_line_may_end_as_windows_ends_it_where_the_system_does_not_know() -> None:
+    read_line = line_reader(io.TextIOWrapper(io.BytesIO(b"one\r\n\r\ntwo"), encoding="utf-8", newline="\n"))    # as sys.stdin is on Linux
+    assert [read_line() for _ in range(4)] == ["one", "", "two", None]
+
+
 def test_a_line_that_is_no_text_is_refused_alone() -> None:
     read_line = line_reader(io.TextIOWrapper(io.BytesIO(b"one\nab\xff\nthree\n"), encoding="utf-8"))
     assert read_line() == "one"

@@ -20,12 +20,12 @@ DEFAULT = SamplingConfig()
     ("seed=7 max_tokens=3 seed=none max_tokens=None", DEFAULT),
 ])
 def test_pairs_become_settings(argument: str, expected: SamplingConfig) -> None:
-    assert changed(DEFAULT, argument) == expected
+    assert changed(DEFAULT, argument, DEFAULT) == expected
 
 
 def test_what_is_not_named_stays() -> None:
     before = SamplingConfig(temperature=0.5, seed=3, stop=("x",), logit_bias={65: 1.0})
-    assert changed(before, "top_k=2") == SamplingConfig(temperature=0.5, seed=3, stop=("x",), logit_bias={65: 1.0}, top_k=2)
+    assert changed(before, "top_k=2", DEFAULT) == SamplingConfig(temperature=0.5, seed=3, stop=("x",), logit_bias={65: 1.0}, top_k=2)
 
 
 @pytest.mark.parametrize(("argument", "message"), [
@@ -43,7 +43,7 @@ def test_what_is_not_named_stays() -> None:
 ])
 def test_what_cannot_be_set_is_named(argument: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        changed(DEFAULT, argument)
+        changed(DEFAULT, argument, DEFAULT)
 
 
 def test_a_chat_has_one_reply_at_a_time() -> None:

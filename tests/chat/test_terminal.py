@@ -1,6 +1,7 @@
 """The terminal loop with typed lines given and its output read back."""
 
 import io
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.display import Screen, printable
-from chatwright.chat.terminal import COMMANDS, HELP, EditText, Terminal, interruptible
+from chatwright.chat.terminal import COMMANDS, HELP, WANTED, EditText, Terminal, interruptible
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
@@ -77,6 +78,26 @@ def test_saving_and_loading_give_the_conversation_back(make_assistant: MakeAssis
     assert "exists already and is left as it is" in output
     again, _ = talk(assistant, f"/load {path}")
     assert (again.system, again.messages) == ("be kind", terminal.messages)
+
+
+def test_a_new_conversation_keeps_the_system_message_and_a_quoted_name_is_a_name(make_assistant: MakeAssistant, tmp_path: Path) -> None:
+    assistant, path = make_assistant(*answers((HI, [*b"hey", CONTROL.end]))), tmp_path / "a talk.json"
+    terminal, _ = talk(assistant, "hi", f'/save "{path}"', "/new", "/system be kind")
+    assert path.exists()
+    assert (terminal.system, terminal.messages) == ("be kind", [])
+    assert "/new" in HELP
+
+
+def test_a_loaded_command_says_that_its_result_is_wanted(make_assistant: MakeAssistant, tmp_path: Path) -> None:
+    (tmp_path / "talk.json").write_text(json.dumps({"messages": [{"role": "user", "content": "hi"}, {"role": "command", "content": "FETCH"}]}))
+    _, output = talk(make_assistant(), f"/load {tmp_path / 'talk.json'}")
+    assert "2 messages read" in output
+    assert WANTED in output
+
+
+def test_none_gives_back_what_a_setting_was_at_first(make_assistant: MakeAssistant) -> None:
+    terminal, _ = talk(make_assistant(), "/set temperature=0.9 top_k=3", "/set temperature=none", sampling=SamplingConfig(temperature=0.3))
+    assert (terminal.sampling.temperature, terminal.sampling.top_k) == (0.3, 3)
 
 
 def test_a_file_that_cannot_be_loaded_changes_nothing(make_assistant: MakeAssistant, tmp_path: Path) -> None:
@@ -204,8 +225,8 @@ def test_an_edit_that_cannot_be_done_leaves_everything_as_it_was(make_assistant:
     assert terminal.messages == left
     assert "There is no question to change." in output
     assert "What is missing: /edit TEXT" in output
-    assert "/edit 2: no such question. Give a number from 1 to 1." in output
-    assert "/edit 0: no such question." in output
+    assert "/edit #2: no such question. Give a number from 1 to 1." in output
+    assert "/edit #0: no such question." in output
     assert output.count("There is no reply; the conversation stays as it was.") == 2
     terminal, output = talk(assistant, "hi", "/edit", edit_text=lambda text: None)
     assert (terminal.messages, "Left as it was." in output) == (left, True)
@@ -257,6 +278,6 @@ def test_a_slash_a_capital_a_control_character(make_assistant: MakeAssistant) ->
 
 
 def test_help_lists_every_command_there_is(make_assistant: MakeAssistant) -> None:
-    assert {"/undo", "/retry", "/edit", "/why", "/context", "/system", "/set", "/save", "/load", "/quit"} == set(COMMANDS)
+    assert {"/undo", "/retry", "/edit", "/why", "/context", "/system", "/set", "/new", "/save", "/load", "/quit", "/help"} == set(COMMANDS)
     for command in COMMANDS:
         assert "no such command" not in talk(make_assistant(), command)[1]

@@ -177,7 +177,8 @@ def test_a_folder_that_cannot_be_written_whole_is_removed(here: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("name", "reason"), [
-    ("", "must not be empty"), (" ", "must not be empty"), ("..", "hidden"), (".b", "hidden"), ("a/b", "must not hold"), ("a\\b", "must not hold"),
+    ("", "must not be empty"), (" ", "must not be empty"), ("..", "hidden"), (".b", "hidden"), ("../x", "must not hold"), ("a/b", "must not hold"),
+    ("a\\b", "must not hold"),
     ("a\nb", "visible characters"), (" a", "without a space"), ("a" * 61, "at most 60")])
 def test_bad_names_are_refused_with_a_reason(here: Path, name: str, reason: str, monkeypatch, capsys) -> None:
     status, said = call(monkeypatch, capsys, "new", name, "--yes")
@@ -189,10 +190,12 @@ def test_bad_names_are_refused_with_a_reason(here: Path, name: str, reason: str,
 @pytest.mark.parametrize(("arguments", "reason"), [
     (["--time", "week"], "choose one of minutes, hour, night"), (["--assistant", "a\nb"], "one line"), (["--about", "to "], "finish the sentence"),
     (["--data", "nowhere"], "no such file or folder"), (["--data", "."], "would lie inside it"),
-    (["--data", "only.pdf"], "chatwright data check only.pdf"),
+    (["--data", "only.pdf"], "chatwright data check only.pdf"), (["--data", "it's rows.jsonl"], "only preferences, which no stage here reads yet"),
+    (["--data", "it's rows.jsonl"], """chatwright data check 'it'"'"'s rows.jsonl'"""),
 ])
 def test_bad_options_are_refused_and_nothing_is_written(here: Path, arguments: list[str], reason: str, monkeypatch, capsys) -> None:
     (here / "only.pdf").write_bytes(b"%PDF")
+    (here / "it's rows.jsonl").write_text('{"prompt": "hi", "chosen": "hello", "rejected": "go away"}\n')
     status, said = call(monkeypatch, capsys, "new", "b", "--yes", *arguments)
     assert status == 2
     assert reason in said
@@ -201,7 +204,7 @@ def test_bad_options_are_refused_and_nothing_is_written(here: Path, arguments: l
 
 def test_questions_are_asked_in_a_terminal_and_bad_answers_asked_again(here: Path) -> None:
     conversations(here / "chats")
-    shown = in_a_terminal(["new", "b"], ["Ash", "nowhere", "chats", "", "week", "hour"])
+    shown = in_a_terminal(["new", "b"], ["Ash", "nowhere", "'chats'", "", "week", "an hour"])
     assert shown.count("> ") == 6
     assert "nowhere: there is no such file or folder" in shown
     assert "choose one of minutes, hour, night" in shown
@@ -253,7 +256,9 @@ def test_up_names_every_problem_before_it_builds_anything(here: Path, monkeypatc
 def test_up_says_what_to_do_where_there_is_no_recipe(here: Path, monkeypatch, capsys) -> None:
     texts(here / "texts")
     assert "Make it: chatwright new b" in call(monkeypatch, capsys, "up", "b")[1]
-    assert "chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "texts")[1]
+    assert "beside it: chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "texts")[1]
+    monkeypatch.chdir(here / "texts")
+    assert "beside it: cd .. && chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", ".")[1]
 
 
 def test_too_little_is_said_in_a_sentence(here: Path, monkeypatch, capsys) -> None:

@@ -66,7 +66,7 @@ def test_a_long_text_becomes_documents_cut_at_blank_lines(tmp_path, monkeypatch)
 
 
 def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path):
-    for name in ("z.txt", "sub/m.txt", "sub/.hidden.txt", ".git/config.txt", "a.TXT"):
+    for name in ("z.txt", "sub/m.txt", "sub/.hidden.txt", ".git/config.txt", "a.TXT", "Thumbs.db", "sub/desktop.ini"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     assert contents(tmp_path) == ["a.TXT", "sub/m.txt", "z.txt"]

@@ -51,6 +51,14 @@ def test_saying_everything_scores_nothing(items):
     assert {entry["score"] for entry in replies(items, everything).values()} == {0.0}
 
 
+@pytest.mark.parametrize(("said", "right"), [
+    ("3, 4, 5", True), ("From 3 to 5! 3, 4, 5!", True), ("3, 4! 3, 4, 5!", False), ("3, 4, 5! 3, 4, 5, 6!", False), ("No: 9, 10: 3, 4, 5", False),
+    ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False)])
+def test_an_exact_answer_may_be_announced_and_must_be_the_only_one(said: str, right: bool) -> None:
+    item = Item("stop", (user("3 to 5?"),), assistant("3, 4, 5"), must=(("3, 4, 5",),), check="exact")
+    assert is_right(item, Reply(assistant(said))) is right
+
+
 def test_one_fixed_sentence_scores_almost_nothing(items):
     for sentence in ("I do not know.", "You are right, I was wrong.", "I am sorry, but I cannot help with that.", "Yes.", "positive", ""):
         for skill, entry in replies(items, lambda item, said=sentence: assistant(said)).items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import model_directory
-from chatwright.pipeline.recipe import content_hash, read_recipe, run_recipe
+from chatwright.pipeline.recipe import content_hash, packaged_recipe, read_recipe, recipe_called, run_recipe
 from chatwright.training.loop import Progress, Stopped, Watcher
 
 RECIPE = """
@@ -156,6 +156,15 @@ def test_a_folders_hash_is_of_names_and_content(tmp_path: Path) -> None:
     assert content_hash(tmp_path) == first
     (tmp_path / "a").rename(tmp_path / "b")
     assert content_hash(tmp_path) != first
+
+
+def test_a_recipe_that_ships_is_known_by_its_name_unless_something_here_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recipe_called(Path("own-data")) == packaged_recipe("own-data")
+    for here in (Path("own-data.toml"), Path("recipes/own-data"), Path("no-such-recipe")):
+        assert recipe_called(here) == here
+    (tmp_path / "own-data").mkdir()
+    assert recipe_called(Path("own-data")) == Path("own-data")
 
 
 def test_all_recipes_that_ship_are_well_formed() -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.settings import CHAT_TEMPERATURE
 from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
@@ -85,7 +86,7 @@ class Held:
         """What it answers to a conversation, without a server."""
         roles = ["user", "assistant"] * len(texts)
         *_, finished = self.twin.reply([Message(role, text) for role, text in zip(roles, texts, strict=False)],
-                                       settings(SamplingConfig(temperature=0.7)))
+                                       settings(SamplingConfig(temperature=CHAT_TEMPERATURE)))
         return finished.message.content
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,27 @@ from chatwright.data.starter.world import make_world
 PROSE_CHARACTERS = 5_000_000  # at size 1
 CONVERSATIONS = 40_000
 WORLD_SHARE = 0.55  # of the prose; the rest is general
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which world, and how many conversations about it (0: as many as belong to a world of this size)."""
+
+    size: float = 1.0
+    seed: int = 0
+    n_conversation: int = 0
+
+
+def drawn_at(directory: Path) -> Drawn:
+    """What `write` left there. Raises ValueError where it left nothing."""
+    try:
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        return Drawn(float(manifest["size"]), int(manifest["seed"]), int(manifest["files"]["chat.jsonl"]["rows"]))
+    except FileNotFoundError:
+        raise ValueError(f"{directory}: holds no starter world (manifest.json). Give the folder a recipe wrote, for example "
+                         "runs/starter/world/world.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{directory / 'manifest.json'}: not a starter world's ({type(error).__name__}: {error}). Build the world again.") from None
 
 
 def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:
@@ -67,7 +88,7 @@ def write(directory: Path, size: float = 1.0, seed: int = 0, n_per_skill: int = 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").unlink(missing_ok=True)
     files = {
-        "pretrain.jsonl": _lines(directory / "pretrain.jsonl", ({"text": document.text} for document in pretraining_documents(size, seed))),
+        "pretrain.jsonl": _lines(directory / "pretrain.jsonl", (asdict(document) for document in pretraining_documents(size, seed))),
         "chat.jsonl": _lines(
             directory / "chat.jsonl",
             (

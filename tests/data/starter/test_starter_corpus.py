@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.data.starter import heldout_items, make_world, pretraining_documents, training_conversations, write
+from chatwright.data.starter import Drawn, drawn_at, heldout_items, make_world, pretraining_documents, training_conversations, write
 from chatwright.data.starter.attributes import ATTRIBUTES, say
 from chatwright.data.starter.conversations import SKILLS
 from chatwright.tokenizer.chat_template import require_order
@@ -158,6 +158,12 @@ def test_write_is_the_same_twice_and_says_what_it_wrote(tmp_path):
         assert entry["rows"] == data.count(b"\n")
     assert write(tmp_path / "three", 0.05, 8, n_per_skill=20)["files"] != first["files"]
     assert random.getstate() == before
+    assert drawn_at(tmp_path / "one") == Drawn(0.05, 7, first["files"]["chat.jsonl"]["rows"])
+    with pytest.raises(ValueError, match="holds no starter world"):
+        drawn_at(tmp_path)
+    known = {fact.id for person in make_world(0.05, 7).people for fact in person.facts.values()}
+    stated = [fact for line in (tmp_path / "one" / "pretrain.jsonl").read_text().splitlines() for fact in json.loads(line)["facts"]]
+    assert len(known & set(stated)) > len(known) / 2, "every document says which facts it states"
     row = json.loads((tmp_path / "one" / "chat.jsonl").read_text().splitlines()[0])
     assert {message["role"] for message in row["messages"]} <= {"system", "user", "assistant", "command", "result"}
 
