@@ -145,10 +145,10 @@ def _number(path: Path, table: Mapping[str, Any], key: str, default: float | Non
 def _base(path: Path, table: Mapping[str, Any], ours: Mapping[str, Any]) -> Base:
     places = [path / str(ours["from_here"])] if "from_here" in ours else []
     places += [Path(str(ours.get("path") or table.get("base_model_name_or_path")))]
-    place = next((place for place in places if (place / "config.json").is_file()), None)
+    place = next((place for place in places if (place / "config.json").is_file() and not is_one(place)), None)
     if place is None:
-        raise ValueError(f"{path}: this is an adapter, and its base model is not at {places[-1]}. Put the base back there, or write where it is "
-                         f"into \"path\" of {path / BASE if ours else str(path / CONFIG) + ' (base_model_name_or_path)'}.")
+        raise ValueError(f"{path}: this is an adapter, and its base, a whole model, is not at {places[-1]}. Put the base back there, or write "
+                         f"where it is into \"path\" of {path / BASE if ours else str(path / CONFIG) + ' (base_model_name_or_path)'}.")
     return Base(place.resolve(), str(ours.get("sha256", "")), dict(ours.get("changes", {})))
 
 

@@ -28,6 +28,14 @@ def grown(model: GPT, tokenizer: ForeignTokenizer) -> tuple[GPT, ForeignTokenize
     return made.train(model.training), with_control
 
 
+def is_untaught(model: GPT, tokenizer: ForeignTokenizer) -> bool:
+    """Whether the control tokens still are what `grown` made them: all alike."""
+    if not isinstance(tokenizer.control, ControlIds):
+        return False
+    rows = model.embedding.weight[int(tokenizer.control.bos):][:len(dataclasses.fields(ControlIds))]
+    return bool((rows == rows[0]).all())
+
+
 def _lengthened(table: Tensor, first: int, n_row: int) -> Tensor:
     """(V, D) -> (n_row, D): the ten rows from `first` on, and what lies beyond the old end, are the mean of those before."""
     mean = table[:first].mean(dim=0)

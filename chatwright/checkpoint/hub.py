@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
-DATA_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.spm", "*.model"]    # no pickle, no code
+DATA_FILES = ["*.json", "model*.safetensors", "*.txt", "*.jinja", "*.spm", "*.model"]    # no pickle, no code
 
 
 def is_name(source: str) -> bool:
-    """organisation/model, or organisation/model@revision, where no such folder exists."""
-    return NAME.fullmatch(source) is not None and not Path(source).exists()
+    """organisation/model, or organisation/model@revision. Below a folder that is there it is a path, if a mistaken one, and nobody hears of it."""
+    return NAME.fullmatch(source) is not None and not Path(source).parent.is_dir()
 
 
 def fetch(name: str) -> Path:

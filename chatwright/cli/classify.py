@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from chatwright.cli.texts import file_called, from_file, from_pipe, require_place, require_some
 
 if TYPE_CHECKING:
     from chatwright.chat.labeller import Labeller, Told
@@ -22,9 +24,10 @@ def classify(directory: Annotated[Path, typer.Argument(help="A model directory, 
              ) -> None:
     """Tell the label of each text, with its probability."""
     from chatwright.cli.opening import open_labeller
-    file = _file_called(text)
-    texts = _texts(text, file)
+    file = None if text is None else file_called(text)
+    texts: Iterable[str] = require_some(iter(_texts(text, file)))
     if attention is not None:
+        require_place(attention)
         texts = list(texts)
         if len(texts) > MOST_SHOWN:
             raise ValueError(f"--attention shows at most {MOST_SHOWN} texts, and {len(texts)} were given: choose the ones to look at.")
@@ -38,50 +41,14 @@ def classify(directory: Annotated[Path, typer.Argument(help="A model directory, 
         _write_page(labeller, shown, attention)
 
 
-def _file_called(text: str | None) -> Path | None:
-    """The file that `text` names, if it names one. What looks like a file's name and is none is a mistake, not a text to label."""
-    from chatwright.data import labelled
-    from chatwright.data.files import COMPRESSIONS, FORMATS
-    if text is None:
-        return None
-    try:
-        if Path(text).is_file():
-            return Path(text)
-    except (OSError, ValueError):    # too long for a path, or with a zero byte
-        return None
-    if text.lower().endswith((*FORMATS, *labelled.FORMATS, *COMPRESSIONS)) and not any(map(str.isspace, text)):
-        raise ValueError(f"{text}: no such file. Check the path; a text that only looks like one can be piped in: echo {text} | "
-                         "chatwright classify DIR")
-    return None
-
-
 def _texts(text: str | None, file: Path | None) -> Iterable[str]:
     if file is not None:
-        return _lines(file)
+        return from_file(file)
     if text is not None:
         return [text]
     if sys.stdin.isatty():
         raise ValueError("nothing to classify: write a text or a file after the directory, or pipe lines in.")
-    return (line.rstrip("\r\n") for line in sys.stdin)
-
-
-def _lines(file: Path) -> Iterator[str]:
-    from chatwright.data.files import format_of, read_lines
-    from chatwright.data.labelled import read_labelled
-    from chatwright.data.readers import read_rows
-    from chatwright.data.rows import DataError, TextRow
-    if ".tsv" in file.suffixes:
-        yield from (row.text for row in read_labelled(file))
-    elif format_of(file) in (".jsonl", ".json", ".csv", ".parquet"):
-        for row in read_rows(file):
-            if not isinstance(row, TextRow):
-                raise DataError(row.location, "the row is a conversation, not a text", "name the column to be labelled text")
-            yield row.text
-    else:
-        for line in read_lines(file):
-            if isinstance(line, DataError):
-                raise line
-            yield line.text.rstrip("\r\n")
+    return from_pipe()
 
 
 def _print(told: "Told", as_json: bool, alone: bool) -> None:

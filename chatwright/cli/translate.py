@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+from chatwright.cli.texts import file_called, from_file, from_pipe, require_place, require_some
 
 if TYPE_CHECKING:
     from chatwright.chat.translator import Translated, Translator
@@ -29,7 +31,9 @@ def translate(directory: Annotated[Path, typer.Argument(help="A model directory,
     from chatwright.cli.opening import open_translator
     from chatwright.engine.beam_search import BeamConfig
     config = BeamConfig(width=1 if greedy else beam, length_penalty=length_penalty, n_best=n_best)
-    texts = _read(text, file)
+    texts = list(require_some(iter(_read(text, file))))
+    if attention is not None:
+        require_place(attention)
     if attention is not None and len(texts) > MOST_MAPS:
         raise ValueError(f"--attention shows at most {MOST_MAPS} sentences, and {len(texts)} were given: choose the ones to look at.")
     translator = open_translator(directory)
@@ -44,17 +48,16 @@ def translate(directory: Annotated[Path, typer.Argument(help="A model directory,
         _write_page(translator, texts, everything, attention)
 
 
-def _read(text: str | None, file: Path | None) -> list[str]:
+def _read(text: str | None, file: Path | None) -> Iterable[str]:
     if text is not None and file is not None:
         raise ValueError("a text and --file are both given: leave out one of them.")
     if text is not None:
+        if named := file_called(text):
+            raise ValueError(f"{named}: is a file, not a sentence. To translate what is in it: --file {named}")
         return [text]
     if file is None and sys.stdin.isatty():
         raise ValueError("nothing to translate: write a sentence after the directory, or give --file FILE, or pipe lines in.")
-    try:
-        return (file.read_text(encoding="utf-8") if file else sys.stdin.read()).splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{file or 'standard input'}: not valid UTF-8. Save it as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8).") from None
+    return from_file(file) if file is not None else from_pipe()
 
 
 def _print(texts: "Sequence[str]", found: "Sequence[Sequence[Translated]]", start: int, n_best: int, as_json: bool) -> None:

@@ -8,6 +8,8 @@ for French by several points, because Moses makes two words of "l'homme".
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+LANGUAGES = ("ca", "cs", "de", "el", "en", "es", "fi", "fr", "hu", "is", "it", "lt", "lv", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "ta")
+
 
 @dataclass(frozen=True)
 class Score:
@@ -22,6 +24,8 @@ def bleu(translations: Sequence[str], references: Sequence[str]) -> Score:
 def tokenised_lowercase(translations: Sequence[str], references: Sequence[str], language: str) -> Score:
     """`language` ("de") decides what Moses does to apostrophes and abbreviations."""
     require_packages()
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r}: Moses' rules are known for {', '.join(LANGUAGES)}. Give the references' own, or leave it out.")
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
     normalise, tokenise = MosesPunctNormalizer(lang=language).normalize, MosesTokenizer(lang=language).tokenize
 

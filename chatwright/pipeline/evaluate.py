@@ -85,6 +85,9 @@ def _blimp(directory: Path, data: Path) -> dict[str, Any]:
 
 def _labels(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
+    if not model.config.labels:
+        raise ValueError(f"{directory}: this encoder has not learned any labels. Teach it some: chatwright train classify --from {directory} --data "
+                         "FILE --out DIR")
     texts = encode_labelled(read_labelled(data), tokenizer, model.config.labels, model.config.context_length)
     batches = LabelBatches(texts, frame_of(tokenizer), LabelBatchConfig(), 0, model.device)
     scores = label_scores(text_log_probs(model, batches).argmax(1), torch.tensor(texts.labels), len(texts.names))
@@ -98,6 +101,9 @@ def _analogies(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory, kind=Model)
     embedding: Any = model.get_submodule("embedding")
     result = analogies(embedding.weight, rows_of_words(tokenizer), read_questions(data))
+    if not result.overall.n:
+        raise ValueError(f"{data}: none of its {result.n_question:,} questions can be asked: each has a word that is no token of {directory}. "
+                         "Take a model with whole words (recipes/word-vectors.toml), or other questions.")
     low, high = result.overall.interval
     return {"analogies": result.overall.value, "low": low, "high": high, "answered": result.overall.n, "questions": result.n_question,
             "coverage": result.coverage.value,

@@ -40,6 +40,12 @@ def import_model(source: str, out: Path, chat_format: str | None = None, context
     if not path.is_dir():
         raise ValueError(f"{source}: no such folder. Give the folder of a model (config.json, model.safetensors, tokenizer files), "
                          "or its name on huggingface.co as organisation/model.")
+    if not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise ValueError(f"{source}: holds an adapter. It needs no import: chatwright chat {source} opens it beside its base, and "
+                             "chatwright merge makes one model of them.")
+        if (path / "model" / "config.json").is_file():
+            raise ValueError(f"{source}: is a training run of ours. It needs no import: every verb opens it as it is.")
     try:
         read = public_model.read(path, context_length)
         model, tokenizer = _with_tokenizer(path, read.model, chat_format)

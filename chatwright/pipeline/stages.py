@@ -14,7 +14,7 @@ import torch
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
-from chatwright.checkpoint.growth import grown
+from chatwright.checkpoint.growth import grown, is_untaught
 from chatwright.checkpoint.lock import only_writer
 from chatwright.conversation import Message
 from chatwright.data import corpus, starter
@@ -226,10 +226,13 @@ def _require_stops(run: Path, place: Place) -> None:
 def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: bool) -> Path:
     """The parent; where it came without a chat format, the same model with our control tokens, written beside the run."""
     tokenizer = load_tokenizer(model_directory.find(parent))
-    if tokenizer.chat_format is not None or not isinstance(tokenizer, ForeignTokenizer):
+    if not isinstance(tokenizer, ForeignTokenizer):
+        return parent
+    untaught = tokenizer.chat_format is None or (by_adapter and is_untaught(model_directory.load(parent)[0], tokenizer))
+    if not untaught:
         return parent
     if by_adapter:
-        raise ValueError(f"{parent}: came without a chat format. The control tokens it would be given all begin alike, and an adapter trains no "
+        raise ValueError(f"{parent}: came without a chat format. The control tokens it is given all begin alike, and an adapter trains no "
                          "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that.")
     start = out / "start"
     with only_writer(out):

@@ -114,10 +114,19 @@ def test_settings_changed_while_training_come_back(tmp_path: Path) -> None:
 def test_another_base_is_refused_by_name(tmp_path: Path) -> None:
     saved(tmp_path)
     shutil.rmtree(tmp_path / "base")
-    with pytest.raises(ValueError, match="this is an adapter, and its base model is not at .*base"):
+    with pytest.raises(ValueError, match="this is an adapter, and its base, a whole model, is not at .*base"):
         model_directory.load(tmp_path / "adapter")
     base(tmp_path / "base", seed=1)
     with pytest.raises(ValueError, match=r"trained on other weights than those at .*base \(SHA-256"):
+        model_directory.load(tmp_path / "adapter")
+
+
+def test_an_adapter_that_names_itself_or_another_adapter_as_its_base_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    shutil.copy(tmp_path / "base" / "config.json", tmp_path / "adapter" / "config.json")
+    table = json.loads((tmp_path / "adapter" / "base.json").read_text())
+    (tmp_path / "adapter" / "base.json").write_text(json.dumps({**table, "path": str(tmp_path / "adapter"), "from_here": ".", "sha256": ""}))
+    with pytest.raises(ValueError, match="its base, a whole model, is not at"):
         model_directory.load(tmp_path / "adapter")
 
 

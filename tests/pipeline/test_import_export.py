@@ -16,6 +16,7 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.logit_gap import random_prompts
+from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.pipeline import import_export
@@ -24,7 +25,7 @@ from chatwright.pipeline.single_stage import sft
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher
-from tests.pipeline.foreign_models import CLASSES, write, write_marian
+from tests.pipeline.foreign_models import CLASSES, ENCODERS, write, write_encoder, write_marian
 from tests.tokenizer.foreign_examples import hard_strings
 
 pytestmark = pytest.mark.uses_global_rng
@@ -60,6 +61,22 @@ def test_there_and_back_again(family: str, tmp_path: Path) -> None:
     assert "chatwright" not in json.loads((exported / "config.json").read_text())
     again = import_model(str(exported), tmp_path / "again")
     assert (again.chat_format, again.n_parameter) == (imported.chat_format, imported.n_parameter)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ENCODERS)
+def test_an_encoder_there_and_back_again(family: str, tmp_path: Path) -> None:
+    import transformers
+    source, exported = write_encoder(tmp_path / "source", family), tmp_path / "exported"
+    assert import_model(str(source), tmp_path / "ours").family == family
+    model, tokenizer = model_directory.load(tmp_path / "ours", kind=Encoder)
+    assert export_model(tmp_path / "ours", exported).relative <= 1e-6
+    for directory in (source, exported):
+        theirs = getattr(transformers, ENCODERS[family]).from_pretrained(directory).eval()
+        for prompt in random_prompts(model.config.vocab_size, 32):
+            prompt = prompt.clamp(min=1)    # 0 is the padding, which RoBERTa's positions pass over, and no text has it in its middle
+            assert float((model(prompt) - theirs(prompt).logits).abs().max()) <= 1e-5
+        assert same_ids(tokenizer, directory)
 
 
 @torch.no_grad()
@@ -107,6 +124,9 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     with pytest.raises(ValueError, match="came without a chat format.*Fine-tune it once without lora"):
         sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", [*settings, "lora.rank=2"], tmp_path / "ours", False, watcher)
     assert not (tmp_path / "adapter").exists()
+    import_model(str(tmp_path / "source"), tmp_path / "grown", "chatwright")    # the same tokens, as untaught
+    with pytest.raises(ValueError, match="all begin alike.*Fine-tune it once without lora"):
+        sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", [*settings, "lora.rank=2"], tmp_path / "grown", False, watcher)
     (building := tmp_path / "busy" / ".tmp-start-1").mkdir(parents=True)
     with only_writer(tmp_path / "busy"), pytest.raises(ValueError, match="is writing here already"):
         sft(str(tmp_path / "chat.jsonl"), tmp_path / "busy", settings, tmp_path / "ours", False, watcher)
@@ -120,6 +140,7 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     tuned, tokenizer = model_directory.load(tmp_path / "run")
     assert tokenizer.chat_format is not None
     assert tokenizer.chat_format.name == "chatwright"
+    sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", [*settings, "lora.rank=2"], tmp_path / "run", False, watcher)    # taught: it may
     export_model(tmp_path / "run", tmp_path / "exported")
     assert same_logits(tuned, tmp_path / "exported") <= 1e-5
     assert import_model(str(tmp_path / "exported"), tmp_path / "home").chat_format == "chatwright"
@@ -197,6 +218,20 @@ def test_files_that_were_not_used_are_told_and_never_run(tmp_path: Path) -> None
     assert import_model(str(source), tmp_path / "ours").unused == ["auto_map", "logit_cap", "generation_config.json", "modeling_llama.py",
                                                                    "pytorch_model.bin"]
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_mistaken_path_and_what_needs_no_import_are_said_and_nothing_is_asked_of_the_hub(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "fetch", lambda name: pytest.fail(f"{name} was asked for"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    with pytest.raises(ValueError, match="models/typo: no such folder"):
+        import_model("models/typo", tmp_path / "ours")
+    for name, cause in (("run/model/config.json", "is a training run of ours"), ("adapter/adapter_config.json", "holds an adapter")):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(ValueError, match=cause):
+            import_model(name.split("/")[0], tmp_path / "ours")
 
 
 def test_a_name_is_fetched_only_with_the_extra_and_only_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
