@@ -24,8 +24,8 @@ class BeamConfig:
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width ({self.width}) must be at least 1; 1 is greedy search")
-        if not 0 <= self.length_penalty <= 10:
-            raise ValueError(f"length_penalty ({self.length_penalty}) must be from 0 to 10; 0 compares log-probabilities as they are")
+        if not -10 <= self.length_penalty <= 10:
+            raise ValueError(f"length_penalty ({self.length_penalty}) must be from -10 to 10; 0 compares log-probabilities as they are")
         if not 1 <= self.n_best <= self.width:
             raise ValueError(f"n_best ({self.n_best}) must be at least 1 and at most the width of the beam ({self.width})")
 

@@ -61,7 +61,7 @@ def test_json_holds_every_hypothesis_with_its_score_and_page_is_written(model: P
 @pytest.mark.parametrize(("arguments", "stdin", "message"), [
     (["the cat", "--n-best", "3", "--greedy"], "", r"n_best (3) must be at least 1 and at most the width of the beam (1)"),
     (["the cat", "--file", "x.txt"], "", "a text and --file are both given"),
-    (["dog " * 30], "", "text 1 has"), (["the cat", "--length-penalty", "nan"], "", "length_penalty (nan) must be from 0 to 10"),
+    (["dog " * 30], "", "text 1 has"), (["the cat", "--length-penalty", "nan"], "", "length_penalty (nan) must be from -10 to 10"),
     ([__file__], "", f"is a file, not a sentence. To translate what is in it: --file {__file__}"), ([], "\n\n", "it is empty"),
     (["--attention", "x.html"], "the cat\n" * 21, "--attention shows at most 20 sentences, and 21 were given"),
 ])
