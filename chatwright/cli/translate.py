@@ -26,14 +26,17 @@ def translate(directory: Annotated[Path, typer.Argument(help="A model directory,
                                                             "log-probabilities as they are.")] = 1.0,
               n_best: Annotated[int, typer.Option("--n-best", help="So many translations of each sentence, best first, each with its score.")] = 1,
               attention: Annotated[Optional[Path], typer.Option("--attention", help="Also write a page that shows who looked at whom.")] = None,
+              pairs: Annotated[Optional[Path], typer.Option("--pairs", help="Also write each translation and its text, tab between: pairs to train "
+                                                            "the other direction on (back-translation).")] = None,
               as_json: Annotated[bool, typer.Option("--json", help="One JSON object a sentence.")] = False) -> None:
     """Translate sentences with a model that learned it: one line in, one line out."""
     from chatwright.cli.opening import open_translator
     from chatwright.engine.beam_search import BeamConfig
     config = BeamConfig(width=1 if greedy else beam, length_penalty=length_penalty, n_best=n_best)
     texts = list(require_some(iter(_read(text, file))))
-    if attention is not None:
-        require_place(attention)
+    for place in (attention, pairs):
+        if place is not None:
+            require_place(place)
     if attention is not None and len(texts) > MOST_MAPS:
         raise ValueError(f"--attention shows at most {MOST_MAPS} sentences, and {len(texts)} were given: choose the ones to look at.")
     translator = open_translator(directory)
@@ -46,6 +49,8 @@ def translate(directory: Annotated[Path, typer.Argument(help="A model directory,
         everything += found
     if attention is not None:
         _write_page(translator, texts, everything, attention)
+    if pairs is not None:
+        write_pairs(texts, everything, pairs)
 
 
 def _read(text: str | None, file: Path | None) -> Iterable[str]:
@@ -72,6 +77,14 @@ def _print(texts: "Sequence[str]", found: "Sequence[Sequence[Translated]]", star
             print()
         if not translations[0].ended:
             print(f"line {number}: the translation came to no end and was cut off", file=sys.stderr)
+
+
+def write_pairs(texts: Sequence[str], found: "Sequence[Sequence[Translated]]", place: Path) -> None:
+    """Made sources beside the true targets (Sennrich et al. 2016). A translation that came to no end teaches nothing and is left out."""
+    good = [(" ".join(best.text.split()), " ".join(text.split())) for text, (best, *_) in zip(texts, found, strict=True) if best.ended]
+    good = [(made, text) for made, text in good if made and text]
+    place.write_text("".join(f"{made}\t{text}\n" for made, text in good), encoding="utf-8")
+    print(f"pairs: {len(good):,} of {len(texts):,} texts in {place}; the others are blank or came to no end", file=sys.stderr)
 
 
 def _write_page(translator: "Translator", texts: Sequence[str], found: "Sequence[Sequence[Translated]]", page: Path) -> None:

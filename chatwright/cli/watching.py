@@ -18,21 +18,36 @@ from rich.progress import Progress as Bar
 from chatwright.training.loop import Progress, Watcher
 
 Saved = Callable[[Path], None]
+Said = Callable[[str], None]
 
 
 @contextmanager
-def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False, saved: Saved = lambda _: None) -> Iterator[Watcher]:
-    """A Watcher that draws. `also` is told the same (the web page); `as_json` writes one object a line instead of bars."""
+def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False, saved: Saved = lambda _: None,
+             also_warn: Said = lambda _: None) -> Iterator[Watcher]:
+    """A Watcher that draws. `also` and `also_warn` are told the same (the web page); `as_json` writes one object a line instead of bars.
+
+    Warnings scroll away with everything else, so they are counted and the last one is said again at the end.
+    """
+    warnings: list[str] = []
+
+    def warn(text: str, say: Said) -> None:
+        warnings.append(text)
+        say(text)
+        also_warn(text)
     with stop_on_signal() as should_stop:
         if as_json:
-            yield Watcher(lambda p: _print_json(p, also), saved, lambda text: print(json.dumps({"say": text}), flush=True), should_stop)
+            yield Watcher(lambda p: _print_json(p, also), saved, lambda text: print(json.dumps({"say": text}), flush=True), should_stop,
+                          lambda text: warn(text, lambda text: print(json.dumps({"warning": text}), flush=True)))
             return
         console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
                    TextColumn("{task.fields[left]}"))
         with Bar(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
             drawn = _Drawn(bar, console, also)
-            yield Watcher(drawn.progress, saved, lambda text: console.print(escape(text)), should_stop)
+            yield Watcher(drawn.progress, saved, lambda text: console.print(escape(text)), should_stop,
+                          lambda text: warn(text, lambda text: console.print(f"[yellow]{escape(text)}[/yellow]")))
+        if warnings:
+            console.print(f"[yellow]{len(warnings)} of the run's figures were not as expected; the last: {escape(warnings[-1])}[/yellow]")
 
 
 class _Drawn:

@@ -59,6 +59,6 @@ def watched(watcher: Watcher, recipe: Path, settings: str) -> Watcher:
     def progress(p: Progress) -> None:
         watcher.progress(p)
         if "validation_loss" in p.evaluation and (sentence := expected.judge(p.stage, p.step, p.evaluation["validation_loss"])):
-            watcher.say(sentence)
+            watcher.warn(sentence)
 
     return replace(watcher, progress=progress)

@@ -74,6 +74,11 @@ class BuildStatus:
             self._seconds_per_step = p.seconds / p.step
         self._last = p.step
 
+    def warned(self, sentence: str) -> None:
+        """Stays to be read until the build has ended."""
+        with self._lock:
+            self._status = replace(self._status, message=sentence)
+
     def ready(self) -> None:
         with self._lock:
             self._status = Status(state="ready", fraction=1.0)

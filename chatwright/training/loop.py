@@ -56,6 +56,7 @@ class Watcher:
     saved: Callable[[Path], None] = lambda _: None    # a checkpoint that can be opened as a model
     say: Callable[[str], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
+    warn: Callable[[str], None] = lambda _: None      # a sentence that must not be missed among the others
 
 
 class Stopped(Exception):

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chatwright.chat.translator import Translated
 from chatwright.checkpoint import model_directory
+from chatwright.cli.translate import write_pairs
+from chatwright.data.sentence_pairs import read_pairs
 from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.tokenizer.byte_bpe import ByteBPE
@@ -56,6 +59,19 @@ def test_json_holds_every_hypothesis_with_its_score_and_page_is_written(model: P
     assert [float(line.split()[0]) for line in listed] == pytest.approx(scores, abs=1e-4)
     greedy = translate(model, LINES[0], "--greedy").stdout
     assert greedy == translate(model, LINES[0], "--beam", 1).stdout
+
+
+def test_pairs_for_the_other_direction_are_read_as_they_were_written(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(text: str, ended: bool = True) -> list[Translated]:
+        return [Translated(text, (), -1.0, -1.0, ended), Translated("second best", (), -2.0, -2.0, True)]
+    texts = ["the cat", "", "a dog\ton a log ", "the mat", "a cat"]
+    found = [made("le chat"), made(""), made("un chien\tsur un rondin"), made("le le le", ended=False), made("")]
+    write_pairs(texts, found, tmp_path / "pairs.tsv")
+    assert "pairs: 2 of 5 texts" in capsys.readouterr().err
+    assert [(pair.source, pair.target) for pair in read_pairs(tmp_path / "pairs.tsv")] == [
+        ("le chat", "the cat"), ("un chien sur un rondin", "a dog on a log")]
+    result = translate(model, "--pairs", tmp_path / "all.tsv", stdin="\n".join(LINES))
+    assert f"of 3 texts in {tmp_path / 'all.tsv'}" in result.stderr
 
 
 @pytest.mark.parametrize(("arguments", "stdin", "message"), [

@@ -12,7 +12,7 @@ from chatwright.training.loop import Progress, Watcher
 
 def heard(place: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
     said: list[str] = []
-    watcher = expected.watched(Watcher(say=said.append), place / "r.toml", settings)
+    watcher = expected.watched(Watcher(say=said.append, warn=said.append), place / "r.toml", settings)
     for stage, step, loss in evaluations:
         watcher.progress(Progress(stage, step, 100, loss, 0, 0.0, 0.0, {"validation_loss": loss}))
     return said

@@ -70,6 +70,14 @@ def test_the_newest_replies_to_each_prompt_are_kept_and_another_stage_starts_ane
     assert [sample.reply for sample in board.status().samples] == ["c"]
 
 
+def test_a_warning_stays_to_be_read_while_the_build_goes_on(board):
+    board.warned("the loss is above its band")
+    board.progress(progress("pretrain", 50, loss=3.0))
+    assert (board.status().state, board.status().message) == ("building", "the loss is above its band")
+    board.ready()
+    assert board.status().message == ""
+
+
 def test_the_end_is_ready_or_failed(board):
     board.progress(progress("pretrain", 0, loss=3.0))
     board.failed("the disk is full")

@@ -147,7 +147,7 @@ function showStrip(status, isBuilding) { // above the conversation, as soon as s
   say("strip-far", failed ? "The build stopped" : howFar(status));
   if (!status.can_chat) say("strip-model", "Nothing can answer yet");
   else say("strip-model", status.model ? `Answering now: ${status.model}` : "You can talk to it already");
-  say("strip-trouble", failed ? `${capital(status.message)}\nYou can go on talking to the model as it is now.` : "");
+  say("strip-trouble", failed ? `${capital(status.message)}\nYou can go on talking to the model as it is now.` : capital(status.message));
   setProgress(byId("strip-progress"), status);
 }
 
