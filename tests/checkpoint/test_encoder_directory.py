@@ -70,5 +70,6 @@ def test_a_shape_of_our_own_says_its_labels_too(tmp_path: Path) -> None:
 
 def test_an_encoder_does_not_converse(tmp_path: Path) -> None:
     saved(tmp_path / "m", "nano")
-    with pytest.raises(ValueError, match="holds a model of the kind 'encoder', which cannot do this. Give a directory with a GPT"):
+    with pytest.raises(ValueError, match="holds a model of the kind 'encoder', which cannot do this; what can is called GPT. What it can do: "
+                                         "chatwright classify .*m"):
         model_directory.load(tmp_path / "m")

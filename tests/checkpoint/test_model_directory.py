@@ -79,7 +79,8 @@ def test_a_directory_of_another_kind_and_one_from_the_future_are_refused(tmp_pat
         pass
 
     saved(tmp_path / "a")
-    with pytest.raises(ValueError, match="holds a model of the kind 'gpt', which cannot do this. Give a directory with a Translator"):
+    with pytest.raises(ValueError, match="holds a model of the kind 'gpt', which cannot do this; what can is called Translator. What it can do: "
+                                         "chatwright chat .*a"):
         model_directory.load(tmp_path / "a", kind=Translator)
     assert isinstance(model_directory.load(tmp_path / "a", kind=Model)[0], GPT)
     config = tmp_path / "a" / "config.json"
