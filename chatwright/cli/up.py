@@ -82,7 +82,7 @@ def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, po
 
         if earlier := newest_speaker(plan, where):    # of a build that was stopped: it answers while the build goes on
             publish(earlier)
-        with terminal(board.progress, saved=publish, also_warn=board.warned) as watcher:
+        with terminal(board.progress, saved=publish, also_warn=board.warned, left_in_all=lambda: board.status().seconds_left) as watcher:
             try:
                 last = run_recipe(plan, where, data, watcher)
             except (ValueError, RunFailed) as error:

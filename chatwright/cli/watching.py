@@ -23,8 +23,10 @@ Said = Callable[[str], None]
 
 @contextmanager
 def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = False, saved: Saved = lambda _: None,
-             also_warn: Said = lambda _: None) -> Iterator[Watcher]:
+             also_warn: Said = lambda _: None, left_in_all: Callable[[], float | None] | None = None) -> Iterator[Watcher]:
     """A Watcher that draws. `also` and `also_warn` are told the same (the web page); `as_json` writes one object a line instead of bars.
+
+    The time left is the stage's, or what `left_in_all` says of the whole.
 
     Warnings scroll away with everything else, so they are counted and the last one is said again at the end.
     """
@@ -43,7 +45,7 @@ def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = Fal
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
                    TextColumn("{task.fields[left]}"))
         with Bar(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
-            drawn = _Drawn(bar, console, also)
+            drawn = _Drawn(bar, console, also, left_in_all)
             yield Watcher(drawn.progress, saved, lambda text: console.print(escape(text)), should_stop,
                           lambda text: warn(text, lambda text: console.print(f"[yellow]{escape(text)}[/yellow]")))
         if warnings:
@@ -51,8 +53,8 @@ def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = Fal
 
 
 class _Drawn:
-    def __init__(self, bar: Bar, console: Console, also: Callable[[Progress], None] | None) -> None:
-        self.bar, self.console, self.also = bar, console, also
+    def __init__(self, bar: Bar, console: Console, also: Callable[[Progress], None] | None, left_in_all: Callable[[], float | None] | None) -> None:
+        self.bar, self.console, self.also, self.left_in_all = bar, console, also, left_in_all
         self.tasks: dict[str, TaskID] = {}
         self.plain_steps: dict[str, int] = {}    # the last one printed, where bars cannot be drawn
 
@@ -64,7 +66,8 @@ class _Drawn:
         if p.evaluation or p.samples:
             self._show_evaluation(p)
         else:
-            left = time_left(p.seconds_left)
+            left = time_left(p.seconds_left if self.left_in_all is None else self.left_in_all() or math.nan)
+            left += " in all" if left and self.left_in_all else ""
             self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
             if not self.console.is_terminal and p.step - self.plain_steps.get(p.stage, 0) >= max(1, p.steps // 20):
                 self.plain_steps[p.stage] = p.step
