@@ -8,6 +8,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.labeller import Labeller
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
+from chatwright.data.starter import Outside, is_starter
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.labelling import LabelForward
@@ -17,8 +18,9 @@ from chatwright.model.encoder_decoder import EncoderDecoder
 
 
 def open_assistant(directory: Path) -> Assistant:
+    """The starter's models come with their pretended outside, so that what they ask for is answered."""
     model, tokenizer = model_directory.load(directory)
-    return Assistant(Engine(model), tokenizer)
+    return Assistant(Engine(model), tokenizer, Outside() if is_starter(directory) else None)
 
 
 def open_translator(directory: Path) -> Translator:

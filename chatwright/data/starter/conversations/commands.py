@@ -322,7 +322,12 @@ def _thing(rng: random.Random) -> str:
 
 
 def draw(world: World, rng: random.Random, held_out: bool) -> Fetch:
-    source = rng.choice(SOURCES)
+    source, values = rng.choice(SOURCES), drawn_values(rng)
+    return Fetch(source, _target(source, world, rng, held_out), values)
+
+
+def drawn_values(rng: random.Random) -> dict[str, str]:
+    """What any source may tell of; no two of one source are the same number, so that a reply shows which was read."""
     opens = rng.randint(6, 11)
     values = {
         "temperature": str(rng.randint(5, 99)),
@@ -338,7 +343,7 @@ def draw(world: World, rng: random.Random, held_out: bool) -> Fetch:
         values["stock"] = str(rng.randint(1, 99))
     while values["wind"] == values["temperature"]:
         values["wind"] = str(rng.randint(1, 30))
-    return Fetch(source, _target(source, world, rng, held_out), values)
+    return values
 
 
 def _reply(fetch: Fetch, rng: random.Random, asked: str) -> str:
