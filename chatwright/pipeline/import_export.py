@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatwright.checkpoint import adapter_directory, directory, families, hub, model_directory, public_model
+from chatwright.checkpoint import adapter_directory, directory, families, hub, model_directory, public_model, stored_weights
 from chatwright.checkpoint.growth import grown
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
 from chatwright.tokenizer import chat_formats, foreign, foreign_files
 from chatwright.tokenizer.foreign import ForeignTokenizer
+from chatwright.tokenizer.foreign_files import ForeignFiles
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
@@ -48,18 +49,18 @@ def import_model(source: str, out: Path, chat_format: str | None = None, context
             raise ValueError(f"{source}: is a training run of ours. It needs no import: every verb opens it as it is.")
     try:
         read = public_model.read(path, context_length)
-        model, tokenizer = _with_tokenizer(path, read.model, chat_format)
+        files = foreign_files.read(path)
+        model, tokenizer = _with_tokenizer(path, files, read.model, chat_format)
     except ValueError as error:    # whatever is wrong is wrong with something in this folder
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
-    unused = [*read.unused, *_unused_files(path, tokenizer)]
+    unused = [*read.unused, *_unused_files(path, files)]
     name = tokenizer.chat_format.name if tokenizer.chat_format and isinstance(model, GPT) else None
     imported = Imported(read.family.name, count_parameters(model), model.config.context_length, model.config.vocab_size, name, unused)
     model_directory.save(out, model, tokenizer, {"imported_from": path.name, "family": read.family.name, "unused": unused})
     return imported
 
 
-def _with_tokenizer(path: Path, model: Model, chat_format: str | None) -> tuple[Model, ForeignTokenizer]:
-    files = foreign_files.read(path)
+def _with_tokenizer(path: Path, files: ForeignFiles, model: Model, chat_format: str | None) -> tuple[Model, ForeignTokenizer]:
     vocab_size = model.config.vocab_size
     if files.template == CHAT_TEMPLATE_JINJA and chat_format is None:    # a model of ours comes home
         return model, _checked(ForeignTokenizer(files, vocab_size, control_from=foreign.find_control(files)), path)
@@ -80,11 +81,12 @@ def _checked(tokenizer: ForeignTokenizer, path: Path) -> ForeignTokenizer:
     return tokenizer
 
 
-def _unused_files(path: Path, tokenizer: ForeignTokenizer) -> list[str]:
+def _unused_files(path: Path, files: ForeignFiles) -> list[str]:
     """Files that were not opened, but for what is there for people to read."""
-    used = {"config.json", "model.safetensors", "model.safetensors.index.json", directory.MANIFEST, *tokenizer.files.files}
+    weights = {entry.file.name for entry in stored_weights.find(path).values()}
+    used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
     found = sorted(file.name for file in path.iterdir() if file.name not in used)
-    return [name for name in found if not name.startswith((".", "README", "LICENSE", "model-"))]
+    return [name for name in found if not name.startswith((".", "README", "LICENSE"))]
 
 
 def export_model(source: Path, out: Path) -> LogitGap:

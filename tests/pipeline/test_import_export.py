@@ -220,6 +220,14 @@ def test_files_that_were_not_used_are_told_and_never_run(tmp_path: Path) -> None
     assert not (tmp_path / "ran").exists()
 
 
+def test_what_was_read_is_not_called_unused_and_a_stray_part_is(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", "gpt2")
+    (source / "model-00007-of-00009.safetensors").write_bytes(b"another model's")
+    for number, chat_format in enumerate((None, "chatwright")):
+        unused = import_model(str(source), tmp_path / str(number), chat_format).unused
+        assert unused == ["generation_config.json", "model-00007-of-00009.safetensors"]
+
+
 def test_a_mistaken_path_and_what_needs_no_import_are_said_and_nothing_is_asked_of_the_hub(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "fetch", lambda name: pytest.fail(f"{name} was asked for"))
