@@ -27,6 +27,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not valid TOML: {error}. Correct that line.") from None
 
 
+def unquoted(text: str) -> str:
+    """A name as it is meant where a person, or a terminal into which a file was dragged, put it in quotes."""
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """`["steps=20", "model.n_layer=2"]` -> `{"steps": 20, "model": {"n_layer": 2}}`; values are TOML, bare words are strings."""
     table: dict[str, Any] = {}

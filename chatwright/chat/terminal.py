@@ -18,6 +18,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.display import Display, is_control
 from chatwright.chat.pipe import UnreadableLine
 from chatwright.chat.reply_events import Finished, TextDelta, ToolCalled, ToolReturned, Truncated
+from chatwright.config import unquoted
 from chatwright.conversation import Message
 from chatwright.engine.request import TokenSampled
 from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
@@ -258,11 +259,9 @@ def _counted(n: int) -> str:
 
 
 def path_of(argument: str, form: str) -> Path:
-    if len(argument) > 2 and argument[0] == argument[-1] and argument[0] in "'\"":
-        argument = argument[1:-1]
     if not argument:
         raise ValueError(f"What is missing: {form}")
-    return Path(os.path.expanduser(argument))    # unlike Path's own, it leaves an unknown ~name as it is
+    return Path(os.path.expanduser(unquoted(argument)))    # unlike Path's own, it leaves an unknown ~name as it is
 
 
 @contextmanager

@@ -28,11 +28,9 @@ def grown(model: GPT, tokenizer: ForeignTokenizer) -> tuple[GPT, ForeignTokenize
     return made.train(model.training), with_control
 
 
-def is_untaught(model: GPT, tokenizer: ForeignTokenizer) -> bool:
+def is_untaught(model: GPT, control: ControlIds) -> bool:
     """Whether the control tokens still are what `grown` made them: all alike."""
-    if not isinstance(tokenizer.control, ControlIds):
-        return False
-    rows = model.embedding.weight[int(tokenizer.control.bos):][:len(dataclasses.fields(ControlIds))]
+    rows = model.embedding.weight[int(control.bos):][:len(dataclasses.fields(ControlIds))]
     return bool((rows == rows[0]).all())
 
 

@@ -25,7 +25,7 @@ def classify(directory: Annotated[Path, typer.Argument(help="A model directory, 
     """Tell the label of each text, with its probability."""
     from chatwright.cli.opening import open_labeller
     file = None if text is None else file_called(text)
-    texts: Iterable[str] = require_some(iter(_texts(text, file)))
+    texts: Iterable[str] = require_some(_texts(text, file))
     if attention is not None:
         require_place(attention)
         texts = list(texts)

@@ -7,6 +7,7 @@ from typing import Annotated, Optional, TypeVar
 
 import typer
 
+from chatwright.config import unquoted
 from chatwright.data.check import Report
 from chatwright.data.check import check as check_data
 from chatwright.pipeline import own_recipe
@@ -101,9 +102,7 @@ def data_at(text: str, folder: Path) -> Report | None:
     """What the readers find there; None for no place at all."""
     if not text:
         return None
-    if text[0] == text[-1] and text[0] in "'\"" and len(text) > 2:    # as terminals paste a folder that is dragged in
-        text = text[1:-1]
-    place = Path(text).expanduser()
+    place = Path(unquoted(text)).expanduser()
     if not place.exists():
         raise ValueError(f"{place}: there is no such file or folder. Check the path, or leave it out to begin with examples.")
     if folder.resolve().is_relative_to(place.resolve()):

@@ -8,7 +8,6 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.labeller import Labeller
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
-from chatwright.data.starter import Outside, is_starter
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.labelling import LabelForward
@@ -20,7 +19,15 @@ from chatwright.model.encoder_decoder import EncoderDecoder
 def open_assistant(directory: Path) -> Assistant:
     """The starter's models come with their pretended outside, so that what they ask for is answered."""
     model, tokenizer = model_directory.load(directory)
-    return Assistant(Engine(model), tokenizer, Outside() if is_starter(directory) else None)
+    if not is_starter(directory):
+        return Assistant(Engine(model), tokenizer)
+    from chatwright.data.starter import Outside  # a tenth of a second, which other models need not wait
+    return Assistant(Engine(model), tokenizer, Outside())
+
+
+def is_starter(model: Path) -> bool:
+    """Whether the model at `model` was built by a recipe of the starter: its world then lies beside the stages."""
+    return any((parent / "world" / "world" / "manifest.json").is_file() for parent in [*model.absolute().parents][:3])
 
 
 def open_translator(directory: Path) -> Translator:

@@ -54,7 +54,7 @@ def from_file(file: Path) -> Iterator[str]:
 
 def require_some(texts: Iterable[str]) -> Iterator[str]:
     """The same texts, as they come. Blank ones are kept for their places; nothing but blank ones is an error."""
-    blank: list[str] = []
+    blank, texts = list[str](), iter(texts)
     for text in texts:
         if text.strip():
             yield from blank

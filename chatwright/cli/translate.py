@@ -33,7 +33,7 @@ def translate(directory: Annotated[Path, typer.Argument(help="A model directory,
     from chatwright.cli.opening import open_translator
     from chatwright.engine.beam_search import BeamConfig
     config = BeamConfig(width=1 if greedy else beam, length_penalty=length_penalty, n_best=n_best)
-    texts = list(require_some(iter(_read(text, file))))
+    texts = list(require_some(_read(text, file)))
     for place in (attention, pairs):
         if place is not None:
             require_place(place)

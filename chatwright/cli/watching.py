@@ -32,14 +32,16 @@ def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = Fal
     """
     warnings: list[str] = []
 
-    def warn(text: str, say: Said) -> None:
-        warnings.append(text)
-        say(text)
-        also_warn(text)
+    def warning(say: Said) -> Said:
+        def warn(text: str) -> None:
+            warnings.append(text)
+            say(text)
+            also_warn(text)
+        return warn
     with stop_on_signal() as should_stop:
         if as_json:
             yield Watcher(lambda p: _print_json(p, also), saved, lambda text: print(json.dumps({"say": text}), flush=True), should_stop,
-                          lambda text: warn(text, lambda text: print(json.dumps({"warning": text}), flush=True)))
+                          warning(lambda text: print(json.dumps({"warning": text}), flush=True)))
             return
         console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"),
@@ -47,7 +49,7 @@ def terminal(also: Callable[[Progress], None] | None = None, as_json: bool = Fal
         with Bar(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal) as bar:
             drawn = _Drawn(bar, console, also, left_in_all)
             yield Watcher(drawn.progress, saved, lambda text: console.print(escape(text)), should_stop,
-                          lambda text: warn(text, lambda text: console.print(f"[yellow]{escape(text)}[/yellow]")))
+                          warning(lambda text: console.print(f"[yellow]{escape(text)}[/yellow]")))
         if warnings:
             console.print(f"[yellow]{len(warnings)} of the run's figures were not as expected; the last: {escape(warnings[-1])}[/yellow]")
 

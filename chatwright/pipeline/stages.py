@@ -36,6 +36,7 @@ from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
+from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.foreign import ForeignTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.tokenizer.words import WordTokenizer
@@ -228,9 +229,10 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
     tokenizer = load_tokenizer(model_directory.find(parent))
     if not isinstance(tokenizer, ForeignTokenizer):
         return parent
-    untaught = tokenizer.chat_format is None or (by_adapter and is_untaught(model_directory.load(parent)[0], tokenizer))
-    if not untaught:
-        return parent
+    if tokenizer.chat_format is not None:
+        control = tokenizer.control
+        if not (by_adapter and isinstance(control, ControlIds) and is_untaught(model_directory.load(parent)[0], control)):
+            return parent
     if by_adapter:
         raise ValueError(f"{parent}: came without a chat format. The control tokens it is given all begin alike, and an adapter trains no "
                          "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that.")

@@ -47,11 +47,6 @@ def drawn_at(directory: Path) -> Drawn:
         raise ValueError(f"{directory / 'manifest.json'}: not a starter world's ({type(error).__name__}: {error}). Build the world again.") from None
 
 
-def is_starter(model: Path) -> bool:
-    """Whether the model at `model` was built by a recipe of the starter: its world then lies beside the stages."""
-    return any((parent / "world" / "world" / "manifest.json").is_file() for parent in [*model.absolute().parents][:3])
-
-
 def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:
     """World prose and general prose, mixed evenly so that any prefix is a fair sample."""
     world, rng = make_world(size, seed), random.Random(f"starter-prose-{seed}")

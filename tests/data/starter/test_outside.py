@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.data.starter import Outside, is_starter, make_world, write
+from chatwright.cli.opening import is_starter
+from chatwright.data.starter import Outside, make_world, write
 from chatwright.data.starter.conversations.commands import draw
 
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
