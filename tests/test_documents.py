@@ -52,6 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (pairs / f"{split}.fr.gz").write_bytes(gzip.compress("".join(f"Un homme voit {i} chiens.\n" for i in range(20)).encode()))
         (pairs / f"{split}.en.gz").write_bytes(gzip.compress("".join(f"A man sees {i} dogs.\n" for i in range(20)).encode()))
     (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
+    (folder / "my-pairs.tsv").write_text("".join(f"Un homme voit {i} chiens.\tA man sees {i} dogs.\n" for i in range(100)))
     labelled = [json.dumps({"text": f"A {'fine' if i % 2 else 'dull'} film with {i} dogs .", "label": "good" if i % 2 else "bad"}) for i in range(80)]
     for place in ("sets/masked/films", "sets/sentiment"):
         (folder / place).mkdir(parents=True)

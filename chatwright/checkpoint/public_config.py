@@ -11,12 +11,15 @@ LARGEST = 2**24
 
 # Fields that say nothing about what a decoder or encoder computes from token ids at inference.
 IRRELEVANT = frozenset({
-    "_name_or_path", "architectures", "attn_pdrop", "attention_dropout", "attention_probs_dropout_prob", "bos_token_id", "chatwright", "dtype",
-    "eos_token_id", "gradient_checkpointing", "id2label", "initializer_range", "is_decoder", "is_encoder_decoder", "keys_to_ignore_at_inference",
-    "label2id", "model_type", "n_ctx", "output_attentions", "output_hidden_states", "pad_token_id", "pretraining_tp", "reorder_and_upcast_attn",
-    "return_dict", "task_specific_params", "torch_dtype", "transformers_version", "unk_token_id", "use_cache",
+    "_name_or_path", "architectures", "bos_token_id", "chatwright", "dtype", "eos_token_id", "gradient_checkpointing", "id2label",
+    "initializer_range", "is_decoder", "is_encoder_decoder", "keys_to_ignore_at_inference", "label2id", "model_type", "n_ctx", "output_attentions",
+    "output_hidden_states", "pad_token_id", "pretraining_tp", "reorder_and_upcast_attn", "return_dict", "task_specific_params", "torch_dtype",
+    "transformers_version", "unk_token_id", "use_cache",
     # of heads for other tasks
     "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"})
+# Kinds of dropout that are not ours: said where they were used, for they change how the model goes on learning, not what it computes.
+OTHER_DROPOUT = frozenset({"activation_dropout", "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "decoder_layerdrop",
+                           "encoder_layerdrop"})
 
 
 class PublicConfig(Mapping[str, Any]):
@@ -81,8 +84,9 @@ class PublicConfig(Mapping[str, Any]):
         return ValueError(f"{self.where}: {name} = {str(self.table.get(name))[:80]!r}: {why}. Nothing was imported.")
 
     def unread(self, irrelevant: Iterable[str] = IRRELEVANT) -> list[str]:
-        """Fields nobody asked for, but for those that say nothing about what the model computes."""
-        return sorted(self.table.keys() - self._read - set(irrelevant))
+        """Fields nobody asked for, but for those that say nothing about what the model computes, and dropout that is off."""
+        off = {name for name in OTHER_DROPOUT & self.table.keys() if not self.table[name]}
+        return sorted(self.table.keys() - self._read - set(irrelevant) - off)
 
     def _present(self, name: str, default: Any) -> Any:
         value = self.get(name, default)

@@ -10,8 +10,8 @@ def import_(source: Annotated[str, typer.Argument(help="The folder of a model as
                                                   "(organisation/model, with the hub extra), which is then fetched.")],
             out: Annotated[Path, typer.Argument(help="Where the model goes.")],
             chat_format: Annotated[Optional[str], typer.Option("--chat-format", help="How it was taught to converse, where its template does not "
-                                                               "show it: chatml, qwen3, llama2, llama3, mistral; or chatwright, which adds our "
-                                                               "control tokens to a model that cannot converse.")] = None,
+                                                               "show it: chatml, qwen3, smollm3, llama2, llama3, mistral; or chatwright, which "
+                                                               "adds our control tokens to a model that cannot converse.")] = None,
             context_length: Annotated[Optional[int], typer.Option("--context-length", help="A shorter context than the model's: "
                                                                   "less memory for each conversation.")] = None) -> None:
     """Make an open model ours: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its kin. Nothing in its files is run."""

@@ -1,4 +1,4 @@
-"""chatwright run RECIPE, and one stage at a time: chatwright train pretrain, sft, masked-lm, classify."""
+"""chatwright run RECIPE, and one stage at a time: chatwright train pretrain, sft, masked-lm, classify, translation."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:    # torch takes seconds to load, and --help needs none of it
     from chatwright.pipeline.prepared import Prepared
 
-app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm or classify.")
+app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm, classify or translation.")
 
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.n_layer=4.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
@@ -110,6 +110,27 @@ def classify(data: Annotated[str, typer.Option("--data", help="Labelled texts: a
             return _find_learning_rate(prepared, out)
         prepared.train(out, watcher)
     print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["classify"].format(last=out))
+
+
+@app.command("translation")
+def translation(data: Annotated[str, typer.Option("--data", help="Sentence pairs: .tsv, .txt with tabs or .jsonl, a file or a folder; or, with "
+                                                  "--target, a file with a sentence a line.")],
+                out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
+                overrides: Overrides = None,
+                target: Annotated[str, typer.Option("--target", help="A file with the translations of --data's lines.")] = "",
+                parent: Annotated[Optional[Path], typer.Option("--from", help="A translator to go on from, also an imported one, or a folder with "
+                                                               "only a tokenizer. Without it a vocabulary is learned from the data first.")] = None,
+                vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn, of both languages together.")] = 8192,
+                smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
+    """Learn to translate from sentence pairs."""
+    from chatwright.cli.watching import terminal
+    from chatwright.pipeline.single_stage import translation as prepare
+    with terminal(as_json=as_json) as watcher:
+        prepared = prepare(data, out, overrides or [], parent, target, vocab_size, smoke, watcher)
+        if find_learning_rate:
+            return _find_learning_rate(prepared, out)
+        prepared.train(out, watcher)
+    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["translation"].format(last=out))
 
 
 def _find_learning_rate(prepared: "Prepared", out: Path) -> None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatwright.checkpoint import adapter_directory, directory, families, hub, model_directory, public_model, stored_weights
+from chatwright.checkpoint import adapter_directory, architectures, directory, families, hub, model_directory, public_model, stored_weights
 from chatwright.checkpoint.growth import grown
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
@@ -22,6 +22,11 @@ from chatwright.training.checks import RunFailed
 OWN_FORMAT = "chatwright"
 MOST_UNUSED_IDS = 1024    # models round their vocabulary up, to less than this; more is another model's tokenizer
 TOLERANCE = 1e-5          # of the largest logit: the weights are the same numbers, so anything above rounding is a mistake
+# By the kind of a model: whose shapes other tools know.
+EXPORTABLE = {"gpt": "the default shapes (model.size = nano, tiny, small, medium, large), gpt1 and gpt2",
+              "encoder": "what is trained with a published shape (model.size = bert-tiny, bert-mini, roberta-base and so on), or was imported",
+              "encoder-decoder": "what was imported from MarianMT, and trained on from there",
+              "skip-gram": "nothing: word vectors are no model to other tools"}
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,11 @@ def _with_tokenizer(path: Path, files: ForeignFiles, model: Model, chat_format: 
     if files.template == CHAT_TEMPLATE_JINJA and chat_format is None:    # a model of ours comes home
         return model, _checked(ForeignTokenizer(files, vocab_size, control_from=foreign.find_control(files)), path)
     plain = _checked(ForeignTokenizer(files, vocab_size), path)
-    if chat_format == OWN_FORMAT:
-        if not isinstance(model, GPT):
+    if not isinstance(model, GPT):
+        if chat_format is not None:
             raise ValueError(f"--chat-format {chat_format}: {path} holds no decoder, so it cannot converse. Leave the option out.")
+        return model, plain
+    if chat_format == OWN_FORMAT:
         return grown(model, plain)
     name = chat_format or chat_formats.recognised(files.template)
     return model, ForeignTokenizer(files, vocab_size, name, chat_formats.default_system(files.template)) if name else plain
@@ -98,8 +105,8 @@ def export_model(source: Path, out: Path) -> LogitGap:
     model, tokenizer = model_directory.load(source, kind=Model)
     family = families.expressing(model.config)
     if family is None:
-        raise ValueError(f"{source}: no other tool knows a model of this shape, so it cannot be exported. The default shapes "
-                         "(model.size = nano, tiny, small, medium, large), gpt1 and gpt2 can.")
+        raise ValueError(f"{source}: no other tool knows {architectures.of(model.config).name} models of this shape, so it cannot be exported. "
+                         f"What can: {EXPORTABLE[architectures.of(model.config).name]}.")
     with directory.writing(out) as building:
         write_public(building, model, tokenizer)
         gap = largest_gap(model, public_model.read(building).model, random_prompts(model.config.vocab_size, model.config.context_length))

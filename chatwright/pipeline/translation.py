@@ -16,15 +16,20 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import bleu, require_packages
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder_presets import encoder_decoder_preset
+from chatwright.pipeline.prepared import Prepared
 from chatwright.pipeline.stage_configs import Places, TranslationConfig, to_place
 from chatwright.tokenizer.tokenizer import Tokenizer
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import Watcher
 from chatwright.training.pair_batches import PairBatchConfig, PairBatches
-from chatwright.training.report import write_report
 from chatwright.training.translation import Translation
 
 
 def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+    prepare_translation(config, watcher, tokenizer, parent).train(out, watcher)
+
+
+def prepare_translation(config: TranslationConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
     """From scratch, or from the encoder-decoder at `parent`."""
     if config.bleu_pairs:    # now, not at the first evaluation
         require_packages()
@@ -38,17 +43,14 @@ def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, toke
         PairBatches(validation, pad, PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1), seed, device),
         resolve_precision(config.loop.precision, device), config.label_smoothing, _Samples(tokenizer, config.sample_texts),
         _ValidationBleu(tokenizer, held_out[: config.bleu_pairs]))
-    train(out, model, stage, tokenizer, config.loop, watcher, parent, _resolved(config, model))
-    write_report(out)
+    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model))
 
 
 def _model(config: TranslationConfig, tokenizer: Tokenizer, parent: Path | None) -> EncoderDecoder:
     if parent is not None:
-        loaded, _ = model_directory.load(parent, kind=EncoderDecoder)
-        model = model_directory.build(EncoderDecoder, dataclasses.replace(loaded.config, **config.model))
-        model_directory.load_weights(model, dict(loaded.named_parameters()), parent)
-        return model
-    model = model_directory.build(EncoderDecoder, EncoderDecoderConfig(**(config.model | {"vocab_size": tokenizer.vocab_size})))
+        return model_directory.load(parent, kind=EncoderDecoder, changes=config.model)[0]
+    changes = config.model | {"vocab_size": tokenizer.vocab_size}
+    model = model_directory.build(EncoderDecoder, encoder_decoder_preset(changes.pop("size", "tiny"), **changes))
     init_weights(model, generator(config.loop.seed, "weights"))
     return model
 

@@ -28,7 +28,7 @@ class ChatFormat:
     stop_ids: tuple[int, ...]  # a reply ends here
     command: int | None = None  # the id with which a reply becomes a command
     default_system: str = ""  # said where a conversation brings no system message
-    folded_system: tuple[str, str] | None = None  # around a system message that becomes part of the first question, having no turn
+    around_system: tuple[str, str] | None = None  # around the text of a system message; where that has no turn, it opens the first question
 
     def turn(self, role: str) -> Turn:
         if role not in self.turns:

@@ -22,8 +22,9 @@ class Markup:
     turns: Mapping[str, tuple[Pieces, Pieces, Pieces]]
     signs: Pieces  # a template that holds all of these is of this format
     begin: Pieces = ()
-    folded_system: tuple[str, str] | None = None
+    around_system: tuple[str, str] | None = None
     stops: Pieces = field(default=())  # besides what ends an answer
+    default_system: str = ""  # for conversations without a system message, where no template spells one out
 
 
 def _chatml(*before_answer: str) -> dict[str, tuple[Pieces, Pieces, Pieces]]:
@@ -39,15 +40,20 @@ def _llama3(role: str) -> tuple[Pieces, Pieces, Pieces]:
 
 # In the order in which a template is compared with them: the first whose signs it bears.
 MARKUPS: dict[str, Markup] = {
+    # SmolLM 3 puts headings around its system message; of these, today's date is left out: a conversation is the same ids on every day.
+    "smollm3": Markup(_chatml("<think>", "\n\n", "</think>", "\n"), ("<|im_start|>", "enable_thinking", "## Custom Instructions"),
+                      around_system=("## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n## Custom Instructions\n\n",
+                                     "\n\n"),
+                      default_system="You are a helpful AI assistant named SmolLM, trained by Hugging Face."),
     # Qwen 3: the empty thought in front tells it to answer at once.
     "qwen3": Markup(_chatml("<think>", "\n\n", "</think>", "\n\n"), ("<|im_start|>", "enable_thinking", "<think>")),
     "chatml": Markup(_chatml(), ("<|im_start|>", "<|im_end|>")),
     "llama3": Markup({role: _llama3(role) for role in ("system", "user", "assistant")}, ("<|start_header_id|>", "<|eot_id|>"),
                      begin=("<|begin_of_text|>",), stops=("<|end_of_text|>",)),
     "llama2": Markup({"user": (("<s>", "[INST]"), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}, ("[INST]", "<<SYS>>"),
-                     folded_system=("<<SYS>>\n", "\n<</SYS>>\n\n")),
+                     around_system=("<<SYS>>\n", "\n<</SYS>>\n\n")),
     "mistral": Markup({"user": (("[INST]",), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}, ("[INST]", "[/INST]"), begin=("<s>",),
-                      folded_system=("", "\n\n")),
+                      around_system=("", "\n\n")),
 }
 # A system message that a template spells out for conversations without one.
 DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"\\]{1,500})<\|im_end\|>")
@@ -77,4 +83,5 @@ def build(name: str, markers: Mapping[str, int], encode: Callable[[str], Sequenc
         raise ValueError(f"chat format {name!r}: this tokenizer has no token {missing[0]!r}, so the model was not trained with it. Choose another.")
     turns = {role: Turn(ids(before), ids(after), between=ids(between)) for role, (before, after, between) in markup.turns.items()}
     stops = {turns["assistant"].after[0], *(markers[stop] for stop in markup.stops if stop in markers)}
-    return ChatFormat(name, ids(markup.begin), turns, tuple(sorted(stops)), default_system=system, folded_system=markup.folded_system)
+    return ChatFormat(name, ids(markup.begin), turns, tuple(sorted(stops)), default_system=system or markup.default_system,
+                      around_system=markup.around_system)

@@ -102,15 +102,21 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
 
 
 def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
-    """The conversation with the system message where the format wants it: its own default, or folded into the first question."""
-    system = conversation[0] if conversation and conversation[0].role == "system" else None
-    if system is None:
-        return [Message("system", chat_format.default_system), *conversation] if chat_format.default_system else conversation
-    if chat_format.folded_system is None:
+    """The conversation with the system message, or the format's own, as the format wants it: in a turn of its own, or in the first question."""
+    if conversation and conversation[0].role == "system":
+        system, rest = conversation[0], conversation[1:]
+    elif chat_format.default_system:
+        system, rest = Message("system", chat_format.default_system), conversation
+    else:
         return conversation
-    before, after = chat_format.folded_system
-    question = conversation[1] if len(conversation) > 1 else Message("user", "")
-    return [replace(question, content=f"{before}{system.content}{after}{question.content}"), *conversation[2:]]
+    if chat_format.around_system is None:
+        return [system, *rest]
+    before, after = chat_format.around_system
+    text = f"{before}{system.content}{after}"
+    if "system" in chat_format.turns:
+        return [replace(system, content=text), *rest]
+    question = rest[0] if rest else Message("user", "")
+    return [replace(question, content=f"{text}{question.content}"), *rest[1:]]
 
 
 def require_order(conversation: Conversation) -> None:

@@ -14,6 +14,7 @@ from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.pipeline.single_stage import translation
 from chatwright.training.loop import Watcher
 
 RECIPE = """
@@ -122,3 +123,25 @@ def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> No
     assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(said, ENGLISH, "en").bleu
     assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
     assert figures["signature"].startswith("nrefs:1|case:mixed")
+
+
+def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Path) -> None:
+    """`chatwright train translation`: pairs in one file, or a file for each side; a vocabulary of its own; going on; looking for a rate."""
+    settings = ["model.size=nano", "model.context_length=24", "batches.tokens=96", "batches.accumulate=2", "validation_share=0.2"]
+    both = "".join(f"{french}\t{english}\n" for french, english in zip(FRENCH, ENGLISH, strict=True))
+    for name, text in (("both.tsv", both), ("one.fr", "\n".join(FRENCH)), ("one.en", "\n".join(ENGLISH))):
+        (place / name).write_text(text)
+    watcher = Watcher(say=lambda line: None)
+
+    def losses(out: str, data: str, target: str, parent: Path | None = None) -> list[float]:
+        prepared = translation(str(place / data), place / out, settings[0 if parent is None else 2:], parent, target, 300, True, watcher)
+        prepared.train(place / out, watcher)
+        return [record["loss"] for record in map(json.loads, (place / out / "metrics.jsonl").read_text().splitlines()) if "loss" in record]
+
+    from_both = losses("a", "both.tsv", "")
+    assert from_both == losses("b", "one.fr", str(place / "one.en"))
+    assert from_both[-1] < from_both[0]
+    assert losses("more", "both.tsv", "", place / "a")[0] < from_both[0]
+    sweep = translation(str(place / "both.tsv"), place / "c", settings, None, "", 300, False, watcher).find_learning_rate(place / "c")
+    assert sweep.suggested > 0
+    assert not (place / "c" / "model").exists()

@@ -29,6 +29,16 @@ TEMPLATES = {
     "qwen3": "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}{%- endfor %}"
              "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- if enable_thinking is defined and enable_thinking is false %}"
              "{{- '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}",
+    # As published, but for the date, the modes of thinking and tools.
+    "smollm3": "{{- '<|im_start|>system\n' -}}{%- if messages[0].role == 'system' -%}{%- set custom_instructions = messages[0].content.rstrip() -%}"
+               "{%- endif -%}{%- if enable_thinking -%}{{- raise_exception('not tried here') -}}{%- endif -%}"
+               "{{- '## Metadata\n\n' -}}{{- 'Knowledge Cutoff Date: June 2025\n' -}}{{- 'Reasoning Mode: /no_think\n\n' -}}"
+               "{{- '## Custom Instructions\n\n' -}}{%- if custom_instructions -%}{{- custom_instructions + '\n\n' -}}{%- else -%}"
+               "{{- 'You are a helpful AI assistant named SmolLM, trained by Hugging Face.\n\n' -}}{%- endif -%}{{- '<|im_end|>\n' -}}"
+               "{%- for message in messages -%}{%- if message.role == 'user' -%}{{ '<|im_start|>user\n' + message.content + '<|im_end|>\n' }}"
+               "{%- elif message.role == 'assistant' -%}"
+               "{{ '<|im_start|>assistant\n<think>\n\n</think>\n' + message.content.lstrip('\n') + '<|im_end|>\n' }}{%- endif -%}{%- endfor -%}"
+               "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n<think>\n\n</think>\n' }}{%- endif -%}",
 }
 QUESTION = [Message("user", "the quick fox")]
 WITH_SYSTEM = [Message("system", "doesn't jump"), *QUESTION]
@@ -68,14 +78,22 @@ def test_word_marked_prompts_are_those_of_the_template(name: str, messages: list
     assert render_prompt(messages, opened(directory)) == theirs(directory, messages)
 
 
-def test_qwen3_is_asked_to_answer_without_thinking_aloud(tmp_path: Path) -> None:
-    directory = with_template(chatml(tmp_path), "qwen3")
+def with_thoughts(directory: Path) -> Path:
     document = json.loads((directory / "tokenizer.json").read_text())
     last = max(token["id"] for token in document["added_tokens"])
     document["added_tokens"] += [{"id": last + 1 + i, "content": marker, "single_word": False, "lstrip": False, "rstrip": False,
                                   "normalized": False, "special": False} for i, marker in enumerate(("<think>", "</think>"))]
     write_json(directory / "tokenizer.json", document)
-    assert render_prompt(WITH_SYSTEM, opened(directory)) == theirs(directory, WITH_SYSTEM, enable_thinking=False)
+    return directory
+
+
+@pytest.mark.parametrize(("name", "messages"), [("qwen3", WITH_SYSTEM), ("smollm3", QUESTION), ("smollm3", WITH_SYSTEM), ("smollm3", LONGER)])
+def test_a_model_that_thinks_is_asked_to_answer_without_thinking_aloud(name: str, messages: list[Message], tmp_path: Path) -> None:
+    directory = with_thoughts(with_template(chatml(tmp_path), name))
+    tokenizer = opened(directory)
+    assert tokenizer.chat_format is not None
+    assert tokenizer.chat_format.name == name
+    assert render_prompt(messages, tokenizer) == theirs(directory, messages, enable_thinking=False)
 
 
 def test_an_answer_and_its_end_are_learned_and_nothing_else(tmp_path: Path) -> None:
@@ -109,7 +127,7 @@ def test_an_unknown_template_is_no_format(template: str, tmp_path: Path) -> None
 def test_a_format_the_tokenizer_has_no_markers_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="chat format 'llama3': this tokenizer has no token '<|eot_id|>'"):
         ForeignTokenizer(foreign_files.read(chatml(tmp_path)), chat_format="llama3")
-    with pytest.raises(ValueError, match="chat format 'alpaca': not known here. Known are qwen3, chatml"):
+    with pytest.raises(ValueError, match="chat format 'alpaca': not known here. Known are smollm3, qwen3, chatml"):
         ForeignTokenizer(foreign_files.read(tmp_path), chat_format="alpaca")
 
 

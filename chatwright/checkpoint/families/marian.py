@@ -19,8 +19,8 @@ READ = {theirs: ours for ours, theirs in ACTIVATIONS.items()} | {"silu": "silu"}
 FIXED = {"normalize_before": False, "normalize_embedding": False, "add_final_layer_norm": False, "static_position_embeddings": True,
          "share_encoder_decoder_embeddings": True, "tie_word_embeddings": True, "extra_pos_embeddings": 0}
 # How it was trained, and how translations are searched: nothing of what it computes.
-ABOUT_USE = ("activation_dropout", "bad_words_ids", "classif_dropout", "classifier_dropout", "decoder_layerdrop", "encoder_layerdrop",
-             "forced_eos_token_id", "init_std", "max_length", "num_beams", "num_hidden_layers")
+ABOUT_USE = ("bad_words_ids", "classif_dropout", "classifier_dropout", "forced_eos_token_id", "init_std", "max_length", "num_beams",
+             "num_hidden_layers")
 ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 SIDE = {f"attention.{ours}": f"self_attn.{theirs}" for ours, theirs in ATTENTION.items()} | {
     "attention_norm": "self_attn_layer_norm", "feed_forward.up": "fc1", "feed_forward.down": "fc2", "feed_forward_norm": "final_layer_norm"}
