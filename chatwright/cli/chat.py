@@ -20,18 +20,18 @@ def chat(directory: Directory = STARTER, settings: Settings = None,
     from chatwright.chat.pipe import line_reader
     from chatwright.chat.settings import CHAT_TEMPERATURE
     from chatwright.chat.terminal import Terminal
-    from chatwright.cli.opening import open_assistant, read_sampling
-    assistant, sampling = open_assistant(directory), read_sampling(settings or [], temperature=CHAT_TEMPERATURE)
+    from chatwright.cli.opening import called, open_assistant, read_sampling
+    assistant, sampling, name = open_assistant(directory), read_sampling(settings or [], temperature=CHAT_TEMPERATURE), called(directory)
     if as_json:
         replies = JsonLines()
-        Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, directory.name).run()
+        Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, name).run()
         raise typer.Exit(1 if replies.n_failed else 0)
     if sys.stdin.isatty() and sys.stdout.isatty():
         from chatwright.chat.keyboard import Keyboard  # a pipe needs neither the library nor the time it takes to load
         keyboard = Keyboard()
-        Terminal(assistant, Screen(), keyboard.read, keyboard.edit, sampling, system, directory.name).run()
+        Terminal(assistant, Screen(), keyboard.read, keyboard.edit, sampling, system, name).run()
     else:
-        Terminal(assistant, Screen(), line_reader(sys.stdin), None, sampling, system, directory.name).run()
+        Terminal(assistant, Screen(), line_reader(sys.stdin), None, sampling, system, name).run()
 
 
 def generate(directory: Directory, text: Annotated[str, typer.Argument(help="The text to continue.")] = "", settings: Settings = None) -> None:

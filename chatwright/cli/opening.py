@@ -25,6 +25,12 @@ def open_assistant(directory: Path) -> Assistant:
     return Assistant(Engine(model), tokenizer, Outside())
 
 
+def called(directory: Path) -> str:
+    """The model at `directory` in words: of a run that is under way, which of its checkpoints answers."""
+    found = model_directory.find(directory)
+    return f"{directory}, {found.name} of a training that has not ended" if found.parent.name == "checkpoints" else str(directory)
+
+
 def is_starter(model: Path) -> bool:
     """Whether the model at `model` was built by a recipe of the starter: its world then lies beside the stages."""
     return any((parent / "world" / "world" / "manifest.json").is_file() for parent in [*model.absolute().parents][:3])
