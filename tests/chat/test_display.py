@@ -82,6 +82,7 @@ def test_a_reply_that_fails_on_the_way_is_an_error(real: Assistant) -> None:
 def test_the_exit_status_says_whether_every_line_was_answered(real: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
                                                               lines: str, status: int) -> None:
     monkeypatch.setattr(opening, "open_assistant", lambda directory: real)
+    monkeypatch.setattr(opening, "called", str)    # there is no directory
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
     with pytest.raises(typer.Exit) as left:
         cli.chat(Path("model"), ["seed=1", "max_tokens=5"], "", as_json=True)
