@@ -17,7 +17,8 @@ FindRate = Annotated[bool, typer.Option("--find-learning-rate", help="Train noth
 AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
 
 # By the kind of a recipe's last stage; the others can be talked to.
-WHAT_NEXT = {"translation": "Try it: chatwright translate {last} \"a sentence\"", "classify": "Try it: chatwright classify {last} \"Your text.\"",
+WHAT_NEXT = {"pretrain": "Try it: chatwright generate {last} \"Once upon a time\"",
+             "translation": "Try it: chatwright translate {last} \"a sentence\"", "classify": "Try it: chatwright classify {last} \"Your text.\"",
              "masked-lm": "Teach it labels: chatwright train classify --from {last} --data FILE --out DIR",
              "word-vectors": "Try it: chatwright inspect embeddings {last} king"}
 
@@ -55,7 +56,7 @@ def pretrain(data: Annotated[str, typer.Option("--data", help="Text: a file or a
         if find_learning_rate:
             return _find_learning_rate(prepared, out)
         prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}; try it: chatwright generate {out} \"Once upon a time\"")
+    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["pretrain"].format(last=out))
 
 
 @app.command("sft")
