@@ -1,5 +1,7 @@
 """chatwright run RECIPE, and one stage at a time: chatwright train pretrain, sft, masked-lm, classify, translation."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -7,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:    # torch takes seconds to load, and --help needs none of it
     from chatwright.pipeline.prepared import Prepared
+    from chatwright.training.loop import Watcher
 
 app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm, classify or translation.")
 
@@ -16,7 +19,8 @@ FindRate = Annotated[bool, typer.Option("--find-learning-rate", help="Train noth
                                         "one, and leave the curve in the --out folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Progress as one JSON object a line.")]
 
-# By the kind of a recipe's last stage; the others can be talked to.
+TALK = "Talk to it: chatwright chat {last}"
+# By the kind of the last stage; the others can be talked to.
 WHAT_NEXT = {"pretrain": "Try it: chatwright generate {last} \"Once upon a time\"",
              "translation": "Try it: chatwright translate {last} \"a sentence\"", "classify": "Try it: chatwright classify {last} \"Your text.\"",
              "masked-lm": "Teach it labels: chatwright train classify --from {last} --data FILE --out DIR",
@@ -37,7 +41,7 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe file, or the name 
     where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal(as_json=as_json) as watcher:
         last = run_recipe(plan, where, data, watcher, model)
-    print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, "Talk to it: chatwright chat {last}").format(last=last))
+    print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, TALK).format(last=last))
 
 
 @app.command("pretrain")
@@ -49,14 +53,8 @@ def pretrain(data: Annotated[str, typer.Option("--data", help="Text: a file or a
              vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 4096,
              smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn to continue plain text."""
-    from chatwright.cli.watching import terminal
     from chatwright.pipeline.single_stage import pretrain as prepare
-    with terminal(as_json=as_json) as watcher:
-        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
-        if find_learning_rate:
-            return _find_learning_rate(prepared, out)
-        prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["pretrain"].format(last=out))
+    _train("pretrain", partial(prepare, data, out, overrides or [], parent, vocab_size, smoke), out, find_learning_rate, as_json)
 
 
 @app.command("sft")
@@ -65,14 +63,8 @@ def sft(parent: Annotated[Path, typer.Option("--from", help="The pretrained mode
         out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
         overrides: Overrides = None, smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn to answer from example conversations."""
-    from chatwright.cli.watching import terminal
     from chatwright.pipeline.single_stage import sft as prepare
-    with terminal(as_json=as_json) as watcher:
-        prepared = prepare(data, out, overrides or [], parent, smoke, watcher)
-        if find_learning_rate:
-            return _find_learning_rate(prepared, out)
-        prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}; talk to it: chatwright chat {out}")
+    _train("sft", partial(prepare, data, out, overrides or [], parent, smoke), out, find_learning_rate, as_json)
 
 
 @app.command("masked-lm")
@@ -84,14 +76,8 @@ def masked_lm(data: Annotated[str, typer.Option("--data", help="Text: a file or 
               vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 8192,
               smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Let an encoder learn to guess hidden words of plain text."""
-    from chatwright.cli.watching import terminal
     from chatwright.pipeline.single_stage import masked_lm as prepare
-    with terminal(as_json=as_json) as watcher:
-        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
-        if find_learning_rate:
-            return _find_learning_rate(prepared, out)
-        prepared.train(out, watcher)
-    print(f"done: {out}. " + WHAT_NEXT["masked-lm"].format(last=out))
+    _train("masked-lm", partial(prepare, data, out, overrides or [], parent, vocab_size, smoke), out, find_learning_rate, as_json)
 
 
 @app.command("classify")
@@ -103,14 +89,8 @@ def classify(data: Annotated[str, typer.Option("--data", help="Labelled texts: a
              vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")] = 8192,
              smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn the labels of texts."""
-    from chatwright.cli.watching import terminal
     from chatwright.pipeline.single_stage import classify as prepare
-    with terminal(as_json=as_json) as watcher:
-        prepared = prepare(data, out, overrides or [], parent, vocab_size, smoke, watcher)
-        if find_learning_rate:
-            return _find_learning_rate(prepared, out)
-        prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["classify"].format(last=out))
+    _train("classify", partial(prepare, data, out, overrides or [], parent, vocab_size, smoke), out, find_learning_rate, as_json)
 
 
 @app.command("translation")
@@ -124,14 +104,18 @@ def translation(data: Annotated[str, typer.Option("--data", help="Sentence pairs
                 vocab_size: Annotated[int, typer.Option("--vocab-size", help="Size of the vocabulary to learn, of both languages together.")] = 8192,
                 smoke: Smoke = False, find_learning_rate: FindRate = False, as_json: AsJson = False) -> None:
     """Learn to translate from sentence pairs."""
-    from chatwright.cli.watching import terminal
     from chatwright.pipeline.single_stage import translation as prepare
+    _train("translation", partial(prepare, data, out, overrides or [], parent, target, vocab_size, smoke), out, find_learning_rate, as_json)
+
+
+def _train(kind: str, prepare: Callable[["Watcher"], "Prepared"], out: Path, find_learning_rate: bool, as_json: bool) -> None:
+    from chatwright.cli.watching import terminal
     with terminal(as_json=as_json) as watcher:
-        prepared = prepare(data, out, overrides or [], parent, target, vocab_size, smoke, watcher)
+        prepared = prepare(watcher)
         if find_learning_rate:
             return _find_learning_rate(prepared, out)
         prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT["translation"].format(last=out))
+    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT.get(kind, TALK).format(last=out))
 
 
 def _find_learning_rate(prepared: "Prepared", out: Path) -> None:
