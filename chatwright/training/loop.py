@@ -108,6 +108,7 @@ class Loop:
     def run_to_end(self) -> Path:
         state, config = self.state, self.config
         before = {name: p.detach().clone() for name, p in trained_parameters(self.model).items()}
+        self.saved_at = state.seconds
         self.steps_here = 0    # a run killed between its last save and its end has none left to do
         while state.step < config.steps and not state.best.has_given_up(config):
             batch = self.stage.next_batch()
@@ -125,7 +126,7 @@ class Loop:
             stopping = self.watcher.should_stop()
             if state.best.has_given_up(config):
                 break
-            if stopping or (state.step % config.save_every == 0 and state.step < config.steps):
+            if stopping or (self._is_save_due() and state.step < config.steps):
                 self._save()
             if stopping and state.step < config.steps:
                 raise Stopped(f"stopped at step {state.step} of {config.steps}; saved. The same command goes on from there.")
@@ -186,7 +187,13 @@ class Loop:
                                        self.state.seconds, float("nan"), figures, samples))
         return figures
 
+    def _is_save_due(self) -> bool:
+        """Which steps are saved decides nothing but what a crash costs and what can be talked to meanwhile."""
+        state, config = self.state, self.config
+        return state.step % config.save_every == 0 or 0 < config.save_seconds <= state.seconds - self.saved_at
+
     def _save(self) -> None:
+        self.saved_at = self.state.seconds
         self.metrics.sync()
         self.watcher.saved(self.state.save(self.run, self.tokenizer, self.config.keep))
 

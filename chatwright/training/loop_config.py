@@ -24,7 +24,8 @@ class LoopConfig:
     higher_is_better: bool = False     # for figures such as an accuracy
     log_every: int = 10
     evaluate_every: int = 200
-    save_every: int = 500
+    save_every: int = 500              # steps between checkpoints ...
+    save_seconds: float = 600.0        # ... and the most seconds of training, so that a slow machine does not lose more; 0 is no such limit
     keep: int = 2                      # checkpoints kept
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
@@ -34,6 +35,8 @@ class LoopConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.keep < 2:
             raise ValueError(f"keep ({self.keep}) must be at least 2: with one, a damaged checkpoint would lose the run")
+        if self.save_seconds < 0:
+            raise ValueError(f"save_seconds ({self.save_seconds}) must be at least 0; 0 leaves it to save_every")
         if self.patience < 0:
             raise ValueError(f"patience ({self.patience}) must be at least 0; 0 switches early stopping off")
         if not 0.0 <= self.average_decay < 1.0:

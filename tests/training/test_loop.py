@@ -51,6 +51,19 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, make_stage) ->
     assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
 
 
+def test_a_slow_machine_saves_sooner_and_ends_the_same(tmp_path: Path) -> None:
+    """Every step is longer than a limit of nothing; without one, every fourth is saved."""
+    def saved(out: str, **changes: float) -> list[int]:
+        steps: list[int] = []
+        watcher = training_loop.Watcher(saved=lambda path: steps.append(int(path.name.removeprefix("step-"))))
+        training_loop.train(tmp_path / out, model(), pretrain_stage(), small_run.tokenizer(), replace(LOOP, **changes), watcher)
+        return steps
+
+    assert saved("limit", save_seconds=1e-9) == [*range(1, LOOP.steps + 1)]
+    assert saved("none", save_seconds=0.0) == saved("far", save_seconds=1e9) == [4, 8, 12]
+    assert state_bytes(tmp_path / "limit")["model"] == state_bytes(tmp_path / "none")["model"]
+
+
 def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:
     """Start the program and kill it at a random moment, `kills` times, then let it finish. Returns how often the kill came in time."""
     draws, landed = random.Random(seed), 0
@@ -151,7 +164,8 @@ def test_each_stage_can_learn_one_batch_by_heart(tmp_path: Path, make_stage) -> 
 
 CHANGES = {    # every option and a second value for it
     "steps": 13, "precision": "bfloat16", "schedule": "cosine", "warmup": 6, "final_factor": 0.5, "decay_share": 0.9, "clip": 0.05,
-    "average_decay": 0.5, "patience": 1, "log_every": 3, "evaluate_every": 3, "save_every": 3, "keep": 3, "seed": 5,
+    "average_decay": 0.5, "patience": 1, "log_every": 3, "evaluate_every": 3, "save_every": 3,
+    "save_seconds": 1e-9, "keep": 3, "seed": 5,
     "optimizer.kind": "adamw", "optimizer.learning_rate": 1e-2, "optimizer.matrix_learning_rate": 5e-2,
     "optimizer.embedding_learning_rate": 1e-2, "optimizer.ngram_learning_rate": 1e-2, "optimizer.beta1": 0.5,
     "optimizer.beta2": 0.5, "optimizer.eps": 1e-2,
