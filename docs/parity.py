@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +27,7 @@ a cache, of training's forward pass, and (float32) of the engine's. The outputs 
 float64 shows that both compute one formula (where it stays near 1e-7, `transformers` computes its norms in float32 whatever the dtype);
 float32 is what is used; bfloat16 says what that dtype costs, in two implementations that round at different places.
 
-Written by `python docs/parity.py`. The tests measure float32 anew and hold it to 1e-4: `pytest tests/parity`.
+Written by `python docs/parity.py` at commit {commit}. The tests measure float32 anew and hold it to 1e-4: `pytest tests/parity`.
 
 | family | branch | {dtypes} |
 |---|---|{lines}|
@@ -42,8 +43,9 @@ def main() -> None:
             found = measure(case, Path(directory))
         rows.append(f"| {case.family} | {case.branch} | {' | '.join(f'{found[name]:.1e}' for name in DTYPES)} |")
         print(rows[-1], flush=True)
-    head = HEAD.format(transformers=transformers.__version__, torch=torch.__version__, capability=torch.backends.cpu.get_cpu_capability(),
-                       dtypes=" | ".join(DTYPES), lines="|".join("---" for _ in DTYPES))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    head = HEAD.format(commit=commit, transformers=transformers.__version__, torch=torch.__version__,
+                       capability=torch.backends.cpu.get_cpu_capability(), dtypes=" | ".join(DTYPES), lines="|".join("---" for _ in DTYPES))
     (ROOT / "docs" / "PARITY.md").write_text(head + "\n".join(rows) + "\n")
 
 
