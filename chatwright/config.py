@@ -64,12 +64,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     """A frozen dataclass from a table; `where` (a file, a section) opens every message."""
-    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(sorted(known))}."
-            raise ValueError(f"{where}: unknown key {key!r}. {hint}")
+    require_known(cls, table, where)
     try:
         strict = with_config(ConfigDict(extra="forbid"))(cls) if not hasattr(cls, "__pydantic_config__") else cls
         return TypeAdapter(strict).validate_python(dict(table))
@@ -80,6 +75,15 @@ def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         if not first["loc"]:  # a __post_init__ speaks for itself
             raise ValueError(f"{where}: {cause}") from None
         raise ValueError(f"{where}: {field} = {first['input']!r}: {cause}. Correct the value or remove the key.") from None
+
+
+def require_known(cls: type, keys: Iterable[str], where: str) -> None:
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(sorted(known))}."
+            raise ValueError(f"{where}: unknown key {key!r}. {hint}")
 
 
 def to_table(config: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ Nothing here is read from globals by other packages: a caller asks once and hand
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -61,12 +63,23 @@ def available_memory() -> int:
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3    # glibc's malloc.h
 
 
-def keep_freed_memory() -> None:
-    """From here on, memory that an operation frees is kept for the next one, instead of given back to the system and fetched again page by page:
-    thousands of page faults in every training step. glibc's allocator alone can be told so, by mallopt(3); what is computed stays the same."""
-    if platform.libc_ver()[0] == "glibc":
-        for setting in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            ctypes.CDLL(None).mallopt(setting, 2**31 - 1)
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """Inside the block, in the whole process, memory that an operation frees is kept for the next one, instead of given back to the system and
+    fetched again page by page: thousands of page faults in every training step. At its end all of it is given back. glibc's allocator alone can be
+    told so, by mallopt(3), and old ones refuse; what is computed stays the same."""
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, 2**31 - 1)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:    # where glibc's own rule ends once large blocks were freed
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**26)
+        libc.malloc_trim(0)
 
 
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:

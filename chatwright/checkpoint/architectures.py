@@ -1,4 +1,4 @@
-"""The architectures a model directory can hold: name in config.json, settings, model class."""
+"""The architectures a model directory can hold: name in config.json, settings, model class, verb."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,14 @@ class Architecture:
     name: str
     config: type[ModelConfig]
     model: type[Model]
+    verb: str    # of the command line: what such a model can do
 
 
 ARCHITECTURES = (
-    Architecture("gpt", GPTConfig, GPT),
-    Architecture("encoder-decoder", EncoderDecoderConfig, EncoderDecoder),
-    Architecture("encoder", EncoderConfig, Encoder),
-    Architecture("skip-gram", SkipGramConfig, SkipGram),
+    Architecture("gpt", GPTConfig, GPT, "chat"),
+    Architecture("encoder-decoder", EncoderDecoderConfig, EncoderDecoder, "translate"),
+    Architecture("encoder", EncoderConfig, Encoder, "classify"),
+    Architecture("skip-gram", SkipGramConfig, SkipGram, "inspect embeddings"),
 )
 
 

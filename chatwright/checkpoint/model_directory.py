@@ -25,7 +25,6 @@ from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
-VERBS = {"gpt": "chat", "encoder": "classify", "encoder_decoder": "translate"}
 MOST_LAYERS = 1000    # and heads, and whatever else is counted
 
 M = TypeVar("M", bound=Model)
@@ -117,8 +116,8 @@ def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, A
     config = read_config(path, changes or {})
     architecture = architectures.of(config)
     if not issubclass(architecture.model, kind):
-        raise ValueError(f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}."
-                         + (f" What it can do: chatwright {VERBS[architecture.name]} {path}" if architecture.name in VERBS else ""))
+        raise ValueError(f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}. "
+                         f"What it can do: chatwright {architecture.verb} {path}")
     tokenizer = load_tokenizer(path)
     if tokenizer.vocab_size != config.vocab_size:
         raise ValueError(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}. "

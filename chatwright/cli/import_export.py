@@ -10,11 +10,12 @@ def import_(source: Annotated[str, typer.Argument(help="The folder of a model as
                                                   "(organisation/model, with the hub extra), which is then fetched.")],
             out: Annotated[Path, typer.Argument(help="Where the model goes.")],
             chat_format: Annotated[Optional[str], typer.Option("--chat-format", help="How it was taught to converse, where its template does not "
-                                                               "show it: chatml, qwen3, smollm3, llama2, llama3, mistral; or chatwright, which "
-                                                               "adds our control tokens to a model that cannot converse.")] = None,
+                                                               "show it: chatml, qwen3, smollm3, llama2, llama3, llama3.1, mistral, "
+                                                               "mistral3; or chatwright, which adds our control tokens to a model that cannot "
+                                                               "converse.")] = None,
             context_length: Annotated[Optional[int], typer.Option("--context-length", help="A shorter context than the model's: "
                                                                   "less memory for each conversation.")] = None) -> None:
-    """Make an open model ours: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its kin. Nothing in its files is run."""
+    """Make an open model ours: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its kin, MarianMT. Nothing in its files is run."""
     from chatwright.pipeline.import_export import import_model
     imported = import_model(source, out, chat_format, context_length)
     print(f"{imported.family}: {imported.n_parameter:,} parameters, context {imported.context_length:,}, vocabulary {imported.vocab_size:,}")
@@ -34,8 +35,10 @@ def export(directory: Annotated[Path, typer.Argument(help="A model directory, or
         _export_gguf(directory, out)
         return
     from chatwright.pipeline.import_export import export_model
-    gap = export_model(directory, out)
-    print(f"largest logit gap between the model and what was exported: {gap}")
+    exported = export_model(directory, out)
+    print(f"largest logit gap between the model and what was exported: {exported.gap}")
+    for note in exported.notes:
+        print(f"note: {note}")
     print(f"done: {out}")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:    # torch takes seconds to load, and --help needs none of it
 
 app = typer.Typer(no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm, classify or translation.")
 
-Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.n_layer=4.")]
+Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value settings, for example loop.steps=200 model.width=128.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The same path with 20 steps: to see that everything works.")]
 FindRate = Annotated[bool, typer.Option("--find-learning-rate", help="Train nothing: try ever higher learning rates for a hundred steps, suggest "
                                         "one, and leave the curve in the --out folder.")]
@@ -94,8 +94,8 @@ def classify(data: Annotated[str, typer.Option("--data", help="Labelled texts: a
 
 
 @app.command("translation")
-def translation(data: Annotated[str, typer.Option("--data", help="Sentence pairs: .tsv, .txt with tabs or .jsonl, a file or a folder; or, with "
-                                                  "--target, a file with a sentence a line.")],
+def translation(data: Annotated[str, typer.Option("--data", help="Sentence pairs: a .tsv, .jsonl or .txt file with tabs; or, with --target, "
+                                                  "a file with a sentence a line.")],
                 out: Annotated[Path, typer.Option("--out", help="Where the run goes.")],
                 overrides: Overrides = None,
                 target: Annotated[str, typer.Option("--target", help="A file with the translations of --data's lines.")] = "",

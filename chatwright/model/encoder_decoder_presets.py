@@ -5,6 +5,7 @@ Parameter counts are tested on the meta device, without allocating a weight.
 
 from typing import Any
 
+from chatwright import config as config_files
 from chatwright.model.encoder_decoder import EncoderDecoderConfig
 
 
@@ -29,4 +30,4 @@ def encoder_decoder_preset(size: str, **changes: Any) -> EncoderDecoderConfig:
     if size not in ENCODER_DECODER_PRESETS:
         raise ValueError(f"size = {size!r}: no such shape of an encoder-decoder. Choose one of {', '.join(ENCODER_DECODER_PRESETS)}, "
                          "or give the numbers yourself on top of one.")
-    return EncoderDecoderConfig(**(ENCODER_DECODER_PRESETS[size] | changes))
+    return config_files.build(EncoderDecoderConfig, ENCODER_DECODER_PRESETS[size] | changes, "model")

@@ -6,6 +6,7 @@ table 2. MobileBERT: Sun et al. 2020, table 1. Parameter counts are tested on th
 
 from typing import Any
 
+from chatwright import config as config_files
 from chatwright.model.encoder import EncoderConfig
 
 
@@ -45,4 +46,4 @@ def encoder_preset(size: str, **changes: Any) -> EncoderConfig:
     if size not in ENCODER_PRESETS:
         raise ValueError(f"size = {size!r}: no such shape of an encoder. Choose one of {', '.join(ENCODER_PRESETS)}, "
                          "or give the numbers yourself on top of one.")
-    return EncoderConfig(**(ENCODER_PRESETS[size] | changes))
+    return config_files.build(EncoderConfig, ENCODER_PRESETS[size] | changes, "model")

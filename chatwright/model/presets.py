@@ -6,6 +6,7 @@ Parameter counts are tested on the meta device, without allocating a weight.
 
 from typing import Any
 
+from chatwright import config as config_files
 from chatwright.model.gpt import GPTConfig
 
 
@@ -45,4 +46,4 @@ def preset(size: str, **changes: Any) -> GPTConfig:
     """The shape called `size`, with `changes` on top. Ours need vocab_size; the historical ones bring their own."""
     if size not in PRESETS:
         raise ValueError(f"size = {size!r}: no such shape. Choose one of {', '.join(PRESETS)}, or give the numbers yourself on top of one.")
-    return GPTConfig(**(PRESETS[size] | changes))
+    return config_files.build(GPTConfig, PRESETS[size] | changes, "model")

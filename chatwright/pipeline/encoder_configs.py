@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatwright.pipeline.stage_configs import Places
+from chatwright import config as config_files
+from chatwright.model.encoder import EncoderConfig
+from chatwright.pipeline.stage_configs import SIZE, Places
 from chatwright.training.distillation import DistillationConfig
 from chatwright.training.label_batches import LabelBatchConfig
 from chatwright.training.loop_config import LoopConfig
@@ -25,6 +27,7 @@ class MaskedLMConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        config_files.require_known(EncoderConfig, self.model.keys() - {SIZE}, "model")
         if not 0.0 < self.mask_rate < 1.0:
             raise ValueError(f"mask_rate ({self.mask_rate}) must be above 0 and below 1; 0.15 is usual")
         if self.window < 0:
@@ -47,5 +50,6 @@ class ClassifyConfig:
     sample_texts: tuple[str, ...] = ()                 # told at every evaluation, for a person to see
 
     def __post_init__(self) -> None:
+        config_files.require_known(EncoderConfig, self.model.keys() - {SIZE}, "model")
         if self.distillation and self.label_smoothing:
             raise ValueError("label_smoothing is not used beside a teacher, whose probabilities are soft already: leave one of them out")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chatwright import config as config_files
 from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
 from chatwright.data import corpus
@@ -150,7 +151,7 @@ def _config_of(parent: Path) -> EncoderConfig:
 def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
     """The parent's weights wherever it has them; a head it did not have is fresh."""
     loaded, _ = model_directory.load(parent, kind=Encoder)
-    model = model_directory.build(Encoder, dataclasses.replace(loaded.config, **changes))
+    model = model_directory.build(Encoder, config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model"))
     init_weights(model, generator(seed, "weights of a new head"))
     theirs = dict(loaded.named_parameters())
     own = dict(model.named_parameters())

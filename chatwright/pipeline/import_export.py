@@ -13,6 +13,7 @@ from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompt
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
 from chatwright.tokenizer import chat_formats, foreign, foreign_files
+from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.foreign import ForeignTokenizer
 from chatwright.tokenizer.foreign_files import ForeignFiles
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
@@ -27,6 +28,12 @@ EXPORTABLE = {"gpt": "the default shapes (model.size = nano, tiny, small, medium
               "encoder": "what is trained with a published shape (model.size = bert-tiny, bert-mini, roberta-base and so on), or was imported",
               "encoder-decoder": "what was imported from MarianMT, and trained on from there",
               "skip-gram": "nothing: word vectors are no model to other tools"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    gap: LogitGap
+    notes: list[str]       # what other tools cannot do with it
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ def import_model(source: str, out: Path, chat_format: str | None = None, context
     except ValueError as error:    # whatever is wrong is wrong with something in this folder
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
     unused = [*read.unused, *_unused_files(path, files)]
+    if files.template and tokenizer.chat_format is None:
+        unused.append("the chat template (like no format known here; --chat-format names one)")
     name = tokenizer.chat_format.name if tokenizer.chat_format and isinstance(model, GPT) else None
     imported = Imported(read.family.name, count_parameters(model), model.config.context_length, model.config.vocab_size, name, unused)
     model_directory.save(out, model, tokenizer, {"imported_from": path.name, "family": read.family.name, "unused": unused})
@@ -96,7 +105,7 @@ def _unused_files(path: Path, files: ForeignFiles) -> list[str]:
     return [name for name in found if not name.startswith((".", "README", "LICENSE"))]
 
 
-def export_model(source: Path, out: Path) -> LogitGap:
+def export_model(source: Path, out: Path) -> Exported:
     """Write the model at `source` in its family's public layout, open it again, and hold it against the model."""
     _require_absent(out)
     if adapter_directory.is_one(model_directory.find(source)):
@@ -115,7 +124,8 @@ def export_model(source: Path, out: Path) -> LogitGap:
                             f"it with {source}/config.json.")
         _check_tokenizer(building, tokenizer, out)
     (out / directory.MANIFEST).unlink()
-    return gap
+    notes = ["its tokenizer has no form that other tools read: they open the weights alone"] if isinstance(tokenizer, CharacterTokenizer) else []
+    return Exported(gap, notes)
 
 
 def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
@@ -130,7 +140,7 @@ def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
 
 def _check_tokenizer(building: Path, tokenizer: Tokenizer, out: Path) -> None:
     """The exported files give any text the ids the model knows. A tokenizer of characters has no form that others read."""
-    if not (building / "tokenizer.json").is_file() and not isinstance(tokenizer, ForeignTokenizer):
+    if isinstance(tokenizer, CharacterTokenizer):
         return
     again = ForeignTokenizer(foreign_files.read(building))
     texts = [tokenizer.decode(row[0].tolist()) for row in random_prompts(tokenizer.vocab_size, 64)]

@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from chatwright import config as config_files
 from chatwright.data.readers import Place
+from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.gpt import GPTConfig
 from chatwright.model.lora import LoRAConfig
 from chatwright.training.distillation import DistillationConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.pair_batches import PairBatchConfig
 from chatwright.training.stage import BatchConfig
 
+SIZE = "size"    # in a model's table: the preset that the rest is on top of
 Places = str | tuple[str, ...]    # a file or folder, or a list of them
 
 
@@ -75,6 +79,7 @@ class PretrainConfig:
         if not self.data and not self.chat:
             raise ValueError("there is nothing to read: give data (texts), chat (conversations) or both")
         _check_forgetting(self.old_texts, self.forgetting_limit)
+        config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
         if self.batches.short_rows and not self.keep_whole:
             raise ValueError("batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out")
 
@@ -104,6 +109,7 @@ class SFTConfig:
         if not 0.0 < self.texts_share < 1.0:
             raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")
         _check_forgetting(self.old_texts, self.forgetting_limit)
+        config_files.require_known(GPTConfig, self.model, "model")
 
 
 def _check_forgetting(old_texts: Places, limit: float) -> None:
@@ -125,7 +131,7 @@ class TranslationConfig:
     validation_share: float = 0.02
     skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
     label_smoothing: float = 0.1
-    model: dict[str, Any] = field(default_factory=dict)   # differences from EncoderDecoderConfig
+    model: dict[str, Any] = field(default_factory=dict)   # size = "tiny" and so on; of a model gone on from, what no weight depends on
     batches: PairBatchConfig = field(default_factory=PairBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_texts: tuple[str, ...] = ()                # translated at every evaluation, for a person to see
@@ -136,6 +142,7 @@ class TranslationConfig:
             raise ValueError("there is nothing to learn from: give pairs (files that hold both sides), or source and target")
         _require_both_sides(self.source, self.target, "")
         _require_both_sides(self.validation_source, self.validation_target, "validation_")
+        config_files.require_known(EncoderDecoderConfig, self.model.keys() - {SIZE}, "model")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing ({self.label_smoothing}) must be at least 0 and below 1")
         if min(self.columns) < 1:

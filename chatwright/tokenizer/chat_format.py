@@ -28,7 +28,9 @@ class ChatFormat:
     stop_ids: tuple[int, ...]  # a reply ends here
     command: int | None = None  # the id with which a reply becomes a command
     default_system: str = ""  # said where a conversation brings no system message
-    around_system: tuple[str, str] | None = None  # around the text of a system message; where that has no turn, it opens the first question
+    around_system: tuple[str, str] | None = None  # around the text of a system message, said even where there is none ...
+    system_in: int | None = None  # ... or, in a format without a system turn, which question it opens: 0 the first, -1 the last
+    before_last: tuple[int, ...] = ()  # between `before` and an answer that ends the conversation, and in a prompt
 
     def turn(self, role: str) -> Turn:
         if role not in self.turns:

@@ -23,6 +23,8 @@ class Markup:
     signs: Pieces  # a template that holds all of these is of this format
     begin: Pieces = ()
     around_system: tuple[str, str] | None = None
+    system_in: int | None = None
+    before_last: Pieces = ()
     stops: Pieces = field(default=())  # besides what ends an answer
     default_system: str = ""  # for conversations without a system message, where no template spells one out
 
@@ -38,6 +40,12 @@ def _llama3(role: str) -> tuple[Pieces, Pieces, Pieces]:
     return ("<|start_header_id|>", role, "<|end_header_id|>", "\n\n"), ("<|eot_id|>",), ()
 
 
+def _mistral() -> dict[str, tuple[Pieces, Pieces, Pieces]]:
+    return {"user": (("[INST]",), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}
+
+
+# Later formats with other markers besides the ones known here.
+STRANGE = ("[SYSTEM_PROMPT]",)
 # In the order in which a template is compared with them: the first whose signs it bears.
 MARKUPS: dict[str, Markup] = {
     # SmolLM 3 puts headings around its system message; of these, today's date is left out: a conversation is the same ids on every day.
@@ -45,15 +53,21 @@ MARKUPS: dict[str, Markup] = {
                       around_system=("## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n## Custom Instructions\n\n",
                                      "\n\n"),
                       default_system="You are a helpful AI assistant named SmolLM, trained by Hugging Face."),
-    # Qwen 3: the empty thought in front tells it to answer at once.
-    "qwen3": Markup(_chatml("<think>", "\n\n", "</think>", "\n\n"), ("<|im_start|>", "enable_thinking", "<think>")),
+    # Qwen 3: the empty thought in front of an answer tells it to answer at once. Answers that were given stand without.
+    "qwen3": Markup(_chatml(), ("<|im_start|>", "enable_thinking", "<think>"), before_last=("<think>", "\n\n", "</think>", "\n\n")),
     "chatml": Markup(_chatml(), ("<|im_start|>", "<|im_end|>")),
+    # Llama 3.1 to 3.3, with the date that the template falls back on.
+    "llama3.1": Markup({role: _llama3(role) for role in ("system", "user", "assistant")},
+                       ("<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date"), begin=("<|begin_of_text|>",),
+                       stops=("<|end_of_text|>", "<|eom_id|>"),
+                       around_system=("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n", "")),
     "llama3": Markup({role: _llama3(role) for role in ("system", "user", "assistant")}, ("<|start_header_id|>", "<|eot_id|>"),
                      begin=("<|begin_of_text|>",), stops=("<|end_of_text|>",)),
     "llama2": Markup({"user": (("<s>", "[INST]"), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}, ("[INST]", "<<SYS>>"),
-                     around_system=("<<SYS>>\n", "\n<</SYS>>\n\n")),
-    "mistral": Markup({"user": (("[INST]",), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}, ("[INST]", "[/INST]"), begin=("<s>",),
-                      around_system=("", "\n\n")),
+                     around_system=("<<SYS>>\n", "\n<</SYS>>\n\n"), system_in=0),
+    # Mistral 7B v0.3, Nemo and their contemporaries put the system message before the newest question.
+    "mistral3": Markup(_mistral(), ("[INST]", "[/INST]", "[AVAILABLE_TOOLS]"), begin=("<s>",), around_system=("", "\n\n"), system_in=-1),
+    "mistral": Markup(_mistral(), ("[INST]", "[/INST]"), begin=("<s>",), around_system=("", "\n\n"), system_in=0),
 }
 # A system message that a template spells out for conversations without one.
 DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"\\]{1,500})<\|im_end\|>")
@@ -61,6 +75,8 @@ DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"\\]{1,500}
 
 def recognised(template: str) -> str | None:
     """The name of the format a Jinja template stands for, by the markers it holds."""
+    if any(sign in template for sign in STRANGE):
+        return None
     return next((name for name, markup in MARKUPS.items() if all(sign in template for sign in markup.signs)), None)
 
 
@@ -84,4 +100,4 @@ def build(name: str, markers: Mapping[str, int], encode: Callable[[str], Sequenc
     turns = {role: Turn(ids(before), ids(after), between=ids(between)) for role, (before, after, between) in markup.turns.items()}
     stops = {turns["assistant"].after[0], *(markers[stop] for stop in markup.stops if stop in markers)}
     return ChatFormat(name, ids(markup.begin), turns, tuple(sorted(stops)), default_system=system or markup.default_system,
-                      around_system=markup.around_system)
+                      around_system=markup.around_system, system_in=markup.system_in, before_last=ids(markup.before_last))

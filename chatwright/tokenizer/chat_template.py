@@ -67,7 +67,8 @@ def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
             f"turn {len(conversation) - 1} ({conversation[-1].role}) is the last, so there is nothing to answer: "
             "end the conversation with a user or result turn"
         )
-    return [*render_turns(conversation, tokenizer).token_ids, *format_of(tokenizer).turn("assistant").before]
+    chat_format = format_of(tokenizer)
+    return [*render_turns(conversation, tokenizer).token_ids, *chat_format.turn("assistant").before, *chat_format.before_last]
 
 
 def format_of(tokenizer: Tokenizer) -> ChatFormat:
@@ -90,9 +91,12 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
         loss_mask.extend([learn] * len(ids))
 
     put(chat_format.begin, False)
-    for message in with_system(conversation, chat_format):
+    messages = with_system(conversation, chat_format)
+    for number, message in enumerate(messages, 1):
         turn, is_answer = chat_format.turn(message.role), message.role in ("assistant", "command")
         put(turn.before, False)
+        if is_answer and number == len(messages):
+            put(chat_format.before_last, False)
         start = len(token_ids)
         put([*turn.opens, *tokenizer.encode(message.content), *turn.after], is_answer and message.is_learned)
         if is_answer:
@@ -102,21 +106,21 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
 
 
 def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
-    """The conversation with the system message, or the format's own, as the format wants it: in a turn of its own, or in the first question."""
+    """The conversation with the system message, or the format's own, as the format wants it: in a turn of its own, or in a question."""
+    system, rest = Message("system", chat_format.default_system), conversation
     if conversation and conversation[0].role == "system":
         system, rest = conversation[0], conversation[1:]
-    elif chat_format.default_system:
-        system, rest = Message("system", chat_format.default_system), conversation
-    else:
-        return conversation
-    if chat_format.around_system is None:
-        return [system, *rest]
-    before, after = chat_format.around_system
+    before, after = chat_format.around_system or ("", "")
     text = f"{before}{system.content}{after}"
-    if "system" in chat_format.turns:
-        return [replace(system, content=text), *rest]
-    question = rest[0] if rest else Message("user", "")
-    return [replace(question, content=f"{text}{question.content}"), *rest[1:]]
+    if chat_format.system_in is None:
+        return [replace(system, content=text), *rest] if text or rest is not conversation else conversation
+    if rest is conversation:
+        return conversation
+    questions = [number for number, message in enumerate(rest) if message.role == "user"]
+    if not questions:
+        return [Message("user", text), *rest]
+    opened = questions[chat_format.system_in]
+    return [*rest[:opened], replace(rest[opened], content=text + rest[opened].content), *rest[opened + 1:]]
 
 
 def require_order(conversation: Conversation) -> None:

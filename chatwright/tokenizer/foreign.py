@@ -7,6 +7,7 @@ says is shown as text, a special token is not. Unlike our own, such a tokenizer 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from chatwright.tokenizer.text import require_unicode
 from chatwright.tokenizer.token_spelling import spelling_of
 
 OWN_FILE = "chatwright_tokenizer.json"
+LANGUAGE = re.compile(">>.+<<")
 UNKNOWN = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -104,6 +106,7 @@ class ForeignTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
         for text in texts:
             require_unicode(text)
+        wanted, texts = zip(*map(self._language, texts), strict=True) if texts else ((), ())
         if self._write is not None:
             texts = [self._write(text) for text in texts]
         encoded = [encoding.ids for encoding in self._library.encode_batch_fast(list(texts), add_special_tokens=False)]
@@ -111,7 +114,7 @@ class ForeignTokenizer:
             encoded = [self._known(text, ids) for text, ids in zip(texts, encoded, strict=True)]
         for ids in encoded:
             assert self._forbidden.isdisjoint(ids), "text became a special token: its spelling is still in the vocabulary"
-        return [TextIds(ids) for ids in encoded]
+        return [TextIds([*code, *ids]) for code, ids in zip(wanted, encoded, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).removeprefix(self._prefix.encode()).decode("utf-8", errors="replace")
@@ -155,6 +158,13 @@ class ForeignTokenizer:
         document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
         files = ForeignFiles(document, self.files.special, hugging_face.CHAT_TEMPLATE_JINJA, hugging_face.files_of(document))
         return ForeignTokenizer(files, max(self._vocab_size, first + len(CONTROL_TOKENS)), control_from=first)
+
+    def _language(self, text: str) -> tuple[list[int], str]:
+        """MarianMT's models of several target languages read first which one is wanted: ">>fra<< A cat." is its id, and the rest."""
+        found = LANGUAGE.match(text) if self.files.target is not None else None
+        if found is None:
+            return [], text
+        return [self.vocabulary.ids.get(found.group(), self.role_id("unk"))], text[found.end():]
 
     def _known(self, text: str, ids: Sequence[int]) -> list[int]:
         """MarianMT: a piece that the model does not know is unknown; what this language's pieces cannot write may be a piece of the other's."""

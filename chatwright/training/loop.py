@@ -17,7 +17,7 @@ import torch
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import only_writer
-from chatwright.devices import generator, keep_freed_memory, resolve_device, resolve_precision
+from chatwright.devices import generator, keeping_freed_memory, resolve_device, resolve_precision
 from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
 from chatwright.model.model import Model, count_parameters, trained_parameters
@@ -69,8 +69,7 @@ def train(run: Path, model: M, stage: Stage[M, B], tokenizer: Tokenizer, config:
 
     A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed to tell one run from another.
     """
-    keep_freed_memory()
-    with only_writer(run):
+    with only_writer(run), keeping_freed_memory():
         loop = Loop(run, model, stage, tokenizer, config, watcher, parent, resolved or {})
         try:
             return loop.run_to_end()

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from chatwright.checkpoint import model_directory
 from chatwright.cli import app
+from chatwright.model.encoder_decoder import EncoderDecoder
+from chatwright.model.encoder_decoder_presets import encoder_decoder_preset
+from chatwright.model.gpt import GPT
+from chatwright.model.presets import preset
+from chatwright.tokenizer.byte_bpe import ByteBPE
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
 
@@ -67,6 +73,8 @@ def test_bad_conversations_are_named_by_data_check(tmp_path: Path, rows: list, e
     (["loop.steps=many"], r"loop\.steps = 'many'"),
     (["nonsense"], "expected key=value"),
     (["model.size=enormous"], "no such shape. Choose one of"),
+    (["model.n_layers=2"], r"model: unknown key 'n_layers'\. Did you mean 'n_layer'"),
+    (["model.width=abc"], r"model: width = 'abc': .*Correct the value"),
     (["model.size=gpt3"], "parameters needs .* GB of memory.*Choose a smaller size"),
     (["batches.rows=7", "batches.accumulate=2"], r"rows \(7\) must be a positive multiple of accumulate \(2\)"),
     (["loop.device=cuda"], "sees no GPU"),
@@ -78,6 +86,28 @@ def test_bad_settings_name_field_value_and_remedy(tmp_path: Path, arguments: lis
     status, line = run(capsys, monkeypatch, "train", "pretrain", "--data", tmp_path / "a.txt", "--out", tmp_path / "run", *arguments)
     assert status == 2
     assert re.search(expected, line), line
+
+
+@pytest.mark.parametrize(("verb", "text", "key", "wrong"), [
+    ("translation", "one\tun\n", "n_encoder_layer", "n_layer"), ("classify", "text\tlabel\na\tb\n", "n_layer", "n_layers"),
+    ("masked-lm", "the cat sat", "n_head", "n_heads")])
+def test_wrong_settings_of_any_model_are_named_before_anything_is_learned(tmp_path: Path, verb: str, text: str, key: str, wrong: str, capsys,
+                                                                          monkeypatch) -> None:
+    (tmp_path / "a.tsv").write_text(text * 50)
+    status, line = run(capsys, monkeypatch, "train", verb, "--data", tmp_path / "a.tsv", "--out", tmp_path / "run", f"model.{wrong}=2")
+    assert (status, f"model: unknown key {wrong!r}. Did you mean {key!r}?" in line) == (2, True), line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_do_this_says_what_it_can(tmp_path: Path, capsys, monkeypatch) -> None:
+    tokenizer = ByteBPE.train(["the cat sat"], 270)
+    for model, verb in ((EncoderDecoder(encoder_decoder_preset("nano", vocab_size=270)), "translate"),
+                        (GPT(preset("nano", vocab_size=270)), "chat")):
+        model_directory.save(tmp_path / verb, model, tokenizer)
+        asked = {"translate": ["chat", tmp_path / verb], "chat": ["translate", tmp_path / verb, "A text."]}[verb]
+        status, line = run(capsys, monkeypatch, *asked)
+        assert status == 2
+        assert line.endswith(f"What it can do: chatwright {verb} {tmp_path / verb}"), line
 
 
 def test_recipes_are_checked_before_anything_runs(tmp_path: Path, capsys, monkeypatch) -> None:

@@ -25,6 +25,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.presets import preset
 from chatwright.pipeline import import_export
 from chatwright.pipeline.import_export import export_model, import_model
+from chatwright.pipeline.merge import merge
 from chatwright.pipeline.single_stage import sft
 from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.byte_bpe import ByteBPE
@@ -60,7 +61,7 @@ def test_there_and_back_again(family: str, tmp_path: Path) -> None:
     assert (imported.family, imported.unused) == (family, [*other_dropout, "generation_config.json"])
     model, tokenizer = model_directory.load(ours)
     assert same_logits(model, source) <= 1e-5
-    assert str(export_model(ours, exported)).startswith("0.00e+00 on 32 prompts")
+    assert str(export_model(ours, exported).gap).startswith("0.00e+00 on 32 prompts")
     assert same_logits(model, exported) <= 1e-5
     assert same_ids(tokenizer, source)
     assert same_ids(tokenizer, exported)
@@ -82,7 +83,7 @@ def test_an_encoder_there_and_back_again(family: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--chat-format chatml: .* holds no decoder"):
         import_model(str(source), tmp_path / "talking", "chatml")
     model, tokenizer = model_directory.load(tmp_path / "ours", kind=Encoder)
-    assert export_model(tmp_path / "ours", exported).relative <= 1e-6
+    assert export_model(tmp_path / "ours", exported).gap.relative <= 1e-6
     for directory in (source, exported):
         theirs = getattr(transformers, ENCODERS[family]).from_pretrained(directory).eval()
         for prompt in random_prompts(model.config.vocab_size, 32):
@@ -97,7 +98,7 @@ def test_a_translator_there_and_back_again(tmp_path: Path) -> None:
     source, exported = write_marian(tmp_path / "source"), tmp_path / "exported"
     assert import_model(str(source), tmp_path / "ours").chat_format is None
     model, tokenizer = model_directory.load(tmp_path / "ours", kind=EncoderDecoder)
-    assert export_model(tmp_path / "ours", exported).relative <= 1e-6
+    assert export_model(tmp_path / "ours", exported).gap.relative <= 1e-6
     read, written = torch.tensor([tokenizer.encode("the quick lazy dogs")]), torch.tensor([[model.config.start_id, 5, 6, 7]])
     for directory in (source, exported):
         theirs = MarianMTModel.from_pretrained(directory)
@@ -178,6 +179,27 @@ def test_our_own_models_go_out_and_come_home(tmp_path: Path) -> None:
         question = [Message("user", "the <|end|> cat"), Message("assistant", "sat"), Message("user", "ж")]
         assert render_prompt(question, home_tokenizer) == render_prompt(question, tokenizer)
         assert home_tokenizer.decode(home_tokenizer.encode("the ж cat")) == "the ж cat"
+
+
+def test_imported_tuned_by_an_adapter_merged_exported_and_opened_there_again(tmp_path: Path) -> None:
+    """The whole way of somebody else's model: what transformers opens at its end is what was trained here."""
+    source = write(tmp_path / "source", "qwen2")
+    config = json.loads((source / "tokenizer_config.json").read_text())
+    template = ("{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{% endfor %}"
+                "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+    (source / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": template}))
+    rows = [{"messages": [{"role": "user", "content": f"the cat {i}"}, {"role": "assistant", "content": "the dog"}]} for i in range(40)]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert import_model(str(source), tmp_path / "ours").chat_format == "chatml"
+    settings = ["lora.rank=2", "loop.steps=4", "loop.precision=float32", "batches.rows=2", "loop.optimizer.learning_rate=0.01"]
+    watcher = Watcher(say=lambda line: None)
+    sft(str(tmp_path / "chat.jsonl"), tmp_path / "adapter", settings, tmp_path / "ours", False, watcher).train(tmp_path / "adapter", watcher)
+    assert merge(tmp_path / "adapter", tmp_path / "merged").relative <= 1e-4
+    export_model(tmp_path / "merged", tmp_path / "exported")
+    tuned, tokenizer = model_directory.load(tmp_path / "adapter")
+    assert same_logits(tuned, tmp_path / "exported") <= 1e-5
+    assert same_logits(tuned, source) > 1e-3, "the control: it learned something"
+    assert same_ids(tokenizer, tmp_path / "exported")
 
 
 def test_a_shape_of_our_own_is_not_exported(tmp_path: Path) -> None:

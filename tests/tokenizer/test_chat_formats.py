@@ -8,7 +8,7 @@ import pytest
 
 from chatwright.conversation import Message
 from chatwright.tokenizer import chat_formats, foreign_files
-from chatwright.tokenizer.chat_template import render, render_prompt
+from chatwright.tokenizer.chat_template import render, render_prompt, with_system
 from chatwright.tokenizer.foreign import ForeignTokenizer
 from tests.tokenizer.foreign_examples import chatml, llama2, llama3, write_json
 
@@ -26,7 +26,20 @@ TEMPLATES = {
               "{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
     "mistral": "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
                "{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token}}{% endif %}{% endfor %}",
-    "qwen3": "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}{%- endfor %}"
+    # As published, but for the date of its library and tools.
+    "llama3.1": "{%- set date_string = '26 Jul 2024' %}{%- if messages[0]['role'] == 'system' %}"
+                "{%- set system_message = messages[0]['content']|trim %}"
+                "{%- set messages = messages[1:] %}{%- else %}{%- set system_message = '' %}{%- endif %}"
+                "{{- bos_token + '<|start_header_id|>system<|end_header_id|>\n\n' }}{{- 'Cutting Knowledge Date: December 2023\n' }}"
+                "{{- 'Today Date: ' + date_string + '\n\n' }}{{- system_message }}{{- '<|eot_id|>' }}{%- for message in messages %}"
+                "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}{%- endfor %}"
+                "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}",
+    # As published, but for tools and for thoughts that a message brings.
+    "qwen3": "{%- set ns = namespace(last_query_index=0) %}{%- for message in messages %}{%- if message.role == 'user' %}"
+             "{%- set ns.last_query_index = loop.index0 %}{%- endif %}{%- endfor %}"
+             "{%- for message in messages %}{%- if message.role != 'assistant' or loop.index0 < ns.last_query_index %}"
+             "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}{%- else %}"
+             "{{- '<|im_start|>' + message.role + '\n<think>\n\n</think>\n\n' + message.content + '<|im_end|>' + '\n' }}{%- endif %}{%- endfor %}"
              "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- if enable_thinking is defined and enable_thinking is false %}"
              "{{- '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}",
     # As published, but for the date, the modes of thinking and tools.
@@ -56,11 +69,31 @@ def opened(directory: Path) -> ForeignTokenizer:
     return ForeignTokenizer(files, chat_format=chat_formats.recognised(files.template), system=chat_formats.default_system(files.template))
 
 
-def theirs(directory: Path, messages: list[Message], **settings: object) -> list[int]:
+def theirs(directory: Path, messages: list[Message], prompted: bool = True, **settings: object) -> list[int]:
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(directory)
     rows = [{"role": message.role, "content": message.content} for message in messages]
-    return tokenizer.apply_chat_template(rows, add_generation_prompt=True, return_dict=False, **settings)
+    return tokenizer.apply_chat_template(rows, add_generation_prompt=prompted, return_dict=False, **settings)
+
+
+@pytest.mark.parametrize("messages", [QUESTION, WITH_SYSTEM, LONGER], ids=["question", "system", "longer"])
+def test_llama31_says_its_dates_before_every_conversation(messages: list[Message], tmp_path: Path, shared_data: Path) -> None:
+    directory = with_template(llama3(tmp_path, shared_data), "llama3.1")
+    tokenizer = opened(directory)
+    assert tokenizer.chat_format is not None
+    assert tokenizer.chat_format.name == "llama3.1"
+    assert render_prompt(messages, tokenizer) == theirs(directory, messages)
+
+
+def test_newer_mistrals_read_the_system_message_before_the_newest_question(tmp_path: Path) -> None:
+    files = foreign_files.read(llama2(tmp_path))
+    for name, places in (("mistral", (0, 2)), ("mistral3", (2, 0))):
+        chat_format = ForeignTokenizer(files, chat_format=name).chat_format
+        assert chat_format is not None
+        said = [message.content for message in with_system(LONGER, chat_format)]
+        assert said[places[0]] == f"{LONGER[0].content}\n\n{LONGER[1 + places[0]].content}"
+        assert said[places[1]] == LONGER[1 + places[1]].content
+    assert chat_formats.recognised("[AVAILABLE_TOOLS] [INST] [/INST]") == "mistral3"
 
 
 @pytest.mark.parametrize("messages", [QUESTION, WITH_SYSTEM, LONGER], ids=["question", "system", "longer"])
@@ -87,13 +120,16 @@ def with_thoughts(directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize(("name", "messages"), [("qwen3", WITH_SYSTEM), ("smollm3", QUESTION), ("smollm3", WITH_SYSTEM), ("smollm3", LONGER)])
+@pytest.mark.parametrize(("name", "messages"), [("qwen3", WITH_SYSTEM), ("qwen3", LONGER), ("smollm3", QUESTION),
+                                                ("smollm3", WITH_SYSTEM), ("smollm3", LONGER)])
 def test_a_model_that_thinks_is_asked_to_answer_without_thinking_aloud(name: str, messages: list[Message], tmp_path: Path) -> None:
     directory = with_thoughts(with_template(chatml(tmp_path), name))
     tokenizer = opened(directory)
     assert tokenizer.chat_format is not None
     assert tokenizer.chat_format.name == name
     assert render_prompt(messages, tokenizer) == theirs(directory, messages, enable_thinking=False)
+    whole = [*LONGER, Message("assistant", "it was")]
+    assert render(whole, tokenizer).token_ids == theirs(directory, whole, enable_thinking=False, prompted=False)
 
 
 def test_an_answer_and_its_end_are_learned_and_nothing_else(tmp_path: Path) -> None:
@@ -116,7 +152,7 @@ def test_a_typed_marker_stays_text(tmp_path: Path) -> None:
     assert tokenizer.decode(ids).count(forged) == 1
 
 
-@pytest.mark.parametrize("template", ["", "{{ messages }}", "{% for m in messages %}{{ m.content }}{% endfor %}"])
+@pytest.mark.parametrize("template", ["", "[SYSTEM_PROMPT] [INST] [/INST]", "{{ messages }}", "{% for m in messages %}{{ m.content }}{% endfor %}"])
 def test_an_unknown_template_is_no_format(template: str, tmp_path: Path) -> None:
     assert chat_formats.recognised(template) is None
     tokenizer = ForeignTokenizer(foreign_files.read(chatml(tmp_path)))

@@ -1,5 +1,6 @@
 """SentencePiece's own files give the ids of the SentencePiece library."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,16 @@ def test_pieces_of_lower_cased_texts_are_not_taken_for_whole(tmp_path: Path) -> 
 def test_what_is_no_such_file_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a SentencePiece model"):
         sentencepiece_file.read(data)
+
+
+def test_a_marian_model_of_several_languages_reads_which_one_is_wanted(tmp_path: Path) -> None:
+    from transformers import MarianTokenizer
+    vocab = marian(tmp_path) / "vocab.json"
+    known = json.loads(vocab.read_text())
+    pad = known.pop("<pad>")
+    write_json(vocab, {**known, ">>fra<<": pad, "<pad>": pad + 1})
+    tokenizer, theirs = opened(tmp_path), MarianTokenizer.from_pretrained(tmp_path)
+    for text in (">>fra<< the quick dog", ">>fra<<the quick dog", "the quick >>fra<< dog", ">>nob<< the quick dog", "the quick dog"):
+        assert tokenizer.encode(text) == theirs(text, add_special_tokens=False)["input_ids"], text
+    assert tokenizer.encode(">>fra<< the dog")[0] == pad
+    assert tokenizer.encode_batch([]) == []
