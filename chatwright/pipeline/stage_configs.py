@@ -109,7 +109,7 @@ class SFTConfig:
         if not 0.0 < self.texts_share < 1.0:
             raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")
         _check_forgetting(self.old_texts, self.forgetting_limit)
-        config_files.require_known(GPTConfig, self.model, "model")
+        config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
 
 
 def _check_forgetting(old_texts: Places, limit: float) -> None:
