@@ -36,8 +36,8 @@ def _chatml(*before_answer: str) -> dict[str, tuple[Pieces, Pieces, Pieces]]:
     return {"system": turn("system"), "user": turn("user"), "assistant": turn("assistant", *before_answer)}
 
 
-def _llama3(role: str) -> tuple[Pieces, Pieces, Pieces]:
-    return ("<|start_header_id|>", role, "<|end_header_id|>", "\n\n"), ("<|eot_id|>",), ()
+def _llama3() -> dict[str, tuple[Pieces, Pieces, Pieces]]:
+    return {role: (("<|start_header_id|>", role, "<|end_header_id|>", "\n\n"), ("<|eot_id|>",), ()) for role in ("system", "user", "assistant")}
 
 
 def _mistral() -> dict[str, tuple[Pieces, Pieces, Pieces]]:
@@ -57,11 +57,11 @@ MARKUPS: dict[str, Markup] = {
     "qwen3": Markup(_chatml(), ("<|im_start|>", "enable_thinking", "<think>"), before_last=("<think>", "\n\n", "</think>", "\n\n")),
     "chatml": Markup(_chatml(), ("<|im_start|>", "<|im_end|>")),
     # Llama 3.1 to 3.3, with the date that the template falls back on.
-    "llama3.1": Markup({role: _llama3(role) for role in ("system", "user", "assistant")},
+    "llama3.1": Markup(_llama3(),
                        ("<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date"), begin=("<|begin_of_text|>",),
                        stops=("<|end_of_text|>", "<|eom_id|>"),
                        around_system=("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n", "")),
-    "llama3": Markup({role: _llama3(role) for role in ("system", "user", "assistant")}, ("<|start_header_id|>", "<|eot_id|>"),
+    "llama3": Markup(_llama3(), ("<|start_header_id|>", "<|eot_id|>"),
                      begin=("<|begin_of_text|>",), stops=("<|end_of_text|>",)),
     "llama2": Markup({"user": (("<s>", "[INST]"), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}, ("[INST]", "<<SYS>>"),
                      around_system=("<<SYS>>\n", "\n<</SYS>>\n\n"), system_in=0),

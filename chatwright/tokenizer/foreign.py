@@ -106,7 +106,9 @@ class ForeignTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
         for text in texts:
             require_unicode(text)
-        wanted, texts = zip(*map(self._language, texts), strict=True) if texts else ((), ())
+        languages: Sequence[list[int]] = ()
+        if self.files.target is not None and texts:
+            languages, texts = zip(*map(self._language, texts), strict=True)
         if self._write is not None:
             texts = [self._write(text) for text in texts]
         encoded = [encoding.ids for encoding in self._library.encode_batch_fast(list(texts), add_special_tokens=False)]
@@ -114,7 +116,9 @@ class ForeignTokenizer:
             encoded = [self._known(text, ids) for text, ids in zip(texts, encoded, strict=True)]
         for ids in encoded:
             assert self._forbidden.isdisjoint(ids), "text became a special token: its spelling is still in the vocabulary"
-        return [TextIds([*code, *ids]) for code, ids in zip(wanted, encoded, strict=True)]
+        if languages:
+            encoded = [[*language, *ids] for language, ids in zip(languages, encoded, strict=True)]
+        return [TextIds(ids) for ids in encoded]
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).removeprefix(self._prefix.encode()).decode("utf-8", errors="replace")
@@ -161,7 +165,7 @@ class ForeignTokenizer:
 
     def _language(self, text: str) -> tuple[list[int], str]:
         """MarianMT's models of several target languages read first which one is wanted: ">>fra<< A cat." is its id, and the rest."""
-        found = LANGUAGE.match(text) if self.files.target is not None else None
+        found = LANGUAGE.match(text)
         if found is None:
             return [], text
         return [self.vocabulary.ids.get(found.group(), self.role_id("unk"))], text[found.end():]
