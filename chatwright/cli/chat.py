@@ -20,8 +20,10 @@ def chat(directory: Directory = STARTER, settings: Settings = None,
     from chatwright.chat.pipe import line_reader
     from chatwright.chat.settings import CHAT_TEMPERATURE
     from chatwright.chat.terminal import Terminal
+    from chatwright.checkpoint import model_directory
     from chatwright.cli.opening import called, open_assistant, read_sampling
-    assistant, sampling, name = open_assistant(directory), read_sampling(settings or [], temperature=CHAT_TEMPERATURE), called(directory)
+    found = model_directory.find(directory)    # once: a training that goes on may save another in between
+    assistant, sampling, name = open_assistant(found), read_sampling(settings or [], temperature=CHAT_TEMPERATURE), called(directory, found)
     if as_json:
         replies = JsonLines()
         Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, name).run()

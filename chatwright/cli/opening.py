@@ -25,9 +25,8 @@ def open_assistant(directory: Path) -> Assistant:
     return Assistant(Engine(model), tokenizer, Outside())
 
 
-def called(directory: Path) -> str:
-    """The model at `directory` in words: of a run that is under way, which of its checkpoints answers."""
-    found = model_directory.find(directory)
+def called(directory: Path, found: Path) -> str:
+    """The model `found` for `directory`, in words: of a run that is under way, which of its checkpoints answers."""
     return f"{directory}, {found.name} of a training that has not ended" if found.parent.name == "checkpoints" else str(directory)
 
 

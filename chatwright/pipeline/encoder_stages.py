@@ -1,6 +1,5 @@
 """The stages of encoders: masked-language pretraining and classification, each (config, directory, watcher, tokenizer, parent) -> one run."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Token
     masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
     stage = with_teacher(MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device)), config.distillation, model,
                          tokenizer, device, config.loop.seed)
-    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model, ("data",)))
+    return Prepared(model, stage, tokenizer, config, parent)
 
 
 def _count_neighbours(model: Encoder, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, config: MaskedLMConfig) -> None:
@@ -105,7 +104,7 @@ def prepare_classify(config: ClassifyConfig, watcher: Watcher, tokenizer: Tokeni
     stage = Classification(batches, validation, resolve_precision(config.loop.precision, device), has_fresh_head, config.label_smoothing,
                            _Told(tokenizer, config.sample_texts))
     taught = with_teacher(stage, config.distillation, model, tokenizer, device, config.loop.seed)
-    return Prepared(model, taught, tokenizer, config.loop, parent, _resolved(config, model, ("data", "validation")))
+    return Prepared(model, taught, tokenizer, config, parent)
 
 
 def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledText], list[LabelledText]]:
@@ -161,14 +160,6 @@ def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
                          "Change only dropout, the pooler and what else no weight depends on.")
     model_directory.load_weights(model, weights, parent)
     return model
-
-
-def _resolved(config: MaskedLMConfig | ClassifyConfig, model: Encoder, places: tuple[str, ...]) -> dict[str, Any]:
-    # Where the data lies is no part of what the run is.
-    read: dict[str, Any] = {key: "by content, below" for key in places if getattr(config, key)}
-    if config.distillation:
-        read |= {"distillation": dataclasses.asdict(dataclasses.replace(config.distillation, teacher="by its weights, below"))}
-    return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 
 class _Told:

@@ -5,8 +5,9 @@
     data = "{data}/books"        # {data} is the --data argument, {stage} the directory another stage left, {here} the recipe's own folder
     from = "{model}"             # a stage's name, or the model given by --from
 
-A stage is done when it left a mark holding the hash of its settings and of everything it read. Other settings or other data make it
-stale: its old directory is moved aside, never deleted, and it runs anew, as does everything after it that read from it.
+A stage is done when it left a mark holding the hash of everything it read and of its settings, but for those that only say when something
+is saved or told. Other settings or other data make it stale: its old directory is moved aside, never deleted, and it runs anew, as does
+everything after it that read from it.
 """
 
 import hashlib
@@ -21,10 +22,11 @@ from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import only_writer
 from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
-from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
+from chatwright.pipeline.stage_configs import PLACES, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
 from chatwright.pipeline.translation import run_translation
 from chatwright.pipeline.word_vectors import WordVectorsConfig, run_word_vectors
 from chatwright.tokenizer.tokenizer import load_tokenizer
+from chatwright.training import loop_config
 from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
 
@@ -38,9 +40,6 @@ TRAINED: dict[str, tuple[str, ...]] = {"pretrain": (), "sft": ("pretrain", "sft"
 START: dict[str, Callable[..., None]] = {"pretrain": stages.run_pretrain, "translation": run_translation,
                                          "masked-lm": encoder_stages.run_masked_lm, "classify": encoder_stages.run_classify,
                                          "word-vectors": run_word_vectors}
-# What in a stage's table names files or folders.
-PLACES = ("data", "chat", "texts", "old_texts", "validation", "pairs", "source", "target", "validation_pairs", "validation_source",
-          "validation_target")
 FROM_OUTSIDE = "{model}"
 MARK = "stage.json"
 SMOKE = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
@@ -122,7 +121,7 @@ def _run_stages(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, 
         where = out / planned.name
         parent = _parent(recipe, planned, out, model)
         inputs, settings = _inputs(recipe, planned, out, data, parent)
-        mark = {"kind": planned.kind, "inputs": _hash([planned.kind, planned.table, inputs])}
+        mark = {"kind": planned.kind, "inputs": _hash([planned.kind, _deciding(planned.table), inputs])}
         if _is_done(where, mark):
             watcher.say(f"[{number}/{len(recipe.stages)}] {planned.name}: done before")
             continue
@@ -137,8 +136,13 @@ def _run_stages(recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, 
 
 
 def settings_hash(recipe: Recipe) -> str:
-    """Of every stage's name, kind and settings, overrides included."""
-    return _hash([[stage.name, stage.kind, stage.table] for stage in recipe.stages])
+    """Of every stage's name, kind and deciding settings, overrides included."""
+    return _hash([[stage.name, stage.kind, _deciding(stage.table)] for stage in recipe.stages])
+
+
+def _deciding(table: dict[str, Any]) -> dict[str, Any]:
+    """A stage's settings without those that decide nothing of its result, which may be changed in its middle."""
+    return table | {"loop": loop_config.deciding(table["loop"])} if "loop" in table else table
 
 
 def speaking_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:

@@ -16,6 +16,9 @@ from chatwright.training.stage import BatchConfig
 
 SIZE = "size"    # in a model's table: the preset that the rest is on top of
 Places = str | tuple[str, ...]    # a file or folder, or a list of them
+# What in a stage's table names files or folders.
+PLACES = ("data", "chat", "texts", "old_texts", "validation", "pairs", "source", "target", "validation_pairs", "validation_source",
+          "validation_target")
 
 
 def to_place(written: Places) -> Place:

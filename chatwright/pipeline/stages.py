@@ -3,12 +3,11 @@
 This is wiring: data, model and loop are built here from their configs and put together; the work is theirs.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -109,8 +108,7 @@ def prepare_pretrain(config: PretrainConfig, watcher: Watcher, tokenizer: Tokeni
     batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
     sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = _completed(Pretrain(batches, validation, dtype, sampler), config, model, tokenizer, dtype, device)
-    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model),
-                    (lambda run: forgetting.check(run, config.forgetting_limit),))
+    return Prepared(model, stage, tokenizer, config, parent, (lambda run: forgetting.check(run, config.forgetting_limit),))
 
 
 def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher, device: torch.device,
@@ -204,7 +202,7 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
                         for some in (rows, validation.conversations))
     stage = _completed(SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops), config, model, tokenizer, dtype, device)
-    return Prepared(model, stage, tokenizer, config.loop, started_from, _resolved(config, model),
+    return Prepared(model, stage, tokenizer, config, started_from,
                     (lambda run: _require_stops(run, place), lambda run: forgetting.check(run, config.forgetting_limit)))
 
 
@@ -264,14 +262,6 @@ def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.Enc
 
 def tokenizer_of(parent: Path) -> Tokenizer:
     return load_tokenizer(model_directory.find(parent))
-
-
-def _resolved(config: PretrainConfig | SFTConfig, model: GPT) -> dict[str, Any]:
-    # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
-    read: dict[str, Any] = {key: "by content, below" for key in ("data", "chat", "texts", "old_texts") if getattr(config, key, "")}
-    if config.distillation:
-        read |= {"distillation": dataclasses.asdict(dataclasses.replace(config.distillation, teacher="by its weights, below"))}
-    return {"stage": dataclasses.asdict(config) | read, "model": dataclasses.asdict(model.config)}
 
 
 class _Continuations:

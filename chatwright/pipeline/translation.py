@@ -1,9 +1,7 @@
 """Wiring of the translation stage: pairs, an encoder-decoder and the loop from their configs; translations and BLEU as it learns."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
@@ -43,7 +41,7 @@ def prepare_translation(config: TranslationConfig, watcher: Watcher, tokenizer: 
         PairBatches(validation, pad, PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1), seed, device),
         resolve_precision(config.loop.precision, device), config.label_smoothing, _Samples(tokenizer, config.sample_texts),
         _ValidationBleu(tokenizer, held_out[: config.bleu_pairs]))
-    return Prepared(model, stage, tokenizer, config.loop, parent, _resolved(config, model))
+    return Prepared(model, stage, tokenizer, config, parent)
 
 
 def _model(config: TranslationConfig, tokenizer: Tokenizer, parent: Path | None) -> EncoderDecoder:
@@ -84,13 +82,6 @@ def _encoded(pairs: list[SentencePair], tokenizer: Tokenizer, config: EncoderDec
     watcher.say(f"{name}: {len(encoded):,} pairs, {sum(len(ids) - 1 for ids in encoded.targets):,} tokens to predict"
                 + (f"; {encoded.n_too_long:,} left out because a side is longer than {length} tokens" if encoded.n_too_long else ""))
     return encoded
-
-
-def _resolved(config: TranslationConfig, model: EncoderDecoder) -> dict[str, Any]:
-    # Where the data lies is no part of what the run is: a folder may be moved, or named from elsewhere, and its build goes on.
-    stage = dataclasses.asdict(config)
-    places = ("pairs", "source", "target", "validation_pairs", "validation_source", "validation_target")
-    return {"stage": stage | {key: "by content, below" for key in places if stage[key]}, "model": dataclasses.asdict(model.config)}
 
 
 class _Samples:

@@ -1,6 +1,6 @@
 """Word vectors from texts: what a stage of the kind "word-vectors" does."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,5 +47,4 @@ def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) 
     init_weights(model, generator(config.loop.seed, "weights"))
     stage = SkipGramStage(text, validation, tokenizer.vocab_size, words_by_token(tokenizer), config.batches, config.loop.seed,
                           resolve_device(config.loop.device))
-    resolved = {"stage": asdict(config) | {"data": "by content, below"}, "model": asdict(shape)}
-    return Prepared(model, stage, tokenizer, config.loop, None, resolved)
+    return Prepared(model, stage, tokenizer, config, None)

@@ -22,7 +22,7 @@ from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
 from chatwright.model.model import Model, count_parameters, trained_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer
-from chatwright.training import checks, schedule
+from chatwright.training import checks, loop_config, schedule
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.metrics import Metrics
 from chatwright.training.optimizer import Optimizer
@@ -67,7 +67,8 @@ def train(run: Path, model: M, stage: Stage[M, B], tokenizer: Tokenizer, config:
           parent: Path | None = None, resolved: dict[str, Any] | None = None) -> Path:
     """Train `model` (moved to the device) and leave run/model, run/metrics.jsonl, run/run.json. Returns run/model.
 
-    A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed to tell one run from another.
+    A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed, together with what of `config` decides
+    anything, to tell one run from another.
     """
     with only_writer(run), keeping_freed_memory():
         loop = Loop(run, model, stage, tokenizer, config, watcher, parent, resolved or {})
@@ -87,9 +88,10 @@ class Loop:
         dropout = generator(config.seed, "dropout", device)
         set_dropout_generator(self.model, dropout)
         described = resolved | {"loop": config_files.to_table(config), "data": stage.describe(), "parent": _identity(parent)}
+        deciding = described | {"loop": loop_config.deciding(described["loop"])}
         self.base = model_directory.base_for(model, parent) if parent is not None and lora.linears(model) else None
         self.state = TrainState(self.model, Optimizer(self.model, config.optimizer, self.dtype, stage.own_weights()), stage, {"dropout": dropout},
-                                hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest(), self.base)
+                                hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest(), self.base)
         directory.recover(run)
         directory.recover(run / "checkpoints")
         self._resume_or_start(described)

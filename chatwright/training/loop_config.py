@@ -1,10 +1,20 @@
 """Settings of the one training loop, shared by every stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from chatwright.devices import Precision
 from chatwright.training.optimizer import OptimizerConfig
 from chatwright.training.schedule import ScheduleKind
+
+# What only says when something is written down or saved. It decides no bit of a run, so it may be changed in the middle of one.
+BOOKKEEPING = ("log_every", "save_every", "save_seconds", "keep")
+
+
+def deciding(loop: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of loop settings without the bookkeeping."""
+    return {name: value for name, value in loop.items() if name not in BOOKKEEPING}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 from rich.console import Console
 
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.display import JsonLines, Screen
 from chatwright.chat.terminal import Terminal
+from chatwright.checkpoint import model_directory
 from chatwright.cli import chat as cli
-from chatwright.cli import opening
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.chat.scripted import ByteTokenizer
 
@@ -79,13 +83,15 @@ def test_a_reply_that_fails_on_the_way_is_an_error(real: Assistant) -> None:
 
 
 @pytest.mark.parametrize(("lines", "status"), [("hi\n", 0), ("hi\n\nhi\n", 1), ("", 0)])
-def test_the_exit_status_says_whether_every_line_was_answered(real: Assistant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-                                                              lines: str, status: int) -> None:
-    monkeypatch.setattr(opening, "open_assistant", lambda directory: real)
-    monkeypatch.setattr(opening, "called", str)    # there is no directory
+def test_the_exit_status_says_whether_every_line_was_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                              capsys: pytest.CaptureFixture[str], lines: str, status: int) -> None:
+    tokenizer = ByteBPE.train(["the cat sat"], 270)
+    model = GPT(preset("nano", vocab_size=tokenizer.vocab_size))
+    init_weights(model, torch.Generator().manual_seed(1))
+    model_directory.save(tmp_path / "model", model, tokenizer)
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
     with pytest.raises(typer.Exit) as left:
-        cli.chat(Path("model"), ["seed=1", "max_tokens=5"], "", as_json=True)
+        cli.chat(tmp_path / "model", ["seed=1", "max_tokens=5"], "", as_json=True)
     assert left.value.exit_code == status
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert ["error" in row for row in rows] == [not line for line in lines.splitlines()]

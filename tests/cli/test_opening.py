@@ -14,6 +14,6 @@ def test_a_training_that_goes_on_is_called_by_its_newest_checkpoint(tmp_path: Pa
     model, run = GPT(preset("nano", vocab_size=tokenizer.vocab_size)), tmp_path / "run"
     for place in ("step-00000002", "step-00000004"):
         model_directory.save(run / "checkpoints" / place, model, tokenizer)
-    assert called(run) == f"{run}, step-00000004 of a training that has not ended"
+    assert called(run, model_directory.find(run)) == f"{run}, step-00000004 of a training that has not ended"
     model_directory.save(run / "model", model, tokenizer)
-    assert called(run) == str(run)
+    assert called(run, model_directory.find(run)) == str(run)

@@ -72,6 +72,7 @@ def test_a_second_run_does_nothing_and_only_what_is_stale_runs_again(place: Path
     assert done_before(go(place)) == []
     weights = (place / "out" / "sft" / "model" / "model.safetensors").read_bytes()
     assert done_before(go(place)) == ["tokenizer", "pretrain", "sft"]
+    assert done_before(go(place, "sft.loop.save_every=3", "sft.loop.keep=5")) == ["tokenizer", "pretrain", "sft"], "these decide nothing"
     said = go(place, "sft.loop.steps=31")
     assert done_before(said) == ["tokenizer", "pretrain"]
     assert any("kept as sft.old-1" in line for line in said)

@@ -21,7 +21,7 @@ from chatwright.training import train_state
 from chatwright.training.checks import RunFailed
 from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.loop import Stopped
-from chatwright.training.loop_config import LoopConfig
+from chatwright.training.loop_config import BOOKKEEPING, LoopConfig
 from chatwright.training.optimizer import OptimizerConfig
 from chatwright.training.stage import Batch, BatchConfig, MicroBatch
 
@@ -248,6 +248,21 @@ def test_other_settings_cannot_go_on_in_the_same_folder(tmp_path: Path) -> None:
         run(tmp_path / "out", should_stop=lambda: next(calls) >= 5)
     with pytest.raises(ValueError, match="other settings or data.*Give another --out"):
         run(tmp_path / "out", replace(LOOP, clip=0.5))
+
+
+def test_when_something_is_saved_or_written_down_may_be_changed_in_the_middle_of_a_run(tmp_path: Path) -> None:
+    calls = iter(range(1, 100))
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", should_stop=lambda: next(calls) >= 5)
+    changed = {"log_every": 3, "save_every": 2, "save_seconds": 1.0, "keep": 3}
+    assert set(changed) == set(BOOKKEEPING)
+    assert not any(getattr(LOOP, name) == value for name, value in changed.items())
+    run(tmp_path / "out", replace(LOOP, **changed))
+    run(tmp_path / "whole")
+    saved = [int(path.name.removeprefix("step-")) for path in sorted((tmp_path / "out" / "checkpoints").glob("step-*"))]
+    assert saved == [8, 10, 12], "as the changed settings say"
+    ours, theirs = (state_bytes(tmp_path / name) for name in ("out", "whole"))
+    assert {name for name in ours if ours[name] != theirs[name]} == {"log"}, "nothing but what was written down differs"
 
 
 def test_a_second_run_leaves_alone_what_the_first_is_building(tmp_path: Path) -> None:
