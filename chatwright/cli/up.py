@@ -49,10 +49,13 @@ def _recipe_in(folder: Path) -> Path:
     if found.is_file():
         return found
     if folder.exists():
-        above = "cd .. && " if Path.cwd().is_relative_to(folder.resolve()) else ""    # the new folder must not lie inside the data
-        there = quoted(folder.resolve().name if above else str(folder))
+        here, resolved = Path.cwd(), folder.resolve()
+        above, there = "", str(folder)
+        if here.is_relative_to(resolved):    # the new folder must not lie inside the data
+            levels = len(here.relative_to(resolved).parts) + 1
+            above, there = f"cd {'/'.join(['..'] * levels)} && ", resolved.name
         raise ValueError(f"{folder}: no {RECIPE} in it. To learn from the files in it, make a folder beside it: "
-                         f"{above}chatwright new NAME --data {there}")
+                         f"{above}chatwright new NAME --data {quoted(there)}")
     raise ValueError(f"{folder}: no such folder. Make it: chatwright new {folder.name}")
 
 

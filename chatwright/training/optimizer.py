@@ -91,7 +91,7 @@ class Optimizer:
         for key, value in tensors.items():
             name, entry = key.rsplit("|", 1)
             p = self.named[name]
-            owner[id(p)].state[p][entry] = value.to(p.device) if entry != "step" else value
+            owner[id(p)].state[p][entry] = value.to(p.device)    # its count of steps too: the fused kernel reads it there
 
 
 def _rates_in_use(config: OptimizerConfig, matrices: bool, tables: bool, small: bool, sparse: bool) -> dict[str, float]:

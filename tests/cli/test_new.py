@@ -259,6 +259,9 @@ def test_up_says_what_to_do_where_there_is_no_recipe(here: Path, monkeypatch, ca
     assert "beside it: chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "texts")[1]
     monkeypatch.chdir(here / "texts")
     assert "beside it: cd .. && chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", ".")[1]
+    (here / "texts" / "deep").mkdir()
+    monkeypatch.chdir(here / "texts" / "deep")
+    assert "beside it: cd ../.. && chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "..")[1]
 
 
 def test_too_little_is_said_in_a_sentence(here: Path, monkeypatch, capsys) -> None:
