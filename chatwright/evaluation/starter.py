@@ -70,8 +70,7 @@ def is_right(item: Item, reply: Reply) -> bool:
     if len(text.split()) > item.max_words:
         return False
     if item.check == "exact":
-        opening, *rest = re.split("[:!] ", text, maxsplit=1)    # "From 2 to 4! 2, 3, 4!" says what follows; "2, 3! 2, 3, 4!" says two things
-        return plain(rest[0] if rest and "," not in opening else text) == plain(item.must[0][0])
+        return plain(without_announcement(text)) == plain(item.must[0][0])
     if item.check == "number":
         return _number_is_right(item, text)
     if any(holds(text, wrong) for wrong in item.forbid) or any(holds(without_denials(text, wrong), wrong) for wrong in item.deniable):
@@ -86,20 +85,32 @@ def plain(text: str) -> str:
     return " ".join(text.lower().strip(" .!\"'\n").split())
 
 
+def without_announcement(text: str) -> str:
+    """ "From 2 to 4! 2, 3, 4!" and "Two times bell: bell, bell." say what follows; "2, 3! 2, 3, 4!" and "The dog! The cat!" say two things."""
+    opening, *rest = re.split("[:!] ", text, maxsplit=1)
+    if not rest or "," in opening:
+        return text
+    if text[len(opening)] == "!":
+        ends, items = re.fullmatch("from (.+) to (.+)", opening.lower()), plain(rest[0]).split(", ")
+        return rest[0] if ends and [ends[1], ends[2]] == [items[0], items[-1]] else text
+    return rest[0]
+
+
 def holds(text: str, phrase: str) -> bool:
-    """As whole words, in any case; "art" is not in "party", and 12 is not in 312 or 12.5."""
-    return re.search(rf"(?<![\w@])(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)", text.lower()) is not None
+    """As whole words, in any case; "art" is not in "party", 12 is not in 312 or 12.5, and an address is not a part of another."""
+    before = r"(?<![\w@.+-])" if "@" in phrase else r"(?<![\w@])"
+    return re.search(rf"{before}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)", text.lower()) is not None
 
 
 def without_denials(text: str, phrase: str) -> str:
     """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker" or "You say baker"."""
     text = re.sub(rf"\b(I said|you say) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
-    between = "a|an|the|in|on|called|live in|have a|have an|like|love"
-    return re.sub(rf"\b(not|never|no) (({between}) )?{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
+    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"    # "isn't a baker", "did not work as a baker"
+    return re.sub(rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
 
 
 def _number_is_right(item: Item, text: str) -> bool:
-    numbers = re.findall(r"\d+", text)
+    numbers = re.findall(r"(?<!\d)-?\d+", text)
     right = item.must[0][0]
     return bool(numbers) and numbers[-1] == right and set(numbers) <= {right, *item.deniable}
 

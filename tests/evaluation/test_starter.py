@@ -31,6 +31,11 @@ def test_gold_scores_one_everywhere(items):
     assert {skill: entry["score"] for skill, entry in replies(items, lambda item: item.expected).items()} == dict.fromkeys(SKILLS, 1.0)
 
 
+def test_an_answer_may_hold_what_else_the_world_sells():
+    """In a larger world one shop is called the Lucky Lantern and another sells lanterns."""
+    assert all(is_right(item, Reply(item.expected)) for item in heldout_items(4.0, 0, 300))
+
+
 def test_gold_that_does_not_stop_scores_nothing(items):
     result = score(lambda prompts: [Reply(item.expected, stopped=False) for item in items], items)
     assert {entry["score"] for entry in result["skills"].values()} == {0.0}
@@ -53,7 +58,7 @@ def test_saying_everything_scores_nothing(items):
 
 @pytest.mark.parametrize(("said", "right"), [
     ("3, 4, 5", True), ("From 3 to 5! 3, 4, 5!", True), ("3, 4! 3, 4, 5!", False), ("3, 4, 5! 3, 4, 5, 6!", False), ("No: 9, 10: 3, 4, 5", False),
-    ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False)])
+    ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False), ("From 1 to 9! 3, 4, 5!", False), ("Nine! 3, 4, 5!", False)])
 def test_an_exact_answer_may_be_announced_and_must_be_the_only_one(said: str, right: bool) -> None:
     item = Item("stop", (user("3 to 5?"),), assistant("3, 4, 5"), must=(("3, 4, 5",),), check="exact")
     assert is_right(item, Reply(assistant(said))) is right
@@ -110,6 +115,10 @@ def one(**changes) -> Item:
         ("She is not a baker, she is a miller.", True),
         ("Mira is a baker. No, a miller.", False),
         ("Mira is not a miller.", False),
+        ("Mira isn't a miller.", False),
+        ("Mira does not work as a miller.", False),
+        ("Mira isn't a baker. She is a miller.", True),
+        ("Mira works not as a baker but as a miller.", True),
         ("Mira is a miller or a cook.", False),
         ("Mira has millers.", False),
         ("", False),
@@ -134,6 +143,56 @@ def test_contains(text, right):
 def test_who_was_right_is_told_from_what_was_only_quoted(text, right):
     item = one(must=(("miller",), ("you are right",)), forbid=("cook",), deniable=("baker",))
     assert is_right(item, Reply(assistant(text))) is right
+
+
+def score_where(items, skill: str, change, only=lambda item: True) -> float:
+    """The share of a skill's items on which what is wrong in the same way every time counts as right."""
+    chosen = [item for item in items if item.skill == skill and only(item)]
+    assert chosen
+    return sum(is_right(item, Reply(assistant(change(item)))) for item in chosen) / len(chosen)
+
+
+def test_the_truth_alone_does_not_object_to_a_false_premise(items) -> None:
+    objects = "So there is a mistake in the question."
+
+    def share(change) -> float:
+        return score_where(items, "false_premise", lambda item: change(item.expected.content), lambda item: objects in item.expected.content)
+
+    assert share(lambda reply: reply.replace(objects, "More than that I do not know.")) == 0.0
+    assert share(lambda reply: f"Yes, it is true. {reply}") == 0.0
+    assert share(lambda reply: reply.replace(objects, "That is wrong.")) == 1.0, "in other words"
+
+
+@pytest.mark.parametrize("skill", ["fact_open", "passage_qa"])
+def test_the_right_value_of_somebody_else_is_wrong(items, skill: str) -> None:
+    def of_another(item: Item) -> str:
+        [right] = item.must[0]
+        own = next(word for word in item.expected.content.replace("'s", "").split() if word[0].isupper() and word in item.messages[0].content
+                   and word != right and word not in item.forbid)
+        return item.expected.content.replace(own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day"))
+
+    named = lambda item: item.expected.content.split()[0].replace("'s", "") in item.messages[0].content    # noqa: E731
+    assert score_where(items, skill, of_another, named) == 0.0
+
+
+def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> None:
+    def turned(item: Item) -> str:
+        (opens,), (closes,) = item.must
+        return f"It is open from {closes} to {opens} today."
+
+    hours, umbrella = (lambda item: ":" in item.must[0][0]), (lambda item: item.expected.content.startswith(("Yes.", "No.")))
+    assert score_where(items, "command_reply", turned, hours) == 0.0
+    assert score_where(items, "command_reply", lambda i: f"It is open from {i.must[0][0]} to {i.must[1][0]} today.", hours) == 1.0
+    other = {"Yes.": "No.", "No.": "Yes."}
+    assert score_where(items, "command_reply", lambda i: " ".join(other.get(w, w) for w in i.expected.content.split()), umbrella) == 0.0
+
+
+def test_who_is_told_to_be_wrong_may_say_so_in_other_words(items) -> None:
+    value = lambda item: item.must[0][0]    # noqa: E731
+    assert score_where(items, "correction_right", lambda i: f"You're right, I was mistaken. It is {value(i)}.") == 1.0
+    assert score_where(items, "correction_right", lambda i: f"I do not think you are right. It is {value(i)}.") == 0.0
+    assert score_where(items, "correction_wrong", lambda i: f"I do not think you are right. It is {value(i)}.") == 1.0
+    assert score_where(items, "correction_wrong", lambda i: f"You're right, sorry. It is {value(i)}.") == 0.0
 
 
 @pytest.mark.parametrize(
@@ -162,6 +221,8 @@ def test_a_list_is_exact_after_what_announces_it(text, right):
         ("42 and 43", False),
         ("It is 42, not 41.", False),
         ("42 minus 12 is 30.", False),
+        ("12 minus 54 is -42.", False),
+        ("54-12 is 42", False),
     ],
 )
 def test_number(text, right):
@@ -176,6 +237,7 @@ def test_number(text, right):
         ("It is apim@mail.com", False),
         ("It is pim@mail.comb", False),
         ("pim@mail.com.fr", False),
+        ("It is tom.pim@mail.com", False),
     ],
 )
 def test_an_address_counts_only_whole(text, right):

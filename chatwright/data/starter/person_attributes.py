@@ -236,7 +236,7 @@ PERSON = {
             ),
             (
                 "Which name did {s} give the pet?",
-                "Name the pet that {s} owns.",
+                "By what name does {s} call the pet?",
                 "If {s} shouts for the pet, which name does one hear?",
                 "To what name does {p} pet listen?",
                 "I forgot how {p} pet is named. Can you help?",

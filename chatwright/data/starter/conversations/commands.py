@@ -354,6 +354,11 @@ def _reply(fetch: Fetch, rng: random.Random, asked: str) -> str:
     return reply
 
 
+def verdicts_but(reply: str) -> tuple[str, ...]:
+    """The wrong one, where a reply says yes or no first."""
+    return {"Yes.": ("no",), "No.": ("yes",)}.get(reply.split(" ", 1)[0], ())
+
+
 def _fetched(fetch: Fetch, rng: random.Random) -> list[Message]:
     asked = fetch.say(fetch.source.ask(rng))
     return [user(asked), fetch.command, fetch.result, assistant(_reply(fetch, rng, asked))]
@@ -400,10 +405,11 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         fetch.source.name
     ]
     other = {"FETCH_WEATHER_DATA": "wind", "FETCH_PRICE": "stock", "FETCH_OPENING_HOURS": "phone"}[fetch.source.name]
+    expected = assistant(_reply(fetch, rng, asked))
     return Item(
         skill="command_reply",
         messages=(user(asked), fetch.command, fetch.result),
-        expected=assistant(_reply(fetch, rng, asked)),
+        expected=expected,
         must=tuple((v[name],) for name in told),
         # Raw results are not an answer, nor is everything that came back.
         forbid=(
@@ -413,6 +419,9 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
             "COMMAND",
             v[other],
             *(c for c in CONDITIONS if c != v["condition"]),
+            *(f"{words} {v['opens']}" for words in ("closes at", "to", "until", "till")),    # the hours the wrong way round
+            *(f"{words} {v['closes']}" for words in ("opens at", "from")),
+            *verdicts_but(expected.content),
         ),
         max_words=25,
         book="open",

@@ -63,7 +63,7 @@ _QUOTE_HELD = (
 # and tells whose it was: that is copying, which a small model learns long before it can see that two words are the same (docs/LOG.md).
 _ADMIT = "I said {said}. You say {claimed}! {truth}! You are right, I was wrong."
 _FIRM = "I said {said}. You say {claimed}! {truth}. I was right."
-ADMITTING = ("you are right", "i was wrong")
+ADMITTING = ("you are right", "you're right", "i was wrong", "i was mistaken", "my mistake")
 
 
 def verdict(fact: Fact, person: Person, wrong: str, rightly: bool) -> str:
@@ -153,8 +153,8 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         messages=messages,
         expected=assistant(verdict(fact, person, wrong, rightly)),
         must=(right, ADMITTING) if rightly else (right,),
-        forbid=tuple(value for value in forbid if value != wrong) + (() if rightly else ADMITTING),
-        deniable=(wrong,),
+        forbid=tuple(value for value in forbid if value != wrong),
+        deniable=(wrong,) if rightly else (wrong, *ADMITTING),
         max_words=30,
         book="open" if text else "closed",
         template=template,

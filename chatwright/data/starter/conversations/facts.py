@@ -35,10 +35,12 @@ def answer_to(fact: Fact, world: World, by_pronoun: bool = False) -> str:
 
 
 def competing(fact: Fact, world: World) -> tuple[str, ...]:
-    """Every other value this attribute has in the world: naming one of them beside the answer is guessing."""
+    """Every other value this attribute has in the world, but for what the answer is made of (the Lucky Bell sells no bells): naming one of
+    them beside the answer is guessing."""
     if fact.attribute == "age":
         return tuple(str(age) for age in range(1, 100) if str(age) != fact.value)
-    return tuple(value for value in world.values_of(fact.attribute) if value not in (fact.value, fact.subject))
+    said = set(f"{fact.subject} {fact.value}".lower().split())
+    return tuple(value for value in world.values_of(fact.attribute) if not said.issuperset(value.lower().split()))
 
 
 def spellings(fact: Fact) -> tuple[str, ...]:

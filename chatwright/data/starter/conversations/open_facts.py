@@ -63,7 +63,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         messages=(user(f"{text} {say_of(template, person.name, person, '')}"),),
         expected=assistant(answer(person, attribute)),
         must=((person.facts[attribute].value,),),
-        forbid=tuple(other.facts[attribute].value for other in people if other is not person),
+        forbid=tuple(part for other in people if other is not person for part in (other.facts[attribute].value, other.name)),
         max_words=20,
         book="open",
         template=template,

@@ -359,7 +359,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         messages=(user(rng.choice(_FRAMES_HELD).format(text=text, question=question)),),
         expected=assistant(answer),
         must=((right,),),
-        forbid=tuple(str(getattr(other, about)) for other in happened if other is not event),
+        forbid=tuple(part for other in happened if other is not event for part in (other.name, other.thing, other.town, other.day)),
         max_words=20,
         book="open",
         template=template,

@@ -31,7 +31,9 @@ _GRANTED = (
 # What was taken for granted first, with a mark that comes back behind what is so where that is the same; see `corrections`.
 _OBJECT = "You say {granted}! {truth}. So there is a mistake in the question."
 _AGREE = "You say {granted}! {truth}! More than that I do not know."
-_OBJECTING = ("is not so", "mistake in the question", "have to disagree", "is not", "does not")
+_OBJECTING = ("is not so", "mistake in the question", "have to disagree", "is not", "isn't", "does not", "doesn't")
+# What tells, in a held-out reply to a false premise, that it objects: the truth alone may stand beside the claim as if both were so.
+_OBJECTS = (*_OBJECTING, "did not", "didn't", "mistake", "not so", "not true", "wrong", "never")
 
 
 def judged(fact: Fact, person: Person, granted: str) -> str:
@@ -83,8 +85,8 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
         skill="false_premise",
         messages=(user(f"{text} {question}".strip()),),
         expected=assistant(judged(fact, person, granted)),
-        must=((fact.value,), ("do not know", "it is true")) if is_true else ((fact.value,),),
-        forbid=(*forbid, *_OBJECTING) if is_true else forbid,
+        must=((fact.value,), ("do not know", "it is true")) if is_true else ((fact.value,), _OBJECTS),
+        forbid=(*forbid, *_OBJECTING) if is_true else (*forbid, "it is true"),
         deniable=() if is_true else (false,),
         book="open" if text else "closed",
         template=template,
