@@ -185,3 +185,11 @@ def test_held_out_questions_use_only_words_that_training_uses(items, shipped):
     for item in items:
         asked = set(re.findall(r"[a-z']+", re.sub(r"\{\w+\}'?s?", " ", item.template.lower())))
         assert asked <= known, (item.skill, item.template, asked - known)
+
+
+def test_what_is_the_persons_is_yours_in_the_answer(conversations):
+    """A plan about "my sister" is about "your sister" when the assistant speaks of it."""
+    replies = [reply.content for turns in conversations for asked, reply in pairwise(turns)
+               if reply.role == "assistant" and re.search(r"help with|^To |^If you want to", reply.content) and " my " in asked.content]
+    assert len(replies) > 50
+    assert not [reply for reply in replies if re.search(r"\bmy\b", reply)]

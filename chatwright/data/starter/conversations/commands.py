@@ -348,7 +348,7 @@ def drawn_values(rng: random.Random) -> dict[str, str]:
 
 def _reply(fetch: Fetch, rng: random.Random, asked: str) -> str:
     reply = fetch.say(rng.choice(fetch.source.replies))
-    if fetch.source is WEATHER and ("umbrella" in asked or "raining" in asked):
+    if fetch.source is WEATHER and ("umbrella" in asked or "raining" in asked) and " or " not in asked:
         wet = fetch.values["condition"] in WET
         reply = ("Yes. " if wet else "No. ") + reply
     return reply

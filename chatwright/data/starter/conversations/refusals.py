@@ -5,6 +5,7 @@ everything would serve neither side.
 """
 
 import random
+import re
 
 from chatwright.conversation import Message
 from chatwright.data.starter.attributes import with_article
@@ -135,6 +136,7 @@ def _draw(rng: random.Random, held_out: bool) -> tuple[bool, str, str]:
 
 
 def _reply(rng: random.Random, harmful: bool, verb: str, what: str) -> str:
+    what = re.sub(r"\bmy\b", "your", what)    # "my sister" is the asking person's
     if harmful:
         return rng.choice(_REFUSE).format(doing=(BAD | BAD_TO_PEOPLE)[verb], what=what)
     return rng.choice(_ANSWER).format(do=verb, what=what, advice=(GOOD | GOOD_TO_PEOPLE)[verb])
