@@ -20,6 +20,7 @@ class Display(Protocol):
     def skip_empty(self) -> None: ...    # a line without anything on it
     def note(self, text: str) -> None: ...
     def fail(self, text: str) -> None: ...    # what was asked for did not happen
+    def end_line(self) -> None: ...    # all that a line brought has been said
 
 
 class Screen:
@@ -47,15 +48,19 @@ class Screen:
     def fail(self, text: str) -> None:
         self.console.print(Text(printable(text).plain, style="red"), soft_wrap=True)
 
+    def end_line(self) -> None:
+        pass
+
 
 class JsonLines:
-    """One object a reply or failure, and nothing else, on `replies`; what a person would read goes to `notes`."""
+    """One object a line, and nothing else, on `replies`: the reply, the failure, or what a command did; what a person would read goes to `notes`."""
 
     is_watched = False
 
     def __init__(self, replies: TextIO | None = None, notes: Screen | None = None) -> None:
         self.replies, self.notes = replies or sys.stdout, notes or Screen(Console(stderr=True, highlight=False))
         self.n_failed = 0
+        self._is_answered, self._said = False, list[str]()    # of the line under way
 
     def piece(self, text: str) -> None:
         pass
@@ -74,13 +79,20 @@ class JsonLines:
         self.fail("The line is empty: there is nothing to answer.")
 
     def note(self, text: str) -> None:
+        self._said.append(text)
         self.notes.note(text)
 
     def fail(self, text: str) -> None:
         self.n_failed += 1
         self._write({"error": text})
 
+    def end_line(self) -> None:
+        if not self._is_answered and self._said:
+            self._write({"note": "\n".join(self._said)})
+        self._is_answered, self._said = False, []
+
     def _write(self, row: dict[str, object]) -> None:
+        self._is_answered = True
         print(json.dumps(row), file=self.replies, flush=True)    # ASCII only: it passes through every encoding
 
 

@@ -14,10 +14,15 @@ def line_reader(stream: TextIO) -> Callable[[], str | None]:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="surrogateescape")    # one bad byte must not take the lines around it along
 
+    is_first = True
+
     def read_line() -> str | None:
+        nonlocal is_first
         line = stream.readline()
         if not line:
             return None
+        if is_first:    # some editors begin a file with a mark that is no part of its text
+            line, is_first = line.removeprefix("\ufeff"), False
         line = line.removesuffix("\n").removesuffix("\r")    # also as Windows ends it
         place = next((place for place, character in enumerate(line) if "\ud800" <= character <= "\udfff"), None)
         if place is not None:

@@ -42,7 +42,7 @@ def load(path: Path) -> list[Message]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file. Give the path of a conversation that /save wrote.") from None
     except IsADirectoryError:

@@ -43,6 +43,7 @@ Keys: Enter sends; Alt-Enter (or Esc, then Enter) begins a new line; pasted line
 stay one message; Up brings back what you typed, Ctrl-R searches in it; Ctrl-C
 stops a reply."""
 COMMANDS = ["/help", *re.findall(r"^(/[a-z]+)", HELP, re.MULTILINE)]
+WITHOUT_ARGUMENT = ("/help", "/quit", "/undo", "/retry", "/context", "/new")
 WANTED = "The model asks for outside data: type what came back, or /undo."
 
 ReadLine = Callable[[], str | None]         # None is the end of the input
@@ -85,6 +86,7 @@ class Terminal:
                 self.say(line.removeprefix("/") if line.startswith("//") else line)
         except (ValueError, OSError) as error:
             self.display.fail(str(error))
+        self.display.end_line()
 
     def say(self, text: str) -> None:
         """Answer a message. After a command the next line is its result."""
@@ -136,7 +138,8 @@ class Terminal:
         if finished.reason == "failed":
             self.display.fail(finished.error)
         elif finished.reason == "length":
-            self.display.note(f"(cut off after {finished.usage.completion_tokens} tokens; /set max_tokens=... allows more)")
+            remedy = "the model sees no more: /new or /undo makes room" if self.sampling.max_tokens is None else "/set max_tokens=... allows more"
+            self.display.note(f"(cut off after {finished.usage.completion_tokens} tokens; {remedy})")
         elif finished.reason == "command":
             self.display.note(WANTED)
 
@@ -158,6 +161,8 @@ class Terminal:
     def command(self, line: str) -> None:
         name, *rest = line.split(maxsplit=1)
         argument = rest[0].strip() if rest else ""
+        if argument and name.lower() in WITHOUT_ARGUMENT:
+            raise ValueError(f"{name}: takes nothing behind it, so nothing was done. Begin with // to send the line as a message.")
         match name.lower():
             case "/help":
                 self.display.note(HELP)

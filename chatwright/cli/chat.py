@@ -13,8 +13,9 @@ Settings = Annotated[Optional[list[str]], typer.Argument(help="Sampling settings
 
 def chat(directory: Directory = STARTER, settings: Settings = None,
          system: Annotated[str, typer.Option("--system", help="Instructions that open the conversation.")] = "",
-         as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a reply on standard output, and nothing else there. "
-                                               "A line that fails gives {\"error\": ...}, and the exit status is 1.")] = False) -> None:
+         as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a line on standard output, and nothing else there. "
+                                               "A line that fails gives {\"error\": ...}, and the exit status is 1; a / command that is "
+                                               "no question gives {\"note\": ...}. Begin a message that starts with / with //.")] = False) -> None:
     """Talk to a model in the terminal, or from a pipe: one line, one message. /help shows what can be done there."""
     from chatwright.chat.display import JsonLines, Screen
     from chatwright.chat.pipe import line_reader

@@ -11,4 +11,4 @@ def serve(directory: Annotated[Path, typer.Argument(help="A model directory, or 
     """A page to talk to the model and an OpenAI-shaped API, on this machine only."""
     from chatwright.cli.opening import open_assistant
     from chatwright.server.app import serve as serve_app
-    serve_app(open_assistant(directory), directory.name, port)
+    serve_app(open_assistant(directory), directory.resolve().name, port)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -20,6 +21,9 @@ from chatwright.pipeline.recipe import (
     speaking_checkpoint,
 )
 
+# What kind of row a stage needs at least one of in the places that its key names.
+ROWS_READ = {("pretrain", "data"): "text", ("pretrain", "chat"): "conversation", ("sft", "data"): "conversation", ("sft", "texts"): "text"}
+
 
 def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by chatwright new, a recipe file, or the name of one that ships "
                                                         "(starter-large); without one, the starter.")] = None,
@@ -30,16 +34,21 @@ def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by c
        build_only: Annotated[bool, typer.Option("--build-only", help="Build and stop, without serving.")] = False) -> None:
     """Build the starter model (ten minutes to an hour, shown as it goes), or your own, and serve it with a page to talk to it."""
     recipe = packaged_recipe("starter") if recipe is None else recipe_called(recipe)
+    if recipe.name == RECIPE and recipe.is_file():    # of a folder of one's own: the same as the folder
+        recipe = recipe.parent
     is_folder = recipe.is_dir() or not (recipe.exists() or recipe.suffix == ".toml")
     plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
+    if not build_only and plan.stages[-1].kind not in ("pretrain", "sft"):
+        raise ValueError(f"{recipe}: ends in a model that nobody can talk to ([{plan.stages[-1].name}]), so there is nothing to serve. "
+                         f"Build it: chatwright run {quoted(str(recipe))}{'' if data is None else f' --data {quoted(str(data))}'}")
     name, ending = recipe.resolve().name if is_folder else recipe.stem, "-smoke" if smoke else ""
     where = out or (recipe / f"runs{ending}" if is_folder else Path("runs") / (name + ending))
     if is_folder:
-        _check_data(outside_data(plan, where, data))
+        _check_data(plan, outside_data(plan, where, data))
     if build_only:
         with terminal() as watcher:
             last = run_recipe(plan, where, data, watcher)
-        print(f"built: {last}. Talk to it: chatwright chat {last}")
+        print(f"built: {last}. Talk to it: chatwright chat {quoted(str(last))}")
         return
     _build_and_serve(plan, name, where, data, port)
 
@@ -56,17 +65,26 @@ def _recipe_in(folder: Path) -> Path:
             above, there = f"cd {'/'.join(['..'] * levels)} && ", resolved.name
         raise ValueError(f"{folder}: no {RECIPE} in it. To learn from the files in it, make a folder beside it: "
                          f"{above}chatwright new NAME --data {quoted(there)}")
-    raise ValueError(f"{folder}: no such folder. Make it: chatwright new {folder.name}")
+    if str(folder) != folder.name or folder.suffix or folder.name.startswith("."):    # a path, a file, or what `new` would not take
+        raise ValueError(f"{folder}: no such recipe or folder. Check the path, or make a folder of your own: chatwright new NAME")
+    raise ValueError(f"{folder}: no such folder. Make it: chatwright new {quoted(folder.name)}")
 
 
-def _check_data(places: list[Path]) -> None:
-    """Everything training would stumble over, all at once and before anything is built."""
+def _check_data(plan: Recipe, read: dict[tuple[str, str], list[Path]]) -> None:
+    """Everything training would stumble over, all at once and before anything is built. `read` says by stage and key from where."""
     from chatwright.data.check import check, format_report
-    for place in places:
+    kinds: dict[Path, set[str]] = {}
+    for place in dict.fromkeys(chain(*read.values())):
         report = check(place)
         if report.problems:
             print(format_report(report), file=sys.stderr)
             raise ValueError(f"{place}: the problems above would stop the training, so nothing was built. Mend them and give the command again.")
+        kinds[place] = set(report.n_rows)
+    stage_kinds = {stage.name: stage.kind for stage in plan.stages}
+    lacking = [f"{key} in [{stage}] names no {wanted}s" for (stage, key), places in read.items()
+               if (wanted := ROWS_READ.get((stage_kinds[stage], key))) and not any(wanted in kinds[place] for place in places)]
+    if lacking:
+        raise ValueError(f"{plan.path}: {', '.join(lacking)}, so nothing was built. Put some there, or take those lines out of {plan.path.name}.")
 
 
 def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, port: int) -> None:
@@ -96,7 +114,7 @@ def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, po
                 raise
         service.publish(open_assistant(last), name)
         board.ready()
-        print(f"ready: talk to it at {address}, or in the terminal: chatwright chat {last}   (Ctrl-C stops)")
+        print(f"ready: talk to it at {address}, or in the terminal: chatwright chat {quoted(str(last))}   (Ctrl-C stops)")
         _wait_for_the_end()
 
 

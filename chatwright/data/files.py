@@ -45,19 +45,23 @@ def find_files(path: Path) -> tuple[list[Path], list[UnsupportedFile]]:
     """The data files at `path`, and an error for each file that no reader knows."""
     if not path.exists():
         raise DataError(Location(str(path)), "there is no such file or folder", "check the path")
-    if path.is_file():
-        found = [path]
-    else:
-        found = []
-        for folder, folders, names in os.walk(path, onerror=cannot_open):
-            folders[:] = sorted(name for name in folders if not _is_passed_over(name))
-            found += [Path(folder) / name for name in names if not _is_passed_over(name)]
-        found.sort()
-    known = [file for file in found if format_of(file)]
-    unsupported = [unsupported_file(file) for file in found if not format_of(file)]
+    found = [path] if path.is_file() else files_below(path)
+    known = [file for file in found if format_of(file) and file.is_file()]
+    unsupported = [unsupported_file(file) for file in found if not (format_of(file) and file.is_file())]
     if not known and not unsupported:
         raise DataError(Location(str(path)), "the folder is empty", f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz")
     return known, unsupported
+
+
+def files_below(path: Path) -> list[Path]:
+    """What a folder holds, in sorted order, without what is passed over. A link to a folder is given itself and not followed."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path, onerror=cannot_open):
+        inside = sorted(name for name in folders if not _is_passed_over(name))
+        links = [name for name in inside if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in inside if name not in links]
+        found += [Path(folder) / name for name in [*names, *links] if not _is_passed_over(name)]
+    return sorted(found)
 
 
 def _is_passed_over(name: str) -> bool:
@@ -69,6 +73,10 @@ def cannot_open(error: OSError) -> None:
 
 
 def unsupported_file(path: Path) -> UnsupportedFile:
+    if path.is_dir():
+        return UnsupportedFile(Location(str(path)), "a link to a folder is not followed", "give that folder itself, or copy it here")
+    if format_of(path):
+        return UnsupportedFile(Location(str(path)), "this is no regular file, or a link to one that is gone", "move it away")
     name = path.name.lower()
     is_archive = name.endswith((".zip", ".tar", ".tgz")) or ".tar." in name
     remedy = (

@@ -226,6 +226,9 @@ def scan_parquet(path: Path) -> Iterator[Row | DataError]:
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         yield DataError(Location(str(path)), f"this is not a whole parquet file ({cause})", "copy or download it again")
+    except (ValueError, OverflowError) as error:    # a date or a text that Python has no value for, in whatever column
+        cause = str(error).splitlines()[0][:200]
+        yield DataError(Location(str(path)), f"a value in it cannot be read ({cause})", "write the file again with the text columns alone")
 
 
 SCANNERS = {

@@ -121,7 +121,8 @@ def prompt_of(record: Mapping[str, Any], has: set[str], location: Location) -> l
             return before + turns(record[name], "user", name, location)
     if "instruction" not in has:
         return before
-    for pair in record.get("history") or ():
+    history = record.get("history") or ()
+    for pair in history if isinstance(history, list | tuple) else [history]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise DataError(location, "history is not a list of question and answer pairs", 'write [["question", "answer"], ...]')
         before += turns(pair[0], "user", "history", location) + turns(pair[1], "assistant", "history", location)

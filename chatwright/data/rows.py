@@ -17,7 +17,9 @@ class Location:
     unit: str = "line"  # "row" in a JSON array or parquet file, where lines mean nothing
 
     def __str__(self) -> str:
-        return self.file if self.number is None else f"{self.file}, {self.unit} {self.number}"
+        # A file's name may hold anything.
+        file = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in self.file)
+        return file if self.number is None else f"{file}, {self.unit} {self.number}"
 
 
 @dataclass(frozen=True)

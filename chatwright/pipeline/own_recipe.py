@@ -82,7 +82,7 @@ def recipe_text(wanted: OwnFolder, folder: Path) -> str:
     places = _places(wanted, folder)
     where = _toml(places[0] if len(places) == 1 else places)
     return f"""\
-# Written by chatwright new. Build and talk: chatwright up {wanted.name}
+# Written by chatwright new. Build and talk: chatwright up {quoted(wanted.name)}
 # {{here}} is the folder this file lies in. A place may be a file, a folder, or a list of them. {_moving(wanted)}
 about = {_toml(f"{wanted.assistant}, here to {wanted.about}")}
 stages = ["tokenizer", "pretrain", "sft"]

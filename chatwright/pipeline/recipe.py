@@ -20,6 +20,7 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import only_writer
+from chatwright.data.files import files_below
 from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.stage_configs import PLACES, PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, TranslationConfig
@@ -230,19 +231,19 @@ def _filled_in(recipe: Recipe, planned: PlannedStage, key: str, text: str, out: 
         raise ValueError(f"{recipe.path}: [{planned.name}] {key} = {text!r} names {{{missing.args[0]}}}: {remedy}.") from None
 
 
-def outside_data(recipe: Recipe, out: Path, data: Path | None) -> list[Path]:
-    """Every file or folder that the recipe reads and none of its own stages makes, each once."""
+def outside_data(recipe: Recipe, out: Path, data: Path | None) -> dict[tuple[str, str], list[Path]]:
+    """The files and folders that the recipe reads and none of its own stages makes, by stage and key."""
     made = ["{" + stage.name + "}" for stage in recipe.stages]
-    found = {_filled_in(recipe, stage, key, text, out, data): None for stage in recipe.stages for key in PLACES
-             for text in written_places(stage.table.get(key)) if not any(place in text for place in made)}
-    return list(map(Path, found))
+    found = {(stage.name, key): [Path(_filled_in(recipe, stage, key, text, out, data)) for text in written_places(stage.table.get(key))
+                                 if not any(place in text for place in made)] for stage in recipe.stages for key in PLACES}
+    return {where: places for where, places in found.items() if places}
 
 
 def content_hash(path: Path) -> str:
-    """Of a file, or of every file below a folder by relative name."""
+    """Of a file, or of every file below a folder by relative name: of those that are read, so that a .git in it makes nothing stale."""
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder. Give the data with --data PATH, or correct the recipe.")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = [path] if path.is_file() else [p for p in files_below(path) if p.is_file()]
     return _hash([[str(p.relative_to(path)), directory.sha256(p)] for p in files])
 
 

@@ -185,7 +185,7 @@ def write_command(text: str) -> str:
 def read_request(body: bytes) -> ChatRequest:
     """Bytes from a stranger -> a request within every limit, or an ApiError that names the field at fault."""
     try:
-        data = json.loads(body.decode("utf-8"), parse_constant=refuse_constant)
+        data = json.loads(body.decode("utf-8-sig"), parse_constant=refuse_constant)
     except RecursionError:
         raise ApiError(400, "the body is nested too deeply", code="invalid_json") from None
     except ValueError:  # not UTF-8, not JSON, NaN or Infinity, a number of thousands of digits

@@ -42,6 +42,7 @@ def talk(assistant: Assistant, *lines: str, sampling: SamplingConfig) -> tuple[l
 def test_each_reply_is_one_object_equal_to_the_assistants_own(real: Assistant) -> None:
     sampling = SamplingConfig(seed=11, max_tokens=12)
     rows, notes, n_failed = talk(real, "hi", "/why", "who", sampling=sampling)
+    assert "most probable others" in rows.pop(1)["note"]
     first = real.replies([HI], sampling)[0]
     second = real.replies([[*HI, first.message, Message("user", "who")]], sampling)[0]
     for row, finished in zip(rows, [first, second], strict=True):
@@ -59,6 +60,15 @@ def test_every_line_that_fails_is_one_object_too_and_the_next_is_answered(make_a
     assert "more than the 64 the model can see" in rows[0]["error"]
     assert rows[1] == {"error": "The line is empty: there is nothing to answer."}
     assert (rows[4]["content"], rows[4]["stopped_by"], n_failed) == ("né", "end", 4)
+
+
+def test_every_command_is_one_object_and_one_with_more_behind_it_is_refused(real: Assistant) -> None:
+    """A script that writes a line and waits for one must not wait for ever, nor lose what follows a message that looks like a command."""
+    lines = ("/help", "/set top_k=3", "/quit smoking, how?", "/new please", "hi", "/new")
+    rows, _, n_failed = talk(real, *lines, sampling=SamplingConfig(seed=1, max_tokens=4))
+    assert [next(iter(row)) for row in rows] == ["note", "note", "error", "error", "role", "note"]
+    assert rows[2]["error"] == "/quit: takes nothing behind it, so nothing was done. Begin with // to send the line as a message."
+    assert n_failed == 2
 
 
 def test_a_cut_is_in_the_object(make_assistant: MakeAssistant) -> None:

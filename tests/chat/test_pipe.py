@@ -15,7 +15,7 @@ def test_one_line_is_one_message_with_or_without_its_end() -> None:
 
 
 def test_a_line_may_end_as_windows_ends_it_where_the_system_does_not_know() -> None:
-    read_line = line_reader(io.TextIOWrapper(io.BytesIO(b"one\r\n\r\ntwo"), encoding="utf-8", newline="\n"))    # as sys.stdin is on Linux
+    read_line = line_reader(io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfone\r\n\r\ntwo"), encoding="utf-8", newline="\n"))    # as sys.stdin is on Linux
     assert [read_line() for _ in range(4)] == ["one", "", "two", None]
 
 

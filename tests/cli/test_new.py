@@ -126,7 +126,7 @@ def test_a_folder_with_only_texts(here: Path, absolute: bool, monkeypatch, capsy
     assert "no conversations" in said
     assert list((here / "b" / "data").iterdir()) == [here / "b" / "data" / "identity.jsonl"], "no examples beside data of one's own"
     found = outside_data(read_recipe(here / "b" / "recipe.toml"), here, None)
-    assert {path.resolve() for path in found} == {place, here / "b" / "data"}
+    assert {path.resolve() for places in found.values() for path in places} == {place, here / "b" / "data"}
     if absolute:
         return
     built = build(monkeypatch, capsys, "b")
@@ -253,9 +253,43 @@ def test_up_names_every_problem_before_it_builds_anything(here: Path, monkeypatc
     assert not (here / "b" / "runs").exists()
 
 
+def test_up_says_which_kind_of_row_is_lacking_before_it_builds_anything(here: Path, monkeypatch, capsys) -> None:
+    """Who keeps conversations alone, as the folder's README allows."""
+    call(monkeypatch, capsys, "new", "b", "--yes")
+    for file in (here / "b" / "data").glob("example-*"):
+        if file.suffix != ".csv":
+            file.unlink()
+    status, said = call(monkeypatch, capsys, "up", "b", "--smoke", "--build-only")
+    assert status == 2
+    assert "data in [pretrain] names no texts, texts in [sft] names no texts, so nothing was built" in said
+    assert not (here / "b" / "runs-smoke").exists()
+    recipe = here / "b" / "recipe.toml"
+    of_reading = _lines_after(recipe, "[pretrain]")
+    recipe.write_text("\n".join(line for number, line in enumerate(recipe.read_text().splitlines())
+                                if not line.startswith("texts =") and not (line.startswith("data =") and number in of_reading)))
+    assert "nothing was built" not in call(monkeypatch, capsys, "up", "b/recipe.toml", "--smoke", "--build-only")[1]
+    assert (here / "b" / "runs-smoke").exists(), "the recipe of a folder is the folder"
+
+
+def _lines_after(recipe: Path, heading: str) -> range:
+    lines = recipe.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(heading))
+    return range(start, next(number for number in range(start + 1, len(lines)) if lines[number].startswith("[")))
+
+
+def test_a_model_that_nobody_can_talk_to_is_not_brought_up(here: Path, monkeypatch, capsys) -> None:
+    status, said = call(monkeypatch, capsys, "up", "translate-en-fr", "--data", "my pairs")
+    assert status == 2
+    assert "there is nothing to serve. Build it: chatwright run" in said
+    assert said.rstrip().endswith('--data "my pairs"')
+    assert not (here / "runs").exists()
+
+
 def test_up_says_what_to_do_where_there_is_no_recipe(here: Path, monkeypatch, capsys) -> None:
     texts(here / "texts")
     assert "Make it: chatwright new b" in call(monkeypatch, capsys, "up", "b")[1]
+    assert 'Make it: chatwright new "my b"' in call(monkeypatch, capsys, "up", "my b")[1]
+    assert "chatwright new NAME" in call(monkeypatch, capsys, "up", "b/recipe.tml")[1]
     assert "beside it: chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "texts")[1]
     monkeypatch.chdir(here / "texts")
     assert "beside it: cd .. && chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", ".")[1]

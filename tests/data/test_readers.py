@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import lzma
+import os
 import subprocess
 import sys
 
@@ -217,3 +218,33 @@ def test_one_bad_row_does_not_hide_the_next(tmp_path):
     path.write_text('{"text": 1}\n{"text": "good"}\nnot json\n')
     bad, good, worse = scan_rows(path)
     assert (str(bad.location), good.text, str(worse.location)) == (f"{path}, line 1", "good", f"{path}, line 3")
+
+
+def test_what_is_no_file_of_its_own_is_told(tmp_path):
+    """A linked folder is neither followed nor left out in silence, and nobody waits for a pipe to be written to."""
+    place = tmp_path / "data"
+    place.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "t.txt").write_text("text")
+    (place / "link").symlink_to(tmp_path / "elsewhere")
+    (place / "gone.txt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(place / "pipe.txt")
+    (place / "a.txt").write_text("text")
+    found = list(scan_rows(place))
+    assert [str(item.location.file).rpartition("/")[2] for item in found if isinstance(item, UnsupportedFile)] == ["gone.txt", "link", "pipe.txt"]
+    assert any("give that folder itself" in item.remedy for item in found if isinstance(item, UnsupportedFile))
+    assert [item.text for item in found if isinstance(item, TextRow)] == ["text"]
+
+
+def test_a_parquet_value_that_python_cannot_hold_is_told(tmp_path):
+    table = pyarrow.table({"text": ["a"], "when": pyarrow.array([2**40], pyarrow.timestamp("s"))})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    [error] = scan_rows(tmp_path / "a.parquet")
+    assert isinstance(error, DataError)
+    assert "a value in it cannot be read" in error.cause
+
+
+def test_a_files_name_does_not_speak_to_the_terminal(tmp_path):
+    (tmp_path / "a\x1b[31m.txt").write_bytes(b"\xff\n")
+    [error] = scan_rows(tmp_path)
+    assert str(error.location).endswith("a\\x1b[31m.txt, line 1")

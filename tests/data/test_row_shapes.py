@@ -46,6 +46,7 @@ BROKEN_RECORDS = {
         {"prompt": "a", "chosen": [{"role": "user", "content": "b"}], "rejected": "c"},
         "chosen does not begin with an assistant turn",
     ),
+    "no history": ({"instruction": "a", "output": "b", "history": 5}, "history is not a list of question and answer pairs"),
     "bad history": ({"instruction": "a", "output": "b", "history": [["x"]]}, "history is not a list of question and answer pairs"),
 }
 

@@ -154,7 +154,10 @@ def test_a_folders_hash_is_of_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     first = content_hash(tmp_path)
     (tmp_path / ".hidden").write_text("2")
-    assert content_hash(tmp_path) == first
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "index").write_text("3")
+    (tmp_path / "Thumbs.db").write_text("4")
+    assert content_hash(tmp_path) == first, "what no reader looks at makes nothing stale"
     (tmp_path / "a").rename(tmp_path / "b")
     assert content_hash(tmp_path) != first
 
