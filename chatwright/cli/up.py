@@ -40,7 +40,7 @@ def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by c
     plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
     if not build_only and plan.stages[-1].kind not in ("pretrain", "sft"):
         raise ValueError(f"{recipe}: ends in a model that nobody can talk to ([{plan.stages[-1].name}]), so there is nothing to serve. "
-                         f"Build it: chatwright run {quoted(str(recipe))}{'' if data is None else f' --data {quoted(str(data))}'}")
+                         f"Build it: chatwright run {quoted(str(plan.path))}{'' if data is None else f' --data {quoted(str(data))}'}")
     name, ending = recipe.resolve().name if is_folder else recipe.stem, "-smoke" if smoke else ""
     where = out or (recipe / f"runs{ending}" if is_folder else Path("runs") / (name + ending))
     if is_folder:
