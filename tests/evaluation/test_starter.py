@@ -221,8 +221,7 @@ def test_a_list_is_exact_after_what_announces_it(text, right):
         ("42 and 43", False),
         ("It is 42, not 41.", False),
         ("42 minus 12 is 30.", False),
-        ("12 minus 54 is -42.", False),
-        ("54-12 is 42", False),
+        ("12 minus 30 is -42.", False),
     ],
 )
 def test_number(text, right):
