@@ -43,7 +43,7 @@ Keys: Enter sends; Alt-Enter (or Esc, then Enter) begins a new line; pasted line
 stay one message; Up brings back what you typed, Ctrl-R searches in it; Ctrl-C
 stops a reply."""
 COMMANDS = ["/help", *re.findall(r"^(/[a-z]+)", HELP, re.MULTILINE)]
-WITHOUT_ARGUMENT = ("/help", "/quit", "/undo", "/retry", "/context", "/new")
+WITHOUT_ARGUMENT = set(COMMANDS) - set(re.findall(r"^(/[a-z]+) \S", HELP, re.MULTILINE))
 WANTED = "The model asks for outside data: type what came back, or /undo."
 
 ReadLine = Callable[[], str | None]         # None is the end of the input

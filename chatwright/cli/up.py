@@ -21,6 +21,7 @@ from chatwright.pipeline.recipe import (
     speaking_checkpoint,
 )
 
+SPEAKING = ("pretrain", "sft")    # kinds of stage that leave what can be talked to
 # What kind of row a stage needs at least one of in the places that its key names.
 ROWS_READ = {("pretrain", "data"): "text", ("pretrain", "chat"): "conversation", ("sft", "data"): "conversation", ("sft", "texts"): "text"}
 
@@ -38,7 +39,7 @@ def up(recipe: Annotated[Optional[Path], typer.Argument(help="A folder made by c
         recipe = recipe.parent
     is_folder = recipe.is_dir() or not (recipe.exists() or recipe.suffix == ".toml")
     plan = read_recipe(_recipe_in(recipe) if is_folder else recipe, smoke=smoke)
-    if not build_only and plan.stages[-1].kind not in ("pretrain", "sft"):
+    if not build_only and plan.stages[-1].kind not in SPEAKING:
         raise ValueError(f"{recipe}: ends in a model that nobody can talk to ([{plan.stages[-1].name}]), so there is nothing to serve. "
                          f"Build it: chatwright run {quoted(str(plan.path))}{'' if data is None else f' --data {quoted(str(data))}'}")
     name, ending = recipe.resolve().name if is_folder else recipe.stem, "-smoke" if smoke else ""
@@ -93,7 +94,7 @@ def _build_and_serve(plan: Recipe, name: str, where: Path, data: Path | None, po
     from chatwright.server.app import serve_beside
     from chatwright.server.build_status import BuildStatus
     from chatwright.training.checks import RunFailed
-    board = BuildStatus([(stage.kind, stage.steps) for stage in plan.stages if stage.kind in ("pretrain", "sft")])
+    board = BuildStatus([(stage.kind, stage.steps) for stage in plan.stages if stage.kind in SPEAKING])
     with serve_beside(name, port, status=board.status) as (service, address):
         print(f"the page is at {address}")
 

@@ -47,7 +47,7 @@ def find_files(path: Path) -> tuple[list[Path], list[UnsupportedFile]]:
         raise DataError(Location(str(path)), "there is no such file or folder", "check the path")
     found = [path] if path.is_file() else files_below(path)
     known = [file for file in found if format_of(file) and file.is_file()]
-    unsupported = [unsupported_file(file) for file in found if not (format_of(file) and file.is_file())]
+    unsupported = [unsupported_file(file) for file in sorted(set(found) - set(known))]
     if not known and not unsupported:
         raise DataError(Location(str(path)), "the folder is empty", f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz")
     return known, unsupported

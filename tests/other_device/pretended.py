@@ -1,7 +1,7 @@
 """A device that is none: its tensors hold CPU memory, and meet those of the CPU only where a GPU's may. So a machine without a GPU finds
 what would be "expected all tensors to be on the same device" on one.
 
-A program, because torch learns of a device once and for a whole process: python pretended.py RECIPE OUT DATA STOP_AT KEY=VALUE...
+A program, because torch learns of a device once and for a whole process: python pretended.py RECIPE OUT DATA STOP_AT
 runs a recipe whose trained stages are on this device; every one of them is stopped at step STOP_AT and goes on from there.
 """
 
@@ -109,9 +109,9 @@ def made_there(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *given, device=None, **settings: make(*given, **settings).to("cpu" if device is None else device)
 
 
-def main(recipe: Path, out: Path, data: Path, stop_at: int, changes: list[str]) -> None:
-    trained = [stage.name for stage in read_recipe(recipe, changes).stages if stage.kind in TRAINED]
-    plan = read_recipe(recipe, [*changes, *(f"{name}.loop.{setting}" for name in trained for setting in (f"device={NAME}", "log_every=1"))])
+def main(recipe: Path, out: Path, data: Path, stop_at: int) -> None:
+    trained = [stage.name for stage in read_recipe(recipe).stages if stage.kind in TRAINED]
+    plan = read_recipe(recipe, [f"{name}.loop.{setting}" for name in trained for setting in (f"device={NAME}", "log_every=1")])
     reached: list[Progress] = []
     watcher = Watcher(say=print, progress=reached.append, should_stop=lambda: reached[-1].step == stop_at)
     for _ in range(len(trained) + 1):
@@ -123,4 +123,4 @@ def main(recipe: Path, out: Path, data: Path, stop_at: int, changes: list[str]) 
 
 if __name__ == "__main__":
     kept = register()
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

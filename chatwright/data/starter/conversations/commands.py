@@ -354,7 +354,7 @@ def _reply(fetch: Fetch, rng: random.Random, asked: str) -> str:
     return reply
 
 
-def verdicts_but(reply: str) -> tuple[str, ...]:
+def _verdicts_but(reply: str) -> tuple[str, ...]:
     """The wrong one, where a reply says yes or no first."""
     return {"Yes.": ("no",), "No.": ("yes",)}.get(reply.split(" ", 1)[0], ())
 
@@ -421,7 +421,7 @@ def held_out(world: World, rng: random.Random, skill: str) -> Item:
             *(c for c in CONDITIONS if c != v["condition"]),
             *(f"{words} {v['opens']}" for words in ("closes at", "to", "until", "till")),    # the hours the wrong way round
             *(f"{words} {v['closes']}" for words in ("opens at", "from")),
-            *verdicts_but(expected.content),
+            *_verdicts_but(expected.content),
         ),
         max_words=25,
         book="open",
