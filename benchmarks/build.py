@@ -22,7 +22,7 @@ from chatwright.checkpoint.json_table import read
 from chatwright.devices import environment
 from chatwright.pipeline.recipe import packaged_recipe
 
-SAID_EVERY = 20.0   # seconds
+SAID_EVERY = 20.0  # seconds
 CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 
 
@@ -33,21 +33,35 @@ class Waited:
     page: float | None = None
     answered: float | None = None
     ready: float | None = None
-    replies: list[float] = field(default_factory=list)    # how long each answer took
+    replies: list[float] = field(default_factory=list)  # how long each answer took
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--recipe", type=Path, default=packaged_recipe("starter"))
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if arguments.out.exists():
-        raise SystemExit(f"{arguments.out}: is there already, so there would be nothing to wait for. Give a folder that does not exist.")
-    command = arguments.command or [*CHATWRIGHT, "up", str(arguments.recipe), "--out", str(arguments.out), "--port", str(arguments.port)]
+        raise SystemExit(
+            f"{arguments.out}: is there already, so there would be nothing to wait for. Give a folder that does not exist."
+        )
+    command = arguments.command or [
+        *CHATWRIGHT,
+        "up",
+        str(arguments.recipe),
+        "--out",
+        str(arguments.out),
+        "--port",
+        str(arguments.port),
+    ]
     began = time.perf_counter()
-    up = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    up = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         waited = watch(up, f"http://127.0.0.1:{arguments.port}", began)
     finally:
@@ -59,8 +73,14 @@ def main() -> None:
         print(f"{name}: {getattr(waited, name):.1f} s")
     for stage in sorted(arguments.out.glob("*/model/training.json")):
         print(f"{stage.parent.parent.name}: {read(stage)['seconds']:.0f} s of training")
-    shortest, longest, middle = min(waited.replies), max(waited.replies), statistics.median(waited.replies)
-    print(f"a hello, {len(waited.replies)} times: {shortest:.2f} to {longest:.2f} s, median {middle:.2f} s")
+    shortest, longest, middle = (
+        min(waited.replies),
+        max(waited.replies),
+        statistics.median(waited.replies),
+    )
+    print(
+        f"a hello, {len(waited.replies)} times: {shortest:.2f} to {longest:.2f} s, median {middle:.2f} s"
+    )
 
 
 def watch(up: "subprocess.Popen[bytes]", address: str, began: float) -> Waited:
@@ -68,7 +88,9 @@ def watch(up: "subprocess.Popen[bytes]", address: str, began: float) -> Waited:
     with httpx.Client(base_url=address, timeout=60.0) as client:
         while waited.ready is None:
             if up.poll() is not None:
-                raise SystemExit("the command ended before its model was ready; run it by itself to see why")
+                raise SystemExit(
+                    "the command ended before its model was ready; run it by itself to see why"
+                )
             time.sleep(0.2)
             try:
                 client.get("/").raise_for_status()

@@ -26,7 +26,11 @@ STEPS, WARMUP, ROWS, CONTEXT = 2000, 100, 12, 64
 
 
 def read(path: Path) -> str:
-    return lzma.open(path, "rt", encoding="utf-8").read() if path.suffix == ".xz" else path.read_text(encoding="utf-8")
+    return (
+        lzma.open(path, "rt", encoding="utf-8").read()
+        if path.suffix == ".xz"
+        else path.read_text(encoding="utf-8")
+    )
 
 
 def learning_rate(step: int) -> float:
@@ -39,9 +43,15 @@ def learning_rate(step: int) -> float:
 def validation_loss(model: GPT2LMHeadModel, ids: torch.Tensor) -> float:
     model.eval()
     n = (len(ids) - 1) // CONTEXT
-    inputs, targets = ids[: n * CONTEXT].view(n, CONTEXT), ids[1: n * CONTEXT + 1].view(n, CONTEXT)
-    total = sum(float(torch.nn.functional.cross_entropy(model(x).logits.flatten(0, 1), y.flatten(), reduction="sum"))
-                for x, y in zip(inputs.split(64), targets.split(64), strict=True))
+    inputs, targets = ids[: n * CONTEXT].view(n, CONTEXT), ids[1 : n * CONTEXT + 1].view(n, CONTEXT)
+    total = sum(
+        float(
+            torch.nn.functional.cross_entropy(
+                model(x).logits.flatten(0, 1), y.flatten(), reduction="sum"
+            )
+        )
+        for x, y in zip(inputs.split(64), targets.split(64), strict=True)
+    )
     model.train()
     return total / (n * CONTEXT)
 
@@ -51,18 +61,34 @@ def baseline(text: str) -> dict[str, float]:
     characters = sorted(set(text))
     place = {c: i for i, c in enumerate(characters)}
     ids = torch.tensor([place[c] for c in text])
-    train, validation = ids[: int(0.9 * len(ids))], ids[int(0.9 * len(ids)):]
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(characters), n_positions=CONTEXT, n_embd=128, n_layer=4, n_head=4, resid_pdrop=0.0,
-                                       embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0))
+    train, validation = ids[: int(0.9 * len(ids))], ids[int(0.9 * len(ids)) :]
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(characters),
+            n_positions=CONTEXT,
+            n_embd=128,
+            n_layer=4,
+            n_head=4,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     kept = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": kept, "weight_decay": 0.0}], lr=1e-3,
-                                  betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": kept, "weight_decay": 0.0}],
+        lr=1e-3,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
     seconds = 0.0
     for step in range(STEPS):
         starts = torch.randint(len(train) - CONTEXT, (ROWS,))
-        x = torch.stack([train[i: i + CONTEXT] for i in starts])
-        y = torch.stack([train[i + 1: i + CONTEXT + 1] for i in starts])
+        x = torch.stack([train[i : i + CONTEXT] for i in starts])
+        y = torch.stack([train[i + 1 : i + CONTEXT + 1] for i in starts])
         began = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
@@ -79,14 +105,22 @@ def baseline(text: str) -> dict[str, float]:
 
 def ours(path: Path, recipe: Path, out: Path) -> list[tuple[float, float]]:
     """(training seconds, validation loss) at each evaluation."""
-    last = run_recipe(read_recipe(recipe), out, path, Watcher(say=lambda text: print(text, flush=True)))
-    return [(r["seconds"], r["validation_loss"]) for r in metrics.read(last / "metrics.jsonl") if "validation_loss" in r]
+    last = run_recipe(
+        read_recipe(recipe), out, path, Watcher(say=lambda text: print(text, flush=True))
+    )
+    return [
+        (r["seconds"], r["validation_loss"])
+        for r in metrics.read(last / "metrics.jsonl")
+        if "validation_loss" in r
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("text", type=Path)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).parent.parent / "recipes" / "shakespeare.toml")
+    parser.add_argument(
+        "--recipe", type=Path, default=Path(__file__).parent.parent / "recipes" / "shakespeare.toml"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/char_lm"))
     parser.add_argument("--skip-baseline", action="store_true", help="Only our recipe.")
     options = parser.parse_args()
@@ -97,7 +131,9 @@ def main() -> None:
     curve = ours(options.text, options.recipe, options.out)
     result["ours"] = {"curve": curve, "seconds": curve[-1][0], "validation_loss": curve[-1][1]}
     if not options.skip_baseline:
-        reached = next((s for s, loss in curve if loss <= reference["validation_loss"]), float("inf"))
+        reached = next(
+            (s for s, loss in curve if loss <= reference["validation_loss"]), float("inf")
+        )
         in_time = [loss for s, loss in curve if s <= reference["seconds"]]
         result["seconds_to_baseline_loss"] = reached
         result["share_of_baseline_time"] = reached / reference["seconds"]

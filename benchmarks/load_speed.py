@@ -25,7 +25,11 @@ def resident() -> int:
 
 
 def peak() -> int:
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    [line] = [
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    ]
     return int(line.split()[1]) * 1024
 
 
@@ -36,12 +40,14 @@ def read_bytes(directory: Path) -> dict[str, float]:
 
 def load(directory: Path) -> dict[str, float]:
     from chatwright.checkpoint import model_directory
+
     return measured(directory, lambda: model_directory.load(directory))
 
 
 def measured(directory: Path, action: Callable[[], object]) -> dict[str, float]:
     from chatwright.checkpoint import model_directory
-    model_directory.load(directory.with_name("tiny"))    # what Python imports once is not counted
+
+    model_directory.load(directory.with_name("tiny"))  # what Python imports once is not counted
     before, began, worked = resident(), time.perf_counter(), time.process_time()
     kept = action()
     found = {"seconds": time.perf_counter() - began, "work": time.process_time() - worked}
@@ -60,8 +66,12 @@ def write_model(directory: Path, size: str) -> int:
     from chatwright.model.model import count_parameters
     from chatwright.model.presets import preset
     from chatwright.tokenizer.byte_bpe import ByteBPE
+
     tokenizer = ByteBPE.train(["a vocabulary that takes no time to open " * 30], 300)
-    changes = {"gpt2": {"context_length": 50_257 - tokenizer.vocab_size + 1024}, "large": {"n_layer": 20}}.get(size, {})
+    changes = {
+        "gpt2": {"context_length": 50_257 - tokenizer.vocab_size + 1024},
+        "large": {"n_layer": 20},
+    }.get(size, {})
     model = GPT(preset(size, **(changes | {"vocab_size": tokenizer.vocab_size})))
     init_weights(model, generator(0, "weights"))
     model_directory.save(directory, model, tokenizer)
@@ -69,7 +79,9 @@ def write_model(directory: Path, size: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sizes", nargs="*", default=["gpt2", "large"])
     parser.add_argument("--measure", nargs=2, metavar=("WHAT", "DIRECTORY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -80,7 +92,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             directory = Path(place) / size
             write_model(directory.with_name("tiny"), "tiny")
-            print(f"{size}: {write_model(directory, size) / 1e6:.1f}M parameters, {(directory / 'model.safetensors').stat().st_size / 1e6:.0f} MB")
+            print(
+                f"{size}: {write_model(directory, size) / 1e6:.1f}M parameters, {(directory / 'model.safetensors').stat().st_size / 1e6:.0f} MB"
+            )
             report(directory)
 
 
@@ -88,14 +102,25 @@ def report(directory: Path) -> None:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in MEASURES}
     for _ in range(REPEATS):
         for name in MEASURES:
-            run = subprocess.run([sys.executable, __file__, "--measure", name, str(directory)], capture_output=True, text=True, check=True, cwd=ROOT)
+            run = subprocess.run(
+                [sys.executable, __file__, "--measure", name, str(directory)],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+            )
             found[name].append(json.loads(run.stdout))
     for what_is, pick in (("best", min), ("median", statistics.median)):
-        chosen = {name: {what: pick([one[what] for one in runs]) for what in ("seconds", "work", "peak")} for name, runs in found.items()}
+        chosen = {
+            name: {what: pick([one[what] for one in runs]) for what in ("seconds", "work", "peak")}
+            for name, runs in found.items()
+        }
         for name, one in chosen.items():
             ratios = {what: one[what] / chosen["bytes"][what] for what in ("seconds", "work")}
-            print(f"  {what_is:6} {name:6} {one['seconds']:7.3f} s ({ratios['seconds']:.2f} of reading the bytes)   {one['work']:.3f} s of processor "
-                  f"time ({ratios['work']:.2f})   peak memory {one['peak']:.2f} of the file")
+            print(
+                f"  {what_is:6} {name:6} {one['seconds']:7.3f} s ({ratios['seconds']:.2f} of reading the bytes)   {one['work']:.3f} s of processor "
+                f"time ({ratios['work']:.2f})   peak memory {one['peak']:.2f} of the file"
+            )
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
 from chatwright.training.cross_entropy import next_token_loss
-from chatwright.training.optimizer import Optimizer, OptimizerConfig
+from chatwright.training.optim.optimizer import Optimizer, OptimizerConfig
 from chatwright.training.stage import MicroBatch
 
-SHAPES = {    # name: n_layer, width, n_head, vocabulary, rows, context
+SHAPES = {  # name: n_layer, width, n_head, vocabulary, rows, context
     "0.8M": (4, 128, 4, 65, 12, 64),
     "2.6M": (4, 192, 6, 4096, 32, 128),
     "10.7M": (6, 384, 6, 65, 16, 256),
@@ -39,8 +39,19 @@ def batch(vocab: int, rows: int, context: int) -> tuple[torch.Tensor, torch.Tens
 
 def our_step(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Callable[[], None], int]:
     n_layer, width, n_head, vocab, rows, context = shape
-    model = GPT(preset("gpt2", vocab_size=vocab, n_layer=n_layer, width=width, n_head=n_head, n_kv_head=n_head, head_dim=width // n_head,
-                       hidden=4 * width, context_length=context))
+    model = GPT(
+        preset(
+            "gpt2",
+            vocab_size=vocab,
+            n_layer=n_layer,
+            d_model=width,
+            n_head=n_head,
+            n_kv_head=n_head,
+            head_dim=width // n_head,
+            hidden=4 * width,
+            context_length=context,
+        )
+    )
     init_weights(model, generator(0, "weights"))
     optimizer = Optimizer(model, OptimizerConfig(kind="adamw", learning_rate=1e-3), dtype)
     micro = MicroBatch(*batch(vocab, rows, context))
@@ -51,14 +62,27 @@ def our_step(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Callable[[], N
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
         optimizer.zero_grad()
+
     return step, count_parameters(model)
 
 
 def peer_step(shape: tuple[int, ...], autocast: bool) -> tuple[Callable[[], None], int]:
     n_layer, width, n_head, vocab, rows, context = shape
     torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=vocab, n_positions=context, n_embd=width, n_layer=n_layer, n_head=n_head, resid_pdrop=0.0,
-                                       embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)).train()
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=vocab,
+            n_positions=context,
+            n_embd=width,
+            n_layer=n_layer,
+            n_head=n_head,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
     x, y = batch(vocab, rows, context)
 
@@ -69,6 +93,7 @@ def peer_step(shape: tuple[int, ...], autocast: bool) -> tuple[Callable[[], None
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
     return step, sum(p.numel() for p in model.parameters())
 
 
@@ -95,16 +120,28 @@ def main() -> None:
         peer, n_peer = peer_step(shape, autocast=False)
         peer_bf16, _ = peer_step(shape, autocast=True)
         assert n_ours == n_peer, f"the shapes differ: {n_ours} and {n_peer} parameters"
-        runs: dict[str, list[float]] = {"ours": [], "ours float32": [], "peer": [], "peer autocast": []}
+        runs: dict[str, list[float]] = {
+            "ours": [],
+            "ours float32": [],
+            "peer": [],
+            "peer autocast": [],
+        }
         for _ in range(options.pairs):
             for key, step in zip(runs, (ours, ours_float32, peer, peer_bf16), strict=True):
                 runs[key].append(tokens_per_second(step, tokens, options.seconds))
         ratio = [a / b for a, b in zip(runs["ours"], runs["peer"], strict=True)]
         same_dtype = [a / b for a, b in zip(runs["ours float32"], runs["peer"], strict=True)]
-        best_peer = [a / max(b, c) for a, b, c in zip(runs["ours"], runs["peer"], runs["peer autocast"], strict=True)]
-        report[name] = {"parameters": n_ours, **{key: round(statistics.median(v)) for key, v in runs.items()},
-                        "ratio": round(statistics.median(ratio), 2), "ratio float32": round(statistics.median(same_dtype), 2),
-                        "ratio to the faster peer": round(statistics.median(best_peer), 2)}
+        best_peer = [
+            a / max(b, c)
+            for a, b, c in zip(runs["ours"], runs["peer"], runs["peer autocast"], strict=True)
+        ]
+        report[name] = {
+            "parameters": n_ours,
+            **{key: round(statistics.median(v)) for key, v in runs.items()},
+            "ratio": round(statistics.median(ratio), 2),
+            "ratio float32": round(statistics.median(same_dtype), 2),
+            "ratio to the faster peer": round(statistics.median(best_peer), 2),
+        }
         print(name, json.dumps(report[name]), flush=True)
     print(json.dumps(report, indent=1))
 

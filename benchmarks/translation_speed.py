@@ -17,10 +17,31 @@ from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfi
 from chatwright.training.cross_entropy import head_loss
 
 V, B, T, TURNS = 10_000, 64, 16, 6
-SHAPE = {"vocab_size": V, "context_length": 64, "n_encoder_layer": 4, "n_decoder_layer": 4, "n_head": 4, "head_dim": 32, "width": 128, "hidden": 256,
-         "dropout": 0.3, "embedding_dropout": 0.3}
-MODERN = {"norm": "rms", "norm_first": True, "position": "rotary", "activation": "relu2", "qk_norm": True, "bias": False, "embedding_scale": False}
-SOURCE, TARGET, WANTED = (torch.randint(V, (B, T), generator=generator(0, name)) for name in ("source", "target", "wanted"))
+SHAPE = {
+    "vocab_size": V,
+    "context_length": 64,
+    "n_encoder_layer": 4,
+    "n_decoder_layer": 4,
+    "n_head": 4,
+    "head_dim": 32,
+    "d_model": 128,
+    "d_ff": 256,
+    "dropout": 0.3,
+    "embedding_dropout": 0.3,
+}
+MODERN = {
+    "norm": "rms",
+    "norm_first": True,
+    "position": "rotary",
+    "activation": "relu2",
+    "qk_norm": True,
+    "bias": False,
+    "embedding_scale": False,
+}
+SOURCE, TARGET, WANTED = (
+    torch.randint(V, (B, T), generator=generator(0, name))
+    for name in ("source", "target", "wanted")
+)
 Step = Callable[[], None]
 
 
@@ -31,31 +52,57 @@ def ours(dtype: torch.dtype, **changes: object) -> Step:
     padding = masks.padding(torch.full((B,), T), T)
 
     def step() -> None:
-        loss = head_loss(model.head, model.hidden(SOURCE, TARGET, padding, dtype), WANTED, 0.1)
+        loss = head_loss(
+            model.head, model.hidden_states(SOURCE, TARGET, padding, dtype), WANTED, 0.1
+        )
         (loss.sum / loss.count).backward()
         model.zero_grad()
+
     return step
 
 
 def theirs(is_autocast: bool) -> Step:
     torch.manual_seed(0)
-    sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 4), ("ffn_dim", 256), ("attention_heads", 4))}
-    model = MarianMTModel(MarianConfig(vocab_size=V, d_model=128, max_position_embeddings=64, pad_token_id=0, decoder_start_token_id=0, dropout=0.3,
-                                       activation_function="relu", scale_embedding=True, **sides)).train()
+    sides = {
+        f"{side}_{name}": n
+        for side in ("encoder", "decoder")
+        for name, n in (("layers", 4), ("ffn_dim", 256), ("attention_heads", 4))
+    }
+    model = MarianMTModel(
+        MarianConfig(
+            vocab_size=V,
+            d_model=128,
+            max_position_embeddings=64,
+            pad_token_id=0,
+            decoder_start_token_id=0,
+            dropout=0.3,
+            activation_function="relu",
+            scale_embedding=True,
+            **sides,
+        )
+    ).train()
     exists = torch.ones(B, T, dtype=torch.long)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
             logits = model(input_ids=SOURCE, attention_mask=exists, decoder_input_ids=TARGET).logits
-        torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), WANTED.flatten(), label_smoothing=0.1).backward()
+        torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), WANTED.flatten(), label_smoothing=0.1
+        ).backward()
         model.zero_grad()
+
     return step
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    steps = {"ours, 2017, float32": ours(torch.float32), "MarianMT, float32": theirs(False), "ours, 2017, bfloat16": ours(torch.bfloat16),
-             "MarianMT, bfloat16 autocast": theirs(True), "ours, modern, bfloat16": ours(torch.bfloat16, **MODERN)}
+    steps = {
+        "ours, 2017, float32": ours(torch.float32),
+        "MarianMT, float32": theirs(False),
+        "ours, 2017, bfloat16": ours(torch.bfloat16),
+        "MarianMT, bfloat16 autocast": theirs(True),
+        "ours, modern, bfloat16": ours(torch.bfloat16, **MODERN),
+    }
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(TURNS):
         for name, step in steps.items():
@@ -64,7 +111,9 @@ def main() -> None:
             best[name] = min(best[name], time.process_time() - began)
     print(environment())
     for name, seconds in best.items():
-        print(f"{name:30} {1000 * seconds:7.1f} ms a step {B * T / seconds:8,.0f} target tokens a second")
+        print(
+            f"{name:30} {1000 * seconds:7.1f} ms a step {B * T / seconds:8,.0f} target tokens a second"
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={name}: this torch ({torch.__version__}) sees no GPU. Use device=cpu or device=auto.")
+        raise ValueError(
+            f"device={name}: this torch ({torch.__version__}) sees no GPU. Use device=cpu or device=auto."
+        )
     return device
 
 
@@ -60,7 +62,7 @@ def available_memory() -> int:
     return min(candidates)
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3    # glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def keeping_freed_memory() -> Iterator[None]:
     libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
-    finally:    # where glibc's own rule ends once large blocks were freed
+    finally:  # where glibc's own rule ends once large blocks were freed
         libc.mallopt(M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(M_TRIM_THRESHOLD, 2**26)
         libc.malloc_trim(0)

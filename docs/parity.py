@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import torch  # noqa: E402
-import transformers  # noqa: E402
+import torch
+import transformers
 
-from tests.parity.case import DTYPES, measure  # noqa: E402
-from tests.parity.families import CASES  # noqa: E402
+from tests.parity.case import DTYPES, measure
+from tests.parity.families import CASES
 
 HEAD = """# Equal to an independent implementation
 
@@ -41,11 +41,25 @@ def main() -> None:
     for case in CASES:
         with tempfile.TemporaryDirectory() as directory:
             found = measure(case, Path(directory))
-        rows.append(f"| {case.family} | {case.branch} | {' | '.join(f'{found[name]:.1e}' for name in DTYPES)} |")
+        rows.append(
+            f"| {case.family} | {case.branch} | {' | '.join(f'{found[name]:.1e}' for name in DTYPES)} |"
+        )
         print(rows[-1], flush=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    head = HEAD.format(commit=commit, transformers=transformers.__version__, torch=torch.__version__,
-                       capability=torch.backends.cpu.get_cpu_capability(), dtypes=" | ".join(DTYPES), lines="|".join("---" for _ in DTYPES))
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    head = HEAD.format(
+        commit=commit,
+        transformers=transformers.__version__,
+        torch=torch.__version__,
+        capability=torch.backends.cpu.get_cpu_capability(),
+        dtypes=" | ".join(DTYPES),
+        lines="|".join("---" for _ in DTYPES),
+    )
     (ROOT / "docs" / "PARITY.md").write_text(head + "\n".join(rows) + "\n")
 
 

@@ -110,7 +110,9 @@ def fault(turns: list[Turn]) -> str | None:
     return None
 
 
-def documents(data_set: DataSet, data: Path, held_out: HeldOut, seen: set[bytes], dropped: Dropped) -> Iterator[tuple[dict[str, Any], str]]:
+def documents(
+    data_set: DataSet, data: Path, held_out: HeldOut, seen: set[bytes], dropped: Dropped
+) -> Iterator[tuple[dict[str, Any], str]]:
     for text in data_set.read(data, dropped):
         if source := held_out.source(text):
             dropped[f"shares 13 words with {source}"] += 1
@@ -120,14 +122,23 @@ def documents(data_set: DataSet, data: Path, held_out: HeldOut, seen: set[bytes]
             yield {"text": text}, text
 
 
-def chats(data_set: DataSet, data: Path, held_out: HeldOut, seen: set[bytes], dropped: Dropped) -> Iterator[tuple[dict[str, Any], str]]:
+def chats(
+    data_set: DataSet, data: Path, held_out: HeldOut, seen: set[bytes], dropped: Dropped
+) -> Iterator[tuple[dict[str, Any], str]]:
     for turns in data_set.read(data, dropped):
         text = "\n".join(turn["content"] for turn in turns)
         if reason := fault(turns):
             dropped[reason] += 1
         elif source := held_out.source(text):
             dropped[f"shares 13 words with {source}"] += 1
-        elif source := next((found for turn in turns if turn["role"] == "user" and (found := held_out.question(turn["content"]))), None):
+        elif source := next(
+            (
+                found
+                for turn in turns
+                if turn["role"] == "user" and (found := held_out.question(turn["content"]))
+            ),
+            None,
+        ):
             dropped[f"asks a question of {source}"] += 1
         elif is_repeated(text, seen):
             dropped["duplicate"] += 1
@@ -170,19 +181,30 @@ def convert(data: Path, out: Path, include_unclear: bool = False) -> dict[str, A
                 "from": list(data_set.folders), "dropped": dict(sorted(dropped.items())),
             }  # fmt: skip
             print(f"{kind:9}{data_set.name:22}{rows:9,} rows{words:12,} words", file=sys.stderr)
-        manifest[kind]["total"] = {unit: sum(entry[unit] for entry in manifest[kind].values()) for unit in ("rows", "words", "bytes")}
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        manifest[kind]["total"] = {
+            unit: sum(entry[unit] for entry in manifest[kind].values())
+            for unit in ("rows", "words", "bytes")
+        }
+    (out / "manifest.json").write_text(
+        json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return manifest
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Turn the public data sets into training rows.")
-    parser.add_argument("data", type=Path, help="the folder with the data sets, for example ../shared/data")
+    parser.add_argument(
+        "data", type=Path, help="the folder with the data sets, for example ../shared/data"
+    )
     parser.add_argument("out", type=Path, help="where pretrain/, chat/ and manifest.json go")
-    parser.add_argument("--include-unclear", action="store_true", help="also use the sets whose licence is unstated")
+    parser.add_argument(
+        "--include-unclear", action="store_true", help="also use the sets whose licence is unstated"
+    )
     arguments = parser.parse_args()
     if not (arguments.data / "classic-books").is_dir():
-        parser.error(f"{arguments.data} holds no folder classic-books; give the folder that holds the data sets and their README")
+        parser.error(
+            f"{arguments.data} holds no folder classic-books; give the folder that holds the data sets and their README"
+        )
     totals = convert(arguments.data, arguments.out, arguments.include_unclear)
     print(json.dumps({kind: totals[kind]["total"] for kind in totals}))
 

@@ -37,9 +37,16 @@ from typing import Any
 
 from chat_real_sets import conversations, facts, prose
 
-RUN = 40          # letters and digits: about nine words
-SHORTEST = 16     # a held-out text below this is common speech ("very good"), and only the same row repeats it
-COARSE = {"ABBR": "abbreviation", "DESC": "description", "ENTY": "entity", "HUM": "human", "LOC": "location", "NUM": "number"}
+RUN = 40  # letters and digits: about nine words
+SHORTEST = 16  # a held-out text below this is common speech ("very good"), and only the same row repeats it
+COARSE = {
+    "ABBR": "abbreviation",
+    "DESC": "description",
+    "ENTY": "entity",
+    "HUM": "human",
+    "LOC": "location",
+    "NUM": "number",
+}
 
 Row = dict[str, str]
 Dropped = Counter[str]
@@ -59,8 +66,10 @@ class HeldOut:
         long = [text for text in self.whole if len(text) >= RUN]
         self.runs = {text[i : i + RUN] for text in long for i in range(len(text) - RUN + 1)}
         # Half a run at every twentieth place is inside every whole one: nearly all text ends at this look.
-        self.halves = {text[i : i + RUN // 2] for text in long for i in range(len(text) - RUN // 2 + 1)}
-        self.short: dict[str, list[str]] = {}    # by their beginnings
+        self.halves = {
+            text[i : i + RUN // 2] for text in long for i in range(len(text) - RUN // 2 + 1)
+        }
+        self.short: dict[str, list[str]] = {}  # by their beginnings
         for text in self.whole:
             if SHORTEST <= len(text) < RUN:
                 self.short.setdefault(text[:SHORTEST], []).append(text)
@@ -74,10 +83,18 @@ class HeldOut:
         if letters in self.whole:
             return True
         halves = (letters[i : i + RUN // 2] for i in range(0, len(letters), RUN // 2))
-        if any(half in self.halves for half in halves) and any(letters[i : i + RUN] in self.runs for i in range(len(letters) - RUN + 1)):
+        if any(half in self.halves for half in halves) and any(
+            letters[i : i + RUN] in self.runs for i in range(len(letters) - RUN + 1)
+        ):
             return True
-        begun = (i for i in range(len(letters) - SHORTEST + 1) if letters[i : i + SHORTEST] in self.short)
-        return any(letters.startswith(text, i) for i in begun for text in self.short[letters[i : i + SHORTEST]])
+        begun = (
+            i for i in range(len(letters) - SHORTEST + 1) if letters[i : i + SHORTEST] in self.short
+        )
+        return any(
+            letters.startswith(text, i)
+            for i in begun
+            for text in self.short[letters[i : i + SHORTEST]]
+        )
 
 
 def share(text: str) -> float:
@@ -89,21 +106,30 @@ def by_hash(rows: Iterable[Row], test: float, validation: float) -> dict[str, li
     parts: dict[str, list[Row]] = {"train": [], "validation": [], "test": []}
     for row in rows:
         place = share(row["text"])
-        parts["test" if place < test else "validation" if place < test + validation else "train"].append(row)
+        parts[
+            "test" if place < test else "validation" if place < test + validation else "train"
+        ].append(row)
     return parts
 
 
 def sentiment(data: Path) -> dict[str, list[Row]]:
     files = {"train": "train.tsv.xz", "validation": "dev.tsv", "test": "test.tsv"}
-    return {part: [{"text": text, "label": ("negative", "positive")[int(label)]}
-                   for text, label in (line.rsplit("\t", 1) for line in lines(data / "sst2" / name))] for part, name in files.items()}
+    return {
+        part: [
+            {"text": text, "label": ("negative", "positive")[int(label)]}
+            for text, label in (line.rsplit("\t", 1) for line in lines(data / "sst2" / name))
+        ]
+        for part, name in files.items()
+    }
 
 
 def topics(data: Path) -> dict[str, list[Row]]:
     def rows(name: str) -> list[Row]:
         text = in_zip(data / "nltk-corpora" / "qc.zip", f"qc/{name}.txt").decode("latin-1")
         found = (line.split(" ", 1) for line in text.splitlines() if line.strip())
-        return [{"text": question, "label": COARSE[label.split(":")[0]]} for label, question in found]
+        return [
+            {"text": question, "label": COARSE[label.split(":")[0]]} for label, question in found
+        ]
 
     return by_hash(rows("train"), 0.0, 0.1) | {"test": rows("test")}
 
@@ -117,16 +143,31 @@ def reviews(data: Path) -> dict[str, list[Row]]:
     path = data / "nltk-corpora" / "movie_reviews.zip"
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".txt"))
-        rows = [{"text": one_line(archive.read(name).decode("utf-8", errors="replace")),
-                 "label": "positive" if "/pos/" in name else "negative"} for name in names if "/pos/" in name or "/neg/" in name]
+        rows = [
+            {
+                "text": one_line(archive.read(name).decode("utf-8", errors="replace")),
+                "label": "positive" if "/pos/" in name else "negative",
+            }
+            for name in names
+            if "/pos/" in name or "/neg/" in name
+        ]
     return by_hash(rows, 0.25, 0.1)
 
 
-TASKS: dict[str, Callable[[Path], dict[str, list[Row]]]] = {"sentiment": sentiment, "topics": topics, "spam": spam, "reviews": reviews}
+TASKS: dict[str, Callable[[Path], dict[str, list[Row]]]] = {
+    "sentiment": sentiment,
+    "topics": topics,
+    "spam": spam,
+    "reviews": reviews,
+}
 
 
-FILM_SENTENCES = ("sentence_polarity/rt-polarity.neg", "sentence_polarity/rt-polarity.pos", "subjectivity/plot.tok.gt9.5000",
-                  "subjectivity/quote.tok.gt9.5000")
+FILM_SENTENCES = (
+    "sentence_polarity/rt-polarity.neg",
+    "sentence_polarity/rt-polarity.pos",
+    "subjectivity/plot.tok.gt9.5000",
+    "subjectivity/quote.tok.gt9.5000",
+)
 
 
 def film_sentences(data: Path) -> Iterator[str]:
@@ -199,7 +240,9 @@ def clean_training(rows: list[Row], held_out: HeldOut, dropped: Dropped) -> Iter
             yield row
 
 
-def clean_texts(texts: Iterable[str], held_out: HeldOut, seen: set[str], dropped: Dropped) -> Iterator[dict[str, str]]:
+def clean_texts(
+    texts: Iterable[str], held_out: HeldOut, seen: set[str], dropped: Dropped
+) -> Iterator[dict[str, str]]:
     for text in texts:
         key = hashlib.sha256(bare(text).encode()).hexdigest()
         if len(text.split()) < 3:
@@ -216,35 +259,61 @@ def clean_texts(texts: Iterable[str], held_out: HeldOut, seen: set[str], dropped
 def convert(data: Path, out: Path) -> dict[str, Any]:
     """Write everything; return the manifest."""
     parts = {task: read(data) for task, read in TASKS.items()}
-    held_out = HeldOut(row["text"] for splits in parts.values() for part in ("validation", "test") for row in splits[part])
+    held_out = HeldOut(
+        row["text"]
+        for splits in parts.values()
+        for part in ("validation", "test")
+        for row in splits[part]
+    )
     manifest: dict[str, Any] = {}
     for task, splits in parts.items():
         dropped: Dropped = Counter()
         splits["train"] = list(clean_training(splits["train"], held_out, dropped))
         for part, rows in splits.items():
             labels = dict(sorted(Counter(row["label"] for row in rows).items()))
-            manifest[f"{task}/{part}"] = write_rows(out / task / f"{part}.jsonl", rows) | {"labels": labels}
+            manifest[f"{task}/{part}"] = write_rows(out / task / f"{part}.jsonl", rows) | {
+                "labels": labels
+            }
         manifest[f"{task}/train"]["dropped"] = dict(sorted(dropped.items()))
     for domain, (tasks, sets) in MASKED.items():
         seen: set[str] = set()
-        labelled = {task: lambda _, task=task: (row["text"] for row in parts[task]["train"]) for task in tasks}
+        labelled = {
+            task: lambda _, task=task: (row["text"] for row in parts[task]["train"])
+            for task in tasks
+        }
         for name, texts in (labelled | sets).items():
             dropped = Counter()
-            written = write_rows(out / "masked" / domain / f"{name}.jsonl", clean_texts(texts(data), held_out, seen, dropped))
-            manifest[f"masked/{domain}/{name}"] = written | {"dropped": dict(sorted(dropped.items()))}
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            written = write_rows(
+                out / "masked" / domain / f"{name}.jsonl",
+                clean_texts(texts(data), held_out, seen, dropped),
+            )
+            manifest[f"masked/{domain}/{name}"] = written | {
+                "dropped": dict(sorted(dropped.items()))
+            }
+    (out / "manifest.json").write_text(
+        json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return manifest
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Turn the public data sets into rows for the classification recipes.")
-    parser.add_argument("data", type=Path, help="the folder with the data sets, for example ../shared/data")
+    parser = argparse.ArgumentParser(
+        description="Turn the public data sets into rows for the classification recipes."
+    )
+    parser.add_argument(
+        "data", type=Path, help="the folder with the data sets, for example ../shared/data"
+    )
     parser.add_argument("out", type=Path, help="where the tasks, masked/ and manifest.json go")
     arguments = parser.parse_args()
     if not (arguments.data / "sst2").is_dir():
-        parser.error(f"{arguments.data} holds no folder sst2; give the folder that holds the data sets and their README")
+        parser.error(
+            f"{arguments.data} holds no folder sst2; give the folder that holds the data sets and their README"
+        )
     for name, entry in convert(arguments.data, arguments.out).items():
-        print(f"{name:32}{entry['rows']:9,} rows  {entry.get('labels', '')}  {entry.get('dropped', '')}", file=sys.stderr)
+        print(
+            f"{name:32}{entry['rows']:9,} rows  {entry.get('labels', '')}  {entry.get('dropped', '')}",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -1,33 +1,64 @@
-"""The house: who may import whom, no cycles, the README's file map, and that skips are said."""
+"""The architecture: which package may import which, no cycles, the file map, named skips."""
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "chatwright"
-GROUND = {"conversation", "config", "devices"}
+GROUND = {"conversation", "config", "devices", "errors"}
 MAY_IMPORT = {
     "tokenizer": set(),
     "model": set(),
     "data": {"tokenizer"},
+    "starter": {"data", "tokenizer"},
     "checkpoint": {"model", "tokenizer"},
     "engine": {"model"},
     "chat": {"engine", "tokenizer"},
-    "evaluation": {"model", "data", "tokenizer", "engine", "chat"},
+    "tasks": {"engine", "tokenizer"},
+    "evaluation": {"model", "data", "tokenizer", "engine", "chat", "tasks", "starter"},
     "inspection": {"model", "tokenizer", "engine"},
     "training": {"data", "model", "engine", "checkpoint", "evaluation", "tokenizer"},
-    "pipeline": {"training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
+    "pipeline": {
+        "training",
+        "evaluation",
+        "checkpoint",
+        "data",
+        "starter",
+        "chat",
+        "tasks",
+        "tokenizer",
+        "engine",
+        "model",
+    },
     "server": {"chat", "engine", "pipeline", "checkpoint", "training", "tokenizer"},
     "__main__": {"cli"},
-    "cli": {"server", "pipeline", "inspection", "training", "evaluation", "checkpoint", "data", "chat", "tokenizer", "engine", "model"},
+    "cli": {
+        "server",
+        "pipeline",
+        "inspection",
+        "training",
+        "evaluation",
+        "checkpoint",
+        "data",
+        "starter",
+        "chat",
+        "tasks",
+        "tokenizer",
+        "engine",
+        "model",
+    },
 }
 
 
 def modules() -> dict[str, Path]:
-    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in PACKAGE.rglob("*.py")}
+    return {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in PACKAGE.rglob("*.py")
+    }
 
 
 def imports_of(path: Path) -> set[str]:
@@ -68,7 +99,7 @@ def cycles(graph: dict[str, set[str]]) -> list[str]:
 
     def visit(name: str, path: list[str]) -> None:
         if name in path:
-            found.append(" -> ".join([*path[path.index(name):], name]))
+            found.append(" -> ".join([*path[path.index(name) :], name]))
         elif name not in done:
             for target in sorted(graph.get(name, ())):
                 visit(target, [*path, name])
@@ -93,16 +124,17 @@ def test_there_are_no_import_cycles(graph: dict[str, set[str]]) -> None:
 
 
 def test_a_planted_upward_import_and_a_planted_cycle_are_found() -> None:
-    planted = {"chatwright.model.gpt": {"chatwright.engine.engine"}, "chatwright.engine.engine": {"chatwright.model.gpt"}}
+    planted = {
+        "chatwright.model.gpt": {"chatwright.engine.engine"},
+        "chatwright.engine.engine": {"chatwright.model.gpt"},
+    }
     assert violations(planted) == ["chatwright.model.gpt imports chatwright.engine.engine"]
     assert cycles(planted)
 
 
-def test_the_readme_maps_every_file_and_no_other() -> None:
-    readme = (ROOT / "README.md").read_text()
-    mapped = set(re.findall(r"^\| `(chatwright/[^`]+\.py)` \|", readme, flags=re.M))
-    files = {str(p.relative_to(ROOT)) for p in PACKAGE.rglob("*.py") if p.stat().st_size}
-    assert mapped == files
+def test_the_file_map_is_current() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "file_map.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), "run docs/file_map.py"
 
 
 def test_no_file_is_a_drawer() -> None:
@@ -111,14 +143,29 @@ def test_no_file_is_a_drawer() -> None:
 
 
 def test_every_skip_says_why() -> None:
-    silent = [f"{p}:{n}" for p in (ROOT / "tests").rglob("test_*.py") for n, line in enumerate(p.read_text().splitlines(), 1)
-              if re.search(r"pytest\.skip\(\)|mark\.skip(\(\))?$|skipif\([^)]*\)$", line) and "reason" not in line]
+    silent = [
+        f"{p}:{n}"
+        for p in (ROOT / "tests").rglob("test_*.py")
+        for n, line in enumerate(p.read_text().splitlines(), 1)
+        if re.search(r"pytest\.skip\(\)|mark\.skip(\(\))?$|skipif\([^)]*\)$", line)
+        and "reason" not in line
+    ]
     assert silent == []
 
 
 def test_nothing_dangerous_is_called() -> None:
     """No pickle, no torch.save or torch.load, no eval or exec, no os.system, no global seeding."""
-    banned = {"pickle", "torch.save", "torch.load", "eval", "exec", "os.system", "torch.manual_seed", "random.seed", "numpy.random.seed"}
+    banned = {
+        "pickle",
+        "torch.save",
+        "torch.load",
+        "eval",
+        "exec",
+        "os.system",
+        "torch.manual_seed",
+        "random.seed",
+        "numpy.random.seed",
+    }
     found = []
     for name, path in modules().items():
         for node in ast.walk(ast.parse(path.read_text())):

@@ -27,11 +27,13 @@ print(resident())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told to keep memory")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told to keep memory"
+)
 def test_freed_memory_is_fetched_once_and_given_back_at_the_end() -> None:
     """64 MB twenty times: without being told, every time anew."""
     ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     given_back, kept, during, after = map(int, ran.stdout.split())
-    assert given_back > 20 * 30    # pages of 4 kB; of 2 MB where the system makes them large
+    assert given_back > 20 * 30  # pages of 4 kB; of 2 MB where the system makes them large
     assert kept < 20
-    assert during - after > 15_000    # pages of 4 kB
+    assert during - after > 15_000  # pages of 4 kB

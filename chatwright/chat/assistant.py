@@ -12,7 +12,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from chatwright.chat.context_window import fit
-from chatwright.chat.reply_events import Finished, Reason, ReplyEvent, TextDelta, ToolCalled, ToolReturned, Truncated, Usage
+from chatwright.chat.reply_events import (
+    Finished,
+    Reason,
+    ReplyEvent,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+    Truncated,
+    Usage,
+)
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Conversation, Message
 from chatwright.engine.engine import Engine, EngineFull
@@ -20,9 +29,20 @@ from chatwright.engine.request import Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Assistant", "Finished", "Reason", "ReplyEvent", "TextDelta", "ToolCalled", "ToolReturned", "Tools", "Truncated", "Usage"]
+__all__ = [
+    "Assistant",
+    "Finished",
+    "Reason",
+    "ReplyEvent",
+    "TextDelta",
+    "ToolCalled",
+    "ToolReturned",
+    "Tools",
+    "Truncated",
+    "Usage",
+]
 
-MAX_COMMANDS = 4    # in one reply; a model that goes on asking would never answer
+MAX_COMMANDS = 4  # in one reply; a model that goes on asking would never answer
 
 
 class Tools(Protocol):
@@ -34,22 +54,30 @@ class Tools(Protocol):
 class Assistant:
     def __init__(self, engine: Engine, tokenizer: Tokenizer, tools: Tools | None = None) -> None:
         if tokenizer.vocab_size > engine.vocab_size:
-            raise ValueError(f"the tokenizer knows {tokenizer.vocab_size} ids and the model only {engine.vocab_size}: "
-                             "they were not made for each other. Take both from one model's directory.")
+            raise ValueError(
+                f"the tokenizer knows {tokenizer.vocab_size} ids and the model only {engine.vocab_size}: "
+                "they were not made for each other. Take both from one model's directory."
+            )
         self.engine, self.tokenizer, self.tools = engine, tokenizer, tools
         self._turns: dict[RequestId, _Turn] = {}
 
-    def reply(self, conversation: Conversation, sampling: SamplingConfig | None = None) -> Generator[ReplyEvent, None, None]:
+    def reply(
+        self, conversation: Conversation, sampling: SamplingConfig | None = None
+    ) -> Generator[ReplyEvent, None, None]:
         """The reply to a conversation, as it is made. Closing the generator cancels it."""
         sampling = _seeded(sampling)
         yield from self._drain(self._start(conversation, sampling))
 
-    def continue_text(self, prompt: str, sampling: SamplingConfig | None = None) -> Generator[TextDelta | Finished, None, None]:
+    def continue_text(
+        self, prompt: str, sampling: SamplingConfig | None = None
+    ) -> Generator[TextDelta | Finished, None, None]:
         """What a base model writes after `prompt`, as it is made."""
         sampling = _seeded(sampling)
         token_ids = [self.tokenizer.control.bos, *self.tokenizer.encode(prompt)]
         for event in self._drain(self._submit(token_ids, sampling, None)):
-            assert isinstance(event, TextDelta | Finished), "plain continuation knows no commands and cuts nothing"
+            assert isinstance(event, TextDelta | Finished), (
+                "plain continuation knows no commands and cuts nothing"
+            )
             yield event
 
     def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> Finished:
@@ -58,11 +86,19 @@ class Assistant:
         assert isinstance(last, Finished), "the last event is always Finished"
         return last
 
-    def stream_completion(self, prompt: str, sampling: SamplingConfig | None = None) -> Iterator[str]:
+    def stream_completion(
+        self, prompt: str, sampling: SamplingConfig | None = None
+    ) -> Iterator[str]:
         """The continuation's text, piece by piece."""
-        return (event.text for event in self.continue_text(prompt, sampling) if isinstance(event, TextDelta))
+        return (
+            event.text
+            for event in self.continue_text(prompt, sampling)
+            if isinstance(event, TextDelta)
+        )
 
-    def replies(self, conversations: Sequence[Conversation], sampling: SamplingConfig | None = None) -> list[Finished]:
+    def replies(
+        self, conversations: Sequence[Conversation], sampling: SamplingConfig | None = None
+    ) -> list[Finished]:
         """Each conversation's reply, in order: as many together as the engine has places. All get the same seed, as one alone would."""
         sampling = _seeded(sampling)
         results: dict[int, Finished] = {}
@@ -70,7 +106,7 @@ class Assistant:
         waiting = deque(enumerate(conversations))
         try:
             while waiting or live:
-                while waiting and len(live) < self.engine.config.n_row:
+                while waiting and len(live) < self.engine.config.n_slot:
                     index, conversation = waiting.popleft()
                     live[index] = self._start(conversation, sampling)
                 self._step()
@@ -85,7 +121,9 @@ class Assistant:
     def choices(self, conversation: Conversation, sampling: SamplingConfig) -> list[Finished]:
         """`n` replies to one conversation, the best of `best_of` where that is given. Commands are returned, not run."""
         sampling = _seeded(sampling)
-        prompt = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens).token_ids
+        prompt = fit(
+            conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens
+        ).token_ids
         request_id = self.engine.submit(self._request(prompt, sampling, may_command=True))
         streams = [ReplyStream(self.tokenizer, sampling, len(prompt)) for _ in range(sampling.n)]
         self._turns[request_id] = _Turn(request_id, streams, sampling, None)
@@ -100,22 +138,39 @@ class Assistant:
         fitted = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens)
         turn = self._submit(fitted.token_ids, sampling, list(conversation))
         if fitted.n_cut:
-            turn.events.append(Truncated(fitted.n_cut, len(fitted.messages), self.engine.context_length))
+            turn.events.append(
+                Truncated(fitted.n_cut, len(fitted.messages), self.engine.context_length)
+            )
         return turn
 
-    def _submit(self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None) -> "_Turn":
+    def _submit(
+        self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None
+    ) -> "_Turn":
         if sampling.n_made > 1:
-            raise ValueError(f"n = {sampling.n}, best_of = {sampling.best_of}: this gives one reply each time. Use choices() for several.")
+            raise ValueError(
+                f"n = {sampling.n}, best_of = {sampling.best_of}: this gives one reply each time. Use choices() for several."
+            )
         may_command = messages is not None
         request_id = self.engine.submit(self._request(token_ids, sampling, may_command))
-        turn = _Turn(request_id, [ReplyStream(self.tokenizer, sampling, len(token_ids), may_command)], sampling, messages)
+        turn = _Turn(
+            request_id,
+            [ReplyStream(self.tokenizer, sampling, len(token_ids), may_command)],
+            sampling,
+            messages,
+        )
         self._turns[request_id] = turn
         return turn
 
-    def _request(self, token_ids: list[int], sampling: SamplingConfig, may_command: bool) -> Request:
+    def _request(
+        self, token_ids: list[int], sampling: SamplingConfig, may_command: bool
+    ) -> Request:
         chat_format = self.tokenizer.chat_format
         stops = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
-        return Request(token_ids, sampling, sorted(stops - {chat_format.command} if chat_format and may_command else stops))
+        return Request(
+            token_ids,
+            sampling,
+            sorted(stops - {chat_format.command} if chat_format and may_command else stops),
+        )
 
     def _drain(self, turn: "_Turn") -> Generator[ReplyEvent, None, None]:
         try:
@@ -142,7 +197,9 @@ class Assistant:
             stream = turn.streams[event.index]
             turn.events.extend(stream.take(event))
             if stream.is_stopped and len(turn.streams) == 1:
-                self.engine.cancel(turn.request_id)    # a stop text; of several replies the others still need theirs
+                self.engine.cancel(
+                    turn.request_id
+                )  # a stop text; of several replies the others still need theirs
             if isinstance(event, RequestFinished) and len(turn.streams) == 1:
                 del self._turns[event.request_id]
                 self._conclude(turn, stream)
@@ -157,9 +214,14 @@ class Assistant:
             if self.tools is not None and turn.n_command < MAX_COMMANDS:
                 try:
                     return self._go_on(turn, finished.message, self.tools)
-                except (ValueError, EngineFull) as error:  # others share this step: it is this reply's end, not theirs
+                except (
+                    ValueError,
+                    EngineFull,
+                ) as error:  # others share this step: it is this reply's end, not theirs
                     finished = replace(finished, reason="failed", error=str(error))
-        turn.finished = replace(finished, usage=replace(finished.usage, completion_tokens=turn.n_completion))
+        turn.finished = replace(
+            finished, usage=replace(finished.usage, completion_tokens=turn.n_completion)
+        )
 
     def _go_on(self, turn: "_Turn", command: Message, tools: Tools) -> None:
         assert turn.messages is not None, "plain continuation knows no commands"
@@ -176,8 +238,19 @@ class Assistant:
 class _Turn:
     """A reply under way, from its first request to its end."""
 
-    def __init__(self, request_id: RequestId, streams: list[ReplyStream], sampling: SamplingConfig, messages: list[Message] | None) -> None:
-        self.request_id, self.streams, self.sampling, self.messages = request_id, streams, sampling, messages
+    def __init__(
+        self,
+        request_id: RequestId,
+        streams: list[ReplyStream],
+        sampling: SamplingConfig,
+        messages: list[Message] | None,
+    ) -> None:
+        self.request_id, self.streams, self.sampling, self.messages = (
+            request_id,
+            streams,
+            sampling,
+            messages,
+        )
         self.events: deque[ReplyEvent] = deque()
         self.finished: Finished | None = None
         self.n_command = self.n_completion = 0
@@ -187,4 +260,3 @@ def _seeded(sampling: SamplingConfig | None) -> SamplingConfig:
     """Settings with a seed in them, so that the reply can say how to have it again."""
     sampling = sampling or SamplingConfig()
     return sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbits(63))
-

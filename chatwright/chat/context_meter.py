@@ -8,17 +8,17 @@ from chatwright.conversation import Conversation, Message
 from chatwright.tokenizer.chat_template import render_prompt, render_turns
 from chatwright.tokenizer.tokenizer import Tokenizer
 
-EXCERPT = 60    # characters of a message that `lines` shows
+EXCERPT = 60  # characters of a message that `lines` shows
 
 
 @dataclass(frozen=True)
 class ContextUse:
-    messages: list[Message]       # what the model sees, the system message among it
-    n_tokens: list[int]           # of each of them
-    n_around: int                 # of what stands before every conversation
-    n_cut: int                    # messages left out
+    messages: list[Message]  # what the model sees, the system message among it
+    n_tokens: list[int]  # of each of them
+    n_around: int  # of what stands before every conversation
+    n_cut: int  # messages left out
     context_length: int
-    n_free: int                   # tokens of a next question that would push nothing out
+    n_free: int  # tokens of a next question that would push nothing out
 
     @property
     def used(self) -> int:
@@ -32,14 +32,25 @@ class ContextUse:
         shown = [f"The oldest {self.n_cut} messages are left out."] if self.n_cut else []
         for message, n_token in zip(self.messages, self.n_tokens, strict=True):
             text = " ".join(message.content.split())
-            shown.append(f"{message.role:9} {n_token:6} tokens  {text[:EXCERPT] + '...' if len(text) > EXCERPT else text}")
-        left = f"a question of up to {self.n_free} tokens pushes nothing out" if self.n_free else "the next question pushes the oldest out"
+            shown.append(
+                f"{message.role:9} {n_token:6} tokens  {text[:EXCERPT] + '...' if len(text) > EXCERPT else text}"
+            )
+        left = (
+            f"a question of up to {self.n_free} tokens pushes nothing out"
+            if self.n_free
+            else "the next question pushes the oldest out"
+        )
         return [*shown, f"{self}; {max(self.context_length - self.used, 0)} are left: {left}."]
 
 
-def measure(conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None) -> ContextUse:
+def measure(
+    conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
+) -> ContextUse:
     """The conversation as the last reply saw it, and that reply. ConversationTooLong where there could be none."""
-    n_asked = 1 + max((index for index, message in enumerate(conversation) if message.role in ("user", "result")), default=-1)
+    n_asked = 1 + max(
+        (index for index, message in enumerate(conversation) if message.role in ("user", "result")),
+        default=-1,
+    )
     seen, n_cut = list(conversation), 0
     if n_asked:
         fitted = fit(conversation[:n_asked], tokenizer, context_length, max_tokens)
@@ -48,5 +59,7 @@ def measure(conversation: Conversation, tokenizer: Tokenizer, context_length: in
     n_around = len(render_turns([], tokenizer).token_ids)
     n_tokens = [after - before for before, after in pairwise([n_around, *lengths])]
     around_a_question = len(render_prompt([Message("user", "")], tokenizer)) - n_around
-    n_free = room_for_prompt(context_length, max_tokens) - (n_around + sum(n_tokens)) - around_a_question
+    n_free = (
+        room_for_prompt(context_length, max_tokens) - (n_around + sum(n_tokens)) - around_a_question
+    )
     return ContextUse(seen, n_tokens, n_around, n_cut, context_length, max(n_free, 0))

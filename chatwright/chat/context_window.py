@@ -18,20 +18,27 @@ class ConversationTooLong(ValueError):
 
 @dataclass(frozen=True)
 class Fitted:
-    token_ids: list[int]          # ready to sample after
-    messages: list[Message]       # what they show
-    n_cut: int                    # messages left out
+    token_ids: list[int]  # ready to sample after
+    messages: list[Message]  # what they show
+    n_cut: int  # messages left out
 
 
-def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None) -> Fitted:
+def fit(
+    conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
+) -> Fitted:
     """The latest exchanges that leave room for the reply: max_tokens, or a quarter of the context where the reply may take what is left."""
-    require_order(conversation)    # all of it: what is cut has to make sense too
+    require_order(conversation)  # all of it: what is cut has to make sense too
     system, exchanges = _split(conversation)
     room = room_for_prompt(context_length, max_tokens)
 
     def without(n_exchange: int) -> Fitted:
-        messages = [*system, *(message for exchange in exchanges[n_exchange:] for message in exchange)]
-        return Fitted(render_prompt(messages, tokenizer), messages, len(conversation) - len(messages))
+        messages = [
+            *system,
+            *(message for exchange in exchanges[n_exchange:] for message in exchange),
+        ]
+        return Fitted(
+            render_prompt(messages, tokenizer), messages, len(conversation) - len(messages)
+        )
 
     # Halving, because every attempt encodes all that it keeps.
     low, high = 0, max(len(exchanges) - 1, 0)
@@ -43,11 +50,16 @@ def fit(conversation: Conversation, tokenizer: Tokenizer, context_length: int, m
             low = middle + 1
     fitted = without(low)
     if len(fitted.token_ids) + (max_tokens or 1) > context_length:
-        kept = "the last message and the system message take" if system else "the last message takes"
+        kept = (
+            "the last message and the system message take" if system else "the last message takes"
+        )
         reply = f"a reply of {max_tokens}" if max_tokens else "a reply"
-        raise ConversationTooLong(f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
-                                  "the model can see. Shorten the message" + (" or the system message" if system else "")
-                                  + (" or ask for a shorter reply." if max_tokens else "."))
+        raise ConversationTooLong(
+            f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
+            "the model can see. Shorten the message"
+            + (" or the system message" if system else "")
+            + (" or ask for a shorter reply." if max_tokens else ".")
+        )
     return fitted
 
 

@@ -41,14 +41,16 @@ class Truncated:
     context_length: int
 
     def __str__(self) -> str:
-        return (f"The model sees {self.context_length} tokens: the oldest {self.n_cut} messages were left out of this reply, "
-                f"{self.n_kept} remain.")
+        return (
+            f"The model sees {self.context_length} tokens: the oldest {self.n_cut} messages were left out of this reply, "
+            f"{self.n_kept} remain."
+        )
 
 
 @dataclass(frozen=True)
 class Usage:
-    prompt_tokens: int            # of the last request, where tools made several
-    completion_tokens: int        # of all of them, stop tokens included
+    prompt_tokens: int  # of the last request, where tools made several
+    completion_tokens: int  # of all of them, stop tokens included
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,17 @@ class Finished:
     reason: Reason
     usage: Usage
     message: Message
-    seed: int | None = None       # with the same conversation, settings and model it gives the same reply again
-    stopped_by: str = ""          # the control token's name ("end" is the model's own way to end) or the stop text
-    mean_log_prob: float = 0.0    # over the sampled tokens, under the model itself
+    seed: int | None = (
+        None  # with the same conversation, settings and model it gives the same reply again
+    )
+    stopped_by: str = (
+        ""  # the control token's name ("end" is the model's own way to end) or the stop text
+    )
+    mean_log_prob: float = 0.0  # over the sampled tokens, under the model itself
     error: str = ""
-    tokens: tuple[TokenSampled, ...] = field(default=(), compare=False)    # those in no TextDelta: the one that stopped it, a command's
+    tokens: tuple[TokenSampled, ...] = field(
+        default=(), compare=False
+    )  # those in no TextDelta: the one that stopped it, a command's
 
     @property
     def ended_by_itself(self) -> bool:

@@ -20,12 +20,17 @@ class ReplyStream:
     tokenizer: Tokenizer
     sampling: SamplingConfig
     n_prompt: int
-    may_command: bool = True      # False for plain continuation, where a command has no meaning
+    may_command: bool = True  # False for plain continuation, where a command has no meaning
 
     def __post_init__(self) -> None:
-        self._decoder, self._watcher = StreamDecoder(self.tokenizer, is_opening=self.may_command), StopWatcher(self.sampling.stop)
+        self._decoder, self._watcher = (
+            StreamDecoder(self.tokenizer, is_opening=self.may_command),
+            StopWatcher(self.sampling.stop),
+        )
         chat_format = self.tokenizer.chat_format
-        self._command = chat_format.command if self.may_command and chat_format is not None else None
+        self._command = (
+            chat_format.command if self.may_command and chat_format is not None else None
+        )
         self._text, self._stopped_by = "", ""
         self._new_tokens: list[TokenSampled] = []
         self._n_token, self._sum_log_prob = 0, 0.0
@@ -58,16 +63,32 @@ class ReplyStream:
 
     def _show(self, text: str) -> Iterator[TextDelta]:
         self._text += text
-        if text and not self.is_command:    # a command is told of when it is whole
+        if text and not self.is_command:  # a command is told of when it is whole
             tokens, self._new_tokens = tuple(self._new_tokens), []
             yield TextDelta(text, tokens)
 
     def _finish(self, event: RequestFinished) -> Iterator[TextDelta]:
         if not self._watcher.found:
-            yield from self._show(self._watcher.push(self._decoder.finish()) + self._watcher.finish())
+            yield from self._show(
+                self._watcher.push(self._decoder.finish()) + self._watcher.finish()
+            )
         reason: Reason = event.reason
-        if self._stopped_by:    # then it was we who cancelled the request, or the engine's end means the same
+        if (
+            self._stopped_by
+        ):  # then it was we who cancelled the request, or the engine's end means the same
             reason = "command" if self.is_command else "stop"
-        usage, mean = Usage(self.n_prompt, self._n_token), self._sum_log_prob / max(self._n_token, 1)
+        usage, mean = (
+            Usage(self.n_prompt, self._n_token),
+            self._sum_log_prob / max(self._n_token, 1),
+        )
         message = Message("command" if self.is_command else "assistant", self._text)
-        self.finished = Finished(reason, usage, message, self.sampling.seed, self._stopped_by, mean, event.error, tuple(self._new_tokens))
+        self.finished = Finished(
+            reason,
+            usage,
+            message,
+            self.sampling.seed,
+            self._stopped_by,
+            mean,
+            event.error,
+            tuple(self._new_tokens),
+        )

@@ -21,19 +21,27 @@ def save(path: Path, messages: Sequence[Message]) -> None:
     try:
         file = path.open("x", encoding="utf-8")
     except FileExistsError:
-        raise ValueError(f"{path} exists already and is left as it is. Give another name.") from None
+        raise ValueError(
+            f"{path} exists already and is left as it is. Give another name."
+        ) from None
     except FileNotFoundError:
-        raise ValueError(f"{path}: there is no folder {path.parent}. Make it first, or name another.") from None
+        raise ValueError(
+            f"{path}: there is no folder {path.parent}. Make it first, or name another."
+        ) from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror}). Give a name in a folder where you may write.") from None
+        raise ValueError(
+            f"{path}: cannot be written ({error.strerror}). Give a name in a folder where you may write."
+        ) from None
     try:
         with file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     except OSError as error:
         with suppress(OSError):
-            path.unlink()    # half a conversation would only be in the way of the next attempt
-        raise ValueError(f"{path}: could not be written to its end ({error.strerror}); nothing is left of it. "
-                         "Make room or name another place.") from None
+            path.unlink()  # half a conversation would only be in the way of the next attempt
+        raise ValueError(
+            f"{path}: could not be written to its end ({error.strerror}); nothing is left of it. "
+            "Make room or name another place."
+        ) from None
 
 
 def load(path: Path) -> list[Message]:
@@ -44,32 +52,48 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file. Give the path of a conversation that /save wrote.") from None
+        raise ValueError(
+            f"{path}: no such file. Give the path of a conversation that /save wrote."
+        ) from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder. Give the path of a file in it.") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not text in UTF-8 (at byte {error.start}). Convert it, or give another file.") from None
+        raise ValueError(
+            f"{path}: not text in UTF-8 (at byte {error.start}). Convert it, or give another file."
+        ) from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}). Correct the path or the file's permissions.") from None
+        raise ValueError(
+            f"{path}: cannot be read ({error.strerror}). Correct the path or the file's permissions."
+        ) from None
 
 
 def _json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg}). {EXPECTED}") from None
+        raise ValueError(
+            f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg}). {EXPECTED}"
+        ) from None
     except RecursionError:
         raise ValueError(f"{path}: nested too deeply to be a conversation. {EXPECTED}") from None
 
 
 def _messages(path: Path, row: Any) -> list[Message]:
     if not isinstance(row, dict) or not isinstance(row.get("messages"), list):
-        raise ValueError(f'{path}: not a saved conversation (no list called "messages"). {EXPECTED}')
+        raise ValueError(
+            f'{path}: not a saved conversation (no list called "messages"). {EXPECTED}'
+        )
     messages = []
     for number, item in enumerate(row["messages"]):
-        if not isinstance(item, dict) or not isinstance(item.get("role"), str) or not isinstance(item.get("content"), str):
-            raise ValueError(f'{path}: not a saved conversation (turn {number} lacks "role" or "content", or they are no text). {EXPECTED}')
-        messages.append(Message(item["role"], item["content"]))    # require_order knows the roles
+        if (
+            not isinstance(item, dict)
+            or not isinstance(item.get("role"), str)
+            or not isinstance(item.get("content"), str)
+        ):
+            raise ValueError(
+                f'{path}: not a saved conversation (turn {number} lacks "role" or "content", or they are no text). {EXPECTED}'
+            )
+        messages.append(Message(item["role"], item["content"]))  # require_order knows the roles
     try:
         require_order(messages)
         for message in messages:

@@ -34,7 +34,7 @@ class StopWatcher:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.found = ""               # the stop text that was met
+        self.found = ""  # the stop text that was met
 
     def push(self, text: str) -> str:
         """What is safe to show. After a stop was found, nothing is."""
@@ -43,13 +43,20 @@ class StopWatcher:
         text = self._held + text
         places = [(text.find(stop), -len(stop), stop) for stop in self._stops if stop in text]
         if places:
-            place, _, self.found = min(places)    # the earliest; of several there, the longest
+            place, _, self.found = min(places)  # the earliest; of several there, the longest
             self._held = ""
             return text[:place]
-        n_held = max((length for stop in self._stops for length in range(1, min(len(stop), len(text) + 1)) if text.endswith(stop[:length])),
-                     default=0)
-        self._held = text[len(text) - n_held:]
-        return text[:len(text) - n_held]
+        n_held = max(
+            (
+                length
+                for stop in self._stops
+                for length in range(1, min(len(stop), len(text) + 1))
+                if text.endswith(stop[:length])
+            ),
+            default=0,
+        )
+        self._held = text[len(text) - n_held :]
+        return text[: len(text) - n_held]
 
     def finish(self) -> str:
         held, self._held = self._held, ""

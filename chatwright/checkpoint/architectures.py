@@ -14,7 +14,7 @@ class Architecture:
     name: str
     config: type[ModelConfig]
     model: type[Model]
-    verb: str    # of the command line: what such a model can do
+    verb: str  # of the command line: what such a model can do
 
 
 ARCHITECTURES = (
@@ -26,12 +26,16 @@ ARCHITECTURES = (
 
 
 def of(config: ModelConfig) -> Architecture:
-    return next(architecture for architecture in ARCHITECTURES if isinstance(config, architecture.config))
+    return next(
+        architecture for architecture in ARCHITECTURES if isinstance(config, architecture.config)
+    )
 
 
 def named(name: str, where: str) -> Architecture:
     for architecture in ARCHITECTURES:
         if architecture.name == name:
             return architecture
-    raise ValueError(f"{where}: architecture = {name!r} is not known here (known: {', '.join(a.name for a in ARCHITECTURES)}). "
-                     "It was written by a newer Chatwright; update this one.")
+    raise ValueError(
+        f"{where}: architecture = {name!r} is not known here (known: {', '.join(a.name for a in ARCHITECTURES)}). "
+        "It was written by a newer Chatwright; update this one."
+    )

@@ -35,8 +35,10 @@ def writing(path: Path) -> Iterator[Path]:
         _seal(building)
         _put_in_place(building, path)
     except OSError as error:
-        raise ValueError(f"{path}: could not be saved: {error.strerror or error}. Nothing was changed; make room or choose another folder, "
-                         "then run the same command again.") from error
+        raise ValueError(
+            f"{path}: could not be saved: {error.strerror or error}. Nothing was changed; make room or choose another folder, "
+            "then run the same command again."
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -98,18 +100,26 @@ def verify(path: Path) -> None:
         manifest = json.loads((path / MANIFEST).read_text())
         files = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenCheckpoint(f"{path}: no readable {MANIFEST} ({error.__class__.__name__}): the save never finished, or this is no "
-                               "checkpoint. Use another one of the same run.") from None
+        raise BrokenCheckpoint(
+            f"{path}: no readable {MANIFEST} ({error.__class__.__name__}): the save never finished, or this is no "
+            "checkpoint. Use another one of the same run."
+        ) from None
     for name, stated in files.items():
         file = path / name
         if not file.is_file() or file.stat().st_size != stated["size"]:
-            raise BrokenCheckpoint(f"{file}: missing or not {stated['size']} bytes long. The checkpoint is damaged; use another one of the same run.")
+            raise BrokenCheckpoint(
+                f"{file}: missing or not {stated['size']} bytes long. The checkpoint is damaged; use another one of the same run."
+            )
         if sha256(file) != stated["sha256"]:
-            raise BrokenCheckpoint(f"{file}: its content is not what was saved (SHA-256 differs). The checkpoint is damaged; "
-                                   "use another one of the same run.")
+            raise BrokenCheckpoint(
+                f"{file}: its content is not what was saved (SHA-256 differs). The checkpoint is damaged; "
+                "use another one of the same run."
+            )
 
 
-def newest_valid(parent: Path, pattern: str, report: Callable[[str], None] = lambda _: None) -> Path | None:
+def newest_valid(
+    parent: Path, pattern: str, report: Callable[[str], None] = lambda _: None
+) -> Path | None:
     """The last directory by name that verifies; damaged ones are reported and passed over."""
     for path in sorted(parent.glob(pattern), reverse=True) if parent.is_dir() else []:
         try:

@@ -22,7 +22,9 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with directory.writing_file(path) as partial:
-            writer = library.GGUFWriter(partial, settings[ARCHITECTURE])    # which writes that one setting itself
+            writer = library.GGUFWriter(
+                partial, settings[ARCHITECTURE]
+            )  # which writes that one setting itself
             for name, value in settings.items():
                 if name != ARCHITECTURE:
                     _add(writer, name, value)
@@ -33,26 +35,46 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
             writer.write_tensors_to_file()
             writer.close()
             if wrong := differences(partial, settings, tensors):
-                raise ValueError(f"{path}: {wrong[0]} was not read back as it was written, so nothing was kept. "
-                                 "The disk or the gguf package is at fault: try another disk, then another version of the package.")
+                raise ValueError(
+                    f"{path}: {wrong[0]} was not read back as it was written, so nothing was kept. "
+                    "The disk or the gguf package is at fault: try another disk, then another version of the package."
+                )
     except OSError as error:
-        raise ValueError(f"{path}: could not be written ({error.strerror or error}). Make room or choose another place.") from None
+        raise ValueError(
+            f"{path}: could not be written ({error.strerror or error}). Make room or choose another place."
+        ) from None
 
 
-def differences(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[str]:
+def differences(
+    path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> list[str]:
     """Names of settings and tensors in the file that are not these, bit for bit; of those that are missing or too many, too."""
     found_settings, found_tensors = read(path)
-    wrong = [name for name in settings.keys() | found_settings.keys()
-             if name not in found_settings or name not in settings or not _same(found_settings[name], settings[name])]
-    wrong += [name for name in tensors.keys() | found_tensors.keys()
-              if name not in found_tensors or name not in tensors or not np.array_equal(found_tensors[name], _array(tensors[name]))]
+    wrong = [
+        name
+        for name in settings.keys() | found_settings.keys()
+        if name not in found_settings
+        or name not in settings
+        or not _same(found_settings[name], settings[name])
+    ]
+    wrong += [
+        name
+        for name in tensors.keys() | found_tensors.keys()
+        if name not in found_tensors
+        or name not in tensors
+        or not np.array_equal(found_tensors[name], _array(tensors[name]))
+    ]
     return sorted(wrong)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings and tensors (numpy, views of the file) by name."""
     reader = require_library().GGUFReader(path)
-    settings = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
+    settings = {
+        name: field.contents()
+        for name, field in reader.fields.items()
+        if not name.startswith("GGUF.")
+    }
     return settings, {tensor.name: tensor.data for tensor in reader.tensors}
 
 
@@ -90,5 +112,7 @@ def require_library() -> Any:
     try:
         import gguf
     except ImportError:
-        raise ValueError("--format gguf takes an extra that is not installed: pip install 'chatwright[gguf]'") from None
+        raise ValueError(
+            "--format gguf takes an extra that is not installed: pip install 'chatwright[gguf]'"
+        ) from None
     return gguf

@@ -5,7 +5,14 @@ import re
 from pathlib import Path
 
 NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
-DATA_FILES = ["*.json", "model*.safetensors", "*.txt", "*.jinja", "*.spm", "*.model"]    # no pickle, no code
+DATA_FILES = [
+    "*.json",
+    "model*.safetensors",
+    "*.txt",
+    "*.jinja",
+    "*.spm",
+    "*.model",
+]  # no pickle, no code
 
 
 def is_name(source: str) -> bool:
@@ -20,8 +27,10 @@ def fetch(name: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError:
-        raise ValueError(f"{name}: no such folder, and fetching by name takes an extra that is not installed: "
-                         "pip install 'chatwright[hub]'") from None
+        raise ValueError(
+            f"{name}: no such folder, and fetching by name takes an extra that is not installed: "
+            "pip install 'chatwright[hub]'"
+        ) from None
     found = NAME.fullmatch(name)
     assert found is not None, "asked with is_name before"
     repository, revision = found.groups()
@@ -29,5 +38,7 @@ def fetch(name: str) -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=DATA_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{name}: could not be fetched from huggingface.co ({cause[:200]}). Check the name and the connection, "
-                         "or copy the model's folder here and give its path.") from None
+        raise ValueError(
+            f"{name}: could not be fetched from huggingface.co ({cause[:200]}). Check the name and the connection, "
+            "or copy the model's folder here and give its path."
+        ) from None

@@ -13,7 +13,11 @@ def read(file: Path) -> dict[str, Any]:
             raise ValueError(f"missing, no ordinary file, or larger than {MAX_BYTES // 2**20} MiB")
         table = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: cannot be read ({error}). Give the directory of a model, with all of its files.") from None
+        raise ValueError(
+            f"{file}: cannot be read ({error}). Give the directory of a model, with all of its files."
+        ) from None
     if not isinstance(table, dict):
-        raise ValueError(f"{file}: cannot be read (it holds no JSON object). Give the directory of a model, with all of its files.")
+        raise ValueError(
+            f"{file}: cannot be read (it holds no JSON object). Give the directory of a model, with all of its files."
+        )
     return table

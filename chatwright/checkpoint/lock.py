@@ -22,8 +22,10 @@ def only_writer(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ValueError(f"{path}: process {file.read()} is writing here already. Wait until it has ended, or stop it (it saves itself and can "
-                             "go on), or give another --out folder.") from None
+            raise ValueError(
+                f"{path}: process {file.read()} is writing here already. Wait until it has ended, or stop it (it saves itself and can "
+                "go on), or give another --out folder."
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

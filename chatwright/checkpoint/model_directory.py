@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from chatwright import config as config_files
-from chatwright.checkpoint import adapter_directory, architectures, directory, families, json_table, own_layout, safetensors_file, stored_weights
+from chatwright.checkpoint import (
+    adapter_directory,
+    architectures,
+    directory,
+    families,
+    json_table,
+    own_layout,
+    safetensors_file,
+    stored_weights,
+)
 from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.family import Weight, to_theirs
 from chatwright.checkpoint.public_config import LARGEST
@@ -25,13 +34,19 @@ from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig, count_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
-MOST_LAYERS = 1000    # and heads, and whatever else is counted
+MOST_LAYERS = 1000  # and heads, and whatever else is counted
 
 M = TypeVar("M", bound=Model)
 C = TypeVar("C")
 
 
-def save(path: Path, model: Model, tokenizer: Tokenizer, notes: Mapping[str, Any] | None = None, base: Base | None = None) -> None:
+def save(
+    path: Path,
+    model: Model,
+    tokenizer: Tokenizer,
+    notes: Mapping[str, Any] | None = None,
+    base: Base | None = None,
+) -> None:
     """Write the directory atomically. `notes` (how it was made) go into training.json beside the weights."""
     with directory.writing(path) as building:
         write_into(building, model, tokenizer, base)
@@ -39,15 +54,22 @@ def save(path: Path, model: Model, tokenizer: Tokenizer, notes: Mapping[str, Any
             (building / "training.json").write_text(json.dumps(notes, indent=1))
 
 
-def write_into(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:
+def write_into(
+    building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None
+) -> None:
     """`base` is what the model's adapter stands on; a model without an adapter has none."""
     if lora.linears(model):
-        assert base is not None, "a model with an adapter is saved as the adapter alone, which has to name its base"
+        assert base is not None, (
+            "a model with an adapter is saved as the adapter alone, which has to name its base"
+        )
         adapter_directory.write_into(building, model, base, _layout_at(base.path, model))
         tokenizer.save(building)
         return
     public = public_config(model.config)
-    safetensors_file.save(to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())), building / "model.safetensors")
+    safetensors_file.save(
+        to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())),
+        building / "model.safetensors",
+    )
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     if family := families.expressing(model.config):
         ids |= family.ids(model.config, ids)
@@ -64,7 +86,12 @@ def public_config(config: ModelConfig) -> dict[str, Any]:
     family = families.expressing(config)
     if family is None:
         return own_layout.settings(config) | ours
-    return {"architectures": [family.architectures[0]], "model_type": family.name} | family.to_public(config) | {"torch_dtype": "float32"} | ours
+    return (
+        {"architectures": [family.architectures[0]], "model_type": family.name}
+        | family.to_public(config)
+        | {"torch_dtype": "float32"}
+        | ours
+    )
 
 
 def layout(model: Model, model_type: str) -> list[Weight]:
@@ -81,10 +108,14 @@ def find(path: Path) -> Path:
     if place := _model_in(path):
         return place
     stages = [inside for inside in path.iterdir() if _model_in(inside)] if path.is_dir() else []
-    if stages:    # the folder of a whole recipe
-        raise ValueError(f"{path}: holds no model itself, its stages do. Give one of them: {', '.join(map(str, sorted(stages)))}")
-    raise ValueError(f"{path}: holds no model (config.json and model.safetensors). Give the folder a training run wrote, "
-                     "or make one with: chatwright up")
+    if stages:  # the folder of a whole recipe
+        raise ValueError(
+            f"{path}: holds no model itself, its stages do. Give one of them: {', '.join(map(str, sorted(stages)))}"
+        )
+    raise ValueError(
+        f"{path}: holds no model (config.json and model.safetensors). Give the folder a training run wrote, "
+        "or make one with: chatwright up"
+    )
 
 
 def _model_in(path: Path) -> Path | None:
@@ -95,16 +126,28 @@ def _model_in(path: Path) -> Path | None:
 
 
 @overload
-def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None) -> tuple[GPT, Tokenizer]: ...
+def load(
+    path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None
+) -> tuple[GPT, Tokenizer]: ...
 
 
 @overload
-def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None, *,
-         kind: type[M]) -> tuple[M, Tokenizer]: ...
+def load(
+    path: Path,
+    device: torch.device | str = "cpu",
+    changes: Mapping[str, Any] | None = None,
+    *,
+    kind: type[M],
+) -> tuple[M, Tokenizer]: ...
 
 
-def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None, *,
-         kind: type[Model] = GPT) -> tuple[Model, Tokenizer]:
+def load(
+    path: Path,
+    device: torch.device | str = "cpu",
+    changes: Mapping[str, Any] | None = None,
+    *,
+    kind: type[Model] = GPT,
+) -> tuple[Model, Tokenizer]:
     """Model (eval mode, float32) and tokenizer. Raises ValueError by name for anything that does not fit together.
 
     `changes` are settings that no weight depends on (dropout, a longer context). `kind` is the class the caller can use: most verbs
@@ -116,21 +159,29 @@ def load(path: Path, device: torch.device | str = "cpu", changes: Mapping[str, A
     config = read_config(path, changes or {})
     architecture = architectures.of(config)
     if not issubclass(architecture.model, kind):
-        raise ValueError(f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}. "
-                         f"What it can do: chatwright {architecture.verb} {path}")
+        raise ValueError(
+            f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}. "
+            f"What it can do: chatwright {architecture.verb} {path}"
+        )
     tokenizer = load_tokenizer(path)
     if tokenizer.vocab_size != config.vocab_size:
-        raise ValueError(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}. "
-                         "They are not from the same run; copy both from one directory.")
+        raise ValueError(
+            f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}. "
+            "They are not from the same run; copy both from one directory."
+        )
     model = build(architecture.model, config)
     stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
     return model.to(device).eval(), tokenizer
 
 
-def _load_with_base(path: Path, device: torch.device | str, changes: Mapping[str, Any], kind: type[M]) -> tuple[M, Tokenizer]:
+def _load_with_base(
+    path: Path, device: torch.device | str, changes: Mapping[str, Any], kind: type[M]
+) -> tuple[M, Tokenizer]:
     adapter = adapter_directory.read(path)
     adapter_directory.check_base(path, adapter.base)
-    model, tokenizer = load(adapter.base.path, device, {**adapter.base.changes, **changes}, kind=kind)
+    model, tokenizer = load(
+        adapter.base.path, device, {**adapter.base.changes, **changes}, kind=kind
+    )
     adapter_directory.attach(model, adapter, _layout_at(adapter.base.path, model), path)
     return model.eval(), tokenizer
 
@@ -138,7 +189,9 @@ def _load_with_base(path: Path, device: torch.device | str, changes: Mapping[str
 def restore(model: Model, path: Path) -> None:
     """Put what `write_into` wrote at `path` into a model like the one it wrote it from."""
     if lora.linears(model):
-        adapter_directory.restore(model, path, _layout_at(adapter_directory.read(path).base.path, model))
+        adapter_directory.restore(
+            model, path, _layout_at(adapter_directory.read(path).base.path, model)
+        )
     else:
         stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
 
@@ -146,7 +199,10 @@ def restore(model: Model, path: Path) -> None:
 def identity(path: Path) -> str:
     """SHA-256 of the weights of the model at `path`; of an adapter its own, since it names its base by hash."""
     path = find(path)
-    return directory.sha256(path / (adapter_directory.WEIGHTS if adapter_directory.is_one(path) else "model.safetensors"))
+    return directory.sha256(
+        path
+        / (adapter_directory.WEIGHTS if adapter_directory.is_one(path) else "model.safetensors")
+    )
 
 
 def base_for(model: Model, parent: Path) -> Base:
@@ -155,7 +211,11 @@ def base_for(model: Model, parent: Path) -> Base:
     if adapter_directory.is_one(path):
         path = adapter_directory.read(path).base.path
     now, before = (dataclasses.asdict(config) for config in (model.config, read_config(path)))  # type: ignore[call-overload]
-    return Base(path, directory.sha256(path / "model.safetensors"), {name: value for name, value in now.items() if before[name] != value})
+    return Base(
+        path,
+        directory.sha256(path / "model.safetensors"),
+        {name: value for name, value in now.items() if before[name] != value},
+    )
 
 
 def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
@@ -166,8 +226,10 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
         n_number = n_parameter + sum(buffer.numel() for buffer in made.buffers())
     needed, free = 4 * n_number, available_memory()
     if torch.device(device).type == "cpu" and needed > free:
-        raise ValueError(f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free. "
-                         "Choose a smaller size (for example size = \"small\") or a machine with more memory.")
+        raise ValueError(
+            f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free. "
+            'Choose a smaller size (for example size = "small") or a machine with more memory.'
+        )
     return kind(config).to(device)
 
 
@@ -176,10 +238,16 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
     file = path / "config.json"
     ours = json_table.read(file).get("chatwright")
     if not isinstance(ours, dict):
-        raise ValueError(f"{file}: not written by Chatwright (no \"chatwright\" settings in it). "
-                         "Models of other tools have to be imported first.")
+        raise ValueError(
+            f'{file}: not written by Chatwright (no "chatwright" settings in it). '
+            "Models of other tools have to be imported first."
+        )
     architecture = architectures.named(ours.pop("architecture", "gpt"), str(file))
-    where = f"{file} with {', '.join(f'{name}={value}' for name, value in changes.items())}" if changes else str(file)
+    where = (
+        f"{file} with {', '.join(f'{name}={value}' for name, value in changes.items())}"
+        if changes
+        else str(file)
+    )
     config = config_files.build(architecture.config, {**ours, **(changes or {})}, where)
     _require_possible(config, where)
     return config
@@ -190,7 +258,9 @@ def _require_possible(config: ModelConfig, where: str) -> None:
     for name, value in vars(config).items():
         most = MOST_LAYERS if name.startswith("n_") else LARGEST
         if isinstance(value, int) and value > most:
-            raise ValueError(f"{where}: {name} = {value} is more than the {most:,} any model can have. Get config.json again from where it came.")
+            raise ValueError(
+                f"{where}: {name} = {value} is more than the {most:,} any model can have. Get config.json again from where it came."
+            )
 
 
 def _layout_at(path: Path, model: Model) -> list[Weight]:
@@ -199,7 +269,11 @@ def _layout_at(path: Path, model: Model) -> list[Weight]:
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
     """Copy tensors, by our names, into the model."""
-    stored_weights.require_match(stored_weights.shapes(model), {name: tuple(tensor.shape) for name, tensor in weights.items()}, source)
+    stored_weights.require_match(
+        stored_weights.shapes(model),
+        {name: tuple(tensor.shape) for name, tensor in weights.items()},
+        source,
+    )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
@@ -207,7 +281,10 @@ def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> N
 
 def assign(model: Model, weights: Mapping[str, Tensor]) -> None:
     """Make tensors, by our names, the model's own, without a copy. A weight that stands in several places (a tied head) stays one."""
-    new = {id(old): nn.Parameter(weights[name], old.requires_grad) for name, old in model.named_parameters()}
+    new = {
+        id(old): nn.Parameter(weights[name], old.requires_grad)
+        for name, old in model.named_parameters()
+    }
     for module in model.modules():
         for name, old in module.named_parameters(recurse=False, remove_duplicate=False):
             setattr(module, name, new[id(old)])

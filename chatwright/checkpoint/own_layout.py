@@ -13,11 +13,21 @@ MODEL_TYPE = "chatwright"
 
 # our module path -> the name written, in the order the replacement is tried
 RENAMES = [
-    ("blocks.", "model.layers."), (".attention.query_norm.", ".self_attn.q_norm."), (".attention.key_norm.", ".self_attn.k_norm."),
-    (".attention.query.", ".self_attn.q_proj."), (".attention.key.", ".self_attn.k_proj."), (".attention.value.", ".self_attn.v_proj."),
-    (".attention.output.", ".self_attn.o_proj."), (".attention_norm.", ".input_layernorm."),
-    (".feed_forward_norm.", ".post_attention_layernorm."), (".feed_forward.", ".mlp."), (".gate.", ".gate_proj."), (".up.", ".up_proj."),
-    (".down.", ".down_proj."), ("position_embedding.", "model.embed_positions."), ("embedding.", "model.embed_tokens."),
+    ("blocks.", "model.layers."),
+    (".attention.query_norm.", ".self_attn.q_norm."),
+    (".attention.key_norm.", ".self_attn.k_norm."),
+    (".attention.query.", ".self_attn.q_proj."),
+    (".attention.key.", ".self_attn.k_proj."),
+    (".attention.value.", ".self_attn.v_proj."),
+    (".attention.output.", ".self_attn.o_proj."),
+    (".attention_norm.", ".input_layernorm."),
+    (".feed_forward_norm.", ".post_attention_layernorm."),
+    (".feed_forward.", ".mlp."),
+    (".gate.", ".gate_proj."),
+    (".up.", ".up_proj."),
+    (".down.", ".down_proj."),
+    ("position_embedding.", "model.embed_positions."),
+    ("embedding.", "model.embed_tokens."),
     ("head.", "lm_head."),
 ]
 
@@ -25,11 +35,18 @@ RENAMES = [
 def settings(config: ModelConfig) -> dict[str, Any]:
     """config.json, but for our own settings: enough for other tools to say what they do not know, and the names of labels."""
     labels = label_table(config) if isinstance(config, EncoderConfig) else {}
-    return {"architectures": [f"Chatwright-{architectures.of(config).name}"], "model_type": MODEL_TYPE, "vocab_size": config.vocab_size} | labels
+    return {
+        "architectures": [f"Chatwright-{architectures.of(config).name}"],
+        "model_type": MODEL_TYPE,
+        "vocab_size": config.vocab_size,
+    } | labels
 
 
 def weights(model: Model) -> list[Weight]:
-    return [Weight((name,), _written(name) if isinstance(model, GPT) else name) for name, _ in model.named_parameters()]
+    return [
+        Weight((name,), _written(name) if isinstance(model, GPT) else name)
+        for name, _ in model.named_parameters()
+    ]
 
 
 def _written(name: str) -> str:

@@ -10,16 +10,53 @@ from typing import Any
 LARGEST = 2**24
 
 # Fields that say nothing about what a decoder or encoder computes from token ids at inference.
-IRRELEVANT = frozenset({
-    "_name_or_path", "architectures", "bos_token_id", "chatwright", "dtype", "eos_token_id", "gradient_checkpointing", "id2label",
-    "initializer_range", "is_decoder", "is_encoder_decoder", "keys_to_ignore_at_inference", "label2id", "model_type", "n_ctx", "output_attentions",
-    "output_hidden_states", "pad_token_id", "pretraining_tp", "reorder_and_upcast_attn", "return_dict", "task_specific_params", "torch_dtype",
-    "transformers_version", "unk_token_id", "use_cache",
-    # of heads for other tasks
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"})
+IRRELEVANT = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "bos_token_id",
+        "chatwright",
+        "dtype",
+        "eos_token_id",
+        "gradient_checkpointing",
+        "id2label",
+        "initializer_range",
+        "is_decoder",
+        "is_encoder_decoder",
+        "keys_to_ignore_at_inference",
+        "label2id",
+        "model_type",
+        "n_ctx",
+        "output_attentions",
+        "output_hidden_states",
+        "pad_token_id",
+        "pretraining_tp",
+        "reorder_and_upcast_attn",
+        "return_dict",
+        "task_specific_params",
+        "torch_dtype",
+        "transformers_version",
+        "unk_token_id",
+        "use_cache",
+        # of heads for other tasks
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    }
+)
 # Kinds of dropout that are not ours: said where they were used, for they change how the model goes on learning, not what it computes.
-OTHER_DROPOUT = frozenset({"activation_dropout", "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "decoder_layerdrop",
-                           "encoder_layerdrop"})
+OTHER_DROPOUT = frozenset(
+    {
+        "activation_dropout",
+        "attention_dropout",
+        "attention_probs_dropout_prob",
+        "attn_pdrop",
+        "decoder_layerdrop",
+        "encoder_layerdrop",
+    }
+)
 
 
 class PublicConfig(Mapping[str, Any]):
@@ -32,7 +69,9 @@ class PublicConfig(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         self._read.add(name)
         if name not in self.table:
-            raise ValueError(f"{self.where}: {name} is missing. Get config.json again from where the model came.")
+            raise ValueError(
+                f"{self.where}: {name} is missing. Get config.json again from where the model came."
+            )
         return self.table[name]
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -50,7 +89,9 @@ class PublicConfig(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def integer(self, name: str, default: int | None = None, lowest: int = 1, highest: int = LARGEST) -> int:
+    def integer(
+        self, name: str, default: int | None = None, lowest: int = 1, highest: int = LARGEST
+    ) -> int:
         value = self._present(name, default)
         if type(value) is not int or not lowest <= value <= highest:
             raise self.refused(name, f"a whole number from {lowest} to {highest:,} is expected")
@@ -81,7 +122,9 @@ class PublicConfig(Mapping[str, Any]):
             raise self.refused(name, f"only {' or '.join(map(repr, allowed))} can be computed here")
 
     def refused(self, name: str, why: str) -> ValueError:
-        return ValueError(f"{self.where}: {name} = {str(self.table.get(name))[:80]!r}: {why}. Nothing was imported.")
+        return ValueError(
+            f"{self.where}: {name} = {str(self.table.get(name))[:80]!r}: {why}. Nothing was imported."
+        )
 
     def unread(self, irrelevant: Iterable[str] = IRRELEVANT) -> list[str]:
         """Fields nobody asked for, but for those that say nothing about what the model computes, and dropout that is off."""
@@ -91,5 +134,7 @@ class PublicConfig(Mapping[str, Any]):
     def _present(self, name: str, default: Any) -> Any:
         value = self.get(name, default)
         if value is None:
-            raise ValueError(f"{self.where}: {name} is missing. Get config.json again from where the model came.")
+            raise ValueError(
+                f"{self.where}: {name} is missing. Get config.json again from where the model came."
+            )
         return value

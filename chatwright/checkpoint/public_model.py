@@ -10,7 +10,13 @@ from pathlib import Path
 
 import torch
 
-from chatwright.checkpoint import architectures, families, json_table, model_directory, stored_weights
+from chatwright.checkpoint import (
+    architectures,
+    families,
+    json_table,
+    model_directory,
+    stored_weights,
+)
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.checkpoint.safetensors_file import Entry
@@ -21,8 +27,8 @@ from chatwright.model.model import Model, ModelConfig
 @dataclass(frozen=True)
 class PublicModel:
     family: Family
-    model: Model               # float32, eval mode
-    unused: list[str]          # fields and tensors that are there and say nothing to us, by name
+    model: Model  # float32, eval mode
+    unused: list[str]  # fields and tensors that are there and say nothing to us, by name
 
 
 def read(path: Path, context_length: int | None = None) -> PublicModel:
@@ -35,7 +41,9 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
     entries = stored_weights.find(path)
     model = model_directory.build(architectures.of(config).model, config)
     weights = family.weights(config)
-    named, unused = match_names(entries, public_shapes(weights, stored_weights.shapes(model)), family)
+    named, unused = match_names(
+        entries, public_shapes(weights, stored_weights.shapes(model)), family
+    )
     require_numbers(named, path)
     stored_weights.fill(model, weights, named, path)
     require_finite(model, weights, path)
@@ -44,9 +52,15 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
 
 def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:
     """The same model for shorter texts. Only a decoder with rotary positions has none that would be cut off."""
-    if not isinstance(config, GPTConfig) or config.position != "rotary" or not 1 <= context_length <= config.context_length:
-        raise ValueError(f"--context-length {context_length}: {path} reads {config.context_length} tokens, and only decoders with rotary positions "
-                         "can be told to read fewer. Leave the option out.")
+    if (
+        not isinstance(config, GPTConfig)
+        or config.position != "rotary"
+        or not 1 <= context_length <= config.context_length
+    ):
+        raise ValueError(
+            f"--context-length {context_length}: {path} reads {config.context_length} tokens, and only decoders with rotary positions "
+            "can be told to read fewer. Leave the option out."
+        )
     return dataclasses.replace(config, context_length=context_length)
 
 
@@ -54,21 +68,35 @@ def family_of(table: PublicConfig) -> Family:
     model_type, written = table["model_type"], table.get("architectures", [])
     family = families.named(model_type) if isinstance(model_type, str) else None
     if family is None:
-        raise table.refused("model_type", f"the families read here are {', '.join(f.name for f in families.FAMILIES)}")
-    if written and not (isinstance(written, list) and set(map(str, written)) & set(family.architectures)):
-        raise table.refused("architectures", f"of {family.name}, {' or '.join(family.architectures)} is read here")
+        raise table.refused(
+            "model_type",
+            f"the families read here are {', '.join(f.name for f in families.FAMILIES)}",
+        )
+    if written and not (
+        isinstance(written, list) and set(map(str, written)) & set(family.architectures)
+    ):
+        raise table.refused(
+            "architectures", f"of {family.name}, {' or '.join(family.architectures)} is read here"
+        )
     if table.get("quantization_config") is not None:
-        raise table.refused("quantization_config", "quantized weights are not read; take the model they were made from")
+        raise table.refused(
+            "quantization_config",
+            "quantized weights are not read; take the model they were made from",
+        )
     return family
 
 
-def match_names(tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family) -> tuple[dict[str, Entry], list[str]]:
+def match_names(
+    tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family
+) -> tuple[dict[str, Entry], list[str]]:
     """Tensors by the names that `family` gives them, and the names of those which are no weights of this model."""
     named: dict[str, Entry] = {}
     unused = []
     for name, tensor in tensors.items():
         # The oldest files, converted from TensorFlow, name what a norm multiplies and adds by Greek letters.
-        full = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        full = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+            "LayerNorm.beta", "LayerNorm.bias"
+        )
         if full not in expected and family.prefix + full in expected:
             full = family.prefix + full
         # A tied head is the embedding, which stands under its own name.
@@ -82,8 +110,10 @@ def match_names(tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, 
 def require_numbers(tensors: Mapping[str, Entry], path: Path) -> None:
     for name, entry in tensors.items():
         if not entry.dtype.is_floating_point:
-            raise ValueError(f"{path}: {name} holds {str(entry.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
-                             "Take the model they were made from.")
+            raise ValueError(
+                f"{path}: {name} holds {str(entry.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
+                "Take the model they were made from."
+            )
 
 
 @torch.no_grad()
@@ -91,5 +121,9 @@ def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
     parameters = dict(model.named_parameters())
     for weight in weights:
         for tensor in (parameters[name] for name in weight.ours):
-            if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):    # a sum alone may overflow
-                raise ValueError(f"{path}: {weight.theirs} holds numbers that are not finite. The file is damaged; get it again from where it came.")
+            if not bool(torch.isfinite(tensor.sum())) and not bool(
+                torch.isfinite(tensor).all()
+            ):  # a sum alone may overflow
+                raise ValueError(
+                    f"{path}: {weight.theirs} holds numbers that are not finite. The file is damaged; get it again from where it came."
+                )

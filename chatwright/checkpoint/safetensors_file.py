@@ -16,14 +16,28 @@ from torch import Tensor
 
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32,
-          "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool}
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 
 
 def save(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write contiguous CPU copies of `tensors`, each under its name. A full disk raises OSError."""
     try:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, path, metadata={"format": "pt"})
+        save_file(
+            {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+            path,
+            metadata={"format": "pt"},
+        )
     except Exception as error:  # the library wraps the system's error in a type of its own
         raise OSError(f"writing {path.name}: {error}") from error
 
@@ -35,7 +49,7 @@ class Entry:
     file: Path
     dtype: torch.dtype
     shape: tuple[int, ...]
-    start: int             # bytes from the beginning of the file
+    start: int  # bytes from the beginning of the file
 
     @property
     def nbytes(self) -> int:
@@ -59,7 +73,11 @@ def read_into(entry: Entry, target: Tensor) -> None:
     Mapping the file would be sooner done, but a file that somebody overwrites would then change the weights of a running model or end it, and
     its tensors begin where matrix products give other last bits than torch's own memory does.
     """
-    assert (target.dtype, target.is_contiguous(), target.nbytes) == (entry.dtype, True, entry.nbytes), "the target is not like the tensor"
+    assert (target.dtype, target.is_contiguous(), target.nbytes) == (
+        entry.dtype,
+        True,
+        entry.nbytes,
+    ), "the target is not like the tensor"
     if not entry.nbytes:
         return
     room = memoryview(target.detach().flatten().view(torch.uint8).numpy().data)
@@ -75,23 +93,34 @@ def read_into(entry: Entry, target: Tensor) -> None:
 def check_header(path: Path) -> dict[str, Entry]:
     """What the file holds, once it is proved that its tensors cover the file exactly, without gap or overlap."""
     try:
-        if not path.is_file():    # a pipe would be waited for, a device never end
-            raise ValueError(f"{path}: is missing or no ordinary file. Give a model directory that holds {path.name}.")
+        if not path.is_file():  # a pipe would be waited for, a device never end
+            raise ValueError(
+                f"{path}: is missing or no ordinary file. Give a model directory that holds {path.name}."
+            )
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise _refuse(path, f"its header claims {length:,} bytes; the file has {size:,} and {MAX_HEADER_BYTES:,} are allowed")
+                raise _refuse(
+                    path,
+                    f"its header claims {length:,} bytes; the file has {size:,} and {MAX_HEADER_BYTES:,} are allowed",
+                )
             raw = stream.read(length)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}. Give a model directory that holds model.safetensors.") from None
+        raise ValueError(
+            f"{path}: cannot be read: {error.strerror}. Give a model directory that holds model.safetensors."
+        ) from None
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError):
         raise _refuse(path, "its header is not JSON") from None
     if not isinstance(header, dict) or len(header) > MAX_TENSORS:
         raise _refuse(path, f"its header is not a table of at most {MAX_TENSORS:,} tensors")
-    entries = {name: _entry(path, 8 + length, name, entry) for name, entry in header.items() if name != "__metadata__"}
+    entries = {
+        name: _entry(path, 8 + length, name, entry)
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
     end = 8 + length
     for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
         if entry.start != end:
@@ -104,14 +133,26 @@ def check_header(path: Path) -> dict[str, Entry]:
 
 def _entry(path: Path, begin: int, name: str, written: object) -> Entry:
     match written:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(stop)]} if (
-                dtype in DTYPES and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)
-                and math.prod(max(n, 1) for n in shape) < 2**60):
+        case {
+            "dtype": str(dtype),
+            "shape": list(shape),
+            "data_offsets": [int(start), int(stop)],
+        } if (
+            dtype in DTYPES
+            and len(shape) <= 8
+            and all(type(n) is int and n >= 0 for n in shape)
+            and math.prod(max(n, 1) for n in shape) < 2**60
+        ):
             entry = Entry(path, DTYPES[dtype], tuple(shape), begin + start)
             if start >= 0 and stop - start == entry.nbytes:
                 return entry
-    raise _refuse(path, f"tensor {name[:80]!r} has an unknown dtype, an impossible shape or offsets that do not match it")
+    raise _refuse(
+        path,
+        f"tensor {name[:80]!r} has an unknown dtype, an impossible shape or offsets that do not match it",
+    )
 
 
 def _refuse(path: Path, cause: str) -> ValueError:
-    return ValueError(f"{path}: not a sound safetensors file: {cause}. Nothing was loaded; get the file again from where it came.")
+    return ValueError(
+        f"{path}: not a sound safetensors file: {cause}. Nothing was loaded; get the file again from where it came."
+    )

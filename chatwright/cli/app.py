@@ -14,10 +14,29 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import typer
 
 from chatwright import __version__
-from chatwright.cli import chat, classify, data, doctor, evaluate, import_export, inspect, merge, new, serve, train, translate, up
+from chatwright.cli import (
+    chat,
+    classify,
+    data,
+    doctor,
+    evaluate,
+    import_export,
+    inspect,
+    merge,
+    new,
+    serve,
+    train,
+    translate,
+    up,
+)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.",
+)
 
 app.command("up")(up.up)
 app.command("new")(new.new)
@@ -54,6 +73,7 @@ def report(error: Exception) -> int:
     """Print what a person needs and return the exit status: 2 for input they can correct, 1 for a run that failed, 70 for a bug."""
     from chatwright.training.checks import RunFailed
     from chatwright.training.loop import Stopped
+
     if isinstance(error, Stopped):
         print(str(error), file=sys.stderr)
         return 130
@@ -64,13 +84,22 @@ def report(error: Exception) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if isinstance(error, OSError):
-        print(f"error: {error.filename or 'file system'}: {error.strerror or error}. Nothing that was finished is lost; "
-              "make room or correct the path, then give the same command again.", file=sys.stderr)
+        print(
+            f"error: {error.filename or 'file system'}: {error.strerror or error}. Nothing that was finished is lost; "
+            "make room or correct the path, then give the same command again.",
+            file=sys.stderr,
+        )
         return 1
     if isinstance(error, (MemoryError,)) or "can't allocate memory" in str(error):
-        print("error: out of memory. Lower batches.rows, or raise batches.accumulate, or take a smaller model.size; "
-              "what was saved is intact and the same command goes on from it.", file=sys.stderr)
+        print(
+            "error: out of memory. Lower batches.rows, or raise batches.accumulate, or take a smaller model.size; "
+            "what was saved is intact and the same command goes on from it.",
+            file=sys.stderr,
+        )
         return 1
     traceback.print_exception(error)
-    print(f"error: a bug in Chatwright ({type(error).__name__}). Please report the lines above together with: chatwright doctor", file=sys.stderr)
+    print(
+        f"error: a bug in Chatwright ({type(error).__name__}). Please report the lines above together with: chatwright doctor",
+        file=sys.stderr,
+    )
     return 70

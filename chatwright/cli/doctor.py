@@ -13,6 +13,7 @@ def doctor() -> None:
     import typer
 
     from chatwright.devices import available_memory, environment, has_fast_bfloat16, resolve_device
+
     device = resolve_device()
     good = True
     for name, value in environment().items():
@@ -20,14 +21,35 @@ def doctor() -> None:
     print(f"      {'device':22} {device}")
     print(f"      {'trains in':22} {'bfloat16' if has_fast_bfloat16(device) else 'float32'}")
     memory, disk = available_memory(), shutil.disk_usage(Path.cwd()).free
-    print(f"      {'matrix products':22} {_gflops(torch.float32):.0f} GFLOP/s float32, {_gflops(torch.bfloat16):.0f} bfloat16")
-    good &= _line(memory > 2e9, "memory", f"{memory / 1e9:.1f} GB free", "training the starter needs 2 GB: close other programs")
-    good &= _line(disk > 2e9, "disk", f"{disk / 1e9:.1f} GB free here", "a run and its checkpoints need 2 GB: make room or work in another folder")
-    good &= _line(torch.backends.mkldnn.is_available(), "packed kernels", "the same bits alone and in a batch",
-                  "this torch has no oneDNN: replies stay right, but their last bits may depend on the batch")
+    print(
+        f"      {'matrix products':22} {_gflops(torch.float32):.0f} GFLOP/s float32, {_gflops(torch.bfloat16):.0f} bfloat16"
+    )
+    good &= _line(
+        memory > 2e9,
+        "memory",
+        f"{memory / 1e9:.1f} GB free",
+        "training the starter needs 2 GB: close other programs",
+    )
+    good &= _line(
+        disk > 2e9,
+        "disk",
+        f"{disk / 1e9:.1f} GB free here",
+        "a run and its checkpoints need 2 GB: make room or work in another folder",
+    )
+    good &= _line(
+        torch.backends.mkldnn.is_available(),
+        "packed kernels",
+        "the same bits alone and in a batch",
+        "this torch has no oneDNN: replies stay right, but their last bits may depend on the batch",
+    )
     for package, extra in (("fastapi", "serve"), ("uvicorn", "serve")):
         found = importlib.util.find_spec(package) is not None
-        good &= _line(found, package, importlib.metadata.version(package) if found else "missing", f"pip install 'chatwright[{extra}]'")
+        good &= _line(
+            found,
+            package,
+            importlib.metadata.version(package) if found else "missing",
+            f"pip install 'chatwright[{extra}]'",
+        )
     if not good:
         raise typer.Exit(1)
 
@@ -39,6 +61,7 @@ def _line(is_good: bool, name: str, value: str, remedy: str) -> bool:
 
 def _gflops(dtype: object) -> float:
     import torch
+
     a = torch.ones(1024, 1024, dtype=dtype)  # type: ignore[call-overload]
     a @ a
     began = time.perf_counter()

@@ -6,10 +6,15 @@ from typing import Annotated
 import typer
 
 
-def merge(adapter: Annotated[Path, typer.Argument(help="The folder of an adapter, or of the run that trained it.")],
-          out: Annotated[Path, typer.Argument(help="Where the merged model goes.")]) -> None:
+def merge(
+    adapter: Annotated[
+        Path, typer.Argument(help="The folder of an adapter, or of the run that trained it.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Where the merged model goes.")],
+) -> None:
     """Make an adapter part of its base's weights: one model that needs neither."""
     from chatwright.pipeline.merge import merge as merge_adapter
+
     gap = merge_adapter(adapter, out)
     print(f"largest logit gap between merged and unmerged: {gap}")
     print(f"done: {out}. Talk to it: chatwright chat {out}")

@@ -9,19 +9,25 @@ def file_called(text: str) -> Path | None:
     """The file or folder that `text` names. What looks like a file's name and is none is a mistake, not a text."""
     from chatwright.data import labelled
     from chatwright.data.files import COMPRESSIONS, FORMATS
+
     try:
         if Path(text).is_file() or (Path(text).is_dir() and ("/" in text or "\\" in text)):
             return Path(text)
-    except (OSError, ValueError):    # too long for a path, or with a zero byte
+    except (OSError, ValueError):  # too long for a path, or with a zero byte
         return None
-    if text.lower().endswith((*FORMATS, *labelled.FORMATS, *COMPRESSIONS)) and not any(map(str.isspace, text)):
-        raise ValueError(f"{text}: no such file. Check the path; a text that only looks like one can be piped in.")
+    if text.lower().endswith((*FORMATS, *labelled.FORMATS, *COMPRESSIONS)) and not any(
+        map(str.isspace, text)
+    ):
+        raise ValueError(
+            f"{text}: no such file. Check the path; a text that only looks like one can be piped in."
+        )
     return None
 
 
 def from_pipe() -> Iterator[str]:
-    from chatwright.chat.pipe import line_reader
-    return iter(line_reader(sys.stdin), None)    # which comes after the last
+    from chatwright.cli.terminal.pipe import line_reader
+
+    return iter(line_reader(sys.stdin), None)  # which comes after the last
 
 
 def from_file(file: Path) -> Iterator[str]:
@@ -29,12 +35,17 @@ def from_file(file: Path) -> Iterator[str]:
     from chatwright.data.files import format_of, read_lines
     from chatwright.data.readers import read_rows
     from chatwright.data.rows import DataError, Location, TextRow
+
     if file.is_dir():
         raise ValueError(f"{file}: is a folder. Give the file with the texts.")
     if format_of(file) in (".jsonl", ".json", ".csv", ".parquet"):
         for row in read_rows(file):
             if not isinstance(row, TextRow):
-                raise DataError(row.location, "the row is a conversation, not a text", "name the column with the texts text")
+                raise DataError(
+                    row.location,
+                    "the row is a conversation, not a text",
+                    "name the column with the texts text",
+                )
             yield row.text
         return
     is_table, column = ".tsv" in map(str.lower, file.suffixes), 0
@@ -49,7 +60,11 @@ def from_file(file: Path) -> Iterator[str]:
         elif "text" in (names := [name.strip() for name in text.split("\t")]):
             column = names.index("text")
         else:
-            raise DataError(Location(str(file), 1), "the first line names no column text", "name the column with the texts text")
+            raise DataError(
+                Location(str(file), 1),
+                "the first line names no column text",
+                "name the column with the texts text",
+            )
 
 
 def require_some(texts: Iterable[str]) -> Iterator[str]:
@@ -69,4 +84,6 @@ def require_some(texts: Iterable[str]) -> Iterator[str]:
 def require_place(page: Path) -> None:
     """Before the work, not after it."""
     if page.is_dir() or not page.absolute().parent.is_dir():
-        raise ValueError(f"{page}: is {'a folder' if page.is_dir() else 'in a folder that is not there'}. Give the file to write the page to.")
+        raise ValueError(
+            f"{page}: is {'a folder' if page.is_dir() else 'in a folder that is not there'}. Give the file to write the page to."
+        )

@@ -23,7 +23,7 @@ class Shuffled:
         taken: list[int] = []
         while len(taken) < count:
             order = self._order_of(self.epoch)
-            part = order[self.position: self.position + count - len(taken)].tolist()
+            part = order[self.position : self.position + count - len(taken)].tolist()
             taken += part
             self.position += len(part)
             if self.position == self.n:
@@ -32,7 +32,10 @@ class Shuffled:
 
     def _order_of(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, torch.randperm(self.n, generator=generator(self.seed, f"order of epoch {epoch}")))
+            self._order = (
+                epoch,
+                torch.randperm(self.n, generator=generator(self.seed, f"order of epoch {epoch}")),
+            )
         return self._order[1]
 
     def state_dict(self) -> dict[str, int]:
@@ -51,7 +54,9 @@ class Windows:
 
     def __init__(self, stream: Tensor, length: int, seed: int) -> None:
         if len(stream) < 2:
-            raise ValueError(f"the training text has {len(stream)} tokens; at least 2 are needed. Give more text.")
+            raise ValueError(
+                f"the training text has {len(stream)} tokens; at least 2 are needed. Give more text."
+            )
         self.stream, self.seed = stream, seed
         self.length = min(length, len(stream) - 1)
         # Room for every offset costs one window, which a stream of one window cannot give: it moves only as far as its rest allows.
@@ -67,11 +72,15 @@ class Windows:
             epoch = self.shuffled.epoch
             [index] = self.shuffled.take(1)
             start = self._offset(epoch) + index * self.length
-            rows.append(self.stream[start: start + self.length + 1])
+            rows.append(self.stream[start : start + self.length + 1])
         return torch.stack(rows).long()
 
     def _offset(self, epoch: int) -> int:
-        return int(torch.randint(self.n_offset, (), generator=generator(self.seed, f"offset of epoch {epoch}")))
+        return int(
+            torch.randint(
+                self.n_offset, (), generator=generator(self.seed, f"offset of epoch {epoch}")
+            )
+        )
 
     def state_dict(self) -> dict[str, int]:
         return self.shuffled.state_dict()

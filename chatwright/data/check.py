@@ -59,7 +59,9 @@ def check(path: Path, near: float | None = None) -> Report:
     turns: Counter[str] = Counter()
     problems: list[Problem] = []
     duplicates: list[Duplicate] = []
-    longest: list[tuple[int, int, Location]] = []  # the second number settles ties: the earlier row stays
+    longest: list[
+        tuple[int, int, Location]
+    ] = []  # the second number settles ties: the earlier row stays
     finder = DuplicateFinder(near)
     for item in scan_rows(path):
         if isinstance(item, DataError):
@@ -83,39 +85,64 @@ def check(path: Path, near: float | None = None) -> Report:
         n_turns=dict(turns),
         problems=problems,
         duplicates=duplicates,
-        longest=[LongRow(location, length) for length, _, location in sorted(longest, reverse=True)],
+        longest=[
+            LongRow(location, length) for length, _, location in sorted(longest, reverse=True)
+        ],
         looked_for_near_duplicates=near is not None,
     )
 
 
 def length_of(row: Row) -> int:
-    return len(row.text) if isinstance(row, TextRow) else sum(len(message.content) for message in conversation_of(row))
+    return (
+        len(row.text)
+        if isinstance(row, TextRow)
+        else sum(len(message.content) for message in conversation_of(row))
+    )
 
 
 def format_report(report: Report) -> str:
     """For a terminal: what is there, what is wrong and how to mend it."""
     lines = [report.path]
     for kind, count in sorted(report.n_rows.items()):
-        lines.append(f"  {count:,} {kind} {'row' if count == 1 else 'rows'}, {report.n_characters[kind]:,} characters")
+        lines.append(
+            f"  {count:,} {kind} {'row' if count == 1 else 'rows'}, {report.n_characters[kind]:,} characters"
+        )
     if not report.n_rows:
         lines.append("  no rows that can be used")
     if report.n_turns:
-        lines.append("  turns: " + ", ".join(f"{count:,} {role}" for role, count in sorted(report.n_turns.items())))
+        lines.append(
+            "  turns: "
+            + ", ".join(f"{count:,} {role}" for role, count in sorted(report.n_turns.items()))
+        )
     if report.longest:
-        lines.append("  longest: " + "; ".join(f"{row.n_characters:,} characters in {row.location}" for row in report.longest[:1]))
+        lines.append(
+            "  longest: "
+            + "; ".join(
+                f"{row.n_characters:,} characters in {row.location}" for row in report.longest[:1]
+            )
+        )
     lines += duplicate_lines(report)
     if not report.problems:
         lines.append("no problems" if report.n_rows else "nothing to train on")
         return "\n".join(lines)
-    lines += ["", f"{len(report.problems):,} {'problem' if len(report.problems) == 1 else 'problems'}"]
+    lines += [
+        "",
+        f"{len(report.problems):,} {'problem' if len(report.problems) == 1 else 'problems'}",
+    ]
     per_file: Counter[str] = Counter()
     for problem in report.problems:
         per_file[problem.location.file] += 1
         if per_file[problem.location.file] <= SHOWN_PER_FILE:
-            lines += [f"  {problem.location}", f"      {problem.reason}", f"      fix: {problem.fix}"]
+            lines += [
+                f"  {problem.location}",
+                f"      {problem.reason}",
+                f"      fix: {problem.fix}",
+            ]
     for file, count in per_file.items():
         if count > SHOWN_PER_FILE:
-            lines.append(f"  {file}: {count - SHOWN_PER_FILE:,} more like these or others; the JSON report lists all")
+            lines.append(
+                f"  {file}: {count - SHOWN_PER_FILE:,} more like these or others; the JSON report lists all"
+            )
     return "\n".join(lines)
 
 
@@ -123,10 +150,16 @@ def duplicate_lines(report: Report) -> list[str]:
     n_exact = sum(duplicate.is_exact for duplicate in report.duplicates)
     n_near = len(report.duplicates) - n_exact
     if not report.duplicates:
-        return ["  no row repeats another" if report.looked_for_near_duplicates else "  no row is an exact copy of another"]
+        return [
+            "  no row repeats another"
+            if report.looked_for_near_duplicates
+            else "  no row is an exact copy of another"
+        ]
     near = f", {n_near:,} nearly repeat one" if report.looked_for_near_duplicates else ""
     first = report.duplicates[0]
-    return [f"  {n_exact:,} rows repeat an earlier row{near} (the first: {first.location}, which repeats {first.of})"]
+    return [
+        f"  {n_exact:,} rows repeat an earlier row{near} (the first: {first.location}, which repeats {first.of})"
+    ]
 
 
 def to_json(report: Report) -> str:

@@ -17,7 +17,9 @@ from chatwright.data.plain_text import words
 from chatwright.data.rows import Location, Row
 
 N_WORDS = 13
-MULTIPLIER = numpy.uint64(0x9E3779B97F4A7C15)  # any odd number: the rolling hash only proposes, the words decide
+MULTIPLIER = numpy.uint64(
+    0x9E3779B97F4A7C15
+)  # any odd number: the rolling hash only proposes, the words decide
 
 RowType = TypeVar("RowType", bound=Row)
 
@@ -29,13 +31,17 @@ class Overlap:
     n_words: int  # how many words of the training row lie in common runs
 
 
-def find_overlaps(train: Iterable[Row], held_out: Iterable[Row], n_words: int = N_WORDS) -> list[Overlap]:
+def find_overlaps(
+    train: Iterable[Row], held_out: Iterable[Row], n_words: int = N_WORDS
+) -> list[Overlap]:
     """One entry for each training row that shares a run of `n_words` words with a held-out row."""
     index = HeldOutIndex(held_out, n_words)
     return [overlap for row in train if (overlap := index.overlap(row)) is not None]
 
 
-def remove_overlaps(train: Sequence[RowType], held_out: Iterable[Row], n_words: int = N_WORDS) -> tuple[list[RowType], list[Overlap]]:
+def remove_overlaps(
+    train: Sequence[RowType], held_out: Iterable[Row], n_words: int = N_WORDS
+) -> tuple[list[RowType], list[Overlap]]:
     """The training rows that are clean, and what was wrong with the others."""
     index = HeldOutIndex(held_out, n_words)
     clean: list[RowType] = []
@@ -54,7 +60,9 @@ class HeldOutIndex:
 
     def __init__(self, held_out: Iterable[Row], n_words: int) -> None:
         if n_words < 2:
-            raise ValueError(f"n_words ({n_words}) must be at least 2: single words are common to all texts. {N_WORDS} is usual")
+            raise ValueError(
+                f"n_words ({n_words}) must be at least 2: single words are common to all texts. {N_WORDS} is usual"
+            )
         self._n_words = n_words
         self._word_ids: dict[str, int] = {}
         self._rows: list[list[int]] = []
@@ -88,7 +96,9 @@ class HeldOutIndex:
         first: Location | None = None
         covered = end = 0
         places = numpy.searchsorted(self._hashes, hashes)
-        places[places == len(self._hashes)] = 0  # larger than all: any place will do, it is not equal
+        places[places == len(self._hashes)] = (
+            0  # larger than all: any place will do, it is not equal
+        )
         for start in numpy.flatnonzero(self._hashes[places] == hashes).tolist():
             place = int(places[start])
             held_out, at = int(self._row_of[place]), int(self._start_of[place])

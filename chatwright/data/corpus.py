@@ -34,8 +34,12 @@ class EncodedCorpus:
     n_documents: int
     n_bytes: int  # of the text in UTF-8: what bits per byte divides by
     sha256: str  # of the text
-    n_rows_ignored: int  # conversations and preferences met on the way, which this corpus does not hold
-    skipped: tuple[str, ...]  # files of unknown kinds in the folder, and with skip_bad_rows the bad rows, each with its reason
+    n_rows_ignored: (
+        int  # conversations and preferences met on the way, which this corpus does not hold
+    )
+    skipped: tuple[
+        str, ...
+    ]  # files of unknown kinds in the folder, and with skip_bad_rows the bad rows, each with its reason
     n_duplicates: int = 0  # rows left out because an earlier one says the same
     n_overlaps: int = 0  # training rows that share a run of 13 words with a validation row; left out only where that was asked for
 
@@ -50,18 +54,28 @@ class EncodedConversations:
     n_rows_ignored: int  # text and preference rows met on the way
     sha256: str
     skipped: tuple[str, ...]
-    n_overlaps: int = 0  # training rows that share a run of 13 words with a validation row; they stay
+    n_overlaps: int = (
+        0  # training rows that share a run of 13 words with a validation row; they stay
+    )
 
 
-def encode_documents(path: Place, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False) -> EncodedCorpus:
+def encode_documents(
+    path: Place, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False
+) -> EncodedCorpus:
     """All text rows at `path` as one stream. `with_control=False` leaves out <bos> and <end>: bare text, as in a character lesson."""
     texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
     return encode_texts(texts, tokenizer, with_control, n_ignored, skipped)
 
 
 def encode_documents_split(
-    path: Place, tokenizer: Tokenizer, validation_fraction: float = 0.1, *, with_control: bool = True, skip_bad_rows: bool = False,
-    leave_out_duplicates: bool = True, leave_out_overlaps: bool = False,
+    path: Place,
+    tokenizer: Tokenizer,
+    validation_fraction: float = 0.1,
+    *,
+    with_control: bool = True,
+    skip_bad_rows: bool = False,
+    leave_out_duplicates: bool = True,
+    leave_out_overlaps: bool = False,
 ) -> tuple[EncodedCorpus, EncodedCorpus]:
     """(train, validation). Whole documents by hash; where no document is small enough for that, the tail of each."""
     require_fraction(validation_fraction)
@@ -74,7 +88,9 @@ def encode_documents_split(
     n_overlaps = 0
     if any(chosen):
         held_out = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
-        train_rows = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
+        train_rows = [
+            row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation
+        ]
         clean, overlaps = remove_overlaps(train_rows, held_out)
         train = [row.text for row in (clean if leave_out_overlaps else train_rows)]
         validation, n_overlaps = [row.text for row in held_out], len(overlaps)
@@ -83,7 +99,11 @@ def encode_documents_split(
         train = [text[:cut] for text, cut in zip(texts, cuts, strict=True) if text[:cut]]
         validation = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
     if not train:
-        raise DataError(Location(named(path)), "too little text to keep some for validation", "add text, or make validation_share smaller")
+        raise DataError(
+            Location(named(path)),
+            "too little text to keep some for validation",
+            "add text, or make validation_share smaller",
+        )
     encoded = encode_texts(train, tokenizer, with_control, n_ignored, skipped)
     return (
         replace(encoded, n_duplicates=n_rows - len(rows), n_overlaps=n_overlaps),
@@ -97,7 +117,9 @@ def documents_of(stream: torch.Tensor, bos: int) -> list[torch.Tensor]:
     return list(torch.tensor_split(stream, starts[1:])) if len(starts) > 1 else [stream]
 
 
-def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length: int, generator: torch.Generator) -> list[Rendered]:
+def some_as_rendered(
+    corpus: EncodedCorpus, bos: int, n_tokens: int, max_length: int, generator: torch.Generator
+) -> list[Rendered]:
     """Drawn documents of about `n_tokens` in all, each cut into pieces of at most `max_length`; every token is to be learned."""
     pieces = as_rendered(corpus, bos, max_length)
     chosen: list[Rendered] = []
@@ -109,7 +131,12 @@ def some_as_rendered(corpus: EncodedCorpus, bos: int, n_tokens: int, max_length:
     return chosen
 
 
-def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: Control, generator: torch.Generator) -> EncodedCorpus:
+def mix_in(
+    corpus: EncodedCorpus,
+    conversations: Sequence[Rendered],
+    control: Control,
+    generator: torch.Generator,
+) -> EncodedCorpus:
     """The corpus with whole conversations among its documents, all in a drawn order.
 
     A stream learns every token it holds, so conversations with an answer that is not to be learned are left out.
@@ -121,12 +148,21 @@ def mix_in(corpus: EncodedCorpus, conversations: Sequence[Rendered], control: Co
     content = hashlib.sha256(corpus.sha256.encode())
     for conversation in kept:
         content.update(repr(conversation.token_ids).encode())
-    return replace(corpus, stream=torch.cat([documents[i] for i in order]), sha256=content.hexdigest(), n_documents=corpus.n_documents + len(kept))
+    return replace(
+        corpus,
+        stream=torch.cat([documents[i] for i in order]),
+        sha256=content.hexdigest(),
+        n_documents=corpus.n_documents + len(kept),
+    )
 
 
 def as_rendered(corpus: EncodedCorpus, bos: int, max_length: int) -> list[Rendered]:
     """Its documents, whole where they fit into `max_length` tokens, else in pieces; every token is to be learned."""
-    pieces = (piece for document in documents_of(corpus.stream, bos) for piece in document.split(max_length))
+    pieces = (
+        piece
+        for document in documents_of(corpus.stream, bos)
+        for piece in document.split(max_length)
+    )
     return [Rendered(piece.tolist(), [True] * len(piece)) for piece in pieces if len(piece) > 1]
 
 
@@ -145,20 +181,37 @@ def is_learned_whole(conversation: Rendered) -> bool:
 
 def as_documents(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCorpus:
     """Whole conversations as the documents of a stream, by the rule of `mix_in`: what pretraining reads where there are no texts."""
-    kept = [conversation.token_ids for conversation in read.conversations if is_learned_whole(conversation)]
+    kept = [
+        conversation.token_ids
+        for conversation in read.conversations
+        if is_learned_whole(conversation)
+    ]
     token_ids = [token_id for ids in kept for token_id in ids]
-    prefixes = len(tokenizer.prefix.encode()) * sum(id_ in tokenizer.control.all() and next_ not in tokenizer.control.all()
-                                                    for id_, next_ in pairwise(token_ids))
+    prefixes = len(tokenizer.prefix.encode()) * sum(
+        id_ in tokenizer.control.all() and next_ not in tokenizer.control.all()
+        for id_, next_ in pairwise(token_ids)
+    )
     n_bytes = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids) - prefixes
-    return EncodedCorpus(torch.tensor(token_ids, dtype=torch.int32), len(kept), n_bytes, read.sha256, read.n_rows_ignored, read.skipped)
+    return EncodedCorpus(
+        torch.tensor(token_ids, dtype=torch.int32),
+        len(kept),
+        n_bytes,
+        read.sha256,
+        read.n_rows_ignored,
+        read.skipped,
+    )
 
 
-def read_documents(path: Place, skip_bad_rows: bool = False) -> tuple[list[str], int, tuple[str, ...]]:
+def read_documents(
+    path: Place, skip_bad_rows: bool = False
+) -> tuple[list[str], int, tuple[str, ...]]:
     rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
     return [row.text for row in rows], n_ignored, skipped
 
 
-def read_text_rows(path: Place, skip_bad_rows: bool = False) -> tuple[list[TextRow], int, tuple[str, ...]]:
+def read_text_rows(
+    path: Place, skip_bad_rows: bool = False
+) -> tuple[list[TextRow], int, tuple[str, ...]]:
     remedy = (
         "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft), and for chat in pretraining, "
         "which needs no data beside it: in a recipe without texts leave out data in [pretrain] and texts in [sft]"
@@ -166,12 +219,16 @@ def read_text_rows(path: Place, skip_bad_rows: bool = False) -> tuple[list[TextR
     return rows_of(TextRow, path, skip_bad_rows, "text rows", remedy)
 
 
-def read_conversations(path: Place, skip_bad_rows: bool = False) -> tuple[list[ChatRow], int, tuple[str, ...]]:
+def read_conversations(
+    path: Place, skip_bad_rows: bool = False
+) -> tuple[list[ChatRow], int, tuple[str, ...]]:
     remedy = "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining"
     return rows_of(ChatRow, path, skip_bad_rows, "conversations", remedy)
 
 
-def rows_of(kind: type[RowType], path: Place, skip_bad_rows: bool, name: str, remedy: str) -> tuple[list[RowType], int, tuple[str, ...]]:
+def rows_of(
+    kind: type[RowType], path: Place, skip_bad_rows: bool, name: str, remedy: str
+) -> tuple[list[RowType], int, tuple[str, ...]]:
     """The rows of one kind, how many of other kinds were met, and what was left out. None of this kind is an error."""
     skipped: list[DataError] = []
     rows: list[RowType] = []
@@ -187,7 +244,11 @@ def rows_of(kind: type[RowType], path: Place, skip_bad_rows: bool, name: str, re
 
 
 def encode_texts(
-    texts: Sequence[str], tokenizer: Tokenizer, with_control: bool = True, n_ignored: int = 0, skipped: tuple[str, ...] = ()
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    with_control: bool = True,
+    n_ignored: int = 0,
+    skipped: tuple[str, ...] = (),
 ) -> EncodedCorpus:
     """The same from texts in memory, one per document."""
     before = [int(tokenizer.control.bos)] if with_control else []
@@ -201,7 +262,9 @@ def encode_texts(
             n_bytes += len(data)
             content.update(len(data).to_bytes(8, "little") + data)
             parts.append(numpy.array([*before, *ids, *after], dtype=numpy.int32))
-    stream = torch.from_numpy(numpy.concatenate(parts)) if parts else torch.empty(0, dtype=torch.int32)
+    stream = (
+        torch.from_numpy(numpy.concatenate(parts)) if parts else torch.empty(0, dtype=torch.int32)
+    )
     return EncodedCorpus(stream, len(texts), n_bytes, content.hexdigest(), n_ignored, skipped)
 
 
@@ -218,18 +281,27 @@ def batches(texts: Sequence[str]) -> list[list[str]]:
     return groups
 
 
-def encode_conversations(path: Place, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False) -> EncodedConversations:
+def encode_conversations(
+    path: Place, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False
+) -> EncodedConversations:
     """All conversations at `path`, rendered, none longer than `max_length` tokens."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
     return encode_chat_rows(path, rows, tokenizer, max_length, n_ignored, skipped)
 
 
 def encode_conversations_split(
-    path: Place, tokenizer: Tokenizer, max_length: int, validation_fraction: float = 0.1, *, skip_bad_rows: bool = False
+    path: Place,
+    tokenizer: Tokenizer,
+    max_length: int,
+    validation_fraction: float = 0.1,
+    *,
+    skip_bad_rows: bool = False,
 ) -> tuple[EncodedConversations, EncodedConversations]:
     """(train, validation), by the hash of the first question: the same question never stands on both sides."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
-    questions = [next(message.content for message in row.messages if message.role == "user") for row in rows]
+    questions = [
+        next(message.content for message in row.messages if message.role == "user") for row in rows
+    ]
     sizes = [sum(len(message.content) for message in row.messages) for row in rows]
     chosen = choose_validation(questions, sizes, validation_fraction)
     if not any(chosen) or all(chosen):
@@ -243,13 +315,21 @@ def encode_conversations_split(
     # Repeats are kept here: a row told twelve times was meant to weigh twelve times. They all fall on one side, by their question.
     overlaps = len(find_overlaps(train, validation))
     return (
-        replace(encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped), n_overlaps=overlaps),
+        replace(
+            encode_chat_rows(path, train, tokenizer, max_length, n_ignored, skipped),
+            n_overlaps=overlaps,
+        ),
         encode_chat_rows(path, validation, tokenizer, max_length, n_ignored, skipped),
     )
 
 
 def encode_chat_rows(
-    path: Place, rows: Sequence[ChatRow], tokenizer: Tokenizer, max_length: int, n_ignored: int = 0, skipped: tuple[str, ...] = ()
+    path: Place,
+    rows: Sequence[ChatRow],
+    tokenizer: Tokenizer,
+    max_length: int,
+    n_ignored: int = 0,
+    skipped: tuple[str, ...] = (),
 ) -> EncodedConversations:
     """The same from rows in memory."""
     conversations: list[Rendered] = []
@@ -298,4 +378,8 @@ def cut_after_answer(rendered: Rendered, max_length: int) -> Rendered | None:
     length = max((end for _, end in whole if rendered.loss_mask[end - 1]), default=0)
     if not length:
         return None
-    return Rendered(rendered.token_ids[:length], rendered.loss_mask[:length], tuple(answer for answer in whole if answer[1] <= length))
+    return Rendered(
+        rendered.token_ids[:length],
+        rendered.loss_mask[:length],
+        tuple(answer for answer in whole if answer[1] <= length),
+    )

@@ -63,7 +63,9 @@ class DuplicateFinder:
 
     def __init__(self, near: float | None = None) -> None:
         if near is not None and not 0 < near <= 1:
-            raise ValueError(f"near ({near}) must be above 0 and at most 1, for example 0.8; leave it out for exact duplicates only")
+            raise ValueError(
+                f"near ({near}) must be above 0 and at most 1, for example 0.8; leave it out for exact duplicates only"
+            )
         self._seen: dict[bytes, Location] = {}
         self._near = NearIndex(near) if near is not None else None
 
@@ -95,7 +97,10 @@ class NearIndex:
             return None  # too short to call alike by anything but equality
         signature = minhash(shingles)
         kind = type(row).__name__
-        bands = [(kind, band, signature[band : band + ROWS_PER_BAND].tobytes()) for band in range(0, N_HASH, ROWS_PER_BAND)]
+        bands = [
+            (kind, band, signature[band : band + ROWS_PER_BAND].tobytes())
+            for band in range(0, N_HASH, ROWS_PER_BAND)
+        ]
         for candidate in sorted({entry for band in bands for entry in self._bands.get(band, ())}):
             if float((self._signatures[candidate] == signature).mean()) >= self._threshold:
                 return self._locations[candidate]
@@ -108,8 +113,14 @@ class NearIndex:
 
 def shingle_hashes(row_words: Sequence[str]) -> Any:
     """A 32-bit hash for each distinct run of SHINGLE words."""
-    runs = {" ".join(row_words[start : start + SHINGLE]) for start in range(len(row_words) - SHINGLE + 1)}
-    hashes = (int.from_bytes(hashlib.blake2b(run.encode("utf-8"), digest_size=4).digest(), "little") for run in runs)
+    runs = {
+        " ".join(row_words[start : start + SHINGLE])
+        for start in range(len(row_words) - SHINGLE + 1)
+    }
+    hashes = (
+        int.from_bytes(hashlib.blake2b(run.encode("utf-8"), digest_size=4).digest(), "little")
+        for run in runs
+    )
     return numpy.fromiter(hashes, dtype=numpy.uint64, count=len(runs))
 
 
@@ -118,14 +129,21 @@ def minhash(shingles: Any) -> Any:
     smallest = numpy.full(N_HASH, numpy.iinfo(numpy.uint64).max, dtype=numpy.uint64)
     for start in range(0, len(shingles), 4096):  # a book has a million shingles; bound the table
         part = shingles[start : start + 4096]
-        values = (part[None, :] * MULTIPLIERS[:, None] + OFFSETS[:, None]) >> numpy.uint64(32)  # multiply-shift, modulo 2**64
+        values = (part[None, :] * MULTIPLIERS[:, None] + OFFSETS[:, None]) >> numpy.uint64(
+            32
+        )  # multiply-shift, modulo 2**64
         smallest = numpy.minimum(smallest, values.min(axis=1))
     return smallest
 
 
 def fixed_numbers(name: str) -> Any:
-    digests = (hashlib.blake2b(f"{name} {index}".encode(), digest_size=8).digest() for index in range(N_HASH))
-    return numpy.array([int.from_bytes(digest, "little") | 1 for digest in digests], dtype=numpy.uint64)
+    digests = (
+        hashlib.blake2b(f"{name} {index}".encode(), digest_size=8).digest()
+        for index in range(N_HASH)
+    )
+    return numpy.array(
+        [int.from_bytes(digest, "little") | 1 for digest in digests], dtype=numpy.uint64
+    )
 
 
 MULTIPLIERS = fixed_numbers("multiplier")

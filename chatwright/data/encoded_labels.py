@@ -9,7 +9,7 @@ from typing import Any
 
 from chatwright.data.labelled import LabelledText
 from chatwright.data.rows import DataError
-from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
+from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 
 BATCH_TEXTS = 10_000
 
@@ -26,19 +26,34 @@ class EncodedLabels:
 
     def describe(self) -> dict[str, Any]:
         counts = {name: self.labels.count(i) for i, name in enumerate(self.names)}
-        return {"texts": len(self), "pieces": sum(map(len, self.pieces)), "tokens": sum(len(piece) for text in self.pieces for piece in text),
-                "labels": counts, "sha256": self.sha256}
+        return {
+            "texts": len(self),
+            "pieces": sum(map(len, self.pieces)),
+            "tokens": sum(len(piece) for text in self.pieces for piece in text),
+            "labels": counts,
+            "sha256": self.sha256,
+        }
 
 
-def encode_labelled(rows: Sequence[LabelledText], tokenizer: Tokenizer, names: tuple[str, ...], max_length: int) -> EncodedLabels:
+def encode_labelled(
+    rows: Sequence[LabelledText], tokenizer: Tokenizer, names: tuple[str, ...], max_length: int
+) -> EncodedLabels:
     content = hashlib.sha256()
     index = {name: i for i, name in enumerate(names)}
     for row in rows:
         if row.label not in index:
-            raise DataError(row.location, f"the label {row.label[:40]!a} is none of {', '.join(names[:20])}", "correct it, or train with it")
+            raise DataError(
+                row.location,
+                f"the label {row.label[:40]!a} is none of {', '.join(names[:20])}",
+                "correct it, or train with it",
+            )
         content.update(repr((row.text, row.label)).encode())
-    frame = frame_of(tokenizer)
+    frame = encoder_tokens_of(tokenizer)
     texts = [row.text for row in rows]
-    encoded = (ids for start in range(0, len(texts), BATCH_TEXTS) for ids in tokenizer.encode_batch(texts[start : start + BATCH_TEXTS]))
+    encoded = (
+        ids
+        for start in range(0, len(texts), BATCH_TEXTS)
+        for ids in tokenizer.encode_batch(texts[start : start + BATCH_TEXTS])
+    )
     pieces = [frame.pieces(ids, max_length) for ids in encoded]
     return EncodedLabels(pieces, [index[row.label] for row in rows], names, content.hexdigest())

@@ -25,32 +25,64 @@ class EncodedPairs:
         return len(self.sources)
 
     def describe(self) -> dict[str, Any]:
-        return {"pairs": len(self), "source_tokens": sum(map(len, self.sources)), "target_tokens": sum(len(ids) - 1 for ids in self.targets),
-                "too_long": self.n_too_long, "sha256": self.sha256}
+        return {
+            "pairs": len(self),
+            "source_tokens": sum(map(len, self.sources)),
+            "target_tokens": sum(len(ids) - 1 for ids in self.targets),
+            "too_long": self.n_too_long,
+            "sha256": self.sha256,
+        }
 
 
-def encode_pairs(pairs: Sequence[SentencePair], tokenizer: Tokenizer, max_length: int, start_id: int | None = None) -> EncodedPairs:
+def encode_pairs(
+    pairs: Sequence[SentencePair],
+    tokenizer: Tokenizer,
+    max_length: int,
+    start_id: int | None = None,
+) -> EncodedPairs:
     """All pairs of which both sides fit into `max_length` tokens."""
     control, content = tokenizer.control, hashlib.sha256()
-    sources = [source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])]
-    targets = [target_ids(ids, control, start_id) for ids in target_side(tokenizer).encode_batch([pair.target for pair in pairs])]
+    sources = [
+        source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])
+    ]
+    targets = [
+        target_ids(ids, control, start_id)
+        for ids in target_side(tokenizer).encode_batch([pair.target for pair in pairs])
+    ]
     for pair in pairs:
         for text in (pair.source, pair.target):
             content.update(len(text.encode()).to_bytes(8, "little") + text.encode())
-    fits = [max(len(source), len(target) - 1) <= max_length for source, target in zip(sources, targets, strict=True)]
+    fits = [
+        max(len(source), len(target) - 1) <= max_length
+        for source, target in zip(sources, targets, strict=True)
+    ]
     if not any(fits):
-        raise DataError(pairs[0].location, f"none of the {len(pairs)} pairs from here on fits into {max_length} tokens a side",
-                        "make model.context_length larger or the sentences shorter")
-    return EncodedPairs([ids for ids, fit in zip(sources, fits, strict=True) if fit], [ids for ids, fit in zip(targets, fits, strict=True) if fit],
-                        fits.count(False), content.hexdigest())
+        raise DataError(
+            pairs[0].location,
+            f"none of the {len(pairs)} pairs from here on fits into {max_length} tokens a side",
+            "make model.context_length larger or the sentences shorter",
+        )
+    return EncodedPairs(
+        [ids for ids, fit in zip(sources, fits, strict=True) if fit],
+        [ids for ids, fit in zip(targets, fits, strict=True) if fit],
+        fits.count(False),
+        content.hexdigest(),
+    )
 
 
-def split_pairs(pairs: Sequence[SentencePair], validation_share: float) -> tuple[list[SentencePair], list[SentencePair]]:
+def split_pairs(
+    pairs: Sequence[SentencePair], validation_share: float
+) -> tuple[list[SentencePair], list[SentencePair]]:
     """(train, validation), by the hash of the source: a sentence with several translations stands on one side."""
-    chosen = choose_validation([pair.source for pair in pairs], [len(pair.source) for pair in pairs], validation_share)
+    chosen = choose_validation(
+        [pair.source for pair in pairs], [len(pair.source) for pair in pairs], validation_share
+    )
     train = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if not is_validation]
     validation = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if is_validation]
     if not validation or not train:
-        raise DataError(pairs[0].location, f"{len(pairs)} pairs are too few to keep some for validation",
-                        "add pairs, or make validation_share larger")
+        raise DataError(
+            pairs[0].location,
+            f"{len(pairs)} pairs are too few to keep some for validation",
+            "add pairs, or make validation_share larger",
+        )
     return train, validation

@@ -20,7 +20,11 @@ from chatwright.data.rows import DataError, Location, UnsupportedFile
 
 LINE_LIMIT = 16 * 2**20  # bytes
 FORMATS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet")
-JUNK = ("thumbs.db", "desktop.ini", "__macosx")    # what systems leave in people's folders, in lower case
+JUNK = (
+    "thumbs.db",
+    "desktop.ini",
+    "__macosx",
+)  # what systems leave in people's folders, in lower case
 COMPRESSIONS = (".xz", ".gz")
 READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
@@ -49,7 +53,11 @@ def find_files(path: Path) -> tuple[list[Path], list[UnsupportedFile]]:
     known = [file for file in found if format_of(file) and file.is_file()]
     unsupported = [unsupported_file(file) for file in sorted(set(found) - set(known))]
     if not known and not unsupported:
-        raise DataError(Location(str(path)), "the folder is empty", f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz")
+        raise DataError(
+            Location(str(path)),
+            "the folder is empty",
+            f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz",
+        )
     return known, unsupported
 
 
@@ -69,14 +77,26 @@ def _is_passed_over(name: str) -> bool:
 
 
 def cannot_open(error: OSError) -> None:
-    raise DataError(Location(str(error.filename)), f"the folder cannot be read ({error.strerror})", "change its permissions or remove it")
+    raise DataError(
+        Location(str(error.filename)),
+        f"the folder cannot be read ({error.strerror})",
+        "change its permissions or remove it",
+    )
 
 
 def unsupported_file(path: Path) -> UnsupportedFile:
     if path.is_dir():
-        return UnsupportedFile(Location(str(path)), "a link to a folder is not followed", "give that folder itself, or copy it here")
+        return UnsupportedFile(
+            Location(str(path)),
+            "a link to a folder is not followed",
+            "give that folder itself, or copy it here",
+        )
     if format_of(path):
-        return UnsupportedFile(Location(str(path)), "this is no regular file, or a link to one that is gone", "move it away")
+        return UnsupportedFile(
+            Location(str(path)),
+            "this is no regular file, or a link to one that is gone",
+            "move it away",
+        )
     name = path.name.lower()
     is_archive = name.endswith((".zip", ".tar", ".tgz")) or ".tar." in name
     remedy = (
@@ -84,7 +104,11 @@ def unsupported_file(path: Path) -> UnsupportedFile:
         if is_archive
         else f"convert it to one of {', '.join(FORMATS)} (also as .xz or .gz), or move it away"
     )
-    return UnsupportedFile(Location(str(path)), f"files of the kind {path.suffix or 'without an ending'} are not read", remedy)
+    return UnsupportedFile(
+        Location(str(path)),
+        f"files of the kind {path.suffix or 'without an ending'} are not read",
+        remedy,
+    )
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -101,7 +125,11 @@ def open_binary(path: Path) -> BinaryIO:
 
 def unreadable(path: Path, error: BaseException) -> DataError:
     if isinstance(error, OSError) and error.strerror:
-        return DataError(Location(str(path)), f"the file cannot be read ({error.strerror})", "check its permissions and the disk")
+        return DataError(
+            Location(str(path)),
+            f"the file cannot be read ({error.strerror})",
+            "check its permissions and the disk",
+        )
     return DataError(
         Location(str(path)),
         f"the file is not a whole {path.suffix} file ({error})",
@@ -117,7 +145,9 @@ def read_bytes(path: Path, limit: int, remedy: str) -> bytes:
     except READ_ERRORS as error:
         raise unreadable(path, error) from None
     if len(data) > limit:
-        raise DataError(Location(str(path)), f"the file is larger than {limit // 2**20} MiB", remedy)
+        raise DataError(
+            Location(str(path)), f"the file is larger than {limit // 2**20} MiB", remedy
+        )
     return data
 
 
@@ -165,5 +195,7 @@ def binary(path: Path, raw: bytes, start: int) -> DataError:
 
 def invalid_utf8(location: Location, byte: int) -> DataError:
     return DataError(
-        location, f"byte {byte} of the file is not valid UTF-8", "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
+        location,
+        f"byte {byte} of the file is not valid UTF-8",
+        "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)",
     )

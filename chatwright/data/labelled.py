@@ -39,19 +39,34 @@ def read_labelled(place: Place, skipped: list[DataError] | None = None) -> list[
         else:
             skipped.append(item)
     if not rows:
-        raise skipped[0] if skipped else DataError(Location(named(place)), "there is no labelled text in it", "check the path")
+        raise (
+            skipped[0]
+            if skipped
+            else DataError(
+                Location(named(place)), "there is no labelled text in it", "check the path"
+            )
+        )
     return rows
 
 
 def scan_labelled(place: Place) -> Iterator[LabelledText | DataError]:
     """Rows and errors in the order of the lines. One bad line does not hide the next."""
     for path in places_of(place):
-        suffix = next((s.lower() for s in reversed(path.suffixes) if s.lower() not in COMPRESSIONS), "")
+        suffix = next(
+            (s.lower() for s in reversed(path.suffixes) if s.lower() not in COMPRESSIONS), ""
+        )
         if suffix not in FORMATS:
-            yield DataError(Location(str(path)), f"labelled texts are not read from {'a folder' if path.is_dir() else 'such a file'}",
-                            f"give a file that ends in one of {', '.join(FORMATS)} (also as .xz or .gz)")
+            yield DataError(
+                Location(str(path)),
+                f"labelled texts are not read from {'a folder' if path.is_dir() else 'such a file'}",
+                f"give a file that ends in one of {', '.join(FORMATS)} (also as .xz or .gz)",
+            )
             continue
-        yield from scan_json_lines(path) if suffix == ".jsonl" else scan_columns(path, "," if suffix == ".csv" else "\t")
+        yield from (
+            scan_json_lines(path)
+            if suffix == ".jsonl"
+            else scan_columns(path, "," if suffix == ".csv" else "\t")
+        )
 
 
 def scan_json_lines(path: Path) -> Iterator[LabelledText | DataError]:
@@ -68,18 +83,26 @@ def scan_json_lines(path: Path) -> Iterator[LabelledText | DataError]:
 
 def scan_columns(path: Path, separator: str) -> Iterator[LabelledText | DataError]:
     """Cells in quotes may hold separators and newlines in .csv; in .tsv a quote is a character like any other."""
+
     def lines() -> Iterator[str]:
         for line in read_lines(path):
             if isinstance(line, DataError):
                 raise line
             yield line.text
 
-    reader = csv.reader(lines(), delimiter=separator, strict=True, quoting=csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE)
+    reader = csv.reader(
+        lines(),
+        delimiter=separator,
+        strict=True,
+        quoting=csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE,
+    )
     try:
         header = [name.strip() for name in next(reader, [])]
         if not {"text", "label"} <= set(header):
             found = ", ".join(map(ascii, header[:10])) or "nothing"
-            raise DataError(Location(str(path), 1), f"the first line names {found}, not text and label", REMEDY)
+            raise DataError(
+                Location(str(path), 1), f"the first line names {found}, not text and label", REMEDY
+            )
         for cells in reader:
             location = Location(str(path), reader.line_num)
             try:
@@ -88,37 +111,64 @@ def scan_columns(path: Path, separator: str) -> Iterator[LabelledText | DataErro
             except DataError as error:
                 yield error
     except csv.Error as error:
-        yield DataError(Location(str(path), reader.line_num), f"the file cannot be read from here ({error})", "close every quote")
+        yield DataError(
+            Location(str(path), reader.line_num),
+            f"the file cannot be read from here ({error})",
+            "close every quote",
+        )
     except DataError as error:
         yield error
 
 
 def made(record: Any, location: Location) -> LabelledText:
     if not isinstance(record, Mapping):
-        raise DataError(location, f"the row is {kind(record)}, not an object with named columns", 'write {"text": "...", "label": "..."}')
+        raise DataError(
+            location,
+            f"the row is {kind(record)}, not an object with named columns",
+            'write {"text": "...", "label": "..."}',
+        )
     if "text" not in record or "label" not in record:
-        raise DataError(location, f"the row has no {'label' if 'text' in record else 'text'}", REMEDY)
+        raise DataError(
+            location, f"the row has no {'label' if 'text' in record else 'text'}", REMEDY
+        )
     text, label = string(record["text"], "text", location).strip(), record["label"]
     if isinstance(label, bool) or not isinstance(label, str | int):
-        raise DataError(location, f"the label is {kind(label)}", "write the label's name, or a whole number")
+        raise DataError(
+            location, f"the label is {kind(label)}", "write the label's name, or a whole number"
+        )
     if not text or not str(label).strip():
-        raise DataError(location, f"the {'label' if text else 'text'} is empty", "fill it or remove the row")
+        raise DataError(
+            location, f"the {'label' if text else 'text'} is empty", "fill it or remove the row"
+        )
     return LabelledText(text, str(label).strip(), location)
 
 
 def label_names(rows: Sequence[LabelledText]) -> tuple[str, ...]:
     """In alphabetical order; numbers by their size."""
-    names = sorted({row.label for row in rows}, key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name))
+    names = sorted(
+        {row.label for row in rows},
+        key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name),
+    )
     if len(names) < 2:
-        raise DataError(rows[0].location, f"all {len(rows)} rows have the same label", "add rows of another label: there is nothing to tell apart")
+        raise DataError(
+            rows[0].location,
+            f"all {len(rows)} rows have the same label",
+            "add rows of another label: there is nothing to tell apart",
+        )
     return tuple(names)
 
 
-def split_labelled(rows: Sequence[LabelledText], validation_share: float) -> tuple[list[LabelledText], list[LabelledText]]:
+def split_labelled(
+    rows: Sequence[LabelledText], validation_share: float
+) -> tuple[list[LabelledText], list[LabelledText]]:
     """(train, validation), by the hash of the text: the same text stands on one side."""
     chosen = choose_validation([row.text for row in rows], [1] * len(rows), validation_share)
     train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
     validation = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
     if not train or not validation:
-        raise DataError(rows[0].location, f"{len(rows)} rows are too few to keep some for validation", "add rows, or give a validation file")
+        raise DataError(
+            rows[0].location,
+            f"{len(rows)} rows are too few to keep some for validation",
+            "add rows, or give a validation file",
+        )
     return train, validation

@@ -20,7 +20,7 @@ SHOWN = {
     "example-history.md": "Markdown: read as it is, signs included",
     "example-people.md": "the same",
     "example-sourdough.md": "the same",
-    "example-notes.jsonl": "many short texts in one file, one {\"text\": ...} a line",
+    "example-notes.jsonl": 'many short texts in one file, one {"text": ...} a line',
     "example-messages.jsonl": "conversations as messages: several turns, a system message, a command and its result",
     "example-prompt-completion.jsonl": "one question and one answer a line",
     "example-questions.csv": "the same as a table, as a spreadsheet saves it",
@@ -37,9 +37,19 @@ def write_examples(into: Path) -> None:
 
 def write_identity(into: Path, assistant: str, about: str) -> None:
     """`about` completes "I am here to ..."."""
+
     def said(text: str) -> str:
         return text.replace("{assistant}", assistant).replace("{about}", about)
 
     rows = [json.loads(line) for line in (ROWS / IDENTITY).read_text(encoding="utf-8").splitlines()]
-    told = [{"messages": [message | {"content": said(message["content"])} for message in row["messages"]]} for row in rows]
-    (into / IDENTITY).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told), encoding="utf-8")
+    told = [
+        {
+            "messages": [
+                message | {"content": said(message["content"])} for message in row["messages"]
+            ]
+        }
+        for row in rows
+    ]
+    (into / IDENTITY).write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told), encoding="utf-8"
+    )

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-PADDING = -1    # document id of padding; each padding token sees only padding
+PADDING = -1  # document id of padding; each padding token sees only padding
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Rows of document indices, each row's lengths summing to at most `capacity`."""
     rows: list[list[int]] = []
-    room: list[tuple[int, int]] = []    # (free places, row), sorted: the fullest row with enough room is one bisection away
+    room: list[
+        tuple[int, int]
+    ] = []  # (free places, row), sorted: the fullest row with enough room is one bisection away
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         length = lengths[index]
         assert length <= capacity, f"document {index} has {length} tokens, a row {capacity}"
@@ -42,7 +44,12 @@ class PackedRow:
     positions: Tensor
 
 
-def pack_row(documents: Sequence[tuple[Sequence[int], Sequence[bool]]], length: int, pad: int, ignored: int = -100) -> PackedRow:
+def pack_row(
+    documents: Sequence[tuple[Sequence[int], Sequence[bool]]],
+    length: int,
+    pad: int,
+    ignored: int = -100,
+) -> PackedRow:
     """Documents of (token_ids, loss_mask), each shifted by one on its own, side by side in a row of `length` places."""
     token_ids = torch.full((length,), pad)
     targets = torch.full((length,), ignored)
@@ -53,7 +60,9 @@ def pack_row(documents: Sequence[tuple[Sequence[int], Sequence[bool]]], length: 
         n = len(ids) - 1
         here = slice(start, start + n)
         token_ids[here] = torch.tensor(ids[:-1])
-        targets[here] = torch.tensor(ids[1:]).masked_fill(~torch.tensor(loss_mask[1:], dtype=torch.bool), ignored)
+        targets[here] = torch.tensor(ids[1:]).masked_fill(
+            ~torch.tensor(loss_mask[1:], dtype=torch.bool), ignored
+        )
         document_ids[here] = number
         positions[here] = torch.arange(n)
         start += n

@@ -28,7 +28,9 @@ def identity(row: Row) -> str:
     """Equal for rows that teach the same. Roles count: the same words said by someone else are another row."""
     if isinstance(row, TextRow):
         return normalised(row.text)
-    return "\n".join(f"{message.role}: {normalised(message.content)}" for message in conversation_of(row))
+    return "\n".join(
+        f"{message.role}: {normalised(message.content)}" for message in conversation_of(row)
+    )
 
 
 def words(row: Row) -> list[str]:

@@ -12,7 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chatwright.data.files import LINE_LIMIT, Line, find_files, format_of, invalid_utf8, read_bytes, read_lines, unreadable
+from chatwright.data.files import (
+    LINE_LIMIT,
+    Line,
+    find_files,
+    format_of,
+    invalid_utf8,
+    read_bytes,
+    read_lines,
+    unreadable,
+)
 from chatwright.data.row_shapes import missing_columns, to_row
 from chatwright.data.rows import DataError, Location, Row, TextRow, UnsupportedFile
 
@@ -23,7 +32,9 @@ JSON_LIMIT = 512 * 2**20  # bytes
 Place = Path | tuple[Path, ...]  # a file or folder, or several read one after another
 
 
-def read_rows(path: Place, skipped: list[DataError] | None = None, skip_bad_rows: bool = False) -> Iterator[Row]:
+def read_rows(
+    path: Place, skipped: list[DataError] | None = None, skip_bad_rows: bool = False
+) -> Iterator[Row]:
     """Every row, or the first DataError.
 
     With a list for `skipped`, files of unknown kinds inside a folder are put there instead, and with `skip_bad_rows` every
@@ -36,7 +47,9 @@ def read_rows(path: Place, skipped: list[DataError] | None = None, skip_bad_rows
         for item in scan_rows(part):
             if isinstance(item, DataError):
                 first = first or item
-                if skipped is None or not (skip_bad_rows or (isinstance(item, UnsupportedFile) and part.is_dir())):
+                if skipped is None or not (
+                    skip_bad_rows or (isinstance(item, UnsupportedFile) and part.is_dir())
+                ):
                     raise item
                 skipped.append(item)
             else:
@@ -106,17 +119,23 @@ def scan_json_lines(path: Path) -> Iterator[Row | DataError]:
 def scan_json(path: Path) -> Iterator[Row | DataError]:
     whole = Location(str(path))
     try:
-        data = read_bytes(path, JSON_LIMIT, "write it as .jsonl, one object per line, which is read line by line")
+        data = read_bytes(
+            path, JSON_LIMIT, "write it as .jsonl, one object per line, which is read line by line"
+        )
         if not data.strip():
             return
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise invalid_utf8(Location(str(path), data.count(b"\n", 0, error.start) + 1), error.start) from None
+            raise invalid_utf8(
+                Location(str(path), data.count(b"\n", 0, error.start) + 1), error.start
+            ) from None
         records = parse_json(text, whole)
         if not isinstance(records, list):
             raise DataError(
-                whole, "the file does not hold a list of rows", "write [ {...}, {...} ], or one object per line in a .jsonl file"
+                whole,
+                "the file does not hold a list of rows",
+                "write [ {...}, {...} ], or one object per line in a .jsonl file",
             )
     except DataError as error:
         yield error
@@ -134,16 +153,24 @@ def parse_json(text: str, location: Location) -> Any:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and location.number is None:
             raise DataError(
-                location, f"line {error.lineno} begins a second JSON value", "rename the file to .jsonl if it has one object per line"
+                location,
+                f"line {error.lineno} begins a second JSON value",
+                "rename the file to .jsonl if it has one object per line",
             ) from None
         line = f"line {error.lineno}, " if location.number is None else ""
         raise DataError(
-            location, f"invalid JSON at {line}column {error.colno} ({error.msg})", "mend the JSON; one object per line in .jsonl"
+            location,
+            f"invalid JSON at {line}column {error.colno} ({error.msg})",
+            "mend the JSON; one object per line in .jsonl",
         ) from None
     except RecursionError:
-        raise DataError(location, "the JSON is nested too deeply", "flatten it to one of the known row shapes") from None
+        raise DataError(
+            location, "the JSON is nested too deeply", "flatten it to one of the known row shapes"
+        ) from None
     except ValueError as error:  # an integer of thousands of digits
-        raise DataError(location, f"invalid JSON ({error})", "write long numbers as texts") from None
+        raise DataError(
+            location, f"invalid JSON ({error})", "write long numbers as texts"
+        ) from None
 
 
 def scan_csv(path: Path) -> Iterator[Row | DataError]:
@@ -154,7 +181,9 @@ def scan_csv(path: Path) -> Iterator[Row | DataError]:
             assert isinstance(line, Line)
             yield line.text
 
-    csv.field_size_limit(LINE_LIMIT)  # the module's own limit of 128 KiB is too small for a document in a cell
+    csv.field_size_limit(
+        LINE_LIMIT
+    )  # the module's own limit of 128 KiB is too small for a document in a cell
     reader = csv.reader(lines(), strict=True)
     start = 1
     header: list[str] | None = None
@@ -167,7 +196,11 @@ def scan_csv(path: Path) -> Iterator[Row | DataError]:
             if header is None:
                 header = [name.strip() for name in cells]
                 if len(set(header)) != len(header):
-                    raise DataError(location, "the first line names a column twice", "give every column its own name")
+                    raise DataError(
+                        location,
+                        "the first line names a column twice",
+                        "give every column its own name",
+                    )
                 continue
             if len(cells) != len(header):
                 yield DataError(
@@ -183,10 +216,16 @@ def scan_csv(path: Path) -> Iterator[Row | DataError]:
                 if error.args == missing_columns(header, location).args:
                     return  # every further row would say the same
         if header is not None and start == 2:
-            yield DataError(Location(str(path)), "the file holds a first line with column names and no rows", "add rows or remove it")
+            yield DataError(
+                Location(str(path)),
+                "the file holds a first line with column names and no rows",
+                "add rows or remove it",
+            )
     except csv.Error as error:
         yield DataError(
-            Location(str(path), start), f"the CSV cannot be read from here ({error})", 'close every quote, and write " inside a cell as ""'
+            Location(str(path), start),
+            f"the CSV cannot be read from here ({error})",
+            'close every quote, and write " inside a cell as ""',
         )
     except DataError as error:
         yield error
@@ -225,10 +264,21 @@ def scan_parquet(path: Path) -> Iterator[Row | DataError]:
         yield unreadable(path, error)
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        yield DataError(Location(str(path)), f"this is not a whole parquet file ({cause})", "copy or download it again")
-    except (ValueError, OverflowError) as error:    # a date or a text that Python has no value for, in whatever column
+        yield DataError(
+            Location(str(path)),
+            f"this is not a whole parquet file ({cause})",
+            "copy or download it again",
+        )
+    except (
+        ValueError,
+        OverflowError,
+    ) as error:  # a date or a text that Python has no value for, in whatever column
         cause = str(error).splitlines()[0][:200]
-        yield DataError(Location(str(path)), f"a value in it cannot be read ({cause})", "write the file again with the text columns alone")
+        yield DataError(
+            Location(str(path)),
+            f"a value in it cannot be read ({cause})",
+            "write the file again with the text columns alone",
+        )
 
 
 SCANNERS = {

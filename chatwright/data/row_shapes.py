@@ -45,7 +45,9 @@ def to_row(record: Any, location: Location) -> Row:
         record = {"messages": record}  # a bare conversation
     if not isinstance(record, Mapping):
         raise DataError(
-            location, f"the row is {kind(record)}, not an object with named columns", f"write one of: {', '.join(KNOWN_SHAPES)}"
+            location,
+            f"the row is {kind(record)}, not an object with named columns",
+            f"write one of: {', '.join(KNOWN_SHAPES)}",
         )
     has = {name for name, value in record.items() if value is not None}
     is_conversation = bool({"messages", "conversations"} & has or {"prompt", "completion"} <= has)
@@ -65,13 +67,24 @@ def to_row(record: Any, location: Location) -> Row:
         if not text.strip():
             raise DataError(location, "text is empty", "fill it or remove the row")
         return TextRow(text, location)
-    raise missing_columns(list(record), location, [name for name, value in record.items() if value is None])
+    raise missing_columns(
+        list(record), location, [name for name, value in record.items() if value is None]
+    )
 
 
-def missing_columns(names: list[str], location: Location, empty: list[str] | None = None) -> DataError:
-    found = ", ".join(f"{name!a} (null)" if name in (empty or ()) else f"{name!a}" for name in names[:20]) or "none"
+def missing_columns(
+    names: list[str], location: Location, empty: list[str] | None = None
+) -> DataError:
+    found = (
+        ", ".join(
+            f"{name!a} (null)" if name in (empty or ()) else f"{name!a}" for name in names[:20]
+        )
+        or "none"
+    )
     return DataError(
-        location, f"no known shape fits the columns found ({found})", f"rename the columns to one of: {', '.join(KNOWN_SHAPES)}"
+        location,
+        f"no known shape fits the columns found ({found})",
+        f"rename the columns to one of: {', '.join(KNOWN_SHAPES)}",
     )
 
 
@@ -84,7 +97,9 @@ def chat_row(record: Mapping[str, Any], has: set[str], location: Location) -> Ch
     in_order(conversation, location)
     if not any(message.role in ("assistant", "command") for message in conversation):
         raise DataError(
-            location, f"a conversation of {len(conversation)} turn(s) without an answer", "add an assistant turn or remove the row"
+            location,
+            f"a conversation of {len(conversation)} turn(s) without an answer",
+            "add an assistant turn or remove the row",
         )
     return ChatRow(tuple(conversation), location)
 
@@ -99,13 +114,23 @@ def preference_row(record: Mapping[str, Any], has: set[str], location: Location)
             shared += 1
         prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
     if chosen == rejected:
-        raise DataError(location, "chosen and rejected are the same", "remove the row: nothing can be learned from it")
+        raise DataError(
+            location,
+            "chosen and rejected are the same",
+            "remove the row: nothing can be learned from it",
+        )
     if not prompt:
-        raise DataError(location, "there is no prompt: chosen and rejected share no first turn", "add a prompt column")
+        raise DataError(
+            location,
+            "there is no prompt: chosen and rejected share no first turn",
+            "add a prompt column",
+        )
     for name, ending in (("chosen", chosen), ("rejected", rejected)):
         if not ending or ending[0].role not in ("assistant", "command"):
             raise DataError(
-                location, f"{name} does not begin with an assistant turn where the two endings part", "put the question into prompt"
+                location,
+                f"{name} does not begin with an assistant turn where the two endings part",
+                "put the question into prompt",
             )
         in_order([*prompt, *ending], location)
     return PreferenceRow(tuple(prompt), tuple(chosen), tuple(rejected), location)
@@ -124,8 +149,14 @@ def prompt_of(record: Mapping[str, Any], has: set[str], location: Location) -> l
     history = record.get("history") or ()
     for pair in history if isinstance(history, list | tuple) else [history]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise DataError(location, "history is not a list of question and answer pairs", 'write [["question", "answer"], ...]')
-        before += turns(pair[0], "user", "history", location) + turns(pair[1], "assistant", "history", location)
+            raise DataError(
+                location,
+                "history is not a list of question and answer pairs",
+                'write [["question", "answer"], ...]',
+            )
+        before += turns(pair[0], "user", "history", location) + turns(
+            pair[1], "assistant", "history", location
+        )
     question = string(record["instruction"], "instruction", location)
     for name in ("input", "context"):
         extra = string(record[name], name, location) if name in has else ""
@@ -141,32 +172,54 @@ def turns(value: Any, role: Role, column: str, location: Location) -> list[Messa
     elif isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise DataError(location, f"{column} is {kind(value)}", "write a text or a list of messages with role and content")
+        raise DataError(
+            location,
+            f"{column} is {kind(value)}",
+            "write a text or a list of messages with role and content",
+        )
     if not value:
-        raise DataError(location, f"{column} is an empty list", "add the messages or remove the row")
+        raise DataError(
+            location, f"{column} is an empty list", "add the messages or remove the row"
+        )
     messages = [message(item, index, column, location) for index, item in enumerate(value)]
     return [m for m in messages if m.role != "system" or m.content.strip()]
 
 
 def message(item: Any, index: int, column: str, location: Location) -> Message:
     if not isinstance(item, Mapping):
-        raise DataError(location, f"{column}[{index}] is {kind(item)}", "write each message as an object with role and content")
+        raise DataError(
+            location,
+            f"{column}[{index}] is {kind(item)}",
+            "write each message as an object with role and content",
+        )
     role_key, content_key = ("from", "value") if "from" in item else ("role", "content")
     if role_key not in item or content_key not in item:
         names = ", ".join(f"{name!a}" for name in list(item)[:20]) or "nothing"
-        raise DataError(location, f"{column}[{index}] has {names}", "a message needs role and content (or from and value)")
+        raise DataError(
+            location,
+            f"{column}[{index}] has {names}",
+            "a message needs role and content (or from and value)",
+        )
     role = item[role_key]
     if not isinstance(role, str) or role not in ROLE_OF:
         shown = f"{role!a}"[:40] if isinstance(role, str) else kind(role)
-        raise DataError(location, f"{column}[{index}] has the unknown role {shown}", f"use one of: {', '.join(ROLE_OF)}")
+        raise DataError(
+            location,
+            f"{column}[{index}] has the unknown role {shown}",
+            f"use one of: {', '.join(ROLE_OF)}",
+        )
     if item.get("tool_calls"):
         raise DataError(
-            location, f"{column}[{index}] holds tool_calls, which are not read yet", "write the call as a turn with role command"
+            location,
+            f"{column}[{index}] holds tool_calls, which are not read yet",
+            "write the call as a turn with role command",
         )
     content = string(joined_parts(item[content_key]), f"{column}[{index}].{content_key}", location)
     # A tool may rightly print nothing; a person or a model that says nothing is a mistake in the file.
     if not content.strip() and ROLE_OF[role] not in ("result", "system"):
-        raise DataError(location, f"{column}[{index}] ({role}) is empty", "fill it or remove the row")
+        raise DataError(
+            location, f"{column}[{index}] ({role}) is empty", "fill it or remove the row"
+        )
     return Message(ROLE_OF[role], content, is_learned(item, index, column, location))
 
 
@@ -176,13 +229,21 @@ def is_learned(item: Mapping[str, Any], index: int, column: str, location: Locat
     if weight is None:
         return True
     if isinstance(weight, bool) or weight not in (0, 1):
-        raise DataError(location, f"{column}[{index}].weight is {weight!a}"[:80], "write 1 to learn this answer, 0 to show it only, or leave it out")
+        raise DataError(
+            location,
+            f"{column}[{index}].weight is {weight!a}"[:80],
+            "write 1 to learn this answer, 0 to show it only, or leave it out",
+        )
     return bool(weight)
 
 
 def joined_parts(content: Any) -> Any:
     """OpenAI's list form, [{"type": "text", "text": "..."}], as one text; anything else unchanged."""
-    if isinstance(content, list) and content and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
+    if (
+        isinstance(content, list)
+        and content
+        and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content)
+    ):
         texts = [part.get("text") for part in content]
         if all(isinstance(text, str) for text in texts):
             return "".join(texts)
@@ -199,12 +260,16 @@ def in_order(conversation: list[Message], location: Location) -> None:
 
 def string(value: Any, column: str, location: Location) -> str:
     if not isinstance(value, str):
-        raise DataError(location, f"{column} is {kind(value)}, not a text", "write it as a text in quotes")
+        raise DataError(
+            location, f"{column} is {kind(value)}, not a text", "write it as a text in quotes"
+        )
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
         raise DataError(
-            location, f"{column} holds half a surrogate pair (like \\ud800), which is not valid Unicode", "replace that escape"
+            location,
+            f"{column} holds half a surrogate pair (like \\ud800), which is not valid Unicode",
+            "replace that escape",
         ) from None
     return value
 

@@ -18,7 +18,10 @@ class Location:
 
     def __str__(self) -> str:
         # A file's name may hold anything.
-        file = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in self.file)
+        file = "".join(
+            c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+            for c in self.file
+        )
         return file if self.number is None else f"{file}, {self.unit} {self.number}"
 
 

@@ -31,7 +31,11 @@ class Segment:
 def show_row(row: Row) -> Text:
     """The row as it was read: who says what."""
     shown = Text()
-    parts = [("text", row.text)] if isinstance(row, TextRow) else [(m.role, m.content) for m in _messages(row)]
+    parts = (
+        [("text", row.text)]
+        if isinstance(row, TextRow)
+        else [(m.role, m.content) for m in _messages(row)]
+    )
     for name, content in parts:
         shown.append(f"{name}: ", style="bold").append(f"{content}\n")
     return shown
@@ -56,7 +60,9 @@ def render_row(row: Row, tokenizer: Tokenizer) -> Rendered:
     assert not isinstance(row, PreferenceRow), "a preference row is two conversations"
     if isinstance(row, TextRow):
         ids = [tokenizer.control.bos, *tokenizer.encode(row.text), tokenizer.control.end]
-        return Rendered(ids, [False] + [True] * (len(ids) - 1))  # pretraining learns everything after <|bos|>
+        return Rendered(
+            ids, [False] + [True] * (len(ids) - 1)
+        )  # pretraining learns everything after <|bos|>
     return render(row.messages, tokenizer)
 
 
@@ -77,7 +83,9 @@ def show_rendered(rendered: Rendered, tokenizer: Tokenizer) -> Text:
             at_line_start = line.endswith("\n")
     if not at_line_start:
         shown.append("\n")
-    shown.append(f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss\n", style="bold")
+    shown.append(
+        f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss\n", style="bold"
+    )
     return shown
 
 

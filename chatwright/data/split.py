@@ -33,4 +33,6 @@ def choose_validation(keys: Sequence[str], sizes: Sequence[int], fraction: float
 
 def require_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
-        raise ValueError(f"validation_fraction ({fraction}) must be between 0 and 1, for example 0.1")
+        raise ValueError(
+            f"validation_fraction ({fraction}) must be between 0 and 1, for example 0.1"
+        )

@@ -23,26 +23,32 @@ from chatwright.model.linear import Linear
 def find_difference(forward: Forward) -> str:
     """The first place where bits depend on company, as a sentence; "" if none was found."""
     if not forward.is_exact:
-        return (f"this device ({forward.device.type}, {forward.model.embedding.weight.dtype}) has no kernels "
-                "whose results are known to be independent of the batch")
+        return (
+            f"this device ({forward.device.type}, {forward.model.embedding.weight.dtype}) has no kernels "
+            "whose results are known to be independent of the batch"
+        )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        findings = chain(_check_linears(forward, generator), _check_attention(forward, generator), _check_model(forward, generator))
+        findings = chain(
+            _check_linears(forward, generator),
+            _check_attention(forward, generator),
+            _check_model(forward, generator),
+        )
         return next(findings, "")
 
 
 def _check_linears(forward: Forward, generator: torch.Generator) -> Iterator[str]:
-    n_row, done = 67, set()
+    n_slot, done = 67, set()
     for name, module in forward.model.named_modules():
         if not isinstance(module, Linear) or module.weight.shape in done:
             continue
         done.add(module.weight.shape)
-        x = torch.randn(n_row, module.weight.shape[1], generator=generator)
+        x = torch.randn(n_slot, module.weight.shape[1], generator=generator)
         for activation in ("none", "silu", "gelu"):
             whole = module(x, activation)
-            for start, end in ((0, 1), (1, 3), (3, 8), (8, 24), (24, n_row)):
+            for start, end in ((0, 1), (1, 3), (3, 8), (8, 24), (24, n_slot)):
                 if not torch.equal(module(x[start:end], activation), whole[start:end]):
-                    yield f"{name} {tuple(module.weight.shape)} gives {end - start} rows other bits than {n_row} rows"
+                    yield f"{name} {tuple(module.weight.shape)} gives {end - start} rows other bits than {n_slot} rows"
 
 
 def _check_attention(forward: Forward, generator: torch.Generator) -> Iterator[str]:
@@ -55,27 +61,36 @@ def _check_attention(forward: Forward, generator: torch.Generator) -> Iterator[s
 
     k, v = make(config.n_kv_head, n_keys), make(config.n_kv_head, n_keys)
     # The last position of the first block, of the whole context, and one in between.
-    for end in sorted({min(block, config.context_length), config.context_length, (config.context_length + 1) // 2}):
+    for end in sorted(
+        {min(block, config.context_length), config.context_length, (config.context_length + 1) // 2}
+    ):
         start = max(0, end - n_query)
         q, positions = make(config.n_head, end - start), torch.arange(start, end)[None]
-        whole = attend_tiled(q, k, v, masks.tiled(positions, n_keys, config.n_head, config.n_kv_head))
+        whole = attend_tiled(
+            q, k, v, masks.tiled(positions, n_keys, config.n_head, config.n_kv_head)
+        )
         own = -(-end // block) * block
         for t in range(end - start):
-            mask = masks.tiled(positions[:, t:t + 1], own, config.n_head, config.n_kv_head)
-            if not torch.equal(attend_tiled(q[:, :, t:t + 1], k[:, :, :own], v[:, :, :own], mask)[:, :, 0], whole[:, :, t]):
+            mask = masks.tiled(positions[:, t : t + 1], own, config.n_head, config.n_kv_head)
+            if not torch.equal(
+                attend_tiled(q[:, :, t : t + 1], k[:, :, :own], v[:, :, :own], mask)[:, :, 0],
+                whole[:, :, t],
+            ):
                 yield f"attention ({config.head_dim} wide) at position {start + t} gives one query other bits than {end - start}"
 
 
 def _check_model(forward: Forward, generator: torch.Generator) -> Iterator[str]:
     length = min(23, forward.config.context_length)
-    first, second = torch.randint(forward.config.vocab_size, (2, length), generator=generator).tolist()
+    first, second = torch.randint(
+        forward.config.vocab_size, (2, length), generator=generator
+    ).tolist()
     cache = forward.make_cache(3)
     cut = length // 2
     forward.logits([first[:cut]], [0], cache, [1])
     if cut + 1 < length:
         forward.logits([first[cut:-1], second], [cut, 0], cache, [1, 2])
     for t in range(length):
-        beside = forward.logits([second[t:t + 1]], [t], cache, [0])
+        beside = forward.logits([second[t : t + 1]], [t], cache, [0])
     together = forward.logits([second[-1:], first[-1:]], [length - 1] * 2, cache, [0, 1])
     alone = [forward.logits([text], [0])[0] for text in (second, first)]
     if not torch.equal(beside[0], alone[0]):

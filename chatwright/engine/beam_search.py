@@ -17,25 +17,31 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class BeamConfig:
-    width: int = 5                # 1 is greedy search
-    length_penalty: float = 1.0   # 0 compares log-probabilities as they are, which favours short texts
+    width: int = 5  # 1 is greedy search
+    length_penalty: float = (
+        1.0  # 0 compares log-probabilities as they are, which favours short texts
+    )
     n_best: int = 1
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width ({self.width}) must be at least 1; 1 is greedy search")
         if not -10 <= self.length_penalty <= 10:
-            raise ValueError(f"length_penalty ({self.length_penalty}) must be from -10 to 10; 0 compares log-probabilities as they are")
+            raise ValueError(
+                f"length_penalty ({self.length_penalty}) must be from -10 to 10; 0 compares log-probabilities as they are"
+            )
         if not 1 <= self.n_best <= self.width:
-            raise ValueError(f"n_best ({self.n_best}) must be at least 1 and at most the width of the beam ({self.width})")
+            raise ValueError(
+                f"n_best ({self.n_best}) must be at least 1 and at most the width of the beam ({self.width})"
+            )
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    token_ids: tuple[int, ...]    # the end token included, if it ended
-    log_prob: float               # of all its tokens, under the model itself
+    token_ids: tuple[int, ...]  # the end token included, if it ended
+    log_prob: float  # of all its tokens, under the model itself
     score: float
-    ended: bool                   # False: cut off at the limit
+    ended: bool  # False: cut off at the limit
 
 
 class Beginnings(Protocol):
@@ -50,8 +56,14 @@ class Beginnings(Protocol):
         ...
 
 
-def beam_search(beginnings: Beginnings, first: int, end: int, limits: Sequence[int], config: BeamConfig,
-                banned: Collection[int] = ()) -> list[list[Hypothesis]]:
+def beam_search(
+    beginnings: Beginnings,
+    first: int,
+    end: int,
+    limits: Sequence[int],
+    config: BeamConfig,
+    banned: Collection[int] = (),
+) -> list[list[Hypothesis]]:
     """For each text, at most `n_best` hypotheses, best first. `beginnings` holds `width` equal rows a text, next to each other.
 
     `limits`: most tokens of each text's hypotheses, the end token included. `banned` ids are never chosen.
@@ -67,7 +79,14 @@ def beam_search(beginnings: Beginnings, first: int, end: int, limits: Sequence[i
 class Search:
     """The beams of the texts not done yet. b texts, W = width.  tokens (b, W, t), log_probs (b, W) in float64"""
 
-    def __init__(self, first: int, end: int, limits: Sequence[int], config: BeamConfig, banned: Collection[int]) -> None:
+    def __init__(
+        self,
+        first: int,
+        end: int,
+        limits: Sequence[int],
+        config: BeamConfig,
+        banned: Collection[int],
+    ) -> None:
         self.end, self.limits, self.config, self.banned = end, limits, config, sorted(banned)
         self.texts = list(range(len(limits)))
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
@@ -78,12 +97,12 @@ class Search:
 
     def advance(self, logits: Tensor) -> Tensor:
         """One more token for every beginning. (b * W, V) -> the rows that go on (b' * W,)"""
-        best, rows, chosen = self._candidates(logits)                                                # (b, 2W)
+        best, rows, chosen = self._candidates(logits)  # (b, 2W)
         ends = (chosen == self.end) & (best > float("-inf"))
         W = self.config.width
         self._finish(best[:, :W], rows[:, :W], ends[:, :W])
         unfinished = best.masked_fill(ends, float("-inf"))
-        kept = unfinished.argsort(dim=1, descending=True, stable=True)[:, :W]                        # (b, W)
+        kept = unfinished.argsort(dim=1, descending=True, stable=True)[:, :W]  # (b, W)
         came_from = rows.gather(1, kept)
         earlier = self.tokens.gather(1, came_from[..., None].expand(-1, -1, self.tokens.shape[2]))
         self.tokens = torch.cat([earlier, chosen.gather(1, kept)[..., None]], dim=2)
@@ -95,14 +114,18 @@ class Search:
         (b, W), n = self.log_probs.shape, min(2 * self.config.width, logits.shape[1])
         step = logits.float().log_softmax(dim=-1)
         step[:, self.banned] = float("-inf")
-        step, tokens = (x.cpu().view(b, W, n) for x in step.topk(n, dim=-1))    # no text's best 2W lie beyond a beginning's best 2W
+        step, tokens = (
+            x.cpu().view(b, W, n) for x in step.topk(n, dim=-1)
+        )  # no text's best 2W lie beyond a beginning's best 2W
         best, places = (self.log_probs[:, :, None] + step).flatten(1).topk(min(2 * W, W * n), dim=1)
         return best, places // n, tokens.flatten(1).gather(1, places)
 
     def _finish(self, log_probs: Tensor, rows: Tensor, ends: Tensor) -> None:
         for place, rank in ends.nonzero().tolist():
             tokens = (*self.tokens[place, rows[place, rank], 1:].tolist(), self.end)
-            self.finished[self.texts[place]].append(self._hypothesis(tokens, float(log_probs[place, rank]), ended=True))
+            self.finished[self.texts[place]].append(
+                self._hypothesis(tokens, float(log_probs[place, rank]), ended=True)
+            )
 
     def _hypothesis(self, tokens: tuple[int, ...], log_prob: float, ended: bool) -> Hypothesis:
         return Hypothesis(tokens, log_prob, log_prob / self._divisor(len(tokens)), ended)
@@ -121,7 +144,11 @@ class Search:
         return rows
 
     def _is_done(self, place: int) -> bool:
-        finished, n, length = self.finished[self.texts[place]], self.config.n_best, self.tokens.shape[2] - 1
+        finished, n, length = (
+            self.finished[self.texts[place]],
+            self.config.n_best,
+            self.tokens.shape[2] - 1,
+        )
         limit, best = self.limits[self.texts[place]], float(self.log_probs[place, 0])
         if length >= limit or len(finished) >= self.config.width or best == float("-inf"):
             return True
@@ -134,9 +161,13 @@ class Search:
     def _cut_off(self, place: int) -> None:
         """Where too few ended within the limit, the best that did not."""
         text = self.texts[place]
-        for tokens, log_prob in zip(self.tokens[place, :, 1:].tolist(), self.log_probs[place].tolist(), strict=True):
+        for tokens, log_prob in zip(
+            self.tokens[place, :, 1:].tolist(), self.log_probs[place].tolist(), strict=True
+        ):
             if len(self.finished[text]) < self.config.n_best and log_prob > float("-inf"):
                 self.finished[text].append(self._hypothesis(tuple(tokens), log_prob, ended=False))
 
     def results(self, text: int) -> list[Hypothesis]:
-        return sorted(self.finished[text], key=lambda h: (not h.ended, -h.score))[: self.config.n_best]
+        return sorted(self.finished[text], key=lambda h: (not h.ended, -h.score))[
+            : self.config.n_best
+        ]

@@ -19,7 +19,9 @@ from chatwright.model.linear import Linear, pack_linears, unpack_linears
 class EncoderDecoderForward:
     def __init__(self, model: EncoderDecoder) -> None:
         self.model, self.config, self.device = model, model.config, model.device
-        self._was_packed = any(isinstance(module, Linear) and module.packed is not None for module in model.modules())
+        self._was_packed = any(
+            isinstance(module, Linear) and module.packed is not None for module in model.modules()
+        )
         self._was_training = model.training
         model.eval()
         self.is_exact = pack_linears(model)
@@ -41,15 +43,31 @@ class EncoderDecoderForward:
     def begin(self, sources: Sequence[Sequence[int]], width: int = 1) -> "Translations":
         """Read the sources; `width` rows each are then ready to be written."""
         longest = max(map(len, sources))
-        token_ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in sources], device=self.device)            # (B, S)
+        token_ids = torch.tensor(
+            [[*ids, *[0] * (longest - len(ids))] for ids in sources], device=self.device
+        )  # (B, S)
         n_keys = self.whole_blocks(longest) if self.is_exact else longest
-        allowed = masks.padding(torch.tensor([len(ids) for ids in sources], device=self.device), n_keys)                # (B, 1, 1, n_keys)
+        allowed = masks.padding(
+            torch.tensor([len(ids) for ids in sources], device=self.device), n_keys
+        )  # (B, 1, 1, n_keys)
         encoded = self.model.encode(token_ids, self.mask(allowed.expand(-1, -1, longest, -1)))
-        memory = [KeyValues(*(_padded(part, n_keys).repeat_interleave(width, dim=0) for part in read)) for read in self.model.read(encoded)]
-        return Translations(self, memory, allowed.repeat_interleave(width, dim=0), torch.arange(len(sources)).repeat_interleave(width))
+        memory = [
+            KeyValues(*(_padded(part, n_keys).repeat_interleave(width, dim=0) for part in read))
+            for read in self.model.read(encoded)
+        ]
+        return Translations(
+            self,
+            memory,
+            allowed.repeat_interleave(width, dim=0),
+            torch.arange(len(sources)).repeat_interleave(width),
+        )
 
     def mask(self, allowed: Tensor) -> masks.Mask:
-        return masks.tiles(allowed, self.config.n_head, self.config.n_head) if self.is_exact else allowed
+        return (
+            masks.tiles(allowed, self.config.n_head, self.config.n_head)
+            if self.is_exact
+            else allowed
+        )
 
     def whole_blocks(self, n_keys: int) -> int:
         return -(-n_keys // self.key_block) * self.key_block
@@ -63,11 +81,29 @@ def _padded(x: Tensor, n_keys: int) -> Tensor:
 class Translations:
     """N rows of a text being written, each beside the source it translates (`beam_search.Beginnings`)."""
 
-    def __init__(self, forward: EncoderDecoderForward, memory: list[KeyValues], allowed: Tensor, texts: Tensor) -> None:
-        self.forward, self.memory, self.allowed, self.texts = forward, memory, allowed, texts.to(forward.device)
+    def __init__(
+        self,
+        forward: EncoderDecoderForward,
+        memory: list[KeyValues],
+        allowed: Tensor,
+        texts: Tensor,
+    ) -> None:
+        self.forward, self.memory, self.allowed, self.texts = (
+            forward,
+            memory,
+            allowed,
+            texts.to(forward.device),
+        )
         self.n_token, config = 0, forward.config
-        self.cache = DenseCache(config.n_decoder_layer, len(allowed), config.n_head, config.head_dim, forward.whole_blocks(config.context_length),
-                                forward.model.embedding.weight.dtype, forward.device)
+        self.cache = DenseCache(
+            config.n_decoder_layer,
+            len(allowed),
+            config.n_head,
+            config.head_dim,
+            forward.whole_blocks(config.context_length),
+            forward.model.embedding.weight.dtype,
+            forward.device,
+        )
         self.memory_mask = forward.mask(allowed)
 
     @torch.no_grad()
@@ -77,17 +113,25 @@ class Translations:
         positions = torch.full((n, 1), self.n_token, device=forward.device)
         n_keys = forward.whole_blocks(self.n_token + 1) if forward.is_exact else self.n_token + 1
         self.cache.start_step(torch.arange(n, device=forward.device), positions, n_keys)
-        hidden = forward.model.decode(token_ids[:, None].to(forward.device), self.memory, self.memory_mask,
-                                      forward.mask(masks.causal(positions, n_keys)), positions, self.cache)
+        d_ff = forward.model.decode(
+            token_ids[:, None].to(forward.device),
+            self.memory,
+            self.memory_mask,
+            forward.mask(masks.causal(positions, n_keys)),
+            positions,
+            self.cache,
+        )
         self.n_token += 1
-        logits: Tensor = forward.model.head(hidden[:, 0])
+        logits: Tensor = forward.model.head(d_ff[:, 0])
         return logits
 
     def select(self, rows: Tensor) -> None:
         """Row i goes on from what row rows[i] wrote, beside that row's source. (N',)"""
         rows = rows.to(self.forward.device)
         texts = self.texts[rows]
-        if not torch.equal(texts, self.texts):    # rows of one text look at the same source: exchanging them moves nothing
+        if not torch.equal(
+            texts, self.texts
+        ):  # rows of one text look at the same source: exchanging them moves nothing
             self.texts = texts
             self.memory = [KeyValues(keys[rows], values[rows]) for keys, values in self.memory]
             self.allowed = self.allowed[rows]

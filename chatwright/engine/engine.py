@@ -4,7 +4,7 @@ Each step reads one more token for every reply under way (one forward pass) and 
 (another), so a long prompt delays the others by one piece and a new request joins at the next step. A request is refused before
 anything is allocated for it, or served to its end.
 
-The cache is allocated once: n_row places for a whole context each. Prompts are read once per reply; nothing is shared yet.
+The cache is allocated once: n_slot slots for a whole context each. Prompts are read once per reply; nothing is shared yet.
 """
 
 import secrets
@@ -17,7 +17,16 @@ from torch import Tensor
 from chatwright.devices import available_memory
 from chatwright.engine.batch_invariance import find_difference
 from chatwright.engine.forward import Forward
-from chatwright.engine.request import Event, Request, RequestFinished, RequestId, Sequence, State, TokenSampled, new_request_id
+from chatwright.engine.request import (
+    Event,
+    Request,
+    RequestFinished,
+    RequestId,
+    Sequence,
+    State,
+    TokenSampled,
+    new_request_id,
+)
 from chatwright.model.gpt import GPT
 
 LogitsObserver = Callable[[Sequence, Tensor], None]
@@ -25,13 +34,13 @@ LogitsObserver = Callable[[Sequence, Tensor], None]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    n_row: int = 8                     # replies under way together
-    prefill_tokens: int = 256          # prompt tokens read per step, over all new replies
-    max_waiting: int = 256             # replies that may wait for a place
+    n_slot: int = 8  # replies under way together
+    prefill_tokens: int = 256  # prompt tokens read per step, over all new replies
+    max_waiting: int = 256  # replies that may wait for a place
     max_waiting_tokens: int = 262_144  # and the prompt tokens they may hold
 
     def __post_init__(self) -> None:
-        for name in ("n_row", "prefill_tokens", "max_waiting", "max_waiting_tokens"):
+        for name in ("n_slot", "prefill_tokens", "max_waiting", "max_waiting_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
 
@@ -44,16 +53,24 @@ class Engine:
     """While it is open the model is packed and cannot be trained: `with Engine(model) as engine`, or call `close`."""
 
     def __init__(self, model: GPT, config: EngineConfig = EngineConfig()) -> None:
-        self.config, self.context_length, self.vocab_size = config, model.config.context_length, model.config.vocab_size
+        self.config, self.context_length, self.vocab_size = (
+            config,
+            model.config.context_length,
+            model.config.vocab_size,
+        )
         self.forward = Forward(model)
-        needed = self.forward.cache_bytes(config.n_row)
+        needed = self.forward.cache_bytes(config.n_slot)
         if self.forward.device.type == "cpu" and needed > available_memory():
             self.forward.close()
-            raise ValueError(f"n_row = {config.n_row}: the cache needs {needed / 1e6:,.0f} MB and "
-                             f"{available_memory() / 1e6:,.0f} are free. A row costs {needed / config.n_row / 1e6:,.1f} MB: take fewer.")
-        self.cache = self.forward.make_cache(config.n_row)
-        self.batch_variance = find_difference(self.forward)      # why bits depend on company; "" if they do not
-        self._free_rows = list(range(config.n_row))
+            raise ValueError(
+                f"n_slot = {config.n_slot}: the cache needs {needed / 1e6:,.0f} MB and "
+                f"{available_memory() / 1e6:,.0f} are free. A row costs {needed / config.n_slot / 1e6:,.1f} MB: take fewer."
+            )
+        self.cache = self.forward.make_cache(config.n_slot)
+        self.batch_variance = find_difference(
+            self.forward
+        )  # why bits depend on company; "" if they do not
+        self._free_rows = list(range(config.n_slot))
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._requests: dict[RequestId, list[Sequence]] = {}
@@ -91,14 +108,31 @@ class Engine:
         """Queue a request. ValueError if it could never be served, EngineFull if it cannot be taken now; then nothing was kept."""
         max_tokens = self._check(request)
         n_made = request.sampling.n_made
-        n_tokens = sum(len(sequence.prompt) for sequence in self._waiting) + n_made * len(request.token_ids)
-        if len(self._waiting) + n_made > self.config.max_waiting or n_tokens > self.config.max_waiting_tokens:
-            raise EngineFull(f"{len(self._waiting)} replies are waiting; the queue holds {self.config.max_waiting} "
-                             f"and {self.config.max_waiting_tokens} prompt tokens. Ask again later.")
+        n_tokens = sum(len(sequence.prompt) for sequence in self._waiting) + n_made * len(
+            request.token_ids
+        )
+        if (
+            len(self._waiting) + n_made > self.config.max_waiting
+            or n_tokens > self.config.max_waiting_tokens
+        ):
+            raise EngineFull(
+                f"{len(self._waiting)} replies are waiting; the queue holds {self.config.max_waiting} "
+                f"and {self.config.max_waiting_tokens} prompt tokens. Ask again later."
+            )
         request_id, prompt = new_request_id(), tuple(request.token_ids)
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
-        self._requests[request_id] = [Sequence(request_id, index, prompt, request.sampling, seed, frozenset(request.stop_ids), max_tokens)
-                                      for index in range(n_made)]
+        self._requests[request_id] = [
+            Sequence(
+                request_id,
+                index,
+                prompt,
+                request.sampling,
+                seed,
+                frozenset(request.stop_ids),
+                max_tokens,
+            )
+            for index in range(n_made)
+        ]
         self._waiting.extend(self._requests[request_id])
         return request_id
 
@@ -127,17 +161,28 @@ class Engine:
         """The tokens the reply may have, or ValueError."""
         n_prompt, sampling = len(request.token_ids), request.sampling
         if not n_prompt:
-            raise ValueError("token_ids is empty: a prompt needs at least one token, for example the one that begins a text")
+            raise ValueError(
+                "token_ids is empty: a prompt needs at least one token, for example the one that begins a text"
+            )
         for token_id in (*request.token_ids, *sampling.logit_bias):
             if not 0 <= token_id < self.vocab_size:
-                raise ValueError(f"token id {token_id} is outside the model's {self.vocab_size} ids: it comes from another tokenizer")
+                raise ValueError(
+                    f"token id {token_id} is outside the model's {self.vocab_size} ids: it comes from another tokenizer"
+                )
         room = self.context_length - n_prompt
         if room < (sampling.max_tokens or 1):
-            raise ValueError(f"the prompt's {n_prompt} tokens and max_tokens = {sampling.max_tokens or 1} do not fit the model's "
-                             f"context of {self.context_length} tokens. Shorten the prompt or ask for at most {max(room, 0)} tokens.")
-        if n_prompt * sampling.n_made > self.config.max_waiting_tokens or sampling.n_made > self.config.max_waiting:
-            raise ValueError(f"{sampling.n_made} replies to {n_prompt} tokens are more than this engine ever takes "
-                             f"({self.config.max_waiting} replies, {self.config.max_waiting_tokens} prompt tokens). Ask for fewer.")
+            raise ValueError(
+                f"the prompt's {n_prompt} tokens and max_tokens = {sampling.max_tokens or 1} do not fit the model's "
+                f"context of {self.context_length} tokens. Shorten the prompt or ask for at most {max(room, 0)} tokens."
+            )
+        if (
+            n_prompt * sampling.n_made > self.config.max_waiting_tokens
+            or sampling.n_made > self.config.max_waiting
+        ):
+            raise ValueError(
+                f"{sampling.n_made} replies to {n_prompt} tokens are more than this engine ever takes "
+                f"({self.config.max_waiting} replies, {self.config.max_waiting_tokens} prompt tokens). Ask for fewer."
+            )
         return sampling.max_tokens or room
 
     def _next_prefill(self) -> tuple[list[Sequence], int]:
@@ -161,18 +206,30 @@ class Engine:
         sequences = sorted(sequences, key=lambda sequence: sequence.row or 0)
         chunks = [sequence.unread(length) for sequence in sequences]
         try:
-            logits = self.forward.logits(chunks, [s.n_read for s in sequences], self.cache, [s.row or 0 for s in sequences])
+            logits = self.forward.logits(
+                chunks, [s.n_read for s in sequences], self.cache, [s.row or 0 for s in sequences]
+            )
             finite = logits.isfinite().all(dim=1).tolist()
-        except RuntimeError as error:  # torch's own, out of memory among them: this batch is lost, the engine is not
+        except (
+            RuntimeError
+        ) as error:  # torch's own, out of memory among them: this batch is lost, the engine is not
             for sequence in sequences:
-                self._fail(sequence, f"the step failed: {type(error).__name__}: {str(error).splitlines()[0]}")
+                self._fail(
+                    sequence,
+                    f"the step failed: {type(error).__name__}: {str(error).splitlines()[0]}",
+                )
             return
         logits = logits.cpu()
-        for sequence, chunk, row_logits, is_finite in zip(sequences, chunks, logits, finite, strict=True):
+        for sequence, chunk, row_logits, is_finite in zip(
+            sequences, chunks, logits, finite, strict=True
+        ):
             sequence.n_read += len(chunk)
             if not is_finite:
-                self._fail(sequence, f"the model's output after token {sequence.n_read} is not finite: the weights are damaged or "
-                                     "training diverged. Load an earlier checkpoint.")
+                self._fail(
+                    sequence,
+                    f"the model's output after token {sequence.n_read} is not finite: the weights are damaged or "
+                    "training diverged. Load an earlier checkpoint.",
+                )
             elif sequence.n_read == len(sequence.prompt) + len(sequence.generated):
                 self._sample(sequence, row_logits)
 
@@ -225,9 +282,15 @@ class Engine:
                 self._events.append(_finished(sequence, sequence.index, not sequences))
         elif not open_ones:
             # Failed and cancelled ones last, then by mean log-probability; sorting keeps the order of equals.
-            n, ranked = sequences[0].sampling.n, sorted(sequences, key=lambda s: (s.state is not State.DONE, -s.mean_log_prob))
+            n, ranked = (
+                sequences[0].sampling.n,
+                sorted(sequences, key=lambda s: (s.state is not State.DONE, -s.mean_log_prob)),
+            )
             for index, sequence in enumerate(ranked[:n]):
-                self._events.extend(TokenSampled(e.request_id, index, e.token_id, e.log_prob, e.alternatives) for e in sequence.held)
+                self._events.extend(
+                    TokenSampled(e.request_id, index, e.token_id, e.log_prob, e.alternatives)
+                    for e in sequence.held
+                )
                 self._events.append(_finished(sequence, index, index == n - 1))
             sequences.clear()
         if not sequences:

@@ -20,7 +20,9 @@ from chatwright.model.linear import Linear, pack_linears, unpack_linears
 class Forward:
     def __init__(self, model: GPT) -> None:
         self.model, self.config, self.device = model, model.config, model.device
-        self._was_packed = any(isinstance(module, Linear) and module.packed is not None for module in model.modules())
+        self._was_packed = any(
+            isinstance(module, Linear) and module.packed is not None for module in model.modules()
+        )
         self._was_training = model.training
         model.eval()
         self.is_exact = pack_linears(model)
@@ -38,18 +40,38 @@ class Forward:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def make_cache(self, n_row: int) -> DenseCache:
+    def make_cache(self, n_slot: int) -> DenseCache:
         config = self.config
-        return DenseCache(config.n_layer, n_row, config.n_kv_head, config.head_dim, self._whole_blocks(config.context_length),
-                          self.model.embedding.weight.dtype, self.device)
+        return DenseCache(
+            config.n_layer,
+            n_slot,
+            config.n_kv_head,
+            config.head_dim,
+            self._whole_blocks(config.context_length),
+            self.model.embedding.weight.dtype,
+            self.device,
+        )
 
-    def cache_bytes(self, n_row: int) -> int:
+    def cache_bytes(self, n_slot: int) -> int:
         config = self.config
-        return 2 * 4 * n_row * config.n_layer * config.n_kv_head * config.head_dim * (self._whole_blocks(config.context_length) + 1)
+        return (
+            2
+            * 4
+            * n_slot
+            * config.n_layer
+            * config.n_kv_head
+            * config.head_dim
+            * (self._whole_blocks(config.context_length) + 1)
+        )
 
     @torch.no_grad()
-    def logits(self, chunks: Sequence[Sequence[int]], starts: Sequence[int], cache: DenseCache | None = None,
-               rows: Sequence[int] | None = None) -> Tensor:
+    def logits(
+        self,
+        chunks: Sequence[Sequence[int]],
+        starts: Sequence[int],
+        cache: DenseCache | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Tensor:
         """What each chunk's last token predicts, when chunk b continues row b's text at position starts[b]. -> (B, V)
 
         Without a cache a chunk is a whole text and starts at 0.
@@ -57,24 +79,41 @@ class Forward:
         assert cache is not None or not any(starts), "without a cache every chunk has to start at 0"
         lengths = [len(chunk) for chunk in chunks]
         T = max(lengths)
-        token_ids = torch.tensor([[*chunk, *[0] * (T - len(chunk))] for chunk in chunks], device=self.device)          # (B, T)
-        positions = torch.tensor([[*range(start, start + length), *[-1] * (T - length)]
-                                  for start, length in zip(starts, lengths, strict=True)], device=self.device)        # (B, T)
-        readable = positions.clamp(min=0)   # padding looks at the first token, so that no row of weights is empty
+        token_ids = torch.tensor(
+            [[*chunk, *[0] * (T - len(chunk))] for chunk in chunks], device=self.device
+        )  # (B, T)
+        positions = torch.tensor(
+            [
+                [*range(start, start + length), *[-1] * (T - length)]
+                for start, length in zip(starts, lengths, strict=True)
+            ],
+            device=self.device,
+        )  # (B, T)
+        readable = positions.clamp(
+            min=0
+        )  # padding looks at the first token, so that no row of weights is empty
         n_keys = T
         if cache is not None:
-            n_keys = self._whole_blocks(max(start + length for start, length in zip(starts, lengths, strict=True)))
+            n_keys = self._whole_blocks(
+                max(start + length for start, length in zip(starts, lengths, strict=True))
+            )
             assert rows is not None, "a cache needs to know its rows"
             cache.start_step(torch.tensor(rows, device=self.device), positions, n_keys)
-        hidden = self.model.hidden(token_ids, self._mask(readable, n_keys), readable, cache)                           # (B, T, D)
+        d_ff = self.model.hidden_states(
+            token_ids, self._mask(readable, n_keys), readable, cache
+        )  # (B, T, D)
         last = torch.tensor(lengths, device=self.device) - 1
-        logits: Tensor = self.model.head(hidden[torch.arange(len(chunks), device=self.device), last])                  # (B, V)
+        logits: Tensor = self.model.head(
+            d_ff[torch.arange(len(chunks), device=self.device), last]
+        )  # (B, V)
         return logits
 
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:
         if not self.is_exact:
             return masks.causal(positions, n_keys)
-        return masks.tiled(positions, self._whole_blocks(n_keys), self.config.n_head, self.config.n_kv_head)
+        return masks.tiled(
+            positions, self._whole_blocks(n_keys), self.config.n_head, self.config.n_kv_head
+        )
 
     def _whole_blocks(self, n_keys: int) -> int:
         return -(-n_keys // self.key_block) * self.key_block

@@ -18,21 +18,30 @@ from chatwright.engine.sampling import SamplingConfig, adjust, choose
 
 @dataclass(frozen=True)
 class Generated:
-    token_ids: list[int]          # the stop token included, if one was sampled
-    log_probs: list[float]        # of each token under the model itself, before temperature and penalties
+    token_ids: list[int]  # the stop token included, if one was sampled
+    log_probs: list[float]  # of each token under the model itself, before temperature and penalties
     reason: Literal["stop", "length"]
 
 
-def generate(forward: Forward, prompt: Sequence[int], config: SamplingConfig, stop_ids: Collection[int] = ()) -> Generated:
+def generate(
+    forward: Forward, prompt: Sequence[int], config: SamplingConfig, stop_ids: Collection[int] = ()
+) -> Generated:
     """One reply to `prompt`; `config.n`, `best_of` and `stop` are the engine's and the assistant's business."""
-    assert config.temperature == 0.0 or config.seed is not None, "the oracle repeats a draw, so it needs the seed"
+    assert config.temperature == 0.0 or config.seed is not None, (
+        "the oracle repeats a draw, so it needs the seed"
+    )
     limit = forward.config.context_length - len(prompt)
     limit = limit if config.max_tokens is None else min(limit, config.max_tokens)
     generated: list[int] = []
     log_probs: list[float] = []
     while len(generated) < limit:
         logits = next_logits(forward, [*prompt, *generated])
-        adjusted = adjust(logits, config, torch.tensor(prompt, dtype=torch.int64), torch.tensor(generated, dtype=torch.int64))
+        adjusted = adjust(
+            logits,
+            config,
+            torch.tensor(prompt, dtype=torch.int64),
+            torch.tensor(generated, dtype=torch.int64),
+        )
         token_id = choose(adjusted, config, uniform(config.seed or 0, len(prompt) + len(generated)))
         log_probs.append(float(logits.double().log_softmax(dim=-1)[token_id]))
         generated.append(token_id)

@@ -25,9 +25,9 @@ Reason = Literal["stop", "length", "cancelled", "failed"]
 
 @dataclass(frozen=True)
 class Request:
-    token_ids: SequenceOf[int]                       # the prompt
+    token_ids: SequenceOf[int]  # the prompt
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    stop_ids: Collection[int] = ()                   # a sampled one ends the reply and is its last token
+    stop_ids: Collection[int] = ()  # a sampled one ends the reply and is its last token
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class TokenSampled:
     index: int
     token_id: int
     log_prob: float
-    alternatives: tuple[tuple[int, float], ...] = ()    # (token id, log-probability), the most probable first
+    alternatives: tuple[
+        tuple[int, float], ...
+    ] = ()  # (token id, log-probability), the most probable first
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class RequestFinished:
     index: int
     reason: Reason
     is_last: bool = True
-    error: str = ""                                  # why, where the reason is "failed"
+    error: str = ""  # why, where the reason is "failed"
 
 
 Event = TokenSampled | RequestFinished
@@ -68,7 +70,9 @@ _MAY_BECOME: dict[State, tuple[State, ...]] = {
     State.QUEUED: (State.PREFILL, State.CANCELLED, State.FAILED),
     State.PREFILL: (State.DECODE, State.DONE, State.CANCELLED, State.FAILED),
     State.DECODE: (State.DONE, State.CANCELLED, State.FAILED),
-    State.DONE: (), State.CANCELLED: (), State.FAILED: (),
+    State.DONE: (),
+    State.CANCELLED: (),
+    State.FAILED: (),
 }
 
 
@@ -87,16 +91,20 @@ class Sequence:
     stop_ids: frozenset[int]
     max_tokens: int
     state: State = State.QUEUED
-    row: int | None = None                           # its place in the cache while it runs
-    n_read: int = 0                                  # tokens whose keys and values are in the cache
+    row: int | None = None  # its place in the cache while it runs
+    n_read: int = 0  # tokens whose keys and values are in the cache
     generated: list[int] = field(default_factory=list)
     sum_log_prob: float = 0.0
     reason: Reason | None = None
     error: str = ""
-    held: list[TokenSampled] = field(default_factory=list)    # events kept back until best_of has chosen
+    held: list[TokenSampled] = field(
+        default_factory=list
+    )  # events kept back until best_of has chosen
 
     def become(self, state: State) -> None:
-        assert state in _MAY_BECOME[self.state], f"a {self.state.value} sequence cannot become {state.value}"
+        assert state in _MAY_BECOME[self.state], (
+            f"a {self.state.value} sequence cannot become {state.value}"
+        )
         self.state = state
 
     @property
@@ -110,18 +118,22 @@ class Sequence:
     def unread(self, limit: int) -> list[int]:
         """The next tokens the model has to read, at most `limit`."""
         if self.n_read >= len(self.prompt):
-            return self.generated[self.n_read - len(self.prompt):]
-        return list(self.prompt[self.n_read:self.n_read + limit])
+            return self.generated[self.n_read - len(self.prompt) :]
+        return list(self.prompt[self.n_read : self.n_read + limit])
 
     def take(self, logits: Tensor) -> TokenSampled:
         """Draw the next token from its logits (V,), on the CPU, and end the sequence where that token says so."""
         config = self.sampling
         adjusted = adjust(logits, config, _ids(self.prompt), _ids(self.generated))
-        token_id = choose(adjusted, config, uniform(self.seed, len(self.prompt) + len(self.generated), self.index))
+        token_id = choose(
+            adjusted, config, uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
+        )
         log_probs = logits.double().log_softmax(dim=-1)
         self.generated.append(token_id)
         alternatives = _most_probable(log_probs, config.top_log_probs)
-        event = TokenSampled(self.request_id, self.index, token_id, float(log_probs[token_id]), alternatives)
+        event = TokenSampled(
+            self.request_id, self.index, token_id, float(log_probs[token_id]), alternatives
+        )
         self.sum_log_prob += event.log_prob
         if token_id in self.stop_ids or len(self.generated) >= self.max_tokens:
             self.reason = "stop" if token_id in self.stop_ids else "length"

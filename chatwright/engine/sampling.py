@@ -22,20 +22,26 @@ MAX_ALTERNATIVES = 20
 class SamplingConfig:
     """What a request may choose about its reply. The defaults draw from the model's own distribution."""
 
-    temperature: float = 1.0          # 0 always takes the most probable token
-    top_k: int = 0                    # 0 is off
-    top_p: float = 1.0                # 1 is off
-    min_p: float = 0.0                # 0 is off
-    frequency_penalty: float = 0.0    # taken off a token's logit for each time it was generated
-    presence_penalty: float = 0.0     # taken off once if it was generated at all
-    repetition_penalty: float = 1.0   # divides the logits of tokens in prompt or reply (Keskar et al. 2019); 1 is off
-    logit_bias: Mapping[int, float] = field(default_factory=dict)    # token id -> added to its logit
-    stop: tuple[str, ...] = ()        # texts that end the reply; watched by chat/assistant.py, the engine knows no text
-    seed: int | None = None           # None draws one, and the reply says which
-    n: int = 1                        # replies to give
-    best_of: int | None = None        # replies to make; the n with the highest mean log-probability are given
-    max_tokens: int | None = None     # None is as many as the context holds
-    top_log_probs: int = 0            # alternatives to report with each token
+    temperature: float = 1.0  # 0 always takes the most probable token
+    top_k: int = 0  # 0 is off
+    top_p: float = 1.0  # 1 is off
+    min_p: float = 0.0  # 0 is off
+    frequency_penalty: float = 0.0  # taken off a token's logit for each time it was generated
+    presence_penalty: float = 0.0  # taken off once if it was generated at all
+    repetition_penalty: float = (
+        1.0  # divides the logits of tokens in prompt or reply (Keskar et al. 2019); 1 is off
+    )
+    logit_bias: Mapping[int, float] = field(default_factory=dict)  # token id -> added to its logit
+    stop: tuple[
+        str, ...
+    ] = ()  # texts that end the reply; watched by chat/assistant.py, the engine knows no text
+    seed: int | None = None  # None draws one, and the reply says which
+    n: int = 1  # replies to give
+    best_of: int | None = (
+        None  # replies to make; the n with the highest mean log-probability are given
+    )
+    max_tokens: int | None = None  # None is as many as the context holds
+    top_log_probs: int = 0  # alternatives to report with each token
 
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0.0, 100.0)
@@ -47,7 +53,9 @@ class SamplingConfig:
         _check("repetition_penalty", self.repetition_penalty, 0.0, 100.0, above=True)
         _check("seed", self.seed, MIN_SEED, MAX_SEED)
         _check("n", self.n, 1, None)
-        _check("best_of", self.best_of, self.n, None, remedy=f"best_of must be at least n ({self.n})")
+        _check(
+            "best_of", self.best_of, self.n, None, remedy=f"best_of must be at least n ({self.n})"
+        )
         _check("max_tokens", self.max_tokens, 1, None)
         _check("top_log_probs", self.top_log_probs, 0, MAX_ALTERNATIVES)
         for token_id, bias in self.logit_bias.items():
@@ -61,14 +69,29 @@ class SamplingConfig:
         return self.best_of or self.n
 
 
-def _check(name: str, value: Any, low: float | None, high: float | None, above: bool = False, remedy: str = "") -> None:
+def _check(
+    name: str,
+    value: Any,
+    low: float | None,
+    high: float | None,
+    above: bool = False,
+    remedy: str = "",
+) -> None:
     if value is None:
         return
     good = isinstance(value, int | float) and value == value and abs(value) != float("inf")
-    good = good and (low is None or (value > low if above else value >= low)) and (high is None or value <= high)
+    good = (
+        good
+        and (low is None or (value > low if above else value >= low))
+        and (high is None or value <= high)
+    )
     if not good:
-        span = (f"above {low}" if above else f"at least {low}") + (f" and at most {high}" if high is not None else "")
-        raise ValueError(f"{name} = {value!r}: {remedy or f'it must be {span}'}. Correct the value or leave it out.")
+        span = (f"above {low}" if above else f"at least {low}") + (
+            f" and at most {high}" if high is not None else ""
+        )
+        raise ValueError(
+            f"{name} = {value!r}: {remedy or f'it must be {span}'}. Correct the value or leave it out."
+        )
 
 
 def repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
@@ -79,7 +102,9 @@ def repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     return logits
 
 
-def frequency_and_presence(logits: Tensor, generated: Tensor, frequency: float, presence: float) -> Tensor:
+def frequency_and_presence(
+    logits: Tensor, generated: Tensor, frequency: float, presence: float
+) -> Tensor:
     """logit - frequency * count - presence * (count > 0), counting generated tokens only. (V,), (N,) -> (V,)"""
     counts = torch.bincount(generated, minlength=len(logits))
     return logits - frequency * counts - presence * (counts > 0)
@@ -87,7 +112,9 @@ def frequency_and_presence(logits: Tensor, generated: Tensor, frequency: float, 
 
 def biased(logits: Tensor, bias: Mapping[int, float]) -> Tensor:
     ids = torch.tensor(list(bias), dtype=torch.int64, device=logits.device)
-    return logits.index_add(0, ids, torch.tensor(list(bias.values()), dtype=logits.dtype, device=logits.device))
+    return logits.index_add(
+        0, ids, torch.tensor(list(bias.values()), dtype=logits.dtype, device=logits.device)
+    )
 
 
 def top_k(logits: Tensor, k: int) -> Tensor:
@@ -101,8 +128,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
     """Keep the smallest set of most probable tokens that reaches p (Holtzman et al. 2020); of equals the lower id comes first."""
     ordered, ids = logits.sort(descending=True, stable=True)
     probs = ordered.softmax(dim=-1)
-    before = probs.cumsum(dim=-1) - probs                                  # what the tokens ahead of each one reach
-    return logits.index_fill(0, ids[1:][before[1:] >= p], float("-inf"))   # the first always stays
+    before = probs.cumsum(dim=-1) - probs  # what the tokens ahead of each one reach
+    return logits.index_fill(0, ids[1:][before[1:] >= p], float("-inf"))  # the first always stays
 
 
 def min_p(logits: Tensor, p: float) -> Tensor:
@@ -126,7 +153,9 @@ def adjust(logits: Tensor, config: SamplingConfig, prompt: Tensor, generated: Te
     if config.repetition_penalty != 1.0:
         logits = repetition(logits, torch.cat([prompt, generated]), config.repetition_penalty)
     if config.frequency_penalty or config.presence_penalty:
-        logits = frequency_and_presence(logits, generated, config.frequency_penalty, config.presence_penalty)
+        logits = frequency_and_presence(
+            logits, generated, config.frequency_penalty, config.presence_penalty
+        )
     if config.logit_bias:
         logits = biased(logits, config.logit_bias)
     if config.temperature == 0.0:

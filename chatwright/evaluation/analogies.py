@@ -21,12 +21,15 @@ MOST_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Analogies:
-    by_section: Mapping[str, Share]    # of the questions whose words are all known
-    n_question: int                    # all, known or not
+    by_section: Mapping[str, Share]  # of the questions whose words are all known
+    n_question: int  # all, known or not
 
     @property
     def overall(self) -> Share:
-        return Share(sum(share.successes for share in self.by_section.values()), sum(share.n for share in self.by_section.values()))
+        return Share(
+            sum(share.successes for share in self.by_section.values()),
+            sum(share.n for share in self.by_section.values()),
+        )
 
     @property
     def coverage(self) -> Share:
@@ -37,28 +40,45 @@ def read_questions(path: Path) -> dict[str, list[tuple[str, str, str, str]]]:
     """Sections of the file word2vec ships: lines ": name", then a b c d."""
     sections: dict[str, list[tuple[str, str, str, str]]] = {}
     name = "questions"
-    text = read_bytes(path, MOST_BYTES, "give a file of analogies, such as word2vec's questions-words.txt").decode("utf-8", errors="replace")
+    text = read_bytes(
+        path, MOST_BYTES, "give a file of analogies, such as word2vec's questions-words.txt"
+    ).decode("utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith(":"):
             name = line[1:].strip()
             continue
         if words := line.split():
             if len(words) != 4:
-                raise ValueError(f"{path}, line {number}: {len(words)} words, where an analogy has four. Expected lines such as "
-                                 "\"Athens Greece Oslo Norway\", with sections begun by \": name\".")
+                raise ValueError(
+                    f"{path}, line {number}: {len(words)} words, where an analogy has four. Expected lines such as "
+                    '"Athens Greece Oslo Norway", with sections begun by ": name".'
+                )
             sections.setdefault(name, []).append((words[0], words[1], words[2], words[3]))
     return sections
 
 
-def analogies(matrix: Tensor, row_of: Mapping[str, int], sections: Mapping[str, Sequence[tuple[str, str, str, str]]]) -> Analogies:
+def analogies(
+    matrix: Tensor,
+    row_of: Mapping[str, int],
+    sections: Mapping[str, Sequence[tuple[str, str, str, str]]],
+) -> Analogies:
     """matrix (V, D) and which row belongs to which word; a word that is not there is tried lower-cased."""
     unit = F.normalize(matrix.detach().float())
     allowed = torch.zeros(len(unit), dtype=torch.bool, device=unit.device)
     allowed[list(row_of.values())] = True
     result = {}
     for name, questions in sections.items():
-        rows = [found for question in questions if None not in (found := [row_of.get(w, row_of.get(w.lower())) for w in question])]
-        result[name] = Share(_right(unit, allowed, torch.tensor(rows, dtype=torch.long, device=unit.device).view(-1, 4)), len(rows))
+        rows = [
+            found
+            for question in questions
+            if None not in (found := [row_of.get(w, row_of.get(w.lower())) for w in question])
+        ]
+        result[name] = Share(
+            _right(
+                unit, allowed, torch.tensor(rows, dtype=torch.long, device=unit.device).view(-1, 4)
+            ),
+            len(rows),
+        )
     return Analogies(result, sum(map(len, sections.values())))
 
 
@@ -67,7 +87,7 @@ def _right(unit: Tensor, allowed: Tensor, rows: Tensor) -> int:
     right = 0
     for some in rows.split(QUESTIONS_AT_ONCE):
         a, b, c, d = some.unbind(dim=1)
-        similarity = (unit[b] - unit[a] + unit[c]) @ unit.T                            # (Q, V)
+        similarity = (unit[b] - unit[a] + unit[c]) @ unit.T  # (Q, V)
         similarity.masked_fill_(~allowed, -torch.inf).scatter_(1, some[:, :3], -torch.inf)
         right += int((similarity.argmax(dim=1) == d).sum())
     return right

@@ -41,7 +41,11 @@ class TextScore:
 
 
 def bits_per_byte(
-    model: nn.Module, tokenizer: Tokenizer, documents: str | Iterable[str], context_length: int, dtype: torch.dtype | None = None
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    documents: str | Iterable[str],
+    context_length: int,
+    dtype: torch.dtype | None = None,
 ) -> TextScore:
     """Total nats / ln 2 / UTF-8 bytes. A string is one document; empty documents are passed over."""
     remaining = iter([documents] if isinstance(documents, str) else documents)
@@ -51,7 +55,9 @@ def bits_per_byte(
         texts = [document for document in chunk if document]
         for document, token_ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
             size = len(document.encode("utf-8"))
-            covered = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids) - len(tokenizer.prefix.encode())
+            covered = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids) - len(
+                tokenizer.prefix.encode()
+            )
             if covered != size:
                 raise ValueError(
                     f"document {n_document}: its tokens stand for {covered} bytes, the text has {size}. "
@@ -65,7 +71,12 @@ def bits_per_byte(
     return TextScore(nats, n_token, n_byte, n_document)
 
 
-def nats_per_token(model: nn.Module, stream: Sequence[int] | Tensor, context_length: int, dtype: torch.dtype | None = None) -> float:
+def nats_per_token(
+    model: nn.Module,
+    stream: Sequence[int] | Tensor,
+    context_length: int,
+    dtype: torch.dtype | None = None,
+) -> float:
     """Mean loss over a whole stream of token ids, in windows that do not overlap; the last one may be shorter.
 
     There is no <|bos|>: the first token of the stream is given, every other one is predicted once. This is the
@@ -73,12 +84,19 @@ def nats_per_token(model: nn.Module, stream: Sequence[int] | Tensor, context_len
     """
     token_ids = stream.tolist() if isinstance(stream, Tensor) else list(stream)
     if len(token_ids) < 2:
-        raise ValueError(f"the stream has {len(token_ids)} token(s); it needs at least 2, one given and one predicted")
-    return -float(log_likelihood(model, windows(token_ids, context_length), dtype).sum()) / (len(token_ids) - 1)
+        raise ValueError(
+            f"the stream has {len(token_ids)} token(s); it needs at least 2, one given and one predicted"
+        )
+    return -float(log_likelihood(model, windows(token_ids, context_length), dtype).sum()) / (
+        len(token_ids) - 1
+    )
 
 
 def windows(stream: Sequence[int], context_length: int) -> list[Sequence[int]]:
     """Rows of at most `context_length` inputs and one more target; the last target of a row is the first input of the next."""
     if context_length < 1:
         raise ValueError(f"context_length ({context_length}) must be at least 1")
-    return [stream[start : start + context_length + 1] for start in range(0, len(stream) - 1, context_length)]
+    return [
+        stream[start : start + context_length + 1]
+        for start in range(0, len(stream) - 1, context_length)
+    ]

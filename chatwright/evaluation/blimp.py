@@ -25,21 +25,37 @@ Pair = tuple[str, str]  # (good, bad)
 
 @dataclass(frozen=True)
 class BlimpScore:
-    by_file: dict[str, Share]  # "anaphor_number_agreement" -> share of pairs in which the good sentence won
+    by_file: dict[
+        str, Share
+    ]  # "anaphor_number_agreement" -> share of pairs in which the good sentence won
 
     @property
     def overall(self) -> Share:
-        return Share(sum(share.successes for share in self.by_file.values()), sum(share.n for share in self.by_file.values()))
+        return Share(
+            sum(share.successes for share in self.by_file.values()),
+            sum(share.n for share in self.by_file.values()),
+        )
 
 
 def blimp(
-    model: nn.Module, tokenizer: Tokenizer, path: Path, dtype: torch.dtype | None = None, pairs_per_file: int | None = None
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    path: Path,
+    dtype: torch.dtype | None = None,
+    pairs_per_file: int | None = None,
 ) -> BlimpScore:
     """Accuracy for every file of BLiMP.zip; `pairs_per_file` takes only the first so many of each, for a quick look."""
-    return BlimpScore({name: accuracy(model, tokenizer, pairs[:pairs_per_file], dtype) for name, pairs in read_pairs(path)})
+    return BlimpScore(
+        {
+            name: accuracy(model, tokenizer, pairs[:pairs_per_file], dtype)
+            for name, pairs in read_pairs(path)
+        }
+    )
 
 
-def accuracy(model: nn.Module, tokenizer: Tokenizer, pairs: list[Pair], dtype: torch.dtype | None = None) -> Share:
+def accuracy(
+    model: nn.Module, tokenizer: Tokenizer, pairs: list[Pair], dtype: torch.dtype | None = None
+) -> Share:
     sentences = [sentence for pair in pairs for sentence in pair]
     rows = [[tokenizer.control.bos, *token_ids] for token_ids in tokenizer.encode_batch(sentences)]
     good, bad = log_likelihood(model, rows, dtype).view(-1, 2).unbind(dim=1)
@@ -51,12 +67,20 @@ def read_pairs(path: Path) -> Iterator[tuple[str, list[Pair]]]:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is not a zip archive ({error}); give the path of BLiMP.zip as it was downloaded") from error
+        raise ValueError(
+            f"{path} is not a zip archive ({error}); give the path of BLiMP.zip as it was downloaded"
+        ) from error
     with archive:
         # The published archive was packed on a Mac: beside each file lies a "__MACOSX/data/._name.jsonl" that is no JSON.
-        names = sorted(name for name in archive.namelist() if name.endswith(".jsonl") and not PurePosixPath(name).name.startswith("."))
+        names = sorted(
+            name
+            for name in archive.namelist()
+            if name.endswith(".jsonl") and not PurePosixPath(name).name.startswith(".")
+        )
         if not names:
-            raise ValueError(f"{path} holds no .jsonl file; give the path of BLiMP.zip as it was downloaded")
+            raise ValueError(
+                f"{path} holds no .jsonl file; give the path of BLiMP.zip as it was downloaded"
+            )
         for name in names:
             pairs: list[Pair] = []
             for number, line in enumerate(archive.read(name).decode("utf-8").split("\n"), start=1):
@@ -66,5 +90,7 @@ def read_pairs(path: Path) -> Iterator[tuple[str, list[Pair]]]:
                     row = json.loads(line)
                     pairs.append((row["sentence_good"], row["sentence_bad"]))
                 except (json.JSONDecodeError, KeyError, TypeError) as error:
-                    raise ValueError(f"{path}, {name}, line {number}: expected sentence_good and sentence_bad ({error!r})") from error
+                    raise ValueError(
+                        f"{path}, {name}, line {number}: expected sentence_good and sentence_bad ({error!r})"
+                    ) from error
             yield PurePosixPath(name).stem, pairs

@@ -14,7 +14,10 @@ IGNORED = -100  # cross_entropy's own default for "no target here"
 
 
 def log_likelihood(
-    model: nn.Module, rows: Sequence[Sequence[int]], dtype: torch.dtype | None = None, tokens_per_batch: int = 4096
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    dtype: torch.dtype | None = None,
+    tokens_per_batch: int = 4096,
 ) -> Tensor:
     """For every row, log p(row[1:] given row[0]) in nats, float64, on the CPU, in the order of `rows`.
 
@@ -22,7 +25,9 @@ def log_likelihood(
     """
     for number, row in enumerate(rows):
         if len(row) < 2:
-            raise ValueError(f"row {number} has {len(row)} token(s); a row needs a first token, which is given, and one to predict")
+            raise ValueError(
+                f"row {number} has {len(row)} token(s); a row needs a first token, which is given, and one to predict"
+            )
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     result = torch.zeros(len(rows), dtype=torch.float64)
     # Rows of like length together: little padding, and the largest batch comes first, so memory runs out early or never.
@@ -35,7 +40,9 @@ def log_likelihood(
             length = len(rows[order[start]]) - 1
             batch = order[start : start + max(1, tokens_per_batch // length)]
             start += len(batch)
-            inputs = torch.zeros(len(batch), length, dtype=torch.int64)  # (B, T); 0 is as good a padding as any
+            inputs = torch.zeros(
+                len(batch), length, dtype=torch.int64
+            )  # (B, T); 0 is as good a padding as any
             targets = torch.full_like(inputs, IGNORED)
             for b, i in enumerate(batch):
                 token_ids = torch.as_tensor(rows[i], dtype=torch.int64)
@@ -44,7 +51,9 @@ def log_likelihood(
             with torch.no_grad():
                 logits = model(inputs.to(device), dtype=dtype).float()  # (B, T, V)
                 # Flat, because the vocabulary must lie last in memory: over a transposed (B, V, T) this is several times slower.
-                nats = nn.functional.cross_entropy(logits.flatten(0, 1), targets.to(device).flatten(), reduction="none")  # (B * T)
+                nats = nn.functional.cross_entropy(
+                    logits.flatten(0, 1), targets.to(device).flatten(), reduction="none"
+                )  # (B * T)
             result[batch] = -nats.view_as(targets).double().sum(dim=1).cpu()
     finally:
         model.train(was_training)

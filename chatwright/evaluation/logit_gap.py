@@ -18,8 +18,8 @@ N_PROMPT, LONGEST = 32, 64
 
 @dataclass(frozen=True)
 class LogitGap:
-    largest: float      # difference of any two logits
-    scale: float        # the largest logit itself
+    largest: float  # difference of any two logits
+    scale: float  # the largest logit itself
     n_prompt: int
 
     @property
@@ -30,7 +30,9 @@ class LogitGap:
         return f"{self.largest:.2e} on {self.n_prompt} prompts (logits reach {self.scale:.1f})"
 
 
-def random_prompts(vocab_size: int, context_length: int, n_prompt: int = N_PROMPT) -> list[torch.Tensor]:
+def random_prompts(
+    vocab_size: int, context_length: int, n_prompt: int = N_PROMPT
+) -> list[torch.Tensor]:
     """Rows of token ids, each (1, T), of lengths from 1 to `context_length` or LONGEST; always the same ones."""
     draws = generator(0, "prompts for logit gaps")
     longest = min(LONGEST, context_length)
@@ -42,12 +44,17 @@ def random_prompts(vocab_size: int, context_length: int, n_prompt: int = N_PROMP
 def largest_gap(first: nn.Module, second: nn.Module, prompts: Sequence[torch.Tensor]) -> LogitGap:
     largest, scale = 0.0, 0.0
     for prompt in prompts:
-        ours, theirs = _logits(first, prompt), _logits(second, prompt)       # (1, T, V)
-        largest, scale = max(largest, float((ours - theirs).abs().max())), max(scale, float(ours.abs().max()))
+        ours, theirs = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
+        largest, scale = (
+            max(largest, float((ours - theirs).abs().max())),
+            max(scale, float(ours.abs().max())),
+        )
     return LogitGap(largest, scale, len(prompts))
 
 
 def _logits(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
     """What a model makes of a prompt; one that reads a text and writes another is given it as both."""
-    logits: torch.Tensor = model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)
+    logits: torch.Tensor = (
+        model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)
+    )
     return logits

@@ -28,7 +28,9 @@ def _key(messages: Sequence[Message], scope: Literal["last", "all"]) -> frozense
 class Lookup:
     """`reply(prompt)` is the answer of the nearest training prompt; on a tie, of the earliest."""
 
-    def __init__(self, conversations: Iterable[Sequence[Message]], scope: Literal["last", "all"] = "last") -> None:
+    def __init__(
+        self, conversations: Iterable[Sequence[Message]], scope: Literal["last", "all"] = "last"
+    ) -> None:
         self.scope = scope
         self.answers: list[Message] = []
         postings: dict[str, list[int]] = {}
@@ -43,7 +45,9 @@ class Lookup:
                 sizes.append(len(key))
                 self.answers.append(message)
         if not self.answers:
-            raise ValueError("there is no answered turn in the conversations: a lookup needs at least one")
+            raise ValueError(
+                "there is no answered turn in the conversations: a lookup needs at least one"
+            )
         self._sizes = np.array(sizes)
         self._postings = {word: np.array(rows) for word, rows in postings.items()}
 

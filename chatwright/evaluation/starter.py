@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatwright.conversation import Message
-from chatwright.data.starter.conversations.jokes import is_training_joke
-from chatwright.data.starter.item import Item
 from chatwright.evaluation.interval import wilson
+from chatwright.starter.conversations.jokes import is_training_joke
+from chatwright.starter.item import Item
 
 SKILLS = (
     "fact_closed", "fact_open", "follow_up", "correction_right", "correction_wrong", "false_premise", "refusal", "command", "command_reply",
@@ -38,7 +38,9 @@ def score(replier: Replier, items: Sequence[Item]) -> dict[str, Any]:
     """Ask everything at once (so that a replier may batch) and count the right answers of each skill."""
     replies = list(replier([item.messages for item in items]))
     if len(replies) != len(items):
-        raise ValueError(f"the replier gave {len(replies)} replies to {len(items)} prompts; it must give one for each, in order")
+        raise ValueError(
+            f"the replier gave {len(replies)} replies to {len(items)} prompts; it must give one for each, in order"
+        )
     results = [(item, is_right(item, reply)) for item, reply in zip(items, replies, strict=True)]
     skills: dict[str, Any] = {}
     for skill in dict.fromkeys(item.skill for item in items):
@@ -47,10 +49,14 @@ def score(replier: Replier, items: Sequence[Item]) -> dict[str, Any]:
         # Known from the prose and read from the conversation are different abilities: never only their mean.
         books = sorted({item.book for item, _ in own if item.book})
         if len(books) > 1:
-            skills[skill]["books"] = {book: _share(right for item, right in own if item.book == book) for book in books}
+            skills[skill]["books"] = {
+                book: _share(right for item, right in own if item.book == book) for book in books
+            }
         # A skill rarely fails item by item: whole ways of asking are misread while the others are right.
         ways = sorted({item.template for item, _ in own})
-        skills[skill]["ways"] = {way: _share(right for item, right in own if item.template == way) for way in ways}
+        skills[skill]["ways"] = {
+            way: _share(right for item, right in own if item.template == way) for way in ways
+        }
     return {"skills": skills, "stopped": _share(reply.stopped for reply in replies)}
 
 
@@ -73,9 +79,13 @@ def is_right(item: Item, reply: Reply) -> bool:
         return plain(without_announcement(text)) == plain(item.must[0][0])
     if item.check == "number":
         return _number_is_right(item, text)
-    if any(holds(text, wrong) for wrong in item.forbid) or any(holds(without_denials(text, wrong), wrong) for wrong in item.deniable):
+    if any(holds(text, wrong) for wrong in item.forbid) or any(
+        holds(without_denials(text, wrong), wrong) for wrong in item.deniable
+    ):
         return False
-    if not all(any(holds(without_denials(text, right), right) for right in group) for group in item.must):
+    if not all(
+        any(holds(without_denials(text, right), right) for right in group) for group in item.must
+    ):
         return False
     return item.check != "joke" or (is_complete_joke(text) and not is_training_joke(text))
 
@@ -99,14 +109,24 @@ def without_announcement(text: str) -> str:
 def holds(text: str, phrase: str) -> bool:
     """As whole words, in any case; "art" is not in "party", 12 is not in 312 or 12.5, and an address is not a part of another."""
     before = r"(?<![\w@.+-])" if "@" in phrase else r"(?<![\w@])"
-    return re.search(rf"{before}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)", text.lower()) is not None
+    return (
+        re.search(
+            rf"{before}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)", text.lower()
+        )
+        is not None
+    )
 
 
 def without_denials(text: str, phrase: str) -> str:
     """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker" or "You say baker"."""
     text = re.sub(rf"\b(I said|you say) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
-    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"    # "isn't a baker", "did not work as a baker"
-    return re.sub(rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
+    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"  # "isn't a baker", "did not work as a baker"
+    return re.sub(
+        rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{re.escape(phrase)}\b",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
 
 
 def _number_is_right(item: Item, text: str) -> bool:

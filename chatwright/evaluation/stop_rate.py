@@ -24,7 +24,9 @@ def stop_rate(generate: Generate, prompts: Sequence[Sequence[int]]) -> StopRate:
     if not prompts:
         raise ValueError("there are no prompts, so there is no stop rate; give at least one")
     replies = list(generate(prompts))
-    assert len(replies) == len(prompts), f"{len(prompts)} prompts came back as {len(replies)} replies"
+    assert len(replies) == len(prompts), (
+        f"{len(prompts)} prompts came back as {len(replies)} replies"
+    )
     lengths = [len(token_ids) for token_ids, _ in replies]
     return StopRate(
         share=Share(sum(bool(stopped) for _, stopped in replies), len(replies)),

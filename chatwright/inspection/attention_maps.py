@@ -17,40 +17,78 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 class AttentionMap:
     name: str
     about: str
-    queries: list[str]    # T tokens that look
-    keys: list[str]       # S tokens that are looked at
-    weights: Tensor       # (n_layer, H, T, S), each row sums to 1
+    queries: list[str]  # T tokens that look
+    keys: list[str]  # S tokens that are looked at
+    weights: Tensor  # (n_layer, H, T, S), each row sums to 1
 
 
 @torch.no_grad()
-def translation_maps(model: EncoderDecoder, tokenizer: Tokenizer, source: str, written: Sequence[int]) -> list[AttentionMap]:
+def translation_maps(
+    model: EncoderDecoder, tokenizer: Tokenizer, source: str, written: Sequence[int]
+) -> list[AttentionMap]:
     """A source and what was written for it (ids, <end> included if it came to one): cross-attention, the encoder's and the decoder's own.
 
     The decoder looks where it stands for what comes next, so its rows are named by the token they choose.
     """
-    read, begun = source_ids(tokenizer.encode(source), tokenizer.control), [start_of(tokenizer.control, model.config.start_id), *written[:-1]]
+    read, begun = (
+        source_ids(tokenizer.encode(source), tokenizer.control),
+        [start_of(tokenizer.control, model.config.start_id), *written[:-1]],
+    )
     sources, chosen, before = (labels(tokenizer, ids) for ids in (read, written, begun))
-    watched = {"cross": _attentions(model.decoder, "cross_attention"), "source": _attentions(model.encoder, "attention"),
-               "written": _attentions(model.decoder, "attention")}
-    weights = _observe(watched, lambda: model.hidden(torch.tensor([read], device=model.device), torch.tensor([begun], device=model.device)))
-    return [AttentionMap("The translation looks at the source", "Cross-attention: where the decoder looked when it chose each token.",
-                         chosen, sources, weights["cross"]),
-            AttentionMap("The source looks at itself", "The encoder's self-attention: every token sees all others, before and after it.",
-                         sources, sources, weights["source"]),
-            AttentionMap("The translation looks back at itself", "The decoder's self-attention: only what is already written can be seen.",
-                         chosen, before, weights["written"])]
+    watched = {
+        "cross": _attentions(model.decoder, "cross_attention"),
+        "source": _attentions(model.encoder, "attention"),
+        "written": _attentions(model.decoder, "attention"),
+    }
+    weights = _observe(
+        watched,
+        lambda: model.hidden_states(
+            torch.tensor([read], device=model.device), torch.tensor([begun], device=model.device)
+        ),
+    )
+    return [
+        AttentionMap(
+            "The translation looks at the source",
+            "Cross-attention: where the decoder looked when it chose each token.",
+            chosen,
+            sources,
+            weights["cross"],
+        ),
+        AttentionMap(
+            "The source looks at itself",
+            "The encoder's self-attention: every token sees all others, before and after it.",
+            sources,
+            sources,
+            weights["source"],
+        ),
+        AttentionMap(
+            "The translation looks back at itself",
+            "The decoder's self-attention: only what is already written can be seen.",
+            chosen,
+            before,
+            weights["written"],
+        ),
+    ]
 
 
 def _attentions(stack: Stack, name: str) -> list[Attention]:
     found = [getattr(block, name) for block in stack.blocks]
-    assert all(isinstance(attention, Attention) for attention in found), f"every block has its {name}"
+    assert all(isinstance(attention, Attention) for attention in found), (
+        f"every block has its {name}"
+    )
     return found
 
 
-def _observe(watched: Mapping[str, Sequence[Attention]], run: Callable[[], Any]) -> dict[str, Tensor]:
+def _observe(
+    watched: Mapping[str, Sequence[Attention]], run: Callable[[], Any]
+) -> dict[str, Tensor]:
     """Weights (n_layer, H, T, S) of each group while `run` runs the model on one text."""
     seen: dict[str, list[Tensor]] = {name: [] for name in watched}
-    stops = [attention.observe(_keeping(seen[name])) for name, attentions in watched.items() for attention in attentions]
+    stops = [
+        attention.observe(_keeping(seen[name]))
+        for name, attentions in watched.items()
+        for attention in attentions
+    ]
     try:
         run()
     finally:
@@ -70,5 +108,7 @@ def labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     for token_id, text, before in zip(ids, texts, ["", *texts], strict=False):
         name = tokenizer.control.name_of(token_id)
         goes_on = before[-1:].isalnum() and text[:1].isalnum()
-        shown.append(f"⟨{name.strip('<|>[]').lower()}⟩" if name else "·" * goes_on + (text.strip() or "␣"))
+        shown.append(
+            f"⟨{name.strip('<|>[]').lower()}⟩" if name else "·" * goes_on + (text.strip() or "␣")
+        )
     return shown

@@ -21,7 +21,7 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 @dataclass(frozen=True)
 class Neighbour:
     word: str
-    similarity: float    # cosine
+    similarity: float  # cosine
     token_id: int
 
 
@@ -34,15 +34,21 @@ class Embeddings:
 
     @classmethod
     def of(cls, model: Model, tokenizer: Tokenizer) -> "Embeddings":
-        embedding: Any = model.get_submodule("embedding")    # every architecture of ours calls it so
+        embedding: Any = model.get_submodule("embedding")  # every architecture of ours calls it so
         return cls(embedding.weight, tokenizer)
 
     def row(self, word: str) -> int:
         token_id = token_of(self.tokenizer, word)
         if token_id is None:
             pieces = [piece for i in self.tokenizer.encode(word) if (piece := self.words[i])]
-            cause = f"is several tokens here ({' + '.join(pieces)})" if pieces else "is not in the vocabulary"
-            raise ValueError(f"{word!r} {cause}, so it has no row of its own in the embedding matrix. Try another word, or another form of it.")
+            cause = (
+                f"is several tokens here ({' + '.join(pieces)})"
+                if pieces
+                else "is not in the vocabulary"
+            )
+            raise ValueError(
+                f"{word!r} {cause}, so it has no row of its own in the embedding matrix. Try another word, or another form of it."
+            )
         return token_id
 
     def nearest(self, vector: Tensor, k: int = 10, without: Sequence[str] = ()) -> list[Neighbour]:
@@ -51,7 +57,10 @@ class Embeddings:
         allowed = self.spells & torch.tensor([word.lower() not in left_out for word in self.words])
         similarity = (self.matrix @ F.normalize(vector, dim=0)).masked_fill(~allowed, -2.0)
         values, found = similarity.topk(min(k, int(allowed.sum())))
-        return [Neighbour(self.words[i], value, i) for value, i in zip(values.tolist(), found.tolist(), strict=True)]
+        return [
+            Neighbour(self.words[i], value, i)
+            for value, i in zip(values.tolist(), found.tolist(), strict=True)
+        ]
 
     def combined(self, expression: Sequence[str]) -> tuple[Tensor, list[str]]:
         """["king", "-", "man", "+", "woman"] -> (the sum of unit vectors, the words in it)"""
@@ -64,7 +73,11 @@ class Embeddings:
                 total, wants_word = total + sign * self.matrix[self.row(part)], False
                 words.append(part)
             else:
-                raise ValueError(f"{' '.join(expression)}: write words with + or - between them, for example king - man + woman. See {part!r}.")
+                raise ValueError(
+                    f"{' '.join(expression)}: write words with + or - between them, for example king - man + woman. See {part!r}."
+                )
         if wants_word:
-            raise ValueError(f"{' '.join(expression) or 'nothing given'}: a word is missing at the end. Write, for example, king - man + woman.")
+            raise ValueError(
+                f"{' '.join(expression) or 'nothing given'}: a word is missing at the end. Write, for example, king - man + woman."
+            )
         return total, words

@@ -17,8 +17,8 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class LabelAttention:
-    tokens: list[str]    # as a person reads them, the frame included
-    weights: Tensor      # (n_layer, H, T) of <cls>, each row sums to 1
+    tokens: list[str]  # as a person reads them, the frame included
+    weights: Tensor  # (n_layer, H, T) of <cls>, each row sums to 1
 
 
 @torch.no_grad()
@@ -27,7 +27,10 @@ def label_attention(model: Encoder, tokenizer: Tokenizer, piece: Sequence[int]) 
     rows: list[Tensor] = []
     attentions = [block.attention for block in model.blocks]
     assert all(isinstance(attention, Attention) for attention in attentions), "every block has one"
-    stops = [attention.observe(lambda weights: rows.append(weights[0, :, 0].float().cpu())) for attention in attentions]    # type: ignore[union-attr, operator]
+    stops = [
+        attention.observe(lambda weights: rows.append(weights[0, :, 0].float().cpu()))
+        for attention in attentions
+    ]  # type: ignore[union-attr, operator]
     try:
         model(torch.tensor([list(piece)], device=model.device))
     finally:

@@ -13,12 +13,19 @@ PLACE = "/* the texts */ null"
 
 def label_page(texts: Sequence[tuple[Mapping[str, float], Sequence[LabelAttention]]]) -> str:
     """The page for (probability of every label, attention of every piece) of each text."""
-    data = [{"labels": [[name, round(share, 4)] for name, share in shares.items()], "pieces": [_plain(piece) for piece in pieces]}
-            for shares, pieces in texts]
+    data = [
+        {
+            "labels": [[name, round(share, 4)] for name, share in shares.items()],
+            "pieces": [_plain(piece) for piece in pieces],
+        }
+        for shares, pieces in texts
+    ]
     # A text may hold "</script>": in JSON inside a page every "<" is written as its escape.
-    return TEMPLATE.read_text(encoding="utf-8").replace(PLACE, json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
+    return TEMPLATE.read_text(encoding="utf-8").replace(
+        PLACE, json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    )
 
 
 def _plain(piece: LabelAttention) -> dict[str, Any]:
-    weights = (piece.weights * 10_000).round().int()    # finer than any shade
+    weights = (piece.weights * 10_000).round().int()  # finer than any shade
     return {"tokens": piece.tokens, "weights": weights.tolist()}

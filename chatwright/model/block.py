@@ -20,9 +20,17 @@ from chatwright.model.positions import Rotary
 class Block(nn.Module):
     """(B, T, D) -> (B, T, D)"""
 
-    def __init__(self, attention: Attention, attention_norm: nn.Module, feed_forward: FeedForward, feed_forward_norm: nn.Module,
-                 norm_first: bool = True, dropout: float = 0.0,
-                 cross_attention: Attention | None = None, cross_attention_norm: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        attention: Attention,
+        attention_norm: nn.Module,
+        feed_forward: FeedForward,
+        feed_forward_norm: nn.Module,
+        norm_first: bool = True,
+        dropout: float = 0.0,
+        cross_attention: Attention | None = None,
+        cross_attention_norm: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.attention, self.attention_norm = attention, attention_norm
         self.cross_attention, self.cross_attention_norm = cross_attention, cross_attention_norm
@@ -30,22 +38,52 @@ class Block(nn.Module):
         self.norm_first = norm_first
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Mask = None, rotary: Rotary | None = None, cache: LayerCache | None = None,
-                head_gates: Tensor | None = None, context: Tensor | KeyValues | None = None, context_mask: Mask = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Mask = None,
+        rotary: Rotary | None = None,
+        cache: LayerCache | None = None,
+        head_gates: Tensor | None = None,
+        context: Tensor | KeyValues | None = None,
+        context_mask: Mask = None,
+    ) -> Tensor:
         """`context` (B, S, D), or the same read before by this block's cross-attention, is what that looks at."""
-        assert (context is None) == (self.cross_attention is None), "a context goes with cross-attention, and the other way round"
-        x = self._around(lambda y: self.attention(y, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates), self.attention_norm, x)
+        assert (context is None) == (self.cross_attention is None), (
+            "a context goes with cross-attention, and the other way round"
+        )
+        x = self._around(
+            lambda y: self.attention(
+                y, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates
+            ),
+            self.attention_norm,
+            x,
+        )
         if self.cross_attention is not None and self.cross_attention_norm is not None:
             cross = self.cross_attention
-            x = self._around(lambda y: cross(y, context, mask=context_mask), self.cross_attention_norm, x)
+            x = self._around(
+                lambda y: cross(y, context, mask=context_mask), self.cross_attention_norm, x
+            )
         return self._around(self.feed_forward, self.feed_forward_norm, x)
 
-    def first(self, x: Tensor, mask: Mask = None, rotary: Rotary | None = None, head_gates: Tensor | None = None) -> Tensor:
+    def first(
+        self,
+        x: Tensor,
+        mask: Mask = None,
+        rotary: Rotary | None = None,
+        head_gates: Tensor | None = None,
+    ) -> Tensor:
         """What `forward` gives for the first token, and for it alone: the others are only looked at. (B, T, D) -> (B, 1, D)"""
-        looked_at = self.attention.read(self.attention_norm(x) if self.norm_first else x, rotary=rotary)
+        looked_at = self.attention.read(
+            self.attention_norm(x) if self.norm_first else x, rotary=rotary
+        )
         angles = None if rotary is None else (rotary[0][..., :1, :], rotary[1][..., :1, :])
         mask = masks.of_first(mask)
-        x = self._around(lambda y: self.attention(y, looked_at, mask=mask, rotary=angles, head_gates=head_gates), self.attention_norm, x[:, :1])
+        x = self._around(
+            lambda y: self.attention(y, looked_at, mask=mask, rotary=angles, head_gates=head_gates),
+            self.attention_norm,
+            x[:, :1],
+        )
         return self._around(self.feed_forward, self.feed_forward_norm, x)
 
     def _around(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:

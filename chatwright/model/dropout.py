@@ -22,8 +22,12 @@ class Dropout(nn.Module):
         return x if self.p == 0.0 or not self.training else x * self._factors((*x.shape[:-1], 1), x)
 
     def _factors(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        assert self.generator is not None, "dropout needs a generator: call set_dropout_generator(model, generator) before training"
-        noise = torch.empty(shape, dtype=torch.uint8, device=like.device).random_(generator=self.generator)
+        assert self.generator is not None, (
+            "dropout needs a generator: call set_dropout_generator(model, generator) before training"
+        )
+        noise = torch.empty(shape, dtype=torch.uint8, device=like.device).random_(
+            generator=self.generator
+        )
         # 256 levels are enough for a rate, and a byte of noise costs a quarter of a float's. p is rounded to 1/256.
         dropped = max(1, round(self.p * 256))
         return (noise >= dropped).to(like.dtype) * (256 / (256 - dropped))

@@ -33,71 +33,106 @@ Task = Literal["masked-lm", "classify", "embed"]
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     vocab_size: int
-    context_length: int = 512     # most tokens the model can look at
+    context_length: int = 512  # most tokens the model can look at
     n_layer: int = 4
-    n_block: int = 0              # blocks with weights of their own; fewer than n_layer serve several layers each (ALBERT). 0: each layer its own
+    n_block: int = 0  # blocks with weights of their own; fewer than n_layer serve several layers each (ALBERT). 0: each layer its own
     n_head: int = 4
     head_dim: int = 32
-    width: int = 128              # numbers per token in the residual stream
-    hidden: int = 384             # numbers per token inside the feed-forward
+    d_model: int = 128  # numbers per token in the residual stream
+    d_ff: int = 384  # numbers per token inside the feed-forward
     activation: Activation = "swiglu"
     norm: NormKind = "rms"
     norm_eps: float = 1e-6
-    norm_first: bool = True       # False is BERT's post-norm
+    norm_first: bool = True  # False is BERT's post-norm
     qk_norm: bool = False
     bias: bool = False
     position: PositionKind = "rotary"
     rotary_base: float = 10_000.0
-    first_position: int = 0       # the row of the position table that a text's first token takes (RoBERTa: 2)
-    n_token_type: int = 0         # kinds of sentence that get an embedding: first and second of a pair
+    first_position: int = (
+        0  # the row of the position table that a text's first token takes (RoBERTa: 2)
+    )
+    n_token_type: int = 0  # kinds of sentence that get an embedding: first and second of a pair
     embedding_norm: bool = False  # a norm between embeddings and blocks
-    embedding_width: int = 0      # narrower embeddings than the stream (ALBERT, MobileBERT); 0 is the same
-    projects: Literal["words", "sum"] = "sum"    # what is brought to full width: the words alone, or words, positions and types, normed (ALBERT)
-    neighbours: bool = False      # each word's embedding stands between those of its neighbours before it is projected (MobileBERT)
-    bottleneck: int = 0           # numbers per token inside a block (MobileBERT); 0: as in the stream
-    narrow_values: bool = False   # with a bottleneck: values come from inside it too
-    n_feed_forward: int = 1       # with a bottleneck: feed-forwards one after another
+    embedding_width: int = (
+        0  # narrower embeddings than the stream (ALBERT, MobileBERT); 0 is the same
+    )
+    projects: Literal["words", "sum"] = (
+        "sum"  # what is brought to full width: the words alone, or words, positions and types, normed (ALBERT)
+    )
+    neighbours: bool = False  # each word's embedding stands between those of its neighbours before it is projected (MobileBERT)
+    bottleneck: int = 0  # numbers per token inside a block (MobileBERT); 0: as in the stream
+    narrow_values: bool = False  # with a bottleneck: values come from inside it too
+    n_feed_forward: int = 1  # with a bottleneck: feed-forwards one after another
     ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
     ngram_rows: int = 16_384
     ngram_dropout: float = 0.0
-    task: Task = "masked-lm"      # what the model ends in: a guess for each token, a label for the text, or nothing
+    task: Task = "masked-lm"  # what the model ends in: a guess for each token, a label for the text, or nothing
     labels: tuple[str, ...] = ()  # names, in the order of the label head's scores
-    pooler: PoolerKind = "none"   # the layer between <cls> and the labels
-    head_activation: Fused = "gelu_exact"    # of the masked-token head
+    pooler: PoolerKind = "none"  # the layer between <cls> and the labels
+    head_activation: Fused = "gelu_exact"  # of the masked-token head
     head_norm: NormKind = "layer"
-    wide_head: bool = False       # the masked-token head compares at full width though embeddings are narrow (MobileBERT)
-    dropout: float = 0.0          # of what each block adds to the residual stream
+    wide_head: bool = False  # the masked-token head compares at full width though embeddings are narrow (MobileBERT)
+    dropout: float = 0.0  # of what each block adds to the residual stream
     embedding_dropout: float = 0.0
-    token_dropout: float = 0.0    # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
-    label_dropout: float = 0.0    # of the vector that the labels are read off
+    token_dropout: float = 0.0  # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
+    label_dropout: float = 0.0  # of the vector that the labels are read off
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context_length", "n_layer", "n_head", "head_dim", "width", "hidden", "n_feed_forward"):
+        for name in (
+            "vocab_size",
+            "context_length",
+            "n_layer",
+            "n_head",
+            "head_dim",
+            "d_model",
+            "d_ff",
+            "n_feed_forward",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.n_block and self.n_layer % self.n_block:
-            raise ValueError(f"n_layer ({self.n_layer}) must be a multiple of n_block ({self.n_block}), so that every block serves as many layers")
+            raise ValueError(
+                f"n_layer ({self.n_layer}) must be a multiple of n_block ({self.n_block}), so that every block serves as many layers"
+            )
         if self.position == "rotary" and self.head_dim % 2:
-            raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
+            raise ValueError(
+                f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers"
+            )
         if (self.task == "classify") != (len(self.labels) > 0):
-            raise ValueError(f"labels ({list(self.labels)}) belong to task = \"classify\" and to no other; task is {self.task!r}")
+            raise ValueError(
+                f'labels ({list(self.labels)}) belong to task = "classify" and to no other; task is {self.task!r}'
+            )
         if len(self.labels) == 1 or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels ({list(self.labels)}) must be two or more different names")
         if self.n_feed_forward > 1 and not self.bottleneck:
-            raise ValueError(f"n_feed_forward ({self.n_feed_forward}) above 1 goes with a bottleneck (MobileBERT): give one, or leave it 1")
+            raise ValueError(
+                f"n_feed_forward ({self.n_feed_forward}) above 1 goes with a bottleneck (MobileBERT): give one, or leave it 1"
+            )
         if self.bottleneck and (self.norm_first or self.bottleneck % self.n_head):
-            raise ValueError(f"bottleneck ({self.bottleneck}) must be a multiple of n_head ({self.n_head}) and goes with norm_first = false")
+            raise ValueError(
+                f"bottleneck ({self.bottleneck}) must be a multiple of n_head ({self.n_head}) and goes with norm_first = false"
+            )
         if self.neighbours and self.projects == "sum":
-            raise ValueError("neighbours = true goes with projects = \"words\": neighbouring words are joined before positions are added")
+            raise ValueError(
+                'neighbours = true goes with projects = "words": neighbouring words are joined before positions are added'
+            )
         if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
-            raise ValueError(f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]")
-        for name in ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout", "label_dropout"):
+            raise ValueError(
+                f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]"
+            )
+        for name in (
+            "dropout",
+            "embedding_dropout",
+            "token_dropout",
+            "ngram_dropout",
+            "label_dropout",
+        ):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
     @property
     def word_width(self) -> int:
-        return self.embedding_width or self.width
+        return self.embedding_width or self.d_model
 
     @property
     def n_own_block(self) -> int:
@@ -110,43 +145,103 @@ class Encoder(Model):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        summed = config.width if config.projects == "words" else config.word_width
+        summed = config.d_model if config.projects == "words" else config.word_width
         self.embedding = _table(config.vocab_size, config.word_width)
         self.position_embedding, self.rotary = make_positions(
-            config.position, config.first_position + config.context_length, summed, config.head_dim, config.rotary_base)
-        self.token_type_embedding = _table(config.n_token_type, summed) if config.n_token_type else None
-        self.ngrams = NgramEmbedding(config.vocab_size, summed, config.ngrams, config.ngram_rows, config.ngram_dropout) if config.ngrams else None
-        self.embedding_norm = make_norm(config.norm, summed, config.norm_eps) if config.embedding_norm else nn.Identity()
+            config.position,
+            config.first_position + config.context_length,
+            summed,
+            config.head_dim,
+            config.rotary_base,
+        )
+        self.token_type_embedding = (
+            _table(config.n_token_type, summed) if config.n_token_type else None
+        )
+        self.ngrams = (
+            NgramEmbedding(
+                config.vocab_size, summed, config.ngrams, config.ngram_rows, config.ngram_dropout
+            )
+            if config.ngrams
+            else None
+        )
+        self.embedding_norm = (
+            make_norm(config.norm, summed, config.norm_eps)
+            if config.embedding_norm
+            else nn.Identity()
+        )
         n_joined = 3 if config.neighbours else 1
-        needs_projection = config.neighbours or config.word_width != config.width
-        self.projection = Linear(n_joined * config.word_width, config.width, bias=True) if needs_projection else None
+        needs_projection = config.neighbours or config.word_width != config.d_model
+        self.projection = (
+            Linear(n_joined * config.word_width, config.d_model, bias=True)
+            if needs_projection
+            else None
+        )
         self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(_make_block(config) for _ in range(config.n_own_block))
-        self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
+        self.norm = (
+            make_norm(config.norm, config.d_model, config.norm_eps)
+            if config.norm_first
+            else nn.Identity()
+        )
         self.head = _make_masked_head(config) if config.task == "masked-lm" else None
-        has_pooler = config.task == "classify" or (config.task == "embed" and config.pooler != "none")
-        self.label_head = LabelHead(config.width, len(config.labels), config.pooler, config.label_dropout) if has_pooler else None
+        has_pooler = config.task == "classify" or (
+            config.task == "embed" and config.pooler != "none"
+        )
+        self.label_head = (
+            LabelHead(config.d_model, len(config.labels), config.pooler, config.label_dropout)
+            if has_pooler
+            else None
+        )
 
-    def forward(self, token_ids: Tensor, mask: Mask = None, positions: Tensor | None = None, token_types: Tensor | None = None,
-                dtype: torch.dtype | None = None, head_gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        token_ids: Tensor,
+        mask: Mask = None,
+        positions: Tensor | None = None,
+        token_types: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        head_gates: Tensor | None = None,
+    ) -> Tensor:
         """What the task asks for: (B, T) -> (B, T, V) scores of tokens, (B, L) scores of labels, or (B, T, D) vectors.
 
         mask says who may be looked at (`masks.padding` for texts of several lengths); positions (B, T) are needed where several texts
         share a row; head_gates (n_layer, H) switches heads off (0) or leaves them on (1).
         """
-        hidden = self.hidden(token_ids, mask, positions, token_types, dtype, head_gates, first_only=self.config.task == "classify")
+        hidden = self.hidden_states(
+            token_ids,
+            mask,
+            positions,
+            token_types,
+            dtype,
+            head_gates,
+            first_only=self.config.task == "classify",
+        )
         if self.head is not None:
             return self.head(hidden, self.embedding.weight)
-        return self.label_head(hidden) if self.label_head is not None and self.config.labels else hidden
+        return (
+            self.label_head(hidden)
+            if self.label_head is not None and self.config.labels
+            else hidden
+        )
 
-    def hidden(self, token_ids: Tensor, mask: Mask = None, positions: Tensor | None = None, token_types: Tensor | None = None,
-               dtype: torch.dtype | None = None, head_gates: Tensor | None = None, first_only: bool = False) -> Tensor:
+    def hidden_states(
+        self,
+        token_ids: Tensor,
+        mask: Mask = None,
+        positions: Tensor | None = None,
+        token_types: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        head_gates: Tensor | None = None,
+        first_only: bool = False,
+    ) -> Tensor:
         """The last layer's output, before any head. (B, T) -> (B, T, D), or (B, 1, D) where only the first token's is wanted: the last
         layer then computes nothing else.
         """
         T = token_ids.shape[1]
-        assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        assert self.config.context_length >= T, (
+            f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        )
         x = self.dropout(self._embed(token_ids, positions, token_types, dtype))
         rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
         mask = masks.for_training(mask, T, x)
@@ -159,25 +254,44 @@ class Encoder(Model):
             x = compute(x, mask, rotary, head_gates=gates)
         return self.norm(x)
 
-    def _embed(self, token_ids: Tensor, positions: Tensor | None, token_types: Tensor | None, dtype: torch.dtype | None) -> Tensor:
+    def _embed(
+        self,
+        token_ids: Tensor,
+        positions: Tensor | None,
+        token_types: Tensor | None,
+        dtype: torch.dtype | None,
+    ) -> Tensor:
         """(B, T) -> (B, T, D)"""
-        x = self.token_dropout.rows(self.embedding(token_ids))               # (B, T, E)
+        x = self.token_dropout.rows(self.embedding(token_ids))  # (B, T, E)
         if self.projection is not None and self.config.projects == "words":
             x = self.projection(_between_neighbours(x) if self.config.neighbours else x)
         if self.position_embedding is not None:
-            places = torch.arange(token_ids.shape[1], device=x.device) if positions is None else positions
+            places = (
+                torch.arange(token_ids.shape[1], device=x.device)
+                if positions is None
+                else positions
+            )
             x = x + self.position_embedding(places + self.config.first_position)
         if self.token_type_embedding is not None:
-            x = x + self.token_type_embedding(torch.zeros_like(token_ids) if token_types is None else token_types)
+            x = x + self.token_type_embedding(
+                torch.zeros_like(token_ids) if token_types is None else token_types
+            )
         if self.ngrams is not None:
-            x = x + self.ngrams(token_ids, predecessors(token_ids, positions, self.ngrams.reach, self.config.vocab_size))
+            x = x + self.ngrams(
+                token_ids,
+                predecessors(token_ids, positions, self.ngrams.reach, self.config.vocab_size),
+            )
         x = self.embedding_norm(x if dtype is None else x.to(dtype))
-        return self.projection(x) if self.projection is not None and self.config.projects == "sum" else x
+        return (
+            self.projection(x)
+            if self.projection is not None and self.config.projects == "sum"
+            else x
+        )
 
 
-def _table(n_row: int, width: int) -> nn.Embedding:
+def _table(n_row: int, d_model: int) -> nn.Embedding:
     # nn.Embedding draws from torch's global generator when it is left to initialise itself.
-    return nn.Embedding(n_row, width, _weight=torch.empty(n_row, width))
+    return nn.Embedding(n_row, d_model, _weight=torch.empty(n_row, d_model))
 
 
 def _between_neighbours(x: Tensor) -> Tensor:
@@ -187,20 +301,48 @@ def _between_neighbours(x: Tensor) -> Tensor:
 
 def _make_block(config: EncoderConfig) -> nn.Module:
     if config.bottleneck:
-        return BottleneckBlock(config.width, config.bottleneck, config.hidden, config.n_head, config.n_feed_forward, config.activation,
-                               config.norm, config.norm_eps, config.narrow_values, config.dropout)
+        return BottleneckBlock(
+            config.d_model,
+            config.bottleneck,
+            config.d_ff,
+            config.n_head,
+            config.n_feed_forward,
+            config.activation,
+            config.norm,
+            config.norm_eps,
+            config.narrow_values,
+            config.dropout,
+        )
     return Block(
-        Attention(config.width, config.n_head, config.n_head, config.head_dim, config.bias, config.qk_norm, config.norm_eps),
-        make_norm(config.norm, config.width, config.norm_eps),
-        FeedForward(config.width, config.hidden, config.activation, config.bias),
-        make_norm(config.norm, config.width, config.norm_eps),
-        config.norm_first, config.dropout)
+        Attention(
+            config.d_model,
+            config.n_head,
+            config.n_head,
+            config.head_dim,
+            config.bias,
+            config.qk_norm,
+            config.norm_eps,
+        ),
+        make_norm(config.norm, config.d_model, config.norm_eps),
+        FeedForward(config.d_model, config.d_ff, config.activation, config.bias),
+        make_norm(config.norm, config.d_model, config.norm_eps),
+        config.norm_first,
+        config.dropout,
+    )
 
 
 def _make_masked_head(config: EncoderConfig) -> MaskedTokenHead:
-    features = config.width if config.wide_head else config.word_width
-    return MaskedTokenHead(config.width, features, config.word_width, config.vocab_size, config.head_activation, config.head_norm,
-                           config.norm_eps, config.bias)
+    features = config.d_model if config.wide_head else config.word_width
+    return MaskedTokenHead(
+        config.d_model,
+        features,
+        config.word_width,
+        config.vocab_size,
+        config.head_activation,
+        config.head_norm,
+        config.norm_eps,
+        config.bias,
+    )
 
 
 def init_weights(model: Encoder, generator: torch.Generator) -> None:

@@ -30,71 +30,124 @@ from chatwright.model.positions import PositionKind, Rotary, make_positions
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderDecoderConfig:
-    vocab_size: int               # one vocabulary for both sides
-    context_length: int = 256     # most tokens on either side
+    vocab_size: int  # one vocabulary for both sides
+    context_length: int = 256  # most tokens on either side
     n_encoder_layer: int = 6
     n_decoder_layer: int = 6
     n_head: int = 8
-    head_dim: int = 64            # width of one head; n_head * head_dim need not equal width
-    width: int = 512              # numbers per token in the residual stream
-    hidden: int = 2048            # numbers per token inside the feed-forward
+    head_dim: int = 64  # width of one head; n_head * head_dim need not equal width
+    d_model: int = 512  # numbers per token in the residual stream
+    d_ff: int = 2048  # numbers per token inside the feed-forward
     activation: Activation = "relu"
     norm: NormKind = "layer"
     norm_eps: float = 1e-5
-    norm_first: bool = False      # True is pre-norm, with one more norm at the end of the encoder and of the decoder
+    norm_first: bool = (
+        False  # True is pre-norm, with one more norm at the end of the encoder and of the decoder
+    )
     qk_norm: bool = False
     bias: bool = True
     position: PositionKind = "sinusoidal"
     rotary_base: float = 10_000.0
     embedding_scale: bool = True  # embeddings times sqrt(D)
-    tied: bool = True             # the head reuses the embedding matrix
+    tied: bool = True  # the head reuses the embedding matrix
     head_bias: bool = False
-    start_id: int | None = None   # the id that begins every translation; None: the tokenizer's <bos>
-    init: Literal["xavier", "zero"] = "xavier"    # see init_weights
-    dropout: float = 0.1          # of what each part of a block adds to the residual stream
+    start_id: int | None = None  # the id that begins every translation; None: the tokenizer's <bos>
+    init: Literal["xavier", "zero"] = "xavier"  # see init_weights
+    dropout: float = 0.1  # of what each part of a block adds to the residual stream
     embedding_dropout: float = 0.1
-    token_dropout: float = 0.0    # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
+    token_dropout: float = 0.0  # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context_length", "n_encoder_layer", "n_decoder_layer", "n_head", "head_dim", "width", "hidden"):
+        for name in (
+            "vocab_size",
+            "context_length",
+            "n_encoder_layer",
+            "n_decoder_layer",
+            "n_head",
+            "head_dim",
+            "d_model",
+            "d_ff",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
         if self.position == "rotary" and self.head_dim % 2:
-            raise ValueError(f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers")
+            raise ValueError(
+                f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers"
+            )
         for name in ("dropout", "embedding_dropout", "token_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
 
-Memory = Tensor | Sequence[KeyValues]    # what the encoder made of the source: (B, S, D), or as each decoder layer reads it
+Memory = (
+    Tensor | Sequence[KeyValues]
+)  # what the encoder made of the source: (B, S, D), or as each decoder layer reads it
 
 
 class Stack(nn.Module):
     """Blocks one after another, and a last norm where they are pre-norm. (B, T, D) -> (B, T, D)"""
 
-    def __init__(self, config: EncoderDecoderConfig, n_layer: int, has_cross_attention: bool) -> None:
+    def __init__(
+        self, config: EncoderDecoderConfig, n_layer: int, has_cross_attention: bool
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_make_block(config, has_cross_attention) for _ in range(n_layer))
-        self.norm = make_norm(config.norm, config.width, config.norm_eps) if config.norm_first else nn.Identity()
+        self.blocks = nn.ModuleList(
+            _make_block(config, has_cross_attention) for _ in range(n_layer)
+        )
+        self.norm = (
+            make_norm(config.norm, config.d_model, config.norm_eps)
+            if config.norm_first
+            else nn.Identity()
+        )
 
-    def forward(self, x: Tensor, mask: Mask, rotary: Rotary | None, memory: Memory | None = None, memory_mask: Mask = None,
-                cache: KVCache | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Mask,
+        rotary: Rotary | None,
+        memory: Memory | None = None,
+        memory_mask: Mask = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
         for i, block in enumerate(self.blocks):
             context = memory if memory is None or isinstance(memory, Tensor) else memory[i]
-            x = block(x, mask, rotary, None if cache is None else cache.layer(i), context=context, context_mask=memory_mask)
+            x = block(
+                x,
+                mask,
+                rotary,
+                None if cache is None else cache.layer(i),
+                context=context,
+                context_mask=memory_mask,
+            )
         normed: Tensor = self.norm(x)
         return normed
 
 
 def _make_block(config: EncoderDecoderConfig, has_cross_attention: bool) -> Block:
     def attention() -> Attention:
-        return Attention(config.width, config.n_head, None, config.head_dim, config.bias, config.qk_norm, config.norm_eps)
+        return Attention(
+            config.d_model,
+            config.n_head,
+            None,
+            config.head_dim,
+            config.bias,
+            config.qk_norm,
+            config.norm_eps,
+        )
 
     def norm() -> nn.Module:
-        return make_norm(config.norm, config.width, config.norm_eps)
+        return make_norm(config.norm, config.d_model, config.norm_eps)
 
-    return Block(attention(), norm(), FeedForward(config.width, config.hidden, config.activation, config.bias), norm(), config.norm_first,
-                 config.dropout, attention() if has_cross_attention else None, norm() if has_cross_attention else None)
+    return Block(
+        attention(),
+        norm(),
+        FeedForward(config.d_model, config.d_ff, config.activation, config.bias),
+        norm(),
+        config.norm_first,
+        config.dropout,
+        attention() if has_cross_attention else None,
+        norm() if has_cross_attention else None,
+    )
 
 
 class EncoderDecoder(Model):
@@ -104,29 +157,52 @@ class EncoderDecoder(Model):
         super().__init__()
         self.config = config
         # nn.Embedding draws from torch's global generator when it is left to initialise itself.
-        self.embedding = nn.Embedding(config.vocab_size, config.width, _weight=torch.empty(config.vocab_size, config.width))
-        self.position_embedding, self.rotary = make_positions(config.position, config.context_length, config.width, config.head_dim,
-                                                              config.rotary_base)
+        self.embedding = nn.Embedding(
+            config.vocab_size,
+            config.d_model,
+            _weight=torch.empty(config.vocab_size, config.d_model),
+        )
+        self.position_embedding, self.rotary = make_positions(
+            config.position,
+            config.context_length,
+            config.d_model,
+            config.head_dim,
+            config.rotary_base,
+        )
         self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
         self.encoder = Stack(config, config.n_encoder_layer, has_cross_attention=False)
         self.decoder = Stack(config, config.n_decoder_layer, has_cross_attention=True)
-        self.head = Linear(config.width, config.vocab_size, config.head_bias)
+        self.head = Linear(config.d_model, config.vocab_size, config.head_bias)
         if config.tied:
             self.head.weight = self.embedding.weight  # type: ignore[assignment]
 
-    def forward(self, source_ids: Tensor, target_ids: Tensor, source_mask: Mask = None, dtype: torch.dtype | None = None) -> Tensor:
+    def forward(
+        self,
+        source_ids: Tensor,
+        target_ids: Tensor,
+        source_mask: Mask = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
         """Logits for every next target token. (B, S), (B, T) -> (B, T, V)"""
-        return self.head(self.hidden(source_ids, target_ids, source_mask, dtype))
+        return self.head(self.hidden_states(source_ids, target_ids, source_mask, dtype))
 
-    def hidden(self, source_ids: Tensor, target_ids: Tensor, source_mask: Mask = None, dtype: torch.dtype | None = None) -> Tensor:
+    def hidden_states(
+        self,
+        source_ids: Tensor,
+        target_ids: Tensor,
+        source_mask: Mask = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
         """The decoder's output before the head. (B, S), (B, T) -> (B, T, D)
 
         `source_mask` (`masks.padding`) hides the padding of the source; that of the target comes last, where nothing looks back at it.
         """
         return self.decode(target_ids, self.encode(source_ids, source_mask, dtype), source_mask)
 
-    def encode(self, source_ids: Tensor, mask: Mask = None, dtype: torch.dtype | None = None) -> Tensor:
+    def encode(
+        self, source_ids: Tensor, mask: Mask = None, dtype: torch.dtype | None = None
+    ) -> Tensor:
         """(B, S) -> (B, S, D)"""
         x, rotary = self._embed(source_ids, None, dtype)
         encoded: Tensor = self.encoder(x, masks.for_training(mask, source_ids.shape[1], x), rotary)
@@ -136,23 +212,40 @@ class EncoderDecoder(Model):
         """Keys and values of every decoder layer's cross-attention. They depend on the source alone: decoding step by step needs them once."""
         return [block.cross_attention.read(encoded) for block in self.decoder.blocks]  # type: ignore[operator, union-attr]
 
-    def decode(self, target_ids: Tensor, memory: Memory, memory_mask: Mask = None, mask: Mask = CAUSAL, positions: Tensor | None = None,
-               cache: KVCache | None = None) -> Tensor:
+    def decode(
+        self,
+        target_ids: Tensor,
+        memory: Memory,
+        memory_mask: Mask = None,
+        mask: Mask = CAUSAL,
+        positions: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
         """(B, T), memory (B, S, D) or what `read` made of it -> (B, T, D). positions (B, T) is needed with a cache."""
         encoded = memory if isinstance(memory, Tensor) else memory[0].keys
         x, rotary = self._embed(target_ids, positions, encoded.dtype)
         mask = masks.for_training(mask, target_ids.shape[1], x)
-        decoded: Tensor = self.decoder(x, mask, rotary, memory, masks.for_training(memory_mask, encoded.shape[-2], x), cache)
+        decoded: Tensor = self.decoder(
+            x, mask, rotary, memory, masks.for_training(memory_mask, encoded.shape[-2], x), cache
+        )
         return decoded
 
-    def _embed(self, token_ids: Tensor, positions: Tensor | None, dtype: torch.dtype | None) -> tuple[Tensor, Rotary | None]:
+    def _embed(
+        self, token_ids: Tensor, positions: Tensor | None, dtype: torch.dtype | None
+    ) -> tuple[Tensor, Rotary | None]:
         T = token_ids.shape[1]
-        assert self.config.context_length >= T, f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
-        x = self.token_dropout.rows(self.embedding(token_ids))               # (B, T, D)
+        assert self.config.context_length >= T, (
+            f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        )
+        x = self.token_dropout.rows(self.embedding(token_ids))  # (B, T, D)
         if self.config.embedding_scale:
-            x = x * math.sqrt(self.config.width)
+            x = x * math.sqrt(self.config.d_model)
         if self.position_embedding is not None:
-            places = torch.arange(T, device=token_ids.device) if positions is None else positions.clamp(min=0)
+            places = (
+                torch.arange(T, device=token_ids.device)
+                if positions is None
+                else positions.clamp(min=0)
+            )
             x = x + self.position_embedding(places)
         x = self.dropout(x if dtype is None else x.to(dtype))
         return x, None if self.rotary is None else self.rotary(positions, T, x.dtype)
@@ -173,10 +266,14 @@ def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
             elif "blocks." not in name:
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(0.25 * model.config.width**-0.5)
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(
+                    0.25 * model.config.d_model**-0.5
+                )
             elif model.config.init == "xavier":
                 limit = math.sqrt(6 / sum(parameter.shape))
                 parameter.uniform_(-limit, limit, generator=generator)
             else:
                 writes_to_residual = name.endswith(("attention.output.weight", "down.weight"))
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(0.0 if writes_to_residual else 0.6 * parameter.shape[1] ** -0.5)
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(
+                    0.0 if writes_to_residual else 0.6 * parameter.shape[1] ** -0.5
+                )

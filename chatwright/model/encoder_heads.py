@@ -22,13 +22,26 @@ class MaskedTokenHead(nn.Module):
     lack have a matrix of their own, `extra`.
     """
 
-    def __init__(self, width: int, features: int, embedding_width: int, vocab_size: int, activation: Fused, norm: NormKind, norm_eps: float,
-                 bias: bool) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        features: int,
+        embedding_width: int,
+        vocab_size: int,
+        activation: Fused,
+        norm: NormKind,
+        norm_eps: float,
+        bias: bool,
+    ) -> None:
         super().__init__()
         self.activation = activation
-        self.dense = Linear(width, features, bias)
+        self.dense = Linear(d_model, features, bias)
         self.norm = make_norm(norm, features, norm_eps)
-        self.extra = nn.Parameter(torch.empty(vocab_size, features - embedding_width)) if features > embedding_width else None
+        self.extra = (
+            nn.Parameter(torch.empty(vocab_size, features - embedding_width))
+            if features > embedding_width
+            else None
+        )
         self.bias = nn.Parameter(torch.empty(vocab_size)) if bias else None
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
@@ -40,7 +53,9 @@ class MaskedTokenHead(nn.Module):
     def comparison(self, hidden: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """(..., F) features and (V, F) weights, whose product is the logits but for the bias."""
         features = self.norm(self.dense(hidden, self.activation))
-        return features, embedding if self.extra is None else torch.cat([embedding, self.extra], dim=1)
+        return features, embedding if self.extra is None else torch.cat(
+            [embedding, self.extra], dim=1
+        )
 
 
 class LabelHead(nn.Module):
@@ -49,12 +64,12 @@ class LabelHead(nn.Module):
     The dense layer is BERT's pooler (tanh), RoBERTa's first layer (tanh), DistilBERT's (relu); "none" has none, like MobileBERT.
     """
 
-    def __init__(self, width: int, n_label: int, pooler: PoolerKind, dropout: float) -> None:
+    def __init__(self, d_model: int, n_label: int, pooler: PoolerKind, dropout: float) -> None:
         super().__init__()
         self.pooler = pooler
-        self.dense = None if pooler == "none" else Linear(width, width, bias=True)
+        self.dense = None if pooler == "none" else Linear(d_model, d_model, bias=True)
         self.dropout = Dropout(dropout)
-        self.labels = Linear(width, n_label, bias=True) if n_label else None
+        self.labels = Linear(d_model, n_label, bias=True) if n_label else None
 
     def pooled(self, hidden: Tensor) -> Tensor:
         """(B, T, D) -> (B, D)"""

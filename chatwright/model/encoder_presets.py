@@ -10,15 +10,39 @@ from chatwright import config as config_files
 from chatwright.model.encoder import EncoderConfig
 
 
-def _modern(n_layer: int, width: int, n_head: int, hidden: int, context: int) -> dict[str, Any]:
-    return {"n_layer": n_layer, "width": width, "n_head": n_head, "head_dim": width // n_head, "hidden": hidden, "context_length": context}
+def _modern(n_layer: int, d_model: int, n_head: int, d_ff: int, context: int) -> dict[str, Any]:
+    return {
+        "n_layer": n_layer,
+        "d_model": d_model,
+        "n_head": n_head,
+        "head_dim": d_model // n_head,
+        "d_ff": d_ff,
+        "context_length": context,
+    }
 
 
-def _bert(n_layer: int, width: int, n_head: int, **changes: Any) -> dict[str, Any]:
-    shape = {"n_layer": n_layer, "width": width, "n_head": n_head, "head_dim": width // n_head, "hidden": 4 * width, "context_length": 512,
-             "vocab_size": 30_522, "activation": "gelu_exact", "norm": "layer", "norm_eps": 1e-12, "norm_first": False, "bias": True,
-             "position": "learned", "n_token_type": 2, "embedding_norm": True, "pooler": "tanh", "dropout": 0.1, "embedding_dropout": 0.1,
-             "label_dropout": 0.1}
+def _bert(n_layer: int, d_model: int, n_head: int, **changes: Any) -> dict[str, Any]:
+    shape = {
+        "n_layer": n_layer,
+        "d_model": d_model,
+        "n_head": n_head,
+        "head_dim": d_model // n_head,
+        "d_ff": 4 * d_model,
+        "context_length": 512,
+        "vocab_size": 30_522,
+        "activation": "gelu_exact",
+        "norm": "layer",
+        "norm_eps": 1e-12,
+        "norm_first": False,
+        "bias": True,
+        "position": "learned",
+        "n_token_type": 2,
+        "embedding_norm": True,
+        "pooler": "tanh",
+        "dropout": 0.1,
+        "embedding_dropout": 0.1,
+        "label_dropout": 0.1,
+    }
     return shape | changes
 
 
@@ -32,18 +56,48 @@ ENCODER_PRESETS: dict[str, dict[str, Any]] = {
     "bert-mini": _bert(4, 256, 4),
     "bert-base": _bert(12, 768, 12),
     "bert-large": _bert(24, 1024, 16),
-    "roberta-base": _bert(12, 768, 12, vocab_size=50_265, norm_eps=1e-5, n_token_type=1, first_position=2),
+    "roberta-base": _bert(
+        12, 768, 12, vocab_size=50_265, norm_eps=1e-5, n_token_type=1, first_position=2
+    ),
     "distilbert": _bert(6, 768, 12, n_token_type=0, pooler="relu", label_dropout=0.2),
-    "albert-base": _bert(12, 768, 12, vocab_size=30_000, n_block=1, embedding_width=128, activation="gelu", head_activation="gelu",
-                         dropout=0.0, embedding_dropout=0.0),
-    "mobilebert": _bert(24, 512, 4, hidden=512, head_dim=32, activation="relu", head_activation="relu", norm="affine", embedding_width=128,
-                        projects="words", neighbours=True, bottleneck=128, n_feed_forward=4, wide_head=True, dropout=0.0, embedding_dropout=0.0),
+    "albert-base": _bert(
+        12,
+        768,
+        12,
+        vocab_size=30_000,
+        n_block=1,
+        embedding_width=128,
+        activation="gelu",
+        head_activation="gelu",
+        dropout=0.0,
+        embedding_dropout=0.0,
+    ),
+    "mobilebert": _bert(
+        24,
+        512,
+        4,
+        d_ff=512,
+        head_dim=32,
+        activation="relu",
+        head_activation="relu",
+        norm="affine",
+        embedding_width=128,
+        projects="words",
+        neighbours=True,
+        bottleneck=128,
+        n_feed_forward=4,
+        wide_head=True,
+        dropout=0.0,
+        embedding_dropout=0.0,
+    ),
 }
 
 
 def encoder_preset(size: str, **changes: Any) -> EncoderConfig:
     """The shape called `size`, with `changes` on top. Ours need vocab_size; the published ones bring their own."""
     if size not in ENCODER_PRESETS:
-        raise ValueError(f"size = {size!r}: no such shape of an encoder. Choose one of {', '.join(ENCODER_PRESETS)}, "
-                         "or give the numbers yourself on top of one.")
+        raise ValueError(
+            f"size = {size!r}: no such shape of an encoder. Choose one of {', '.join(ENCODER_PRESETS)}, "
+            "or give the numbers yourself on top of one."
+        )
     return config_files.build(EncoderConfig, ENCODER_PRESETS[size] | changes, "model")

@@ -16,7 +16,7 @@ class RMSNormalize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)               # (..., 1)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)  # (..., 1)
         normed = x * scale
         ctx.save_for_backward(normed, scale, weight)
         return normed * weight
@@ -74,7 +74,7 @@ class SwishGate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         sigmoid, swish, up = ctx.saved_tensors
-        slope = torch.addcmul(sigmoid, swish, 1 - sigmoid)                   # d silu(g)/dg
+        slope = torch.addcmul(sigmoid, swish, 1 - sigmoid)  # d silu(g)/dg
         return (grad * up).mul_(slope), grad * swish
 
 
@@ -86,7 +86,7 @@ class SoftmaxAttention(torch.autograd.Function):
         B, H, T, Dh = q.shape
         q, k, v = (t.reshape(B * H, t.shape[2], Dh) for t in (q, k, v))
         if bias.shape[0] == 1:
-            scores = torch.baddbmm(bias[0], q, k.mT)                         # (B*H, T, S)
+            scores = torch.baddbmm(bias[0], q, k.mT)  # (B*H, T, S)
         else:
             scores = torch.bmm(q, k.mT)
             scores.view(B, H, T, -1).add_(bias)
@@ -99,6 +99,12 @@ class SoftmaxAttention(torch.autograd.Function):
         q, k, v, weights = ctx.saved_tensors
         B, H, T, Dh = grad.shape
         grad = grad.reshape(B * H, T, Dh)
-        grad_scores = torch._softmax_backward_data(torch.bmm(grad, v.mT), weights, -1, weights.dtype)
-        grad_q, grad_k, grad_v = torch.bmm(grad_scores, k), torch.bmm(grad_scores.mT, q), torch.bmm(weights.mT, grad)
+        grad_scores = torch._softmax_backward_data(
+            torch.bmm(grad, v.mT), weights, -1, weights.dtype
+        )
+        grad_q, grad_k, grad_v = (
+            torch.bmm(grad_scores, k),
+            torch.bmm(grad_scores.mT, q),
+            torch.bmm(weights.mT, grad),
+        )
         return grad_q.view(B, H, -1, Dh), grad_k.view(B, H, -1, Dh), grad_v.view(B, H, -1, Dh), None

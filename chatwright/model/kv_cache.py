@@ -30,14 +30,22 @@ class KVCache(Protocol):
 class DenseCache:
     """One fixed block per row: (n_layer, B, K, capacity, Dh). `start_step` says which rows and positions the next tokens take."""
 
-    def __init__(self, n_layer: int, n_row: int, n_kv_head: int, head_dim: int, capacity: int,
-                 dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        n_layer: int,
+        n_slot: int,
+        n_kv_head: int,
+        head_dim: int,
+        capacity: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
         # One place more than the capacity: padding tokens of ragged steps write there and nobody may look at it.
         self.capacity = capacity
-        shape = (n_layer, n_row, n_kv_head, capacity + 1, head_dim)
+        shape = (n_layer, n_slot, n_kv_head, capacity + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)
-        self.token_ids = torch.zeros(n_row, capacity + 1, dtype=torch.long, device=device)
+        self.token_ids = torch.zeros(n_slot, capacity + 1, dtype=torch.long, device=device)
         self._step: _Step | None = None
 
     def start_step(self, rows: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
@@ -45,7 +53,12 @@ class DenseCache:
         first, places = int(rows[0]), torch.where(positions < 0, self.capacity, positions)
         # Neighbouring rows come back as a view; scattered ones have to be copied together, in every layer.
         is_range = rows.tolist() == list(range(first, first + len(rows)))
-        self._step = _Step(rows[:, None], places, slice(first, first + len(rows)) if is_range else rows, n_keys or self.capacity)
+        self._step = _Step(
+            rows[:, None],
+            places,
+            slice(first, first + len(rows)) if is_range else rows,
+            n_keys or self.capacity,
+        )
 
     def layer(self, index: int) -> "DenseLayerCache":
         assert self._step is not None, "call start_step before the forward pass"
@@ -55,7 +68,7 @@ class DenseCache:
         assert self._step is not None, "call start_step before the forward pass"
         rows, places = self._step.rows, self._step.places
         self.token_ids[rows, places] = token_ids
-        back = places[..., None] - torch.arange(1, reach + 1, device=places.device)          # (B, T, reach)
+        back = places[..., None] - torch.arange(1, reach + 1, device=places.device)  # (B, T, reach)
         return torch.where(back >= 0, self.token_ids[rows[..., None], back.clamp(min=0)], none)
 
     def select(self, rows: Tensor, n_token: int) -> None:
@@ -72,9 +85,9 @@ class DenseCache:
 
 @dataclass(frozen=True)
 class _Step:
-    rows: Tensor                  # (B, 1)
-    places: Tensor                # (B, T)
-    selection: slice | Tensor     # the same rows, for reading
+    rows: Tensor  # (B, 1)
+    places: Tensor  # (B, T)
+    selection: slice | Tensor  # the same rows, for reading
     n_keys: int
 
 
@@ -84,6 +97,10 @@ class DenseLayerCache:
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         step = self.step
-        self.keys[step.rows, :, step.places] = keys.transpose(1, 2)          # (B, T, K, Dh) into (rows, places)
+        self.keys[step.rows, :, step.places] = keys.transpose(
+            1, 2
+        )  # (B, T, K, Dh) into (rows, places)
         self.values[step.rows, :, step.places] = values.transpose(1, 2)
-        return self.keys[step.selection, :, : step.n_keys], self.values[step.selection, :, : step.n_keys]
+        return self.keys[step.selection, :, : step.n_keys], self.values[
+            step.selection, :, : step.n_keys
+        ]

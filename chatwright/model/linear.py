@@ -17,10 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Fused = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
-_ONEDNN_NAMES = {"none": ("none", ""), "relu": ("relu", ""), "silu": ("swish", ""), "gelu": ("gelu", "tanh"),
-                 "gelu_exact": ("gelu", "none")}
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu, "gelu": partial(F.gelu, approximate="tanh"),
-                                                       "gelu_exact": F.gelu}
+_ONEDNN_NAMES = {
+    "none": ("none", ""),
+    "relu": ("relu", ""),
+    "silu": ("swish", ""),
+    "gelu": ("gelu", "tanh"),
+    "gelu_exact": ("gelu", "none"),
+}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "gelu": partial(F.gelu, approximate="tanh"),
+    "gelu_exact": F.gelu,
+}
 
 
 class Linear(nn.Module):
@@ -39,14 +48,18 @@ class Linear(nn.Module):
         return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
 
     def _forward_packed(self, x: Tensor, activation: Fused) -> Tensor:
-        assert not torch.is_grad_enabled(), "packed weights have no gradient; call unpack() before training"
-        rows = x.reshape(-1, x.shape[-1])                                   # (N, in)
+        assert not torch.is_grad_enabled(), (
+            "packed weights have no gradient; call unpack() before training"
+        )
+        rows = x.reshape(-1, x.shape[-1])  # (N, in)
         n = rows.shape[0]
         if n == 1:  # one row alone takes another kernel with other bits
             rows = rows.expand(2, -1).contiguous()
         name, algorithm = _ONEDNN_NAMES[activation]
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.packed, self.bias, name, [], algorithm)
-        return out[:n].view(*x.shape[:-1], -1)                              # (..., out)
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(
+            rows, self.packed, self.bias, name, [], algorithm
+        )
+        return out[:n].view(*x.shape[:-1], -1)  # (..., out)
 
     def pack(self) -> None:
         """Switch to the packed weight; a later change of `weight` is not seen until `pack` is called again."""
@@ -73,7 +86,10 @@ def pack_linears(model: nn.Module) -> bool:
         return False
     if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
-    if any(linear.weight.device.type != "cpu" or linear.weight.dtype != torch.float32 for linear in linears):
+    if any(
+        linear.weight.device.type != "cpu" or linear.weight.dtype != torch.float32
+        for linear in linears
+    ):
         return False
     for linear in linears:
         linear.pack()

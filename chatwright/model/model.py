@@ -13,16 +13,18 @@ class ModelConfig(Protocol):
     def vocab_size(self) -> int: ...
 
     @property
-    def context_length(self) -> int: ...    # most tokens the model can look at
+    def context_length(self) -> int: ...  # most tokens the model can look at
 
 
 class Model(nn.Module):
     """A class and no protocol, because a model is also a module and Python cannot type "both"."""
 
     config: ModelConfig
-    sparse_tables: tuple[str, ...] = ("ngrams.",)    # beginnings of names: tables of which a step touches few rows, with sparse gradients
+    sparse_tables: tuple[str, ...] = (
+        "ngrams.",
+    )  # beginnings of names: tables of which a step touches few rows, with sparse gradients
 
-    def hidden(self, *args: Any, **kwargs: Any) -> Tensor:
+    def hidden_states(self, *args: Any, **kwargs: Any) -> Tensor:
         """The last layer's normed output, before any head. (B, T) -> (B, T, D)"""
         raise NotImplementedError
 

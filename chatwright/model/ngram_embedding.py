@@ -19,12 +19,21 @@ MODULUS = 2**31 - 1
 class NgramEmbedding(nn.Module):
     """(B, T) tokens, each with its predecessors -> (B, T, D)"""
 
-    def __init__(self, vocab_size: int, width: int, orders: tuple[int, ...], n_rows: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int,
+        orders: tuple[int, ...],
+        n_rows: int,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.vocab_size, self.orders = vocab_size, orders
         # Each order is dropped by itself, so that the model learns to fall back on shorter runs when a longer one is new to it.
         self.dropout = Dropout(dropout)
-        self.tables = nn.ParameterList(nn.Parameter(torch.empty(min(n_rows, (vocab_size + 1) ** n), width)) for n in orders)
+        self.tables = nn.ParameterList(
+            nn.Parameter(torch.empty(min(n_rows, (vocab_size + 1) ** n), d_model)) for n in orders
+        )
 
     @property
     def reach(self) -> int:
@@ -35,11 +44,15 @@ class NgramEmbedding(nn.Module):
         """predecessors (B, T, reach): the token before, the one before that, ...; vocab_size where there is none."""
         key, total = token_ids, torch.zeros((), device=token_ids.device)
         for n in range(2, max(self.orders) + 1):
-            key = key + predecessors[..., n - 2] * (self.vocab_size + 1) ** (n - 1)    # wraps around for long runs; it is a hash
+            key = key + predecessors[..., n - 2] * (self.vocab_size + 1) ** (
+                n - 1
+            )  # wraps around for long runs; it is a hash
             if n in self.orders:
                 table = self.tables[self.orders.index(n)]
-                total = total + self.dropout.rows(F.embedding(self._row(key, n, len(table)), table, sparse=True))
-        return total                                                                    # (B, T, D)
+                total = total + self.dropout.rows(
+                    F.embedding(self._row(key, n, len(table)), table, sparse=True)
+                )
+        return total  # (B, T, D)
 
     def _row(self, key: Tensor, n: int, n_rows: int) -> Tensor:
         if (self.vocab_size + 1) ** n == n_rows:
@@ -52,4 +65,6 @@ def predecessors(token_ids: Tensor, positions: Tensor | None, reach: int, none: 
     T = token_ids.shape[1]
     places = torch.arange(T, device=token_ids.device) if positions is None else positions
     shifted = [F.pad(token_ids, (k, 0), value=none)[:, :T] for k in range(1, reach + 1)]
-    return torch.stack([torch.where(places >= k, before, none) for k, before in enumerate(shifted, 1)], dim=-1)
+    return torch.stack(
+        [torch.where(places >= k, before, none) for k, before in enumerate(shifted, 1)], dim=-1
+    )

@@ -14,9 +14,9 @@ NormKind = Literal["rms", "layer", "affine"]
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) * weight. (..., D) -> (..., D)"""
 
-    def __init__(self, width: int, eps: float = 1e-6) -> None:
+    def __init__(self, d_model: int, eps: float = 1e-6) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.ones(d_model))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,10 +28,10 @@ class RMSNorm(nn.Module):
 class LayerNorm(nn.Module):
     """(x - mean) / sqrt(var + eps) * weight + bias. (..., D) -> (..., D)"""
 
-    def __init__(self, width: int, eps: float = 1e-5, bias: bool = True) -> None:
+    def __init__(self, d_model: int, eps: float = 1e-5, bias: bool = True) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,20 +42,20 @@ class LayerNorm(nn.Module):
 class Affine(nn.Module):
     """x * weight + bias: MobileBERT's NoNorm, which needs no statistics of the row. (..., D) -> (..., D)"""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight.to(x.dtype) + self.bias.to(x.dtype)
 
 
-def make_norm(kind: NormKind, width: int, eps: float) -> nn.Module:
+def make_norm(kind: NormKind, d_model: int, eps: float) -> nn.Module:
     match kind:
         case "rms":
-            return RMSNorm(width, eps)
+            return RMSNorm(d_model, eps)
         case "layer":
-            return LayerNorm(width, eps)
+            return LayerNorm(d_model, eps)
         case "affine":
-            return Affine(width)
+            return Affine(d_model)

@@ -10,16 +10,46 @@ from chatwright import config as config_files
 from chatwright.model.gpt import GPTConfig
 
 
-def _modern(n_layer: int, width: int, n_head: int, n_kv_head: int, head_dim: int, hidden: int, context: int) -> dict[str, Any]:
-    return {"n_layer": n_layer, "width": width, "n_head": n_head, "n_kv_head": n_kv_head, "head_dim": head_dim,
-            "hidden": hidden, "context_length": context}
+def _modern(
+    n_layer: int, d_model: int, n_head: int, n_kv_head: int, head_dim: int, d_ff: int, context: int
+) -> dict[str, Any]:
+    return {
+        "n_layer": n_layer,
+        "d_model": d_model,
+        "n_head": n_head,
+        "n_kv_head": n_kv_head,
+        "head_dim": head_dim,
+        "d_ff": d_ff,
+        "context_length": context,
+    }
 
 
-def _gpt(n_layer: int, width: int, n_head: int, vocab_size: int, context: int, head_dim: int = 0, **changes: Any) -> dict[str, Any]:
-    head_dim = head_dim or width // n_head
-    shape = {"n_layer": n_layer, "width": width, "n_head": n_head, "n_kv_head": n_head, "head_dim": head_dim,
-             "hidden": 4 * width, "context_length": context, "vocab_size": vocab_size, "activation": "gelu", "norm": "layer",
-             "norm_eps": 1e-5, "qk_norm": False, "bias": True, "position": "learned"}
+def _gpt(
+    n_layer: int,
+    d_model: int,
+    n_head: int,
+    vocab_size: int,
+    context: int,
+    head_dim: int = 0,
+    **changes: Any,
+) -> dict[str, Any]:
+    head_dim = head_dim or d_model // n_head
+    shape = {
+        "n_layer": n_layer,
+        "d_model": d_model,
+        "n_head": n_head,
+        "n_kv_head": n_head,
+        "head_dim": head_dim,
+        "d_ff": 4 * d_model,
+        "context_length": context,
+        "vocab_size": vocab_size,
+        "activation": "gelu",
+        "norm": "layer",
+        "norm_eps": 1e-5,
+        "qk_norm": False,
+        "bias": True,
+        "position": "learned",
+    }
     return shape | changes
 
 
@@ -31,8 +61,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "medium": _modern(8, 384, 6, 2, 64, 1024, 1024),
     "large": _modern(12, 768, 12, 4, 64, 2048, 1024),
     # Experimental: what reaches a loss soonest on small data and a CPU. Other tools do not know it.
-    "speedrun": _modern(4, 256, 4, 4, 64, 1024, 256) | {"activation": "relu2", "tied": False, "ngrams": (2, 3, 4), "ngram_rows": 32_768,
-                                                         "embedding_norm": True, "init": "zero"},
+    "speedrun": _modern(4, 256, 4, 4, 64, 1024, 256)
+    | {
+        "activation": "relu2",
+        "tied": False,
+        "ngrams": (2, 3, 4),
+        "ngram_rows": 32_768,
+        "embedding_norm": True,
+        "init": "zero",
+    },
     "gpt1": _gpt(12, 768, 12, 40_478, 512, norm_first=False),
     "gpt2": _gpt(12, 768, 12, 50_257, 1024),
     "gpt2-medium": _gpt(24, 1024, 16, 50_257, 1024),
@@ -45,5 +82,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 def preset(size: str, **changes: Any) -> GPTConfig:
     """The shape called `size`, with `changes` on top. Ours need vocab_size; the historical ones bring their own."""
     if size not in PRESETS:
-        raise ValueError(f"size = {size!r}: no such shape. Choose one of {', '.join(PRESETS)}, or give the numbers yourself on top of one.")
+        raise ValueError(
+            f"size = {size!r}: no such shape. Choose one of {', '.join(PRESETS)}, or give the numbers yourself on top of one."
+        )
     return config_files.build(GPTConfig, PRESETS[size] | changes, "model")

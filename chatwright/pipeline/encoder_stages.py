@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from chatwright import config as config_files
-from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
 from chatwright.data import corpus
 from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
@@ -15,58 +14,107 @@ from chatwright.data.labelled import LabelledText, label_names, read_labelled, s
 from chatwright.data.readers import named
 from chatwright.data.rows import DataError
 from chatwright.devices import generator, resolve_device, resolve_precision
-from chatwright.engine.labelling import LabelForward
+from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
-from chatwright.pipeline.prepared import Prepared
+from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import to_place
 from chatwright.pipeline.teacher import student_of, with_teacher
+from chatwright.tasks.classify import Classifier
 from chatwright.tokenizer.chat_template import Rendered
-from chatwright.tokenizer.frame import N_FRAME, equal_parts
-from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
-from chatwright.training.classification import Classification
+from chatwright.tokenizer.encoder_tokens import N_ENCODER_TOKENS, equal_parts
+from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
+from chatwright.training.batches.labels import LabelBatches
+from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.cooccurrence import cooccurrence_embeddings
-from chatwright.training.label_batches import LabelBatches
 from chatwright.training.loop import Watcher
-from chatwright.training.masked_lm import MaskedLM, Masking
-from chatwright.training.packed_batches import PackedBatches
+from chatwright.training.stages.classification import Classification
+from chatwright.training.stages.masked_lm import MaskedLM, Masking
 
-FRESH = ("label_head.", "head.", "ngrams.")    # what a model may have that its parent had not: n-gram tables begin at zero and change nothing
-COUNTED_SIZE = 0.05    # of embeddings made by counting: large enough to matter beside drawn ones, small enough for a fresh model's loss to be ln V
+FRESH = (
+    "label_head.",
+    "head.",
+    "ngrams.",
+)  # what a model may have that its parent had not: n-gram tables begin at zero and change nothing
+COUNTED_SIZE = 0.05  # of embeddings made by counting: large enough to matter beside drawn ones, small enough for a fresh model's loss to be ln V
 
 
-def run_masked_lm(config: MaskedLMConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+def run_masked_lm(
+    config: MaskedLMConfig,
+    out: Path,
+    watcher: Watcher,
+    tokenizer: Tokenizer,
+    parent: Path | None = None,
+) -> None:
     """From scratch, or from the encoder at `parent`."""
     prepare_masked_lm(config, watcher, tokenizer, parent).train(out, watcher)
 
 
-def prepare_masked_lm(config: MaskedLMConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
+def prepare_masked_lm(
+    config: MaskedLMConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None
+) -> Prepared:
     device = resolve_device(config.loop.device)
     if (student := student_of(config.distillation, _but_size(config.model), Encoder)) is not None:
         model, parent = student, None
     else:
-        model = _fresh(config.model, tokenizer, config.loop.seed) if parent is None else _continued(parent, config.model)
-    frame, length = frame_of(tokenizer), config.batches.context_length or model.config.context_length
+        model = (
+            _fresh(config.model, tokenizer, config.loop.seed)
+            if parent is None
+            else _continued(parent, config.model)
+        )
+    frame, length = (
+        encoder_tokens_of(tokenizer),
+        config.batches.context_length or model.config.context_length,
+    )
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
-    texts, validation = corpus.encode_documents_split(place, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows)
+    texts, validation = corpus.encode_documents_split(
+        place, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows
+    )
     watcher.say(f"training on {texts.n_documents:,} texts, {len(texts.stream):,} tokens")
     if config.window and parent is None:
         _count_neighbours(model, texts, tokenizer, config)
-    batches, held_out = (PackedBatches(_framed(part, tokenizer, length), frame.pad, config.batches, length, config.loop.seed, device)
-                         for part in (texts, validation))
-    masking = Masking(config.mask_rate, frame.mask, tokenizer.control.all(), tokenizer.vocab_size, config.loop.seed)
-    stage = with_teacher(MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device)), config.distillation, model,
-                         tokenizer, device, config.loop.seed)
+    batches, held_out = (
+        PackedBatches(
+            _framed(part, tokenizer, length),
+            frame.pad,
+            config.batches,
+            length,
+            config.loop.seed,
+            device,
+        )
+        for part in (texts, validation)
+    )
+    masking = Masking(
+        config.mask_rate,
+        frame.mask,
+        tokenizer.control.all(),
+        tokenizer.vocab_size,
+        config.loop.seed,
+    )
+    stage = with_teacher(
+        MaskedLM(batches, held_out, masking, resolve_precision(config.loop.precision, device)),
+        config.distillation,
+        model,
+        tokenizer,
+        device,
+        config.loop.seed,
+    )
     return Prepared(model, stage, tokenizer, config, parent)
 
 
-def _count_neighbours(model: Encoder, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, config: MaskedLMConfig) -> None:
+def _count_neighbours(
+    model: Encoder, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, config: MaskedLMConfig
+) -> None:
     """Embeddings of the words that were seen, from the company they keep; the others stay as they were drawn."""
-    is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool).index_fill_(0, torch.tensor(tokenizer.control.all()), False)
+    is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool).index_fill_(
+        0, torch.tensor(tokenizer.control.all()), False
+    )
     shape = (tokenizer.vocab_size, model.config.word_width)
-    made = cooccurrence_embeddings(texts.stream, is_text, *shape, config.window, COUNTED_SIZE, config.loop.seed)
+    made = cooccurrence_embeddings(
+        texts.stream, is_text, *shape, config.window, COUNTED_SIZE, config.loop.seed
+    )
     seen = made.any(dim=1)
     with torch.no_grad():
         model.embedding.weight[seen] = made[seen]
@@ -74,21 +122,29 @@ def _count_neighbours(model: Encoder, texts: corpus.EncodedCorpus, tokenizer: To
 
 def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
     """Each text as pieces that fit into a row. Packing shifts by one for those who predict what comes next: the last token is for that only."""
-    frame, control = frame_of(tokenizer), tokenizer.control
+    frame, control = encoder_tokens_of(tokenizer), tokenizer.control
     made = []
     for document in corpus.documents_of(texts.stream, control.bos):
-        for piece in equal_parts(document[1:-1].tolist(), length - N_FRAME):
+        for piece in equal_parts(document[1:-1].tolist(), length - N_ENCODER_TOKENS):
             ids = [*frame.around(piece), frame.sep]
             made.append(Rendered(ids, [True] * len(ids)))
     return made
 
 
-def run_classify(config: ClassifyConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+def run_classify(
+    config: ClassifyConfig,
+    out: Path,
+    watcher: Watcher,
+    tokenizer: Tokenizer,
+    parent: Path | None = None,
+) -> None:
     """From scratch; from an encoder, whose head is then replaced; or from a classifier of the same labels, which goes on."""
     prepare_classify(config, watcher, tokenizer, parent).train(out, watcher)
 
 
-def prepare_classify(config: ClassifyConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
+def prepare_classify(
+    config: ClassifyConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None
+) -> Prepared:
     device = resolve_device(config.loop.device)
     train_rows, validation_rows = _labelled(config, watcher)
     names = label_names(train_rows)
@@ -96,18 +152,36 @@ def prepare_classify(config: ClassifyConfig, watcher: Watcher, tokenizer: Tokeni
     if (student := student_of(config.distillation, _but_size(config.model), Encoder)) is not None:
         model, parent = student, None
     else:
-        model = _fresh(changes, tokenizer, config.loop.seed) if parent is None else _continued(parent, changes, config.loop.seed)
+        model = (
+            _fresh(changes, tokenizer, config.loop.seed)
+            if parent is None
+            else _continued(parent, changes, config.loop.seed)
+        )
     has_fresh_head = parent is None or _config_of(parent).labels != names
-    read, held_out = (encode_labelled(rows, tokenizer, names, model.config.context_length) for rows in (train_rows, validation_rows))
+    read, held_out = (
+        encode_labelled(rows, tokenizer, names, model.config.context_length)
+        for rows in (train_rows, validation_rows)
+    )
     _say_what_was_read(watcher, read)
-    batches, validation = (LabelBatches(part, frame_of(tokenizer), config.batches, config.loop.seed, device) for part in (read, held_out))
-    stage = Classification(batches, validation, resolve_precision(config.loop.precision, device), has_fresh_head, config.label_smoothing,
-                           _Told(tokenizer, config.sample_texts))
+    batches, validation = (
+        LabelBatches(part, encoder_tokens_of(tokenizer), config.batches, config.loop.seed, device)
+        for part in (read, held_out)
+    )
+    stage = Classification(
+        batches,
+        validation,
+        resolve_precision(config.loop.precision, device),
+        has_fresh_head,
+        config.label_smoothing,
+        _Told(tokenizer, config.sample_texts),
+    )
     taught = with_teacher(stage, config.distillation, model, tokenizer, device, config.loop.seed)
     return Prepared(model, taught, tokenizer, config, parent)
 
 
-def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledText], list[LabelledText]]:
+def _labelled(
+    config: ClassifyConfig, watcher: Watcher
+) -> tuple[list[LabelledText], list[LabelledText]]:
     skipped: list[DataError] = []
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
@@ -115,7 +189,10 @@ def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledTe
     if not config.validation:
         parts = split_labelled(rows, config.validation_share)
     else:
-        parts = rows, read_labelled(to_place(config.validation), skipped if config.skip_bad_rows else None)
+        parts = (
+            rows,
+            read_labelled(to_place(config.validation), skipped if config.skip_bad_rows else None),
+        )
     for error in skipped:
         watcher.say(f"left out: {error}")
     return parts
@@ -123,9 +200,14 @@ def _labelled(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabelledTe
 
 def _say_what_was_read(watcher: Watcher, read: EncodedLabels) -> None:
     counts = read.describe()["labels"]
-    watcher.say(f"training on {len(read):,} texts: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    watcher.say(
+        f"training on {len(read):,} texts: "
+        + ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    )
     if long := sum(len(pieces) > 1 for pieces in read.pieces):
-        watcher.say(f"{long:,} texts are longer than the model can look at: each epoch sees one piece of each, telling looks at all pieces")
+        watcher.say(
+            f"{long:,} texts are longer than the model can look at: each epoch sees one piece of each, telling looks at all pieces"
+        )
 
 
 def _fresh(settings: dict[str, Any], tokenizer: Tokenizer, seed: int) -> Encoder:
@@ -143,21 +225,32 @@ def _but_size(settings: dict[str, Any]) -> dict[str, Any]:
 def _config_of(parent: Path) -> EncoderConfig:
     config = model_directory.read_config(model_directory.find(parent))
     if not isinstance(config, EncoderConfig):
-        raise ValueError(f"{parent}: holds no encoder. Give a directory that masked-lm or classify made, or an imported BERT.")
+        raise ValueError(
+            f"{parent}: holds no encoder. Give a directory that masked-lm or classify made, or an imported BERT."
+        )
     return config
 
 
 def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
     """The parent's weights wherever it has them; a head it did not have is fresh."""
     loaded, _ = model_directory.load(parent, kind=Encoder)
-    model = model_directory.build(Encoder, config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model"))
+    model = model_directory.build(
+        Encoder, config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model")
+    )
     init_weights(model, generator(seed, "weights of a new head"))
     theirs = dict(loaded.named_parameters())
     own = dict(model.named_parameters())
-    weights: dict[str, Tensor] = {name: theirs[name] if name in theirs and theirs[name].shape == p.shape else p.detach() for name, p in own.items()}
-    if replaced := [name for name in own if weights[name] is not theirs.get(name) and not name.startswith(FRESH)]:
-        raise ValueError(f"{parent}: model.{list(changes)} would change the shape of {replaced[0]}, which the parent brings. "
-                         "Change only dropout, the pooler and what else no weight depends on.")
+    weights: dict[str, Tensor] = {
+        name: theirs[name] if name in theirs and theirs[name].shape == p.shape else p.detach()
+        for name, p in own.items()
+    }
+    if replaced := [
+        name for name in own if weights[name] is not theirs.get(name) and not name.startswith(FRESH)
+    ]:
+        raise ValueError(
+            f"{parent}: model.{list(changes)} would change the shape of {replaced[0]}, which the parent brings. "
+            "Change only dropout, the pooler and what else no weight depends on."
+        )
     model_directory.load_weights(model, weights, parent)
     return model
 
@@ -169,5 +262,10 @@ class _Told:
         self.tokenizer, self.texts = tokenizer, texts
 
     def __call__(self, model: Encoder) -> list[tuple[str, str]]:
-        return [(told.text, ", ".join(f"{name} {share:.2f}" for name, share in told.probabilities.items()))
-                for told in Labeller(LabelForward(model), self.tokenizer).tell(self.texts)]
+        return [
+            (
+                told.text,
+                ", ".join(f"{name} {share:.2f}" for name, share in told.probabilities.items()),
+            )
+            for told in Classifier(ClassifierForward(model), self.tokenizer).tell(self.texts)
+        ]

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
+from chatwright import starter
 from chatwright.chat.assistant import Assistant
-from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
-from chatwright.data import starter
 from chatwright.data.corpus import read_conversations, read_documents
 from chatwright.data.encoded_labels import encode_labelled
 from chatwright.data.labelled import read_labelled
@@ -33,10 +32,11 @@ from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
+from chatwright.tasks.translate import Translator
 from chatwright.tokenizer.spellings import rows_of_words
-from chatwright.tokenizer.tokenizer import Tokenizer, frame_of
-from chatwright.training.classification import text_log_probs
-from chatwright.training.label_batches import LabelBatchConfig, LabelBatches
+from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
+from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
+from chatwright.training.stages.classification import text_log_probs
 
 STOP_PROMPTS = 200
 REPLY_TOKENS = 200
@@ -46,23 +46,38 @@ REPLY_TOKENS = 200
 class TranslationSettings:
     """How translations are made and compared, beside the texts given as data."""
 
-    references: Path | None = None    # line n translates line n of the data; without it the data hold both sides
-    language: str = ""                # of the references, for the literature's tokenised BLEU
+    references: Path | None = (
+        None  # line n translates line n of the data; without it the data hold both sides
+    )
+    language: str = ""  # of the references, for the literature's tokenised BLEU
     beam: BeamConfig = field(default_factory=BeamConfig)
 
 
-def evaluate(directory: Path, suite: str, data: Path | None, smoke: bool = False,
-             translation: TranslationSettings = TranslationSettings()) -> dict[str, Any]:
+def evaluate(
+    directory: Path,
+    suite: str,
+    data: Path | None,
+    smoke: bool = False,
+    translation: TranslationSettings = TranslationSettings(),
+) -> dict[str, Any]:
     """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
     suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
-              "bits-per-byte": _bits_per_byte, "blimp": _blimp, "stop-rate": _stop_rate, "analogies": _analogies,
-              "labels": _labels,
-              "translation": lambda directory, data: _translation(directory, data, translation, 5 if smoke else None),
-              "starter": lambda directory, _: _starter(directory, data, 5 if smoke else 300)}
+        "bits-per-byte": _bits_per_byte,
+        "blimp": _blimp,
+        "stop-rate": _stop_rate,
+        "analogies": _analogies,
+        "labels": _labels,
+        "translation": lambda directory, data: _translation(
+            directory, data, translation, 5 if smoke else None
+        ),
+        "starter": lambda directory, _: _starter(directory, data, 5 if smoke else 300),
+    }
     if suite not in suites:
         raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
     if data is None and suite != "starter":
-        raise ValueError(f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts, sentences or analogies.")
+        raise ValueError(
+            f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts, sentences or analogies."
+        )
     began = time.perf_counter()
     figures = suites[suite](directory, data or Path())
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
@@ -72,28 +87,51 @@ def _bits_per_byte(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory)
     texts, _, _ = read_documents(data)
     result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
-    return {"bits_per_byte": result.bits_per_byte, "nats_per_token": result.nats_per_token, "bytes": result.n_byte}
+    return {
+        "bits_per_byte": result.bits_per_byte,
+        "nats_per_token": result.nats_per_token,
+        "bytes": result.n_byte,
+    }
 
 
 def _blimp(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory)
     result = blimp(model, tokenizer, data)
     low, high = result.overall.interval
-    return {"blimp": result.overall.value, "low": low, "high": high, "pairs": result.overall.n,
-            "files": {name: share.value for name, share in result.by_file.items()}}
+    return {
+        "blimp": result.overall.value,
+        "low": low,
+        "high": high,
+        "pairs": result.overall.n,
+        "files": {name: share.value for name, share in result.by_file.items()},
+    }
 
 
 def _labels(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
     if not model.config.labels:
-        raise ValueError(f"{directory}: this encoder has not learned any labels. Teach it some: chatwright train classify --from {directory} --data "
-                         "FILE --out DIR")
-    texts = encode_labelled(read_labelled(data), tokenizer, model.config.labels, model.config.context_length)
-    batches = LabelBatches(texts, frame_of(tokenizer), LabelBatchConfig(), 0, model.device)
-    scores = label_scores(text_log_probs(model, batches).argmax(1), torch.tensor(texts.labels), len(texts.names))
+        raise ValueError(
+            f"{directory}: this encoder has not learned any labels. Teach it some: chatwright train classify --from {directory} --data "
+            "FILE --out DIR"
+        )
+    texts = encode_labelled(
+        read_labelled(data), tokenizer, model.config.labels, model.config.context_length
+    )
+    batches = LabelBatches(texts, encoder_tokens_of(tokenizer), LabelBatchConfig(), 0, model.device)
+    scores = label_scores(
+        text_log_probs(model, batches).argmax(1), torch.tensor(texts.labels), len(texts.names)
+    )
     (low, high), (f1_low, f1_high) = scores.accuracy.interval, scores.macro_f1_interval
-    return {"accuracy": scores.accuracy.value, "low": low, "high": high, "macro_f1": scores.macro_f1, "macro_f1_low": f1_low,
-            "macro_f1_high": f1_high, "texts": len(texts), "f1": dict(zip(texts.names, scores.f1, strict=True))}
+    return {
+        "accuracy": scores.accuracy.value,
+        "low": low,
+        "high": high,
+        "macro_f1": scores.macro_f1,
+        "macro_f1_low": f1_low,
+        "macro_f1_high": f1_high,
+        "texts": len(texts),
+        "f1": dict(zip(texts.names, scores.f1, strict=True)),
+    }
 
 
 def _analogies(directory: Path, data: Path) -> dict[str, Any]:
@@ -102,12 +140,23 @@ def _analogies(directory: Path, data: Path) -> dict[str, Any]:
     embedding: Any = model.get_submodule("embedding")
     result = analogies(embedding.weight, rows_of_words(tokenizer), read_questions(data))
     if not result.overall.n:
-        raise ValueError(f"{data}: none of its {result.n_question:,} questions can be asked: each has a word that is no token of {directory}. "
-                         "Take a model with whole words (recipes/word-vectors.toml), or other questions.")
+        raise ValueError(
+            f"{data}: none of its {result.n_question:,} questions can be asked: each has a word that is no token of {directory}. "
+            "Take a model with whole words (recipes/word-vectors.toml), or other questions."
+        )
     low, high = result.overall.interval
-    return {"analogies": result.overall.value, "low": low, "high": high, "answered": result.overall.n, "questions": result.n_question,
-            "coverage": result.coverage.value,
-            "sections": {name: {"score": share.value, "answered": share.n} for name, share in result.by_section.items()}}
+    return {
+        "analogies": result.overall.value,
+        "low": low,
+        "high": high,
+        "answered": result.overall.n,
+        "questions": result.n_question,
+        "coverage": result.coverage.value,
+        "sections": {
+            name: {"score": share.value, "answered": share.n}
+            for name, share in result.by_section.items()
+        },
+    }
 
 
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
@@ -119,19 +168,31 @@ def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
     return {"stop_rate": share.value, "low": low, "high": high, "prompts": share.n}
 
 
-def _translation(directory: Path, data: Path, settings: TranslationSettings, n_pair: int | None) -> dict[str, Any]:
+def _translation(
+    directory: Path, data: Path, settings: TranslationSettings, n_pair: int | None
+) -> dict[str, Any]:
     """BLEU as sacrebleu states it and, where the language is given, as the literature on Multi30k does."""
     pairs = read_pairs(data, settings.references)[:n_pair]
     model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
-        found = Translator(forward, tokenizer).translate([pair.source for pair in pairs], settings.beam)
+        found = Translator(forward, tokenizer).translate(
+            [pair.source for pair in pairs], settings.beam
+        )
     translations, references = [best.text for best, *_ in found], [pair.target for pair in pairs]
     cased = bleu(translations, references)
-    figures: dict[str, Any] = {"bleu": cased.bleu, "signature": cased.signature, "sentences": len(pairs), "beam": settings.beam.width,
-                               "cut_off": sum(not best.ended for best, *_ in found)}
+    figures: dict[str, Any] = {
+        "bleu": cased.bleu,
+        "signature": cased.signature,
+        "sentences": len(pairs),
+        "beam": settings.beam.width,
+        "cut_off": sum(not best.ended for best, *_ in found),
+    }
     if settings.language:
         lower = tokenised_lowercase(translations, references, settings.language)
-        figures |= {"tokenised_lowercase_bleu": lower.bleu, "tokenised_lowercase_signature": lower.signature}
+        figures |= {
+            "tokenised_lowercase_bleu": lower.bleu,
+            "tokenised_lowercase_signature": lower.signature,
+        }
     return figures
 
 
@@ -150,15 +211,25 @@ def _starter(directory: Path, world: Path | None, n_per_skill: int) -> dict[str,
     model, tokenizer = model_directory.load(directory)
     figures = score(lambda prompts: reply_greedily(model, tokenizer, prompts), items)
     table = Lookup(starter.training_conversations(drawn.size, drawn.seed, drawn.n_conversation))
-    lookup = score(lambda prompts: [Reply(table.reply(prompt)) for prompt in prompts], items)["skills"]
+    lookup = score(lambda prompts: [Reply(table.reply(prompt)) for prompt in prompts], items)[
+        "skills"
+    ]
     for skill, entry in figures["skills"].items():
         entry["lookup"] = lookup[skill]["score"]
     prose = starter.heldout_prose(drawn.size, drawn.seed, 300 * n_per_skill)
-    return figures | {"bits_per_byte": bits_per_byte(model, tokenizer, prose, model.config.context_length).bits_per_byte}
+    return figures | {
+        "bits_per_byte": bits_per_byte(
+            model, tokenizer, prose, model.config.context_length
+        ).bits_per_byte
+    }
 
 
 def reply_greedily(model: GPT, tokenizer: Tokenizer, prompts: Any) -> list[Reply]:
-    with Engine(model, EngineConfig(n_row=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)) as engine:
-        sampling = SamplingConfig(temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2))
+    with Engine(
+        model, EngineConfig(n_slot=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)
+    ) as engine:
+        sampling = SamplingConfig(
+            temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2)
+        )
         finished = Assistant(engine, tokenizer).replies(prompts, sampling)
     return [Reply(reply.message, reply.ended_by_itself) for reply in finished]

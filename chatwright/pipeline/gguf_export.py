@@ -9,8 +9,8 @@ from typing import Any
 from chatwright.checkpoint import adapter_directory, gguf_file, gguf_layout, model_directory
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
-from chatwright.tokenizer import foreign_files, gguf_vocabulary
-from chatwright.tokenizer.foreign_files import ForeignFiles
+from chatwright.tokenizer import gguf_vocabulary, imported_files
+from chatwright.tokenizer.imported_files import ForeignFiles
 from chatwright.tokenizer.token_spelling import WORD_START
 from chatwright.tokenizer.tokenizer import Tokenizer
 
@@ -19,10 +19,10 @@ N_TEXT = 32
 
 @dataclass(frozen=True)
 class Written:
-    architecture: str      # llama.cpp's name
+    architecture: str  # llama.cpp's name
     n_tensor: int
     n_byte: int
-    notes: list[str]       # what llama.cpp does otherwise
+    notes: list[str]  # what llama.cpp does otherwise
 
 
 def export_gguf(source: Path, out: Path) -> Written:
@@ -31,7 +31,9 @@ def export_gguf(source: Path, out: Path) -> Written:
         raise ValueError(f"{out}: is there already. Give another name, or delete this file.")
     gguf_file.require_library()
     if adapter_directory.is_one(model_directory.find(source)):
-        raise ValueError(f"{source}: holds an adapter. Merge it first: chatwright merge {source} MERGED")
+        raise ValueError(
+            f"{source}: holds an adapter. Merge it first: chatwright merge {source} MERGED"
+        )
     model, tokenizer = model_directory.load(source, kind=GPT)
     try:
         architecture = gguf_layout.architecture_of(model.config)
@@ -40,7 +42,11 @@ def export_gguf(source: Path, out: Path) -> Written:
         _check_pieces(tokenizer, files, vocabulary)
     except ValueError as error:
         raise ValueError(f"{source} cannot be exported as GGUF: {error}") from None
-    settings = {gguf_file.ARCHITECTURE: architecture, "general.name": out.stem} | gguf_layout.settings(model.config, architecture) | vocabulary
+    settings = (
+        {gguf_file.ARCHITECTURE: architecture, "general.name": out.stem}
+        | gguf_layout.settings(model.config, architecture)
+        | vocabulary
+    )
     tensors = gguf_layout.tensors(model, architecture)
     gguf_file.write(out, settings, tensors)
     return Written(architecture, len(tensors), out.stat().st_size, _notes(files))
@@ -50,7 +56,7 @@ def _files_of(tokenizer: Tokenizer) -> ForeignFiles:
     """The tokenizer as others would find it in an exported directory."""
     with tempfile.TemporaryDirectory() as place:
         tokenizer.save(Path(place))
-        return foreign_files.read(Path(place))
+        return imported_files.read(Path(place))
 
 
 def _check_pieces(tokenizer: Tokenizer, files: ForeignFiles, written: Mapping[str, Any]) -> None:
@@ -62,11 +68,21 @@ def _check_pieces(tokenizer: Tokenizer, files: ForeignFiles, written: Mapping[st
         text = tokenizer.decode(row[0].tolist())
         if written["tokenizer.ggml.remove_extra_whitespaces"]:
             text = " ".join(text.split(" ")).strip(" ")
-        if gguf_vocabulary.cut((space + text).replace(" ", WORD_START), written) != tokenizer.encode(text):
-            raise ValueError("tokenizer: its merges are not in the order of any scores, by which llama.cpp merges. For other tools: --format hf")
+        if gguf_vocabulary.cut(
+            (space + text).replace(" ", WORD_START), written
+        ) != tokenizer.encode(text):
+            raise ValueError(
+                "tokenizer: its merges are not in the order of any scores, by which llama.cpp merges. For other tools: --format hf"
+            )
 
 
 def _notes(files: ForeignFiles) -> list[str]:
-    if files.document.get("normalizer") is None or files.pieces is not None or files.document["model"].get("byte_fallback"):
+    if (
+        files.document.get("normalizer") is None
+        or files.pieces is not None
+        or files.document["model"].get("byte_fallback")
+    ):
         return []
-    return ["llama.cpp does not compose letters and accents (NFC), which this tokenizer does: texts with loose accents get other ids there"]
+    return [
+        "llama.cpp does not compose letters and accents (NFC), which this tokenizer does: texts with loose accents get other ids there"
+    ]

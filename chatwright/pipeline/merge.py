@@ -16,17 +16,34 @@ TOLERANCE = 1e-4
 def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
     """Write the merged model to `out`, open it again and hold it against the unmerged one. Above the tolerance nothing is left behind."""
     if out.exists():
-        raise ValueError(f"{out}: is there already. Give another folder for the merged model, or delete this one.")
+        raise ValueError(
+            f"{out}: is there already. Give another folder for the merged model, or delete this one."
+        )
     unmerged, tokenizer = model_directory.load(adapter, kind=Model)
     if not lora.linears(unmerged):
-        raise ValueError(f"{adapter}: holds a whole model, no adapter, so there is nothing to merge. Use it as it is.")
+        raise ValueError(
+            f"{adapter}: holds a whole model, no adapter, so there is nothing to merge. Use it as it is."
+        )
     merged, _ = model_directory.load(adapter, kind=Model)
     lora.merge(merged)
-    model_directory.save(out, merged, tokenizer, {"merged_from": model_directory.identity(adapter),
-                                                  "base": model_directory.base_for(merged, adapter).sha256})
-    gap = largest_gap(unmerged, model_directory.load(out, kind=Model)[0], random_prompts(unmerged.config.vocab_size, unmerged.config.context_length))
+    model_directory.save(
+        out,
+        merged,
+        tokenizer,
+        {
+            "merged_from": model_directory.identity(adapter),
+            "base": model_directory.base_for(merged, adapter).sha256,
+        },
+    )
+    gap = largest_gap(
+        unmerged,
+        model_directory.load(out, kind=Model)[0],
+        random_prompts(unmerged.config.vocab_size, unmerged.config.context_length),
+    )
     if not gap.relative <= tolerance:
         directory.remove(out)
-        raise RunFailed(f"{out}: the merged model's logits differ from the unmerged ones by {gap}, more than {tolerance:g} of the largest, so it was "
-                        "not kept. Serve the adapter as it is (chatwright serve), which needs no merging.")
+        raise RunFailed(
+            f"{out}: the merged model's logits differ from the unmerged ones by {gap}, more than {tolerance:g} of the largest, so it was "
+            "not kept. Serve the adapter as it is (chatwright serve), which needs no merging."
+        )
     return gap

@@ -23,7 +23,7 @@ class Budget:
 
     words: str
     vocab_size: int
-    model: str        # TOML
+    model: str  # TOML
     pretrain_steps: int
     sft_steps: int
 
@@ -31,21 +31,25 @@ class Budget:
 BUDGETS = {
     "minutes": Budget("about ten minutes", 2048, 'size = "tiny"\ncontext_length = 256', 800, 500),
     "hour": Budget("about an hour", 4096, 'size = "small"\ncontext_length = 256', 2500, 1500),
-    "night": Budget("a night, six to ten hours", 4096, 'size = "medium"\ncontext_length = 512', 5000, 2500),
+    "night": Budget(
+        "a night, six to ten hours", 4096, 'size = "medium"\ncontext_length = 512', 5000, 2500
+    ),
 }
 
 
-ONLY_IDENTITY_STEPS = 60    # a few dozen rows are known by heart after that
+ONLY_IDENTITY_STEPS = 60  # a few dozen rows are known by heart after that
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnFolder:
     name: str
     assistant: str
-    about: str                      # completes "I am here to ..."
-    time: str                       # a key of BUDGETS
-    data: Path | None = None        # a file or folder that is there already; None: the examples are copied
-    has_texts: bool = True          # in `data`
+    about: str  # completes "I am here to ..."
+    time: str  # a key of BUDGETS
+    data: Path | None = (
+        None  # a file or folder that is there already; None: the examples are copied
+    )
+    has_texts: bool = True  # in `data`
     has_conversations: bool = True
 
 
@@ -74,7 +78,9 @@ def quoted(text: str) -> str:
 
 def require_free(folder: Path) -> None:
     if os.path.lexists(folder):
-        raise ValueError(f"{folder}: is there already and stays as it is. Choose another name, or move it away.")
+        raise ValueError(
+            f"{folder}: is there already and stays as it is. Choose another name, or move it away."
+        )
 
 
 def recipe_text(wanted: OwnFolder, folder: Path) -> str:
@@ -132,13 +138,21 @@ chat_validation_share = 0.1      # kept out of training, to measure on; the same
 
 
 def _sft(wanted: OwnFolder, where: str) -> str:
-    note = "" if wanted.has_conversations else """\
+    note = (
+        ""
+        if wanted.has_conversations
+        else """\
 # There were no conversations when this was written: it learns to converse from data/identity.jsonl alone, so it will say who it is and
 # little else. Conversations put into data/ (questions people ask, with the answers you want) are read as well; raise steps then.
 
 """
+    )
     again = f"texts = {where}\n" if wanted.has_texts else ""
-    reads = "; the texts are read again beside them, so that they are not forgotten" if wanted.has_texts else ""
+    reads = (
+        "; the texts are read again beside them, so that they are not forgotten"
+        if wanted.has_texts
+        else ""
+    )
     return f"""\
 {note}[sft]                            # learns to answer, from the conversations{reads}
 data = {where}
@@ -160,7 +174,11 @@ def _places(wanted: OwnFolder, folder: Path) -> list[str]:
 
 def _moving(wanted: OwnFolder) -> str:
     alone = wanted.data is None or wanted.data.is_absolute()
-    return "The folder can be moved." if alone else "The folder can be moved together with what it reads."
+    return (
+        "The folder can be moved."
+        if alone
+        else "The folder can be moved together with what it reads."
+    )
 
 
 def _toml(value: str | list[str]) -> str:
@@ -172,7 +190,9 @@ def readme_text(wanted: OwnFolder) -> str:
     where = f"{wanted.name}/data" if wanted.data is None else str(wanted.data)
     if wanted.data is None:
         width = max(map(len, own_folder.SHOWN))
-        files = "\n".join(f"    {name:{width}}  {shows}" for name, shows in own_folder.SHOWN.items())
+        files = "\n".join(
+            f"    {name:{width}}  {shows}" for name, shows in own_folder.SHOWN.items()
+        )
         data = f"""\
 `data/` holds what the model learns from. For now these are examples, about a bakery that does not exist. Each file shows one way
 to write rows down; you need only the one that suits you:

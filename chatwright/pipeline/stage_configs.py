@@ -9,16 +9,27 @@ from chatwright.data.readers import Place
 from chatwright.model.encoder_decoder import EncoderDecoderConfig
 from chatwright.model.gpt import GPTConfig
 from chatwright.model.lora import LoRAConfig
-from chatwright.training.distillation import DistillationConfig
+from chatwright.training.batches.pairs import PairBatchConfig
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.pair_batches import PairBatchConfig
 from chatwright.training.stage import BatchConfig
+from chatwright.training.stages.distillation import DistillationConfig
 
-SIZE = "size"    # in a model's table: the preset that the rest is on top of
-Places = str | tuple[str, ...]    # a file or folder, or a list of them
+SIZE = "size"  # in a model's table: the preset that the rest is on top of
+Places = str | tuple[str, ...]  # a file or folder, or a list of them
 # What in a stage's table names files or folders.
-PLACES = ("data", "chat", "texts", "old_texts", "validation", "pairs", "source", "target", "validation_pairs", "validation_source",
-          "validation_target")
+PLACES = (
+    "data",
+    "chat",
+    "texts",
+    "old_texts",
+    "validation",
+    "pairs",
+    "source",
+    "target",
+    "validation_pairs",
+    "validation_source",
+    "validation_target",
+)
 
 
 def to_place(written: Places) -> Place:
@@ -31,7 +42,7 @@ class StarterConfig:
 
     size: float = 1.0
     seed: int = 0
-    conversations: int = 0    # how many to write; 0 takes what belongs to a world of this size
+    conversations: int = 0  # how many to write; 0 takes what belongs to a world of this size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +50,25 @@ class TokenizerConfig:
     """Learn a vocabulary from the same texts the model will read."""
 
     data: Places = ""
-    chat: Places = ""                                 # conversations whose text counts too
-    pairs: Places = ""                                # sentence pairs, whose both sides count: files that hold both, and/or
-    source: Places = ""                               # files with a sentence a line, one for each side
+    chat: Places = ""  # conversations whose text counts too
+    pairs: Places = ""  # sentence pairs, whose both sides count: files that hold both, and/or
+    source: Places = ""  # files with a sentence a line, one for each side
     target: Places = ""
-    columns: tuple[int, int] = (1, 2)                 # where source and target stand in tab-separated pairs
-    tokens: Literal["bpe", "characters", "wordpiece", "words"] = "bpe"    # wordpiece is for encoders, words for word vectors alone
-    vocab_size: int = 4096                            # control tokens included; characters take as many as the text has
-    space_before: bool = False                        # a word is one token wherever it stands, also at the beginning of a text (bpe)
-    cased: bool = False                               # keep capitals and accents (wordpiece)
+    columns: tuple[int, int] = (1, 2)  # where source and target stand in tab-separated pairs
+    tokens: Literal["bpe", "characters", "wordpiece", "words"] = (
+        "bpe"  # wordpiece is for encoders, words for word vectors alone
+    )
+    vocab_size: int = 4096  # control tokens included; characters take as many as the text has
+    space_before: bool = (
+        False  # a word is one token wherever it stands, also at the beginning of a text (bpe)
+    )
+    cased: bool = False  # keep capitals and accents (wordpiece)
 
     def __post_init__(self) -> None:
         if not (self.data or self.chat or self.pairs or self.source):
-            raise ValueError("there is nothing to learn a vocabulary from: give data (texts), chat (conversations) or sentence pairs")
+            raise ValueError(
+                "there is nothing to learn a vocabulary from: give data (texts), chat (conversations) or sentence pairs"
+            )
         _require_both_sides(self.source, self.target, "")
 
 
@@ -59,32 +76,50 @@ class TokenizerConfig:
 class PretrainConfig:
     """Learn to continue plain text."""
 
-    data: Places = ""                                 # texts; may be left out where there are only conversations
-    chat: Places = ""                                 # conversations among the texts: the model can speak before it is fine-tuned
-    chat_validation_share: float = 0.05               # of the conversations, kept out of pretraining too: the same as the fine-tuning's
+    data: Places = ""  # texts; may be left out where there are only conversations
+    chat: Places = ""  # conversations among the texts: the model can speak before it is fine-tuned
+    chat_validation_share: float = (
+        0.05  # of the conversations, kept out of pretraining too: the same as the fine-tuning's
+    )
     validation_share: float = 0.02
-    with_borders: bool = True                         # <|bos|> and <|end|> around each document
-    keep_whole: bool = False                          # short documents stay whole, several to a row, instead of windows of one stream
-    skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
+    with_borders: bool = True  # <|bos|> and <|end|> around each document
+    keep_whole: bool = (
+        False  # short documents stay whole, several to a row, instead of windows of one stream
+    )
+    skip_bad_rows: bool = (
+        False  # leave out rows that cannot be read (each is said), instead of stopping
+    )
     leave_out_duplicates: bool = True
-    leave_out_overlaps: bool = False                  # training texts that share a run of 13 words with a validation text
-    model: dict[str, Any] = field(default_factory=dict)   # size = "tiny" and so on; of a model gone on from, as in SFTConfig below
-    lora: LoRAConfig | None = None                    # train an adapter beside the frozen weights of the model gone on from
-    distillation: DistillationConfig | None = None    # learn from a teacher too
+    leave_out_overlaps: bool = (
+        False  # training texts that share a run of 13 words with a validation text
+    )
+    model: dict[str, Any] = field(
+        default_factory=dict
+    )  # size = "tiny" and so on; of a model gone on from, as in SFTConfig below
+    lora: LoRAConfig | None = (
+        None  # train an adapter beside the frozen weights of the model gone on from
+    )
+    distillation: DistillationConfig | None = None  # learn from a teacher too
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    old_texts: Places = ""                            # of what the model knew before: bits per byte on them is measured, to see what it forgets
-    forgetting_limit: float = 0.0                     # the run fails where that figure has risen by more than this share; 0: it is only said
+    old_texts: Places = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    forgetting_limit: float = (
+        0.0  # the run fails where that figure has risen by more than this share; 0: it is only said
+    )
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
     sample_tokens: int = 48
 
     def __post_init__(self) -> None:
         if not self.data and not self.chat:
-            raise ValueError("there is nothing to read: give data (texts), chat (conversations) or both")
+            raise ValueError(
+                "there is nothing to read: give data (texts), chat (conversations) or both"
+            )
         _check_forgetting(self.old_texts, self.forgetting_limit)
         config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
         if self.batches.short_rows and not self.keep_whole:
-            raise ValueError("batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out")
+            raise ValueError(
+                "batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,66 +127,97 @@ class SFTConfig:
     """Learn to answer from example conversations."""
 
     data: Places
-    texts: Places = ""                                # plain texts read again among the conversations, so that they are not forgotten
-    texts_share: float = 0.25                         # of the tokens
-    texts_validation_share: float = 0.02              # of the texts, kept out here too: the same as the pretraining's
+    texts: Places = (
+        ""  # plain texts read again among the conversations, so that they are not forgotten
+    )
+    texts_share: float = 0.25  # of the tokens
+    texts_validation_share: float = (
+        0.02  # of the texts, kept out here too: the same as the pretraining's
+    )
     validation_share: float = 0.05
     skip_bad_rows: bool = False
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    old_texts: Places = ""                            # of what the model knew before: bits per byte on them is measured, to see what it forgets
-    forgetting_limit: float = 0.0                     # the run fails where that figure has risen by more than this share; 0: it is only said
+    old_texts: Places = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    forgetting_limit: float = (
+        0.0  # the run fails where that figure has risen by more than this share; 0: it is only said
+    )
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     sample_tokens: int = 64
-    stop_prompts: int = 40                            # validation questions on which the stop rate is measured
-    model: dict[str, Any] = field(default_factory=dict)   # dropout, or a longer context_length; the rest is the parent's
-    lora: LoRAConfig | None = None                    # train an adapter beside the parent's frozen weights, instead of these
-    distillation: DistillationConfig | None = None    # learn from a teacher too
+    stop_prompts: int = 40  # validation questions on which the stop rate is measured
+    model: dict[str, Any] = field(
+        default_factory=dict
+    )  # dropout, or a longer context_length; the rest is the parent's
+    lora: LoRAConfig | None = (
+        None  # train an adapter beside the parent's frozen weights, instead of these
+    )
+    distillation: DistillationConfig | None = None  # learn from a teacher too
 
     def __post_init__(self) -> None:
         if not 0.0 < self.texts_share < 1.0:
-            raise ValueError(f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty")
+            raise ValueError(
+                f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty"
+            )
         _check_forgetting(self.old_texts, self.forgetting_limit)
         config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
 
 
 def _check_forgetting(old_texts: Places, limit: float) -> None:
     if limit < 0 or (limit and not old_texts):
-        raise ValueError(f"forgetting_limit ({limit}) must be at least 0, and needs old_texts to measure on")
+        raise ValueError(
+            f"forgetting_limit ({limit}) must be at least 0, and needs old_texts to measure on"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig:
     """Learn to translate from sentence pairs."""
 
-    pairs: Places = ""                                # .tsv, .txt with tabs or .jsonl files that hold both sides, and/or
-    source: Places = ""                               # two files with a sentence a line
+    pairs: Places = ""  # .tsv, .txt with tabs or .jsonl files that hold both sides, and/or
+    source: Places = ""  # two files with a sentence a line
     target: Places = ""
-    columns: tuple[int, int] = (1, 2)                 # where source and target stand in tab-separated pairs, from 1
-    validation_pairs: Places = ""                     # without any, a share of the pairs is kept out of training
+    columns: tuple[int, int] = (
+        1,
+        2,
+    )  # where source and target stand in tab-separated pairs, from 1
+    validation_pairs: Places = ""  # without any, a share of the pairs is kept out of training
     validation_source: Places = ""
     validation_target: Places = ""
     validation_share: float = 0.02
-    skip_bad_rows: bool = False                       # leave out rows that cannot be read (each is said), instead of stopping
+    skip_bad_rows: bool = (
+        False  # leave out rows that cannot be read (each is said), instead of stopping
+    )
     label_smoothing: float = 0.1
-    model: dict[str, Any] = field(default_factory=dict)   # size = "tiny" and so on; of a model gone on from, what no weight depends on
+    model: dict[str, Any] = field(
+        default_factory=dict
+    )  # size = "tiny" and so on; of a model gone on from, what no weight depends on
     batches: PairBatchConfig = field(default_factory=PairBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    sample_texts: tuple[str, ...] = ()                # translated at every evaluation, for a person to see
-    bleu_pairs: int = 0                               # validation pairs translated greedily at every evaluation; needs chatwright[translation]
+    sample_texts: tuple[str, ...] = ()  # translated at every evaluation, for a person to see
+    bleu_pairs: int = (
+        0  # validation pairs translated greedily at every evaluation; needs chatwright[translation]
+    )
 
     def __post_init__(self) -> None:
         if not (self.pairs or self.source):
-            raise ValueError("there is nothing to learn from: give pairs (files that hold both sides), or source and target")
+            raise ValueError(
+                "there is nothing to learn from: give pairs (files that hold both sides), or source and target"
+            )
         _require_both_sides(self.source, self.target, "")
         _require_both_sides(self.validation_source, self.validation_target, "validation_")
         config_files.require_known(EncoderDecoderConfig, self.model.keys() - {SIZE}, "model")
         if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing ({self.label_smoothing}) must be at least 0 and below 1")
+            raise ValueError(
+                f"label_smoothing ({self.label_smoothing}) must be at least 0 and below 1"
+            )
         if min(self.columns) < 1:
-            raise ValueError(f"columns ({self.columns}) count from 1: [2, 1] reads the translation before the source")
+            raise ValueError(
+                f"columns ({self.columns}) count from 1: [2, 1] reads the translation before the source"
+            )
 
 
 def _require_both_sides(source: Places, target: Places, prefix: str) -> None:
     if bool(source) != bool(target):
-        raise ValueError(f"{prefix}source and {prefix}target go together: line n of one is the translation of line n of the other")
+        raise ValueError(
+            f"{prefix}source and {prefix}target go together: line n of one is the translation of line n of the other"
+        )

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import torch
 
+from chatwright import starter
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.growth import grown, is_untaught
 from chatwright.checkpoint.lock import only_writer
 from chatwright.conversation import Message
-from chatwright.data import corpus, starter
+from chatwright.data import corpus
 from chatwright.data.readers import Place, named, read_rows
 from chatwright.data.rows import ChatRow, TextRow
 from chatwright.data.sentence_pairs import SentencePair
@@ -26,9 +27,15 @@ from chatwright.engine.request import Request, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.stop_rate import stop_rate
 from chatwright.model.gpt import GPT
-from chatwright.pipeline.first_model import first_model
-from chatwright.pipeline.prepared import Prepared
-from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig, StarterConfig, TokenizerConfig, to_place
+from chatwright.pipeline.initialize_model import initialize_model
+from chatwright.pipeline.prepared_stage import Prepared
+from chatwright.pipeline.stage_configs import (
+    PretrainConfig,
+    SFTConfig,
+    StarterConfig,
+    TokenizerConfig,
+    to_place,
+)
 from chatwright.pipeline.teacher import with_teacher
 from chatwright.pipeline.translation import read_named_pairs
 from chatwright.tokenizer import wordpiece
@@ -36,18 +43,18 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.control import ControlIds
-from chatwright.tokenizer.foreign import ForeignTokenizer
+from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.tokenizer.words import WordTokenizer
-from chatwright.training import forgetting
+from chatwright.training.batches.packed import PackedBatches
+from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher
-from chatwright.training.packed_batches import PackedBatches
-from chatwright.training.pretrain import Pretrain
-from chatwright.training.sft import SFT
 from chatwright.training.stage import Batches, MicroBatch, Stage
+from chatwright.training.stages import forgetting
+from chatwright.training.stages.pretrain import Pretrain
+from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation, Validation
-from chatwright.training.window_batches import WindowBatches
 
 Read = TypeVar("Read")
 
@@ -60,9 +67,13 @@ def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
 
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
     written = (config.data, config.chat, config.pairs, config.source, config.target)
-    watcher.say(f"learning a vocabulary from {' and '.join(named(to_place(place)) for place in written if place)}")
-    texts = chain(_texts([to_place(place) for place in (config.data, config.chat) if place]),
-                  _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)))
+    watcher.say(
+        f"learning a vocabulary from {' and '.join(named(to_place(place)) for place in written if place)}"
+    )
+    texts = chain(
+        _texts([to_place(place) for place in (config.data, config.chat) if place]),
+        _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)),
+    )
     made = _learned(config, texts)
     with directory.writing(out / "tokenizer") as building:
         made.save(building)
@@ -95,44 +106,83 @@ def _sides(pairs: list[SentencePair]) -> Iterator[str]:
         yield from (pair.source, pair.target)
 
 
-def run_pretrain(config: PretrainConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+def run_pretrain(
+    config: PretrainConfig,
+    out: Path,
+    watcher: Watcher,
+    tokenizer: Tokenizer,
+    parent: Path | None = None,
+) -> None:
     prepare_pretrain(config, watcher, tokenizer, parent).train(out, watcher)
 
 
-def prepare_pretrain(config: PretrainConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
+def prepare_pretrain(
+    config: PretrainConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None
+) -> Prepared:
     """From scratch, or from the model at `parent`."""
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
-    model, parent = first_model(config, tokenizer.vocab_size, parent, watcher)
+    model, parent = initialize_model(config, tokenizer.vocab_size, parent, watcher)
     length = model.config.context_length
     batches, validation = _to_read(config, tokenizer, length, watcher, device, dtype)
-    sampler = (_Replies if config.chat else _Continuations)(tokenizer, config.sample_prompts, config.sample_tokens)
-    stage = _completed(Pretrain(batches, validation, dtype, sampler), config, model, tokenizer, dtype, device)
-    return Prepared(model, stage, tokenizer, config, parent, (lambda run: forgetting.check(run, config.forgetting_limit),))
+    sampler = (_Replies if config.chat else _Continuations)(
+        tokenizer, config.sample_prompts, config.sample_tokens
+    )
+    stage = _completed(
+        Pretrain(batches, validation, dtype, sampler), config, model, tokenizer, dtype, device
+    )
+    return Prepared(
+        model,
+        stage,
+        tokenizer,
+        config,
+        parent,
+        (lambda run: forgetting.check(run, config.forgetting_limit),),
+    )
 
 
-def _to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher, device: torch.device,
-             dtype: torch.dtype) -> tuple[Batches, Validation]:
+def _to_read(
+    config: PretrainConfig,
+    tokenizer: Tokenizer,
+    length: int,
+    watcher: Watcher,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Batches, Validation]:
     """Texts, conversations or both, as one stream or as whole documents. The validation is on texts where there are any."""
     texts, held_texts = _texts_to_read(config, tokenizer, watcher) if config.data else (None, None)
-    read, held_read = _conversations_to_read(config, tokenizer, length, watcher) if config.chat else (None, None)
+    read, held_read = (
+        _conversations_to_read(config, tokenizer, length, watcher) if config.chat else (None, None)
+    )
     control, seed, batches = tokenizer.control, config.loop.seed, config.batches
     held_out = held_texts or corpus.as_documents(_given(held_read), tokenizer)
     if config.keep_whole:
         documents = corpus.as_rendered(texts, control.bos, length) if texts else []
-        documents += [corpus.to_be_read(conversation) for conversation in read.conversations] if read else []
-        rows, held_rows = (PackedBatches(some, control.pad, batches, length, seed, device)
-                           for some in (documents, corpus.as_rendered(held_out, control.bos, length)))
+        documents += (
+            [corpus.to_be_read(conversation) for conversation in read.conversations] if read else []
+        )
+        rows, held_rows = (
+            PackedBatches(some, control.pad, batches, length, seed, device)
+            for some in (documents, corpus.as_rendered(held_out, control.bos, length))
+        )
         return rows, PackedValidation(held_rows, dtype, held_out.n_bytes)
     if read:
-        mixed = corpus.mix_in(texts, read.conversations, control, generator(seed, "mixture")) if texts else corpus.as_documents(read, tokenizer)
+        mixed = (
+            corpus.mix_in(texts, read.conversations, control, generator(seed, "mixture"))
+            if texts
+            else corpus.as_documents(read, tokenizer)
+        )
         n_read = mixed.n_documents - (texts.n_documents if texts else 0)
         if texts:
-            watcher.say(f"and on {n_read:,} conversations among them: {len(mixed.stream):,} tokens in all")
+            watcher.say(
+                f"and on {n_read:,} conversations among them: {len(mixed.stream):,} tokens in all"
+            )
         _say_what_is_left_for_fine_tuning(watcher, len(read.conversations) - n_read)
         texts = mixed
     window = batches.context_length or length
-    return WindowBatches(_given(texts), control.bos, batches, length, seed, device), StreamValidation(held_out, window, dtype)
+    return WindowBatches(
+        _given(texts), control.bos, batches, length, seed, device
+    ), StreamValidation(held_out, window, dtype)
 
 
 def _given(read: Read | None) -> Read:
@@ -140,35 +190,61 @@ def _given(read: Read | None) -> Read:
     return read
 
 
-def _texts_to_read(config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+def _texts_to_read(
+    config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher
+) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
     """(train, validation)"""
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
     texts, validation = corpus.encode_documents_split(
-        place, tokenizer, config.validation_share, with_control=config.with_borders, skip_bad_rows=config.skip_bad_rows,
-        leave_out_duplicates=config.leave_out_duplicates, leave_out_overlaps=config.leave_out_overlaps)
-    _say_what_was_read(watcher, texts, f"{texts.n_documents:,} texts, {len(texts.stream):,} tokens", "texts")
+        place,
+        tokenizer,
+        config.validation_share,
+        with_control=config.with_borders,
+        skip_bad_rows=config.skip_bad_rows,
+        leave_out_duplicates=config.leave_out_duplicates,
+        leave_out_overlaps=config.leave_out_overlaps,
+    )
+    _say_what_was_read(
+        watcher, texts, f"{texts.n_documents:,} texts, {len(texts.stream):,} tokens", "texts"
+    )
     if texts.n_duplicates:
         watcher.say(f"left out: {texts.n_duplicates:,} texts that repeat an earlier one")
     if texts.n_overlaps:
-        what = "left out" if config.leave_out_overlaps else "kept (leave_out_overlaps = true leaves them out)"
-        watcher.say(f"{texts.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}")
+        what = (
+            "left out"
+            if config.leave_out_overlaps
+            else "kept (leave_out_overlaps = true leaves them out)"
+        )
+        watcher.say(
+            f"{texts.n_overlaps:,} training texts share a run of 13 words with a validation text: {what}"
+        )
     return texts, validation
 
 
-def _conversations_to_read(config: PretrainConfig, tokenizer: Tokenizer, length: int,
-                           watcher: Watcher) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
+def _conversations_to_read(
+    config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher
+) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
     """(train, validation): every token of a conversation is read, the questions too."""
     place = to_place(config.chat)
     watcher.say(f"reading {named(place)}")
-    read, held_out = corpus.encode_conversations_split(place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows)
-    _say_what_was_read(watcher, read, f"{len(read.conversations):,} conversations, {read.n_tokens:,} tokens", "conversations")
+    read, held_out = corpus.encode_conversations_split(
+        place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows
+    )
+    _say_what_was_read(
+        watcher,
+        read,
+        f"{len(read.conversations):,} conversations, {read.n_tokens:,} tokens",
+        "conversations",
+    )
     return read, held_out
 
 
 def _say_what_is_left_for_fine_tuning(watcher: Watcher, n_left: int) -> None:
     if n_left:
-        watcher.say(f"left for fine-tuning: {n_left:,} conversations that hold an answer which is not to be learned")
+        watcher.say(
+            f"left for fine-tuning: {n_left:,} conversations that hold an answer which is not to be learned"
+        )
 
 
 def run_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) -> None:
@@ -181,78 +257,149 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     dtype = resolve_precision(config.loop.precision, device)
     parent = _able_to_converse(parent, out, watcher, config.lora is not None)
     tokenizer = tokenizer_of(parent)
-    model, started_from = first_model(config, tokenizer.vocab_size, parent, watcher)
+    model, started_from = initialize_model(config, tokenizer.vocab_size, parent, watcher)
     length = config.batches.context_length or model.config.context_length
     place = to_place(config.data)
     watcher.say(f"reading {named(place)}")
-    train_set, validation = corpus.encode_conversations_split(place, tokenizer, length, config.validation_share,
-                                                              skip_bad_rows=config.skip_bad_rows)
-    _say_what_was_read(watcher, train_set, f"{len(train_set.conversations):,} conversations, {train_set.n_supervised_tokens:,} supervised tokens",
-                       "conversations")
+    train_set, validation = corpus.encode_conversations_split(
+        place, tokenizer, length, config.validation_share, skip_bad_rows=config.skip_bad_rows
+    )
+    _say_what_was_read(
+        watcher,
+        train_set,
+        f"{len(train_set.conversations):,} conversations, {train_set.n_supervised_tokens:,} supervised tokens",
+        "conversations",
+    )
     if train_set.n_overlaps:
-        watcher.say(f"{train_set.n_overlaps:,} training conversations share a run of 13 words with a validation conversation; "
-                    "their questions differ, but the validation loss is a little flattered")
+        watcher.say(
+            f"{train_set.n_overlaps:,} training conversations share a run of 13 words with a validation conversation; "
+            "their questions differ, but the validation loss is a little flattered"
+        )
     for part, name in ((train_set, "training"), (validation, "validation")):
         if part.n_cut or part.n_too_long:
-            watcher.say(f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were left out, "
-                        f"because they are longer than {length} tokens")
+            watcher.say(
+                f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were left out, "
+                f"because they are longer than {length} tokens"
+            )
     sampler = _Replies(tokenizer, config.sample_prompts, config.sample_tokens)
-    stops = _StopRate(tokenizer, validation.conversations[: config.stop_prompts], config.sample_tokens * 2)
-    rows = [*train_set.conversations, *(_texts_again(config, train_set.n_tokens, tokenizer, length, watcher) if config.texts else [])]
-    packed, held_out = (PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
-                        for some in (rows, validation.conversations))
-    stage = _completed(SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops), config, model, tokenizer, dtype, device)
-    return Prepared(model, stage, tokenizer, config, started_from,
-                    (lambda run: _require_stops(run, place), lambda run: forgetting.check(run, config.forgetting_limit)))
+    stops = _StopRate(
+        tokenizer, validation.conversations[: config.stop_prompts], config.sample_tokens * 2
+    )
+    rows = [
+        *train_set.conversations,
+        *(
+            _texts_again(config, train_set.n_tokens, tokenizer, length, watcher)
+            if config.texts
+            else []
+        ),
+    ]
+    packed, held_out = (
+        PackedBatches(some, tokenizer.control.pad, config.batches, length, config.loop.seed, device)
+        for some in (rows, validation.conversations)
+    )
+    stage = _completed(
+        SFT(packed, PackedValidation(held_out, dtype), dtype, sampler, stops),
+        config,
+        model,
+        tokenizer,
+        dtype,
+        device,
+    )
+    return Prepared(
+        model,
+        stage,
+        tokenizer,
+        config,
+        started_from,
+        (
+            lambda run: _require_stops(run, place),
+            lambda run: forgetting.check(run, config.forgetting_limit),
+        ),
+    )
 
 
-def _completed(stage: Stage[GPT, MicroBatch], config: PretrainConfig | SFTConfig, model: GPT, tokenizer: Tokenizer, dtype: torch.dtype,
-               device: torch.device) -> Stage[GPT, MicroBatch]:
+def _completed(
+    stage: Stage[GPT, MicroBatch],
+    config: PretrainConfig | SFTConfig,
+    model: GPT,
+    tokenizer: Tokenizer,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Stage[GPT, MicroBatch]:
     """With a teacher and old texts around it, where the settings name some."""
     stage = with_teacher(stage, config.distillation, model, tokenizer, device, config.loop.seed)
     if not config.old_texts:
         return stage
-    return forgetting.ForgettingCheck(stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype)
+    return forgetting.ForgettingCheck(
+        stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype
+    )
 
 
 def _require_stops(run: Path, place: Place) -> None:
     notes = json.loads((run / "model" / "training.json").read_text())
     if notes["figures"].get("stop_rate") == 0.0:
-        raise RunFailed(f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
-                        f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}")
+        raise RunFailed(
+            f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
+            f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}"
+        )
 
 
 def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: bool) -> Path:
     """The parent; where it came without a chat format, the same model with our control tokens, written beside the run."""
     tokenizer = load_tokenizer(model_directory.find(parent))
-    if not isinstance(tokenizer, ForeignTokenizer):
+    if not isinstance(tokenizer, ImportedTokenizer):
         return parent
     if tokenizer.chat_format is not None:
         control = tokenizer.control
-        if not (by_adapter and isinstance(control, ControlIds) and is_untaught(model_directory.load(parent)[0], control)):
+        if not (
+            by_adapter
+            and isinstance(control, ControlIds)
+            and is_untaught(model_directory.load(parent)[0], control)
+        ):
             return parent
     if by_adapter:
-        raise ValueError(f"{parent}: came without a chat format. The control tokens it is given all begin alike, and an adapter trains no "
-                         "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that.")
+        raise ValueError(
+            f"{parent}: came without a chat format. The control tokens it is given all begin alike, and an adapter trains no "
+            "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that."
+        )
     start = out / "start"
     with only_writer(out):
         directory.recover(out)
         if not start.exists():
-            watcher.say("the model came without a chat format: it is given our control tokens to learn to converse with")
+            watcher.say(
+                "the model came without a chat format: it is given our control tokens to learn to converse with"
+            )
             model, _ = model_directory.load(parent)
-            model_directory.save(start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)})
+            model_directory.save(
+                start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)}
+            )
     return start
 
 
-def _texts_again(config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher) -> list[Rendered]:
-    texts, _ = corpus.encode_documents_split(to_place(config.texts), tokenizer, config.texts_validation_share, skip_bad_rows=config.skip_bad_rows)
+def _texts_again(
+    config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher
+) -> list[Rendered]:
+    texts, _ = corpus.encode_documents_split(
+        to_place(config.texts),
+        tokenizer,
+        config.texts_validation_share,
+        skip_bad_rows=config.skip_bad_rows,
+    )
     n_tokens = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
-    chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_tokens, length, generator(config.loop.seed, "texts read again"))
+    chosen = corpus.some_as_rendered(
+        texts,
+        tokenizer.control.bos,
+        n_tokens,
+        length,
+        generator(config.loop.seed, "texts read again"),
+    )
     watcher.say(f"and on {len(chosen):,} texts read again among them")
     return chosen
 
 
-def _say_what_was_read(watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, kind: str) -> None:
+def _say_what_was_read(
+    watcher: Watcher, read: corpus.EncodedCorpus | corpus.EncodedConversations, what: str, kind: str
+) -> None:
     watcher.say(f"training on {what}")
     if read.n_rows_ignored:
         watcher.say(f"passed over here: {read.n_rows_ignored:,} rows that are not {kind}")
@@ -273,7 +420,9 @@ class _Continuations:
     def __call__(self, model: GPT) -> list[tuple[str, str]]:
         with Engine(model) as engine:
             assistant = Assistant(engine, self.tokenizer)
-            sampling = SamplingConfig(max_tokens=_fitting(self.tokens, model), temperature=0.8, seed=1)
+            sampling = SamplingConfig(
+                max_tokens=_fitting(self.tokens, model), temperature=0.8, seed=1
+            )
             return [(p, assistant.complete(p, sampling).message.content) for p in self.prompts]
 
 
@@ -288,16 +437,25 @@ class _Replies:
     def __call__(self, model: GPT) -> list[tuple[str, str]]:
         with Engine(model) as engine:
             sampling = SamplingConfig(max_tokens=_fitting(self.tokens, model), temperature=0.0)
-            replies = Assistant(engine, self.tokenizer).replies([[Message("user", p)] for p in self.prompts], sampling)
-        return [(prompt, reply.message.content) for prompt, reply in zip(self.prompts, replies, strict=True)]
+            replies = Assistant(engine, self.tokenizer).replies(
+                [[Message("user", p)] for p in self.prompts], sampling
+            )
+        return [
+            (prompt, reply.message.content)
+            for prompt, reply in zip(self.prompts, replies, strict=True)
+        ]
 
 
 class _StopRate:
     """The share of validation questions whose greedy reply ends by itself within the limit."""
 
-    def __init__(self, tokenizer: Tokenizer, conversations: Sequence[Rendered], tokens: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, conversations: Sequence[Rendered], tokens: int
+    ) -> None:
         self.stops, self.tokens = format_of(tokenizer).stop_ids, tokens
-        self.prompts = [conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations]
+        self.prompts = [
+            conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations
+        ]
 
     def __call__(self, model: GPT) -> dict[str, float]:
         room = model.config.context_length - self.tokens
@@ -307,10 +465,16 @@ class _StopRate:
         measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
         return {"stop_rate": measured.share.value, "mean_reply_tokens": measured.mean_length}
 
-    def _generate(self, model: GPT, prompts: Sequence[Sequence[int]]) -> list[tuple[list[int], bool]]:
+    def _generate(
+        self, model: GPT, prompts: Sequence[Sequence[int]]
+    ) -> list[tuple[list[int], bool]]:
         sampling = SamplingConfig(temperature=0.0, max_tokens=self.tokens)
-        with Engine(model, EngineConfig(n_row=min(16, len(prompts)), max_waiting=len(prompts))) as engine:
-            ids = [engine.submit(Request(tuple(prompt), sampling, self.stops)) for prompt in prompts]
+        with Engine(
+            model, EngineConfig(n_slot=min(16, len(prompts)), max_waiting=len(prompts))
+        ) as engine:
+            ids = [
+                engine.submit(Request(tuple(prompt), sampling, self.stops)) for prompt in prompts
+            ]
             replies: dict[RequestId, list[int]] = {request_id: [] for request_id in ids}
             stopped: dict[RequestId, bool] = {}
             while engine.has_work:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
 from chatwright.data.readers import named
@@ -15,32 +14,53 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import bleu, require_packages
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.model.encoder_decoder_presets import encoder_decoder_preset
-from chatwright.pipeline.prepared import Prepared
+from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import Places, TranslationConfig, to_place
+from chatwright.tasks.translate import Translator
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
 from chatwright.training.loop import Watcher
-from chatwright.training.pair_batches import PairBatchConfig, PairBatches
-from chatwright.training.translation import Translation
+from chatwright.training.stages.translation import Translation
 
 
-def run_translation(config: TranslationConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+def run_translation(
+    config: TranslationConfig,
+    out: Path,
+    watcher: Watcher,
+    tokenizer: Tokenizer,
+    parent: Path | None = None,
+) -> None:
     prepare_translation(config, watcher, tokenizer, parent).train(out, watcher)
 
 
-def prepare_translation(config: TranslationConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> Prepared:
+def prepare_translation(
+    config: TranslationConfig, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None
+) -> Prepared:
     """From scratch, or from the encoder-decoder at `parent`."""
-    if config.bleu_pairs:    # now, not at the first evaluation
+    if config.bleu_pairs:  # now, not at the first evaluation
         require_packages()
     device = resolve_device(config.loop.device)
     model = _model(config, tokenizer, parent)
     pairs, held_out = _pairs(config, watcher)
     seed, pad, length = config.loop.seed, tokenizer.control.pad, model.config.context_length
-    encoded, validation = (_encoded(some, tokenizer, model.config, name, watcher) for some, name in ((pairs, "training"), (held_out, "validation")))
+    encoded, validation = (
+        _encoded(some, tokenizer, model.config, name, watcher)
+        for some, name in ((pairs, "training"), (held_out, "validation"))
+    )
     stage = Translation(
         PairBatches(encoded, pad, config.batches, seed, device),
-        PairBatches(validation, pad, PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1), seed, device),
-        resolve_precision(config.loop.precision, device), config.label_smoothing, _Samples(tokenizer, config.sample_texts),
-        _ValidationBleu(tokenizer, held_out[: config.bleu_pairs]))
+        PairBatches(
+            validation,
+            pad,
+            PairBatchConfig(tokens=max(config.batches.tokens, length), accumulate=1),
+            seed,
+            device,
+        ),
+        resolve_precision(config.loop.precision, device),
+        config.label_smoothing,
+        _Samples(tokenizer, config.sample_texts),
+        _ValidationBleu(tokenizer, held_out[: config.bleu_pairs]),
+    )
     return Prepared(model, stage, tokenizer, config, parent)
 
 
@@ -48,19 +68,29 @@ def _model(config: TranslationConfig, tokenizer: Tokenizer, parent: Path | None)
     if parent is not None:
         return model_directory.load(parent, kind=EncoderDecoder, changes=config.model)[0]
     changes = config.model | {"vocab_size": tokenizer.vocab_size}
-    model = model_directory.build(EncoderDecoder, encoder_decoder_preset(changes.pop("size", "tiny"), **changes))
+    model = model_directory.build(
+        EncoderDecoder, encoder_decoder_preset(changes.pop("size", "tiny"), **changes)
+    )
     init_weights(model, generator(config.loop.seed, "weights"))
     return model
 
 
-def _pairs(config: TranslationConfig, watcher: Watcher) -> tuple[list[SentencePair], list[SentencePair]]:
+def _pairs(
+    config: TranslationConfig, watcher: Watcher
+) -> tuple[list[SentencePair], list[SentencePair]]:
     """(training, validation)"""
     pairs = _read((config.pairs, config.source, config.target), config, watcher)
     held_out = (config.validation_pairs, config.validation_source, config.validation_target)
-    return (pairs, _read(held_out, config, watcher)) if any(held_out) else split_pairs(pairs, config.validation_share)
+    return (
+        (pairs, _read(held_out, config, watcher))
+        if any(held_out)
+        else split_pairs(pairs, config.validation_share)
+    )
 
 
-def _read(written: tuple[Places, Places, Places], config: TranslationConfig, watcher: Watcher) -> list[SentencePair]:
+def _read(
+    written: tuple[Places, Places, Places], config: TranslationConfig, watcher: Watcher
+) -> list[SentencePair]:
     watcher.say(f"reading {' and '.join(named(to_place(place)) for place in written if place)}")
     skipped: list[DataError] = []
     pairs = read_named_pairs(*written, config.columns, skipped if config.skip_bad_rows else None)
@@ -69,18 +99,37 @@ def _read(written: tuple[Places, Places, Places], config: TranslationConfig, wat
     return pairs
 
 
-def read_named_pairs(pairs: Places, source: Places, target: Places, columns: tuple[int, int], skipped: list[DataError] | None = None,
-                     ) -> list[SentencePair]:
+def read_named_pairs(
+    pairs: Places,
+    source: Places,
+    target: Places,
+    columns: tuple[int, int],
+    skipped: list[DataError] | None = None,
+) -> list[SentencePair]:
     """From what a recipe names: files that hold both sides, files that hold one each, or both kinds."""
     found = read_pairs(to_place(pairs), columns=columns, skipped=skipped) if pairs else []
-    return found + (read_pairs(to_place(source), to_place(target), skipped=skipped) if source else [])
+    return found + (
+        read_pairs(to_place(source), to_place(target), skipped=skipped) if source else []
+    )
 
 
-def _encoded(pairs: list[SentencePair], tokenizer: Tokenizer, config: EncoderDecoderConfig, name: str, watcher: Watcher) -> EncodedPairs:
+def _encoded(
+    pairs: list[SentencePair],
+    tokenizer: Tokenizer,
+    config: EncoderDecoderConfig,
+    name: str,
+    watcher: Watcher,
+) -> EncodedPairs:
     length = config.context_length
     encoded = encode_pairs(pairs, tokenizer, length, config.start_id)
-    watcher.say(f"{name}: {len(encoded):,} pairs, {sum(len(ids) - 1 for ids in encoded.targets):,} tokens to predict"
-                + (f"; {encoded.n_too_long:,} left out because a side is longer than {length} tokens" if encoded.n_too_long else ""))
+    watcher.say(
+        f"{name}: {len(encoded):,} pairs, {sum(len(ids) - 1 for ids in encoded.targets):,} tokens to predict"
+        + (
+            f"; {encoded.n_too_long:,} left out because a side is longer than {length} tokens"
+            if encoded.n_too_long
+            else ""
+        )
+    )
     return encoded
 
 
@@ -107,4 +156,7 @@ class _ValidationBleu:
 
 def _greedily(model: EncoderDecoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
     with EncoderDecoderForward(model) as forward:
-        return [found[0].text for found in Translator(forward, tokenizer).translate(texts, BeamConfig(width=1))]
+        return [
+            found[0].text
+            for found in Translator(forward, tokenizer).translate(texts, BeamConfig(width=1))
+        ]

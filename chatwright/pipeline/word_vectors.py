@@ -10,13 +10,13 @@ from chatwright.data import corpus
 from chatwright.data.readers import named
 from chatwright.devices import generator, resolve_device
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
-from chatwright.pipeline.prepared import Prepared
+from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import Places, to_place
 from chatwright.tokenizer.spellings import words_by_token
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.skip_gram import SkipGramBatchConfig, SkipGramStage
+from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,18 @@ class WordVectorsConfig:
     data: Places
     validation_share: float = 0.01
     skip_bad_rows: bool = False
-    model: dict[str, Any] = field(default_factory=dict)    # width
+    model: dict[str, Any] = field(default_factory=dict)  # width
     batches: SkipGramBatchConfig = field(default_factory=SkipGramBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
-def run_word_vectors(config: WordVectorsConfig, out: Path, watcher: Watcher, tokenizer: Tokenizer, parent: Path | None = None) -> None:
+def run_word_vectors(
+    config: WordVectorsConfig,
+    out: Path,
+    watcher: Watcher,
+    tokenizer: Tokenizer,
+    parent: Path | None = None,
+) -> None:
     if parent is not None:
         raise ValueError("word vectors begin from nothing: leave from out of the recipe.")
     _prepare(config, watcher, tokenizer).train(out, watcher)
@@ -39,12 +45,29 @@ def run_word_vectors(config: WordVectorsConfig, out: Path, watcher: Watcher, tok
 
 def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) -> Prepared:
     watcher.say(f"reading {named(to_place(config.data))}")
-    text, validation = corpus.encode_documents_split(to_place(config.data), tokenizer, config.validation_share, with_control=False,
-                                                     skip_bad_rows=config.skip_bad_rows, leave_out_duplicates=False)
-    watcher.say(f"learning from {len(text.stream):,} words of {text.n_documents:,} texts; {tokenizer.vocab_size:,} words have a vector")
-    shape = config_files.build(SkipGramConfig, config.model | {"vocab_size": tokenizer.vocab_size}, "model")
+    text, validation = corpus.encode_documents_split(
+        to_place(config.data),
+        tokenizer,
+        config.validation_share,
+        with_control=False,
+        skip_bad_rows=config.skip_bad_rows,
+        leave_out_duplicates=False,
+    )
+    watcher.say(
+        f"learning from {len(text.stream):,} words of {text.n_documents:,} texts; {tokenizer.vocab_size:,} words have a vector"
+    )
+    shape = config_files.build(
+        SkipGramConfig, config.model | {"vocab_size": tokenizer.vocab_size}, "model"
+    )
     model = model_directory.build(SkipGram, shape)
     init_weights(model, generator(config.loop.seed, "weights"))
-    stage = SkipGramStage(text, validation, tokenizer.vocab_size, words_by_token(tokenizer), config.batches, config.loop.seed,
-                          resolve_device(config.loop.device))
+    stage = SkipGramStage(
+        text,
+        validation,
+        tokenizer.vocab_size,
+        words_by_token(tokenizer),
+        config.batches,
+        config.loop.seed,
+        resolve_device(config.loop.device),
+    )
     return Prepared(model, stage, tokenizer, config, None)

@@ -40,7 +40,9 @@ PAGE_FILES = {  # path -> file, media type; nothing else of the disk is reachabl
 class Service:
     """What is being served. `publish` puts a model in place, also while the server runs."""
 
-    def __init__(self, limits: Limits | None = None, status: Callable[[], Status] | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, status: Callable[[], Status] | None = None
+    ) -> None:
         self.engine = EngineThread(limits=limits)
         self.model_name = ""
         self._status = status
@@ -53,7 +55,11 @@ class Service:
 
     def status(self) -> Status:
         served = self.engine.served
-        status = self._status() if self._status is not None else Status(state="building" if served is None else "ready")
+        status = (
+            self._status()
+            if self._status is not None
+            else Status(state="building" if served is None else "ready")
+        )
         if served is None:
             return status
         return replace(status, can_chat=True, model=served.description, model_number=served.number)
@@ -77,7 +83,9 @@ def make_app(
         service.engine.close()
 
     # No /docs: FastAPI's documentation pages load scripts from a CDN.
-    app = FastAPI(title="Chatwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Chatwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
     app.state.service = service
     app.add_middleware(Guard)
     app.add_exception_handler(ApiError, on_api_error)
@@ -105,7 +113,9 @@ def add_routes(app: FastAPI, service: Service) -> None:
     async def health() -> Response:
         """200 when it can answer, 503 while it cannot: for scripts that wait."""
         is_ready = service.engine.is_ready
-        return JSONResponse({"status": "ok" if is_ready else "building"}, status_code=200 if is_ready else 503)
+        return JSONResponse(
+            {"status": "ok" if is_ready else "building"}, status_code=200 if is_ready else 503
+        )
 
     @app.get("/api/status")
     async def status() -> Response:
@@ -145,18 +155,26 @@ def require_model(name: str, service: Service) -> None:
 def open_port(port: int) -> socket.socket:
     """A listening place on this machine only, taken before anything else is started, so that a taken port is said at once."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that just stopped must not block its port for minutes
+    listener.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+    )  # a server that just stopped must not block its port for minutes
     try:
         listener.bind((HOST, port))
         listener.listen(128)
     except OverflowError:
         listener.close()
-        raise ValueError(f"port {port} is not a port: give a number from 1 to 65535, or 0 for any free one") from None
+        raise ValueError(
+            f"port {port} is not a port: give a number from 1 to 65535, or 0 for any free one"
+        ) from None
     except OSError as error:
         listener.close()
         free = free_port()
-        remedy = f"stop what uses it, or give another, for example --port {free} (make up PORT={free})"
-        raise ValueError(f"port {port} on {HOST} cannot be used ({error.strerror}): {remedy}") from None
+        remedy = (
+            f"stop what uses it, or give another, for example --port {free} (make up PORT={free})"
+        )
+        raise ValueError(
+            f"port {port} on {HOST} cannot be used ({error.strerror}): {remedy}"
+        ) from None
     return listener
 
 
@@ -167,7 +185,15 @@ def free_port() -> int:
 
 
 def uvicorn_server(app: FastAPI) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5))
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
 
 
 def serve(
@@ -198,7 +224,9 @@ def serve_beside(
     listener = open_port(port)
     app = make_app(None, model_name, status=status, limits=limits)
     server = uvicorn_server(app)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True
+    )
     thread.start()
     try:
         yield app.state.service, f"http://{HOST}:{listener.getsockname()[1]}"

@@ -20,13 +20,18 @@ KEPT_PER_PROMPT = 4  # the newest and a few before it, so that one sees it get b
 class BuildStatus:
     """`progress` is a Watcher's; `status` is what the server asks. `stages` are those that train, in order: (kind, steps)."""
 
-    def __init__(self, stages: Sequence[tuple[str, int]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stages: Sequence[tuple[str, int]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kinds, self._steps = [kind for kind, _ in stages], [steps for _, steps in stages]
         self._clock = clock
         self._lock = threading.Lock()
         self._status = Status(state="building", stage="Preparing the texts", fraction=0.0)
         self._stage = -1  # index of the one under way; before the first none is
-        self._first, self._last = (0.0, 0), 0  # when, and at which step, it was first heard of; its latest step
+        self._first, self._last = (
+            (0.0, 0),
+            0,
+        )  # when, and at which step, it was first heard of; its latest step
         self._seconds_per_step: float | None = None
 
     def status(self) -> Status:
@@ -40,13 +45,19 @@ class BuildStatus:
                 self._begin_stage(p)
             self._measure(p)
             done = sum(self._steps[: self._stage]) + p.step
-            new = replace(self._status, stage=STAGE_WORDS.get(p.stage, p.stage), fraction=done / sum(self._steps))
+            new = replace(
+                self._status,
+                stage=STAGE_WORDS.get(p.stage, p.stage),
+                fraction=done / sum(self._steps),
+            )
             if self._seconds_per_step is not None:
                 new = replace(new, seconds_left=self._seconds_per_step * (sum(self._steps) - done))
             if is_new:  # another loss on other texts, other prompts: nothing to compare
                 new = replace(new, loss_curve=(), samples=())
             if "validation_loss" in p.evaluation:
-                new = replace(new, loss_curve=(*new.loss_curve, (p.step, p.evaluation["validation_loss"])))
+                new = replace(
+                    new, loss_curve=(*new.loss_curve, (p.step, p.evaluation["validation_loss"]))
+                )
             if p.samples:
                 new = replace(new, samples=with_samples(new.samples, p))
             self._status = new
@@ -55,7 +66,11 @@ class BuildStatus:
         return self._stage < 0 or self._kinds[self._stage] != p.stage or p.step < self._last
 
     def _begin_stage(self, p: Progress) -> None:
-        following = [index for index in range(self._stage + 1, len(self._kinds)) if self._kinds[index] == p.stage]
+        following = [
+            index
+            for index in range(self._stage + 1, len(self._kinds))
+            if self._kinds[index] == p.stage
+        ]
         if following:
             self._stage = following[0]
         else:  # one that nobody announced

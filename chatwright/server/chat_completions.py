@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from chatwright.chat.assistant import ReplyEvent
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
-from chatwright.server.engine_thread import EngineThread, Failed, Replier, Ticket
+from chatwright.server.engine_thread import EngineThread, Failed, PendingReply, Replier
 from chatwright.server.errors import ApiError
 
 T = TypeVar("T")
@@ -28,19 +28,21 @@ T = TypeVar("T")
 class Replies:
     """The n replies of one request, from the engine's thread to this event loop."""
 
-    def __init__(self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier) -> None:
+    def __init__(
+        self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[int, ReplyEvent | Failed | None]] = asyncio.Queue()
         self._n_open = request.n
         conversation = request.conversation
 
-        def ticket(index: int) -> Ticket:
+        def pending(index: int) -> PendingReply:
             def deliver(event: ReplyEvent | Failed | None) -> None:
                 loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
 
-            return Ticket(conversation, request.sampling(index, seed), deliver, assistant)
+            return PendingReply(conversation, request.sampling(index, seed), deliver, assistant)
 
-        self._tickets = [ticket(index) for index in range(request.n)]
+        self._tickets = [pending(index) for index in range(request.n)]
         engine.submit(self._tickets)
 
     async def next(self) -> tuple[int, ReplyEvent] | None:
@@ -56,8 +58,8 @@ class Replies:
         return None
 
     def cancel(self) -> None:
-        for ticket in self._tickets:
-            ticket.cancel()
+        for pending in self._tickets:
+            pending.cancel()
 
 
 class EventStream(StreamingResponse):
@@ -74,7 +76,9 @@ class EventStream(StreamingResponse):
             self.replies.cancel()
 
 
-async def server_sent_events(completion: Completion, replies: Replies, first: tuple[int, ReplyEvent] | None) -> AsyncIterator[str]:
+async def server_sent_events(
+    completion: Completion, replies: Replies, first: tuple[int, ReplyEvent] | None
+) -> AsyncIterator[str]:
     request = completion.request
     with_usage = request.stream_options is not None and request.stream_options.include_usage
 
@@ -126,7 +130,9 @@ async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
 
 
 async def answer(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
-    served = engine.require_served()  # once: the reply, its tokens' names and what is said about the model must be one model's
+    served = (
+        engine.require_served()
+    )  # once: the reply, its tokens' names and what is said about the model must be one model's
     completion = Completion(request, served)
     replies = Replies(engine, request, completion.seed, served.assistant)
     try:

@@ -13,7 +13,15 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from chatwright.conversation import Message
 from chatwright.engine.philox import MAX_SEED
@@ -22,7 +30,14 @@ from chatwright.server.errors import ApiError
 
 MAX_TEXT = 200_000  # characters in one message
 MAX_MESSAGES = 1_000
-IGNORED_FIELDS = ("user", "safety_identifier", "prompt_cache_key", "store", "metadata", "service_tier")
+IGNORED_FIELDS = (
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "store",
+    "metadata",
+    "service_tier",
+)
 COMMAND_FUNCTION = "command"
 
 ShortText = Annotated[str, StringConstraints(max_length=512)]
@@ -83,7 +98,11 @@ class ChatMessage(Strict):
         if self.tool_calls:
             return Message("command", read_command(self.tool_calls[0].function.arguments))
         assert self.content is not None, "says_something checked it"
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        text = (
+            self.content
+            if isinstance(self.content, str)
+            else "".join(part.text for part in self.content)
+        )
         match self.role:
             case "system" | "developer":
                 return Message("system", text)
@@ -109,7 +128,9 @@ class ChatRequest(Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: Annotated[dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] = {}
+    logit_bias: Annotated[
+        dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)
+    ] = {}
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
@@ -123,7 +144,9 @@ class ChatRequest(Strict):
     safety_identifier: ShortText = ""
     prompt_cache_key: ShortText = ""
     store: bool = False
-    metadata: Annotated[dict[Annotated[str, StringConstraints(max_length=64)], ShortText], Field(max_length=16)] = {}
+    metadata: Annotated[
+        dict[Annotated[str, StringConstraints(max_length=64)], ShortText], Field(max_length=16)
+    ] = {}
     service_tier: Literal["auto", "default"] = "auto"
 
     @model_validator(mode="after")
@@ -132,7 +155,10 @@ class ChatRequest(Strict):
             raise ValueError("stream_options needs stream: true")
         if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
-        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+        if (
+            None not in (self.max_tokens, self.max_completion_tokens)
+            and self.max_tokens != self.max_completion_tokens
+        ):
             raise ValueError("max_tokens and max_completion_tokens disagree: give one of them")
         return self
 
@@ -191,7 +217,11 @@ def read_request(body: bytes) -> ChatRequest:
     except ValueError:  # not UTF-8, not JSON, NaN or Infinity, a number of thousands of digits
         raise ApiError(400, "the body is not valid JSON in UTF-8", code="invalid_json") from None
     if not isinstance(data, dict):
-        raise ApiError(400, 'the body must be a JSON object: {"model": ..., "messages": [...]}', code="invalid_json")
+        raise ApiError(
+            400,
+            'the body must be a JSON object: {"model": ..., "messages": [...]}',
+            code="invalid_json",
+        )
     try:
         require_unicode(json.dumps(data, ensure_ascii=False))
     except ValueError as error:
@@ -220,8 +250,15 @@ def api_error(error: ValidationError) -> ApiError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     param = ".".join(str(part)[:64] for part in first["loc"]) or None
     if first["type"] == "extra_forbidden":
-        return ApiError(400, f"{param} is not supported by this server: remove it", code="unsupported_field", param=param)
+        return ApiError(
+            400,
+            f"{param} is not supported by this server: remove it",
+            code="unsupported_field",
+            param=param,
+        )
     if first["type"] == "missing":
         return ApiError(400, f"{param} is missing", code="missing_field", param=param)
     message = first["msg"].removeprefix("Value error, ")
-    return ApiError(400, f"{param}: {message}" if param else message, code="invalid_value", param=param)
+    return ApiError(
+        400, f"{param}: {message}" if param else message, code="invalid_value", param=param
+    )

@@ -27,7 +27,9 @@ from chatwright.server.engine_thread import Served
 from chatwright.server.errors import ApiError
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "command": "tool_calls"}
-DRAWN_SEEDS = 2**53  # what JavaScript can hold exactly, so that a page can show the seed and send it back
+DRAWN_SEEDS = (
+    2**53
+)  # what JavaScript can hold exactly, so that a page can show the seed and send it back
 
 
 @dataclass
@@ -47,9 +49,16 @@ class Completion:
         self.request, self.tokenizer = request, served.assistant.tokenizer
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
-        self.seed = secrets.randbelow(DRAWN_SEEDS) if request.seed is None else request.seed % (MAX_SEED + 1)
+        self.seed = (
+            secrets.randbelow(DRAWN_SEEDS)
+            if request.seed is None
+            else request.seed % (MAX_SEED + 1)
+        )
         self.choices = [Choice() for _ in range(request.n)]
-        self.notes: dict[str, Any] = {"seed": self.seed, "model": {"number": served.number, "description": served.description}}
+        self.notes: dict[str, Any] = {
+            "seed": self.seed,
+            "model": {"number": served.number, "description": served.description},
+        }
 
     def take(self, index: int, event: ReplyEvent) -> Iterator[dict[str, Any]]:
         """Note the event; gives the chunks that tell a streaming client of it. Must be read to its end."""
@@ -61,8 +70,14 @@ class Completion:
                 choice.log_probs += log_probs
                 yield self.chunk(index, {"content": event.text}, log_probs=log_probs)
             case Truncated():
-                self.notes["truncated"] = {"n_cut": event.n_cut, "n_kept": event.n_kept, "message": str(event)}
-                yield self.chunk(index, {"content": ""}, chatwright={"truncated": self.notes["truncated"]})
+                self.notes["truncated"] = {
+                    "n_cut": event.n_cut,
+                    "n_kept": event.n_kept,
+                    "message": str(event),
+                }
+                yield self.chunk(
+                    index, {"content": ""}, chatwright={"truncated": self.notes["truncated"]}
+                )
             case ToolReturned():
                 tool = {"index": index, "command": event.command, "result": event.result}
                 self.notes.setdefault("tools", []).append(tool)
@@ -72,12 +87,21 @@ class Completion:
 
     def finish(self, index: int, choice: Choice, event: Finished) -> Iterator[dict[str, Any]]:
         if event.reason not in FINISH_REASONS:
-            raise ApiError(500, event.error or f"the reply ended early ({event.reason})", code="reply_failed")
+            raise ApiError(
+                500, event.error or f"the reply ended early ({event.reason})", code="reply_failed"
+            )
         choice.finish_reason = FINISH_REASONS[event.reason]
-        choice.prompt_tokens, choice.completion_tokens = event.usage.prompt_tokens, event.usage.completion_tokens
+        choice.prompt_tokens, choice.completion_tokens = (
+            event.usage.prompt_tokens,
+            event.usage.completion_tokens,
+        )
         if event.reason == "command":
             function = {"name": COMMAND_FUNCTION, "arguments": write_command(event.message.content)}
-            choice.tool_call = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+            choice.tool_call = {
+                "id": f"call_{secrets.token_hex(12)}",
+                "type": "function",
+                "function": function,
+            }
             yield self.chunk(index, {"tool_calls": [{"index": 0, **choice.tool_call}]})
         yield self.chunk(index, {}, choice.finish_reason)
 
@@ -87,10 +111,19 @@ class Completion:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model}
 
     def opening(self, index: int) -> dict[str, Any]:
-        return self.chunk(index, {"role": "assistant", "content": ""}, chatwright={name: self.notes[name] for name in ("seed", "model")})
+        return self.chunk(
+            index,
+            {"role": "assistant", "content": ""},
+            chatwright={name: self.notes[name] for name in ("seed", "model")},
+        )
 
     def chunk(
-        self, index: int, delta: dict[str, Any], reason: str | None = None, log_probs: Sequence[dict[str, Any]] = (), **extra: Any
+        self,
+        index: int,
+        delta: dict[str, Any],
+        reason: str | None = None,
+        log_probs: Sequence[dict[str, Any]] = (),
+        **extra: Any,
     ) -> dict[str, Any]:
         shown = {"content": log_probs, "refusal": None} if log_probs else None
         choice = {"index": index, "delta": delta, "logprobs": shown, "finish_reason": reason}
@@ -103,24 +136,46 @@ class Completion:
 
     def whole(self) -> dict[str, Any]:
         choices = [self.whole_choice(index, choice) for index, choice in enumerate(self.choices)]
-        return {**self.head("chat.completion"), "choices": choices, "usage": self.usage(), "chatwright": self.notes}
+        return {
+            **self.head("chat.completion"),
+            "choices": choices,
+            "usage": self.usage(),
+            "chatwright": self.notes,
+        }
 
     def whole_choice(self, index: int, choice: Choice) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None}
         if choice.tool_call is not None:
             message |= {"content": choice.text or None, "tool_calls": [choice.tool_call]}
-        log_probs = {"content": choice.log_probs, "refusal": None} if self.request.logprobs else None
-        return {"index": index, "message": message, "logprobs": log_probs, "finish_reason": choice.finish_reason}
+        log_probs = (
+            {"content": choice.log_probs, "refusal": None} if self.request.logprobs else None
+        )
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": log_probs,
+            "finish_reason": choice.finish_reason,
+        }
 
     def usage(self) -> dict[str, int]:
-        prompt, completion = self.choices[0].prompt_tokens, sum(choice.completion_tokens for choice in self.choices)
-        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        prompt, completion = (
+            self.choices[0].prompt_tokens,
+            sum(choice.completion_tokens for choice in self.choices),
+        )
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
 
     def log_probs(self, tokens: Sequence[TokenSampled]) -> list[dict[str, Any]]:
         if not self.request.logprobs:
             return []
         return [
-            {**self.token(token.token_id, token.log_prob), "top_logprobs": [self.token(*alternative) for alternative in token.alternatives]}
+            {
+                **self.token(token.token_id, token.log_prob),
+                "top_logprobs": [self.token(*alternative) for alternative in token.alternatives],
+            }
             for token in tokens
         ]
 
@@ -130,4 +185,8 @@ class Completion:
         if control is not None:
             return {"token": control, "logprob": log_prob, "bytes": None}
         content = self.tokenizer.token_bytes(token_id)
-        return {"token": content.decode("utf-8", errors="replace"), "logprob": log_prob, "bytes": list(content)}
+        return {
+            "token": content.decode("utf-8", errors="replace"),
+            "logprob": log_prob,
+            "bytes": list(content),
+        }

@@ -33,7 +33,9 @@ class Replier(Protocol):
 
     tokenizer: Tokenizer
 
-    def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]: ...
+    def reply(
+        self, conversation: Conversation, sampling: SamplingConfig
+    ) -> Iterator[ReplyEvent]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +65,28 @@ class Served:
 Deliver = Callable[[ReplyEvent | Failed | None], None]  # None: nothing follows
 
 
-class Ticket:
+class PendingReply:
     """One asked-for reply. Everything it owns is released in one place, `EngineThread._end`.
 
     `assistant` makes it; None is the one in place when its turn comes.
     """
 
-    def __init__(self, conversation: Conversation, sampling: SamplingConfig, deliver: Deliver, assistant: Replier | None = None) -> None:
-        self.conversation, self.sampling, self.deliver, self.assistant = conversation, sampling, deliver, assistant
-        self.is_cancelled = False  # written by the handler's thread, read by the engine's: one word, no lock needed
+    def __init__(
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        deliver: Deliver,
+        assistant: Replier | None = None,
+    ) -> None:
+        self.conversation, self.sampling, self.deliver, self.assistant = (
+            conversation,
+            sampling,
+            deliver,
+            assistant,
+        )
+        self.is_cancelled = (
+            False  # written by the handler's thread, read by the engine's: one word, no lock needed
+        )
         self.events: Iterator[ReplyEvent] | None = None
         self.deadline = 0.0
 
@@ -80,13 +95,18 @@ class Ticket:
 
 
 class EngineThread:
-    def __init__(self, assistant: Replier | None = None, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        assistant: Replier | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limits = limits or Limits()
         self._served = None if assistant is None else Served(assistant, 1)
         self._clock = clock
         self._changed = threading.Condition()
-        self._waiting: deque[Ticket] = deque()
-        self._live: list[Ticket] = []
+        self._waiting: deque[PendingReply] = deque()
+        self._live: list[PendingReply] = []
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -103,7 +123,9 @@ class EngineThread:
     def require_served(self) -> Served:
         served = self._served
         if served is None:
-            raise self._busy("the model is still being built: try again when it is ready", "model_not_ready")
+            raise self._busy(
+                "the model is still being built: try again when it is ready", "model_not_ready"
+            )
         return served
 
     @property
@@ -115,19 +137,26 @@ class EngineThread:
     def set_assistant(self, assistant: Replier, description: str = "") -> None:
         """A model to answer with from now on. Replies under way end with the model they began with."""
         with self._changed:
-            self._served = Served(assistant, 1 if self._served is None else self._served.number + 1, description)
+            self._served = Served(
+                assistant, 1 if self._served is None else self._served.number + 1, description
+            )
 
-    def submit(self, tickets: Sequence[Ticket]) -> None:
+    def submit(self, pending_replies: Sequence[PendingReply]) -> None:
         """Queue all of them or none."""
         with self._changed:
             if self._is_closing:
                 raise self._busy("the server is shutting down", "shutting_down")
             self.require_served()
-            if len(self._waiting) + len(self._live) + len(tickets) > self.limits.max_live + self.limits.max_waiting:
-                raise self._busy("too many replies are waiting already: try again shortly", "server_full")
-            for ticket in tickets:
-                ticket.deadline = self._clock() + self.limits.max_seconds
-            self._waiting.extend(tickets)
+            if (
+                len(self._waiting) + len(self._live) + len(pending_replies)
+                > self.limits.max_live + self.limits.max_waiting
+            ):
+                raise self._busy(
+                    "too many replies are waiting already: try again shortly", "server_full"
+                )
+            for pending in pending_replies:
+                pending.deadline = self._clock() + self.limits.max_seconds
+            self._waiting.extend(pending_replies)
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
@@ -144,10 +173,13 @@ class EngineThread:
 
     def _run(self) -> None:
         while self._admit():
-            for ticket in [*self._live, *(ticket for ticket in self._waiting if ticket.is_cancelled)]:
-                self._advance(ticket)
-        for ticket in [*self._live, *self._waiting]:
-            self._end(ticket, Failed(self._busy("the server is shutting down", "shutting_down")))
+            for pending in [
+                *self._live,
+                *(pending for pending in self._waiting if pending.is_cancelled),
+            ]:
+                self._advance(pending)
+        for pending in [*self._live, *self._waiting]:
+            self._end(pending, Failed(self._busy("the server is shutting down", "shutting_down")))
 
     def _busy(self, message: str, code: str) -> ApiError:
         return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
@@ -160,45 +192,50 @@ class EngineThread:
                 self._live.append(self._waiting.popleft())
             return not self._is_closing
 
-    def _advance(self, ticket: Ticket) -> None:
+    def _advance(self, pending: PendingReply) -> None:
         try:
-            if ticket.is_cancelled:
-                return self._end(ticket)
-            if self._clock() > ticket.deadline:
+            if pending.is_cancelled:
+                return self._end(pending)
+            if self._clock() > pending.deadline:
                 message = f"the reply took longer than {self.limits.max_seconds:.0f} seconds: ask for fewer tokens"
-                return self._end(ticket, Failed(ApiError(504, message, code="timeout")))
-            if ticket.events is None:
-                assistant = ticket.assistant or self.require_served().assistant
-                ticket.events = assistant.reply(ticket.conversation, ticket.sampling)
-            event = next(ticket.events, None)
+                return self._end(pending, Failed(ApiError(504, message, code="timeout")))
+            if pending.events is None:
+                assistant = pending.assistant or self.require_served().assistant
+                pending.events = assistant.reply(pending.conversation, pending.sampling)
+            event = next(pending.events, None)
             if event is None:
-                return self._end(ticket)
-            ticket.deliver(event)
+                return self._end(pending)
+            pending.deliver(event)
         except ConversationTooLong as error:
-            self._end(ticket, Failed(ApiError(400, str(error), code="context_length_exceeded", param="messages")))
+            self._end(
+                pending,
+                Failed(ApiError(400, str(error), code="context_length_exceeded", param="messages")),
+            )
         except EngineFull as error:
-            self._end(ticket, Failed(self._busy(str(error), "server_full")))
-        except ValueError as error:  # the conversation or a setting cannot be served; the message says why
-            self._end(ticket, Failed(ApiError(400, str(error), code="invalid_value")))
+            self._end(pending, Failed(self._busy(str(error), "server_full")))
+        except (
+            ValueError
+        ) as error:  # the conversation or a setting cannot be served; the message says why
+            self._end(pending, Failed(ApiError(400, str(error), code="invalid_value")))
         except Exception as error:  # one reply's trouble must not end the others'
-            self._end(ticket, Failed(internal_error(error)))
+            self._end(pending, Failed(internal_error(error)))
 
-    def _end(self, ticket: Ticket, last: Failed | None = None) -> None:
+    def _end(self, pending: PendingReply, last: Failed | None = None) -> None:
         """Every way a reply can end comes through here: release the engine's place, tell the listener, forget the ticket."""
         with self._changed:
-            if ticket in self._live:
-                self._live.remove(ticket)
-            elif ticket in self._waiting:
-                self._waiting.remove(ticket)
+            if pending in self._live:
+                self._live.remove(pending)
+            elif pending in self._waiting:
+                self._waiting.remove(pending)
             self._changed.notify_all()
         try:
-            if isinstance(ticket.events, Generator):
-                ticket.events.close()  # cancels the request in the engine
+            if isinstance(pending.events, Generator):
+                pending.events.close()  # cancels the request in the engine
         except Exception as error:  # a bug in closing must not leave the listener waiting
             last = Failed(internal_error(error))
         try:
             if last is not None:
-                ticket.deliver(last)
-            ticket.deliver(None)
+                pending.deliver(last)
+            pending.deliver(None)
         except RuntimeError:  # the listener's event loop is closed: nobody is waiting
-            ticket.cancel()
+            pending.cancel()

@@ -21,14 +21,30 @@ log = logging.getLogger("chatwright.server")
 class ApiError(Exception):
     """What a client gets to see. `code` is for programs, `message` for people, `param` names the field at fault."""
 
-    def __init__(self, status: int, message: str, *, code: str, param: str | None = None, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.code, self.param, self.retry_after = status, message, code, param, retry_after
+        self.status, self.message, self.code, self.param, self.retry_after = (
+            status,
+            message,
+            code,
+            param,
+            retry_after,
+        )
 
     def body(self) -> dict[str, Any]:
         usual = "invalid_request_error" if self.status < 500 else "server_error"
         kind = {404: "not_found_error", 429: "rate_limit_error"}.get(self.status, usual)
-        return {"error": {"message": self.message, "type": kind, "code": self.code, "param": self.param}}
+        return {
+            "error": {"message": self.message, "type": kind, "code": self.code, "param": self.param}
+        }
 
 
 def error_response(error: ApiError) -> JSONResponse:
@@ -41,7 +57,11 @@ def internal_error(error: BaseException) -> ApiError:
     incident = secrets.token_hex(8)
     place = "".join(traceback.format_tb(error.__traceback__))
     log.error("internal error %s: %s\n%s", incident, type(error).__name__, place)
-    return ApiError(500, f"something went wrong inside the server; its log has the details under {incident}", code="internal_error")
+    return ApiError(
+        500,
+        f"something went wrong inside the server; its log has the details under {incident}",
+        code="internal_error",
+    )
 
 
 async def on_api_error(_request: Request, error: Exception) -> JSONResponse:

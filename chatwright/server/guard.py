@@ -17,7 +17,9 @@ from chatwright.server.errors import ApiError, error_response
 
 # Any port: a rebinding attack cannot choose the name, and a tunnel (ssh -L) legitimately changes the port.
 LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII)
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # these change nothing, and what they show another page cannot read
+SAFE_METHODS = frozenset(
+    {"GET", "HEAD", "OPTIONS"}
+)  # these change nothing, and what they show another page cannot read
 MAX_BODY_BYTES = 1 << 20
 
 CONTENT_POLICY = (
@@ -73,12 +75,26 @@ def check_origin(method: str, headers: Headers) -> None:
     if method in SAFE_METHODS:
         return
     origins = headers.getlist("origin")
-    if (origins and origins != [f"http://{hosts[0]}"]) or not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}:
-        raise ApiError(403, "this request comes from another web page, which may not use the model", code="origin_not_allowed")
+    if (origins and origins != [f"http://{hosts[0]}"]) or not set(
+        headers.getlist("sec-fetch-site")
+    ) <= {"same-origin", "none"}:
+        raise ApiError(
+            403,
+            "this request comes from another web page, which may not use the model",
+            code="origin_not_allowed",
+        )
     if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise ApiError(415, "the body must be JSON: send the header Content-Type: application/json", code="unsupported_media_type")
+        raise ApiError(
+            415,
+            "the body must be JSON: send the header Content-Type: application/json",
+            code="unsupported_media_type",
+        )
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(415, "compressed bodies are not read: send the JSON as it is", code="unsupported_media_type")
+        raise ApiError(
+            415,
+            "compressed bodies are not read: send the JSON as it is",
+            code="unsupported_media_type",
+        )
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -86,10 +102,16 @@ async def read_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ApiError(400, "the connection closed before the body was complete", code="incomplete_body")
+            raise ApiError(
+                400, "the connection closed before the body was complete", code="incomplete_body"
+            )
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes: send a shorter conversation", code="body_too_large")
+            raise ApiError(
+                413,
+                f"the body is larger than {MAX_BODY_BYTES} bytes: send a shorter conversation",
+                code="body_too_large",
+            )
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -34,7 +34,9 @@ class Status:
     # What answers now; the server fills these in, whatever the builder says.
     can_chat: bool = False
     model: str = ""  # in words: "step 300 of 900 of learning to converse"; "" where nobody said
-    model_number: int = 0  # how many have been put in place so far: when it grows, another one answers
+    model_number: int = (
+        0  # how many have been put in place so far: when it grows, another one answers
+    )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,7 +46,10 @@ class Status:
             "seconds_left": finite(self.seconds_left),
             "message": self.message,
             "loss_curve": [[step, finite(loss)] for step, loss in self.loss_curve],
-            "samples": [{"prompt": sample.prompt, "reply": sample.reply, "step": sample.step} for sample in self.samples],
+            "samples": [
+                {"prompt": sample.prompt, "reply": sample.reply, "step": sample.step}
+                for sample in self.samples
+            ],
             "can_chat": self.can_chat,
             "model": self.model,
             "model_number": self.model_number,

@@ -70,7 +70,9 @@ class ByteBPE:
         """Learn merges from `texts`. `vocab_size` includes the control ids; a small text may give fewer, never more."""
         smallest = 256 + len(CONTROL_TOKENS)
         if vocab_size < smallest:
-            raise ValueError(f"vocab_size ({vocab_size}) must be at least {smallest}: 256 bytes and {len(CONTROL_TOKENS)} control tokens")
+            raise ValueError(
+                f"vocab_size ({vocab_size}) must be at least {smallest}: 256 bytes and {len(CONTROL_TOKENS)} control tokens"
+            )
         library = untrained()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - len(CONTROL_TOKENS),
@@ -81,7 +83,9 @@ class ByteBPE:
         seen = Seen(texts, prefix)
         library.train_from_iterator(seen, trainer)
         if not seen.any_text:
-            raise ValueError("the tokenizer has no text to learn from: every document is empty. Check the data path")
+            raise ValueError(
+                "the tokenizer has no text to learn from: every document is empty. Check the data path"
+            )
         return cls(library, prefix)
 
     def encode(self, text: str) -> TextIds:
@@ -98,26 +102,40 @@ class ByteBPE:
         encoded: list[list[int]] = [[] for _ in texts]
         for start in range(0, len(pieces), PIECES_AT_ONCE):
             some = slice(start, start + PIECES_AT_ONCE)
-            for index, encoding in zip(owner[some], self._library.encode_batch_fast(pieces[some], add_special_tokens=False), strict=True):
+            for index, encoding in zip(
+                owner[some],
+                self._library.encode_batch_fast(pieces[some], add_special_tokens=False),
+                strict=True,
+            ):
                 encoded[index].extend(encoding.ids)
         for ids in encoded:
-            assert not ids or max(ids) < self._n_text, "text became a control id: the added tokens were not stripped"
+            assert not ids or max(ids) < self._n_text, (
+                "text became a control id: the added tokens were not stripped"
+            )
         return [TextIds(ids) for ids in encoded]
 
     def decode(self, ids: Sequence[int]) -> str:
         # Ids cut in the middle of a character give U+FFFD; `chat`'s stream decoder holds such bytes back instead.
-        return b"".join(map(self.token_bytes, ids)).removeprefix(self.prefix.encode()).decode("utf-8", errors="replace")
+        return (
+            b"".join(map(self.token_bytes, ids))
+            .removeprefix(self.prefix.encode())
+            .decode("utf-8", errors="replace")
+        )
 
     def token_bytes(self, token_id: int) -> bytes:
         if 0 <= token_id < self._n_text:
             return self._bytes[token_id]
         if 0 <= token_id < self.vocab_size:
             return b""
-        raise ValueError(f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer")
+        raise ValueError(
+            f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer"
+        )
 
     def save(self, directory: Path) -> None:
         """Write a directory that transformers' AutoTokenizer opens, control tokens included."""
-        hugging_face.write(Path(directory), json.loads(self._library.to_str()), self._control, self.prefix)
+        hugging_face.write(
+            Path(directory), json.loads(self._library.to_str()), self._control, self.prefix
+        )
 
     @classmethod
     def load(cls, directory: Path) -> ByteBPE:
@@ -125,8 +143,12 @@ class ByteBPE:
         document, prefix = hugging_face.read(Path(directory), expected, byte_characters())
         try:
             library = tokenizers.Tokenizer.from_str(json.dumps(document))
-        except Exception as error:  # the library raises bare Exception for everything it cannot read
-            raise ValueError(f"{directory}: tokenizer.json cannot be read ({error}): save the tokenizer again") from None
+        except (
+            Exception
+        ) as error:  # the library raises bare Exception for everything it cannot read
+            raise ValueError(
+                f"{directory}: tokenizer.json cannot be read ({error}): save the tokenizer again"
+            ) from None
         return cls(library, prefix)
 
 
@@ -170,7 +192,11 @@ def untrained() -> tokenizers.Tokenizer:
 
 def byte_characters() -> list[str]:
     """The printable character that stands for each byte in tokenizer.json (GPT-2's table)."""
-    printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    printable = {
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    }
     others = (byte for byte in range(256) if byte not in printable)
     stand_in = {byte: 256 + index for index, byte in enumerate(others)}
     return [chr(stand_in.get(byte, byte)) for byte in range(256)]

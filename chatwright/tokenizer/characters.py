@@ -22,8 +22,12 @@ class CharacterTokenizer:
 
     def __init__(self, characters: Sequence[str]) -> None:
         if not characters:
-            raise ValueError("a characters tokenizer needs at least one character: the text is empty")
-        if len(set(characters)) != len(characters) or any(not isinstance(c, str) or len(c) != 1 for c in characters):
+            raise ValueError(
+                "a characters tokenizer needs at least one character: the text is empty"
+            )
+        if len(set(characters)) != len(characters) or any(
+            not isinstance(c, str) or len(c) != 1 for c in characters
+        ):
             raise ValueError("characters must be distinct single characters")
         require_unicode("".join(characters))
         self._characters = tuple(characters)
@@ -72,13 +76,17 @@ class CharacterTokenizer:
             return self._characters[token_id].encode("utf-8")
         if 0 <= token_id < self.vocab_size:
             return b""
-        raise ValueError(f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer")
+        raise ValueError(
+            f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer"
+        )
 
     def save(self, directory: Path) -> None:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         document = {"characters": list(self._characters)}
-        (directory / FILE_NAME).write_text(json.dumps(document, ensure_ascii=True) + "\n", encoding="utf-8")
+        (directory / FILE_NAME).write_text(
+            json.dumps(document, ensure_ascii=True) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, directory: Path) -> CharacterTokenizer:
@@ -91,4 +99,6 @@ class CharacterTokenizer:
         except FileNotFoundError:
             raise ValueError(f"{path} is missing: give a directory written by save()") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f'{path} is not a characters tokenizer ({error}): expected {{"characters": ["a", "b", ...]}}') from None
+            raise ValueError(
+                f'{path} is not a characters tokenizer ({error}): expected {{"characters": ["a", "b", ...]}}'
+            ) from None

@@ -9,17 +9,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-LONGEST = 256    # bytes one entry may become: a short text must not become a long one
+LONGEST = 256  # bytes one entry may become: a short text must not become a long one
 
 
 def reader(data: bytes) -> Callable[[str], str]:
     """The function that writes a text anew by the table. Raises ValueError for what is no table."""
     size = struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
     if not size or size % 4 or 4 + size > len(data):
-        raise ValueError("not a SentencePiece model: its table of characters is cut off. Get the file again from where the model came")
-    units, texts = struct.unpack_from(f"<{size // 4}I", data, 4), data[4 + size:]
+        raise ValueError(
+            "not a SentencePiece model: its table of characters is cut off. Get the file again from where the model came"
+        )
+    units, texts = struct.unpack_from(f"<{size // 4}I", data, 4), data[4 + size :]
     if max(map(len, texts.split(b"\0"))) > LONGEST:
-        raise ValueError(f"a SentencePiece model where one character becomes over {LONGEST} bytes. Get the file again from where the model came")
+        raise ValueError(
+            f"a SentencePiece model where one character becomes over {LONGEST} bytes. Get the file again from where the model came"
+        )
 
     def rewritten(text: str) -> str:
         raw, place, found = text.encode(), 0, []
@@ -27,13 +31,15 @@ def reader(data: bytes) -> Callable[[str], str]:
             length, start = _longest(units, raw, place)
             if not length:
                 length = _length_of_character(raw[place])
-                found.append(raw[place:place + length])
+                found.append(raw[place : place + length])
             else:
-                found.append(texts[start:texts.find(b"\0", start)])
+                found.append(texts[start : texts.find(b"\0", start)])
             place += length
         return b"".join(found).decode("utf-8", errors="replace")
 
-    rewritten("a \U0010ffff\u00e9e\u0301")    # a table that leads out of itself is found before it is needed
+    rewritten(
+        "a \U0010ffff\u00e9e\u0301"
+    )  # a table that leads out of itself is found before it is needed
     return rewritten
 
 
@@ -43,7 +49,7 @@ def _longest(units: tuple[int, ...], raw: bytes, place: int) -> tuple[int, int]:
     A double array: a node's children stand at its offset XOR their label; a child with the wrong label is another node's.
     """
     node, found = _offset(units[0]), (0, 0)
-    for count, byte in enumerate(raw[place:place + LONGEST], 1):
+    for count, byte in enumerate(raw[place : place + LONGEST], 1):
         node ^= byte
         if node >= len(units) or units[node] & 0x800000FF != byte:
             break

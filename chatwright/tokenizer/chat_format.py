@@ -28,13 +28,21 @@ class ChatFormat:
     stop_ids: tuple[int, ...]  # a reply ends here
     command: int | None = None  # the id with which a reply becomes a command
     default_system: str = ""  # said where a conversation brings no system message
-    around_system: tuple[str, str] | None = None  # around the text of a system message, said even where there is none ...
-    system_in: int | None = None  # ... or, in a format without a system turn, which question it opens: 0 the first, -1 the last
-    before_last: tuple[int, ...] = ()  # between `before` and an answer that ends the conversation, and in a prompt
+    around_system: tuple[str, str] | None = (
+        None  # around the text of a system message, said even where there is none ...
+    )
+    system_in: int | None = (
+        None  # ... or, in a format without a system turn, which question it opens: 0 the first, -1 the last
+    )
+    before_last: tuple[
+        int, ...
+    ] = ()  # between `before` and an answer that ends the conversation, and in a prompt
 
     def turn(self, role: str) -> Turn:
         if role not in self.turns:
-            raise ValueError(f"a {role} turn has no place in this model's chat format ({self.name}): its roles are {', '.join(self.turns)}")
+            raise ValueError(
+                f"a {role} turn has no place in this model's chat format ({self.name}): its roles are {', '.join(self.turns)}"
+            )
         return self.turns[role]
 
 
@@ -50,4 +58,6 @@ def own_format(control: ControlIds) -> ChatFormat:
         "command": Turn((control.assistant,), (control.end_of_command,), opens=(control.command,)),
         "result": Turn((control.result,), (control.end,)),
     }
-    return ChatFormat("chatwright", (control.bos,), turns, (control.end, control.end_of_command), control.command)
+    return ChatFormat(
+        "chatwright", (control.bos,), turns, (control.end, control.end_of_command), control.command
+    )

@@ -36,10 +36,14 @@ class Rendered:
 
     token_ids: list[int]
     loss_mask: list[bool]
-    answers: tuple[tuple[int, int], ...] = ()  # from and up to where the assistant speaks, learned or not, its end token included
+    answers: tuple[
+        tuple[int, int], ...
+    ] = ()  # from and up to where the assistant speaks, learned or not, its end token included
 
     def __post_init__(self) -> None:
-        assert len(self.token_ids) == len(self.loss_mask), "every token needs its place in the loss mask"
+        assert len(self.token_ids) == len(self.loss_mask), (
+            "every token needs its place in the loss mask"
+        )
 
 
 def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
@@ -68,7 +72,11 @@ def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
             "end the conversation with a user or result turn"
         )
     chat_format = format_of(tokenizer)
-    return [*render_turns(conversation, tokenizer).token_ids, *chat_format.turn("assistant").before, *chat_format.before_last]
+    return [
+        *render_turns(conversation, tokenizer).token_ids,
+        *chat_format.turn("assistant").before,
+        *chat_format.before_last,
+    ]
 
 
 def format_of(tokenizer: Tokenizer) -> ChatFormat:
@@ -98,7 +106,10 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
         if is_answer and number == len(messages):
             put(chat_format.before_last, False)
         start = len(token_ids)
-        put([*turn.opens, *tokenizer.encode(message.content), *turn.after], is_answer and message.is_learned)
+        put(
+            [*turn.opens, *tokenizer.encode(message.content), *turn.after],
+            is_answer and message.is_learned,
+        )
         if is_answer:
             answers.append((start, len(token_ids)))
         put(turn.between, False)
@@ -113,14 +124,22 @@ def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversa
     before, after = chat_format.around_system or ("", "")
     text = f"{before}{system.content}{after}"
     if chat_format.system_in is None:
-        return [replace(system, content=text), *rest] if text or rest is not conversation else conversation
+        return (
+            [replace(system, content=text), *rest]
+            if text or rest is not conversation
+            else conversation
+        )
     if rest is conversation:
         return conversation
     questions = [number for number, message in enumerate(rest) if message.role == "user"]
     if not questions:
         return [Message("user", text), *rest]
     opened = questions[chat_format.system_in]
-    return [*rest[:opened], replace(rest[opened], content=text + rest[opened].content), *rest[opened + 1:]]
+    return [
+        *rest[:opened],
+        replace(rest[opened], content=text + rest[opened].content),
+        *rest[opened + 1 :],
+    ]
 
 
 def require_order(conversation: Conversation) -> None:
@@ -130,7 +149,9 @@ def require_order(conversation: Conversation) -> None:
     previous = ""
     for index, message in enumerate(conversation):
         if message.role not in MAY_FOLLOW:
-            raise ValueError(f"turn {index} has the unknown role {message.role!a}: known roles are {', '.join(MAY_FOLLOW)}")
+            raise ValueError(
+                f"turn {index} has the unknown role {message.role!a}: known roles are {', '.join(MAY_FOLLOW)}"
+            )
         if previous not in MAY_FOLLOW[message.role]:
             where = f"follows turn {index - 1} ({previous})" if previous else "is the first"
             raise ValueError(f"turn {index} ({message.role}) {where}: {REMEDY[message.role]}")

@@ -45,14 +45,19 @@ PREPEND = {"type": "Prepend", "prepend": PREFIX}
 TAKE_OFF = {"type": "Strip", "content": PREFIX, "start": 1, "stop": 0}
 
 
-def write(directory: Path, library_document: dict[str, Any], control: ControlIds, prefix: str) -> None:
+def write(
+    directory: Path, library_document: dict[str, Any], control: ControlIds, prefix: str
+) -> None:
     """Write what transformers' AutoTokenizer opens, control tokens included."""
     assert prefix in ("", PREFIX), "the file format knows a space or nothing"
     directory.mkdir(parents=True, exist_ok=True)
     added = [added_token(name, control) for name in CONTROL_TOKENS]
     document = {**library_document, "added_tokens": added}
     if prefix:
-        document |= {"normalizer": PREPEND, "decoder": {"type": "Sequence", "decoders": [library_document["decoder"], TAKE_OFF]}}
+        document |= {
+            "normalizer": PREPEND,
+            "decoder": {"type": "Sequence", "decoders": [library_document["decoder"], TAKE_OFF]},
+        }
     for name, data in files_of(document).items():
         (directory / name).write_bytes(data)
 
@@ -65,14 +70,26 @@ def files_of(document: dict[str, Any]) -> dict[str, bytes]:
         "eos_token": CONTROL_TOKENS["end"],
         "pad_token": CONTROL_TOKENS["pad"],
         "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
-        "added_tokens_decoder": {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in document["added_tokens"]},
+        "added_tokens_decoder": {
+            str(token["id"]): {k: v for k, v in token.items() if k != "id"}
+            for token in document["added_tokens"]
+        },
     }
-    return {"tokenizer.json": as_json(document), "tokenizer_config.json": as_json(config), "chat_template.jinja": CHAT_TEMPLATE_JINJA.encode()}
+    return {
+        "tokenizer.json": as_json(document),
+        "tokenizer_config.json": as_json(config),
+        "chat_template.jinja": CHAT_TEMPLATE_JINJA.encode(),
+    }
 
 
 def with_control(document: dict[str, Any], control: ControlIds) -> dict[str, Any]:
     """Another tool's tokenizer.json with our ten control tokens after its own."""
-    return document | {"added_tokens": [*(document.get("added_tokens") or []), *(added_token(name, control) for name in CONTROL_TOKENS)]}
+    return document | {
+        "added_tokens": [
+            *(document.get("added_tokens") or []),
+            *(added_token(name, control) for name in CONTROL_TOKENS),
+        ]
+    }
 
 
 def added_token(name: str, control: ControlIds) -> dict[str, Any]:
@@ -97,22 +114,34 @@ def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> tuple[dict
     if not path.is_file():
         raise ValueError(f"{path} is missing: give a directory written by save()")
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, which no tokenizer of ours is: save the tokenizer again")
+        raise ValueError(
+            f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, which no tokenizer of ours is: save the tokenizer again"
+        )
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): copy or save the tokenizer again") from None
+        raise ValueError(
+            f"{path} is not valid JSON ({error}): copy or save the tokenizer again"
+        ) from None
     cause = why_not_ours(document, pre_tokenizer, alphabet)
     if cause:
-        raise ValueError(f"{path}: {cause}. Only a tokenizer saved by chatwright can be opened here; save or train it again")
+        raise ValueError(
+            f"{path}: {cause}. Only a tokenizer saved by chatwright can be opened here; save or train it again"
+        )
     has_prefix = document.get("normalizer") == PREPEND
-    own = {"added_tokens": []} | ({"normalizer": None, "decoder": document["decoder"]["decoders"][0]} if has_prefix else {})
+    own = {"added_tokens": []} | (
+        {"normalizer": None, "decoder": document["decoder"]["decoders"][0]} if has_prefix else {}
+    )
     return {**document, **own}, PREFIX if has_prefix else ""
 
 
 def why_not_ours(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> str | None:
     model = document.get("model") if isinstance(document, dict) else None
-    if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict):
+    if (
+        not isinstance(model, dict)
+        or model.get("type") != "BPE"
+        or not isinstance(model.get("vocab"), dict)
+    ):
         return "it is not a BPE tokenizer"
     normalizer, decoder = document.get("normalizer"), document.get("decoder")
     takes_off = isinstance(decoder, dict) and decoder.get("decoders", [])[1:] == [TAKE_OFF]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatwright.tokenizer.control import Control
-from chatwright.tokenizer.foreign import ForeignTokenizer
+from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -26,7 +26,7 @@ def target_ids(text: Sequence[int], control: Control, start_id: int | None = Non
 
 def target_side(tokenizer: Tokenizer) -> Tokenizer:
     """What cuts translations: MarianMT has a model for each language."""
-    return tokenizer.target if isinstance(tokenizer, ForeignTokenizer) else tokenizer
+    return tokenizer.target if isinstance(tokenizer, ImportedTokenizer) else tokenizer
 
 
 def start_of(control: Control, start_id: int | None) -> int:

@@ -41,26 +41,46 @@ class SentencePieceModel:
 def read(data: bytes) -> SentencePieceModel:
     """Raises ValueError for what is no such file."""
     if len(data) > MAX_BYTES:
-        raise ValueError(f"not a SentencePiece model: larger than {MAX_BYTES // 2**20} MiB. Get the file again from where the model came")
+        raise ValueError(
+            f"not a SentencePiece model: larger than {MAX_BYTES // 2**20} MiB. Get the file again from where the model came"
+        )
     try:
         fields = list(_fields(data))
         pieces = tuple(_piece(value) for number, value in fields if number == 1)
-        trainer, normalizer = (dict(_fields(next((v for n, v in fields if n == number), b""))) for number in (2, 3))
+        trainer, normalizer = (
+            dict(_fields(next((v for n, v in fields if n == number), b""))) for number in (2, 3)
+        )
         charsmap_bytes = _bytes(normalizer.get(2, b""))
     except (IndexError, ValueError, struct.error, TypeError) as error:
-        raise ValueError(f"not a SentencePiece model ({error}). Get the file again from where the model came") from None
+        raise ValueError(
+            f"not a SentencePiece model ({error}). Get the file again from where the model came"
+        ) from None
     if not 0 < len(pieces) <= LARGEST_VOCABULARY:
-        raise ValueError(f"not a SentencePiece model: {len(pieces)} pieces. Get the file again from where the model came")
+        raise ValueError(
+            f"not a SentencePiece model: {len(pieces)} pieces. Get the file again from where the model came"
+        )
     algorithm = trainer.get(3, UNIGRAM)
     if algorithm not in (UNIGRAM, BPE):
-        raise ValueError("a SentencePiece model of words or characters, which is not known here; known are Unigram and BPE")
-    return SentencePieceModel(pieces, algorithm, bool(trainer.get(35, 0)), charsmap_bytes, bool(normalizer.get(3, 1)),
-                              bool(normalizer.get(4, 1)))
+        raise ValueError(
+            "a SentencePiece model of words or characters, which is not known here; known are Unigram and BPE"
+        )
+    return SentencePieceModel(
+        pieces,
+        algorithm,
+        bool(trainer.get(35, 0)),
+        charsmap_bytes,
+        bool(normalizer.get(3, 1)),
+        bool(normalizer.get(4, 1)),
+    )
 
 
 def _piece(data: bytes) -> Piece:
     fields = dict(_fields(data))
-    return Piece(_bytes(fields.get(1, b"")).decode("utf-8"), struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0], int(fields.get(3, 1)))
+    return Piece(
+        _bytes(fields.get(1, b"")).decode("utf-8"),
+        struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0],
+        int(fields.get(3, 1)),
+    )
 
 
 def _bytes(value: Any) -> bytes:
@@ -108,17 +128,51 @@ def as_document(model: SentencePieceModel) -> dict[str, Any]:
     """tokenizer.json of the same pieces in the same order: what other tools read, and nearly the same ids (see `writer`)."""
     texts = [piece.text for piece in model.pieces]
     unknown = next((i for i, piece in enumerate(model.pieces) if piece.kind == UNKNOWN), None)
-    added = [{"id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-              "special": piece.kind != USER_DEFINED} for i, piece in enumerate(model.pieces) if piece.kind in (UNKNOWN, CONTROL, USER_DEFINED)]
-    document: dict[str, Any] = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "post_processor": None,
-                                **_spaces(model)}
+    added = [
+        {
+            "id": i,
+            "content": piece.text,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": piece.kind != USER_DEFINED,
+        }
+        for i, piece in enumerate(model.pieces)
+        if piece.kind in (UNKNOWN, CONTROL, USER_DEFINED)
+    ]
+    document: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "post_processor": None,
+        **_spaces(model),
+    }
     if model.algorithm == UNIGRAM:
         vocab = [[piece.text, piece.score] for piece in model.pieces]
-        return document | {"model": {"type": "Unigram", "unk_id": unknown, "vocab": vocab, "byte_fallback": model.has_bytes}}
-    return document | {"model": {
-        "type": "BPE", "dropout": None, "unk_token": None if unknown is None else texts[unknown], "continuing_subword_prefix": None,
-        "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": model.has_bytes, "ignore_merges": False,
-        "vocab": {text: i for i, text in enumerate(texts)}, "merges": _merges(model.pieces)}}
+        return document | {
+            "model": {
+                "type": "Unigram",
+                "unk_id": unknown,
+                "vocab": vocab,
+                "byte_fallback": model.has_bytes,
+            }
+        }
+    return document | {
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None if unknown is None else texts[unknown],
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": model.has_bytes,
+            "ignore_merges": False,
+            "vocab": {text: i for i, text in enumerate(texts)},
+            "merges": _merges(model.pieces),
+        }
+    }
 
 
 def writer(model: SentencePieceModel) -> Callable[[str], str]:
@@ -144,23 +198,46 @@ def _spaces(model: SentencePieceModel) -> dict[str, Any]:
     """What happens to a text before it is cut into pieces, and to pieces before they are text again."""
     mapped: list[dict[str, Any]] = []
     if model.charsmap:
-        mapped = [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.charsmap).decode()}]
+        mapped = [
+            {
+                "type": "Precompiled",
+                "precompiled_charsmap": base64.b64encode(model.charsmap).decode(),
+            }
+        ]
     if model.joins_spaces:
-        joined: list[dict[str, Any]] = [{"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
-                                        for pattern, content in ((" {2,}", " "), (r"\A | \z", ""))]
+        joined: list[dict[str, Any]] = [
+            {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+            for pattern, content in ((" {2,}", " "), (r"\A | \z", ""))
+        ]
         # A whole text is one word to SentencePiece's merges; its Unigram pieces never go over a space.
-        space = {"type": "Metaspace", "replacement": WORD_START, "prepend_scheme": "always" if model.adds_prefix else "never",
-                 "split": model.algorithm == UNIGRAM}
-        return {"normalizer": {"type": "Sequence", "normalizers": [*mapped, *joined]}, "pre_tokenizer": space, "decoder": space}
+        space = {
+            "type": "Metaspace",
+            "replacement": WORD_START,
+            "prepend_scheme": "always" if model.adds_prefix else "never",
+            "split": model.algorithm == UNIGRAM,
+        }
+        return {
+            "normalizer": {"type": "Sequence", "normalizers": [*mapped, *joined]},
+            "pre_tokenizer": space,
+            "decoder": space,
+        }
     # The library's own prefix leaves out the one before a text that begins with a space; SentencePiece does not.
-    written: list[dict[str, Any]] = [{"type": "Prepend", "prepend": WORD_START}] if model.adds_prefix else []
+    written: list[dict[str, Any]] = (
+        [{"type": "Prepend", "prepend": WORD_START}] if model.adds_prefix else []
+    )
     written.append({"type": "Replace", "pattern": {"String": " "}, "content": WORD_START})
-    read_again: list[dict[str, Any]] = [{"type": "Replace", "pattern": {"String": WORD_START}, "content": " "}, {"type": "ByteFallback"},
-                                        {"type": "Fuse"}]
+    read_again: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": WORD_START}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
     if model.adds_prefix:
         read_again.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    return {"normalizer": {"type": "Sequence", "normalizers": [*mapped, *written]}, "pre_tokenizer": None,
-            "decoder": {"type": "Sequence", "decoders": read_again}}
+    return {
+        "normalizer": {"type": "Sequence", "normalizers": [*mapped, *written]},
+        "pre_tokenizer": None,
+        "decoder": {"type": "Sequence", "decoders": read_again},
+    }
 
 
 def _merges(pieces: Sequence[Piece]) -> list[list[str]]:
@@ -169,7 +246,9 @@ def _merges(pieces: Sequence[Piece]) -> list[list[str]]:
     found = []
     for piece in pieces:
         splits = [(piece.text[:i], piece.text[i:]) for i in range(1, len(piece.text))]
-        known = sorted((ids[left], ids[right]) for left, right in splits if left in ids and right in ids)
+        known = sorted(
+            (ids[left], ids[right]) for left, right in splits if left in ids and right in ids
+        )
         found += [(piece.score, left, right) for left, right in known]
     found.sort(key=lambda merge: -merge[0])
     return [[pieces[left].text, pieces[right].text] for _, left, right in found]

@@ -16,14 +16,23 @@ Spelling = Callable[[str], bytes]
 
 def spelling_of(document: dict[str, Any]) -> Spelling:
     """How the tokens of this tokenizer.json are spelled, by what its decoder says it undoes."""
-    model, kinds = document["model"], set(_kinds(document.get("decoder"))) | set(_kinds(document.get("pre_tokenizer")))
+    model, kinds = (
+        document["model"],
+        set(_kinds(document.get("decoder"))) | set(_kinds(document.get("pre_tokenizer"))),
+    )
     if "ByteLevel" in kinds:
         return _byte_level()
     if model.get("type") == "WordPiece":
         prefix = str(model.get("continuing_subword_prefix") or "##")
-        return lambda token: token.removeprefix(prefix).encode() if token.startswith(prefix) else f" {token}".encode()
+        return lambda token: (
+            token.removeprefix(prefix).encode()
+            if token.startswith(prefix)
+            else f" {token}".encode()
+        )
     if suffix := model.get("end_of_word_suffix"):
-        return lambda token: (f"{token.removesuffix(suffix)} " if token.endswith(suffix) else token).encode()
+        return lambda token: (
+            f"{token.removesuffix(suffix)} " if token.endswith(suffix) else token
+        ).encode()
     has_bytes = bool(model.get("byte_fallback"))
     return lambda token: _sentence_piece(token, has_bytes)
 
@@ -49,7 +58,10 @@ def _sentence_piece(token: str, has_bytes: bool) -> bytes:
 def _kinds(part: Any) -> list[str]:
     """The types of a decoder or pre-tokenizer, and of those inside a sequence."""
     match part:
-        case {"type": str(kind), "decoders": [*inside]} | {"type": str(kind), "pretokenizers": [*inside]}:
+        case {"type": str(kind), "decoders": [*inside]} | {
+            "type": str(kind),
+            "pretokenizers": [*inside],
+        }:
             return [kind, *(inner for one in inside for inner in _kinds(one))]
         case {"type": str(kind)}:
             return [kind]

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from chatwright.tokenizer import foreign, words
+from chatwright.tokenizer import imported, words
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_format import ChatFormat
 from chatwright.tokenizer.control import Control, TextIds
-from chatwright.tokenizer.frame import Frame
+from chatwright.tokenizer.encoder_tokens import EncoderTokens
 
 
 class Tokenizer(Protocol):
@@ -26,7 +26,9 @@ class Tokenizer(Protocol):
     def control(self) -> Control: ...
 
     @property
-    def chat_format(self) -> ChatFormat | None: ...  # how conversations are marked up; None: it can only continue texts
+    def chat_format(
+        self,
+    ) -> ChatFormat | None: ...  # how conversations are marked up; None: it can only continue texts
 
     @property
     def public_ids(self) -> dict[str, int]: ...  # bos_token_id and the like, for config.json
@@ -36,7 +38,9 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> TextIds: ...
 
-    def encode_batch(self, texts: Sequence[str]) -> list[TextIds]: ...  # equal to encode one by one, faster
+    def encode_batch(
+        self, texts: Sequence[str]
+    ) -> list[TextIds]: ...  # equal to encode one by one, faster
 
     def decode(self, ids: Sequence[int]) -> str: ...  # control ids render as nothing
 
@@ -45,19 +49,21 @@ class Tokenizer(Protocol):
     def save(self, directory: Path) -> None: ...
 
 
-def frame_of(tokenizer: Tokenizer) -> Frame:
+def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
     """What stands around a text for an encoder, and what hides a token from it."""
-    if isinstance(tokenizer, foreign.ForeignTokenizer):
+    if isinstance(tokenizer, imported.ImportedTokenizer):
         return tokenizer.frame
-    raise ValueError('this tokenizer has no <mask>, which an encoder is trained with. Make one with tokens = "wordpiece" in [tokenizer], '
-                     "or start from an imported encoder.")
+    raise ValueError(
+        'this tokenizer has no <mask>, which an encoder is trained with. Make one with tokens = "wordpiece" in [tokenizer], '
+        "or start from an imported encoder."
+    )
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
     """Open what `save` wrote: `characters.json`, `tokenizer.json`, `words.json`, or the files of a tokenizer that was imported."""
     directory = Path(directory)
-    if (directory / foreign.OWN_FILE).is_file():
-        return foreign.ForeignTokenizer.load(directory)
+    if (directory / imported.OWN_FILE).is_file():
+        return imported.ImportedTokenizer.load(directory)
     has_characters = (directory / "characters.json").is_file()
     has_bpe = (directory / "tokenizer.json").is_file()
     if has_characters and has_bpe:

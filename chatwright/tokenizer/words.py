@@ -31,8 +31,12 @@ class WordTokenizer:
 
     def __init__(self, words: Sequence[str]) -> None:
         if not words:
-            raise ValueError(f"a words tokenizer needs at least one word: none was seen {LEAST_COUNT} times. Give more text")
-        if len(set(words)) != len(words) or any(not isinstance(word, str) or words_of(word) != [word] for word in words):
+            raise ValueError(
+                f"a words tokenizer needs at least one word: none was seen {LEAST_COUNT} times. Give more text"
+            )
+        if len(set(words)) != len(words) or any(
+            not isinstance(word, str) or words_of(word) != [word] for word in words
+        ):
             raise ValueError("words must be distinct, lower-cased and without spaces")
         require_unicode(" ".join(words))
         self._words = tuple(words)
@@ -45,7 +49,10 @@ class WordTokenizer:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(words_of(text))
-        frequent = sorted((word for word, count in counts.items() if count >= LEAST_COUNT), key=lambda word: (-counts[word], word))
+        frequent = sorted(
+            (word for word, count in counts.items() if count >= LEAST_COUNT),
+            key=lambda word: (-counts[word], word),
+        )
         return cls(frequent[: max(0, vocab_size - len(CONTROL_TOKENS))])
 
     @property
@@ -75,12 +82,16 @@ class WordTokenizer:
             return self._words[token_id].encode("utf-8")
         if 0 <= token_id < self.vocab_size:
             return b""
-        raise ValueError(f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer")
+        raise ValueError(
+            f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer"
+        )
 
     def save(self, directory: Path) -> None:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE_NAME).write_text(json.dumps({"words": list(self._words)}, ensure_ascii=True) + "\n", encoding="utf-8")
+        (directory / FILE_NAME).write_text(
+            json.dumps({"words": list(self._words)}, ensure_ascii=True) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, directory: Path) -> WordTokenizer:
@@ -93,4 +104,6 @@ class WordTokenizer:
         except FileNotFoundError:
             raise ValueError(f"{path} is missing: give a directory written by save()") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f'{path} is not a words tokenizer ({error}): expected {{"words": ["the", "of", ...]}}') from None
+            raise ValueError(
+                f'{path} is not a words tokenizer ({error}): expected {{"words": ["the", "of", ...]}}'
+            ) from None

@@ -19,7 +19,7 @@ from chatwright.training.outputs import Outputs
 from chatwright.training.stage import Loss, MicroBatch
 
 IGNORED = -100
-NUMBERS_AT_ONCE = 2**19    # logits held at a time: 2 MB, which stays in a core's cache
+NUMBERS_AT_ONCE = 2**19  # logits held at a time: 2 MB, which stays in a core's cache
 
 
 class HeadCrossEntropy(torch.autograd.Function):
@@ -30,26 +30,40 @@ class HeadCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        total = torch.zeros((), dtype=torch.float32 if hidden.dtype == torch.bfloat16 else hidden.dtype, device=hidden.device)
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
+        total = torch.zeros(
+            (),
+            dtype=torch.float32 if hidden.dtype == torch.bfloat16 else hidden.dtype,
+            device=hidden.device,
+        )
         wants_gradient = any(ctx.needs_input_grad)
-        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=total.dtype)
+        grad_hidden, grad_weight = (
+            torch.empty_like(hidden),
+            torch.zeros_like(weight, dtype=total.dtype),
+        )
         rows = max(1, NUMBERS_AT_ONCE // len(weight))
         for start in range(0, len(hidden), rows):
-            part, wanted = hidden[start: start + rows], targets[start: start + rows, None]
-            logits = (part @ weight.T).to(total.dtype)                       # (rows, V)
+            part, wanted = hidden[start : start + rows], targets[start : start + rows, None]
+            logits = (part @ weight.T).to(total.dtype)  # (rows, V)
             peak = logits.amax(dim=1, keepdim=True)
-            total -= (1 - smoothing) * (logits.gather(1, wanted) - peak).sum() - smoothing * peak.sum()
+            total -= (1 - smoothing) * (
+                logits.gather(1, wanted) - peak
+            ).sum() - smoothing * peak.sum()
             weights = logits.sub_(peak).exp_()
             norm = weights.sum(dim=1, keepdim=True)
             total += norm.log().sum()
-            if wants_gradient:    # softmax - (1 - e) onehot; the rest below
+            if wants_gradient:  # softmax - (1 - e) onehot; the rest below
                 weights.div_(norm).scatter_add_(1, wanted, torch.full_like(norm, smoothing - 1.0))
                 slope = weights.to(weight.dtype)
-                torch.mm(slope, weight, out=grad_hidden[start: start + rows])
+                torch.mm(slope, weight, out=grad_hidden[start : start + rows])
                 grad_weight += slope.T @ part
         if smoothing:
-            mean_weight, sum_hidden = weight.to(total.dtype).mean(dim=0), hidden.to(total.dtype).sum(dim=0)                # (D,)
+            mean_weight, sum_hidden = (
+                weight.to(total.dtype).mean(dim=0),
+                hidden.to(total.dtype).sum(dim=0),
+            )  # (D,)
             total -= smoothing * (sum_hidden @ mean_weight)
             if wants_gradient:
                 grad_hidden -= (smoothing * mean_weight).to(grad_hidden.dtype)
@@ -60,15 +74,26 @@ class HeadCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grad.to(grad_hidden.dtype), (grad_weight * grad).to(grad_weight.dtype), None, None
+        return (
+            grad_hidden * grad.to(grad_hidden.dtype),
+            (grad_weight * grad).to(grad_weight.dtype),
+            None,
+            None,
+        )
 
 
-def output_loss(hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
+def output_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """-sum log softmax(hidden W^T + b)[target].  hidden (N, D), weight (V, D), targets (N,), bias (V,)"""
     weight = weight.to(hidden.dtype)
-    if hidden.device.type != "cpu":    # a GPU has the memory, and one large product is faster there
-        return F.cross_entropy(F.linear(hidden, weight, None if bias is None else bias.to(hidden.dtype)).float(), targets, reduction="sum")
-    if bias is not None:    # one more number for each side of the product
+    if hidden.device.type != "cpu":  # a GPU has the memory, and one large product is faster there
+        return F.cross_entropy(
+            F.linear(hidden, weight, None if bias is None else bias.to(hidden.dtype)).float(),
+            targets,
+            reduction="sum",
+        )
+    if bias is not None:  # one more number for each side of the product
         hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
         weight = torch.cat([weight, bias.to(weight.dtype)[:, None]], dim=1)
     return HeadCrossEntropy.apply(hidden, weight, targets)
@@ -88,14 +113,16 @@ def next_token_outputs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None 
 
 def _hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None) -> Tensor:
     mask = masks.CAUSAL if batch.document_ids is None else masks.documents(batch.document_ids)
-    return model.hidden(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype)
+    return model.hidden_states(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype)
 
 
 def _supervised(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """(..., D), (...) -> (N, D), (N,)"""
     hidden, targets = hidden.flatten(0, -2), targets.flatten()
     supervised = targets != IGNORED
-    return (hidden, targets) if bool(supervised.all()) else (hidden[supervised], targets[supervised])
+    return (
+        (hidden, targets) if bool(supervised.all()) else (hidden[supervised], targets[supervised])
+    )
 
 
 def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
@@ -103,7 +130,9 @@ def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 
     hidden, targets = _supervised(hidden, targets)
     # A GPU has the memory, and one large product is faster there; a head with an adapter is more than its weight.
     if head.bias is not None or isinstance(head, LoRALinear) or hidden.device.type != "cpu":
-        loss = F.cross_entropy(head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing)
+        loss = F.cross_entropy(
+            head(hidden).float(), targets, reduction="sum", label_smoothing=smoothing
+        )
     else:
         loss = HeadCrossEntropy.apply(hidden, head.weight.to(hidden.dtype), targets, smoothing)
     return Loss(loss, len(targets))

@@ -16,18 +16,24 @@ class Best:
 
     step: int = 0
     worse: int = 0
-    seen: int = -1    # the last step that was evaluated: a run killed after its last checkpoint evaluates it again
+    seen: int = (
+        -1
+    )  # the last step that was evaluated: a run killed after its last checkpoint evaluates it again
     figures: dict[str, float] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def see(self, step: int, figures: dict[str, float], model: nn.Module, config: LoopConfig) -> None:
+    def see(
+        self, step: int, figures: dict[str, float], model: nn.Module, config: LoopConfig
+    ) -> None:
         """Take note of an evaluation; `model` holds the weights that were evaluated."""
-        if config.judged_by not in figures:
-            raise ValueError(f"loop.judged_by = {config.judged_by!r} is no figure of this stage's evaluation. Choose one of {', '.join(figures)}.")
+        if config.monitor not in figures:
+            raise ValueError(
+                f"loop.monitor = {config.monitor!r} is no figure of this stage's evaluation. Choose one of {', '.join(figures)}."
+            )
         if step <= self.seen:
             return
         self.seen = step
-        if self.figures and not self._is_better(figures[config.judged_by], config):
+        if self.figures and not self._is_better(figures[config.monitor], config):
             self.worse += 1
             return
         self.step, self.worse, self.figures = step, 0, figures
@@ -35,7 +41,7 @@ class Best:
 
     def _is_better(self, figure: float, config: LoopConfig) -> bool:
         """A figure that is not a number is better than nothing and worse than all."""
-        known = self.figures[config.judged_by]
+        known = self.figures[config.monitor]
         if math.isnan(figure) or math.isnan(known):
             return math.isnan(known) and not math.isnan(figure)
         return figure > known if config.higher_is_better else figure < known
@@ -47,7 +53,7 @@ class Best:
         return {"step": self.step, "worse": self.worse, "seen": self.seen, "figures": self.figures}
 
     def sentence(self, step: int, config: LoopConfig) -> str:
-        kept = f"the weights of step {self.step} are kept: {config.judged_by} {self.figures[config.judged_by]:.4f}"
+        kept = f"the weights of step {self.step} are kept: {config.monitor} {self.figures[config.monitor]:.4f}"
         if step == config.steps:
             return kept
         return f"{kept}. Stopped at step {step} of {config.steps}, after {self.worse} evaluations that were no better"

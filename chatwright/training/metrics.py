@@ -14,20 +14,26 @@ class Metrics:
 
     def __init__(self, path: Path, resume_after: int | None = None) -> None:
         self.path = path
-        self.records = [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
+        self.records = (
+            [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
+        )
         directory.write_file(path, "".join(json.dumps(record) + "\n" for record in self.records))
         self._stream = path.open("a")
 
     def write(self, step: int, **values: Any) -> None:
         record = {"step": step} | values
-        if self._holds(record):    # a run killed after its last checkpoint evaluates again when it goes on
+        if self._holds(
+            record
+        ):  # a run killed after its last checkpoint evaluates again when it goes on
             return
         self.records.append(record)
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
 
     def _holds(self, record: dict[str, Any]) -> bool:
-        same_step = itertools.takewhile(lambda r: r["step"] == record["step"], reversed(self.records))
+        same_step = itertools.takewhile(
+            lambda r: r["step"] == record["step"], reversed(self.records)
+        )
         return any(r.keys() == record.keys() for r in same_step)
 
     def sync(self) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 class Outputs:
     """Scores of C classes (tokens, or labels) are features weight^T + bias."""
 
-    features: Tensor             # (N, F)
-    weight: Tensor               # (C, F)
+    features: Tensor  # (N, F)
+    weight: Tensor  # (C, F)
     bias: Tensor | None
-    targets: Tensor              # (N,)
+    targets: Tensor  # (N,)
 
     def logits(self) -> Tensor:
         bias = None if self.bias is None else self.bias.to(self.features.dtype)

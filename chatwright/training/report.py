@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.training import metrics
-from chatwright.training.page import new_figure, page, to_svg
+from chatwright.training.html_page import new_figure, page, to_svg
 
 
 def write_report(run: Path) -> Path:
@@ -15,9 +15,20 @@ def write_report(run: Path) -> Path:
     config = json.loads((run / "run.json").read_text())
     notes_file = run / "model" / "training.json"
     notes = json.loads(notes_file.read_text()) if notes_file.exists() else {}
-    parts = ["<h2>In short</h2>", _table(_summary(notes)), "<h2>Curves</h2>", _curves(records), "<h2>Samples as it learned</h2>", _samples(records),
-             "<h2>Data seen</h2>", _table(_flat(config.get("data", {}))), "<h2>Checks</h2>", _table(_checks(notes)),
-             "<h2>Settings</h2>", _table(_flat({k: config[k] for k in ("model", "loop") if k in config}))]
+    parts = [
+        "<h2>In short</h2>",
+        _table(_summary(notes)),
+        "<h2>Curves</h2>",
+        _curves(records),
+        "<h2>Samples as it learned</h2>",
+        _samples(records),
+        "<h2>Data seen</h2>",
+        _table(_flat(config.get("data", {}))),
+        "<h2>Checks</h2>",
+        _table(_checks(notes)),
+        "<h2>Settings</h2>",
+        _table(_flat({k: config[k] for k in ("model", "loop") if k in config})),
+    ]
     path = run / "report.html"
     path.write_text(page(f"Training report: {run.name}", parts), encoding="utf-8")
     return path
@@ -26,31 +37,49 @@ def write_report(run: Path) -> Path:
 def _summary(notes: dict[str, Any]) -> dict[str, Any]:
     if not notes:
         return {"state": "not finished; these are the figures so far"}
-    shown = {"stage": notes["stage"], "parameters": f"{notes['parameters']:,}", "steps": f"{notes['steps']:,}",
-             "trained tokens": f"{notes['trained_tokens']:,}", "training time": f"{notes['seconds'] / 60:.1f} minutes (evaluation apart)",
-             "computed in": notes["dtype"]}
+    shown = {
+        "stage": notes["stage"],
+        "parameters": f"{notes['parameters']:,}",
+        "steps": f"{notes['steps']:,}",
+        "trained tokens": f"{notes['trained_tokens']:,}",
+        "training time": f"{notes['seconds'] / 60:.1f} minutes (evaluation apart)",
+        "computed in": notes["dtype"],
+    }
     if notes.get("trained_parameters", notes["parameters"]) < notes["parameters"]:
-        shown |= {"trained parameters": f"{notes['trained_parameters']:,} (an adapter; the rest is its base, unchanged)"}
-    return shown | {name.replace("_", " "): f"{value:.4f}" for name, value in notes["figures"].items()}
+        shown |= {
+            "trained parameters": f"{notes['trained_parameters']:,} (an adapter; the rest is its base, unchanged)"
+        }
+    return shown | {
+        name.replace("_", " "): f"{value:.4f}" for name, value in notes["figures"].items()
+    }
 
 
 def _checks(notes: dict[str, Any]) -> dict[str, Any]:
     if not notes:
         return {}
-    return {"loss before the first step": f"{notes['first_loss']:.4f} (inside its band, or the run would have failed)",
-            "relative change of the weights": f"{notes['weight_change']:.4f} (zero would have failed)",
-            "supervised tokens": f"{notes['trained_tokens']:,} (zero would have failed)"}
+    return {
+        "loss before the first step": f"{notes['first_loss']:.4f} (inside its band, or the run would have failed)",
+        "relative change of the weights": f"{notes['weight_change']:.4f} (zero would have failed)",
+        "supervised tokens": f"{notes['trained_tokens']:,} (zero would have failed)",
+    }
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
     return flat
 
 
 def _table(rows: dict[str, Any]) -> str:
-    cells = "".join(f"<tr><th>{html.escape(str(k))}</th><td class=number>{html.escape(str(v))}</td></tr>" for k, v in rows.items())
+    cells = "".join(
+        f"<tr><th>{html.escape(str(k))}</th><td class=number>{html.escape(str(v))}</td></tr>"
+        for k, v in rows.items()
+    )
     return f"<table>{cells}</table>"
 
 
@@ -59,9 +88,17 @@ def _samples(records: list[dict[str, Any]]) -> str:
     if not with_samples:
         return "<p>None were taken.</p>"
     # First, middle and last ones tell the story; all of them are in metrics.jsonl.
-    chosen = [with_samples[i] for i in sorted({0, len(with_samples) // 3, 2 * len(with_samples) // 3, len(with_samples) - 1})]
-    return "".join(f"<h3>step {r['step']:,}</h3>" + "".join(f"<pre><b>{html.escape(p)}</b> {html.escape(t)}</pre>" for p, t in r["samples"])
-                   for r in chosen)
+    chosen = [
+        with_samples[i]
+        for i in sorted(
+            {0, len(with_samples) // 3, 2 * len(with_samples) // 3, len(with_samples) - 1}
+        )
+    ]
+    return "".join(
+        f"<h3>step {r['step']:,}</h3>"
+        + "".join(f"<pre><b>{html.escape(p)}</b> {html.escape(t)}</pre>" for p, t in r["samples"])
+        for r in chosen
+    )
 
 
 def _curves(records: list[dict[str, Any]]) -> str:
@@ -71,7 +108,13 @@ def _curves(records: list[dict[str, Any]]) -> str:
     for key, label in (("loss", "training"), ("validation_loss", "validation")):
         points = [(r["step"], r[key]) for r in records if key in r]
         if points:
-            losses.plot(*zip(*points, strict=True), label=label, linewidth=1.2, marker="o" if key != "loss" else None, markersize=3)
+            losses.plot(
+                *zip(*points, strict=True),
+                label=label,
+                linewidth=1.2,
+                marker="o" if key != "loss" else None,
+                markersize=3,
+            )
     losses.set(xlabel="step", ylabel="nats per token", title="Loss")
     if losses.lines:
         losses.legend(frameon=False)

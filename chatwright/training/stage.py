@@ -14,7 +14,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
 
 M = TypeVar("M", bound=Model, contravariant=True)
-Micro = TypeVar("Micro")    # what goes through the model at once
+Micro = TypeVar("Micro")  # what goes through the model at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +22,17 @@ class BatchConfig:
     """Shape of a step: `rows` of `context_length` tokens, computed in `accumulate` micro-batches."""
 
     rows: int = 16
-    context_length: int = 0     # 0: the model's
+    context_length: int = 0  # 0: the model's
     accumulate: int = 1
-    short_rows: int = 0         # whole documents that fit go into rows of this many tokens, as many as make up a step; 0: all rows are long
+    short_rows: int = 0  # whole documents that fit go into rows of this many tokens, as many as make up a step; 0: all rows are long
 
     def __post_init__(self) -> None:
         if self.short_rows < 0:
             raise ValueError(f"short_rows ({self.short_rows}) must be at least 0")
         if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
-            raise ValueError(f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate})")
+            raise ValueError(
+                f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate})"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ class Loss:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-Sampler = Callable[[GPT], list[tuple[str, str]]]    # (prompt, continuation) pairs to show as the model learns
+Sampler = Callable[
+    [GPT], list[tuple[str, str]]
+]  # (prompt, continuation) pairs to show as the model learns
 
 
 class Stage(Protocol[M, Micro]):
     name: str
-    has_fresh_head: bool = False    # the model ends in a head its parent did not have: it starts at `fresh_loss`, not where the parent stood
+    has_fresh_head: bool = False  # the model ends in a head its parent did not have: it starts at `fresh_loss`, not where the parent stood
 
     def next_batch(self) -> Batch[Micro]: ...
 

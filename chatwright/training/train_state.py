@@ -18,7 +18,7 @@ from chatwright.devices import environment
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.early_stopping import Best
-from chatwright.training.optimizer import Optimizer
+from chatwright.training.optim.optimizer import Optimizer
 from chatwright.training.stage import Stage
 
 
@@ -31,7 +31,9 @@ class TrainState:
     stage: Stage[Any, Any]
     generators: dict[str, torch.Generator]
     config_hash: str
-    base: Base | None = None     # what the model's adapter stands on: then a checkpoint holds the adapter alone
+    base: Base | None = (
+        None  # what the model's adapter stands on: then a checkpoint holds the adapter alone
+    )
     step: int = 0
     trained_tokens: int = 0
     seconds: float = 0.0
@@ -57,19 +59,35 @@ class TrainState:
         return path
 
     def _numbers(self) -> dict[str, Any]:
-        return {"step": self.step, "trained_tokens": self.trained_tokens, "seconds": self.seconds, "first_loss": self.first_loss,
-                "best": self.best.numbers(), "stage": self.stage.state_dict(), "config_hash": self.config_hash, "environment": environment()}
+        return {
+            "step": self.step,
+            "trained_tokens": self.trained_tokens,
+            "seconds": self.seconds,
+            "first_loss": self.first_loss,
+            "best": self.best.numbers(),
+            "stage": self.stage.state_dict(),
+            "config_hash": self.config_hash,
+            "environment": environment(),
+        }
 
     def load(self, path: Path, report: Callable[[str], None]) -> None:
         """Take over the checkpoint at `path`. A run of another configuration is refused; another machine is reported."""
         numbers = json.loads((path / "train_state.json").read_text())
         if numbers["config_hash"] != self.config_hash:
-            raise ValueError(f"{path.parent.parent}: holds a run with other settings or data, so it cannot go on from there. "
-                             "Give another --out folder, or delete this one to start over.")
-        changed = {k: (v, environment().get(k)) for k, v in numbers["environment"].items() if environment().get(k) != v}
+            raise ValueError(
+                f"{path.parent.parent}: holds a run with other settings or data, so it cannot go on from there. "
+                "Give another --out folder, or delete this one to start over."
+            )
+        changed = {
+            k: (v, environment().get(k))
+            for k, v in numbers["environment"].items()
+            if environment().get(k) != v
+        }
         if changed:
-            report("resuming on another machine or build; the result may differ in the last bits: "
-                   + ", ".join(f"{k} was {was}, is {now}" for k, (was, now) in changed.items()))
+            report(
+                "resuming on another machine or build; the result may differ in the last bits: "
+                + ", ".join(f"{k} was {was}, is {now}" for k, (was, now) in changed.items())
+            )
         model_directory.restore(self.model, path)
         tensors = safetensors_file.load(path / "train_state.safetensors")
         self.optimizer.load_state_tensors(_under(tensors, "optimizer/"))
@@ -86,7 +104,11 @@ class TrainState:
 
     def _in_order(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The file's order is not the model's."""
-        return {name: weights[name].to(self.model.device) for name, _ in self.model.named_parameters() if name in weights}
+        return {
+            name: weights[name].to(self.model.device)
+            for name, _ in self.model.named_parameters()
+            if name in weights
+        }
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,9 +9,9 @@ import torch
 from chatwright.data.corpus import EncodedCorpus
 from chatwright.evaluation.bits_per_byte import nats_per_token
 from chatwright.model.gpt import GPT
+from chatwright.training.batches.packed import PackedBatches
+from chatwright.training.batches.windows import described
 from chatwright.training.cross_entropy import next_token_loss
-from chatwright.training.packed_batches import PackedBatches
-from chatwright.training.window_batches import described
 
 
 class Validation(Protocol):
@@ -43,13 +43,17 @@ class PackedValidation:
 
     batches: PackedBatches
     dtype: torch.dtype
-    n_bytes: int = 0    # of the text that all tokens stand for; 0 where only answers count
+    n_bytes: int = 0  # of the text that all tokens stand for; 0 where only answers count
 
     def figures(self, model: GPT) -> dict[str, float]:
         losses = [next_token_loss(model, micro, self.dtype) for micro in self.batches.all_rows()]
         nats, count = sum(float(loss.sum) for loss in losses), sum(loss.count for loss in losses)
         found = {"validation_loss": nats / count} if count else {}
-        return found | ({"validation_bits_per_byte": nats / math.log(2) / self.n_bytes} if count and self.n_bytes else {})
+        return found | (
+            {"validation_bits_per_byte": nats / math.log(2) / self.n_bytes}
+            if count and self.n_bytes
+            else {}
+        )
 
     def describe(self) -> dict[str, Any]:
         return self.batches.describe()

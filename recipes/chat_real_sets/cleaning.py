@@ -21,9 +21,14 @@ SAME = str.maketrans({
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ", "\t": " ",
     "\ufeff": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u200e": None, "\u200f": None, "\u00ad": None, "\r": None,
 })  # fmt: skip
-TAG = re.compile(r"</?(?:br|p|b|i|u|em|strong|div|span|a|li|ul|ol|h\d|sup|sub|img|table|tr|td|center|font)\b[^<>]{0,300}/?>", re.IGNORECASE)
+TAG = re.compile(
+    r"</?(?:br|p|b|i|u|em|strong|div|span|a|li|ul|ol|h\d|sup|sub|img|table|tr|td|center|font)\b[^<>]{0,300}/?>",
+    re.IGNORECASE,
+)
 # UTF-8 once read as cp1252, and bytes that never were text.
-BROKEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ufffd\u00ff\u95c2]|\u00c3[\u0080-\u00bf\u0192\u201a\u00a9]|\u00e2\u20ac")
+BROKEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\ufffd\u00ff\u95c2]|\u00c3[\u0080-\u00bf\u0192\u201a\u00a9]|\u00e2\u20ac"
+)
 # The commonest of it can be undone: UTF-8 read as cp1252, and Big5 punctuation read as Latin-1 (in the speeches).
 MENDED = {
     "\u00e2\u20ac\u2122": "'", "\u00e2\u20ac\u02dc": "'", "\u00e2\u20ac\u0153": '"', "\u00e2\u20ac\u009d": '"', "\u00e2\u20ac\u00a6": "...",
@@ -31,7 +36,9 @@ MENDED = {
     "\u00a1\u00a6": "'", "\u00a1\u00a7": '"', "\u00a1\u00a8": '"', "\u00a1X": "\u2014", "\u00a1@": " ", "\u00a1K": "...",
 }  # fmt: skip
 CODE_FENCE = "```"
-PLACEHOLDER = re.compile(r"[\[({<][^\])}>]{0,20}\b(?:user ?[12]?|your|insert|name)\b[^\])}>]{0,20}[\])}>]", re.IGNORECASE)  # "[your name]"
+PLACEHOLDER = re.compile(
+    r"[\[({<][^\])}>]{0,20}\b(?:user ?[12]?|your|insert|name)\b[^\])}>]{0,20}[\])}>]", re.IGNORECASE
+)  # "[your name]"
 
 # For chat and trivia, not for the books. Deliberately blunt: a harmless row lost costs nothing.
 OFFENSIVE = re.compile(
@@ -46,7 +53,11 @@ OFFENSIVE = re.compile(
 def clean(text: str) -> str:
     """Unescape HTML twice (some sets escaped it twice), remove tags, straighten quotes, collapse spaces, keep paragraphs."""
     text = html.unescape(html.unescape(text)) if "&" in text else text
-    text = TAG.sub(lambda tag: "\n" if tag[0][1:3].lower() == "br" else " ", text) if "<" in text else text
+    text = (
+        TAG.sub(lambda tag: "\n" if tag[0][1:3].lower() == "br" else " ", text)
+        if "<" in text
+        else text
+    )
     text = re.sub("[\u00c2\u00c3].", mended, text) if "\u00c3" in text or "\u00c2" in text else text
     if "\u00e2\u20ac" in text or "\u00a1" in text:
         for wrong, right in MENDED.items():
@@ -129,4 +140,6 @@ def pieces(block: str, high: int) -> list[str]:
 def dialogue(*turns: str, system: str = "") -> list[Turn]:
     """user, assistant, user, ... after an optional system turn."""
     first = [{"role": "system", "content": system}] if system else []
-    return first + [{"role": "assistant" if i % 2 else "user", "content": turn} for i, turn in enumerate(turns)]
+    return first + [
+        {"role": "assistant" if i % 2 else "user", "content": turn} for i, turn in enumerate(turns)
+    ]

@@ -10,7 +10,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from chat_real_sets.cleaning import CODE_FENCE, PLACEHOLDER, Dropped, Turn, clean, dialogue, evenly, finish, n_word
+from chat_real_sets.cleaning import (
+    CODE_FENCE,
+    PLACEHOLDER,
+    Dropped,
+    Turn,
+    clean,
+    dialogue,
+    evenly,
+    finish,
+    n_word,
+)
 from chat_real_sets.held_out import read_text
 from chat_real_sets.instructions import json_rows
 from chat_real_sets.prose import tinystories
@@ -20,7 +30,23 @@ MOST_TOOL_QUESTIONS = 800
 MOST_STORIES = 3_000
 COMMANDS = "You may use these commands: {}."
 
-NAMES = ("Alex", "Sam", "Maria", "David", "Anna", "Chris", "Laura", "Peter", "Nina", "Tom", "Julia", "Omar", "Grace", "Leo", "Ruth")
+NAMES = (
+    "Alex",
+    "Sam",
+    "Maria",
+    "David",
+    "Anna",
+    "Chris",
+    "Laura",
+    "Peter",
+    "Nina",
+    "Tom",
+    "Julia",
+    "Omar",
+    "Grace",
+    "Leo",
+    "Ruth",
+)
 
 # botprofile: another bot's name and habits. coding: programs that do not run.
 CHATTERBOT_LEFT_OUT = {"botprofile.yml", "coding.yml"}
@@ -36,8 +62,18 @@ def chatterbot(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
                 continue
             turns = [spoken(line) for line in lines]
             together = path.name in ("conversations.yml", "health.yml")
-            for some in [turns[: len(turns) // 2 * 2]] if together else [[turns[0], answer] for answer in turns[1:]]:
-                if len(some) < 2 or not all(some) or tuple(some) in seen or some[0] == some[1] or CODE_FENCE in "".join(some):
+            for some in (
+                [turns[: len(turns) // 2 * 2]]
+                if together
+                else [[turns[0], answer] for answer in turns[1:]]
+            ):
+                if (
+                    len(some) < 2
+                    or not all(some)
+                    or tuple(some) in seen
+                    or some[0] == some[1]
+                    or CODE_FENCE in "".join(some)
+                ):
                     dropped["empty, code, a duplicate or an echo"] += 1
                     continue
                 seen.add(tuple(some))
@@ -50,7 +86,10 @@ def spoken(line: str) -> str:
     if not line or not (line.islower() or (line.isupper() and n_word(line) > 1)):
         return line
     line = re.sub(r"\bi\b", "I", line.lower())
-    is_question = re.match(r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has|should)\b", line)
+    is_question = re.match(
+        r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has|should)\b",
+        line,
+    )
     return finish(line + "?" if is_question and line[-1].isalnum() else line)
 
 
@@ -78,14 +117,28 @@ def unquoted(item: str) -> str:
 def persona_rows(data: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
     """(turns of User 1, User 2, User 1, ...; the personas of the two)"""
     for split in ("valid", "test"):
-        rows = csv.DictReader(io.StringIO(read_text(data / "synthetic-persona-chat" / f"Synthetic-Persona-Chat_{split}.csv.xz")))
+        rows = csv.DictReader(
+            io.StringIO(
+                read_text(
+                    data / "synthetic-persona-chat" / f"Synthetic-Persona-Chat_{split}.csv.xz"
+                )
+            )
+        )
         for number, row in enumerate(rows):
             # Half of the "[user 1's name]" left open can be filled; "[name]" cannot, it is unclear whose.
             for speaker, offset in (("1", 0), ("2", 7)):
                 name = NAMES[(number + offset) % len(NAMES)]
                 row["Best Generated Conversation"] = re.sub(
-                    rf"[\[(]user ?{speaker}(?:'s)?(?: name)?[\])]", name, row["Best Generated Conversation"], flags=re.IGNORECASE)
-            said = re.findall(r"^User ([12]): ?(.*(?:\n(?!User [12]:).*)*)", row["Best Generated Conversation"], flags=re.MULTILINE)
+                    rf"[\[(]user ?{speaker}(?:'s)?(?: name)?[\])]",
+                    name,
+                    row["Best Generated Conversation"],
+                    flags=re.IGNORECASE,
+                )
+            said = re.findall(
+                r"^User ([12]): ?(.*(?:\n(?!User [12]:).*)*)",
+                row["Best Generated Conversation"],
+                flags=re.MULTILINE,
+            )
             turns: list[str] = []
             for i, (speaker, text) in enumerate(said):
                 if (speaker == "1") != (i % 2 == 0):
@@ -105,7 +158,11 @@ def persona_chat(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
             elif PLACEHOLDER.search(" ".join(view)):
                 dropped["a name left open"] += 1
             else:
-                yield dialogue(*view, system="Speak as this person. " + " ".join(finish(line) for line in personas[1 - first] if line))
+                yield dialogue(
+                    *view,
+                    system="Speak as this person. "
+                    + " ".join(finish(line) for line in personas[1 - first] if line),
+                )
 
 
 def topical_rows(data: Path) -> Iterator[list[dict[str, str]]]:
@@ -135,17 +192,27 @@ def command_name(name: str) -> str:
 
 
 def command(name: str, arguments: Any) -> Turn:
-    return {"role": "command", "content": f"{command_name(name)} {json.dumps(arguments, ensure_ascii=False)}"}
+    return {
+        "role": "command",
+        "content": f"{command_name(name)} {json.dumps(arguments, ensure_ascii=False)}",
+    }
 
 
 def result(name: str, value: Any) -> Turn:
-    return {"role": "result", "content": f"{command_name(name)}: {json.dumps(value, ensure_ascii=False)}"}
+    return {
+        "role": "result",
+        "content": f"{command_name(name)}: {json.dumps(value, ensure_ascii=False)}",
+    }
 
 
 def task_files(data: Path) -> Iterator[dict[str, Any]]:
     """The training dialogues of schema-guided-dialogue, in order; dev and test stay untouched."""
     with tarfile.open(data / "schema-guided-dialogue" / "sgd_subset.tar.xz", "r:xz") as archive:
-        members = {member.name: member for member in archive if re.fullmatch(r"(?:\./)?train/dialogues_\d+\.json", member.name)}
+        members = {
+            member.name: member
+            for member in archive
+            if re.fullmatch(r"(?:\./)?train/dialogues_\d+\.json", member.name)
+        }
         for name in sorted(members):
             file = archive.extractfile(members[name])
             assert file is not None, f"{name} is not a file"
@@ -164,11 +231,24 @@ def task_dialogues(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
             if said["speaker"] == "SYSTEM":
                 for frame in said["frames"]:
                     if "service_call" in frame:
-                        name, found = frame["service_call"]["method"], frame.get("service_results", [])
+                        name, found = (
+                            frame["service_call"]["method"],
+                            frame.get("service_results", []),
+                        )
                         calls[command_name(name)] = None
                         turns.append(command(name, frame["service_call"]["parameters"]))
-                        turns.append(result(name, {"found": len(found), "first": found[0]} if found else {"found": 0}))
-            turns.append({"role": "user" if said["speaker"] == "USER" else "assistant", "content": clean(said["utterance"])})
+                        turns.append(
+                            result(
+                                name,
+                                {"found": len(found), "first": found[0]} if found else {"found": 0},
+                            )
+                        )
+            turns.append(
+                {
+                    "role": "user" if said["speaker"] == "USER" else "assistant",
+                    "content": clean(said["utterance"]),
+                }
+            )
         while turns and turns[-1]["role"] != "assistant":
             turns.pop()
         system = [{"role": "system", "content": COMMANDS.format(", ".join(calls))}] if calls else []
@@ -197,7 +277,11 @@ def glaive(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
                 turns.append(result(last, json.loads(said["value"])))
             else:
                 turns.append({"role": roles[said["from"]], "content": clean(said["value"])})
-        system = [{"role": "system", "content": COMMANDS.format(", ".join(map(command_name, tools)))}] if tools else []
+        system = (
+            [{"role": "system", "content": COMMANDS.format(", ".join(map(command_name, tools)))}]
+            if tools
+            else []
+        )
         yield system + turns
 
 
@@ -205,15 +289,26 @@ def toolformer(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     """Questions that one command answers. The set has no results, so these end with the command."""
     found = []
     for row in json_rows(data / "gpteacher" / "toolformer.json.xz"):
-        instruction, calls = row["instruction"], re.findall(r"\b(\w+)\('([^'()]*)'\)", row["output"])
-        head = re.match(r"toolformer: enabled\ntoolformer access: (\w+)\n.*\n\w+\(\w+\)\n", instruction)
+        instruction, calls = (
+            row["instruction"],
+            re.findall(r"\b(\w+)\('([^'()]*)'\)", row["output"]),
+        )
+        head = re.match(
+            r"toolformer: enabled\ntoolformer access: (\w+)\n.*\n\w+\(\w+\)\n", instruction
+        )
         if head is None or len(calls) != 1 or calls[0][0] != head[1] or head[1] == "python":
             dropped["not exactly one plain call"] += 1
             continue
         question = clean(instruction[head.end() :])
         question += f"\n{clean(row['input'])}" if row["input"] else ""
         system = {"role": "system", "content": COMMANDS.format(head[1].upper())}
-        found.append([system, {"role": "user", "content": question}, command(head[1], {"query": clean(calls[0][1])})])
+        found.append(
+            [
+                system,
+                {"role": "user", "content": question},
+                command(head[1], {"query": clean(calls[0][1])}),
+            ]
+        )
     yield from evenly(found, MOST_TOOL_QUESTIONS)
 
 
@@ -222,15 +317,26 @@ def stories(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     kept = [story for story in tinystories(data, dropped) if n_word(story) <= 190]
     for i, story in enumerate(evenly(kept, MOST_STORIES)):
         hero = re.search(r"\b(?:named|called) ([A-Z][a-z]+)", story)
-        thing = re.search(r"\b(?:was|lived|saw) (an? (?:little|big|small|old|brave|kind) (?!boy|girl|man|woman|child|kid)[a-z]+)", story)
+        thing = re.search(
+            r"\b(?:was|lived|saw) (an? (?:little|big|small|old|brave|kind) (?!boy|girl|man|woman|child|kid)[a-z]+)",
+            story,
+        )
         asked = [f"Tell me a story about {found[1]}." for found in (hero, thing) if found]
-        yield dialogue(asked[i % len(asked)] if asked and i % 4 else ("Tell me a story.", "Please write a short story.")[i % 2], story)
+        yield dialogue(
+            asked[i % len(asked)]
+            if asked and i % 4
+            else ("Tell me a story.", "Please write a short story.")[i % 2],
+            story,
+        )
 
 
 def plain_dialogues(data: Path, dropped: Dropped) -> Iterator[str]:
     """The chat sets once more as text, for pretraining: whole conversations, one line a turn, speakers A and B."""
     spoken_rows: list[list[str]] = [turns for turns, _ in persona_rows(data)]
-    spoken_rows += [[clean(turn["message"]).replace("\n", " ") for turn in content] for content in topical_rows(data)]
+    spoken_rows += [
+        [clean(turn["message"]).replace("\n", " ") for turn in content]
+        for content in topical_rows(data)
+    ]
     spoken_rows += list(task_prose(data))
     for turns in spoken_rows:
         if len(turns) < 4:

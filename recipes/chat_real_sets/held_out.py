@@ -22,7 +22,10 @@ FILES = {
     "gsm8k test": ["gsm8k/test.jsonl.xz"],
     "piqa": ["piqa/valid.jsonl.xz", "piqa/tests.jsonl.xz"],
     "truthfulqa": ["truthfulqa/TruthfulQA.csv.xz"],
-    "nq-open": [f"nq-open/NQ-open.{name}" for name in ("dev.jsonl.xz", "efficientqa.dev.1.1.jsonl", "efficientqa.test.1.1.jsonl.xz")],
+    "nq-open": [
+        f"nq-open/NQ-open.{name}"
+        for name in ("dev.jsonl.xz", "efficientqa.dev.1.1.jsonl", "efficientqa.test.1.1.jsonl.xz")
+    ],
     "falseqa valid": ["falseqa/valid.csv"],
     "mt-bench": ["mt-bench/mt_bench_question.jsonl", "mt-bench/vicuna_bench_question.jsonl"],
     "humaneval": ["humaneval/HumanEval.jsonl.gz"],
@@ -41,7 +44,9 @@ class HeldOut:
         for name, strings in texts.items():
             for text in strings:
                 sequence = words(text)
-                self.spans.update((span, name) for span in zip(*(sequence[i:] for i in range(SPAN)), strict=False))
+                self.spans.update(
+                    (span, name) for span in zip(*(sequence[i:] for i in range(SPAN)), strict=False)
+                )
                 # A question of four words ("who is the president") is no more theirs than anybody's.
                 if 5 <= len(sequence) < SPAN and name not in ("wikitext-2", "blimp"):
                     self.questions[tuple(sequence)] = name
@@ -62,7 +67,12 @@ class HeldOut:
 
 
 def load(data: Path) -> HeldOut:
-    return HeldOut({name: [text for path in paths for text in strings(data / path)] for name, paths in FILES.items()})
+    return HeldOut(
+        {
+            name: [text for path in paths for text in strings(data / path)]
+            for name, paths in FILES.items()
+        }
+    )
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -70,7 +80,9 @@ def strings(path: Path) -> Iterator[str]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             for name in sorted(archive.namelist()):
-                if name.endswith(".jsonl") and "__MACOSX" not in name:  # Mac resource forks, not JSON
+                if (
+                    name.endswith(".jsonl") and "__MACOSX" not in name
+                ):  # Mac resource forks, not JSON
                     for line in archive.read(name).decode("utf-8").splitlines():
                         row = json.loads(line)
                         yield row["sentence_good"]

@@ -46,7 +46,7 @@ ROWS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-REPEATS = 12    # one in 30 conversations; once each would be one in 400, and drown among people who talk of themselves
+REPEATS = 12  # one in 30 conversations; once each would be one in 400, and drown among people who talk of themselves
 
 
 def identity(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
@@ -60,5 +60,14 @@ def once() -> Iterator[list[Turn]]:
         for question in questions:
             for answer in answers:
                 yield dialogue(question, answer)
-    for (questions, answers), (more_questions, more_answers) in zip(ROWS, ROWS[1:] + ROWS[:1], strict=True):
-        yield dialogue("Hello!", "Hello! How can I help you?", questions[0], answers[0], more_questions[-1], more_answers[0])
+    for (questions, answers), (more_questions, more_answers) in zip(
+        ROWS, ROWS[1:] + ROWS[:1], strict=True
+    ):
+        yield dialogue(
+            "Hello!",
+            "Hello! How can I help you?",
+            questions[0],
+            answers[0],
+            more_questions[-1],
+            more_answers[0],
+        )

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chat_real_sets.cleaning import Dropped, Turn, clean, dialogue, finish, is_complete, n_word, whole_paragraphs
+from chat_real_sets.cleaning import (
+    Dropped,
+    Turn,
+    clean,
+    dialogue,
+    finish,
+    is_complete,
+    n_word,
+    whole_paragraphs,
+)
 from chat_real_sets.held_out import read_text
 
 LONGEST_REPLY = 200  # words
@@ -17,7 +26,11 @@ LONGEST_REPLY = 200  # words
 # Data sets inside T0 whose texts are ordinary sentences (not split into tokens, not lower-case) and whose answers can be known from the
 # prompt, with the templates that ask as a person would. Rotten Tomatoes stays out: it holds sentences of the sst2 test set.
 T0_TEMPLATES = {
-    "samsum": ("Generate_a_summary_for_this_dialogue", "Summarize_this_dialogue_", "Given_the_above_dialogue_write_a_summary"),
+    "samsum": (
+        "Generate_a_summary_for_this_dialogue",
+        "Summarize_this_dialogue_",
+        "Given_the_above_dialogue_write_a_summary",
+    ),
     "common_gen": ("Given_concepts_type_1", "Put_together", "random_task_template_prompt"),
     "sciq": ("Direct_Question_Closed_Book_", "Multiple_Choice_Closed_Book_", "Direct_Question"),
     "commonsense_qa": ("most_suitable_answer", "question_answering"),
@@ -42,20 +55,28 @@ T0_TEMPLATES = {
 T0_PER_DATA_SET = 300
 
 
-MISSING_TEXT = re.compile(r"\b(?:text|passage|paragraph|context|article|snippet|reference|below|following (?:list|text))\b", re.IGNORECASE)
+MISSING_TEXT = re.compile(
+    r"\b(?:text|passage|paragraph|context|article|snippet|reference|below|following (?:list|text))\b",
+    re.IGNORECASE,
+)
 
 
 def json_rows(path: Path) -> list[dict[str, Any]]:
     content = read_text(path)
     if path.name.removesuffix(".xz").endswith(".jsonl"):
-        return [json.loads(line) for line in content.split("\n") if line.strip()]  # not splitlines: texts hold U+2028
+        return [
+            json.loads(line) for line in content.split("\n") if line.strip()
+        ]  # not splitlines: texts hold U+2028
     return list(json.loads(content))
 
 
 def dolly(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     """The human answers. The published file lost apostrophes ("don t"), broke lines after each sentence and cut long answers."""
     for row in json_rows(data / "dolly-subset" / "flan-t5-xl.jsonl.xz"):
-        question, answer = mend_apostrophes(clean(row["instruction"])), mend_apostrophes(clean(row["text"]))
+        question, answer = (
+            mend_apostrophes(clean(row["instruction"])),
+            mend_apostrophes(clean(row["text"])),
+        )
         if MISSING_TEXT.search(question):
             dropped["refers to a text that is missing"] += 1
             continue
@@ -70,7 +91,11 @@ def dolly(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
 
 def mend_apostrophes(text: str) -> str:
     text = re.sub(r"\b(\w+n) t\b", r"\1't", text)
-    text = re.sub(r"\b([Ii]|[Yy]ou|[Ww]e|[Tt]hey|[Ii]t|[Hh]e|[Ss]he|[Tt]hat|[Tt]here|[Ww]ho) (ll|re|ve|m|d)\b", r"\1'\2", text)
+    text = re.sub(
+        r"\b([Ii]|[Yy]ou|[Ww]e|[Tt]hey|[Ii]t|[Hh]e|[Ss]he|[Tt]hat|[Tt]here|[Ww]ho) (ll|re|ve|m|d)\b",
+        r"\1'\2",
+        text,
+    )
     return re.sub(r"\b(\w{2,}) s\b(?! [&.])", r"\1's", text)
 
 
@@ -95,7 +120,9 @@ def gpteacher_roleplay(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
 def llamafactory_chosen(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     """The preferred answers of its DPO sample. The Alpaca-GPT4 file (non-commercial) and the KTO file (jokes on purpose) stay out."""
     for row in json_rows(data / "llamafactory-demos" / "dpo_en_demo.json.xz"):
-        turns = [clean(turn["value"]) for turn in row["conversations"]] + [clean(row["chosen"]["value"])]
+        turns = [clean(turn["value"]) for turn in row["conversations"]] + [
+            clean(row["chosen"]["value"])
+        ]
         if row["conversations"][0]["from"] != "human" or len(turns) % 2:
             dropped["turns out of order"] += 1
         else:
@@ -132,17 +159,26 @@ ASKED_FOR_A_JOKE = (
 def jokes(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     for i, row in enumerate(json_rows(data / "jokes-clean" / "official_joke_api.json")):
         joke = finish(f"{clean(row['setup'])} {clean(row['punchline'])}")
-        kind = {"programming": "Tell me a programming joke.", "knock-knock": "Tell me a knock-knock joke.", "dad": "Tell me a dad joke."}
+        kind = {
+            "programming": "Tell me a programming joke.",
+            "knock-knock": "Tell me a knock-knock joke.",
+            "dad": "Tell me a dad joke.",
+        }
         yield dialogue(kind.get(row["type"], ASKED_FOR_A_JOKE[i % len(ASKED_FOR_A_JOKE)]), joke)
 
 
 def reddit_jokes(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    for i, row in enumerate(csv.DictReader(io.StringIO(read_text(data / "jokes-clean" / "reddit-cleanjokes.csv")))):
+    for i, row in enumerate(
+        csv.DictReader(io.StringIO(read_text(data / "jokes-clean" / "reddit-cleanjokes.csv")))
+    ):
         joke = clean(row["Joke"])
         if re.search(r"http|reddit|\bOP\b|upvot|\bx-?post|\(via", joke) or n_word(joke) > 60:
             dropped["refers to the web, or long"] += 1
         else:
-            yield dialogue(ASKED_FOR_A_JOKE[i % len(ASKED_FOR_A_JOKE)], finish(re.sub(r"\.\.\. ?\.\.\.", "...", joke)))
+            yield dialogue(
+                ASKED_FOR_A_JOKE[i % len(ASKED_FOR_A_JOKE)],
+                finish(re.sub(r"\.\.\. ?\.\.\.", "...", joke)),
+            )
 
 
 def t0(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
@@ -154,12 +190,18 @@ def t0(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
         assert all(lists), f"t0 has no template {name}: {templates}"
         # The templates of a data set share their examples: example i goes to template i, i + 1, ... so that each is asked at most twice.
         longest = max(map(len, lists))
-        rows = [lists[(i + turn) % len(lists)][i] for turn in range(min(2, len(lists))) for i in range(longest)
-                if i < len(lists[(i + turn) % len(lists)])]
+        rows = [
+            lists[(i + turn) % len(lists)][i]
+            for turn in range(min(2, len(lists)))
+            for i in range(longest)
+            if i < len(lists[(i + turn) % len(lists)])
+        ]
         for row in rows[:T0_PER_DATA_SET]:
             prompt = clean(row["prompt"].replace("\\", " "))
             answer = clean(row["completion"].removesuffix("<|endoftext|>"))
             if not answer or n_word(answer) > 80 or (name == "common_gen" and n_word(answer) < 3):
                 dropped["empty or long answer"] += 1
             else:
-                yield dialogue(prompt, finish(answer) if n_word(answer) > 3 else answer[0].upper() + answer[1:])
+                yield dialogue(
+                    prompt, finish(answer) if n_word(answer) > 3 else answer[0].upper() + answer[1:]
+                )

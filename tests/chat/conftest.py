@@ -17,10 +17,19 @@ MakeAssistant = Callable[..., Assistant]
 
 @pytest.fixture
 def make_assistant() -> MakeAssistant:
-    def make(*replies: tuple[int, list[int]], context_length: int = 256, n_row: int = 4, tools: Tools | None = None) -> Assistant:
+    def make(
+        *replies: tuple[int, list[int]],
+        context_length: int = 256,
+        n_slot: int = 4,
+        tools: Tools | None = None,
+    ) -> Assistant:
         """replies: (length of the prompt, the tokens that follow it)."""
-        script = {n_prompt + place: token_id for n_prompt, token_ids in replies for place, token_id in enumerate(token_ids)}
-        engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_row=n_row))  # type: ignore[arg-type]
+        script = {
+            n_prompt + place: token_id
+            for n_prompt, token_ids in replies
+            for place, token_id in enumerate(token_ids)
+        }
+        engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_slot=n_slot))  # type: ignore[arg-type]
         return Assistant(engine, ByteTokenizer(), tools)  # type: ignore[arg-type]
 
     return make
@@ -31,7 +40,7 @@ def real() -> Assistant:
     """A real model, untrained."""
     model = GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))
     init_weights(model, generator(0, "weights"))
-    return Assistant(Engine(model, EngineConfig(n_row=3)), ByteTokenizer())  # type: ignore[arg-type]
+    return Assistant(Engine(model, EngineConfig(n_slot=3)), ByteTokenizer())  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 
 class ByteTokenizer:
     """One id per byte: every character above ASCII comes in pieces."""
+
     prefix = ""
 
     vocab_size = 256 + len(CONTROL_TOKENS)
@@ -30,13 +31,23 @@ class ScriptedModel(nn.Module):
 
     def __init__(self, script: dict[int, int], context_length: int) -> None:
         super().__init__()
-        self.config = GPTConfig(vocab_size=ByteTokenizer.vocab_size, context_length=context_length, n_layer=1, n_head=1, n_kv_head=1,
-                                head_dim=2, width=2, hidden=2)
+        self.config = GPTConfig(
+            vocab_size=ByteTokenizer.vocab_size,
+            context_length=context_length,
+            n_layer=1,
+            n_head=1,
+            n_kv_head=1,
+            head_dim=2,
+            d_model=2,
+            d_ff=2,
+        )
         self.embedding = SimpleNamespace(weight=torch.zeros(1))
         self.device = torch.device("cpu")
         self.script = script
 
-    def hidden(self, token_ids: Tensor, mask: object, positions: Tensor, cache: object) -> Tensor:
+    def hidden_states(
+        self, token_ids: Tensor, mask: object, positions: Tensor, cache: object
+    ) -> Tensor:
         return positions[..., None] + 1
 
     def head(self, hidden: Tensor) -> Tensor:

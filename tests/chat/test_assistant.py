@@ -4,7 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from chatwright.chat.assistant import Assistant, Finished, ReplyEvent, TextDelta, ToolCalled, ToolReturned, Truncated, Usage
+from chatwright.chat.assistant import (
+    Assistant,
+    Finished,
+    ReplyEvent,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+    Truncated,
+    Usage,
+)
 from chatwright.chat.context_window import ConversationTooLong
 from chatwright.conversation import Message
 from chatwright.devices import generator
@@ -38,7 +47,9 @@ def last(events: list[ReplyEvent]) -> Finished:
     return events[-1]
 
 
-def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(make_assistant: MakeAssistant) -> None:
+def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(
+    make_assistant: MakeAssistant,
+) -> None:
     assistant = make_assistant((n_prompt(HELLO), [*ids("né€"), CONTROL.end]))
     events = list(assistant.reply(HELLO, GREEDY))
     assert texts(events) == ["n", "é", "€"]
@@ -53,32 +64,58 @@ def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(make_ass
 def test_a_length_limit_shows_the_unfinished_character(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant((n_prompt(HELLO), ids("ab€")))
     finished = last(list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=4))))
-    assert (finished.reason, finished.message.content, finished.ended_by_itself) == ("length", "ab\N{REPLACEMENT CHARACTER}", False)
+    assert (finished.reason, finished.message.content, finished.ended_by_itself) == (
+        "length",
+        "ab\N{REPLACEMENT CHARACTER}",
+        False,
+    )
 
 
 def test_a_stop_text_ends_the_reply_and_is_not_in_it(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant((n_prompt(HELLO), ids("one END two")))
-    events = list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=20, stop=("END", "nothing"))))
+    events = list(
+        assistant.reply(
+            HELLO, SamplingConfig(temperature=0, max_tokens=20, stop=("END", "nothing"))
+        )
+    )
     assert "".join(texts(events)) == "one "
     finished = last(events)
-    assert (finished.reason, finished.stopped_by, finished.usage.completion_tokens) == ("stop", "END", 7)
+    assert (finished.reason, finished.stopped_by, finished.usage.completion_tokens) == (
+        "stop",
+        "END",
+        7,
+    )
     assert assistant.engine.n_free_rows == 4, "the request ended with the text"
 
 
 @pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
-def test_another_control_token_ends_the_reply_by_its_name(make_assistant: MakeAssistant, name: str) -> None:
-    assistant = make_assistant((n_prompt(HELLO), [*ids("hi"), getattr(CONTROL, name), *ids("more")]))
+def test_another_control_token_ends_the_reply_by_its_name(
+    make_assistant: MakeAssistant, name: str
+) -> None:
+    assistant = make_assistant(
+        (n_prompt(HELLO), [*ids("hi"), getattr(CONTROL, name), *ids("more")])
+    )
     finished = last(list(assistant.reply(HELLO, GREEDY)))
-    assert (finished.message, finished.reason, finished.stopped_by) == (Message("assistant", "hi"), "stop", name)
+    assert (finished.message, finished.reason, finished.stopped_by) == (
+        Message("assistant", "hi"),
+        "stop",
+        name,
+    )
     assert not finished.ended_by_itself
 
 
 def test_a_command_without_tools_is_handed_over(make_assistant: MakeAssistant) -> None:
-    assistant = make_assistant((n_prompt(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]))
+    assistant = make_assistant(
+        (n_prompt(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command])
+    )
     events = list(assistant.reply(HELLO, GREEDY))
     assert events[0] == ToolCalled("FETCH")
     finished = last(events)
-    assert (finished.reason, finished.message, finished.usage.completion_tokens) == ("command", Message("command", "FETCH"), 7)
+    assert (finished.reason, finished.message, finished.usage.completion_tokens) == (
+        "command",
+        Message("command", "FETCH"),
+        7,
+    )
     assert len(events) == 2
 
 
@@ -95,7 +132,11 @@ def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssist
     command = [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]
     following = [*HELLO, Message("command", "FETCH"), Message("result", "sunny")]
     weather = Weather()
-    assistant = make_assistant((n_prompt(HELLO), command), (n_prompt(following), [*ids("It is."), CONTROL.end]), tools=weather)
+    assistant = make_assistant(
+        (n_prompt(HELLO), command),
+        (n_prompt(following), [*ids("It is."), CONTROL.end]),
+        tools=weather,
+    )
     events = list(assistant.reply(HELLO, GREEDY))
     assert events[:2] == [ToolCalled("FETCH"), ToolReturned("FETCH", "sunny")]
     assert "".join(texts(events)) == "It is."
@@ -106,7 +147,9 @@ def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssist
 def test_a_model_that_asks_for_ever_is_stopped(make_assistant: MakeAssistant) -> None:
     conversation, script = list(HELLO), []
     for _ in range(9):
-        script.append((n_prompt(conversation), [CONTROL.command, *ids("F"), CONTROL.end_of_command]))
+        script.append(
+            (n_prompt(conversation), [CONTROL.command, *ids("F"), CONTROL.end_of_command])
+        )
         conversation += [Message("command", "F"), Message("result", "sunny")]
     weather = Weather()
     events = list(make_assistant(*script, tools=weather).reply(HELLO, GREEDY))
@@ -114,19 +157,30 @@ def test_a_model_that_asks_for_ever_is_stopped(make_assistant: MakeAssistant) ->
     assert len(weather.asked) == 4
 
 
-def test_a_result_that_does_not_fit_fails_its_own_reply_with_numbers(make_assistant: MakeAssistant) -> None:
-    assistant = make_assistant((n_prompt(HELLO), [CONTROL.command, *ids("F"), CONTROL.end_of_command]), tools=Weather("y" * 400))
+def test_a_result_that_does_not_fit_fails_its_own_reply_with_numbers(
+    make_assistant: MakeAssistant,
+) -> None:
+    assistant = make_assistant(
+        (n_prompt(HELLO), [CONTROL.command, *ids("F"), CONTROL.end_of_command]),
+        tools=Weather("y" * 400),
+    )
     finished = last(list(assistant.reply(HELLO, GREEDY)))
     assert finished.reason == "failed"
     assert "more than the 256" in finished.error
 
 
 def test_a_cut_is_told_before_the_reply(make_assistant: MakeAssistant) -> None:
-    conversation = [message for i in range(20) for message in (Message("user", f"question {i}"), Message("assistant", "yes"))][:-1]
+    conversation = [
+        message
+        for i in range(20)
+        for message in (Message("user", f"question {i}"), Message("assistant", "yes"))
+    ][:-1]
     events = list(make_assistant(context_length=128).reply(conversation, GREEDY))
     assert isinstance(events[0], Truncated)
     assert events[0].n_cut + events[0].n_kept == len(conversation)
-    assert f"The model sees 128 tokens: the oldest {events[0].n_cut} messages were left out" in str(events[0])
+    assert f"The model sees 128 tokens: the oldest {events[0].n_cut} messages were left out" in str(
+        events[0]
+    )
     with pytest.raises(ConversationTooLong):
         list(make_assistant(context_length=64).reply([Message("user", "y" * 70)], GREEDY))
 
@@ -152,7 +206,10 @@ def test_closing_a_reply_frees_its_place(make_assistant: MakeAssistant) -> None:
 def test_the_model_and_the_tokenizer_must_belong_together() -> None:
     model = GPT(preset("nano", vocab_size=100))
     init_weights(model, generator(0, "weights"))
-    with Engine(model) as engine, pytest.raises(ValueError, match="the tokenizer knows 266 ids and the model only 100"):
+    with (
+        Engine(model) as engine,
+        pytest.raises(ValueError, match="the tokenizer knows 266 ids and the model only 100"),
+    ):
         Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
 
 
@@ -173,7 +230,10 @@ def test_many_conversations_together_equal_each_alone(real: Assistant) -> None:
 def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
     sampling = SamplingConfig(seed=3, max_tokens=12)
     conversations = [[Message("user", text)] for text in ("one", "two", "three", "four", "five")]
-    live = {number: real.reply(conversation, sampling) for number, conversation in enumerate(conversations)}
+    live = {
+        number: real.reply(conversation, sampling)
+        for number, conversation in enumerate(conversations)
+    }
     found: dict[int, list[ReplyEvent]] = {number: [] for number in live}
     while live:
         for number, events in list(live.items()):

@@ -12,7 +12,11 @@ SYSTEM = Message("system", "be brief")
 
 
 def talk(n: int) -> list[Message]:
-    return [message for i in range(n) for message in (Message("user", f"question {i}"), Message("assistant", f"answer {i}"))][:-1]
+    return [
+        message
+        for i in range(n)
+        for message in (Message("user", f"question {i}"), Message("assistant", f"answer {i}"))
+    ][:-1]
 
 
 def length(messages: list[Message]) -> int:
@@ -33,22 +37,29 @@ def test_whole_exchanges_go_oldest_first_and_as_few_as_possible(with_system: boo
     for context in range(length([SYSTEM, *talk(1)]) + 5, length(conversation) + 10, 7):
         fitted = fit(conversation, TOKENIZER, context, 4)  # type: ignore[arg-type]
         start = 1 if with_system else 0
-        assert fitted.messages == conversation[:start] + conversation[start + fitted.n_cut:]
+        assert fitted.messages == conversation[:start] + conversation[start + fitted.n_cut :]
         assert fitted.messages[start].role == "user"
         assert len(fitted.token_ids) + 4 <= context
-        if fitted.n_cut:                                                        # one exchange more would not have fitted
-            more = conversation[:start] + conversation[start + fitted.n_cut - 2:]
+        if fitted.n_cut:  # one exchange more would not have fitted
+            more = conversation[:start] + conversation[start + fitted.n_cut - 2 :]
             assert length(more) + 4 > context
 
 
 def test_a_command_and_its_result_go_with_their_question() -> None:
-    first = [Message("user", "weather?"), Message("command", "FETCH"), Message("result", "sunny"), Message("assistant", "It is sunny.")]
+    first = [
+        Message("user", "weather?"),
+        Message("command", "FETCH"),
+        Message("result", "sunny"),
+        Message("assistant", "It is sunny."),
+    ]
     conversation = [*first, Message("user", "and now?")]
     fitted = fit(conversation, TOKENIZER, length(conversation) + 3, 4)  # type: ignore[arg-type]
     assert (fitted.n_cut, fitted.messages) == (4, [Message("user", "and now?")])
 
 
-def test_without_max_tokens_a_quarter_of_the_context_is_kept_free_as_long_as_something_can_be_cut() -> None:
+def test_without_max_tokens_a_quarter_of_the_context_is_kept_free_as_long_as_something_can_be_cut() -> (
+    None
+):
     conversation = talk(6)
     fitted = fit(conversation, TOKENIZER, 100, None)  # type: ignore[arg-type]
     assert len(fitted.token_ids) <= 75
@@ -57,7 +68,10 @@ def test_without_max_tokens_a_quarter_of_the_context_is_kept_free_as_long_as_som
 
 
 def test_a_message_that_alone_is_too_long_is_an_error_with_numbers() -> None:
-    with pytest.raises(ConversationTooLong, match=r"the last message takes 54 tokens, which with a reply of 20 is more than the 64"):
+    with pytest.raises(
+        ConversationTooLong,
+        match=r"the last message takes 54 tokens, which with a reply of 20 is more than the 64",
+    ):
         fit([*talk(3)[:-1], Message("user", "y" * 50)], TOKENIZER, 64, 20)  # type: ignore[arg-type]
     with pytest.raises(ConversationTooLong, match="the last message and the system message"):
         fit([SYSTEM, Message("user", "y" * 50)], TOKENIZER, 64, 20)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=12)
 
 class Pieces:
     """A tokenizer whose tokens are any bytes."""
+
     prefix = ""
 
     def __init__(self, pieces: list[bytes]) -> None:
@@ -27,14 +28,18 @@ def stream(pieces: list[bytes]) -> list[str]:
 
 
 @given(st.text(max_size=20), st.data())
-def test_every_split_of_a_text_gives_the_text_and_no_half_character(text: str, data: st.DataObject) -> None:
+def test_every_split_of_a_text_gives_the_text_and_no_half_character(
+    text: str, data: st.DataObject
+) -> None:
     raw = text.encode("utf-8", errors="ignore")
     text = raw.decode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(raw)))))
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     streamed = stream(pieces)
     assert "".join(streamed) == text
-    assert "\N{REPLACEMENT CHARACTER}" not in "".join(streamed) or "\N{REPLACEMENT CHARACTER}" in text
+    assert (
+        "\N{REPLACEMENT CHARACTER}" not in "".join(streamed) or "\N{REPLACEMENT CHARACTER}" in text
+    )
     assert streamed[-1] == ""
     assert all(text.startswith("".join(streamed[:n])) for n in range(len(streamed)))
 
@@ -53,8 +58,14 @@ def through(watcher: StopWatcher, pieces: list[str]) -> str:
     return "".join(watcher.push(piece) for piece in pieces) + watcher.finish()
 
 
-@given(st.text("ab#", max_size=20), st.lists(st.text("ab#", min_size=1, max_size=4), max_size=3), st.data())
-def test_a_stop_text_is_found_at_every_split_and_never_shown(text: str, stops: list[str], data: st.DataObject) -> None:
+@given(
+    st.text("ab#", max_size=20),
+    st.lists(st.text("ab#", min_size=1, max_size=4), max_size=3),
+    st.data(),
+)
+def test_a_stop_text_is_found_at_every_split_and_never_shown(
+    text: str, stops: list[str], data: st.DataObject
+) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     watcher = StopWatcher(stops)
@@ -73,7 +84,9 @@ def test_a_stop_text_is_found_at_every_split_and_never_shown(text: str, stops: l
 
 def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
     watcher = StopWatcher(["END", "ENEMY"])
-    assert [watcher.push(piece) for piece in ("the E", "N", "d of", " it EN", "D and more", "x")] == ["the ", "", "ENd of", " it ", "", ""]
+    assert [
+        watcher.push(piece) for piece in ("the E", "N", "d of", " it EN", "D and more", "x")
+    ] == ["the ", "", "ENd of", " it ", "", ""]
     assert watcher.found == "END"
     waiting = StopWatcher(["END"])
     assert (waiting.push("the EN"), waiting.finish()) == ("the ", "EN")
@@ -82,10 +95,16 @@ def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
 @pytest.mark.parametrize("prefix", ["", " "])
 @pytest.mark.parametrize("text", ["the größe 🙂 of the café — ok", "  two spaces", "🙂", ""])
 def test_streaming_equals_the_tokenizer_s_own_decode(prefix: str, text: str) -> None:
-    tokenizer = ByteBPE.train(["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300, prefix=prefix)
+    tokenizer = ByteBPE.train(
+        ["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300, prefix=prefix
+    )
     token_ids = tokenizer.encode(text)
     decoder = StreamDecoder(tokenizer)
-    assert "".join(decoder.push(token_id) for token_id in token_ids) + decoder.finish() == tokenizer.decode(token_ids) == text
+    assert (
+        "".join(decoder.push(token_id) for token_id in token_ids) + decoder.finish()
+        == tokenizer.decode(token_ids)
+        == text
+    )
 
 
 def test_what_goes_on_with_a_text_keeps_its_first_space() -> None:

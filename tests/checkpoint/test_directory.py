@@ -45,6 +45,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> list[
                 count[0] += 1
                 raise Crash
             return result
+
         return wrapped
 
     for name in CALLS:
@@ -54,7 +55,9 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> list[
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("replaces", [False, True], ids=["new", "replacing"])
-def test_a_crash_at_any_system_call_leaves_the_old_or_the_new_one_whole(tmp_path: Path, after: bool, replaces: bool) -> None:
+def test_a_crash_at_any_system_call_leaves_the_old_or_the_new_one_whole(
+    tmp_path: Path, after: bool, replaces: bool
+) -> None:
     seen = set()
     for number in range(200):
         parent = tmp_path / f"{number}"
@@ -68,8 +71,10 @@ def test_a_crash_at_any_system_call_leaves_the_old_or_the_new_one_whole(tmp_path
                 crashed = False
             except Crash:
                 crashed = True
-        reader = directory.standing(parent / "model")    # who only reads needs no repair
-        assert (read(reader) if reader.exists() else None) in (("old", "new") if replaces else (None, "new"))
+        reader = directory.standing(parent / "model")  # who only reads needs no repair
+        assert (read(reader) if reader.exists() else None) in (
+            ("old", "new") if replaces else (None, "new")
+        )
         directory.recover(parent)
         found = read(parent / "model") if (parent / "model").exists() else None
         assert found in (("old", "new") if replaces else (None, "new"))
@@ -85,8 +90,10 @@ def test_in_place_writing_would_be_caught(tmp_path: Path) -> None:
     """The control: the obvious way, file by file in place, does leave a mixture."""
     target = tmp_path / "model"
     write(target, "old")
-    (target / "a.txt").write_text("new")    # and here the power goes
-    with pytest.raises(directory.BrokenCheckpoint, match=r"a\.txt: its content is not what was saved"):
+    (target / "a.txt").write_text("new")  # and here the power goes
+    with pytest.raises(
+        directory.BrokenCheckpoint, match=r"a\.txt: its content is not what was saved"
+    ):
         directory.verify(target)
 
 
@@ -111,7 +118,12 @@ def test_a_full_disk_keeps_the_old_one_and_says_so(tmp_path: Path, room: int) ->
     """A limit on file size makes writes fail as a full disk does, at the first byte, in the tensors, in a later file."""
     target = tmp_path / "model"
     write(target, "old")
-    result = subprocess.run([sys.executable, "-c", FULL_DISK, str(target), str(room)], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(target), str(room)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "could not be saved" in result.stdout
     assert "Nothing was changed; make room" in result.stdout
     assert read(target) == "old"
@@ -120,9 +132,13 @@ def test_a_full_disk_keeps_the_old_one_and_says_so(tmp_path: Path, room: int) ->
 
 def test_every_kind_of_damage_is_named(tmp_path: Path) -> None:
     write(tmp_path / "good", "content")
-    for name, damage in {"missing": lambda p: (p / "b.txt").unlink(), "short": lambda p: (p / "b.txt").write_text("x"),
-                         "changed": lambda p: (p / "b.txt").write_text("CONTENTcontent"), "unsealed": lambda p: (p / "MANIFEST.json").unlink(),
-                         "garbled": lambda p: (p / "MANIFEST.json").write_text("{")}.items():
+    for name, damage in {
+        "missing": lambda p: (p / "b.txt").unlink(),
+        "short": lambda p: (p / "b.txt").write_text("x"),
+        "changed": lambda p: (p / "b.txt").write_text("CONTENTcontent"),
+        "unsealed": lambda p: (p / "MANIFEST.json").unlink(),
+        "garbled": lambda p: (p / "MANIFEST.json").write_text("{"),
+    }.items():
         bad = tmp_path / name
         shutil.copytree(tmp_path / "good", bad)
         directory.verify(bad)

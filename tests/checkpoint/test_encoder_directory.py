@@ -15,10 +15,21 @@ from chatwright.model.encoder_presets import encoder_preset
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
 TEXT = "the cat sat on the mat, the dog sat on the log. " * 20
-NARROW: dict[str, Any] = {"n_layer": 2, "n_head": 2, "head_dim": 16, "width": 32, "hidden": 40, "context_length": 30}
+NARROW: dict[str, Any] = {
+    "n_layer": 2,
+    "n_head": 2,
+    "head_dim": 16,
+    "d_model": 32,
+    "d_ff": 40,
+    "context_length": 30,
+}
 SHAPES: dict[str, dict[str, Any]] = {
-    "bert-base": NARROW, "roberta-base": NARROW | {"first_position": 258}, "distilbert": NARROW, "albert-base": NARROW | {"embedding_width": 8},
-    "mobilebert": NARROW | {"head_dim": 8, "embedding_width": 8, "bottleneck": 16}}
+    "bert-base": NARROW,
+    "roberta-base": NARROW | {"first_position": 258},
+    "distilbert": NARROW,
+    "albert-base": NARROW | {"embedding_width": 8},
+    "mobilebert": NARROW | {"head_dim": 8, "embedding_width": 8, "bottleneck": 16},
+}
 
 
 def saved(path: Path, size: str, **changes: Any) -> Encoder:
@@ -35,20 +46,29 @@ def saved(path: Path, size: str, **changes: Any) -> Encoder:
 @pytest.mark.uses_global_rng
 @pytest.mark.parametrize("task", ["masked-lm", "classify"])
 @pytest.mark.parametrize("size", SHAPES)
-def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path, size: str, task: str) -> None:
+def test_the_directory_opens_in_transformers_with_equal_logits(
+    tmp_path: Path, size: str, task: str
+) -> None:
     from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
     labels = ("bad", "good", "neither") if task == "classify" else ()
     changes = SHAPES[size] | {"task": task, "labels": labels}
-    if "first_position" in changes:    # this family counts positions from the padding's id, which ours says when it is saved
+    if (
+        "first_position" in changes
+    ):  # this family counts positions from the padding's id, which ours says when it is saved
         changes["first_position"] = ByteBPE.train([TEXT], 300).control.pad + 1
     model = saved(tmp_path / "m", size, **changes)
-    theirs, report = (AutoModelForMaskedLM if task == "masked-lm" else AutoModelForSequenceClassification).from_pretrained(
-        tmp_path / "m", output_loading_info=True)
+    theirs, report = (
+        AutoModelForMaskedLM if task == "masked-lm" else AutoModelForSequenceClassification
+    ).from_pretrained(tmp_path / "m", output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     ids, lengths = torch.tensor([[70, 80, 90, 100, 110], [75, 85, 95, 0, 0]]), torch.tensor([5, 3])
     exists = torch.arange(5) < lengths[:, None]
     with torch.no_grad():
-        ours, logits = model(ids, masks.padding(lengths, 5)), theirs(input_ids=ids, attention_mask=exists.long()).logits
+        ours, logits = (
+            model(ids, masks.padding(lengths, 5)),
+            theirs(input_ids=ids, attention_mask=exists.long()).logits,
+        )
     if task == "classify":
         torch.testing.assert_close(ours, logits, atol=1e-5, rtol=1e-4)
         assert theirs.config.id2label == {0: "bad", 1: "good", 2: "neither"}
@@ -56,7 +76,9 @@ def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path, s
         torch.testing.assert_close(ours[exists], logits[exists], atol=1e-5, rtol=1e-4)
     again, _ = model_directory.load(tmp_path / "m", kind=Encoder)
     assert again.config == model.config
-    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True)
+    )
 
 
 def test_a_shape_of_our_own_says_its_labels_too(tmp_path: Path) -> None:
@@ -70,6 +92,9 @@ def test_a_shape_of_our_own_says_its_labels_too(tmp_path: Path) -> None:
 
 def test_an_encoder_does_not_converse(tmp_path: Path) -> None:
     saved(tmp_path / "m", "nano")
-    with pytest.raises(ValueError, match="holds a model of the kind 'encoder', which cannot do this; what can is called GPT. What it can do: "
-                                         "chatwright classify .*m"):
+    with pytest.raises(
+        ValueError,
+        match="holds a model of the kind 'encoder', which cannot do this; what can is called GPT. What it can do: "
+        "chatwright classify .*m",
+    ):
         model_directory.load(tmp_path / "m")

@@ -7,11 +7,21 @@ from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_thei
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.presets import preset
 
-WEIGHTS = [Weight(("query", "key", "value"), "fused", transposed=True), Weight(("plain",), "renamed"), Weight(("a", "b"), "bias"),
-           Weight(("c",), "row", is_row=True)]
-OURS = {"query": torch.rand(4, 3, generator=torch.Generator().manual_seed(1)), "key": torch.ones(2, 3), "value": torch.zeros(2, 3),
-        "plain": torch.arange(6.0).view(2, 3), "a": torch.arange(2.0), "b": torch.arange(3.0),
-        "c": torch.arange(4.0)}
+WEIGHTS = [
+    Weight(("query", "key", "value"), "fused", transposed=True),
+    Weight(("plain",), "renamed"),
+    Weight(("a", "b"), "bias"),
+    Weight(("c",), "row", is_row=True),
+]
+OURS = {
+    "query": torch.rand(4, 3, generator=torch.Generator().manual_seed(1)),
+    "key": torch.ones(2, 3),
+    "value": torch.zeros(2, 3),
+    "plain": torch.arange(6.0).view(2, 3),
+    "a": torch.arange(2.0),
+    "b": torch.arange(3.0),
+    "c": torch.arange(4.0),
+}
 SHAPES = {name: tensor.shape for name, tensor in OURS.items()}
 
 

@@ -24,12 +24,18 @@ def entry(start: int, stop: int, shape: list[int], dtype: str = "F32") -> dict[s
 
 
 def test_what_is_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
-    tensors = {"a": torch.randn(3, 4, generator=generator(0, "a")), "b": torch.arange(5), "c": torch.ones(2, dtype=torch.bfloat16),
-               "e": torch.empty(0, 3)}
+    tensors = {
+        "a": torch.randn(3, 4, generator=generator(0, "a")),
+        "b": torch.arange(5),
+        "c": torch.ones(2, dtype=torch.bfloat16),
+        "e": torch.empty(0, 3),
+    }
     safetensors_file.save(tensors, tmp_path / "x.safetensors")
     loaded = safetensors_file.load(tmp_path / "x.safetensors")
     assert loaded.keys() == tensors.keys()
-    assert all(torch.equal(loaded[k], tensors[k]) and loaded[k].dtype == tensors[k].dtype for k in tensors)
+    assert all(
+        torch.equal(loaded[k], tensors[k]) and loaded[k].dtype == tensors[k].dtype for k in tensors
+    )
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -54,7 +60,11 @@ HOSTILE = {
     "unknown dtype": ({"a": entry(0, 4, [1], "PICKLE")}, b"1234", None),
     "shape against offsets": ({"a": entry(0, 4, [2])}, b"1234", None),
     "too many": ({f"t{i}": entry(0, 0, [0]) for i in range(10_001)}, b"", None),
-    "booleans for numbers": ({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4.0]}}, b"1234", None),
+    "booleans for numbers": (
+        {"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4.0]}},
+        b"1234",
+        None,
+    ),
 }
 
 
@@ -62,7 +72,9 @@ HOSTILE = {
 def test_hostile_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
     header, data, length = HOSTILE[name]
     path = write(tmp_path / "model.safetensors", header, data, length)
-    with pytest.raises(ValueError, match=r"model\.safetensors: not a sound safetensors file: .*Nothing was loaded"):
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors: not a sound safetensors file: .*Nothing was loaded"
+    ):
         safetensors_file.load(path)
 
 

@@ -14,7 +14,9 @@ LINES = ["one", "", "a\x0cform feed and a\u2028separator", "naïve ☕"]
 def test_a_file_a_packed_one_and_a_table_give_the_same_lines(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(LINES).encode())
     (tmp_path / "b.gz").write_bytes(gzip.compress("\n".join(LINES).encode() + b"\n"))
-    (tmp_path / "c.tsv").write_text("id\ttext\n" + "\n".join(f"{i}\t{line}" for i, line in enumerate(LINES)), encoding="utf-8")
+    (tmp_path / "c.tsv").write_text(
+        "id\ttext\n" + "\n".join(f"{i}\t{line}" for i, line in enumerate(LINES)), encoding="utf-8"
+    )
     for name in ("a.txt", "b.gz", "c.tsv"):
         assert list(from_file(tmp_path / name)) == LINES, name
 
@@ -28,16 +30,23 @@ def test_a_table_without_texts_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_read_as_it_comes_and_a_bad_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(LINES).encode()), encoding="utf-8", newline="\n"))
+    monkeypatch.setattr(
+        "sys.stdin",
+        io.TextIOWrapper(io.BytesIO("\n".join(LINES).encode()), encoding="utf-8", newline="\n"),
+    )
     assert list(from_pipe()) == LINES
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ncaf\xe9\n"), encoding="utf-8"))
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ncaf\xe9\n"), encoding="utf-8")
+    )
     texts = from_pipe()
     assert next(texts) == "one"
     with pytest.raises(ValueError, match="not valid UTF-8"):
         next(texts)
 
 
-def test_what_names_a_file_is_one_and_what_only_looks_like_it_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_names_a_file_is_one_and_what_only_looks_like_it_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "good").mkdir()
@@ -61,6 +70,9 @@ def test_blank_texts_keep_their_places_and_nothing_else_is_an_error() -> None:
 
 def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     require_place(tmp_path / "page.html")
-    for place, cause in ((tmp_path, "is a folder"), (tmp_path / "no" / "page.html", "in a folder that is not there")):
+    for place, cause in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "no" / "page.html", "in a folder that is not there"),
+    ):
         with pytest.raises(ValueError, match=cause):
             require_place(place)

@@ -65,8 +65,18 @@ class Up:
     """One call of the program, its output read line by line."""
 
     def __init__(self, place: Path, out: Path) -> None:
-        command = [str(Path(sys.executable).with_name("chatwright")), "up", str(place / "r.toml"), "--out", str(out), "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [
+            str(Path(sys.executable).with_name("chatwright")),
+            "up",
+            str(place / "r.toml"),
+            "--out",
+            str(out),
+            "--port",
+            "0",
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         self.lines: list[str] = []
 
     def read_until(self, wanted: str = "", n_lines: int = 10**9) -> bool:
@@ -86,7 +96,10 @@ class Up:
 
 
 def weights(out: Path) -> list[str]:
-    return [directory.sha256(out / stage / "model" / "model.safetensors") for stage in ("pretrain", "sft")]
+    return [
+        directory.sha256(out / stage / "model" / "model.safetensors")
+        for stage in ("pretrain", "sft")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +110,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = Up(place, place / "whole")
     assert whole.read_until("ready:"), "".join(whole.lines)
     whole.end(signal.SIGTERM)
-    assert whole.lines[0].startswith("the page is at http://127.0.0.1:"), "the page must be there before anything is built"
+    assert whole.lines[0].startswith("the page is at http://127.0.0.1:"), (
+        "the page must be there before anything is built"
+    )
     return place
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [(1, 0, 1, 1), pytest.param((3, 3, 8, 6), marks=pytest.mark.full)])
-def test_killed_in_any_stage_it_ends_with_the_same_weights(place: Path, kills: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "kills", [(1, 0, 1, 1), pytest.param((3, 3, 8, 6), marks=pytest.mark.full)]
+)
+def test_killed_in_any_stage_it_ends_with_the_same_weights(
+    place: Path, kills: tuple[int, ...]
+) -> None:
     """`kills` in each stage: as it begins, or in a training one at drawn steps, before and after saves alike."""
     out, choose = place / f"killed-{sum(kills)}", random.Random(sum(kills))
     for number, (stage, count) in enumerate(zip(STAGES, kills, strict=True), 1):
-        for step in sorted(choose.sample(range(1, STEPS[stage]), count)) if stage in STEPS else [0] * count:
+        for step in (
+            sorted(choose.sample(range(1, STEPS[stage]), count)) if stage in STEPS else [0] * count
+        ):
             run = Up(place, out)
             wanted = f"{stage} step {step}/" if step else f"[{number}/{len(STAGES)}] {stage}"
             assert run.read_until(wanted), "".join(run.lines)

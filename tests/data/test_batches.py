@@ -15,7 +15,11 @@ def test_each_epoch_is_a_new_permutation() -> None:
     assert Shuffled(10, seed=2).take(10) != epochs[0]
 
 
-@pytest.mark.parametrize("make", [lambda: Shuffled(7, 1), lambda: Windows(torch.arange(50), 4, 1)], ids=["shuffled", "windows"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Shuffled(7, 1), lambda: Windows(torch.arange(50), 4, 1)],
+    ids=["shuffled", "windows"],
+)
 @pytest.mark.parametrize("before", range(0, 25, 3))
 def test_resumed_at_any_point_equals_uninterrupted(make, before: int) -> None:
     whole, first, second = make(), make(), make()
@@ -33,7 +37,9 @@ def test_windows_are_whole_do_not_overlap_and_move_each_epoch(length: int) -> No
     for _ in range(6):
         rows = windows.take(windows.n)
         assert rows.shape == (windows.n, min(length, 49) + 1)
-        assert torch.equal(rows - rows[:, :1], torch.arange(rows.shape[1]).expand_as(rows))    # consecutive tokens of the stream
+        assert torch.equal(
+            rows - rows[:, :1], torch.arange(rows.shape[1]).expand_as(rows)
+        )  # consecutive tokens of the stream
         targets = rows[:, 1:].flatten().tolist()
         assert len(set(targets)) == len(targets)
         starts_of_epochs.append(int(rows[:, 0].min()))

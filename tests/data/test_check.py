@@ -6,11 +6,21 @@ from chatwright.data.check import check, format_report, to_json
 
 
 def write(path, *records):
-    path.write_text("".join((record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records), encoding="utf-8")
+    path.write_text(
+        "".join(
+            (record if isinstance(record, str) else json.dumps(record)) + "\n" for record in records
+        ),
+        encoding="utf-8",
+    )
 
 
 def chat(*contents):
-    return {"messages": [{"role": ("user", "assistant")[index % 2], "content": content} for index, content in enumerate(contents)]}
+    return {
+        "messages": [
+            {"role": ("user", "assistant")[index % 2], "content": content}
+            for index, content in enumerate(contents)
+        ]
+    }
 
 
 def test_every_problem_is_reported_once_and_good_rows_are_counted(tmp_path):
@@ -54,25 +64,45 @@ def test_a_missing_path_is_a_report_not_a_crash(tmp_path):
 
 def test_duplicates_are_reported_and_are_not_problems(tmp_path):
     long = " ".join(f"word{i}" for i in range(100))
-    write(tmp_path / "a.jsonl", chat("a", "b"), chat("A", "b "), {"text": long}, {"text": long + " end"})
+    write(
+        tmp_path / "a.jsonl",
+        chat("a", "b"),
+        chat("A", "b "),
+        {"text": long},
+        {"text": long + " end"},
+    )
     report = check(tmp_path)
     assert report.is_ok
-    assert [(d.location.number, d.of.number, d.is_exact) for d in report.duplicates] == [(2, 1, True)]
+    assert [(d.location.number, d.of.number, d.is_exact) for d in report.duplicates] == [
+        (2, 1, True)
+    ]
     assert "1 rows repeat an earlier row" in format_report(report)
     near = check(tmp_path, near=0.8)
-    assert [(d.location.number, d.of.number, d.is_exact) for d in near.duplicates] == [(2, 1, True), (4, 3, False)]
+    assert [(d.location.number, d.of.number, d.is_exact) for d in near.duplicates] == [
+        (2, 1, True),
+        (4, 3, False),
+    ]
     assert "1 nearly repeat one" in format_report(near)
 
 
 def test_the_longest_rows_come_first(tmp_path):
     write(tmp_path / "a.jsonl", *({"text": "x" * length} for length in (3, 9, 1, 7, 9, 2, 8)))
-    assert [(row.location.number, row.n_characters) for row in check(tmp_path).longest] == [(2, 9), (5, 9), (7, 8), (4, 7), (1, 3)]
+    assert [(row.location.number, row.n_characters) for row in check(tmp_path).longest] == [
+        (2, 9),
+        (5, 9),
+        (7, 8),
+        (4, 7),
+        (1, 3),
+    ]
 
 
 def test_the_terminal_report_names_place_reason_and_fix(tmp_path):
     write(tmp_path / "a.jsonl", *[{"text": ""}] * 15)
     text = format_report(check(tmp_path))
-    assert f"  {tmp_path / 'a.jsonl'}, line 1\n      text is empty\n      fix: fill it or remove the row" in text
+    assert (
+        f"  {tmp_path / 'a.jsonl'}, line 1\n      text is empty\n      fix: fill it or remove the row"
+        in text
+    )
     assert "15 problems" in text
     assert "5 more" in text
     assert "line 11" not in text

@@ -19,40 +19,65 @@ def numbered(start, stop):
 
 
 def test_a_planted_run_of_thirteen_words_is_found():
-    train = [text_row(f"before {numbered(0, 13)} after", 1), text_row(f"before {numbered(0, 12)} after", 2)]
-    held_out = [text_row("something else entirely", 1, "h"), text_row(f"{numbered(0, 13)} and an end", 2, "h")]
+    train = [
+        text_row(f"before {numbered(0, 13)} after", 1),
+        text_row(f"before {numbered(0, 12)} after", 2),
+    ]
+    held_out = [
+        text_row("something else entirely", 1, "h"),
+        text_row(f"{numbered(0, 13)} and an end", 2, "h"),
+    ]
     (overlap,) = find_overlaps(train, held_out)
     assert (overlap.train.number, overlap.held_out.number, overlap.n_words) == (1, 2, 13)
 
 
 def test_case_and_punctuation_do_not_hide_a_copy():
-    held_out = [text_row("The quick, brown fox -- it JUMPS; over: the lazy dog. And then it sleeps!")]
-    train = [text_row('"the quick brown fox it jumps over the lazy dog and then it sleeps" she said')]
+    held_out = [
+        text_row("The quick, brown fox -- it JUMPS; over: the lazy dog. And then it sleeps!")
+    ]
+    train = [
+        text_row('"the quick brown fox it jumps over the lazy dog and then it sleeps" she said')
+    ]
     assert len(find_overlaps(train, held_out)) == 1
 
 
 def test_short_rows_count_only_when_they_are_the_same():
     held_out = [text_row("What is the capital of France?")]
-    train = [text_row("what is the capital of france"), text_row("So what is the capital of France then?"), text_row("")]
+    train = [
+        text_row("what is the capital of france"),
+        text_row("So what is the capital of France then?"),
+        text_row(""),
+    ]
     assert [overlap.n_words for overlap in find_overlaps(train, held_out)] == [6]
 
 
 def test_a_shared_system_turn_is_no_overlap():
     def row(question):
-        return ChatRow((Message("system", numbered(0, 30)), Message("user", question), Message("assistant", "Yes.")), Location("a", 1))
+        return ChatRow(
+            (
+                Message("system", numbered(0, 30)),
+                Message("user", question),
+                Message("assistant", "Yes."),
+            ),
+            Location("a", 1),
+        )
 
     assert find_overlaps([row("one")], [row("two")]) == []
     assert len(find_overlaps([row(numbered(50, 70))], [row(numbered(50, 70))])) == 1
 
 
 def test_overlapping_runs_are_counted_once():
-    (overlap,) = find_overlaps([text_row(f"x {numbered(0, 20)} y {numbered(5, 18)}")], [text_row(numbered(0, 20))])
+    (overlap,) = find_overlaps(
+        [text_row(f"x {numbered(0, 20)} y {numbered(5, 18)}")], [text_row(numbered(0, 20))]
+    )
     assert overlap.n_words == 20 + 13
 
 
 def test_remove_keeps_the_clean_rows_in_order():
     train = [text_row(numbered(i * 100, i * 100 + 20), i) for i in range(5)]
-    clean, overlaps = remove_overlaps(train, [text_row(numbered(200, 220)), text_row(numbered(400, 415))])
+    clean, overlaps = remove_overlaps(
+        train, [text_row(numbered(200, 220)), text_row(numbered(400, 415))]
+    )
     assert [row.location.number for row in clean] == [0, 1, 3]
     assert [overlap.train.number for overlap in overlaps] == [2, 4]
 
@@ -66,7 +91,9 @@ def test_nothing_held_out_means_no_overlap():
 @pytest.mark.parametrize("n_words", [2, 3, 5])
 def test_the_fast_search_equals_the_obvious_one(n_words):
     draw = random.Random(n_words)
-    rows = [text_row(" ".join(draw.choices("abcdefgh", k=draw.randint(0, 12))), i) for i in range(300)]
+    rows = [
+        text_row(" ".join(draw.choices("abcdefgh", k=draw.randint(0, 12))), i) for i in range(300)
+    ]
     train, held_out = rows[:200], rows[200:]
 
     def runs(row):
@@ -80,7 +107,9 @@ def test_the_fast_search_equals_the_obvious_one(n_words):
     found = find_overlaps(train, held_out, n_words)
     assert [overlap.train for overlap in found] == expected
     assert 0 < len(found) < 200
-    assert all(runs(train[overlap.train.number]) & runs(rows[overlap.held_out.number]) for overlap in found)
+    assert all(
+        runs(train[overlap.train.number]) & runs(rows[overlap.held_out.number]) for overlap in found
+    )
 
 
 def test_a_senseless_length_is_refused():

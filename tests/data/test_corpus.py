@@ -38,7 +38,12 @@ def write_json_lines(path, records):
 
 
 def chat(*contents):
-    return {"messages": [{"role": ("user", "assistant")[index % 2], "content": content} for index, content in enumerate(contents)]}
+    return {
+        "messages": [
+            {"role": ("user", "assistant")[index % 2], "content": content}
+            for index, content in enumerate(contents)
+        ]
+    }
 
 
 def test_the_stream_by_hand(tmp_path):
@@ -47,8 +52,20 @@ def test_the_stream_by_hand(tmp_path):
     corpus = encode_documents(tmp_path, LETTERS)
     assert corpus.stream.tolist() == [6, 0, 1, 8, 6, 2, 8, 6, 3, 4, 5, 8]
     assert corpus.stream.dtype == torch.int32
-    assert (corpus.n_documents, corpus.n_bytes, corpus.n_rows_ignored, corpus.skipped) == (3, 6, 1, ())
-    assert encode_documents(tmp_path, LETTERS, with_control=False).stream.tolist() == [0, 1, 2, 3, 4, 5]
+    assert (corpus.n_documents, corpus.n_bytes, corpus.n_rows_ignored, corpus.skipped) == (
+        3,
+        6,
+        1,
+        (),
+    )
+    assert encode_documents(tmp_path, LETTERS, with_control=False).stream.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_bytes_are_counted_in_utf8_and_the_hash_is_of_the_text(tmp_path):
@@ -60,7 +77,10 @@ def test_bytes_are_counted_in_utf8_and_the_hash_is_of_the_text(tmp_path):
 
 
 def test_the_hash_sees_where_documents_end():
-    hashes = {encode_texts(texts, LETTERS).sha256 for texts in (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"])}
+    hashes = {
+        encode_texts(texts, LETTERS).sha256
+        for texts in (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"])
+    }
     assert len(hashes) == 4
 
 
@@ -115,13 +135,17 @@ def test_validation_never_takes_more_than_its_fraction():
     sizes = [1, 1000, 2, 3, 500, 4, 1, 1, 7]
     for fraction in (0.01, 0.1, 0.5):
         chosen = choose_validation([str(i) for i in range(9)], sizes, fraction)
-        assert sum(size for size, is_chosen in zip(sizes, chosen, strict=True) if is_chosen) <= fraction * sum(sizes)
+        assert sum(
+            size for size, is_chosen in zip(sizes, chosen, strict=True) if is_chosen
+        ) <= fraction * sum(sizes)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 2])
 def test_a_senseless_fraction_is_refused(tmp_path, fraction):
     (tmp_path / "a.txt").write_text("abc")
-    with pytest.raises(ValueError, match=rf"validation_fraction \({fraction}\) must be between 0 and 1"):
+    with pytest.raises(
+        ValueError, match=rf"validation_fraction \({fraction}\) must be between 0 and 1"
+    ):
         encode_documents_split(tmp_path, LETTERS, fraction)
 
 
@@ -130,7 +154,9 @@ def test_wrong_kinds_of_rows_are_an_error_that_says_what_is_read(tmp_path):
     with pytest.raises(DataError, match=r"no text rows among its 1 rows\. Pretraining reads \.txt"):
         encode_documents(path, LETTERS)
     path = write_json_lines(tmp_path / "a.jsonl", [{"text": "a"}])
-    with pytest.raises(DataError, match=r"no conversations among its 1 rows\. Fine-tuning reads rows with messages"):
+    with pytest.raises(
+        DataError, match=r"no conversations among its 1 rows\. Fine-tuning reads rows with messages"
+    ):
         encode_conversations(path, LETTERS, 10)
 
 
@@ -147,11 +173,21 @@ def test_skipped_files_and_bad_rows_are_in_the_result(tmp_path):
 
 
 def test_conversations_are_rendered_by_the_one_template(tmp_path):
-    path = write_json_lines(tmp_path / "a.jsonl", [chat("a", "bc"), {"text": "d"}, chat("d", "e", "f", "a")])
+    path = write_json_lines(
+        tmp_path / "a.jsonl", [chat("a", "bc"), {"text": "d"}, chat("d", "e", "f", "a")]
+    )
     encoded = encode_conversations(path, LETTERS, 100)
     expected = [
         render([Message("user", "a"), Message("assistant", "bc")], LETTERS),
-        render([Message("user", "d"), Message("assistant", "e"), Message("user", "f"), Message("assistant", "a")], LETTERS),
+        render(
+            [
+                Message("user", "d"),
+                Message("assistant", "e"),
+                Message("user", "f"),
+                Message("assistant", "a"),
+            ],
+            LETTERS,
+        ),
     ]
     assert encoded.conversations == expected
     assert (encoded.n_cut, encoded.n_too_long, encoded.n_rows_ignored) == (0, 0, 1)
@@ -161,18 +197,27 @@ def test_conversations_are_rendered_by_the_one_template(tmp_path):
 
 def test_long_conversations_are_cut_after_an_answer_and_counted(tmp_path):
     # <bos> <user> a <eoq> <assistant> b <end> is 7 tokens; each further exchange of one letter adds 6.
-    path = write_json_lines(tmp_path / "a.jsonl", [chat("a", "b"), chat("a", "b", "c", "d"), chat("a", "b" * 50)])
+    path = write_json_lines(
+        tmp_path / "a.jsonl", [chat("a", "b"), chat("a", "b", "c", "d"), chat("a", "b" * 50)]
+    )
     encoded = encode_conversations(path, LETTERS, 12)
     first = render([Message("user", "a"), Message("assistant", "b")], LETTERS)
     assert encoded.conversations == [first, first]
     assert (encoded.n_cut, encoded.n_too_long) == (1, 1)
     assert encode_conversations(path, LETTERS, 13).n_cut == 0
-    with pytest.raises(DataError, match="none of its 3 conversations has its first answer within 6 tokens"):
+    with pytest.raises(
+        DataError, match="none of its 3 conversations has its first answer within 6 tokens"
+    ):
         encode_conversations(path, LETTERS, 6)
 
 
 def test_a_cut_may_fall_after_a_command():
-    turns = [Message("user", "a"), Message("command", "b"), Message("result", "c"), Message("assistant", "d")]
+    turns = [
+        Message("user", "a"),
+        Message("command", "b"),
+        Message("result", "c"),
+        Message("assistant", "d"),
+    ]
     rendered = render(turns, LETTERS)
     kept = cut_after_answer(rendered, len(rendered.token_ids) - 1)
     assert kept == render(turns[:2], LETTERS)
@@ -180,9 +225,13 @@ def test_a_cut_may_fall_after_a_command():
 
 def test_the_same_question_never_stands_on_both_sides(tmp_path):
     records = [chat(question, answer) for question in "abcdef" for answer in ("aa", "bb", "cc")]
-    train, validation = encode_conversations_split(write_json_lines(tmp_path / "a.jsonl", records), LETTERS, 20, 0.4)
+    train, validation = encode_conversations_split(
+        write_json_lines(tmp_path / "a.jsonl", records), LETTERS, 20, 0.4
+    )
     assert len(train.conversations) + len(validation.conversations) == 18
-    assert not {row.token_ids[2] for row in train.conversations} & {row.token_ids[2] for row in validation.conversations}
+    assert not {row.token_ids[2] for row in train.conversations} & {
+        row.token_ids[2] for row in validation.conversations
+    }
 
 
 def test_conversations_too_alike_to_split_are_an_error(tmp_path):
@@ -199,30 +248,60 @@ def test_a_character_the_tokenizer_lacks_is_named_with_its_place(tmp_path):
 
 def test_real_shakespeare_splits_at_nine_tenths(shared_data):
     train, validation = encode_documents_split(
-        shared_data / "tinyshakespeare", CharacterTokenizer.train([chr(i) for i in range(128)]), 0.1, with_control=False
+        shared_data / "tinyshakespeare",
+        CharacterTokenizer.train([chr(i) for i in range(128)]),
+        0.1,
+        with_control=False,
     )
     assert (len(train.stream), len(validation.stream)) == (1_003_854, 111_540)
 
 
 def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
     texts = encode_texts(["ab", "c", "def"], LETTERS)
-    conversations = [render([Message("user", question), Message("assistant", reply)], LETTERS) for question, reply in ("af", "be")]
-    mistaken = render([Message("user", "a"), Message("assistant", "b", is_learned=False), Message("user", "c"), Message("assistant", "d")], LETTERS)
+    conversations = [
+        render([Message("user", question), Message("assistant", reply)], LETTERS)
+        for question, reply in ("af", "be")
+    ]
+    mistaken = render(
+        [
+            Message("user", "a"),
+            Message("assistant", "b", is_learned=False),
+            Message("user", "c"),
+            Message("assistant", "d"),
+        ],
+        LETTERS,
+    )
     mixed = mix_in(texts, [*conversations, mistaken], LETTERS.control, generator(0, "mixture"))
     cut = sorted(tuple(part.tolist()) for part in documents_of(mixed.stream, 6))
-    assert cut == sorted([*(tuple(part.tolist()) for part in documents_of(texts.stream, 6)), *(tuple(c.token_ids) for c in conversations)])
+    assert cut == sorted(
+        [
+            *(tuple(part.tolist()) for part in documents_of(texts.stream, 6)),
+            *(tuple(c.token_ids) for c in conversations),
+        ]
+    )
     assert mixed.n_documents == 5
     assert mixed.sha256 != texts.sha256
-    assert torch.equal(mixed.stream, mix_in(texts, conversations, LETTERS.control, generator(0, "mixture")).stream)
+    assert torch.equal(
+        mixed.stream, mix_in(texts, conversations, LETTERS.control, generator(0, "mixture")).stream
+    )
 
 
 def test_what_is_read_of_a_conversation_is_all_but_an_answer_not_to_be_learned():
-    turns = (Message("user", "ab"), Message("assistant", "cd", is_learned=False), Message("user", "e"), Message("assistant", "fa"))
+    turns = (
+        Message("user", "ab"),
+        Message("assistant", "cd", is_learned=False),
+        Message("user", "e"),
+        Message("assistant", "fa"),
+    )
     rendered = render(turns, LETTERS)
     control = LETTERS.control
     read = to_be_read(rendered)
     assert read.token_ids == rendered.token_ids
-    left_out = [token_id for token_id, is_read in zip(read.token_ids, read.loss_mask, strict=True) if not is_read]
+    left_out = [
+        token_id
+        for token_id, is_read in zip(read.token_ids, read.loss_mask, strict=True)
+        if not is_read
+    ]
     assert left_out == [*LETTERS.encode("cd"), control.end]
     learned = render(tuple(replace(turn, is_learned=True) for turn in turns), LETTERS)
     assert all(to_be_read(learned).loss_mask)
@@ -236,11 +315,18 @@ def test_the_bytes_of_conversations_are_those_of_their_texts(tmp_path):
         assert made.n_bytes == 3 * len("größeok".encode())
 
 
-def test_conversations_as_documents_are_the_rendered_rows_of_several_files_one_after_another(tmp_path):
+def test_conversations_as_documents_are_the_rendered_rows_of_several_files_one_after_another(
+    tmp_path,
+):
     tokenizer = ByteBPE.train(["how are you? fine, thanks."], 300)
-    places = tuple(write_json_lines(tmp_path / f"{name}.jsonl", [chat(f"{name}?", "né")]) for name in "ab")
+    places = tuple(
+        write_json_lines(tmp_path / f"{name}.jsonl", [chat(f"{name}?", "né")]) for name in "ab"
+    )
     made = as_documents(encode_conversations(places, tokenizer, 99), tokenizer)
-    rendered = [render([Message("user", f"{name}?"), Message("assistant", "né")], tokenizer).token_ids for name in "ab"]
+    rendered = [
+        render([Message("user", f"{name}?"), Message("assistant", "né")], tokenizer).token_ids
+        for name in "ab"
+    ]
     assert made.stream.tolist() == [*rendered[0], *rendered[1]]
     assert (made.n_documents, made.n_bytes) == (2, 2 * (2 + 3))
     with pytest.raises(DataError, match=r"a.jsonl and .*b.jsonl: no text rows among its 2 rows"):
@@ -249,7 +335,11 @@ def test_conversations_as_documents_are_the_rendered_rows_of_several_files_one_a
 
 def test_texts_read_again_are_documents_of_the_corpus_cut_to_length_and_about_as_many_tokens_as_asked():
     texts = encode_texts(["ab", "abcdef", "c"] * 20, LETTERS)
-    whole = {tuple(part.tolist()) for document in documents_of(texts.stream, 6) for part in document.split(4)}
+    whole = {
+        tuple(part.tolist())
+        for document in documents_of(texts.stream, 6)
+        for part in document.split(4)
+    }
     chosen = some_as_rendered(texts, 6, 50, 4, generator(0, "again"))
     assert {tuple(c.token_ids) for c in chosen} <= whole
     assert 50 <= sum(len(c.token_ids) for c in chosen) < 54

@@ -20,7 +20,10 @@ def random_words(draw, count):
 def test_exact_duplicates_up_to_case_and_white_space():
     result = deduplicate(text_rows("One two", "three", "one\n  TWO ", "three", "one two!"))
     assert [row.location.number for row in result.rows] == [1, 2, 5]
-    assert [(d.location.number, d.of.number, d.is_exact) for d in result.duplicates] == [(3, 1, True), (4, 2, True)]
+    assert [(d.location.number, d.of.number, d.is_exact) for d in result.duplicates] == [
+        (3, 1, True),
+        (4, 2, True),
+    ]
     assert (result.n_exact, result.n_near) == (2, 0)
 
 
@@ -46,7 +49,9 @@ def test_near_duplicates_are_found_and_different_rows_stay():
     rows = text_rows(*(" ".join(row) for row in originals + copies))
     result = deduplicate(rows, near=0.8)
     assert [row.location.number for row in result.rows] == list(range(1, 21))
-    assert [(d.location.number, d.of.number) for d in result.duplicates] == [(i + 20, i) for i in range(1, 21)]
+    assert [(d.location.number, d.of.number) for d in result.duplicates] == [
+        (i + 20, i) for i in range(1, 21)
+    ]
     assert result.n_near == 20
     assert deduplicate(rows).duplicates == []  # without `near` they all stay
 
@@ -54,7 +59,10 @@ def test_near_duplicates_are_found_and_different_rows_stay():
 def test_an_exact_copy_of_a_near_copy_is_traced_to_what_stays():
     text = " ".join(random_words(random.Random(1), 200))
     result = deduplicate(text_rows(text, text + " end", text + " end"), near=0.8)
-    assert [(d.location.number, d.of.number, d.is_exact) for d in result.duplicates] == [(2, 1, False), (3, 1, True)]
+    assert [(d.location.number, d.of.number, d.is_exact) for d in result.duplicates] == [
+        (2, 1, False),
+        (3, 1, True),
+    ]
 
 
 def test_very_short_rows_are_never_near_duplicates():
@@ -73,7 +81,9 @@ def test_agreeing_places_estimate_the_share_of_common_runs(share):
     common = random_words(draw, int(3000 * share))
     first = shingle_hashes(common + random_words(draw, 3000 - len(common)))
     second = shingle_hashes(common + random_words(draw, 3000 - len(common)))
-    truth = len(set(first.tolist()) & set(second.tolist())) / len(set(first.tolist()) | set(second.tolist()))
+    truth = len(set(first.tolist()) & set(second.tolist())) / len(
+        set(first.tolist()) | set(second.tolist())
+    )
     estimate = float((minhash(first) == minhash(second)).mean())
     assert abs(estimate - truth) < 0.12  # 3 standard errors of 128 places at worst
 

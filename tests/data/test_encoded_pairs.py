@@ -20,8 +20,16 @@ def test_the_source_ends_and_the_target_begins_and_ends() -> None:
     control = TOKENIZER.control
     assert encoded.sources == [[*TOKENIZER.encode("ab"), control.end]]
     assert encoded.targets == [[control.bos, *TOKENIZER.encode("cde"), control.end]]
-    assert encode_pairs([pair("ab", "cde")], TOKENIZER, 10, start_id=3).targets == [[3, *TOKENIZER.encode("cde"), control.end]]
-    assert encoded.describe() | {"sha256": ""} == {"pairs": 1, "source_tokens": 3, "target_tokens": 4, "too_long": 0, "sha256": ""}
+    assert encode_pairs([pair("ab", "cde")], TOKENIZER, 10, start_id=3).targets == [
+        [3, *TOKENIZER.encode("cde"), control.end]
+    ]
+    assert encoded.describe() | {"sha256": ""} == {
+        "pairs": 1,
+        "source_tokens": 3,
+        "target_tokens": 4,
+        "too_long": 0,
+        "sha256": "",
+    }
 
 
 def test_what_does_not_fit_on_either_side_is_left_out_and_counted() -> None:
@@ -29,16 +37,24 @@ def test_what_does_not_fit_on_either_side_is_left_out_and_counted() -> None:
     encoded = encode_pairs(rows, TOKENIZER, 4)
     assert (len(encoded), encoded.n_too_long) == (1, 2)
     assert encoded.sources == [[*TOKENIZER.encode("aaa"), TOKENIZER.control.end]]
-    with pytest.raises(DataError, match="none of the 3 pairs from here on fits into 3 tokens a side. Make model.context_length larger"):
+    with pytest.raises(
+        DataError,
+        match="none of the 3 pairs from here on fits into 3 tokens a side. Make model.context_length larger",
+    ):
         encode_pairs(rows, TOKENIZER, 3)
 
 
 def test_the_hash_sees_where_a_side_ends() -> None:
-    assert encode_pairs([pair("ab", "c")], TOKENIZER, 9).sha256 != encode_pairs([pair("a", "bc")], TOKENIZER, 9).sha256
+    assert (
+        encode_pairs([pair("ab", "c")], TOKENIZER, 9).sha256
+        != encode_pairs([pair("a", "bc")], TOKENIZER, 9).sha256
+    )
 
 
 def test_translations_of_one_sentence_stand_on_one_side() -> None:
-    rows = [pair(f"{'abcdefgh'[i % 8] * (1 + i // 16)}", f"{'abcdefgh'[i % 7]}") for i in range(200)]
+    rows = [
+        pair(f"{'abcdefgh'[i % 8] * (1 + i // 16)}", f"{'abcdefgh'[i % 7]}") for i in range(200)
+    ]
     train, validation = split_pairs(rows, 0.2)
     assert len(train) + len(validation) == 200
     assert not {p.source for p in train} & {p.source for p in validation}

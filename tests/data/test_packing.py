@@ -14,7 +14,7 @@ def test_every_document_stands_once_in_a_row_with_room(seed: int) -> None:
     rows = best_fit(lengths, 100)
     assert sorted(i for row in rows for i in row) == list(range(300))
     assert all(sum(lengths[i] for i in row) <= 100 for row in rows)
-    assert len(rows) <= 1.05 * sum(lengths) / 100 + 1    # best-fit decreasing wastes little
+    assert len(rows) <= 1.05 * sum(lengths) / 100 + 1  # best-fit decreasing wastes little
 
 
 def test_by_hand() -> None:
@@ -22,7 +22,9 @@ def test_by_hand() -> None:
 
 
 def test_a_row_by_hand() -> None:
-    row = pack_row([([1, 5, 6, 2], [False, False, True, True]), ([1, 7, 2], [False, True, True])], 7, pad=0)
+    row = pack_row(
+        [([1, 5, 6, 2], [False, False, True, True]), ([1, 7, 2], [False, True, True])], 7, pad=0
+    )
     assert row.token_ids.tolist() == [1, 5, 6, 1, 7, 0, 0]
     assert row.targets.tolist() == [-100, 6, 2, 7, 2, -100, -100]
     assert row.document_ids.tolist() == [0, 0, 0, 1, 1, PADDING, PADDING]

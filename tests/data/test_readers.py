@@ -19,8 +19,18 @@ from chatwright.data.rows import ChatRow, DataError, TextRow, UnsupportedFile
 
 QUESTION_ANSWER = (Message("user", "What is it?"), Message("assistant", "A cat.\nOr a dog."))
 RECORDS = [
-    {"messages": [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "A cat.\nOr a dog."}]},
-    {"messages": [{"role": "user", "content": "Ça va ?"}, {"role": "assistant", "content": "Oui, 🙂"}]},
+    {
+        "messages": [
+            {"role": "user", "content": "What is it?"},
+            {"role": "assistant", "content": "A cat.\nOr a dog."},
+        ]
+    },
+    {
+        "messages": [
+            {"role": "user", "content": "Ça va ?"},
+            {"role": "assistant", "content": "Oui, 🙂"},
+        ]
+    },
 ]
 
 
@@ -67,7 +77,15 @@ def test_a_long_text_becomes_documents_cut_at_blank_lines(tmp_path, monkeypatch)
 
 
 def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path):
-    for name in ("z.txt", "sub/m.txt", "sub/.hidden.txt", ".git/config.txt", "a.TXT", "Thumbs.db", "sub/desktop.ini"):
+    for name in (
+        "z.txt",
+        "sub/m.txt",
+        "sub/.hidden.txt",
+        ".git/config.txt",
+        "a.TXT",
+        "Thumbs.db",
+        "sub/desktop.ini",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     assert contents(tmp_path) == ["a.TXT", "sub/m.txt", "z.txt"]
@@ -77,7 +95,10 @@ def test_an_unknown_kind_of_file_is_never_left_out_unseen(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "b.pdf").write_bytes(b"%PDF")
     (tmp_path / "c.tar.xz").write_bytes(b"")
-    with pytest.raises(UnsupportedFile, match=r"b\.pdf: files of the kind \.pdf are not read\. Convert it to one of \.txt"):
+    with pytest.raises(
+        UnsupportedFile,
+        match=r"b\.pdf: files of the kind \.pdf are not read\. Convert it to one of \.txt",
+    ):
         list(read_rows(tmp_path))
     skipped: list[DataError] = []
     assert [row.text for row in read_rows(tmp_path, skipped)] == ["text"]
@@ -94,7 +115,9 @@ def test_bad_rows_can_be_left_out_only_into_a_list(tmp_path):
     assert [row.text for row in read_rows(path, skipped, skip_bad_rows=True)] == ["one", "three"]
     assert [str(error.location) for error in skipped] == [f"{path}, line 2"]
     path.write_text('{"text": 1}\n')
-    with pytest.raises(DataError, match="text is a number"):  # nothing at all is left: that is not a success
+    with pytest.raises(
+        DataError, match="text is a number"
+    ):  # nothing at all is left: that is not a success
         list(read_rows(path, [], skip_bad_rows=True))
 
 
@@ -105,14 +128,38 @@ BROKEN_FILES = {
     "empty json": ("a.json", b"", "a.json: the file is empty"),
     "no rows": ("a.json", b"[]", "a.json: the file is empty"),
     "empty csv": ("a.csv", b"", "a.csv: the file is empty"),
-    "csv header only": ("a.csv", b"text\n", "a.csv: the file holds a first line with column names and no rows"),
-    "binary": ("a.txt", b"text\n\x89PNG\x00\x01", "a.txt: this is a binary file, not text (a zero byte at byte 9)"),
+    "csv header only": (
+        "a.csv",
+        b"text\n",
+        "a.csv: the file holds a first line with column names and no rows",
+    ),
+    "binary": (
+        "a.txt",
+        b"text\n\x89PNG\x00\x01",
+        "a.txt: this is a binary file, not text (a zero byte at byte 9)",
+    ),
     "binary jsonl": ("a.jsonl", b"\x7fELF\x00", "a.jsonl: this is a binary file"),
     "utf-16": ("a.txt", "text".encode("utf-16"), "a.txt: the file is UTF-16. Save it as UTF-8"),
-    "latin-1": ("a.txt", b"one\ntwo\ncaf\xe9\n", "a.txt, line 3: byte 11 of the file is not valid UTF-8. Save the file as UTF-8"),
-    "latin-1 jsonl": ("a.jsonl", b'{"text": "\xe9"}\n', "a.jsonl, line 1: byte 10 of the file is not valid UTF-8"),
-    "latin-1 json": ("a.json", b'[\n{"text": "\xe9"}]', "a.json, line 2: byte 12 of the file is not valid UTF-8"),
-    "half a json line": ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl, line 2: invalid JSON at column"),
+    "latin-1": (
+        "a.txt",
+        b"one\ntwo\ncaf\xe9\n",
+        "a.txt, line 3: byte 11 of the file is not valid UTF-8. Save the file as UTF-8",
+    ),
+    "latin-1 jsonl": (
+        "a.jsonl",
+        b'{"text": "\xe9"}\n',
+        "a.jsonl, line 1: byte 10 of the file is not valid UTF-8",
+    ),
+    "latin-1 json": (
+        "a.json",
+        b'[\n{"text": "\xe9"}]',
+        "a.json, line 2: byte 12 of the file is not valid UTF-8",
+    ),
+    "half a json line": (
+        "a.jsonl",
+        b'{"text": "a"}\n{"text": \n',
+        "a.jsonl, line 2: invalid JSON at column",
+    ),
     "half a json": ("a.json", b'[{"text": "a"},\n', "a.json: invalid JSON at line"),
     "json lines named json": (
         "a.json",
@@ -121,26 +168,56 @@ BROKEN_FILES = {
     ),
     "a json object": ("a.json", b'{"text": "a"}', "a.json: the file does not hold a list of rows"),
     "deep json": ("a.jsonl", b"[" * 200_000, "a.jsonl, line 1: the JSON is nested too deeply"),
-    "a huge number": ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "a.jsonl, line 1: invalid JSON (Exceeds the limit"),
+    "a huge number": (
+        "a.jsonl",
+        b'{"text": ' + b"9" * 5000 + b"}",
+        "a.jsonl, line 1: invalid JSON (Exceeds the limit",
+    ),
     "missing column": (
         "a.jsonl",
         b'{"txt": "a", "n": null}',
         "line 1: no known shape fits the columns found ('txt', 'n' (null)). Rename the columns to one of: text, messages, prompt",
     ),
-    "missing column csv": ("a.csv", b"txt,b\n1,2\n3,4\n", "a.csv, line 2: no known shape fits the columns found ('txt', 'b')"),
-    "open quote": ("a.csv", b'text\n"abc\ndef\n', "a.csv, line 2: the CSV cannot be read from here (unexpected end of data)"),
-    "too many cells": ("a.csv", b"text,n\na,1\nb,2,3\n", "a.csv, line 3: the row has 3 cells, the first line names 2 columns"),
-    "column twice": ("a.csv", b"text,text\na,b\n", "a.csv, line 1: the first line names a column twice"),
+    "missing column csv": (
+        "a.csv",
+        b"txt,b\n1,2\n3,4\n",
+        "a.csv, line 2: no known shape fits the columns found ('txt', 'b')",
+    ),
+    "open quote": (
+        "a.csv",
+        b'text\n"abc\ndef\n',
+        "a.csv, line 2: the CSV cannot be read from here (unexpected end of data)",
+    ),
+    "too many cells": (
+        "a.csv",
+        b"text,n\na,1\nb,2,3\n",
+        "a.csv, line 3: the row has 3 cells, the first line names 2 columns",
+    ),
+    "column twice": (
+        "a.csv",
+        b"text,text\na,b\n",
+        "a.csv, line 1: the first line names a column twice",
+    ),
     "not parquet": ("a.parquet", b"PAR1 not really", "a.parquet: this is not a whole parquet file"),
     "empty parquet": ("a.parquet", b"", "a.parquet: this is not a whole parquet file"),
     "not xz": ("a.txt.xz", b"plain", "a.txt.xz: the file is not a whole .xz file"),
-    "cut xz": ("a.txt.xz", lzma.compress(b"text " * 1000)[:-20], "a.txt.xz: the file is not a whole .xz file"),
+    "cut xz": (
+        "a.txt.xz",
+        lzma.compress(b"text " * 1000)[:-20],
+        "a.txt.xz: the file is not a whole .xz file",
+    ),
     "not gz": ("a.json.gz", b"plain", "a.json.gz: the file is not a whole .gz file"),
-    "cut gz": ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 1000)[:-9], "a.jsonl.gz: the file is not a whole .gz file"),
+    "cut gz": (
+        "a.jsonl.gz",
+        gzip.compress(b'{"text": "a"}\n' * 1000)[:-9],
+        "a.jsonl.gz: the file is not a whole .gz file",
+    ),
 }
 
 
-@pytest.mark.parametrize(("name", "content", "message"), BROKEN_FILES.values(), ids=BROKEN_FILES.keys())
+@pytest.mark.parametrize(
+    ("name", "content", "message"), BROKEN_FILES.values(), ids=BROKEN_FILES.keys()
+)
 def test_a_broken_file_is_named_with_cause_and_remedy(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as error:
@@ -152,7 +229,9 @@ def test_a_broken_file_is_named_with_cause_and_remedy(tmp_path, name, content, m
 
 
 def test_a_path_that_is_not_there_and_an_empty_folder(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere: there is no such file or folder\. Check the path"):
+    with pytest.raises(
+        DataError, match=r"nowhere: there is no such file or folder\. Check the path"
+    ):
         list(read_rows(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="the folder is empty"):
         list(read_rows(tmp_path))
@@ -179,7 +258,9 @@ def test_a_line_of_exactly_the_limit_is_read(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", [2**28, pytest.param(2**30, marks=pytest.mark.full)])
 def test_a_huge_line_does_not_come_into_memory(tmp_path, size):
-    pytest.importorskip("resource", reason="peak memory is measured with the resource module, which Windows lacks")
+    pytest.importorskip(
+        "resource", reason="peak memory is measured with the resource module, which Windows lacks"
+    )
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:
         file.seek(size)  # a sparse file: one line, no space on disk
@@ -190,9 +271,13 @@ def test_a_huge_line_does_not_come_into_memory(tmp_path, size):
         "error, = scan_rows(sys.argv[1]); print(error)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
     message, megabytes = done.stdout.splitlines()
-    assert message.endswith("a.jsonl, line 1: the line is longer than 16 MiB. Break the text into lines, or the row into several rows")
+    assert message.endswith(
+        "a.jsonl, line 1: the line is longer than 16 MiB. Break the text into lines, or the row into several rows"
+    )
     assert int(megabytes) < 200
 
 
@@ -200,7 +285,10 @@ def test_csv_with_quotes_newlines_and_a_byte_order_mark(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes('\ufeffprompt,completion\r\n"a, ""b""\nc",d\r\n\r\n[1] e,f\r\n'.encode())
     rows = list(read_rows(path))
-    assert [[m.content for m in row.messages] for row in rows] == [['a, "b"\nc', "d"], ["[1] e", "f"]]
+    assert [[m.content for m in row.messages] for row in rows] == [
+        ['a, "b"\nc', "d"],
+        ["[1] e", "f"],
+    ]
     assert [row.location.number for row in rows] == [2, 5]
 
 
@@ -217,7 +305,11 @@ def test_one_bad_row_does_not_hide_the_next(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": 1}\n{"text": "good"}\nnot json\n')
     bad, good, worse = scan_rows(path)
-    assert (str(bad.location), good.text, str(worse.location)) == (f"{path}, line 1", "good", f"{path}, line 3")
+    assert (str(bad.location), good.text, str(worse.location)) == (
+        f"{path}, line 1",
+        "good",
+        f"{path}, line 3",
+    )
 
 
 def test_what_is_no_file_of_its_own_is_told(tmp_path):
@@ -231,8 +323,16 @@ def test_what_is_no_file_of_its_own_is_told(tmp_path):
     os.mkfifo(place / "pipe.txt")
     (place / "a.txt").write_text("text")
     found = list(scan_rows(place))
-    assert [str(item.location.file).rpartition("/")[2] for item in found if isinstance(item, UnsupportedFile)] == ["gone.txt", "link", "pipe.txt"]
-    assert any("give that folder itself" in item.remedy for item in found if isinstance(item, UnsupportedFile))
+    assert [
+        str(item.location.file).rpartition("/")[2]
+        for item in found
+        if isinstance(item, UnsupportedFile)
+    ] == ["gone.txt", "link", "pipe.txt"]
+    assert any(
+        "give that folder itself" in item.remedy
+        for item in found
+        if isinstance(item, UnsupportedFile)
+    )
     assert [item.text for item in found if isinstance(item, TextRow)] == ["text"]
 
 

@@ -15,39 +15,88 @@ CHAT = chat(("user", "What is it?"), ("assistant", "A cat."))
 QUESTION_ANSWER = (Message("user", "What is it?"), Message("assistant", "A cat."))
 
 BROKEN_RECORDS = {
-    "no answer": (chat(("user", "a")), "a conversation of 1 turn(s) without an answer. Add an assistant turn or remove the row"),
-    "unknown role": (chat(("robot", "a")), "messages[0] has the unknown role 'robot'. Use one of: system, developer, user"),
-    "role not text": ({"messages": [{"role": 3, "content": "a"}]}, "messages[0] has the unknown role a number"),
+    "no answer": (
+        chat(("user", "a")),
+        "a conversation of 1 turn(s) without an answer. Add an assistant turn or remove the row",
+    ),
+    "unknown role": (
+        chat(("robot", "a")),
+        "messages[0] has the unknown role 'robot'. Use one of: system, developer, user",
+    ),
+    "role not text": (
+        {"messages": [{"role": 3, "content": "a"}]},
+        "messages[0] has the unknown role a number",
+    ),
     "empty content": (chat(("user", "a"), ("assistant", " ")), "messages[1] (assistant) is empty"),
-    "content null": ({"messages": [{"role": "user", "content": None}]}, "messages[0].content is null, not a text"),
-    "content list": ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content is a list, not a text"),
-    "no content": ({"messages": [{"role": "user"}]}, "messages[0] has 'role'. A message needs role and content"),
+    "content null": (
+        {"messages": [{"role": "user", "content": None}]},
+        "messages[0].content is null, not a text",
+    ),
+    "content list": (
+        {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
+        "messages[0].content is a list, not a text",
+    ),
+    "no content": (
+        {"messages": [{"role": "user"}]},
+        "messages[0] has 'role'. A message needs role and content",
+    ),
     "message not object": ({"messages": ["hello"]}, "messages[0] is a text"),
     "messages not list": ({"messages": 3}, "messages is a number"),
     "no messages": ({"messages": []}, "messages is an empty list"),
-    "wrong order": (chat(("user", "a"), ("user", "b"), ("assistant", "c")), "turn 1 (user) follows turn 0 (user). A user turn"),
+    "wrong order": (
+        chat(("user", "a"), ("user", "b"), ("assistant", "c")),
+        "turn 1 (user) follows turn 0 (user). A user turn",
+    ),
     "assistant first": (chat(("assistant", "a"), ("user", "b")), "turn 0 (assistant) is the first"),
     "tool calls": (
-        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [{}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "", "tool_calls": [{}]},
+            ]
+        },
         "messages[1] holds tool_calls, which are not read yet",
     ),
-    "weight": ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0.5}]}, "messages[1].weight is 0.5"),
+    "weight": (
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b", "weight": 0.5},
+            ]
+        },
+        "messages[1].weight is 0.5",
+    ),
     "text not text": ({"text": ["a"]}, "text is a list, not a text"),
     "text empty": ({"text": ""}, "text is empty"),
     "half a surrogate": ({"text": "a\ud800"}, "text holds half a surrogate pair"),
     "no columns": ({}, "no known shape fits the columns found (none)"),
     "not an object": (17, "the row is a number, not an object"),
-    "rated answer": ({"prompt": "a", "completion": "b", "label": False}, "the row is a rated answer (a true/false label)"),
-    "rated conversation": ({**chat(("user", "a"), ("assistant", "b")), "label": True}, "the row is a rated answer"),
-    "same twice": ({"prompt": "a", "chosen": "b", "rejected": "b"}, "chosen and rejected are the same"),
+    "rated answer": (
+        {"prompt": "a", "completion": "b", "label": False},
+        "the row is a rated answer (a true/false label)",
+    ),
+    "rated conversation": (
+        {**chat(("user", "a"), ("assistant", "b")), "label": True},
+        "the row is a rated answer",
+    ),
+    "same twice": (
+        {"prompt": "a", "chosen": "b", "rejected": "b"},
+        "chosen and rejected are the same",
+    ),
     "no prompt": ({"chosen": "a", "rejected": "b"}, "there is no prompt"),
     "prompt without answer": ({"prompt": "a"}, "no known shape fits the columns found ('prompt')"),
     "chosen by a user": (
         {"prompt": "a", "chosen": [{"role": "user", "content": "b"}], "rejected": "c"},
         "chosen does not begin with an assistant turn",
     ),
-    "no history": ({"instruction": "a", "output": "b", "history": 5}, "history is not a list of question and answer pairs"),
-    "bad history": ({"instruction": "a", "output": "b", "history": [["x"]]}, "history is not a list of question and answer pairs"),
+    "no history": (
+        {"instruction": "a", "output": "b", "history": 5},
+        "history is not a list of question and answer pairs",
+    ),
+    "bad history": (
+        {"instruction": "a", "output": "b", "history": [["x"]]},
+        "history is not a list of question and answer pairs",
+    ),
 }
 
 
@@ -87,13 +136,19 @@ SHAPES = {
     "parts": (
         {
             "messages": [
-                {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+                },
                 {"role": "assistant", "content": "c"},
             ]
         },
         (Message("user", "ab"), Message("assistant", "c")),
     ),
-    "prompt+completion": ({"prompt": "a", "completion": "b"}, (Message("user", "a"), Message("assistant", "b"))),
+    "prompt+completion": (
+        {"prompt": "a", "completion": "b"},
+        (Message("user", "a"), Message("assistant", "b")),
+    ),
     "conversational prompt": (
         {
             "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}],
@@ -101,16 +156,28 @@ SHAPES = {
         },
         (Message("system", "s"), Message("user", "a"), Message("assistant", "b")),
     ),
-    "alpaca": ({"instruction": "a", "input": "", "output": "b"}, (Message("user", "a"), Message("assistant", "b"))),
+    "alpaca": (
+        {"instruction": "a", "input": "", "output": "b"},
+        (Message("user", "a"), Message("assistant", "b")),
+    ),
     "alpaca input": (
         {"instruction": "a", "input": "x", "output": "b", "text": "all"},
         (Message("user", "a\n\nx"), Message("assistant", "b")),
     ),
     "alpaca history": (
         {"instruction": "c", "output": "d", "history": [["a", "b"]], "system": "s"},
-        (Message("system", "s"), Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d")),
+        (
+            Message("system", "s"),
+            Message("user", "a"),
+            Message("assistant", "b"),
+            Message("user", "c"),
+            Message("assistant", "d"),
+        ),
     ),
-    "dolly": ({"instruction": "a", "context": "x", "response": "b"}, (Message("user", "a\n\nx"), Message("assistant", "b"))),
+    "dolly": (
+        {"instruction": "a", "context": "x", "response": "b"},
+        (Message("user", "a\n\nx"), Message("assistant", "b")),
+    ),
     "sharegpt": (
         {
             "conversations": [
@@ -121,7 +188,12 @@ SHAPES = {
             ],
             "system": "",
         },
-        (Message("user", "a"), Message("command", "b"), Message("result", ""), Message("assistant", "c")),
+        (
+            Message("user", "a"),
+            Message("command", "b"),
+            Message("result", ""),
+            Message("assistant", "c"),
+        ),
     ),
     "ends with a question": (
         chat(("user", "a"), ("assistant", "b"), ("user", "c")),
@@ -138,7 +210,11 @@ def test_known_shapes(record, expected):
 
 
 A, B, C = Message("user", "a"), Message("assistant", "b"), Message("assistant", "c")
-SAID = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "assistant", "content": "c"}]
+SAID = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b"},
+    {"role": "assistant", "content": "c"},
+]
 PREFERENCES = {
     "plain": {"prompt": "a", "chosen": "b", "rejected": "c"},
     "conversational": {"prompt": SAID[:1], "chosen": SAID[1:2], "rejected": SAID[2:]},

@@ -18,7 +18,13 @@ def bpe():
 
 def test_a_conversation_line_by_line(bpe):
     row = ChatRow(
-        (Message("user", "two\nlines"), Message("command", "add"), Message("result", "5"), Message("assistant", "Five.\nYes.")), HERE
+        (
+            Message("user", "two\nlines"),
+            Message("command", "add"),
+            Message("result", "5"),
+            Message("assistant", "Five.\nYes."),
+        ),
+        HERE,
     )
     shown = show_mask(row, bpe).plain
     assert shown.splitlines()[:-1] == [
@@ -30,7 +36,10 @@ def test_a_conversation_line_by_line(bpe):
         "loss | Yes.<|end|>",
     ]
     rendered = render(row.messages, bpe)
-    assert shown.splitlines()[-1] == f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss"
+    assert (
+        shown.splitlines()[-1]
+        == f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss"
+    )
 
 
 def test_a_text_row_learns_everything_after_bos(bpe):
@@ -39,13 +48,25 @@ def test_a_text_row_learns_everything_after_bos(bpe):
 
 
 def test_a_preference_row_shows_both_endings(bpe):
-    row = PreferenceRow((Message("user", "q"),), (Message("assistant", "good"),), (Message("assistant", "bad"),), HERE)
+    row = PreferenceRow(
+        (Message("user", "q"),),
+        (Message("assistant", "good"),),
+        (Message("assistant", "bad"),),
+        HERE,
+    )
     shown = show_mask(row, bpe).plain
-    assert shown.index("chosen\n") < shown.index("loss | good<|end|>") < shown.index("rejected\n") < shown.index("loss | bad<|end|>")
+    assert (
+        shown.index("chosen\n")
+        < shown.index("loss | good<|end|>")
+        < shown.index("rejected\n")
+        < shown.index("loss | bad<|end|>")
+    )
 
 
 def test_segments_put_together_are_the_row(bpe):
-    row = ChatRow((Message("system", "é🙂"), Message("user", "a  b"), Message("assistant", "東京")), HERE)
+    row = ChatRow(
+        (Message("system", "é🙂"), Message("user", "a  b"), Message("assistant", "東京")), HERE
+    )
     parts = segments(render(row.messages, bpe), bpe)
     expected = "<|bos|><|system|>é🙂<|end|><|user|>a  b<|end_of_question|><|assistant|>東京<|end|>"
     assert "".join(part.text for part in parts) == expected
@@ -54,12 +75,21 @@ def test_segments_put_together_are_the_row(bpe):
 
 def test_typed_control_strings_do_not_look_like_control_tokens(bpe):
     shown = show_mask(ChatRow((Message("user", "a"), Message("assistant", "<|end|>")), HERE), bpe)
-    first, second = (position for position in range(len(shown.plain)) if shown.plain.startswith("<|end|>", position))
-    styles = {position: [span.style for span in shown.spans if span.start <= position < span.end] for position in (first, second)}
+    first, second = (
+        position
+        for position in range(len(shown.plain))
+        if shown.plain.startswith("<|end|>", position)
+    )
+    styles = {
+        position: [span.style for span in shown.spans if span.start <= position < span.end]
+        for position in (first, second)
+    }
     assert styles == {first: [LEARNED], second: [CONTROL]}
 
 
 def test_a_row_cannot_drive_the_terminal(bpe):
-    shown = show_mask(ChatRow((Message("user", "\x1b]0;title\x07\r\u202e"), Message("assistant", "a")), HERE), bpe).plain
+    shown = show_mask(
+        ChatRow((Message("user", "\x1b]0;title\x07\r\u202e"), Message("assistant", "a")), HERE), bpe
+    ).plain
     assert "\\u001b]0;title\\u0007\\u000d\\u202e" in shown
     assert all(c.isprintable() or c == "\n" for c in shown)

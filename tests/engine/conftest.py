@@ -15,12 +15,14 @@ def make_model() -> Callable[..., GPT]:
     def make(**changes: object) -> GPT:
         model = GPT(preset("nano", **{"vocab_size": 61, "context_length": 64, **changes}))
         init_weights(model, generator(0, "weights"))
-        with torch.no_grad():    # 0.02 gives almost even logits; ten times that gives opinions
+        with torch.no_grad():  # 0.02 gives almost even logits; ten times that gives opinions
             for parameter in model.parameters():
                 if parameter.ndim > 1 and parameter.requires_grad:
                     parameter.mul_(5.0)
             for name, parameter in model.named_parameters():
-                if name.startswith(("ngrams.", "previous.")):    # 0 at the start, and a table of zeros would prove nothing
+                if name.startswith(
+                    ("ngrams.", "previous.")
+                ):  # 0 at the start, and a table of zeros would prove nothing
                     parameter.normal_(generator=generator(1, name))
         return model
 

@@ -28,7 +28,9 @@ class Toy:
 
     def next_logits(self, token_ids: Tensor) -> Tensor:
         self.calls += 1
-        self.rows = [(*row, token) for row, token in zip(self.rows, token_ids.tolist(), strict=True)]
+        self.rows = [
+            (*row, token) for row, token in zip(self.rows, token_ids.tolist(), strict=True)
+        ]
         return torch.stack([self.logits(row) for row in self.rows])
 
     def select(self, rows: Tensor) -> None:
@@ -42,28 +44,41 @@ def log_prob(text: int, tokens: Sequence[int], **toy: float) -> float:
     return total
 
 
-def exhaustive(text: int, limit: int, length_penalty: float, **toy: float) -> list[tuple[tuple[int, ...], float]]:
+def exhaustive(
+    text: int, limit: int, length_penalty: float, **toy: float
+) -> list[tuple[tuple[int, ...], float]]:
     """Every text that ends within the limit, best first."""
     found = []
     for length in range(limit):
         for body in itertools.product([t for t in range(V) if t != END], repeat=length):
             tokens = (*body, END)
-            found.append((tokens, log_prob(text, tokens, **toy) / ((5 + len(tokens)) / 6) ** length_penalty))
+            found.append(
+                (tokens, log_prob(text, tokens, **toy) / ((5 + len(tokens)) / 6) ** length_penalty)
+            )
     return sorted(found, key=lambda item: -item[1])
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 3.0, -1.0])
 @pytest.mark.parametrize("end_bias", [0.0, -3.0, 3.0])
-def test_a_beam_that_holds_everything_equals_exhaustive_search(length_penalty: float, end_bias: float) -> None:
-    limit, width, n_best = 4, 4**3 * V, 7    # more than there are beginnings
-    found = beam_search(Toy(3, width, end_bias=end_bias), FIRST, END, [limit, limit - 1, limit],
-                        BeamConfig(width=width, length_penalty=length_penalty, n_best=n_best))
+def test_a_beam_that_holds_everything_equals_exhaustive_search(
+    length_penalty: float, end_bias: float
+) -> None:
+    limit, width, n_best = 4, 4**3 * V, 7  # more than there are beginnings
+    found = beam_search(
+        Toy(3, width, end_bias=end_bias),
+        FIRST,
+        END,
+        [limit, limit - 1, limit],
+        BeamConfig(width=width, length_penalty=length_penalty, n_best=n_best),
+    )
     for text, hypotheses in enumerate(found):
         expected = exhaustive(text, limit - (text == 1), length_penalty, end_bias=end_bias)[:n_best]
         assert [h.token_ids for h in hypotheses] == [tokens for tokens, _ in expected]
         for hypothesis, (tokens, score) in zip(hypotheses, expected, strict=True):
             assert math.isclose(hypothesis.score, score, rel_tol=1e-5)
-            assert math.isclose(hypothesis.log_prob, log_prob(text, tokens, end_bias=end_bias), rel_tol=1e-5)
+            assert math.isclose(
+                hypothesis.log_prob, log_prob(text, tokens, end_bias=end_bias), rel_tol=1e-5
+            )
             assert hypothesis.ended
 
 
@@ -77,9 +92,15 @@ def greedy(text: int, limit: int, seed: int) -> tuple[int, ...]:
 @pytest.mark.parametrize("length_penalty", [0.0, 2.0])
 def test_width_one_is_greedy_search(length_penalty: float) -> None:
     for seed in range(20):
-        found = beam_search(Toy(6, 1, seed), FIRST, END, [9] * 6, BeamConfig(width=1, length_penalty=length_penalty))
-        assert [hypotheses[0].token_ids for hypotheses in found] == [greedy(text, 9, seed) for text in range(6)]
-        assert all(hypotheses[0].ended == (hypotheses[0].token_ids[-1] == END) for hypotheses in found)
+        found = beam_search(
+            Toy(6, 1, seed), FIRST, END, [9] * 6, BeamConfig(width=1, length_penalty=length_penalty)
+        )
+        assert [hypotheses[0].token_ids for hypotheses in found] == [
+            greedy(text, 9, seed) for text in range(6)
+        ]
+        assert all(
+            hypotheses[0].ended == (hypotheses[0].token_ids[-1] == END) for hypotheses in found
+        )
 
 
 def plain_beam(text: int, limit: int, config: BeamConfig, seed: int) -> list[Hypothesis]:
@@ -96,20 +117,35 @@ def plain_beam(text: int, limit: int, config: BeamConfig, seed: int) -> list[Hyp
         if len(finished) >= config.width:
             break
     cut_off = live[: max(0, config.n_best - len(finished))]
-    made = [Hypothesis(tokens, p, p / ((5 + len(tokens)) / 6) ** config.length_penalty, ended)
-            for some, ended in ((finished, True), (cut_off, False)) for tokens, p in some]
+    made = [
+        Hypothesis(tokens, p, p / ((5 + len(tokens)) / 6) ** config.length_penalty, ended)
+        for some, ended in ((finished, True), (cut_off, False))
+        for tokens, p in some
+    ]
     return sorted(made, key=lambda h: (not h.ended, -h.score))[: config.n_best]
 
 
-@pytest.mark.parametrize("config", [BeamConfig(width=2), BeamConfig(width=4, length_penalty=0.0, n_best=4),
-                                    BeamConfig(width=3, length_penalty=2.5, n_best=2), BeamConfig(width=7, length_penalty=-0.5, n_best=3)], ids=str)
-def test_batched_and_with_its_early_end_it_equals_the_plain_search_of_each_text(config: BeamConfig) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        BeamConfig(width=2),
+        BeamConfig(width=4, length_penalty=0.0, n_best=4),
+        BeamConfig(width=3, length_penalty=2.5, n_best=2),
+        BeamConfig(width=7, length_penalty=-0.5, n_best=3),
+    ],
+    ids=str,
+)
+def test_batched_and_with_its_early_end_it_equals_the_plain_search_of_each_text(
+    config: BeamConfig,
+) -> None:
     for seed in range(12):
         limits = [8, 1, 5, 8, 2]
         found = beam_search(Toy(5, config.width, seed), FIRST, END, limits, config)
         for text, hypotheses in enumerate(found):
             expected = plain_beam(text, limits[text], config, seed)
-            assert [(h.token_ids, h.ended) for h in hypotheses] == [(h.token_ids, h.ended) for h in expected]
+            assert [(h.token_ids, h.ended) for h in hypotheses] == [
+                (h.token_ids, h.ended) for h in expected
+            ]
             for one, other in zip(hypotheses, expected, strict=True):
                 assert math.isclose(one.score, other.score, rel_tol=1e-5)
 
@@ -124,16 +160,22 @@ def test_a_finished_hypothesis_is_left_alone_and_wins_by_its_own_length() -> Non
             return torch.tensor([math.log(follows.get(token, 1e-12)) for token in range(V)])
 
     def best(length_penalty: float) -> tuple[int, ...]:
-        return beam_search(ByHand(1, 3), FIRST, END, [5], BeamConfig(width=3, length_penalty=length_penalty))[0][0].token_ids
+        return beam_search(
+            ByHand(1, 3), FIRST, END, [5], BeamConfig(width=3, length_penalty=length_penalty)
+        )[0][0].token_ids
 
-    assert best(0.0) == (END,)                     # ln 0.4 = -0.916 against -1.204
-    assert best(2.0) == (0, 1, END)                # -0.916 against -1.204 / (7/6)^2 = -0.885 and -1.204 / (8/6)^2 = -0.677
+    assert best(0.0) == (END,)  # ln 0.4 = -0.916 against -1.204
+    assert best(2.0) == (
+        0,
+        1,
+        END,
+    )  # -0.916 against -1.204 / (7/6)^2 = -0.885 and -1.204 / (8/6)^2 = -0.677
 
 
 def test_nothing_is_computed_for_texts_that_are_done() -> None:
     toy, rows = Toy(4, 3, end_bias=2.0), []
     plain = toy.next_logits
-    toy.next_logits = lambda ids: rows.append(len(ids)) or plain(ids)    # type: ignore[method-assign]
+    toy.next_logits = lambda ids: rows.append(len(ids)) or plain(ids)  # type: ignore[method-assign]
     beam_search(toy, FIRST, END, [12, 1, 12, 3], BeamConfig(width=3))
     assert rows[0] == 12
     assert rows == sorted(rows, reverse=True)
@@ -141,13 +183,23 @@ def test_nothing_is_computed_for_texts_that_are_done() -> None:
 
 
 def test_banned_tokens_are_never_chosen_and_a_limit_too_short_gives_unfinished_ones() -> None:
-    for hypotheses in beam_search(Toy(5, 4, end_bias=-9.0), FIRST, END, [3] * 5, BeamConfig(width=4, n_best=4), banned=[0, 2]):
+    for hypotheses in beam_search(
+        Toy(5, 4, end_bias=-9.0), FIRST, END, [3] * 5, BeamConfig(width=4, n_best=4), banned=[0, 2]
+    ):
         assert {token for h in hypotheses for token in h.token_ids} <= {1, 3, END}
         assert len(hypotheses) == 4
-        assert [h.ended for h in hypotheses] == sorted((h.ended for h in hypotheses), reverse=True), "ended ones first"
+        assert [h.ended for h in hypotheses] == sorted(
+            (h.ended for h in hypotheses), reverse=True
+        ), "ended ones first"
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"width": 0}, "width \\(0\\) must be at least 1"), ({"width": 2, "n_best": 3}, "n_best \\(3\\)")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"d_model": 0}, "width \\(0\\) must be at least 1"),
+        ({"d_model": 2, "n_best": 3}, "n_best \\(3\\)"),
+    ],
+)
 def test_impossible_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BeamConfig(**changes)

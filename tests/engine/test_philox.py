@@ -5,9 +5,21 @@ import pytest
 from chatwright.engine.philox import MAX_SEED, philox4x32, uniform
 
 KNOWN_ANSWERS = [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    (
+        "00000000 00000000 00000000 00000000",
+        "00000000 00000000",
+        "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
+    ),
+    (
+        "ffffffff ffffffff ffffffff ffffffff",
+        "ffffffff ffffffff",
+        "408f276d 41c83b0e a20bc7c6 6d5451fd",
+    ),
+    (
+        "243f6a88 85a308d3 13198a2e 03707344",
+        "a4093822 299f31d0",
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
 ]
 
 
@@ -26,7 +38,12 @@ def test_uniform_is_made_of_53_of_those_bits() -> None:
 
 
 def test_draws_differ_by_seed_position_and_sample_and_are_even() -> None:
-    draws = [uniform(seed, position, sample) for seed in (0, 1, 2**40, MAX_SEED) for position in range(500) for sample in (0, 1)]
+    draws = [
+        uniform(seed, position, sample)
+        for seed in (0, 1, 2**40, MAX_SEED)
+        for position in range(500)
+        for sample in (0, 1)
+    ]
     assert len(set(draws)) == len(draws)
     assert all(0 <= u < 1 for u in draws)
     tenths = [sum(int(u * 10) == tenth for u in draws) for tenth in range(10)]

@@ -42,7 +42,9 @@ def slow_nats(model: nn.Module, stream: list[int], context_length: int) -> float
 @pytest.mark.parametrize("context_length", [1, 4, 16, 1000])
 def test_equals_the_sum_over_single_tokens(context_length: int) -> None:
     model = PrefixModel()
-    nats = sum(slow_nats(model, [256, *document.encode()], context_length) for document in DOCUMENTS)
+    nats = sum(
+        slow_nats(model, [256, *document.encode()], context_length) for document in DOCUMENTS
+    )
     size = sum(len(document.encode()) for document in DOCUMENTS)
     score = bits_per_byte(model, ByteTokenizer(), DOCUMENTS, context_length)
     assert score.bits_per_byte == pytest.approx(nats / math.log(2) / size, rel=1e-5)
@@ -50,20 +52,40 @@ def test_equals_the_sum_over_single_tokens(context_length: int) -> None:
 
 
 def test_equals_the_sum_over_single_tokens_with_the_real_model() -> None:
-    model = GPT(GPTConfig(vocab_size=258, context_length=16, n_layer=2, n_head=2, n_kv_head=1, head_dim=8, width=16, hidden=32))
+    model = GPT(
+        GPTConfig(
+            vocab_size=258,
+            context_length=16,
+            n_layer=2,
+            n_head=2,
+            n_kv_head=1,
+            head_dim=8,
+            d_model=16,
+            d_ff=32,
+        )
+    )
     init_weights(model, torch.Generator().manual_seed(1))
     nats = sum(slow_nats(model, [256, *document.encode()], 16) for document in DOCUMENTS)
-    assert bits_per_byte(model, ByteTokenizer(), DOCUMENTS, 16).nats == pytest.approx(nats, rel=1e-5)
+    assert bits_per_byte(model, ByteTokenizer(), DOCUMENTS, 16).nats == pytest.approx(
+        nats, rel=1e-5
+    )
 
 
 def test_a_uniform_model_spends_log2_of_its_vocabulary_on_every_byte() -> None:
-    assert bits_per_byte(UniformModel(), ByteTokenizer(), "any text 猫", 4).bits_per_byte == pytest.approx(math.log2(258), rel=1e-6)
+    assert bits_per_byte(
+        UniformModel(), ByteTokenizer(), "any text 猫", 4
+    ).bits_per_byte == pytest.approx(math.log2(258), rel=1e-6)
 
 
 def test_a_string_is_one_document() -> None:
     model = PrefixModel()
-    assert bits_per_byte(model, ByteTokenizer(), "abcdef", 4) == bits_per_byte(model, ByteTokenizer(), iter(["abcdef"]), 4)
-    assert bits_per_byte(model, ByteTokenizer(), ["abc", "def"], 4).nats != bits_per_byte(model, ByteTokenizer(), "abcdef", 4).nats
+    assert bits_per_byte(model, ByteTokenizer(), "abcdef", 4) == bits_per_byte(
+        model, ByteTokenizer(), iter(["abcdef"]), 4
+    )
+    assert (
+        bits_per_byte(model, ByteTokenizer(), ["abc", "def"], 4).nats
+        != bits_per_byte(model, ByteTokenizer(), "abcdef", 4).nats
+    )
 
 
 def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
@@ -71,7 +93,9 @@ def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
         def encode(self, text: str) -> Any:
             return list(text.encode("ascii", errors="ignore"))
 
-    with pytest.raises(ValueError, match="document 1: its tokens stand for 4 bytes, the text has 6"):
+    with pytest.raises(
+        ValueError, match="document 1: its tokens stand for 4 bytes, the text has 6"
+    ):
         bits_per_byte(PrefixModel(), Lossy(), ["plain", "naïve"], 4)
 
 
@@ -89,7 +113,9 @@ def test_nats_per_token_counts_every_token_but_the_first_once(context_length: in
     model, stream = PrefixModel(), list(b"a stream of characters")
     expected = slow_nats(model, stream, context_length) / (len(stream) - 1)
     assert nats_per_token(model, stream, context_length) == pytest.approx(expected, rel=1e-5)
-    assert nats_per_token(model, torch.tensor(stream), context_length) == nats_per_token(model, stream, context_length)
+    assert nats_per_token(model, torch.tensor(stream), context_length) == nats_per_token(
+        model, stream, context_length
+    )
 
 
 def test_windows_by_hand() -> None:

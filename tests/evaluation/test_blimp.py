@@ -11,8 +11,15 @@ from chatwright.evaluation.interval import wilson
 from tests.evaluation.byte_tokenizer import ByteTokenizer
 
 PAIRS = {
-    "agreement": [("The cats sleep.", "The cats sleeps."), ("A dog barks.", "A dog bark."), ("We are here.", "We is here.")],
-    "islands": [("What did he eat?", "What did he eat it?"), ("Who left early?", "Who left early she?")],
+    "agreement": [
+        ("The cats sleep.", "The cats sleeps."),
+        ("A dog barks.", "A dog bark."),
+        ("We are here.", "We is here."),
+    ],
+    "islands": [
+        ("What did he eat?", "What did he eat it?"),
+        ("Who left early?", "Who left early she?"),
+    ],
 }
 
 
@@ -21,9 +28,14 @@ def archive(tmp_path: Path) -> Path:
     path = tmp_path / "BLiMP.zip"
     with zipfile.ZipFile(path, "w") as target:
         for name, pairs in reversed(PAIRS.items()):
-            rows = [json.dumps({"sentence_good": good, "sentence_bad": bad, "UID": name}) for good, bad in pairs]
+            rows = [
+                json.dumps({"sentence_good": good, "sentence_bad": bad, "UID": name})
+                for good, bad in pairs
+            ]
             target.writestr(f"data/{name}.jsonl", "\n".join(rows) + "\n")
-            target.writestr(f"__MACOSX/data/._{name}.jsonl", b"\x00\x05\x16\x07Mac OS X\xb0")  # as in the published archive
+            target.writestr(
+                f"__MACOSX/data/._{name}.jsonl", b"\x00\x05\x16\x07Mac OS X\xb0"
+            )  # as in the published archive
     return path
 
 
@@ -47,13 +59,24 @@ class Prefers(nn.Module):
 
 
 def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None:
-    score = blimp(Prefers([good for pairs in PAIRS.values() for good, _ in pairs], 9.0), ByteTokenizer(), archive)
-    assert {name: share.value for name, share in score.by_file.items()} == {"agreement": 1.0, "islands": 1.0}
+    score = blimp(
+        Prefers([good for pairs in PAIRS.values() for good, _ in pairs], 9.0),
+        ByteTokenizer(),
+        archive,
+    )
+    assert {name: share.value for name, share in score.by_file.items()} == {
+        "agreement": 1.0,
+        "islands": 1.0,
+    }
     assert score.overall.interval == wilson(5, 5)
 
 
 def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None:
-    score = blimp(Prefers([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0), ByteTokenizer(), archive)
+    score = blimp(
+        Prefers([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0),
+        ByteTokenizer(),
+        archive,
+    )
     assert list(score.by_file) == ["agreement", "islands"]
     assert score.overall.value == 0.0
 
@@ -61,14 +84,23 @@ def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None
 def test_ties_count_half(tmp_path: Path) -> None:
     path = tmp_path / "same_length.zip"
     with zipfile.ZipFile(path, "w") as target:
-        target.writestr("x.jsonl", "\n".join(json.dumps({"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"}) for i in range(4)))
+        target.writestr(
+            "x.jsonl",
+            "\n".join(
+                json.dumps({"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"})
+                for i in range(4)
+            ),
+        )
     score = blimp(Prefers([], 0.0), ByteTokenizer(), path)
     assert (score.overall.successes, score.overall.n, score.overall.value) == (2.0, 4, 0.5)
 
 
 def test_only_the_first_pairs_when_asked(archive: Path) -> None:
     score = blimp(Prefers(["The cats sleep."], 9.0), ByteTokenizer(), archive, pairs_per_file=1)
-    assert {name: share.n for name, share in score.by_file.items()} == {"agreement": 1, "islands": 1}
+    assert {name: share.n for name, share in score.by_file.items()} == {
+        "agreement": 1,
+        "islands": 1,
+    }
 
 
 def test_bad_archives_say_where_and_what_to_do(tmp_path: Path) -> None:
@@ -83,8 +115,12 @@ def test_bad_archives_say_where_and_what_to_do(tmp_path: Path) -> None:
         list(read_pairs(empty))
     broken = tmp_path / "c.zip"
     with zipfile.ZipFile(broken, "w") as target:
-        target.writestr("data/x.jsonl", '{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good": "a"}\n')
-    with pytest.raises(ValueError, match=r"data/x\.jsonl, line 2: expected sentence_good and sentence_bad"):
+        target.writestr(
+            "data/x.jsonl", '{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good": "a"}\n'
+        )
+    with pytest.raises(
+        ValueError, match=r"data/x\.jsonl, line 2: expected sentence_good and sentence_bad"
+    ):
         list(read_pairs(broken))
 
 

@@ -39,7 +39,12 @@ def one_by_one(model: PrefixModel, row: list[int]) -> float:
 def test_equals_one_row_and_one_token_at_a_time(tokens_per_batch: int) -> None:
     model = PrefixModel()
     expected = torch.tensor([one_by_one(model, row) for row in ROWS], dtype=torch.float64)
-    torch.testing.assert_close(log_likelihood(model, ROWS, tokens_per_batch=tokens_per_batch), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        log_likelihood(model, ROWS, tokens_per_batch=tokens_per_batch),
+        expected,
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_batches_stay_within_the_bound() -> None:
@@ -57,7 +62,10 @@ def test_the_model_is_left_in_the_mode_it_was_in() -> None:
 
 
 def test_the_precision_is_passed_on_and_the_sum_stays_exact() -> None:
-    exact, rough = log_likelihood(PrefixModel(), ROWS), log_likelihood(PrefixModel(), ROWS, dtype=torch.bfloat16)
+    exact, rough = (
+        log_likelihood(PrefixModel(), ROWS),
+        log_likelihood(PrefixModel(), ROWS, dtype=torch.bfloat16),
+    )
     assert not torch.equal(exact, rough)
     assert rough.dtype is torch.float64
     torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05)

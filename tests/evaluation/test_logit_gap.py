@@ -15,7 +15,11 @@ class Shifted(nn.Module):
         self.shift, self.token_id = shift, token_id
 
     def forward(self, token_ids: torch.Tensor) -> torch.Tensor:
-        return (token_ids + self.shift * (token_ids == self.token_id))[..., None].float().expand(-1, -1, 10)
+        return (
+            (token_ids + self.shift * (token_ids == self.token_id))[..., None]
+            .float()
+            .expand(-1, -1, 10)
+        )
 
 
 def test_a_planted_difference_is_found_whole() -> None:

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.data.starter import heldout_items, training_conversations
-from chatwright.data.starter.conversations.jokes import JOKES, is_training_joke
-from chatwright.data.starter.item import Item, assistant, user
 from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import SKILLS, Reply, is_complete_joke, is_right, score
+from chatwright.starter import heldout_items, training_conversations
+from chatwright.starter.conversations.jokes import JOKES, is_training_joke
+from chatwright.starter.item import Item, assistant, user
 
 SIZE = 0.2
 
@@ -28,7 +28,9 @@ def test_the_skills_are_the_ones_promised(items):
 
 
 def test_gold_scores_one_everywhere(items):
-    assert {skill: entry["score"] for skill, entry in replies(items, lambda item: item.expected).items()} == dict.fromkeys(SKILLS, 1.0)
+    assert {
+        skill: entry["score"] for skill, entry in replies(items, lambda item: item.expected).items()
+    } == dict.fromkeys(SKILLS, 1.0)
 
 
 def test_an_answer_may_hold_what_else_the_world_sells():
@@ -44,28 +46,55 @@ def test_gold_that_does_not_stop_scores_nothing(items):
 
 @pytest.mark.parametrize("role", ["as asked", "assistant", "command"])
 def test_repeating_the_question_scores_nothing(items, role):
-    result = replies(items, lambda item: Message(item.expected.role if role == "as asked" else role, item.messages[-1].content))
+    result = replies(
+        items,
+        lambda item: Message(
+            item.expected.role if role == "as asked" else role, item.messages[-1].content
+        ),
+    )
     assert {entry["score"] for entry in result.values()} == {0.0}
 
 
 def test_saying_everything_scores_nothing(items):
     def everything(item: Item) -> Message:
         context = " ".join(message.content for message in item.messages)
-        return Message(item.expected.role, f"{item.expected.content} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}")
+        return Message(
+            item.expected.role,
+            f"{item.expected.content} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}",
+        )
 
     assert {entry["score"] for entry in replies(items, everything).values()} == {0.0}
 
 
-@pytest.mark.parametrize(("said", "right"), [
-    ("3, 4, 5", True), ("From 3 to 5! 3, 4, 5!", True), ("3, 4! 3, 4, 5!", False), ("3, 4, 5! 3, 4, 5, 6!", False), ("No: 9, 10: 3, 4, 5", False),
-    ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False), ("From 1 to 9! 3, 4, 5!", False), ("Nine! 3, 4, 5!", False)])
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("3, 4, 5", True),
+        ("From 3 to 5! 3, 4, 5!", True),
+        ("3, 4! 3, 4, 5!", False),
+        ("3, 4, 5! 3, 4, 5, 6!", False),
+        ("No: 9, 10: 3, 4, 5", False),
+        ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False),
+        ("From 1 to 9! 3, 4, 5!", False),
+        ("Nine! 3, 4, 5!", False),
+    ],
+)
 def test_an_exact_answer_may_be_announced_and_must_be_the_only_one(said: str, right: bool) -> None:
-    item = Item("stop", (user("3 to 5?"),), assistant("3, 4, 5"), must=(("3, 4, 5",),), check="exact")
+    item = Item(
+        "stop", (user("3 to 5?"),), assistant("3, 4, 5"), must=(("3, 4, 5",),), check="exact"
+    )
     assert is_right(item, Reply(assistant(said))) is right
 
 
 def test_one_fixed_sentence_scores_almost_nothing(items):
-    for sentence in ("I do not know.", "You are right, I was wrong.", "I am sorry, but I cannot help with that.", "Yes.", "positive", ""):
+    for sentence in (
+        "I do not know.",
+        "You are right, I was wrong.",
+        "I am sorry, but I cannot help with that.",
+        "Yes.",
+        "positive",
+        "",
+    ):
         for skill, entry in replies(items, lambda item, said=sentence: assistant(said)).items():
             assert entry["score"] <= (0.5 if skill == "sentiment" else 0.05), (sentence, skill)
 
@@ -74,9 +103,10 @@ def test_the_nearest_training_question_scores_below_a_half(items):
     conversations = list(training_conversations(SIZE))
     for scope in ("last", "all"):
         lookup = Lookup(conversations, scope)
-        for skill, entry in score(lambda prompts, lookup=lookup: [Reply(lookup.reply(prompt)) for prompt in prompts], items)[
-            "skills"
-        ].items():
+        for skill, entry in score(
+            lambda prompts, lookup=lookup: [Reply(lookup.reply(prompt)) for prompt in prompts],
+            items,
+        )["skills"].items():
             assert entry["score"] < 0.5, (scope, skill)
 
 
@@ -84,7 +114,12 @@ def test_the_lookup_finds_what_it_has_seen():
     """Positive control for the baseline, against the obvious loop over all answers."""
     conversations = list(training_conversations(0.02))
     lookup = Lookup(conversations)
-    pairs = [(c[:at], c[at]) for c in conversations for at in range(1, len(c)) if c[at].role in ("assistant", "command")]
+    pairs = [
+        (c[:at], c[at])
+        for c in conversations
+        for at in range(1, len(c))
+        if c[at].role in ("assistant", "command")
+    ]
     right = sum(lookup.reply(prompt) == answer for prompt, answer in pairs[:200])
     assert right > 120  # the same question may have several answers
 
@@ -94,16 +129,29 @@ def test_the_lookup_finds_what_it_has_seen():
         key = words(prompt[-1].content)
         best = max(
             range(len(pairs)),
-            key=lambda i: (len(key & words(pairs[i][0][-1].content)) / max(1, len(key | words(pairs[i][0][-1].content))), -i),
+            key=lambda i: (
+                len(key & words(pairs[i][0][-1].content))
+                / max(1, len(key | words(pairs[i][0][-1].content))),
+                -i,
+            ),
         )
         return pairs[best][1]
 
-    for prompt in ([user("Where might Tobin live now?")], [user("2 + 2")], [user("tell me some joke on a cat")]):
+    for prompt in (
+        [user("Where might Tobin live now?")],
+        [user("2 + 2")],
+        [user("tell me some joke on a cat")],
+    ):
         assert lookup.reply(prompt) == slow(prompt)
 
 
 def one(**changes) -> Item:
-    given = {"skill": "x", "messages": (user("What is Mira's job?"),), "expected": assistant("Mira is a miller."), "must": (("miller",),)}
+    given = {
+        "skill": "x",
+        "messages": (user("What is Mira's job?"),),
+        "expected": assistant("Mira is a miller."),
+        "must": (("miller",),),
+    }
     return Item(**(given | {"forbid": ("cook",), "deniable": ("baker",)} | changes))
 
 
@@ -135,9 +183,15 @@ def test_contains(text, right):
         ("I said baker. You say miller! Mira is a miller! You are right, I was wrong.", True),
         ("I said baker. You say miller! Mira is a baker! You are right, I was wrong.", False),
         ("I said baker. You say miller! Mira is a miller. I was right.", False),
-        ("I said baker. You say miller! You are right, I was wrong.", False),    # what is so is never said
-        ("I said baker. You say miller! Mira is a miller or a baker! You are right, I was wrong.", False),
-        ("I said a baker. You are right, Mira is a miller.", False),             # not as a quotation
+        (
+            "I said baker. You say miller! You are right, I was wrong.",
+            False,
+        ),  # what is so is never said
+        (
+            "I said baker. You say miller! Mira is a miller or a baker! You are right, I was wrong.",
+            False,
+        ),
+        ("I said a baker. You are right, Mira is a miller.", False),  # not as a quotation
     ],
 )
 def test_who_was_right_is_told_from_what_was_only_quoted(text, right):
@@ -156,7 +210,12 @@ def test_the_truth_alone_does_not_object_to_a_false_premise(items) -> None:
     objects = "So there is a mistake in the question."
 
     def share(change) -> float:
-        return score_where(items, "false_premise", lambda item: change(item.expected.content), lambda item: objects in item.expected.content)
+        return score_where(
+            items,
+            "false_premise",
+            lambda item: change(item.expected.content),
+            lambda item: objects in item.expected.content,
+        )
 
     assert share(lambda reply: reply.replace(objects, "More than that I do not know.")) == 0.0
     assert share(lambda reply: f"Yes, it is true. {reply}") == 0.0
@@ -167,11 +226,21 @@ def test_the_truth_alone_does_not_object_to_a_false_premise(items) -> None:
 def test_the_right_value_of_somebody_else_is_wrong(items, skill: str) -> None:
     def of_another(item: Item) -> str:
         [right] = item.must[0]
-        own = next(word for word in item.expected.content.replace("'s", "").split() if word[0].isupper() and word in item.messages[0].content
-                   and word != right and word not in item.forbid)
-        return item.expected.content.replace(own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day"))
+        own = next(
+            word
+            for word in item.expected.content.replace("'s", "").split()
+            if word[0].isupper()
+            and word in item.messages[0].content
+            and word != right
+            and word not in item.forbid
+        )
+        return item.expected.content.replace(
+            own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day")
+        )
 
-    named = lambda item: item.expected.content.split()[0].replace("'s", "") in item.messages[0].content    # noqa: E731
+    named = lambda item: (
+        item.expected.content.split()[0].replace("'s", "") in item.messages[0].content
+    )
     assert score_where(items, skill, of_another, named) == 0.0
 
 
@@ -180,19 +249,56 @@ def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> Non
         (opens,), (closes,) = item.must
         return f"It is open from {closes} to {opens} today."
 
-    hours, umbrella = (lambda item: ":" in item.must[0][0]), (lambda item: item.expected.content.startswith(("Yes.", "No.")))
+    hours, umbrella = (
+        (lambda item: ":" in item.must[0][0]),
+        (lambda item: item.expected.content.startswith(("Yes.", "No."))),
+    )
     assert score_where(items, "command_reply", turned, hours) == 0.0
-    assert score_where(items, "command_reply", lambda i: f"It is open from {i.must[0][0]} to {i.must[1][0]} today.", hours) == 1.0
+    assert (
+        score_where(
+            items,
+            "command_reply",
+            lambda i: f"It is open from {i.must[0][0]} to {i.must[1][0]} today.",
+            hours,
+        )
+        == 1.0
+    )
     other = {"Yes.": "No.", "No.": "Yes."}
-    assert score_where(items, "command_reply", lambda i: " ".join(other.get(w, w) for w in i.expected.content.split()), umbrella) == 0.0
+    assert (
+        score_where(
+            items,
+            "command_reply",
+            lambda i: " ".join(other.get(w, w) for w in i.expected.content.split()),
+            umbrella,
+        )
+        == 0.0
+    )
 
 
 def test_who_is_told_to_be_wrong_may_say_so_in_other_words(items) -> None:
-    value = lambda item: item.must[0][0]    # noqa: E731
-    assert score_where(items, "correction_right", lambda i: f"You're right, I was mistaken. It is {value(i)}.") == 1.0
-    assert score_where(items, "correction_right", lambda i: f"I do not think you are right. It is {value(i)}.") == 0.0
-    assert score_where(items, "correction_wrong", lambda i: f"I do not think you are right. It is {value(i)}.") == 1.0
-    assert score_where(items, "correction_wrong", lambda i: f"You're right, sorry. It is {value(i)}.") == 0.0
+    value = lambda item: item.must[0][0]
+    assert (
+        score_where(
+            items, "correction_right", lambda i: f"You're right, I was mistaken. It is {value(i)}."
+        )
+        == 1.0
+    )
+    assert (
+        score_where(
+            items, "correction_right", lambda i: f"I do not think you are right. It is {value(i)}."
+        )
+        == 0.0
+    )
+    assert (
+        score_where(
+            items, "correction_wrong", lambda i: f"I do not think you are right. It is {value(i)}."
+        )
+        == 1.0
+    )
+    assert (
+        score_where(items, "correction_wrong", lambda i: f"You're right, sorry. It is {value(i)}.")
+        == 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +315,12 @@ def test_who_is_told_to_be_wrong_may_say_so_in_other_words(items) -> None:
     ],
 )
 def test_a_list_is_exact_after_what_announces_it(text, right):
-    assert is_right(one(check="exact", must=(("3, 4, 5",),), forbid=(), deniable=()), Reply(assistant(text))) is right
+    assert (
+        is_right(
+            one(check="exact", must=(("3, 4, 5",),), forbid=(), deniable=()), Reply(assistant(text))
+        )
+        is right
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,7 +336,13 @@ def test_a_list_is_exact_after_what_announces_it(text, right):
     ],
 )
 def test_number(text, right):
-    assert is_right(one(check="number", must=(("42",),), deniable=("12", "30"), forbid=()), Reply(assistant(text))) is right
+    assert (
+        is_right(
+            one(check="number", must=(("42",),), deniable=("12", "30"), forbid=()),
+            Reply(assistant(text)),
+        )
+        is right
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,9 +371,13 @@ def test_a_command_is_exact_and_nothing_else():
 
 def test_a_joke_is_complete_on_its_topic_and_new():
     item = one(check="joke", must=(("snail",),), forbid=("robot",), deniable=())
-    assert is_right(item, Reply(assistant("Why did the snail sit on the clock? To be on time, for once!")))
+    assert is_right(
+        item, Reply(assistant("Why did the snail sit on the clock? To be on time, for once!"))
+    )
     assert not is_right(item, Reply(assistant("Why did the snail sit on the clock?")))
-    assert not is_right(item, Reply(assistant("Why did the robot sit on the snail? To be on time!")))
+    assert not is_right(
+        item, Reply(assistant("Why did the robot sit on the snail? To be on time!"))
+    )
     assert not is_complete_joke("What is a snail? snail snail snail snail snail snail!")
     told = " ".join(JOKES[3]).format(t="cat")
     assert is_training_joke(told) == is_training_joke(told.upper().replace("!", "."))
@@ -274,7 +395,9 @@ def test_trained_jokes_are_known_as_such():
 
 
 def test_scores_come_with_counts_intervals_and_books(items):
-    entry = replies(items, lambda item: item.expected if item.book != "open" else assistant("?"))["follow_up"]
+    entry = replies(items, lambda item: item.expected if item.book != "open" else assistant("?"))[
+        "follow_up"
+    ]
     assert entry["low"] < entry["score"] < entry["high"]
     assert entry["books"]["closed"]["score"] == 1.0
     assert entry["books"]["open"]["score"] == 0.0
@@ -283,7 +406,9 @@ def test_scores_come_with_counts_intervals_and_books(items):
 
 def test_scores_come_by_way_of_asking(items):
     misread = next(item.template for item in items if item.skill == "arithmetic")
-    entry = replies(items, lambda item: item.expected if item.template != misread else assistant("?"))["arithmetic"]
+    entry = replies(
+        items, lambda item: item.expected if item.template != misread else assistant("?")
+    )["arithmetic"]
     assert entry["ways"][misread]["score"] == 0.0
     assert {part["score"] for way, part in entry["ways"].items() if way != misread} == {1.0}
     assert sum(part["n"] for part in entry["ways"].values()) == entry["n"]

@@ -13,14 +13,22 @@ from chatwright.model.skip_gram import SkipGram, SkipGramConfig
 from chatwright.tokenizer.words import WordTokenizer
 
 # royal, male, female, food
-VECTORS = {"king": (1, 1, 0, 0), "queen": (1, 0, 1, 0), "man": (0, 1, 0, 0), "woman": (0, 0, 1, 0), "apple": (0, 0, 0, 1)}
+VECTORS = {
+    "king": (1, 1, 0, 0),
+    "queen": (1, 0, 1, 0),
+    "man": (0, 1, 0, 0),
+    "woman": (0, 0, 1, 0),
+    "apple": (0, 0, 0, 1),
+}
 
 
 @pytest.fixture
 def embeddings() -> Embeddings:
     matrix = torch.zeros(15, 4)
     matrix[:5] = torch.tensor(list(VECTORS.values()), dtype=torch.float)
-    matrix[5:] = torch.tensor([1.0, 0.0, 1.0, 0.0])    # control tokens spell nothing, so they are never an answer, whatever stands there
+    matrix[5:] = torch.tensor(
+        [1.0, 0.0, 1.0, 0.0]
+    )  # control tokens spell nothing, so they are never an answer, whatever stands there
     return Embeddings(matrix, WordTokenizer(list(VECTORS)))
 
 
@@ -49,11 +57,27 @@ def test_what_is_no_word_or_no_sum_is_refused_by_name(embeddings: Embeddings) ->
 
 
 def test_the_command_prints_the_nearest_words(embeddings: Embeddings, tmp_path: Path) -> None:
-    model = SkipGram(SkipGramConfig(vocab_size=15, width=4))
+    model = SkipGram(SkipGramConfig(vocab_size=15, d_model=4))
     model.embedding.weight.data.copy_(embeddings.matrix)
     model.context.weight.data.zero_()
     model_directory.save(tmp_path / "m", model, embeddings.tokenizer)
-    result = CliRunner().invoke(app, ["inspect", "embeddings", str(tmp_path / "m"), "king", "-", "man", "+", "woman", "--top", "2"])
+    result = CliRunner().invoke(
+        app,
+        [
+            "inspect",
+            "embeddings",
+            str(tmp_path / "m"),
+            "king",
+            "-",
+            "man",
+            "+",
+            "woman",
+            "--top",
+            "2",
+        ],
+    )
     assert result.output.split()[1] == "queen", result.output
-    as_json = CliRunner().invoke(app, ["inspect", "embeddings", str(tmp_path / "m"), "king", "--json"])
+    as_json = CliRunner().invoke(
+        app, ["inspect", "embeddings", str(tmp_path / "m"), "king", "--json"]
+    )
     assert '"word": "man"' in as_json.output

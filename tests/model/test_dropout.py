@@ -14,21 +14,47 @@ TOKENS = torch.arange(40).view(2, 20) % 17
 
 
 def decoder() -> Model:
-    model = gpt.GPT(gpt.GPTConfig(vocab_size=17, n_layer=1, width=16, n_head=2, n_kv_head=2, head_dim=8, hidden=16, token_dropout=0.5))
+    model = gpt.GPT(
+        gpt.GPTConfig(
+            vocab_size=17,
+            n_layer=1,
+            d_model=16,
+            n_head=2,
+            n_kv_head=2,
+            head_dim=8,
+            d_ff=16,
+            token_dropout=0.5,
+        )
+    )
     gpt.init_weights(model, generator(0, "weights"))
     return model
 
 
 def bidirectional() -> Model:
-    model = encoder.Encoder(encoder.EncoderConfig(vocab_size=17, n_layer=1, width=16, n_head=2, head_dim=8, hidden=16, token_dropout=0.5))
+    model = encoder.Encoder(
+        encoder.EncoderConfig(
+            vocab_size=17, n_layer=1, d_model=16, n_head=2, head_dim=8, d_ff=16, token_dropout=0.5
+        )
+    )
     encoder.init_weights(model, generator(0, "weights"))
     return model
 
 
 def sequence_to_sequence() -> Model:
-    model = encoder_decoder.EncoderDecoder(encoder_decoder.EncoderDecoderConfig(
-        vocab_size=17, n_encoder_layer=1, n_decoder_layer=1, width=16, n_head=2, head_dim=8, hidden=16, dropout=0.0, embedding_dropout=0.0,
-        token_dropout=0.5))
+    model = encoder_decoder.EncoderDecoder(
+        encoder_decoder.EncoderDecoderConfig(
+            vocab_size=17,
+            n_encoder_layer=1,
+            n_decoder_layer=1,
+            d_model=16,
+            n_head=2,
+            head_dim=8,
+            d_ff=16,
+            dropout=0.0,
+            embedding_dropout=0.0,
+            token_dropout=0.5,
+        )
+    )
     encoder_decoder.init_weights(model, generator(0, "weights"))
     return model
 
@@ -40,17 +66,25 @@ def hidden_at() -> torch.Tensor:
     return dropout.rows(torch.ones(2, 20, 1))[..., 0] == 0
 
 
-@pytest.mark.parametrize("make", [decoder, bidirectional, sequence_to_sequence], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [decoder, bidirectional, sequence_to_sequence], ids=lambda make: make.__name__
+)
 def test_what_stands_at_a_hidden_token_does_not_matter(make: Callable[[], Model]) -> None:
     model, hidden = make().train(), hidden_at()
     assert 10 < int(hidden.sum()) < 30
 
     def run(tokens: torch.Tensor) -> torch.Tensor:
         set_dropout_generator(model, generator(0, "dropout"))
-        return model.encode(tokens, None) if isinstance(model, encoder_decoder.EncoderDecoder) else model.hidden(tokens)
+        return (
+            model.encode(tokens, None)
+            if isinstance(model, encoder_decoder.EncoderDecoder)
+            else model.hidden_states(tokens)
+        )
 
     before = run(TOKENS)
     assert torch.equal(run(torch.where(hidden, 3, TOKENS)), before)
     assert not torch.equal(run(torch.where(hidden, TOKENS, 3)), before)
     model.eval()
-    assert not torch.equal(run(torch.where(hidden, 3, TOKENS)), run(TOKENS)), "outside training nothing is hidden"
+    assert not torch.equal(run(torch.where(hidden, 3, TOKENS)), run(TOKENS)), (
+        "outside training nothing is hidden"
+    )

@@ -10,12 +10,31 @@ from chatwright.model.encoder_presets import ENCODER_PRESETS, encoder_preset
 from chatwright.model.model import count_parameters
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert-tiny": ("Bert", {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}),
+    "bert-tiny": (
+        "Bert",
+        {
+            "num_hidden_layers": 2,
+            "hidden_size": 128,
+            "num_attention_heads": 2,
+            "intermediate_size": 512,
+        },
+    ),
     "bert-base": ("Bert", {}),
-    "bert-large": ("Bert", {"num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}),
+    "bert-large": (
+        "Bert",
+        {
+            "num_hidden_layers": 24,
+            "hidden_size": 1024,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+        },
+    ),
     "roberta-base": ("Roberta", {"max_position_embeddings": 514, "type_vocab_size": 1}),
     "distilbert": ("DistilBert", {}),
-    "albert-base": ("Albert", {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}),
+    "albert-base": (
+        "Albert",
+        {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
+    ),
     "mobilebert": ("MobileBert", {}),
 }
 
@@ -24,17 +43,25 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("task", ["masked-lm", "classify"])
 def test_published_shapes_have_as_many_weights_as_in_transformers(name: str, task: str) -> None:
     import transformers
+
     prefix, settings = PUBLISHED[name]
-    head, labels = ("ForMaskedLM", ()) if task == "masked-lm" else ("ForSequenceClassification", ("no", "yes"))
+    head, labels = (
+        ("ForMaskedLM", ()) if task == "masked-lm" else ("ForSequenceClassification", ("no", "yes"))
+    )
     with torch.device("meta"):
-        theirs = getattr(transformers, prefix + head)(getattr(transformers, f"{prefix}Config")(**settings))
+        theirs = getattr(transformers, prefix + head)(
+            getattr(transformers, f"{prefix}Config")(**settings)
+        )
         ours = Encoder(encoder_preset(name, task=task, labels=labels))
     assert count_parameters(ours) == sum(p.numel() for p in theirs.parameters())
 
 
 def test_one_dial_gives_growing_models() -> None:
     with torch.device("meta"):
-        sizes = [count_parameters(Encoder(encoder_preset(name, vocab_size=8192))) for name in ("nano", "tiny", "small", "medium")]
+        sizes = [
+            count_parameters(Encoder(encoder_preset(name, vocab_size=8192)))
+            for name in ("nano", "tiny", "small", "medium")
+        ]
     assert sizes == sorted(sizes)
 
 

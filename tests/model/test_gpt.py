@@ -15,7 +15,7 @@ from chatwright.model.presets import PRESETS, preset
 def make(**changes: object) -> GPT:
     model = GPT(preset("nano", vocab_size=97, **changes))
     init_weights(model, generator(0, "weights"))
-    with torch.no_grad():    # away from 1, so that a forgotten norm weight shows
+    with torch.no_grad():  # away from 1, so that a forgotten norm weight shows
         for name, p in model.named_parameters():
             if p.ndim == 1:
                 p.uniform_(0.5, 1.5, generator=generator(1, name))
@@ -27,12 +27,25 @@ def tokens(B: int, T: int, vocab: int = 97) -> torch.Tensor:
 
 
 @pytest.mark.uses_global_rng
-@pytest.mark.parametrize("changes", [{}, {"tied": False}, {"n_head": 4, "n_kv_head": 2, "head_dim": 16}, {"rotary_base": 1e6}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"tied": False}, {"n_head": 4, "n_kv_head": 2, "head_dim": 16}, {"rotary_base": 1e6}],
+    ids=str,
+)
 def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM
+
     model = make(**changes)
     public = public_config(model.config)
-    theirs = Qwen3ForCausalLM(Qwen3Config(**{k: v for k, v in public.items() if k not in ("chatwright", "architectures", "model_type")})).eval()
+    theirs = Qwen3ForCausalLM(
+        Qwen3Config(
+            **{
+                k: v
+                for k, v in public.items()
+                if k not in ("chatwright", "architectures", "model_type")
+            }
+        )
+    ).eval()
     weights = to_theirs(layout(model, "qwen3"), dict(model.named_parameters()))
     if model.config.tied:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
@@ -42,10 +55,19 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
         torch.testing.assert_close(model(x), theirs(x).logits, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{}, {"activation": "relu2"}, {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True},
-                                     {"norm_first": False, "position": "sinusoidal"}, {"position": "binary"},
-                                     {"ngrams": (2, 3), "embedding_norm": True},
-                                     {"window": 5, "unwindowed_layers": (0,), "unrotated_layers": (1,)}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation": "relu2"},
+        {"activation": "gelu", "norm": "layer", "position": "learned", "bias": True},
+        {"norm_first": False, "position": "sinusoidal"},
+        {"position": "binary"},
+        {"ngrams": (2, 3), "embedding_norm": True},
+        {"window": 5, "unwindowed_layers": (0,), "nope_layers": (1,)},
+    ],
+    ids=str,
+)
 def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 24)
     y = x.clone()
@@ -65,11 +87,17 @@ def test_a_windowed_layer_sees_so_far_and_no_further() -> None:
         with context:
             changed = (model(x) != model(y)).any(dim=-1)[0]
             assert changed.nonzero().flatten().tolist() == list(range(10, 17))
-    names = {name.rpartition(".")[0].partition("attention.")[2] for name, _ in model.named_parameters() if name.endswith("bias")}
+    names = {
+        name.rpartition(".")[0].partition("attention.")[2]
+        for name, _ in model.named_parameters()
+        if name.endswith("bias")
+    }
     assert names == {"query", "key", "value"}
 
 
-@pytest.mark.parametrize("changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, {"window": 5}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, {"window": 5}], ids=str
+)
 def test_packed_documents_equal_documents_alone(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 20)
     ids = torch.tensor([[0] * 7 + [1] * 13])
@@ -79,7 +107,9 @@ def test_packed_documents_equal_documents_alone(changes: dict) -> None:
         torch.testing.assert_close(packed[:, :7], model(x[:, :7]), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(packed[:, 7:], model(x[:, 7:]), atol=1e-5, rtol=1e-5)
         leaking = model(x)
-    assert not torch.allclose(packed[:, 7:], leaking[:, 7:], atol=1e-3)    # the control: without the mask it does leak
+    assert not torch.allclose(
+        packed[:, 7:], leaking[:, 7:], atol=1e-3
+    )  # the control: without the mask it does leak
 
 
 def test_training_and_inference_paths_agree() -> None:
@@ -102,8 +132,17 @@ def test_gates_of_one_change_nothing_and_of_zero_remove_the_head() -> None:
     assert not torch.equal(gated, plain)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("gpt1", 116.5), ("gpt2", 124.4), ("gpt2-medium", 354.8), ("gpt2-large", 774.0),
-                                                ("gpt2-xl", 1557.6), ("gpt3", 174_604.3)])
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("gpt1", 116.5),
+        ("gpt2", 124.4),
+        ("gpt2-medium", 354.8),
+        ("gpt2-large", 774.0),
+        ("gpt2-xl", 1557.6),
+        ("gpt3", 174_604.3),
+    ],
+)
 def test_historical_parameter_counts(name: str, millions: float) -> None:
     with torch.device("meta"):
         assert count_parameters(GPT(preset(name))) / 1e6 == pytest.approx(millions, abs=0.1)
@@ -111,13 +150,19 @@ def test_historical_parameter_counts(name: str, millions: float) -> None:
 
 def test_gpt2_shape_equals_transformers_gpt2() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
+
     with torch.device("meta"):
-        assert count_parameters(GPT(preset("gpt2"))) == sum(p.numel() for p in GPT2LMHeadModel(GPT2Config()).parameters())
+        assert count_parameters(GPT(preset("gpt2"))) == sum(
+            p.numel() for p in GPT2LMHeadModel(GPT2Config()).parameters()
+        )
 
 
 def test_one_dial_gives_growing_models() -> None:
     with torch.device("meta"):
-        sizes = [count_parameters(GPT(preset(name, vocab_size=4096))) for name in ("nano", "tiny", "small", "medium", "large")]
+        sizes = [
+            count_parameters(GPT(preset(name, vocab_size=4096)))
+            for name in ("nano", "tiny", "small", "medium", "large")
+        ]
     assert sizes == sorted(sizes)
     assert set(PRESETS) >= {"nano", "gpt1", "gpt3"}
 
@@ -125,7 +170,7 @@ def test_one_dial_gives_growing_models() -> None:
 def test_wrong_settings_say_what_to_change() -> None:
     with pytest.raises(ValueError, match=r"n_head \(6\) must be a multiple of n_kv_head \(4\)"):
         GPTConfig(vocab_size=10, n_head=6, n_kv_head=4)
-    with pytest.raises(ValueError, match=r"unrotated_layers .*must name layers from 0 to 1"):
-        GPTConfig(vocab_size=10, n_layer=2, unrotated_layers=(2,))
+    with pytest.raises(ValueError, match=r"nope_layers .*must name layers from 0 to 1"):
+        GPTConfig(vocab_size=10, n_layer=2, nope_layers=(2,))
     with pytest.raises(ValueError, match="no such shape. Choose one of nano"):
         preset("huge", vocab_size=10)

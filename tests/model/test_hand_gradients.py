@@ -6,7 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chatwright.devices import generator
-from chatwright.model.hand_gradients import RMSNormalize, Rotate, SoftmaxAttention, SquaredReLU, SwishGate
+from chatwright.model.hand_gradients import (
+    RMSNormalize,
+    Rotate,
+    SoftmaxAttention,
+    SquaredReLU,
+    SwishGate,
+)
 
 
 def draw(*shape: int, name: str = "x") -> Tensor:
@@ -19,7 +25,9 @@ def plain_rms(x: Tensor, weight: Tensor) -> Tensor:
 
 def plain_rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     left, right = x.chunk(2, dim=-1)
-    return x * torch.cat([cos, cos], -1) + torch.cat([-right, left], dim=-1) * torch.cat([sin, sin], -1)
+    return x * torch.cat([cos, cos], -1) + torch.cat([-right, left], dim=-1) * torch.cat(
+        [sin, sin], -1
+    )
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -27,18 +35,45 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 def cases() -> list[tuple[str, object, object, tuple[Tensor, ...]]]:
-    bias = torch.zeros(1, 1, 5, 5, dtype=torch.float64).masked_fill(torch.ones(5, 5).triu(1).bool(), -1e4)
+    bias = torch.zeros(1, 1, 5, 5, dtype=torch.float64).masked_fill(
+        torch.ones(5, 5).triu(1).bool(), -1e4
+    )
     per_row = bias.repeat(2, 1, 1, 1)
-    per_row[1, 0, 3:, :3] = -1e4    # a document border in the second row
+    per_row[1, 0, 3:, :3] = -1e4  # a document border in the second row
     angles = draw(1, 1, 5, 3, name="angles").detach()
     qkv = draw(2, 3, 5, 6, name="q"), draw(2, 3, 5, 6, name="k"), draw(2, 3, 5, 6, name="v")
     return [
-        ("rms", lambda x, w: RMSNormalize.apply(x, w, 1e-6), plain_rms, (draw(2, 5, 6), draw(6, name="w"))),
-        ("rotate", lambda x: Rotate.apply(x, angles.cos(), angles.sin()), lambda x: plain_rotate(x, angles.cos(), angles.sin()), (draw(2, 3, 5, 6),)),
+        (
+            "rms",
+            lambda x, w: RMSNormalize.apply(x, w, 1e-6),
+            plain_rms,
+            (draw(2, 5, 6), draw(6, name="w")),
+        ),
+        (
+            "rotate",
+            lambda x: Rotate.apply(x, angles.cos(), angles.sin()),
+            lambda x: plain_rotate(x, angles.cos(), angles.sin()),
+            (draw(2, 3, 5, 6),),
+        ),
         ("relu2", SquaredReLU.apply, lambda x: F.relu(x).square(), (draw(2, 5, 6),)),
-        ("swiglu", SwishGate.apply, lambda g, u: F.silu(g) * u, (draw(2, 5, 6, name="g"), draw(2, 5, 6, name="u"))),
-        ("attention, one mask", lambda q, k, v: SoftmaxAttention.apply(q, k, v, bias), lambda q, k, v: plain_attention(q, k, v, bias), qkv),
-        ("attention, a mask a row", lambda q, k, v: SoftmaxAttention.apply(q, k, v, per_row), lambda q, k, v: plain_attention(q, k, v, per_row), qkv),
+        (
+            "swiglu",
+            SwishGate.apply,
+            lambda g, u: F.silu(g) * u,
+            (draw(2, 5, 6, name="g"), draw(2, 5, 6, name="u")),
+        ),
+        (
+            "attention, one mask",
+            lambda q, k, v: SoftmaxAttention.apply(q, k, v, bias),
+            lambda q, k, v: plain_attention(q, k, v, bias),
+            qkv,
+        ),
+        (
+            "attention, a mask a row",
+            lambda q, k, v: SoftmaxAttention.apply(q, k, v, per_row),
+            lambda q, k, v: plain_attention(q, k, v, per_row),
+            qkv,
+        ),
     ]
 
 
@@ -48,7 +83,11 @@ def test_value_and_gradients_equal_autograd_of_the_formula(case: tuple) -> None:
     mine, theirs = ours(*inputs), plain(*inputs)
     torch.testing.assert_close(mine, theirs)
     weights = torch.randn(mine.shape, dtype=torch.float64, generator=generator(1, "weights"))
-    for a, b in zip(torch.autograd.grad((mine * weights).sum(), inputs), torch.autograd.grad((theirs * weights).sum(), inputs), strict=True):
+    for a, b in zip(
+        torch.autograd.grad((mine * weights).sum(), inputs),
+        torch.autograd.grad((theirs * weights).sum(), inputs),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 

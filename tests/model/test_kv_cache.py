@@ -10,14 +10,17 @@ from chatwright.model.presets import preset
 
 
 def test_keys_come_back_where_they_were_put() -> None:
-    cache = DenseCache(n_layer=2, n_row=4, n_kv_head=1, head_dim=2, capacity=5)
-    for rows in ([1, 2], [3, 0]):                                             # neighbours (a view) and scattered (a copy)
+    cache = DenseCache(n_layer=2, n_slot=4, n_kv_head=1, head_dim=2, capacity=5)
+    for rows in ([1, 2], [3, 0]):  # neighbours (a view) and scattered (a copy)
         keys = torch.arange(12.0).view(2, 1, 3, 2) + 1
         cache.start_step(torch.tensor(rows), torch.tensor([[0, 1, 2], [2, 3, -1]]))
         got_keys, got_values = cache.layer(1).append(keys, -keys)
         assert got_keys.shape == (2, 1, 5, 2)
         expected = torch.zeros(2, 1, 5, 2)
-        expected[0, :, 0:3], expected[1, :, 2:4] = keys[0], keys[1, :, :2]    # the padding token is nowhere
+        expected[0, :, 0:3], expected[1, :, 2:4] = (
+            keys[0],
+            keys[1, :, :2],
+        )  # the padding token is nowhere
         assert torch.equal(got_keys, expected)
         assert torch.equal(got_values, -expected)
     assert not cache.keys[0].any(), "the other layer was not touched"
@@ -26,18 +29,25 @@ def test_keys_come_back_where_they_were_put() -> None:
 def test_only_the_keys_asked_for_come_back() -> None:
     cache = DenseCache(1, 1, 1, 2, capacity=8)
     cache.start_step(torch.tensor([0]), torch.tensor([[0]]), n_keys=4)
-    assert cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))[0].shape == (1, 1, 4, 2)
+    assert cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))[0].shape == (
+        1,
+        1,
+        4,
+        2,
+    )
 
 
 def test_rows_go_on_from_where_others_stand() -> None:
-    cache = DenseCache(n_layer=2, n_row=3, n_kv_head=1, head_dim=2, capacity=5)
+    cache = DenseCache(n_layer=2, n_slot=3, n_kv_head=1, head_dim=2, capacity=5)
     keys = torch.arange(12.0).view(3, 1, 2, 2) + 1
     cache.start_step(torch.arange(3), torch.tensor([[0, 1]] * 3))
     cache.layer(1).append(keys, -keys)
     cache.predecessors(torch.tensor([[1, 2], [3, 4], [5, 6]]), 1, none=9)
     cache.select(torch.tensor([2, 0]), n_token=2)
     cache.start_step(torch.arange(2), torch.tensor([[2], [2]]), n_keys=3)
-    got_keys, got_values = cache.layer(1).append(torch.full((2, 1, 1, 2), 7.0), torch.zeros(2, 1, 1, 2))
+    got_keys, got_values = cache.layer(1).append(
+        torch.full((2, 1, 1, 2), 7.0), torch.zeros(2, 1, 1, 2)
+    )
     assert torch.equal(got_keys, torch.cat([keys[[2, 0]], torch.full((2, 1, 1, 2), 7.0)], dim=2))
     assert torch.equal(got_values[:, :, :2], -keys[[2, 0]])
     assert cache.predecessors(torch.tensor([[7], [8]]), 2, none=9).tolist() == [[[6, 5]], [[2, 1]]]
@@ -53,24 +63,41 @@ def test_a_cleared_row_holds_nothing_and_its_neighbour_everything() -> None:
     assert cache.values[:, 1].any()
 
 
-def logits_with_cache(model: GPT, token_ids: torch.Tensor, cuts: list[int], shift: int = 0) -> torch.Tensor:
+def logits_with_cache(
+    model: GPT, token_ids: torch.Tensor, cuts: list[int], shift: int = 0
+) -> torch.Tensor:
     """All logits of a text read in pieces; `shift` moves the positions of later pieces, which is the bug to be caught."""
-    cache = DenseCache(model.config.n_layer, 1, model.config.n_kv_head, model.config.head_dim, token_ids.shape[1])
+    cache = DenseCache(
+        model.config.n_layer, 1, model.config.n_kv_head, model.config.head_dim, token_ids.shape[1]
+    )
     pieces = []
     for start, end in zip([0, *cuts], [*cuts, token_ids.shape[1]], strict=True):
         positions = torch.arange(start, end)[None] - (shift if start else 0)
         cache.start_step(torch.tensor([0]), positions)
-        pieces.append(model(token_ids[:, start:end], masks.causal(positions, token_ids.shape[1]), positions, cache))
+        pieces.append(
+            model(
+                token_ids[:, start:end],
+                masks.causal(positions, token_ids.shape[1]),
+                positions,
+                cache,
+            )
+        )
     return torch.cat(pieces, dim=1)
 
 
 def test_cached_logits_equal_those_of_the_whole_text_and_a_cache_off_by_one_is_caught() -> None:
-    for changes in ({}, {"position": "learned"}, {"position": "sinusoidal", "norm": "layer", "activation": "gelu"}):
+    for changes in (
+        {},
+        {"position": "learned"},
+        {"position": "sinusoidal", "norm": "layer", "activation": "gelu"},
+    ):
         model = GPT(preset("nano", vocab_size=50, context_length=32, **changes)).eval()
         init_weights(model, generator(0, "weights"))
         token_ids = torch.randint(50, (1, 20), generator=generator(1, "tokens"))
         with torch.no_grad():
             whole = model(token_ids)
             for cuts in ([7], [1, 2, 3, 19], list(range(1, 20))):
-                torch.testing.assert_close(logits_with_cache(model, token_ids, cuts), whole, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(
+                    logits_with_cache(model, token_ids, cuts), whole, atol=1e-5, rtol=1e-4
+                )
             assert (logits_with_cache(model, token_ids, [7], shift=1) - whole).abs().max() > 1e-3

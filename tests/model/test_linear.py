@@ -31,7 +31,12 @@ def test_packed_equals_plain(activation: str, bias: bool) -> None:
         plain = linear(x, activation)  # type: ignore[arg-type]
         reference = F.linear(x, linear.weight, linear.bias)
         if activation != "none":
-            reference = {"relu": F.relu, "silu": F.silu, "gelu_exact": F.gelu, "gelu": lambda y: F.gelu(y, approximate="tanh")}[activation](reference)
+            reference = {
+                "relu": F.relu,
+                "silu": F.silu,
+                "gelu_exact": F.gelu,
+                "gelu": lambda y: F.gelu(y, approximate="tanh"),
+            }[activation](reference)
         assert torch.equal(plain, reference)
         torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 
@@ -44,7 +49,9 @@ def test_packed_rows_do_not_depend_on_their_company(n_in: int, n_out: int, activ
     with torch.no_grad():
         whole = linear(x, activation)  # type: ignore[arg-type]
         for start, count in ((0, 1), (5, 1), (1, 2), (7, 3), (8, 9), (0, 17), (30, 33), (15, 64)):
-            assert torch.equal(linear(x[start:start + count], activation), whole[start:start + count])  # type: ignore[arg-type]
+            assert torch.equal(
+                linear(x[start : start + count], activation), whole[start : start + count]
+            )  # type: ignore[arg-type]
 
 
 def test_control_torch_s_own_silu_depends_on_where_a_row_ends() -> None:

@@ -47,17 +47,30 @@ def test_an_adapted_layer_is_its_formula(activation: str) -> None:
     made.lora_b.data.normal_(generator=generator(0, "b"))
     x = torch.randn(5, 12, generator=generator(0, "x"))
     expected = x @ linear.weight.T + linear.bias + 3.0 * (x @ made.lora_a.T @ made.lora_b.T)
-    expected = {"none": expected, "silu": torch.nn.functional.silu(expected), "gelu": torch.nn.functional.gelu(expected, approximate="tanh")}
+    expected = {
+        "none": expected,
+        "silu": torch.nn.functional.silu(expected),
+        "gelu": torch.nn.functional.gelu(expected, approximate="tanh"),
+    }
     torch.testing.assert_close(made(x, activation), expected[activation], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"activation": "gelu", "bias": True, "norm": "layer", "position": "learned", "tied": False}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation": "gelu", "bias": True, "norm": "layer", "position": "learned", "tied": False},
+    ],
+    ids=str,
+)
 def test_merged_equals_unmerged(changes: dict) -> None:
     model = adapted(base(**changes))
     before = model(TOKENS)
     lora.merge(model)
     assert lora.linears(model) == {}
-    assert (before - base(**changes)(TOKENS)).abs().max() > 0.1, "the adapter must say something for the test to mean anything"
+    assert (before - base(**changes)(TOKENS)).abs().max() > 0.1, (
+        "the adapter must say something for the test to mean anything"
+    )
     torch.testing.assert_close(model(TOKENS), before, atol=1e-5, rtol=1e-5)
 
 
@@ -80,14 +93,20 @@ def test_only_the_chosen_layers_learn() -> None:
     model = adapted(base(), LoRAConfig(targets=("query", "feed_forward.up")))
     model(TOKENS).square().mean().backward()
     with_gradient = {name for name, p in model.named_parameters() if p.grad is not None}
-    assert with_gradient == {f"blocks.{i}.{part}.{factor}" for i in range(2) for part in ("attention.query", "feed_forward.up")
-                             for factor in ("lora_a", "lora_b")}
+    assert with_gradient == {
+        f"blocks.{i}.{part}.{factor}"
+        for i in range(2)
+        for part in ("attention.query", "feed_forward.up")
+        for factor in ("lora_a", "lora_b")
+    }
     assert with_gradient == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
 def test_without_targets_every_linear_but_the_head_is_chosen() -> None:
     model = adapted(base(tied=False))
-    plain = {name for name, module in base(tied=False).named_modules() if isinstance(module, Linear)}
+    plain = {
+        name for name, module in base(tied=False).named_modules() if isinstance(module, Linear)
+    }
     assert lora.linears(model).keys() == plain - {"head"}
 
 
@@ -107,11 +126,17 @@ def test_dropout_acts_in_training_only_and_comes_from_its_generator() -> None:
     assert not torch.allclose(results[0], quiet)
 
 
-@pytest.mark.parametrize(("config", "message"), [
-    (LoRAConfig(targets=("quary",)), "'quary' names no linear layer of this model. Choose from .*query"),
-    (LoRAConfig(rank=65), r"lora.rank \(65\) is larger than blocks.0.attention.query"),
-    (LoRAConfig(targets=("head",)), "head shares its weight with the embeddings"),
-])
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            LoRAConfig(targets=("quary",)),
+            "'quary' names no linear layer of this model. Choose from .*query",
+        ),
+        (LoRAConfig(rank=65), r"lora.rank \(65\) is larger than blocks.0.attention.query"),
+        (LoRAConfig(targets=("head",)), "head shares its weight with the embeddings"),
+    ],
+)
 def test_a_wrong_choice_is_refused_by_name(config: LoRAConfig, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lora.attach(base(), config, generator(0, "lora"))
@@ -119,10 +144,15 @@ def test_a_wrong_choice_is_refused_by_name(config: LoRAConfig, message: str) -> 
 
 def test_each_layer_may_have_a_rank_and_alpha_of_its_own() -> None:
     model = base()
-    lora.place(model, {"blocks.0.attention.query": (2, 4.0), "blocks.1.feed_forward.down": (5, 1.0)}, dropout=0.0)
-    assert {name: (len(linear.lora_a), linear.scale) for name, linear in lora.linears(model).items()} == {
-        "blocks.0.attention.query": (2, 2.0), "blocks.1.feed_forward.down": (5, 0.2)}
-    assert torch.equal(model(TOKENS), base()(TOKENS))    # products of zeros
+    lora.place(
+        model,
+        {"blocks.0.attention.query": (2, 4.0), "blocks.1.feed_forward.down": (5, 1.0)},
+        dropout=0.0,
+    )
+    assert {
+        name: (len(linear.lora_a), linear.scale) for name, linear in lora.linears(model).items()
+    } == {"blocks.0.attention.query": (2, 2.0), "blocks.1.feed_forward.down": (5, 0.2)}
+    assert torch.equal(model(TOKENS), base()(TOKENS))  # products of zeros
 
 
 def test_a_second_adapter_is_refused() -> None:

@@ -23,11 +23,22 @@ def test_padding_hides_what_does_not_exist() -> None:
 
 
 def test_documents_do_not_look_at_each_other() -> None:
-    assert rows(masks.documents(torch.tensor([[7, 7, 8, 8, 8]]))) == ["10000", "11000", "00100", "00110", "00111"]
+    assert rows(masks.documents(torch.tensor([[7, 7, 8, 8, 8]]))) == [
+        "10000",
+        "11000",
+        "00100",
+        "00110",
+        "00111",
+    ]
 
 
 def test_sliding_window_counts_the_query_itself() -> None:
-    assert rows(masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=2)) == ["1000", "1100", "0110", "0011"]
+    assert rows(masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=2)) == [
+        "1000",
+        "1100",
+        "0110",
+        "0011",
+    ]
     whole = masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=4)
     assert torch.equal(whole, masks.causal(torch.tensor([[0, 1, 2, 3]]), 4))
 
@@ -35,9 +46,9 @@ def test_sliding_window_counts_the_query_itself() -> None:
 def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
     positions, (n_head, n_kv_head, n_keys) = torch.tensor([[3, 4, 5], [0, 1, 2]]), (4, 2, 16)
     tiled = masks.tiled(positions, n_keys, n_head, n_kv_head)
-    assert tiled.n_tile == 2                                                  # 2 heads x 3 queries in tiles of 4
+    assert tiled.n_tile == 2  # 2 heads x 3 queries in tiles of 4
     flat = tiled.bias.view(2, n_kv_head, tiled.n_tile * masks.TILE_ROWS, n_keys)[:, :, :6] == 0
-    expected = masks.causal(positions, n_keys)                                # (B, 1, T, S)
+    expected = masks.causal(positions, n_keys)  # (B, 1, T, S)
     for head in range(n_kv_head):
         assert torch.equal(flat[:, head], expected[:, 0].repeat(1, 2, 1))
     assert (tiled.bias == 0).any(dim=-1).all(), "a padding row that sees nothing would be NaN"
@@ -45,29 +56,39 @@ def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
 
 def test_a_window_cuts_what_a_mask_allows() -> None:
     places = torch.arange(4)[None]
-    assert rows(masks.within(masks.CAUSAL, places, 4, 2, 1, 1)) == ["1000", "1100", "0110", "0011"]         # type: ignore[arg-type]
+    assert rows(masks.within(masks.CAUSAL, places, 4, 2, 1, 1)) == ["1000", "1100", "0110", "0011"]  # type: ignore[arg-type]
     two_documents = masks.documents(torch.tensor([[0, 0, 1, 1]]))
-    assert rows(masks.within(two_documents, places, 4, 2, 1, 1)) == ["1000", "1100", "0010", "0011"]        # type: ignore[arg-type]
-    assert masks.within(masks.CAUSAL, places, 4, 4, 1, 1) == masks.CAUSAL, "a window as wide as the text cuts nothing: the fast path stays"
+    assert rows(masks.within(two_documents, places, 4, 2, 1, 1)) == ["1000", "1100", "0010", "0011"]  # type: ignore[arg-type]
+    assert masks.within(masks.CAUSAL, places, 4, 4, 1, 1) == masks.CAUSAL, (
+        "a window as wide as the text cuts nothing: the fast path stays"
+    )
     positions = torch.tensor([[0, 5, 9]])
     tiled = masks.within(masks.tiled(positions, 16, 2, 1), positions, 16, 4, 2, 1)
     assert isinstance(tiled, masks.TiledMask)
     assert torch.equal(masks.explicit(tiled, 3, 16, places.device), masks.sliding(positions, 16, 4))  # type: ignore[arg-type]
-    assert torch.equal(tiled.bias.view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0])
+    assert torch.equal(
+        tiled.bias.view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0]
+    )
     padding = torch.tensor([[True, False, False, False]]).expand(4, 4)[None, None]
-    assert rows(masks.within(padding, places, 4, 2, 1, 1)) == ["1000", "1000", "1000", "1000"], "no row becomes empty"  # type: ignore[arg-type]
+    assert rows(masks.within(padding, places, 4, 2, 1, 1)) == ["1000", "1000", "1000", "1000"], (
+        "no row becomes empty"
+    )  # type: ignore[arg-type]
 
 
 def test_explicit_forms_agree() -> None:
     positions = torch.arange(5)[None]
     expected = masks.causal(positions, 5)
-    assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)          # type: ignore[arg-type]
-    assert torch.equal(masks.explicit(masks.tiled(positions, 16, 2, 1), 5, 5, positions.device), expected)  # type: ignore[arg-type]
+    assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)  # type: ignore[arg-type]
+    assert torch.equal(
+        masks.explicit(masks.tiled(positions, 16, 2, 1), 5, 5, positions.device), expected
+    )  # type: ignore[arg-type]
     assert masks.explicit(None, 5, 5, positions.device) is None
     with pytest.raises(AssertionError, match="equally many"):
         masks.explicit(masks.CAUSAL, 1, 5, positions.device)
 
 
-@pytest.mark.parametrize(("context", "block"), [(64, 64), (65, 80), (512, 512), (513, 512), (4096, 512)])
+@pytest.mark.parametrize(
+    ("context", "block"), [(64, 64), (65, 80), (512, 512), (513, 512), (4096, 512)]
+)
 def test_blocks_are_whole_and_at_most_the_kernel_s(context: int, block: int) -> None:
     assert masks.block_size(context) == block

@@ -18,7 +18,13 @@ def filled(vocab_size: int, orders: tuple[int, ...], n_rows: int) -> NgramEmbedd
 
 def test_predecessors_stop_at_the_start_of_a_document() -> None:
     token_ids = torch.tensor([[5, 6, 7, 8, 9]])
-    assert predecessors(token_ids, torch.tensor([[0, 1, 2, 0, 1]]), 2, 99)[0].tolist() == [[99, 99], [5, 99], [6, 5], [99, 99], [8, 99]]
+    assert predecessors(token_ids, torch.tensor([[0, 1, 2, 0, 1]]), 2, 99)[0].tolist() == [
+        [99, 99],
+        [5, 99],
+        [6, 5],
+        [99, 99],
+        [8, 99],
+    ]
 
 
 def test_each_run_of_tokens_has_its_own_row_where_all_fit() -> None:
@@ -32,7 +38,10 @@ def test_each_run_of_tokens_has_its_own_row_where_all_fit() -> None:
 
 
 def test_orders_add_up_and_depend_only_on_their_run() -> None:
-    both, token_ids = filled(50, (2, 4), 64), torch.randint(50, (1, 30), generator=generator(2, "ids"))
+    both, token_ids = (
+        filled(50, (2, 4), 64),
+        torch.randint(50, (1, 30), generator=generator(2, "ids")),
+    )
     out = both(token_ids, predecessors(token_ids, None, 3, 50))
     changed = token_ids.clone()
     changed[0, 10] = (changed[0, 10] + 1) % 50
@@ -43,7 +52,17 @@ def test_orders_add_up_and_depend_only_on_their_run() -> None:
 
 def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
     """Equal to the sum written token by token; a document's first tokens have nothing before them."""
-    config = GPTConfig(vocab_size=11, width=8, n_layer=1, n_head=1, n_kv_head=1, head_dim=8, hidden=8, context_length=8, n_previous=2)
+    config = GPTConfig(
+        vocab_size=11,
+        d_model=8,
+        n_layer=1,
+        n_head=1,
+        n_kv_head=1,
+        head_dim=8,
+        d_ff=8,
+        context_length=8,
+        n_previous=2,
+    )
     model = build(GPT, config)
     init_weights(model, generator(3, "weights"))
     with torch.no_grad():
@@ -53,6 +72,8 @@ def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
     token_ids, positions = torch.tensor([[3, 1, 4, 1, 5]]), torch.tensor([[0, 1, 2, 0, 1]])
     model(token_ids, positions=positions)
-    expected = [model.embedding.weight[t] + model.previous[0][one] + model.previous[1][two]
-                for t, one, two in [(3, 11, 11), (1, 3, 11), (4, 1, 3), (1, 11, 11), (5, 1, 11)]]
+    expected = [
+        model.embedding.weight[t] + model.previous[0][one] + model.previous[1][two]
+        for t, one, two in [(3, 11, 11), (1, 3, 11), (4, 1, 3), (1, 11, 11), (5, 1, 11)]
+    ]
     assert torch.equal(heard[0][0], torch.stack(expected))

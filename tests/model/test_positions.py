@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from chatwright.model.positions import RotaryScaling, RotaryTable, binary, rotate, sinusoidal, sinusoidal_halves
+from chatwright.model.positions import (
+    RotaryScaling,
+    RotaryTable,
+    binary,
+    rotate,
+    sinusoidal,
+    sinusoidal_halves,
+)
 
 
 def test_sinusoidal_is_the_formula_of_2017() -> None:
@@ -37,13 +44,21 @@ def test_rotary_keeps_lengths_and_depends_on_distance_only() -> None:
 
 def test_a_scaled_rotary_slows_its_slow_angles_alone() -> None:
     """Worked by hand: base 100, width 4, so rates 1 and 1/10; over 40 positions they turn 6.37 and 0.637 times."""
-    plain, scaling = RotaryTable(50, 4, 100.0), RotaryScaling(kind="llama3", factor=4.0, original_length=40, low=1.0, high=4.0)
+    plain, scaling = (
+        RotaryTable(50, 4, 100.0),
+        RotaryScaling(kind="llama3", factor=4.0, original_length=40, low=1.0, high=4.0),
+    )
     scaled = RotaryTable(50, 4, 100.0, scaling)
     assert torch.equal(scaled.cos[:, 0], plain.cos[:, 0]), "more than 4 turns: untouched"
     torch.testing.assert_close(scaled.sin[:, 1], (torch.arange(50) / 40.0).sin())
-    between = RotaryScaling(kind="llama3", factor=4.0, original_length=100, low=1.0, high=4.0)     # the slow one turns 1.5915 times
+    between = RotaryScaling(
+        kind="llama3", factor=4.0, original_length=100, low=1.0, high=4.0
+    )  # the slow one turns 1.5915 times
     kept = (1.591549 - 1) / 3
-    torch.testing.assert_close(RotaryTable(50, 4, 100.0, between).sin[:, 1], (torch.arange(50) * (kept / 10 + (1 - kept) / 40)).sin())
+    torch.testing.assert_close(
+        RotaryTable(50, 4, 100.0, between).sin[:, 1],
+        (torch.arange(50) * (kept / 10 + (1 - kept) / 40)).sin(),
+    )
     linear = RotaryTable(50, 4, 100.0, RotaryScaling(kind="linear", factor=2.0))
     torch.testing.assert_close(linear.cos[::2], plain.cos[:25])
     with pytest.raises(ValueError, match=r"factor .0.5. must be at least 1"):
@@ -53,5 +68,6 @@ def test_a_scaled_rotary_slows_its_slow_angles_alone() -> None:
 @pytest.mark.uses_global_rng
 def test_sines_before_cosines_equal_transformers_marian_table() -> None:
     from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
+
     theirs = MarianSinusoidalPositionalEmbedding(40, 24)
     torch.testing.assert_close(sinusoidal_halves(40, 24), theirs.create_weight(), atol=1e-6, rtol=0)

@@ -24,9 +24,16 @@ from chatwright.training.loop import Progress, Stopped, Watcher
 NAME = "pretended"
 aten = torch.ops.aten
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default}
-TAKES_INDICES_FROM_THE_CPU = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
+TAKES_INDICES_FROM_THE_CPU = {
+    aten.index.Tensor,
+    aten.index_put_.default,
+    aten.index_put.default,
+    aten._index_put_impl_.default,
+}
 # Their kernels are handed pointers: not even a number may lie elsewhere.
-ALL_ON_ONE_DEVICE = {getattr(aten, name).default for name in dir(aten) if name.startswith("_fused_adam")}
+ALL_ON_ONE_DEVICE = {
+    getattr(aten, name).default for name in dir(aten) if name.startswith("_fused_adam")
+}
 
 
 class Pretended(Tensor):
@@ -34,13 +41,22 @@ class Pretended(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "Pretended":
-        made: Pretended = Tensor._make_wrapper_subclass(cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(),
-                                                        dtype=held.dtype, layout=held.layout, device=torch.device(NAME, 0))
+        made: Pretended = Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            layout=held.layout,
+            device=torch.device(NAME, 0),
+        )
         made.held = held
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return computed(operation, args, kwargs or {})
 
     # torch refuses this, and lists as an index, to such a subclass, and not to a GPU's tensors.
@@ -63,18 +79,33 @@ def without_lists(index: Any) -> Any:
 def computed(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """The same on the memory that is held. RuntimeError where a tensor of the CPU is among those of this device."""
     tensors = [x for x in flat([*args, *kwargs.values()]) if isinstance(x, Tensor)]
-    here, elsewhere = ([t for t in tensors if isinstance(t, Pretended) == is_here] for is_here in (True, False))
-    elsewhere = [t for t in elsewhere if t.dim() or operation in ALL_ON_ONE_DEVICE]    # elsewhere a number from the CPU is welcome
-    may_meet = operation in BETWEEN_DEVICES or (operation in TAKES_INDICES_FROM_THE_CPU and isinstance(args[0], Pretended))
+    here, elsewhere = (
+        [t for t in tensors if isinstance(t, Pretended) == is_here] for is_here in (True, False)
+    )
+    elsewhere = [
+        t for t in elsewhere if t.dim() or operation in ALL_ON_ONE_DEVICE
+    ]  # elsewhere a number from the CPU is welcome
+    may_meet = operation in BETWEEN_DEVICES or (
+        operation in TAKES_INDICES_FROM_THE_CPU and isinstance(args[0], Pretended)
+    )
     if here and elsewhere and not may_meet:
-        raise RuntimeError(f"{operation}: expected all tensors to be on the same device, found {NAME} and {elsewhere[0].device}")
-    out = operation(*each(held, args), **{name: each(held, value) for name, value in kwargs.items()})
-    goes_to_the_cpu = operation is aten._to_copy.default and torch.device(kwargs.get("device") or NAME).type == "cpu"
+        raise RuntimeError(
+            f"{operation}: expected all tensors to be on the same device, found {NAME} and {elsewhere[0].device}"
+        )
+    out = operation(
+        *each(held, args), **{name: each(held, value) for name, value in kwargs.items()}
+    )
+    goes_to_the_cpu = (
+        operation is aten._to_copy.default
+        and torch.device(kwargs.get("device") or NAME).type == "cpu"
+    )
     if goes_to_the_cpu:
         return out
     if operation is aten.copy_.default and not isinstance(args[0], Pretended):
         return args[0]
-    return return_and_correct_aliasing(operation, args, kwargs, each(lambda x: Pretended(x) if isinstance(x, Tensor) else x, out))
+    return return_and_correct_aliasing(
+        operation, args, kwargs, each(lambda x: Pretended(x) if isinstance(x, Tensor) else x, out)
+    )
 
 
 def flat(values: Iterable[Any]) -> Iterator[Any]:
@@ -84,40 +115,68 @@ def flat(values: Iterable[Any]) -> Iterator[Any]:
 
 def each(change: Callable[[Any], Any], value: Any) -> Any:
     """Of an operation's arguments or results: `change` of each, also in lists. (torch's own tree_map knows more, and takes most of the time.)"""
-    return type(value)(each(change, part) for part in value) if type(value) in (list, tuple) else change(value)
+    return (
+        type(value)(each(change, part) for part in value)
+        if type(value) in (list, tuple)
+        else change(value)
+    )
 
 
 def held(value: Any) -> Any:
-    return value.held if isinstance(value, Pretended) else torch.device("cpu") if isinstance(value, torch.device) else value
+    return (
+        value.held
+        if isinstance(value, Pretended)
+        else torch.device("cpu")
+        if isinstance(value, torch.device)
+        else value
+    )
 
 
 def register() -> torch.library.Library:
     """The device exists as long as what comes back does."""
     _setup_privateuseone_for_python_backend(NAME)
     library = torch.library.Library("_", "IMPL")
-    library.fallback(lambda operation, *args, **kwargs: computed(operation, args, kwargs), "PrivateUse1")
+    library.fallback(
+        lambda operation, *args, **kwargs: computed(operation, args, kwargs), "PrivateUse1"
+    )
     torch.tensor, torch.arange = made_there(torch.tensor), made_there(torch.arange)
-    torch.__future__.set_swap_module_params_on_conversion(True)    # as a GPU's do, a module's weights stay the same objects: tied ones tied
-    _foreach_utils._foreach_supported_types.append(Pretended)    # type: ignore[arg-type]
-    for module in (loop, learning_rate_finder):    # a device written in Python can have no generators of its own
-        module.generator = lambda seed, name, device: devices.generator(seed, name)    # type: ignore[attr-defined]
+    torch.__future__.set_swap_module_params_on_conversion(
+        True
+    )  # as a GPU's do, a module's weights stay the same objects: tied ones tied
+    _foreach_utils._foreach_supported_types.append(Pretended)  # type: ignore[arg-type]
+    for module in (
+        loop,
+        learning_rate_finder,
+    ):  # a device written in Python can have no generators of its own
+        module.generator = lambda seed, name, device: devices.generator(seed, name)  # type: ignore[attr-defined]
     return library
 
 
 def made_there(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Lists are read, and an empty tensor grown, on ways where a device written in Python is not asked."""
-    return lambda *given, device=None, **settings: make(*given, **settings).to("cpu" if device is None else device)
+    return lambda *given, device=None, **settings: make(*given, **settings).to(
+        "cpu" if device is None else device
+    )
 
 
 def main(recipe: Path, out: Path, data: Path, stop_at: int) -> None:
     trained = [stage.name for stage in read_recipe(recipe).stages if stage.kind in TRAINED]
-    plan = read_recipe(recipe, [f"{name}.loop.{setting}" for name in trained for setting in (f"device={NAME}", "log_every=1")])
+    plan = read_recipe(
+        recipe,
+        [
+            f"{name}.loop.{setting}"
+            for name in trained
+            for setting in (f"device={NAME}", "log_every=1")
+        ],
+    )
     reached: list[Progress] = []
-    watcher = Watcher(say=print, progress=reached.append, should_stop=lambda: reached[-1].step == stop_at)
+    watcher = Watcher(
+        say=print, progress=reached.append, should_stop=lambda: reached[-1].step == stop_at
+    )
     for _ in range(len(trained) + 1):
         try:
             run_recipe(plan, out, data, watcher)
-        except Stopped as stopped:    # once in every stage: the next step of it is a later one
+        except Stopped as stopped:  # once in every stage: the next step of it is a later one
             print(stopped)
 
 

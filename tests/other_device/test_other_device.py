@@ -14,8 +14,8 @@ from chatwright.pipeline.recipe import TRAINED, read_recipe, run_recipe
 from chatwright.training.loop import Watcher
 
 HERE = Path(__file__).parent
-LOOP = "steps = 6\nevaluate_every = 4\nprecision = \"float32\"\n"
-LONGER = LOOP.replace("6", "12")    # a tuned model must end its replies
+LOOP = 'steps = 6\nevaluate_every = 4\nprecision = "float32"\n'
+LONGER = LOOP.replace("6", "12")  # a tuned model must end its replies
 CHAT = f"""
 stages = ["tokenizer", "pretrain", "sft", "adapter", "student"]
 [tokenizer]
@@ -152,34 +152,76 @@ RECIPES = {"chat": CHAT, "labels": LABELS, "pairs": PAIRS, "words": WORDS}
 def data(tmp_path: Path) -> Path:
     place = tmp_path / "data"
     place.mkdir()
-    (place / "a.txt").write_text("\n\n".join(f"the cat number {i} sat on the mat and the dog sat on the log. " * 3 for i in range(40)))
-    rows = [{"messages": [{"role": "user", "content": f"cat {i}?"}, {"role": "assistant", "content": "yes."}]} for i in range(20)]
+    (place / "a.txt").write_text(
+        "\n\n".join(
+            f"the cat number {i} sat on the mat and the dog sat on the log. " * 3 for i in range(40)
+        )
+    )
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"cat {i}?"},
+                {"role": "assistant", "content": "yes."},
+            ]
+        }
+        for i in range(20)
+    ]
     (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    labelled = [{"text": f"the {a} and the {b} are number {i}", "label": kind} for i in range(3)
-                for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup"))) for a in things for b in things]
+    labelled = [
+        {"text": f"the {a} and the {b} are number {i}", "label": kind}
+        for i in range(3)
+        for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))
+        for a in things
+        for b in things
+    ]
     (place / "labels.jsonl").write_text("\n".join(map(json.dumps, labelled)))
     numbers = {"un": "one", "deux": "two", "trois": "three", "quatre": "four"}
-    (place / "pairs.tsv").write_text("".join(f"{a} {b}\t{numbers[a]} {numbers[b]}\n" for a in numbers for b in numbers))
+    (place / "pairs.tsv").write_text(
+        "".join(f"{a} {b}\t{numbers[a]} {numbers[b]}\n" for a in numbers for b in numbers)
+    )
     return place
 
 
 def losses(run: Path) -> dict[str, float]:
-    return {f"{row['step']} {name}": row[name] for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-            for name in ("loss", "validation_loss") if name in row}
+    return {
+        f"{row['step']} {name}": row[name]
+        for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        for name in ("loss", "validation_loss")
+        if name in row
+    }
 
 
-@pytest.mark.parametrize("name", ["chat", *(pytest.param(name, marks=pytest.mark.full) for name in ("labels", "pairs", "words"))])
-def test_a_recipe_on_another_device_ends_where_the_cpu_ends(tmp_path: Path, data: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat",
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("labels", "pairs", "words")),
+    ],
+)
+def test_a_recipe_on_another_device_ends_where_the_cpu_ends(
+    tmp_path: Path, data: Path, name: str
+) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text(RECIPES[name])
-    told = subprocess.run([sys.executable, HERE / "pretended.py", recipe, tmp_path / "there", data, "3"], capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, HERE / "pretended.py", recipe, tmp_path / "there", data, "3"],
+        capture_output=True,
+        text=True,
+    )
     assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-4000:]
     plan = read_recipe(recipe)
     trained = [stage.name for stage in plan.stages if stage.kind in TRAINED]
     assert told.stdout.count("going on from step 3 of ") == len(trained)
-    run_recipe(read_recipe(recipe, [f"{stage}.loop.log_every=1" for stage in trained]), tmp_path / "here", data, Watcher())
+    run_recipe(
+        read_recipe(recipe, [f"{stage}.loop.log_every=1" for stage in trained]),
+        tmp_path / "here",
+        data,
+        Watcher(),
+    )
     for stage in trained:
-        assert losses(tmp_path / "there" / stage) == pytest.approx(losses(tmp_path / "here" / stage), rel=1e-3), stage
+        assert losses(tmp_path / "there" / stage) == pytest.approx(
+            losses(tmp_path / "here" / stage), rel=1e-3
+        ), stage
 
 
 def test_the_pretended_device_tells_where_a_gpu_would() -> None:

@@ -20,8 +20,8 @@ Outputs = Callable[[Any, Any, torch.dtype | None], dict[str, tuple[Tensor, Tenso
 
 @dataclass(frozen=True)
 class Case:
-    family: str                    # model_type
-    branch: str                    # what this configuration is there to try
+    family: str  # model_type
+    branch: str  # what this configuration is there to try
     make: Callable[[], nn.Module]  # their model
     outputs: Outputs
 
@@ -36,7 +36,9 @@ def make_random(model_class: Any, config: Any) -> nn.Module:
                 if parameter.ndim == 1 and name.endswith("weight"):
                     parameter.uniform_(0.5, 1.5)
                 else:
-                    parameter.normal_(0.0, 0.2 if parameter.ndim == 1 else 0.7 * max(parameter.shape) ** -0.5)
+                    parameter.normal_(
+                        0.0, 0.2 if parameter.ndim == 1 else 0.7 * max(parameter.shape) ** -0.5
+                    )
     return model
 
 
@@ -47,7 +49,9 @@ def read_back(theirs: Any, directory: Path) -> Model:
 
 def largest(pairs: dict[str, tuple[Tensor, Tensor]]) -> float:
     """The largest absolute difference over all pairs of outputs."""
-    return max(float((ours.double() - theirs.double()).abs().max()) for theirs, ours in pairs.values())
+    return max(
+        float((ours.double() - theirs.double()).abs().max()) for theirs, ours in pairs.values()
+    )
 
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -62,7 +66,13 @@ def measure(case: Case, directory: Path, dtypes: Iterable[str] = DTYPES) -> dict
     for name in dtypes:
         dtype = DTYPES[name]
         exact = dtype == torch.float64
-        found[name] = largest(case.outputs(theirs.to(dtype), ours.to(dtype) if exact else ours.float(), None if exact else dtype))
+        found[name] = largest(
+            case.outputs(
+                theirs.to(dtype),
+                ours.to(dtype) if exact else ours.float(),
+                None if exact else dtype,
+            )
+        )
         theirs.float()
         ours.float()
     return found

@@ -26,7 +26,9 @@ def test_outputs_equal_those_of_transformers(case: Case, tmp_path: Path) -> None
 @torch.no_grad()
 def test_a_wrong_setting_and_a_forgotten_weight_are_far_above_the_tolerance(tmp_path: Path) -> None:
     """The control: outputs are large enough, and different enough, for a mistake to show."""
-    [case] = [case for case in CASES if (case.family, case.branch) == ("mistral", "window of 8 tokens")]
+    [case] = [
+        case for case in CASES if (case.family, case.branch) == ("mistral", "window of 8 tokens")
+    ]
     theirs = case.make()
     ours = read_back(theirs, tmp_path)
     assert isinstance(ours, GPT)
@@ -48,6 +50,10 @@ def test_what_is_read_is_written_again_the_same(case: Case, tmp_path: Path) -> N
 
 
 def test_the_page_lists_every_case_and_no_other() -> None:
-    rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| (?:[\d.e-]+ \| )([\d.e-]+) \|", PAGE.read_text(), flags=re.M)
-    assert [(family, branch) for family, branch, _ in rows] == [(case.family, case.branch) for case in CASES]
+    rows = re.findall(
+        r"^\| ([^|]+?) \| ([^|]+?) \| (?:[\d.e-]+ \| )([\d.e-]+) \|", PAGE.read_text(), flags=re.M
+    )
+    assert [(family, branch) for family, branch, _ in rows] == [
+        (case.family, case.branch) for case in CASES
+    ]
     assert all(float(difference) <= TOLERANCE for *_, difference in rows)

@@ -9,8 +9,16 @@ from typer.testing import CliRunner
 from chatwright.checkpoint import model_directory
 from chatwright.cli.app import app
 
-FAST = ["loop.steps=6", "loop.precision=float32", "batches.rows=2", "sample_tokens=4", "loop.evaluate_every=5", "loop.save_every=3",
-        "validation_share=0.2", "sample_prompts=['the']"]
+FAST = [
+    "loop.steps=6",
+    "loop.precision=float32",
+    "batches.rows=2",
+    "sample_tokens=4",
+    "loop.evaluate_every=5",
+    "loop.save_every=3",
+    "validation_share=0.2",
+    "sample_prompts=['the']",
+]
 RECIPE = Path(__file__).parents[2] / "recipes" / "distill.toml"
 
 
@@ -26,11 +34,32 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("distilling")
     (place / "texts").mkdir()
     for i in range(10):
-        (place / "texts" / f"{i}.txt").write_text(f"the cat number {i} sat on the mat and the dog sat on the log. " * 12)
-    rows = [{"messages": [{"role": "user", "content": f"cat {i}?"}, {"role": "assistant", "content": "yes."}]} for i in range(30)]
+        (place / "texts" / f"{i}.txt").write_text(
+            f"the cat number {i} sat on the mat and the dog sat on the log. " * 12
+        )
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"cat {i}?"},
+                {"role": "assistant", "content": "yes."},
+            ]
+        }
+        for i in range(30)
+    ]
     (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    chatwright("train", "pretrain", "--data", place / "texts", "--out", place / "teacher", "--vocab-size", 290, "model.size=nano",
-               "model.context_length=64", *FAST)
+    chatwright(
+        "train",
+        "pretrain",
+        "--data",
+        place / "texts",
+        "--out",
+        place / "teacher",
+        "--vocab-size",
+        290,
+        "model.size=nano",
+        "model.context_length=64",
+        *FAST,
+    )
     return place
 
 
@@ -39,55 +68,181 @@ def notes(run: Path) -> dict:
 
 
 def test_a_student_speaks_its_teachers_words_and_is_judged_alone(place: Path) -> None:
-    chatwright("train", "pretrain", "--data", place / "texts", "--out", place / "student", "model.size=nano", "model.n_layer=1",
-               "model.context_length=64", f"distillation.teacher={place / 'teacher'}", *FAST)
+    chatwright(
+        "train",
+        "pretrain",
+        "--data",
+        place / "texts",
+        "--out",
+        place / "student",
+        "model.size=nano",
+        "model.n_layer=1",
+        "model.context_length=64",
+        f"distillation.teacher={place / 'teacher'}",
+        *FAST,
+    )
     figures = notes(place / "student")["figures"]
-    assert figures["teacher_validation_loss"] == pytest.approx(notes(place / "teacher")["figures"]["validation_loss"], rel=1e-5)
+    assert figures["teacher_validation_loss"] == pytest.approx(
+        notes(place / "teacher")["figures"]["validation_loss"], rel=1e-5
+    )
     assert model_directory.load(place / "student")[0].config.n_layer == 1
     assert not (place / "student" / "tokenizer").exists()
 
 
 def test_a_student_begins_with_its_teachers_layers(place: Path) -> None:
-    chatwright("train", "pretrain", "--data", place / "texts", "--out", place / "layers", f"distillation.teacher={place / 'teacher'}",
-               "distillation.start=every-other-layer", "model.dropout=0.1", *FAST)
+    chatwright(
+        "train",
+        "pretrain",
+        "--data",
+        place / "texts",
+        "--out",
+        place / "layers",
+        f"distillation.teacher={place / 'teacher'}",
+        "distillation.start=every-other-layer",
+        "model.dropout=0.1",
+        *FAST,
+    )
     model, _ = model_directory.load(place / "layers")
     assert (model.config.n_layer, model.config.dropout) == (1, 0.1)
-    assert notes(place / "layers")["first_loss"] < 5.5, "ln 283 is 5.65: it knows something before it has learned anything"
+    assert notes(place / "layers")["first_loss"] < 5.5, (
+        "ln 283 is 5.65: it knows something before it has learned anything"
+    )
 
 
 def test_fine_tuning_has_teachers_too(place: Path) -> None:
-    chatwright("train", "sft", "--from", place / "teacher", "--data", place / "chat.jsonl", "--out", place / "chat", "stop_prompts=0", *FAST[:-1])
-    chatwright("train", "sft", "--from", place / "student", "--data", place / "chat.jsonl", "--out", place / "chat-student", "stop_prompts=0",
-               f"distillation.teacher={place / 'chat'}", "distillation.hidden_weight=0.1", *FAST[:-1])
+    chatwright(
+        "train",
+        "sft",
+        "--from",
+        place / "teacher",
+        "--data",
+        place / "chat.jsonl",
+        "--out",
+        place / "chat",
+        "stop_prompts=0",
+        *FAST[:-1],
+    )
+    chatwright(
+        "train",
+        "sft",
+        "--from",
+        place / "student",
+        "--data",
+        place / "chat.jsonl",
+        "--out",
+        place / "chat-student",
+        "stop_prompts=0",
+        f"distillation.teacher={place / 'chat'}",
+        "distillation.hidden_weight=0.1",
+        *FAST[:-1],
+    )
     assert "teacher_validation_loss" in notes(place / "chat-student")["figures"]
 
 
 def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> None:
-    chatwright("train", "pretrain", "--data", place / "texts", "--out", place / "other", "--vocab-size", 280, "model.size=nano",
-               "model.context_length=32", *FAST)
-    command = ["train", "pretrain", "--data", place / "texts", "--out", place / "refused", "model.size=nano"]
+    chatwright(
+        "train",
+        "pretrain",
+        "--data",
+        place / "texts",
+        "--out",
+        place / "other",
+        "--vocab-size",
+        280,
+        "model.size=nano",
+        "model.context_length=32",
+        *FAST,
+    )
+    command = [
+        "train",
+        "pretrain",
+        "--data",
+        place / "texts",
+        "--out",
+        place / "refused",
+        "model.size=nano",
+    ]
     with pytest.raises(ValueError, match="the teacher has another vocabulary than the student"):
-        chatwright(*command, "--from", place / "teacher" / "tokenizer", f"distillation.teacher={place / 'other'}", *FAST)
-    with pytest.raises(ValueError, match=r"the teacher sees 32 tokens, the student 64\. Set model\.context_length=32"):
-        chatwright(*command, "model.context_length=64", f"distillation.teacher={place / 'other'}", *FAST)
+        chatwright(
+            *command,
+            "--from",
+            place / "teacher" / "tokenizer",
+            f"distillation.teacher={place / 'other'}",
+            *FAST,
+        )
+    with pytest.raises(
+        ValueError,
+        match=r"the teacher sees 32 tokens, the student 64\. Set model\.context_length=32",
+    ):
+        chatwright(
+            *command, "model.context_length=64", f"distillation.teacher={place / 'other'}", *FAST
+        )
 
 
 def test_an_adapter_beside_no_model_yet_is_refused(place: Path) -> None:
-    with pytest.raises(ValueError, match="a student made of its teacher's layers is no model of its own yet"):
-        chatwright("train", "pretrain", "--data", place / "texts", "--out", place / "refused", "lora.rank=2",
-                   f"distillation.teacher={place / 'teacher'}", "distillation.start=every-other-layer", *FAST)
+    with pytest.raises(
+        ValueError, match="a student made of its teacher's layers is no model of its own yet"
+    ):
+        chatwright(
+            "train",
+            "pretrain",
+            "--data",
+            place / "texts",
+            "--out",
+            place / "refused",
+            "lora.rank=2",
+            f"distillation.teacher={place / 'teacher'}",
+            "distillation.start=every-other-layer",
+            *FAST,
+        )
 
 
 def test_the_recipe_trains_teacher_student_and_the_same_alone(place: Path) -> None:
     stages = ("teacher", "student", "alone")
-    settings = [f"{stage}.{setting}" for stage in stages for setting in (*FAST[1:], "model.context_length=32")]
+    settings = [
+        f"{stage}.{setting}"
+        for stage in stages
+        for setting in (*FAST[1:], "model.context_length=32")
+    ]
     out = place / "recipe"
-    chatwright("run", RECIPE, "--data", place / "texts", "--out", out, "--smoke", "tokenizer.vocab_size=290", *settings)
+    chatwright(
+        "run",
+        RECIPE,
+        "--data",
+        place / "texts",
+        "--out",
+        out,
+        "--smoke",
+        "tokenizer.vocab_size=290",
+        *settings,
+    )
     parameters = {stage: notes(out / stage)["parameters"] for stage in stages}
     assert parameters["student"] == parameters["alone"] < 0.7 * parameters["teacher"]
-    again = chatwright("run", RECIPE, "--data", place / "texts", "--out", out, "--smoke", "tokenizer.vocab_size=290", *settings)
+    again = chatwright(
+        "run",
+        RECIPE,
+        "--data",
+        place / "texts",
+        "--out",
+        out,
+        "--smoke",
+        "tokenizer.vocab_size=290",
+        *settings,
+    )
     assert again.count("done before") == 4
     more = [*settings, "teacher.loop.seed=5"]
-    moved = chatwright("run", RECIPE, "--data", place / "texts", "--out", out, "--smoke", "tokenizer.vocab_size=290", *more)
-    assert "student was made from other settings or data" in moved, "another teacher is another student"
+    moved = chatwright(
+        "run",
+        RECIPE,
+        "--data",
+        place / "texts",
+        "--out",
+        out,
+        "--smoke",
+        "tokenizer.vocab_size=290",
+        *more,
+    )
+    assert "student was made from other settings or data" in moved, (
+        "another teacher is another student"
+    )
     assert "alone was made from" not in moved

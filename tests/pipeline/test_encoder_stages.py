@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from chatwright.chat.labeller import Labeller
 from chatwright.checkpoint import model_directory
-from chatwright.engine.labelling import LabelForward
+from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.tasks.classify import Classifier
 from chatwright.training.loop import Watcher
 
 RECIPE = """
@@ -49,8 +49,10 @@ precision = "float32"
 [classify.loop.optimizer]
 matrix_learning_rate = 0.05
 """
-SENTENCES = {kind: [f"the {a} and the {b}" for a in things for b in things]
-             for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))}
+SENTENCES = {
+    kind: [f"the {a} and the {b}" for a in things for b in things]
+    for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     (place / "data").mkdir()
     rows = [{"text": text, "label": kind} for kind, texts in SENTENCES.items() for text in texts]
     (place / "data" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (place / "data" / "validation.tsv").write_text("label\ttext\n" + "".join(f"{row['label']}\t{row['text']}\n" for row in rows[::2]))
-    texts = [{"text": f"{row['text']} are {row['label']} and that is the number {i}"} for i, row in enumerate(rows)]
+    (place / "data" / "validation.tsv").write_text(
+        "label\ttext\n" + "".join(f"{row['label']}\t{row['text']}\n" for row in rows[::2])
+    )
+    texts = [
+        {"text": f"{row['text']} are {row['label']} and that is the number {i}"}
+        for i, row in enumerate(rows)
+    ]
     (place / "data" / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
     return place, go(place)
 
@@ -75,7 +82,12 @@ def place(trained: tuple[Path, list[str]], tmp_path: Path) -> Path:
 
 def go(place: Path, *overrides: str) -> list[str]:
     said: list[str] = []
-    run_recipe(read_recipe(place / "r.toml", overrides), place / "out", place / "data", Watcher(say=said.append))
+    run_recipe(
+        read_recipe(place / "r.toml", overrides),
+        place / "out",
+        place / "data",
+        Watcher(say=said.append),
+    )
     return said
 
 
@@ -84,17 +96,30 @@ def test_from_text_to_labels(trained: tuple[Path, list[str]]) -> None:
     assert any(line == "training on 18 texts: 9 alive, 9 made" for line in said)
     masked, tokenizer = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
     model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
-    assert (masked.config.task, model.config.task, model.config.labels, model.config.dropout) == ("masked-lm", "classify", ("alive", "made"), 0.1)
+    assert (masked.config.task, model.config.task, model.config.labels, model.config.dropout) == (
+        "masked-lm",
+        "classify",
+        ("alive", "made"),
+        0.1,
+    )
     config = json.loads((place / "out" / "classify" / "model" / "config.json").read_text())
     assert config["id2label"] == {"0": "alive", "1": "made"}
     notes = json.loads((place / "out" / "classify" / "model" / "training.json").read_text())
     assert notes["figures"]["macro_f1"] == 1.0
     texts = [*SENTENCES["alive"], *SENTENCES["made"]]
-    assert [told.label for told in Labeller(LabelForward(model), tokenizer).tell(texts)] == ["alive"] * 9 + ["made"] * 9
-    samples = [json.loads(line)["samples"] for line in (place / "out/classify/metrics.jsonl").read_text().splitlines() if "samples" in line]
+    assert [told.label for told in Classifier(ClassifierForward(model), tokenizer).tell(texts)] == [
+        "alive"
+    ] * 9 + ["made"] * 9
+    samples = [
+        json.loads(line)["samples"]
+        for line in (place / "out/classify/metrics.jsonl").read_text().splitlines()
+        if "samples" in line
+    ]
     assert samples[0] == [["the cat and the dog", "alive 0.50, made 0.50"]]
     assert [line for line in go(place) if line.endswith("done before")] == [
-        f"[{i}/3] {name}: done before" for i, name in enumerate(("tokenizer", "masked-lm", "classify"), 1)]
+        f"[{i}/3] {name}: done before"
+        for i, name in enumerate(("tokenizer", "masked-lm", "classify"), 1)
+    ]
 
 
 def test_a_changed_validation_file_makes_the_stage_stale(place: Path) -> None:
@@ -104,16 +129,25 @@ def test_a_changed_validation_file_makes_the_stage_stale(place: Path) -> None:
 
 
 def test_without_pretraining_the_labels_are_learned_from_scratch(place: Path) -> None:
-    (place / "r.toml").write_text(RECIPE.replace('"tokenizer", "masked-lm", "classify"', '"tokenizer", "classify"')
-                                  .replace("[masked-lm", "[tokenizer-unused").split("[tokenizer-unused")[0]
-                                  + "[classify]" + RECIPE.split("[classify]", 1)[1].replace("dropout = 0.1", 'size = "nano"'))
+    (place / "r.toml").write_text(
+        RECIPE.replace('"tokenizer", "masked-lm", "classify"', '"tokenizer", "classify"')
+        .replace("[masked-lm", "[tokenizer-unused")
+        .split("[tokenizer-unused")[0]
+        + "[classify]"
+        + RECIPE.split("[classify]", 1)[1].replace("dropout = 0.1", 'size = "nano"')
+    )
     go(place)
     model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
-    assert model.config.width == 64
+    assert model.config.d_model == 64
 
 
 def test_the_pretrained_weights_arrive(place: Path) -> None:
-    go(place, "classify.loop.steps=1", "classify.loop.optimizer.learning_rate=1e-9", "classify.loop.optimizer.matrix_learning_rate=1e-9")
+    go(
+        place,
+        "classify.loop.steps=1",
+        "classify.loop.optimizer.learning_rate=1e-9",
+        "classify.loop.optimizer.matrix_learning_rate=1e-9",
+    )
     masked, _ = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
     model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
     theirs = dict(masked.named_parameters())
@@ -140,22 +174,44 @@ precision = "float32"
 
 
 def test_a_student_of_half_the_layers_learns_the_labels_from_its_teacher(place: Path) -> None:
-    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT)
+    (place / "r.toml").write_text(
+        RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT
+    )
     go(place)
-    teacher, student = (model_directory.load(place / "out" / name, kind=Encoder)[0].config for name in ("classify", "student"))
+    teacher, student = (
+        model_directory.load(place / "out" / name, kind=Encoder)[0].config
+        for name in ("classify", "student")
+    )
     assert (teacher.n_layer, student.n_layer, student.labels) == (2, 1, ("alive", "made"))
-    figures = json.loads((place / "out" / "student" / "model" / "training.json").read_text())["figures"]
+    figures = json.loads((place / "out" / "student" / "model" / "training.json").read_text())[
+        "figures"
+    ]
     assert figures["teacher_macro_f1"] == 1.0
     assert figures["macro_f1"] == 1.0
 
 
 def test_a_teacher_of_other_labels_and_smoothing_beside_a_teacher_are_refused(place: Path) -> None:
-    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT.replace("every-other-layer", "fresh"))
-    (place / "data" / "other.jsonl").write_text((place / "data" / "train.jsonl").read_text().replace("made", "thing"))
-    (place / "data" / "other.tsv").write_text((place / "data" / "validation.tsv").read_text().replace("made", "thing"))
-    with pytest.raises(ValueError, match=r"the teacher knows the labels \['alive', 'made'\], the student learns \['alive', 'thing'\]"):
-        go(place, "student.data={data}/other.jsonl", "student.validation={data}/other.tsv", "student.model.size=nano",
-           "student.model.context_length=16")
+    (place / "r.toml").write_text(
+        RECIPE.replace('"classify"]', '"classify", "student"]', 1)
+        + STUDENT.replace("every-other-layer", "fresh")
+    )
+    (place / "data" / "other.jsonl").write_text(
+        (place / "data" / "train.jsonl").read_text().replace("made", "thing")
+    )
+    (place / "data" / "other.tsv").write_text(
+        (place / "data" / "validation.tsv").read_text().replace("made", "thing")
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"the teacher knows the labels \['alive', 'made'\], the student learns \['alive', 'thing'\]",
+    ):
+        go(
+            place,
+            "student.data={data}/other.jsonl",
+            "student.validation={data}/other.tsv",
+            "student.model.size=nano",
+            "student.model.context_length=16",
+        )
     with pytest.raises(ValueError, match="label_smoothing is not used beside a teacher"):
         read_recipe(place / "r.toml", ["student.label_smoothing=0.1"])
 
@@ -175,8 +231,14 @@ precision = "float32"
 
 def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path) -> None:
     """Its first loss is held against the parent's on the same batch, whose rows the parent's own context would not hold."""
-    (place / "r.toml").write_text(RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER)
-    rows = [{"text": " and ".join([text] * 4), "label": kind} for kind, texts in SENTENCES.items() for text in texts]
+    (place / "r.toml").write_text(
+        RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
+    )
+    rows = [
+        {"text": " and ".join([text] * 4), "label": kind}
+        for kind, texts in SENTENCES.items()
+        for text in texts
+    ]
     (place / "data" / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
     go(place)
     model, _ = model_directory.load(place / "out" / "further", kind=Encoder)
@@ -184,8 +246,11 @@ def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path
 
 
 def test_what_does_not_fit_is_named(place: Path) -> None:
-    with pytest.raises(ValueError, match=r"model.*would change the shape of embedding.weight, which the parent brings"):
-        go(place, "classify.model.width=32")
+    with pytest.raises(
+        ValueError,
+        match=r"model.*would change the shape of embedding.weight, which the parent brings",
+    ):
+        go(place, "classify.model.d_model=32")
     with pytest.raises(ValueError, match=r"mask_rate \(1.5\) must be above 0 and below 1"):
         read_recipe(place / "r.toml", ["masked-lm.mask_rate=1.5"])
     with pytest.raises(ValueError, match='has no <mask>.*tokens = "wordpiece"'):

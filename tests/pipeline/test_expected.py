@@ -12,7 +12,9 @@ from chatwright.training.loop import Progress, Watcher
 
 def heard(place: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
     said: list[str] = []
-    watcher = expected.watched(Watcher(say=said.append, warn=said.append), place / "r.toml", settings)
+    watcher = expected.watched(
+        Watcher(say=said.append, warn=said.append), place / "r.toml", settings
+    )
     for stage, step, loss in evaluations:
         watcher.progress(Progress(stage, step, 100, loss, 0, 0.0, 0.0, {"validation_loss": loss}))
     return said
@@ -26,10 +28,22 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_inside_the_band_nothing_is_said(place: Path) -> None:
-    assert heard(place, "abc", ("pretrain", 50, 2.19), ("pretrain", 100, 0.91), ("pretrain", 75, 9.0), ("sft", 50, 9.0)) == []
+    assert (
+        heard(
+            place,
+            "abc",
+            ("pretrain", 50, 2.19),
+            ("pretrain", 100, 0.91),
+            ("pretrain", 75, 9.0),
+            ("sft", 50, 9.0),
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize(("loss", "side"), [(1.11, "above"), (0.89, "below"), (float("inf"), "above")])
+@pytest.mark.parametrize(
+    ("loss", "side"), [(1.11, "above"), (0.89, "below"), (float("inf"), "above")]
+)
 def test_outside_it_is_said_with_the_band(place: Path, loss: float, side: str) -> None:
     [sentence] = heard(place, "abc", ("pretrain", 100, loss))
     assert f"{side} the band of 0.900 to 1.100" in sentence

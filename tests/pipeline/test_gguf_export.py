@@ -27,31 +27,55 @@ from chatwright.model.positions import RotaryScaling
 from chatwright.model.presets import preset
 from chatwright.pipeline.gguf_export import export_gguf
 from chatwright.pipeline.import_export import import_model
-from chatwright.tokenizer import foreign_files
+from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.byte_bpe import ByteBPE
-from chatwright.tokenizer.foreign import ForeignTokenizer
-from tests.pipeline.foreign_models import TOKENIZERS, write
-from tests.tokenizer import foreign_examples
-from tests.tokenizer.foreign_examples import hard_strings
+from chatwright.tokenizer.imported import ImportedTokenizer
+from tests.pipeline.imported_models import TOKENIZERS, write
+from tests.tokenizer import imported_examples
+from tests.tokenizer.imported_examples import hard_strings
 
 pytestmark = [pytest.mark.uses_global_rng]
-needs_llama_cpp = pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp (llama.cpp, compiled) is not installed")
+needs_llama_cpp = pytest.mark.skipif(
+    importlib.util.find_spec("xllamacpp") is None,
+    reason="xllamacpp (llama.cpp, compiled) is not installed",
+)
 OURS = ByteBPE.train(["the cat sat on the mat. It's 12 o'clock.\n" * 30], 300)
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
-          "rope_theta": 10_000.0}
-FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {    # case -> family, llama.cpp's architecture, settings
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+    "rope_theta": 10_000.0,
+}
+FAMILIES: dict[
+    str, tuple[str, str, dict[str, Any]]
+] = {  # case -> family, llama.cpp's architecture, settings
     "Llama": ("llama", "llama", {"tie_word_embeddings": False}),
     "Llama 3, longer": ("llama", "llama", {"rope_parameters": LLAMA3, "attention_bias": True}),
-    "Llama, linear": ("llama", "llama", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}}),
-    "Mistral": ("mistral", "llama", {"head_dim": 12}), "Qwen 2.5": ("qwen2", "qwen2", {}), "Qwen 3": ("qwen3", "qwen3", {"head_dim": 16}),
-    "SmolLM 3": ("smollm3", "smollm3", {"num_hidden_layers": 5})}
+    "Llama, linear": (
+        "llama",
+        "llama",
+        {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}},
+    ),
+    "Mistral": ("mistral", "llama", {"head_dim": 12}),
+    "Qwen 2.5": ("qwen2", "qwen2", {}),
+    "Qwen 3": ("qwen3", "qwen3", {"head_dim": 16}),
+    "SmolLM 3": ("smollm3", "smollm3", {"num_hidden_layers": 5}),
+}
 
 
 def llama_cpp(path: Path) -> Any:
     import xllamacpp
+
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
-    parameters.n_ctx, parameters.n_parallel, parameters.warmup, parameters.fit_params = 256, 1, False, False
+    parameters.n_ctx, parameters.n_parallel, parameters.warmup, parameters.fit_params = (
+        256,
+        1,
+        False,
+        False,
+    )
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -60,13 +84,23 @@ def llama_cpp(path: Path) -> Any:
 
 def log_probs(server: Any, prompt: list[int], vocab_size: int) -> torch.Tensor:
     """Of every token after the prompt. (V)"""
-    for seed in range(30):    # nothing is told of a drawn token that is a piece of a character
-        answer = server.handle_completions({"prompt": prompt, "max_tokens": 1, "logprobs": vocab_size, "temperature": 1.0, "seed": seed,
-                                            "cache_prompt": False})
+    for seed in range(30):  # nothing is told of a drawn token that is a piece of a character
+        answer = server.handle_completions(
+            {
+                "prompt": prompt,
+                "max_tokens": 1,
+                "logprobs": vocab_size,
+                "temperature": 1.0,
+                "seed": seed,
+                "cache_prompt": False,
+            }
+        )
         if answer["choices"][0]["logprobs"]:
             listed = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
             assert len(listed) == vocab_size
-            return torch.tensor([entry["logprob"] for entry in sorted(listed, key=lambda entry: entry["id"])])
+            return torch.tensor(
+                [entry["logprob"] for entry in sorted(listed, key=lambda entry: entry["id"])]
+            )
     raise AssertionError("llama.cpp told no probabilities")
 
 
@@ -74,16 +108,28 @@ def gap(directory: Path, file: Path) -> float:
     model, _ = model_directory.load(directory)
     server = llama_cpp(file)
     with torch.no_grad():
-        return max(float((model(row)[0, -1].log_softmax(-1) - log_probs(server, row[0].tolist(), model.config.vocab_size)).abs().max())
-                   for row in random_prompts(model.config.vocab_size, 64, 4))
+        return max(
+            float(
+                (
+                    model(row)[0, -1].log_softmax(-1)
+                    - log_probs(server, row[0].tolist(), model.config.vocab_size)
+                )
+                .abs()
+                .max()
+            )
+            for row in random_prompts(model.config.vocab_size, 64, 4)
+        )
 
 
 def ids_there(file: Path, texts: list[str]) -> list[list[int]]:
     server = llama_cpp(file)
 
     def ids(text: str) -> list[int]:
-        request = urllib.request.Request(f"{server.listening_address}/tokenize", json.dumps({"content": text, "parse_special": False}).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{server.listening_address}/tokenize",
+            json.dumps({"content": text, "parse_special": False}).encode(),
+            {"Content-Type": "application/json"},
+        )
         with urllib.request.urlopen(request) as answer:
             return list(json.load(answer)["tokens"])
 
@@ -106,27 +152,43 @@ def test_a_family_has_the_same_probabilities_in_llama_cpp(case: str, tmp_path: P
     import_model(str(write(tmp_path / "source", family, **settings)), tmp_path / "ours")
     written = export_gguf(tmp_path / "ours", tmp_path / "model.gguf")
     assert written.architecture == architecture
-    assert gap(tmp_path / "ours", tmp_path / "model.gguf") < 1e-4    # float32 on both sides, summed in another order
+    assert (
+        gap(tmp_path / "ours", tmp_path / "model.gguf") < 1e-4
+    )  # float32 on both sides, summed in another order
 
 
 @needs_llama_cpp
-def test_gpt2_has_the_same_probabilities_and_ids_in_llama_cpp(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TOKENIZERS, "gpt2", lambda place: foreign_examples.gpt2(place, shared_data))
+def test_gpt2_has_the_same_probabilities_and_ids_in_llama_cpp(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        TOKENIZERS, "gpt2", lambda place: imported_examples.gpt2(place, shared_data)
+    )
     import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "ours")
     assert export_gguf(tmp_path / "ours", tmp_path / "model.gguf").architecture == "gpt2"
-    assert gap(tmp_path / "ours", tmp_path / "model.gguf") < 5e-3    # its GELU is a table of 16-bit numbers
+    assert (
+        gap(tmp_path / "ours", tmp_path / "model.gguf") < 5e-3
+    )  # its GELU is a table of 16-bit numbers
     _, tokenizer = model_directory.load(tmp_path / "ours")
-    assert ids_there(tmp_path / "model.gguf", hard_strings(300)) == tokenizer.encode_batch(hard_strings(300))
+    assert ids_there(tmp_path / "model.gguf", hard_strings(300)) == tokenizer.encode_batch(
+        hard_strings(300)
+    )
 
 
 @needs_llama_cpp
 def test_our_default_shape_has_the_same_probabilities_and_ids_in_llama_cpp(tmp_path: Path) -> None:
-    model_directory.save(tmp_path / "ours", random_model(preset("nano", vocab_size=OURS.vocab_size)), OURS)
-    result = CliRunner().invoke(app, ["export", str(tmp_path / "ours"), str(tmp_path / "model.gguf"), "--format", "gguf"])
+    model_directory.save(
+        tmp_path / "ours", random_model(preset("nano", vocab_size=OURS.vocab_size)), OURS
+    )
+    result = CliRunner().invoke(
+        app, ["export", str(tmp_path / "ours"), str(tmp_path / "model.gguf"), "--format", "gguf"]
+    )
     assert "tensors" in result.output
     assert "every one read again and the same" in result.output
     assert gap(tmp_path / "ours", tmp_path / "model.gguf") < 1e-4
-    assert ids_there(tmp_path / "model.gguf", hard_strings(300)) == OURS.encode_batch(hard_strings(300))
+    assert ids_there(tmp_path / "model.gguf", hard_strings(300)) == OURS.encode_batch(
+        hard_strings(300)
+    )
 
 
 @needs_llama_cpp
@@ -135,19 +197,30 @@ def test_texts_get_the_same_ids_in_llama_cpp(kind: str, shared_data: Path, tmp_p
     source = tmp_path / "source"
     texts = hard_strings(300)
     match kind:
-        case "Qwen":    # llama.cpp does not compose letters and accents, as the export says
-            foreign = foreign_examples.chatml
+        case "Qwen":  # llama.cpp does not compose letters and accents, as the export says
+            foreign = imported_examples.chatml
             texts = [text for text in texts if unicodedata.normalize("NFC", text) == text]
         case "Llama 3":
-            foreign = functools.partial(foreign_examples.llama3, shared=shared_data)
+            foreign = functools.partial(imported_examples.llama3, shared=shared_data)
         case "SmolLM":
             foreign = smollm
         case "Llama 2":
             foreign = sentence_pieces
     source.mkdir()
     foreign(source)
-    tokenizer = ForeignTokenizer(foreign_files.read(source))
-    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, n_layer=1, n_head=1, n_kv_head=1, head_dim=8, width=8, hidden=8, context_length=64))
+    tokenizer = ImportedTokenizer(imported_files.read(source))
+    model = GPT(
+        GPTConfig(
+            vocab_size=tokenizer.vocab_size,
+            n_layer=1,
+            n_head=1,
+            n_kv_head=1,
+            head_dim=8,
+            d_model=8,
+            d_ff=8,
+            context_length=64,
+        )
+    )
     init_weights(model, generator(0, "weights"))
     model_directory.save(tmp_path / "ours", model, tokenizer)
     export_gguf(tmp_path / "ours", tmp_path / "model.gguf")
@@ -157,35 +230,82 @@ def test_texts_get_the_same_ids_in_llama_cpp(kind: str, shared_data: Path, tmp_p
 def smollm(directory: Path) -> None:
     """Every digit by itself, then GPT-2's words."""
     library = tokenizers.Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    library.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     library.decoder = decoders.ByteLevel()
-    library.train_from_iterator(foreign_examples.TEXT, trainers.BpeTrainer(
-        vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, special_tokens=["<|endoftext|>"]))
+    library.train_from_iterator(
+        imported_examples.TEXT,
+        trainers.BpeTrainer(
+            vocab_size=500,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+            special_tokens=["<|endoftext|>"],
+        ),
+    )
     library.save(str(directory / "tokenizer.json"))
 
 
 def sentence_pieces(directory: Path) -> None:
-    (directory / "text").write_text("\n".join(foreign_examples.TEXT))
+    (directory / "text").write_text("\n".join(imported_examples.TEXT))
     sentencepiece.SentencePieceTrainer.train(
-        input=str(directory / "text"), model_prefix=str(directory / "tokenizer"), hard_vocab_limit=False, minloglevel=2, model_type="bpe",
-        vocab_size=656, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False)
+        input=str(directory / "text"),
+        model_prefix=str(directory / "tokenizer"),
+        hard_vocab_limit=False,
+        minloglevel=2,
+        model_type="bpe",
+        vocab_size=656,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+    )
     (directory / "text").unlink()
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "n-grams": ({"ngrams": (2,), "ngram_rows": 64}, r"ngrams = \(2,\): llama.cpp has no tensors of that kind. Only our own programs run it"),
+    "n-grams": (
+        {"ngrams": (2,), "ngram_rows": 64},
+        r"ngrams = \(2,\): llama.cpp has no tensors of that kind. Only our own programs run it",
+    ),
     "previous tokens": ({"n_previous": 2}, "n_previous = 2: llama.cpp has no tensors"),
     "a norm of embeddings": ({"embedding_norm": True}, "embedding_norm = True"),
     "a window": ({"window": 8}, "window = 8: .* Import the model again with --context-length 8"),
-    "the norm of 2017": ({"norm_first": False}, "norm_first = False: llama.cpp knows no such decoder"),
-    "positions of 2017": ({"position": "sinusoidal"}, "position = sinusoidal: llama.cpp knows no such"),
+    "the norm of 2017": (
+        {"norm_first": False},
+        "norm_first = False: llama.cpp knows no such decoder",
+    ),
+    "positions of 2017": (
+        {"position": "sinusoidal"},
+        "position = sinusoidal: llama.cpp knows no such",
+    ),
     "a ReLU": ({"activation": "relu"}, "activation = relu: llama.cpp knows no such"),
-    "biases of Qwen 3": ({"bias": ("qkv", "output")}, "bias = .*: llama.cpp runs Qwen 3 without biases"),
-    "a scaling": ({"rotary_scaling": RotaryScaling(kind="llama3", factor=2.0)}, "rotary_scaling = .*: llama.cpp has this scaling for Llama alone"),
-    "another GELU": ({"activation": "gelu_exact", "norm": "layer", "qk_norm": False, "bias": True, "position": "learned",
-                      "n_head": 2, "n_kv_head": 2, "width": 16, "head_dim": 8},
-                     "activation = gelu_exact: llama.cpp runs GPT-2"),
-    "other layers": ({"qk_norm": False, "unrotated_layers": (0,)}, r"unrotated_layers = \(0,\)")}
+    "biases of Qwen 3": (
+        {"bias": ("qkv", "output")},
+        "bias = .*: llama.cpp runs Qwen 3 without biases",
+    ),
+    "a scaling": (
+        {"rotary_scaling": RotaryScaling(kind="llama3", factor=2.0)},
+        "rotary_scaling = .*: llama.cpp has this scaling for Llama alone",
+    ),
+    "another GELU": (
+        {
+            "activation": "gelu_exact",
+            "norm": "layer",
+            "qk_norm": False,
+            "bias": True,
+            "position": "learned",
+            "n_head": 2,
+            "n_kv_head": 2,
+            "d_model": 16,
+            "head_dim": 8,
+        },
+        "activation = gelu_exact: llama.cpp runs GPT-2",
+    ),
+    "other layers": ({"qk_norm": False, "nope_layers": (0,)}, r"nope_layers = \(0,\)"),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -200,11 +320,25 @@ def test_a_shape_llama_cpp_has_no_name_for_is_refused(case: str, tmp_path: Path)
 
 def test_a_tokenizer_llama_cpp_would_run_otherwise_is_refused(tmp_path: Path) -> None:
     with_space = ByteBPE.train(["the cat sat on the mat. " * 30], 300, " ")
-    model_directory.save(tmp_path / "space", random_model(preset("nano", vocab_size=with_space.vocab_size)), with_space)
-    import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "gpt1")    # GPT-1's words, which end in </w>
-    for name, message in (("space", r"\(Prepend\) has no name in llama.cpp; of a vocabulary made with space_before, this is the space"),
-                          ("gpt1", r"\(BertNormalizer\) has no name")):
-        with pytest.raises(ValueError, match=f"{name} cannot be exported as GGUF: tokenizer: .*{message}.*--format hf"):
+    model_directory.save(
+        tmp_path / "space",
+        random_model(preset("nano", vocab_size=with_space.vocab_size)),
+        with_space,
+    )
+    import_model(
+        str(write(tmp_path / "source", "gpt2")), tmp_path / "gpt1"
+    )  # GPT-1's words, which end in </w>
+    for name, message in (
+        (
+            "space",
+            r"\(Prepend\) has no name in llama.cpp; of a vocabulary made with space_before, this is the space",
+        ),
+        ("gpt1", r"\(BertNormalizer\) has no name"),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=f"{name} cannot be exported as GGUF: tokenizer: .*{message}.*--format hf",
+        ):
             export_gguf(tmp_path / name, tmp_path / "model.gguf")
 
 
@@ -218,22 +352,38 @@ def test_merges_in_the_order_of_no_scores_are_refused(tmp_path: Path) -> None:
         export_gguf(tmp_path / "ours", tmp_path / "model.gguf")
 
 
-def test_what_is_not_read_back_as_written_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, tensors = {"general.architecture": "qwen3", "qwen3.block_count": 2, "x": [1.5, 0.1], "y": True}, {"a": torch.arange(6.0).view(2, 3)}
+def test_what_is_not_read_back_as_written_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, tensors = (
+        {"general.architecture": "qwen3", "qwen3.block_count": 2, "x": [1.5, 0.1], "y": True},
+        {"a": torch.arange(6.0).view(2, 3)},
+    )
     gguf_file.write(tmp_path / "a.gguf", settings, tensors)
     assert gguf_file.differences(tmp_path / "a.gguf", settings, tensors) == []
-    assert gguf_file.differences(tmp_path / "a.gguf", settings | {"x": [1.5, 0.2], "z": 1}, {"a": tensors["a"] + 1, "b": tensors["a"]}) == [
-        "a", "b", "x", "z"]
+    assert gguf_file.differences(
+        tmp_path / "a.gguf",
+        settings | {"x": [1.5, 0.2], "z": 1},
+        {"a": tensors["a"] + 1, "b": tensors["a"]},
+    ) == ["a", "b", "x", "z"]
     plain = gguf.GGUFWriter.add_tensor
-    monkeypatch.setattr(gguf.GGUFWriter, "add_tensor", lambda self, name, array: plain(self, name, array * 2))
+    monkeypatch.setattr(
+        gguf.GGUFWriter, "add_tensor", lambda self, name, array: plain(self, name, array * 2)
+    )
     with pytest.raises(ValueError, match="a was not read back as it was written"):
         gguf_file.write(tmp_path / "b.gguf", settings, tensors)
     assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
 
 
-def test_without_the_extra_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_remedy_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(ValueError, match=r"takes an extra that is not installed: pip install 'chatwright\[gguf\]'"):
+    with pytest.raises(
+        ValueError, match=r"takes an extra that is not installed: pip install 'chatwright\[gguf\]'"
+    ):
         gguf_file.write(tmp_path / "a.gguf", {"general.architecture": "qwen3"}, {})
-    with pytest.raises(ValueError, match="takes an extra that is not installed"):    # before the model is even looked for
+    with pytest.raises(
+        ValueError, match="takes an extra that is not installed"
+    ):  # before the model is even looked for
         export_gguf(tmp_path / "no-model", tmp_path / "a.gguf")

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import model_directory
-from chatwright.pipeline.recipe import content_hash, packaged_recipe, read_recipe, recipe_called, run_recipe
+from chatwright.pipeline.recipe import (
+    content_hash,
+    packaged_recipe,
+    read_recipe,
+    recipe_called,
+    run_recipe,
+)
 from chatwright.training.loop import Progress, Stopped, Watcher
 
 RECIPE = """
@@ -51,8 +57,18 @@ precision = "float32"
 def place(tmp_path: Path) -> Path:
     (tmp_path / "r.toml").write_text(RECIPE)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "a.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 60)
-    rows = [{"messages": [{"role": "user", "content": f"cat {i}?"}, {"role": "assistant", "content": "yes."}]} for i in range(20)]
+    (tmp_path / "data" / "a.txt").write_text(
+        "the cat sat on the mat and the dog sat on the log. " * 60
+    )
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"cat {i}?"},
+                {"role": "assistant", "content": "yes."},
+            ]
+        }
+        for i in range(20)
+    ]
     (tmp_path / "data" / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return tmp_path
 
@@ -72,12 +88,18 @@ def test_a_second_run_does_nothing_and_only_what_is_stale_runs_again(place: Path
     assert done_before(go(place)) == []
     weights = (place / "out" / "sft" / "model" / "model.safetensors").read_bytes()
     assert done_before(go(place)) == ["tokenizer", "pretrain", "sft"]
-    assert done_before(go(place, "sft.loop.save_every=3", "sft.loop.keep=5")) == ["tokenizer", "pretrain", "sft"], "these decide nothing"
+    assert done_before(go(place, "sft.loop.save_every=3", "sft.loop.keep=5")) == [
+        "tokenizer",
+        "pretrain",
+        "sft",
+    ], "these decide nothing"
     said = go(place, "sft.loop.steps=31")
     assert done_before(said) == ["tokenizer", "pretrain"]
     assert any("kept as sft.old-1" in line for line in said)
     assert (place / "out" / "sft.old-1" / "model" / "model.safetensors").read_bytes() == weights
-    (place / "data" / "b.txt").write_text("a new text that was not there before, about a bird. " * 20)
+    (place / "data" / "b.txt").write_text(
+        "a new text that was not there before, about a bird. " * 20
+    )
     assert done_before(go(place, "sft.loop.steps=31")) == []
 
 
@@ -88,11 +110,18 @@ def test_stopped_in_any_stage_the_same_command_ends_with_the_same_weights(place:
     for stage, step in (("pretrain", 3), ("sft", 7), ("sft", 19)):
         reached: list[Progress] = []
 
-        def should_stop(stage: str = stage, step: int = step, reached: list[Progress] = reached) -> bool:
+        def should_stop(
+            stage: str = stage, step: int = step, reached: list[Progress] = reached
+        ) -> bool:
             return bool(reached) and reached[-1].stage == stage and reached[-1].step >= step - 1
 
         with pytest.raises(Stopped):
-            go(place, "pretrain.loop.log_every=1", "sft.loop.log_every=1", watcher=Watcher(progress=reached.append, should_stop=should_stop))
+            go(
+                place,
+                "pretrain.loop.log_every=1",
+                "sft.loop.log_every=1",
+                watcher=Watcher(progress=reached.append, should_stop=should_stop),
+            )
     go(place, "pretrain.loop.log_every=1", "sft.loop.log_every=1")
     assert (place / "out" / "sft" / "model" / "model.safetensors").read_bytes() == whole
 
@@ -101,25 +130,40 @@ def test_every_stage_leaves_its_directory_and_the_model_opens(place: Path) -> No
     go(place)
     for stage in ("pretrain", "sft"):
         folder = place / "out" / stage
-        assert {"model", "checkpoints", "metrics.jsonl", "report.html", "run.json", "stage.json"} <= {p.name for p in folder.iterdir()}
+        assert {
+            "model",
+            "checkpoints",
+            "metrics.jsonl",
+            "report.html",
+            "run.json",
+            "stage.json",
+        } <= {p.name for p in folder.iterdir()}
         model, tokenizer = model_directory.load(folder)
         assert model.config.vocab_size == tokenizer.vocab_size
         report = (folder / "report.html").read_text()
         assert "<svg" in report
-        assert "http" not in report.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "").replace(
-            "https://matplotlib.org", "")
+        assert "http" not in report.replace("http://www.w3.org", "").replace(
+            "http://purl.org", ""
+        ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
     notes = json.loads((place / "out" / "sft" / "model" / "training.json").read_text())
     assert notes["trained_tokens"] > 0
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
     assert 0.0 < notes["figures"]["stop_rate"] <= 1.0
 
 
-def test_moved_and_named_from_elsewhere_a_build_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moved_and_named_from_elsewhere_a_build_goes_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """{here} is the recipe's folder, whatever the current directory is; several places are read one after another."""
-    (place / "r.toml").write_text(RECIPE.replace('"{data}"', '["{here}/data/a.txt", "{here}/data/chat.jsonl"]'))
+    (place / "r.toml").write_text(
+        RECIPE.replace('"{data}"', '["{here}/data/a.txt", "{here}/data/chat.jsonl"]')
+    )
     run_recipe(read_recipe(place / "r.toml"), place / "whole", None, Watcher())
     reached: list[Progress] = []
-    watcher = Watcher(progress=reached.append, should_stop=lambda: bool(reached) and reached[-1].stage == "sft" and reached[-1].step >= 10)
+    watcher = Watcher(
+        progress=reached.append,
+        should_stop=lambda: bool(reached) and reached[-1].stage == "sft" and reached[-1].step >= 10,
+    )
     with pytest.raises(Stopped):
         run_recipe(read_recipe(place / "r.toml"), place / "out", None, watcher)
     moved = place.rename(place.with_name("moved"))
@@ -128,11 +172,15 @@ def test_moved_and_named_from_elsewhere_a_build_goes_on(place: Path, monkeypatch
     run_recipe(read_recipe(Path("r.toml")), Path("out"), None, Watcher(say=said.append))
     assert done_before(said) == ["tokenizer", "pretrain"]
     assert any(line.startswith("going on from step") for line in said)
-    assert (moved / "out/sft/model/model.safetensors").read_bytes() == (moved / "whole/sft/model/model.safetensors").read_bytes()
+    assert (moved / "out/sft/model/model.safetensors").read_bytes() == (
+        moved / "whole/sft/model/model.safetensors"
+    ).read_bytes()
 
 
 def test_conversations_alone_are_enough_to_pretrain_on(place: Path) -> None:
-    written = RECIPE.replace('[pretrain]\ndata = "{data}"', "[pretrain]").replace('texts = "{data}"\n', "")
+    written = RECIPE.replace('[pretrain]\ndata = "{data}"', "[pretrain]").replace(
+        'texts = "{data}"\n', ""
+    )
     (place / "r.toml").write_text(written)
     (place / "data" / "a.txt").unlink()
     said = go(place, "pretrain.chat_validation_share=0.2")
@@ -140,7 +188,10 @@ def test_conversations_alone_are_enough_to_pretrain_on(place: Path) -> None:
     notes = json.loads((place / "out" / "pretrain" / "model" / "training.json").read_text())
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
     (place / "r.toml").write_text(written.replace('chat = "{data}"', ""))
-    with pytest.raises(ValueError, match="there is nothing to read: give data .texts., chat .conversations. or both"):
+    with pytest.raises(
+        ValueError,
+        match="there is nothing to read: give data .texts., chat .conversations. or both",
+    ):
         read_recipe(place / "r.toml")
 
 
@@ -162,7 +213,9 @@ def test_a_folders_hash_is_of_names_and_content(tmp_path: Path) -> None:
     assert content_hash(tmp_path) != first
 
 
-def test_a_recipe_that_ships_is_known_by_its_name_unless_something_here_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_that_ships_is_known_by_its_name_unless_something_here_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert recipe_called(Path("own-data")) == packaged_recipe("own-data")
     for here in (Path("own-data.toml"), Path("recipes/own-data"), Path("no-such-recipe")):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.chat.translator import Translator
 from chatwright.checkpoint import model_directory
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
@@ -15,6 +14,7 @@ from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.pipeline.single_stage import translation
+from chatwright.tasks.translate import Translator
 from chatwright.training.loop import Watcher
 
 RECIPE = """
@@ -49,7 +49,10 @@ save_every = 2
 evaluate_every = 2
 precision = "float32"
 """
-FRENCH, ENGLISH = ["un deux", "deux trois", "trois un", "un", "deux", "un un"], ["one two", "two three", "three one", "one", "two", "one one"]
+FRENCH, ENGLISH = (
+    ["un deux", "deux trois", "trois un", "un", "deux", "un un"],
+    ["one two", "two three", "three one", "one", "two", "one one"],
+)
 
 
 @pytest.fixture
@@ -65,36 +68,62 @@ def place(tmp_path: Path) -> Path:
 
 def run(place: Path, *overrides: str) -> list[str]:
     said: list[str] = []
-    run_recipe(read_recipe(place / "recipe.toml", overrides), place / "out", place / "data", Watcher(say=said.append))
+    run_recipe(
+        read_recipe(place / "recipe.toml", overrides),
+        place / "out",
+        place / "data",
+        Watcher(say=said.append),
+    )
     return said
 
 
 def test_from_files_to_a_model_and_nothing_done_twice(place: Path) -> None:
     said = run(place)
-    assert any(line.startswith("training: 8 pairs") or line.startswith("training: 7 pairs") for line in said), said
+    assert any(
+        line.startswith("training: 8 pairs") or line.startswith("training: 7 pairs")
+        for line in said
+    ), said
     model, tokenizer = model_directory.load(place / "out" / "translation", kind=EncoderDecoder)
     assert model.config.vocab_size == tokenizer.vocab_size
-    logged = [json.loads(line) for line in (place / "out" / "translation" / "metrics.jsonl").read_text().splitlines()]
+    logged = [
+        json.loads(line)
+        for line in (place / "out" / "translation" / "metrics.jsonl").read_text().splitlines()
+    ]
     evaluated = [record for record in logged if "validation_loss" in record]
     assert [record["step"] for record in evaluated] == [0, 2, 4]
-    assert all({"validation_accuracy", "validation_bleu"} <= record.keys() and record["samples"][0][0] == "un deux" for record in evaluated)
+    assert all(
+        {"validation_accuracy", "validation_bleu"} <= record.keys()
+        and record["samples"][0][0] == "un deux"
+        for record in evaluated
+    )
     assert (place / "out" / "translation" / "report.html").exists()
     assert run(place) == ["[1/2] tokenizer: done before", "[2/2] translation: done before"]
 
 
 def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
     run(place)
-    (place / "data" / "train.en.gz").write_bytes(gzip.compress("\n".join([*ENGLISH[:-1], "uno"]).encode()))
+    (place / "data" / "train.en.gz").write_bytes(
+        gzip.compress("\n".join([*ENGLISH[:-1], "uno"]).encode())
+    )
     assert any("tokenizer was made from other settings or data" in line for line in run(place))
 
 
-@pytest.mark.parametrize(("override", "message"), [
-    ("translation.target=''", "source and target go together"),
-    ("translation.validation_source=x", "validation_source and validation_target go together"),
-    ("translation.label_smoothing=1.0", r"label_smoothing \(1.0\) must be at least 0 and below 1"),
-    ("translation.columns=[0, 1]", r"columns \(\(0, 1\)\) count from 1"),
-    ("translation.target='{data}/nothing.en'", "nothing.en: no such file or folder. Give the data with --data PATH"),
-])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("translation.target=''", "source and target go together"),
+        ("translation.validation_source=x", "validation_source and validation_target go together"),
+        (
+            "translation.label_smoothing=1.0",
+            r"label_smoothing \(1.0\) must be at least 0 and below 1",
+        ),
+        ("translation.columns=[0, 1]", r"columns \(\(0, 1\)\) count from 1"),
+        (
+            "translation.target='{data}/nothing.en'",
+            "nothing.en: no such file or folder. Give the data with --data PATH",
+        ),
+    ],
+)
 def test_what_a_recipe_says_wrongly_is_said(place: Path, override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         run(place, override)
@@ -102,12 +131,29 @@ def test_what_a_recipe_says_wrongly_is_said(place: Path, override: str, message:
 
 def test_a_translation_can_go_on_from_another(place: Path) -> None:
     run(place)
-    recipe = (place / "recipe.toml").read_text().replace('stages = ["tokenizer", "translation"]', 'stages = ["tokenizer", "translation", "more"]')
-    more = ['[more]', 'kind = "translation"', 'from = "translation"', 'pairs = "{data}/more.tsv"', 'validation_share = 0.4',
-            'model = {dropout = 0.0}', 'batches = {tokens = 96, accumulate = 2}', 'loop = {steps = 2, precision = "float32"}', ""]
+    recipe = (
+        (place / "recipe.toml")
+        .read_text()
+        .replace(
+            'stages = ["tokenizer", "translation"]', 'stages = ["tokenizer", "translation", "more"]'
+        )
+    )
+    more = [
+        "[more]",
+        'kind = "translation"',
+        'from = "translation"',
+        'pairs = "{data}/more.tsv"',
+        "validation_share = 0.4",
+        "model = {dropout = 0.0}",
+        "batches = {tokens = 96, accumulate = 2}",
+        'loop = {steps = 2, precision = "float32"}',
+        "",
+    ]
     (place / "recipe.toml").write_text(recipe + "\n".join(more))
     run(place)
-    assert model_directory.load(place / "out" / "more", kind=EncoderDecoder)[0].config.dropout == 0.0
+    assert (
+        model_directory.load(place / "out" / "more", kind=EncoderDecoder)[0].config.dropout == 0.0
+    )
 
 
 def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> None:
@@ -115,9 +161,14 @@ def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> No
     where = place / "out" / "translation"
     model, tokenizer = model_directory.load(where, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
-        said = [best.text for best, *_ in Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))]
+        said = [
+            best.text
+            for best, *_ in Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))
+        ]
     (place / "said.en").write_text("\n".join(text or "-" for text in said) + "\n")
-    settings = TranslationSettings(references=place / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2))
+    settings = TranslationSettings(
+        references=place / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2)
+    )
     figures = evaluate(where, "translation", place / "data" / "train.fr.gz", translation=settings)
     assert figures["bleu"] == bleu(said, ENGLISH).bleu
     assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(said, ENGLISH, "en").bleu
@@ -127,21 +178,48 @@ def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> No
 
 def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Path) -> None:
     """`chatwright train translation`: pairs in one file, or a file for each side; a vocabulary of its own; going on; looking for a rate."""
-    settings = ["model.size=nano", "model.context_length=24", "batches.tokens=96", "batches.accumulate=2", "validation_share=0.2"]
-    both = "".join(f"{french}\t{english}\n" for french, english in zip(FRENCH, ENGLISH, strict=True))
-    for name, text in (("both.tsv", both), ("one.fr", "\n".join(FRENCH)), ("one.en", "\n".join(ENGLISH))):
+    settings = [
+        "model.size=nano",
+        "model.context_length=24",
+        "batches.tokens=96",
+        "batches.accumulate=2",
+        "validation_share=0.2",
+    ]
+    both = "".join(
+        f"{french}\t{english}\n" for french, english in zip(FRENCH, ENGLISH, strict=True)
+    )
+    for name, text in (
+        ("both.tsv", both),
+        ("one.fr", "\n".join(FRENCH)),
+        ("one.en", "\n".join(ENGLISH)),
+    ):
         (place / name).write_text(text)
     watcher = Watcher(say=lambda line: None)
 
     def losses(out: str, data: str, target: str, parent: Path | None = None) -> list[float]:
-        prepared = translation(str(place / data), place / out, settings[0 if parent is None else 2:], parent, target, 300, True, watcher)
+        prepared = translation(
+            str(place / data),
+            place / out,
+            settings[0 if parent is None else 2 :],
+            parent,
+            target,
+            300,
+            True,
+            watcher,
+        )
         prepared.train(place / out, watcher)
-        return [record["loss"] for record in map(json.loads, (place / out / "metrics.jsonl").read_text().splitlines()) if "loss" in record]
+        return [
+            record["loss"]
+            for record in map(json.loads, (place / out / "metrics.jsonl").read_text().splitlines())
+            if "loss" in record
+        ]
 
     from_both = losses("a", "both.tsv", "")
     assert from_both == losses("b", "one.fr", str(place / "one.en"))
     assert from_both[-1] < from_both[0]
     assert losses("more", "both.tsv", "", place / "a")[0] < from_both[0]
-    sweep = translation(str(place / "both.tsv"), place / "c", settings, None, "", 300, False, watcher).find_learning_rate(place / "c")
+    sweep = translation(
+        str(place / "both.tsv"), place / "c", settings, None, "", 300, False, watcher
+    ).find_learning_rate(place / "c")
     assert sweep.suggested > 0
     assert not (place / "c" / "model").exists()

@@ -7,7 +7,19 @@ from chatwright.conversation import Conversation, Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.characters import CharacterTokenizer
 
-WORDS = ["sea", "salt ", "ship, ", "é", "🙂", "\n\n", "data: x\n\n", "<script>alert(1)</script>", '"', "\\", " "]
+WORDS = [
+    "sea",
+    "salt ",
+    "ship, ",
+    "é",
+    "🙂",
+    "\n\n",
+    "data: x\n\n",
+    "<script>alert(1)</script>",
+    '"',
+    "\\",
+    " ",
+]
 
 
 class FakeAssistant:

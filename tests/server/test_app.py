@@ -25,8 +25,16 @@ BUILDING = Status(
 
 def test_the_page_is_served_and_names_its_types():
     with TestClient(make_app(FakeAssistant(), "m"), base_url="http://localhost") as client:
-        types = {path: client.get(path).headers["content-type"].split(";")[0] for path in ("/", "/page.css", "/page.js", "/icon.svg")}
-    assert types == {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml"}
+        types = {
+            path: client.get(path).headers["content-type"].split(";")[0]
+            for path in ("/", "/page.css", "/page.js", "/icon.svg")
+        }
+    assert types == {
+        "/": "text/html",
+        "/page.css": "text/css",
+        "/page.js": "text/javascript",
+        "/icon.svg": "image/svg+xml",
+    }
 
 
 def test_models_names_the_one_model():
@@ -37,7 +45,9 @@ def test_models_names_the_one_model():
 
 def test_a_build_shows_itself_and_then_the_model_answers():
     now = [BUILDING]
-    with TestClient(make_app(None, "m", status=lambda: now[0]), base_url="http://localhost") as client:
+    with TestClient(
+        make_app(None, "m", status=lambda: now[0]), base_url="http://localhost"
+    ) as client:
         assert client.get("/api/status").json() == {
             "state": "building",
             "stage": "Learning to read",
@@ -53,7 +63,10 @@ def test_a_build_shows_itself_and_then_the_model_answers():
         refused = client.post("/v1/chat/completions", json=ASK)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_not_ready")
         assert "retry-after" in refused.headers
-        assert (client.get("/health").status_code, client.get("/v1/models").json()["data"]) == (503, [])
+        assert (client.get("/health").status_code, client.get("/v1/models").json()["data"]) == (
+            503,
+            [],
+        )
 
         client.app.state.service.publish(FakeAssistant(), "m")
         now[0] = Status(state="ready")
@@ -63,14 +76,25 @@ def test_a_build_shows_itself_and_then_the_model_answers():
 
 
 def test_models_come_and_go_during_a_build_and_every_reply_names_its_own():
-    with TestClient(make_app(None, "m", status=lambda: BUILDING), base_url="http://localhost") as client:
+    with TestClient(
+        make_app(None, "m", status=lambda: BUILDING), base_url="http://localhost"
+    ) as client:
         for number, description in enumerate(("step 1 of 2", "step 2 of 2"), 1):
             client.app.state.service.publish(FakeAssistant(), "m", description)
             status = client.get("/api/status").json()
-            assert (status["state"], status["can_chat"], status["model"], status["model_number"]) == ("building", True, description, number)
+            assert (
+                status["state"],
+                status["can_chat"],
+                status["model"],
+                status["model_number"],
+            ) == ("building", True, description, number)
             told = {"number": number, "description": description}
-            assert client.post("/v1/chat/completions", json=ASK).json()["chatwright"]["model"] == told
-            opening = client.post("/v1/chat/completions", json={**ASK, "stream": True}).text.split("\n\n")[0]
+            assert (
+                client.post("/v1/chat/completions", json=ASK).json()["chatwright"]["model"] == told
+            )
+            opening = client.post("/v1/chat/completions", json={**ASK, "stream": True}).text.split(
+                "\n\n"
+            )[0]
             assert json.loads(opening.removeprefix("data: "))["chatwright"]["model"] == told
 
 
@@ -84,7 +108,10 @@ def test_without_a_status_of_its_own_the_state_follows_the_model():
 def test_a_taken_port_is_named_and_a_free_one_offered():
     with open_port(0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ValueError, match=rf"port {port} on 127\.0\.0\.1 cannot be used .* for example --port \d+"):
+        with pytest.raises(
+            ValueError,
+            match=rf"port {port} on 127\.0\.0\.1 cannot be used .* for example --port \d+",
+        ):
             serve(FakeAssistant(), "m", port)
 
 
@@ -99,10 +126,16 @@ def test_over_a_real_socket_on_this_machine_only():
         with urllib.request.urlopen(address + "/api/status") as response:
             assert json.load(response)["state"] == "building"
         service.publish(FakeAssistant(), "m")
-        request = urllib.request.Request(address + "/v1/chat/completions", json.dumps(ASK).encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(
+            address + "/v1/chat/completions",
+            json.dumps(ASK).encode(),
+            {"content-type": "application/json"},
+        )
         with urllib.request.urlopen(request) as response:
             assert json.load(response)["choices"][0]["finish_reason"] == "stop"
         assert address.startswith(f"http://{HOST}:")
         assert HOST == "127.0.0.1"
     with socket.socket() as probe:
-        assert probe.connect_ex((HOST, int(address.rsplit(":", 1)[1]))) != 0, "leaving the block stops the server"
+        assert probe.connect_ex((HOST, int(address.rsplit(":", 1)[1]))) != 0, (
+            "leaving the block stops the server"
+        )

@@ -41,9 +41,15 @@ def streamed(client, request):
         assert chunk["object"] == "chat.completion.chunk"
         usage = chunk.get("usage") or usage
         for choice in chunk["choices"]:
-            texts[choice["index"]] = texts.get(choice["index"], "") + (choice["delta"].get("content") or "")
+            texts[choice["index"]] = texts.get(choice["index"], "") + (
+                choice["delta"].get("content") or ""
+            )
             reasons[choice["index"]] = choice["finish_reason"]
-    return [texts[index] for index in sorted(texts)], [reasons[index] for index in sorted(reasons)], usage
+    return (
+        [texts[index] for index in sorted(texts)],
+        [reasons[index] for index in sorted(reasons)],
+        usage,
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -54,7 +60,11 @@ def test_streaming_equals_not_streaming(client, seed, n):
     texts, reasons, usage = streamed(client, {**request, "stream_options": {"include_usage": True}})
     assert texts == [choice["message"]["content"] for choice in whole["choices"]]
     assert reasons == [choice["finish_reason"] for choice in whole["choices"]]
-    assert usage == whole["usage"] == {"prompt_tokens": 3, "completion_tokens": 9 * n, "total_tokens": 3 + 9 * n}
+    assert (
+        usage
+        == whole["usage"]
+        == {"prompt_tokens": 3, "completion_tokens": 9 * n, "total_tokens": 3 + 9 * n}
+    )
 
 
 def test_usage_is_streamed_only_where_asked(client):
@@ -63,16 +73,32 @@ def test_usage_is_streamed_only_where_asked(client):
 
 def test_messages_become_turns_and_a_command_comes_back_as_it_was_sent():
     assistant = FakeAssistant()
-    call = {"id": "call_1", "type": "function", "function": {"name": "command", "arguments": '{"text": "look up: \\"sea\\""}'}}
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "command", "arguments": '{"text": "look up: \\"sea\\""}'},
+    }
     messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-        {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None, "audio": None, "annotations": []},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [call],
+            "refusal": None,
+            "audio": None,
+            "annotations": [],
+        },
         {"role": "tool", "tool_call_id": "call_1", "content": "wide"},
     ]
     with client_of(assistant) as client:
         assert client.post(URL, json={"model": "m", "messages": messages}).status_code == 200
-    turns = [("system", "Be brief."), ("user", "ab"), ("command", 'look up: "sea"'), ("result", "wide")]
+    turns = [
+        ("system", "Be brief."),
+        ("user", "ab"),
+        ("command", 'look up: "sea"'),
+        ("result", "wide"),
+    ]
     assert assistant.seen[0][0] == [Message(role, text) for role, text in turns]
 
 
@@ -88,61 +114,117 @@ def error_of(response):
     return body["error"]
 
 
-@pytest.mark.parametrize(("change", "param", "code"), [
-    ({"tools": []}, "tools", "unsupported_field"),
-    ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_field"),
-    ({"temprature": 1}, "temprature", "unsupported_field"),
-    ({"temperature": 2.1}, "temperature", "invalid_value"),
-    ({"temperature": "0.5"}, "temperature", "invalid_value"),
-    ({"temperature": True}, "temperature", "invalid_value"),
-    ({"top_p": 0}, "top_p", "invalid_value"),
-    ({"n": 0}, "n", "invalid_value"),
-    ({"n": 9}, "n", "invalid_value"),
-    ({"max_tokens": 0}, "max_tokens", "invalid_value"),
-    ({"max_tokens": 1, "max_completion_tokens": 2}, None, "invalid_value"),
-    ({"seed": 2**63}, "seed", "invalid_value"),
-    ({"stop": ["a"] * 5}, "stop", "invalid_value"),
-    ({"stop": ""}, "stop", "invalid_value"),
-    ({"logit_bias": {"x": 1}}, "logit_bias", "invalid_value"),
-    ({"logit_bias": {"1": 101}}, "logit_bias", "invalid_value"),
-    ({"top_logprobs": 2}, None, "invalid_value"),
-    ({"stream_options": {"include_usage": True}}, None, "invalid_value"),
-    ({"messages": []}, "messages", "invalid_value"),
-    ({"messages": None}, "messages", "missing_field"),
-    ({"messages": [{"role": "root", "content": "x"}]}, "messages", "invalid_value"),
-    ({"messages": [{"role": "user"}]}, "messages", "invalid_value"),
-    ({"messages": [{"role": "user", "content": "x", "name": "n"}]}, "messages", "invalid_value"),
-    ({"messages": [{"role": "user", "content": "\ud800"}]}, None, "invalid_text"),
-    ({"model": "gpt-5"}, "model", "model_not_found"),
-])
+@pytest.mark.parametrize(
+    ("change", "param", "code"),
+    [
+        ({"tools": []}, "tools", "unsupported_field"),
+        ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_field"),
+        ({"temprature": 1}, "temprature", "unsupported_field"),
+        ({"temperature": 2.1}, "temperature", "invalid_value"),
+        ({"temperature": "0.5"}, "temperature", "invalid_value"),
+        ({"temperature": True}, "temperature", "invalid_value"),
+        ({"top_p": 0}, "top_p", "invalid_value"),
+        ({"n": 0}, "n", "invalid_value"),
+        ({"n": 9}, "n", "invalid_value"),
+        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, None, "invalid_value"),
+        ({"seed": 2**63}, "seed", "invalid_value"),
+        ({"stop": ["a"] * 5}, "stop", "invalid_value"),
+        ({"stop": ""}, "stop", "invalid_value"),
+        ({"logit_bias": {"x": 1}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"1": 101}}, "logit_bias", "invalid_value"),
+        ({"top_logprobs": 2}, None, "invalid_value"),
+        ({"stream_options": {"include_usage": True}}, None, "invalid_value"),
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": None}, "messages", "missing_field"),
+        ({"messages": [{"role": "root", "content": "x"}]}, "messages", "invalid_value"),
+        ({"messages": [{"role": "user"}]}, "messages", "invalid_value"),
+        (
+            {"messages": [{"role": "user", "content": "x", "name": "n"}]},
+            "messages",
+            "invalid_value",
+        ),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, None, "invalid_text"),
+        ({"model": "gpt-5"}, "model", "model_not_found"),
+    ],
+)
 def test_a_mistake_is_named(client, change, param, code):
-    response = client.post(URL, content=json.dumps({**ASK, **change}), headers={"content-type": "application/json"})
+    response = client.post(
+        URL, content=json.dumps({**ASK, **change}), headers={"content-type": "application/json"}
+    )
     error = error_of(response)
     assert response.status_code == (404 if code == "model_not_found" else 400)
     assert error["code"] == code
     assert error["param"] is None if param is None else error["param"].split(".")[0] == param
 
 
-@pytest.mark.parametrize("change", [
-    {"user": "u"}, {"store": True}, {"metadata": {"a": "b"}}, {"service_tier": "auto"}, {"safety_identifier": "s"},
-    {"prompt_cache_key": "k"}, {"temperature": None, "stop": None, "tools": None, "stream_options": None},
-    {"temperature": 0}, {"top_p": 1}, {"stop": "x"}, {"seed": -1},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"user": "u"},
+        {"store": True},
+        {"metadata": {"a": "b"}},
+        {"service_tier": "auto"},
+        {"safety_identifier": "s"},
+        {"prompt_cache_key": "k"},
+        {"temperature": None, "stop": None, "tools": None, "stream_options": None},
+        {"temperature": 0},
+        {"top_p": 1},
+        {"stop": "x"},
+        {"seed": -1},
+    ],
+)
 def test_what_clients_send_without_meaning_it_is_accepted(client, change):
     assert client.post(URL, json={**ASK, **change}).status_code == 200
 
 
 def test_no_mistake_repeats_the_conversation(client):
     secret = "my secret"
-    bent = {"role": "user", "content": secret, "x": secret}, {"role": secret, "content": secret}, {"role": "user", "content": [secret]}
-    for change in ({"temperature": "x"}, {"stop": [secret] * 9}, *({"messages": [message]} for message in bent)):
-        response = client.post(URL, json={**ASK, "messages": [{"role": "user", "content": secret}], **change})
+    bent = (
+        {"role": "user", "content": secret, "x": secret},
+        {"role": secret, "content": secret},
+        {"role": "user", "content": [secret]},
+    )
+    for change in (
+        {"temperature": "x"},
+        {"stop": [secret] * 9},
+        *({"messages": [message]} for message in bent),
+    ):
+        response = client.post(
+            URL, json={**ASK, "messages": [{"role": "user", "content": secret}], **change}
+        )
         assert response.status_code == 400
         assert secret not in response.text
 
 
-BENT = [None, True, -1, 0, 1e308, 10**400, "", "x", "\ud800", "\x00", [], {}, [[]], [None], {"": {}}, {"role": "user"}, "🙂" * 300]
-FULL = {**ASK, "seed": 1, "stop": ["a"], "logit_bias": {"1": 2}, "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 4}
+BENT = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    10**400,
+    "",
+    "x",
+    "\ud800",
+    "\x00",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": {}},
+    {"role": "user"},
+    "🙂" * 300,
+]
+FULL = {
+    **ASK,
+    "seed": 1,
+    "stop": ["a"],
+    "logit_bias": {"1": 2},
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "max_tokens": 4,
+}
 
 
 def malformed(draw: random.Random) -> bytes:
@@ -152,7 +234,9 @@ def malformed(draw: random.Random) -> bytes:
         if draw.random() < 0.15:
             return draw.choice(BENT)
         if isinstance(value, dict):
-            return {(draw.choice(["", "x", key, key, key])): bend(inner) for key, inner in value.items()}
+            return {
+                (draw.choice(["", "x", key, key, key])): bend(inner) for key, inner in value.items()
+            }
         return [bend(inner) for inner in value] if isinstance(value, list) else value
 
     body = json.dumps(bend(FULL)).encode()
@@ -167,8 +251,19 @@ def malformed(draw: random.Random) -> bytes:
 
 
 HAND_PICKED = [
-    b"", b"null", b"[]", b"1", b'"x"', b"NaN", b"\xff\xfe{}", b"{}{}", b'{"model": NaN}', b'{"n": ' + b"9" * 5000 + b"}",
-    b"[" * 100_000, b'{"a":' * 100_000, b'{"messages": [' + b"{}," * 20_000 + b"{}]}",
+    b"",
+    b"null",
+    b"[]",
+    b"1",
+    b'"x"',
+    b"NaN",
+    b"\xff\xfe{}",
+    b"{}{}",
+    b'{"model": NaN}',
+    b'{"n": ' + b"9" * 5000 + b"}",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"messages": [' + b"{}," * 20_000 + b"{}]}",
 ]
 
 
@@ -185,10 +280,20 @@ def test_malformed_bodies_are_4xx_in_the_usual_shape(client):
     assert len(HAND_PICKED) + 200 < n_refused, "the bent requests must mostly be bent"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/nowhere", 404), ("GET", "/../page.js", 200), ("GET", "/app.py", 404), ("GET", URL, 405), ("DELETE", "/v1/models", 405),
-    ("GET", "/docs", 404), ("GET", "/openapi.json", 404), ("GET", "/v1/models/other", 404), ("PUT", URL, 405),
-])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/../page.js", 200),
+        ("GET", "/app.py", 404),
+        ("GET", URL, 405),
+        ("DELETE", "/v1/models", 405),
+        ("GET", "/docs", 404),
+        ("GET", "/openapi.json", 404),
+        ("GET", "/v1/models/other", 404),
+        ("PUT", URL, 405),
+    ],
+)
 def test_wrong_roads_answer_in_the_same_shape(client, method, path, status):
     response = client.request(method, path, headers={"content-type": "application/json"})
     assert response.status_code == status
@@ -198,7 +303,9 @@ def test_wrong_roads_answer_in_the_same_shape(client, method, path, status):
 
 def test_a_bug_shows_an_id_and_no_text(caplog):
     def bug():
-        raise KeyError(" ".join(["conversation", "text"]))  # apart, because a traceback shows source lines
+        raise KeyError(
+            " ".join(["conversation", "text"])
+        )  # apart, because a traceback shows source lines
 
     with client_of(FakeAssistant(before=bug)) as client:
         response = client.post(URL, json=ASK)
@@ -230,12 +337,16 @@ def test_a_full_queue_answers_503_and_when_to_come_back():
         inside.set()
         gate.wait(30)
 
-    with client_of(FakeAssistant(before=wait), limits=Limits(max_live=1, max_waiting=1, retry_after=4)) as client:
+    with client_of(
+        FakeAssistant(before=wait), limits=Limits(max_live=1, max_waiting=1, retry_after=4)
+    ) as client:
         engine = client.app.state.service.engine
         first = threading.Thread(target=client.post, args=(URL,), kwargs={"json": ASK})
         first.start()
         assert inside.wait(30)
-        refused = client.post(URL, json={**ASK, "n": 2})  # one place is left, so neither of the two is taken
+        refused = client.post(
+            URL, json={**ASK, "n": 2}
+        )  # one place is left, so neither of the two is taken
         gate.set()
         first.join()
         assert refused.status_code == 503
@@ -266,8 +377,18 @@ def leave(app, request, after_chunks):
                 gone.set()
 
         headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST", "path": URL,
-                 "raw_path": URL.encode(), "query_string": b"", "root_path": "", "scheme": "http", "headers": headers}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": URL,
+            "raw_path": URL.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "headers": headers,
+        }
         await asyncio.wait_for(app(scope, receive, send), 30)
         return got
 
@@ -276,7 +397,9 @@ def leave(app, request, after_chunks):
 
 @pytest.mark.parametrize(("stream", "after_chunks"), [(True, 0), (True, 1), (True, 5), (False, 0)])
 def test_a_client_that_leaves_cancels_its_replies(stream, after_chunks):
-    assistant = FakeAssistant(endless=True)  # positive control: without the cancel it would talk for ever
+    assistant = FakeAssistant(
+        endless=True
+    )  # positive control: without the cancel it would talk for ever
     app = make_app(assistant, "m")
     leave(app, {**ASK, "stream": stream, "n": 2}, after_chunks)
     engine = app.state.service.engine

@@ -23,38 +23,55 @@ def post(client, headers, body=BODY):
     return client.post("/v1/chat/completions", content=body, headers={**JSON, **headers})
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:8080"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:8080"]
+)
 def test_names_of_this_machine_are_answered(client, host):
     assert client.get("/health", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", [
-    "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "127.0.0.1:80:80", "evil@127.0.0.1", "0.0.0.0", "10.0.0.7",
-])
-@pytest.mark.parametrize("path", ["/", "/health", "/page.js", "/api/status", "/v1/models", "/nowhere"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:80",
+        "",
+        "127.0.0.1:80:80",
+        "evil@127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.7",
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/page.js", "/api/status", "/v1/models", "/nowhere"]
+)
 def test_every_other_host_is_refused(client, host, path):
     response = client.get(path, headers={"host": host})
     assert response.status_code == 421
     assert response.json()["error"]["code"] == "host_not_allowed"
 
 
-@pytest.mark.parametrize(("headers", "status"), [
-    ({}, 200),  # no browser: curl, the OpenAI client
-    ({"origin": "http://127.0.0.1:8080", "sec-fetch-site": "same-origin"}, 200),  # our own page
-    ({"sec-fetch-site": "none"}, 200),
-    ({"origin": "http://localhost:8080", "host": "localhost:8080"}, 200),
-    ({"origin": "http://localhost:8080"}, 403),  # another name is another site
-    ({"origin": "http://127.0.0.1:9999"}, 403),  # another program's page on this machine
-    ({"origin": "https://evil.example"}, 403),
-    ({"origin": "null"}, 403),
-    ({"origin": ""}, 403),
-    ({"sec-fetch-site": "cross-site"}, 403),
-    ({"sec-fetch-site": "same-site"}, 403),
-    ({"content-type": "text/plain"}, 415),  # what a foreign form can send without asking
-    ({"content-type": "application/x-www-form-urlencoded"}, 415),
-    ({"content-type": "application/json; charset=utf-8"}, 200),
-    ({"content-encoding": "gzip"}, 415),
-])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # no browser: curl, the OpenAI client
+        ({"origin": "http://127.0.0.1:8080", "sec-fetch-site": "same-origin"}, 200),  # our own page
+        ({"sec-fetch-site": "none"}, 200),
+        ({"origin": "http://localhost:8080", "host": "localhost:8080"}, 200),
+        ({"origin": "http://localhost:8080"}, 403),  # another name is another site
+        ({"origin": "http://127.0.0.1:9999"}, 403),  # another program's page on this machine
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"content-type": "text/plain"}, 415),  # what a foreign form can send without asking
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"content-type": "application/json; charset=utf-8"}, 200),
+        ({"content-encoding": "gzip"}, 415),
+    ],
+)
 def test_an_unsafe_request_comes_from_our_page_or_from_no_page(client, headers, status):
     assert post(client, headers).status_code == status
 
@@ -69,7 +86,9 @@ def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_read(client):
     assert client.post("/v1/chat/completions", content=pieces, headers=JSON).status_code == 413
 
 
-@pytest.mark.parametrize(("path", "host"), [("/", "localhost"), ("/nowhere", "localhost"), ("/health", "evil.example")])
+@pytest.mark.parametrize(
+    ("path", "host"), [("/", "localhost"), ("/nowhere", "localhost"), ("/health", "evil.example")]
+)
 def test_every_answer_carries_the_security_headers_and_none_opens_cors(client, path, host):
     response = client.get(path, headers={"host": host, "origin": "https://evil.example"})
     assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
@@ -77,6 +96,9 @@ def test_every_answer_carries_the_security_headers_and_none_opens_cors(client, p
 
 
 def test_a_preflight_is_not_granted(client):
-    response = client.options("/v1/chat/completions", headers={"origin": "https://evil.example", "access-control-request-method": "POST"})
+    response = client.options(
+        "/v1/chat/completions",
+        headers={"origin": "https://evil.example", "access-control-request-method": "POST"},
+    )
     assert response.status_code == 405
     assert not [name for name in response.headers if name.startswith("access-control")]

@@ -19,16 +19,26 @@ def source(name):
 
 
 def without_comments_and_names(text):
-    return re.sub(r"(?m)^\s*//.*$|(?<=[;{}]) //.*$|/\*.*?\*/|http://www\.w3\.org/2000/svg", "", text)
+    return re.sub(
+        r"(?m)^\s*//.*$|(?<=[;{}]) //.*$|/\*.*?\*/|http://www\.w3\.org/2000/svg", "", text
+    )
 
 
 def test_the_script_never_makes_markup_from_text():
     assert not MARKUP_FROM_TEXT.search(source("page.js"))
 
 
-@pytest.mark.parametrize("planted", [
-    "node.innerHTML = text", "document.write(x)", 'setTimeout("x()", 1)', "img.onerror = f", 'a.setAttribute("href", x)', "eval(x)",
-])
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "node.innerHTML = text",
+        "document.write(x)",
+        'setTimeout("x()", 1)',
+        "img.onerror = f",
+        'a.setAttribute("href", x)',
+        "eval(x)",
+    ],
+)
 def test_the_check_above_finds_what_it_looks_for(planted):
     assert MARKUP_FROM_TEXT.search(planted)
 
@@ -41,17 +51,25 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline(name):
         assert not INLINE.search(text)
 
 
-@pytest.mark.parametrize("planted", ["<script src='https://cdn.example/x.js'>", "url(//x.example/a)", "@import 'x.css'"])
+@pytest.mark.parametrize(
+    "planted", ["<script src='https://cdn.example/x.js'>", "url(//x.example/a)", "@import 'x.css'"]
+)
 def test_the_check_for_elsewhere_finds_what_it_looks_for(planted):
     assert FROM_ELSEWHERE.search(without_comments_and_names(planted))
 
 
-@pytest.mark.parametrize("planted", ["<script>x()</script>", "<p style='x'>", "<img onerror=x>", "<style>"])
+@pytest.mark.parametrize(
+    "planted", ["<script>x()</script>", "<p style='x'>", "<img onerror=x>", "<style>"]
+)
 def test_the_check_for_inline_finds_what_it_looks_for(planted):
     assert INLINE.search(planted)
 
 
 def test_every_id_the_script_asks_for_is_on_the_page():
-    asked = set(re.findall(r'(?:byId|say)\("([^"]+)"', source("page.js"))) | {"chat", "composer", "new-chat"}
+    asked = set(re.findall(r'(?:byId|say)\("([^"]+)"', source("page.js"))) | {
+        "chat",
+        "composer",
+        "new-chat",
+    }
     assert len(asked) > 20
     assert asked <= set(re.findall(r'\bid="([^"]+)"', source("index.html")))

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from chatwright.chat.assistant import Assistant
-from chatwright.chat.settings import CHAT_TEMPERATURE
+from chatwright.cli.terminal.sampling_settings import CHAT_TEMPERATURE
 from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
@@ -25,12 +25,21 @@ from chatwright.server.build_status import BuildStatus
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.training.loop import Progress
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright: pip install -c constraints.txt -e '.[dev]'")
+playwright = pytest.importorskip(
+    "playwright.sync_api",
+    reason="needs the package playwright: pip install -c constraints.txt -e '.[dev]'",
+)
 expect = playwright.expect
 
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
-TOKENIZER = CharacterTokenizer.train([string.ascii_letters + string.digits + string.punctuation + " \n"])
-TALK_ON = {id_: -100.0 for id_ in range(TOKENIZER.vocab_size) if id_ not in TOKENIZER.encode(string.ascii_lowercase)}
+PHONE, DESKTOP = {"d_model": 390, "height": 844}, {"d_model": 1280, "height": 800}
+TOKENIZER = CharacterTokenizer.train(
+    [string.ascii_letters + string.digits + string.punctuation + " \n"]
+)
+TALK_ON = {
+    id_: -100.0
+    for id_ in range(TOKENIZER.vocab_size)
+    if id_ not in TOKENIZER.encode(string.ascii_lowercase)
+}
 CONTEXT, REPLY = 192, 24
 PIECES_BEFORE_THE_GATE = 8
 
@@ -49,13 +58,15 @@ def browser():
 @pytest.fixture(scope="module")
 def engines():
     """Two models that say different things, each twice: one to be served, and its twin to be asked alone at the same time."""
-    shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "width": 32, "hidden": 64}
+    shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "d_model": 32, "d_ff": 64}
     with ExitStack() as stack:
         engines = []
         for seed in (5, 6):
             pair = []
             for _ in ("served", "twin"):
-                model = GPT(GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape))
+                model = GPT(
+                    GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape)
+                )
                 init_weights(model, generator(seed, "init"))
                 pair.append(stack.enter_context(Engine(model)))
             engines.append(pair)
@@ -73,7 +84,11 @@ class Held:
     tokenizer = TOKENIZER
 
     def __init__(self, served, twin):
-        self.assistant, self.twin, self.gate = Assistant(served, TOKENIZER), Assistant(twin, TOKENIZER), threading.Event()
+        self.assistant, self.twin, self.gate = (
+            Assistant(served, TOKENIZER),
+            Assistant(twin, TOKENIZER),
+            threading.Event(),
+        )
         self.gate.set()
 
     def reply(self, conversation, sampling):
@@ -85,8 +100,10 @@ class Held:
     def alone(self, *texts):
         """What it answers to a conversation, without a server."""
         roles = ["user", "assistant"] * len(texts)
-        *_, finished = self.twin.reply([Message(role, text) for role, text in zip(roles, texts, strict=False)],
-                                       settings(SamplingConfig(temperature=CHAT_TEMPERATURE)))
+        *_, finished = self.twin.reply(
+            [Message(role, text) for role, text in zip(roles, texts, strict=False)],
+            settings(SamplingConfig(temperature=CHAT_TEMPERATURE)),
+        )
         return finished.message.content
 
 
@@ -105,14 +122,18 @@ class Build:
         self.now = 0.0
         self.board = BuildStatus([("pretrain", 100), ("sft", 300)], clock=lambda: self.now)
         self._stack = ExitStack()
-        self.service, self.address = self._stack.enter_context(serve_beside("starter", port, status=self.board.status))
+        self.service, self.address = self._stack.enter_context(
+            serve_beside("starter", port, status=self.board.status)
+        )
 
     def report(self, stage, step, loss=None, samples=(), seconds_per_step=1.0):
         steps = {"pretrain": 100, "sft": 300}[stage]
         self.now += 0.0 if step == 0 else seconds_per_step * (step - self._at)
         self._at = step
         figures = {} if loss is None else {"validation_loss": loss}
-        self.board.progress(Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), figures, list(samples)))
+        self.board.progress(
+            Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), figures, list(samples))
+        )
 
     def publish(self, assistant, description=""):
         self.service.publish(assistant, "starter", description)
@@ -126,7 +147,9 @@ class Build:
 
 
 @pytest.fixture
-def build(held):  # asked for after `held`, so stopped before its gates are opened: a held reply must not keep it waiting
+def build(
+    held,
+):  # asked for after `held`, so stopped before its gates are opened: a held reply must not keep it waiting
     build = Build()
     yield build
     for model in held:
@@ -173,7 +196,9 @@ def is_done(page):
 
 def fits(page):
     """Nothing is wider than the window, and the box to write in is inside it."""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth && document.querySelector('main').scrollWidth <= innerWidth")
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth && document.querySelector('main').scrollWidth <= innerWidth"
+    )
     composer = page.locator("#composer")
     if composer.is_visible():
         box, window = composer.bounding_box(), page.viewport_size
@@ -193,14 +218,18 @@ def test_a_build_from_its_first_minute_to_its_end(build, held, open_page, viewpo
     build.report("pretrain", 0, loss=7.5, samples=[("The", "xq")])
     build.report("pretrain", 50, loss=4.25, samples=[("The", "The sea is")])
     expect(page.get_by_role("heading", name="Learning to read")).to_be_visible()
-    expect(page.get_by_text("12 % · about 6 minutes left")).to_be_visible()  # 50 of 400 steps, and 350 seconds
+    expect(
+        page.get_by_text("12 % · about 6 minutes left")
+    ).to_be_visible()  # 50 of 400 steps, and 350 seconds
     expect(page.locator("#loss-now")).to_have_text("7.50 → 4.25")
     expect(page.locator(".sample .text")).to_have_text(["The sea is", "xq"])
     fits(page)
 
     build.report("sft", 0)
     build.report("sft", 100, samples=[("Hello!", "Hh"), ("Who are you?", "I")])
-    build.report("sft", 200, samples=[("Hello!", "Hello! How are you?"), ("Who are you?", "I am a model.")])
+    build.report(
+        "sft", 200, samples=[("Hello!", "Hello! How are you?"), ("Who are you?", "I am a model.")]
+    )
     build.publish(held[0], "step 200 of 300 of learning to converse")
     expect(page.get_by_label("Your message")).to_be_visible()
     expect(page.get_by_role("heading", name="Talk to it while it learns")).to_be_visible()
@@ -210,7 +239,9 @@ def test_a_build_from_its_first_minute_to_its_end(build, held, open_page, viewpo
     expect(page.get_by_text("I am a model.")).to_be_hidden()
     strip.locator("summary").click()
     expect(page.locator(".sample")).to_contain_text(["Hello!", "Who are you?"])
-    expect(page.locator(".sample .text")).to_have_text(["Hello! How are you?", "Hh", "I am a model.", "I"])
+    expect(page.locator(".sample .text")).to_have_text(
+        ["Hello! How are you?", "Hh", "I am a model.", "I"]
+    )
     fits(page)
     strip.locator("summary").click()
     expect(page.locator(".sample .text").first).to_be_hidden()
@@ -219,7 +250,9 @@ def test_a_build_from_its_first_minute_to_its_end(build, held, open_page, viewpo
     reply = held[0].alone("hi")
     says(page, "hi", reply)
     build.finish(held[1])
-    expect(page.get_by_text("The build is finished: the finished model answers from here on.")).to_be_visible()
+    expect(
+        page.get_by_text("The build is finished: the finished model answers from here on.")
+    ).to_be_visible()
     expect(strip).to_be_hidden()
     says(page, "hi", reply)
     ask(page, "and now?")
@@ -239,9 +272,13 @@ def test_a_better_model_comes_in_the_middle_of_a_reply(build, held, open_page):
     expect(page.locator(".news")).to_have_count(0)  # not while the first is still speaking
     held[0].gate.set()
     is_done(page)
-    expect(page.locator(".news")).to_have_text(["A better trained model answers from here on (step 200)."])
+    expect(page.locator(".news")).to_have_text(
+        ["A better trained model answers from here on (step 200)."]
+    )
     build.publish(held[1], "step 300")  # nobody has talked since: one line, not two
-    expect(page.locator(".news")).to_have_text(["A better trained model answers from here on (step 300)."])
+    expect(page.locator(".news")).to_have_text(
+        ["A better trained model answers from here on (step 300)."]
+    )
     ask(page, "two")
     said = held[0].alone("one")
     assert said != held[1].alone("one"), "the models must differ, or the comparison says nothing"
@@ -256,7 +293,9 @@ def test_news_before_the_first_message_stands_in_the_welcome(build, held, open_p
     expect(page.get_by_role("heading", name="Talk to it while it learns")).to_be_visible()
     build.finish(held[1])
     expect(page.get_by_role("heading", name="Ask it something")).to_be_visible()
-    expect(page.get_by_text("The build is finished: the finished model answers from here on.")).to_be_visible()
+    expect(
+        page.get_by_text("The build is finished: the finished model answers from here on.")
+    ).to_be_visible()
 
 
 def test_a_reply_tells_of_its_model_before_the_status_does(build, held, open_page):
@@ -264,11 +303,15 @@ def test_a_reply_tells_of_its_model_before_the_status_does(build, held, open_pag
     page = open_page(build.address)
     ask(page, "one")
     is_done(page)
-    page.route("**/api/status", lambda route: route.abort())  # from here on only the replies can say it
+    page.route(
+        "**/api/status", lambda route: route.abort()
+    )  # from here on only the replies can say it
     expect(page.get_by_text("The server does not answer.")).to_be_visible()
     build.publish(held[1], "step 200")
     ask(page, "two")
-    expect(page.locator("#turns > *").nth(3)).to_have_text("A better trained model answers from here on (step 200).")
+    expect(page.locator("#turns > *").nth(3)).to_have_text(
+        "A better trained model answers from here on (step 200)."
+    )
 
 
 def test_a_build_that_fails_before_it_can_speak(build, open_page):
@@ -276,7 +319,9 @@ def test_a_build_that_fails_before_it_can_speak(build, open_page):
     build.board.failed("the loss is not finite at step 7: lower the learning rate")
     page = open_page(build.address, PHONE)
     expect(page.get_by_role("heading", name="The build stopped")).to_be_visible()
-    expect(page.get_by_text("The loss is not finite at step 7: lower the learning rate", exact=True)).to_be_visible()
+    expect(
+        page.get_by_text("The loss is not finite at step 7: lower the learning rate", exact=True)
+    ).to_be_visible()
     expect(page.get_by_label("Your message")).to_be_hidden()
     expect(page.get_by_role("progressbar")).to_be_hidden()
 
@@ -288,7 +333,11 @@ def test_a_build_that_fails_later_leaves_a_model_to_talk_to(build, held, open_pa
     ask(page, "one")
     is_done(page)
     build.board.failed("the disk is full")
-    expect(page.get_by_role("alert").filter(has_text="The disk is full\nYou can go on talking to the model as it is now.")).to_be_visible()
+    expect(
+        page.get_by_role("alert").filter(
+            has_text="The disk is full\nYou can go on talking to the model as it is now."
+        )
+    ).to_be_visible()
     said = held[0].alone("one")
     ask(page, "two")
     says(page, "one", said, "two", held[0].alone("one", said, "two"))
@@ -341,9 +390,17 @@ def test_everything_can_be_done_with_the_keyboard(build, held, open_page):
     page.evaluate("document.activeElement.blur(); document.body.focus()")
     page.get_by_role("button", name="New chat").focus()
     for _ in range(8):
-        names.append(page.evaluate("(document.activeElement.innerText || document.activeElement.id || '').trim().split('\\n')[0]"))
+        names.append(
+            page.evaluate(
+                "(document.activeElement.innerText || document.activeElement.id || '').trim().split('\\n')[0]"
+            )
+        )
         page.keyboard.press("Tab")
-    order = [name for name in names if name in ("New chat", "Edit", "Again", "question", "Send", "temperature")]
+    order = [
+        name
+        for name in names
+        if name in ("New chat", "Edit", "Again", "question", "Send", "temperature")
+    ]
     assert order == ["New chat", "Edit", "Again", "question", "Send", "temperature"], names
     assert any(name.startswith("Learning to converse · 25 %") for name in names), names
 
@@ -399,7 +456,10 @@ def test_a_new_chat_knows_nothing_of_the_old_one(page, held):
 
 def test_a_message_that_is_too_long_is_refused_in_a_sentence_and_kept(page):
     question = page.get_by_label("Your message")
-    refusals = {10_000: "is more than the 192 the model can see. Shorten the message", 100_001: "100,001 characters; at most 100,000 can be sent"}
+    refusals = {
+        10_000: "is more than the 192 the model can see. Shorten the message",
+        100_001: "100,001 characters; at most 100,000 can be sent",
+    }
     for length, sentence in refusals.items():
         question.fill("a" * length)
         question.press("Enter")
@@ -416,7 +476,11 @@ def test_a_conversation_that_is_cut_says_so(page):
     for text in ("a" * 40, "b" * 40, "c" * 40):
         ask(page, text)
         is_done(page)
-    expect(page.get_by_text("The model sees 192 tokens: the oldest 2 messages were left out of this reply")).to_be_visible()
+    expect(
+        page.get_by_text(
+            "The model sees 192 tokens: the oldest 2 messages were left out of this reply"
+        )
+    ).to_be_visible()
 
 
 @pytest.mark.parametrize("text", ["<b>bold</b><img src=x onerror=alert(1)>"])

@@ -12,18 +12,20 @@ from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT, GPTConfig, init_weights
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import EngineThread, Ticket
+from chatwright.server.engine_thread import EngineThread, PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 URL = "/v1/chat/completions"
 TOKENIZER = CharacterTokenizer.train(["abcdefgh é🙂"])
 CONTEXT = 96
-TALK_ON = {str(id_): -100 for id_ in TOKENIZER.control.all()}  # an untrained model would end its reply at once
+TALK_ON = {
+    str(id_): -100 for id_ in TOKENIZER.control.all()
+}  # an untrained model would end its reply at once
 
 
 @pytest.fixture(scope="module")
 def engine():
-    shape = {"n_layer": 2, "n_head": 2, "n_kv_head": 1, "head_dim": 32, "width": 64, "hidden": 128}
+    shape = {"n_layer": 2, "n_head": 2, "n_kv_head": 1, "head_dim": 32, "d_model": 64, "d_ff": 128}
     model = GPT(GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape))
     init_weights(model, generator(5, "init"))
     with Engine(model) as engine:
@@ -32,17 +34,27 @@ def engine():
 
 @pytest.fixture
 def client(engine):
-    with TestClient(make_app(Assistant(engine, TOKENIZER), "m"), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        make_app(Assistant(engine, TOKENIZER), "m"), base_url="http://127.0.0.1"
+    ) as client:
         yield client
-    assert engine.n_free_rows == engine.config.n_row, "a reply kept its place in the cache"
+    assert engine.n_free_rows == engine.config.n_slot, "a reply kept its place in the cache"
 
 
 def ask(text="abc", **fields):
-    return {"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": 24, "logit_bias": TALK_ON, **fields}
+    return {
+        "model": "m",
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 24,
+        "logit_bias": TALK_ON,
+        **fields,
+    }
 
 
 def settings(seed):
-    return SamplingConfig(seed=seed, max_tokens=24, logit_bias=dict.fromkeys(TOKENIZER.control.all(), -100))
+    return SamplingConfig(
+        seed=seed, max_tokens=24, logit_bias=dict.fromkeys(TOKENIZER.control.all(), -100)
+    )
 
 
 def test_live_replies_share_the_steps_of_the_engine(engine, monkeypatch):
@@ -54,7 +66,12 @@ def test_live_replies_share_the_steps_of_the_engine(engine, monkeypatch):
 
     monkeypatch.setattr(engine, "step", counted)
     thread = EngineThread(Assistant(engine, TOKENIZER))
-    thread.submit([Ticket([Message("user", "abc")], settings(seed), lambda event: None) for seed in range(8)])
+    thread.submit(
+        [
+            PendingReply([Message("user", "abc")], settings(seed), lambda event: None)
+            for seed in range(8)
+        ]
+    )
     assert thread.wait_until_idle(30)
     thread.close()
     assert n_step[0] < 2 * 24, "one after the other it would be 8 x 24"
@@ -65,7 +82,9 @@ def test_many_at_once_are_each_what_they_are_alone(client, engine):
     served = {}
 
     def post(seed):
-        served[seed] = client.post(URL, json=ask(texts[seed], seed=seed)).json()["choices"][0]["message"]["content"]
+        served[seed] = client.post(URL, json=ask(texts[seed], seed=seed)).json()["choices"][0][
+            "message"
+        ]["content"]
 
     threads = [threading.Thread(target=post, args=(seed,)) for seed in texts]
     for thread in threads:
@@ -84,7 +103,10 @@ def test_choices_are_the_next_seeds_and_a_drawn_seed_is_told(client):
     several = client.post(URL, json=ask(seed=2**64 - 2, n=1)).status_code
     assert several == 400, "seeds are 64 bits with a sign, as in the OpenAI protocol"
     choices = client.post(URL, json=ask(seed=-2, n=3)).json()["choices"]
-    alone = [client.post(URL, json=ask(seed=seed)).json()["choices"][0]["message"] for seed in (-2, -1, 0)]
+    alone = [
+        client.post(URL, json=ask(seed=seed)).json()["choices"][0]["message"]
+        for seed in (-2, -1, 0)
+    ]
     assert [choice["message"] for choice in choices] == alone
 
     drawn = client.post(URL, json=ask()).json()
@@ -96,7 +118,9 @@ def test_log_probs_spell_the_text(client):
     choice = client.post(URL, json=ask(seed=3, logprobs=True, top_logprobs=4)).json()["choices"][0]
     tokens = choice["logprobs"]["content"]
     assert len(choice["message"]["content"]) == len(tokens) == 24
-    assert b"".join(bytes(token["bytes"]) for token in tokens).decode() == choice["message"]["content"]
+    assert (
+        b"".join(bytes(token["bytes"]) for token in tokens).decode() == choice["message"]["content"]
+    )
     for token in tokens:
         values = [other["logprob"] for other in token["top_logprobs"]]
         assert len(values) == 4
@@ -105,16 +129,32 @@ def test_log_probs_spell_the_text(client):
     assert client.post(URL, json=ask(seed=3)).json()["choices"][0]["logprobs"] is None
 
 
-@pytest.mark.parametrize("fields", [
-    {"temperature": 0}, {"top_p": 0.3}, {"top_k": 1}, {"min_p": 0.9},
-    {"frequency_penalty": 2}, {"presence_penalty": 2}, {"repetition_penalty": 5},
-    {"logit_bias": {"0": 100}}, {"stop": "e"}, {"stop": ["a", "b", "c", "d"]}, {"max_tokens": 2}, {"seed": 2},
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 0},
+        {"top_p": 0.3},
+        {"top_k": 1},
+        {"min_p": 0.9},
+        {"frequency_penalty": 2},
+        {"presence_penalty": 2},
+        {"repetition_penalty": 5},
+        {"logit_bias": {"0": 100}},
+        {"stop": "e"},
+        {"stop": ["a", "b", "c", "d"]},
+        {"max_tokens": 2},
+        {"seed": 2},
+    ],
+)
 def test_every_option_has_an_effect(client, fields):
     plain = ask(seed=1)
     usual = client.post(URL, json=plain).json()["choices"][0]["message"]["content"]
     assert len(usual) == 24
-    merged = {**plain, **fields, "logit_bias": {**plain["logit_bias"], **fields.get("logit_bias", {})}}
+    merged = {
+        **plain,
+        **fields,
+        "logit_bias": {**plain["logit_bias"], **fields.get("logit_bias", {})},
+    }
     changed = client.post(URL, json=merged).json()["choices"][0]["message"]["content"]
     assert changed != usual
     if "stop" in fields:
@@ -123,7 +163,9 @@ def test_every_option_has_an_effect(client, fields):
 
 
 def test_what_was_cut_is_told_and_what_cannot_fit_is_refused(client):
-    messages = [{"role": role, "content": "abcdefgh"} for _ in range(8) for role in ("user", "assistant")][:-1]
+    messages = [
+        {"role": role, "content": "abcdefgh"} for _ in range(8) for role in ("user", "assistant")
+    ][:-1]
     request = {"model": "m", "messages": messages, "max_tokens": 8}
     told = client.post(URL, json=request).json()["chatwright"]["truncated"]
     assert told["n_cut"] + told["n_kept"] == len(messages)
@@ -132,17 +174,29 @@ def test_what_was_cut_is_told_and_what_cannot_fit_is_refused(client):
     assert "truncated" not in client.post(URL, json=ask()).json()["chatwright"]
     for body in (ask("a" * CONTEXT), ask(max_tokens=CONTEXT)):
         error = client.post(URL, json={**body, "stream": True})
-        assert (error.status_code, error.json()["error"]["code"]) == (400, "context_length_exceeded")
+        assert (error.status_code, error.json()["error"]["code"]) == (
+            400,
+            "context_length_exceeded",
+        )
 
 
 def test_a_command_is_a_tool_call_that_can_be_sent_back(client):
-    forced = ask(seed=1, logit_bias={str(TOKENIZER.control.command): 100})  # the model opens a command, and then ends it by opening another
+    forced = ask(
+        seed=1, logit_bias={str(TOKENIZER.control.command): 100}
+    )  # the model opens a command, and then ends it by opening another
     choice = client.post(URL, json=forced).json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
     call = choice["message"]["tool_calls"][0]
-    assert (call["type"], call["function"]) == ("function", {"name": "command", "arguments": '{"text": ""}'})
+    assert (call["type"], call["function"]) == (
+        "function",
+        {"name": "command", "arguments": '{"text": ""}'},
+    )
     assert '"finish_reason": "tool_calls"' in client.post(URL, json={**forced, "stream": True}).text
-    messages = [*forced["messages"], choice["message"], {"role": "tool", "tool_call_id": call["id"], "content": "abc"}]
+    messages = [
+        *forced["messages"],
+        choice["message"],
+        {"role": "tool", "tool_call_id": call["id"], "content": "abc"},
+    ]
     assert client.post(URL, json=ask(messages=messages)).status_code == 200
 
 

@@ -13,9 +13,11 @@ from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tokenizer import load_tokenizer
 
 TRAINING_TEXT = [
-    "The quick brown fox jumps over the lazy dog. The dog doesn't mind; it's 12:30 and 2024 was long ago.\n" * 20,
+    "The quick brown fox jumps over the lazy dog. The dog doesn't mind; it's 12:30 and 2024 was long ago.\n"
+    * 20,
     "def add(a, b):\n    return a + b\n\n\n\tif x == 1000:\n        print('hello world')\n" * 20,
-    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. 東京は日本の首都です。 🙂🙂\n" * 20,
+    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. 東京は日本の首都です。 🙂🙂\n"
+    * 20,
 ]
 
 HARD_STRINGS = [
@@ -102,7 +104,12 @@ def test_email_addresses_come_back_whole(bpe):
 
 def test_every_digit_is_its_own_token():
     bpe = ByteBPE.train(["2024 2024 2024 1000 1000 " * 50], 300)
-    assert [bpe.token_bytes(token_id) for token_id in bpe.encode("2024")] == [b"2", b"0", b"2", b"4"]
+    assert [bpe.token_bytes(token_id) for token_id in bpe.encode("2024")] == [
+        b"2",
+        b"0",
+        b"2",
+        b"4",
+    ]
 
 
 def test_vocab_size_includes_the_control_ids(bpe):
@@ -190,7 +197,11 @@ def test_transformers_opens_the_directory_and_agrees(name, tmp_path, request):
         warnings.simplefilter("ignore")
         theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert len(theirs) == bpe.vocab_size
-    assert (theirs.bos_token_id, theirs.eos_token_id, theirs.pad_token_id) == (bpe.control.bos, bpe.control.end, bpe.control.pad)
+    assert (theirs.bos_token_id, theirs.eos_token_id, theirs.pad_token_id) == (
+        bpe.control.bos,
+        bpe.control.end,
+        bpe.control.pad,
+    )
     for text in [*HARD_STRINGS, *TRAINING_TEXT]:
         assert theirs.encode(text, add_special_tokens=False) == bpe.encode(text)
         assert theirs.decode(bpe.encode(text)) == text
@@ -207,13 +218,19 @@ def saved(bpe, path):
     ("change", "message"),
     [
         (lambda d: d.update(normalizer={"type": "NFC"}), "it has a normalizer"),
-        (lambda d: d.update(normalizer={"type": "Prepend", "prepend": " "}), "it has a normalizer"),    # and nothing that takes it off again
+        (
+            lambda d: d.update(normalizer={"type": "Prepend", "prepend": " "}),
+            "it has a normalizer",
+        ),  # and nothing that takes it off again
         (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "its pre-tokenizer is not ours"),
         (lambda d: d["model"].update(type="WordPiece"), "not a BPE tokenizer"),
         (lambda d: d["model"]["vocab"].update(zz=9999), "are not 0 to"),
         (lambda d: d["model"]["vocab"].update({"a": "x"}), "are not 0 to"),
         (lambda d: d["added_tokens"].pop(), "its added tokens are not the 10 control tokens"),
-        (lambda d: d["added_tokens"][2].update(id=0), "its added tokens are not the 10 control tokens"),
+        (
+            lambda d: d["added_tokens"][2].update(id=0),
+            "its added tokens are not the 10 control tokens",
+        ),
         (lambda d: d["model"]["merges"].append(["nope", "nope"]), "cannot be read"),
     ],
 )
@@ -234,7 +251,9 @@ def test_a_broken_file_is_refused(tmp_path, content):
 
 
 def test_a_directory_without_a_tokenizer_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no tokenizer: expected tokenizer\.json or characters\.json"):
+    with pytest.raises(
+        ValueError, match=r"holds no tokenizer: expected tokenizer\.json or characters\.json"
+    ):
         load_tokenizer(tmp_path)
 
 

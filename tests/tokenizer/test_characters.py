@@ -17,14 +17,20 @@ def test_decode_gives_back_what_encode_took():
     text = "Zwölf 🙂 東京\r\n\t\x00"
     tokenizer = CharacterTokenizer.train([text])
     assert tokenizer.decode(tokenizer.encode(text)) == text
-    assert tokenizer.decode([tokenizer.control.bos, *tokenizer.encode("🙂"), tokenizer.control.end]) == "🙂"
+    assert (
+        tokenizer.decode([tokenizer.control.bos, *tokenizer.encode("🙂"), tokenizer.control.end])
+        == "🙂"
+    )
     assert tokenizer.token_bytes(tokenizer.control.end) == b""
     assert tokenizer.encode_batch([text, ""]) == [tokenizer.encode(text), []]
 
 
 def test_an_unknown_character_is_named_with_a_remedy():
     tokenizer = CharacterTokenizer.train(["abc"])
-    with pytest.raises(ValueError, match=r"the character '\\xe9' \(U\+00E9, at position 2\).*3 characters.*byte-level BPE"):
+    with pytest.raises(
+        ValueError,
+        match=r"the character '\\xe9' \(U\+00E9, at position 2\).*3 characters.*byte-level BPE",
+    ):
         tokenizer.encode("abé")
 
 

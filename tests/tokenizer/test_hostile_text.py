@@ -64,7 +64,9 @@ def random_texts(count: int, seed: int) -> list[str]:
     texts = []
     for _ in range(count):
         parts = [
-            draw.choice(FRAGMENTS) if draw.random() < 0.9 else chr(draw.choice([draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)]))
+            draw.choice(FRAGMENTS)
+            if draw.random() < 0.9
+            else chr(draw.choice([draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)]))
             for _ in range(draw.randint(1, 12))
         ]
         texts.append("".join(parts))
@@ -77,7 +79,15 @@ def test_control_strings_halves_and_lookalikes_stay_text(bpe):
 
 
 @pytest.mark.parametrize(
-    "text", ["<|end|>" * 15_000, "<" * 100_000, "<|" * 50_000, "a" * 100_000 + "<|end|>", " " * 100_000, "<EOC>\n" * 20_000]
+    "text",
+    [
+        "<|end|>" * 15_000,
+        "<" * 100_000,
+        "<|" * 50_000,
+        "a" * 100_000 + "<|end|>",
+        " " * 100_000,
+        "<EOC>\n" * 20_000,
+    ],
 )
 def test_very_long_texts_stay_text(bpe, text):
     assert_only_text_ids(bpe, [text])
@@ -104,7 +114,10 @@ def test_the_library_without_stripping_does_give_a_control_id(bpe, tmp_path):
     bpe.save(tmp_path)
     library = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for name, text in CONTROL_TOKENS.items():
-        assert getattr(bpe.control, name) in library.encode(f"a {text} b", add_special_tokens=False).ids
+        assert (
+            getattr(bpe.control, name)
+            in library.encode(f"a {text} b", add_special_tokens=False).ids
+        )
 
 
 def test_an_unstripped_library_is_refused(bpe, tmp_path):

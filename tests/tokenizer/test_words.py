@@ -14,13 +14,26 @@ TEXT = "The king's men; the King, the _queen_! Don’t say: the king is dead. Th
 
 
 def test_words_of_a_text_by_hand() -> None:
-    assert words_of("The King’s Men, don't: 3 of_them!") == ["the", "king's", "men", "don't", "3", "of", "them"]
+    assert words_of("The King’s Men, don't: 3 of_them!") == [
+        "the",
+        "king's",
+        "men",
+        "don't",
+        "3",
+        "of",
+        "them",
+    ]
 
 
 def test_the_most_frequent_words_seen_often_enough_are_the_vocabulary() -> None:
     tokenizer = WordTokenizer.train([TEXT, TEXT], 20)
-    assert [tokenizer.token_bytes(i).decode() for i in range(4)] == ["the", "queen", "don't", "king"]
-    assert tokenizer.vocab_size == 5 + 10    # "men", "is" and others were seen only twice
+    assert [tokenizer.token_bytes(i).decode() for i in range(4)] == [
+        "the",
+        "queen",
+        "don't",
+        "king",
+    ]
+    assert tokenizer.vocab_size == 5 + 10  # "men", "is" and others were seen only twice
     assert WordTokenizer.train([TEXT, TEXT], 13).vocab_size == 13
     assert tokenizer.decode(tokenizer.encode("The QUEEN laughed, don’t?")) == "the queen don't"
     assert tokenizer.encode_batch([TEXT, ""]) == [tokenizer.encode(TEXT), []]
@@ -35,11 +48,21 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     assert loaded.control == tokenizer.control
 
 
-@pytest.mark.parametrize(("document", "message"), [("{", "is not a words tokenizer"), ({"words": "the"}, "words is not a list"),
-                                                   ({"words": ["a", "a"]}, "distinct"), ({"words": ["two words"]}, "without spaces"),
-                                                   ({"words": ["King"]}, "lower-cased"), ({"words": []}, "at least one word")])
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "is not a words tokenizer"),
+        ({"words": "the"}, "words is not a list"),
+        ({"words": ["a", "a"]}, "distinct"),
+        ({"words": ["two words"]}, "without spaces"),
+        ({"words": ["King"]}, "lower-cased"),
+        ({"words": []}, "at least one word"),
+    ],
+)
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, document: object, message: str) -> None:
-    (tmp_path / "words.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    (tmp_path / "words.json").write_text(
+        document if isinstance(document, str) else json.dumps(document)
+    )
     with pytest.raises(ValueError, match=message):
         WordTokenizer.load(tmp_path)
 

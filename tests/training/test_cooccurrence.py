@@ -24,7 +24,13 @@ def obvious_table(stream: torch.Tensor, window: int) -> torch.Tensor:
             if i != j and word and words[j]:
                 counts[word, words[j]] += 1 / abs(i - j)
     smoothed = counts.sum(1) ** 0.75 / (counts.sum(1) ** 0.75).sum()
-    return (counts / counts.sum(1, keepdim=True) / smoothed).log().clamp(min=0).nan_to_num(0.0, 0.0, 0.0).float()
+    return (
+        (counts / counts.sum(1, keepdim=True) / smoothed)
+        .log()
+        .clamp(min=0)
+        .nan_to_num(0.0, 0.0, 0.0)
+        .float()
+    )
 
 
 def test_the_embeddings_give_back_the_table_as_well_as_so_many_numbers_can(monkeypatch) -> None:
@@ -45,7 +51,11 @@ def test_words_used_alike_lie_together_and_control_tokens_at_zero() -> None:
     draws = generator(2, "sentences")
     rows = []
     for _ in range(600):
-        first, company = ((1, 2), range(10, 20)) if torch.rand((), generator=draws) < 0.5 else ((3, 4), range(20, 30))
+        first, company = (
+            ((1, 2), range(10, 20))
+            if torch.rand((), generator=draws) < 0.5
+            else ((3, 4), range(20, 30))
+        )
         word = first[int(torch.randint(2, (), generator=draws))]
         others = [company[int(i)] for i in torch.randint(10, (4,), generator=draws)]
         rows += [0, *others[:2], word, *others[2:], 0]
@@ -55,7 +65,9 @@ def test_words_used_alike_lie_together_and_control_tokens_at_zero() -> None:
     assert float(near[3, 4]) > 0.8
     assert float(near[1, 3]) < 0.3
     assert bool((made[0] == 0).all())
-    assert torch.equal(made, cooccurrence_embeddings(torch.tensor(rows), torch.arange(V) > 0, V, 6, 2, 0.05, 0))
+    assert torch.equal(
+        made, cooccurrence_embeddings(torch.tensor(rows), torch.arange(V) > 0, V, 6, 2, 0.05, 0)
+    )
 
 
 def test_more_width_than_words_is_filled_with_zeros() -> None:

@@ -14,7 +14,7 @@ from chatwright.model.model import Model
 from chatwright.training import learning_rate_finder
 from chatwright.training.checks import RunFailed
 from chatwright.training.learning_rate_finder import suggest, sweep, write
-from chatwright.training.optimizer import OptimizerConfig
+from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import Batch, Loss
 
 
@@ -51,26 +51,37 @@ def test_the_loss_falls_then_breaks_and_the_suggestion_lies_before_that() -> Non
     assert 0 < lowest < len(found.smoothed) - 1
     assert found.suggested == pytest.approx(found.factors[lowest] / 3)
     assert found.losses[0] == pytest.approx(9.0)
-    assert found.smoothed[-1] > 1.5 * min(found.smoothed) or len(found.factors) == learning_rate_finder.STEPS
+    assert (
+        found.smoothed[-1] > 1.5 * min(found.smoothed)
+        or len(found.factors) == learning_rate_finder.STEPS
+    )
 
 
 def test_the_suggestion_as_settings_is_the_factor_times_the_settings() -> None:
     found = sweep(Point(), Bowl(), replace(LOOP, clip=0.0, optimizer=ADAMW))
-    assert found.rates == {"learning_rate": pytest.approx(found.suggested, rel=0.05)}    # two digits
+    assert found.rates == {"learning_rate": pytest.approx(found.suggested, rel=0.05)}  # two digits
     assert found.overrides() == f"loop.optimizer.learning_rate={found.suggested:.2g}"
 
 
 def test_smoothing_is_a_decaying_mean_corrected_for_its_beginning() -> None:
     found = sweep(Point(), Bowl(), replace(LOOP, optimizer=ADAMW), steps=5)
     weights = [0.9**2, 0.9, 1.0]
-    expected = sum(w * loss for w, loss in zip(weights, found.losses[:3], strict=True)) / sum(weights)
+    expected = sum(w * loss for w, loss in zip(weights, found.losses[:3], strict=True)) / sum(
+        weights
+    )
     assert found.smoothed[2] == pytest.approx(expected)
 
 
 def test_only_rates_that_move_the_model_are_suggested() -> None:
-    assert sweep(model(), pretrain_stage(), LOOP, steps=30).rates.keys() == {"learning_rate", "matrix_learning_rate", "ngram_learning_rate"}
+    assert sweep(model(), pretrain_stage(), LOOP, steps=30).rates.keys() == {
+        "learning_rate",
+        "matrix_learning_rate",
+        "ngram_learning_rate",
+    }
     plain = model(ngrams=(), n_previous=0)
-    assert sweep(plain, pretrain_stage(), replace(LOOP, optimizer=OptimizerConfig(kind="adamw")), steps=30).rates.keys() == {"learning_rate"}
+    assert sweep(
+        plain, pretrain_stage(), replace(LOOP, optimizer=OptimizerConfig(kind="adamw")), steps=30
+    ).rates.keys() == {"learning_rate"}
 
 
 def test_a_sweep_that_never_helps_says_so() -> None:
@@ -83,4 +94,7 @@ def test_the_curve_and_the_figures_are_left_behind(tmp_path: Path) -> None:
     page = write(found, tmp_path / "out").read_text()
     assert "<svg" in page
     assert found.overrides() in page
-    assert json.loads((tmp_path / "out" / "learning-rate.json").read_text())["suggested"] == found.suggested
+    assert (
+        json.loads((tmp_path / "out" / "learning-rate.json").read_text())["suggested"]
+        == found.suggested
+    )

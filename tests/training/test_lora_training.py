@@ -39,24 +39,33 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, parent: Path) 
     for asked in (2, 5):
         calls = iter(range(1, 100))
         with pytest.raises(Stopped):
-            run(tmp_path / "parts", stage=sft_stage(), made=adapted(parent), parent=parent,
-                should_stop=lambda asked=asked, calls=calls: next(calls) >= asked)
+            run(
+                tmp_path / "parts",
+                stage=sft_stage(),
+                made=adapted(parent),
+                parent=parent,
+                should_stop=lambda asked=asked, calls=calls: next(calls) >= asked,
+            )
     run(tmp_path / "parts", stage=sft_stage(), made=adapted(parent), parent=parent)
     assert states(tmp_path / "parts") == states(tmp_path / "whole")
 
 
-def test_the_base_stays_as_it_is_and_checkpoints_hold_the_adapter_alone(tmp_path: Path, parent: Path) -> None:
+def test_the_base_stays_as_it_is_and_checkpoints_hold_the_adapter_alone(
+    tmp_path: Path, parent: Path
+) -> None:
     before = (parent / "model.safetensors").read_bytes()
     made = adapted(parent)
     run(tmp_path / "out", stage=sft_stage(), made=made, parent=parent)
     lora.remove(made)
     original, _ = model_directory.load(parent)
-    assert all(torch.equal(p, q) for p, q in zip(made.parameters(), original.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q) for p, q in zip(made.parameters(), original.parameters(), strict=True)
+    )
     assert (parent / "model.safetensors").read_bytes() == before
     newest = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
     assert not (newest / "model.safetensors").exists()
     assert (newest / adapter_directory.WEIGHTS).stat().st_size < len(before) / 4
-    loaded, _ = model_directory.load(newest)    # a half-trained adapter can be talked to
+    loaded, _ = model_directory.load(newest)  # a half-trained adapter can be talked to
     assert lora.linears(loaded)
     notes = json.loads((tmp_path / "out" / "model" / "training.json").read_text())
     assert notes["trained_parameters"] < notes["parameters"] / 10
@@ -72,7 +81,9 @@ def test_an_adapter_is_gone_on_from(tmp_path: Path, parent: Path) -> None:
 
 
 def test_an_adapter_learns_one_batch_almost_by_heart(tmp_path: Path) -> None:
-    plain = run(tmp_path / "plain", replace(LOOP, steps=30), made=model(dropout=0.0, width=64, hidden=128))
+    plain = run(
+        tmp_path / "plain", replace(LOOP, steps=30), made=model(dropout=0.0, d_model=64, d_ff=128)
+    )
     stage = sft_stage()
     batch = stage.next_batch()
     stage.next_batch = lambda: batch
@@ -80,4 +91,6 @@ def test_an_adapter_learns_one_batch_almost_by_heart(tmp_path: Path) -> None:
     before = mean_loss(made, stage, batch)
     loop = replace(LOOP, steps=150, average_decay=0.0, evaluate_every=1000, save_every=1000)
     run(tmp_path / "out", loop, stage, made, parent=plain)
-    assert mean_loss(made, stage, batch) < before / 3    # not all of it: the base never saw the control tokens, and their embeddings are frozen
+    assert (
+        mean_loss(made, stage, batch) < before / 3
+    )  # not all of it: the base never saw the control tokens, and their embeddings are frozen

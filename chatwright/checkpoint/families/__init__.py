@@ -16,8 +16,21 @@ from chatwright.checkpoint.families.smollm3 import SMOLLM3
 from chatwright.checkpoint.family import Family
 from chatwright.model.model import ModelConfig
 
-FAMILIES: tuple[Family, ...] = (QWEN3, LLAMA, MISTRAL, QWEN2, SMOLLM3, GPT2, GPT1, BERT, ROBERTA, DISTILBERT, ALBERT, MOBILEBERT,
-                                 MARIAN)
+FAMILIES: tuple[Family, ...] = (
+    QWEN3,
+    LLAMA,
+    MISTRAL,
+    QWEN2,
+    SMOLLM3,
+    GPT2,
+    GPT1,
+    BERT,
+    ROBERTA,
+    DISTILBERT,
+    ALBERT,
+    MOBILEBERT,
+    MARIAN,
+)
 
 
 def expressing(config: ModelConfig) -> Family | None:

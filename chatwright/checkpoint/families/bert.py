@@ -10,55 +10,114 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
-EMBEDDINGS = {"embedding.weight": "word_embeddings.weight", "position_embedding.weight": "position_embeddings.weight",
-              "token_type_embedding.weight": "token_type_embeddings.weight"}
-LAYER = {"attention.query": "attention.self.query", "attention.key": "attention.self.key", "attention.value": "attention.self.value",
-         "attention.output": "attention.output.dense", "attention_norm": "attention.output.LayerNorm", "feed_forward.up": "intermediate.dense",
-         "feed_forward.down": "output.dense", "feed_forward_norm": "output.LayerNorm"}
+EMBEDDINGS = {
+    "embedding.weight": "word_embeddings.weight",
+    "position_embedding.weight": "position_embeddings.weight",
+    "token_type_embedding.weight": "token_type_embeddings.weight",
+}
+LAYER = {
+    "attention.query": "attention.self.query",
+    "attention.key": "attention.self.key",
+    "attention.value": "attention.self.value",
+    "attention.output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "feed_forward.up": "intermediate.dense",
+    "feed_forward.down": "output.dense",
+    "feed_forward_norm": "output.LayerNorm",
+}
 MASKED = {"head.dense": "transform.dense", "head.norm": "transform.LayerNorm"}
 
 
 def expresses(config: Any) -> bool:
-    return (fields.has_shape(config, norm="layer", first_position=0, wide_head=False) and fields.is_plain(config) and config.n_token_type > 0
-            and (config.pooler == "tanh" or config.task == "masked-lm"))
+    return (
+        fields.has_shape(config, norm="layer", first_position=0, wide_head=False)
+        and fields.is_plain(config)
+        and config.n_token_type > 0
+        and (config.pooler == "tanh" or config.task == "masked-lm")
+    )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
     return {
-        "architectures": [fields.class_name(config, "Bert")], "vocab_size": config.vocab_size, "hidden_size": config.width,
-        "num_hidden_layers": config.n_layer, "num_attention_heads": config.n_head, "intermediate_size": config.hidden,
-        "hidden_act": fields.public_activation(config), "max_position_embeddings": config.first_position + config.context_length,
-        "type_vocab_size": config.n_token_type, "layer_norm_eps": config.norm_eps, "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": 0.0, "classifier_dropout": config.label_dropout, "initializer_range": 0.02,
-        "tie_word_embeddings": True} | fields.label_table(config)
+        "architectures": [fields.class_name(config, "Bert")],
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.d_model,
+        "num_hidden_layers": config.n_layer,
+        "num_attention_heads": config.n_head,
+        "intermediate_size": config.d_ff,
+        "hidden_act": fields.public_activation(config),
+        "max_position_embeddings": config.first_position + config.context_length,
+        "type_vocab_size": config.n_token_type,
+        "layer_norm_eps": config.norm_eps,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "classifier_dropout": config.label_dropout,
+        "initializer_range": 0.02,
+        "tie_word_embeddings": True,
+    } | fields.label_table(config)
 
 
 def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
-    for name, value in (("position_embedding_type", "absolute"), ("is_decoder", False), ("tie_word_embeddings", True)):
+    for name, value in (
+        ("position_embedding_type", "absolute"),
+        ("is_decoder", False),
+        ("tie_word_embeddings", True),
+    ):
         table.must_be(name, value)
     shape = fields.shape_of(table)
     if shape["context_length"] <= first_position:
-        raise table.refused("max_position_embeddings", f"more than the {first_position} places before the first are expected")
-    return EncoderConfig(**(shape | {"context_length": shape["context_length"] - first_position}), first_position=first_position, pooler="tanh",
-                         n_token_type=table.integer("type_vocab_size", 2), norm_eps=table.real("layer_norm_eps", 1e-12),
-                         label_dropout=fields.label_dropout(table, "classifier_dropout"))
+        raise table.refused(
+            "max_position_embeddings",
+            f"more than the {first_position} places before the first are expected",
+        )
+    return EncoderConfig(
+        **(shape | {"context_length": shape["context_length"] - first_position}),
+        first_position=first_position,
+        pooler="tanh",
+        n_token_type=table.integer("type_vocab_size", 2),
+        norm_eps=table.real("layer_norm_eps", 1e-12),
+        label_dropout=fields.label_dropout(table, "classifier_dropout"),
+    )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
     body = body_weights(config, "bert.")
     match config.task:
         case "masked-lm":
-            return [*body, *fields.pairs(MASKED, theirs="cls.predictions."), Weight(("head.bias",), "cls.predictions.bias")]
+            return [
+                *body,
+                *fields.pairs(MASKED, theirs="cls.predictions."),
+                Weight(("head.bias",), "cls.predictions.bias"),
+            ]
         case "classify":
-            return [*body, *fields.pairs({"label_head.dense": "bert.pooler.dense", "label_head.labels": "classifier"})]
+            return [
+                *body,
+                *fields.pairs(
+                    {"label_head.dense": "bert.pooler.dense", "label_head.labels": "classifier"}
+                ),
+            ]
         case "embed":
             return [*body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
 
 
 def body_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
-    return [*fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."), *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
-            *(w for i in range(config.n_layer) for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}encoder.layer.{i}."))]
+    return [
+        *fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."),
+        *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
+        *(
+            w
+            for i in range(config.n_layer)
+            for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
+        ),
+    ]
 
 
-BERT = Family("bert", ("BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification", "BertModel"), expresses, to_public, from_public,
-              weights, ignored=fields.IGNORED)
+BERT = Family(
+    "bert",
+    ("BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification", "BertModel"),
+    expresses,
+    to_public,
+    from_public,
+    weights,
+    ignored=fields.IGNORED,
+)

@@ -7,42 +7,108 @@ from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig, Task
 
 Activation = Literal["gelu", "gelu_exact", "relu"]
-ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_exact", "gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu"}
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu": "relu",
+}
 # What every one of these families is: norms after the residuals, biases everywhere, a learned table of positions.
-SHAPE = {"norm_first": False, "bias": True, "qk_norm": False, "position": "learned", "embedding_norm": True, "head_norm": "layer", "ngrams": ()}
+SHAPE = {
+    "norm_first": False,
+    "bias": True,
+    "qk_norm": False,
+    "position": "learned",
+    "embedding_norm": True,
+    "head_norm": "layer",
+    "ngrams": (),
+}
 # Buffers, tied weights written twice, and heads of pretraining tasks that are no longer asked for.
-IGNORED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias", "pooler.weight", "pooler.bias", "seq_relationship.weight",
-           "seq_relationship.bias", "predictions.decoder.weight", "predictions.decoder.bias", "lm_head.decoder.weight", "lm_head.decoder.bias",
-           "vocab_projector.weight", "sop_classifier.classifier.weight", "sop_classifier.classifier.bias")
-SUFFIXES: dict[str, Task] = {"ForMaskedLM": "masked-lm", "ForPreTraining": "masked-lm", "ForSequenceClassification": "classify", "Model": "embed"}
+IGNORED = (
+    "embeddings.position_ids",
+    "pooler.dense.weight",
+    "pooler.dense.bias",
+    "pooler.weight",
+    "pooler.bias",
+    "seq_relationship.weight",
+    "seq_relationship.bias",
+    "predictions.decoder.weight",
+    "predictions.decoder.bias",
+    "lm_head.decoder.weight",
+    "lm_head.decoder.bias",
+    "vocab_projector.weight",
+    "sop_classifier.classifier.weight",
+    "sop_classifier.classifier.bias",
+)
+SUFFIXES: dict[str, Task] = {
+    "ForMaskedLM": "masked-lm",
+    "ForPreTraining": "masked-lm",
+    "ForSequenceClassification": "classify",
+    "Model": "embed",
+}
 
 
 def has_shape(config: Any, **wanted: Any) -> bool:
     """Whether an encoder has the settings of `SHAPE` and those wanted, and a place in the layout for its activation and heads."""
-    return (isinstance(config, EncoderConfig) and all(getattr(config, name) == value for name, value in (SHAPE | wanted).items())
-            and config.activation in ACTIVATIONS.values() and config.head_activation == config.activation)
+    return (
+        isinstance(config, EncoderConfig)
+        and all(getattr(config, name) == value for name, value in (SHAPE | wanted).items())
+        and config.activation in ACTIVATIONS.values()
+        and config.head_activation == config.activation
+    )
 
 
 def is_plain(config: EncoderConfig) -> bool:
     """Every layer its own block, as wide as the stream."""
-    return (config.n_own_block == config.n_layer and config.word_width == config.width and config.n_head * config.head_dim == config.width
-            and not config.bottleneck and not config.neighbours)
+    return (
+        config.n_own_block == config.n_layer
+        and config.word_width == config.d_model
+        and config.n_head * config.head_dim == config.d_model
+        and not config.bottleneck
+        and not config.neighbours
+    )
 
 
 def class_name(config: EncoderConfig, prefix: str) -> str:
     return prefix + next(suffix for suffix, task in SUFFIXES.items() if task == config.task)
 
 
-def shape_of(table: PublicConfig, width: str = "hidden_size", n_layer: str = "num_hidden_layers", n_head: str = "num_attention_heads",
-             hidden: str = "intermediate_size", activation: str = "hidden_act", dropout: str = "hidden_dropout_prob") -> dict[str, Any]:
+def shape_of(
+    table: PublicConfig,
+    d_model: str = "hidden_size",
+    n_layer: str = "num_hidden_layers",
+    n_head: str = "num_attention_heads",
+    d_ff: str = "intermediate_size",
+    activation: str = "hidden_act",
+    dropout: str = "hidden_dropout_prob",
+) -> dict[str, Any]:
     """Our settings from the fields all of these families share; DistilBERT has other names for them."""
-    heads, rate, kind = table.integer(n_head), table.real(dropout, 0.0), cast(Activation, table.one_of(activation, ACTIVATIONS, "gelu"))
-    if table.integer(width) % heads:
-        raise table.refused(width, f"a multiple of {n_head} ({heads}) is expected")
-    return {"vocab_size": table.integer("vocab_size"), "width": table.integer(width), "n_layer": table.integer(n_layer, highest=1000),
-            "n_head": heads, "head_dim": table.integer(width) // heads, "hidden": table.integer(hidden), "activation": kind,
-            "head_activation": kind, "context_length": table.integer("max_position_embeddings"), "norm": "layer", "norm_first": False, "bias": True,
-            "position": "learned", "embedding_norm": True, "dropout": rate, "embedding_dropout": rate, **task_and_labels(table)}
+    heads, rate, kind = (
+        table.integer(n_head),
+        table.real(dropout, 0.0),
+        cast(Activation, table.one_of(activation, ACTIVATIONS, "gelu")),
+    )
+    if table.integer(d_model) % heads:
+        raise table.refused(d_model, f"a multiple of {n_head} ({heads}) is expected")
+    return {
+        "vocab_size": table.integer("vocab_size"),
+        "d_model": table.integer(d_model),
+        "n_layer": table.integer(n_layer, highest=1000),
+        "n_head": heads,
+        "head_dim": table.integer(d_model) // heads,
+        "d_ff": table.integer(d_ff),
+        "activation": kind,
+        "head_activation": kind,
+        "context_length": table.integer("max_position_embeddings"),
+        "norm": "layer",
+        "norm_first": False,
+        "bias": True,
+        "position": "learned",
+        "embedding_norm": True,
+        "dropout": rate,
+        "embedding_dropout": rate,
+        **task_and_labels(table),
+    }
 
 
 def task_and_labels(table: PublicConfig) -> dict[str, Any]:
@@ -64,8 +130,11 @@ def task_and_labels(table: PublicConfig) -> dict[str, Any]:
 def label_table(config: EncoderConfig) -> dict[str, Any]:
     if config.task != "classify":
         return {}
-    return {"id2label": {str(i): name for i, name in enumerate(config.labels)}, "label2id": {name: i for i, name in enumerate(config.labels)},
-            "problem_type": "single_label_classification"}
+    return {
+        "id2label": {str(i): name for i, name in enumerate(config.labels)},
+        "label2id": {name: i for i, name in enumerate(config.labels)},
+        "problem_type": "single_label_classification",
+    }
 
 
 def public_activation(config: EncoderConfig) -> str:
@@ -79,7 +148,11 @@ def label_dropout(table: PublicConfig, name: str) -> float:
 
 def pairs(names: dict[str, str], ours: str = "", theirs: str = "") -> list[Weight]:
     """Weight and bias of each layer named, with prefixes."""
-    return [Weight((f"{ours}{a}.{part}",), f"{theirs}{b}.{part}") for a, b in names.items() for part in ("weight", "bias")]
+    return [
+        Weight((f"{ours}{a}.{part}",), f"{theirs}{b}.{part}")
+        for a, b in names.items()
+        for part in ("weight", "bias")
+    ]
 
 
 def matrices(names: dict[str, str], ours: str = "", theirs: str = "") -> list[Weight]:

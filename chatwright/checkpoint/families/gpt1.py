@@ -7,11 +7,20 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt import GPTConfig
 
-READ = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu"}    # its "gelu" is the tanh form
+READ = {
+    "gelu": "gelu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}  # its "gelu" is the tanh form
 
 
 def expresses(config: Any) -> bool:
-    return gpt2.has(config, norm_first=False) and config.activation in READ and config.hidden == 4 * config.width
+    return (
+        gpt2.has(config, norm_first=False)
+        and config.activation in READ
+        and config.d_ff == 4 * config.d_model
+    )
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
@@ -20,14 +29,30 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 def from_public(table: PublicConfig) -> GPTConfig:
     shape = gpt2.shape_of(table)
-    return GPTConfig(**shape, hidden=4 * shape["width"], norm_first=False, activation=table.one_of("afn", READ, "gelu"))
+    return GPTConfig(
+        **shape,
+        d_ff=4 * shape["d_model"],
+        norm_first=False,
+        activation=table.one_of("afn", READ, "gelu"),
+    )
 
 
 def weights(config: GPTConfig) -> list[Weight]:
-    return [Weight(("embedding.weight",), "transformer.tokens_embed.weight"),
-            Weight(("position_embedding.weight",), "transformer.positions_embed.weight"),
-            *(weight for i in range(config.n_layer) for weight in gpt2.layer_weights(i)),
-            *([] if config.tied else [Weight(("head.weight",), "lm_head.weight")])]
+    return [
+        Weight(("embedding.weight",), "transformer.tokens_embed.weight"),
+        Weight(("position_embedding.weight",), "transformer.positions_embed.weight"),
+        *(weight for i in range(config.n_layer) for weight in gpt2.layer_weights(i)),
+        *([] if config.tied else [Weight(("head.weight",), "lm_head.weight")]),
+    ]
 
 
-GPT1 = Family("openai-gpt", ("OpenAIGPTLMHeadModel",), expresses, to_public, from_public, weights, prefix="transformer.", ignored=(".attn.bias",))
+GPT1 = Family(
+    "openai-gpt",
+    ("OpenAIGPTLMHeadModel",),
+    expresses,
+    to_public,
+    from_public,
+    weights,
+    prefix="transformer.",
+    ignored=(".attn.bias",),
+)

@@ -8,51 +8,113 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder import EncoderConfig
 
-NARROWED = {"narrowed.linear": "bottleneck.input.dense", "narrowed.norm": "bottleneck.input.LayerNorm"}
-ASKING = {"asking.linear": "bottleneck.attention.dense", "asking.norm": "bottleneck.attention.LayerNorm"}
+NARROWED = {
+    "narrowed.linear": "bottleneck.input.dense",
+    "narrowed.norm": "bottleneck.input.LayerNorm",
+}
+ASKING = {
+    "asking.linear": "bottleneck.attention.dense",
+    "asking.norm": "bottleneck.attention.LayerNorm",
+}
 ATTENTION = {ours: theirs for ours, theirs in bert.LAYER.items() if ours.startswith("attention")}
 WIDEN = {"widen": "output.bottleneck.dense", "norm": "output.bottleneck.LayerNorm"}
-MASKED = {"head.dense": "cls.predictions.transform.dense", "head.norm": "cls.predictions.transform.LayerNorm"}
+MASKED = {
+    "head.dense": "cls.predictions.transform.dense",
+    "head.norm": "cls.predictions.transform.LayerNorm",
+}
 
 
 def expresses(config: Any) -> bool:
-    return (fields.has_shape(config, norm="affine", first_position=0, wide_head=True, projects="words") and config.bottleneck > 0
-            and config.n_own_block == config.n_layer and config.n_token_type > 0 and config.pooler in ("tanh", "none")
-            and (config.neighbours or config.word_width != config.width))
+    return (
+        fields.has_shape(config, norm="affine", first_position=0, wide_head=True, projects="words")
+        and config.bottleneck > 0
+        and config.n_own_block == config.n_layer
+        and config.n_token_type > 0
+        and config.pooler in ("tanh", "none")
+        and (config.neighbours or config.word_width != config.d_model)
+    )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
     return bert.to_public(config) | {
-        "architectures": [fields.class_name(config, "MobileBert")], "embedding_size": config.word_width, "trigram_input": config.neighbours,
-        "use_bottleneck": True, "intra_bottleneck_size": config.bottleneck, "use_bottleneck_attention": config.narrow_values,
-        "key_query_shared_bottleneck": not config.narrow_values, "num_feedforward_networks": config.n_feed_forward,
-        "normalization_type": "no_norm", "classifier_activation": config.pooler == "tanh"}
+        "architectures": [fields.class_name(config, "MobileBert")],
+        "embedding_size": config.word_width,
+        "trigram_input": config.neighbours,
+        "use_bottleneck": True,
+        "intra_bottleneck_size": config.bottleneck,
+        "use_bottleneck_attention": config.narrow_values,
+        "key_query_shared_bottleneck": not config.narrow_values,
+        "num_feedforward_networks": config.n_feed_forward,
+        "normalization_type": "no_norm",
+        "classifier_activation": config.pooler == "tanh",
+    }
 
 
 def from_public(table: PublicConfig) -> EncoderConfig:
-    for name, value in (("use_bottleneck", True), ("normalization_type", "no_norm"), ("tie_word_embeddings", True)):
+    for name, value in (
+        ("use_bottleneck", True),
+        ("normalization_type", "no_norm"),
+        ("tie_word_embeddings", True),
+    ):
         table.must_be(name, value)
-    has_narrow_values, bottleneck = table.flag("use_bottleneck_attention", False), table.integer("intra_bottleneck_size", 128)
+    has_narrow_values, bottleneck = (
+        table.flag("use_bottleneck_attention", False),
+        table.integer("intra_bottleneck_size", 128),
+    )
     if not table.flag("key_query_shared_bottleneck", True) and not has_narrow_values:
-        raise table.refused("key_query_shared_bottleneck", "queries and keys as wide as the stream are not known here")
+        raise table.refused(
+            "key_query_shared_bottleneck",
+            "queries and keys as wide as the stream are not known here",
+        )
     shape = fields.shape_of(table)
-    shape |= {"norm": "affine", "head_dim": bottleneck // shape["n_head"], "embedding_width": table.integer("embedding_size", 128)}
-    return EncoderConfig(**shape, projects="words", neighbours=table.flag("trigram_input", True), bottleneck=bottleneck,
-                         narrow_values=has_narrow_values, n_feed_forward=table.integer("num_feedforward_networks", 4, highest=100), wide_head=True,
-                         pooler="tanh" if table.flag("classifier_activation", True) else "none", n_token_type=table.integer("type_vocab_size", 2),
-                         norm_eps=table.real("layer_norm_eps", 1e-12), label_dropout=fields.label_dropout(table, "classifier_dropout"))
+    shape |= {
+        "norm": "affine",
+        "head_dim": bottleneck // shape["n_head"],
+        "embedding_width": table.integer("embedding_size", 128),
+    }
+    return EncoderConfig(
+        **shape,
+        projects="words",
+        neighbours=table.flag("trigram_input", True),
+        bottleneck=bottleneck,
+        narrow_values=has_narrow_values,
+        n_feed_forward=table.integer("num_feedforward_networks", 4, highest=100),
+        wide_head=True,
+        pooler="tanh" if table.flag("classifier_activation", True) else "none",
+        n_token_type=table.integer("type_vocab_size", 2),
+        norm_eps=table.real("layer_norm_eps", 1e-12),
+        label_dropout=fields.label_dropout(table, "classifier_dropout"),
+    )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
     prefix = "" if config.task == "embed" else "mobilebert."
-    body = [*fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
-            *fields.pairs({"embedding_norm": "LayerNorm", "projection": "embedding_transformation"}, theirs=f"{prefix}embeddings."),
-            *(w for i in range(config.n_layer) for w in _layer(config, f"blocks.{i}.", f"{prefix}encoder.layer.{i}."))]
+    body = [
+        *fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
+        *fields.pairs(
+            {"embedding_norm": "LayerNorm", "projection": "embedding_transformation"},
+            theirs=f"{prefix}embeddings.",
+        ),
+        *(
+            w
+            for i in range(config.n_layer)
+            for w in _layer(config, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
+        ),
+    ]
     pooler = {"label_head.dense": f"{prefix}pooler.dense"} if config.pooler == "tanh" else {}
     match config.task:
         case "masked-lm":
-            extra = [Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)] if config.word_width < config.width else []
-            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "cls.predictions.bias"), *extra]
+            extra = (
+                [Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)]
+                if config.word_width < config.d_model
+                else []
+            )
+            return [
+                *body,
+                *fields.pairs(MASKED),
+                Weight(("head.bias",), "cls.predictions.bias"),
+                *extra,
+            ]
         case "classify":
             return [*body, *fields.pairs(pooler | {"label_head.labels": "classifier"})]
         case "embed":
@@ -62,11 +124,29 @@ def weights(config: EncoderConfig) -> list[Weight]:
 def _layer(config: EncoderConfig, ours: str, theirs: str) -> list[Weight]:
     last = config.n_feed_forward - 1
     places = [f"ffn.{j}." for j in range(last)] + [""]
-    stack = [{f"feed_forwards.{j}.up": f"{place}intermediate.dense", f"feed_forwards.{j}.down": f"{place}output.dense",
-              f"feed_forward_norms.{j}": f"{place}output.LayerNorm"} for j, place in enumerate(places)]
+    stack = [
+        {
+            f"feed_forwards.{j}.up": f"{place}intermediate.dense",
+            f"feed_forwards.{j}.down": f"{place}output.dense",
+            f"feed_forward_norms.{j}": f"{place}output.LayerNorm",
+        }
+        for j, place in enumerate(places)
+    ]
     tables = [NARROWED, *([] if config.narrow_values else [ASKING]), ATTENTION, *stack, WIDEN]
     return [weight for table in tables for weight in fields.pairs(table, ours, theirs)]
 
 
-MOBILEBERT = Family("mobilebert", ("MobileBertForMaskedLM", "MobileBertForPreTraining", "MobileBertForSequenceClassification", "MobileBertModel"),
-                    expresses, to_public, from_public, weights, ignored=fields.IGNORED)
+MOBILEBERT = Family(
+    "mobilebert",
+    (
+        "MobileBertForMaskedLM",
+        "MobileBertForPreTraining",
+        "MobileBertForSequenceClassification",
+        "MobileBertModel",
+    ),
+    expresses,
+    to_public,
+    from_public,
+    weights,
+    ignored=fields.IGNORED,
+)

@@ -10,8 +10,11 @@ from chatwright.model.gpt import GPTConfig
 
 
 def expresses(config: Any) -> bool:
-    return (llama.has(config, "rotary_scaling", "window") and llama.biases(config) == (True, False, False)
-            and config.width == config.n_head * config.head_dim)
+    return (
+        llama.has(config, "rotary_scaling", "window")
+        and llama.biases(config) == (True, False, False)
+        and config.d_model == config.n_head * config.head_dim
+    )
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
@@ -22,7 +25,11 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 def from_public(table: PublicConfig) -> GPTConfig:
     shape = llama.shape_of(table)
-    return GPTConfig(**shape, bias=("qkv",), **windows_of(table, shape["n_layer"], late_layers(table, shape["n_layer"])))
+    return GPTConfig(
+        **shape,
+        bias=("qkv",),
+        **windows_of(table, shape["n_layer"], late_layers(table, shape["n_layer"])),
+    )
 
 
 def late_layers(table: PublicConfig, n_layer: int) -> list[bool]:

@@ -11,17 +11,30 @@ from chatwright.model.gpt import GPTConfig
 
 
 def expresses(config: Any) -> bool:
-    return llama.has(config, "rotary_scaling", "window", qk_norm=True) and llama.biases(config) in ((False, False, False), (True, True, False))
+    return llama.has(config, "rotary_scaling", "window", qk_norm=True) and llama.biases(config) in (
+        (False, False, False),
+        (True, True, False),
+    )
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
-    return llama.public_shape(config) | public_windows(config) | {"attention_bias": config.has_bias("qkv")}
+    return (
+        llama.public_shape(config)
+        | public_windows(config)
+        | {"attention_bias": config.has_bias("qkv")}
+    )
 
 
 def from_public(table: PublicConfig) -> GPTConfig:
-    shape, attention = llama.shape_of(table) | {"qk_norm": True, "head_dim": table.integer("head_dim", 128)}, table.flag("attention_bias", False)
-    return GPTConfig(**shape, bias=llama.named_biases(attention, attention, False),
-                     **windows_of(table, shape["n_layer"], late_layers(table, shape["n_layer"])))
+    shape, attention = (
+        llama.shape_of(table) | {"qk_norm": True, "head_dim": table.integer("head_dim", 128)},
+        table.flag("attention_bias", False),
+    )
+    return GPTConfig(
+        **shape,
+        bias=llama.named_biases(attention, attention, False),
+        **windows_of(table, shape["n_layer"], late_layers(table, shape["n_layer"])),
+    )
 
 
 QWEN3 = Family("qwen3", ("Qwen3ForCausalLM",), expresses, to_public, from_public, llama.weights)

@@ -13,12 +13,20 @@ LABELS = {"label_head.dense": "classifier.dense", "label_head.labels": "classifi
 
 
 def expresses(config: Any) -> bool:
-    return (fields.has_shape(config, norm="layer", wide_head=False) and config.first_position > 0 and fields.is_plain(config)
-            and config.n_token_type > 0 and (config.pooler == "tanh" or config.task == "masked-lm"))
+    return (
+        fields.has_shape(config, norm="layer", wide_head=False)
+        and config.first_position > 0
+        and fields.is_plain(config)
+        and config.n_token_type > 0
+        and (config.pooler == "tanh" or config.task == "masked-lm")
+    )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
-    return bert.to_public(config) | {"architectures": [fields.class_name(config, "Roberta")], "pad_token_id": config.first_position - 1}
+    return bert.to_public(config) | {
+        "architectures": [fields.class_name(config, "Roberta")],
+        "pad_token_id": config.first_position - 1,
+    }
 
 
 def from_public(table: PublicConfig) -> EncoderConfig:
@@ -28,12 +36,26 @@ def from_public(table: PublicConfig) -> EncoderConfig:
 def weights(config: EncoderConfig) -> list[Weight]:
     match config.task:
         case "masked-lm":
-            return [*bert.body_weights(config, "roberta."), *fields.pairs(MASKED), Weight(("head.bias",), "lm_head.bias")]
+            return [
+                *bert.body_weights(config, "roberta."),
+                *fields.pairs(MASKED),
+                Weight(("head.bias",), "lm_head.bias"),
+            ]
         case "classify":
             return [*bert.body_weights(config, "roberta."), *fields.pairs(LABELS)]
         case "embed":
-            return [*bert.body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
+            return [
+                *bert.body_weights(config, ""),
+                *fields.pairs({"label_head.dense": "pooler.dense"}),
+            ]
 
 
-ROBERTA = Family("roberta", ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"), expresses, to_public, from_public, weights,
-                 ignored=fields.IGNORED)
+ROBERTA = Family(
+    "roberta",
+    ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"),
+    expresses,
+    to_public,
+    from_public,
+    weights,
+    ignored=fields.IGNORED,
+)

@@ -1,0 +1,143 @@
+"""JSON lines for scripts, read back and compared with the assistant's own replies."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+from rich.console import Console
+
+from chatwright.chat.assistant import Assistant
+from chatwright.checkpoint import model_directory
+from chatwright.cli import chat as cli
+from chatwright.cli.terminal.display import JsonLines, Screen
+from chatwright.cli.terminal.terminal import Terminal
+from chatwright.conversation import Message
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.tokenizer.byte_bpe import ByteBPE
+from chatwright.tokenizer.chat_template import render_prompt
+from tests.chat.scripted import ByteTokenizer
+
+MakeAssistant = Callable[..., Assistant]
+CONTROL = ByteTokenizer.control
+HI = [Message("user", "hi")]
+
+
+def talk(
+    assistant: Assistant, *lines: str, sampling: SamplingConfig
+) -> tuple[list[dict[str, Any]], str, int]:
+    replies, notes, typed = io.StringIO(), io.StringIO(), iter(lines)
+    display = JsonLines(replies, Screen(Console(file=notes, width=200)))
+    Terminal(assistant, display, lambda: next(typed, None), sampling=sampling).run()
+    assert replies.getvalue().isascii()
+    return (
+        [json.loads(line) for line in replies.getvalue().splitlines()],
+        notes.getvalue(),
+        display.n_failed,
+    )
+
+
+def test_each_reply_is_one_object_equal_to_the_assistants_own(real: Assistant) -> None:
+    sampling = SamplingConfig(seed=11, max_tokens=12)
+    rows, notes, n_failed = talk(real, "hi", "/why", "who", sampling=sampling)
+    assert "most probable others" in rows.pop(1)["note"]
+    first = real.replies([HI], sampling)[0]
+    second = real.replies([[*HI, first.message, Message("user", "who")]], sampling)[0]
+    for row, finished in zip(rows, [first, second], strict=True):
+        assert row == {
+            "role": "assistant",
+            "content": finished.message.content,
+            "reason": finished.reason,
+            "usage": asdict(finished.usage),
+            "seed": 11,
+            "stopped_by": finished.stopped_by,
+        }
+    assert n_failed == 0
+    assert "most probable others" in notes
+
+
+def test_every_line_that_fails_is_one_object_too_and_the_next_is_answered(
+    make_assistant: MakeAssistant,
+) -> None:
+    n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
+    assistant = make_assistant((n_prompt, [*"né".encode(), CONTROL.end]), context_length=64)
+    rows, _, n_failed = talk(
+        assistant,
+        "y" * 80,
+        "",
+        "/nonsense",
+        "/set top_p=7",
+        "hi",
+        sampling=SamplingConfig(temperature=0),
+    )
+    assert [list(row) for row in rows[:4]] == [["error"]] * 4
+    assert "more than the 64 the model can see" in rows[0]["error"]
+    assert rows[1] == {"error": "The line is empty: there is nothing to answer."}
+    assert (rows[4]["content"], rows[4]["stopped_by"], n_failed) == ("né", "end", 4)
+
+
+def test_every_command_is_one_object_and_one_with_more_behind_it_is_refused(
+    real: Assistant,
+) -> None:
+    """A script that writes a line and waits for one must not wait for ever, nor lose what follows a message that looks like a command."""
+    lines = ("/help", "/set top_k=3", "/quit smoking, how?", "/new please", "hi", "/new")
+    rows, _, n_failed = talk(real, *lines, sampling=SamplingConfig(seed=1, max_tokens=4))
+    assert [next(iter(row)) for row in rows] == ["note", "note", "error", "error", "role", "note"]
+    assert (
+        rows[2]["error"]
+        == "/quit: takes nothing behind it, so nothing was done. Begin with // to send the line as a message."
+    )
+    assert n_failed == 2
+
+
+def test_a_cut_is_in_the_object(make_assistant: MakeAssistant) -> None:
+    rows, notes, n_failed = talk(
+        make_assistant(context_length=64),
+        *["a question"] * 4,
+        sampling=SamplingConfig(temperature=0, max_tokens=12),
+    )
+    assert "truncated" not in rows[0]
+    assert rows[3]["truncated"]["context_length"] == 64
+    assert rows[3]["truncated"]["n_cut"] + rows[3]["truncated"]["n_kept"] == 7
+    assert rows[3]["reason"] == "length"
+    assert n_failed == 0
+    assert "were left out of this reply" in notes
+
+
+def test_a_reply_that_fails_on_the_way_is_an_error(real: Assistant) -> None:
+    right = real.engine.forward.logits
+    real.engine.forward.logits = lambda *arguments: right(*arguments) * float("nan")  # type: ignore[method-assign]
+    try:
+        rows, _, n_failed = talk(real, "hi", sampling=SamplingConfig(seed=1))
+    finally:
+        real.engine.forward.logits = right  # type: ignore[method-assign]
+    assert "is not finite" in rows[0]["error"]
+    assert (len(rows), n_failed) == (1, 1)
+
+
+@pytest.mark.parametrize(("lines", "status"), [("hi\n", 0), ("hi\n\nhi\n", 1), ("", 0)])
+def test_the_exit_status_says_whether_every_line_was_answered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lines: str,
+    status: int,
+) -> None:
+    tokenizer = ByteBPE.train(["the cat sat"], 270)
+    model = GPT(preset("nano", vocab_size=tokenizer.vocab_size))
+    init_weights(model, torch.Generator().manual_seed(1))
+    model_directory.save(tmp_path / "model", model, tokenizer)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    with pytest.raises(typer.Exit) as left:
+        cli.chat(tmp_path / "model", ["seed=1", "max_tokens=5"], "", as_json=True)
+    assert left.value.exit_code == status
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["error" in row for row in rows] == [not line for line in lines.splitlines()]

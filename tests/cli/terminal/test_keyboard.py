@@ -1,0 +1,70 @@
+"""Keys pressed and the messages that come of them, without a screen."""
+
+from collections.abc import Iterator
+
+import pytest
+from prompt_toolkit.application import Application
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from chatwright.cli.terminal.keyboard import Keyboard
+
+UP, ALT_ENTER, BACKSPACE = "\x1b[A", "\x1b\r", "\x7f"
+PASTE, END_OF_PASTE = "\x1b[200~", "\x1b[201~"
+
+
+@pytest.fixture
+def keys() -> Iterator[PipeInput]:
+    with create_pipe_input() as pressed:
+        yield pressed
+
+
+def typed(keyboard: Keyboard, keys: PipeInput, pressed: str) -> str | None:
+    """The message, of keys pressed once the prompt is on the screen: what was typed earlier is remembered by then."""
+    app = vars(keyboard)["_session"].app
+
+    def press(app: Application[str]) -> None:
+        app.after_render -= press
+        keys.send_text(pressed)
+
+    app.after_render += press
+    return keyboard.read()
+
+
+@pytest.mark.parametrize(
+    ("pressed", "messages"),
+    [
+        (["hello\r"], ["hello"]),
+        (["first\r", "second\r", UP + UP + "!\r"], ["first", "second", "first!"]),
+        (["one" + ALT_ENTER + "two\r"], ["one\ntwo"]),
+        ([PASTE + "a\r\nb\nc" + END_OF_PASTE + "\r"], ["a\nb\nc"]),
+        (["typed while it answered\nand more\r", ""], ["typed while it answered", "and more"]),
+        (["teh" + BACKSPACE * 2 + "he\r"], ["the"]),
+        (
+            ["needle\r", "hay\r", "\x12nee\r\r"],
+            ["needle", "hay", "needle"],
+        ),  # Ctrl-R searches; Enter takes what was found, Enter sends it
+        (["x" * 10_000 + "\r"], ["x" * 10_000]),
+        (["\x04"], [None]),
+    ],
+)
+def test_keys_become_messages(
+    keys: PipeInput, pressed: list[str], messages: list[str | None]
+) -> None:
+    keyboard = Keyboard(keys, DummyOutput())
+    assert [typed(keyboard, keys, some) for some in pressed] == messages
+
+
+def test_the_old_text_is_offered_and_can_be_left_alone(keys: PipeInput) -> None:
+    keyboard = Keyboard(keys, DummyOutput())
+    keys.send_text("!\r")
+    assert keyboard.edit("old") == "old!"
+    keys.send_text("!\x03")
+    assert keyboard.edit("old") is None
+
+
+def test_ctrl_c_is_the_programs_to_answer(keys: PipeInput) -> None:
+    keyboard = Keyboard(keys, DummyOutput())
+    keys.send_text("\x03")
+    with pytest.raises(KeyboardInterrupt):
+        keyboard.read()

@@ -1,0 +1,418 @@
+"""The terminal loop with typed lines given and its output read back."""
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from chatwright.chat.assistant import Assistant
+from chatwright.cli.terminal.display import Screen, printable
+from chatwright.cli.terminal.terminal import (
+    COMMANDS,
+    HELP,
+    WANTED,
+    EditText,
+    Terminal,
+    interruptible,
+)
+from chatwright.conversation import Message
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.tokenizer.chat_template import render_prompt
+from tests.chat.scripted import ByteTokenizer
+
+MakeAssistant = Callable[..., Assistant]
+CONTROL = ByteTokenizer.control
+HI = [Message("user", "hi")]
+
+
+def n_prompt(conversation: list[Message]) -> int:
+    return len(render_prompt(conversation, ByteTokenizer()))  # type: ignore[arg-type]
+
+
+def answers(*turns: tuple[list[Message], list[int]]) -> list[tuple[int, list[int]]]:
+    return [(n_prompt(conversation), token_ids) for conversation, token_ids in turns]
+
+
+def talk(
+    assistant: Assistant,
+    *lines: str,
+    system: str = "",
+    edit_text: EditText | None = None,
+    is_terminal: bool = False,
+    sampling: SamplingConfig = SamplingConfig(temperature=0, max_tokens=12),
+) -> tuple[Terminal, str]:
+    output = io.StringIO()
+    typed = iter(lines)
+    screen = Screen(
+        Console(
+            file=output, width=200, highlight=False, force_terminal=is_terminal, color_system=None
+        )
+    )
+    terminal = Terminal(assistant, screen, lambda: next(typed, None), edit_text, sampling, system)
+    terminal.run()
+    return terminal, output.getvalue()
+
+
+def test_a_conversation_grows_and_undo_takes_an_exchange_back(
+    make_assistant: MakeAssistant,
+) -> None:
+    second = [*HI, Message("assistant", "hey"), Message("user", "more")]
+    assistant = make_assistant(
+        *answers((HI, [*b"hey", CONTROL.end]), (second, [*b"yes", CONTROL.end]))
+    )
+    terminal, output = talk(assistant, "hi", "", "more")
+    assert terminal.messages == [*second, Message("assistant", "yes")]
+    assert output == "hey\nyes\n"
+    terminal, output = talk(assistant, "hi", "more", "/undo")
+    assert terminal.messages == second[:2]
+    assert "2 messages remain" in output
+    assert "nothing to take back" in talk(assistant, "/undo")[1]
+
+
+def test_retry_answers_the_last_question_again_with_another_seed(
+    make_assistant: MakeAssistant,
+) -> None:
+    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+    terminal, output = talk(assistant, "/set seed=4", "hi", "/retry")
+    assert output.count("hey") == 2
+    assert terminal.messages == [*HI, Message("assistant", "hey")]
+    assert terminal.sampling.seed == 5
+    assert "no question" in talk(assistant, "/retry")[1]
+
+
+def test_settings_change_are_shown_and_refused_by_name(make_assistant: MakeAssistant) -> None:
+    terminal, output = talk(
+        make_assistant(),
+        "/set temperature=0.5",
+        "/set tempratur=1",
+        "/set top_p=7",
+        '/set stop=["a", "b"]',
+    )
+    assert (terminal.sampling.temperature, terminal.sampling.stop) == (0.5, ("a", "b"))
+    assert "unknown key 'tempratur'. Did you mean 'temperature'?" in output
+    assert "top_p = 7" in output
+
+
+def test_saving_and_loading_give_the_conversation_back(
+    make_assistant: MakeAssistant, tmp_path: Path
+) -> None:
+    assistant, path = (
+        make_assistant(
+            *answers(([Message("system", "be kind"), *HI], [*"é".encode(), CONTROL.end]))
+        ),
+        tmp_path / "talk.json",
+    )
+    terminal, output = talk(
+        assistant,
+        "/save",
+        f"/save {path}",
+        "/system be kind",
+        "hi",
+        f"/save {path}",
+        f"/save {path}",
+    )
+    assert "What is missing: /save FILE" in output
+    assert "nothing to save yet" in output
+    assert "3 messages written" in output
+    assert "exists already and is left as it is" in output
+    again, _ = talk(assistant, f"/load {path}")
+    assert (again.system, again.messages) == ("be kind", terminal.messages)
+
+
+def test_a_new_conversation_keeps_the_system_message_and_a_quoted_name_is_a_name(
+    make_assistant: MakeAssistant, tmp_path: Path
+) -> None:
+    assistant, path = (
+        make_assistant(*answers((HI, [*b"hey", CONTROL.end]))),
+        tmp_path / "a talk.json",
+    )
+    terminal, _ = talk(assistant, "hi", f'/save "{path}"', "/new", "/system be kind")
+    assert path.exists()
+    assert (terminal.system, terminal.messages) == ("be kind", [])
+    assert "/new" in HELP
+
+
+def test_a_loaded_command_says_that_its_result_is_wanted(
+    make_assistant: MakeAssistant, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.json").write_text(
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": "hi"},
+                    {"role": "command", "content": "FETCH"},
+                ]
+            }
+        )
+    )
+    _, output = talk(make_assistant(), f"/load {tmp_path / 'talk.json'}")
+    assert "2 messages read" in output
+    assert WANTED in output
+
+
+def test_none_gives_back_what_a_setting_was_at_first(make_assistant: MakeAssistant) -> None:
+    terminal, _ = talk(
+        make_assistant(),
+        "/set temperature=0.9 top_k=3",
+        "/set temperature=none",
+        sampling=SamplingConfig(temperature=0.3),
+    )
+    assert (terminal.sampling.temperature, terminal.sampling.top_k) == (0.3, 3)
+
+
+def test_a_file_that_cannot_be_loaded_changes_nothing(
+    make_assistant: MakeAssistant, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.json").write_text('{"messages": [{"role": "assistant", "content": "x"}]}')
+    assistant = make_assistant(
+        *answers(([Message("system", "be kind"), *HI], [*b"hey", CONTROL.end]))
+    )
+    terminal, output = talk(
+        assistant,
+        "/system be kind",
+        "hi",
+        f"/load {tmp_path / 'bad.json'}",
+        f"/load {tmp_path}",
+        f"/load {tmp_path}/none",
+    )
+    assert "bad.json: not a conversation to go on from: turn 0 (assistant) is the first" in output
+    assert (terminal.system, terminal.messages) == ("be kind", [*HI, Message("assistant", "hey")])
+
+
+def test_a_loaded_question_is_answered_by_retry(
+    make_assistant: MakeAssistant, tmp_path: Path
+) -> None:
+    (tmp_path / "open.json").write_text('{"messages": [{"role": "user", "content": "hi"}]}')
+    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+    terminal, output = talk(assistant, f"/load {tmp_path}/open.json", "more", "/retry")
+    assert "The last question has no answer yet. /retry answers it, /undo takes it back." in output
+    assert terminal.messages == [*HI, Message("assistant", "hey")]
+
+
+def test_a_command_is_shown_and_the_next_line_is_its_result(make_assistant: MakeAssistant) -> None:
+    following = [*HI, Message("command", "FETCH"), Message("result", "sunny")]
+    assistant = make_assistant(
+        *answers(
+            (HI, [CONTROL.command, *b"FETCH", CONTROL.end_of_command]),
+            (following, [*b"fine", CONTROL.end]),
+        )
+    )
+    terminal, output = talk(assistant, "hi", "sunny")
+    assert "The model asks for outside data: FETCH" in output
+    assert terminal.messages == [*following, Message("assistant", "fine")]
+
+
+def test_what_cannot_be_answered_is_taken_back_and_the_loop_goes_on(
+    make_assistant: MakeAssistant,
+) -> None:
+    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])), context_length=64)
+    terminal, output = talk(assistant, "y" * 80, "hi", "/nonsense", "/help", "/quit", "never read")
+    assert "more than the 64 the model can see" in output
+    assert "/nonsense: no such command" in output
+    assert "/retry" in output
+    assert terminal.messages == [*HI, Message("assistant", "hey")]
+
+
+def test_cuts_and_length_limits_are_said(make_assistant: MakeAssistant) -> None:
+    _, output = talk(make_assistant(context_length=64), *["a question"] * 4)
+    assert "messages were left out of this reply" in output
+    assert "(cut off after 12 tokens; /set max_tokens=... allows more)" in output
+
+
+def test_an_empty_reply_is_not_kept(make_assistant: MakeAssistant) -> None:
+    terminal, output = talk(make_assistant(*answers((HI, [CONTROL.end]))), "hi")
+    assert "There is no reply" in output
+    assert terminal.messages == []
+
+
+def test_escape_sequences_in_a_reply_do_not_reach_the_terminal(
+    make_assistant: MakeAssistant,
+) -> None:
+    evil = "\x1b]0;title\x07\x9bok[red]x[/red]"
+    terminal, output = talk(
+        make_assistant(*answers((HI, [*evil.encode(), CONTROL.end]))), "/set max_tokens=60", "hi"
+    )
+    assert "\x1b" not in output
+    assert "\x9b" not in output
+    assert "[red]x[/red]" in output, "a reply is text, not markup"
+    assert terminal.messages[-1].content == evil
+    assert printable("a\tb\nc").plain == "a\tb\nc"
+
+
+def test_ctrl_c_stops_the_reply_and_keeps_what_came(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant()
+    right_step, count = assistant.engine.step, []
+
+    def step_and_interrupt() -> list:  # type: ignore[type-arg]
+        count.append(1)
+        if len(count) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return right_step()
+
+    assistant.engine.step = step_and_interrupt  # type: ignore[method-assign]
+    before = signal.getsignal(signal.SIGINT)
+    terminal, output = talk(assistant, "hi")
+    assert terminal.messages == [*HI, Message("assistant", "xxxxx")]
+    assert "(broken off)" in output
+    assert assistant.engine.n_free_rows == 4
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_at_the_prompt_does_not_leave(make_assistant: MakeAssistant) -> None:
+    lines = iter([KeyboardInterrupt, "hi", None])
+
+    def read_line() -> str | None:
+        line = next(lines)
+        if line is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return line  # type: ignore[return-value]
+
+    output = io.StringIO()
+    terminal = Terminal(
+        make_assistant(*answers((HI, [*b"hey", CONTROL.end]))),
+        Screen(Console(file=output)),
+        read_line,
+    )
+    terminal.run()
+    assert "/quit leaves." in output.getvalue()
+    assert len(terminal.messages) == 2
+
+
+def test_interruptible_gives_the_handler_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as is_interrupted:
+        assert not is_interrupted()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert is_interrupted()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+# ---- other words, other answers
+
+
+SEEDED = SamplingConfig(seed=11, max_tokens=12)
+
+
+@pytest.mark.parametrize("edit", ["/edit who", "/edit #2 who", "/Edit #2", "/edit 2", "/edit"])
+def test_an_edited_question_equals_a_fresh_conversation_with_it(real: Assistant, edit: str) -> None:
+    offered: list[str] = []
+
+    def edit_text(text: str) -> str:
+        offered.append(text)
+        return "who"
+
+    fresh, _ = talk(real, "hi", "who", sampling=SEEDED)
+    edited, _ = talk(real, "hi", "what", edit, sampling=SEEDED, edit_text=edit_text)
+    assert edited.messages == fresh.messages
+    assert offered == ([] if "who" in edit else ["what"])
+    edited, _ = talk(real, "one", "two", "three", "/edit #1 hi\nthere", sampling=SEEDED)
+    assert edited.messages == talk(real, "hi\nthere", sampling=SEEDED)[0].messages, (
+        "what came after it is dropped"
+    )
+
+
+def test_an_edit_that_cannot_be_done_leaves_everything_as_it_was(
+    make_assistant: MakeAssistant,
+) -> None:
+    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])), context_length=64)
+    left = [*HI, Message("assistant", "hey")]
+    terminal, output = talk(
+        assistant,
+        "/edit x",
+        "hi",
+        "/edit",
+        "/edit #2 x",
+        "/edit 0",
+        "/edit " + "y" * 80,
+        "/set max_tokens=60",
+        "/retry",
+    )
+    assert terminal.messages == left
+    assert "There is no question to change." in output
+    assert "What is missing: /edit TEXT" in output
+    assert "/edit #2: no such question. Give a number from 1 to 1." in output
+    assert "/edit #0: no such question." in output
+    assert output.count("There is no reply; the conversation stays as it was.") == 2
+    terminal, output = talk(assistant, "hi", "/edit", edit_text=lambda text: None)
+    assert (terminal.messages, "Left as it was." in output) == (left, True)
+
+
+def test_several_settings_change_together_or_not_at_all(make_assistant: MakeAssistant) -> None:
+    terminal, _ = talk(make_assistant(), "/set temperature=0.5 top_k=3", "/set top_p=0.5 min_p=7")
+    assert (terminal.sampling.temperature, terminal.sampling.top_k, terminal.sampling.top_p) == (
+        0.5,
+        3,
+        1.0,
+    )
+
+
+# ---- what is said beside the reply
+
+
+def test_why_tells_of_the_reply_just_given_and_only_of_it(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant(*answers((HI, [*b"h", CONTROL.end])))
+    _, output = talk(assistant, "/why", "hi", "/why", "/why x", "/why 3", "/undo", "/why 1")
+    assert output.count("/why tells of a reply just given, and there is none.") == 2
+    assert [line.split()[:3] for line in output.splitlines() if line[:1] in ("1", "2")] == [
+        ["1", '"h"', "1.0000"],
+        ["2", "<|end|>", "1.0000"],
+    ]
+    assert "/why x: expected the number of a place" in output
+    assert "/why 3: the last reply has 2 tokens. Give a place from 1 to 2." in output
+    terminal, output = talk(assistant, "hi", "more", "/undo", "/why")
+    assert (len(terminal.messages), "there is none." in output) == (2, True), (
+        "the tokens of the reply taken back are not those of the one before"
+    )
+
+
+def test_asking_for_alternatives_changes_no_reply(real: Assistant) -> None:
+    terminal, _ = talk(real, "hi", sampling=SEEDED)
+    assert terminal.messages[-1] == real.replies([HI], SEEDED)[0].message
+
+
+def test_the_meter_is_shown_to_a_person_and_not_in_a_pipe(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+    rendered = [*HI, Message("assistant", "hey"), Message("user", "")]
+    meter = f"context {n_prompt(rendered) - 3} of 256 tokens"  # without the empty question and the marker that asks for an answer
+    _, output = talk(assistant, "hi", "", is_terminal=True)
+    assert meter in output
+    assert "(nothing typed, nothing sent)" in output
+    assert talk(assistant, "hi", "")[1] == "hey\n"
+    assert meter in talk(assistant, "hi", "/context")[1]
+
+
+def test_a_slash_a_capital_a_control_character(make_assistant: MakeAssistant) -> None:
+    hard = "A\x00b\x1b[31m\tÉ"
+    terminal, output = talk(make_assistant(), "//etc", hard, "/HELP", "/retri")
+    assert [message.content for message in terminal.messages if message.role == "user"] == [
+        "/etc",
+        hard,
+    ]
+    assert "(control characters in the message, sent as they are: 2)" in output
+    assert HELP in output
+    assert "/retri: no such command. Did you mean /retry?" in output
+    assert "\x1b" not in output
+
+
+def test_help_lists_every_command_there_is(make_assistant: MakeAssistant) -> None:
+    assert {
+        "/undo",
+        "/retry",
+        "/edit",
+        "/why",
+        "/context",
+        "/system",
+        "/set",
+        "/new",
+        "/save",
+        "/load",
+        "/quit",
+        "/help",
+    } == set(COMMANDS)
+    for command in COMMANDS:
+        assert "no such command" not in talk(make_assistant(), command)[1]

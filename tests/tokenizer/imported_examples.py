@@ -1,0 +1,393 @@
+"""Tokenizers as other tools write them: real vocabularies where the shared data is there, small ones made here; and a thousand hard strings."""
+
+import base64
+import functools
+import json
+import lzma
+import random
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+import tokenizers
+from tokenizers import (
+    AddedToken,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+from chatwright.tokenizer.byte_bpe import byte_characters
+
+TEXT = [
+    "The quick brown fox doesn't jump over 12 lazy dogs, it's 2024.\n" * 30,
+    "Zwölf Boxkämpfer jagen Viktor quer über den Sylter Deich.\n" * 30,
+    "def add(a, b):\n    return a + b\n\n\n\tif x == 1000:\n        print('hello world')\n" * 30,
+    "東京は日本の首都です。 🙂 " * 30,
+]
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PIECES = [
+    "a",
+    "Ab",
+    "don't",
+    "it's",
+    "WORLD",
+    "naïve",
+    "e\u0301",
+    "ﬁ½Ⅷ²",
+    "İstanbul",
+    "Straße",
+    "東京は",
+    "한국어",
+    "العربية",
+    "עברית",
+    "हिन्दी",
+    "ไทย",
+    "👩\u200d👩\u200d👧\u200d👦",
+    "🏳️\u200d🌈",
+    "1",
+    "12",
+    "1234567",
+    "3.14",
+    "१२३",
+    "x==y",
+    "://",
+    "...",
+    "—",
+    "“q”",
+    "<",
+    "|",
+    ">",
+    "[",
+    "]",
+    "#",
+    "##ing",
+    "▁",
+    "Ġ",
+    "\\n",
+    "http://a.b/c?d=e",
+    "me@x.org",
+    " ",
+    "  ",
+    "     ",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\t",
+    "\u00a0",
+    "\u2003",
+    "\u200b",
+    "\ufeff",
+    "\x00",
+    "\x1b[0m",
+    "\u0301",
+    "\ufffd",
+    "\U0010ffff",
+]
+
+
+def hard_strings(count: int = 1000) -> list[str]:
+    draw = random.Random(0)
+    texts = ["", " ", "  lead", "trail  ", "\n", "a" * 2000, "ab " * 700, " " * 300, *PIECES]
+    while len(texts) < count:
+        pieces = [
+            draw.choice(PIECES)
+            if draw.random() < 0.8
+            else chr(draw.choice([draw.randrange(32, 0xD800), draw.randrange(0xE000, 0x110000)]))
+            for _ in range(draw.randint(1, 14))
+        ]
+        texts.append("".join(pieces))
+    return texts[:count]
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def gpt2(directory: Path, shared: Path) -> Path:
+    """vocab.json and merges.txt, as the oldest directories have it."""
+    for name, source in (
+        ("vocab.json", "gpt2_encoder.json.xz"),
+        ("merges.txt", "gpt2_vocab.bpe.xz"),
+    ):
+        (directory / name).write_bytes(
+            lzma.decompress((shared / "tokenizers" / source).read_bytes())
+        )
+    return directory
+
+
+def bert(directory: Path, shared: Path, **settings: Any) -> Path:
+    """vocab.txt alone."""
+    (directory / "vocab.txt").write_bytes(
+        (shared / "tokenizers/bert-base-uncased-vocab.txt").read_bytes()
+    )
+    write_json(
+        directory / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **settings}
+    )
+    return directory
+
+
+def llama3(directory: Path, shared: Path) -> Path:
+    """tokenizer.json as of Llama 3: the cl100k ranks, every word of the vocabulary whole, special tokens after them."""
+    library = tokenizers.Tokenizer.from_str(_cl100k(shared / "tokenizers/cl100k_base.tiktoken.xz"))
+    special = [
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+    ]
+    library.add_special_tokens([AddedToken(token, special=True) for token in special])
+    begin = library.token_to_id(special[0])
+    library.post_processor = processors.TemplateProcessing(
+        single=f"{special[0]} $A", special_tokens=[(special[0], begin)]
+    )
+    library.save(str(directory / "tokenizer.json"))
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": special[0],
+            "eos_token": special[4],
+        },
+    )
+    return directory
+
+
+@functools.cache
+def _cl100k(path: Path) -> str:
+    ranks = {
+        base64.b64decode(token): int(rank)
+        for token, rank in map(bytes.split, lzma.decompress(path.read_bytes()).splitlines())
+    }
+    spell = byte_characters()
+    vocab = {"".join(spell[byte] for byte in token): rank for token, rank in ranks.items()}
+    library = tokenizers.Tokenizer(models.BPE(vocab, _merges(ranks, spell), ignore_merges=True))
+    library.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(tokenizers.Regex(CL100K), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    library.decoder = decoders.ByteLevel()
+    return library.to_str()
+
+
+def _merges(ranks: dict[bytes, int], spell: list[str]) -> list[tuple[str, str]]:
+    """Which two tokens each was merged from: what the ranks below its own make of its bytes."""
+    found = []
+    for token, rank in ranks.items():
+        parts = [bytes([byte]) for byte in token]
+        while len(parts) > 2:
+            place = min(
+                range(len(parts) - 1), key=lambda i: ranks.get(parts[i] + parts[i + 1], rank)
+            )
+            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+        if len(parts) == 2:
+            found.append(
+                (
+                    "".join(spell[byte] for byte in parts[0]),
+                    "".join(spell[byte] for byte in parts[1]),
+                )
+            )
+    return found
+
+
+def chatml(directory: Path) -> Path:
+    """tokenizer.json as of Qwen: special tokens, and <tool_call>, which is added without being special."""
+    library = tokenizers.Tokenizer(models.BPE())
+    library.normalizer = normalizers.NFC()
+    library.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(tokenizers.Regex(CL100K.replace("{1,3}", "")), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    library.decoder = decoders.ByteLevel()
+    library.train_from_iterator(
+        TEXT,
+        trainers.BpeTrainer(
+            vocab_size=500,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    library.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    library.add_tokens(
+        [AddedToken("<tool_call>", normalized=False), AddedToken("</tool_call>", normalized=False)]
+    )
+    library.save(str(directory / "tokenizer.json"))
+    template = (
+        "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}{%- endif %}"
+        "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+    )
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>",
+            "chat_template": template,
+            "add_bos_token": False,
+        },
+    )
+    return directory
+
+
+def llama2(directory: Path) -> Path:
+    """tokenizer.json as of Llama 2: BPE over whole texts, spaces as low blocks, bytes for unknown characters, <s> in front."""
+    library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    library.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    library.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    library.pre_tokenizer = pre_tokenizers.Metaspace(
+        prepend_scheme="never"
+    )  # no piece goes over the end of a word
+    library.train_from_iterator(
+        TEXT, trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False)
+    )
+    library.pre_tokenizer = None
+    document = json.loads(library.to_str())
+    document["added_tokens"] = document["added_tokens"][:3]
+    # What conversions from SentencePiece do: pieces of the special tokens' spelling, and merges that lead to it.
+    vocab = document["model"]["vocab"]
+    for piece in ("<", "/", "s", ">", "</", "s>"):
+        vocab.setdefault(piece, len(vocab))
+    document["model"]["merges"] += [["<", "/"], ["s", ">"], ["<", "s>"], ["</", "s>"]]
+    document["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "<s>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+    }
+    write_json(directory / "tokenizer.json", document)
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+        },
+    )
+    return directory
+
+
+def unigram(directory: Path) -> Path:
+    """tokenizer.json as of T5 and ALBERT: a Unigram model whose special tokens stand among its pieces."""
+    library = tokenizers.Tokenizer(models.Unigram())
+    library.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(tokenizers.Regex(" {2,}"), " ")]
+    )
+    library.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    library.decoder = decoders.Metaspace(prepend_scheme="always")
+    library.train_from_iterator(
+        TEXT,
+        trainers.UnigramTrainer(
+            vocab_size=300,
+            special_tokens=["<pad>", "</s>", "<unk>"],
+            unk_token="<unk>",
+            show_progress=False,
+        ),
+    )
+    library.save(str(directory / "tokenizer.json"))
+    write_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "pad_token": "<pad>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+        },
+    )
+    return directory
+
+
+def marian(directory: Path) -> Path:
+    """source.spm, target.spm and vocab.json: pieces of two languages, a few left out of the vocabulary, as in the published models."""
+    english, german = (
+        "".join(TEXT[:1] * 3 + TEXT[2:3]),
+        TEXT[1] + "Die Hunde und die Katze sitzen auf der Matte, das ist so.\n" * 30,
+    )
+    pieces: list[str] = []
+    for side, text in (("source", english), ("target", german)):
+        (directory / f"{side}.txt").write_text(text)
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(directory / f"{side}.txt"),
+            model_prefix=str(directory / side),
+            vocab_size=120,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+        (directory / f"{side}.model").rename(directory / f"{side}.spm")
+        model = sentencepiece.SentencePieceProcessor(model_file=str(directory / f"{side}.spm"))
+        pieces += [model.id_to_piece(i) for i in range(3, model.get_piece_size()) if i % 10]
+        for leftover in (f"{side}.txt", f"{side}.vocab"):
+            (directory / leftover).unlink()
+    write_json(
+        directory / "vocab.json",
+        {piece: i for i, piece in enumerate(dict.fromkeys(["</s>", "<unk>", *pieces, "<pad>"]))},
+    )
+    write_json(
+        directory / "tokenizer_config.json",
+        {"tokenizer_class": "MarianTokenizer", "source_lang": "en", "target_lang": "de"},
+    )
+    return directory
+
+
+def gpt1(directory: Path) -> Path:
+    """vocab.json and merges.txt of words that end in </w>."""
+    library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    library.normalizer = normalizers.BertNormalizer(lowercase=True)
+    library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    library.train_from_iterator(
+        TEXT,
+        trainers.BpeTrainer(
+            vocab_size=400, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+        ),
+    )
+    library.model.save(str(directory))
+    write_json(
+        directory / "tokenizer_config.json",
+        {"tokenizer_class": "OpenAIGPTTokenizer", "unk_token": "<unk>"},
+    )
+    return directory
+
+
+def word_pieces(directory: Path) -> Path:
+    """vocab.txt of a few words and all letters of them."""
+    words = sorted({word.strip(".,;'()") for text in TEXT for word in text.lower().split()} - {""})
+    letters = sorted({letter for word in words for letter in word})
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *(w for w in words if len(w) > 1),
+    ]
+    (directory / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    write_json(directory / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
+    return directory
+
+
+SMALL = {"chatml": chatml, "llama2": llama2, "unigram": unigram, "gpt1": gpt1}
+REAL = {"gpt2": gpt2, "bert": bert, "llama3": llama3}
