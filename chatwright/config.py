@@ -117,9 +117,7 @@ def with_current_names(cls: type, table: Mapping[str, Any], where: str) -> dict[
         if name != key:
             if name in table:
                 raise ValueError(f"{where}: {key} is the old name of {name}. Remove {key}.")
-            warnings.warn(
-                f"{where}: {key} is now called {name}.", DeprecationWarning, stacklevel=2
-            )
+            warnings.warn(f"{where}: {key} is now called {name}.", DeprecationWarning, stacklevel=2)
         if name in nested and isinstance(value, Mapping):
             value = with_current_names(nested[name], value, f"{where}: {name}")
         current[name] = value

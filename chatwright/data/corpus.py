@@ -17,7 +17,7 @@ import torch
 
 from chatwright.data.contamination import find_overlaps, remove_overlaps
 from chatwright.data.deduplication import deduplicate
-from chatwright.data.readers import Place, named, read_rows
+from chatwright.data.readers import DataSource, describe_source, read_rows
 from chatwright.data.rows import ChatRow, DataError, Location, TextRow
 from chatwright.data.split import choose_validation, require_fraction
 from chatwright.tokenizer.chat_template import Rendered, render
@@ -60,7 +60,11 @@ class EncodedConversations:
 
 
 def encode_documents(
-    path: Place, tokenizer: Tokenizer, *, with_control: bool = True, skip_bad_rows: bool = False
+    path: DataSource,
+    tokenizer: Tokenizer,
+    *,
+    with_control: bool = True,
+    skip_bad_rows: bool = False,
 ) -> EncodedCorpus:
     """All text rows at `path` as one stream. `with_control=False` leaves out <bos> and <end>: bare text, as in a character lesson."""
     texts, n_ignored, skipped = read_documents(path, skip_bad_rows)
@@ -68,7 +72,7 @@ def encode_documents(
 
 
 def encode_documents_split(
-    path: Place,
+    path: DataSource,
     tokenizer: Tokenizer,
     validation_fraction: float = 0.1,
     *,
@@ -100,7 +104,7 @@ def encode_documents_split(
         validation = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
     if not train:
         raise DataError(
-            Location(named(path)),
+            Location(describe_source(path)),
             "too little text to keep some for validation",
             "add text, or make validation_share smaller",
         )
@@ -203,14 +207,14 @@ def as_documents(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCor
 
 
 def read_documents(
-    path: Place, skip_bad_rows: bool = False
+    path: DataSource, skip_bad_rows: bool = False
 ) -> tuple[list[str], int, tuple[str, ...]]:
     rows, n_ignored, skipped = read_text_rows(path, skip_bad_rows)
     return [row.text for row in rows], n_ignored, skipped
 
 
 def read_text_rows(
-    path: Place, skip_bad_rows: bool = False
+    path: DataSource, skip_bad_rows: bool = False
 ) -> tuple[list[TextRow], int, tuple[str, ...]]:
     remedy = (
         "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning (sft), and for chat in pretraining, "
@@ -220,14 +224,14 @@ def read_text_rows(
 
 
 def read_conversations(
-    path: Place, skip_bad_rows: bool = False
+    path: DataSource, skip_bad_rows: bool = False
 ) -> tuple[list[ChatRow], int, tuple[str, ...]]:
     remedy = "fine-tuning reads rows with messages, prompt+completion, instruction+output or conversations; plain text is for pretraining"
     return rows_of(ChatRow, path, skip_bad_rows, "conversations", remedy)
 
 
 def rows_of(
-    kind: type[RowType], path: Place, skip_bad_rows: bool, name: str, remedy: str
+    kind: type[RowType], path: DataSource, skip_bad_rows: bool, name: str, remedy: str
 ) -> tuple[list[RowType], int, tuple[str, ...]]:
     """The rows of one kind, how many of other kinds were met, and what was left out. None of this kind is an error."""
     skipped: list[DataError] = []
@@ -239,7 +243,9 @@ def rows_of(
         else:
             n_ignored += 1
     if not rows:
-        raise DataError(Location(named(path)), f"no {name} among its {n_ignored} rows", remedy)
+        raise DataError(
+            Location(describe_source(path)), f"no {name} among its {n_ignored} rows", remedy
+        )
     return rows, n_ignored, tuple(map(str, skipped))
 
 
@@ -282,7 +288,7 @@ def batches(texts: Sequence[str]) -> list[list[str]]:
 
 
 def encode_conversations(
-    path: Place, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False
+    path: DataSource, tokenizer: Tokenizer, max_length: int, *, skip_bad_rows: bool = False
 ) -> EncodedConversations:
     """All conversations at `path`, rendered, none longer than `max_length` tokens."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
@@ -290,7 +296,7 @@ def encode_conversations(
 
 
 def encode_conversations_split(
-    path: Place,
+    path: DataSource,
     tokenizer: Tokenizer,
     max_length: int,
     validation_fraction: float = 0.1,
@@ -306,7 +312,7 @@ def encode_conversations_split(
     chosen = choose_validation(questions, sizes, validation_fraction)
     if not any(chosen) or all(chosen):
         raise DataError(
-            Location(named(path)),
+            Location(describe_source(path)),
             f"its {len(rows)} conversations are too few or too alike to keep {validation_fraction:.0%} for validation",
             "add conversations with other first questions, or make validation_share larger",
         )
@@ -324,7 +330,7 @@ def encode_conversations_split(
 
 
 def encode_chat_rows(
-    path: Place,
+    path: DataSource,
     rows: Sequence[ChatRow],
     tokenizer: Tokenizer,
     max_length: int,
@@ -351,7 +357,7 @@ def encode_chat_rows(
             conversations.append(kept)
     if not conversations:
         raise DataError(
-            Location(named(path)),
+            Location(describe_source(path)),
             f"none of its {len(rows)} conversations has its first answer within {max_length} tokens",
             "make the context length larger or the conversations shorter",
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.data.files import COMPRESSIONS, read_lines
-from chatwright.data.readers import Place, named, parse_json, places_of
+from chatwright.data.readers import DataSource, describe_source, parse_json, paths_of
 from chatwright.data.row_shapes import kind, string
 from chatwright.data.rows import DataError, Location
 from chatwright.data.split import choose_validation
@@ -28,10 +28,10 @@ class LabelledText:
     location: Location
 
 
-def read_labelled(place: Place, skipped: list[DataError] | None = None) -> list[LabelledText]:
+def read_labelled(source: DataSource, skipped: list[DataError] | None = None) -> list[LabelledText]:
     """Every row, or the first DataError. With a list for `skipped`, rows that cannot be read are put there instead."""
     rows: list[LabelledText] = []
-    for item in scan_labelled(place):
+    for item in scan_labelled(source):
         if isinstance(item, LabelledText):
             rows.append(item)
         elif skipped is None:
@@ -43,15 +43,17 @@ def read_labelled(place: Place, skipped: list[DataError] | None = None) -> list[
             skipped[0]
             if skipped
             else DataError(
-                Location(named(place)), "there is no labelled text in it", "check the path"
+                Location(describe_source(source)),
+                "there is no labelled text in it",
+                "check the path",
             )
         )
     return rows
 
 
-def scan_labelled(place: Place) -> Iterator[LabelledText | DataError]:
+def scan_labelled(source: DataSource) -> Iterator[LabelledText | DataError]:
     """Rows and errors in the order of the lines. One bad line does not hide the next."""
-    for path in places_of(place):
+    for path in paths_of(source):
         suffix = next(
             (s.lower() for s in reversed(path.suffixes) if s.lower() not in COMPRESSIONS), ""
         )

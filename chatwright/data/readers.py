@@ -29,11 +29,11 @@ from chatwright.data.rows import DataError, Location, Row, TextRow, UnsupportedF
 DOCUMENT_LIMIT = 32 * 2**20  # characters
 JSON_LIMIT = 512 * 2**20  # bytes
 
-Place = Path | tuple[Path, ...]  # a file or folder, or several read one after another
+DataSource = Path | tuple[Path, ...]  # a file or folder, or several read one after another
 
 
 def read_rows(
-    path: Place, skipped: list[DataError] | None = None, skip_bad_rows: bool = False
+    path: DataSource, skipped: list[DataError] | None = None, skip_bad_rows: bool = False
 ) -> Iterator[Row]:
     """Every row, or the first DataError.
 
@@ -43,7 +43,7 @@ def read_rows(
     assert skipped is not None or not skip_bad_rows, "skipped rows need a list to be reported in"
     count = 0
     first: DataError | None = None
-    for part in places_of(path):
+    for part in paths_of(path):
         for item in scan_rows(part):
             if isinstance(item, DataError):
                 first = first or item
@@ -59,12 +59,12 @@ def read_rows(
         raise first
 
 
-def places_of(place: Place) -> tuple[Path, ...]:
-    return place if isinstance(place, tuple) else (Path(place),)
+def paths_of(source: DataSource) -> tuple[Path, ...]:
+    return source if isinstance(source, tuple) else (Path(source),)
 
 
-def named(place: Place) -> str:
-    return " and ".join(map(str, places_of(place)))
+def describe_source(source: DataSource) -> str:
+    return " and ".join(map(str, paths_of(source)))
 
 
 def scan_rows(path: Path) -> Iterator[Row | DataError]:

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from chatwright.data.files import COMPRESSIONS, Line, read_lines
-from chatwright.data.readers import Place, parse_json, places_of
+from chatwright.data.readers import DataSource, parse_json, paths_of
 from chatwright.data.row_shapes import kind, string
 from chatwright.data.rows import DataError, Location
 
@@ -28,8 +28,8 @@ class SentencePair:
 
 
 def read_pairs(
-    source: Place,
-    target: Place | None = None,
+    source: DataSource,
+    target: DataSource | None = None,
     *,
     columns: tuple[int, int] = (1, 2),
     skipped: list[DataError] | None = None,
@@ -58,10 +58,10 @@ def read_pairs(
 
 
 def scan_pairs(
-    place: Place, columns: tuple[int, int] = (1, 2)
+    source: DataSource, columns: tuple[int, int] = (1, 2)
 ) -> Iterator[SentencePair | DataError]:
     """Pairs and errors in the order of the lines. One bad line does not hide the next."""
-    for path in places_of(place):
+    for path in paths_of(source):
         suffix = next(
             (s.lower() for s in reversed(path.suffixes) if s.lower() not in COMPRESSIONS), ""
         )
@@ -89,9 +89,9 @@ def scan_pairs(
                     yield error
 
 
-def scan_parallel(source: Place, target: Place) -> Iterator[SentencePair | DataError]:
+def scan_parallel(source: DataSource, target: DataSource) -> Iterator[SentencePair | DataError]:
     """Line n of one file with line n of the other."""
-    sources, targets = places_of(source), places_of(target)
+    sources, targets = paths_of(source), paths_of(target)
     if len(sources) != len(targets):
         raise DataError(
             Location(str(sources[0])),

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.model.encoder import EncoderConfig
-from chatwright.pipeline.stage_configs import SIZE, Places
+from chatwright.pipeline.stage_configs import SIZE, DataSources
 from chatwright.training.batches.labels import LabelBatchConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
@@ -16,7 +16,7 @@ from chatwright.training.stages.distillation import DistillationConfig
 class MaskedLMConfig:
     """Learn to guess hidden tokens of plain text."""
 
-    data: Places
+    data: DataSources
     validation_share: float = 0.02
     mask_rate: float = 0.15  # share of the tokens to be guessed
     window: int = 0  # embeddings begin as what stands so near to each word (training/cooccurrence.py); 0: at random
@@ -42,8 +42,8 @@ class MaskedLMConfig:
 class ClassifyConfig:
     """Learn the labels of texts, from scratch or from an encoder."""
 
-    data: Places
-    validation: Places = ""  # without any, a share of the rows is kept out of training
+    data: DataSources
+    validation: DataSources = ""  # without any, a share of the rows is kept out of training
     validation_share: float = 0.1
     label_smoothing: float = 0.0
     skip_bad_rows: bool = False

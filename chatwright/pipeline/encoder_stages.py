@@ -11,7 +11,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.data import corpus
 from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
 from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
-from chatwright.data.readers import named
+from chatwright.data.readers import describe_source
 from chatwright.data.rows import DataError
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.encoder_forward import ClassifierForward
@@ -19,7 +19,7 @@ from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.prepared_stage import Prepared
-from chatwright.pipeline.stage_configs import to_place
+from chatwright.pipeline.stage_configs import to_data_source
 from chatwright.pipeline.teacher import student_of, with_teacher
 from chatwright.tasks.classify import Classifier
 from chatwright.tokenizer.chat_template import Rendered
@@ -67,10 +67,10 @@ def prepare_masked_lm(
         encoder_tokens_of(tokenizer),
         config.batches.context_length or model.config.context_length,
     )
-    place = to_place(config.data)
-    watcher.say(f"reading {named(place)}")
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
     texts, validation = corpus.encode_documents_split(
-        place, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows
+        source, tokenizer, config.validation_share, skip_bad_rows=config.skip_bad_rows
     )
     watcher.say(f"training on {texts.n_documents:,} texts, {len(texts.stream):,} tokens")
     if config.window and parent is None:
@@ -183,15 +183,17 @@ def _labelled(
     config: ClassifyConfig, watcher: Watcher
 ) -> tuple[list[LabelledText], list[LabelledText]]:
     skipped: list[DataError] = []
-    place = to_place(config.data)
-    watcher.say(f"reading {named(place)}")
-    rows = read_labelled(place, skipped if config.skip_bad_rows else None)
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
+    rows = read_labelled(source, skipped if config.skip_bad_rows else None)
     if not config.validation:
         parts = split_labelled(rows, config.validation_share)
     else:
         parts = (
             rows,
-            read_labelled(to_place(config.validation), skipped if config.skip_bad_rows else None),
+            read_labelled(
+                to_data_source(config.validation), skipped if config.skip_bad_rows else None
+            ),
         )
     for error in skipped:
         watcher.say(f"left out: {error}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.model.model import Model
-from chatwright.pipeline.stage_configs import PLACES
+from chatwright.pipeline.stage_configs import DATA_SOURCE_KEYS
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import learning_rate_finder
 from chatwright.training.learning_rate_finder import Sweep
@@ -58,7 +58,9 @@ class Prepared:
             for name, value in config_files.to_table(self.config).items()
             if name != "loop"
         }
-        settings |= {place: "by content, below" for place in PLACES if settings.get(place)}
+        settings |= {
+            source: "by content, below" for source in DATA_SOURCE_KEYS if settings.get(source)
+        }
         if settings.get("distillation"):
             settings["distillation"]["teacher"] = "by its weights, below"
         return {"stage": settings, "model": config_files.to_table(self.model.config)}

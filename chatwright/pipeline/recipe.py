@@ -24,7 +24,7 @@ from chatwright.data.files import files_below
 from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.stage_configs import (
-    PLACES,
+    DATA_SOURCE_KEYS,
     PretrainConfig,
     SFTConfig,
     StarterConfig,
@@ -257,12 +257,12 @@ def _inputs(
     """What the stage reads, by content hash, and its settings with every {…} filled in."""
     settings = dict(planned.table)
     inputs: dict[str, str] = {}
-    for key in PLACES:
+    for key in DATA_SOURCE_KEYS:
         if not settings.get(key):
             continue
         found = [
             _filled_in(recipe, planned, key, text, out, data)
-            for text in written_places(settings[key])
+            for text in written_sources(settings[key])
         ]
         hashes = [content_hash(Path(place)) for place in found]
         settings[key], inputs[key] = (
@@ -292,8 +292,8 @@ def _inputs(
     return inputs, settings
 
 
-def written_places(value: Any) -> list[str]:
-    """What a recipe may write for `data`, `chat` or `texts`: one place or a list of them."""
+def written_sources(value: Any) -> list[str]:
+    """What a recipe may write for `data`, `chat` or `texts`: one path or a list of them."""
     return [value] if isinstance(value, str) else list(value or ())
 
 
@@ -322,11 +322,11 @@ def outside_data(recipe: Recipe, out: Path, data: Path | None) -> dict[tuple[str
     found = {
         (stage.name, key): [
             Path(_filled_in(recipe, stage, key, text, out, data))
-            for text in written_places(stage.table.get(key))
+            for text in written_sources(stage.table.get(key))
             if not any(place in text for place in made)
         ]
         for stage in recipe.stages
-        for key in PLACES
+        for key in DATA_SOURCE_KEYS
     }
     return {where: places for where, places in found.items() if places}
 

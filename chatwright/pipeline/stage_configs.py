@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chatwright import config as config_files
-from chatwright.data.readers import Place
+from chatwright.data.readers import DataSource
 from chatwright.model.encoder_decoder import EncoderDecoderConfig
 from chatwright.model.gpt import GPTConfig
 from chatwright.model.lora import LoRAConfig
@@ -15,9 +15,9 @@ from chatwright.training.stage import BatchConfig
 from chatwright.training.stages.distillation import DistillationConfig
 
 SIZE = "size"  # in a model's table: the preset that the rest is on top of
-Places = str | tuple[str, ...]  # a file or folder, or a list of them
+DataSources = str | tuple[str, ...]  # a file or folder, or a list of them
 # What in a stage's table names files or folders.
-PLACES = (
+DATA_SOURCE_KEYS = (
     "data",
     "chat",
     "texts",
@@ -32,7 +32,7 @@ PLACES = (
 )
 
 
-def to_place(written: Places) -> Place:
+def to_data_source(written: DataSources) -> DataSource:
     return Path(written) if isinstance(written, str) else tuple(map(Path, written))
 
 
@@ -49,11 +49,11 @@ class StarterConfig:
 class TokenizerConfig:
     """Learn a vocabulary from the same texts the model will read."""
 
-    data: Places = ""
-    chat: Places = ""  # conversations whose text counts too
-    pairs: Places = ""  # sentence pairs, whose both sides count: files that hold both, and/or
-    source: Places = ""  # files with a sentence a line, one for each side
-    target: Places = ""
+    data: DataSources = ""
+    chat: DataSources = ""  # conversations whose text counts too
+    pairs: DataSources = ""  # sentence pairs, whose both sides count: files that hold both, and/or
+    source: DataSources = ""  # files with a sentence a line, one for each side
+    target: DataSources = ""
     columns: tuple[int, int] = (1, 2)  # where source and target stand in tab-separated pairs
     tokens: Literal["bpe", "characters", "wordpiece", "words"] = (
         "bpe"  # wordpiece is for encoders, words for word vectors alone
@@ -76,8 +76,10 @@ class TokenizerConfig:
 class PretrainConfig:
     """Learn to continue plain text."""
 
-    data: Places = ""  # texts; may be left out where there are only conversations
-    chat: Places = ""  # conversations among the texts: the model can speak before it is fine-tuned
+    data: DataSources = ""  # texts; may be left out where there are only conversations
+    chat: DataSources = (
+        ""  # conversations among the texts: the model can speak before it is fine-tuned
+    )
     chat_validation_share: float = (
         0.05  # of the conversations, kept out of pretraining too: the same as the fine-tuning's
     )
@@ -102,7 +104,7 @@ class PretrainConfig:
     distillation: DistillationConfig | None = None  # learn from a teacher too
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    old_texts: Places = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    old_texts: DataSources = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
     forgetting_limit: float = (
         0.0  # the run fails where that figure has risen by more than this share; 0: it is only said
     )
@@ -126,8 +128,8 @@ class PretrainConfig:
 class SFTConfig:
     """Learn to answer from example conversations."""
 
-    data: Places
-    texts: Places = (
+    data: DataSources
+    texts: DataSources = (
         ""  # plain texts read again among the conversations, so that they are not forgotten
     )
     texts_share: float = 0.25  # of the tokens
@@ -138,7 +140,7 @@ class SFTConfig:
     skip_bad_rows: bool = False
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    old_texts: Places = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
+    old_texts: DataSources = ""  # of what the model knew before: bits per byte on them is measured, to see what it forgets
     forgetting_limit: float = (
         0.0  # the run fails where that figure has risen by more than this share; 0: it is only said
     )
@@ -162,7 +164,7 @@ class SFTConfig:
         config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
 
 
-def _check_forgetting(old_texts: Places, limit: float) -> None:
+def _check_forgetting(old_texts: DataSources, limit: float) -> None:
     if limit < 0 or (limit and not old_texts):
         raise ValueError(
             f"forgetting_limit ({limit}) must be at least 0, and needs old_texts to measure on"
@@ -173,16 +175,16 @@ def _check_forgetting(old_texts: Places, limit: float) -> None:
 class TranslationConfig:
     """Learn to translate from sentence pairs."""
 
-    pairs: Places = ""  # .tsv, .txt with tabs or .jsonl files that hold both sides, and/or
-    source: Places = ""  # two files with a sentence a line
-    target: Places = ""
+    pairs: DataSources = ""  # .tsv, .txt with tabs or .jsonl files that hold both sides, and/or
+    source: DataSources = ""  # two files with a sentence a line
+    target: DataSources = ""
     columns: tuple[int, int] = (
         1,
         2,
     )  # where source and target stand in tab-separated pairs, from 1
-    validation_pairs: Places = ""  # without any, a share of the pairs is kept out of training
-    validation_source: Places = ""
-    validation_target: Places = ""
+    validation_pairs: DataSources = ""  # without any, a share of the pairs is kept out of training
+    validation_source: DataSources = ""
+    validation_target: DataSources = ""
     validation_share: float = 0.02
     skip_bad_rows: bool = (
         False  # leave out rows that cannot be read (each is said), instead of stopping
@@ -216,7 +218,7 @@ class TranslationConfig:
             )
 
 
-def _require_both_sides(source: Places, target: Places, prefix: str) -> None:
+def _require_both_sides(source: DataSources, target: DataSources, prefix: str) -> None:
     if bool(source) != bool(target):
         raise ValueError(
             f"{prefix}source and {prefix}target go together: line n of one is the translation of line n of the other"

@@ -18,7 +18,7 @@ from chatwright.checkpoint.growth import grown, is_untaught
 from chatwright.checkpoint.lock import only_writer
 from chatwright.conversation import Message
 from chatwright.data import corpus
-from chatwright.data.readers import Place, named, read_rows
+from chatwright.data.readers import DataSource, describe_source, read_rows
 from chatwright.data.rows import ChatRow, TextRow
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.devices import generator, resolve_device, resolve_precision
@@ -34,7 +34,7 @@ from chatwright.pipeline.stage_configs import (
     SFTConfig,
     StarterConfig,
     TokenizerConfig,
-    to_place,
+    to_data_source,
 )
 from chatwright.pipeline.teacher import with_teacher
 from chatwright.pipeline.translation import read_named_pairs
@@ -68,10 +68,10 @@ def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
     written = (config.data, config.chat, config.pairs, config.source, config.target)
     watcher.say(
-        f"learning a vocabulary from {' and '.join(named(to_place(place)) for place in written if place)}"
+        f"learning a vocabulary from {' and '.join(describe_source(to_data_source(source)) for source in written if source)}"
     )
     texts = chain(
-        _texts([to_place(place) for place in (config.data, config.chat) if place]),
+        _texts([to_data_source(source) for source in (config.data, config.chat) if source]),
         _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)),
     )
     made = _learned(config, texts)
@@ -92,9 +92,9 @@ def _learned(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
             return ByteBPE.train(texts, config.vocab_size, " " if config.space_before else "")
 
 
-def _texts(places: list[Place]) -> Iterator[str]:
-    for place in places:
-        for row in read_rows(place):
+def _texts(sources: list[DataSource]) -> Iterator[str]:
+    for source in sources:
+        for row in read_rows(source):
             if isinstance(row, TextRow):
                 yield row.text
             elif isinstance(row, ChatRow):
@@ -194,10 +194,10 @@ def _texts_to_read(
     config: PretrainConfig, tokenizer: Tokenizer, watcher: Watcher
 ) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
     """(train, validation)"""
-    place = to_place(config.data)
-    watcher.say(f"reading {named(place)}")
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
     texts, validation = corpus.encode_documents_split(
-        place,
+        source,
         tokenizer,
         config.validation_share,
         with_control=config.with_borders,
@@ -226,10 +226,10 @@ def _conversations_to_read(
     config: PretrainConfig, tokenizer: Tokenizer, length: int, watcher: Watcher
 ) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
     """(train, validation): every token of a conversation is read, the questions too."""
-    place = to_place(config.chat)
-    watcher.say(f"reading {named(place)}")
+    source = to_data_source(config.chat)
+    watcher.say(f"reading {describe_source(source)}")
     read, held_out = corpus.encode_conversations_split(
-        place, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows
+        source, tokenizer, length, config.chat_validation_share, skip_bad_rows=config.skip_bad_rows
     )
     _say_what_was_read(
         watcher,
@@ -259,10 +259,10 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
     tokenizer = tokenizer_of(parent)
     model, started_from = initialize_model(config, tokenizer.vocab_size, parent, watcher)
     length = config.batches.context_length or model.config.context_length
-    place = to_place(config.data)
-    watcher.say(f"reading {named(place)}")
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
     train_set, validation = corpus.encode_conversations_split(
-        place, tokenizer, length, config.validation_share, skip_bad_rows=config.skip_bad_rows
+        source, tokenizer, length, config.validation_share, skip_bad_rows=config.skip_bad_rows
     )
     _say_what_was_read(
         watcher,
@@ -312,7 +312,7 @@ def prepare_sft(config: SFTConfig, out: Path, watcher: Watcher, parent: Path) ->
         config,
         started_from,
         (
-            lambda run: _require_stops(run, place),
+            lambda run: _require_stops(run, source),
             lambda run: forgetting.check(run, config.forgetting_limit),
         ),
     )
@@ -331,16 +331,16 @@ def _completed(
     if not config.old_texts:
         return stage
     return forgetting.ForgettingCheck(
-        stage, corpus.read_documents(to_place(config.old_texts))[0], tokenizer, dtype
+        stage, corpus.read_documents(to_data_source(config.old_texts))[0], tokenizer, dtype
     )
 
 
-def _require_stops(run: Path, place: Place) -> None:
+def _require_stops(run: Path, source: DataSource) -> None:
     notes = json.loads((run / "model" / "training.json").read_text())
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(
             f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
-            f"chatwright data show --mask {named(place)} --tokenizer {run / 'model'}"
+            f"chatwright data show --mask {describe_source(source)} --tokenizer {run / 'model'}"
         )
 
 
@@ -380,7 +380,7 @@ def _texts_again(
     config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher
 ) -> list[Rendered]:
     texts, _ = corpus.encode_documents_split(
-        to_place(config.texts),
+        to_data_source(config.texts),
         tokenizer,
         config.texts_validation_share,
         skip_bad_rows=config.skip_bad_rows,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chatwright.checkpoint import model_directory
 from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
-from chatwright.data.readers import named
+from chatwright.data.readers import describe_source
 from chatwright.data.rows import DataError
 from chatwright.data.sentence_pairs import SentencePair, read_pairs
 from chatwright.devices import generator, resolve_device, resolve_precision
@@ -15,7 +15,7 @@ from chatwright.evaluation.bleu import bleu, require_packages
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.model.encoder_decoder_presets import encoder_decoder_preset
 from chatwright.pipeline.prepared_stage import Prepared
-from chatwright.pipeline.stage_configs import Places, TranslationConfig, to_place
+from chatwright.pipeline.stage_configs import DataSources, TranslationConfig, to_data_source
 from chatwright.tasks.translate import Translator
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
@@ -89,9 +89,13 @@ def _pairs(
 
 
 def _read(
-    written: tuple[Places, Places, Places], config: TranslationConfig, watcher: Watcher
+    written: tuple[DataSources, DataSources, DataSources],
+    config: TranslationConfig,
+    watcher: Watcher,
 ) -> list[SentencePair]:
-    watcher.say(f"reading {' and '.join(named(to_place(place)) for place in written if place)}")
+    watcher.say(
+        f"reading {' and '.join(describe_source(to_data_source(source)) for source in written if source)}"
+    )
     skipped: list[DataError] = []
     pairs = read_named_pairs(*written, config.columns, skipped if config.skip_bad_rows else None)
     for error in skipped:
@@ -100,16 +104,18 @@ def _read(
 
 
 def read_named_pairs(
-    pairs: Places,
-    source: Places,
-    target: Places,
+    pairs: DataSources,
+    source: DataSources,
+    target: DataSources,
     columns: tuple[int, int],
     skipped: list[DataError] | None = None,
 ) -> list[SentencePair]:
     """From what a recipe names: files that hold both sides, files that hold one each, or both kinds."""
-    found = read_pairs(to_place(pairs), columns=columns, skipped=skipped) if pairs else []
+    found = read_pairs(to_data_source(pairs), columns=columns, skipped=skipped) if pairs else []
     return found + (
-        read_pairs(to_place(source), to_place(target), skipped=skipped) if source else []
+        read_pairs(to_data_source(source), to_data_source(target), skipped=skipped)
+        if source
+        else []
     )
 
 

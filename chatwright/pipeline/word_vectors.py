@@ -7,11 +7,11 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
 from chatwright.data import corpus
-from chatwright.data.readers import named
+from chatwright.data.readers import describe_source
 from chatwright.devices import generator, resolve_device
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
 from chatwright.pipeline.prepared_stage import Prepared
-from chatwright.pipeline.stage_configs import Places, to_place
+from chatwright.pipeline.stage_configs import DataSources, to_data_source
 from chatwright.tokenizer.spellings import words_by_token
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.loop import Watcher
@@ -23,7 +23,7 @@ from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramSt
 class WordVectorsConfig:
     """Learn a vector for every word from the words around it."""
 
-    data: Places
+    data: DataSources
     validation_share: float = 0.01
     skip_bad_rows: bool = False
     model: dict[str, Any] = field(default_factory=dict)  # width
@@ -44,9 +44,9 @@ def run_word_vectors(
 
 
 def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) -> Prepared:
-    watcher.say(f"reading {named(to_place(config.data))}")
+    watcher.say(f"reading {describe_source(to_data_source(config.data))}")
     text, validation = corpus.encode_documents_split(
-        to_place(config.data),
+        to_data_source(config.data),
         tokenizer,
         config.validation_share,
         with_control=False,
