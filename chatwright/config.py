@@ -130,7 +130,9 @@ def _nested_configs(cls: type) -> dict[str, type]:
     found: dict[str, type] = {}
     for field in dataclasses.fields(cls):
         options = get_args(hints[field.name]) or (hints[field.name],)
-        found |= {field.name: option for option in options if dataclasses.is_dataclass(option)}
+        for option in options:
+            if dataclasses.is_dataclass(option):
+                found[field.name] = option
     return found
 
 

@@ -9,7 +9,7 @@ from chatwright.starter.corpus import (
     training_conversations,
     write,
 )
-from chatwright.starter.fact_table import FactTable, make_world
+from chatwright.starter.fact_table import make_world
 from chatwright.starter.item import Item
 from chatwright.starter.prose import Document
 from chatwright.starter.simulated_tools import Outside

@@ -238,9 +238,9 @@ def test_the_right_value_of_somebody_else_is_wrong(items, skill: str) -> None:
             own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day")
         )
 
-    named = lambda item: (
-        item.expected.content.split()[0].replace("'s", "") in item.messages[0].content
-    )
+    def named(item: Item) -> bool:
+        return item.expected.content.split()[0].replace("'s", "") in item.messages[0].content
+
     assert score_where(items, skill, of_another, named) == 0.0
 
 
@@ -276,7 +276,9 @@ def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> Non
 
 
 def test_who_is_told_to_be_wrong_may_say_so_in_other_words(items) -> None:
-    value = lambda item: item.must[0][0]
+    def value(item: Item) -> str:
+        return item.must[0][0]
+
     assert (
         score_where(
             items, "correction_right", lambda i: f"You're right, I was mistaken. It is {value(i)}."

@@ -33,9 +33,11 @@ def scripted(curve: list[float], name: str = "validation_loss") -> Callable[[], 
 
     def make() -> Stage:
         stage = pretrain_stage()
-        taken = lambda: (
-            stage.state_dict()["epoch"] * stage.batches.windows.n + stage.state_dict()["position"]
-        )
+
+        def taken() -> int:
+            state = stage.state_dict()
+            return state["epoch"] * stage.batches.windows.n + state["position"]
+
         stage.evaluate = lambda _: {
             name: curve[max(0, taken() // 8 - (taken() == 8)) // 2],
             "other": 1.0,
