@@ -131,7 +131,7 @@ def _nested_configs(cls: type) -> dict[str, type]:
     for field in dataclasses.fields(cls):
         options = get_args(hints[field.name]) or (hints[field.name],)
         for option in options:
-            if dataclasses.is_dataclass(option):
+            if isinstance(option, type) and dataclasses.is_dataclass(option):
                 found[field.name] = option
     return found
 

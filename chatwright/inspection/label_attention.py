@@ -25,12 +25,14 @@ class LabelAttention:
 def label_attention(model: Encoder, tokenizer: Tokenizer, piece: Sequence[int]) -> LabelAttention:
     """Of one framed piece, from the very pass that tells its label."""
     rows: list[Tensor] = []
-    attentions = [block.attention for block in model.blocks]
-    assert all(isinstance(attention, Attention) for attention in attentions), "every block has one"
+    attentions: list[Attention] = []
+    for block in model.blocks:
+        assert isinstance(block.attention, Attention), "every block has an attention layer"
+        attentions.append(block.attention)
     stops = [
         attention.observe(lambda weights: rows.append(weights[0, :, 0].float().cpu()))
         for attention in attentions
-    ]  # type: ignore[union-attr, operator]
+    ]
     try:
         model(torch.tensor([list(piece)], device=model.device))
     finally:
