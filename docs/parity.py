@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import torch  # noqa: E402
-import transformers  # noqa: E402
+import torch
+import transformers
 
-from tests.parity.case import DTYPES, measure  # noqa: E402
-from tests.parity.families import CASES  # noqa: E402
+from tests.parity.case import DTYPES, measure
+from tests.parity.families import CASES
 
 HEAD = """# Equal to an independent implementation
 

@@ -10,10 +10,10 @@ import pytest
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 sys.path.insert(0, str(RECIPES))  # as when the script is run
 
-import chat_real_data  # noqa: E402
-from chat_real_sets import cleaning, conversations, facts, held_out, instructions, prose  # noqa: E402
+import chat_real_data
+from chat_real_sets import cleaning, conversations, facts, held_out, instructions, prose
 
-from chatwright.tokenizer import chat_template  # noqa: E402
+from chatwright.tokenizer import chat_template
 
 SENTENCE = (
     "The lobster lives in the eastern Atlantic Ocean and it may weigh 0.7 kg or more in cold water"

@@ -10,8 +10,8 @@ import pytest
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 sys.path.insert(0, str(RECIPES))  # as when the script is run
 
-import classify_data  # noqa: E402
-from classify_data import RUN, SHORTEST, HeldOut, bare, by_hash, convert  # noqa: E402
+import classify_data
+from classify_data import RUN, SHORTEST, HeldOut, bare, by_hash, convert
 
 LONG = "It 's played in the most straight faced fashion, with little humor to lighten things up"
 
