@@ -48,7 +48,7 @@ def our_step(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Callable[[], N
             n_head=n_head,
             n_kv_head=n_head,
             head_dim=width // n_head,
-            hidden=4 * width,
+            d_ff=4 * width,
             context_length=context,
         )
     )

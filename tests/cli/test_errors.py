@@ -100,7 +100,7 @@ def test_bad_conversations_are_named_by_data_check(
         (["nonsense"], "expected key=value"),
         (["model.size=enormous"], "no such shape. Choose one of"),
         (["model.n_layers=2"], r"model: unknown key 'n_layers'\. Did you mean 'n_layer'"),
-        (["model.d_model=abc"], r"model: width = 'abc': .*Correct the value"),
+        (["model.d_model=abc"], r"model: d_model = 'abc': .*Correct the value"),
         (["model.size=gpt3"], "parameters needs .* GB of memory.*Choose a smaller size"),
         (
             ["batches.rows=7", "batches.accumulate=2"],

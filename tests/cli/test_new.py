@@ -250,8 +250,8 @@ def test_a_folder_that_cannot_be_written_whole_is_removed(here: Path, monkeypatc
     [
         ("", "must not be empty"),
         (" ", "must not be empty"),
-        ("..", "d_ff"),
-        (".b", "d_ff"),
+        ("..", "hidden"),
+        (".b", "hidden"),
         ("../x", "must not hold"),
         ("a/b", "must not hold"),
         ("a\\b", "must not hold"),

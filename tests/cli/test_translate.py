@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             n_decoder_layer=1,
             n_head=2,
             head_dim=8,
-            width=16,
+            d_model=16,
             d_ff=32,
         )
     )

@@ -26,11 +26,11 @@ sample_tokens = 4
 [pretrain.model]
 size = "speedrun"
 n_layer = 1
-width = 32
+d_model = 32
 n_head = 1
 n_kv_head = 1
 head_dim = 32
-hidden = 32
+d_ff = 32
 context_length = 512
 ngrams = [2]
 ngram_rows = 64

@@ -196,8 +196,8 @@ def test_banned_tokens_are_never_chosen_and_a_limit_too_short_gives_unfinished_o
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"d_model": 0}, "width \\(0\\) must be at least 1"),
-        ({"d_model": 2, "n_best": 3}, "n_best \\(3\\)"),
+        ({"width": 0}, "width \\(0\\) must be at least 1"),
+        ({"width": 2, "n_best": 3}, "n_best \\(3\\)"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict, message: str) -> None:

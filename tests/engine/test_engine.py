@@ -280,7 +280,7 @@ def test_what_can_never_be_served_is_refused(
 
 def test_a_cache_that_does_not_fit_is_refused_before_it_is_made(make_model: MakeModel) -> None:
     model = make_model()
-    with pytest.raises(ValueError, match=r"n_row = 1000000000: the cache needs .* MB: take fewer"):
+    with pytest.raises(ValueError, match=r"n_slot = 1000000000: the cache needs .* MB: take fewer"):
         Engine(model, EngineConfig(n_slot=10**9))
     model(torch.zeros(1, 1, dtype=torch.int64)).sum().backward()  # and the model is as it was
 

@@ -60,18 +60,18 @@ def torch_transformer(model: EncoderDecoder) -> nn.Transformer:
     """The same weights in torch's own modules. Post-norm torch adds a last norm by itself; the paper has none."""
     c = model.config
     common = {
-        "d_model": c.width,
+        "d_model": c.d_model,
         "nhead": c.n_head,
-        "dim_feedforward": c.hidden,
+        "dim_feedforward": c.d_ff,
         "dropout": 0.0,
         "activation": "relu",
         "batch_first": True,
         "norm_first": c.norm_first,
         "layer_norm_eps": c.norm_eps,
     }
-    last = (nn.LayerNorm(c.width), nn.LayerNorm(c.width)) if c.norm_first else (None, None)
+    last = (nn.LayerNorm(c.d_model), nn.LayerNorm(c.width)) if c.norm_first else (None, None)
     theirs = nn.Transformer(
-        c.width,
+        c.d_model,
         c.n_head,
         batch_first=True,
         custom_encoder=nn.TransformerEncoder(
@@ -243,7 +243,7 @@ def test_a_fresh_model_expects_every_token_alike() -> None:
                 n_head=4,
                 head_dim=32,
                 d_model=128,
-                hidden=256,
+                d_ff=256,
                 init=init,
             )
         ).eval()

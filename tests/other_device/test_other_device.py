@@ -123,8 +123,8 @@ n_encoder_layer = 1
 n_decoder_layer = 1
 n_head = 2
 head_dim = 8
-width = 16
-hidden = 32
+d_model = 16
+d_ff = 32
 [translation.batches]
 tokens = 96
 [translation.loop]

@@ -43,7 +43,7 @@ pooler = "tanh"
 steps = 30
 evaluate_every = 10
 patience = 5
-judged_by = "macro_f1"
+monitor = "macro_f1"
 higher_is_better = true
 precision = "float32"
 [classify.loop.optimizer]

@@ -23,7 +23,7 @@ def make(**changes: object) -> Translator:
             n_decoder_layer=1,
             n_head=2,
             head_dim=8,
-            width=16,
+            d_model=16,
             d_ff=32,
             **changes,
         )
