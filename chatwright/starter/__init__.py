@@ -17,9 +17,9 @@ from chatwright.starter.simulated_tools import Outside
 __all__ = [
     "Document",
     "Drawn",
+    "FactTable",
     "Item",
     "Outside",
-    "World",
     "drawn_at",
     "heldout_items",
     "heldout_prose",

@@ -69,7 +69,7 @@ def torch_transformer(model: EncoderDecoder) -> nn.Transformer:
         "norm_first": c.norm_first,
         "layer_norm_eps": c.norm_eps,
     }
-    last = (nn.LayerNorm(c.d_model), nn.LayerNorm(c.width)) if c.norm_first else (None, None)
+    last = (nn.LayerNorm(c.d_model), nn.LayerNorm(c.d_model)) if c.norm_first else (None, None)
     theirs = nn.Transformer(
         c.d_model,
         c.n_head,
