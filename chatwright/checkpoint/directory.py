@@ -1,9 +1,12 @@
-"""A directory that is either whole or does not exist.
+"""Write a directory so that it is either complete or absent.
 
-Built in a hidden sibling, every file fsynced, a manifest of SHA-256 sums written last, then one rename: the directory's name is the
-commit. A crash at any point leaves the old directory or the new one. Cost: one fsync per file and one read of it for its sum.
+The directory is built under a hidden temporary name beside its final path. Every file is synced to
+disk, a manifest of SHA-256 sums is written last, and one rename commits the directory. After a crash
+at any point, either the old directory or the new one is there, never a mixture. The cost is one
+fsync and one read per file.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -12,115 +15,138 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatwright.errors import InputError
+
 MANIFEST = "MANIFEST.json"
 FORMAT = 1
+# What systems and network file systems answer when they cannot sync a directory.
+CANNOT_SYNC = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP, errno.EPERM}
 
 
-class BrokenCheckpoint(ValueError):
-    """A directory that is not what its manifest says. The message names the file, the cause and the remedy."""
+class BrokenCheckpoint(InputError):
+    """A directory whose files do not match its manifest."""
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield an empty directory to fill; on leaving the block it becomes `path`, atomically. On an error nothing remains.
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty directory to fill; it becomes `path` when the block ends.
 
-    A directory already at `path` is replaced; it stays readable until the rename.
+    A directory already at `path` is replaced and stays readable until the rename. If the block
+    raises an error, nothing is left behind and `path` is unchanged.
+
+    Raises:
+        InputError: The disk is full or the path cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.parent / f".tmp-{path.name}-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
+    temporary = path.parent / f".tmp-{path.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     try:
-        yield building
-        _seal(building)
-        _put_in_place(building, path)
+        yield temporary
+        _write_manifest(temporary)
+        _commit(temporary, path)
     except OSError as error:
-        raise ValueError(
-            f"{path}: could not be saved: {error.strerror or error}. Nothing was changed; make room or choose another folder, "
-            "then run the same command again."
+        raise InputError(
+            f"{path}: could not be saved: {error.strerror or error}. Nothing was changed.",
+            remedy="Free some disk space or choose another folder, then run the same command again.",
+            field="out",
+            value=str(path),
         ) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _seal(building: Path) -> None:
+def _write_manifest(temporary: Path) -> None:
     entries = {}
-    for file in sorted(p for p in building.iterdir() if p.is_file()):
-        _fsync(file)
+    for file in sorted(p for p in temporary.iterdir() if p.is_file()):
+        _sync_file(file)
         entries[file.name] = {"size": file.stat().st_size, "sha256": sha256(file)}
-    manifest = building / MANIFEST
-    manifest.write_text(json.dumps({"format": FORMAT, "files": entries}, indent=1))
-    _fsync(manifest)
-    _fsync(building)
+    manifest = temporary / MANIFEST
+    table = {"format": FORMAT, "files": entries}
+    manifest.write_text(json.dumps(table, indent=1), encoding="utf-8", newline="\n")
+    _sync_file(manifest)
+    _sync_directory(temporary)
 
 
-def _put_in_place(building: Path, path: Path) -> None:
-    if path.exists():  # rename cannot replace a filled directory, so the old one steps aside under a name `recover` knows
-        aside = _aside(path)
-        shutil.rmtree(aside, ignore_errors=True)
-        os.rename(path, aside)
-        os.rename(building, path)
-        _fsync(path.parent)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.rename(building, path)
-        _fsync(path.parent)
+def _commit(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(temporary, path)
+        _sync_directory(path.parent)
+        return
+    # A rename cannot replace a directory that holds files. The old directory is first renamed to a
+    # name that `recover` and `readable_path` know.
+    previous = _previous(path)
+    shutil.rmtree(previous, ignore_errors=True)
+    os.rename(path, previous)
+    os.rename(temporary, path)
+    _sync_directory(path.parent)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
-def _aside(path: Path) -> Path:
+def _previous(path: Path) -> Path:
     return path.parent / f".old-{path.name}"
 
 
-def standing(path: Path) -> Path:
-    """Where the directory called `path` can be read now: between the two renames of a replacement, and after a crash there, beside its name."""
-    aside = _aside(path)
-    return aside if not path.exists() and aside.exists() else path
+def readable_path(path: Path) -> Path:
+    """Return `path`, or its previous version if a replacement was interrupted between its renames."""
+    previous = _previous(path)
+    return previous if not path.exists() and previous.exists() else path
 
 
 def recover(parent: Path) -> None:
-    """Clear what a crash left in `parent`: half-built directories go, one that had stepped aside for a lost successor comes back.
+    """Clean up `parent` after a crash: delete unfinished directories, restore interrupted ones.
 
-    For the one writer of `parent` alone: beside another it would take away what that one is building.
+    Call this only while holding the writer lock of `parent`. Otherwise it deletes what another
+    process is building.
     """
     if not parent.is_dir():
         return
     for leftover in parent.glob(".tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    for aside in parent.glob(".old-*"):
-        path = parent / aside.name.removeprefix(".old-")
+    for previous in parent.glob(".old-*"):
+        path = parent / previous.name.removeprefix(".old-")
         if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(previous, ignore_errors=True)
         else:
-            os.rename(aside, path)
+            os.rename(previous, path)
 
 
 def verify(path: Path) -> None:
-    """Raise BrokenCheckpoint unless every file is there with the size and sum the manifest states."""
+    """Check that every file has the size and the SHA-256 sum that the manifest states.
+
+    Raises:
+        BrokenCheckpoint: A file differs, or the manifest is missing or unreadable.
+    """
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
         files = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenCheckpoint(
-            f"{path}: no readable {MANIFEST} ({error.__class__.__name__}): the save never finished, or this is no "
-            "checkpoint. Use another one of the same run."
+        raise _broken(
+            path / MANIFEST,
+            f"cannot be read ({error.__class__.__name__}): the save did not finish, or this "
+            "directory is not a checkpoint.",
         ) from None
-    for name, stated in files.items():
+    for name, entry in files.items():
         file = path / name
-        if not file.is_file() or file.stat().st_size != stated["size"]:
-            raise BrokenCheckpoint(
-                f"{file}: missing or not {stated['size']} bytes long. The checkpoint is damaged; use another one of the same run."
-            )
-        if sha256(file) != stated["sha256"]:
-            raise BrokenCheckpoint(
-                f"{file}: its content is not what was saved (SHA-256 differs). The checkpoint is damaged; "
-                "use another one of the same run."
-            )
+        if not file.is_file() or file.stat().st_size != entry["size"]:
+            raise _broken(file, f"is missing or not {entry['size']} bytes long.")
+        if sha256(file) != entry["sha256"]:
+            raise _broken(file, "has changed since it was saved (its SHA-256 sum differs).")
+
+
+def _broken(file: Path, problem: str) -> BrokenCheckpoint:
+    return BrokenCheckpoint(
+        f"{file}: {problem}",
+        remedy="The checkpoint is damaged; use another one of the same run.",
+        field=file.name,
+        value=str(file),
+    )
 
 
 def newest_valid(
     parent: Path, pattern: str, report: Callable[[str], None] = lambda _: None
 ) -> Path | None:
-    """The last directory by name that verifies; damaged ones are reported and passed over."""
+    """Return the last directory by name that passes `verify`; report and skip damaged ones."""
     for path in sorted(parent.glob(pattern), reverse=True) if parent.is_dir() else []:
         try:
             verify(path)
@@ -131,39 +157,54 @@ def newest_valid(
 
 
 @contextmanager
-def writing_file(path: Path) -> Iterator[Path]:
-    """Yield a place for one file; on leaving the block it becomes `path`, atomically. On an error nothing remains."""
-    partial = path.with_name(f".tmp-{path.name}")
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for one file; it becomes `path` when the block ends without error."""
+    temporary = path.with_name(f".tmp-{path.name}")
     try:
-        yield partial
-        _fsync(partial)
-        os.replace(partial, path)
-        _fsync(path.parent)
+        yield temporary
+        _sync_file(temporary)
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def write_file(path: Path, text: str) -> None:
-    """One small file, whole or not at all."""
-    with writing_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write a small UTF-8 file completely or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def remove(path: Path) -> None:
-    """Delete a directory so that a crash midway cannot leave one that looks whole: rename first, then delete."""
-    doomed = path.parent / f".tmp-{path.name}-removed"
-    shutil.rmtree(doomed, ignore_errors=True)
-    os.rename(path, doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    """Delete a directory without ever leaving a partial one at `path`: rename first, then delete."""
+    temporary = path.parent / f".tmp-{path.name}-removed"
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.rename(path, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256(file: Path) -> str:
+    """Return the SHA-256 sum of a file as hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_file(path: Path) -> None:
+    # Windows syncs only files that are open for writing.
+    _sync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+
+
+def _sync_directory(path: Path) -> None:
+    """Write a directory's entries to disk, where the system allows it (Windows does not)."""
+    try:
+        _sync(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

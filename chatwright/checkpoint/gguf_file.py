@@ -21,7 +21,7 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
     library = require_library()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with directory.writing_file(path) as partial:
+        with directory.atomic_file(path) as partial:
             writer = library.GGUFWriter(
                 partial, settings[ARCHITECTURE]
             )  # which writes that one setting itself

@@ -1,32 +1,54 @@
-"""One process at a time writes into a folder.
+"""Let one process at a time write into a folder.
 
-Two runs in one folder would clear each other's half-built checkpoints and mix their logs. The lock is the kernel's: it goes with the process
-that holds it, however that ends, and nothing has to be cleared afterwards.
+Two runs in one folder would delete each other's unfinished checkpoints and mix their logs. The
+operating system holds the lock and releases it when the process ends, even after a crash. Readers
+take no lock.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LOCK = ".lock"
+from filelock import FileLock, Timeout
+
+from chatwright.errors import InputError
+
+LOCK_FILE = ".lock"
+# The process number has a file of its own: Windows lets no other process read a locked file.
+HOLDER_FILE = ".lock-holder"
 
 
 @contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Hold `path`, a folder made if need be. Raises ValueError where another process holds it, without touching anything."""
+def writer_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the folder `path`, creating the folder if needed.
+
+    Raises:
+        InputError: Another process, or another lock in this process, holds the folder.
+    """
     path.mkdir(parents=True, exist_ok=True)
-    with (path / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise ValueError(
-                f"{path}: process {file.read()} is writing here already. Wait until it has ended, or stop it (it saves itself and can "
-                "go on), or give another --out folder."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    lock, holder = FileLock(path / LOCK_FILE), path / HOLDER_FILE
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise _is_locked(path, holder) from None
+    try:
+        holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _is_locked(path: Path, holder: Path) -> InputError:
+    try:
+        process = f"process {int(holder.read_text(encoding='utf-8'))}"
+    except (OSError, ValueError):  # the other process has not yet written its number
+        process = "another process"
+    return InputError(
+        f"{path}: {process} is writing into this folder.",
+        remedy="Wait until it ends, or stop it (it saves its state and can be resumed), or choose "
+        "another folder with --out.",
+        field="out",
+        value=str(path),
+    )

@@ -48,7 +48,7 @@ def save(
     base: Base | None = None,
 ) -> None:
     """Write the directory atomically. `notes` (how it was made) go into training.json beside the weights."""
-    with directory.writing(path) as building:
+    with directory.atomic_directory(path) as building:
         write_into(building, model, tokenizer, base)
         if notes is not None:
             (building / "training.json").write_text(json.dumps(notes, indent=1))
@@ -119,7 +119,7 @@ def find(path: Path) -> Path:
 
 
 def _model_in(path: Path) -> Path | None:
-    for place in (directory.standing(path), directory.standing(path / "model")):
+    for place in (directory.readable_path(path), directory.readable_path(path / "model")):
         if (place / "config.json").is_file() or adapter_directory.is_one(place):
             return place
     return directory.newest_valid(path / "checkpoints", "step-*")

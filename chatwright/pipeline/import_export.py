@@ -163,7 +163,7 @@ def export_model(source: Path, out: Path) -> Exported:
             f"{source}: no other tool knows {architectures.of(model.config).name} models of this shape, so it cannot be exported. "
             f"What can: {EXPORTABLE[architectures.of(model.config).name]}."
         )
-    with directory.writing(out) as building:
+    with directory.atomic_directory(out) as building:
         write_public(building, model, tokenizer)
         gap = largest_gap(
             model,

@@ -19,7 +19,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import writer_lock
 from chatwright.data.files import files_below
 from chatwright.pipeline import encoder_stages, expected, stages
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
@@ -146,7 +146,7 @@ def run_recipe(
     recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, model: Path | None = None
 ) -> Path:
     """Run every stage that is not done. `model` is what stages from "{model}" go on from. Returns the last stage's directory."""
-    with only_writer(out):
+    with writer_lock(out):
         return _run_stages(recipe, out, data, watcher, model)
 
 
@@ -357,7 +357,7 @@ def _mark_hash(where: Path) -> str:
 
 
 def _write_mark(where: Path, mark: dict[str, Any]) -> None:
-    directory.write_file(where / MARK, json.dumps(mark))
+    directory.write_text(where / MARK, json.dumps(mark))
 
 
 def _is_done(where: Path, mark: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from chatwright import starter
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.growth import grown, is_untaught
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import writer_lock
 from chatwright.conversation import Message
 from chatwright.data import corpus
 from chatwright.data.readers import DataSource, describe_source, read_rows
@@ -61,7 +61,7 @@ Read = TypeVar("Read")
 
 def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
     watcher.say("writing the starter world: texts and conversations")
-    with directory.writing(out / "world") as building:
+    with directory.atomic_directory(out / "world") as building:
         starter.write(building, config.size, config.seed, n_conversation=config.conversations)
 
 
@@ -75,7 +75,7 @@ def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:
         _sides(read_named_pairs(config.pairs, config.source, config.target, config.columns)),
     )
     made = _learned(config, texts)
-    with directory.writing(out / "tokenizer") as building:
+    with directory.atomic_directory(out / "tokenizer") as building:
         made.save(building)
     watcher.say(f"{made.vocab_size} tokens")
 
@@ -363,7 +363,7 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
             "embeddings, so it could not tell them apart. Fine-tune it once without lora, then train adapters --from that."
         )
     start = out / "start"
-    with only_writer(out):
+    with writer_lock(out):
         directory.recover(out)
         if not start.exists():
             watcher.say(

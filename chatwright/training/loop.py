@@ -16,7 +16,7 @@ import torch
 
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import writer_lock
 from chatwright.devices import generator, keeping_freed_memory, resolve_device, resolve_precision
 from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
@@ -81,7 +81,7 @@ def train(
     A run already under way in `run` is gone on with, bit for bit; `resolved` is saved and hashed, together with what of `config` decides
     anything, to tell one run from another.
     """
-    with only_writer(run), keeping_freed_memory():
+    with writer_lock(run), keeping_freed_memory():
         loop = Loop(run, model, stage, tokenizer, config, watcher, parent, resolved or {})
         try:
             return loop.run_to_end()

@@ -17,7 +17,7 @@ class Metrics:
         self.records = (
             [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
         )
-        directory.write_file(path, "".join(json.dumps(record) + "\n" for record in self.records))
+        directory.write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
         self._stream = path.open("a")
 
     def write(self, step: int, **values: Any) -> None:

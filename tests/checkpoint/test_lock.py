@@ -1,56 +1,70 @@
+"""One process writes into a folder; a second one is refused and told which process holds it."""
+
 import errno
-import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import HOLDER_FILE, writer_lock
+from chatwright.errors import InputError
 
 HOLD = """
 import sys
 from pathlib import Path
-from chatwright.checkpoint.lock import only_writer
-with only_writer(Path(sys.argv[1])):
+from chatwright.checkpoint.lock import writer_lock
+with writer_lock(Path(sys.argv[1])):
     print(flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_second_process_is_refused_and_told_who_writes(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_one_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline()
-        with (
-            pytest.raises(
-                ValueError,
-                match=f"process {other.pid} is writing here already.*another --out folder",
-            ),
-            only_writer(tmp_path),
-        ):
+        with pytest.raises(InputError, match=str(other.pid)) as caught, writer_lock(tmp_path):
             pass
+        assert (caught.value.field, caught.value.value) == ("out", str(tmp_path))
+        assert "--out" in caught.value.remedy
         other.kill()
         other.wait()
-        with only_writer(tmp_path):  # the lock went with its holder
-            assert (tmp_path / ".lock").read_text() != str(other.pid)
+        with writer_lock(tmp_path):
+            assert (tmp_path / HOLDER_FILE).read_text() == str(os.getpid())
 
 
-def test_the_same_folder_may_be_held_again_afterwards(tmp_path: Path) -> None:
+def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
+    with writer_lock(tmp_path):
+        with pytest.raises(InputError, match=str(os.getpid())), writer_lock(tmp_path):
+            pass
+        assert (tmp_path / HOLDER_FILE).exists()  # the refused one left the holder's file alone
+
+
+def test_a_folder_can_be_held_again_after_its_release(tmp_path: Path) -> None:
     for _ in range(2):
-        with only_writer(tmp_path / "new"):
+        with writer_lock(tmp_path / "new"):
             pass
 
 
-def test_a_disk_without_locks_is_not_told_as_another_process(
+def test_a_holder_that_has_not_written_its_number_is_still_reported(tmp_path: Path) -> None:
+    with writer_lock(tmp_path):
+        (tmp_path / HOLDER_FILE).unlink()
+        with pytest.raises(InputError) as caught, writer_lock(tmp_path):
+            pass
+    assert caught.value.field == "out"
+
+
+def test_a_disk_without_locks_is_not_mistaken_for_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_locks(*_: object) -> None:
+    def acquire(*_: object, **__: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(fcntl, "flock", without_locks)
-    with pytest.raises(OSError, match="No locks available"), only_writer(tmp_path):
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOLCK)), writer_lock(tmp_path):
         pass

@@ -60,7 +60,7 @@ def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path) -
 def test_a_reader_leaves_alone_what_a_run_is_writing(tmp_path: Path) -> None:
     """A served model is looked for again and again while its training writes: in the middle of a save, and between its two renames."""
     model, _ = saved(tmp_path / "model")
-    with directory.writing(tmp_path / "other") as building:
+    with directory.atomic_directory(tmp_path / "other") as building:
         (building / "half").write_text("built")
         assert model_directory.find(tmp_path) == tmp_path / "model"
         assert (building / "half").exists()

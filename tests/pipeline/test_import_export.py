@@ -8,7 +8,7 @@ import torch
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import hub, model_directory, safetensors_file
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import writer_lock
 from chatwright.cli import app
 from chatwright.conversation import Message
 from chatwright.devices import generator
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
             watcher,
         )
     (building := tmp_path / "busy" / ".tmp-start-1").mkdir(parents=True)
-    with only_writer(tmp_path / "busy"), pytest.raises(ValueError, match="is writing here already"):
+    with writer_lock(tmp_path / "busy"), pytest.raises(ValueError, match="is writing here already"):
         sft(
             str(tmp_path / "chat.jsonl"),
             tmp_path / "busy",

@@ -15,7 +15,7 @@ import small_run
 import torch
 from small_run import LOOP, model, pretrain_stage, run, sft_stage, state_bytes
 
-from chatwright.checkpoint.lock import only_writer
+from chatwright.checkpoint.lock import writer_lock
 from chatwright.training import loop as training_loop
 from chatwright.training import train_state
 from chatwright.training.checks import RunFailed
@@ -357,7 +357,7 @@ def test_a_second_run_leaves_alone_what_the_first_is_building(tmp_path: Path) ->
     run(tmp_path / "a")
     building = tmp_path / "a" / "checkpoints" / ".tmp-step-00000012-1"
     building.mkdir()
-    with only_writer(tmp_path / "a"), pytest.raises(ValueError, match="is writing here already"):
+    with writer_lock(tmp_path / "a"), pytest.raises(ValueError, match="is writing here already"):
         run(tmp_path / "a")
     assert building.exists()
 
