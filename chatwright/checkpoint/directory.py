@@ -1,9 +1,9 @@
 """Write a directory so that it is either complete or absent.
 
-The directory is built under a hidden temporary name beside its final path. Every file is synced to
-disk, a manifest of SHA-256 sums is written last, and one rename commits the directory. After a crash
-at any point, either the old directory or the new one is there, never a mixture. The cost is one
-fsync and one read per file.
+The directory is built under a hidden temporary name beside its final path. Every file is synced
+to disk, a manifest of SHA-256 sums is written last, and one rename commits the directory. After
+a crash, either the old directory or the new one is there, never a mixture. The cost is one fsync
+and one read per file.
 """
 
 import errno
@@ -48,7 +48,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(
             f"{path}: could not be saved: {error.strerror or error}. Nothing was changed.",
-            remedy="Free some disk space or choose another folder, then run the same command again.",
+            remedy="Free some disk space or choose another folder, then run the command again.",
             field="out",
             value=str(path),
         ) from error
@@ -88,7 +88,10 @@ def _previous(path: Path) -> Path:
 
 
 def readable_path(path: Path) -> Path:
-    """Return `path`, or its previous version if a replacement was interrupted between its renames."""
+    """Return where the directory called `path` can be read now.
+
+    This is its previous version if a replacement was interrupted between its two renames.
+    """
     previous = _previous(path)
     return previous if not path.exists() and previous.exists() else path
 
@@ -176,7 +179,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a directory without ever leaving a partial one at `path`: rename first, then delete."""
+    """Delete a directory without leaving a partial one at `path`: rename first, then delete."""
     temporary = path.parent / f".tmp-{path.name}-removed"
     shutil.rmtree(temporary, ignore_errors=True)
     os.rename(path, temporary)

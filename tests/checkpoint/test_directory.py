@@ -153,7 +153,7 @@ except ValueError as error:
 def test_a_full_disk_keeps_the_old_directory_and_is_reported(
     tmp_path: Path, free_bytes: int
 ) -> None:
-    """A limit on file size makes writes fail at the first byte, in the tensors, or in a later file."""
+    """Limit the file size so that writes fail at once, in the tensors, or in a later file."""
     target = tmp_path / "model"
     write(target, "old")
     result = subprocess.run(
