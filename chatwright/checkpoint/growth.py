@@ -19,7 +19,7 @@ TABLES = ("embedding.weight", "head.weight")
 
 def grown(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, ImportedTokenizer]:
     """The model and tokenizer with our control tokens, as new objects."""
-    with_control = tokenizer.with_control()
+    with_control = tokenizer.with_control_tokens()
     assert isinstance(with_control.control, ControlIds), "the tokenizer was given ours"
     first, vocab_size = int(with_control.control.bos), with_control.vocab_size
     made = build(GPT, dataclasses.replace(model.config, vocab_size=vocab_size))

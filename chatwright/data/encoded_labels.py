@@ -48,12 +48,12 @@ def encode_labelled(
                 "correct it, or train with it",
             )
         content.update(repr((row.text, row.label)).encode())
-    frame = encoder_tokens_of(tokenizer)
+    encoder_tokens = encoder_tokens_of(tokenizer)
     texts = [row.text for row in rows]
     encoded = (
         ids
         for start in range(0, len(texts), BATCH_TEXTS)
         for ids in tokenizer.encode_batch(texts[start : start + BATCH_TEXTS])
     )
-    pieces = [frame.pieces(ids, max_length) for ids in encoded]
+    pieces = [encoder_tokens.chunks(ids, max_length) for ids in encoded]
     return EncodedLabels(pieces, [index[row.label] for row in rows], names, content.hexdigest())

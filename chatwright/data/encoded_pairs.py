@@ -10,7 +10,7 @@ from typing import Any
 from chatwright.data.rows import DataError
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.data.split import choose_validation
-from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_side
+from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -47,7 +47,7 @@ def encode_pairs(
     ]
     targets = [
         target_ids(ids, control, start_id)
-        for ids in target_side(tokenizer).encode_batch([pair.target for pair in pairs])
+        for ids in target_tokenizer(tokenizer).encode_batch([pair.target for pair in pairs])
     ]
     for pair in pairs:
         for text in (pair.source, pair.target):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chatwright.model.attention import Attention
 from chatwright.model.encoder_decoder import EncoderDecoder, Stack
-from chatwright.tokenizer.sentence_pair import source_ids, start_of
+from chatwright.tokenizer.sentence_pair import decoder_start_id, source_ids
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -32,7 +32,7 @@ def translation_maps(
     """
     read, begun = (
         source_ids(tokenizer.encode(source), tokenizer.control),
-        [start_of(tokenizer.control, model.config.start_id), *written[:-1]],
+        [decoder_start_id(tokenizer.control, model.config.start_id), *written[:-1]],
     )
     sources, chosen, before = (labels(tokenizer, ids) for ids in (read, written, begun))
     watched = {

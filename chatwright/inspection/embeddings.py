@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chatwright.model.model import Model
-from chatwright.tokenizer.spellings import token_of, words_by_token
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.word_lookup import single_token_id, token_texts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Embeddings:
     def __init__(self, matrix: Tensor, tokenizer: Tokenizer) -> None:
         """matrix (V, D): a row for each of the tokenizer's ids."""
         self.matrix, self.tokenizer = F.normalize(matrix.detach().float()), tokenizer
-        self.words = words_by_token(tokenizer)
+        self.words = token_texts(tokenizer)
         self.spells = torch.tensor([bool(word) for word in self.words])
 
     @classmethod
@@ -38,7 +38,7 @@ class Embeddings:
         return cls(embedding.weight, tokenizer)
 
     def row(self, word: str) -> int:
-        token_id = token_of(self.tokenizer, word)
+        token_id = single_token_id(self.tokenizer, word)
         if token_id is None:
             pieces = [piece for i in self.tokenizer.encode(word) if (piece := self.words[i])]
             cause = (

@@ -23,7 +23,7 @@ from chatwright.pipeline.stage_configs import to_data_source
 from chatwright.pipeline.teacher import student_of, with_teacher
 from chatwright.tasks.classify import Classifier
 from chatwright.tokenizer.chat_template import Rendered
-from chatwright.tokenizer.encoder_tokens import N_ENCODER_TOKENS, equal_parts
+from chatwright.tokenizer.encoder_tokens import N_SPECIAL_TOKENS, split_evenly
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 from chatwright.training.batches.labels import LabelBatches
 from chatwright.training.batches.packed import PackedBatches
@@ -63,7 +63,7 @@ def prepare_masked_lm(
             if parent is None
             else _continued(parent, config.model)
         )
-    frame, length = (
+    encoder_tokens, length = (
         encoder_tokens_of(tokenizer),
         config.batches.context_length or model.config.context_length,
     )
@@ -78,7 +78,7 @@ def prepare_masked_lm(
     batches, held_out = (
         PackedBatches(
             _framed(part, tokenizer, length),
-            frame.pad,
+            encoder_tokens.pad,
             config.batches,
             length,
             config.loop.seed,
@@ -88,7 +88,7 @@ def prepare_masked_lm(
     )
     masking = Masking(
         config.mask_rate,
-        frame.mask,
+        encoder_tokens.mask,
         tokenizer.control.all(),
         tokenizer.vocab_size,
         config.loop.seed,
@@ -122,11 +122,11 @@ def _count_neighbours(
 
 def _framed(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
     """Each text as pieces that fit into a row. Packing shifts by one for those who predict what comes next: the last token is for that only."""
-    frame, control = encoder_tokens_of(tokenizer), tokenizer.control
+    encoder_tokens, control = encoder_tokens_of(tokenizer), tokenizer.control
     made = []
     for document in corpus.documents_of(texts.stream, control.bos):
-        for piece in equal_parts(document[1:-1].tolist(), length - N_ENCODER_TOKENS):
-            ids = [*frame.around(piece), frame.sep]
+        for piece in split_evenly(document[1:-1].tolist(), length - N_SPECIAL_TOKENS):
+            ids = [*encoder_tokens.with_special_tokens(piece), encoder_tokens.sep]
             made.append(Rendered(ids, [True] * len(ids)))
     return made
 

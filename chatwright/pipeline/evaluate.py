@@ -33,8 +33,8 @@ from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
 from chatwright.tasks.translate import Translator
-from chatwright.tokenizer.spellings import rows_of_words
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
+from chatwright.tokenizer.word_lookup import single_token_words
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.stages.classification import text_log_probs
 
@@ -138,7 +138,7 @@ def _analogies(directory: Path, data: Path) -> dict[str, Any]:
     """On the embedding matrix of any model; how many of the questions its vocabulary can be asked stands beside the score."""
     model, tokenizer = model_directory.load(directory, kind=Model)
     embedding: Any = model.get_submodule("embedding")
-    result = analogies(embedding.weight, rows_of_words(tokenizer), read_questions(data))
+    result = analogies(embedding.weight, single_token_words(tokenizer), read_questions(data))
     if not result.overall.n:
         raise ValueError(
             f"{data}: none of its {result.n_question:,} questions can be asked: each has a word that is no token of {directory}. "

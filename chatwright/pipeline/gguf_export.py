@@ -10,8 +10,8 @@ from chatwright.checkpoint import adapter_directory, gguf_file, gguf_layout, mod
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import gguf_vocabulary, imported_files
-from chatwright.tokenizer.imported_files import ForeignFiles
-from chatwright.tokenizer.token_spelling import WORD_START
+from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 N_TEXT = 32
@@ -38,7 +38,7 @@ def export_gguf(source: Path, out: Path) -> Written:
     try:
         architecture = gguf_layout.architecture_of(model.config)
         files = _files_of(tokenizer)
-        vocabulary = gguf_vocabulary.settings(files, model.config.vocab_size, tokenizer.public_ids)
+        vocabulary = gguf_vocabulary.metadata(files, model.config.vocab_size, tokenizer.public_ids)
         _check_pieces(tokenizer, files, vocabulary)
     except ValueError as error:
         raise ValueError(f"{source} cannot be exported as GGUF: {error}") from None
@@ -52,14 +52,14 @@ def export_gguf(source: Path, out: Path) -> Written:
     return Written(architecture, len(tensors), out.stat().st_size, _notes(files))
 
 
-def _files_of(tokenizer: Tokenizer) -> ForeignFiles:
+def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
     """The tokenizer as others would find it in an exported directory."""
     with tempfile.TemporaryDirectory() as place:
         tokenizer.save(Path(place))
         return imported_files.read(Path(place))
 
 
-def _check_pieces(tokenizer: Tokenizer, files: ForeignFiles, written: Mapping[str, Any]) -> None:
+def _check_pieces(tokenizer: Tokenizer, files: TokenizerFiles, written: Mapping[str, Any]) -> None:
     """SentencePiece has no list of merges, only scores: where the two disagree, llama.cpp would cut other tokens."""
     if "tokenizer.ggml.scores" not in written:
         return
@@ -68,7 +68,7 @@ def _check_pieces(tokenizer: Tokenizer, files: ForeignFiles, written: Mapping[st
         text = tokenizer.decode(row[0].tolist())
         if written["tokenizer.ggml.remove_extra_whitespaces"]:
             text = " ".join(text.split(" ")).strip(" ")
-        if gguf_vocabulary.cut(
+        if gguf_vocabulary.encode_as_llama_cpp(
             (space + text).replace(" ", WORD_START), written
         ) != tokenizer.encode(text):
             raise ValueError(
@@ -76,7 +76,7 @@ def _check_pieces(tokenizer: Tokenizer, files: ForeignFiles, written: Mapping[st
             )
 
 
-def _notes(files: ForeignFiles) -> list[str]:
+def _notes(files: TokenizerFiles) -> list[str]:
     if (
         files.document.get("normalizer") is None
         or files.pieces is not None

@@ -25,7 +25,7 @@ from chatwright.tokenizer import chat_formats, imported, imported_files
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.imported import ImportedTokenizer
-from chatwright.tokenizer.imported_files import ForeignFiles
+from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
 
@@ -108,12 +108,15 @@ def import_model(
 
 
 def _with_tokenizer(
-    path: Path, files: ForeignFiles, model: Model, chat_format: str | None
+    path: Path, files: TokenizerFiles, model: Model, chat_format: str | None
 ) -> tuple[Model, ImportedTokenizer]:
     vocab_size = model.config.vocab_size
     if files.template == CHAT_TEMPLATE_JINJA and chat_format is None:  # a model of ours comes home
         return model, _checked(
-            ImportedTokenizer(files, vocab_size, control_from=imported.find_control(files)), path
+            ImportedTokenizer(
+                files, vocab_size, first_control_id=imported.find_first_control_id(files)
+            ),
+            path,
         )
     plain = _checked(ImportedTokenizer(files, vocab_size), path)
     if not isinstance(model, GPT):
@@ -140,7 +143,7 @@ def _checked(tokenizer: ImportedTokenizer, path: Path) -> ImportedTokenizer:
     return tokenizer
 
 
-def _unused_files(path: Path, files: ForeignFiles) -> list[str]:
+def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
     """Files that were not opened, but for what is there for people to read."""
     weights = {entry.file.name for entry in stored_weights.find(path).values()}
     used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
@@ -192,7 +195,7 @@ def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
     table = json.loads(config.read_text())
     del table["chatwright"]
     config.write_text(json.dumps(table, indent=1))
-    (building / imported.OWN_FILE).unlink(missing_ok=True)
+    (building / imported.SETTINGS_FILE).unlink(missing_ok=True)
 
 
 def _check_tokenizer(building: Path, tokenizer: Tokenizer, out: Path) -> None:

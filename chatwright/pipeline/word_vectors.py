@@ -12,8 +12,8 @@ from chatwright.devices import generator, resolve_device
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
 from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import DataSources, to_data_source
-from chatwright.tokenizer.spellings import words_by_token
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.word_lookup import token_texts
 from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramStage
@@ -65,7 +65,7 @@ def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) 
         text,
         validation,
         tokenizer.vocab_size,
-        words_by_token(tokenizer),
+        token_texts(tokenizer),
         config.batches,
         config.loop.seed,
         resolve_device(config.loop.device),

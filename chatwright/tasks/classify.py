@@ -20,10 +20,14 @@ class Told:
 
 class Classifier:
     def __init__(self, forward: ClassifierForward, tokenizer: Tokenizer) -> None:
-        self.forward, self.tokenizer, self.frame = forward, tokenizer, encoder_tokens_of(tokenizer)
+        self.forward, self.tokenizer, self.encoder_tokens = (
+            forward,
+            tokenizer,
+            encoder_tokens_of(tokenizer),
+        )
 
     def pieces(self, text: str) -> list[list[int]]:
-        return self.frame.pieces(self.tokenizer.encode(text), self.forward.max_length)
+        return self.encoder_tokens.chunks(self.tokenizer.encode(text), self.forward.max_length)
 
     def tell(self, texts: Iterable[str]) -> Iterator[Told]:
         """One after another, as they come: a text's answer does not depend on its neighbours."""

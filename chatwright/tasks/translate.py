@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chatwright.engine.beam_search import BeamConfig, Hypothesis, beam_search
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
-from chatwright.tokenizer.sentence_pair import source_ids, start_of
+from chatwright.tokenizer.sentence_pair import decoder_start_id, source_ids
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 ROWS_AT_ONCE = 256  # beginnings, over all sentences searched together
@@ -69,7 +69,7 @@ class Translator:
         control = self.tokenizer.control
         limits = [min(self.context_length, 2 * len(ids) + 16) for ids in sources]
         banned = [int(token_id) for token_id in control.all() if token_id != control.end]
-        start = start_of(control, self.forward.config.start_id)
+        start = decoder_start_id(control, self.forward.config.start_id)
         return beam_search(
             self.forward.begin(sources, config.width),
             start,

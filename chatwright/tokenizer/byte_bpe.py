@@ -27,7 +27,7 @@ from chatwright.tokenizer.text import require_unicode
 # GPT-4's pattern with one change, `\p{N}` instead of `\p{N}{1,3}`: every digit is its own token. A small model meets most
 # three-digit groups too rarely to learn what they are worth; ten digits it sees all the time, and 127 + 1 lines up.
 # The price is longer numbers.
-PRE_TOKENISATION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PRE_TOKENIZATION_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 # After a newline that a word character follows, the pattern always starts a new piece (no alternative holds a newline before a
 # letter or digit). Cutting a long text only there gives the same ids, bounded memory, and both cores for one big document.
@@ -44,7 +44,7 @@ class ByteBPE:
         self._library = library
         self._n_text = library.get_vocab_size(with_added_tokens=False)
         self._control = ControlIds.after_text(self._n_text)
-        byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+        byte_of = {character: byte for byte, character in enumerate(bytes_to_unicode())}
         self._bytes = [b""] * self._n_text
         for token, token_id in library.get_vocab(with_added_tokens=False).items():
             self._bytes[token_id] = bytes(byte_of[character] for character in token)
@@ -77,7 +77,7 @@ class ByteBPE:
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - len(CONTROL_TOKENS),
             min_frequency=2,
-            initial_alphabet=sorted(byte_characters()),
+            initial_alphabet=sorted(bytes_to_unicode()),
             show_progress=False,
         )
         seen = Seen(texts, prefix)
@@ -140,7 +140,7 @@ class ByteBPE:
     @classmethod
     def load(cls, directory: Path) -> ByteBPE:
         expected = json.loads(untrained().to_str())["pre_tokenizer"]
-        document, prefix = hugging_face.read(Path(directory), expected, byte_characters())
+        document, prefix = hugging_face.read(Path(directory), expected, bytes_to_unicode())
         try:
             library = tokenizers.Tokenizer.from_str(json.dumps(document))
         except (
@@ -182,7 +182,7 @@ def untrained() -> tokenizers.Tokenizer:
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PRE_TOKENISATION), behavior="isolated"),
+            pre_tokenizers.Split(Regex(PRE_TOKENIZATION_PATTERN), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -190,7 +190,7 @@ def untrained() -> tokenizers.Tokenizer:
     return library
 
 
-def byte_characters() -> list[str]:
+def bytes_to_unicode() -> list[str]:
     """The printable character that stands for each byte in tokenizer.json (GPT-2's table)."""
     printable = {
         *range(ord("!"), ord("~") + 1),

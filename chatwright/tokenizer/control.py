@@ -82,7 +82,7 @@ class ControlIds:
 
 
 @dataclass(frozen=True)
-class ForeignControl:
+class ImportedControl:
     """Another tool's special tokens. They have no roles of ours, so their strings are their names."""
 
     bos: ControlId

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chatwright.tokenizer.control import ControlId
 
-N_ENCODER_TOKENS = 2  # tokens around every text
+N_SPECIAL_TOKENS = 2  # tokens around every text
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,18 @@ class EncoderTokens:
     pad: ControlId  # fills a batch; nobody looks at it
     mask: ControlId
 
-    def around(self, text_ids: Sequence[int]) -> list[int]:
+    def with_special_tokens(self, text_ids: Sequence[int]) -> list[int]:
         return [self.cls, *text_ids, self.sep]
 
-    def pieces(self, text_ids: Sequence[int], max_length: int) -> list[list[int]]:
+    def chunks(self, text_ids: Sequence[int], max_length: int) -> list[list[int]]:
         """A text as one or more framed pieces of at most `max_length` tokens. Training and telling labels say it alike, here."""
-        return [self.around(part) for part in equal_parts(text_ids, max_length - N_ENCODER_TOKENS)]
+        return [
+            self.with_special_tokens(part)
+            for part in split_evenly(text_ids, max_length - N_SPECIAL_TOKENS)
+        ]
 
 
-def equal_parts(ids: Sequence[int], room: int) -> list[Sequence[int]]:
+def split_evenly(ids: Sequence[int], room: int) -> list[Sequence[int]]:
     """As few parts as fit, as equal as they can be: a last part of three words would say as much as a whole page."""
     n = max(1, -(-len(ids) // room))
     return [ids[i * len(ids) // n : (i + 1) * len(ids) // n] for i in range(n)]

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from chatwright.tokenizer import imported_vocabulary
-from chatwright.tokenizer.imported_files import ForeignFiles, added_tokens
-from chatwright.tokenizer.token_spelling import BYTE, WORD_START
+from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
+from chatwright.tokenizer.token_bytes import BYTE, WORD_START
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE_PIECE = 1, 2, 3, 4, 5, 6
 REMEDY = "For other tools: --format hf"
@@ -26,7 +26,7 @@ KNOWN = [
 ]
 
 
-def settings(files: ForeignFiles, vocab_size: int, ids: Mapping[str, int]) -> dict[str, Any]:
+def metadata(files: TokenizerFiles, vocab_size: int, ids: Mapping[str, int]) -> dict[str, Any]:
     """Everything under "tokenizer.". `ids` are the special tokens by role, as config.json has them (bos_token_id, ...)."""
     document = files.document
     model = document["model"]
@@ -59,7 +59,7 @@ def settings(files: ForeignFiles, vocab_size: int, ids: Mapping[str, int]) -> di
     return made | {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types}
 
 
-def _tokens(files: ForeignFiles, vocab_size: int) -> tuple[list[str], list[int]]:
+def _tokens(files: TokenizerFiles, vocab_size: int) -> tuple[list[str], list[int]]:
     """Every token and its kind; ids that a model rounded its vocabulary up to are tokens nobody writes."""
     tokens, types = [f"[PAD{i}]" for i in range(vocab_size)], [UNUSED] * vocab_size
     for token, token_id in files.document["model"]["vocab"].items():
@@ -118,7 +118,7 @@ def _way(part: Any) -> dict[str, Any] | None:
     return found
 
 
-def _sentence_pieces(files: ForeignFiles, tokens: list[str], types: list[int]) -> dict[str, Any]:
+def _sentence_pieces(files: TokenizerFiles, tokens: list[str], types: list[int]) -> dict[str, Any]:
     """SentencePiece has scores for merges: of two, the one whose piece has the higher score comes first."""
     adds_prefix, joins_spaces = _spaces(files)
     if files.pieces is not None:
@@ -142,7 +142,7 @@ def _sentence_pieces(files: ForeignFiles, tokens: list[str], types: list[int]) -
     }
 
 
-def _spaces(files: ForeignFiles) -> tuple[bool, bool]:
+def _spaces(files: TokenizerFiles) -> tuple[bool, bool]:
     """Whether a space is put before every text, and whether several are made one."""
     if files.pieces is not None and not files.pieces.charsmap:
         return files.pieces.adds_prefix, files.pieces.joins_spaces
@@ -158,7 +158,7 @@ def _spaces(files: ForeignFiles) -> tuple[bool, bool]:
     )
 
 
-def cut(text: str, written: Mapping[str, Any]) -> list[int]:
+def encode_as_llama_cpp(text: str, written: Mapping[str, Any]) -> list[int]:
     """A text's ids as llama.cpp finds them in a file of SentencePiece's merges: of any two neighbours that make a piece, those of the highest
     score first, the leftmost of equals. The slow obvious way; export holds it against the tokenizer.
     """

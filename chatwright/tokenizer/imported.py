@@ -18,21 +18,21 @@ from chatwright.tokenizer.control import (
     CONTROL_TOKENS,
     ControlId,
     ControlIds,
-    ForeignControl,
+    ImportedControl,
     TextIds,
 )
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
-from chatwright.tokenizer.imported_files import ForeignFiles, added_tokens
+from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
 from chatwright.tokenizer.imported_vocabulary import control_of, text_library, vocabulary_of
 from chatwright.tokenizer.text import require_unicode
-from chatwright.tokenizer.token_spelling import spelling_of
+from chatwright.tokenizer.token_bytes import spelling_of
 
-OWN_FILE = "chatwright_tokenizer.json"
+SETTINGS_FILE = "chatwright_tokenizer.json"
 LANGUAGE = re.compile(">>.+<<")
 UNKNOWN = "\N{REPLACEMENT CHARACTER}".encode()
 
 
-def find_control(files: ForeignFiles) -> int:
+def find_first_control_id(files: TokenizerFiles) -> int:
     """Where our control tokens stand in files that have them."""
     wanted = list(CONTROL_TOKENS.values())
     ids = {token["content"]: token["id"] for token in added_tokens(files.document)}
@@ -48,28 +48,28 @@ def find_control(files: ForeignFiles) -> int:
 class ImportedTokenizer:
     def __init__(
         self,
-        files: ForeignFiles,
+        files: TokenizerFiles,
         vocab_size: int | None = None,
         chat_format: str | None = None,
         system: str = "",
-        control_from: int | None = None,
+        first_control_id: int | None = None,
     ) -> None:
         """`vocab_size` is the model's, which may be rounded up; `chat_format` is a name in `chat_formats`, `system` its default message.
 
-        `control_from` is the first id of our own ten control tokens, in a model that was given them to learn to converse.
+        `first_control_id` is the first id of our own ten control tokens, in a model that was given them to learn to converse.
         """
-        self.files, self._format_name, self._system, self._control_from = (
+        self.files, self._format_name, self._system, self._first_control_id = (
             files,
             chat_format,
             system,
-            control_from,
+            first_control_id,
         )
         self.vocabulary = vocabulary = vocabulary_of(files)
         self._vocab_size = vocab_size or max(vocabulary.tokens) + 1
-        self._control: ControlIds | ForeignControl = (
+        self._control: ControlIds | ImportedControl = (
             control_of(files, vocabulary)
-            if control_from is None
-            else ControlIds.after_text(control_from)
+            if first_control_id is None
+            else ControlIds.after_text(first_control_id)
         )
         self._forbidden = vocabulary.forbidden
         # What SentencePiece writes goes to the library as it is.
@@ -99,7 +99,7 @@ class ImportedTokenizer:
         return self._vocab_size
 
     @property
-    def control(self) -> ControlIds | ForeignControl:
+    def control(self) -> ControlIds | ImportedControl:
         return self._control
 
     @property
@@ -121,13 +121,13 @@ class ImportedTokenizer:
         }
 
     @property
-    def frame(self) -> EncoderTokens:
+    def encoder_tokens(self) -> EncoderTokens:
         return EncoderTokens(
-            *(ControlId(self.role_id(role)) for role in ("cls", "sep", "pad", "mask"))
+            *(ControlId(self.special_token_id(role)) for role in ("cls", "sep", "pad", "mask"))
         )
 
     @cached_property
-    def target(self) -> ImportedTokenizer:
+    def target_tokenizer(self) -> ImportedTokenizer:
         """What cuts translations: itself, but where they have rules of their own."""
         return (
             self
@@ -135,7 +135,7 @@ class ImportedTokenizer:
             else ImportedTokenizer(self.files.target, self._vocab_size)
         )
 
-    def role_id(self, role: str) -> int:
+    def special_token_id(self, role: str) -> int:
         """The id of a special token by its role: bos, eos, unk, sep, pad, cls, mask."""
         if role not in self.vocabulary.roles:
             raise ValueError(
@@ -195,16 +195,16 @@ class ImportedTokenizer:
             "vocab_size": self._vocab_size,
             "chat_format": self._format_name,
             "system": self._system,
-            "control_from": self._control_from,
+            "control_from": self._first_control_id,
         }
-        (directory / OWN_FILE).write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
+        (directory / SETTINGS_FILE).write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path) -> ImportedTokenizer:
-        path = Path(directory) / OWN_FILE
+        path = Path(directory) / SETTINGS_FILE
         try:
             own = json.loads(path.read_bytes())
-            vocab_size, chat_format, system, control_from = (
+            vocab_size, chat_format, system, first_control_id = (
                 own[name] for name in ("vocab_size", "chat_format", "system", "control_from")
             )
             if (
@@ -213,34 +213,40 @@ class ImportedTokenizer:
                 or not isinstance(system, str)
             ):
                 raise TypeError("a value has the wrong type")
-            if control_from is not None and (
-                type(control_from) is not int
-                or not 0 < control_from <= vocab_size - len(CONTROL_TOKENS)
+            if first_control_id is not None and (
+                type(first_control_id) is not int
+                or not 0 < first_control_id <= vocab_size - len(CONTROL_TOKENS)
             ):
                 raise TypeError("control_from is no place for our control tokens")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} cannot be read ({error}): import the model again") from None
         try:
             return cls(
-                imported_files.read(Path(directory)), vocab_size, chat_format, system, control_from
+                imported_files.read(Path(directory)),
+                vocab_size,
+                chat_format,
+                system,
+                first_control_id,
             )
         except ValueError as error:  # whatever is wrong is wrong with something in this folder
             raise (
                 error if str(directory) in str(error) else ValueError(f"{directory}: {error}")
             ) from None
 
-    def with_control(self) -> ImportedTokenizer:
+    def with_control_tokens(self) -> ImportedTokenizer:
         """The same text, and our ten control tokens after it: what a model that cannot converse is given before it learns to."""
         first = max(self.vocabulary.tokens) + 1
-        document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
-        files = ForeignFiles(
+        document = hugging_face.with_control(
+            self.files.document, ControlIds.after_text(first)
+        )
+        files = TokenizerFiles(
             document,
             self.files.special,
             hugging_face.CHAT_TEMPLATE_JINJA,
             hugging_face.files_of(document),
         )
         return ImportedTokenizer(
-            files, max(self._vocab_size, first + len(CONTROL_TOKENS)), control_from=first
+            files, max(self._vocab_size, first + len(CONTROL_TOKENS)), first_control_id=first
         )
 
     def _language(self, text: str) -> tuple[list[int], str]:
@@ -248,11 +254,13 @@ class ImportedTokenizer:
         found = LANGUAGE.match(text)
         if found is None:
             return [], text
-        return [self.vocabulary.ids.get(found.group(), self.role_id("unk"))], text[found.end() :]
+        return [self.vocabulary.ids.get(found.group(), self.special_token_id("unk"))], text[
+            found.end() :
+        ]
 
     def _known(self, text: str, ids: Sequence[int]) -> list[int]:
         """MarianMT: a piece that the model does not know is unknown; what this language's pieces cannot write may be a piece of the other's."""
-        unknown, known = self.role_id("unk"), self._n_known
+        unknown, known = self.special_token_id("unk"), self._n_known
         assert known is not None, "asked where some ids are not the model's"
         if unknown not in ids:
             return [token_id if token_id < known else unknown for token_id in ids]

@@ -49,7 +49,7 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class ForeignFiles:
+class TokenizerFiles:
     document: dict[str, Any]  # tokenizer.json
     special: dict[str, str]  # role -> spelling: {"bos": "<s>", ...}
     template: str  # a Jinja text, "" if there is none; looked at, never run
@@ -59,10 +59,12 @@ class ForeignFiles:
         frozenset()
     )  # tokens that no text becomes, besides the special ones
     pieces: SentencePieceModel | None = None  # how SentencePiece writes a text before it is cut
-    target: ForeignFiles | None = None  # how a translation is cut, where that has rules of its own
+    target: TokenizerFiles | None = (
+        None  # how a translation is cut, where that has rules of its own
+    )
 
 
-def read(directory: Path) -> ForeignFiles:
+def read(directory: Path) -> TokenizerFiles:
     files = {name: _bytes(directory / name) for name in FILES if (directory / name).is_file()}
     tables = {
         name: _table(directory / name, files[name]) for name in files if name.endswith(".json")
@@ -92,7 +94,7 @@ def read(directory: Path) -> ForeignFiles:
         raise ValueError(
             f"{directory}: the special token {unknown[0][:40]!r} is not in the vocabulary. The tokenizer's files are not of one model."
         )
-    return ForeignFiles(document, special, _template(settings, files), files, pieces=model)
+    return TokenizerFiles(document, special, _template(settings, files), files, pieces=model)
 
 
 def _sentence_pieces(
@@ -110,9 +112,9 @@ def _sentence_pieces(
     return sentencepiece_file.read(data)
 
 
-def _marian(vocab: dict[str, int], data: bytes, files: dict[str, bytes]) -> ForeignFiles:
+def _marian(vocab: dict[str, int], data: bytes, files: dict[str, bytes]) -> TokenizerFiles:
     side: Side = marian_files.side_of(vocab, data)
-    return ForeignFiles(
+    return TokenizerFiles(
         side.document,
         {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"},
         "",

@@ -15,15 +15,15 @@ from typing import Any
 
 import tokenizers
 
-from chatwright.tokenizer.control import ControlId, ForeignControl
-from chatwright.tokenizer.imported_files import ForeignFiles, added_tokens
+from chatwright.tokenizer.control import ControlId, ImportedControl
+from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
 
 LARGEST_ID = 2**24
 PLAIN = re.compile(r"[\w\s]+")
 
 
 @dataclass(frozen=True)
-class ForeignVocabulary:
+class ImportedVocabulary:
     tokens: dict[int, str]  # as they are spelled in the file
     ids: dict[str, int]
     roles: dict[str, int]  # bos, eos, unk, sep, pad, cls, mask -> id
@@ -48,7 +48,7 @@ class ForeignVocabulary:
         }
 
 
-def vocabulary_of(files: ForeignFiles) -> ForeignVocabulary:
+def vocabulary_of(files: TokenizerFiles) -> ImportedVocabulary:
     tokens = {
         token_id: token
         for token_id, token in _tokens(files.document).items()
@@ -62,11 +62,11 @@ def vocabulary_of(files: ForeignFiles) -> ForeignVocabulary:
     special = {token["id"] for token in added_tokens(files.document) if token.get("special")} | {
         *roles.values()
     }
-    found = ForeignVocabulary(tokens, ids, roles, frozenset(special), markers)
-    return ForeignVocabulary(tokens, ids, roles, frozenset(special - {found.unknown}), markers)
+    found = ImportedVocabulary(tokens, ids, roles, frozenset(special), markers)
+    return ImportedVocabulary(tokens, ids, roles, frozenset(special - {found.unknown}), markers)
 
 
-def control_of(files: ForeignFiles, vocabulary: ForeignVocabulary) -> ForeignControl:
+def control_of(files: TokenizerFiles, vocabulary: ImportedVocabulary) -> ImportedControl:
     roles = vocabulary.roles
     end = next((roles[role] for role in ("eos", "sep", "pad") if role in roles), 0)
     # What stands before a text: what the tokenizer itself would put there, else what separates documents.
@@ -81,7 +81,7 @@ def control_of(files: ForeignFiles, vocabulary: ForeignVocabulary) -> ForeignCon
     # Padding is never read, so any token serves; the one that ends a reply does not, lest a model learn to ignore it.
     pad = roles["pad"] if roles.get("pad", end) != end else vocabulary.unknown or int(end == 0)
     strings = {token_id: vocabulary.tokens[token_id] for token_id in vocabulary.special}
-    return ForeignControl(ControlId(bos), ControlId(pad), ControlId(end), strings)
+    return ImportedControl(ControlId(bos), ControlId(pad), ControlId(end), strings)
 
 
 def _tokens(document: dict[str, Any]) -> dict[int, str]:

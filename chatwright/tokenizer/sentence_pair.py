@@ -21,14 +21,14 @@ def source_ids(text: Sequence[int], control: Control) -> list[int]:
 
 def target_ids(text: Sequence[int], control: Control, start_id: int | None = None) -> list[int]:
     """All of it: the decoder reads all but the last and predicts all but the first."""
-    return [start_of(control, start_id), *text, int(control.end)]
+    return [decoder_start_id(control, start_id), *text, int(control.end)]
 
 
-def target_side(tokenizer: Tokenizer) -> Tokenizer:
+def target_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     """What cuts translations: MarianMT has a model for each language."""
-    return tokenizer.target if isinstance(tokenizer, ImportedTokenizer) else tokenizer
+    return tokenizer.target_tokenizer if isinstance(tokenizer, ImportedTokenizer) else tokenizer
 
 
-def start_of(control: Control, start_id: int | None) -> int:
+def decoder_start_id(control: Control, start_id: int | None) -> int:
     """What the decoder begins with; `start_id` is the model's own, where it has one."""
     return int(control.bos) if start_id is None else start_id

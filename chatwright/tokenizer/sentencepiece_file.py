@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.tokenizer import charsmap
-from chatwright.tokenizer.token_spelling import WORD_START
+from chatwright.tokenizer import sentencepiece_normalizer
+from chatwright.tokenizer.token_bytes import WORD_START
 
 UNIGRAM, BPE = 1, 2
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
@@ -180,7 +180,7 @@ def writer(model: SentencePieceModel) -> Callable[[str], str]:
 
     The `tokenizers` library's own steps (`_spaces`) take letters with accents, and spaces that a text itself writes visibly, otherwise.
     """
-    plain = charsmap.reader(model.charsmap) if model.charsmap else str
+    plain = sentencepiece_normalizer.from_charsmap(model.charsmap) if model.charsmap else str
 
     def written(text: str) -> str:
         text = plain(text)

@@ -52,7 +52,7 @@ class Tokenizer(Protocol):
 def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
     """What stands around a text for an encoder, and what hides a token from it."""
     if isinstance(tokenizer, imported.ImportedTokenizer):
-        return tokenizer.frame
+        return tokenizer.encoder_tokens
     raise ValueError(
         'this tokenizer has no <mask>, which an encoder is trained with. Make one with tokens = "wordpiece" in [tokenizer], '
         "or start from an imported encoder."
@@ -62,7 +62,7 @@ def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
 def load_tokenizer(directory: Path) -> Tokenizer:
     """Open what `save` wrote: `characters.json`, `tokenizer.json`, `words.json`, or the files of a tokenizer that was imported."""
     directory = Path(directory)
-    if (directory / imported.OWN_FILE).is_file():
+    if (directory / imported.SETTINGS_FILE).is_file():
         return imported.ImportedTokenizer.load(directory)
     has_characters = (directory / "characters.json").is_file()
     has_bpe = (directory / "tokenizer.json").is_file()

@@ -17,7 +17,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from chatwright.tokenizer import hugging_face
 from chatwright.tokenizer.imported import ImportedTokenizer
-from chatwright.tokenizer.imported_files import ForeignFiles
+from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.text import require_unicode
 
 ROLES = {
@@ -81,7 +81,7 @@ def alphabet(texts: Iterable[str], library: tokenizers.Tokenizer) -> list[str]:
     return sorted(common) + sorted(INSIDE + c for c in stays_inside)
 
 
-def files_of(library: tokenizers.Tokenizer) -> ForeignFiles:
+def files_of(library: tokenizers.Tokenizer) -> TokenizerFiles:
     """What BERT's directory holds: transformers' AutoTokenizer puts [CLS] and [SEP] around a text, as our encoders do."""
     cls, sep = ((ROLES[role], library.token_to_id(ROLES[role])) for role in ("cls", "sep"))
     library.post_processor = processors.TemplateProcessing(
@@ -95,7 +95,7 @@ def files_of(library: tokenizers.Tokenizer) -> ForeignFiles:
     ]
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     settings |= {f"{role}_token": spelling for role, spelling in ROLES.items()}
-    return ForeignFiles(
+    return TokenizerFiles(
         document,
         dict(ROLES),
         "",

@@ -1,7 +1,7 @@
 """One id per word, lower-cased: what word vectors are learned of.
 
 It is no way to read texts whole: words it does not know, punctuation and case are lost, so `decode(encode(text))` is not the text, and models
-that write cannot use it. The vocabulary is the most frequent words; those seen fewer than LEAST_COUNT times are left out in any case.
+that write cannot use it. The vocabulary is the most frequent words; those seen fewer than MIN_COUNT times are left out in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 from chatwright.tokenizer.text import require_unicode
 
 FILE_NAME = "words.json"
-LEAST_COUNT = 3
+MIN_COUNT = 3
 # Letters and digits, with an apostrophe inside; underscores are Markdown's emphasis.
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -32,7 +32,7 @@ class WordTokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         if not words:
             raise ValueError(
-                f"a words tokenizer needs at least one word: none was seen {LEAST_COUNT} times. Give more text"
+                f"a words tokenizer needs at least one word: none was seen {MIN_COUNT} times. Give more text"
             )
         if len(set(words)) != len(words) or any(
             not isinstance(word, str) or words_of(word) != [word] for word in words
@@ -50,7 +50,7 @@ class WordTokenizer:
         for text in texts:
             counts.update(words_of(text))
         frequent = sorted(
-            (word for word, count in counts.items() if count >= LEAST_COUNT),
+            (word for word, count in counts.items() if count >= MIN_COUNT),
             key=lambda word: (-counts[word], word),
         )
         return cls(frequent[: max(0, vocab_size - len(CONTROL_TOKENS))])

@@ -94,7 +94,7 @@ def test_the_attention_is_that_of_cls_and_the_page_needs_no_network(
     directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
-    [piece] = encoder_tokens_of(tokenizer).pieces(tokenizer.encode(TEXTS[0]), 16)
+    [piece] = encoder_tokens_of(tokenizer).chunks(tokenizer.encode(TEXTS[0]), 16)
     seen = label_attention(model, tokenizer, piece)
     rows: list[torch.Tensor] = []
     for block in model.blocks:

@@ -9,7 +9,7 @@ from chatwright.data.encoded_labels import encode_labelled
 from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
 from chatwright.data.rows import DataError, Location
 from chatwright.tokenizer import wordpiece
-from chatwright.tokenizer.encoder_tokens import equal_parts
+from chatwright.tokenizer.encoder_tokens import split_evenly
 
 PAIRS = [("a fine film", "good"), ('he said "no", twice', "bad"), ("and\tthat is all", "good")]
 FILES = {
@@ -110,17 +110,20 @@ def test_equal_texts_stand_on_one_side_of_the_split() -> None:
     ("n", "room", "lengths"), [(0, 5, [0]), (5, 5, [5]), (6, 5, [3, 3]), (11, 5, [3, 4, 4])]
 )
 def test_parts_are_few_equal_and_lose_nothing(n: int, room: int, lengths: list[int]) -> None:
-    parts = equal_parts(list(range(n)), room)
+    parts = split_evenly(list(range(n)), room)
     assert [len(part) for part in parts] == lengths
     assert [i for part in parts for i in part] == list(range(n))
 
 
 def test_texts_stand_in_their_frame_and_an_unknown_label_is_refused() -> None:
     tokenizer = wordpiece.train(["the cat sat on the mat"] * 3, 60)
-    frame, ids = tokenizer.frame, tokenizer.encode("the cat sat on the mat")
+    encoder_tokens, ids = tokenizer.encoder_tokens, tokenizer.encode("the cat sat on the mat")
     rows = [LabelledText("the cat sat on the mat", "b", HERE), LabelledText("", "a", HERE)]
     read = encode_labelled(rows, tokenizer, ("a", "b"), 5)
-    assert read.pieces == [[frame.around(ids[:3]), frame.around(ids[3:])], [[frame.cls, frame.sep]]]
+    assert read.pieces == [
+        [encoder_tokens.with_special_tokens(ids[:3]), encoder_tokens.with_special_tokens(ids[3:])],
+        [[encoder_tokens.cls, encoder_tokens.sep]],
+    ]
     assert read.labels == [1, 0]
     assert read.describe()["labels"] == {"a": 1, "b": 1}
     with pytest.raises(DataError, match="the label 'b' is none of a, c"):

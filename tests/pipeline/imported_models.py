@@ -7,16 +7,16 @@ from typing import Any
 import tokenizers
 
 from tests.parity.case import make_random
-from tests.tokenizer import imported_examples
+from tests.tokenizer import example_tokenizers
 
 TOKENIZERS = {
-    "gpt2": imported_examples.gpt1,
-    "openai-gpt": imported_examples.gpt1,
-    "llama": imported_examples.llama2,
-    "mistral": imported_examples.llama2,
-    "qwen2": imported_examples.chatml,
-    "qwen3": imported_examples.chatml,
-    "smollm3": imported_examples.chatml,
+    "gpt2": example_tokenizers.write_gpt1,
+    "openai-gpt": example_tokenizers.write_gpt1,
+    "llama": example_tokenizers.write_llama2,
+    "mistral": example_tokenizers.write_llama2,
+    "qwen2": example_tokenizers.write_chatml,
+    "qwen3": example_tokenizers.write_chatml,
+    "smollm3": example_tokenizers.write_chatml,
 }
 CLASSES = {
     "gpt2": "GPT2LMHeadModel",
@@ -92,7 +92,7 @@ def write_encoder(directory: Path, family: str) -> Path:
     import transformers
 
     directory.mkdir()
-    imported_examples.word_pieces(directory)
+    example_tokenizers.write_word_pieces(directory)
     model_class = getattr(transformers, ENCODERS[family])
     shape = {"max_position_embeddings": 66} if family == "distilbert" else ENCODER
     config = model_class.config_class(
@@ -106,7 +106,7 @@ def write_marian(directory: Path) -> Path:
     import transformers
 
     directory.mkdir()
-    imported_examples.marian(directory)
+    example_tokenizers.write_marian(directory)
     n = n_token(directory)
     config = transformers.MarianConfig(
         vocab_size=n,

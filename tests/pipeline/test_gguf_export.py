@@ -31,8 +31,8 @@ from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.imported import ImportedTokenizer
 from tests.pipeline.imported_models import TOKENIZERS, write
-from tests.tokenizer import imported_examples
-from tests.tokenizer.imported_examples import hard_strings
+from tests.tokenizer import example_tokenizers
+from tests.tokenizer.example_tokenizers import hard_strings
 
 pytestmark = [pytest.mark.uses_global_rng]
 needs_llama_cpp = pytest.mark.skipif(
@@ -162,7 +162,7 @@ def test_gpt2_has_the_same_probabilities_and_ids_in_llama_cpp(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        TOKENIZERS, "gpt2", lambda place: imported_examples.gpt2(place, shared_data)
+        TOKENIZERS, "gpt2", lambda place: example_tokenizers.write_gpt2(place, shared_data)
     )
     import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "ours")
     assert export_gguf(tmp_path / "ours", tmp_path / "model.gguf").architecture == "gpt2"
@@ -198,10 +198,10 @@ def test_texts_get_the_same_ids_in_llama_cpp(kind: str, shared_data: Path, tmp_p
     texts = hard_strings(300)
     match kind:
         case "Qwen":  # llama.cpp does not compose letters and accents, as the export says
-            foreign = imported_examples.chatml
+            foreign = example_tokenizers.write_chatml
             texts = [text for text in texts if unicodedata.normalize("NFC", text) == text]
         case "Llama 3":
-            foreign = functools.partial(imported_examples.llama3, shared=shared_data)
+            foreign = functools.partial(example_tokenizers.write_llama3, shared=shared_data)
         case "SmolLM":
             foreign = smollm
         case "Llama 2":
@@ -238,7 +238,7 @@ def smollm(directory: Path) -> None:
     )
     library.decoder = decoders.ByteLevel()
     library.train_from_iterator(
-        imported_examples.TEXT,
+        example_tokenizers.TEXT,
         trainers.BpeTrainer(
             vocab_size=500,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -250,7 +250,7 @@ def smollm(directory: Path) -> None:
 
 
 def sentence_pieces(directory: Path) -> None:
-    (directory / "text").write_text("\n".join(imported_examples.TEXT))
+    (directory / "text").write_text("\n".join(example_tokenizers.TEXT))
     sentencepiece.SentencePieceTrainer.train(
         input=str(directory / "text"),
         model_prefix=str(directory / "tokenizer"),

@@ -34,7 +34,7 @@ from chatwright.tokenizer.tokenizer import encoder_tokens_of
 from chatwright.training.checks import RunFailed
 from chatwright.training.loop import Watcher
 from tests.pipeline.imported_models import CLASSES, ENCODERS, write, write_encoder, write_marian
-from tests.tokenizer.imported_examples import hard_strings
+from tests.tokenizer.example_tokenizers import hard_strings
 
 pytestmark = pytest.mark.uses_global_rng
 
@@ -361,7 +361,9 @@ def test_a_classifier_of_a_published_shape_opens_in_transformers(size: str, tmp_
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = wordpiece.train(["the cat sat on the mat", "a dog and a log"], 60)
-    ids = torch.tensor([encoder_tokens_of(tokenizer).around(tokenizer.encode("the dog sat"))])
+    ids = torch.tensor(
+        [encoder_tokens_of(tokenizer).with_special_tokens(tokenizer.encode("the dog sat"))]
+    )
     small = {
         "n_layer": 2,
         "context_length": 32,

@@ -267,5 +267,5 @@ def test_two_tokenizers_in_one_directory_are_refused(bpe, tmp_path):
 def test_characters_for_bytes_are_those_of_the_library():
     from tokenizers.pre_tokenizers import ByteLevel
 
-    assert sorted(byte_bpe.byte_characters()) == sorted(ByteLevel.alphabet())
-    assert len(set(byte_bpe.byte_characters())) == 256
+    assert sorted(byte_bpe.bytes_to_unicode()) == sorted(ByteLevel.alphabet())
+    assert len(set(byte_bpe.bytes_to_unicode())) == 256

@@ -10,18 +10,18 @@ from chatwright.conversation import Message
 from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.control import ControlIds
-from chatwright.tokenizer.imported import OWN_FILE, ImportedTokenizer
+from chatwright.tokenizer.imported import SETTINGS_FILE, ImportedTokenizer
 from chatwright.tokenizer.tokenizer import load_tokenizer
-from tests.tokenizer.imported_examples import (
+from tests.tokenizer.example_tokenizers import (
     REAL,
     SMALL,
-    bert,
-    chatml,
-    gpt2,
     hard_strings,
-    llama2,
-    unigram,
+    write_bert,
+    write_chatml,
+    write_gpt2,
     write_json,
+    write_llama2,
+    write_unigram,
 )
 
 SPELLINGS = [
@@ -100,7 +100,7 @@ def test_no_text_becomes_a_special_token_and_saved_files_open_the_same(
         tokenizer.prefix,
     )
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
-        p.name: p.read_bytes() for p in saved.iterdir() if p.name != OWN_FILE
+        p.name: p.read_bytes() for p in saved.iterdir() if p.name != SETTINGS_FILE
     }
 
 
@@ -134,14 +134,14 @@ def test_byte_level_texts_come_back(
 def test_spaces_written_as_blocks_and_bytes_for_unknown_characters_come_back(
     tmp_path: Path,
 ) -> None:
-    tokenizer = opened(llama2(tmp_path))
+    tokenizer = opened(write_llama2(tmp_path))
     assert (tokenizer.prefix, tokenizer.control.bos, tokenizer.control.end) == (" ", 1, 2)
     for text in ("the quick brown fox", " lead", "two  spaces", "ж 🙂\n", "don't"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_a_marker_that_is_not_special_is_shown_and_cannot_be_typed(tmp_path: Path) -> None:
-    tokenizer = opened(chatml(tmp_path))
+    tokenizer = opened(write_chatml(tmp_path))
     marker = tokenizer.vocabulary.markers["<tool_call>"]
     assert tokenizer.control.name_of(marker) is None
     assert tokenizer.decode([marker, *tokenizer.encode("x")]) == "<tool_call>x"
@@ -152,7 +152,7 @@ def test_a_marker_that_is_not_special_is_shown_and_cannot_be_typed(tmp_path: Pat
     ) == ("<|im_end|>", None)
 
 
-@pytest.mark.parametrize("make", [chatml, unigram])
+@pytest.mark.parametrize("make", [write_chatml, write_unigram])
 def test_an_added_token_of_plain_words_is_vocabulary_and_keeps_its_id(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
@@ -186,11 +186,11 @@ def test_roles_are_found_by_name(tmp_path: Path, shared_data: Path) -> None:
     for name in ("bert", "gpt2", "unigram"):
         (tmp_path / name).mkdir()
     words, bytes_ = (
-        opened(bert(tmp_path / "bert", shared_data)),
-        opened(gpt2(tmp_path / "gpt2", shared_data)),
+        opened(write_bert(tmp_path / "bert", shared_data)),
+        opened(write_gpt2(tmp_path / "gpt2", shared_data)),
     )
-    pieces = opened(unigram(tmp_path / "unigram"))
-    assert [words.role_id(role) for role in ("pad", "unk", "cls", "sep", "mask")] == [
+    pieces = opened(write_unigram(tmp_path / "unigram"))
+    assert [words.special_token_id(role) for role in ("pad", "unk", "cls", "sep", "mask")] == [
         0,
         100,
         101,
@@ -214,18 +214,18 @@ def test_roles_are_found_by_name(tmp_path: Path, shared_data: Path) -> None:
     with pytest.raises(
         ValueError, match="this tokenizer has no mask token .it has .* which this task needs"
     ):
-        bytes_.role_id("mask")
+        bytes_.special_token_id("mask")
 
 
 def test_the_case_of_letters_is_what_the_files_say(tmp_path: Path, shared_data: Path) -> None:
     for name, is_lower in (("a", True), ("b", False)):
         (tmp_path / name).mkdir()
-        tokenizer = opened(bert(tmp_path / name, shared_data, do_lower_case=is_lower))
+        tokenizer = opened(write_bert(tmp_path / name, shared_data, do_lower_case=is_lower))
         assert (tokenizer.encode("Dog") == tokenizer.encode("dog")) == is_lower
 
 
 def broken(directory: Path, **changes: object) -> Path:
-    document = json.loads((chatml(directory) / "tokenizer.json").read_text())
+    document = json.loads((write_chatml(directory) / "tokenizer.json").read_text())
     write_json(directory / "tokenizer.json", document | changes)
     return directory
 
@@ -292,7 +292,7 @@ def test_a_tokenizer_given_our_control_tokens_converses_and_opens_elsewhere(
     from transformers import AutoTokenizer
 
     plain = opened(make(name, tmp_path, request))
-    grown = plain.with_control()
+    grown = plain.with_control_tokens()
     assert grown.vocab_size == len(plain.vocabulary.tokens) + 10
     turns = [Message("user", "the <|end|> dog"), Message("assistant", "12 lazy dogs")]
     ids = render(turns, grown).token_ids

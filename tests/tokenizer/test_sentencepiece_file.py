@@ -9,7 +9,7 @@ import sentencepiece
 
 from chatwright.tokenizer import imported_files, sentencepiece_file
 from chatwright.tokenizer.imported import ImportedTokenizer
-from tests.tokenizer.imported_examples import TEXT, hard_strings, marian, write_json
+from tests.tokenizer.example_tokenizers import TEXT, hard_strings, write_json, write_marian
 
 
 def opened(directory: Path) -> ImportedTokenizer:
@@ -85,7 +85,7 @@ def test_both_languages_of_marian_get_the_ids_of_transformers(tmp_path: Path) ->
 
     from transformers import MarianTokenizer
 
-    tokenizer = opened(marian(tmp_path))
+    tokenizer = opened(write_marian(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = MarianTokenizer.from_pretrained(tmp_path)
@@ -102,14 +102,14 @@ def test_both_languages_of_marian_get_the_ids_of_transformers(tmp_path: Path) ->
     assert tokenizer.encode_batch(texts) == [
         theirs(text, add_special_tokens=False)["input_ids"] for text in texts
     ]
-    assert tokenizer.target.encode_batch(texts) == [
+    assert tokenizer.target_tokenizer.encode_batch(texts) == [
         theirs(text_target=text, add_special_tokens=False)["input_ids"] for text in texts
     ]
-    unknown = tokenizer.role_id("unk")
+    unknown = tokenizer.special_token_id("unk")
     assert any(unknown in ids for ids in tokenizer.encode_batch(texts[:3])), (
         "some pieces are not in the vocabulary"
     )
-    assert tokenizer.decode(tokenizer.target.encode("Die Hunde sitzen")).split()[0] in (
+    assert tokenizer.decode(tokenizer.target_tokenizer.encode("Die Hunde sitzen")).split()[0] in (
         "Die",
         "\N{REPLACEMENT CHARACTER}",
     )
@@ -121,7 +121,7 @@ def test_both_languages_of_marian_get_the_ids_of_transformers(tmp_path: Path) ->
 def test_a_model_that_is_given_control_tokens_keeps_its_pieces(tmp_path: Path) -> None:
     trained(tmp_path, model_type="unigram", vocab_size=300)
     tokenizer = opened(tmp_path)
-    assert tokenizer.with_control().encode("the ﬁne  quick fox") == tokenizer.encode(
+    assert tokenizer.with_control_tokens().encode("the ﬁne  quick fox") == tokenizer.encode(
         "the ﬁne  quick fox"
     )
 
@@ -155,7 +155,7 @@ def test_what_is_no_such_file_is_refused(data: bytes) -> None:
 def test_a_marian_model_of_several_languages_reads_which_one_is_wanted(tmp_path: Path) -> None:
     from transformers import MarianTokenizer
 
-    vocab = marian(tmp_path) / "vocab.json"
+    vocab = write_marian(tmp_path) / "vocab.json"
     known = json.loads(vocab.read_text())
     pad = known.pop("<pad>")
     write_json(vocab, {**known, ">>fra<<": pad, "<pad>": pad + 1})

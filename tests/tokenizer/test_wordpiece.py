@@ -1,4 +1,4 @@
-"""A learned WordPiece tokenizer encodes as transformers' BERT does, is the same twice, and opens there with its frame."""
+"""A learned WordPiece tokenizer encodes as transformers' BERT does, is the same twice, and opens there with its encoder_tokens."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_the_longest_known_piece_comes_first() -> None:
     document = json.loads(library.to_str())
     document["model"]["vocab"] = {piece: i for i, piece in enumerate(pieces)}
     tokenizer = ImportedTokenizer(
-        imported_files.ForeignFiles(document, dict(wordpiece.ROLES), "", {})
+        imported_files.TokenizerFiles(document, dict(wordpiece.ROLES), "", {})
     )
     assert tokenizer.encode("Unaffable affable unknown") == [5, 6, 7, 9, 7, 1]
 
@@ -89,20 +89,27 @@ def test_the_directory_opens_in_transformers_with_the_frame_around(tmp_path: Pat
     tokenizer = trained()
     tokenizer.save(tmp_path)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
-    frame = encoder_tokens_of(tokenizer)
-    assert (frame.pad, frame.cls, frame.sep, frame.mask) == (0, 2, 3, 4)
+    encoder_tokens = encoder_tokens_of(tokenizer)
+    assert (encoder_tokens.pad, encoder_tokens.cls, encoder_tokens.sep, encoder_tokens.mask) == (
+        0,
+        2,
+        3,
+        4,
+    )
     assert (
         theirs.cls_token_id,
         theirs.sep_token_id,
         theirs.pad_token_id,
         theirs.mask_token_id,
-    ) == (frame.cls, frame.sep, frame.pad, frame.mask)
+    ) == (encoder_tokens.cls, encoder_tokens.sep, encoder_tokens.pad, encoder_tokens.mask)
     for text in TEXTS:
-        assert theirs(text)["input_ids"] == frame.around(tokenizer.encode(text))
+        assert theirs(text)["input_ids"] == encoder_tokens.with_special_tokens(
+            tokenizer.encode(text)
+        )
     assert theirs("the cat", "sat")["input_ids"] == [
-        *frame.around(tokenizer.encode("the cat")),
+        *encoder_tokens.with_special_tokens(tokenizer.encode("the cat")),
         *tokenizer.encode("sat"),
-        frame.sep,
+        encoder_tokens.sep,
     ]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatwright.tokenizer.byte_bpe import ByteBPE
-from chatwright.tokenizer.spellings import rows_of_words, token_of, words_by_token
 from chatwright.tokenizer.tokenizer import load_tokenizer
+from chatwright.tokenizer.word_lookup import single_token_id, single_token_words, token_texts
 from chatwright.tokenizer.words import WordTokenizer, words_of
 
 TEXT = "The king's men; the King, the _queen_! Don’t say: the king is dead. The queen, the king's queen. Don't."
@@ -74,14 +74,16 @@ def test_a_text_without_frequent_words_says_so() -> None:
 
 def test_a_word_is_looked_up_as_it_stands_inside_a_sentence() -> None:
     bpe = ByteBPE.train(["the king and the queen saw the king. " * 50], 300)
-    assert bpe.token_bytes(token_of(bpe, "king")) == b" king"
-    assert token_of(bpe, "kingqueen") is None
-    rows = rows_of_words(bpe)
-    assert words_by_token(bpe)[rows["queen"]] == "queen"
-    assert {words_by_token(bpe)[i] for i in bpe.control.all()} == {""}
+    assert bpe.token_bytes(single_token_id(bpe, "king")) == b" king"
+    assert single_token_id(bpe, "kingqueen") is None
+    rows = single_token_words(bpe)
+    assert token_texts(bpe)[rows["queen"]] == "queen"
+    assert {token_texts(bpe)[i] for i in bpe.control.all()} == {""}
 
 
 def test_words_are_looked_up_in_lower_case_where_the_vocabulary_has_only_that() -> None:
     words = WordTokenizer.train([TEXT] * 3, 30)
-    assert token_of(words, "King") == token_of(words, "king") == words.encode("king")[0]
-    assert token_of(words, "emperor") is None
+    assert (
+        single_token_id(words, "King") == single_token_id(words, "king") == words.encode("king")[0]
+    )
+    assert single_token_id(words, "emperor") is None

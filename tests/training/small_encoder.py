@@ -71,13 +71,16 @@ def classifier(**changes: Any) -> Encoder:
 def masked_stage(seed: int = 1, rate: float = 0.3) -> MaskedLM:
     words = tokenizer()
     framed = [
-        Rendered([*words.frame.around(ids), words.frame.sep], [True] * (len(ids) + 3))
+        Rendered(
+            [*words.encoder_tokens.with_special_tokens(ids), words.encoder_tokens.sep],
+            [True] * (len(ids) + 3),
+        )
         for ids in words.encode_batch(TEXTS)
     ]
     batches = [
         PackedBatches(
             framed,
-            words.frame.pad,
+            words.encoder_tokens.pad,
             BatchConfig(rows=4, accumulate=2, context_length=24),
             24,
             seed,
@@ -87,7 +90,7 @@ def masked_stage(seed: int = 1, rate: float = 0.3) -> MaskedLM:
     ]
     return MaskedLM(
         *batches,
-        Masking(rate, words.frame.mask, words.control.all(), words.vocab_size, seed),
+        Masking(rate, words.encoder_tokens.mask, words.control.all(), words.vocab_size, seed),
         torch.float32,
     )
 
@@ -101,7 +104,8 @@ def label_stage(
 ) -> Classification:
     config = LabelBatchConfig(**({"rows": 6, "accumulate": 2, "token_dropout": 0.1} | changes))
     batches = [
-        LabelBatches(encoded(max_length), tokenizer().frame, config, seed, CPU) for _ in range(2)
+        LabelBatches(encoded(max_length), tokenizer().encoder_tokens, config, seed, CPU)
+        for _ in range(2)
     ]
     return Classification(*batches, torch.float32, has_fresh_head)
 

@@ -49,14 +49,14 @@ class LabelBatches:
     def __init__(
         self,
         texts: EncodedLabels,
-        frame: EncoderTokens,
+        encoder_tokens: EncoderTokens,
         config: LabelBatchConfig,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.texts, self.frame, self.config, self.seed, self.device = (
+        self.texts, self.encoder_tokens, self.config, self.seed, self.device = (
             texts,
-            frame,
+            encoder_tokens,
             config,
             seed,
             device,
@@ -85,9 +85,11 @@ class LabelBatches:
             torch.rand(batch.token_ids.shape, generator=draws).to(self.device)
             < self.config.token_dropout
         )
-        d_ff &= (batch.token_ids != self.frame.cls) & (batch.token_ids != self.frame.pad)
+        d_ff &= (batch.token_ids != self.encoder_tokens.cls) & (
+            batch.token_ids != self.encoder_tokens.pad
+        )
         return LabelMicroBatch(
-            batch.token_ids.masked_fill(d_ff, self.frame.mask),
+            batch.token_ids.masked_fill(d_ff, self.encoder_tokens.mask),
             batch.lengths,
             batch.labels,
             batch.text,
@@ -100,7 +102,7 @@ class LabelBatches:
             *(
                 torch.tensor(values, device=self.device)
                 for values in (
-                    [[*ids, *[self.frame.pad] * (longest - len(ids))] for _, ids in rows],
+                    [[*ids, *[self.encoder_tokens.pad] * (longest - len(ids))] for _, ids in rows],
                     [len(ids) for _, ids in rows],
                     [self.texts.labels[i] for i in indices],
                     indices,

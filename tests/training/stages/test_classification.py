@@ -41,7 +41,7 @@ def test_an_epoch_holds_every_text_once_and_the_next_one_another_order() -> None
 def test_micro_batches_are_padded_to_their_own_longest_and_labels_stay_with_their_texts() -> None:
     read = encoded()
     batch = LabelBatches(
-        read, tokenizer().frame, LabelBatchConfig(rows=18, accumulate=3), 1, CPU
+        read, tokenizer().encoder_tokens, LabelBatchConfig(rows=18, accumulate=3), 1, CPU
     ).next_batch()
     assert batch.count == 18
     assert [len(micro.labels) for micro in batch.micro_batches] == [6, 6, 6]
@@ -52,17 +52,21 @@ def test_micro_batches_are_padded_to_their_own_longest_and_labels_stay_with_thei
             micro.token_ids.tolist(), micro.lengths.tolist(), micro.text.tolist(), strict=True
         ):
             assert ids[:length] == read.pieces[text][0]
-            assert set(ids[length:]) <= {tokenizer().frame.pad}
+            assert set(ids[length:]) <= {tokenizer().encoder_tokens.pad}
 
 
 def test_token_dropout_hides_its_share_and_neither_frame_nor_padding() -> None:
-    frame = tokenizer().frame
+    encoder_tokens = tokenizer().encoder_tokens
     stage = label_stage(token_dropout=0.5, rows=18)
     micros = [micro for _ in range(40) for micro in stage.next_batch().micro_batches]
-    inside = torch.cat([(micro.token_ids == frame.mask)[:, 1:].flatten() for micro in micros])
-    exists = torch.cat([(micro.token_ids != frame.pad)[:, 1:].flatten() for micro in micros])
+    inside = torch.cat(
+        [(micro.token_ids == encoder_tokens.mask)[:, 1:].flatten() for micro in micros]
+    )
+    exists = torch.cat(
+        [(micro.token_ids != encoder_tokens.pad)[:, 1:].flatten() for micro in micros]
+    )
     assert float(inside[exists].float().mean()) == pytest.approx(0.5, abs=0.03)
-    assert all(bool((micro.token_ids[:, 0] == frame.cls).all()) for micro in micros)
+    assert all(bool((micro.token_ids[:, 0] == encoder_tokens.cls).all()) for micro in micros)
     assert not bool(inside[~exists].any())
 
 
@@ -114,7 +118,7 @@ def test_the_loss_is_torchs_and_accumulation_does_not_change_its_gradient() -> N
 def test_many_together_are_told_like_each_alone(max_length: int) -> None:
     made, read = random_classifier(), encoded(max_length)
     together = text_log_probs(
-        made, LabelBatches(read, tokenizer().frame, LabelBatchConfig(rows=7), 1, CPU)
+        made, LabelBatches(read, tokenizer().encoder_tokens, LabelBatchConfig(rows=7), 1, CPU)
     ).exp()
     alone = torch.stack([ClassifierForward(made).probabilities(pieces) for pieces in read.pieces])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)

@@ -14,7 +14,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.data.corpus import EncodedCorpus, encode_texts
 from chatwright.devices import generator
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
-from chatwright.tokenizer.spellings import words_by_token
+from chatwright.tokenizer.word_lookup import token_texts
 from chatwright.tokenizer.words import WordTokenizer
 from chatwright.training.loop import Stopped, train
 from chatwright.training.stage import Stage
@@ -47,7 +47,7 @@ def stage(config: SkipGramBatchConfig = SMALL, seed: int = 1) -> SkipGramStage:
         text,
         encode_texts([TEXTS[0][:200]], TOKENIZER, False),
         TOKENIZER.vocab_size,
-        words_by_token(TOKENIZER),
+        token_texts(TOKENIZER),
         config,
         seed,
         torch.device("cpu"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
-def words_by_token(tokenizer: Tokenizer) -> list[str]:
+def token_texts(tokenizer: Tokenizer) -> list[str]:
     """What every id spells, without the space that may stand before it; "" for control ids and pieces of characters."""
     return [_decoded(tokenizer.token_bytes(token_id)) for token_id in range(tokenizer.vocab_size)]
 
@@ -17,7 +17,7 @@ def _decoded(spelling: bytes) -> str:
         return ""
 
 
-def token_of(tokenizer: Tokenizer, word: str) -> int | None:
+def single_token_id(tokenizer: Tokenizer, word: str) -> int | None:
     """The token that is the whole word: as it stands inside a sentence where that is one token, else as it stands at a beginning.
 
     None where the word takes several tokens, or is not in the vocabulary.
@@ -30,8 +30,8 @@ def token_of(tokenizer: Tokenizer, word: str) -> int | None:
     return None
 
 
-def rows_of_words(tokenizer: Tokenizer) -> dict[str, int]:
+def single_token_words(tokenizer: Tokenizer) -> dict[str, int]:
     """Every word that is one token -> its id. A word is a run of letters, perhaps with an apostrophe; case is kept as the vocabulary has it."""
-    words = sorted({word for word in words_by_token(tokenizer) if word.replace("'", "").isalpha()})
-    found = {word: token_of(tokenizer, word) for word in words}
+    words = sorted({word for word in token_texts(tokenizer) if word.replace("'", "").isalpha()})
+    found = {word: single_token_id(tokenizer, word) for word in words}
     return {word: token_id for word, token_id in found.items() if token_id is not None}

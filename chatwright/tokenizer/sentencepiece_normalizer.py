@@ -12,7 +12,7 @@ from collections.abc import Callable
 LONGEST = 256  # bytes one entry may become: a short text must not become a long one
 
 
-def reader(data: bytes) -> Callable[[str], str]:
+def from_charsmap(data: bytes) -> Callable[[str], str]:
     """The function that writes a text anew by the table. Raises ValueError for what is no table."""
     size = struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
     if not size or size % 4 or 4 + size > len(data):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from chatwright.tokenizer import charsmap, sentencepiece_file
-from tests.tokenizer.imported_examples import TEXT, hard_strings
+from chatwright.tokenizer import sentencepiece_file, sentencepiece_normalizer
+from tests.tokenizer.example_tokenizers import TEXT, hard_strings
 
 
 @pytest.fixture(scope="module", params=["nmt_nfkc", "nmt_nfkc_cf"])
@@ -34,7 +34,9 @@ def test_every_character_and_every_hard_string_is_written_as_the_library_writes_
         escape_whitespaces=False,
         remove_extra_whitespaces=False,
     )
-    write = charsmap.reader(sentencepiece_file.read(model.read_bytes()).charsmap)
+    write = sentencepiece_normalizer.from_charsmap(
+        sentencepiece_file.read(model.read_bytes()).charsmap
+    )
     alone = [chr(number) for number in (*range(1, 0xD800), *range(0xE000, 0x30000))]
     texts = [*alone, *(f"e{one}\u0301" for one in alone[::7]), *hard_strings()]
     assert [text for text in texts if write(text) != library.normalize(text)] == []
@@ -51,11 +53,11 @@ def test_every_character_and_every_hard_string_is_written_as_the_library_writes_
 )
 def test_what_is_no_table_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        charsmap.reader(data)
+        sentencepiece_normalizer.from_charsmap(data)
 
 
 def test_a_table_that_leads_out_of_itself_finds_nothing() -> None:
     everywhere = struct.pack("<I", 1024) + struct.pack(
         "<256I", *(0xFFFFFF00 & ~0x80000000 | byte for byte in range(256))
     )
-    assert isinstance(charsmap.reader(everywhere)("any é text"), str)
+    assert isinstance(sentencepiece_normalizer.from_charsmap(everywhere)("any é text"), str)

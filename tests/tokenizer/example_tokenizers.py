@@ -20,7 +20,7 @@ from tokenizers import (
     trainers,
 )
 
-from chatwright.tokenizer.byte_bpe import byte_characters
+from chatwright.tokenizer.byte_bpe import bytes_to_unicode
 
 TEXT = [
     "The quick brown fox doesn't jump over 12 lazy dogs, it's 2024.\n" * 30,
@@ -107,7 +107,7 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def gpt2(directory: Path, shared: Path) -> Path:
+def write_gpt2(directory: Path, shared: Path) -> Path:
     """vocab.json and merges.txt, as the oldest directories have it."""
     for name, source in (
         ("vocab.json", "gpt2_encoder.json.xz"),
@@ -119,7 +119,7 @@ def gpt2(directory: Path, shared: Path) -> Path:
     return directory
 
 
-def bert(directory: Path, shared: Path, **settings: Any) -> Path:
+def write_bert(directory: Path, shared: Path, **settings: Any) -> Path:
     """vocab.txt alone."""
     (directory / "vocab.txt").write_bytes(
         (shared / "tokenizers/bert-base-uncased-vocab.txt").read_bytes()
@@ -130,7 +130,7 @@ def bert(directory: Path, shared: Path, **settings: Any) -> Path:
     return directory
 
 
-def llama3(directory: Path, shared: Path) -> Path:
+def write_llama3(directory: Path, shared: Path) -> Path:
     """tokenizer.json as of Llama 3: the cl100k ranks, every word of the vocabulary whole, special tokens after them."""
     library = tokenizers.Tokenizer.from_str(_cl100k(shared / "tokenizers/cl100k_base.tiktoken.xz"))
     special = [
@@ -163,7 +163,7 @@ def _cl100k(path: Path) -> str:
         base64.b64decode(token): int(rank)
         for token, rank in map(bytes.split, lzma.decompress(path.read_bytes()).splitlines())
     }
-    spell = byte_characters()
+    spell = bytes_to_unicode()
     vocab = {"".join(spell[byte] for byte in token): rank for token, rank in ranks.items()}
     library = tokenizers.Tokenizer(models.BPE(vocab, _merges(ranks, spell), ignore_merges=True))
     library.pre_tokenizer = pre_tokenizers.Sequence(
@@ -196,7 +196,7 @@ def _merges(ranks: dict[bytes, int], spell: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-def chatml(directory: Path) -> Path:
+def write_chatml(directory: Path) -> Path:
     """tokenizer.json as of Qwen: special tokens, and <tool_call>, which is added without being special."""
     library = tokenizers.Tokenizer(models.BPE())
     library.normalizer = normalizers.NFC()
@@ -238,7 +238,7 @@ def chatml(directory: Path) -> Path:
     return directory
 
 
-def llama2(directory: Path) -> Path:
+def write_llama2(directory: Path) -> Path:
     """tokenizer.json as of Llama 2: BPE over whole texts, spaces as low blocks, bytes for unknown characters, <s> in front."""
     library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     library.normalizer = normalizers.Sequence(
@@ -289,7 +289,7 @@ def llama2(directory: Path) -> Path:
     return directory
 
 
-def unigram(directory: Path) -> Path:
+def write_unigram(directory: Path) -> Path:
     """tokenizer.json as of T5 and ALBERT: a Unigram model whose special tokens stand among its pieces."""
     library = tokenizers.Tokenizer(models.Unigram())
     library.normalizer = normalizers.Sequence(
@@ -319,7 +319,7 @@ def unigram(directory: Path) -> Path:
     return directory
 
 
-def marian(directory: Path) -> Path:
+def write_marian(directory: Path) -> Path:
     """source.spm, target.spm and vocab.json: pieces of two languages, a few left out of the vocabulary, as in the published models."""
     english, german = (
         "".join(TEXT[:1] * 3 + TEXT[2:3]),
@@ -351,7 +351,7 @@ def marian(directory: Path) -> Path:
     return directory
 
 
-def gpt1(directory: Path) -> Path:
+def write_gpt1(directory: Path) -> Path:
     """vocab.json and merges.txt of words that end in </w>."""
     library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
     library.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -370,7 +370,7 @@ def gpt1(directory: Path) -> Path:
     return directory
 
 
-def word_pieces(directory: Path) -> Path:
+def write_word_pieces(directory: Path) -> Path:
     """vocab.txt of a few words and all letters of them."""
     words = sorted({word.strip(".,;'()") for text in TEXT for word in text.lower().split()} - {""})
     letters = sorted({letter for word in words for letter in word})
@@ -389,5 +389,10 @@ def word_pieces(directory: Path) -> Path:
     return directory
 
 
-SMALL = {"chatml": chatml, "llama2": llama2, "unigram": unigram, "gpt1": gpt1}
-REAL = {"gpt2": gpt2, "bert": bert, "llama3": llama3}
+SMALL = {
+    "chatml": write_chatml,
+    "llama2": write_llama2,
+    "unigram": write_unigram,
+    "gpt1": write_gpt1,
+}
+REAL = {"gpt2": write_gpt2, "bert": write_bert, "llama3": write_llama3}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from chatwright.tokenizer.byte_bpe import byte_characters
+from chatwright.tokenizer.byte_bpe import bytes_to_unicode
 
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece writes a space so
@@ -38,7 +38,7 @@ def spelling_of(document: dict[str, Any]) -> Spelling:
 
 
 def _byte_level() -> Spelling:
-    byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+    byte_of = {character: byte for byte, character in enumerate(bytes_to_unicode())}
 
     def spell(token: str) -> bytes:
         try:
