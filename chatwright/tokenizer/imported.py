@@ -236,9 +236,7 @@ class ImportedTokenizer:
     def with_control_tokens(self) -> ImportedTokenizer:
         """The same text, and our ten control tokens after it: what a model that cannot converse is given before it learns to."""
         first = max(self.vocabulary.tokens) + 1
-        document = hugging_face.with_control(
-            self.files.document, ControlIds.after_text(first)
-        )
+        document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
         files = TokenizerFiles(
             document,
             self.files.special,
