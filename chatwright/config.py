@@ -1,7 +1,8 @@
-"""TOML files and `key=value` overrides into frozen dataclasses, with errors a person can act on.
+"""Read TOML files and `key=value` overrides into frozen dataclasses.
 
-A file states only differences from the defaults; an unknown key is an error that names the nearest known one;
-overrides win. The dataclasses live beside the classes they configure; this file only validates.
+A file states only differences from the defaults, and overrides replace the values of the file.
+An unknown key is an error that suggests the nearest known one.
+Each config dataclass lies beside the class it configures.
 """
 
 import dataclasses
@@ -11,14 +12,39 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from chatwright.errors import InputError
+from chatwright.settings import (
+    Setting,
+    dotted_keys,
+    nested_configs,
+    settings_of,
+    table_of,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "RENAMED_KEYS",
+    "Setting",
+    "build",
+    "merge",
+    "parse_overrides",
+    "read_toml",
+    "rename_old_keys",
+    "require_known",
+    "settings_of",
+    "table_of",
+    "to_table",
+    "unquoted",
+]
 
 T = TypeVar("T")
 
-# Keys that had another name in earlier versions, by the dataclass that holds them. Saved configs, recipes
-# and commands with the old spelling still load, with a DeprecationWarning.
+# Keys that had another name in earlier versions, by the dataclass that holds them. Saved configs,
+# recipes and commands with the old spelling still load, with a DeprecationWarning.
 RENAMED_KEYS: dict[str, dict[str, str]] = {
     "GPTConfig": {"width": "d_model", "hidden": "d_ff", "unrotated_layers": "nope_layers"},
     "EncoderConfig": {"width": "d_model", "hidden": "d_ff"},
@@ -29,124 +55,205 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a TOML file. Raises ValueError naming file, line and cause."""
+    """Read a TOML file as a table.
+
+    Raises:
+        InputError: The file does not exist or is not valid TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(
-            f"{path}: no such file. Give the path of a .toml file, or the name of a recipe that ships, for example own-data."
+        raise InputError(
+            f"{path}: there is no such file.",
+            remedy="Give the path of a .toml file, or the name of a packaged recipe: own-data.",
+            field=str(path),
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid TOML: {error}. Correct that line.") from None
+        raise InputError(
+            f"{path}: the file is not valid TOML: {error}.",
+            remedy="Correct that line.",
+            field=str(path),
+        ) from None
 
 
 def unquoted(text: str) -> str:
-    """A name as it is meant where a person, or a terminal into which a file was dragged, put it in quotes."""
-    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"" else text
+    """Remove quotes around a path, which terminals add when a file is dragged into them."""
+    is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if is_quoted else text
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """`["steps=20", "model.n_layer=2"]` -> `{"steps": 20, "model": {"n_layer": 2}}`; values are TOML, bare words are strings."""
+    """Parse `["steps=20", "model.n_layer=2"]` into `{"steps": 20, "model": {"n_layer": 2}}`.
+
+    Values are TOML; a value that is not valid TOML is taken as a string.
+
+    Raises:
+        InputError: A pair is not of the form key=value, or a key is both a value and a section.
+    """
     table: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise ValueError(
-                f"override {pair!r}: expected key=value, for example steps=200 or model.n_layer=4."
+            raise InputError(
+                f"{pair!r} is not a setting: expected key=value.",
+                remedy="Write for example loop.steps=200 or model.n_layer=4.",
+                value=pair,
             )
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        place = table
-        *parents, leaf = key.split(".")
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise ValueError(
-                    f"override {pair!r}: {parent} already has a value, so it cannot also be a section."
+        *sections, name = key.split(".")
+        inner = table
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise InputError(
+                    f"{pair!r}: {section} already has a value, so it cannot also be a section.",
+                    remedy="Remove one of the two settings.",
+                    field=key,
+                    value=text,
                 )
-        place[leaf] = value
+        inner[name] = _parse_value(text)
     return table
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two tables as one; where both speak, `above` wins."""
-    merged = dict(below)
-    for key, value in above.items():
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two tables. Where both have a value, the one in `upper` replaces the other."""
+    merged = dict(lower)
+    for key, value in upper.items():
         old = merged.get(key)
-        merged[key] = (
-            merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-        )
+        both_tables = isinstance(old, dict) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both_tables and isinstance(old, dict) else value
     return merged
 
 
-def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """A frozen dataclass from a table; `where` (a file, a section) opens every message."""
-    table = with_current_names(cls, table, where)
-    require_known(cls, table, where)
-    try:
-        strict = (
-            with_config(ConfigDict(extra="forbid"))(cls)
-            if not hasattr(cls, "__pydantic_config__")
-            else cls
-        )
-        return TypeAdapter(strict).validate_python(dict(table))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole)"
-        cause = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:  # a __post_init__ speaks for itself
-            raise ValueError(f"{where}: {cause}") from None
-        raise ValueError(
-            f"{where}: {field} = {first['input']!r}: {cause}. Correct the value or remove the key."
-        ) from None
+def build(cls: type[T], table: Mapping[str, Any], source: str) -> T:
+    """Build a frozen dataclass from a table.
 
-
-def with_current_names(cls: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The table with renamed keys under their current names, in nested tables too.
+    Args:
+        cls: The dataclass.
+        table: Its values, with nested tables for nested dataclasses.
+        source: Where the table comes from (a file, a section); every error message begins with it.
 
     Raises:
-        ValueError: The table holds a key under both its old and its current name.
+        InputError: A key is unknown, or a value is not allowed.
+    """
+    # pydantic takes a tenth of a second to import, which `chatwright --help` must not spend.
+    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+    table = rename_old_keys(cls, table, source)
+    _require_known_everywhere(cls, table, source)
+    if not hasattr(cls, "__pydantic_config__"):
+        cls = with_config(ConfigDict(extra="forbid"))(cls)
+    try:
+        return TypeAdapter(cls).validate_python(dict(table))
+    except ValidationError as error:
+        raise _input_error(cls, error.errors()[0], source) from None
+
+
+def _input_error(cls: type, details: "ErrorDetails", source: str) -> InputError:
+    """Turn pydantic's description of the first wrong value into an InputError."""
+    field = ".".join(_field_path(cls, details["loc"]))
+    cause = details["msg"].removeprefix("Value error, ")
+    raised = details.get("ctx", {}).get("error")
+    if isinstance(raised, InputError):
+        full_field = ".".join(filter(None, (field, raised.field)))
+        named = f"{field}: " if field else ""
+        return InputError(
+            f"{source}: {named}{raised.problem}",
+            remedy=raised.remedy,
+            field=full_field,
+            value=raised.value,
+        )
+    if raised is not None:  # a __post_init__ raised it, so its message names field and value
+        named = f"{field}: " if field else ""
+        return InputError(f"{source}: {named}{cause}", field=field, value=details["input"])
+    return InputError(
+        f"{source}: {field} = {details['input']!r}: {cause}.",
+        remedy="Correct the value or remove the key.",
+        field=field,
+        value=details["input"],
+    )
+
+
+def _field_path(cls: type, location: Iterable[int | str]) -> list[str]:
+    """Keep the names of fields in an error's location and drop pydantic's own (union options)."""
+    path: list[str] = []
+    level: type | None = cls
+    for part in location:
+        if level is None or part not in {field.name for field in dataclasses.fields(level)}:
+            break
+        path.append(str(part))
+        level = nested_configs(level).get(str(part), (None,))[0]
+    return path
+
+
+def rename_old_keys(cls: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the table with old keys under their current names, in nested tables too.
+
+    Raises:
+        InputError: The table holds a key under both its old and its current name.
     """
     renamed = RENAMED_KEYS.get(cls.__name__, {})
-    nested = _nested_configs(cls)
+    nested = nested_configs(cls)
     current: dict[str, Any] = {}
     for key, value in table.items():
         name = renamed.get(key, key)
         if name != key:
             if name in table:
-                raise ValueError(f"{where}: {key} is the old name of {name}. Remove {key}.")
-            warnings.warn(f"{where}: {key} is now called {name}.", DeprecationWarning, stacklevel=2)
+                raise InputError(
+                    f"{source}: {key} is the old name of {name}, and both are set.",
+                    remedy=f"Remove {key}.",
+                    field=key,
+                    value=value,
+                )
+            message = f"{source}: {key} is now called {name}."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
         if name in nested and isinstance(value, Mapping):
-            value = with_current_names(nested[name], value, f"{where}: {name}")
+            value = rename_old_keys(nested[name][0], value, f"{source}: {name}")
         current[name] = value
     return current
 
 
-def _nested_configs(cls: type) -> dict[str, type]:
-    """Fields of `cls` whose type is a dataclass or an optional one."""
-    hints = get_type_hints(cls)
-    found: dict[str, type] = {}
-    for field in dataclasses.fields(cls):
-        options = get_args(hints[field.name]) or (hints[field.name],)
-        for option in options:
-            if isinstance(option, type) and dataclasses.is_dataclass(option):
-                found[field.name] = option
-    return found
+def _require_known_everywhere(cls: type, table: Mapping[str, Any], source: str) -> None:
+    """Raise InputError for the first unknown key of the table or of a table inside it."""
+    all_keys = dotted_keys(cls)
+    pending: list[tuple[str, Mapping[str, Any]]] = [("", table)]
+    while pending:
+        prefix, level = pending.pop()
+        for name, value in level.items():
+            key = prefix + name
+            if key not in all_keys:
+                raise _unknown_key(key, all_keys, source)
+            is_section = any(other.startswith(f"{key}.") for other in all_keys)
+            if is_section and isinstance(value, Mapping):
+                pending.append((f"{key}.", value))
 
 
-def require_known(cls: type, keys: Iterable[str], where: str) -> None:
-    known = {f.name for f in dataclasses.fields(cls)}
+def require_known(cls: type, keys: Iterable[str], source: str) -> None:
+    """Raise InputError for the first key that is no field of the dataclass `cls`."""
+    known = [field.name for field in dataclasses.fields(cls)]
     for key in keys:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = (
-                f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(sorted(known))}."
-            )
-            raise ValueError(f"{where}: unknown key {key!r}. {hint}")
+            raise _unknown_key(key, known, source)
+
+
+def _unknown_key(key: str, known: list[str], source: str) -> InputError:
+    prefix, _, name = key.rpartition(".")
+    siblings = [other for other in known if other.rpartition(".")[0] == prefix]
+    same_name = [other for other in known if other.rpartition(".")[2] == name]
+    near = same_name or difflib.get_close_matches(key, siblings, n=1)
+    if near:
+        remedy = f"Did you mean {' or '.join(near)}?"
+    else:
+        remedy = f"Known keys: {', '.join(sorted(siblings))}."
+    return InputError(f"{source}: unknown key {key!r}.", remedy=remedy, field=key)
 
 
 def to_table(config: Any) -> dict[str, Any]:
-    """A dataclass as plain data, for saving beside the result."""
+    """Convert a dataclass to plain data that JSON can hold."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))

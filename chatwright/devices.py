@@ -1,37 +1,67 @@
-"""Device, dtype, threads, memory and random generators, as values that are passed down.
+"""Device, dtype, memory and random generators, as values that callers pass down.
 
-Nothing here is read from globals by other packages: a caller asks once and hands the answer on.
+Other packages read none of this from globals: a caller asks once and passes the answer on.
 """
 
 import ctypes
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import torch
+
+from chatwright.errors import InputError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
+# Parameters of mallopt(3), from glibc's malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+# glibc raises its own thresholds to these values once large blocks were freed.
+GLIBC_MMAP_THRESHOLD = 2**25
+GLIBC_TRIM_THRESHOLD = 2**26
+
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """`auto` takes an NVIDIA GPU if there is one, else the CPU. A device that is not there is an error."""
+    """Return the device called `name`: auto, cpu, cuda, cuda:1, mps and so on.
+
+    "auto" is an NVIDIA GPU if there is one, else the CPU.
+
+    Raises:
+        InputError: torch does not know the device, or this machine does not have it.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device={name}: this torch ({torch.__version__}) sees no GPU. Use device=cpu or device=auto."
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # torch's own error lists dozens of back ends that no user has
+        raise InputError(
+            f"device={name}: torch knows no such device.",
+            remedy="Use auto, cpu, cuda (an NVIDIA GPU) or mps (Apple silicon).",
+            field="device",
+            value=name,
+        ) from None
+    is_missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if is_missing:
+        raise InputError(
+            f"device={name}: torch {torch.__version__} finds no such GPU on this machine.",
+            remedy="Use device=cpu or device=auto.",
+            field="device",
+            value=name,
         )
     return device
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32 here.
+    """Return whether matrix products in bfloat16 are faster than in float32 on this device.
 
-    On CPUs that is true only with the bf16 dot-product instructions; without them they are emulated and about three times slower.
+    A CPU needs bf16 dot-product instructions for that. Without them bfloat16 is emulated and about
+    three times slower.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
@@ -39,37 +69,33 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype activations are computed in while training; the weights themselves stay float32."""
+    """Return the dtype of activations in training. The weights themselves stay float32."""
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
 def available_memory() -> int:
-    """Bytes this process can still take, as far as the system tells (cgroup limits included)."""
-    candidates = []
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                candidates.append(int(line.split()[1]) * 1024)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        candidates.append(int(text) - int(used.read_text()))
-    if not candidates:  # macOS and Windows: total memory is the best the standard library offers
-        pages = getattr(os, "sysconf", lambda _: 0)
-        candidates.append(int(pages("SC_PAGE_SIZE")) * int(pages("SC_PHYS_PAGES")) or 2**34)
+    """Return the bytes of memory this process can still take, container limits included."""
+    candidates = [psutil.virtual_memory().available]
+    # psutil reports the machine's memory; a Linux container may have less.
+    limit = Path("/sys/fs/cgroup/memory.max")
+    used = Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists():
+        text = limit.read_text().strip()
+        if text != "max":
+            candidates.append(int(text) - int(used.read_text()))
     return min(candidates)
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 @contextmanager
 def keeping_freed_memory() -> Iterator[None]:
-    """Inside the block, in the whole process, memory that an operation frees is kept for the next one, instead of given back to the system and
-    fetched again page by page: thousands of page faults in every training step. At its end all of it is given back. glibc's allocator alone can be
-    told so, by mallopt(3), and old ones refuse; what is computed stays the same."""
+    """Keep freed memory in this process inside the block, and give it back at the end.
+
+    By default glibc returns large freed blocks to the system. Each training step then takes
+    thousands of page faults to get them again. mallopt(3) changes that; with another allocator, or
+    a glibc that refuses, the block does nothing. Results do not change.
+    """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
@@ -78,24 +104,27 @@ def keeping_freed_memory() -> Iterator[None]:
     libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
-    finally:  # where glibc's own rule ends once large blocks were freed
-        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**26)
+    finally:
+        libc.mallopt(M_MMAP_THRESHOLD, GLIBC_MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, GLIBC_TRIM_THRESHOLD)
         libc.malloc_trim(0)
 
 
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of its own for one purpose. The name enters the seed, so that two purposes never share a stream."""
+    """Return a random generator for one purpose.
+
+    The seed is mixed with `name`, so that two purposes never draw the same numbers.
+    """
     mixed = seed
-    for byte in name.encode():  # FNV-1a: stable across processes, unlike hash()
+    for byte in name.encode():  # FNV-1a: equal in every process, unlike hash()
         mixed = ((mixed ^ byte) * 0x100000001B3) & 0x7FFF_FFFF_FFFF_FFFF
-    made = torch.Generator(device=device)
-    made.manual_seed(mixed)
-    return made
+    named_generator = torch.Generator(device=device)
+    named_generator.manual_seed(mixed)
+    return named_generator
 
 
 def environment() -> dict[str, str]:
-    """What decides the bits of a run: a resumed run compares it and says what changed."""
+    """Describe what decides the bits of a run; a resumed run reports what differs."""
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),

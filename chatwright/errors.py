@@ -26,4 +26,7 @@ class InputError(ValueError):
             value: The value that was given.
         """
         super().__init__(f"{problem} {remedy}".strip())
-        self.problem, self.remedy, self.field, self.value = problem, remedy, field, value
+        self.problem = problem
+        self.remedy = remedy
+        self.field = field
+        self.value = value

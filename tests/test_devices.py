@@ -1,10 +1,15 @@
-"""The ground: what the machine is told."""
+"""Devices by name, available memory, and freed memory that stays in the process."""
 
 import platform
 import subprocess
 import sys
 
+import psutil
 import pytest
+import torch
+
+from chatwright.devices import available_memory, resolve_device
+from chatwright.errors import InputError
 
 FAULTS = """
 import resource, torch
@@ -19,21 +24,37 @@ def faults():
 def resident():
     return int(open("/proc/self/statm").read().split()[1])
 
-given_back = faults()
+by_default = faults()
 with keeping_freed_memory():
     faults()
-    print(given_back, faults(), resident())
+    print(by_default, faults(), resident())
 print(resident())
 """
 
 
 @pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told to keep memory"
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be set to keep memory"
 )
 def test_freed_memory_is_fetched_once_and_given_back_at_the_end() -> None:
-    """64 MB twenty times: without being told, every time anew."""
+    """Allocate 64 MB twenty times: by default each time causes page faults again."""
     ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
-    given_back, kept, during, after = map(int, ran.stdout.split())
-    assert given_back > 20 * 30  # pages of 4 kB; of 2 MB where the system makes them large
+    by_default, kept, during, after = map(int, ran.stdout.split())
+    assert by_default > 20 * 30  # pages of 4 kB; of 2 MB where the system makes them large
     assert kept < 20
     assert during - after > 15_000  # pages of 4 kB
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda", "mps", "cuda:x", ""])
+def test_a_device_that_is_unknown_or_missing_is_refused_with_a_remedy(name: str) -> None:
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has an NVIDIA GPU")
+    if name == "mps" and torch.backends.mps.is_available():
+        pytest.skip("this machine has Apple silicon")
+    with pytest.raises(InputError) as caught:
+        resolve_device(name)
+    assert (caught.value.field, caught.value.value) == ("device", name)
+    assert "cpu" in caught.value.remedy
+
+
+def test_the_available_memory_is_at_most_the_memory_of_the_machine() -> None:
+    assert 0 < available_memory() <= psutil.virtual_memory().total
