@@ -7,14 +7,19 @@ from typing import Any, Literal
 from chatwright import config as config_files
 from chatwright.data.readers import DataSource
 from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.encoder_decoder_presets import ENCODER_DECODER_PRESETS
 from chatwright.model.gpt import GPTConfig
 from chatwright.model.lora import LoRAConfig
+from chatwright.model.presets import PRESETS
 from chatwright.training.batches.pairs import PairBatchConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
 from chatwright.training.stages.distillation import DistillationConfig
 
-SIZE = "size"  # in a model's table: the preset that the rest is on top of
+GPT_TABLE = config_files.table_of(GPTConfig, size=f"Preset to start from: {', '.join(PRESETS)}.")
+ENCODER_DECODER_TABLE = config_files.table_of(
+    EncoderDecoderConfig, size=f"Preset to start from: {', '.join(ENCODER_DECODER_PRESETS)}."
+)
 DataSources = str | tuple[str, ...]  # a file or folder, or a list of them
 # What in a stage's table names files or folders.
 DATA_SOURCE_KEYS = (
@@ -95,9 +100,8 @@ class PretrainConfig:
     leave_out_overlaps: bool = (
         False  # training texts that share a run of 13 words with a validation text
     )
-    model: dict[str, Any] = field(
-        default_factory=dict
-    )  # size = "tiny" and so on; of a model gone on from, as in SFTConfig below
+    model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
+    """Shape of a new model. With --from, only what no weight depends on: dropout, context_length."""
     lora: LoRAConfig | None = (
         None  # train an adapter beside the frozen weights of the model gone on from
     )
@@ -117,7 +121,6 @@ class PretrainConfig:
                 "there is nothing to read: give data (texts), chat (conversations) or both"
             )
         _check_forgetting(self.old_texts, self.forgetting_limit)
-        config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
         if self.batches.short_rows and not self.keep_whole:
             raise ValueError(
                 "batches.short_rows is for documents that stay whole: set keep_whole = true, or leave it out"
@@ -147,9 +150,8 @@ class SFTConfig:
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     sample_tokens: int = 64
     stop_prompts: int = 40  # validation questions on which the stop rate is measured
-    model: dict[str, Any] = field(
-        default_factory=dict
-    )  # dropout, or a longer context_length; the rest is the parent's
+    model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
+    """Changes to the parent's model that no weight depends on: dropout, a longer context_length."""
     lora: LoRAConfig | None = (
         None  # train an adapter beside the parent's frozen weights, instead of these
     )
@@ -161,7 +163,6 @@ class SFTConfig:
                 f"texts_share ({self.texts_share}) must be above 0 and below 1; without texts leave texts empty"
             )
         _check_forgetting(self.old_texts, self.forgetting_limit)
-        config_files.require_known(GPTConfig, self.model.keys() - {SIZE}, "model")
 
 
 def _check_forgetting(old_texts: DataSources, limit: float) -> None:
@@ -190,9 +191,8 @@ class TranslationConfig:
         False  # leave out rows that cannot be read (each is said), instead of stopping
     )
     label_smoothing: float = 0.1
-    model: dict[str, Any] = field(
-        default_factory=dict
-    )  # size = "tiny" and so on; of a model gone on from, what no weight depends on
+    model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_DECODER_TABLE)
+    """Shape of a new model. With --from, only what no weight depends on: dropout, context_length."""
     batches: PairBatchConfig = field(default_factory=PairBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_texts: tuple[str, ...] = ()  # translated at every evaluation, for a person to see
@@ -207,7 +207,6 @@ class TranslationConfig:
             )
         _require_both_sides(self.source, self.target, "")
         _require_both_sides(self.validation_source, self.validation_target, "validation_")
-        config_files.require_known(EncoderDecoderConfig, self.model.keys() - {SIZE}, "model")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(
                 f"label_smoothing ({self.label_smoothing}) must be at least 0 and below 1"

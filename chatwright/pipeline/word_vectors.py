@@ -26,7 +26,10 @@ class WordVectorsConfig:
     data: DataSources
     validation_share: float = 0.01
     skip_bad_rows: bool = False
-    model: dict[str, Any] = field(default_factory=dict)  # width
+    model: dict[str, Any] = field(
+        default_factory=dict, metadata=config_files.table_of(SkipGramConfig)
+    )
+    """Shape of the model: d_model is the length of each word's vector."""
     batches: SkipGramBatchConfig = field(default_factory=SkipGramBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
