@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "chatwright"
-GROUND = {"conversation", "config", "devices", "errors", "settings"}
+GROUND = {"conversation", "config", "commands", "devices", "errors", "settings"}
 MAY_IMPORT = {
     "tokenizer": set(),
     "model": set(),

@@ -148,7 +148,7 @@ class Assistant:
     ) -> "_Turn":
         if sampling.n_made > 1:
             raise ValueError(
-                f"n = {sampling.n}, best_of = {sampling.best_of}: this gives one reply each time. Use choices() for several."
+                f"n = {sampling.n}, best_of = {sampling.best_of}: only one reply is given here. Leave n and best_of out."
             )
         may_command = messages is not None
         request_id = self.engine.submit(self._request(token_ids, sampling, may_command))

@@ -28,6 +28,7 @@ from chatwright.checkpoint import (
 from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.family import Weight, to_theirs
 from chatwright.checkpoint.public_config import LARGEST
+from chatwright.commands import command_line
 from chatwright.devices import available_memory
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
@@ -161,7 +162,7 @@ def load(
     if not issubclass(architecture.model, kind):
         raise ValueError(
             f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}. "
-            f"What it can do: chatwright {architecture.verb} {path}"
+            f"What it can do: {command_line(architecture.verb, path)}"
         )
     tokenizer = load_tokenizer(path)
     if tokenizer.vocab_size != config.vocab_size:

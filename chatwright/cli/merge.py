@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from chatwright.commands import command_line
+
 
 def merge(
     adapter: Annotated[
@@ -17,4 +19,4 @@ def merge(
 
     gap = merge_adapter(adapter, out)
     print(f"largest logit gap between merged and unmerged: {gap}")
-    print(f"done: {out}. Talk to it: chatwright chat {out}")
+    print(f"done: {out}. Talk to it: {command_line('chat', out)}")

@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from chatwright.commands import quoted
 from chatwright.config import unquoted
 from chatwright.data.check import Report
 from chatwright.data.check import check as check_data
 from chatwright.pipeline import own_recipe
-from chatwright.pipeline.own_recipe import BUDGETS, RECIPE, OwnFolder, quoted
+from chatwright.pipeline.own_recipe import BUDGETS, RECIPE, OwnFolder
 
 Answer = TypeVar("Answer")
 FORBIDDEN = set('/\\:*?"<>|')

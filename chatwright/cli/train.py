@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatwright.commands import quoted
+
 if TYPE_CHECKING:  # torch takes seconds to load, and --help needs none of it
     from chatwright.pipeline.prepared_stage import Prepared
     from chatwright.training.loop import Watcher
@@ -76,7 +78,7 @@ def run(
     where = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal(as_json=as_json) as watcher:
         last = run_recipe(plan, where, data, watcher, model)
-    print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, TALK).format(last=last))
+    print(f"done: {last}. " + WHAT_NEXT.get(plan.stages[-1].kind, TALK).format(last=quoted(last)))
 
 
 @app.command("pretrain")
@@ -261,7 +263,10 @@ def _train(
         if find_learning_rate:
             return _find_learning_rate(prepared, out)
         prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. " + WHAT_NEXT.get(kind, TALK).format(last=out))
+    print(
+        f"done: {out}. See {out / 'report.html'}. "
+        + WHAT_NEXT.get(kind, TALK).format(last=quoted(out))
+    )
 
 
 def _find_learning_rate(prepared: "Prepared", out: Path) -> None:

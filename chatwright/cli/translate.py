@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatwright.cli.texts import file_called, from_file, from_pipe, require_place, require_some
+from chatwright.commands import quoted
 
 if TYPE_CHECKING:
     from chatwright.tasks.translate import Translated, Translator
@@ -98,7 +99,7 @@ def _read(text: str | None, file: Path | None) -> Iterable[str]:
     if text is not None:
         if named := file_called(text):
             raise ValueError(
-                f"{named}: is a file, not a sentence. To translate what is in it: --file {named}"
+                f"{named}: is a file, not a sentence. To translate what is in it: --file {quoted(named)}"
             )
         return [text]
     if file is None and sys.stdin.isatty():

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from chatwright.cli.progress import stop_on_signal, terminal
-from chatwright.pipeline.own_recipe import RECIPE, quoted
+from chatwright.commands import quoted
+from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (
     Recipe,
     newest_servable_checkpoint,

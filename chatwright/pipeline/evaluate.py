@@ -11,6 +11,7 @@ import torch
 from chatwright import starter
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
+from chatwright.commands import command_line
 from chatwright.conversation import Message
 from chatwright.data.corpus import read_conversations, read_documents
 from chatwright.data.encoded_labels import encode_labelled
@@ -111,8 +112,8 @@ def _labels(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
     if not model.config.labels:
         raise ValueError(
-            f"{directory}: this encoder has not learned any labels. Teach it some: chatwright train classify --from {directory} --data "
-            "FILE --out DIR"
+            f"{directory}: this encoder has not learned any labels. Teach it some: "
+            f"{command_line('train', 'classify', '--from', directory, '--data', 'FILE', '--out', 'DIR')}"
         )
     texts = encode_labelled(
         read_labelled(data), tokenizer, model.config.labels, model.config.context_length

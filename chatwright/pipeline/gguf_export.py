@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import adapter_directory, gguf_file, gguf_layout, model_directory
+from chatwright.commands import command_line
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import gguf_vocabulary, imported_files
@@ -32,7 +33,7 @@ def export_gguf(source: Path, out: Path) -> Written:
     gguf_file.require_library()
     if adapter_directory.is_one(model_directory.find(source)):
         raise ValueError(
-            f"{source}: holds an adapter. Merge it first: chatwright merge {source} MERGED"
+            f"{source}: holds an adapter. Merge it first: {command_line('merge', source, 'MERGED')}"
         )
     model, tokenizer = model_directory.load(source, kind=GPT)
     try:

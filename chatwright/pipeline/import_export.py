@@ -18,6 +18,7 @@ from chatwright.checkpoint import (
     stored_weights,
 )
 from chatwright.checkpoint.growth import grown
+from chatwright.commands import command_line
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
@@ -73,7 +74,7 @@ def import_model(
     if not (path / "config.json").is_file():
         if (path / "adapter_config.json").is_file():
             raise ValueError(
-                f"{source}: holds an adapter. It needs no import: chatwright chat {source} opens it beside its base, and "
+                f"{source}: holds an adapter. It needs no import: {command_line('chat', source)} opens it beside its base, and "
                 "chatwright merge makes one model of them."
             )
         if (path / "model" / "config.json").is_file():
@@ -157,7 +158,7 @@ def export_model(source: Path, out: Path) -> Exported:
     if adapter_directory.is_one(model_directory.find(source)):
         raise ValueError(
             f"{source}: holds an adapter, which PEFT opens as it is. For one whole model merge it first: "
-            f"chatwright merge {source} MERGED"
+            + command_line("merge", source, "MERGED")
         )
     model, tokenizer = model_directory.load(source, kind=Model)
     family = families.expressing(model.config)

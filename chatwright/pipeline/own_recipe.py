@@ -2,12 +2,11 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatwright.commands import quoted
 from chatwright.data import own_folder
 
 RECIPE = "recipe.toml"
@@ -69,11 +68,6 @@ def write(parent: Path, wanted: OwnFolder) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
-
-
-def quoted(text: str) -> str:
-    """For a command line; where only spaces stand in the way, as every system's shell reads it."""
-    return f'"{text}"' if re.fullmatch(r"[\w ./\\:-]* [\w ./\\:-]*", text) else shlex.quote(text)
 
 
 def require_free(folder: Path) -> None:

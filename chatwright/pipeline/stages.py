@@ -16,9 +16,10 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.growth import grown, is_untaught
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.commands import command_line
 from chatwright.conversation import Message
 from chatwright.data import corpus
-from chatwright.data.readers import DataSource, describe_source, read_rows
+from chatwright.data.readers import DataSource, describe_source, paths_of, read_rows
 from chatwright.data.rows import ChatRow, TextRow
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.devices import generator, resolve_device, resolve_precision
@@ -340,7 +341,9 @@ def _require_stops(run: Path, source: DataSource) -> None:
     if notes["figures"].get("stop_rate") == 0.0:
         raise RunFailed(
             f"{run}: the tuned model never ended a reply by itself. Train longer, or see whether the answers are cut off: "
-            f"chatwright data show --mask {describe_source(source)} --tokenizer {run / 'model'}"
+            + command_line(
+                "data", "show", "--mask", paths_of(source)[0], "--tokenizer", run / "model"
+            )
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 
 from chatwright.checkpoint import model_directory
+from chatwright.commands import quoted
 from chatwright.devices import generator
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -73,5 +74,5 @@ def _require_same_vocabulary(ours: Tokenizer, theirs: Tokenizer, teacher: Path) 
     ):
         raise ValueError(
             f"{teacher}: the teacher has another vocabulary than the student ({theirs.vocab_size} and {ours.vocab_size} tokens), so its "
-            f"probabilities are about other words. Give the student the teacher's tokenizer: --from {teacher}/tokenizer, or its folder."
+            f"probabilities are about other words. Give the student the teacher's tokenizer: --from {quoted(teacher / 'tokenizer')}, or its folder."
         )
