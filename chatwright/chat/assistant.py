@@ -27,7 +27,7 @@ from chatwright.conversation import Conversation, Message
 from chatwright.engine.engine import Engine, EngineFull
 from chatwright.engine.request import Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
-from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
 __all__ = [
     "Assistant",
@@ -170,6 +170,7 @@ class Assistant:
             token_ids,
             sampling,
             sorted(stops - {chat_format.command} if chat_format and may_command else stops),
+            unused_ids(self.tokenizer),
         )
 
     def _drain(self, turn: "_Turn") -> Generator[ReplyEvent, None, None]:

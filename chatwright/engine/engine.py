@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from chatwright.devices import available_memory
@@ -120,6 +121,7 @@ class Engine:
                 f"and {self.config.max_waiting_tokens} prompt tokens. Ask again later."
             )
         request_id, prompt = new_request_id(), tuple(request.token_ids)
+        banned_ids = torch.tensor(sorted(request.banned_ids), dtype=torch.int64)
         seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         self._requests[request_id] = [
             Sequence(
@@ -130,6 +132,7 @@ class Engine:
                 seed,
                 frozenset(request.stop_ids),
                 max_tokens,
+                banned_ids,
             )
             for index in range(n_made)
         ]
@@ -164,7 +167,7 @@ class Engine:
             raise ValueError(
                 "token_ids is empty: a prompt needs at least one token, for example the one that begins a text"
             )
-        for token_id in (*request.token_ids, *sampling.logit_bias):
+        for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
             if not 0 <= token_id < self.vocab_size:
                 raise ValueError(
                     f"token id {token_id} is outside the model's {self.vocab_size} ids: it comes from another tokenizer"

@@ -28,6 +28,7 @@ class Request:
     token_ids: SequenceOf[int]  # the prompt
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     stop_ids: Collection[int] = ()  # a sampled one ends the reply and is its last token
+    banned_ids: Collection[int] = ()  # never sampled, such as ids without a token
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Sequence:
     seed: int
     stop_ids: frozenset[int]
     max_tokens: int
+    banned_ids: Tensor = field(default_factory=lambda: _ids(()))
     state: State = State.QUEUED
     row: int | None = None  # its place in the cache while it runs
     n_read: int = 0  # tokens whose keys and values are in the cache
@@ -124,7 +126,9 @@ class Sequence:
     def take(self, logits: Tensor) -> TokenSampled:
         """Draw the next token from its logits (V,), on the CPU, and end the sequence where that token says so."""
         config = self.sampling
-        adjusted = adjust(logits, config, _ids(self.prompt), _ids(self.generated))
+        adjusted = adjust(
+            logits, config, _ids(self.prompt), _ids(self.generated), self.banned_ids
+        )
         token_id = choose(
             adjusted, config, uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
         )

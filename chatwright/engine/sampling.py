@@ -147,8 +147,17 @@ def inverse_cdf(logits: Tensor, u: float) -> int:
     return int(probs.nonzero()[-1])  # u times the total was rounded up to the total
 
 
-def adjust(logits: Tensor, config: SamplingConfig, prompt: Tensor, generated: Tensor) -> Tensor:
-    """Everything between the model's logits and the draw, temperature 0 apart. (V,) -> (V,) float64"""
+def adjust(
+    logits: Tensor,
+    config: SamplingConfig,
+    prompt: Tensor,
+    generated: Tensor,
+    banned_ids: Tensor | None = None,
+) -> Tensor:
+    """Apply every step between the model's logits and the draw. (V,) -> (V,) float64
+
+    Temperature 0 is left to `choose`. Ids in `banned_ids` get a probability of 0.
+    """
     logits = logits.double()
     if config.repetition_penalty != 1.0:
         logits = repetition(logits, torch.cat([prompt, generated]), config.repetition_penalty)
@@ -158,6 +167,9 @@ def adjust(logits: Tensor, config: SamplingConfig, prompt: Tensor, generated: Te
         )
     if config.logit_bias:
         logits = biased(logits, config.logit_bias)
+    if banned_ids is not None:
+        # Before top-k and top-p: these must choose among the ids that may be sampled.
+        logits = logits.index_fill(0, banned_ids, float("-inf"))
     if config.temperature == 0.0:
         return logits
     logits = logits / config.temperature

@@ -45,7 +45,7 @@ from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer
-from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer, unused_ids
 from chatwright.tokenizer.words import WordTokenizer
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.windows import WindowBatches
@@ -456,6 +456,7 @@ class _StopRate:
         self, tokenizer: Tokenizer, conversations: Sequence[Rendered], tokens: int
     ) -> None:
         self.stops, self.tokens = format_of(tokenizer).stop_ids, tokens
+        self.banned_ids = unused_ids(tokenizer)
         self.prompts = [
             conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations
         ]
@@ -476,7 +477,8 @@ class _StopRate:
             model, EngineConfig(n_slot=min(16, len(prompts)), max_waiting=len(prompts))
         ) as engine:
             ids = [
-                engine.submit(Request(tuple(prompt), sampling, self.stops)) for prompt in prompts
+                engine.submit(Request(tuple(prompt), sampling, self.stops, self.banned_ids))
+                for prompt in prompts
             ]
             replies: dict[RequestId, list[int]] = {request_id: [] for request_id in ids}
             stopped: dict[RequestId, bool] = {}

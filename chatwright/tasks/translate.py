@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chatwright.engine.beam_search import BeamConfig, Hypothesis, beam_search
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.tokenizer.sentence_pair import decoder_start_id, source_ids
-from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
 ROWS_AT_ONCE = 256  # beginnings, over all sentences searched together
 
@@ -69,6 +69,7 @@ class Translator:
         control = self.tokenizer.control
         limits = [min(self.context_length, 2 * len(ids) + 16) for ids in sources]
         banned = [int(token_id) for token_id in control.all() if token_id != control.end]
+        banned += unused_ids(self.tokenizer)
         start = decoder_start_id(control, self.forward.config.start_id)
         return beam_search(
             self.forward.begin(sources, config.width),

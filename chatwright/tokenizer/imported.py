@@ -21,6 +21,7 @@ from chatwright.tokenizer.control import (
     ImportedControl,
     TextIds,
 )
+from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
 from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
 from chatwright.tokenizer.imported_vocabulary import control_of, text_library, vocabulary_of
@@ -58,6 +59,8 @@ class ImportedTokenizer:
 
         `first_control_id` is the first id of our own ten control tokens, in a model that was given them to learn to converse.
         """
+        if vocab_size is not None:
+            files = without_unembedded_tokens(files, vocab_size)
         self.files, self._format_name, self._system, self._first_control_id = (
             files,
             chat_format,
@@ -97,6 +100,11 @@ class ImportedTokenizer:
     @property
     def vocab_size(self) -> int:
         return self._vocab_size
+
+    @cached_property
+    def unused_ids(self) -> tuple[int, ...]:
+        """The ids from 0 to `vocab_size` that have no token. A model must never sample them."""
+        return tuple(sorted(set(range(self._vocab_size)) - self.vocabulary.tokens.keys()))
 
     @property
     def control(self) -> ControlIds | ImportedControl:

@@ -59,6 +59,11 @@ def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
     )
 
 
+def unused_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Return the ids below `vocab_size` that have no token; only imported tokenizers have some."""
+    return tokenizer.unused_ids if isinstance(tokenizer, imported.ImportedTokenizer) else ()
+
+
 def load_tokenizer(directory: Path) -> Tokenizer:
     """Open what `save` wrote: `characters.json`, `tokenizer.json`, `words.json`, or the files of a tokenizer that was imported."""
     directory = Path(directory)

@@ -1,0 +1,32 @@
+"""Match the tokens of an imported tokenizer with the rows of its model's embedding.
+
+The two numbers often differ. Models round their vocabulary up, so some ids have no token: they must
+never be sampled. Other models had a token added to the tokenizer without a resized embedding: text
+must never become that token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
+
+
+def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> TokenizerFiles:
+    """Leave out the added tokens whose id is `vocab_size` or more; `files.files` stays as it was."""
+    removed = set(unembedded_tokens(files, vocab_size))
+    if not removed:
+        return files
+    kept = [token for token in added_tokens(files.document) if token["content"] not in removed]
+    document = files.document | {"added_tokens": kept}
+    model = document["model"]
+    if isinstance(model["vocab"], dict):
+        vocab = {token: i for token, i in model["vocab"].items() if token not in removed}
+        document["model"] = model | {"vocab": vocab}
+    special = {role: token for role, token in files.special.items() if token not in removed}
+    return replace(files, document=document, special=special)
+
+
+def unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> list[str]:
+    """Return the added tokens that have no row in an embedding of `vocab_size` rows."""
+    return [token["content"] for token in added_tokens(files.document) if token["id"] >= vocab_size]
