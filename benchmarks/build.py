@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from chatwright.checkpoint.json_table import read
+from chatwright.checkpoint.json_file import read_object
 from chatwright.devices import environment
 from chatwright.pipeline.recipe import packaged_recipe
 
@@ -72,7 +72,7 @@ def main() -> None:
     for name in ("page", "answered", "ready"):
         print(f"{name}: {getattr(waited, name):.1f} s")
     for stage in sorted(arguments.out.glob("*/model/training.json")):
-        print(f"{stage.parent.parent.name}: {read(stage)['seconds']:.0f} s of training")
+        print(f"{stage.parent.parent.name}: {read_object(stage)['seconds']:.0f} s of training")
     shortest, longest, middle = (
         min(waited.replies),
         max(waited.replies),

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chatwright.checkpoint import adapter_layout, directory, json_table, safetensors_file
+from chatwright.checkpoint import adapter_layout, directory, json_file, safetensors_file
 from chatwright.checkpoint.adapter_layout import PREFIX, Product
 from chatwright.checkpoint.family import Weight
 from chatwright.model import lora
@@ -72,11 +72,11 @@ class Adapter:
     dropout: float
 
 
-def is_one(path: Path) -> bool:
+def is_adapter(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
-def write_into(building: Path, model: Model, base: Base, weights: Iterable[Weight]) -> None:
+def write(building: Path, model: Model, base: Base, weights: Iterable[Weight]) -> None:
     """Config, products and base of the model's adapter. `weights` is the layout of the base."""
     adapted, layers, weights = lora.linears(model), _public_layers(model, weights), list(weights)
     products = {
@@ -145,7 +145,7 @@ def _target_modules(chosen: set[str], every: set[str]) -> list[str]:
 
 def read(path: Path) -> Adapter:
     """What the directory holds. Raises ValueError naming the setting that is not understood, or the base that is not there."""
-    table = json_table.read(path / CONFIG)
+    table = json_file.read_object(path / CONFIG)
     if table.get("peft_type") != "LORA":
         raise ValueError(
             f'{path / CONFIG}: peft_type = {table.get("peft_type")!r}. Only LoRA adapters ("LORA") can be opened here.'
@@ -156,7 +156,7 @@ def read(path: Path) -> Adapter:
                 f"{path / CONFIG}: {key} = {value!r} is not understood here, and opening the adapter without it would change what it "
                 "says. Merge it into its base with the tool that made it, then import the result."
             )
-    ours = json_table.read(path / BASE) if (path / BASE).is_file() else {}
+    ours = json_file.read_object(path / BASE) if (path / BASE).is_file() else {}
     products = _products(path, table, safetensors_file.load(path / WEIGHTS))
     return Adapter(
         _base(path, table, ours),
@@ -233,7 +233,7 @@ def _base(path: Path, table: Mapping[str, Any], ours: Mapping[str, Any]) -> Base
     places = [path / str(ours["from_here"])] if "from_here" in ours else []
     places += [Path(str(ours.get("path") or table.get("base_model_name_or_path")))]
     place = next(
-        (place for place in places if (place / "config.json").is_file() and not is_one(place)), None
+        (place for place in places if (place / "config.json").is_file() and not is_adapter(place)), None
     )
     if place is None:
         raise ValueError(
@@ -261,7 +261,7 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
             f"{source}: {unknown[0]} is no linear layer of its base ({len(unknown)} such layers in all). "
             "The adapter was made for another model."
         )
-    products = adapter_layout.to_ours(
+    products = adapter_layout.to_model_tensors(
         _fitting(adapter, layers, model, source), layers, _n_out(model), adapter.layers
     )
     lora.place(
@@ -292,7 +292,7 @@ def _fitting(
 def restore(model: Model, path: Path, weights: Iterable[Weight]) -> None:
     """Copy the products at `path` into a model that has an adapter of the very same layers and ranks: a run's own checkpoint."""
     adapter = read(path)
-    products = adapter_layout.to_ours(
+    products = adapter_layout.to_model_tensors(
         adapter.products, _public_layers(model, weights), _n_out(model), adapter.layers
     )
     shapes = {

@@ -65,7 +65,7 @@ def _joined(
     return Product(a, b, products[chosen[0]].alpha * len(chosen))
 
 
-def to_ours(
+def to_model_tensors(
     products: Mapping[str, Product],
     layers: Mapping[str, tuple[str, ...]],
     n_out: Mapping[str, int],

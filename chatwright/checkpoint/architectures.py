@@ -25,13 +25,13 @@ ARCHITECTURES = (
 )
 
 
-def of(config: ModelConfig) -> Architecture:
+def for_config(config: ModelConfig) -> Architecture:
     return next(
         architecture for architecture in ARCHITECTURES if isinstance(config, architecture.config)
     )
 
 
-def named(name: str, where: str) -> Architecture:
+def by_name(name: str, where: str) -> Architecture:
     for architecture in ARCHITECTURES:
         if architecture.name == name:
             return architecture

@@ -49,7 +49,7 @@ class Family:
     ignored: tuple[str, ...] = ()  # endings of names that are no weights (buffers), in older files
 
 
-def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_public_tensors(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors by public name, out of tensors by our name."""
     made = {}
     for weight in weights:
@@ -62,7 +62,7 @@ def to_theirs(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str
     return made
 
 
-def to_ours(
+def to_model_tensors(
     weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Tensor]:
     """Tensors by our name, as views of those by public name wherever possible. The shapes must have been compared before."""

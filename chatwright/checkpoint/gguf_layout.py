@@ -49,7 +49,7 @@ def architecture_of(config: Any) -> str:
         raise ValueError(
             "this is no decoder; GGUF is written for decoders alone. For other tools: --format hf"
         )
-    family = families.expressing(config)
+    family = families.for_config(config)
     if field := _in_the_way(config, None if family is None else family.name):
         name, why, remedy = field
         raise ValueError(f"{name} = {getattr(config, name)}: {why}. {remedy}")

@@ -15,7 +15,7 @@ DATA_FILES = [
 ]  # no pickle, no code
 
 
-def is_name(source: str) -> bool:
+def is_hub_name(source: str) -> bool:
     """organisation/model, or organisation/model@revision. Below a folder that is there it is a path, if a mistaken one, and nobody hears of it."""
     return NAME.fullmatch(source) is not None and not Path(source).parent.is_dir()
 

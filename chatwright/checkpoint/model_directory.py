@@ -20,13 +20,13 @@ from chatwright.checkpoint import (
     architectures,
     directory,
     families,
-    json_table,
+    json_file,
     own_layout,
     safetensors_file,
     stored_weights,
 )
 from chatwright.checkpoint.adapter_directory import Base
-from chatwright.checkpoint.family import Weight, to_theirs
+from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.checkpoint.public_config import LARGEST
 from chatwright.commands import command_line
 from chatwright.devices import available_memory
@@ -50,12 +50,12 @@ def save(
 ) -> None:
     """Write the directory atomically. `notes` (how it was made) go into training.json beside the weights."""
     with directory.atomic_directory(path) as building:
-        write_into(building, model, tokenizer, base)
+        write(building, model, tokenizer, base)
         if notes is not None:
             (building / "training.json").write_text(json.dumps(notes, indent=1))
 
 
-def write_into(
+def write(
     building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None
 ) -> None:
     """`base` is what the model's adapter stands on; a model without an adapter has none."""
@@ -63,16 +63,16 @@ def write_into(
         assert base is not None, (
             "a model with an adapter is saved as the adapter alone, which has to name its base"
         )
-        adapter_directory.write_into(building, model, base, _layout_at(base.path, model))
+        adapter_directory.write(building, model, base, _layout_at(base.path, model))
         tokenizer.save(building)
         return
     public = public_config(model.config)
     safetensors_file.save(
-        to_theirs(layout(model, public["model_type"]), dict(model.named_parameters())),
+        to_public_tensors(layout(model, public["model_type"]), dict(model.named_parameters())),
         building / "model.safetensors",
     )
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
-    if family := families.expressing(model.config):
+    if family := families.for_config(model.config):
         ids |= family.ids(model.config, ids)
     (building / "config.json").write_text(json.dumps(public | ids, indent=1))
     stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
@@ -82,9 +82,9 @@ def write_into(
 
 def public_config(config: ModelConfig) -> dict[str, Any]:
     """config.json: a public family's fields where one has this shape, and always our own settings under "chatwright"."""
-    name = architectures.of(config).name
+    name = architectures.for_config(config).name
     ours = {"chatwright": {"architecture": name} | dataclasses.asdict(config)}  # type: ignore[call-overload]
-    family = families.expressing(config)
+    family = families.for_config(config)
     if family is None:
         return own_layout.settings(config) | ours
     return (
@@ -97,7 +97,7 @@ def public_config(config: ModelConfig) -> dict[str, Any]:
 
 def layout(model: Model, model_type: str) -> list[Weight]:
     """How the tensors of `model` are called in a file of that type."""
-    family = families.named(model_type)
+    family = families.by_name(model_type)
     return own_layout.weights(model) if family is None else family.weights(model.config)
 
 
@@ -121,7 +121,7 @@ def find(path: Path) -> Path:
 
 def _model_in(path: Path) -> Path | None:
     for place in (directory.readable_path(path), directory.readable_path(path / "model")):
-        if (place / "config.json").is_file() or adapter_directory.is_one(place):
+        if (place / "config.json").is_file() or adapter_directory.is_adapter(place):
             return place
     return directory.newest_valid(path / "checkpoints", "step-*")
 
@@ -155,10 +155,10 @@ def load(
     converse, which takes a decoder; `kind=Model` opens any. An adapter comes with its base.
     """
     path = find(path)
-    if adapter_directory.is_one(path):
+    if adapter_directory.is_adapter(path):
         return _load_with_base(path, device, changes or {}, kind)
     config = read_config(path, changes or {})
-    architecture = architectures.of(config)
+    architecture = architectures.for_config(config)
     if not issubclass(architecture.model, kind):
         raise ValueError(
             f"{path}: holds a model of the kind {architecture.name!r}, which cannot do this; what can is called {kind.__name__}. "
@@ -171,7 +171,7 @@ def load(
             "They are not from the same run; copy both from one directory."
         )
     model = build(architecture.model, config)
-    stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
+    stored_weights.load_into(model, _layout_at(path, model), stored_weights.find_tensors(path), path)
     return model.to(device).eval(), tokenizer
 
 
@@ -194,22 +194,22 @@ def restore(model: Model, path: Path) -> None:
             model, path, _layout_at(adapter_directory.read(path).base.path, model)
         )
     else:
-        stored_weights.fill(model, _layout_at(path, model), stored_weights.find(path), path)
+        stored_weights.load_into(model, _layout_at(path, model), stored_weights.find_tensors(path), path)
 
 
-def identity(path: Path) -> str:
+def weights_hash(path: Path) -> str:
     """SHA-256 of the weights of the model at `path`; of an adapter its own, since it names its base by hash."""
     path = find(path)
     return directory.sha256(
         path
-        / (adapter_directory.WEIGHTS if adapter_directory.is_one(path) else "model.safetensors")
+        / (adapter_directory.WEIGHTS if adapter_directory.is_adapter(path) else "model.safetensors")
     )
 
 
-def base_for(model: Model, parent: Path) -> Base:
+def base_of(model: Model, parent: Path) -> Base:
     """What an adapter of `model`, which was loaded from `parent`, stands on: the parent, or the base of the parent's own adapter."""
     path = find(parent).resolve()
-    if adapter_directory.is_one(path):
+    if adapter_directory.is_adapter(path):
         path = adapter_directory.read(path).base.path
     now, before = (dataclasses.asdict(config) for config in (model.config, read_config(path)))  # type: ignore[call-overload]
     return Base(
@@ -237,13 +237,13 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
 def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelConfig:
     """The settings at `path`, with `changes` on top."""
     file = path / "config.json"
-    ours = json_table.read(file).get("chatwright")
+    ours = json_file.read_object(file).get("chatwright")
     if not isinstance(ours, dict):
         raise ValueError(
             f'{file}: not written by Chatwright (no "chatwright" settings in it). '
             "Models of other tools have to be imported first."
         )
-    architecture = architectures.named(ours.pop("architecture", "gpt"), str(file))
+    architecture = architectures.by_name(ours.pop("architecture", "gpt"), str(file))
     where = (
         f"{file} with {', '.join(f'{name}={value}' for name, value in changes.items())}"
         if changes
@@ -265,13 +265,13 @@ def _require_possible(config: ModelConfig, where: str) -> None:
 
 
 def _layout_at(path: Path, model: Model) -> list[Weight]:
-    return layout(model, str(json_table.read(path / "config.json").get("model_type")))
+    return layout(model, str(json_file.read_object(path / "config.json").get("model_type")))
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
     """Copy tensors, by our names, into the model."""
-    stored_weights.require_match(
-        stored_weights.shapes(model),
+    stored_weights.require_same_shapes(
+        stored_weights.parameter_shapes(model),
         {name: tuple(tensor.shape) for name, tensor in weights.items()},
         source,
     )
@@ -280,7 +280,7 @@ def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> N
             parameter.copy_(weights[name])
 
 
-def assign(model: Model, weights: Mapping[str, Tensor]) -> None:
+def assign_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
     """Make tensors, by our names, the model's own, without a copy. A weight that stands in several places (a tied head) stays one."""
     new = {
         id(old): nn.Parameter(weights[name], old.requires_grad)

@@ -36,7 +36,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     """config.json, but for our own settings: enough for other tools to say what they do not know, and the names of labels."""
     labels = label_table(config) if isinstance(config, EncoderConfig) else {}
     return {
-        "architectures": [f"Chatwright-{architectures.of(config).name}"],
+        "architectures": [f"Chatwright-{architectures.for_config(config).name}"],
         "model_type": MODEL_TYPE,
         "vocab_size": config.vocab_size,
     } | labels

@@ -13,7 +13,7 @@ import torch
 from chatwright.checkpoint import (
     architectures,
     families,
-    json_table,
+    json_file,
     model_directory,
     stored_weights,
 )
@@ -33,19 +33,19 @@ class PublicModel:
 
 def read(path: Path, context_length: int | None = None) -> PublicModel:
     """`context_length` is a shorter one than the model's."""
-    table = PublicConfig(json_table.read(path / "config.json"), str(path / "config.json"))
+    table = PublicConfig(json_file.read_object(path / "config.json"), str(path / "config.json"))
     family = family_of(table)
     config = family.from_public(table)
     if context_length is not None:
         config = shortened(config, context_length, path)
-    entries = stored_weights.find(path)
-    model = model_directory.build(architectures.of(config).model, config)
+    entries = stored_weights.find_tensors(path)
+    model = model_directory.build(architectures.for_config(config).model, config)
     weights = family.weights(config)
     named, unused = match_names(
-        entries, public_shapes(weights, stored_weights.shapes(model)), family
+        entries, public_shapes(weights, stored_weights.parameter_shapes(model)), family
     )
     require_numbers(named, path)
-    stored_weights.fill(model, weights, named, path)
+    stored_weights.load_into(model, weights, named, path)
     require_finite(model, weights, path)
     return PublicModel(family, model.eval(), [*table.unread(), *unused])
 
@@ -66,7 +66,7 @@ def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConf
 
 def family_of(table: PublicConfig) -> Family:
     model_type, written = table["model_type"], table.get("architectures", [])
-    family = families.named(model_type) if isinstance(model_type, str) else None
+    family = families.by_name(model_type) if isinstance(model_type, str) else None
     if family is None:
         raise table.refused(
             "model_type",

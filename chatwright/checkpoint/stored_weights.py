@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chatwright.checkpoint import json_table, safetensors_file
+from chatwright.checkpoint import json_file, safetensors_file
 from chatwright.checkpoint.family import Weight, public_shapes
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.model.model import Model
@@ -23,7 +23,7 @@ N_THREAD = 2
 OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf")
 
 
-def find(directory: Path) -> dict[str, Entry]:
+def find_tensors(directory: Path) -> dict[str, Entry]:
     """Where each tensor of the model lies."""
     if (directory / SINGLE).is_file():
         return safetensors_file.check_header(directory / SINGLE)
@@ -38,7 +38,7 @@ def find(directory: Path) -> dict[str, Entry]:
         raise ValueError(
             f"{directory}: holds no {SINGLE}{found}. Get the safetensors files from where the model came."
         )
-    places = json_table.read(index).get("weight_map")
+    places = json_file.read_object(index).get("weight_map")
     if not isinstance(places, dict) or not all(
         isinstance(p, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", p)
         for p in places.values()
@@ -58,11 +58,11 @@ def find(directory: Path) -> dict[str, Entry]:
     return entries
 
 
-def shapes(model: Model) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
-def require_match(
+def require_same_shapes(
     expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], source: Path
 ) -> None:
     """Refuse missing, extra and misshapen tensors by name."""
@@ -79,18 +79,18 @@ def require_match(
             )
 
 
-def fill(
+def load_into(
     model: Model, weights: Iterable[Weight], entries: Mapping[str, Entry], source: Path
 ) -> None:
     """Read every tensor that `weights` lists into the model. Nothing is changed where something is missing, extra or misshapen."""
     weights = list(weights)
-    if strange := {name for weight in weights for name in weight.ours} ^ shapes(model).keys():
+    if strange := {name for weight in weights for name in weight.ours} ^ parameter_shapes(model).keys():
         raise ValueError(
             f"{source}: config.json contradicts itself: a model of its settings has not the tensors of its model_type (for example "
             f"{min(strange)}). Get config.json again from where it came."
         )
-    require_match(
-        public_shapes(weights, shapes(model)),
+    require_same_shapes(
+        public_shapes(weights, parameter_shapes(model)),
         {name: entry.shape for name, entry in entries.items()},
         source,
     )

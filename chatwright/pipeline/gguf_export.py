@@ -31,7 +31,7 @@ def export_gguf(source: Path, out: Path) -> Written:
     if out.exists():
         raise ValueError(f"{out}: is there already. Give another name, or delete this file.")
     gguf_file.require_library()
-    if adapter_directory.is_one(model_directory.find(source)):
+    if adapter_directory.is_adapter(model_directory.find(source)):
         raise ValueError(
             f"{source}: holds an adapter. Merge it first: {command_line('merge', source, 'MERGED')}"
         )

@@ -17,7 +17,7 @@ from chatwright.checkpoint import (
     public_model,
     stored_weights,
 )
-from chatwright.checkpoint.growth import grown
+from chatwright.checkpoint.control_tokens import add_control_tokens
 from chatwright.commands import command_line
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
@@ -65,7 +65,7 @@ def import_model(
 ) -> Imported:
     """Read the model in a folder (or by its name on the hub) and write it to `out` as ours. `chat_format` None: what its template looks like."""
     _require_absent(out)
-    path = hub.fetch(source) if hub.is_name(source) else Path(source)
+    path = hub.fetch(source) if hub.is_hub_name(source) else Path(source)
     if not path.is_dir():
         raise ValueError(
             f"{source}: no such folder. Give the folder of a model (config.json, model.safetensors, tokenizer files), "
@@ -127,7 +127,7 @@ def _with_tokenizer(
             )
         return model, plain
     if chat_format == OWN_FORMAT:
-        return grown(model, plain)
+        return add_control_tokens(model, plain)
     name = chat_format or chat_formats.recognised(files.template)
     return model, ImportedTokenizer(
         files, vocab_size, name, chat_formats.default_system(files.template)
@@ -146,7 +146,7 @@ def _checked(tokenizer: ImportedTokenizer, path: Path) -> ImportedTokenizer:
 
 def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
     """Files that were not opened, but for what is there for people to read."""
-    weights = {entry.file.name for entry in stored_weights.find(path).values()}
+    weights = {entry.file.name for entry in stored_weights.find_tensors(path).values()}
     used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
     found = sorted(file.name for file in path.iterdir() if file.name not in used)
     return [name for name in found if not name.startswith((".", "README", "LICENSE"))]
@@ -155,17 +155,17 @@ def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
 def export_model(source: Path, out: Path) -> Exported:
     """Write the model at `source` in its family's public layout, open it again, and hold it against the model."""
     _require_absent(out)
-    if adapter_directory.is_one(model_directory.find(source)):
+    if adapter_directory.is_adapter(model_directory.find(source)):
         raise ValueError(
             f"{source}: holds an adapter, which PEFT opens as it is. For one whole model merge it first: "
             + command_line("merge", source, "MERGED")
         )
     model, tokenizer = model_directory.load(source, kind=Model)
-    family = families.expressing(model.config)
+    family = families.for_config(model.config)
     if family is None:
         raise ValueError(
-            f"{source}: no other tool knows {architectures.of(model.config).name} models of this shape, so it cannot be exported. "
-            f"What can: {EXPORTABLE[architectures.of(model.config).name]}."
+            f"{source}: no other tool knows {architectures.for_config(model.config).name} models of this shape, so it cannot be exported. "
+            f"What can: {EXPORTABLE[architectures.for_config(model.config).name]}."
         )
     with directory.atomic_directory(out) as building:
         write_public(building, model, tokenizer)
@@ -191,7 +191,7 @@ def export_model(source: Path, out: Path) -> Exported:
 
 def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
     """The model as another tool would have written it: without our settings beside its family's."""
-    model_directory.write_into(building, model, tokenizer)
+    model_directory.write(building, model, tokenizer)
     config = building / "config.json"
     table = json.loads(config.read_text())
     del table["chatwright"]

@@ -31,8 +31,8 @@ def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
         merged,
         tokenizer,
         {
-            "merged_from": model_directory.identity(adapter),
-            "base": model_directory.base_for(merged, adapter).sha256,
+            "merged_from": model_directory.weights_hash(adapter),
+            "base": model_directory.base_of(merged, adapter).sha256,
         },
     )
     gap = largest_gap(

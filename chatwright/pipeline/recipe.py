@@ -278,10 +278,10 @@ def _inputs(
             data,
         )
         settings["distillation"] = planned.table["distillation"] | {"teacher": teacher}
-        inputs["teacher"] = model_directory.identity(Path(teacher))
+        inputs["teacher"] = model_directory.weights_hash(Path(teacher))
     if parent is not None:
         inputs["from"] = (
-            model_directory.identity(parent)
+            model_directory.weights_hash(parent)
             if planned.parent == FROM_OUTSIDE
             else _mark_hash(parent)
         )

@@ -14,7 +14,7 @@ import torch
 from chatwright import starter
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory
-from chatwright.checkpoint.growth import grown, is_untaught
+from chatwright.checkpoint.control_tokens import add_control_tokens, has_untrained_control_tokens
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.commands import command_line
 from chatwright.conversation import Message
@@ -357,7 +357,7 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
         if not (
             by_adapter
             and isinstance(control, ControlIds)
-            and is_untaught(model_directory.load(parent)[0], control)
+            and has_untrained_control_tokens(model_directory.load(parent)[0], control)
         ):
             return parent
     if by_adapter:
@@ -374,7 +374,7 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
             )
             model, _ = model_directory.load(parent)
             model_directory.save(
-                start, *grown(model, tokenizer), {"grown_from": model_directory.identity(parent)}
+                start, *add_control_tokens(model, tokenizer), {"grown_from": model_directory.weights_hash(parent)}
             )
     return start
 

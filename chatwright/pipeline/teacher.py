@@ -59,7 +59,7 @@ def with_teacher(
     return Distillation(
         stage,
         teacher,
-        model_directory.identity(path),
+        model_directory.weights_hash(path),
         config,
         shape.d_model,
         generator(seed, "projection"),

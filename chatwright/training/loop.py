@@ -121,7 +121,7 @@ class Loop:
         }
         deciding = described | {"loop": loop_config.deciding(described["loop"])}
         self.base = (
-            model_directory.base_for(model, parent)
+            model_directory.base_of(model, parent)
             if parent is not None and lora.linears(model)
             else None
         )
@@ -347,4 +347,4 @@ class _with_weights:
 
 def _identity(parent: Path | None) -> str | None:
     """The parent's weights by their hash: a run continued from other weights is another run."""
-    return None if parent is None else model_directory.identity(parent)
+    return None if parent is None else model_directory.weights_hash(parent)

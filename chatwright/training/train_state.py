@@ -45,7 +45,7 @@ class TrainState:
         """Commit checkpoints/step-N; older ones beyond `keep` go only after the new one was read again and verified."""
         path = run / "checkpoints" / f"step-{self.step:08d}"
         with directory.atomic_directory(path) as building:
-            model_directory.write_into(building, self.model, tokenizer, self.base)
+            model_directory.write(building, self.model, tokenizer, self.base)
             tensors = {f"optimizer/{name}": t for name, t in self.optimizer.state_tensors().items()}
             tensors |= {f"stage/{name}": p for name, p in self.stage.own_weights().items()}
             tensors |= {f"average/{name}": t for name, t in self.average.items()}

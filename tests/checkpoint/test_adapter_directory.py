@@ -38,7 +38,7 @@ def saved(place: Path, config: LoRAConfig = LoRAConfig(rank=4), **changes: objec
     for linear in lora.linears(model).values():
         linear.lora_b.data.normal_(0, 0.1, generator=generator(0, "trained"))
     model_directory.save(
-        place / "adapter", model, tokenizer, base=model_directory.base_for(model, place / "base")
+        place / "adapter", model, tokenizer, base=model_directory.base_of(model, place / "base")
     )
     return model
 
@@ -136,7 +136,7 @@ def test_settings_changed_while_training_come_back(tmp_path: Path) -> None:
         tmp_path / "adapter",
         model,
         tokenizer,
-        base=model_directory.base_for(model, tmp_path / "base"),
+        base=model_directory.base_of(model, tmp_path / "base"),
     )
     assert model_directory.load(tmp_path / "adapter")[0].config == model.config
 

@@ -3,7 +3,7 @@
 import torch
 
 from chatwright.checkpoint.families.qwen3 import QWEN3
-from chatwright.checkpoint.family import Weight, public_shapes, to_ours, to_theirs
+from chatwright.checkpoint.family import Weight, public_shapes, to_model_tensors, to_public_tensors
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.presets import preset
 
@@ -26,11 +26,11 @@ SHAPES = {name: tensor.shape for name, tensor in OURS.items()}
 
 
 def test_there_and_back_is_the_same() -> None:
-    theirs = to_theirs(WEIGHTS, OURS)
+    theirs = to_public_tensors(WEIGHTS, OURS)
     assert theirs["row"].shape == (1, 4)
     assert torch.equal(theirs["fused"], torch.cat([OURS["query"], OURS["key"], OURS["value"]]).T)
     assert {name: tuple(t.shape) for name, t in theirs.items()} == public_shapes(WEIGHTS, SHAPES)
-    back = to_ours(WEIGHTS, theirs, SHAPES)
+    back = to_model_tensors(WEIGHTS, theirs, SHAPES)
     assert back.keys() == OURS.keys()
     assert all(torch.equal(back[name], tensor) for name, tensor in OURS.items())
 

@@ -45,7 +45,7 @@ def test_each_number_comes_to_its_place(
     }
     safetensors_file.save(stored, tmp_path / "model.safetensors")
     model = Two()
-    stored_weights.fill(model, weights, stored_weights.find(tmp_path), tmp_path)
+    stored_weights.load_into(model, weights, stored_weights.find_tensors(tmp_path), tmp_path)
     assert torch.equal(torch.cat([model.query, model.key]), WHOLE.to(dtype).float())
     assert torch.equal(model.vector, ROW[0].to(dtype).float())
     assert model.again is model.vector
@@ -60,25 +60,25 @@ def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
         safetensors_file.save(stored, tmp_path / "model.safetensors")
         model = Two()
         with pytest.raises(ValueError, match=message):
-            stored_weights.fill(model, WEIGHTS, stored_weights.find(tmp_path), tmp_path)
+            stored_weights.load_into(model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path)
         assert all(not parameter.any() for parameter in model.parameters())
 
 
 def test_a_file_that_is_overwritten_changes_no_loaded_weight(tmp_path: Path) -> None:
     safetensors_file.save({"fused": WHOLE, "row": ROW}, tmp_path / "model.safetensors")
     model = Two()
-    stored_weights.fill(model, WEIGHTS, stored_weights.find(tmp_path), tmp_path)
+    stored_weights.load_into(model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
     assert torch.equal(torch.cat([model.query, model.key]), WHOLE)
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
     safetensors_file.save({"fused": WHOLE, "row": ROW}, tmp_path / "model.safetensors")
-    entries = stored_weights.find(tmp_path)
+    entries = stored_weights.find_tensors(tmp_path)
     with (tmp_path / "model.safetensors").open("r+b") as stream:
         stream.truncate(max(entry.start for entry in entries.values()) + 2)
     with pytest.raises(ValueError, match="it became shorter while it was read"):
-        stored_weights.fill(Two(), WEIGHTS, entries, tmp_path)
+        stored_weights.load_into(Two(), WEIGHTS, entries, tmp_path)
 
 
 def test_a_model_in_several_files_is_read_by_its_index(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_model_in_several_files_is_read_by_its_index(tmp_path: Path) -> None:
     places = {tensor: name for name, tensors in parts.items() for tensor in tensors}
     index = tmp_path / stored_weights.INDEX
     index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    assert {name: entry.shape for name, entry in stored_weights.find(tmp_path).items()} == {
+    assert {name: entry.shape for name, entry in stored_weights.find_tensors(tmp_path).items()} == {
         "a": (2,),
         "b": (3,),
         "c": (1,),
@@ -105,7 +105,7 @@ def test_a_model_in_several_files_is_read_by_its_index(tmp_path: Path) -> None:
     ):
         index.write_text(json.dumps({"weight_map": wrong}))
         with pytest.raises(ValueError, match=message):
-            stored_weights.find(tmp_path)
+            stored_weights.find_tensors(tmp_path)
 
 
 def test_a_pickle_is_named_and_not_opened(tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_a_pickle_is_named_and_not_opened(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match="holds pytorch_model.bin, which is not read: such files can run code"
     ):
-        stored_weights.find(tmp_path)
+        stored_weights.find_tensors(tmp_path)
     assert not Path("ran").exists()

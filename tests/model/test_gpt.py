@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from chatwright.checkpoint.family import to_theirs
+from chatwright.checkpoint.family import to_public_tensors
 from chatwright.checkpoint.model_directory import layout, public_config
 from chatwright.devices import generator
 from chatwright.model import masks
@@ -46,7 +46,7 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
             }
         )
     ).eval()
-    weights = to_theirs(layout(model, "qwen3"), dict(model.named_parameters()))
+    weights = to_public_tensors(layout(model, "qwen3"), dict(model.named_parameters()))
     if model.config.tied:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     theirs.load_state_dict({name: p.detach() for name, p in weights.items()})

@@ -44,7 +44,7 @@ def test_a_wrong_setting_and_a_forgotten_weight_are_far_above_the_tolerance(tmp_
 def test_what_is_read_is_written_again_the_same(case: Case, tmp_path: Path) -> None:
     """The way out is the way in: some family expresses what was imported, and reads its own words as the same config."""
     config = read_back(case.make(), tmp_path).config
-    family = families.expressing(config)
+    family = families.for_config(config)
     assert family is not None
     assert family.from_public(PublicConfig(family.to_public(config), "here")) == config
 

@@ -33,10 +33,10 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def expressing(config: ModelConfig) -> Family | None:
+def for_config(config: ModelConfig) -> Family | None:
     """The first family with a place for every setting of `config`; None where only our own layout has one."""
     return next((family for family in FAMILIES if family.expresses(config)), None)
 
 
-def named(model_type: str) -> Family | None:
+def by_name(model_type: str) -> Family | None:
     return next((family for family in FAMILIES if family.name == model_type), None)

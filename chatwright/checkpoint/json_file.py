@@ -7,7 +7,7 @@ from typing import Any
 MAX_BYTES = 16 * 2**20
 
 
-def read(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     try:
         if not file.is_file() or file.stat().st_size > MAX_BYTES:
             raise ValueError(f"missing, no ordinary file, or larger than {MAX_BYTES // 2**20} MiB")

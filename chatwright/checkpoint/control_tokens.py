@@ -1,0 +1,51 @@
+"""Add Chatwright's ten control tokens to a model that came without a chat format.
+
+The embedding (and an untied output head) grows by the rows that the tokens need. Each new row
+starts as the mean of the old ones, so no new token is more likely than an average token. The logits
+of the old tokens do not change.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from chatwright.checkpoint.model_directory import assign_weights, build
+from chatwright.model.gpt import GPT
+from chatwright.tokenizer.control import ControlIds
+from chatwright.tokenizer.imported import ImportedTokenizer
+
+VOCABULARY_TABLES = ("embedding.weight", "head.weight")
+N_CONTROL_TOKEN = len(dataclasses.fields(ControlIds))
+
+
+def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, ImportedTokenizer]:
+    """Return a new model and a new tokenizer that have the control tokens."""
+    new_tokenizer = tokenizer.with_control_tokens()
+    assert isinstance(new_tokenizer.control, ControlIds), "the tokenizer has our control tokens"
+    first_id = int(new_tokenizer.control.bos)
+    config = dataclasses.replace(model.config, vocab_size=new_tokenizer.vocab_size)
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name in VOCABULARY_TABLES:
+        if name in weights:
+            weights[name] = _with_new_rows(weights[name], first_id, config.vocab_size)
+    new_model = build(GPT, config)
+    assign_weights(new_model, weights)
+    return new_model.train(model.training), new_tokenizer
+
+
+def has_untrained_control_tokens(model: GPT, control: ControlIds) -> bool:
+    """Return whether the rows of the control tokens are still equal, as they start."""
+    rows = model.embedding.weight[int(control.bos) :][:N_CONTROL_TOKEN]
+    return bool((rows == rows[0]).all())
+
+
+def _with_new_rows(table: Tensor, first_id: int, vocab_size: int) -> Tensor:
+    """Set the control tokens' rows and all rows beyond the old end to the mean row.
+
+    (V, D) -> (vocab_size, D). The mean is taken over the rows before `first_id`.
+    """
+    mean = table[:first_id].mean(dim=0)
+    longer = torch.cat([table, mean.expand(vocab_size - len(table), -1)])
+    longer[first_id : first_id + N_CONTROL_TOKEN] = mean
+    return longer
