@@ -233,7 +233,8 @@ def _base(path: Path, table: Mapping[str, Any], ours: Mapping[str, Any]) -> Base
     places = [path / str(ours["from_here"])] if "from_here" in ours else []
     places += [Path(str(ours.get("path") or table.get("base_model_name_or_path")))]
     place = next(
-        (place for place in places if (place / "config.json").is_file() and not is_adapter(place)), None
+        (place for place in places if (place / "config.json").is_file() and not is_adapter(place)),
+        None,
     )
     if place is None:
         raise ValueError(

@@ -55,9 +55,7 @@ def save(
             (building / "training.json").write_text(json.dumps(notes, indent=1))
 
 
-def write(
-    building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None
-) -> None:
+def write(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:
     """`base` is what the model's adapter stands on; a model without an adapter has none."""
     if lora.linears(model):
         assert base is not None, (
@@ -171,7 +169,9 @@ def load(
             "They are not from the same run; copy both from one directory."
         )
     model = build(architecture.model, config)
-    stored_weights.load_into(model, _layout_at(path, model), stored_weights.find_tensors(path), path)
+    stored_weights.load_into(
+        model, _layout_at(path, model), stored_weights.find_tensors(path), path
+    )
     return model.to(device).eval(), tokenizer
 
 
@@ -194,7 +194,9 @@ def restore(model: Model, path: Path) -> None:
             model, path, _layout_at(adapter_directory.read(path).base.path, model)
         )
     else:
-        stored_weights.load_into(model, _layout_at(path, model), stored_weights.find_tensors(path), path)
+        stored_weights.load_into(
+            model, _layout_at(path, model), stored_weights.find_tensors(path), path
+        )
 
 
 def weights_hash(path: Path) -> str:

@@ -84,7 +84,10 @@ def load_into(
 ) -> None:
     """Read every tensor that `weights` lists into the model. Nothing is changed where something is missing, extra or misshapen."""
     weights = list(weights)
-    if strange := {name for weight in weights for name in weight.ours} ^ parameter_shapes(model).keys():
+    if (
+        strange := {name for weight in weights for name in weight.ours}
+        ^ parameter_shapes(model).keys()
+    ):
         raise ValueError(
             f"{source}: config.json contradicts itself: a model of its settings has not the tensors of its model_type (for example "
             f"{min(strange)}). Get config.json again from where it came."

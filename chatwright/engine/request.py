@@ -126,9 +126,7 @@ class Sequence:
     def take(self, logits: Tensor) -> TokenSampled:
         """Draw the next token from its logits (V,), on the CPU, and end the sequence where that token says so."""
         config = self.sampling
-        adjusted = adjust(
-            logits, config, _ids(self.prompt), _ids(self.generated), self.banned_ids
-        )
+        adjusted = adjust(logits, config, _ids(self.prompt), _ids(self.generated), self.banned_ids)
         token_id = choose(
             adjusted, config, uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
         )

@@ -374,7 +374,9 @@ def _able_to_converse(parent: Path, out: Path, watcher: Watcher, by_adapter: boo
             )
             model, _ = model_directory.load(parent)
             model_directory.save(
-                start, *add_control_tokens(model, tokenizer), {"grown_from": model_directory.weights_hash(parent)}
+                start,
+                *add_control_tokens(model, tokenizer),
+                {"grown_from": model_directory.weights_hash(parent)},
             )
     return start
 

@@ -60,7 +60,9 @@ def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
         safetensors_file.save(stored, tmp_path / "model.safetensors")
         model = Two()
         with pytest.raises(ValueError, match=message):
-            stored_weights.load_into(model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path)
+            stored_weights.load_into(
+                model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path
+            )
         assert all(not parameter.any() for parameter in model.parameters())
 
 
