@@ -47,10 +47,26 @@ T = TypeVar("T")
 # recipes and commands with the old spelling still load, with a DeprecationWarning.
 RENAMED_KEYS: dict[str, dict[str, str]] = {
     "GPTConfig": {"width": "d_model", "hidden": "d_ff", "unrotated_layers": "nope_layers"},
-    "EncoderConfig": {"width": "d_model", "hidden": "d_ff"},
+    "EncoderConfig": {
+        "width": "d_model",
+        "hidden": "d_ff",
+        "task": "head",
+        "first_position": "position_offset",
+        "embedding_width": "embedding_size",
+        "projects": "projected",
+        "neighbours": "trigram_input",
+        "narrow_values": "bottleneck_values",
+    },
     "EncoderDecoderConfig": {"width": "d_model", "hidden": "d_ff"},
     "SkipGramConfig": {"width": "d_model"},
     "LoopConfig": {"judged_by": "monitor"},
+}
+
+# Values that had another spelling in earlier versions, by dataclass and current key.
+RENAMED_VALUES: dict[str, dict[str, dict[Any, Any]]] = {
+    "EncoderConfig": {
+        "head": {"masked-lm": "masked_lm", "classify": "labels", "embed": "none"},
+    },
 }
 
 
@@ -199,6 +215,7 @@ def rename_old_keys(cls: type, table: Mapping[str, Any], source: str) -> dict[st
         InputError: The table holds a key under both its old and its current name.
     """
     renamed = RENAMED_KEYS.get(cls.__name__, {})
+    renamed_values = RENAMED_VALUES.get(cls.__name__, {})
     nested = nested_configs(cls)
     current: dict[str, Any] = {}
     for key, value in table.items():
@@ -215,6 +232,8 @@ def rename_old_keys(cls: type, table: Mapping[str, Any], source: str) -> dict[st
             warnings.warn(message, DeprecationWarning, stacklevel=2)
         if name in nested and isinstance(value, Mapping):
             value = rename_old_keys(nested[name][0], value, f"{source}: {name}")
+        if name in renamed_values and isinstance(value, str):
+            value = renamed_values[name].get(value, value)
         current[name] = value
     return current
 

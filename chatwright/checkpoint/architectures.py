@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from chatwright.model.encoder import Encoder, EncoderConfig
+from chatwright.model.encoder import Encoder
+from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from chatwright.model.gpt import GPT, GPTConfig
 from chatwright.model.model import Model, ModelConfig

@@ -60,6 +60,8 @@ def architecture_of(config: Any) -> str:
 def _in_the_way(config: GPTConfig, family: str | None) -> tuple[str, str, str] | None:
     """(setting, why llama.cpp cannot run it, remedy)"""
     own = "Only our own programs run it; a model trained with the default settings (model.size = small, for example) can be exported"
+    if config.head != "language_model":
+        return "head", "llama.cpp generates text", "Export a model with a language-model head"
     for name in ("ngrams", "n_previous", "embedding_norm"):
         if getattr(config, name):
             return name, "llama.cpp has no tensors of that kind", own

@@ -251,7 +251,11 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
         if changes
         else str(file)
     )
-    config = config_files.build(architecture.config, {**ours, **(changes or {})}, where)
+    saved, changed = (
+        config_files.rename_old_keys(architecture.config, table, where)
+        for table in (ours, changes or {})
+    )
+    config = config_files.build(architecture.config, {**saved, **changed}, where)
     _require_possible(config, where)
     return config
 

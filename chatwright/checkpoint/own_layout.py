@@ -5,8 +5,8 @@ from typing import Any
 from chatwright.checkpoint import architectures
 from chatwright.checkpoint.families.encoder_fields import label_table
 from chatwright.checkpoint.family import Weight
-from chatwright.model.encoder import EncoderConfig
-from chatwright.model.gpt import GPT
+from chatwright.model.encoder_config import EncoderConfig
+from chatwright.model.gpt import GPT, GPTConfig
 from chatwright.model.model import Model, ModelConfig
 
 MODEL_TYPE = "chatwright"
@@ -29,12 +29,15 @@ RENAMES = [
     ("position_embedding.", "model.embed_positions."),
     ("embedding.", "model.embed_tokens."),
     ("head.", "lm_head."),
+    # As transformers calls the output of its classifiers and reward models on decoders.
+    ("label_head.labels.", "score."),
+    ("scalar_head.score.", "score."),
 ]
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
     """config.json, but for our own settings: enough for other tools to say what they do not know, and the names of labels."""
-    labels = label_table(config) if isinstance(config, EncoderConfig) else {}
+    labels = label_table(config) if isinstance(config, EncoderConfig | GPTConfig) else {}
     return {
         "architectures": [f"Chatwright-{architectures.for_config(config).name}"],
         "model_type": MODEL_TYPE,

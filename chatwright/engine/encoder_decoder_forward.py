@@ -113,7 +113,7 @@ class Translations:
         positions = torch.full((n, 1), self.n_token, device=forward.device)
         n_keys = forward.whole_blocks(self.n_token + 1) if forward.is_exact else self.n_token + 1
         self.cache.start_step(torch.arange(n, device=forward.device), positions, n_keys)
-        d_ff = forward.model.decode(
+        hidden = forward.model.decode(
             token_ids[:, None].to(forward.device),
             self.memory,
             self.memory_mask,
@@ -122,7 +122,7 @@ class Translations:
             self.cache,
         )
         self.n_token += 1
-        logits: Tensor = forward.model.head(d_ff[:, 0])
+        logits: Tensor = forward.model.head(hidden[:, 0])
         return logits
 
     def select(self, rows: Tensor) -> None:

@@ -18,7 +18,7 @@ class ClassifierForward:
     def __init__(self, model: Encoder) -> None:
         if not model.config.labels:
             raise ValueError(
-                f"this encoder has no labels (its task is {model.config.task!r}). "
+                f"this encoder has no labels (its head is {model.config.head!r}). "
                 "Teach it some: chatwright train classify --from DIR --data FILE"
             )
         self.model = model

@@ -11,14 +11,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chatwright.errors import InputError
 from chatwright.model import masks
-from chatwright.model.gpt import GPT
+from chatwright.model.gpt import GPT, last_token
 from chatwright.model.kv_cache import DenseCache
 from chatwright.model.linear import Linear, pack_linears, unpack_linears
 
 
 class Forward:
     def __init__(self, model: GPT) -> None:
+        if model.head is None:
+            raise InputError(
+                f"This model has the head {model.config.head!r}, which gives no next token.",
+                remedy="Generate text with a model that has a language-model head.",
+                field="head",
+                value=model.config.head,
+            )
         self.model, self.config, self.device = model, model.config, model.device
         self._was_packed = any(
             isinstance(module, Linear) and module.packed is not None for module in model.modules()
@@ -99,13 +107,11 @@ class Forward:
             )
             assert rows is not None, "a cache needs to know its rows"
             cache.start_step(torch.tensor(rows, device=self.device), positions, n_keys)
-        d_ff = self.model.hidden_states(
-            token_ids, self._mask(readable, n_keys), readable, cache
-        )  # (B, T, D)
-        last = torch.tensor(lengths, device=self.device) - 1
-        logits: Tensor = self.model.head(
-            d_ff[torch.arange(len(chunks), device=self.device), last]
-        )  # (B, V)
+        mask = self._mask(readable, n_keys)
+        hidden = self.model.hidden_states(token_ids, mask, readable, cache)  # (B, T, D)
+        last = last_token(hidden, torch.tensor(lengths, device=self.device))  # (B, D)
+        assert self.model.head is not None, "checked when the Forward was made"
+        logits: Tensor = self.model.head(last)  # (B, V)
         return logits
 
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:

@@ -33,7 +33,7 @@ class KeyValues(NamedTuple):
 def attention_weights(
     q: Tensor, k: Tensor, mask: Mask = None, scale: float | None = None
 ) -> Tensor:
-    """softmax(q k^T * scale) over the keys each query may see. (B, H, T, Dh), (B, H, S, Dh) -> (B, H, T, S)"""
+    """softmax(q k^T * scale) over the keys each query may see. (B, H, T, Dh), (B, H, S, Dh) -> (B, H, T, S)."""
     scores = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     allowed = explicit(mask, q.shape[-2], k.shape[-2], q.device)
     if allowed is not None:
@@ -42,7 +42,7 @@ def attention_weights(
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
-    """Soft retrieval, by torch's fused kernel. (B, H, T, Dh), (B, K, S, Dh) twice -> (B, H, T, Dh)"""
+    """Soft retrieval, by torch's fused kernel. (B, H, T, Dh), (B, K, S, Dh) twice -> (B, H, T, Dh)."""
     if isinstance(mask, TiledMask):
         return attend_tiled(q, k, v, mask)
     if isinstance(mask, Tensor) and mask.is_floating_point():
@@ -81,7 +81,7 @@ def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention.  x (B, T, D), context (B, S, D) -> (B, T, D)"""
+    """Multi-head attention.  x (B, T, D), context (B, S, D) -> (B, T, D)."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class Attention(nn.Module):
     def read(
         self, context: Tensor, values: Tensor | None = None, rotary: Rotary | None = None
     ) -> KeyValues:
-        """What this layer makes of a context before anybody asks. (B, S, D) -> (B, K, S, Dh) twice"""
+        """What this layer makes of a context before anybody asks. (B, S, D) -> (B, K, S, Dh) twice."""
         k = self._heads(self.key(context), self.n_kv_head)
         v = self._heads(self.value(context if values is None else values), self.n_kv_head)
         if self.key_norm is not None:

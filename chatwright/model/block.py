@@ -18,7 +18,7 @@ from chatwright.model.positions import Rotary
 
 
 class Block(nn.Module):
-    """(B, T, D) -> (B, T, D)"""
+    """(B, T, D) -> (B, T, D)."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Block(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """What `forward` gives for the first token, and for it alone: the others are only looked at. (B, T, D) -> (B, 1, D)"""
+        """What `forward` gives for the first token, and for it alone: the others are only looked at. (B, T, D) -> (B, 1, D)."""
         looked_at = self.attention.read(
             self.attention_norm(x) if self.norm_first else x, rotary=rotary
         )

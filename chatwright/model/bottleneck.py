@@ -19,7 +19,7 @@ from chatwright.model.positions import Rotary
 
 
 class Projected(nn.Module):
-    """A linear layer and a norm. (B, T, D) -> (B, T, N)"""
+    """A linear layer and a norm. (B, T, D) -> (B, T, N)."""
 
     def __init__(self, d_model: int, narrow: int, norm: NormKind, norm_eps: float) -> None:
         super().__init__()
@@ -92,5 +92,5 @@ class BottleneckBlock(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """(B, T, D) -> (B, 1, D)"""
+        """(B, T, D) -> (B, 1, D)."""
         return self.forward(x, mask, rotary, None, head_gates)[:, :1]

@@ -18,7 +18,7 @@ class Dropout(nn.Module):
         return x if self.p == 0.0 or not self.training else x * self._factors(x.shape, x)
 
     def rows(self, x: Tensor) -> Tensor:
-        """The same for whole rows: each token's vector stays or goes as one. (..., D) -> (..., D)"""
+        """The same for whole rows: each token's vector stays or goes as one. (..., D) -> (..., D)."""
         return x if self.p == 0.0 or not self.training else x * self._factors((*x.shape[:-1], 1), x)
 
     def _factors(self, shape: Sequence[int], like: Tensor) -> Tensor:

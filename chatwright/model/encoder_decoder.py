@@ -85,7 +85,7 @@ Memory = (
 
 
 class Stack(nn.Module):
-    """Blocks one after another, and a last norm where they are pre-norm. (B, T, D) -> (B, T, D)"""
+    """Blocks one after another, and a last norm where they are pre-norm. (B, T, D) -> (B, T, D)."""
 
     def __init__(
         self, config: EncoderDecoderConfig, n_layer: int, has_cross_attention: bool
@@ -184,7 +184,7 @@ class EncoderDecoder(Model):
         source_mask: Mask = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Logits for every next target token. (B, S), (B, T) -> (B, T, V)"""
+        """Logits for every next target token. (B, S), (B, T) -> (B, T, V)."""
         return self.head(self.hidden_states(source_ids, target_ids, source_mask, dtype))
 
     def hidden_states(
@@ -194,7 +194,7 @@ class EncoderDecoder(Model):
         source_mask: Mask = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """The decoder's output before the head. (B, S), (B, T) -> (B, T, D)
+        """The decoder's output before the head. (B, S), (B, T) -> (B, T, D).
 
         `source_mask` (`masks.padding`) hides the padding of the source; that of the target comes last, where nothing looks back at it.
         """
@@ -203,7 +203,7 @@ class EncoderDecoder(Model):
     def encode(
         self, source_ids: Tensor, mask: Mask = None, dtype: torch.dtype | None = None
     ) -> Tensor:
-        """(B, S) -> (B, S, D)"""
+        """(B, S) -> (B, S, D)."""
         x, rotary = self._embed(source_ids, None, dtype)
         encoded: Tensor = self.encoder(x, masks.for_training(mask, source_ids.shape[1], x), rotary)
         return encoded

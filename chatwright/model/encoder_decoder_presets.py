@@ -1,12 +1,10 @@
-"""Encoder-decoder shapes by name: one dial for our own, and those of Vaswani et al. 2017, table 3.
-
-Parameter counts are tested on the meta device, without allocating a weight.
-"""
+"""Named encoder-decoder shapes: our own sizes and those of Vaswani et al. 2017, table 3."""
 
 from typing import Any
 
 from chatwright import config as config_files
 from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.presets import unknown_preset
 
 
 def _modern(n_layer: int, d_model: int, n_head: int, d_ff: int, context: int) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def _modern(n_layer: int, d_model: int, n_head: int, d_ff: int, context: int) ->
 
 
 ENCODER_DECODER_PRESETS: dict[str, dict[str, Any]] = {
-    # Ours: norms first, RMS norm, rotary, q/k norms; from a smoke test to what a CPU trains in an evening.
+    # Our own: pre-norm, RMS norm, rotary positions, q/k norm; up to what a CPU trains in an evening.
     "nano": _modern(2, 64, 2, 128, 64),
     "tiny": _modern(4, 128, 4, 256, 64),
     "small": _modern(6, 256, 4, 512, 128),
@@ -41,12 +39,13 @@ ENCODER_DECODER_PRESETS: dict[str, dict[str, Any]] = {
 
 
 def encoder_decoder_preset(size: str, **changes: Any) -> EncoderDecoderConfig:
-    """The shape called `size`, with `changes` on top, vocab_size among them."""
+    """Build the config of the preset named `size`, with `changes` (vocab_size at least) on top.
+
+    Raises:
+        InputError: There is no such preset.
+    """
     if size not in ENCODER_DECODER_PRESETS:
-        raise ValueError(
-            f"size = {size!r}: no such shape of an encoder-decoder. Choose one of {', '.join(ENCODER_DECODER_PRESETS)}, "
-            "or give the numbers yourself on top of one."
-        )
-    return config_files.build(
-        EncoderDecoderConfig, ENCODER_DECODER_PRESETS[size] | changes, "model"
-    )
+        raise unknown_preset(size, ENCODER_DECODER_PRESETS)
+    changes = config_files.rename_old_keys(EncoderDecoderConfig, changes, "model")
+    shape = ENCODER_DECODER_PRESETS[size] | changes
+    return config_files.build(EncoderDecoderConfig, shape, "model")

@@ -1,13 +1,14 @@
-"""Encoder shapes by name: one dial for our own, and the published ones.
+"""Named encoder shapes: our own sizes and the published encoders.
 
-BERT: Devlin et al. 2018; the small ones Turc et al. 2019. RoBERTa: Liu et al. 2019. DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019,
-table 2. MobileBERT: Sun et al. 2020, table 1. Parameter counts are tested on the meta device, without allocating a weight.
+BERT: Devlin et al. 2018; the small ones: Turc et al. 2019. RoBERTa: Liu et al. 2019.
+DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019, table 2. MobileBERT: Sun et al. 2020, table 1.
 """
 
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.model.encoder import EncoderConfig
+from chatwright.model.encoder_config import EncoderConfig
+from chatwright.model.presets import unknown_preset
 
 
 def _modern(n_layer: int, d_model: int, n_head: int, d_ff: int, context: int) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def _bert(n_layer: int, d_model: int, n_head: int, **changes: Any) -> dict[str, 
 
 
 ENCODER_PRESETS: dict[str, dict[str, Any]] = {
-    # Ours: norms first, RMS norm, rotary, SwiGLU; from a smoke test to what a CPU trains in an evening.
+    # Our own: pre-norm, RMS norm, rotary positions, SwiGLU; up to what a CPU trains in an evening.
     "nano": _modern(2, 64, 2, 128, 128),
     "tiny": _modern(2, 128, 4, 256, 256),
     "small": _modern(4, 192, 6, 512, 256),
@@ -57,7 +58,7 @@ ENCODER_PRESETS: dict[str, dict[str, Any]] = {
     "bert-base": _bert(12, 768, 12),
     "bert-large": _bert(24, 1024, 16),
     "roberta-base": _bert(
-        12, 768, 12, vocab_size=50_265, norm_eps=1e-5, n_token_type=1, first_position=2
+        12, 768, 12, vocab_size=50_265, norm_eps=1e-5, n_token_type=1, position_offset=2
     ),
     "distilbert": _bert(6, 768, 12, n_token_type=0, pooler="relu", label_dropout=0.2),
     "albert-base": _bert(
@@ -66,7 +67,7 @@ ENCODER_PRESETS: dict[str, dict[str, Any]] = {
         12,
         vocab_size=30_000,
         n_block=1,
-        embedding_width=128,
+        embedding_size=128,
         activation="gelu",
         head_activation="gelu",
         dropout=0.0,
@@ -81,9 +82,9 @@ ENCODER_PRESETS: dict[str, dict[str, Any]] = {
         activation="relu",
         head_activation="relu",
         norm="affine",
-        embedding_width=128,
-        projects="words",
-        neighbours=True,
+        embedding_size=128,
+        projected="words",
+        trigram_input=True,
         bottleneck=128,
         n_feed_forward=4,
         wide_head=True,
@@ -94,10 +95,14 @@ ENCODER_PRESETS: dict[str, dict[str, Any]] = {
 
 
 def encoder_preset(size: str, **changes: Any) -> EncoderConfig:
-    """The shape called `size`, with `changes` on top. Ours need vocab_size; the published ones bring their own."""
+    """Build the config of the preset named `size`, with `changes` on top.
+
+    Our own presets need vocab_size; the published ones have their own.
+
+    Raises:
+        InputError: There is no such preset.
+    """
     if size not in ENCODER_PRESETS:
-        raise ValueError(
-            f"size = {size!r}: no such shape of an encoder. Choose one of {', '.join(ENCODER_PRESETS)}, "
-            "or give the numbers yourself on top of one."
-        )
+        raise unknown_preset(size, ENCODER_PRESETS)
+    changes = config_files.rename_old_keys(EncoderConfig, changes, "model")
     return config_files.build(EncoderConfig, ENCODER_PRESETS[size] | changes, "model")

@@ -1,9 +1,10 @@
-"""The decoder-only Transformer: tokens in, a guess for each next token out.
+"""The decoder-only Transformer: predict each next token.
 
     tokens -> embedding (+ position) -> n_layer x block -> norm -> head -> logits
 
-The default is exactly Qwen3-shaped (RMS norm, rotary, SwiGLU, grouped heads, q/k norm, tied embeddings), so that what is trained
-here opens in other tools. GPT-1, GPT-2 and GPT-3 (`presets.py`), Llama, Mistral, Qwen 2.5 and SmolLM are settings of the same parts.
+The default is exactly Qwen3-shaped, so that other tools open what you train here: RMS norm, rotary
+positions, SwiGLU, grouped heads, q/k norm and tied embeddings. GPT-1, GPT-2, GPT-3 (`presets.py`),
+Llama, Mistral, Qwen 2.5 and SmolLM are other settings of the same parts.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.model import masks
 from chatwright.model.attention import Attention
 from chatwright.model.block import Block
 from chatwright.model.dropout import Dropout
 from chatwright.model.feed_forward import Activation, FeedForward
+from chatwright.model.heads import (
+    HeadKind,
+    LabelHead,
+    ScalarHead,
+    check_head,
+    make_language_model_head,
+)
 from chatwright.model.kv_cache import KVCache
 from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
@@ -25,165 +34,160 @@ from chatwright.model.model import Model
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import NormKind, make_norm
 from chatwright.model.positions import PositionKind, RotaryScaling, make_positions
+from chatwright.model.setting_checks import (
+    require_at_least,
+    require_dropout_rates,
+    require_even_head_dim,
+    require_ngram_lengths,
+)
 
-Biased = Literal["qkv", "output", "feed_forward"]
+BiasedPart = Literal["qkv", "output", "feed_forward"]
+HEADS: tuple[HeadKind, ...] = ("language_model", "labels", "scalar", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
+    """Settings of a decoder."""
+
     vocab_size: int
-    context_length: int = 512  # most tokens the model can look at
+    """Number of tokens in the vocabulary."""
+    context_length: int = 512
+    """Longest sequence the model can read, in tokens."""
     n_layer: int = 6
-    n_head: int = 6  # query heads
-    n_kv_head: int = 6  # fewer than n_head shares keys and values between heads
-    head_dim: int = 64  # width of one head; n_head * head_dim need not equal width
-    d_model: int = 384  # numbers per token in the residual stream
-    d_ff: int = 1024  # numbers per token inside the feed-forward
+    """Number of blocks."""
+    n_head: int = 6
+    """Number of query heads."""
+    n_kv_head: int = 6
+    """Number of key/value heads. Fewer than n_head: groups of query heads share keys and values."""
+    head_dim: int = 64
+    """Size of one head; n_head * head_dim need not equal d_model."""
+    d_model: int = 384
+    """Size of each token's vector between the blocks."""
+    d_ff: int = 1024
+    """Size of each token's vector inside the feed-forward network."""
     activation: Activation = "swiglu"
+    """Activation of the feed-forward network."""
     norm: NormKind = "rms"
+    """Kind of normalization."""
     norm_eps: float = 1e-6
-    norm_first: bool = True  # False is the post-norm of 2017 and GPT-1
+    """Number added to the variance before the root, against division by zero."""
+    norm_first: bool = True
+    """Normalize before each part of a block (pre-norm). False: after it, as in GPT-1 (post-norm)."""
     qk_norm: bool = True
-    bias: bool | tuple[Biased, ...] = (
-        False  # of the linear layers in the blocks: all, none, or those named
-    )
+    """Normalize queries and keys in every head."""
+    bias: bool | tuple[BiasedPart, ...] = False
+    """Linear layers in the blocks that have a bias: all (true), none (false), or the parts named."""
     position: PositionKind = "rotary"
+    """Kind of positions."""
     rotary_base: float = 10_000.0
+    """Base of the rotary frequencies (theta in the paper)."""
     rotary_scaling: RotaryScaling | None = None
-    nope_layers: tuple[
-        int, ...
-    ] = ()  # layers that do without rotary positions (SmolLM 3: every fourth)
-    window: int = 0  # most recent tokens that attention looks at, the asking one included; 0: all
-    unwindowed_layers: tuple[int, ...] = ()  # layers that look at all tokens in spite of `window`
-    tied: bool = True  # the head reuses the embedding matrix
-    ngrams: tuple[int, ...] = ()  # lengths of token runs that get an embedding of their own
-    ngram_rows: int = 16_384  # rows of each such table; longer lists of runs share rows by hash
-    ngram_dropout: float = (
-        0.0  # share of n-gram embeddings left out in training, each length by itself
-    )
-    n_previous: int = 0  # how many earlier tokens each place knows at once, by a table each: attention then finds repeats in one layer
-    embedding_norm: bool = (
-        False  # RMS norm, without a weight, between the embeddings and the first block
-    )
-    init: Literal["gpt2", "zero"] = "gpt2"  # see init_weights
-    dropout: float = 0.0  # of what each block adds to the residual stream
+    """How rotary frequencies are changed to read texts longer than those of the training."""
+    nope_layers: tuple[int, ...] = ()
+    """Layers without rotary positions, counted from 0 (SmolLM 3: every fourth)."""
+    window: int = 0
+    """Most recent tokens that attention sees, including the current one. 0: all tokens."""
+    unwindowed_layers: tuple[int, ...] = ()
+    """Layers that see all tokens although `window` is set, counted from 0."""
+    tied: bool = True
+    """Whether the language-model head uses the embedding matrix."""
+    head: HeadKind = "language_model"
+    """Output: a logit per token (language_model), per label (labels), one number (scalar), or none."""
+    labels: tuple[str, ...] = ()
+    """With head = labels: the label names, in the order of the scores."""
+    ngrams: tuple[int, ...] = ()
+    """Lengths of token n-grams that have embeddings of their own, for example [2, 3]."""
+    ngram_rows: int = 16_384
+    """Rows of each n-gram table. If there are more n-grams, they share rows by hash."""
+    ngram_dropout: float = 0.0
+    """Share of n-gram embeddings left out in training, drawn separately for each length."""
+    n_previous: int = 0
+    """Number of preceding tokens that are added to each input, through one table per distance."""
+    embedding_norm: bool = False
+    """Apply an RMS norm without a weight between the embeddings and the first block."""
+    init: Literal["gpt2", "zero"] = "gpt2"
+    """Initial weights: as in GPT-2, or blocks that start as the identity (zero)."""
+    dropout: float = 0.0
+    """Dropout rate of each block's additions to the residual stream."""
     embedding_dropout: float = 0.0
-    token_dropout: float = 0.0  # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
+    """Dropout rate of the embeddings."""
+    token_dropout: float = 0.0
+    """Share of tokens whose embedding is left out in training (Iyyer et al. 2015)."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "vocab_size",
-            "context_length",
-            "n_layer",
-            "n_head",
-            "n_kv_head",
-            "head_dim",
-            "d_model",
-            "d_ff",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        sizes = ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim")
+        require_at_least(self, 1, *sizes, "d_model", "d_ff")
+        require_at_least(self, 0, "n_previous", "window")
+        require_even_head_dim(self)
+        require_ngram_lengths(self)
+        rates = ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout")
+        require_dropout_rates(self, *rates)
+        check_head(self, HEADS)
         if self.n_head % self.n_kv_head:
-            raise ValueError(
-                f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head})"
+            raise InputError(
+                f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head}).",
+                remedy="Change one of them.",
+                field="n_kv_head",
+                value=self.n_kv_head,
             )
-        if self.position == "rotary" and self.head_dim % 2:
-            raise ValueError(
-                f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers"
-            )
-        for name in ("n_previous", "window"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0")
         for name in ("nope_layers", "unwindowed_layers"):
-            if any(not 0 <= layer < self.n_layer for layer in getattr(self, name)):
-                raise ValueError(
-                    f"{name} ({getattr(self, name)}) must name layers from 0 to {self.n_layer - 1}"
+            layers = getattr(self, name)
+            if any(not 0 <= layer < self.n_layer for layer in layers):
+                raise InputError(
+                    f"{name} ({layers}) names a layer that does not exist.",
+                    remedy=f"Name layers from 0 to {self.n_layer - 1}.",
+                    field=name,
+                    value=layers,
                 )
-        if any(n < 2 for n in self.ngrams) or len(set(self.ngrams)) < len(self.ngrams):
-            raise ValueError(
-                f"ngrams ({self.ngrams}) must be distinct run lengths of at least 2, for example [2, 3]"
-            )
-        for name in ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
 
-    def has_bias(self, part: Biased) -> bool:
+    def has_bias(self, part: BiasedPart) -> bool:
+        """Whether the linear layers of this part of a block have a bias."""
         return self.bias if isinstance(self.bias, bool) else part in self.bias
 
     def window_of(self, layer: int) -> int:
+        """Number of most recent tokens that this layer sees; 0 means all."""
         return 0 if layer in self.unwindowed_layers else self.window
 
 
 class GPT(Model):
+    """A decoder. (B, T) -> (B, T, V) with the default head."""
+
     config: GPTConfig
 
     def __init__(self, config: GPTConfig) -> None:
+        """Allocate the model; `init_weights` or a checkpoint gives the parameters their values."""
         super().__init__()
         self.config = config
-        # nn.Embedding draws from torch's global generator when it is left to initialise itself.
-        self.embedding = nn.Embedding(
-            config.vocab_size,
-            config.d_model,
-            _weight=torch.empty(config.vocab_size, config.d_model),
-        )
+        vocab_size, d_model = config.vocab_size, config.d_model
+        # Give nn.Embedding its weight, or it draws one from torch's global generator.
+        self.embedding = nn.Embedding(vocab_size, d_model, _weight=torch.empty(vocab_size, d_model))
         self.position_embedding, self.rotary = make_positions(
             config.position,
             config.context_length,
-            config.d_model,
+            d_model,
             config.head_dim,
             config.rotary_base,
             config.rotary_scaling,
         )
-        self.ngrams = self._make_ngrams(config)
+        self.ngrams = _make_ngrams(config) if config.ngrams else None
+        # One more row than the vocabulary: that of "there is no token before this one".
         self.previous = nn.ParameterList(
-            nn.Parameter(torch.empty(config.vocab_size + 1, config.d_model))
-            for _ in range(config.n_previous)
+            nn.Parameter(torch.empty(vocab_size + 1, d_model)) for _ in range(config.n_previous)
         )
         self.token_dropout = Dropout(config.token_dropout)
         self.dropout = Dropout(config.embedding_dropout)
-        self.blocks = nn.ModuleList(self._make_block(config) for _ in range(config.n_layer))
-        self.norm = (
-            make_norm(config.norm, config.d_model, config.norm_eps)
-            if config.norm_first
-            else nn.Identity()
-        )
-        self.head = Linear(config.d_model, config.vocab_size)
-        if config.tied:
-            self.head.weight = self.embedding.weight  # type: ignore[assignment]
-
-    @staticmethod
-    def _make_ngrams(config: GPTConfig) -> NgramEmbedding | None:
-        if not config.ngrams:
-            return None
-        return NgramEmbedding(
-            config.vocab_size,
-            config.d_model,
-            config.ngrams,
-            config.ngram_rows,
-            config.ngram_dropout,
-        )
-
-    @staticmethod
-    def _make_block(config: GPTConfig) -> Block:
-        return Block(
-            Attention(
-                config.d_model,
-                config.n_head,
-                config.n_kv_head,
-                config.head_dim,
-                config.has_bias("qkv"),
-                config.qk_norm,
-                config.norm_eps,
-                output_bias=config.has_bias("output"),
-            ),
-            make_norm(config.norm, config.d_model, config.norm_eps),
-            FeedForward(
-                config.d_model, config.d_ff, config.activation, config.has_bias("feed_forward")
-            ),
-            make_norm(config.norm, config.d_model, config.norm_eps),
-            config.norm_first,
-            config.dropout,
-        )
+        self.blocks = nn.ModuleList(_make_block(config) for _ in range(config.n_layer))
+        self.norm: nn.Module = nn.Identity()
+        if config.norm_first:
+            self.norm = make_norm(config.norm, d_model, config.norm_eps)
+        self.head: Linear | None = None
+        if config.head == "language_model":
+            self.head = make_language_model_head(self.embedding, config.tied)
+        self.label_head: LabelHead | None = None
+        if config.head == "labels":
+            # Without pooler and bias, as transformers' classifiers on decoders are.
+            self.label_head = LabelHead(d_model, len(config.labels), "none", 0.0, bias=False)
+        self.scalar_head = ScalarHead(d_model) if config.head == "scalar" else None
 
     def forward(
         self,
@@ -193,13 +197,33 @@ class GPT(Model):
         cache: KVCache | None = None,
         dtype: torch.dtype | None = None,
         head_gates: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Tensor:
-        """Logits for every next token. (B, T) -> (B, T, V)
+        """Compute the output of the head that `config.head` names.
 
-        positions (B, T) is needed with a cache or ragged rows; dtype is that of the activations (default: the weights');
-        head_gates (n_layer, H) switches heads off (0) or leaves them on (1).
+        language_model: logits of every next token, (B, T) -> (B, T, V). labels: (B, T) -> (B, L).
+        scalar: (B, T) -> (B,). none: (B, T) -> (B, T, D).
+
+        Args:
+            token_ids: (B, T).
+            mask: Which tokens each token sees (`masks.py`).
+            positions: (B, T), needed with a cache or with rows of several texts.
+            cache: Keys and values of tokens already read.
+            dtype: dtype of the activations; default: that of the weights.
+            head_gates: (n_layer, H) factors of the attention heads' outputs; 0 switches a head off.
+            lengths: (B,) number of tokens per row, before padding at the end. Label and scalar heads
+                read the last one. Default: T for every row.
         """
-        return self.head(self.hidden_states(token_ids, mask, positions, cache, dtype, head_gates))
+        hidden = self.hidden_states(token_ids, mask, positions, cache, dtype, head_gates)
+        if self.head is not None:
+            return self.head(hidden)
+        if self.label_head is not None:
+            logits: Tensor = self.label_head(last_token(hidden, lengths))
+            return logits
+        if self.scalar_head is not None:
+            scores: Tensor = self.scalar_head(last_token(hidden, lengths))
+            return scores
+        return hidden
 
     def hidden_states(
         self,
@@ -210,10 +234,14 @@ class GPT(Model):
         dtype: torch.dtype | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """The last layer's normed output, before the head. (B, T) -> (B, T, D)"""
+        """Return the normalized output of the last layer, before the head. (B, T) -> (B, T, D).
+
+        `forward` explains the arguments.
+        """
         T = token_ids.shape[1]
-        assert self.config.context_length >= T, (
-            f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        context_length = self.config.context_length
+        assert context_length >= T, (
+            f"{T} tokens do not fit a context of {context_length}; the caller must cut"
         )
         x = self._embed(token_ids, positions, cache)  # (B, T, D)
         if dtype is not None:
@@ -222,11 +250,11 @@ class GPT(Model):
             x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
         rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
         x = self.dropout(x)
-        mask_of = self._masks(mask, positions if cache is not None else None, x)
+        mask_by_window = self._masks(mask, positions if cache is not None else None, x)
         for i, block in enumerate(self.blocks):
             x = block(
                 x,
-                mask_of[self.config.window_of(i)],
+                mask_by_window[self.config.window_of(i)],
                 None if i in self.config.nope_layers else rotary,
                 None if cache is None else cache.layer(i),
                 None if head_gates is None else head_gates[i],
@@ -234,59 +262,108 @@ class GPT(Model):
         return self.norm(x)
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
-        """What is known of each token before any attention. (B, T) -> (B, T, D)"""
+        """Sum the embeddings of tokens, positions, preceding tokens and n-grams. (B, T) -> (B, T, D)."""
         x: Tensor = self.token_dropout.rows(self.embedding(token_ids))
         if self.position_embedding is not None:
-            places = (
-                torch.arange(token_ids.shape[1], device=token_ids.device)
-                if positions is None
-                else positions.clamp(min=0)
-            )
-            x = x + self.position_embedding(places)
-        if reach := max(len(self.previous), 0 if self.ngrams is None else self.ngrams.reach):
-            none = self.config.vocab_size
-            before = (
-                predecessors(token_ids, positions, reach, none)
-                if cache is None
-                else cache.predecessors(token_ids, reach, none)
-            )
-            for lag, table in enumerate(self.previous):
-                x = x + F.embedding(before[..., lag], table)
-            if self.ngrams is not None:
-                x = x + self.ngrams(token_ids, before)
-        return x
+            if positions is None:
+                indices = torch.arange(token_ids.shape[1], device=token_ids.device)
+            else:
+                indices = positions.clamp(min=0)  # -1 is padding
+            x = x + self.position_embedding(indices)
+        reach = max(len(self.previous), 0 if self.ngrams is None else self.ngrams.reach)
+        if not reach:
+            return x
+        no_token = self.config.vocab_size
+        if cache is None:
+            preceding = predecessors(token_ids, positions, reach, no_token)  # (B, T, reach)
+        else:
+            preceding = cache.predecessors(token_ids, reach, no_token)
+        for lag, table in enumerate(self.previous):
+            x = x + F.embedding(preceding[..., lag], table)
+        return x if self.ngrams is None else x + self.ngrams(token_ids, preceding)
 
-    def _masks(self, mask: Mask, places: Tensor | None, x: Tensor) -> dict[int, Mask]:
-        """The mask by window, made once for all layers. `places` (B, T) is where the queries stand among the keys; None: key t is query t."""
+    def _masks(self, mask: Mask, key_positions: Tensor | None, x: Tensor) -> dict[int, Mask]:
+        """Make the mask for each window size once, for all layers.
+
+        `key_positions` (B, T) are the indices of the queries among the keys; None: query t is key t.
+        """
         config, T = self.config, x.shape[1]
-        made = {0: masks.for_training(mask, T, x)}
+        mask_by_window = {0: masks.for_training(mask, T, x)}
         if config.window:
             n_key = mask.shape[-1] if isinstance(mask, Tensor) else T
-            places = torch.arange(T, device=x.device)[None] if places is None else places
-            near = masks.within(mask, places, n_key, config.window, config.n_head, config.n_kv_head)
-            made[config.window] = masks.for_training(near, T, x)
-        return made
+            if key_positions is None:
+                key_positions = torch.arange(T, device=x.device)[None]
+            windowed = masks.within(
+                mask, key_positions, n_key, config.window, config.n_head, config.n_kv_head
+            )
+            mask_by_window[config.window] = masks.for_training(windowed, T, x)
+        return mask_by_window
+
+
+def last_token(hidden: Tensor, lengths: Tensor | None) -> Tensor:
+    """Take the vector of the last token of each row. (B, T, D), (B,) -> (B, D)."""
+    if lengths is None:
+        return hidden[:, -1]
+    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+
+
+def _make_ngrams(config: GPTConfig) -> NgramEmbedding:
+    return NgramEmbedding(
+        config.vocab_size,
+        config.d_model,
+        config.ngrams,
+        config.ngram_rows,
+        config.ngram_dropout,
+    )
+
+
+def _make_block(config: GPTConfig) -> Block:
+    attention = Attention(
+        config.d_model,
+        config.n_head,
+        config.n_kv_head,
+        config.head_dim,
+        config.has_bias("qkv"),
+        config.qk_norm,
+        config.norm_eps,
+        output_bias=config.has_bias("output"),
+    )
+    feed_forward = FeedForward(
+        config.d_model, config.d_ff, config.activation, config.has_bias("feed_forward")
+    )
+    return Block(
+        attention,
+        make_norm(config.norm, config.d_model, config.norm_eps),
+        feed_forward,
+        make_norm(config.norm, config.d_model, config.norm_eps),
+        config.norm_first,
+        config.dropout,
+    )
 
 
 def init_weights(model: GPT, generator: torch.Generator) -> None:
-    """Biases, n-gram and previous-token tables 0, norms 1, and the matrices by `config.init`.
+    """Set all parameters to their initial values, drawn from `generator`.
 
-    gpt2: normal(0, 0.02), the projections into the residual stream divided by sqrt(2 n_layer).
-    zero: every block starts as the identity (projections into the residual stream 0), matrices normal(0, 0.6 / sqrt(inputs)); an untied
-    head 0 beside embeddings normal(0, 1).
+    Biases, tables of n-grams and preceding tokens, label and scalar scores: 0. Norm weights: 1.
+    Matrices by `config.init`:
+
+    gpt2: normal(0, 0.02), divided by sqrt(2 n_layer) where they write into the residual stream.
+    zero: 0 where they write into the residual stream, so that every block starts as the identity;
+    normal(0, 0.6 / sqrt(inputs)) elsewhere in the blocks. An untied head 0, its embeddings
+    normal(0, 1).
     """
+    zero_tables = ("ngrams.", "previous.", "label_head.", "scalar_head.")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
-            if name.endswith("bias") or name.startswith(("ngrams.", "previous.")):
+            if name.endswith("bias") or name.startswith(zero_tables):
                 parameter.zero_()
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
             else:
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(
-                    _initial_std(name, parameter.shape[1], model.config)
-                )
+                std = _initial_std(name, parameter.shape[1], model.config)
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(std)
 
 
 def _initial_std(name: str, n_input: int, config: GPTConfig) -> float:

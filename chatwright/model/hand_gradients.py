@@ -47,7 +47,7 @@ class Rotate(torch.autograd.Function):
 
 
 class SquaredReLU(torch.autograd.Function):
-    """max(x, 0)^2"""
+    """max(x, 0)^2."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class SwishGate(torch.autograd.Function):
 
 
 class SoftmaxAttention(torch.autograd.Function):
-    """softmax(q k^T + bias) v. q (B, H, T, Dh) already scaled, k and v (B, H, S, Dh), bias (1 or B, 1, T, S) -> (B, H, T, Dh)"""
+    """softmax(q k^T + bias) v. q (B, H, T, Dh) already scaled, k and v (B, H, S, Dh), bias (1 or B, 1, T, S) -> (B, H, T, Dh)."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class KVCache(Protocol):
     def layer(self, index: int) -> LayerCache: ...
 
     def predecessors(self, token_ids: Tensor, reach: int, none: int) -> Tensor:
-        """Keep the new tokens, and give back the `reach` tokens before each. (B, T) -> (B, T, reach)"""
+        """Keep the new tokens, and give back the `reach` tokens before each. (B, T) -> (B, T, reach)."""
         ...
 
 
@@ -72,7 +72,7 @@ class DenseCache:
         return torch.where(back >= 0, self.token_ids[rows[..., None], back.clamp(min=0)], none)
 
     def select(self, rows: Tensor, n_token: int) -> None:
-        """Row i goes on from what row rows[i] holds, its first n_token places. (N,), N at most the number of rows"""
+        """Row i goes on from what row rows[i] holds, its first n_token places. (N,), N at most the number of rows."""
         for held in (self.keys, self.values):
             held[:, : len(rows), :, :n_token] = held[:, rows, :, :n_token]
         self.token_ids[: len(rows), :n_token] = self.token_ids[rows, :n_token]

@@ -33,7 +33,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Linear(nn.Module):
-    """y = activation(x W^T + b). (..., in_features) -> (..., out_features)"""
+    """y = activation(x W^T + b). (..., in_features) -> (..., out_features)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatwright.model.dropout import Dropout
+from chatwright.model.heads import is_head_parameter
 from chatwright.model.linear import Fused, Linear, activate, pack_weight
 
 
@@ -39,7 +40,7 @@ class LoRAConfig:
 
 
 class LoRALinear(Linear):
-    """A linear layer that shares another one's weight and adds the product. (..., in) -> (..., out)"""
+    """A linear layer that shares another one's weight and adds the product. (..., in) -> (..., out)."""
 
     def __init__(self, base: Linear, rank: int, alpha: float, dropout: float) -> None:
         nn.Module.__init__(self)  # Linear's own would allocate a second weight
@@ -145,7 +146,7 @@ def _chosen(model: nn.Module, config: LoRAConfig) -> dict[str, Linear]:
 def _is_target(name: str, targets: tuple[str, ...]) -> bool:
     """As PEFT reads names: the whole of it, or its end after a dot."""
     if not targets:
-        return name != "head"
+        return not is_head_parameter(name)
     return any(name == target or name.endswith("." + target) for target in targets)
 
 

@@ -37,18 +37,18 @@ Mask = Tensor | TiledMask | Literal["causal"] | None
 
 
 def causal(query_positions: Tensor, n_keys: int) -> Tensor:
-    """Key s is visible to the query at position p when s <= p. (B, T) -> (B, 1, T, S)"""
+    """Key s is visible to the query at position p when s <= p. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)
     return (keys <= query_positions[..., None])[:, None]  # (B, 1, T, S)
 
 
 def tiled(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
-    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T), n_keys whole blocks"""
+    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T), n_keys whole blocks."""
     return tiles(causal(query_positions, n_keys), n_head, n_kv_head)
 
 
 def tiles(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
-    """Any mask in those pieces. (B, 1, T, S), S whole blocks -> bias (B, 1 or K * n_tile, TILE_ROWS, S)"""
+    """Any mask in those pieces. (B, 1, T, S), S whole blocks -> bias (B, 1 or K * n_tile, TILE_ROWS, S)."""
     group, (B, _, T, S) = n_head // n_kv_head, allowed.shape
     n_tile = -(-group * T // TILE_ROWS)
     rows = F.pad(
@@ -96,25 +96,25 @@ def for_training(mask: Mask, n_key: int, x: Tensor) -> Mask:
 
 
 def padding(lengths: Tensor, n_keys: int) -> Tensor:
-    """Only the first `lengths[b]` keys of row b exist. (B,) -> (B, 1, 1, S)"""
+    """Only the first `lengths[b]` keys of row b exist. (B,) -> (B, 1, 1, S)."""
     keys = torch.arange(n_keys, device=lengths.device)
     return (keys < lengths[:, None])[:, None, None]  # (B, 1, 1, S)
 
 
 def documents(document_ids: Tensor) -> Tensor:
-    """Causal, and never across a document's border: packing leaks nothing. (B, T) -> (B, 1, T, T)"""
+    """Causal, and never across a document's border: packing leaks nothing. (B, T) -> (B, 1, T, T)."""
     T = document_ids.shape[1]
     same = document_ids[:, :, None] == document_ids[:, None, :]  # (B, T, T)
     return (same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril())[:, None]
 
 
 def same_document(document_ids: Tensor) -> Tensor:
-    """In both directions, never across a document's border: packing for encoders. (B, T) -> (B, 1, T, T)"""
+    """In both directions, never across a document's border: packing for encoders. (B, T) -> (B, 1, T, T)."""
     return (document_ids[:, :, None] == document_ids[:, None, :])[:, None]
 
 
 def of_first(mask: Mask) -> Mask:
-    """The same mask for the first query alone. (B, 1, T, S) -> (B, 1, 1, S)"""
+    """The same mask for the first query alone. (B, 1, T, S) -> (B, 1, 1, S)."""
     assert mask is None or isinstance(mask, Tensor), (
         "the first token of a causal text sees only itself"
     )
@@ -122,7 +122,7 @@ def of_first(mask: Mask) -> Mask:
 
 
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
-    """Causal, and at most the last `window` keys, the query's own included. (B, T) -> (B, 1, T, S)"""
+    """Causal, and at most the last `window` keys, the query's own included. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)
     ages = query_positions[..., None] - keys  # (B, T, S)
     return ((ages >= 0) & (ages < window))[:, None]

@@ -1,4 +1,7 @@
-"""What checkpoints, training and inspection may ask of any model: its settings, its device, and one forward pass to the last layer's output."""
+"""The interface every model shares: settings, device, and a forward pass up to the last layer.
+
+Checkpoints, training and inspection use this interface; they do not depend on the architecture.
+"""
 
 from typing import Any, Protocol
 
@@ -7,37 +10,45 @@ from torch import Tensor, nn
 
 
 class ModelConfig(Protocol):
-    """A frozen dataclass beside the class it configures."""
+    """Settings that every model config has. Each is a frozen dataclass beside its model class."""
 
     @property
-    def vocab_size(self) -> int: ...
+    def vocab_size(self) -> int:
+        """Number of tokens in the vocabulary."""
+        ...
 
     @property
-    def context_length(self) -> int: ...  # most tokens the model can look at
+    def context_length(self) -> int:
+        """Longest sequence the model can read, in tokens."""
+        ...
 
 
 class Model(nn.Module):
-    """A class and no protocol, because a model is also a module and Python cannot type "both"."""
+    """Base class of all models.
+
+    This is a class and not a protocol: a model is also an `nn.Module`, and Python has no type for
+    "a module with these methods".
+    """
 
     config: ModelConfig
-    sparse_tables: tuple[str, ...] = (
-        "ngrams.",
-    )  # beginnings of names: tables of which a step touches few rows, with sparse gradients
+    sparse_tables: tuple[str, ...] = ("ngrams.",)
+    """Name prefixes of tables with sparse gradients: a step reads few of their rows."""
 
     def hidden_states(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The last layer's normed output, before any head. (B, T) -> (B, T, D)"""
+        """Return the normalized output of the last layer, before any head. (B, T) -> (B, T, D)."""
         raise NotImplementedError
 
     @property
     def device(self) -> torch.device:
+        """Device of the parameters."""
         return next(self.parameters()).device
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Every weight once, tied ones included once; fixed tables (sine/cosine) not at all."""
+    """Count trainable numbers. A tied matrix counts once; fixed position tables do not count."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Those that learn, by name: all but fixed tables, and with an adapter only the adapter's."""
+    """Return the trainable parameters by name; with a LoRA adapter, only those of the adapter."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -17,7 +17,7 @@ MODULUS = 2**31 - 1
 
 
 class NgramEmbedding(nn.Module):
-    """(B, T) tokens, each with its predecessors -> (B, T, D)"""
+    """(B, T) tokens, each with its predecessors -> (B, T, D)."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class NgramEmbedding(nn.Module):
 
 
 def predecessors(token_ids: Tensor, positions: Tensor | None, reach: int, none: int) -> Tensor:
-    """The `reach` tokens before each, within its document: position p has only p of them. (B, T) -> (B, T, reach)"""
+    """The `reach` tokens before each, within its document: position p has only p of them. (B, T) -> (B, T, reach)."""
     T = token_ids.shape[1]
     places = torch.arange(T, device=token_ids.device) if positions is None else positions
     shifted = [F.pad(token_ids, (k, 0), value=none)[:, :T] for k in range(1, reach + 1)]

@@ -12,7 +12,7 @@ NormKind = Literal["rms", "layer", "affine"]
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps) * weight. (..., D) -> (..., D)"""
+    """x / sqrt(mean(x^2) + eps) * weight. (..., D) -> (..., D)."""
 
     def __init__(self, d_model: int, eps: float = 1e-6) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class RMSNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """(x - mean) / sqrt(var + eps) * weight + bias. (..., D) -> (..., D)"""
+    """(x - mean) / sqrt(var + eps) * weight + bias. (..., D) -> (..., D)."""
 
     def __init__(self, d_model: int, eps: float = 1e-5, bias: bool = True) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class LayerNorm(nn.Module):
 
 
 class Affine(nn.Module):
-    """x * weight + bias: MobileBERT's NoNorm, which needs no statistics of the row. (..., D) -> (..., D)"""
+    """x * weight + bias: MobileBERT's NoNorm, which needs no statistics of the row. (..., D) -> (..., D)."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ def sinusoidal(n_position: int, d_model: int) -> Tensor:
 
 
 def sinusoidal_halves(n_position: int, d_model: int) -> Tensor:
-    """The same numbers with all sines before all cosines: the order of tensor2tensor, fairseq and MarianMT. (n_position, D)"""
+    """The same numbers with all sines before all cosines: the order of tensor2tensor, fairseq and MarianMT. (n_position, D)."""
     table = sinusoidal(n_position, d_model)
     return torch.cat([table[:, 0::2], table[:, 1::2]], dim=1)
 
@@ -99,7 +99,7 @@ class RotaryTable(nn.Module):
 def _cos_and_sin(
     n_position: int, head_dim: int, base: float, scaling: RotaryScaling | None
 ) -> tuple[Tensor, Tensor]:
-    """(P, Dh/2) each"""
+    """(P, Dh/2) each."""
     if _only_shapes_matter():
         return torch.empty(n_position, head_dim // 2), torch.empty(n_position, head_dim // 2)
     # One over the power, as the open models have it: a negative power differs in the last bit, which thousands of positions multiply.
@@ -119,7 +119,7 @@ FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves
 
 
 class FixedPositions(nn.Module):
-    """A table that nobody trains and no file holds: it is computed again wherever it is needed. (B, T) -> (B, T, D)"""
+    """A table that nobody trains and no file holds: it is computed again wherever it is needed. (B, T) -> (B, T, D)."""
 
     weight: Tensor
 
@@ -154,5 +154,5 @@ def make_positions(
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """Turn each pair (x_i, x_{i + Dh/2}) by its position's angle. (B, H, T, Dh) -> (B, H, T, Dh)"""
+    """Turn each pair (x_i, x_{i + Dh/2}) by its position's angle. (B, H, T, Dh) -> (B, H, T, Dh)."""
     return Rotate.apply(x, *rotary)

@@ -1,12 +1,13 @@
-"""Model shapes by name: one dial for our own, and the historical ones.
+"""Named decoder shapes: our own sizes and the published GPT models.
 
 GPT-1: Radford et al. 2018. GPT-2: Radford et al. 2019, table 2. GPT-3: Brown et al. 2020, table 2.1.
-Parameter counts are tested on the meta device, without allocating a weight.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from chatwright import config as config_files
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPTConfig
 
 
@@ -54,13 +55,13 @@ def _gpt(
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Ours: Qwen3-shaped, from a smoke test to what a GPU trains in a day.
+    # Our own, Qwen3-shaped: from a smoke test to a model that a GPU trains in a day.
     "nano": _modern(2, 64, 2, 1, 32, 192, 256),
     "tiny": _modern(4, 192, 6, 2, 32, 512, 512),
     "small": _modern(6, 256, 4, 2, 64, 768, 512),
     "medium": _modern(8, 384, 6, 2, 64, 1024, 1024),
     "large": _modern(12, 768, 12, 4, 64, 2048, 1024),
-    # Experimental: what reaches a loss soonest on small data and a CPU. Other tools do not know it.
+    # Experimental: reaches a given loss fastest on small data and a CPU. Other tools cannot open it.
     "speedrun": _modern(4, 256, 4, 4, 64, 1024, 256)
     | {
         "activation": "relu2",
@@ -80,9 +81,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def preset(size: str, **changes: Any) -> GPTConfig:
-    """The shape called `size`, with `changes` on top. Ours need vocab_size; the historical ones bring their own."""
+    """Build the config of the preset named `size`, with `changes` on top.
+
+    Our own presets need vocab_size; the published ones have their own.
+
+    Raises:
+        InputError: There is no such preset.
+    """
     if size not in PRESETS:
-        raise ValueError(
-            f"size = {size!r}: no such shape. Choose one of {', '.join(PRESETS)}, or give the numbers yourself on top of one."
-        )
+        raise unknown_preset(size, PRESETS)
+    changes = config_files.rename_old_keys(GPTConfig, changes, "model")
     return config_files.build(GPTConfig, PRESETS[size] | changes, "model")
+
+
+def unknown_preset(size: str, known: Iterable[str]) -> InputError:
+    """Make the error for a size that names no preset."""
+    return InputError(
+        f"size = {size!r} names no preset.",
+        remedy=f"Choose one of {', '.join(known)}, and override single settings beside it.",
+        field="size",
+        value=size,
+    )

@@ -39,11 +39,11 @@ class SkipGram(Model):
         )
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Scores of every word as a neighbour of each. (B, T) -> (B, T, V)"""
+        """Scores of every word as a neighbour of each. (B, T) -> (B, T, V)."""
         return F.linear(self.hidden_states(token_ids), self.context.weight)
 
     def hidden_states(self, token_ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, D)"""
+        """(B, T) -> (B, T, D)."""
         found: Tensor = self.embedding(token_ids)
         return found
 

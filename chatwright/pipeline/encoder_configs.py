@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.model.encoder import EncoderConfig
+from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.encoder_presets import ENCODER_PRESETS
 from chatwright.pipeline.stage_configs import DataSources
 from chatwright.training.batches.labels import LabelBatchConfig

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
@@ -15,8 +14,11 @@ from chatwright.data.readers import describe_source
 from chatwright.data.rows import DataError
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.encoder_forward import ClassifierForward
-from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
+from chatwright.model.encoder import Encoder, init_weights
+from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.encoder_presets import encoder_preset
+from chatwright.model.heads import is_head_parameter
+from chatwright.model.transfer import copy_trunk
 from chatwright.pipeline.encoder_configs import ClassifyConfig, MaskedLMConfig
 from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import to_data_source
@@ -32,11 +34,6 @@ from chatwright.training.loop import Watcher
 from chatwright.training.stages.classification import Classification
 from chatwright.training.stages.masked_lm import MaskedLM, Masking
 
-FRESH = (
-    "label_head.",
-    "head.",
-    "ngrams.",
-)  # what a model may have that its parent had not: n-gram tables begin at zero and change nothing
 COUNTED_SIZE = 0.05  # of embeddings made by counting: large enough to matter beside drawn ones, small enough for a fresh model's loss to be ln V
 
 
@@ -61,7 +58,7 @@ def prepare_masked_lm(
         model = (
             _fresh(config.model, tokenizer, config.loop.seed)
             if parent is None
-            else _continued(parent, config.model)
+            else _continued(parent, config.model)[0]
         )
     encoder_tokens, length = (
         encoder_tokens_of(tokenizer),
@@ -111,7 +108,7 @@ def _count_neighbours(
     is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool).index_fill_(
         0, torch.tensor(tokenizer.control.all()), False
     )
-    shape = (tokenizer.vocab_size, model.config.word_width)
+    shape = (tokenizer.vocab_size, model.config.d_embedding)
     made = cooccurrence_embeddings(
         texts.stream, is_text, *shape, config.window, COUNTED_SIZE, config.loop.seed
     )
@@ -148,16 +145,15 @@ def prepare_classify(
     device = resolve_device(config.loop.device)
     train_rows, validation_rows = _labelled(config, watcher)
     names = label_names(train_rows)
-    changes = dict(config.model) | {"task": "classify", "labels": names}
+    changes = dict(config.model) | {"head": "labels", "labels": names}
+    has_fresh_head = True
     if (student := student_of(config.distillation, _but_size(config.model), Encoder)) is not None:
         model, parent = student, None
+    elif parent is None:
+        model = _fresh(changes, tokenizer, config.loop.seed)
     else:
-        model = (
-            _fresh(changes, tokenizer, config.loop.seed)
-            if parent is None
-            else _continued(parent, changes, config.loop.seed)
-        )
-    has_fresh_head = parent is None or _config_of(parent).labels != names
+        model, fresh = _continued(parent, changes, config.loop.seed)
+        has_fresh_head = any(map(is_head_parameter, fresh))
     read, held_out = (
         encode_labelled(rows, tokenizer, names, model.config.context_length)
         for rows in (train_rows, validation_rows)
@@ -224,37 +220,14 @@ def _but_size(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "size"}
 
 
-def _config_of(parent: Path) -> EncoderConfig:
-    config = model_directory.read_config(model_directory.find(parent))
-    if not isinstance(config, EncoderConfig):
-        raise ValueError(
-            f"{parent}: holds no encoder. Give a directory that masked-lm or classify made, or an imported BERT."
-        )
-    return config
-
-
-def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> Encoder:
-    """The parent's weights wherever it has them; a head it did not have is fresh."""
+def _continued(parent: Path, changes: dict[str, Any], seed: int = 0) -> tuple[Encoder, list[str]]:
+    """Start from the parent's weights; return the model and the names of its fresh parameters."""
     loaded, _ = model_directory.load(parent, kind=Encoder)
-    model = model_directory.build(
-        Encoder, config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model")
-    )
+    changes = config_files.rename_old_keys(EncoderConfig, changes, "model")
+    config = config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model")
+    model = model_directory.build(Encoder, config)
     init_weights(model, generator(seed, "weights of a new head"))
-    theirs = dict(loaded.named_parameters())
-    own = dict(model.named_parameters())
-    weights: dict[str, Tensor] = {
-        name: theirs[name] if name in theirs and theirs[name].shape == p.shape else p.detach()
-        for name, p in own.items()
-    }
-    if replaced := [
-        name for name in own if weights[name] is not theirs.get(name) and not name.startswith(FRESH)
-    ]:
-        raise ValueError(
-            f"{parent}: model.{list(changes)} would change the shape of {replaced[0]}, which the parent brings. "
-            "Change only dropout, the pooler and what else no weight depends on."
-        )
-    model_directory.load_weights(model, weights, parent)
-    return model
+    return model, copy_trunk(loaded, model)
 
 
 class _Told:

@@ -101,11 +101,13 @@ def output_loss(
 
 def next_token_loss(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Loss:
     """-sum log p(target) over the supervised tokens of one micro-batch."""
+    assert model.head is not None, "a model with a language-model head is trained"
     return head_loss(model.head, _hidden(model, batch, dtype), batch.targets)
 
 
 def next_token_outputs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Outputs:
     """The model's last hidden states where there is a target, and what they are compared with."""
+    assert model.head is not None, "a model with a language-model head is trained"
     hidden, targets = _supervised(_hidden(model, batch, dtype), batch.targets)
     weight = model.head.merged_weight() if isinstance(model.head, LoRALinear) else model.head.weight
     return Outputs(hidden, weight, model.head.bias, targets)

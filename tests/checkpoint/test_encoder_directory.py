@@ -25,10 +25,10 @@ NARROW: dict[str, Any] = {
 }
 SHAPES: dict[str, dict[str, Any]] = {
     "bert-base": NARROW,
-    "roberta-base": NARROW | {"first_position": 258},
+    "roberta-base": NARROW | {"position_offset": 258},
     "distilbert": NARROW,
-    "albert-base": NARROW | {"embedding_width": 8},
-    "mobilebert": NARROW | {"head_dim": 8, "embedding_width": 8, "bottleneck": 16},
+    "albert-base": NARROW | {"embedding_size": 8},
+    "mobilebert": NARROW | {"head_dim": 8, "embedding_size": 8, "bottleneck": 16},
 }
 
 
@@ -44,22 +44,22 @@ def saved(path: Path, size: str, **changes: Any) -> Encoder:
 
 
 @pytest.mark.uses_global_rng
-@pytest.mark.parametrize("task", ["masked-lm", "classify"])
+@pytest.mark.parametrize("head", ["masked_lm", "labels"])
 @pytest.mark.parametrize("size", SHAPES)
 def test_the_directory_opens_in_transformers_with_equal_logits(
-    tmp_path: Path, size: str, task: str
+    tmp_path: Path, size: str, head: str
 ) -> None:
     from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-    labels = ("bad", "good", "neither") if task == "classify" else ()
-    changes = SHAPES[size] | {"task": task, "labels": labels}
+    labels = ("bad", "good", "neither") if head == "labels" else ()
+    changes = SHAPES[size] | {"head": head, "labels": labels}
     if (
-        "first_position" in changes
+        "position_offset" in changes
     ):  # this family counts positions from the padding's id, which ours says when it is saved
-        changes["first_position"] = ByteBPE.train([TEXT], 300).control.pad + 1
+        changes["position_offset"] = ByteBPE.train([TEXT], 300).control.pad + 1
     model = saved(tmp_path / "m", size, **changes)
     theirs, report = (
-        AutoModelForMaskedLM if task == "masked-lm" else AutoModelForSequenceClassification
+        AutoModelForMaskedLM if head == "masked_lm" else AutoModelForSequenceClassification
     ).from_pretrained(tmp_path / "m", output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     ids, lengths = torch.tensor([[70, 80, 90, 100, 110], [75, 85, 95, 0, 0]]), torch.tensor([5, 3])
@@ -69,7 +69,7 @@ def test_the_directory_opens_in_transformers_with_equal_logits(
             model(ids, masks.padding(lengths, 5)),
             theirs(input_ids=ids, attention_mask=exists.long()).logits,
         )
-    if task == "classify":
+    if head == "labels":
         torch.testing.assert_close(ours, logits, atol=1e-5, rtol=1e-4)
         assert theirs.config.id2label == {0: "bad", 1: "good", 2: "neither"}
     else:
@@ -82,7 +82,7 @@ def test_the_directory_opens_in_transformers_with_equal_logits(
 
 
 def test_a_shape_of_our_own_says_its_labels_too(tmp_path: Path) -> None:
-    model = saved(tmp_path / "m", "nano", task="classify", labels=("ham", "spam"))
+    model = saved(tmp_path / "m", "nano", head="labels", labels=("ham", "spam"))
     table = json.loads((tmp_path / "m" / "config.json").read_text())
     assert table["id2label"] == {"0": "ham", "1": "spam"}
     assert table["model_type"] == "chatwright"

@@ -33,7 +33,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "nano",
             vocab_size=tokenizer.vocab_size,
             context_length=16,
-            task="classify",
+            head="labels",
             labels=("bad", "good"),
         )
     )
@@ -165,7 +165,7 @@ def test_what_cannot_be_done_says_why(
     model_directory.save(tmp_path / "masked", model, tokenizer)
     with pytest.raises(
         ValueError,
-        match="no labels .its task is 'masked-lm'.. Teach it some: chatwright train classify",
+        match="no labels .its head is 'masked_lm'.. Teach it some: chatwright train classify",
     ) as error:
         app(["classify", str(tmp_path / "masked"), "a text"], standalone_mode=False)
     assert report(error.value) == 2

@@ -60,7 +60,7 @@ def sequence_to_sequence() -> Model:
 
 
 def hidden_at() -> torch.Tensor:
-    """Which tokens the first draw of the generator hides. (2, 20)"""
+    """Which tokens the first draw of the generator hides. (2, 20)."""
     dropout = Dropout(0.5)
     set_dropout_generator(dropout, generator(0, "dropout"))
     return dropout.rows(torch.ones(2, 20, 1))[..., 0] == 0

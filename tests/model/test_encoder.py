@@ -1,4 +1,7 @@
-"""The laws of the encoder: padding and company change nothing, every token sees every other. Equality with transformers: tests/parity."""
+"""The encoder: padding and packing change nothing, every token sees every other.
+
+Equality with transformers: tests/parity.
+"""
 
 from typing import Any
 
@@ -6,18 +9,20 @@ import pytest
 import torch
 
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model import masks
-from chatwright.model.encoder import Encoder, EncoderConfig, init_weights
+from chatwright.model.encoder import Encoder, init_weights
+from chatwright.model.encoder_config import EncoderConfig
 
 
-def batch(vocab: int = 97) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three rows of 21, 30 and 13 tokens, padded with the token 1. (B, T), (B,)"""
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw three rows of 21, 30 and 13 tokens, padded with token 1. (B, T), (B,)."""
     lengths = torch.tensor([21, 30, 13])
-    token_ids = torch.randint(2, vocab, (3, 30), generator=generator(2, "tokens"))
+    token_ids = torch.randint(2, 97, (3, 30), generator=generator(2, "tokens"))
     return token_ids.masked_fill(torch.arange(30) >= lengths[:, None], 1), lengths
 
 
-OWN = {
+SMALL = {
     "vocab_size": 97,
     "n_layer": 2,
     "d_model": 32,
@@ -36,18 +41,17 @@ KINDS: list[dict[str, Any]] = [
         "bias": True,
         "embedding_norm": True,
     },
-    {"embedding_width": 8, "n_block": 1},
-    {"task": "classify", "labels": ("a", "b", "c"), "pooler": "tanh"},
-    {"task": "embed"},
+    {"embedding_size": 8, "n_block": 1},
+    {"head": "labels", "labels": ("a", "b", "c"), "pooler": "tanh"},
+    {"head": "none"},
 ]
 
 
 def make(**changes: Any) -> Encoder:
-    model = Encoder(EncoderConfig(**(OWN | changes)))
+    model = Encoder(EncoderConfig(**(SMALL | changes)))
     init_weights(model, generator(0, "weights"))
-    with (
-        torch.no_grad()
-    ):  # weights that matter: those of a fresh model are too small for a forgotten part to show
+    # The weights of a fresh model are so small that a missing part would not change the output.
+    with torch.no_grad():
         for name, p in model.named_parameters():
             p.mul_(6)
             if p.ndim == 1 or name.startswith(("ngrams.", "label_head.labels.")):
@@ -62,14 +66,14 @@ def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
         padded = model(token_ids, masks.padding(lengths, 30))
         for row, length in enumerate(lengths.tolist()):
             alone = model(token_ids[row : row + 1, :length])[0]
-            there = padded[row] if model.config.task == "classify" else padded[row, :length]
-            torch.testing.assert_close(there, alone, atol=1e-5, rtol=1e-5)
+            in_batch = padded[row] if model.config.head == "labels" else padded[row, :length]
+            torch.testing.assert_close(in_batch, alone, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "changes", [kind for kind in KINDS if kind.get("task") != "classify"], ids=str
+    "changes", [kind for kind in KINDS if kind.get("head") != "labels"], ids=str
 )
-def test_packed_documents_equal_documents_alone(changes: dict[str, Any]) -> None:
+def test_documents_packed_into_one_row_equal_documents_alone(changes: dict[str, Any]) -> None:
     model, (token_ids, _) = make(**changes), batch()
     row = token_ids[1:2]
     ids, positions = torch.tensor([[0] * 11 + [1] * 19]), torch.tensor([[*range(11), *range(19)]])
@@ -77,9 +81,8 @@ def test_packed_documents_equal_documents_alone(changes: dict[str, Any]) -> None
         packed = model(row, masks.same_document(ids), positions)
         torch.testing.assert_close(packed[:, :11], model(row[:, :11]), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(packed[:, 11:], model(row[:, 11:]), atol=1e-5, rtol=1e-5)
-        assert not torch.allclose(
-            packed, model(row), atol=1e-3
-        )  # the control: without the mask they see each other
+        # Without the mask the documents see each other, so this comparison can fail.
+        assert not torch.allclose(packed, model(row), atol=1e-3)
 
 
 @pytest.mark.parametrize("changes", KINDS, ids=str)
@@ -93,7 +96,7 @@ def test_every_token_sees_every_other(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("changes", KINDS, ids=str)
-def test_training_and_inference_paths_agree_and_every_weight_has_a_gradient(
+def test_outputs_are_equal_with_and_without_gradients_and_every_weight_has_a_gradient(
     changes: dict[str, Any],
 ) -> None:
     model, (token_ids, lengths) = make(**changes), batch()
@@ -102,9 +105,10 @@ def test_training_and_inference_paths_agree_and_every_weight_has_a_gradient(
     out = model(token_ids, masks.padding(lengths, 30))
     torch.testing.assert_close(out, fused, atol=1e-5, rtol=1e-5)
     out.square().sum().backward()
-    assert [
+    without_gradient = [
         name for name, p in model.named_parameters() if p.requires_grad and p.grad is None
-    ] == []
+    ]
+    assert without_gradient == []
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_training_and_inference_paths_agree_and_every_weight_has_a_gradient(
     ids=str,
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_first_token_alone_is_the_first_token_of_all(
+def test_first_only_gives_the_first_token_of_the_whole_output(
     changes: dict[str, Any], packed: bool
 ) -> None:
     model, (token_ids, lengths) = make(**changes), batch()
@@ -131,17 +135,15 @@ def test_the_first_token_alone_is_the_first_token_of_all(
         if packed
         else masks.padding(lengths, 30)
     )
-    for grad in (False, True):  # both paths of attention
-        with torch.set_grad_enabled(grad):
-            whole, first = (
-                model.hidden_states(token_ids, mask),
-                model.hidden_states(token_ids, mask, first_only=True),
-            )
+    for gradients in (False, True):  # inference and training use different attention code
+        with torch.set_grad_enabled(gradients):
+            whole = model.hidden_states(token_ids, mask)
+            first = model.hidden_states(token_ids, mask, first_only=True)
         assert first.shape == (3, 1, 32)
         torch.testing.assert_close(first[:, 0], whole[:, 0], atol=1e-5, rtol=1e-5)
 
 
-def test_gates_of_one_change_nothing_and_of_zero_remove_the_head() -> None:
+def test_a_gate_of_one_changes_nothing_and_a_gate_of_zero_removes_the_attention_head() -> None:
     model, (token_ids, _) = make(), batch()
     gates = torch.ones(2, 2)
     with torch.no_grad():
@@ -154,37 +156,41 @@ def test_gates_of_one_change_nothing_and_of_zero_remove_the_head() -> None:
     assert not torch.equal(gated, plain)
 
 
-def test_a_shared_block_is_looked_at_once_a_layer() -> None:
+def test_a_shared_block_reports_its_attention_once_per_layer() -> None:
     model, (token_ids, _) = make(n_block=1), batch()
-    seen: list[torch.Tensor] = []
+    observed: list[torch.Tensor] = []
     with torch.no_grad():
         plain = model(token_ids)
-        stop = model.blocks[0].attention.observe(seen.append)
+        stop = model.blocks[0].attention.observe(observed.append)
         assert torch.equal(model(token_ids), plain)
         stop()
-    assert [tuple(weights.shape) for weights in seen] == [(3, 2, 30, 30)] * 2
-    torch.testing.assert_close(seen[1].sum(-1), torch.ones(3, 2, 30))
+    assert [tuple(weights.shape) for weights in observed] == [(3, 2, 30, 30)] * 2
+    torch.testing.assert_close(observed[1].sum(-1), torch.ones(3, 2, 30))
 
 
 def test_a_fresh_classifier_finds_every_label_equally_likely() -> None:
-    model = Encoder(EncoderConfig(**OWN, task="classify", labels=("a", "b", "c", "d")))
+    model = Encoder(EncoderConfig(**SMALL, head="labels", labels=("a", "b", "c", "d")))
     init_weights(model, generator(0, "weights"))
     assert torch.equal(model(batch()[0]).softmax(-1), torch.full((3, 4), 0.25))
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "field"),
     [
-        ({"n_layer": 3, "n_block": 2}, r"n_layer \(3\) must be a multiple of n_block \(2\)"),
-        ({"labels": ("a", "b")}, 'belong to task = "classify" and to no other'),
-        ({"task": "classify"}, 'belong to task = "classify" and to no other'),
-        ({"task": "classify", "labels": ("a", "a")}, "must be two or more different names"),
-        ({"bottleneck": 16}, "goes with norm_first = false"),
-        ({"n_feed_forward": 2}, "goes with a bottleneck"),
-        ({"dropout": 1.0}, "must be at least 0 and below 1"),
+        ({"n_layer": 3, "n_block": 2}, "n_block"),
+        ({"head": "language_model"}, "head"),
+        ({"labels": ("a", "b")}, "labels"),
+        ({"head": "labels"}, "labels"),
+        ({"head": "labels", "labels": ("a", "a")}, "labels"),
+        ({"bottleneck": 16}, "bottleneck"),
+        ({"n_feed_forward": 2}, "n_feed_forward"),
+        ({"trigram_input": True}, "trigram_input"),
+        ({"dropout": 1.0}, "dropout"),
     ],
     ids=str,
 )
-def test_wrong_settings_say_what_to_change(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        EncoderConfig(**(OWN | changes))
+def test_wrong_settings_are_refused_with_their_field(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        EncoderConfig(**(SMALL | changes))
+    assert caught.value.field == field
+    assert caught.value.remedy

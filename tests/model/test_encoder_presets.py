@@ -1,10 +1,11 @@
-"""The published shapes have the published sizes, counted against transformers without allocating a weight."""
+"""Published encoder presets have as many weights as in transformers."""
 
 from typing import Any
 
 import pytest
 import torch
 
+from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_presets import ENCODER_PRESETS, encoder_preset
 from chatwright.model.model import count_parameters
@@ -40,23 +41,21 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-@pytest.mark.parametrize("task", ["masked-lm", "classify"])
-def test_published_shapes_have_as_many_weights_as_in_transformers(name: str, task: str) -> None:
+@pytest.mark.parametrize("head", ["masked_lm", "labels"])
+def test_published_presets_have_as_many_weights_as_in_transformers(name: str, head: str) -> None:
     import transformers
 
     prefix, settings = PUBLISHED[name]
-    head, labels = (
-        ("ForMaskedLM", ()) if task == "masked-lm" else ("ForSequenceClassification", ("no", "yes"))
-    )
+    suffix = "ForMaskedLM" if head == "masked_lm" else "ForSequenceClassification"
+    labels = () if head == "masked_lm" else ("no", "yes")
     with torch.device("meta"):
-        theirs = getattr(transformers, prefix + head)(
-            getattr(transformers, f"{prefix}Config")(**settings)
-        )
-        ours = Encoder(encoder_preset(name, task=task, labels=labels))
-    assert count_parameters(ours) == sum(p.numel() for p in theirs.parameters())
+        config = getattr(transformers, f"{prefix}Config")(**settings)
+        reference = getattr(transformers, prefix + suffix)(config)
+        model = Encoder(encoder_preset(name, head=head, labels=labels))
+    assert count_parameters(model) == sum(p.numel() for p in reference.parameters())
 
 
-def test_one_dial_gives_growing_models() -> None:
+def test_our_own_presets_are_ordered_by_size() -> None:
     with torch.device("meta"):
         sizes = [
             count_parameters(Encoder(encoder_preset(name, vocab_size=8192)))
@@ -65,7 +64,9 @@ def test_one_dial_gives_growing_models() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_an_unknown_shape_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="no such shape of an encoder. Choose one of nano"):
+def test_an_unknown_size_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
         encoder_preset("bert-huge")
+    assert (caught.value.field, caught.value.value) == ("size", "bert-huge")
+    assert "nano" in caught.value.remedy
     assert set(ENCODER_PRESETS) >= PUBLISHED.keys()

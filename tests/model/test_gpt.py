@@ -1,4 +1,4 @@
-"""The decoder equals transformers' Qwen3 with the same weights; its laws; the historical sizes."""
+"""The decoder: logits equal to transformers' Qwen 3, causality, packing, sizes of the presets."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ import torch
 from chatwright.checkpoint.family import to_public_tensors
 from chatwright.checkpoint.model_directory import layout, public_config
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model import masks
 from chatwright.model.gpt import GPT, GPTConfig, init_weights
 from chatwright.model.model import count_parameters
@@ -15,7 +16,7 @@ from chatwright.model.presets import PRESETS, preset
 def make(**changes: object) -> GPT:
     model = GPT(preset("nano", vocab_size=97, **changes))
     init_weights(model, generator(0, "weights"))
-    with torch.no_grad():  # away from 1, so that a forgotten norm weight shows
+    with torch.no_grad():  # not 1, so that a norm weight that is not applied changes the logits
         for name, p in model.named_parameters():
             if p.ndim == 1:
                 p.uniform_(0.5, 1.5, generator=generator(1, name))
@@ -32,27 +33,21 @@ def tokens(B: int, T: int, vocab: int = 97) -> torch.Tensor:
     [{}, {"tied": False}, {"n_head": 4, "n_kv_head": 2, "head_dim": 16}, {"rotary_base": 1e6}],
     ids=str,
 )
-def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
+def test_logits_equal_transformers_qwen3(changes: dict) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     model = make(**changes)
+    names = ("chatwright", "architectures", "model_type")
     public = public_config(model.config)
-    theirs = Qwen3ForCausalLM(
-        Qwen3Config(
-            **{
-                k: v
-                for k, v in public.items()
-                if k not in ("chatwright", "architectures", "model_type")
-            }
-        )
-    ).eval()
+    settings = {name: value for name, value in public.items() if name not in names}
+    reference = Qwen3ForCausalLM(Qwen3Config(**settings)).eval()
     weights = to_public_tensors(layout(model, "qwen3"), dict(model.named_parameters()))
     if model.config.tied:
         weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
-    theirs.load_state_dict({name: p.detach() for name, p in weights.items()})
+    reference.load_state_dict({name: weight.detach() for name, weight in weights.items()})
     x = tokens(2, 33)
     with torch.no_grad():
-        torch.testing.assert_close(model(x), theirs(x).logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(model(x), reference(x).logits, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +63,7 @@ def test_logits_equal_those_of_transformers_qwen3(changes: dict) -> None:
     ],
     ids=str,
 )
-def test_a_token_changes_nothing_before_it(changes: dict) -> None:
+def test_a_token_does_not_change_the_logits_before_it(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 24)
     y = x.clone()
     y[0, 15] = (y[0, 15] + 1) % 97
@@ -78,27 +73,30 @@ def test_a_token_changes_nothing_before_it(changes: dict) -> None:
     assert not torch.equal(a[:, 15:], b[:, 15:])
 
 
-def test_a_windowed_layer_sees_so_far_and_no_further() -> None:
-    """Two layers of a window of 4 carry what stands 6 places before, and nothing from further away."""
-    model, x = make(window=4, bias=("qkv",)), tokens(1, 24)
+def test_two_layers_with_a_window_of_four_see_six_tokens_back() -> None:
+    """Each layer sees 3 tokens before the current one, so two layers see 6 and no more."""
+    model, x = make(window=4), tokens(1, 24)
     y = x.clone()
     y[0, 10] = (y[0, 10] + 1) % 97
-    for context in (torch.no_grad(), torch.enable_grad()):
-        with context:
+    for gradients in (False, True):  # inference and training use different attention code
+        with torch.set_grad_enabled(gradients):
             changed = (model(x) != model(y)).any(dim=-1)[0]
             assert changed.nonzero().flatten().tolist() == list(range(10, 17))
-    names = {
+
+
+def test_only_the_named_parts_have_a_bias() -> None:
+    biased = {
         name.rpartition(".")[0].partition("attention.")[2]
-        for name, _ in model.named_parameters()
+        for name, _ in make(bias=("qkv",)).named_parameters()
         if name.endswith("bias")
     }
-    assert names == {"query", "key", "value"}
+    assert biased == {"query", "key", "value"}
 
 
 @pytest.mark.parametrize(
     "changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, {"window": 5}], ids=str
 )
-def test_packed_documents_equal_documents_alone(changes: dict) -> None:
+def test_documents_packed_into_one_row_equal_documents_alone(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 20)
     ids = torch.tensor([[0] * 7 + [1] * 13])
     positions = torch.tensor([[*range(7), *range(13)]])
@@ -106,20 +104,19 @@ def test_packed_documents_equal_documents_alone(changes: dict) -> None:
         packed = model(x, mask=masks.documents(ids), positions=positions)
         torch.testing.assert_close(packed[:, :7], model(x[:, :7]), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(packed[:, 7:], model(x[:, 7:]), atol=1e-5, rtol=1e-5)
-        leaking = model(x)
-    assert not torch.allclose(
-        packed[:, 7:], leaking[:, 7:], atol=1e-3
-    )  # the control: without the mask it does leak
+        unmasked = model(x)
+    # Without the mask the second document sees the first, so this comparison can fail.
+    assert not torch.allclose(packed[:, 7:], unmasked[:, 7:], atol=1e-3)
 
 
-def test_training_and_inference_paths_agree() -> None:
+def test_logits_are_equal_with_and_without_gradients() -> None:
     model, x = make(), tokens(2, 30)
     with torch.no_grad():
         fused = model(x)
     torch.testing.assert_close(model(x), fused, atol=1e-5, rtol=1e-5)
 
 
-def test_gates_of_one_change_nothing_and_of_zero_remove_the_head() -> None:
+def test_a_gate_of_one_changes_nothing_and_a_gate_of_zero_removes_the_attention_head() -> None:
     model, x = make(), tokens(1, 12)
     gates = torch.ones(2, 2)
     with torch.no_grad():
@@ -143,12 +140,14 @@ def test_gates_of_one_change_nothing_and_of_zero_remove_the_head() -> None:
         ("gpt3", 174_604.3),
     ],
 )
-def test_historical_parameter_counts(name: str, millions: float) -> None:
+def test_published_presets_have_the_published_numbers_of_parameters(
+    name: str, millions: float
+) -> None:
     with torch.device("meta"):
         assert count_parameters(GPT(preset(name))) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
-def test_gpt2_shape_equals_transformers_gpt2() -> None:
+def test_the_gpt2_preset_has_as_many_parameters_as_in_transformers() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     with torch.device("meta"):
@@ -157,7 +156,7 @@ def test_gpt2_shape_equals_transformers_gpt2() -> None:
         )
 
 
-def test_one_dial_gives_growing_models() -> None:
+def test_our_own_presets_are_ordered_by_size() -> None:
     with torch.device("meta"):
         sizes = [
             count_parameters(GPT(preset(name, vocab_size=4096)))
@@ -167,10 +166,29 @@ def test_one_dial_gives_growing_models() -> None:
     assert set(PRESETS) >= {"nano", "gpt1", "gpt3"}
 
 
-def test_wrong_settings_say_what_to_change() -> None:
-    with pytest.raises(ValueError, match=r"n_head \(6\) must be a multiple of n_kv_head \(4\)"):
-        GPTConfig(vocab_size=10, n_head=6, n_kv_head=4)
-    with pytest.raises(ValueError, match=r"nope_layers .*must name layers from 0 to 1"):
-        GPTConfig(vocab_size=10, n_layer=2, nope_layers=(2,))
-    with pytest.raises(ValueError, match="no such shape. Choose one of nano"):
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"n_head": 6, "n_kv_head": 4}, "n_kv_head"),
+        ({"n_layer": 2, "nope_layers": (2,)}, "nope_layers"),
+        ({"n_layer": 2, "unwindowed_layers": (-1,)}, "unwindowed_layers"),
+        ({"d_model": 0}, "d_model"),
+        ({"window": -1}, "window"),
+        ({"head_dim": 15}, "head_dim"),
+        ({"ngrams": (2, 2)}, "ngrams"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused_with_their_field(changes: dict, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        GPTConfig(vocab_size=10, **changes)
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+def test_an_unknown_size_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
         preset("huge", vocab_size=10)
+    assert (caught.value.field, caught.value.value) == ("size", "huge")
+    assert "nano" in caught.value.remedy

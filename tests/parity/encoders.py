@@ -51,12 +51,12 @@ def outputs(has_types: bool) -> Outputs:
             "training": (result(padded), in_training(ours, token_ids, mask, types, dtype)),
             "as long as it reads": (result(theirs(input_ids=long)), ours(long, dtype=dtype)),
         }
-        if ours.label_head is not None and ours.config.task == "embed":
+        if ours.label_head is not None and ours.config.head == "none":
             pairs["pooled"] = (
                 padded.pooler_output,
-                ours.label_head.pooled(ours(token_ids, mask, token_types=types, dtype=dtype)),
+                ours.label_head.pooled(ours(token_ids, mask, token_types=types, dtype=dtype)[:, 0]),
             )
-        if ours.config.task == "classify":
+        if ours.config.head == "labels":
             return pairs
         return {
             name: (a[exists], b[exists]) if name in ("padded", "training") else (a, b)

@@ -96,9 +96,9 @@ def test_from_text_to_labels(trained: tuple[Path, list[str]]) -> None:
     assert any(line == "training on 18 texts: 9 alive, 9 made" for line in said)
     masked, tokenizer = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
     model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
-    assert (masked.config.task, model.config.task, model.config.labels, model.config.dropout) == (
-        "masked-lm",
-        "classify",
+    assert (masked.config.head, model.config.head, model.config.labels, model.config.dropout) == (
+        "masked_lm",
+        "labels",
         ("alive", "made"),
         0.1,
     )

@@ -368,7 +368,7 @@ def test_a_classifier_of_a_published_shape_opens_in_transformers(size: str, tmp_
         "n_layer": 2,
         "context_length": 32,
         "vocab_size": tokenizer.vocab_size,
-        "task": "classify",
+        "head": "labels",
         "labels": ("bad", "good"),
     }
     model = Encoder(encoder_preset(size, **small)).eval()

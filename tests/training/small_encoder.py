@@ -65,7 +65,7 @@ def model(**changes: Any) -> Encoder:
 
 
 def classifier(**changes: Any) -> Encoder:
-    return model(task="classify", labels=("alive", "made"), **changes)
+    return model(head="labels", labels=("alive", "made"), **changes)
 
 
 def masked_stage(seed: int = 1, rate: float = 0.3) -> MaskedLM:

@@ -8,7 +8,7 @@ from typing import Any
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.encoder import EncoderConfig
+from chatwright.model.encoder_config import EncoderConfig
 
 EMBEDDINGS = {
     "embedding.weight": "word_embeddings.weight",
@@ -30,10 +30,10 @@ MASKED = {"head.dense": "transform.dense", "head.norm": "transform.LayerNorm"}
 
 def expresses(config: Any) -> bool:
     return (
-        fields.has_shape(config, norm="layer", first_position=0, wide_head=False)
+        fields.has_shape(config, norm="layer", position_offset=0, wide_head=False)
         and fields.is_plain(config)
         and config.n_token_type > 0
-        and (config.pooler == "tanh" or config.task == "masked-lm")
+        and (config.pooler == "tanh" or config.head == "masked_lm")
     )
 
 
@@ -46,7 +46,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "num_attention_heads": config.n_head,
         "intermediate_size": config.d_ff,
         "hidden_act": fields.public_activation(config),
-        "max_position_embeddings": config.first_position + config.context_length,
+        "max_position_embeddings": config.position_offset + config.context_length,
         "type_vocab_size": config.n_token_type,
         "layer_norm_eps": config.norm_eps,
         "hidden_dropout_prob": config.dropout,
@@ -57,7 +57,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
     } | fields.label_table(config)
 
 
-def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
+def from_public(table: PublicConfig, position_offset: int = 0) -> EncoderConfig:
     for name, value in (
         ("position_embedding_type", "absolute"),
         ("is_decoder", False),
@@ -65,14 +65,14 @@ def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
     ):
         table.must_be(name, value)
     shape = fields.shape_of(table)
-    if shape["context_length"] <= first_position:
+    if shape["context_length"] <= position_offset:
         raise table.refused(
             "max_position_embeddings",
-            f"more than the {first_position} places before the first are expected",
+            f"more than the {position_offset} places before the first are expected",
         )
     return EncoderConfig(
-        **(shape | {"context_length": shape["context_length"] - first_position}),
-        first_position=first_position,
+        **(shape | {"context_length": shape["context_length"] - position_offset}),
+        position_offset=position_offset,
         pooler="tanh",
         n_token_type=table.integer("type_vocab_size", 2),
         norm_eps=table.real("layer_norm_eps", 1e-12),
@@ -82,21 +82,21 @@ def from_public(table: PublicConfig, first_position: int = 0) -> EncoderConfig:
 
 def weights(config: EncoderConfig) -> list[Weight]:
     body = body_weights(config, "bert.")
-    match config.task:
-        case "masked-lm":
+    match config.head:
+        case "masked_lm":
             return [
                 *body,
                 *fields.pairs(MASKED, theirs="cls.predictions."),
                 Weight(("head.bias",), "cls.predictions.bias"),
             ]
-        case "classify":
+        case "labels":
             return [
                 *body,
                 *fields.pairs(
                     {"label_head.dense": "bert.pooler.dense", "label_head.labels": "classifier"}
                 ),
             ]
-        case "embed":
+        case _:
             return [*body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.encoder import EncoderConfig
+from chatwright.model.encoder_config import EncoderConfig
 
 EMBEDDINGS = {
     "embedding.weight": "word_embeddings.weight",
@@ -32,13 +32,13 @@ def expresses(config: Any) -> bool:
             config,
             norm="layer",
             norm_eps=NORM_EPS,
-            first_position=0,
+            position_offset=0,
             n_token_type=0,
             wide_head=False,
         )
         and fields.is_plain(config)
-        and config.pooler == ("relu" if config.task == "classify" else config.pooler)
-        and (config.task != "embed" or config.pooler == "none")
+        and config.pooler == ("relu" if config.head == "labels" else config.pooler)
+        and (config.head != "none" or config.pooler == "none")
     )
 
 
@@ -71,13 +71,13 @@ def from_public(table: PublicConfig) -> EncoderConfig:
     return EncoderConfig(
         **shape,
         norm_eps=NORM_EPS,
-        pooler="none" if shape["task"] == "embed" else "relu",
+        pooler="none" if shape["head"] == "none" else "relu",
         label_dropout=table.real("seq_classif_dropout", 0.0),
     )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
-    prefix = "" if config.task == "embed" else "distilbert."
+    prefix = "" if config.head == "none" else "distilbert."
     body = [
         *fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."),
         *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
@@ -87,12 +87,12 @@ def weights(config: EncoderConfig) -> list[Weight]:
             for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}transformer.layer.{i}.")
         ),
     ]
-    match config.task:
-        case "masked-lm":
+    match config.head:
+        case "masked_lm":
             return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "vocab_projector.bias")]
-        case "classify":
+        case "labels":
             return [*body, *fields.pairs(LABELS)]
-        case "embed":
+        case _:
             return body
 
 

@@ -4,7 +4,8 @@ from typing import Any, Literal, cast
 
 from chatwright.checkpoint.family import Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.encoder import EncoderConfig, Task
+from chatwright.model.encoder_config import EncoderConfig
+from chatwright.model.heads import HeadConfig, HeadKind
 
 Activation = Literal["gelu", "gelu_exact", "relu"]
 ACTIVATIONS: dict[str, Activation] = {
@@ -40,11 +41,11 @@ IGNORED = (
     "sop_classifier.classifier.weight",
     "sop_classifier.classifier.bias",
 )
-SUFFIXES: dict[str, Task] = {
-    "ForMaskedLM": "masked-lm",
-    "ForPreTraining": "masked-lm",
-    "ForSequenceClassification": "classify",
-    "Model": "embed",
+SUFFIXES: dict[str, HeadKind] = {
+    "ForMaskedLM": "masked_lm",
+    "ForPreTraining": "masked_lm",
+    "ForSequenceClassification": "labels",
+    "Model": "none",
 }
 
 
@@ -52,6 +53,7 @@ def has_shape(config: Any, **wanted: Any) -> bool:
     """Whether an encoder has the settings of `SHAPE` and those wanted, and a place in the layout for its activation and heads."""
     return (
         isinstance(config, EncoderConfig)
+        and config.head in SUFFIXES.values()
         and all(getattr(config, name) == value for name, value in (SHAPE | wanted).items())
         and config.activation in ACTIVATIONS.values()
         and config.head_activation == config.activation
@@ -61,16 +63,16 @@ def has_shape(config: Any, **wanted: Any) -> bool:
 def is_plain(config: EncoderConfig) -> bool:
     """Every layer its own block, as wide as the stream."""
     return (
-        config.n_own_block == config.n_layer
-        and config.word_width == config.d_model
+        config.n_distinct_block == config.n_layer
+        and config.d_embedding == config.d_model
         and config.n_head * config.head_dim == config.d_model
         and not config.bottleneck
-        and not config.neighbours
+        and not config.trigram_input
     )
 
 
 def class_name(config: EncoderConfig, prefix: str) -> str:
-    return prefix + next(suffix for suffix, task in SUFFIXES.items() if task == config.task)
+    return prefix + next(suffix for suffix, head in SUFFIXES.items() if head == config.head)
 
 
 def shape_of(
@@ -107,28 +109,28 @@ def shape_of(
         "embedding_norm": True,
         "dropout": rate,
         "embedding_dropout": rate,
-        **task_and_labels(table),
+        **head_and_labels(table),
     }
 
 
-def task_and_labels(table: PublicConfig) -> dict[str, Any]:
-    """{"task": ..., "labels": ...} from the class a config.json names and its id2label."""
+def head_and_labels(table: PublicConfig) -> dict[str, Any]:
+    """{"head": ..., "labels": ...} from the class a config.json names and its id2label."""
     named = table.get("architectures", ["Model"])
     ending = str(named[0]) if isinstance(named, list) and named else ""
-    task = next((task for suffix, task in SUFFIXES.items() if ending.endswith(suffix)), None)
-    if task is None:
+    head = next((head for suffix, head in SUFFIXES.items() if ending.endswith(suffix)), None)
+    if head is None:
         raise table.refused("architectures", f"the heads known here are {', '.join(SUFFIXES)}")
-    if task != "classify":
-        return {"task": task}
+    if head != "labels":
+        return {"head": head}
     table.must_be("problem_type", None, "single_label_classification")
     names = table.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
         raise table.refused("id2label", "a name for each of 0, 1, ... is expected")
-    return {"task": task, "labels": tuple(str(names[str(i)]) for i in range(len(names)))}
+    return {"head": head, "labels": tuple(str(names[str(i)]) for i in range(len(names)))}
 
 
-def label_table(config: EncoderConfig) -> dict[str, Any]:
-    if config.task != "classify":
+def label_table(config: HeadConfig) -> dict[str, Any]:
+    if config.head != "labels":
         return {}
     return {
         "id2label": {str(i): name for i, name in enumerate(config.labels)},

@@ -7,6 +7,7 @@ from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt import GPTConfig
 
 SHAPE = {
+    "head": "language_model",
     "norm": "layer",
     "qk_norm": False,
     "bias": True,

@@ -21,7 +21,7 @@ SHAPE = {
     "window": 0,
 }
 # Settings that no other tool knows: any of them away from its default makes the shape our own.
-PLAIN = {"ngrams": (), "n_previous": 0, "embedding_norm": False}
+PLAIN = {"head": "language_model", "ngrams": (), "n_previous": 0, "embedding_norm": False}
 
 LAYER = {
     "attention_norm": "input_layernorm",

@@ -6,7 +6,7 @@ from chatwright.checkpoint.families import bert
 from chatwright.checkpoint.families import encoder_fields as fields
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.encoder import EncoderConfig
+from chatwright.model.encoder_config import EncoderConfig
 
 NARROWED = {
     "narrowed.linear": "bottleneck.input.dense",
@@ -26,24 +26,26 @@ MASKED = {
 
 def expresses(config: Any) -> bool:
     return (
-        fields.has_shape(config, norm="affine", first_position=0, wide_head=True, projects="words")
+        fields.has_shape(
+            config, norm="affine", position_offset=0, wide_head=True, projected="words"
+        )
         and config.bottleneck > 0
-        and config.n_own_block == config.n_layer
+        and config.n_distinct_block == config.n_layer
         and config.n_token_type > 0
         and config.pooler in ("tanh", "none")
-        and (config.neighbours or config.word_width != config.d_model)
+        and (config.trigram_input or config.d_embedding != config.d_model)
     )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
     return bert.to_public(config) | {
         "architectures": [fields.class_name(config, "MobileBert")],
-        "embedding_size": config.word_width,
-        "trigram_input": config.neighbours,
+        "embedding_size": config.d_embedding,
+        "trigram_input": config.trigram_input,
         "use_bottleneck": True,
         "intra_bottleneck_size": config.bottleneck,
-        "use_bottleneck_attention": config.narrow_values,
-        "key_query_shared_bottleneck": not config.narrow_values,
+        "use_bottleneck_attention": config.bottleneck_values,
+        "key_query_shared_bottleneck": not config.bottleneck_values,
         "num_feedforward_networks": config.n_feed_forward,
         "normalization_type": "no_norm",
         "classifier_activation": config.pooler == "tanh",
@@ -57,11 +59,11 @@ def from_public(table: PublicConfig) -> EncoderConfig:
         ("tie_word_embeddings", True),
     ):
         table.must_be(name, value)
-    has_narrow_values, bottleneck = (
+    has_bottleneck_values, bottleneck = (
         table.flag("use_bottleneck_attention", False),
         table.integer("intra_bottleneck_size", 128),
     )
-    if not table.flag("key_query_shared_bottleneck", True) and not has_narrow_values:
+    if not table.flag("key_query_shared_bottleneck", True) and not has_bottleneck_values:
         raise table.refused(
             "key_query_shared_bottleneck",
             "queries and keys as wide as the stream are not known here",
@@ -70,14 +72,14 @@ def from_public(table: PublicConfig) -> EncoderConfig:
     shape |= {
         "norm": "affine",
         "head_dim": bottleneck // shape["n_head"],
-        "embedding_width": table.integer("embedding_size", 128),
+        "embedding_size": table.integer("embedding_size", 128),
     }
     return EncoderConfig(
         **shape,
-        projects="words",
-        neighbours=table.flag("trigram_input", True),
+        projected="words",
+        trigram_input=table.flag("trigram_input", True),
         bottleneck=bottleneck,
-        narrow_values=has_narrow_values,
+        bottleneck_values=has_bottleneck_values,
         n_feed_forward=table.integer("num_feedforward_networks", 4, highest=100),
         wide_head=True,
         pooler="tanh" if table.flag("classifier_activation", True) else "none",
@@ -88,7 +90,7 @@ def from_public(table: PublicConfig) -> EncoderConfig:
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
-    prefix = "" if config.task == "embed" else "mobilebert."
+    prefix = "" if config.head == "none" else "mobilebert."
     body = [
         *fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
         *fields.pairs(
@@ -102,11 +104,11 @@ def weights(config: EncoderConfig) -> list[Weight]:
         ),
     ]
     pooler = {"label_head.dense": f"{prefix}pooler.dense"} if config.pooler == "tanh" else {}
-    match config.task:
-        case "masked-lm":
+    match config.head:
+        case "masked_lm":
             extra = (
                 [Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)]
-                if config.word_width < config.d_model
+                if config.d_embedding < config.d_model
                 else []
             )
             return [
@@ -115,9 +117,9 @@ def weights(config: EncoderConfig) -> list[Weight]:
                 Weight(("head.bias",), "cls.predictions.bias"),
                 *extra,
             ]
-        case "classify":
+        case "labels":
             return [*body, *fields.pairs(pooler | {"label_head.labels": "classifier"})]
-        case "embed":
+        case _:
             return [*body, *fields.pairs(pooler)]
 
 
@@ -132,7 +134,7 @@ def _layer(config: EncoderConfig, ours: str, theirs: str) -> list[Weight]:
         }
         for j, place in enumerate(places)
     ]
-    tables = [NARROWED, *([] if config.narrow_values else [ASKING]), ATTENTION, *stack, WIDEN]
+    tables = [NARROWED, *([] if config.bottleneck_values else [ASKING]), ATTENTION, *stack, WIDEN]
     return [weight for table in tables for weight in fields.pairs(table, ours, theirs)]
 
 

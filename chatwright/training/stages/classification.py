@@ -64,7 +64,7 @@ class Classification(Stage[Encoder, LabelMicroBatch]):
         assert head.labels is not None, "a model with labels is trained"
         hidden = model.hidden_states(micro_batch.token_ids, _mask(micro_batch), dtype=self.dtype)
         return Outputs(
-            head.dropout(head.pooled(hidden)),
+            head.dropout(head.pooled(hidden[:, 0])),
             head.labels.weight,
             head.labels.bias,
             micro_batch.labels,

@@ -118,7 +118,7 @@ class MaskedLM(Stage[Encoder, MaskedMicroBatch]):
             dtype=self.dtype,
         )
         assert model.head is not None, "a model with a head for masked tokens is trained"
-        return model.head.comparison(hidden[batch.chosen], model.embedding.weight)
+        return model.head.features_and_weight(hidden[batch.chosen], model.embedding.weight)
 
     def evaluate(self, model: Encoder) -> dict[str, float]:
         """Loss and the share of tokens guessed right, with the same masks every time."""

@@ -117,7 +117,7 @@ def test_it_learns_what_stands_around_and_the_directory_opens(tmp_path: Path) ->
     assert figures[-1]["validation_loss"] < 0.5 * figures[0]["validation_loss"]
     assert figures[-1]["accuracy"] > 0.5
     again, tokenizer = model_directory.load(out, kind=Encoder)
-    assert again.config.task == "masked-lm"
+    assert again.config.head == "masked_lm"
     assert tokenizer.vocab_size == again.config.vocab_size
 
 
