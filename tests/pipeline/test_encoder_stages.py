@@ -9,6 +9,7 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.engine.encoder_forward import ClassifierForward
+from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.tasks.classify import Classifier
@@ -245,12 +246,23 @@ def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path
     assert model.config.context_length == 64
 
 
+def test_a_classifier_of_other_labels_starts_from_a_fresh_head(place: Path) -> None:
+    """The first loss of as many other labels is ln 2, not that of the old labels' scores."""
+    (place / "r.toml").write_text(
+        RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
+    )
+    rows = (place / "data" / "train.jsonl").read_text()
+    renamed = rows.replace('"alive"', '"x"').replace('"made"', '"y"')
+    (place / "data" / "long.jsonl").write_text(renamed)
+    go(place)
+    model, _ = model_directory.load(place / "out" / "further", kind=Encoder)
+    assert model.config.labels == ("x", "y")
+
+
 def test_what_does_not_fit_is_named(place: Path) -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"model.*would change the shape of embedding.weight, which the parent brings",
-    ):
+    with pytest.raises(InputError) as caught:
         go(place, "classify.model.d_model=32")
+    assert caught.value.field == "embedding.weight"
     with pytest.raises(ValueError, match=r"mask_rate \(1.5\) must be above 0 and below 1"):
         read_recipe(place / "r.toml", ["masked-lm.mask_rate=1.5"])
     with pytest.raises(ValueError, match='has no <mask>.*tokens = "wordpiece"'):
