@@ -60,7 +60,7 @@ def check_head(config: HeadConfig, allowed: tuple[HeadKind, ...]) -> None:
             field="labels",
             value=names,
         )
-    if names and len(set(names)) != len(names) or len(names) == 1:
+    if len(names) == 1 or len(set(names)) < len(names):
         raise InputError(
             f"labels = {names}: a classifier needs at least two labels, all different.",
             remedy="Remove repeated names, or add a second label.",
