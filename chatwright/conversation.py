@@ -1,26 +1,170 @@
-"""The shared vocabulary of a conversation: who speaks, and what was said.
+"""Conversations: messages by role, each made of text, images, files, tool calls and tool results.
 
-Text only. How a message becomes token ids is decided in one place, `tokenizer/chat_template.py`.
+`tokenizer/chat_template.py` is the only place that turns a conversation into token ids.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from __future__ import annotations
 
-Role = Literal["system", "user", "assistant", "command", "result"]
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from chatwright.errors import InputError
+
+Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)
-class Message:
-    """One turn. `command` is the assistant asking for outside data; `result` is what came back.
+class Text:
+    """Plain text."""
 
-    `is_learned` is False for an answer that training shows and must not teach: a mistake that is corrected afterwards.
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """An encoded image. `media_type` is its MIME type, for example "image/png"."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class File:
+    """An attached file. `media_type` is its MIME type, for example "application/pdf"."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, init=False)
+class ToolCall:
+    """A request of the assistant to run a tool.
+
+    `id` links the call to its result. It is "" where the source has no ids, as in training rows;
+    then a result answers the call before it. `arguments` is a JSON object with sorted keys.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    def __init__(self, id: str, name: str, arguments: str | Mapping[str, Any]) -> None:
+        """Store `arguments`, a mapping or the JSON text of an object, as canonical JSON.
+
+        Raises InputError if the JSON text is invalid or is not an object.
+        """
+        values = arguments if isinstance(arguments, Mapping) else _json_object(arguments)
+        object.__setattr__(self, "id", id)
+        object.__setattr__(self, "name", name)
+        canonical = json.dumps(dict(values), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        object.__setattr__(self, "arguments", canonical)
+
+    @property
+    def parsed_arguments(self) -> dict[str, Any]:
+        """The arguments as a dictionary."""
+        return dict(json.loads(self.arguments))
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool returned for the call with id `call_id`."""
+
+    call_id: str
+    content: str
+
+
+Part = Text | Image | File | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, init=False)
+class Message:
+    """One turn of a conversation.
+
+    Tool calls occur only in assistant messages. A `tool` message holds tool results and nothing
+    else.
     """
 
     role: Role
-    content: str
-    is_learned: bool = True
+    parts: tuple[Part, ...]
+
+    def __init__(self, role: Role, parts: str | Iterable[Part]) -> None:
+        """Store the parts; a string is short for one text part."""
+        as_tuple = (Text(parts),) if isinstance(parts, str) else tuple(parts)
+        object.__setattr__(self, "role", role)
+        object.__setattr__(self, "parts", as_tuple)
+        for part in as_tuple:
+            _require_part_fits_role(role, part)
+
+    @property
+    def text(self) -> str:
+        """The text parts joined; "" for a tool call or a tool result."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls among the parts."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+    @property
+    def tool_results(self) -> tuple[ToolResult, ...]:
+        """The tool results among the parts."""
+        return tuple(part for part in self.parts if isinstance(part, ToolResult))
 
 
 Conversation = Sequence[Message]
+
+
+def tool_result_message(call: ToolCall, content: str) -> Message:
+    """Return the `tool` message that answers `call`."""
+    return Message("tool", (ToolResult(call.id, content),))
+
+
+def next_call_id(conversation: Conversation) -> str:
+    """Return an id for the next tool call: "call_1", "call_2" and so on."""
+    n_calls = sum(len(message.tool_calls) for message in conversation)
+    return f"call_{n_calls + 1}"
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(
+            "The arguments of a tool call are not a JSON object.",
+            remedy='Write an object, for example {"city": "Paris"}.',
+            field="arguments",
+        )
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not valid JSON")
+
+
+def _require_part_fits_role(role: str, part: Part) -> None:
+    if role == "tool" and not isinstance(part, ToolResult):
+        raise InputError(
+            f"A tool message holds tool results only, not {type(part).__name__}.",
+            remedy="Put the text into a ToolResult with the id of the call it answers.",
+            field="parts",
+        )
+    if isinstance(part, ToolCall) and role != "assistant":
+        raise InputError(
+            f"A {role} message cannot hold a tool call.",
+            remedy="Put the tool call into an assistant message.",
+            field="role",
+            value=role,
+        )
+    if isinstance(part, ToolResult) and role != "tool":
+        raise InputError(
+            f"A {role} message cannot hold a tool result.",
+            remedy="Put the tool result into a tool message.",
+            field="role",
+            value=role,
+        )

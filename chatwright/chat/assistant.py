@@ -1,9 +1,12 @@
-"""From messages to a reply: the only road. The terminal, the server and the evaluations all come through here.
+"""Messages in, a reply out: the only path from a conversation to a reply.
 
-A conversation is cut to the model's context (and the cut is told), rendered to ids, submitted to the engine, and its tokens
-turned back into text. Many replies can be under way together: whichever is asked for its next event steps the engine, and the
-others find theirs waiting. One assistant owns its engine's events; do not step the engine beside it.
+The terminal, the server and the evaluations use `Assistant`. It shortens the conversation to the
+model's context, renders it as token ids, submits these to the engine and decodes the sampled tokens.
+Several replies can be open at once: asking any of them for its next event steps the engine for all.
+An assistant reads all events of its engine, so do not step the engine elsewhere.
 """
+
+from __future__ import annotations
 
 import secrets
 from collections import deque
@@ -23,10 +26,17 @@ from chatwright.chat.reply_events import (
     Usage,
 )
 from chatwright.chat.reply_stream import ReplyStream
-from chatwright.conversation import Conversation, Message
+from chatwright.conversation import (
+    Conversation,
+    Message,
+    ToolCall,
+    ToolResult,
+    next_call_id,
+)
 from chatwright.engine.engine import Engine, EngineFull
 from chatwright.engine.request import Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.errors import InputError
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
 __all__ = [
@@ -42,46 +52,58 @@ __all__ = [
     "Usage",
 ]
 
-MAX_COMMANDS = 4  # in one reply; a model that goes on asking would never answer
+MAX_TOOL_CALLS = 4
+"""Tool calls run in one reply; some models would call tools forever."""
 
 
 class Tools(Protocol):
-    def run(self, command: str) -> str:
-        """Outside data for a command, as text. Whatever goes wrong is text too, for the model to tell of."""
+    """The tools that an assistant may run."""
+
+    def run(self, call: ToolCall) -> str:
+        """Return the result as text. Report failures as text too, so that the model reads them."""
         ...
 
 
 class Assistant:
+    """Replies to conversations, and continues texts, with one model."""
+
     def __init__(self, engine: Engine, tokenizer: Tokenizer, tools: Tools | None = None) -> None:
+        """Use `engine` for all replies. Without `tools`, tool calls are returned to the caller.
+
+        Raises InputError if the tokenizer has more ids than the model.
+        """
         if tokenizer.vocab_size > engine.vocab_size:
-            raise ValueError(
-                f"the tokenizer knows {tokenizer.vocab_size} ids and the model only {engine.vocab_size}: "
-                "they were not made for each other. Take both from one model's directory."
+            raise InputError(
+                f"The tokenizer has {tokenizer.vocab_size} ids and the model only "
+                f"{engine.vocab_size}, so they do not belong together.",
+                remedy="Load both from the same model directory.",
+                field="vocab_size",
+                value=tokenizer.vocab_size,
             )
-        self.engine, self.tokenizer, self.tools = engine, tokenizer, tools
-        self._turns: dict[RequestId, _Turn] = {}
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.tools = tools
+        self._live: dict[RequestId, _LiveReply] = {}
 
     def reply(
         self, conversation: Conversation, sampling: SamplingConfig | None = None
     ) -> Generator[ReplyEvent, None, None]:
-        """The reply to a conversation, as it is made. Closing the generator cancels it."""
-        sampling = _seeded(sampling)
-        yield from self._drain(self._start(conversation, sampling))
+        """Yield the events of the reply while it is sampled. Closing the generator cancels it."""
+        sampling = _with_seed(sampling)
+        yield from self._events(self._start(conversation, sampling))
 
     def continue_text(
         self, prompt: str, sampling: SamplingConfig | None = None
     ) -> Generator[TextDelta | Finished, None, None]:
-        """What a base model writes after `prompt`, as it is made."""
-        sampling = _seeded(sampling)
+        """Yield what a base model writes after `prompt`, while it is sampled."""
+        sampling = _with_seed(sampling)
         token_ids = [self.tokenizer.control.bos, *self.tokenizer.encode(prompt)]
-        for event in self._drain(self._submit(token_ids, sampling, None)):
-            assert isinstance(event, TextDelta | Finished), (
-                "plain continuation knows no commands and cuts nothing"
-            )
+        for event in self._events(self._submit(token_ids, sampling, None)):
+            assert isinstance(event, TextDelta | Finished), "a continuation has no other events"
             yield event
 
     def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> Finished:
-        """The whole continuation; its text is `message.content`."""
+        """Return the whole continuation; its text is `message.text`."""
         *_, last = self.continue_text(prompt, sampling)
         assert isinstance(last, Finished), "the last event is always Finished"
         return last
@@ -89,20 +111,21 @@ class Assistant:
     def stream_completion(
         self, prompt: str, sampling: SamplingConfig | None = None
     ) -> Iterator[str]:
-        """The continuation's text, piece by piece."""
-        return (
-            event.text
-            for event in self.continue_text(prompt, sampling)
-            if isinstance(event, TextDelta)
-        )
+        """Yield the text of the continuation in pieces."""
+        for event in self.continue_text(prompt, sampling):
+            if isinstance(event, TextDelta):
+                yield event.text
 
     def replies(
         self, conversations: Sequence[Conversation], sampling: SamplingConfig | None = None
     ) -> list[Finished]:
-        """Each conversation's reply, in order: as many together as the engine has places. All get the same seed, as one alone would."""
-        sampling = _seeded(sampling)
+        """Return one reply per conversation, in order, sampled in batches.
+
+        All replies use the same seed, so each equals the reply to its conversation alone.
+        """
+        sampling = _with_seed(sampling)
         results: dict[int, Finished] = {}
-        live: dict[int, _Turn] = {}
+        live: dict[int, _LiveReply] = {}
         waiting = deque(enumerate(conversations))
         try:
             while waiting or live:
@@ -110,134 +133,144 @@ class Assistant:
                     index, conversation = waiting.popleft()
                     live[index] = self._start(conversation, sampling)
                 self._step()
-                for index, turn in list(live.items()):
-                    if turn.finished is not None:
-                        results[index] = live.pop(index).finished or turn.finished
+                for index, reply in list(live.items()):
+                    if reply.finished is not None:
+                        results[index] = reply.finished
+                        del live[index]
         finally:
-            for turn in live.values():
-                self._abandon(turn)
+            for reply in live.values():
+                self._abandon(reply)
         return [results[index] for index in range(len(conversations))]
 
     def choices(self, conversation: Conversation, sampling: SamplingConfig) -> list[Finished]:
-        """`n` replies to one conversation, the best of `best_of` where that is given. Commands are returned, not run."""
-        sampling = _seeded(sampling)
-        prompt = fit(
-            conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens
-        ).token_ids
-        request_id = self.engine.submit(self._request(prompt, sampling, may_command=True))
-        streams = [ReplyStream(self.tokenizer, sampling, len(prompt)) for _ in range(sampling.n)]
-        self._turns[request_id] = _Turn(request_id, streams, sampling, None)
+        """Return `n` replies to one conversation: the most probable of `best_of`, if that is set.
+
+        Tool calls are returned and not run.
+        """
+        sampling = _with_seed(sampling)
+        fitted = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens)
+        prompt = fitted.token_ids
+        request_id = self.engine.submit(self._request(prompt, sampling, may_call_tool=True))
+        call_id = next_call_id(conversation)
+        streams = [
+            ReplyStream(self.tokenizer, sampling, len(prompt), call_id=call_id)
+            for _ in range(sampling.n)
+        ]
+        self._live[request_id] = _LiveReply(request_id, streams, sampling, None)
         try:
             while any(stream.finished is None for stream in streams):
                 self._step()
         finally:
-            self._abandon(self._turns.pop(request_id))
+            self._abandon(self._live.pop(request_id))
         return [stream.finished for stream in streams if stream.finished is not None]
 
-    def _start(self, conversation: Conversation, sampling: SamplingConfig) -> "_Turn":
+    def _start(self, conversation: Conversation, sampling: SamplingConfig) -> _LiveReply:
         fitted = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens)
-        turn = self._submit(fitted.token_ids, sampling, list(conversation))
+        reply = self._submit(fitted.token_ids, sampling, list(conversation))
         if fitted.n_cut:
-            turn.events.append(
-                Truncated(fitted.n_cut, len(fitted.messages), self.engine.context_length)
-            )
-        return turn
+            n_kept = len(fitted.messages)
+            reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))
+        return reply
 
     def _submit(
         self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None
-    ) -> "_Turn":
+    ) -> _LiveReply:
+        """Submit a request; `messages` is None for plain continuation."""
         if sampling.n_made > 1:
-            raise ValueError(
-                f"n = {sampling.n}, best_of = {sampling.best_of}: only one reply is given here. Leave n and best_of out."
+            raise InputError(
+                f"n is {sampling.n} and best_of is {sampling.best_of}, "
+                "but this call returns one reply.",
+                remedy="Leave them at 1, or call choices() for several replies.",
+                field="n",
+                value=sampling.n,
             )
-        may_command = messages is not None
-        request_id = self.engine.submit(self._request(token_ids, sampling, may_command))
-        turn = _Turn(
-            request_id,
-            [ReplyStream(self.tokenizer, sampling, len(token_ids), may_command)],
+        may_call_tool = messages is not None
+        request_id = self.engine.submit(self._request(token_ids, sampling, may_call_tool))
+        stream = ReplyStream(
+            self.tokenizer,
             sampling,
-            messages,
+            len(token_ids),
+            may_call_tool,
+            next_call_id(messages or ()),
         )
-        self._turns[request_id] = turn
-        return turn
+        reply = _LiveReply(request_id, [stream], sampling, messages)
+        self._live[request_id] = reply
+        return reply
 
     def _request(
-        self, token_ids: list[int], sampling: SamplingConfig, may_command: bool
+        self, token_ids: list[int], sampling: SamplingConfig, may_call_tool: bool
     ) -> Request:
         chat_format = self.tokenizer.chat_format
-        stops = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
-        return Request(
-            token_ids,
-            sampling,
-            sorted(stops - {chat_format.command} if chat_format and may_command else stops),
-            unused_ids(self.tokenizer),
-        )
+        stop_ids = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
+        if chat_format and may_call_tool:
+            stop_ids -= {chat_format.tool_call}
+        return Request(token_ids, sampling, sorted(stop_ids), unused_ids(self.tokenizer))
 
-    def _drain(self, turn: "_Turn") -> Generator[ReplyEvent, None, None]:
+    def _events(self, reply: _LiveReply) -> Generator[ReplyEvent, None, None]:
         try:
             while True:
-                while turn.events:
-                    yield turn.events.popleft()
-                if turn.finished is not None:
-                    yield turn.finished
+                while reply.events:
+                    yield reply.events.popleft()
+                if reply.finished is not None:
+                    yield reply.finished
                     return
                 self._step()
         finally:
-            self._abandon(turn)
+            self._abandon(reply)
 
-    def _abandon(self, turn: "_Turn") -> None:
-        self._turns.pop(turn.request_id, None)
-        self.engine.cancel(turn.request_id)
+    def _abandon(self, reply: _LiveReply) -> None:
+        self._live.pop(reply.request_id, None)
+        self.engine.cancel(reply.request_id)
 
     def _step(self) -> None:
-        """One step of the engine; everyone's events go to their turns."""
+        """Step the engine once and hand its events to their replies."""
         for event in self.engine.step():
-            turn = self._turns.get(event.request_id)
-            if turn is None:
+            reply = self._live.get(event.request_id)
+            if reply is None:
                 continue
-            stream = turn.streams[event.index]
-            turn.events.extend(stream.take(event))
-            if stream.is_stopped and len(turn.streams) == 1:
-                self.engine.cancel(
-                    turn.request_id
-                )  # a stop text; of several replies the others still need theirs
-            if isinstance(event, RequestFinished) and len(turn.streams) == 1:
-                del self._turns[event.request_id]
-                self._conclude(turn, stream)
+            stream = reply.streams[event.index]
+            reply.events.extend(stream.take(event))
+            is_only_stream = len(reply.streams) == 1
+            if stream.is_stopped and is_only_stream:
+                # A stop text was found. With several streams the others still need the request.
+                self.engine.cancel(reply.request_id)
+            if isinstance(event, RequestFinished) and is_only_stream:
+                del self._live[event.request_id]
+                self._conclude(reply, stream)
 
-    def _conclude(self, turn: "_Turn", stream: ReplyStream) -> None:
-        """The engine is done with a request: the end of the reply, or outside data and another request."""
+    def _conclude(self, reply: _LiveReply, stream: ReplyStream) -> None:
+        """After a request has ended: finish the reply, or run a tool and submit another request."""
         finished = stream.finished
-        assert finished is not None, "the engine said that it finished"
-        turn.n_completion += finished.usage.completion_tokens
-        if finished.reason == "command":
-            turn.events.append(ToolCalled(finished.message.content))
-            if self.tools is not None and turn.n_command < MAX_COMMANDS:
+        assert finished is not None, "the engine reported the end of the request"
+        reply.n_completion_tokens += finished.usage.completion_tokens
+        if finished.reason == "tool_call":
+            call = finished.message.tool_calls[0]
+            reply.events.append(ToolCalled(call))
+            if self.tools is not None and reply.n_tool_calls < MAX_TOOL_CALLS:
                 try:
-                    return self._go_on(turn, finished.message, self.tools)
-                except (
-                    ValueError,
-                    EngineFull,
-                ) as error:  # others share this step: it is this reply's end, not theirs
+                    return self._run_tool(reply, finished.message, self.tools)
+                except (ValueError, EngineFull) as error:
+                    # Fail this reply only: other replies share the engine step.
                     finished = replace(finished, reason="failed", error=str(error))
-        turn.finished = replace(
-            finished, usage=replace(finished.usage, completion_tokens=turn.n_completion)
-        )
+        usage = replace(finished.usage, completion_tokens=reply.n_completion_tokens)
+        reply.finished = replace(finished, usage=usage)
 
-    def _go_on(self, turn: "_Turn", command: Message, tools: Tools) -> None:
-        assert turn.messages is not None, "plain continuation knows no commands"
-        result = tools.run(command.content)
-        turn.n_command += 1
-        turn.events.append(ToolReturned(command.content, result))
-        turn.messages += [command, Message("result", result)]
-        following = self._start(turn.messages, turn.sampling)
-        turn.events.extend(following.events)
-        turn.request_id, turn.streams = following.request_id, following.streams
-        self._turns[turn.request_id] = turn
+    def _run_tool(self, reply: _LiveReply, message: Message, tools: Tools) -> None:
+        assert reply.messages is not None, "a plain continuation calls no tools"
+        call = message.tool_calls[0]
+        result = ToolResult(call.id, tools.run(call))
+        reply.n_tool_calls += 1
+        reply.events.append(ToolReturned(call, result))
+        reply.messages += [message, Message("tool", (result,))]
+        continued = self._start(reply.messages, reply.sampling)
+        reply.events.extend(continued.events)
+        reply.request_id = continued.request_id
+        reply.streams = continued.streams
+        self._live[reply.request_id] = reply
 
 
-class _Turn:
-    """A reply under way, from its first request to its end."""
+class _LiveReply:
+    """A reply from its first request to its end."""
 
     def __init__(
         self,
@@ -246,18 +279,17 @@ class _Turn:
         sampling: SamplingConfig,
         messages: list[Message] | None,
     ) -> None:
-        self.request_id, self.streams, self.sampling, self.messages = (
-            request_id,
-            streams,
-            sampling,
-            messages,
-        )
+        self.request_id = request_id
+        self.streams = streams
+        self.sampling = sampling
+        self.messages = messages
         self.events: deque[ReplyEvent] = deque()
         self.finished: Finished | None = None
-        self.n_command = self.n_completion = 0
+        self.n_tool_calls = 0
+        self.n_completion_tokens = 0
 
 
-def _seeded(sampling: SamplingConfig | None) -> SamplingConfig:
-    """Settings with a seed in them, so that the reply can say how to have it again."""
+def _with_seed(sampling: SamplingConfig | None) -> SamplingConfig:
+    """Return the settings with a seed, so that the reply can report how to repeat it."""
     sampling = sampling or SamplingConfig()
     return sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbits(63))

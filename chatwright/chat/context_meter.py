@@ -7,6 +7,7 @@ from chatwright.chat.context_window import fit, room_for_prompt
 from chatwright.conversation import Conversation, Message
 from chatwright.tokenizer.chat_template import render_prompt, render_turns
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 
 EXCERPT = 60  # characters of a message that `lines` shows
 
@@ -31,7 +32,7 @@ class ContextUse:
         """What is seen, message by message, and how much is left."""
         shown = [f"The oldest {self.n_cut} messages are left out."] if self.n_cut else []
         for message, n_token in zip(self.messages, self.n_tokens, strict=True):
-            text = " ".join(message.content.split())
+            text = " ".join(message_text(message).split())
             shown.append(
                 f"{message.role:9} {n_token:6} tokens  {text[:EXCERPT] + '...' if len(text) > EXCERPT else text}"
             )
@@ -48,7 +49,7 @@ def measure(
 ) -> ContextUse:
     """The conversation as the last reply saw it, and that reply. ConversationTooLong where there could be none."""
     n_asked = 1 + max(
-        (index for index, message in enumerate(conversation) if message.role in ("user", "result")),
+        (index for index, message in enumerate(conversation) if message.role in ("user", "tool")),
         default=-1,
     )
     seen, n_cut = list(conversation), 0

@@ -1,79 +1,89 @@
-"""What happens while a reply is made, in the order it happens. The last event is always Finished."""
+"""Events of a reply, in the order they happen. The last event is always `Finished`."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chatwright.conversation import Message
+from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.engine.request import TokenSampled
 
-Reason = Literal["stop", "length", "command", "cancelled", "failed"]
+Reason = Literal["stop", "length", "tool_call", "cancelled", "failed"]
 
 
 @dataclass(frozen=True)
 class TextDelta:
-    """More of the text. `tokens` are those sampled since the last delta, for whoever shows probabilities."""
+    """The next piece of the text."""
 
     text: str
     tokens: tuple[TokenSampled, ...] = ()
+    """Tokens sampled since the previous piece, for displays that show probabilities."""
 
 
 @dataclass(frozen=True)
 class ToolCalled:
-    """The model asks for outside data."""
+    """The model calls a tool."""
 
-    command: str
+    call: ToolCall
 
 
 @dataclass(frozen=True)
 class ToolReturned:
-    """Outside data came back, and the model goes on with it."""
+    """A tool returned its result, and the model continues with it."""
 
-    command: str
-    result: str
+    call: ToolCall
+    result: ToolResult
 
 
 @dataclass(frozen=True)
 class Truncated:
-    """The oldest messages did not fit into what the model can see."""
+    """The oldest messages did not fit into the model's context and were left out."""
 
     n_cut: int
     n_kept: int
     context_length: int
 
     def __str__(self) -> str:
+        """Return the explanation for the user."""
         return (
-            f"The model sees {self.context_length} tokens: the oldest {self.n_cut} messages were left out of this reply, "
-            f"{self.n_kept} remain."
+            f"The model sees {self.context_length} tokens: the oldest {self.n_cut} messages were "
+            f"left out of this reply, {self.n_kept} remain."
         )
 
 
 @dataclass(frozen=True)
 class Usage:
-    prompt_tokens: int  # of the last request, where tools made several
-    completion_tokens: int  # of all of them, stop tokens included
+    """Counts of tokens."""
+
+    prompt_tokens: int
+    """Tokens of the prompt; of the last request, where tool calls caused several."""
+    completion_tokens: int
+    """Sampled tokens of all requests, stop tokens included."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """`message` is the reply; its role is "command" where the reason is."""
+    """The end of a reply, with the whole message."""
 
     reason: Reason
     usage: Usage
     message: Message
-    seed: int | None = (
-        None  # with the same conversation, settings and model it gives the same reply again
-    )
-    stopped_by: str = (
-        ""  # the control token's name ("end" is the model's own way to end) or the stop text
-    )
-    mean_log_prob: float = 0.0  # over the sampled tokens, under the model itself
+    """The reply; it holds a tool call if the reason is "tool_call"."""
+    seed: int | None = None
+    """The same conversation, settings, model and seed give the same reply."""
+    stopped_by: str = ""
+    """Name of the control token or the stop text that ended the reply.
+
+    "end" is the end token that the model learned for replies.
+    """
+    mean_log_prob: float = 0.0
+    """Mean over the sampled tokens, under the model without temperature and penalties."""
     error: str = ""
-    tokens: tuple[TokenSampled, ...] = field(
-        default=(), compare=False
-    )  # those in no TextDelta: the one that stopped it, a command's
+    """Explanation for the user, if the reason is "failed"."""
+    tokens: tuple[TokenSampled, ...] = field(default=(), compare=False)
+    """Tokens that are in no `TextDelta`: the stop token, and all tokens of a tool call."""
 
     @property
     def ended_by_itself(self) -> bool:
+        """Whether the model ended the reply with the end token of a reply or a tool call."""
         return self.stopped_by in ("end", "end_of_command")
 
 

@@ -1,8 +1,10 @@
-"""One of the engine's replies in the making: sampled tokens in, text and an end out.
+"""Turn the engine's tokens of one reply into text events and an end.
 
-Decides what the tokens mean: text, a command (opened by its control token as the very first), or an end. Any other control
-token ends the reply too, since a model that begins to speak for the user has nothing more to say for itself.
+The first token decides whether the reply is text or a tool call. Any other control token ends the
+reply: a model that writes the user's marker would go on to write the user's turn.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,82 +15,95 @@ from chatwright.conversation import Message
 from chatwright.engine.request import Event, RequestFinished, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import tool_call_message
 
 
 @dataclass
 class ReplyStream:
+    """One reply of the engine while it is sampled."""
+
     tokenizer: Tokenizer
     sampling: SamplingConfig
     n_prompt: int
-    may_command: bool = True  # False for plain continuation, where a command has no meaning
+    """Number of tokens in the prompt."""
+    may_call_tool: bool = True
+    """False for plain continuation, where a tool call has no meaning."""
+    call_id: str = "call_1"
+    """Id of the tool call, if the reply is one."""
 
     def __post_init__(self) -> None:
-        self._decoder, self._watcher = (
-            StreamDecoder(self.tokenizer, is_opening=self.may_command),
-            StopWatcher(self.sampling.stop),
-        )
+        """Start with an empty reply."""
+        self._decoder = StreamDecoder(self.tokenizer, is_opening=self.may_call_tool)
+        self._watcher = StopWatcher(self.sampling.stop)
         chat_format = self.tokenizer.chat_format
-        self._command = (
-            chat_format.command if self.may_command and chat_format is not None else None
-        )
-        self._text, self._stopped_by = "", ""
+        can_call = self.may_call_tool and chat_format is not None
+        self._tool_call_id = chat_format.tool_call if can_call and chat_format else None
+        self._text = ""
+        self._stopped_by = ""
         self._new_tokens: list[TokenSampled] = []
-        self._n_token, self._sum_log_prob = 0, 0.0
-        self.is_command = False
+        self._n_token = 0
+        self._sum_log_prob = 0.0
+        self.is_tool_call = False
         self.finished: Finished | None = None
 
     @property
     def is_stopped(self) -> bool:
-        """The text is complete although the engine has not ended: the request is no longer needed."""
+        """Whether the text is complete although the engine has not ended the request."""
         return bool(self._stopped_by) and self.finished is None
 
     def take(self, event: Event) -> Iterator[ReplyEvent]:
-        """The reply's events that follow from one of the engine's. Finished is not among them: see `finished`."""
+        """Yield the reply events that one event of the engine causes.
+
+        `Finished` is not among them; read it from `finished`.
+        """
         if self.finished is not None or (self._stopped_by and isinstance(event, TokenSampled)):
             return
         if isinstance(event, RequestFinished):
             yield from self._finish(event)
-            return
+        else:
+            yield from self._take_token(event)
+
+    def _take_token(self, event: TokenSampled) -> Iterator[TextDelta]:
         self._n_token += 1
         self._sum_log_prob += event.log_prob
         self._new_tokens.append(event)
-        if event.token_id == self._command and self._n_token == 1:
-            self.is_command = True
+        if event.token_id == self._tool_call_id and self._n_token == 1:
+            self.is_tool_call = True
         elif (name := self.tokenizer.control.name_of(event.token_id)) is not None:
             self._stopped_by = name
         else:
             text = self._watcher.push(self._decoder.push(event.token_id))
             self._stopped_by = self._watcher.found
-            yield from self._show(text)
+            yield from self._add(text)
 
-    def _show(self, text: str) -> Iterator[TextDelta]:
+    def _add(self, text: str) -> Iterator[TextDelta]:
         self._text += text
-        if text and not self.is_command:  # a command is told of when it is whole
-            tokens, self._new_tokens = tuple(self._new_tokens), []
+        if text and not self.is_tool_call:  # a tool call is reported when it is complete
+            tokens = tuple(self._new_tokens)
+            self._new_tokens = []
             yield TextDelta(text, tokens)
 
     def _finish(self, event: RequestFinished) -> Iterator[TextDelta]:
         if not self._watcher.found:
-            yield from self._show(
-                self._watcher.push(self._decoder.finish()) + self._watcher.finish()
-            )
+            rest = self._watcher.push(self._decoder.finish()) + self._watcher.finish()
+            yield from self._add(rest)
         reason: Reason = event.reason
         if (
             self._stopped_by
-        ):  # then it was we who cancelled the request, or the engine's end means the same
-            reason = "command" if self.is_command else "stop"
-        usage, mean = (
-            Usage(self.n_prompt, self._n_token),
-            self._sum_log_prob / max(self._n_token, 1),
-        )
-        message = Message("command" if self.is_command else "assistant", self._text)
+        ):  # the request was cancelled after a stop text, or ended at a control token
+            reason = "tool_call" if self.is_tool_call else "stop"
         self.finished = Finished(
             reason,
-            usage,
-            message,
+            Usage(self.n_prompt, self._n_token),
+            self._message(),
             self.sampling.seed,
             self._stopped_by,
-            mean,
+            self._sum_log_prob / max(self._n_token, 1),
             event.error,
             tuple(self._new_tokens),
         )
+
+    def _message(self) -> Message:
+        if self.is_tool_call:
+            return tool_call_message(self._text, self.call_id)
+        return Message("assistant", self._text)

@@ -17,6 +17,8 @@ from chatwright.data.deduplication import Duplicate, DuplicateFinder
 from chatwright.data.plain_text import conversation_of
 from chatwright.data.readers import scan_rows
 from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow, Row, TextRow
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text
 
 N_LONGEST = 5
 SHOWN_PER_FILE = 10
@@ -71,7 +73,7 @@ def check(path: Path, near: float | None = None) -> Report:
         rows[kind] += 1
         characters[kind] += length
         if not isinstance(item, TextRow):
-            turns.update(message.role for message in conversation_of(item))
+            turns.update(turn_kind(message) for message in conversation_of(item))
         duplicate = finder.find(item)
         if duplicate is not None:
             duplicates.append(duplicate)
@@ -96,7 +98,7 @@ def length_of(row: Row) -> int:
     return (
         len(row.text)
         if isinstance(row, TextRow)
-        else sum(len(message.content) for message in conversation_of(row))
+        else sum(len(message_text(message)) for message in conversation_of(row))
     )
 
 

@@ -20,11 +20,16 @@ from chatwright.data.deduplication import deduplicate
 from chatwright.data.readers import DataSource, describe_source, read_rows
 from chatwright.data.rows import ChatRow, DataError, Location, TextRow
 from chatwright.data.split import choose_validation, require_fraction
+from chatwright.errors import InputError
+from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.control import Control
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 
 BATCH_CHARACTERS = 4_000_000
+# Earlier versions hashed these role names. Keeping them lets a run of an earlier version resume.
+HASHED_ROLE = {"tool_call": "command", "tool": "result"}
 RowType = TypeVar("RowType", TextRow, ChatRow)
 
 
@@ -306,9 +311,9 @@ def encode_conversations_split(
     """(train, validation), by the hash of the first question: the same question never stands on both sides."""
     rows, n_ignored, skipped = read_conversations(path, skip_bad_rows)
     questions = [
-        next(message.content for message in row.messages if message.role == "user") for row in rows
+        next(message.text for message in row.messages if message.role == "user") for row in rows
     ]
-    sizes = [sum(len(message.content) for message in row.messages) for row in rows]
+    sizes = [sum(len(message_text(message)) for message in row.messages) for row in rows]
     chosen = choose_validation(questions, sizes, validation_fraction)
     if not any(chosen) or all(chosen):
         raise DataError(
@@ -343,13 +348,13 @@ def encode_chat_rows(
     content = hashlib.sha256()
     for row in rows:
         try:
-            rendered = render(row.messages, tokenizer)
-        except ValueError as error:
-            cause, _, remedy = str(error).partition(": ")
-            raise DataError(row.location, cause, remedy) from None
+            rendered = render(row.messages, tokenizer, row.learned or None)
+        except InputError as error:
+            raise DataError(row.location, error.problem.rstrip("."), error.remedy) from None
         for message in row.messages:
-            data = message.content.encode("utf-8")
-            content.update(f"{message.role} {len(data)} ".encode() + data)
+            data = message_text(message).encode("utf-8")
+            kind = turn_kind(message)
+            content.update(f"{HASHED_ROLE.get(kind, kind)} {len(data)} ".encode() + data)
         kept = cut_after_answer(rendered, max_length)
         n_too_long += kept is None
         n_cut += kept is not None and kept is not rendered

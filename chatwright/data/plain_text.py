@@ -10,6 +10,8 @@ import unicodedata
 
 from chatwright.conversation import Conversation
 from chatwright.data.rows import ChatRow, Row, TextRow
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text
 
 WORD = re.compile(r"\w+")
 
@@ -29,7 +31,8 @@ def identity(row: Row) -> str:
     if isinstance(row, TextRow):
         return normalised(row.text)
     return "\n".join(
-        f"{message.role}: {normalised(message.content)}" for message in conversation_of(row)
+        f"{turn_kind(message)}: {normalised(message_text(message))}"
+        for message in conversation_of(row)
     )
 
 
@@ -37,5 +40,5 @@ def words(row: Row) -> list[str]:
     """The words in order, without punctuation. System turns are left out: every row of a set may share one."""
     if isinstance(row, TextRow):
         return WORD.findall(normalised(row.text))
-    spoken = (message.content for message in conversation_of(row) if message.role != "system")
+    spoken = (message_text(message) for message in conversation_of(row) if message.role != "system")
     return [word for content in spoken for word in WORD.findall(normalised(content))]

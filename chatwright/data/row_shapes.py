@@ -7,11 +7,14 @@ column too: tool definitions are not rendered yet). An empty system turn counts 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from chatwright.conversation import Message, Role
+from chatwright.conversation import Message, ToolCall
 from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow, Row, TextRow
-from chatwright.tokenizer.chat_template import require_order
+from chatwright.errors import InputError
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.chat_template import ANSWERS, require_order
+from chatwright.tokenizer.tool_call_text import message_from_turn, write_tool_call
 
 KNOWN_SHAPES = (
     "text",
@@ -22,7 +25,7 @@ KNOWN_SHAPES = (
     "conversations (ShareGPT)",
 )
 
-ROLE_OF: dict[str, Role] = {
+ROLE_OF: dict[str, str] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -30,13 +33,21 @@ ROLE_OF: dict[str, Role] = {
     "assistant": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
-    "command": "command",
-    "function_call": "command",
-    "result": "result",
-    "tool": "result",
-    "function": "result",
-    "observation": "result",
+    "command": "tool_call",
+    "function_call": "tool_call",
+    "result": "tool",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
 }
+"""The kind of turn (`chat_format.turn_kind`) that each role name of a data file stands for."""
+
+
+class ReadMessage(NamedTuple):
+    """A message of a data file, and whether training learns it."""
+
+    message: Message
+    is_learned: bool
 
 
 def to_row(record: Any, location: Location) -> Row:
@@ -94,14 +105,16 @@ def chat_row(record: Mapping[str, Any], has: set[str], location: Location) -> Ch
         if name in has and not {"messages", "conversations"} & has:
             conversation += turns(record[name], "assistant", name, location)
             break
-    in_order(conversation, location)
-    if not any(message.role in ("assistant", "command") for message in conversation):
+    messages = [item.message for item in conversation]
+    in_order(messages, location)
+    if not any(turn_kind(message) in ANSWERS for message in messages):
         raise DataError(
             location,
             f"a conversation of {len(conversation)} turn(s) without an answer",
             "add an assistant turn or remove the row",
         )
-    return ChatRow(tuple(conversation), location)
+    learned = tuple(item.is_learned for item in conversation)
+    return ChatRow(tuple(messages), location, () if all(learned) else learned)
 
 
 def preference_row(record: Mapping[str, Any], has: set[str], location: Location) -> PreferenceRow:
@@ -126,19 +139,24 @@ def preference_row(record: Mapping[str, Any], has: set[str], location: Location)
             "add a prompt column",
         )
     for name, ending in (("chosen", chosen), ("rejected", rejected)):
-        if not ending or ending[0].role not in ("assistant", "command"):
+        if not ending or turn_kind(ending[0].message) not in ANSWERS:
             raise DataError(
                 location,
                 f"{name} does not begin with an assistant turn where the two endings part",
                 "put the question into prompt",
             )
-        in_order([*prompt, *ending], location)
-    return PreferenceRow(tuple(prompt), tuple(chosen), tuple(rejected), location)
+        in_order([item.message for item in (*prompt, *ending)], location)
+    return PreferenceRow(
+        tuple(item.message for item in prompt),
+        tuple(item.message for item in chosen),
+        tuple(item.message for item in rejected),
+        location,
+    )
 
 
-def prompt_of(record: Mapping[str, Any], has: set[str], location: Location) -> list[Message]:
+def prompt_of(record: Mapping[str, Any], has: set[str], location: Location) -> list[ReadMessage]:
     """Everything before the answer; for `messages` and `conversations`, the whole conversation."""
-    before: list[Message] = []
+    before: list[ReadMessage] = []
     if "system" in has:
         before += turns(record["system"], "system", "system", location)
     for name in ("messages", "conversations", "prompt"):
@@ -165,7 +183,7 @@ def prompt_of(record: Mapping[str, Any], has: set[str], location: Location) -> l
     return before + turns(question, "user", "instruction", location)
 
 
-def turns(value: Any, role: Role, column: str, location: Location) -> list[Message]:
+def turns(value: Any, role: str, column: str, location: Location) -> list[ReadMessage]:
     """Messages from a plain string (said by `role`), one message object, or a list of them."""
     if isinstance(value, str):
         value = [{"role": role, "content": value}]
@@ -182,10 +200,10 @@ def turns(value: Any, role: Role, column: str, location: Location) -> list[Messa
             location, f"{column} is an empty list", "add the messages or remove the row"
         )
     messages = [message(item, index, column, location) for index, item in enumerate(value)]
-    return [m for m in messages if m.role != "system" or m.content.strip()]
+    return [m for m in messages if m.message.role != "system" or m.message.text.strip()]
 
 
-def message(item: Any, index: int, column: str, location: Location) -> Message:
+def message(item: Any, index: int, column: str, location: Location) -> ReadMessage:
     if not isinstance(item, Mapping):
         raise DataError(
             location,
@@ -209,18 +227,43 @@ def message(item: Any, index: int, column: str, location: Location) -> Message:
             f"use one of: {', '.join(ROLE_OF)}",
         )
     if item.get("tool_calls"):
-        raise DataError(
-            location,
-            f"{column}[{index}] holds tool_calls, which are not read yet",
-            "write the call as a turn with role command",
-        )
+        call = tool_call(item, index, column, location)
+        return ReadMessage(call, is_learned(item, index, column, location))
     content = string(joined_parts(item[content_key]), f"{column}[{index}].{content_key}", location)
     # A tool may rightly print nothing; a person or a model that says nothing is a mistake in the file.
-    if not content.strip() and ROLE_OF[role] not in ("result", "system"):
+    if not content.strip() and ROLE_OF[role] not in ("tool", "system"):
         raise DataError(
             location, f"{column}[{index}] ({role}) is empty", "fill it or remove the row"
         )
-    return Message(ROLE_OF[role], content, is_learned(item, index, column, location))
+    call_id = item.get("tool_call_id")
+    turn = message_from_turn(ROLE_OF[role], content, call_id if isinstance(call_id, str) else "")
+    return ReadMessage(turn, is_learned(item, index, column, location))
+
+
+def tool_call(item: Mapping[str, Any], index: int, column: str, location: Location) -> Message:
+    """The assistant message of one tool call in OpenAI's form."""
+    calls = item["tool_calls"]
+    if not isinstance(calls, list) or len(calls) != 1 or item["content"]:
+        raise DataError(
+            location,
+            f"{column}[{index}] holds other tool_calls than one call without text",
+            "write each tool call in an assistant message of its own, with content null",
+        )
+    try:
+        function = calls[0]["function"]
+        call = ToolCall(str(calls[0].get("id", "")), function["name"], function["arguments"])
+        text = string(write_tool_call(call), f"{column}[{index}].tool_calls", location)
+    except (KeyError, TypeError, AttributeError):
+        raise DataError(
+            location,
+            f"{column}[{index}].tool_calls is no list of function calls",
+            'write [{"id": "...", "type": "function", "function": {"name": "...", "arguments": "{...}"}}]',
+        ) from None
+    except InputError as error:
+        raise DataError(
+            location, f"{column}[{index}].tool_calls: {error.problem.rstrip('.')}", error.remedy
+        ) from None
+    return message_from_turn("tool_call", text, call.id)
 
 
 def is_learned(item: Mapping[str, Any], index: int, column: str, location: Location) -> bool:
@@ -253,9 +296,8 @@ def joined_parts(content: Any) -> Any:
 def in_order(conversation: list[Message], location: Location) -> None:
     try:
         require_order(conversation)
-    except ValueError as error:
-        cause, _, remedy = str(error).partition(": ")
-        raise DataError(location, cause, remedy) from None
+    except InputError as error:
+        raise DataError(location, error.problem.rstrip("."), error.remedy) from None
 
 
 def string(value: Any, column: str, location: Location) -> str:

@@ -33,8 +33,15 @@ class TextRow:
 
 @dataclass(frozen=True)
 class ChatRow:
+    """A conversation of training data."""
+
     messages: tuple[Message, ...]
     location: Location
+    learned: tuple[bool, ...] = ()
+    """One flag per message; False marks an answer that is shown and not learned.
+
+    An empty tuple means that every answer is learned.
+    """
 
 
 @dataclass(frozen=True)

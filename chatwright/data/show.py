@@ -12,8 +12,10 @@ from rich.text import Text
 
 from chatwright.conversation import Message
 from chatwright.data.rows import ChatRow, PreferenceRow, Row, TextRow
+from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 
 LEARNED, GIVEN = "green", "dim"
 CONTROL = "bold magenta"  # so that "<|end|>" typed by a person does not look like the control token
@@ -34,7 +36,7 @@ def show_row(row: Row) -> Text:
     parts = (
         [("text", row.text)]
         if isinstance(row, TextRow)
-        else [(m.role, m.content) for m in _messages(row)]
+        else [(turn_kind(m), message_text(m)) for m in _messages(row)]
     )
     for name, content in parts:
         shown.append(f"{name}: ", style="bold").append(f"{content}\n")
@@ -63,7 +65,7 @@ def render_row(row: Row, tokenizer: Tokenizer) -> Rendered:
         return Rendered(
             ids, [False] + [True] * (len(ids) - 1)
         )  # pretraining learns everything after <|bos|>
-    return render(row.messages, tokenizer)
+    return render(row.messages, tokenizer, row.learned or None)
 
 
 def show_rendered(rendered: Rendered, tokenizer: Tokenizer) -> Text:

@@ -12,6 +12,9 @@ from typing import Literal
 import numpy as np
 
 from chatwright.conversation import Message
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.chat_template import ANSWERS
+from chatwright.tokenizer.tool_call_text import message_text
 
 _WORD = re.compile(r"[\w@.\-']*\w")
 
@@ -22,7 +25,7 @@ def words(text: str) -> frozenset[str]:
 
 def _key(messages: Sequence[Message], scope: Literal["last", "all"]) -> frozenset[str]:
     seen = messages[-1:] if scope == "last" else messages
-    return frozenset().union(*(words(message.content) for message in seen))
+    return frozenset().union(*(words(message_text(message)) for message in seen))
 
 
 class Lookup:
@@ -37,7 +40,7 @@ class Lookup:
         sizes: list[int] = []
         for conversation in conversations:
             for at, message in enumerate(conversation):
-                if at == 0 or message.role not in ("assistant", "command"):
+                if at == 0 or turn_kind(message) not in ANSWERS:
                     continue
                 key = _key(conversation[:at], scope)
                 for word in key:

@@ -16,6 +16,8 @@ from chatwright.conversation import Message
 from chatwright.evaluation.interval import wilson
 from chatwright.starter.conversations.jokes import is_training_joke
 from chatwright.starter.item import Item
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text
 
 SKILLS = (
     "fact_closed", "fact_open", "follow_up", "correction_right", "correction_wrong", "false_premise", "refusal", "command", "command_reply",
@@ -68,8 +70,8 @@ def _share(outcomes: Iterable[bool]) -> dict[str, Any]:
 
 def is_right(item: Item, reply: Reply) -> bool:
     """The whole rule for one reply."""
-    text = reply.message.content
-    if not reply.stopped or reply.message.role != item.expected.role:
+    text = message_text(reply.message)
+    if not reply.stopped or turn_kind(reply.message) != turn_kind(item.expected):
         return False
     if item.check == "command":
         return " ".join(text.split()) == item.must[0][0]

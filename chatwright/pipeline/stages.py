@@ -46,6 +46,7 @@ from chatwright.tokenizer.chat_template import Rendered, format_of
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer, unused_ids
+from chatwright.tokenizer.tool_call_text import message_text
 from chatwright.tokenizer.words import WordTokenizer
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.windows import WindowBatches
@@ -99,7 +100,7 @@ def _texts(sources: list[DataSource]) -> Iterator[str]:
             if isinstance(row, TextRow):
                 yield row.text
             elif isinstance(row, ChatRow):
-                yield from (message.content for message in row.messages)
+                yield from (message_text(message) for message in row.messages)
 
 
 def _sides(pairs: list[SentencePair]) -> Iterator[str]:
@@ -428,7 +429,7 @@ class _Continuations:
             sampling = SamplingConfig(
                 max_tokens=_fitting(self.tokens, model), temperature=0.8, seed=1
             )
-            return [(p, assistant.complete(p, sampling).message.content) for p in self.prompts]
+            return [(p, assistant.complete(p, sampling).message.text) for p in self.prompts]
 
 
 def _fitting(tokens: int, model: GPT) -> int:
@@ -446,7 +447,7 @@ class _Replies:
                 [[Message("user", p)] for p in self.prompts], sampling
             )
         return [
-            (prompt, reply.message.content)
+            (prompt, message_text(reply.message))
             for prompt, reply in zip(self.prompts, replies, strict=True)
         ]
 

@@ -23,10 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from chatwright.conversation import Message
+from chatwright.conversation import Message, ToolResult
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError
+from chatwright.tokenizer.tool_call_text import tool_call_message
 
 MAX_TEXT = 200_000  # characters in one message
 MAX_MESSAGES = 1_000
@@ -38,7 +39,6 @@ IGNORED_FIELDS = (
     "metadata",
     "service_tier",
 )
-COMMAND_FUNCTION = "command"
 
 ShortText = Annotated[str, StringConstraints(max_length=512)]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
@@ -96,7 +96,8 @@ class ChatMessage(Strict):
 
     def to_message(self) -> Message:
         if self.tool_calls:
-            return Message("command", read_command(self.tool_calls[0].function.arguments))
+            call = self.tool_calls[0]
+            return tool_call_message(read_command(call.function.arguments), call.id)
         assert self.content is not None, "says_something checked it"
         text = (
             self.content
@@ -107,7 +108,7 @@ class ChatMessage(Strict):
             case "system" | "developer":
                 return Message("system", text)
             case "tool":
-                return Message("result", text)
+                return Message("tool", (ToolResult(self.tool_call_id or "", text),))
             case "user" | "assistant":
                 return Message(self.role, text)
 

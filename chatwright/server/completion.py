@@ -22,11 +22,12 @@ from typing import Any
 from chatwright.chat.assistant import Finished, ReplyEvent, TextDelta, ToolReturned, Truncated
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.request import TokenSampled
-from chatwright.server.chat_request import COMMAND_FUNCTION, ChatRequest, write_command
+from chatwright.server.chat_request import ChatRequest, write_command
 from chatwright.server.engine_thread import Served
 from chatwright.server.errors import ApiError
+from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, write_tool_call
 
-FINISH_REASONS = {"stop": "stop", "length": "length", "command": "tool_calls"}
+FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls"}
 DRAWN_SEEDS = (
     2**53
 )  # what JavaScript can hold exactly, so that a page can show the seed and send it back
@@ -79,7 +80,11 @@ class Completion:
                     index, {"content": ""}, chatwright={"truncated": self.notes["truncated"]}
                 )
             case ToolReturned():
-                tool = {"index": index, "command": event.command, "result": event.result}
+                tool = {
+                    "index": index,
+                    "command": write_tool_call(event.call),
+                    "result": event.result.content,
+                }
                 self.notes.setdefault("tools", []).append(tool)
                 yield self.chunk(index, {"content": ""}, chatwright={"tools": [tool]})
             case Finished():
@@ -95,8 +100,9 @@ class Completion:
             event.usage.prompt_tokens,
             event.usage.completion_tokens,
         )
-        if event.reason == "command":
-            function = {"name": COMMAND_FUNCTION, "arguments": write_command(event.message.content)}
+        if event.reason == "tool_call":
+            text = write_tool_call(event.message.tool_calls[0])
+            function = {"name": FREE_TEXT_FUNCTION, "arguments": write_command(text)}
             choice.tool_call = {
                 "id": f"call_{secrets.token_hex(12)}",
                 "type": "function",

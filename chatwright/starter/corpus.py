@@ -18,8 +18,9 @@ from typing import Any
 from chatwright.conversation import Message
 from chatwright.starter import conversations, general
 from chatwright.starter.fact_table import make_world
-from chatwright.starter.item import Item
+from chatwright.starter.item import Item, MistakenAnswer, old_role, to_json
 from chatwright.starter.prose import Document, world_documents
+from chatwright.tokenizer.tool_call_text import message_text
 
 PROSE_CHARACTERS = 5_000_000  # at size 1
 CONVERSATIONS = 40_000
@@ -119,8 +120,8 @@ def write(
             (
                 {
                     "messages": [
-                        {"role": m.role, "content": m.content}
-                        | ({} if m.is_learned else {"weight": 0})
+                        {"role": old_role(m), "content": message_text(m)}
+                        | ({"weight": 0} if isinstance(m, MistakenAnswer) else {})
                         for m in conversation
                     ]
                 }
@@ -129,7 +130,7 @@ def write(
         ),
         "heldout.jsonl": _lines(
             directory / "heldout.jsonl",
-            (asdict(item) for item in heldout_items(size, seed, n_per_skill)),
+            (to_json(item) for item in heldout_items(size, seed, n_per_skill)),
         ),
     }
     manifest = {"size": size, "seed": seed, "n_per_skill": n_per_skill, "files": files}

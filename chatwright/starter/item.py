@@ -4,9 +4,11 @@ Plain data, so that it can be written to a file and read by anybody. How a check
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from chatwright.conversation import Message
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text
 
 Check = Literal["contains", "command", "exact", "number", "joke"]
 Book = Literal["closed", "open", ""]
@@ -36,4 +38,32 @@ def assistant(content: str) -> Message:
 
 def mistaken(content: str) -> Message:
     """An answer that is wrong, to be corrected and never imitated."""
-    return Message("assistant", content, is_learned=False)
+    return MistakenAnswer("assistant", content)
+
+
+@dataclass(frozen=True, init=False)
+class MistakenAnswer(Message):
+    """An answer that training shows and does not learn."""
+
+
+def old_role(message: Message) -> str:
+    """The role that the corpus files write: they name tool calls `command`, results `result`."""
+    return {"tool_call": "command", "tool": "result"}.get(turn_kind(message), message.role)
+
+
+def to_json(item: Item) -> dict[str, Any]:
+    """An item as the held-out file writes it."""
+
+    def turn(message: Message) -> dict[str, Any]:
+        is_learned = not isinstance(message, MistakenAnswer)
+        return {
+            "role": old_role(message),
+            "content": message_text(message),
+            "is_learned": is_learned,
+        }
+
+    fields = vars(item) | {
+        "messages": [turn(message) for message in item.messages],
+        "expected": turn(item.expected),
+    }
+    return fields

@@ -8,7 +8,9 @@ import random
 from collections.abc import Callable
 from datetime import date
 
+from chatwright.conversation import ToolCall
 from chatwright.starter.conversations.commands import HOURS, SOURCES, Fetch, drawn_values
+from chatwright.tokenizer.tool_call_text import write_tool_call
 
 
 class Outside:
@@ -17,7 +19,8 @@ class Outside:
     def __init__(self, today: Callable[[], date] = date.today) -> None:
         self.today = today
 
-    def run(self, command: str) -> str:
+    def run(self, call: ToolCall) -> str:
+        command = write_tool_call(call)
         name, _, target = command.removeprefix("COMMAND=").strip().partition(" ")
         source = next((source for source in SOURCES if source.name == name), None)
         if source is None or not target.strip():
@@ -26,4 +29,4 @@ class Outside:
         values = drawn_values(
             random.Random(f"starter-outside {name} {target.strip().lower()} {day}")
         )
-        return Fetch(source, target.strip(), values).result.content
+        return Fetch(source, target.strip(), values).result.tool_results[0].content

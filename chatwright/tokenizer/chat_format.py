@@ -1,7 +1,8 @@
-"""How a conversation is marked up, as ids: what stands before and after each turn, what ends a reply. Code, never a template language.
+"""The chat format of a model as token ids: what surrounds each turn and what ends a reply.
 
-Text is encoded apart from the markers, so in formats whose markers are control tokens nothing a person wrote can become one. Formats whose
-markers are ordinary words ([INST] of Llama 2) cannot promise that, and say so.
+A format is data and code, never a template that runs. Text is encoded apart from the markers, so
+in formats whose markers are control tokens no text of a user can become one. Formats whose markers
+are ordinary words ([INST] of Llama 2) cannot promise that.
 """
 
 from __future__ import annotations
@@ -9,55 +10,91 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chatwright.conversation import Message
+from chatwright.errors import InputError
 from chatwright.tokenizer.control import ControlIds
 
 
 @dataclass(frozen=True)
 class Turn:
-    before: tuple[int, ...]  # placed by us, never learned; before an answer it is the prompt
-    after: tuple[int, ...]  # ends the turn; the model learns to say it after an answer
-    opens: tuple[int, ...] = ()  # what an answer of this kind begins with, said by the model itself
-    between: tuple[int, ...] = ()  # placed by us after the turn
+    """The token ids around the text of one kind of turn."""
+
+    before: tuple[int, ...]
+    """Precede the turn. Never learned; before an answer they are the end of the prompt."""
+    after: tuple[int, ...]
+    """End the turn. The model learns to write them after an answer."""
+    opens: tuple[int, ...] = ()
+    """First ids of an answer of this kind, written by the model itself."""
+    between: tuple[int, ...] = ()
+    """Follow the turn. Never learned."""
 
 
 @dataclass(frozen=True)
 class ChatFormat:
-    name: str
-    begin: tuple[int, ...]  # before the first turn
-    turns: Mapping[str, Turn]  # by role; a role that is missing cannot speak in this format
-    stop_ids: tuple[int, ...]  # a reply ends here
-    command: int | None = None  # the id with which a reply becomes a command
-    default_system: str = ""  # said where a conversation brings no system message
-    around_system: tuple[str, str] | None = (
-        None  # around the text of a system message, said even where there is none ...
-    )
-    system_in: int | None = (
-        None  # ... or, in a format without a system turn, which question it opens: 0 the first, -1 the last
-    )
-    before_last: tuple[
-        int, ...
-    ] = ()  # between `before` and an answer that ends the conversation, and in a prompt
+    """How a model marks up a conversation, in the ids of its tokenizer."""
 
-    def turn(self, role: str) -> Turn:
-        if role not in self.turns:
-            raise ValueError(
-                f"a {role} turn has no place in this model's chat format ({self.name}): its roles are {', '.join(self.turns)}"
+    name: str
+    """Name for messages to the user, for example "chatml"."""
+    begin: tuple[int, ...]
+    """Ids before the first turn."""
+    turns: Mapping[str, Turn]
+    """By turn kind (`turn_kind`). A kind that is missing cannot be written in this format."""
+    stop_ids: tuple[int, ...]
+    """Ids that end a reply."""
+    tool_call: int | None = None
+    """The id that makes a reply a tool call, where it is the first id of the reply."""
+    default_system: str = ""
+    """System text of conversations that bring none."""
+    around_system: tuple[str, str] | None = None
+    """Text before and after the system text, written even if the system text is empty."""
+    system_in: int | None = None
+    """Index of the user turn that begins with the system text: 0 the first, -1 the last.
+
+    None where the format has a system turn.
+    """
+    before_last: tuple[int, ...] = ()
+    """Ids between `Turn.before` and an answer that ends the conversation; also end a prompt."""
+
+    def turn(self, kind: str) -> Turn:
+        """Return the ids around a turn of this kind; InputError if the format has none."""
+        if kind not in self.turns:
+            raise InputError(
+                f"This model's chat format ({self.name}) has no {kind} turn.",
+                remedy=f"Use turns of these kinds only: {', '.join(self.turns)}.",
+                field="role",
+                value=kind,
             )
-        return self.turns[role]
+        return self.turns[kind]
+
+
+def turn_kind(message: Message) -> str:
+    """Return "tool_call" for an assistant message with a tool call, else the message's role."""
+    return "tool_call" if message.tool_calls else message.role
 
 
 def own_format(control: ControlIds) -> ChatFormat:
-    """<|bos|> [<|system|> text <|end|>] <|user|> text <|end_of_question|> <|assistant|> text <|end|> ...
+    """Return the format of the models that Chatwright trains.
 
-    a command:  <|assistant|> <|command|> text <EOC> <|result|> text <|end|> <|assistant|> ...
+        <|bos|> [<|system|> text <|end|>]
+        <|user|> text <|end_of_question|> <|assistant|> text <|end|> ...
+
+    A tool call and its result:
+
+        <|assistant|> <|command|> text <EOC> <|result|> text <|end|> <|assistant|> ...
     """
     turns = {
         "system": Turn((control.system,), (control.end,)),
         "user": Turn((control.user,), (control.end_of_question,)),
         "assistant": Turn((control.assistant,), (control.end,)),
-        "command": Turn((control.assistant,), (control.end_of_command,), opens=(control.command,)),
-        "result": Turn((control.result,), (control.end,)),
+        "tool_call": Turn(
+            (control.assistant,), (control.end_of_command,), opens=(control.command,)
+        ),
+        "tool": Turn((control.result,), (control.end,)),
     }
     return ChatFormat(
-        "chatwright", (control.bos,), turns, (control.end, control.end_of_command), control.command
+        "chatwright",
+        begin=(control.bos,),
+        turns=turns,
+        stop_ids=(control.end, control.end_of_command),
+        tool_call=control.command,
     )

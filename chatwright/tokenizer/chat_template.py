@@ -1,75 +1,97 @@
-"""The one renderer: conversation -> (token ids, loss mask), in code, by the chat format of the tokenizer (`chat_format.py`).
+"""Render a conversation as token ids and a loss mask, in the chat format of the tokenizer.
 
-Training, evaluation, the terminal and the server all call it, so no two of them can disagree. Text is encoded apart from
-the markers, so nothing a person wrote can become one. It does not cut to a length: that is the caller's decision to make
-and to report.
+Training, evaluation, the terminal and the server all call this renderer, so their ids agree. Text is
+encoded apart from the markers, so text of a user, a file or a tool never becomes a control token.
+Rendering never shortens a conversation: `chat/context_window.py` and `data/corpus.py` do that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from chatwright.conversation import Conversation, Message
-from chatwright.tokenizer.chat_format import ChatFormat
+from chatwright.conversation import Conversation, Message, Text, ToolCall, ToolResult
+from chatwright.errors import InputError
+from chatwright.tokenizer.chat_format import ChatFormat, turn_kind
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 
-# Who may speak after whom; "" is the beginning. A dead end (assistant after assistant) has no meaning in the format.
+# For each kind of turn, the kinds it may follow; "" is the beginning of the conversation.
 MAY_FOLLOW: dict[str, tuple[str, ...]] = {
     "system": ("",),
     "user": ("", "system", "assistant"),
-    "assistant": ("user", "result"),
-    "command": ("user", "result"),
-    "result": ("command",),
+    "assistant": ("user", "tool"),
+    "tool_call": ("user", "tool"),
+    "tool": ("tool_call",),
 }
-REMEDY = {
-    "system": "a system turn may only come first: move it to the front or join it with the first",
-    "user": "a user turn comes first or answers an assistant turn: join neighbouring user turns into one",
-    "assistant": "an assistant turn must answer a user or result turn: add the question, or join neighbouring assistant turns",
-    "command": "a command turn must answer a user or result turn: add the missing question",
-    "result": "a result turn must follow the command it answers",
+ORDER_REMEDY = {
+    "system": "Move the system turn to the front, or join it with the first system turn.",
+    "user": "Let a user turn come first or follow an assistant turn; join adjacent user turns.",
+    "assistant": "Add the question before the answer, or join adjacent assistant turns.",
+    "tool_call": "Add the user turn or the tool result that the tool call answers.",
+    "tool": "Let each tool result follow the tool call it answers.",
 }
+ANSWERS = ("assistant", "tool_call")
+ANSWERED = ("user", "tool")
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """`loss_mask[i]` is True where token i is something the model must learn to produce (a target, not an input)."""
+    """A conversation as token ids, with what the model learns from it."""
 
     token_ids: list[int]
+    """The whole conversation."""
     loss_mask: list[bool]
-    answers: tuple[
-        tuple[int, int], ...
-    ] = ()  # from and up to where the assistant speaks, learned or not, its end token included
+    """True for every token that the model learns to produce; as long as `token_ids`."""
+    answers: tuple[tuple[int, int], ...] = ()
+    """Start and end (exclusive) of each answer with its end token, learned or not."""
 
     def __post_init__(self) -> None:
-        assert len(self.token_ids) == len(self.loss_mask), (
-            "every token needs its place in the loss mask"
-        )
+        """Check that the mask has one entry per token."""
+        assert len(self.token_ids) == len(self.loss_mask), "the loss mask has another length"
 
 
-def render(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
-    """A whole conversation for training: loss on what the assistant says and on the marker that ends it, but for what is not to be learned."""
+def render(
+    conversation: Conversation, tokenizer: Tokenizer, learned: Sequence[bool] | None = None
+) -> Rendered:
+    """Render a whole conversation for training: loss on the answers and on their end tokens.
+
+    `learned` has one flag per message. An answer whose flag is False is shown without loss; the
+    flags of other messages have no effect. None means that every answer is learned.
+
+    Raises InputError for turns out of order, an empty answer, or nothing to learn.
+    """
     require_order(conversation)
     for index, message in enumerate(conversation):
-        if message.role in ("assistant", "command") and not message.content:
-            raise ValueError(
-                f"turn {index} ({message.role}) is empty: it would teach the model to answer with nothing. Fill it or remove it"
+        if turn_kind(message) in ANSWERS and not message_text(message):
+            raise InputError(
+                f"turn {index} ({turn_kind(message)}) is empty, so it would teach empty answers.",
+                remedy="Fill it or remove it.",
+                field=f"messages[{index}].content",
             )
-    rendered = render_turns(conversation, tokenizer)
+    rendered = render_turns(conversation, tokenizer, learned)
     if not any(rendered.loss_mask):
-        raise ValueError(
-            f"none of the {len(conversation)} turns is an assistant or command turn to be learned, so there is nothing to learn from: "
-            "add an answer or remove the conversation"
+        raise InputError(
+            f"none of the {len(conversation)} turns is an answer to be learned.",
+            remedy="Add an assistant turn or a tool call, or remove the conversation.",
+            field="messages",
         )
     return rendered
 
 
 def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]:
-    """The ids after which the model answers: everything so far and what stands before an answer."""
+    """Return the ids after which the model answers: the conversation and the answer's marker.
+
+    Raises InputError for turns out of order, or if the last turn is already an answer.
+    """
     require_order(conversation)
-    if conversation[-1].role not in ("user", "result"):
-        raise ValueError(
-            f"turn {len(conversation) - 1} ({conversation[-1].role}) is the last, so there is nothing to answer: "
-            "end the conversation with a user or result turn"
+    last = turn_kind(conversation[-1])
+    if last not in ANSWERED:
+        raise InputError(
+            f"turn {len(conversation) - 1} ({last}) is the last, so there is nothing to answer.",
+            remedy="End the conversation with a user turn or a tool result.",
+            field=f"messages[{len(conversation) - 1}].role",
+            value=last,
         )
     chat_format = format_of(tokenizer)
     return [
@@ -80,36 +102,50 @@ def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
 
 
 def format_of(tokenizer: Tokenizer) -> ChatFormat:
+    """Return the tokenizer's chat format; InputError if it has none."""
     if tokenizer.chat_format is None:
-        raise ValueError(
-            "this model has no chat format, so it can continue a text but not converse: use chatwright generate, fine-tune it on "
-            "conversations (chatwright train sft), or import it again and name the format it was trained with (--chat-format)"
+        raise InputError(
+            "This model has no chat format, so it can continue a text but not chat.",
+            remedy=(
+                "Use chatwright generate, fine-tune it on conversations (chatwright train sft), "
+                "or import it again with --chat-format and the format it was trained with."
+            ),
+            field="chat_format",
         )
     return tokenizer.chat_format
 
 
-def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
+def render_turns(
+    conversation: Conversation, tokenizer: Tokenizer, learned: Sequence[bool] | None = None
+) -> Rendered:
+    """Render a conversation without checking the order of its turns; see `render`."""
     chat_format = format_of(tokenizer)
+    require_text_only(conversation)
+    if learned is None:
+        learned = [True] * len(conversation)
+    assert len(learned) == len(conversation), "one flag per message"
     token_ids: list[int] = []
     loss_mask: list[bool] = []
     answers: list[tuple[int, int]] = []
 
-    def put(ids: tuple[int, ...] | list[int], learn: bool) -> None:
+    def put(ids: Sequence[int], is_learned: bool) -> None:
         token_ids.extend(ids)
-        loss_mask.extend([learn] * len(ids))
+        loss_mask.extend([is_learned] * len(ids))
 
     put(chat_format.begin, False)
     messages = with_system(conversation, chat_format)
-    for number, message in enumerate(messages, 1):
-        turn, is_answer = chat_format.turn(message.role), message.role in ("assistant", "command")
+    # `with_system` adds or removes messages at the front only, so flags are aligned at the end.
+    n_added = len(messages) - len(conversation)
+    for index, message in enumerate(messages):
+        kind = turn_kind(message)
+        turn = chat_format.turn(kind)
         put(turn.before, False)
-        if is_answer and number == len(messages):
+        is_answer = kind in ANSWERS
+        if is_answer and index == len(messages) - 1:
             put(chat_format.before_last, False)
         start = len(token_ids)
-        put(
-            [*turn.opens, *tokenizer.encode(message.content), *turn.after],
-            is_answer and message.is_learned,
-        )
+        content = [*turn.opens, *tokenizer.encode(message_text(message)), *turn.after]
+        put(content, is_answer and learned[index - n_added])
         if is_answer:
             answers.append((start, len(token_ids)))
         put(turn.between, False)
@@ -117,42 +153,77 @@ def render_turns(conversation: Conversation, tokenizer: Tokenizer) -> Rendered:
 
 
 def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
-    """The conversation with the system message, or the format's own, as the format wants it: in a turn of its own, or in a question."""
-    system, rest = Message("system", chat_format.default_system), conversation
-    if conversation and conversation[0].role == "system":
-        system, rest = conversation[0], conversation[1:]
+    """Return the conversation with its system text where the format puts it.
+
+    The text is the conversation's own or the format's default. It becomes a turn of its own or the
+    beginning of a user turn.
+    """
+    has_system = bool(conversation) and conversation[0].role == "system"
+    system_text = conversation[0].text if has_system else chat_format.default_system
+    rest = conversation[1:] if has_system else conversation
     before, after = chat_format.around_system or ("", "")
-    text = f"{before}{system.content}{after}"
+    text = f"{before}{system_text}{after}"
     if chat_format.system_in is None:
-        return (
-            [replace(system, content=text), *rest]
-            if text or rest is not conversation
-            else conversation
-        )
-    if rest is conversation:
+        return [Message("system", text), *rest] if text or has_system else conversation
+    if not has_system:
         return conversation
-    questions = [number for number, message in enumerate(rest) if message.role == "user"]
-    if not questions:
+    user_turns = [index for index, message in enumerate(rest) if message.role == "user"]
+    if not user_turns:
         return [Message("user", text), *rest]
-    opened = questions[chat_format.system_in]
-    return [
-        *rest[:opened],
-        replace(rest[opened], content=text + rest[opened].content),
-        *rest[opened + 1 :],
-    ]
+    opened = user_turns[chat_format.system_in]
+    with_text = Message("user", text + rest[opened].text)
+    return [*rest[:opened], with_text, *rest[opened + 1 :]]
 
 
 def require_order(conversation: Conversation) -> None:
-    """Raise ValueError naming the first turn that stands where it cannot."""
+    """Raise InputError that names the first turn which may not follow the turn before it."""
     if not conversation:
-        raise ValueError("the conversation is empty: give at least a user turn")
+        raise InputError(
+            "the conversation is empty.", remedy="Give at least one user turn.", field="messages"
+        )
     previous = ""
     for index, message in enumerate(conversation):
-        if message.role not in MAY_FOLLOW:
-            raise ValueError(
-                f"turn {index} has the unknown role {message.role!a}: known roles are {', '.join(MAY_FOLLOW)}"
+        kind = turn_kind(message)
+        field = f"messages[{index}].role"
+        if kind not in MAY_FOLLOW:
+            raise InputError(
+                f"turn {index} has the unknown role {message.role!a}.",
+                remedy="Use the roles system, user, assistant and tool.",
+                field=field,
+                value=message.role,
             )
-        if previous not in MAY_FOLLOW[message.role]:
-            where = f"follows turn {index - 1} ({previous})" if previous else "is the first"
-            raise ValueError(f"turn {index} ({message.role}) {where}: {REMEDY[message.role]}")
-        previous = message.role
+        if previous not in MAY_FOLLOW[kind]:
+            position = f"follows turn {index - 1} ({previous})" if previous else "is the first"
+            raise InputError(
+                f"turn {index} ({kind}) {position}, which is out of order.",
+                remedy=ORDER_REMEDY[kind],
+                field=field,
+                value=kind,
+            )
+        previous = kind
+
+
+def require_text_only(conversation: Conversation) -> None:
+    """Raise InputError for the first part that a model which reads only text cannot read."""
+    for index, message in enumerate(conversation):
+        for part in message.parts:
+            if not isinstance(part, Text | ToolCall | ToolResult):
+                kind = type(part).__name__.lower()
+                raise InputError(
+                    f"turn {index} ({message.role}) holds {_article(kind)} {kind}, "
+                    "and this model reads text only.",
+                    remedy=f"Remove the {kind}, or use a model that reads it.",
+                    field=f"messages[{index}].parts",
+                    value=kind,
+                )
+        if (message.tool_calls or message.tool_results) and len(message.parts) > 1:
+            raise InputError(
+                f"turn {index} ({message.role}) holds a tool call or a tool result beside other "
+                "parts, and this model reads one tool call or one tool result in a turn.",
+                remedy="Split the turn, or keep one part.",
+                field=f"messages[{index}].parts",
+            )
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

@@ -8,6 +8,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from chatwright.chat import saved_conversation
 from chatwright.chat.reply_events import Finished, Truncated
 
 
@@ -72,8 +73,7 @@ class JsonLines:
         if finished.reason == "failed":
             return  # its error follows
         row = {
-            "role": finished.message.role,
-            "content": finished.message.content,
+            **saved_conversation.to_json([finished.message])[0],
             "reason": finished.reason,
             "usage": asdict(finished.usage),
             "seed": finished.seed,

@@ -20,9 +20,11 @@ from chatwright.cli.terminal import sampling_settings, why
 from chatwright.cli.terminal.display import Display, is_control
 from chatwright.cli.terminal.pipe import UnreadableLine
 from chatwright.config import unquoted
-from chatwright.conversation import Message
+from chatwright.conversation import Message, tool_result_message
 from chatwright.engine.request import TokenSampled
 from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text, write_tool_call
 
 HELP = """/undo            take back the last question and its answer
 /retry           another answer to the last question
@@ -108,12 +110,16 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Answer a message. After a command the next line is its result."""
-        last = self.messages[-1].role if self.messages else ""
-        if last in ("user", "result"):
+        last = turn_kind(self.messages[-1]) if self.messages else ""
+        if last in ("user", "tool"):
             raise ValueError(
                 "The last question has no answer yet. /retry answers it, /undo takes it back."
             )
-        self.answer([*self.messages, Message("result" if last == "command" else "user", text)])
+        if last == "tool_call":
+            message = tool_result_message(self.messages[-1].tool_calls[0], text)
+        else:
+            message = Message("user", text)
+        self.answer([*self.messages, message])
 
     def answer(self, messages: Sequence[Message]) -> None:
         """Let the model answer `messages`: with the reply they become the conversation. Without a word of one it stays as it was."""
@@ -122,7 +128,7 @@ class Terminal:
         truncated: Truncated | None = None
         # Always asked for: one top-k of logits that are there anyway. So /why need not make the reply again.
         sampling = replace(self.sampling, top_log_probs=MAX_ALTERNATIVES)
-        if n_control := sum(map(is_control, messages[-1].content)):
+        if n_control := sum(map(is_control, message_text(messages[-1]))):
             self.display.note(f"(control characters in the message, sent as they are: {n_control})")
         try:
             with (
@@ -138,11 +144,16 @@ class Terminal:
                         case Truncated():
                             truncated = event
                             self.display.note(str(event))
-                        case ToolCalled(command=command):
-                            self.display.note(f"The model asks for outside data: {command}")
-                        case ToolReturned(command=command, result=result):
-                            messages += [Message("command", command), Message("result", result)]
-                            self.display.note(f"and got: {result}")
+                        case ToolCalled(call=call):
+                            self.display.note(
+                                f"The model asks for outside data: {write_tool_call(call)}"
+                            )
+                        case ToolReturned(call=call, result=result):
+                            messages += [
+                                Message("assistant", (call,)),
+                                Message("tool", (result,)),
+                            ]
+                            self.display.note(f"and got: {result.content}")
                         case Finished():
                             finished = event
                     if is_interrupted() and finished is None:
@@ -171,11 +182,11 @@ class Terminal:
             self.display.note(
                 f"(cut off after {finished.usage.completion_tokens} tokens; {remedy})"
             )
-        elif finished.reason == "command":
+        elif finished.reason == "tool_call":
             self.display.note(WANTED)
 
     def keep(self, messages: list[Message], reply: Message, tokens: list[TokenSampled]) -> None:
-        if not reply.content:
+        if not message_text(reply):
             self.display.note("There is no reply; the conversation stays as it was.")
             return
         self.messages, self._sampled = [*messages, reply], (reply, tokens)
@@ -273,7 +284,7 @@ class Terminal:
                 raise ValueError(
                     "What is missing: /edit TEXT, or /edit #2 TEXT (the old text is offered only at a keyboard)."
                 )
-            text = self.edit_text(self.messages[place].content) or ""
+            text = self.edit_text(self.messages[place].text) or ""
         if not text.strip():
             self.display.note("Left as it was.")
             return
@@ -316,12 +327,12 @@ class Terminal:
 
     def load(self, path: Path) -> None:
         messages = saved_conversation.load(path)
-        self.system = messages.pop(0).content if messages[0].role == "system" else ""
+        self.system = messages.pop(0).text if messages[0].role == "system" else ""
         self.messages = messages
         self.display.note(f"{_counted(len(messages))} read from {path}.")
-        if messages and messages[-1].role in ("user", "result"):
+        if messages and messages[-1].role in ("user", "tool"):
             self.display.note("The last question has no answer yet; /retry answers it.")
-        if messages and messages[-1].role == "command":
+        if messages and messages[-1].tool_calls:
             self.display.note(WANTED)
 
 

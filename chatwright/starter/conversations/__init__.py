@@ -78,7 +78,7 @@ def training(world: FactTable, rng: random.Random, count: int) -> Iterator[tuple
         for module in rng.choices(modules, shares, k=parts):
             turns: list[Message] = module.train(world, rng)
             if rng.random() < 0.015:
-                conversation += [user(turns[0].content.upper()), assistant(_CAPITALS)]
+                conversation += [user(turns[0].text.upper()), assistant(_CAPITALS)]
                 continue
             if module in _MAY_BE_HASTY:
                 turns = _hasty(turns, rng)
@@ -91,9 +91,7 @@ def _hasty(turns: list[Message], rng: random.Random) -> list[Message]:
     draw = rng.random()
     if draw > 0.2:
         return turns
-    return [
-        user(_typed(turn.content, draw, rng)) if turn.role == "user" else turn for turn in turns
-    ]
+    return [user(_typed(turn.text, draw, rng)) if turn.role == "user" else turn for turn in turns]
 
 
 def _typed(text: str, draw: float, rng: random.Random) -> str:
@@ -110,7 +108,7 @@ def _terse(turns: list[Message], rng: random.Random) -> list[Message]:
     if rng.random() > 0.15:
         return turns
     return [
-        user(_without_fillers(turn.content, rng)) if turn.role == "user" else turn for turn in turns
+        user(_without_fillers(turn.text, rng)) if turn.role == "user" else turn for turn in turns
     ]
 
 

@@ -8,7 +8,7 @@ objects and shops that do not, and later turns in which an old result is out of 
 import random
 from dataclasses import dataclass
 
-from chatwright.conversation import Message
+from chatwright.conversation import Message, ToolResult
 from chatwright.starter.attributes import ATTRIBUTES, question, say, with_article
 from chatwright.starter.conversations.facts import answer_to, competing
 from chatwright.starter.fact_table import FactTable
@@ -25,6 +25,7 @@ from chatwright.starter.words import (
     SHOP_NOUNS,
     WET,
 )
+from chatwright.tokenizer.tool_call_text import message_text, tool_call_message
 
 SKILLS = ("command", "command_reply", "changing_fact")
 
@@ -283,7 +284,7 @@ class Fetch:
 
     @property
     def command(self) -> Message:
-        return Message("command", f"COMMAND={self.source.name} {self.target}")
+        return tool_call_message(f"COMMAND={self.source.name} {self.target}")
 
     @property
     def result(self) -> Message:
@@ -294,7 +295,7 @@ class Fetch:
             text = f"{v['price']} coins, {v['stock']} in stock"
         else:
             text = f"opens {v['opens']}, closes {v['closes']}, phone {v['phone']}"
-        return Message("result", f'{self.source.name}: "{text}"')
+        return Message("tool", (ToolResult("", f'{self.source.name}: "{text}"'),))
 
     def say(self, template: str) -> str:
         a = with_article(self.target)
@@ -436,7 +437,7 @@ def held_out(world: FactTable, rng: random.Random, skill: str) -> Item:
             "command",
             (user(asked),),
             fetch.command,
-            must=((fetch.command.content,),),
+            must=((message_text(fetch.command),),),
             check="command",
             template=template,
         )
@@ -453,7 +454,7 @@ def held_out(world: FactTable, rng: random.Random, skill: str) -> Item:
             "changing_fact",
             messages,
             fetch.command,
-            must=((fetch.command.content,),),
+            must=((message_text(fetch.command),),),
             check="command",
             book="open",
             template=later,
@@ -485,7 +486,7 @@ def held_out(world: FactTable, rng: random.Random, skill: str) -> Item:
                 f"{words} {v['opens']}" for words in ("closes at", "to", "until", "till")
             ),  # the hours the wrong way round
             *(f"{words} {v['closes']}" for words in ("opens at", "from")),
-            *_verdicts_but(expected.content),
+            *_verdicts_but(expected.text),
         ),
         max_words=25,
         book="open",
