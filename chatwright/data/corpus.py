@@ -351,6 +351,9 @@ def encode_chat_rows(
             rendered = render(row.messages, tokenizer, row.learned or None)
         except InputError as error:
             raise DataError(row.location, error.problem.rstrip("."), error.remedy) from None
+        except ValueError as error:  # text that the tokenizer cannot encode
+            cause, _, remedy = str(error).partition(": ")
+            raise DataError(row.location, cause, remedy) from None
         for message in row.messages:
             data = message_text(message).encode("utf-8")
             kind = turn_kind(message)

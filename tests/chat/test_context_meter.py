@@ -8,6 +8,7 @@ from chatwright.chat.context_window import ConversationTooLong, fit
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_turns
+from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.chat.scripted import ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
@@ -30,8 +31,8 @@ def talk(n: int) -> list[Message]:
         talk(1),
         [SYSTEM, *talk(9)],
         talk(3)[:-1],
-        [*talk(1)[:1], Message("command", "F")],
-        [*talk(1)[:1], Message("command", "F"), Message("result", "é")],
+        [*talk(1)[:1], message_from_turn("command", "F")],
+        [*talk(1)[:1], message_from_turn("command", "F"), message_from_turn("result", "é")],
     ],
 )
 def test_the_meter_equals_the_length_of_the_rendered_ids(conversation: list[Message]) -> None:
@@ -48,7 +49,7 @@ def test_a_reply_that_ended_itself_takes_what_its_usage_says(real: Assistant) ->
         if (
             finished.ended_by_itself
             and finished.message.role == "assistant"
-            and finished.message.content.isascii()
+            and finished.message.text.isascii()
         ):
             use = measure(
                 [SYSTEM, Message("user", "hi"), finished.message],

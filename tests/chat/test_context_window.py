@@ -5,6 +5,7 @@ import pytest
 from chatwright.chat.context_window import ConversationTooLong, fit
 from chatwright.conversation import Message
 from chatwright.tokenizer.chat_template import render_prompt
+from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.chat.scripted import ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
@@ -48,8 +49,8 @@ def test_whole_exchanges_go_oldest_first_and_as_few_as_possible(with_system: boo
 def test_a_command_and_its_result_go_with_their_question() -> None:
     first = [
         Message("user", "weather?"),
-        Message("command", "FETCH"),
-        Message("result", "sunny"),
+        message_from_turn("command", "FETCH"),
+        message_from_turn("result", "sunny"),
         Message("assistant", "It is sunny."),
     ]
     conversation = [*first, Message("user", "and now?")]

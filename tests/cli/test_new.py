@@ -18,6 +18,7 @@ from chatwright.data.row_shapes import KNOWN_SHAPES
 from chatwright.data.rows import ChatRow, DataError, PreferenceRow, TextRow
 from chatwright.pipeline.own_recipe import BUDGETS
 from chatwright.pipeline.recipe import outside_data, read_recipe
+from chatwright.tokenizer.chat_format import turn_kind
 
 CHATWRIGHT = [sys.executable, "-m", "chatwright"]
 
@@ -111,8 +112,10 @@ def test_every_shape_a_reader_knows_is_among_the_examples() -> None:
     }
     rows = [row for name in SHOWN for row in scan_rows(ROWS / name)]
     assert {type(row) for row in rows} == {TextRow, ChatRow, PreferenceRow}
-    roles = {message.role for row in rows if isinstance(row, ChatRow) for message in row.messages}
-    assert roles == {"system", "user", "assistant", "command", "result"}
+    roles = {
+        turn_kind(message) for row in rows if isinstance(row, ChatRow) for message in row.messages
+    }
+    assert roles == {"system", "user", "assistant", "tool_call", "tool"}
 
 
 def test_what_is_written_passes_the_check_builds_and_still_builds_after_a_move(

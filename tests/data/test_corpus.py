@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -27,6 +26,7 @@ from chatwright.devices import generator
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
+from chatwright.tokenizer.tool_call_text import message_from_turn
 
 # a..f are 0..5; bos 6, end 8 (see test_chat_template).
 LETTERS = CharacterTokenizer("abcdef")
@@ -214,8 +214,8 @@ def test_long_conversations_are_cut_after_an_answer_and_counted(tmp_path):
 def test_a_cut_may_fall_after_a_command():
     turns = [
         Message("user", "a"),
-        Message("command", "b"),
-        Message("result", "c"),
+        message_from_turn("command", "b"),
+        message_from_turn("result", "c"),
         Message("assistant", "d"),
     ]
     rendered = render(turns, LETTERS)
@@ -265,11 +265,12 @@ def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
     mistaken = render(
         [
             Message("user", "a"),
-            Message("assistant", "b", is_learned=False),
+            Message("assistant", "b"),
             Message("user", "c"),
             Message("assistant", "d"),
         ],
         LETTERS,
+        learned=[True, False, True, True],
     )
     mixed = mix_in(texts, [*conversations, mistaken], LETTERS.control, generator(0, "mixture"))
     cut = sorted(tuple(part.tolist()) for part in documents_of(mixed.stream, 6))
@@ -289,11 +290,11 @@ def test_mixed_in_conversations_are_whole_and_nothing_else_changes(tmp_path):
 def test_what_is_read_of_a_conversation_is_all_but_an_answer_not_to_be_learned():
     turns = (
         Message("user", "ab"),
-        Message("assistant", "cd", is_learned=False),
+        Message("assistant", "cd"),
         Message("user", "e"),
         Message("assistant", "fa"),
     )
-    rendered = render(turns, LETTERS)
+    rendered = render(turns, LETTERS, learned=[True, False, True, True])
     control = LETTERS.control
     read = to_be_read(rendered)
     assert read.token_ids == rendered.token_ids
@@ -303,7 +304,7 @@ def test_what_is_read_of_a_conversation_is_all_but_an_answer_not_to_be_learned()
         if not is_read
     ]
     assert left_out == [*LETTERS.encode("cd"), control.end]
-    learned = render(tuple(replace(turn, is_learned=True) for turn in turns), LETTERS)
+    learned = render(turns, LETTERS)
     assert all(to_be_read(learned).loss_mask)
 
 

@@ -7,6 +7,7 @@ import pytest
 from chatwright.conversation import Message
 from chatwright.data.deduplication import deduplicate, minhash, shingle_hashes
 from chatwright.data.rows import ChatRow, Location, TextRow
+from chatwright.tokenizer.tool_call_text import message_from_turn
 
 
 def text_rows(*texts):
@@ -33,7 +34,9 @@ def test_unicode_forms_of_one_text_are_the_same():
 
 def test_who_says_it_counts():
     def chat(*turns):
-        return ChatRow(tuple(Message(role, content) for role, content in turns), Location("a", 1))
+        return ChatRow(
+            tuple(message_from_turn(role, content) for role, content in turns), Location("a", 1)
+        )
 
     same = chat(("user", "a"), ("assistant", "b"))
     other = chat(("user", "a"), ("command", "b"))

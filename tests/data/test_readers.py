@@ -285,7 +285,7 @@ def test_csv_with_quotes_newlines_and_a_byte_order_mark(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes('\ufeffprompt,completion\r\n"a, ""b""\nc",d\r\n\r\n[1] e,f\r\n'.encode())
     rows = list(read_rows(path))
-    assert [[m.content for m in row.messages] for row in rows] == [
+    assert [[m.text for m in row.messages] for row in rows] == [
         ['a, "b"\nc', "d"],
         ["[1] e", "f"],
     ]

@@ -5,6 +5,7 @@ import pytest
 from chatwright.conversation import Message
 from chatwright.data.row_shapes import to_row
 from chatwright.data.rows import DataError, Location, PreferenceRow, TextRow
+from chatwright.tokenizer.tool_call_text import message_from_turn
 
 
 def chat(*turns):
@@ -45,7 +46,7 @@ BROKEN_RECORDS = {
     "no messages": ({"messages": []}, "messages is an empty list"),
     "wrong order": (
         chat(("user", "a"), ("user", "b"), ("assistant", "c")),
-        "turn 1 (user) follows turn 0 (user). A user turn",
+        "turn 1 (user) follows turn 0 (user)",
     ),
     "assistant first": (chat(("assistant", "a"), ("user", "b")), "turn 0 (assistant) is the first"),
     "tool calls": (
@@ -55,7 +56,7 @@ BROKEN_RECORDS = {
                 {"role": "assistant", "content": "", "tool_calls": [{}]},
             ]
         },
-        "messages[1] holds tool_calls, which are not read yet",
+        "messages[1].tool_calls is no list of function calls",
     ),
     "weight": (
         {
@@ -190,8 +191,8 @@ SHAPES = {
         },
         (
             Message("user", "a"),
-            Message("command", "b"),
-            Message("result", ""),
+            message_from_turn("command", "b"),
+            message_from_turn("result", ""),
             Message("assistant", "c"),
         ),
     ),
@@ -238,4 +239,4 @@ def test_weight_0_marks_an_answer_that_is_shown_and_not_learned():
     record = chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
     record["messages"][1]["weight"], record["messages"][3]["weight"] = 0, 1
     row = to_row(record, Location("x.jsonl", 1))
-    assert [message.is_learned for message in row.messages] == [True, False, True, True]
+    assert row.learned == (True, False, True, True)

@@ -7,6 +7,7 @@ from chatwright.data.rows import ChatRow, Location, PreferenceRow, TextRow
 from chatwright.data.show import CONTROL, LEARNED, segments, show_mask
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render
+from chatwright.tokenizer.tool_call_text import message_from_turn
 
 HERE = Location("a", 1)
 
@@ -20,8 +21,8 @@ def test_a_conversation_line_by_line(bpe):
     row = ChatRow(
         (
             Message("user", "two\nlines"),
-            Message("command", "add"),
-            Message("result", "5"),
+            message_from_turn("command", "add"),
+            message_from_turn("result", "5"),
             Message("assistant", "Five.\nYes."),
         ),
         HERE,

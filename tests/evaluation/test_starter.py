@@ -10,6 +10,8 @@ from chatwright.evaluation.starter import SKILLS, Reply, is_complete_joke, is_ri
 from chatwright.starter import heldout_items, training_conversations
 from chatwright.starter.conversations.jokes import JOKES, is_training_joke
 from chatwright.starter.item import Item, assistant, user
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_from_turn, message_text
 
 SIZE = 0.2
 
@@ -44,12 +46,13 @@ def test_gold_that_does_not_stop_scores_nothing(items):
     assert result["stopped"]["score"] == 0.0
 
 
-@pytest.mark.parametrize("role", ["as asked", "assistant", "command"])
+@pytest.mark.parametrize("role", ["as asked", "assistant", "tool_call"])
 def test_repeating_the_question_scores_nothing(items, role):
     result = replies(
         items,
-        lambda item: Message(
-            item.expected.role if role == "as asked" else role, item.messages[-1].content
+        lambda item: message_from_turn(
+            turn_kind(item.expected) if role == "as asked" else role,
+            message_text(item.messages[-1]),
         ),
     )
     assert {entry["score"] for entry in result.values()} == {0.0}
@@ -57,10 +60,10 @@ def test_repeating_the_question_scores_nothing(items, role):
 
 def test_saying_everything_scores_nothing(items):
     def everything(item: Item) -> Message:
-        context = " ".join(message.content for message in item.messages)
-        return Message(
-            item.expected.role,
-            f"{item.expected.content} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}",
+        context = " ".join(message_text(message) for message in item.messages)
+        return message_from_turn(
+            turn_kind(item.expected),
+            f"{message_text(item.expected)} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}",
         )
 
     assert {entry["score"] for entry in replies(items, everything).values()} == {0.0}
@@ -118,7 +121,7 @@ def test_the_lookup_finds_what_it_has_seen():
         (c[:at], c[at])
         for c in conversations
         for at in range(1, len(c))
-        if c[at].role in ("assistant", "command")
+        if turn_kind(c[at]) in ("assistant", "tool_call")
     ]
     right = sum(lookup.reply(prompt) == answer for prompt, answer in pairs[:200])
     assert right > 120  # the same question may have several answers
@@ -126,12 +129,12 @@ def test_the_lookup_finds_what_it_has_seen():
     from chatwright.evaluation.lookup import words
 
     def slow(prompt):
-        key = words(prompt[-1].content)
+        key = words(message_text(prompt[-1]))
         best = max(
             range(len(pairs)),
             key=lambda i: (
-                len(key & words(pairs[i][0][-1].content))
-                / max(1, len(key | words(pairs[i][0][-1].content))),
+                len(key & words(message_text(pairs[i][0][-1])))
+                / max(1, len(key | words(message_text(pairs[i][0][-1])))),
                 -i,
             ),
         )
@@ -213,8 +216,8 @@ def test_the_truth_alone_does_not_object_to_a_false_premise(items) -> None:
         return score_where(
             items,
             "false_premise",
-            lambda item: change(item.expected.content),
-            lambda item: objects in item.expected.content,
+            lambda item: change(message_text(item.expected)),
+            lambda item: objects in message_text(item.expected),
         )
 
     assert share(lambda reply: reply.replace(objects, "More than that I do not know.")) == 0.0
@@ -228,18 +231,20 @@ def test_the_right_value_of_somebody_else_is_wrong(items, skill: str) -> None:
         [right] = item.must[0]
         own = next(
             word
-            for word in item.expected.content.replace("'s", "").split()
+            for word in message_text(item.expected).replace("'s", "").split()
             if word[0].isupper()
-            and word in item.messages[0].content
+            and word in message_text(item.messages[0])
             and word != right
             and word not in item.forbid
         )
-        return item.expected.content.replace(
+        return message_text(item.expected).replace(
             own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day")
         )
 
     def named(item: Item) -> bool:
-        return item.expected.content.split()[0].replace("'s", "") in item.messages[0].content
+        return message_text(item.expected).split()[0].replace("'s", "") in message_text(
+            item.messages[0]
+        )
 
     assert score_where(items, skill, of_another, named) == 0.0
 
@@ -251,7 +256,7 @@ def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> Non
 
     hours, umbrella = (
         (lambda item: ":" in item.must[0][0]),
-        (lambda item: item.expected.content.startswith(("Yes.", "No."))),
+        (lambda item: message_text(item.expected).startswith(("Yes.", "No."))),
     )
     assert score_where(items, "command_reply", turned, hours) == 0.0
     assert (
@@ -268,7 +273,7 @@ def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> Non
         score_where(
             items,
             "command_reply",
-            lambda i: " ".join(other.get(w, w) for w in i.expected.content.split()),
+            lambda i: " ".join(other.get(w, w) for w in message_text(i.expected).split()),
             umbrella,
         )
         == 0.0
@@ -364,11 +369,11 @@ def test_an_address_counts_only_whole(text, right):
 
 def test_a_command_is_exact_and_nothing_else():
     command = "COMMAND=FETCH_PRICE kettle"
-    item = one(check="command", must=((command,),), expected=Message("command", command))
-    assert is_right(item, Reply(Message("command", command)))
+    item = one(check="command", must=((command,),), expected=message_from_turn("command", command))
+    assert is_right(item, Reply(message_from_turn("command", command)))
     assert not is_right(item, Reply(assistant(command)))
-    assert not is_right(item, Reply(Message("command", "COMMAND=FETCH_PRICE bell")))
-    assert not is_right(item, Reply(Message("command", f"{command} and more")))
+    assert not is_right(item, Reply(message_from_turn("command", "COMMAND=FETCH_PRICE bell")))
+    assert not is_right(item, Reply(message_from_turn("command", f"{command} and more")))
 
 
 def test_a_joke_is_complete_on_its_topic_and_new():
@@ -387,10 +392,10 @@ def test_a_joke_is_complete_on_its_topic_and_new():
 
 def test_trained_jokes_are_known_as_such():
     jokes = [
-        answer.content
+        message_text(answer)
         for conversation in training_conversations(0.2)
         for question, answer in pairwise(conversation)
-        if answer.role == "assistant" and "joke about" in question.content
+        if answer.role == "assistant" and "joke about" in message_text(question)
     ]
     assert len(jokes) > 30
     assert all(is_training_joke(joke) for joke in jokes)

@@ -92,7 +92,7 @@ def test_the_run_leaves_an_adapter_that_answers(place: Path) -> None:
     assert (place / "adapter" / "model" / "adapter_model.safetensors").exists()
     assert "trained parameters" in (place / "adapter" / "report.html").read_text()
     assistant = open_assistant(place / "adapter")
-    assert assistant.complete("the cat").message.content
+    assert assistant.complete("the cat").message.text
 
 
 def test_merged_equals_unmerged_and_needs_no_base(place: Path, tmp_path: Path) -> None:

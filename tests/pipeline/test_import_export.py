@@ -168,7 +168,7 @@ def test_an_imported_model_converses_in_its_own_format(tmp_path: Path) -> None:
             do_sample=False,
             eos_token_id=list(tokenizer.control.all()),
         )
-    assert reply.message.content == tokenizer.decode(expected[0, len(prompt) :].tolist())
+    assert reply.message.text == tokenizer.decode(expected[0, len(prompt) :].tolist())
 
 
 def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Path) -> None:

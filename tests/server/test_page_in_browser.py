@@ -104,7 +104,7 @@ class Held:
             [Message(role, text) for role, text in zip(roles, texts, strict=False)],
             settings(SamplingConfig(temperature=CHAT_TEMPERATURE)),
         )
-        return finished.message.content
+        return finished.message.text
 
 
 @pytest.fixture

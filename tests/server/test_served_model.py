@@ -95,7 +95,7 @@ def test_many_at_once_are_each_what_they_are_alone(client, engine):
     alone = Assistant(engine, TOKENIZER)
     for seed, text in texts.items():
         *_, finished = alone.reply([Message("user", text)], settings(seed))
-        assert served[seed] == finished.message.content
+        assert served[seed] == finished.message.text
     assert len(set(served.values())) == 12, "seeds must matter, or the comparison says nothing"
 
 

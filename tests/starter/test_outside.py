@@ -18,14 +18,14 @@ def test_every_command_that_is_taught_gets_a_result_of_the_taught_form() -> None
     world, rng = make_world(0.2, 0), random.Random(1)
     for _ in range(300):
         fetch = draw(world, rng, held_out=rng.random() < 0.5)
-        found = Outside(lambda: MONDAY).run(fetch.command.content)
+        found = Outside(lambda: MONDAY).run(fetch.command.tool_calls[0])
         pattern = {
             "FETCH_WEATHER_DATA": r'FETCH_WEATHER_DATA: "\d+ F, [a-z ]+, wind \d+ mph"',
             "FETCH_PRICE": r'FETCH_PRICE: "\d+ coins, \d+ in stock"',
             "FETCH_OPENING_HOURS": r'FETCH_OPENING_HOURS: "opens \d+:\d\d, closes \d+:\d\d, phone \d{4}"',
         }[fetch.source.name]
         assert re.fullmatch(pattern, found)
-        assert re.fullmatch(pattern, fetch.result.content)
+        assert re.fullmatch(pattern, fetch.result.tool_results[0].content)
 
 
 def test_a_day_has_one_weather_and_the_next_another_while_shops_keep_their_hours() -> None:

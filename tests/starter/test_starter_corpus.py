@@ -21,6 +21,7 @@ from chatwright.starter import (
 from chatwright.starter.attributes import ATTRIBUTES, say
 from chatwright.starter.conversations import SKILLS
 from chatwright.tokenizer.chat_template import require_order
+from chatwright.tokenizer.tool_call_text import message_text
 
 SIZE, SEED = 0.2, 0
 SPAN = 6
@@ -52,7 +53,9 @@ def test_spans_find_a_planted_copy():
 def shipped():
     """What the starter's recipe trains on and is examined with, whole: a pattern that gives a held-out question away may do so once in thousands."""
     return [
-        message.content for conversation in training_conversations() for message in conversation
+        message_text(message)
+        for conversation in training_conversations()
+        for message in conversation
     ], heldout_items()
 
 
@@ -62,7 +65,7 @@ def test_no_user_turn_of_a_held_out_item_shares_six_words_in_a_row_with_training
     for item in items:
         for message in item.messages:
             if message.role == "user":
-                held |= dict.fromkeys(spans(message.content), item.skill)
+                held |= dict.fromkeys(spans(message_text(message)), item.skill)
     assert len(held) > 10_000
     for text in said:
         assert not (shared := spans(text) & held.keys()), (held[min(shared)], min(shared))
@@ -121,7 +124,7 @@ def test_closed_and_open_book_are_apart(items):
             "correction_wrong",
             "false_premise",
         ):
-            said = " ".join(message.content for message in item.messages)
+            said = " ".join(message_text(message) for message in item.messages)
             assert not names & set(re.findall(r"[A-Z][a-z]+", said)), said
             assert item.must[0][0] in said
 
@@ -129,7 +132,7 @@ def test_closed_and_open_book_are_apart(items):
 def test_training_never_answers_a_held_out_fact(conversations):
     world = make_world(SIZE, SEED)
     said = "\n".join(
-        message.content
+        message_text(message)
         for conversation in conversations
         for message in conversation
         if message.role == "assistant"
@@ -162,9 +165,9 @@ def test_a_document_states_the_facts_it_names():
 def test_conversations_are_in_order_and_short(conversations):
     for conversation in conversations:
         require_order(conversation)
-        assert all(message.content.strip() for message in conversation)
+        assert all(message_text(message).strip() for message in conversation)
     lengths = [
-        len(m.content.split())
+        len(message_text(m).split())
         for conversation in conversations
         for m in conversation
         if m.role == "assistant"
@@ -181,9 +184,9 @@ def test_changing_facts_are_always_fetched(conversations):
     asked = fetched = 0
     for conversation in conversations:
         for before, message in pairwise(conversation):
-            if message.role == "assistant" and tells.search(message.content):
+            if message.role == "assistant" and tells.search(message_text(message)):
                 asked += 1
-                fetched += before.role == "result"
+                fetched += before.role == "tool"
     assert asked > 300
     assert fetched == asked
 
@@ -242,12 +245,12 @@ def test_held_out_questions_use_only_words_that_training_uses(items, shipped):
 def test_what_is_the_persons_is_yours_in_the_answer(conversations):
     """A plan about "my sister" is about "your sister" when the assistant speaks of it."""
     replies = [
-        reply.content
+        message_text(reply)
         for turns in conversations
         for asked, reply in pairwise(turns)
         if reply.role == "assistant"
-        and re.search(r"help with|^To |^If you want to", reply.content)
-        and " my " in asked.content
+        and re.search(r"help with|^To |^If you want to", message_text(reply))
+        and " my " in message_text(asked)
     ]
     assert len(replies) > 50
     assert not [reply for reply in replies if re.search(r"\bmy\b", reply)]

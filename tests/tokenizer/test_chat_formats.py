@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from chatwright.conversation import Message
+from chatwright.errors import InputError
 from chatwright.tokenizer import chat_formats, imported_files
 from chatwright.tokenizer.chat_template import render, render_prompt, with_system
 from chatwright.tokenizer.imported import ImportedTokenizer
+from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.tokenizer.example_tokenizers import write_chatml, write_json, write_llama2, write_llama3
 
 # As published with the models, but for tools.
@@ -79,7 +81,7 @@ def theirs(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    rows = [{"role": message.role, "content": message.content} for message in messages]
+    rows = [{"role": message.role, "content": message.text} for message in messages]
     return tokenizer.apply_chat_template(
         rows, add_generation_prompt=prompted, return_dict=False, **settings
     )
@@ -103,9 +105,9 @@ def test_newer_mistrals_read_the_system_message_before_the_newest_question(tmp_p
     for name, places in (("mistral", (0, 2)), ("mistral3", (2, 0))):
         chat_format = ImportedTokenizer(files, chat_format=name).chat_format
         assert chat_format is not None
-        said = [message.content for message in with_system(LONGER, chat_format)]
-        assert said[places[0]] == f"{LONGER[0].content}\n\n{LONGER[1 + places[0]].content}"
-        assert said[places[1]] == LONGER[1 + places[1]].content
+        said = [message.text for message in with_system(LONGER, chat_format)]
+        assert said[places[0]] == f"{LONGER[0].text}\n\n{LONGER[1 + places[0]].text}"
+        assert said[places[1]] == LONGER[1 + places[1]].text
     assert chat_formats.recognised("[AVAILABLE_TOOLS] [INST] [/INST]") == "mistral3"
 
 
@@ -227,11 +229,9 @@ def test_a_typed_marker_stays_text(tmp_path: Path) -> None:
 def test_an_unknown_template_is_no_format(template: str, tmp_path: Path) -> None:
     assert chat_formats.recognised(template) is None
     tokenizer = ImportedTokenizer(imported_files.read(write_chatml(tmp_path)))
-    with pytest.raises(
-        ValueError,
-        match="this model has no chat format, so it can continue a text but not converse: use chatwright generate",
-    ):
+    with pytest.raises(InputError) as caught:
         render_prompt(QUESTION, tokenizer)
+    assert caught.value.field == "chat_format"
 
 
 def test_a_format_the_tokenizer_has_no_markers_for_is_refused(tmp_path: Path) -> None:
@@ -245,13 +245,11 @@ def test_a_format_the_tokenizer_has_no_markers_for_is_refused(tmp_path: Path) ->
         ImportedTokenizer(imported_files.read(tmp_path), chat_format="alpaca")
 
 
-def test_a_role_without_a_place_is_refused(tmp_path: Path) -> None:
+def test_a_tool_call_is_refused_by_a_format_that_has_none(tmp_path: Path) -> None:
     tokenizer = opened(write_chatml(tmp_path))
-    with pytest.raises(
-        ValueError,
-        match="a command turn has no place in this model's chat format .chatml.: its roles are system, user, assistant",
-    ):
-        render([*QUESTION, Message("command", "FETCH")], tokenizer)
+    with pytest.raises(InputError) as caught:
+        render([*QUESTION, message_from_turn("tool_call", "FETCH")], tokenizer)
+    assert (caught.value.field, caught.value.value) == ("role", "tool_call")
 
 
 @pytest.mark.parametrize(("make", "name"), [(write_chatml, "chatml"), (write_llama2, None)])

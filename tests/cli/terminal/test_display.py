@@ -54,7 +54,7 @@ def test_each_reply_is_one_object_equal_to_the_assistants_own(real: Assistant) -
     for row, finished in zip(rows, [first, second], strict=True):
         assert row == {
             "role": "assistant",
-            "content": finished.message.content,
+            "content": finished.message.text,
             "reason": finished.reason,
             "usage": asdict(finished.usage),
             "seed": 11,

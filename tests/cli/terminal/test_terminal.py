@@ -23,6 +23,7 @@ from chatwright.cli.terminal.terminal import (
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
+from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.chat.scripted import ByteTokenizer
 
 MakeAssistant = Callable[..., Assistant]
@@ -195,7 +196,11 @@ def test_a_loaded_question_is_answered_by_retry(
 
 
 def test_a_command_is_shown_and_the_next_line_is_its_result(make_assistant: MakeAssistant) -> None:
-    following = [*HI, Message("command", "FETCH"), Message("result", "sunny")]
+    following = [
+        *HI,
+        message_from_turn("command", "FETCH", "call_1"),
+        message_from_turn("result", "sunny", "call_1"),
+    ]
     assistant = make_assistant(
         *answers(
             (HI, [CONTROL.command, *b"FETCH", CONTROL.end_of_command]),
@@ -240,7 +245,7 @@ def test_escape_sequences_in_a_reply_do_not_reach_the_terminal(
     assert "\x1b" not in output
     assert "\x9b" not in output
     assert "[red]x[/red]" in output, "a reply is text, not markup"
-    assert terminal.messages[-1].content == evil
+    assert terminal.messages[-1].text == evil
     assert printable("a\tb\nc").plain == "a\tb\nc"
 
 
@@ -389,7 +394,7 @@ def test_the_meter_is_shown_to_a_person_and_not_in_a_pipe(make_assistant: MakeAs
 def test_a_slash_a_capital_a_control_character(make_assistant: MakeAssistant) -> None:
     hard = "A\x00b\x1b[31m\tÉ"
     terminal, output = talk(make_assistant(), "//etc", hard, "/HELP", "/retri")
-    assert [message.content for message in terminal.messages if message.role == "user"] == [
+    assert [message.text for message in terminal.messages if message.role == "user"] == [
         "/etc",
         hard,
     ]
