@@ -8,9 +8,10 @@ import threading
 import pytest
 from starlette.testclient import TestClient
 
-from chatwright.conversation import Message
+from chatwright.conversation import Message, ToolResult
 from chatwright.server.app import make_app
 from chatwright.server.engine_thread import Limits
+from chatwright.tokenizer.tool_call_text import tool_call_message
 from tests.server.fake_assistant import FakeAssistant
 
 URL = "/v1/chat/completions"
@@ -93,13 +94,12 @@ def test_messages_become_turns_and_a_command_comes_back_as_it_was_sent():
     ]
     with client_of(assistant) as client:
         assert client.post(URL, json={"model": "m", "messages": messages}).status_code == 200
-    turns = [
-        ("system", "Be brief."),
-        ("user", "ab"),
-        ("command", 'look up: "sea"'),
-        ("result", "wide"),
+    assert assistant.seen[0][0] == [
+        Message("system", "Be brief."),
+        Message("user", "ab"),
+        tool_call_message('look up: "sea"', "call_1"),
+        Message("tool", (ToolResult("call_1", "wide"),)),
     ]
-    assert assistant.seen[0][0] == [Message(role, text) for role, text in turns]
 
 
 # ---- refusals -----------------------------------------------------------------------------------------------------

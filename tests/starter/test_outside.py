@@ -10,6 +10,7 @@ import pytest
 from chatwright.cli.load_model import is_starter
 from chatwright.starter import Outside, make_world, write
 from chatwright.starter.conversations.commands import draw
+from chatwright.tokenizer.tool_call_text import read_tool_call
 
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
 
@@ -36,23 +37,25 @@ def test_a_day_has_one_weather_and_the_next_another_while_shops_keep_their_hours
         ("FETCH_OPENING_HOURS", False),
     ):
         monday, again, tuesday = (
-            [Outside(lambda day=day: day).run(f"COMMAND={name} {town}") for town in towns]  # type: ignore[misc]
+            [
+                Outside(lambda day=day: day).run(read_tool_call(f"COMMAND={name} {town}"))
+                for town in towns
+            ]  # type: ignore[misc]
             for day in (MONDAY, MONDAY, TUESDAY)
         )
         assert monday == again
         assert (monday != tuesday) is changes
         assert len(set(monday)) > 15
     simulated_tools = Outside(lambda: MONDAY)
-    assert simulated_tools.run("COMMAND=FETCH_PRICE the Lamp ") == simulated_tools.run(
-        "COMMAND=FETCH_PRICE the lamp"
-    )
+    lamps = ["COMMAND=FETCH_PRICE the Lamp ", "COMMAND=FETCH_PRICE the lamp"]
+    assert len({simulated_tools.run(read_tool_call(lamp)) for lamp in lamps}) == 1
 
 
 @pytest.mark.parametrize(
     "command", ["COMMAND=FETCH_NEWS today", "COMMAND=", "", "COMMAND=FETCH_PRICE"]
 )
 def test_what_is_not_known_is_said_as_a_result(command: str) -> None:
-    assert "not known here" in Outside().run(command)
+    assert "not known here" in Outside().run(read_tool_call(command))
 
 
 def test_only_what_a_starter_recipe_built_has_this_outside(tmp_path: Path) -> None:
