@@ -20,7 +20,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from chatwright.devices import environment
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.training import metrics
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 STEPS, WARMUP, ROWS, CONTEXT = 2000, 100, 12, 64
 

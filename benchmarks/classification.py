@@ -36,8 +36,8 @@ from chatwright.pipeline.recipe import (
 )
 from chatwright.tokenizer.tokenizer import encoder_tokens_of
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
-from chatwright.training.loop import Watcher
 from chatwright.training.stages.classification import text_log_probs
+from chatwright.training.watcher import Watcher
 
 ALSO_LABELLED = {
     "reviews": "sentiment"

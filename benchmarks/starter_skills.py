@@ -23,7 +23,7 @@ from chatwright.pipeline.recipe import (
     run_recipe,
     settings_hash,
 )
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 AIMS = dict.fromkeys(("fact_closed", "command", "command_reply", "refusal", "sentiment"), 0.9)
 AIMS |= dict.fromkeys(

@@ -29,7 +29,7 @@ from chatwright.devices import environment
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.recipe import read_recipe, run_recipe
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 TESTS = ("test_2016_flickr", "test_2017_flickr")
 VOCABULARY = """import sentencepiece, sys

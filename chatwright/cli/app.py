@@ -72,7 +72,7 @@ def main() -> None:
 def report(error: Exception) -> int:
     """Print what a person needs and return the exit status: 2 for input they can correct, 1 for a run that failed, 70 for a bug."""
     from chatwright.training.checks import RunFailed
-    from chatwright.training.loop import Stopped
+    from chatwright.training.watcher import Stopped
 
     if isinstance(error, Stopped):
         print(str(error), file=sys.stderr)

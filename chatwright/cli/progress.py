@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
-from chatwright.training.loop import Progress, Watcher
+from chatwright.training.watcher import Progress, Watcher
 
 Saved = Callable[[Path], None]
 Said = Callable[[str], None]

@@ -11,7 +11,7 @@ from chatwright.commands import quoted
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help needs none of it
     from chatwright.pipeline.prepared_stage import Prepared
-    from chatwright.training.loop import Watcher
+    from chatwright.training.watcher import Watcher
 
 app = typer.Typer(
     no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm, classify or translation."

@@ -30,9 +30,9 @@ from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 from chatwright.training.batches.labels import LabelBatches
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.cooccurrence import cooccurrence_embeddings
-from chatwright.training.loop import Watcher
 from chatwright.training.stages.classification import Classification
 from chatwright.training.stages.masked_lm import MaskedLM, Masking
+from chatwright.training.watcher import Watcher
 
 COUNTED_SIZE = 0.05  # of embeddings made by counting: large enough to matter beside drawn ones, small enough for a fresh model's loss to be ln V
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chatwright.training.loop import Progress, Watcher
+from chatwright.training.watcher import Progress, Watcher
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
 from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig
 from chatwright.pipeline.teacher import student_of
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 Config = PretrainConfig | SFTConfig
 

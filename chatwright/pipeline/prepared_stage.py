@@ -11,9 +11,10 @@ from chatwright.pipeline.stage_configs import DATA_SOURCE_KEYS
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import learning_rate_finder
 from chatwright.training.learning_rate_finder import Sweep
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import train
 from chatwright.training.report import write_report
 from chatwright.training.stage import Stage
+from chatwright.training.watcher import Watcher
 
 
 @dataclass(frozen=True)

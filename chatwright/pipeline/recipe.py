@@ -35,8 +35,8 @@ from chatwright.pipeline.translation import run_translation
 from chatwright.pipeline.word_vectors import WordVectorsConfig, run_word_vectors
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training import loop_config
-from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
+from chatwright.training.watcher import Watcher
 
 KINDS: dict[str, type] = {
     "starter": StarterConfig,
@@ -184,7 +184,11 @@ def settings_hash(recipe: Recipe) -> str:
 
 def _deciding(table: dict[str, Any]) -> dict[str, Any]:
     """A stage's settings without those that decide nothing of its result, which may be changed in its middle."""
-    return table | {"loop": loop_config.deciding(table["loop"])} if "loop" in table else table
+    return (
+        table | {"loop": loop_config.without_bookkeeping(table["loop"])}
+        if "loop" in table
+        else table
+    )
 
 
 def servable_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:

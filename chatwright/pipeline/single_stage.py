@@ -17,7 +17,7 @@ from chatwright.pipeline.stage_configs import (
 )
 from chatwright.pipeline.translation import prepare_translation
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 
 def pretrain(

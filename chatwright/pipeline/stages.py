@@ -51,12 +51,12 @@ from chatwright.tokenizer.words import WordTokenizer
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.checks import RunFailed
-from chatwright.training.loop import Watcher
 from chatwright.training.stage import Batches, MicroBatch, Stage
 from chatwright.training.stages import forgetting
 from chatwright.training.stages.pretrain import Pretrain
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation, Validation
+from chatwright.training.watcher import Watcher
 
 Read = TypeVar("Read")
 
@@ -150,7 +150,7 @@ def _to_read(
     watcher: Watcher,
     device: torch.device,
     dtype: torch.dtype,
-) -> tuple[Batches, Validation]:
+) -> tuple[Batches[MicroBatch], Validation]:
     """Texts, conversations or both, as one stream or as whole documents. The validation is on texts where there are any."""
     texts, held_texts = _texts_to_read(config, tokenizer, watcher) if config.data else (None, None)
     read, held_read = (

@@ -19,8 +19,8 @@ from chatwright.pipeline.stage_configs import DataSources, TranslationConfig, to
 from chatwright.tasks.translate import Translator
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
-from chatwright.training.loop import Watcher
 from chatwright.training.stages.translation import Translation
+from chatwright.training.watcher import Watcher
 
 
 def run_translation(

@@ -14,9 +14,9 @@ from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import DataSources, to_data_source
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.word_lookup import token_texts
-from chatwright.training.loop import Watcher
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramStage
+from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramBatches, SkipGramStage
+from chatwright.training.watcher import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,12 @@ def _prepare(config: WordVectorsConfig, watcher: Watcher, tokenizer: Tokenizer) 
     )
     model = model_directory.build(SkipGram, shape)
     init_weights(model, generator(config.loop.seed, "weights"))
-    stage = SkipGramStage(
+    batches = SkipGramBatches(
         text,
-        validation,
         tokenizer.vocab_size,
-        token_texts(tokenizer),
         config.batches,
         config.loop.seed,
         resolve_device(config.loop.device),
     )
+    stage = SkipGramStage(batches, validation, token_texts(tokenizer))
     return Prepared(model, stage, tokenizer, config, None)

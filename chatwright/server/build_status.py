@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chatwright.server.status import Sample, Status
-from chatwright.training.loop import Progress
+from chatwright.training.watcher import Progress
 
 STAGE_WORDS = {"pretrain": "Learning to read", "sft": "Learning to converse"}
 KEPT_PER_PROMPT = 4  # the newest and a few before it, so that one sees it get better

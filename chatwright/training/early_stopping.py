@@ -1,4 +1,7 @@
-"""The best evaluation of a run and the weights it was made with: what a run with `loop.patience` ends with, early or not."""
+"""Early stopping: the best evaluation of a run and the weights that reached it.
+
+A run with `loop.patience` ends with these weights, whether it stops early or not.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -6,54 +9,79 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.model.model import trained_parameters
 from chatwright.training.loop_config import LoopConfig
 
 
 @dataclass
-class Best:
-    """Survives a kill with the rest of the run's state. `worse` counts the evaluations since that were no better."""
+class BestEvaluation:
+    """The best evaluation so far. It is saved in every checkpoint."""
 
     step: int = 0
+    """Step of the best evaluation."""
     worse: int = 0
-    seen: int = (
-        -1
-    )  # the last step that was evaluated: a run killed after its last checkpoint evaluates it again
+    """Evaluations since then that were no better."""
+    last_step: int = -1
+    """Step of the last evaluation. A run killed after its last checkpoint evaluates that step again."""
     figures: dict[str, float] = field(default_factory=dict)
+    """Figures of the best evaluation."""
     weights: dict[str, Tensor] = field(default_factory=dict)
+    """Weights of the best evaluation."""
 
-    def see(
+    def add(
         self, step: int, figures: dict[str, float], model: nn.Module, config: LoopConfig
     ) -> None:
-        """Take note of an evaluation; `model` holds the weights that were evaluated."""
+        """Compare one more evaluation with the best; `model` holds the evaluated weights.
+
+        Raises:
+            InputError: The stage has no figure of the name `loop.monitor`.
+        """
         if config.monitor not in figures:
-            raise ValueError(
-                f"loop.monitor = {config.monitor!r} is no figure of this stage's evaluation. Choose one of {', '.join(figures)}."
+            raise InputError(
+                f"loop.monitor is {config.monitor!r}, but this stage does not measure it.",
+                remedy=f"Choose one of {', '.join(figures)}.",
+                field="loop.monitor",
+                value=config.monitor,
             )
-        if step <= self.seen:
+        if step <= self.last_step:
             return
-        self.seen = step
+        self.last_step = step
         if self.figures and not self._is_better(figures[config.monitor], config):
             self.worse += 1
             return
-        self.step, self.worse, self.figures = step, 0, figures
+        self.step = step
+        self.worse = 0
+        self.figures = figures
         self.weights = {name: p.detach().clone() for name, p in trained_parameters(model).items()}
 
     def _is_better(self, figure: float, config: LoopConfig) -> bool:
-        """A figure that is not a number is better than nothing and worse than all."""
-        known = self.figures[config.monitor]
-        if math.isnan(figure) or math.isnan(known):
-            return math.isnan(known) and not math.isnan(figure)
-        return figure > known if config.higher_is_better else figure < known
+        """Whether a figure beats the best; any number beats NaN."""
+        best = self.figures[config.monitor]
+        if math.isnan(figure) or math.isnan(best):
+            return math.isnan(best) and not math.isnan(figure)
+        return figure > best if config.higher_is_better else figure < best
 
-    def has_given_up(self, config: LoopConfig) -> bool:
+    def should_stop(self, config: LoopConfig) -> bool:
+        """Whether `loop.patience` is used up."""
         return 0 < config.patience <= self.worse
 
     def numbers(self) -> dict[str, Any]:
-        return {"step": self.step, "worse": self.worse, "seen": self.seen, "figures": self.figures}
+        """Return everything but the weights, as JSON values."""
+        return {
+            "step": self.step,
+            "worse": self.worse,
+            "last_step": self.last_step,
+            "figures": self.figures,
+        }
 
-    def sentence(self, step: int, config: LoopConfig) -> str:
-        kept = f"the weights of step {self.step} are kept: {config.monitor} {self.figures[config.monitor]:.4f}"
+    def message(self, step: int, config: LoopConfig) -> str:
+        """Say which weights are kept, and why the run ended at `step`."""
+        figure = self.figures[config.monitor]
+        kept = f"keeping the weights of step {self.step}: {config.monitor} {figure:.4f}"
         if step == config.steps:
             return kept
-        return f"{kept}. Stopped at step {step} of {config.steps}, after {self.worse} evaluations that were no better"
+        return (
+            f"{kept}. Stopped at step {step} of {config.steps}, "
+            f"after {self.worse} evaluations without improvement"
+        )

@@ -1,63 +1,87 @@
-"""Settings of the one training loop, shared by every stage."""
+"""Settings of the training loop, shared by every stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright.devices import Precision
+from chatwright.errors import InputError
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.optim.schedule import ScheduleKind
 
-# What only says when something is written down or saved. It decides no bit of a run, so it may be changed in the middle of one.
+# These settings decide when something is logged or saved. They do not change the result of a run,
+# so you may change them and resume.
 BOOKKEEPING = ("log_every", "save_every", "save_seconds", "keep")
 
 
-def deciding(loop: Mapping[str, Any]) -> dict[str, Any]:
-    """A table of loop settings without the bookkeeping."""
+def without_bookkeeping(loop: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of loop settings without those of logging and saving."""
     return {name: value for name, value in loop.items() if name not in BOOKKEEPING}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
+    """Settings of the training loop."""
+
     steps: int = 1000
+    """Optimizer steps in the run."""
     seed: int = 1
+    """Seed of all random draws: fresh weights, data order, dropout."""
     device: str = "auto"
-    precision: Precision = (
-        "auto"  # auto: bfloat16 where the device is faster in it, float32 elsewhere
-    )
+    """Where to train: auto, cpu, cuda or mps."""
+    precision: Precision = "auto"
+    """Number format of the forward pass. auto takes bfloat16 where the device is faster in it."""
     schedule: ScheduleKind = "wsd"
-    warmup: int = 20  # steps until the learning rate is at its peak
-    final_factor: float = 0.0  # the learning rate at the end, as a share of its peak
-    decay_share: float = 0.5  # share of a wsd run that decays
-    clip: float = 1.0  # largest norm of the whole gradient; 0 switches clipping off
-    average_decay: float = (
-        0.0  # moving average of the weights; 0 is none. The averaged weights are the result
-    )
-    patience: int = 0  # end after so many evaluations without a better one, and keep the best weights; 0: go on to the end
-    monitor: str = "validation_loss"  # the figure of an evaluation that patience looks at
-    higher_is_better: bool = False  # for figures such as an accuracy
+    """Shape of the learning rate over the run: wsd (constant, then falling), cosine or constant."""
+    warmup: int = 20
+    """Steps until the learning rate reaches its peak."""
+    final_factor: float = 0.0
+    """Learning rate at the end of the run, as a fraction of its peak."""
+    decay_share: float = 0.5
+    """Share of a wsd run in which the learning rate falls."""
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 switches clipping off."""
+    average_decay: float = 0.0
+    """Decay of the moving average of the weights, which becomes the result; 0: no average."""
+    patience: int = 0
+    """Stop after this many evaluations without a better one, and keep the best weights; 0: never."""
+    monitor: str = "validation_loss"
+    """Figure of the evaluation that patience compares."""
+    higher_is_better: bool = False
+    """Whether a higher monitored figure is better, as for an accuracy."""
     log_every: int = 10
+    """Steps between lines of the log."""
     evaluate_every: int = 200
-    save_every: int = 500  # steps between checkpoints ...
-    save_seconds: float = 600.0  # ... and the most seconds of training, so that a slow machine does not lose more; 0 is no such limit
-    keep: int = 2  # checkpoints kept
+    """Steps between evaluations on the validation data."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    save_seconds: float = 600.0
+    """Longest training time between checkpoints, in seconds; 0: no such limit."""
+    keep: int = 2
+    """Number of checkpoints kept."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
         for name in ("steps", "log_every", "evaluate_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
-        if self.keep < 2:
-            raise ValueError(
-                f"keep ({self.keep}) must be at least 2: with one, a damaged checkpoint would lose the run"
+            self._require(name, getattr(self, name) >= 1, "must be at least 1")
+        self._require(
+            "keep",
+            self.keep >= 2,
+            "must be at least 2: a damaged last checkpoint would lose the run",
+        )
+        self._require(
+            "save_seconds", self.save_seconds >= 0, "must be at least 0; 0 sets no time limit"
+        )
+        self._require(
+            "patience", self.patience >= 0, "must be at least 0; 0 switches early stopping off"
+        )
+        self._require(
+            "average_decay", 0.0 <= self.average_decay < 1.0, "must be at least 0 and below 1"
+        )
+
+    def _require(self, name: str, holds: bool, requirement: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise InputError(
+                f"loop.{name} is {value}; it {requirement}.", field=f"loop.{name}", value=value
             )
-        if self.save_seconds < 0:
-            raise ValueError(
-                f"save_seconds ({self.save_seconds}) must be at least 0; 0 leaves it to save_every"
-            )
-        if self.patience < 0:
-            raise ValueError(
-                f"patience ({self.patience}) must be at least 0; 0 switches early stopping off"
-            )
-        if not 0.0 <= self.average_decay < 1.0:
-            raise ValueError(f"average_decay ({self.average_decay}) must be at least 0 and below 1")

@@ -1,4 +1,7 @@
-"""What a model ends in at the places that are learned: what a teacher and a student are compared by."""
+"""The inputs of a model's last linear layer at the supervised tokens.
+
+Distillation compares teacher and student by them, without a table of all logits.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -9,20 +12,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Outputs:
-    """Scores of C classes (tokens, or labels) are features weight^T + bias."""
+    """The logits of C classes (tokens or labels) as a product: features weight^T + bias.
 
-    features: Tensor  # (N, F)
-    weight: Tensor  # (C, F)
+    features (N, F), weight (C, F), bias (C,) or None, targets (N,).
+    """
+
+    features: Tensor
+    weight: Tensor
     bias: Tensor | None
-    targets: Tensor  # (N,)
+    targets: Tensor
 
     def logits(self) -> Tensor:
+        """Return the logits in float32. (N, C)"""
         bias = None if self.bias is None else self.bias.to(self.features.dtype)
         return F.linear(self.features, self.weight.to(self.features.dtype), bias).float()
 
 
 @runtime_checkable
-class Teachable(Protocol):
-    """A stage that can have a teacher."""
+class HasOutputs(Protocol):
+    """A stage that can learn from a teacher."""
 
-    def outputs(self, model: Any, micro_batch: Any) -> Outputs: ...
+    def outputs(self, model: Any, micro_batch: Any) -> Outputs:
+        """Return the outputs of `model` at the supervised tokens."""
+        ...

@@ -1,46 +1,65 @@
-"""What the one training loop asks of a stage: batches and a loss. Pretraining, SFT and later the RL stages are each one of these.
+"""The interface between the training loop and one kind of training.
 
-A stage is typed by the model it trains and by what its batches are made of, so that the loop need know neither.
+A stage supplies batches and a loss. The loop does everything else: gradient accumulation, clipping, the
+learning-rate schedule, evaluation, checkpoints and exact resume. Stages are generic in the model they
+train (`M`) and in the micro-batch that goes through it (`Micro`), so the loop needs to know neither.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
 
 M = TypeVar("M", bound=Model, contravariant=True)
-Micro = TypeVar("Micro")  # what goes through the model at once
+Micro = TypeVar("Micro")
+
+Sampler = Callable[[GPT], list[tuple[str, str]]]
+"""Returns (prompt, reply) pairs that show what the model has learned so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """Shape of a step: `rows` of `context_length` tokens, computed in `accumulate` micro-batches."""
+    """The shape of one optimizer step: `rows` x `context_length` tokens."""
 
     rows: int = 16
-    context_length: int = 0  # 0: the model's
+    """Rows of tokens in one step."""
+    context_length: int = 0
+    """Tokens in a row; 0 takes the model's context length."""
     accumulate: int = 1
-    short_rows: int = 0  # whole documents that fit go into rows of this many tokens, as many as make up a step; 0: all rows are long
+    """Micro-batches in one step. More of them need less memory and give the same gradient."""
+    short_rows: int = 0
+    """Length of extra rows for documents that fit into it, which saves attention; 0: no such rows."""
 
     def __post_init__(self) -> None:
         if self.short_rows < 0:
-            raise ValueError(f"short_rows ({self.short_rows}) must be at least 0")
+            raise InputError(
+                f"short_rows is {self.short_rows}, but a length cannot be negative.",
+                remedy="Give a number of tokens, or 0 for rows of one length.",
+                field="short_rows",
+                value=self.short_rows,
+            )
         if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
-            raise ValueError(
-                f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate})"
+            raise InputError(
+                f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate}).",
+                remedy="Change one of them.",
+                field="rows",
+                value=self.rows,
             )
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows that fit through the model at once. T tokens in, T targets out.
+    """Token rows that go through the model in one forward pass.
 
-    targets (B, T) hold -100 where nothing is to be learned; document_ids (B, T) keep packed documents apart (None: one document a row);
-    positions (B, T) count from each document's start (None: from the row's start).
+    token_ids, targets (B, T); targets are -100 where a token carries no loss. document_ids (B, T) separate
+    the documents packed into a row (None: one document per row). positions (B, T) count from the start
+    of each document (None: from the start of the row).
     """
 
     token_ids: Tensor
@@ -51,64 +70,111 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Batch(Generic[Micro]):
-    """One optimizer step's work. `count` (supervised tokens) is known before the backward pass and divides the loss once."""
+    """The work of one optimizer step.
+
+    `count` is the number of supervised tokens (or texts, pairs). It is known before the backward pass and
+    divides the summed loss once, so the number of micro-batches does not change the gradient.
+    """
 
     micro_batches: Sequence[Micro]
     count: int
 
 
-class Batches(Protocol):
-    """Where a stage's batches come from, resumably."""
+class Batches(Protocol[Micro]):
+    """A resumable source of batches."""
 
-    config: BatchConfig
+    @property
+    def config(self) -> Any:
+        """The dataclass of settings, for the report."""
+        ...
 
-    def next_batch(self) -> Batch[MicroBatch]: ...
+    def next_batch(self) -> Batch[Micro]:
+        """Return the next batch and advance."""
+        ...
 
-    def describe(self) -> dict[str, Any]: ...
+    def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the data, for the report and to recognize a run."""
+        ...
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the data as JSON values."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position that `state_dict` returned."""
+        ...
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A sum, never a mean: a mean of means would weigh short rows more."""
+    """A summed loss and the number of items in the sum.
+
+    `metrics` are means over those items. The loop averages them over the step, weighted by `count`, and
+    logs them beside the loss.
+    """
 
     sum: Tensor
     count: int
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-Sampler = Callable[
-    [GPT], list[tuple[str, str]]
-]  # (prompt, continuation) pairs to show as the model learns
+@dataclass(frozen=True)
+class StageState:
+    """Everything a stage needs to resume exactly: JSON numbers and named tensors."""
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Stage(Protocol[M, Micro]):
+    """One kind of training, such as pretraining or supervised fine-tuning."""
+
     name: str
-    has_fresh_head: bool = False  # the model ends in a head its parent did not have: it starts at `fresh_loss`, not where the parent stood
 
-    def next_batch(self) -> Batch[Micro]: ...
+    def next_batch(self, model: M) -> Batch[Micro]:
+        """Return the batch of the next step.
 
-    def loss(self, model: M, micro_batch: Micro) -> Loss: ...
-
-    def fresh_loss(self, model: M) -> float:
-        """Per supervised token, of a model that knows nothing: every token equally likely, unless a stage says otherwise."""
-        return math.log(model.config.vocab_size)
-
-    def own_weights(self) -> dict[str, nn.Parameter]:
-        """Weights that are trained along with the model's and belong to the stage: they are in its checkpoints and not in the result."""
-        return {}
-
-    def evaluate(self, model: M) -> dict[str, float]: ...
-
-    def samples(self, model: M) -> list[tuple[str, str]]: ...
-
-    def describe(self) -> dict[str, Any]:
-        """What the report says of the data: documents, tokens, hash."""
+        Stages that learn from the model's own output sample it from `model`; the others ignore it.
+        """
         ...
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def loss(self, model: M, micro_batch: Micro) -> Loss:
+        """Return the summed loss of one micro-batch."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def check_start(self, model: M, batch: Batch[Micro], parent: Path | None) -> float:
+        """Check the loss before the first update and return it.
+
+        Args:
+            model: The model to be trained.
+            batch: The first batch.
+            parent: The model directory that the weights came from, or None for fresh weights.
+
+        Raises:
+            RunFailed: The loss is not what an untrained or a continued model has.
+        """
+        ...
+
+    def own_weights(self) -> dict[str, nn.Parameter]:
+        """Return weights that train with the model but are not part of the result."""
+        return {}
+
+    def evaluate(self, model: M) -> dict[str, float]:
+        """Return named figures measured on validation data."""
+        ...
+
+    def samples(self, model: M) -> list[tuple[str, str]]:
+        """Return (input, output) pairs that show what the model has learned so far."""
+        return []
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts and hashes of the data, for the report and to recognize a run."""
+        ...
+
+    def state(self) -> StageState:
+        """Return what must survive a kill besides the model: data position, rollouts, counters."""
+        ...
+
+    def load_state(self, state: StageState) -> None:
+        """Continue from a state that `state` returned."""
+        ...

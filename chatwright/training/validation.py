@@ -10,7 +10,7 @@ from chatwright.data.corpus import EncodedCorpus
 from chatwright.evaluation.bits_per_byte import nats_per_token
 from chatwright.model.gpt import GPT
 from chatwright.training.batches.packed import PackedBatches
-from chatwright.training.batches.windows import described
+from chatwright.training.batches.windows import describe_corpus
 from chatwright.training.cross_entropy import next_token_loss
 
 
@@ -34,7 +34,7 @@ class StreamValidation:
         return {"validation_loss": nats, "validation_bits_per_byte": bits}
 
     def describe(self) -> dict[str, Any]:
-        return described(self.corpus)
+        return describe_corpus(self.corpus)
 
 
 @dataclass(frozen=True)

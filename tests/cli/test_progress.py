@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chatwright.cli.progress import terminal
-from chatwright.training.loop import Progress
+from chatwright.training.watcher import Progress
 
 
 def test_a_warning_is_said_again_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

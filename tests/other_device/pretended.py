@@ -19,7 +19,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 from chatwright import devices
 from chatwright.pipeline.recipe import TRAINED, read_recipe, run_recipe
 from chatwright.training import learning_rate_finder, loop
-from chatwright.training.loop import Progress, Stopped, Watcher
+from chatwright.training.watcher import Progress, Stopped, Watcher
 
 NAME = "pretended"
 aten = torch.ops.aten

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.pipeline.recipe import TRAINED, read_recipe, run_recipe
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 HERE = Path(__file__).parent
 LOOP = 'steps = 6\nevaluate_every = 4\nprecision = "float32"\n'

@@ -13,7 +13,7 @@ from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.tasks.classify import Classifier
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 RECIPE = """
 stages = ["tokenizer", "masked-lm", "classify"]

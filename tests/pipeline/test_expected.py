@@ -7,7 +7,7 @@ import pytest
 
 from chatwright.pipeline import expected
 from chatwright.pipeline.recipe import packaged_recipe, read_recipe, settings_hash
-from chatwright.training.loop import Progress, Watcher
+from chatwright.training.watcher import Progress, Watcher
 
 
 def heard(place: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:

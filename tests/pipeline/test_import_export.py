@@ -32,7 +32,7 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.tokenizer.tokenizer import encoder_tokens_of
 from chatwright.training.checks import RunFailed
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 from tests.pipeline.imported_models import CLASSES, ENCODERS, write, write_encoder, write_marian
 from tests.tokenizer.example_tokenizers import hard_strings
 

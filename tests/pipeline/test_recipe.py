@@ -13,7 +13,7 @@ from chatwright.pipeline.recipe import (
     recipe_called,
     run_recipe,
 )
-from chatwright.training.loop import Progress, Stopped, Watcher
+from chatwright.training.watcher import Progress, Stopped, Watcher
 
 RECIPE = """
 stages = ["tokenizer", "pretrain", "sft"]

@@ -15,7 +15,7 @@ from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.recipe import read_recipe, run_recipe
 from chatwright.pipeline.single_stage import translation
 from chatwright.tasks.translate import Translator
-from chatwright.training.loop import Watcher
+from chatwright.training.watcher import Watcher
 
 RECIPE = """
 stages = ["tokenizer", "translation"]

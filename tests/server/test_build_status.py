@@ -3,7 +3,7 @@
 import pytest
 
 from chatwright.server.build_status import KEPT_PER_PROMPT, BuildStatus
-from chatwright.training.loop import Progress
+from chatwright.training.watcher import Progress
 
 PLAN = [("pretrain", 100), ("sft", 300)]
 

@@ -23,7 +23,7 @@ from chatwright.model.gpt import GPT, GPTConfig, init_weights
 from chatwright.server.app import serve_beside
 from chatwright.server.build_status import BuildStatus
 from chatwright.tokenizer.characters import CharacterTokenizer
-from chatwright.training.loop import Progress
+from chatwright.training.watcher import Progress
 
 playwright = pytest.importorskip(
     "playwright.sync_api",

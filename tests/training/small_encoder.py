@@ -17,11 +17,12 @@ from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.batches.packed import PackedBatches
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import BatchConfig
 from chatwright.training.stages.classification import Classification
 from chatwright.training.stages.masked_lm import MaskedLM, Masking
+from chatwright.training.watcher import Watcher
 
 CPU = torch.device("cpu")
 # The last word says whether the things named are alive, whatever stands between.

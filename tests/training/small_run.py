@@ -16,13 +16,14 @@ from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.windows import WindowBatches
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import BatchConfig, Stage
 from chatwright.training.stages.pretrain import Pretrain
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation
+from chatwright.training.watcher import Watcher
 
 TEXTS = [
     "the cat sat on the mat and the dog sat on the log. ",

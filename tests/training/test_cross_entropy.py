@@ -65,7 +65,7 @@ def test_huge_logits_do_not_overflow() -> None:
 
 def test_the_loss_is_that_of_the_models_own_logits() -> None:
     made = small_run.model(dropout=0.0)
-    [micro] = small_run.sft_stage().next_batch().micro_batches
+    [micro] = small_run.sft_stage().next_batch(None).micro_batches
     loss = next_token_loss(made, micro)
     from chatwright.model import masks
 

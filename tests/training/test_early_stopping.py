@@ -9,10 +9,10 @@ import pytest
 from small_run import LOOP, model, pretrain_stage, run, state_bytes
 
 from chatwright.checkpoint import safetensors_file
-from chatwright.training.early_stopping import Best
-from chatwright.training.loop import Stopped
+from chatwright.training.early_stopping import BestEvaluation
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import Stage
+from chatwright.training.watcher import Stopped
 
 PATIENT = replace(LOOP, steps=40, evaluate_every=2, save_every=3, patience=3)
 CURVE = [
@@ -147,7 +147,7 @@ def test_another_figure_and_the_other_direction(tmp_path: Path) -> None:
 def test_a_figure_that_is_not_a_number_is_worse_than_all_and_better_than_nothing() -> None:
     nan, made = float("nan"), model()
     for curve, wanted in (([nan, 2.0, nan, 3.0], 1), ([2.0, nan, nan], 0), ([nan, nan], 0)):
-        best = Best()
+        best = BestEvaluation()
         for step, figure in enumerate(curve):
-            best.see(step, {"validation_loss": figure}, made, LoopConfig(patience=5))
+            best.add(step, {"validation_loss": figure}, made, LoopConfig(patience=5))
         assert best.step == wanted

@@ -20,10 +20,10 @@ from chatwright.training import loop as training_loop
 from chatwright.training import train_state
 from chatwright.training.checks import RunFailed
 from chatwright.training.cross_entropy import IGNORED
-from chatwright.training.loop import Stopped
 from chatwright.training.loop_config import BOOKKEEPING, LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import Batch, BatchConfig, MicroBatch
+from chatwright.training.watcher import Stopped, Watcher
 
 PROGRAM = Path(small_run.__file__)
 
@@ -60,9 +60,7 @@ def test_a_slow_machine_saves_sooner_and_ends_the_same(tmp_path: Path) -> None:
 
     def saved(out: str, **changes: float) -> list[int]:
         steps: list[int] = []
-        watcher = training_loop.Watcher(
-            saved=lambda path: steps.append(int(path.name.removeprefix("step-")))
-        )
+        watcher = Watcher(saved=lambda path: steps.append(int(path.name.removeprefix("step-"))))
         training_loop.train(
             tmp_path / out,
             model(),
@@ -174,7 +172,7 @@ def test_one_by_eight_equals_eight_by_one(tmp_path: Path, make_stage, rows: int)
 
 def test_padded_equals_unpadded() -> None:
     stage, made = sft_stage(), model(dropout=0.0)
-    [micro] = stage.next_batch().micro_batches
+    [micro] = stage.next_batch(None).micro_batches
     micro = MicroBatch(
         micro.token_ids[:1], micro.targets[:1], micro.document_ids[:1], micro.positions[:1]
     )
@@ -198,7 +196,7 @@ def test_padded_equals_unpadded() -> None:
 @pytest.mark.parametrize("make_stage", [pretrain_stage, sft_stage], ids=["pretrain", "sft"])
 def test_each_stage_can_learn_one_batch_by_heart(tmp_path: Path, make_stage) -> None:
     stage = make_stage(BatchConfig(rows=2, context_length=48))
-    batch = stage.next_batch()
+    batch = stage.next_batch(None)
     stage.next_batch = lambda: batch
     loop = replace(LOOP, steps=120, average_decay=0.0, evaluate_every=1000, save_every=1000)
     run(tmp_path / "out", loop, stage, model(dropout=0.0, d_model=64, d_ff=128))

@@ -15,7 +15,7 @@ from chatwright.model import lora
 from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig
 from chatwright.training.checks import mean_loss
-from chatwright.training.loop import Stopped
+from chatwright.training.watcher import Stopped
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_an_adapter_learns_one_batch_almost_by_heart(tmp_path: Path) -> None:
         tmp_path / "plain", replace(LOOP, steps=30), made=model(dropout=0.0, d_model=64, d_ff=128)
     )
     stage = sft_stage()
-    batch = stage.next_batch()
+    batch = stage.next_batch(None)
     stage.next_batch = lambda: batch
     made = adapted(plain, rank=16, dropout=0.0)
     before = mean_loss(made, stage, batch)

@@ -13,9 +13,10 @@ from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
-from chatwright.training.loop import Watcher, train
+from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stages.translation import Translation
+from chatwright.training.watcher import Watcher
 
 CPU = torch.device("cpu")
 WORDS = {"un": "one", "deux": "two", "trois": "three", "quatre": "four", "cinq": "five"}

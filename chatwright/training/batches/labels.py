@@ -81,15 +81,11 @@ class LabelBatches:
     def _hide(self, batch: LabelMicroBatch, draws: torch.Generator) -> LabelMicroBatch:
         if not self.config.token_dropout:
             return batch
-        d_ff = (
-            torch.rand(batch.token_ids.shape, generator=draws).to(self.device)
-            < self.config.token_dropout
-        )
-        d_ff &= (batch.token_ids != self.encoder_tokens.cls) & (
-            batch.token_ids != self.encoder_tokens.pad
-        )
+        draw = torch.rand(batch.token_ids.shape, generator=draws).to(self.device)
+        is_masked = draw < self.config.token_dropout
+        is_masked &= (batch.token_ids != self.encoder_tokens.cls) & (batch.token_ids != self.encoder_tokens.pad)
         return LabelMicroBatch(
-            batch.token_ids.masked_fill(d_ff, self.encoder_tokens.mask),
+            batch.token_ids.masked_fill(is_masked, self.encoder_tokens.mask),
             batch.lengths,
             batch.labels,
             batch.text,

@@ -43,7 +43,7 @@ class WindowBatches:
         return MicroBatch(token_ids, targets, is_start.cumsum(dim=1), places - starts)
 
     def describe(self) -> dict[str, Any]:
-        return described(self.corpus)
+        return describe_corpus(self.corpus)
 
     def state_dict(self) -> dict[str, Any]:
         return self.windows.state_dict()
@@ -52,7 +52,7 @@ class WindowBatches:
         self.windows.load_state_dict(state)
 
 
-def described(corpus: EncodedCorpus) -> dict[str, Any]:
+def describe_corpus(corpus: EncodedCorpus) -> dict[str, Any]:
     return {
         "documents": corpus.n_documents,
         "tokens": len(corpus.stream),

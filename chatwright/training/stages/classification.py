@@ -1,11 +1,11 @@
-"""Classification: tell the label of a text off <cls> (Devlin et al. 2018, section 3.2), from scratch or from a pretrained encoder.
+"""Text classification from the <cls> token (Devlin et al. 2018, section 3.2).
 
-A text in several pieces is told by the mean of their log-probabilities.
+A text longer than the model reads is cut into pieces; its prediction is the mean of their
+log-probabilities.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +17,16 @@ from chatwright.model.encoder import Encoder
 from chatwright.model.masks import Mask
 from chatwright.training.batches.labels import LabelBatches, LabelMicroBatch
 from chatwright.training.outputs import Outputs
-from chatwright.training.stage import Batch, Loss, Stage
+from chatwright.training.stage import Loss
+from chatwright.training.stages.supervised import SupervisedStage, no_samples
 
-Tell = Callable[[Encoder], list[tuple[str, str]]]  # (text, label) pairs to show as the model learns
+LabelSampler = Callable[[Encoder], list[tuple[str, str]]]
+"""Returns (text, predicted labels) pairs that show what the model has learned so far."""
 
 
-class Classification(Stage[Encoder, LabelMicroBatch]):
+class Classification(SupervisedStage[Encoder, LabelMicroBatch]):
+    """Learn the labels of texts."""
+
     name = "classify"
 
     def __init__(
@@ -32,52 +36,41 @@ class Classification(Stage[Encoder, LabelMicroBatch]):
         dtype: torch.dtype,
         has_fresh_head: bool = True,
         smoothing: float = 0.0,
-        sampler: Tell = lambda _: [],
+        sampler: LabelSampler = no_samples,
     ) -> None:
-        self.batches, self.validation, self.dtype, self.smoothing, self.sampler = (
-            batches,
-            validation,
-            dtype,
-            smoothing,
-            sampler,
-        )
-        self.has_fresh_head = has_fresh_head
-
-    def next_batch(self) -> Batch[LabelMicroBatch]:
-        return self.batches.next_batch()
+        super().__init__(batches, validation, dtype, sampler, has_fresh_head)
+        self.smoothing = smoothing
 
     def fresh_loss(self, model: Encoder) -> float:
+        """Return the loss of uniform predictions over the labels."""
         return math.log(len(model.config.labels))
 
     def loss(self, model: Encoder, micro_batch: LabelMicroBatch) -> Loss:
-        scores = label_logits(model, micro_batch, self.dtype)
-        return Loss(
-            F.cross_entropy(
-                scores, micro_batch.labels, reduction="sum", label_smoothing=self.smoothing
-            ),
-            len(scores),
+        """Return the summed cross-entropy of the labels."""
+        logits = label_logits(model, micro_batch, self.dtype)
+        total = F.cross_entropy(
+            logits, micro_batch.labels, reduction="sum", label_smoothing=self.smoothing
         )
+        return Loss(total, len(logits))
 
     def outputs(self, model: Encoder, micro_batch: LabelMicroBatch) -> Outputs:
+        """Return what distillation compares: pooled features and the label matrix."""
         head = model.label_head
-        assert head is not None, "a model with labels is trained"
-        assert head.labels is not None, "a model with labels is trained"
+        assert head is not None, "classification needs a label head"
+        assert head.labels is not None, "classification needs labels"
         hidden = model.hidden_states(micro_batch.token_ids, _mask(micro_batch), dtype=self.dtype)
-        return Outputs(
-            head.dropout(head.pooled(hidden[:, 0])),
-            head.labels.weight,
-            head.labels.bias,
-            micro_batch.labels,
-        )
+        features = head.dropout(head.pooled(hidden[:, 0]))
+        return Outputs(features, head.labels.weight, head.labels.bias, micro_batch.labels)
 
     def evaluate(self, model: Encoder) -> dict[str, float]:
+        """Return validation loss, accuracy and macro-F1 with their 95 % intervals."""
         log_probs = text_log_probs(model, self.validation, self.dtype)
-        wanted = torch.tensor(self.validation.texts.labels)
-        scores = label_scores(log_probs.argmax(1), wanted, len(model.config.labels))
+        labels = torch.tensor(self.validation.texts.labels)
+        scores = label_scores(log_probs.argmax(1), labels, len(model.config.labels))
         low, high = scores.accuracy.interval
         f1_low, f1_high = scores.macro_f1_interval
         return {
-            "validation_loss": float(F.nll_loss(log_probs, wanted)),
+            "validation_loss": float(F.nll_loss(log_probs, labels)),
             "accuracy": scores.accuracy.value,
             "accuracy_low": low,
             "accuracy_high": high,
@@ -86,27 +79,11 @@ class Classification(Stage[Encoder, LabelMicroBatch]):
             "macro_f1_high": f1_high,
         }
 
-    def samples(self, model: Encoder) -> list[tuple[str, str]]:
-        return self.sampler(model)
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "train": self.batches.describe(),
-            "validation": self.validation.describe(),
-            "batches": vars(self.batches.config),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state)
-
 
 def label_logits(
     model: Encoder, batch: LabelMicroBatch, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """(B, L), in float32"""
+    """Return the logits of every row's labels in float32. (B, L)"""
     return model(batch.token_ids, _mask(batch), dtype=dtype).float()
 
 
@@ -119,7 +96,7 @@ def _mask(batch: LabelMicroBatch) -> Mask:
 def text_log_probs(
     model: Encoder, batches: LabelBatches, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Log-probabilities of every text's labels, the mean over its pieces, normed again. (N, L)"""
+    """Return every text's log-probabilities, the normalized mean over its pieces. (N, L)"""
     n_text, n_label = len(batches.texts), len(model.config.labels)
     total, count = torch.zeros(n_text, n_label), torch.zeros(n_text, 1)
     for micro in batches.all_pieces():

@@ -1,12 +1,13 @@
-"""What a model forgets while it learns something new: bits per byte on texts of what it knew, before the first step and at every evaluation.
+"""Measure what a model forgets while it learns something new.
 
-The figures go where all others go: the log, training.json and the report. A limit makes a run that forgot more than it end as failed; the
-model is kept, so that it can be looked at.
+The figure is bits per byte on texts of what the model knew, before the first step and at every evaluation.
+It is logged like any other figure. With a limit, a run that forgot more fails; its model is kept, so that
+you can inspect it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
-from chatwright.training.stage import MicroBatch, Stage
+from chatwright.training.stage import MicroBatch, Stage, StageState
 from chatwright.training.stages.wrapped_stage import WrappedStage
 
-MOST_BYTES = 100_000  # a few seconds an evaluation
+MAX_BYTES = 100_000
+"""Bytes of old text that are measured: a few seconds at each evaluation."""
 
 
 class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
+    """A stage that also measures old texts at every evaluation."""
+
     def __init__(
         self,
         inner: Stage[GPT, MicroBatch],
@@ -31,10 +35,14 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
         dtype: torch.dtype,
     ) -> None:
         super().__init__(inner)
-        self.old_texts, self.tokenizer, self.dtype = list(_first_bytes(old_texts)), tokenizer, dtype
-        self.before = 0.0  # measured before the first step
+        self.old_texts = list(_first_bytes(old_texts))
+        self.tokenizer = tokenizer
+        self.dtype = dtype
+        self.before = 0.0
+        """Bits per byte before the first step; 0: not measured yet."""
 
     def evaluate(self, model: GPT) -> dict[str, float]:
+        """Return the inner stage's figures, and bits per byte on the old texts now and before."""
         score = bits_per_byte(
             model, self.tokenizer, self.old_texts, model.config.context_length, self.dtype
         )
@@ -46,22 +54,25 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
         }
 
     def describe(self) -> dict[str, Any]:
+        """Return the inner stage's description, and count and hash of the old texts."""
         digest = hashlib.sha256("\0".join(self.old_texts).encode()).hexdigest()
-        return super().describe() | {
-            "old_texts": {"documents": len(self.old_texts), "sha256": digest}
-        }
+        old_texts = {"documents": len(self.old_texts), "sha256": digest}
+        return super().describe() | {"old_texts": old_texts}
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"before": self.before}
+    def state(self) -> StageState:
+        """Return the inner stage's state and the figure before the first step."""
+        inner = super().state()
+        return StageState({"inner": inner.numbers, "before": self.before}, inner.tensors)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.before = state["before"]
+    def load_state(self, state: StageState) -> None:
+        """Continue from a state that `state` returned."""
+        super().load_state(StageState(state.numbers["inner"], state.tensors))
+        self.before = state.numbers["before"]
 
 
-def _first_bytes(texts: Iterable[str]) -> Iterable[str]:
-    """As much as there is room for; the last text is cut."""
-    room = MOST_BYTES
+def _first_bytes(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the first MAX_BYTES of the texts; the last one is cut."""
+    room = MAX_BYTES
     for text in texts:
         if part := text.encode()[:room].decode(errors="ignore"):
             yield part
@@ -69,12 +80,19 @@ def _first_bytes(texts: Iterable[str]) -> Iterable[str]:
 
 
 def check(run: Path, limit: float) -> None:
-    """Raise where the finished run forgot more than `limit`, a share of the bits per byte before; 0 asks nothing."""
-    figures = json.loads((run / "model" / "training.json").read_text())["figures"]
+    """Fail a finished run whose bits per byte on the old texts rose by more than `limit`.
+
+    Args:
+        run: Directory of the run.
+        limit: Allowed relative increase; 0 checks nothing.
+    """
+    notes = json.loads((run / "model" / "training.json").read_text(encoding="utf-8"))
+    figures = notes["figures"]
     if limit and figures["forgotten"] > limit:
         raise RunFailed(
             f"{run}: on the old texts the model went from {figures['old_bits_per_byte_before']:.3f} to "
-            f"{figures['old_bits_per_byte']:.3f} bits per byte, {figures['forgotten']:.1%} more; forgetting_limit allows {limit:.1%}. "
-            "Train less or at a lower learning rate, let it read old texts again (texts = ... in an sft stage), or train an adapter "
+            f"{figures['old_bits_per_byte']:.3f} bits per byte, {figures['forgotten']:.1%} more. "
+            f"forgetting_limit allows {limit:.1%}. Train for fewer steps or at a lower learning rate, "
+            "add old texts to the training data (texts = ... in an sft stage), or train an adapter "
             "(lora.rank=8). The model was kept."
         )

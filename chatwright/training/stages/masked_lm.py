@@ -1,8 +1,9 @@
-"""Masked-language pretraining: guess hidden tokens from both sides (Devlin et al. 2018, section 3.1).
+"""Masked-language pretraining: predict masked tokens from both sides (Devlin et al. 2018, section 3.1).
 
-Of the tokens chosen, 80 % stand behind <mask>, 10 % are another token drawn at random and 10 % stay: a model that is later used finds no
-<mask>. Masks are drawn anew each time a row comes (Liu et al. 2019), from a generator that the step alone decides, so a resumed run draws the
-same. More than BERT's 15 % may be chosen: small models learn faster from more (Wettig et al. 2022).
+Of the selected tokens 80 % become <mask>, 10 % another random token, and 10 % stay, because a model in use
+meets no <mask>. Masks are drawn anew for each epoch (Liu et al. 2019) from a generator that depends on the
+step alone, so a resumed run draws the same. Small models learn faster from more than BERT's 15 % selected
+tokens (Wettig et al. 2022).
 """
 
 from collections.abc import Iterable
@@ -19,60 +20,68 @@ from chatwright.model.encoder import Encoder
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.cross_entropy import output_loss
 from chatwright.training.outputs import Outputs
-from chatwright.training.stage import Batch, Loss, MicroBatch, Stage
+from chatwright.training.stage import Batch, Loss, MicroBatch, StageState
+from chatwright.training.stages.supervised import SupervisedStage
 
-SHARE_HIDDEN, SHARE_RANDOM = 0.8, 0.1
+SHARE_MASKED = 0.8
+SHARE_RANDOM = 0.1
 
 
 @dataclass(frozen=True)
 class MaskedMicroBatch:
-    """token_ids (B, T) with tokens hidden; chosen (B, T) says which are to be guessed, targets (N,) what they were."""
+    """Rows with some tokens masked.
+
+    token_ids (B, T) after masking; is_selected (B, T) marks the tokens to predict; targets (N,) are their
+    original ids; document_ids, positions (B, T) as in `MicroBatch`.
+    """
 
     token_ids: Tensor
-    chosen: Tensor
+    is_selected: Tensor
     targets: Tensor
     document_ids: Tensor
     positions: Tensor
 
 
 class Masking:
-    """Chooses and hides tokens. Control tokens are never chosen and never stand in for another."""
+    """Select and mask tokens. Control tokens are neither selected nor used as random tokens."""
 
     def __init__(
         self, rate: float, mask: int, control: Iterable[int], vocab_size: int, seed: int
     ) -> None:
-        self.rate, self.mask, self.seed = rate, mask, seed
-        self.is_text = torch.ones(vocab_size, dtype=torch.bool).index_fill_(
-            0, torch.tensor(sorted(control)), False
-        )
+        self.rate = rate
+        self.mask = mask
+        self.seed = seed
+        self.is_text = torch.ones(vocab_size, dtype=torch.bool)
+        self.is_text[torch.tensor(sorted(control))] = False
         self.text_ids = self.is_text.nonzero().flatten()
 
-    def of(self, batch: MicroBatch, draws: torch.Generator) -> MaskedMicroBatch:
+    def apply(self, batch: MicroBatch, draws: torch.Generator) -> MaskedMicroBatch:
+        """Mask the rows of a packed micro-batch."""
+        assert batch.document_ids is not None, "packed rows have document ids"
+        assert batch.positions is not None, "packed rows have positions"
         token_ids = batch.token_ids.cpu()
-        chosen = (torch.rand(token_ids.shape, generator=draws) < self.rate) & self.is_text[
-            token_ids
-        ]
-        fate = torch.rand(token_ids.shape, generator=draws)
-        others = self.text_ids[torch.randint(len(self.text_ids), token_ids.shape, generator=draws)]
-        hidden = token_ids.masked_fill(chosen & (fate < SHARE_HIDDEN), self.mask)
-        hidden = torch.where(
-            chosen & (fate >= SHARE_HIDDEN) & (fate < SHARE_HIDDEN + SHARE_RANDOM), others, hidden
-        )
+        shape = token_ids.shape
+        is_selected = torch.rand(shape, generator=draws) < self.rate
+        is_selected &= self.is_text[token_ids]
+        fate = torch.rand(shape, generator=draws)
+        choice = torch.randint(len(self.text_ids), shape, generator=draws)
+        is_masked = is_selected & (fate < SHARE_MASKED)
+        is_random = is_selected & (fate >= SHARE_MASKED) & (fate < SHARE_MASKED + SHARE_RANDOM)
+        masked = token_ids.masked_fill(is_masked, self.mask)
+        masked = torch.where(is_random, self.text_ids[choice], masked)
         device = batch.token_ids.device
-        assert batch.document_ids is not None, (
-            "packed rows say which document each token belongs to"
-        )
-        assert batch.positions is not None, "and where it stands in it"
         return MaskedMicroBatch(
-            hidden.to(device),
-            chosen.to(device),
-            token_ids[chosen].to(device),
+            masked.to(device),
+            is_selected.to(device),
+            token_ids[is_selected].to(device),
             batch.document_ids,
             batch.positions,
         )
 
 
-class MaskedLM(Stage[Encoder, MaskedMicroBatch]):
+class MaskedLM(SupervisedStage[Encoder, MaskedMicroBatch]):
+    """Learn to predict masked tokens."""
+
     name = "masked-lm"
 
     def __init__(
@@ -82,74 +91,60 @@ class MaskedLM(Stage[Encoder, MaskedMicroBatch]):
         masking: Masking,
         dtype: torch.dtype,
     ) -> None:
-        self.batches, self.validation, self.masking, self.dtype = (
-            batches,
-            validation,
-            masking,
-            dtype,
-        )
-        self.n_drawn = 0  # steps for which masks were drawn
+        super().__init__(batches, validation, dtype)  # type: ignore[arg-type]  # masked in next_batch
+        self.masking = masking
+        self.n_batch = 0
+        """Batches drawn so far, which seeds the masks of the next one."""
 
-    def next_batch(self) -> Batch[MaskedMicroBatch]:
-        draws = generator(self.masking.seed, f"masks of step {self.n_drawn}")
-        self.n_drawn += 1
-        parts = [self.masking.of(part, draws) for part in self.batches.next_batch().micro_batches]
+    def next_batch(self, model: Encoder) -> Batch[MaskedMicroBatch]:
+        """Return the next packed rows, with masks drawn for this step."""
+        draws = generator(self.masking.seed, f"masks of step {self.n_batch}")
+        self.n_batch += 1
+        unmasked: Batch[Any] = self.batches.next_batch()
+        parts = [self.masking.apply(part, draws) for part in unmasked.micro_batches]
         return Batch(parts, sum(len(part.targets) for part in parts))
 
     def loss(self, model: Encoder, micro_batch: MaskedMicroBatch) -> Loss:
-        features, weight = self._comparison(model, micro_batch)
-        assert model.head is not None, "checked by the comparison"
-        return Loss(
-            output_loss(features, weight, micro_batch.targets, model.head.bias),
-            len(micro_batch.targets),
-        )
+        """Return the summed cross-entropy of the selected tokens."""
+        out = self.outputs(model, micro_batch)
+        return Loss(output_loss(out.features, out.weight, out.targets, out.bias), len(out.targets))
 
     def outputs(self, model: Encoder, micro_batch: MaskedMicroBatch) -> Outputs:
-        features, weight = self._comparison(model, micro_batch)
-        assert model.head is not None, "checked by the comparison"
-        return Outputs(features, weight, model.head.bias, micro_batch.targets)
-
-    def _comparison(self, model: Encoder, batch: MaskedMicroBatch) -> tuple[Tensor, Tensor]:
-        """Features of the chosen tokens (N, F) and what they are compared with (V, F)."""
+        """Return the head's features of the selected tokens (N, F) and the token matrix (V, F)."""
         hidden = model.hidden_states(
-            batch.token_ids,
-            masks.same_document(batch.document_ids),
-            batch.positions,
+            micro_batch.token_ids,
+            masks.same_document(micro_batch.document_ids),
+            micro_batch.positions,
             dtype=self.dtype,
         )
-        assert model.head is not None, "a model with a head for masked tokens is trained"
-        return model.head.features_and_weight(hidden[batch.chosen], model.embedding.weight)
+        assert model.head is not None, "masked-language training needs a head for masked tokens"
+        selected = hidden[micro_batch.is_selected]
+        features, weight = model.head.features_and_weight(selected, model.embedding.weight)
+        return Outputs(features, weight, model.head.bias, micro_batch.targets)
 
     def evaluate(self, model: Encoder) -> dict[str, float]:
-        """Loss and the share of tokens guessed right, with the same masks every time."""
-        loss, right, count = 0.0, 0, 0
+        """Return validation loss and accuracy, with the same masks every time."""
+        loss = 0.0
+        n_right = 0
+        count = 0
         draws = generator(self.masking.seed, "masks of validation")
         for rows in self.validation.all_rows():
-            batch = self.masking.of(rows, draws)
-            features, weight = self._comparison(model, batch)
-            assert model.head is not None, "checked by the comparison"
-            logits = F.linear(features, weight.to(features.dtype), model.head.bias).float()
-            loss += float(F.cross_entropy(logits, batch.targets, reduction="sum"))
-            right, count = (
-                right + int((logits.argmax(-1) == batch.targets).sum()),
-                count + len(batch.targets),
-            )
-        return {"validation_loss": loss / count, "accuracy": right / count} if count else {}
-
-    def samples(self, model: Encoder) -> list[tuple[str, str]]:
-        return []
+            out = self.outputs(model, self.masking.apply(rows, draws))
+            logits = out.logits()
+            loss += float(F.cross_entropy(logits, out.targets, reduction="sum"))
+            n_right += int((logits.argmax(-1) == out.targets).sum())
+            count += len(out.targets)
+        return {"validation_loss": loss / count, "accuracy": n_right / count} if count else {}
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "train": self.batches.describe(),
-            "validation": self.validation.describe(),
-            "batches": vars(self.batches.config),
-            "mask_rate": self.masking.rate,
-        }
+        """Return counts and hashes of the data, and the mask rate."""
+        return super().describe() | {"mask_rate": self.masking.rate}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"batches": self.batches.state_dict(), "n_drawn": self.n_drawn}
+    def state(self) -> StageState:
+        """Return the position in the data and the number of batches drawn."""
+        return StageState({"batches": self.batches.state_dict(), "n_batch": self.n_batch})
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state["batches"])
-        self.n_drawn = state["n_drawn"]
+    def load_state(self, state: StageState) -> None:
+        """Continue from a position that `state` returned."""
+        self.batches.load_state_dict(state.numbers["batches"])
+        self.n_batch = state.numbers["n_batch"]

@@ -1,57 +1,29 @@
-"""Pretraining: predict the next token of every text. The batches are windows of a long stream or whole short documents (`stage.Batches`)."""
+"""Pretraining: predict the next token of every text.
 
-from typing import Any
-
-import torch
+The batches are windows of one long stream of tokens (`batches/windows.py`) or whole short documents
+packed into rows (`batches/packed.py`).
+"""
 
 from chatwright.model.gpt import GPT
 from chatwright.training.cross_entropy import next_token_loss, next_token_outputs
 from chatwright.training.outputs import Outputs
-from chatwright.training.stage import Batch, Batches, Loss, MicroBatch, Sampler, Stage
-from chatwright.training.validation import Validation
+from chatwright.training.stage import Loss, MicroBatch
+from chatwright.training.stages.supervised import SupervisedStage
 
 
-class Pretrain(Stage[GPT, MicroBatch]):
+class Pretrain(SupervisedStage[GPT, MicroBatch]):
+    """Learn to predict the next token of texts."""
+
     name = "pretrain"
 
-    def __init__(
-        self,
-        batches: Batches,
-        validation: Validation,
-        dtype: torch.dtype,
-        sampler: Sampler = lambda _: [],
-    ) -> None:
-        self.batches, self.validation, self.dtype, self.sampler = (
-            batches,
-            validation,
-            dtype,
-            sampler,
-        )
-
-    def next_batch(self) -> Batch[MicroBatch]:
-        return self.batches.next_batch()
-
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:
+        """Return the summed next-token cross-entropy."""
         return next_token_loss(model, micro_batch, self.dtype)
 
     def outputs(self, model: GPT, micro_batch: MicroBatch) -> Outputs:
+        """Return what distillation compares at the supervised tokens."""
         return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        return self.validation.figures(model)
-
-    def samples(self, model: GPT) -> list[tuple[str, str]]:
-        return self.sampler(model)
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "train": self.batches.describe(),
-            "validation": self.validation.describe(),
-            "batches": vars(self.batches.config),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state)
+        """Return the validation loss, and bits per byte where the data allows it."""
+        return dict(self.validation.figures(model))

@@ -1,6 +1,7 @@
-"""Supervised fine-tuning: learn the answers of example conversations (Ouyang et al. 2022, step 1).
+"""Supervised fine-tuning: learn the replies of example conversations (Ouyang et al. 2022, step 1).
 
-Whole conversations are packed side by side; each sees only itself, and only what the assistant says carries loss.
+Whole conversations are packed side by side into rows. Each attends to itself only, and only the
+assistant's messages carry loss.
 """
 
 from collections.abc import Callable
@@ -12,13 +13,22 @@ from chatwright.model.gpt import GPT
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.cross_entropy import next_token_loss, next_token_outputs
 from chatwright.training.outputs import Outputs
-from chatwright.training.stage import Batch, Loss, MicroBatch, Sampler, Stage
+from chatwright.training.stage import Loss, MicroBatch, Sampler
+from chatwright.training.stages.supervised import SupervisedStage, no_samples
 from chatwright.training.validation import PackedValidation
 
 StopRate = Callable[[GPT], dict[str, float]]
+"""Measures how many replies end by themselves."""
 
 
-class SFT(Stage[GPT, MicroBatch]):
+def no_figures(_: Any) -> dict[str, float]:
+    """Measure nothing."""
+    return {}
+
+
+class SFT(SupervisedStage[GPT, MicroBatch]):
+    """Learn to reply from example conversations."""
+
     name = "sft"
 
     def __init__(
@@ -26,36 +36,20 @@ class SFT(Stage[GPT, MicroBatch]):
         batches: PackedBatches,
         validation: PackedValidation,
         dtype: torch.dtype,
-        sampler: Sampler = lambda _: [],
-        stop_rate: StopRate = lambda _: {},
+        sampler: Sampler = no_samples,
+        stop_rate: StopRate = no_figures,
     ) -> None:
-        self.batches, self.validation, self.dtype = batches, validation, dtype
-        self.sampler, self.stop_rate = sampler, stop_rate
-
-    def next_batch(self) -> Batch[MicroBatch]:
-        return self.batches.next_batch()
+        super().__init__(batches, validation, dtype, sampler)
+        self.stop_rate = stop_rate
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:
+        """Return the summed cross-entropy of the replies' tokens."""
         return next_token_loss(model, micro_batch, self.dtype)
 
     def outputs(self, model: GPT, micro_batch: MicroBatch) -> Outputs:
+        """Return what distillation compares at the supervised tokens."""
         return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
+        """Return the validation loss and the share of replies that end by themselves."""
         return self.validation.figures(model) | self.stop_rate(model)
-
-    def samples(self, model: GPT) -> list[tuple[str, str]]:
-        return self.sampler(model)
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "train": self.batches.describe(),
-            "validation": self.validation.describe(),
-            "batches": vars(self.batches.config),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state)

@@ -1,10 +1,11 @@
-"""Skip-gram with negative sampling: tell the words that stand around a word from words drawn at random (Mikolov et al. 2013, eq. 4).
+"""Skip-gram with negative sampling: learn word vectors (Mikolov et al. 2013, eq. 4).
 
-    -log sigmoid(w . c) - k x mean over drawn n of log sigmoid(-w . n)          for every word w and each neighbour c
+    -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)     for every word w and neighbor c
 
-A step reads some words of the running text, not shuffled pairs: neighbours are sums over shifted rows, and the drawn words are shared by
-the whole step, so that all of it is two lookups and one product. Frequent words are mostly passed over, and the window's width is drawn for
-every word (both from the paper). All draws are functions of the seed and the step alone, so a resumed run draws the same.
+A step reads consecutive words of the text, not shuffled pairs. Neighbors are then shifted rows, and all
+words of the step share the sampled negatives, so a step is two lookups and one product. Frequent words are
+mostly skipped, and the window is drawn for each word (both as in the paper). All draws depend on the seed
+and the step alone, so a resumed run draws the same.
 """
 
 import math
@@ -18,147 +19,190 @@ from torch import Tensor
 from chatwright.data.batches import Windows
 from chatwright.data.corpus import EncodedCorpus
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram
-from chatwright.training.batches.windows import described
-from chatwright.training.stage import Batch, Loss, Stage
+from chatwright.training.batches.windows import describe_corpus
+from chatwright.training.stage import Batch, Loss
+from chatwright.training.stages.supervised import SupervisedStage
 
-SAMPLED_WORDS, NEIGHBOURS_SHOWN = 6, 5
+N_SAMPLE = 6
+"""Words whose nearest words are shown at an evaluation."""
+N_NEAREST = 5
+"""Nearest words shown for each of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipGramBatchConfig:
-    words: int = 4096  # of running text a step
-    window: int = 5  # neighbours at most this far away
-    negatives: float = 5.0  # k: how much words drawn at random count beside one neighbour
-    drawn: int = 512  # of them a step, shared by all its words
-    keep: float = 1e-4  # words that make up more of the text than this are passed over, the more the oftener; 1 keeps all
+    """Settings of a step of word-vector training."""
+
+    words: int = 4096
+    """Consecutive words of text in a step."""
+    window: int = 5
+    """Largest distance of a neighbor, in words."""
+    negatives: float = 5.0
+    """Weight of the sampled words beside one neighbor (k in the formula)."""
+    drawn: int = 512
+    """Words sampled in a step, shared by all its words."""
+    keep: float = 1e-4
+    """Words more frequent than this share are skipped at random, frequent ones more often; 1: none."""
 
     def __post_init__(self) -> None:
         for name in ("words", "window", "drawn"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
-        if not (self.negatives > 0 and self.keep > 0):
-            raise ValueError(f"negatives ({self.negatives}) and keep ({self.keep}) must be above 0")
+            self._require(name, getattr(self, name) >= 1, "must be at least 1")
+        for name in ("negatives", "keep"):
+            self._require(name, getattr(self, name) > 0, "must be above 0")
+
+    def _require(self, name: str, holds: bool, requirement: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            field = f"batches.{name}"
+            raise InputError(f"{field} ({value}) {requirement}.", field=field, value=value)
 
 
 @dataclass(frozen=True)
 class SkipGramMicroBatch:
-    words: Tensor  # (n,) running text, thinned out
-    windows: Tensor  # (n,) how far each looks
-    negatives: Tensor  # (N,) words drawn at random
+    """Words of a step: words (n,) left after skipping, their windows (n,), negatives (N,)."""
+
+    words: Tensor
+    windows: Tensor
+    negatives: Tensor
 
 
-class SkipGramStage(Stage[SkipGram, SkipGramMicroBatch]):
-    name = "word-vectors"
+class SkipGramBatches:
+    """Consecutive words of a text, with windows and negatives drawn for every step."""
 
     def __init__(
         self,
-        text: EncodedCorpus,
-        validation: EncodedCorpus,
+        corpus: EncodedCorpus,
         vocab_size: int,
-        spellings: list[str],
         config: SkipGramBatchConfig,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.text, self.validation, self.spellings, self.config, self.seed, self.device = (
-            text,
-            validation,
-            spellings,
-            config,
-            seed,
-            device,
-        )
-        counts = torch.bincount(text.stream.long(), minlength=vocab_size).double()
+        self.corpus = corpus
+        self.config = config
+        self.seed = seed
+        self.device = device
+        counts = torch.bincount(corpus.stream.long(), minlength=vocab_size).double()
         share = counts / counts.sum()
-        self.kept_share = (
-            (config.keep / share.clamp(min=1e-12)).sqrt().clamp(max=1.0).float()
-        )  # word2vec's, without its second term
-        self.drawn_share = (share**0.75).float()
-        self.windows = Windows(text.stream, config.words, seed)
+        # word2vec keeps sqrt(t / f) + t / f of a word with frequency f; the second term is left out.
+        keep = (config.keep / share.clamp(min=1e-12)).sqrt()
+        self.keep_probability = keep.clamp(max=1.0).float()
+        self.negative_weights = (share**0.75).float()
+        self.windows = Windows(corpus.stream, config.words, seed)
         self.n_step = 0
 
     def next_batch(self) -> Batch[SkipGramMicroBatch]:
+        """Return the next words of the text."""
         draws = generator(self.seed, f"words of step {self.n_step}")
         self.n_step += 1
-        micro = self._drawn(self.windows.take(1)[0], draws)
+        micro = self.sample(self.windows.take(1)[0], draws)
         return Batch([micro], n_pair(micro.windows))
 
-    def _drawn(self, text: Tensor, draws: torch.Generator) -> SkipGramMicroBatch:
-        words = text[torch.rand(len(text), generator=draws) < self.kept_share[text]]
+    def sample(self, text: Tensor, draws: torch.Generator) -> SkipGramMicroBatch:
+        """Skip frequent words of `text` (n,) and draw windows and negatives."""
+        is_kept = torch.rand(len(text), generator=draws) < self.keep_probability[text]
+        words = text[is_kept]
         windows = torch.randint(1, self.config.window + 1, (len(words),), generator=draws)
         negatives = torch.multinomial(
-            self.drawn_share, self.config.drawn, replacement=True, generator=draws
+            self.negative_weights, self.config.drawn, replacement=True, generator=draws
         )
         return SkipGramMicroBatch(
             words.to(self.device), windows.to(self.device), negatives.to(self.device)
         )
 
-    def loss(self, model: SkipGram, micro_batch: SkipGramMicroBatch) -> Loss:
-        return skip_gram_loss(model, micro_batch, self.config.negatives)
-
-    def fresh_loss(self, model: SkipGram) -> float:
-        """Every score is zero: one neighbour and k drawn words, each an even guess."""
-        return (1 + self.config.negatives) * math.log(2)
-
-    def evaluate(self, model: SkipGram) -> dict[str, float]:
-        """On text kept out of training, with the same draws every time."""
-        total, count = 0.0, 0
-        for number, text in enumerate(self.validation.stream.long().split(self.config.words)):
-            loss = self.loss(model, self._drawn(text, generator(self.seed, f"validation {number}")))
-            total, count = total + float(loss.sum), count + loss.count
-        return {"validation_loss": total / count} if count else {}
-
-    def samples(self, model: SkipGram) -> list[tuple[str, str]]:
-        """The nearest words of some that are neither common nor rare."""
-        n_word = sum(
-            map(bool, self.spellings)
-        )  # the most frequent first; control tokens, which spell nothing, are the last ids
-        matrix = F.normalize(model.embedding.weight[:n_word])
-        words = [n_word * place // 100 for place in range(1, 1 + SAMPLED_WORDS)]
-        nearest = (
-            (matrix[words] @ matrix.T).topk(min(n_word, NEIGHBOURS_SHOWN + 1)).indices.tolist()
-        )
-        return [
-            (self.spellings[word], ", ".join(self.spellings[i] for i in found if i != word))
-            for word, found in zip(words, nearest, strict=True)
-        ]
-
     def describe(self) -> dict[str, Any]:
-        return {
-            "train": described(self.text),
-            "validation": described(self.validation),
-            "batches": vars(self.config),
-        }
+        """Return counts and a hash of the text."""
+        return describe_corpus(self.corpus)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the position in the text and the number of steps drawn."""
         return {"windows": self.windows.state_dict(), "n_step": self.n_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position that `state_dict` returned."""
         self.windows.load_state_dict(state["windows"])
         self.n_step = state["n_step"]
 
 
+class SkipGramStage(SupervisedStage[SkipGram, SkipGramMicroBatch]):
+    """Learn a vector for every word."""
+
+    name = "word-vectors"
+    batches: SkipGramBatches
+
+    def __init__(
+        self, batches: SkipGramBatches, validation: EncodedCorpus, spellings: list[str]
+    ) -> None:
+        """Store the parts; `spellings` holds the text of every token, "" for control tokens."""
+        super().__init__(batches, validation, torch.float32)
+        self.spellings = spellings
+
+    def loss(self, model: SkipGram, micro_batch: SkipGramMicroBatch) -> Loss:
+        """Return the summed loss of all (word, neighbor) pairs."""
+        return skip_gram_loss(model, micro_batch, self.batches.config.negatives)
+
+    def fresh_loss(self, model: SkipGram) -> float:
+        """Return the loss of an untrained model, whose scores are all zero: (1 + k) ln 2."""
+        return (1 + self.batches.config.negatives) * math.log(2)
+
+    def evaluate(self, model: SkipGram) -> dict[str, float]:
+        """Return the validation loss, with the same draws every time."""
+        total = 0.0
+        count = 0
+        batches = self.batches
+        for number, text in enumerate(self.validation.stream.long().split(batches.config.words)):
+            draws = generator(batches.seed, f"validation {number}")
+            loss = self.loss(model, batches.sample(text, draws))
+            total += float(loss.sum)
+            count += loss.count
+        return {"validation_loss": total / count} if count else {}
+
+    def samples(self, model: SkipGram) -> list[tuple[str, str]]:
+        """Return the nearest words of some words that are neither common nor rare."""
+        # Tokens are sorted by frequency; the control tokens, which spell nothing, are the last ids.
+        n_word = sum(map(bool, self.spellings))
+        matrix = F.normalize(model.embedding.weight[:n_word])
+        words = [n_word * percent // 100 for percent in range(1, 1 + N_SAMPLE)]
+        similarity = matrix[words] @ matrix.T
+        nearest = similarity.topk(min(n_word, N_NEAREST + 1)).indices.tolist()
+        return [
+            (self.spellings[word], ", ".join(self.spellings[i] for i in ids if i != word))
+            for word, ids in zip(words, nearest, strict=True)
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts and hashes of training and validation text."""
+        return {
+            "train": self.batches.describe(),
+            "validation": describe_corpus(self.validation),
+            "batches": vars(self.batches.config),
+        }
+
+
 def n_pair(windows: Tensor) -> int:
-    """(word, neighbour) pairs: each word has `windows` neighbours on either side, as far as the text goes."""
+    """Count (word, neighbor) pairs: `windows` neighbors on either side, within the text."""
     n = len(windows)
-    places = torch.arange(n, device=windows.device)
-    return int((torch.minimum(windows, places) + torch.minimum(windows, n - 1 - places)).sum())
+    positions = torch.arange(n, device=windows.device)
+    before = torch.minimum(windows, positions)
+    after = torch.minimum(windows, n - 1 - positions)
+    return int((before + after).sum())
 
 
 def skip_gram_loss(model: SkipGram, batch: SkipGramMicroBatch, k: float) -> Loss:
-    words, around = model.embedding(batch.words), model.context(batch.words)  # (n, D) twice
-    total, n = words.new_zeros(()), len(batch.words)
+    """Return the summed loss of all (word, neighbor) pairs of a step."""
+    n = len(batch.words)
+    words = model.embedding(batch.words)  # (n, D)
+    contexts = model.context(batch.words)  # (n, D)
+    total = words.new_zeros(())
     pairs = torch.zeros(n, device=words.device)
     for distance in range(1, int(batch.windows.max()) + 1 if n else 0):
-        looks = (batch.windows >= distance).float()  # (n,) whether a word looks so far
-        for word, neighbour in (
-            (slice(distance, n), slice(0, n - distance)),
-            (slice(0, n - distance), slice(distance, n)),
-        ):
-            total -= (
-                looks[word] * F.logsigmoid((words[word] * around[neighbour]).sum(dim=1))
-            ).sum()
-            pairs[word] += looks[word]
-    drawn = F.logsigmoid(-words @ model.context(batch.negatives).T).mean(dim=1)  # (n,)
-    return Loss(total - k * (pairs * drawn).sum(), int(pairs.sum()))
+        is_inside = (batch.windows >= distance).float()  # (n,)
+        left = slice(0, n - distance)
+        right = slice(distance, n)
+        for word, neighbor in ((right, left), (left, right)):
+            score = (words[word] * contexts[neighbor]).sum(dim=1)
+            total -= (is_inside[word] * F.logsigmoid(score)).sum()
+            pairs[word] += is_inside[word]
+    negatives = F.logsigmoid(-words @ model.context(batch.negatives).T).mean(dim=1)  # (n,)
+    return Loss(total - k * (pairs * negatives).sum(), int(pairs.sum()))

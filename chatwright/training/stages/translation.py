@@ -1,24 +1,31 @@
-"""Learning to translate: predict each token of the translation from the source and the tokens before it (Vaswani et al. 2017).
+"""Translation training: predict each target token from the source and the tokens before it.
 
-Training smooths its targets (Szegedy et al. 2016); validation does not, so its loss is the negative log-likelihood.
+Vaswani et al. 2017. Training smooths its targets (Szegedy et al. 2016). Validation does not, so its loss is
+the negative log-likelihood.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from chatwright.model import masks
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.training.batches.pairs import PairBatches, PairMicroBatch
 from chatwright.training.cross_entropy import IGNORED, head_loss
-from chatwright.training.stage import Batch, Loss, Stage
+from chatwright.training.stage import Loss
+from chatwright.training.stages.sft import no_figures
+from chatwright.training.stages.supervised import SupervisedStage, no_samples
 
-Figures = Callable[[EncoderDecoder], dict[str, float]]
-Samples = Callable[[EncoderDecoder], list[tuple[str, str]]]
+Scorer = Callable[[EncoderDecoder], dict[str, float]]
+"""Adds figures to an evaluation, such as the BLEU of the validation set."""
+TranslationSampler = Callable[[EncoderDecoder], list[tuple[str, str]]]
 
 
-class Translation(Stage[EncoderDecoder, PairMicroBatch]):
+class Translation(SupervisedStage[EncoderDecoder, PairMicroBatch]):
+    """Learn to translate from sentence pairs."""
+
     name = "translation"
 
     def __init__(
@@ -27,59 +34,39 @@ class Translation(Stage[EncoderDecoder, PairMicroBatch]):
         validation: PairBatches,
         dtype: torch.dtype,
         smoothing: float = 0.1,
-        sampler: Samples = lambda _: [],
-        scorer: Figures = lambda _: {},
+        sampler: TranslationSampler = no_samples,
+        scorer: Scorer = no_figures,
     ) -> None:
-        """`scorer` adds figures to every evaluation (BLEU of the validation set, for one)."""
-        self.batches, self.validation, self.dtype, self.smoothing = (
-            batches,
-            validation,
-            dtype,
-            smoothing,
-        )
-        self.sampler, self.scorer = sampler, scorer
-
-    def next_batch(self) -> Batch[PairMicroBatch]:
-        return self.batches.next_batch()
+        super().__init__(batches, validation, dtype, sampler)
+        self.smoothing = smoothing
+        self.scorer = scorer
 
     def loss(self, model: EncoderDecoder, micro_batch: PairMicroBatch) -> Loss:
-        return head_loss(
-            model.head, self._hidden(model, micro_batch), micro_batch.targets, self.smoothing
-        )
+        """Return the summed cross-entropy of the target tokens."""
+        hidden = self._hidden_states(model, micro_batch)
+        return head_loss(model.head, hidden, micro_batch.targets, self.smoothing)
 
-    def _hidden(self, model: EncoderDecoder, micro_batch: PairMicroBatch) -> torch.Tensor:
+    def _hidden_states(self, model: EncoderDecoder, micro_batch: PairMicroBatch) -> Tensor:
         padding = masks.padding(micro_batch.source_lengths, micro_batch.source_ids.shape[1])
         return model.hidden_states(
             micro_batch.source_ids, micro_batch.target_ids, padding, self.dtype
         )
 
     def evaluate(self, model: EncoderDecoder) -> dict[str, float]:
-        """Loss and share of right guesses per token of the translations, each told the right tokens before it."""
-        total, right, count = 0.0, 0, 0
+        """Return loss and accuracy per target token, each predicted from the true tokens before it."""
+        total = 0.0
+        n_right = 0
+        count = 0
         for micro in self.validation.all_pairs():
-            wanted = micro.targets != IGNORED
-            hidden, targets = self._hidden(model, micro)[wanted], micro.targets[wanted]
+            is_target = micro.targets != IGNORED
+            hidden = self._hidden_states(model, micro)[is_target]
+            targets = micro.targets[is_target]
             total += float(head_loss(model.head, hidden, targets).sum)
-            right += int((model.head(hidden).argmax(dim=-1) == targets).sum())
+            n_right += int((model.head(hidden).argmax(dim=-1) == targets).sum())
             count += len(targets)
-        return {
-            "validation_loss": total / count,
-            "validation_accuracy": right / count,
-        } | self.scorer(model)
-
-    def samples(self, model: EncoderDecoder) -> list[tuple[str, str]]:
-        return self.sampler(model)
+        figures = {"validation_loss": total / count, "validation_accuracy": n_right / count}
+        return figures | self.scorer(model)
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "train": self.batches.describe(),
-            "validation": self.validation.describe(),
-            "batches": vars(self.batches.config),
-            "label_smoothing": self.smoothing,
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.batches.load_state_dict(state)
+        """Return counts and hashes of the data, and the label smoothing."""
+        return super().describe() | {"label_smoothing": self.smoothing}

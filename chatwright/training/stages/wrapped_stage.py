@@ -1,39 +1,55 @@
-"""A stage around another one, the same in everything: what adds to any stage (a teacher, a check) changes only the method it is about."""
+"""A stage around another stage, which changes only the methods it overrides.
 
+A teacher (`distillation.py`) or a forgetting check (`forgetting.py`) can so be added to any stage.
+"""
+
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from chatwright.training.stage import Batch, Loss, M, Micro, Stage
+from chatwright.training.stage import Batch, Loss, M, Micro, Stage, StageState
 
 
 class WrappedStage(Stage[M, Micro]):
-    def __init__(self, inner: Stage[M, Micro]) -> None:
-        self.inner, self.name = inner, inner.name
+    """Forward every method of a stage to the inner one."""
 
-    def next_batch(self) -> Batch[Micro]:
-        return self.inner.next_batch()
+    def __init__(self, inner: Stage[M, Micro]) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    def next_batch(self, model: M) -> Batch[Micro]:
+        """Return the inner stage's next batch."""
+        return self.inner.next_batch(model)
 
     def loss(self, model: M, micro_batch: Micro) -> Loss:
+        """Return the inner stage's loss."""
         return self.inner.loss(model, micro_batch)
 
-    def fresh_loss(self, model: M) -> float:
-        return self.inner.fresh_loss(model)
+    def check_start(self, model: M, batch: Batch[Micro], parent: Path | None) -> float:
+        """Run the inner stage's check of the first loss."""
+        return self.inner.check_start(model, batch, parent)
 
     def own_weights(self) -> dict[str, nn.Parameter]:
+        """Return the inner stage's own weights."""
         return self.inner.own_weights()
 
     def evaluate(self, model: M) -> dict[str, float]:
+        """Return the inner stage's figures."""
         return self.inner.evaluate(model)
 
     def samples(self, model: M) -> list[tuple[str, str]]:
+        """Return the inner stage's samples."""
         return self.inner.samples(model)
 
     def describe(self) -> dict[str, Any]:
+        """Return the inner stage's description of its data."""
         return self.inner.describe()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"inner": self.inner.state_dict()}
+    def state(self) -> StageState:
+        """Return the inner stage's state."""
+        return self.inner.state()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.inner.load_state_dict(state["inner"])
+    def load_state(self, state: StageState) -> None:
+        """Let the inner stage continue from `state`."""
+        self.inner.load_state(state)

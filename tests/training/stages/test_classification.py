@@ -16,8 +16,8 @@ from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.model.encoder import Encoder
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.checks import RunFailed
-from chatwright.training.loop import Stopped, Watcher
 from chatwright.training.stages.classification import label_logits, text_log_probs
+from chatwright.training.watcher import Stopped, Watcher
 
 
 def random_classifier() -> Encoder:
@@ -31,7 +31,7 @@ def random_classifier() -> Encoder:
 def test_an_epoch_holds_every_text_once_and_the_next_one_another_order() -> None:
     stage = label_stage(token_dropout=0.0)
     epochs = [
-        [int(i) for _ in range(3) for micro in stage.next_batch().micro_batches for i in micro.text]
+        [int(i) for _ in range(3) for micro in stage.next_batch(None).micro_batches for i in micro.text]
         for _ in range(2)
     ]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(18))
@@ -58,13 +58,9 @@ def test_micro_batches_are_padded_to_their_own_longest_and_labels_stay_with_thei
 def test_token_dropout_hides_its_share_and_neither_frame_nor_padding() -> None:
     encoder_tokens = tokenizer().encoder_tokens
     stage = label_stage(token_dropout=0.5, rows=18)
-    micros = [micro for _ in range(40) for micro in stage.next_batch().micro_batches]
-    inside = torch.cat(
-        [(micro.token_ids == encoder_tokens.mask)[:, 1:].flatten() for micro in micros]
-    )
-    exists = torch.cat(
-        [(micro.token_ids != encoder_tokens.pad)[:, 1:].flatten() for micro in micros]
-    )
+    micros = [micro for _ in range(40) for micro in stage.next_batch(None).micro_batches]
+    inside = torch.cat([(micro.token_ids == encoder_tokens.mask)[:, 1:].flatten() for micro in micros])
+    exists = torch.cat([(micro.token_ids != encoder_tokens.pad)[:, 1:].flatten() for micro in micros])
     assert float(inside[exists].float().mean()) == pytest.approx(0.5, abs=0.03)
     assert all(bool((micro.token_ids[:, 0] == encoder_tokens.cls).all()) for micro in micros)
     assert not bool(inside[~exists].any())
@@ -75,7 +71,7 @@ def test_in_training_a_long_text_gives_one_piece_an_epoch_and_in_telling_all() -
     seen = [
         {
             tuple(ids[:n])
-            for micro in stage.next_batch().micro_batches
+            for micro in stage.next_batch(None).micro_batches
             for ids, n, text in zip(
                 micro.token_ids.tolist(), micro.lengths.tolist(), micro.text.tolist(), strict=True
             )
@@ -95,7 +91,7 @@ def test_the_loss_is_torchs_and_accumulation_does_not_change_its_gradient() -> N
     gradients = []
     for accumulate in (1, 3):
         stage = label_stage(token_dropout=0.0, rows=18, accumulate=accumulate)
-        batch = stage.next_batch()
+        batch = stage.next_batch(None)
         for micro in batch.micro_batches:
             loss = stage.loss(made, micro)
             torch.testing.assert_close(

@@ -15,15 +15,15 @@ from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT
 from chatwright.training.checks import mean_loss
-from chatwright.training.loop import Stopped, Watcher
 from chatwright.training.outputs import Outputs
 from chatwright.training.stage import Stage
 from chatwright.training.stages import distillation
 from chatwright.training.stages.distillation import (
     DistillationConfig,
     DistilledCrossEntropy,
-    loss_and_slope,
+    loss_and_gradient,
 )
+from chatwright.training.watcher import Stopped, Watcher
 
 PLAIN = DistillationConfig(teacher="by hand")
 
@@ -48,7 +48,7 @@ def test_loss_and_gradient_are_those_of_torch(T: float, share: float) -> None:
         torch.tensor([0, 8, 3, 3, 1, 5]),
     )
     expected = slow(own, theirs, targets, T, share)
-    loss, slope = loss_and_slope(own.detach(), theirs, targets, T, share)
+    loss, slope = loss_and_gradient(own.detach(), theirs, targets, T, share)
     torch.testing.assert_close(loss, expected.detach())
     torch.testing.assert_close(slope, torch.autograd.grad(expected, own)[0])
 
@@ -102,7 +102,7 @@ def student(**changes: object) -> GPT:
 def test_a_student_that_is_its_teacher_loses_only_the_hard_part(teacher: Path) -> None:
     stage = distilled(teacher, replace(PLAIN, share=0.4))
     twin, _ = model_directory.load(teacher)
-    [micro] = stage.next_batch().micro_batches
+    [micro] = stage.next_batch(None).micro_batches
     alone = stage.loss(twin.eval(), micro).sum
     torch.testing.assert_close(
         stage.loss(twin.train(), micro).sum, 0.6 * alone, atol=1e-3, rtol=1e-5
@@ -154,7 +154,7 @@ def test_the_projection_is_learned_and_thrown_away(tmp_path: Path, teacher: Path
 def test_hidden_states_come_nearer_to_the_teachers(tmp_path: Path, teacher: Path) -> None:
     stage = distilled(teacher, replace(PLAIN, share=0.1, hidden_weight=5.0))
     made, learned = student(), stage.learned
-    [micro] = pretrain_stage().next_batch().micro_batches
+    [micro] = pretrain_stage().next_batch(None).micro_batches
 
     def distance() -> float:
         with torch.no_grad():
@@ -173,7 +173,7 @@ def test_hidden_states_come_nearer_to_the_teachers(tmp_path: Path, teacher: Path
 
 
 def test_an_option_changed_is_another_loss(teacher: Path) -> None:
-    [micro] = pretrain_stage().next_batch().micro_batches
+    [micro] = pretrain_stage().next_batch(None).micro_batches
     made = student().train()
     losses = {
         float(distilled(teacher, config).loss(made, micro).sum.detach())
@@ -220,7 +220,7 @@ def test_every_stage_that_can_have_a_teacher_says_what_its_loss_is_made_of(kind:
         "masked-lm": lambda: (small_encoder.masked_stage(), small_encoder.model(dropout=0.0)),
         "classify": lambda: (small_encoder.label_stage(), small_encoder.classifier(dropout=0.0)),
     }[kind]()
-    micro = stage.next_batch().micro_batches[0]
+    micro = stage.next_batch(None).micro_batches[0]
     outputs = stage.outputs(made.eval(), micro)
     loss = stage.loss(made, micro)
     torch.testing.assert_close(

@@ -12,9 +12,9 @@ from small_run import tokenizer as characters
 from chatwright.checkpoint import model_directory
 from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.training.checks import RunFailed
-from chatwright.training.loop import Stopped
 from chatwright.training.stages import forgetting
 from chatwright.training.stages.forgetting import ForgettingCheck
+from chatwright.training.watcher import Stopped
 
 
 def checked(old_texts: list[str] = TEXTS[2:]) -> ForgettingCheck:

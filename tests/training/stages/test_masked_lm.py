@@ -15,9 +15,9 @@ from chatwright.devices import generator
 from chatwright.model import masks
 from chatwright.model.encoder import Encoder
 from chatwright.training.cross_entropy import output_loss
-from chatwright.training.loop import Stopped, Watcher
 from chatwright.training.stage import MicroBatch
 from chatwright.training.stages.masked_lm import Masking
+from chatwright.training.watcher import Stopped, Watcher
 
 PAD, CLS, SEP, MASK = 0, 1, 2, 3
 
@@ -63,7 +63,7 @@ def test_masks_change_from_step_to_step_and_not_from_run_to_run() -> None:
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_loss_is_torchs_on_the_chosen_tokens_alone(bias: bool) -> None:
     stage, made = masked_stage(), model(bias=bias, dropout=0.0).eval()
-    micro = stage.next_batch().micro_batches[0]
+    micro = stage.next_batch(None).micro_batches[0]
     logits = made(micro.token_ids, masks.same_document(micro.document_ids), micro.positions)
     wanted = F.cross_entropy(logits[micro.chosen], micro.targets, reduction="sum")
     loss = stage.loss(made, micro)

@@ -16,7 +16,7 @@ from chatwright.devices import generator
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
 from chatwright.tokenizer.word_lookup import token_texts
 from chatwright.tokenizer.words import WordTokenizer
-from chatwright.training.loop import Stopped, train
+from chatwright.training.loop import train
 from chatwright.training.stage import Stage
 from chatwright.training.stages.skip_gram import (
     SkipGramBatchConfig,
@@ -25,6 +25,7 @@ from chatwright.training.stages.skip_gram import (
     n_pair,
     skip_gram_loss,
 )
+from chatwright.training.watcher import Stopped
 
 # Cats are where milk is, dogs where bones are, and nothing else tells them apart.
 TEXTS = [
@@ -93,7 +94,7 @@ def test_the_loss_is_its_formula_pair_by_pair() -> None:
 
 
 def test_a_fresh_model_guesses_evenly() -> None:
-    made, [micro] = model(), stage().next_batch().micro_batches
+    made, [micro] = model(), stage().next_batch(None).micro_batches
     loss = skip_gram_loss(made, micro, 5.0)
     assert float(loss.sum.detach()) / loss.count == pytest.approx(6 * math.log(2), rel=1e-4)
     assert stage().fresh_loss(made) == pytest.approx(6 * math.log(2))

@@ -14,8 +14,8 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.tasks.translate import Translator
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
-from chatwright.training.loop import Stopped, Watcher
 from chatwright.training.optim.optimizer import OptimizerConfig
+from chatwright.training.watcher import Stopped, Watcher
 
 
 def test_loss_and_validation_are_those_of_each_pair_alone() -> None:
