@@ -83,7 +83,9 @@ class LabelBatches:
             return batch
         draw = torch.rand(batch.token_ids.shape, generator=draws).to(self.device)
         is_masked = draw < self.config.token_dropout
-        is_masked &= (batch.token_ids != self.encoder_tokens.cls) & (batch.token_ids != self.encoder_tokens.pad)
+        is_masked &= (batch.token_ids != self.encoder_tokens.cls) & (
+            batch.token_ids != self.encoder_tokens.pad
+        )
         return LabelMicroBatch(
             batch.token_ids.masked_fill(is_masked, self.encoder_tokens.mask),
             batch.lengths,

@@ -31,7 +31,12 @@ def random_classifier() -> Encoder:
 def test_an_epoch_holds_every_text_once_and_the_next_one_another_order() -> None:
     stage = label_stage(token_dropout=0.0)
     epochs = [
-        [int(i) for _ in range(3) for micro in stage.next_batch(None).micro_batches for i in micro.text]
+        [
+            int(i)
+            for _ in range(3)
+            for micro in stage.next_batch(None).micro_batches
+            for i in micro.text
+        ]
         for _ in range(2)
     ]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(18))
@@ -59,8 +64,12 @@ def test_token_dropout_hides_its_share_and_neither_frame_nor_padding() -> None:
     encoder_tokens = tokenizer().encoder_tokens
     stage = label_stage(token_dropout=0.5, rows=18)
     micros = [micro for _ in range(40) for micro in stage.next_batch(None).micro_batches]
-    inside = torch.cat([(micro.token_ids == encoder_tokens.mask)[:, 1:].flatten() for micro in micros])
-    exists = torch.cat([(micro.token_ids != encoder_tokens.pad)[:, 1:].flatten() for micro in micros])
+    inside = torch.cat(
+        [(micro.token_ids == encoder_tokens.mask)[:, 1:].flatten() for micro in micros]
+    )
+    exists = torch.cat(
+        [(micro.token_ids != encoder_tokens.pad)[:, 1:].flatten() for micro in micros]
+    )
     assert float(inside[exists].float().mean()) == pytest.approx(0.5, abs=0.03)
     assert all(bool((micro.token_ids[:, 0] == encoder_tokens.cls).all()) for micro in micros)
     assert not bool(inside[~exists].any())
