@@ -22,6 +22,11 @@ SMALLEST_SCALE = 1e-3
 class RunFailed(RuntimeError):
     """A training run that must not continue. The message says cause and remedy."""
 
+    def __init__(self, message: str, *, check: str = "") -> None:
+        """Store the message and the name of the check that failed."""
+        super().__init__(message)
+        self.check = check
+
 
 def check_finite(value: float, what: str, step: int) -> None:
     """Fail where the loss or the gradient norm of a step is infinite or not a number."""
@@ -29,7 +34,8 @@ def check_finite(value: float, what: str, step: int) -> None:
         raise RunFailed(
             f"step {step}: {what} is {value}. This step updated nothing, and the last checkpoint is "
             "intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or set "
-            "loop.precision=float32, and run again with another --out directory."
+            "loop.precision=float32, and run again with another --out directory.",
+            check="finite",
         )
 
 
@@ -39,7 +45,8 @@ def check_fresh_loss(loss: float, expected: float) -> None:
         raise RunFailed(
             f"step 0: the loss of the untrained model is {loss:.4f}, more than {FRESH_BAND:.0%} from "
             f"the {expected:.4f} of uniform predictions. The initialization or the targets are wrong. "
-            "This is a bug unless you changed the model."
+            "This is a bug unless you changed the model.",
+            check="fresh_loss",
         )
 
 
@@ -49,7 +56,8 @@ def check_continued_loss(loss: float, parent_loss: float) -> None:
         raise RunFailed(
             f"step 0: the loss is {loss:.4f}, but the parent model's loss on the same batch is "
             f"{parent_loss:.4f}, more than {CONTINUED_BAND:.0%} apart. The parent's weights were not "
-            "loaded completely; check --from."
+            "loaded completely; check --from.",
+            check="continued_loss",
         )
 
 
@@ -82,7 +90,8 @@ def check_supervised(count: int, step: int) -> None:
     if count == 0:
         raise RunFailed(
             f"step {step}: no token of the batch carries loss, so nothing would be learned. "
-            "See which tokens do: chatwright data show --mask DATA --tokenizer DIR"
+            "See which tokens do: chatwright data show --mask DATA --tokenizer DIR",
+            check="supervised",
         )
 
 
@@ -97,6 +106,7 @@ def check_changed(before: dict[str, torch.Tensor], model: Model) -> float:
     if moved == 0.0:
         raise RunFailed(
             "The run ended with exactly the weights it began with, so nothing was learned. "
-            "Raise the learning rate or the number of steps."
+            "Raise the learning rate or the number of steps.",
+            check="changed",
         )
     return math.sqrt(moved / max(size, 1e-30))

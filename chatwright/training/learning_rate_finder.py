@@ -98,7 +98,8 @@ def suggest(factors: list[float], smoothed: list[float]) -> float:
         raise checks.RunFailed(
             "No learning rate of the sweep lowered the loss. Divide loop.optimizer.learning_rate and "
             "matrix_learning_rate by ten, or check the data: "
-            "chatwright data show --mask DATA --tokenizer DIR"
+            "chatwright data show --mask DATA --tokenizer DIR",
+            check="learning_rate",
         )
     return factors[smoothed.index(min(smoothed))] / 3
 

@@ -8,7 +8,6 @@ uninterrupted one. Two kinds of change are allowed:
   constant schedule at any time, with "wsd" before its decay begins.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,20 +26,13 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
     return dict(settings) | {"loop": without_bookkeeping(settings["loop"])}
 
 
-def settings_hash(settings: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the identifying settings."""
-    return hashlib.sha256(
-        json.dumps(identifying(settings), sort_keys=True, default=str).encode()
-    ).hexdigest()
-
-
 def require_resumable(
     saved: Mapping[str, Any], current: Mapping[str, Any], config: LoopConfig, step: int, run: str
 ) -> None:
     """Refuse to resume a run whose settings changed the steps already done.
 
     Args:
-        saved: Settings in the checkpoint.
+        saved: Identifying settings in the checkpoint.
         current: Settings of this command.
         config: The loop settings of this command.
         step: Steps already done.
@@ -49,7 +41,7 @@ def require_resumable(
     Raises:
         InputError: Names every setting that differs, with both values.
     """
-    before = dict(_flat(_as_json(identifying(saved))))
+    before = dict(_flat(_as_json(saved)))
     after = dict(_flat(_as_json(identifying(current))))
     changed = sorted(
         key for key in before.keys() | after.keys() if before.get(key) != after.get(key)

@@ -23,7 +23,7 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.early_stopping import BestEvaluation
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import Optimizer
-from chatwright.training.run_settings import require_resumable, settings_hash
+from chatwright.training.run_settings import identifying, require_resumable
 from chatwright.training.stage import Stage, StageState
 
 NUMBERS_FILE = "train_state.json"
@@ -94,8 +94,7 @@ class TrainState:
             "first_loss": self.first_loss,
             "best": self.best.numbers(),
             "stage": stage_state.numbers,
-            "settings": self.settings,
-            "config_hash": settings_hash(self.settings),
+            "settings": identifying(self.settings),
             "environment": environment(),
         }
 

@@ -35,7 +35,7 @@ def scripted(curve: list[float], name: str = "validation_loss") -> Callable[[], 
         stage = pretrain_stage()
 
         def taken() -> int:
-            state = stage.state_dict()
+            state = stage.state().numbers
             return state["epoch"] * stage.batches.windows.n + state["position"]
 
         stage.evaluate = lambda _: {
@@ -137,10 +137,10 @@ def test_another_figure_and_the_other_direction(tmp_path: Path) -> None:
     )
     with pytest.raises(
         ValueError,
-        match="loop.monitor = 'accuracy' is no figure of this stage's evaluation. Choose one of validation_loss, other",
+        match="loop.monitor",
     ):
         run(tmp_path / "wrong", replace(PATIENT, monitor="accuracy"), scripted(CURVE)())
-    with pytest.raises(ValueError, match=r"patience \(-1\) must be at least 0"):
+    with pytest.raises(ValueError, match="loop.patience"):
         replace(PATIENT, patience=-1)
 
 

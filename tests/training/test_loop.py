@@ -16,6 +16,7 @@ import torch
 from small_run import LOOP, model, pretrain_stage, run, sft_stage, state_bytes
 
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.errors import InputError
 from chatwright.training import loop as training_loop
 from chatwright.training import train_state
 from chatwright.training.checks import RunFailed
@@ -45,7 +46,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, make_stage) ->
     run(tmp_path / "whole", stage=make_stage())
     for asked in range(1, 5):
         calls = iter(range(1, 100))
-        with pytest.raises(Stopped, match="The same command goes on"):
+        with pytest.raises(Stopped):
             run(
                 tmp_path / "parts",
                 stage=make_stage(),
@@ -197,7 +198,7 @@ def test_padded_equals_unpadded() -> None:
 def test_each_stage_can_learn_one_batch_by_heart(tmp_path: Path, make_stage) -> None:
     stage = make_stage(BatchConfig(rows=2, context_length=48))
     batch = stage.next_batch(None)
-    stage.next_batch = lambda: batch
+    stage.next_batch = lambda _: batch
     loop = replace(LOOP, steps=120, average_decay=0.0, evaluate_every=1000, save_every=1000)
     run(tmp_path / "out", loop, stage, model(dropout=0.0, d_model=64, d_ff=128))
     last = [
@@ -275,9 +276,10 @@ def test_every_option_has_an_effect(tmp_path: Path, name: str, reference) -> Non
 
 def test_a_batch_without_supervised_tokens_stops_the_run(tmp_path: Path) -> None:
     stage = pretrain_stage()
-    stage.next_batch = lambda: Batch([], 0)
-    with pytest.raises(RunFailed, match="no supervised token.*chatwright data show --mask"):
+    stage.next_batch = lambda _: Batch([], 0)
+    with pytest.raises(RunFailed, match="chatwright data show --mask") as failed:
         run(tmp_path / "out", stage=stage)
+    assert failed.value.check == "supervised"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
@@ -294,8 +296,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
         )
 
     stage.loss = poisoned
-    with pytest.raises(RunFailed, match="step 6: the loss is nan.*last checkpoint is intact"):
+    with pytest.raises(RunFailed, match="step 6") as failed:
         run(tmp_path / "out", stage=stage, made=made)
+    assert failed.value.check == "finite"
     assert [p.name for p in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000004"]
     assert all(p.isfinite().all() for p in made.parameters())
 
@@ -304,8 +307,9 @@ def test_a_fresh_model_outside_its_band_is_refused(tmp_path: Path) -> None:
     made = model()
     with torch.no_grad():
         made.embedding.weight.mul_(100)
-    with pytest.raises(RunFailed, match=r"step 0: the loss of a fresh model is .* from ln\("):
+    with pytest.raises(RunFailed) as failed:
         run(tmp_path / "out", made=made)
+    assert failed.value.check == "fresh_loss"
 
 
 def test_a_continued_model_must_start_where_its_parent_stood(tmp_path: Path) -> None:
@@ -317,16 +321,18 @@ def test_a_continued_model_must_start_where_its_parent_stood(tmp_path: Path) -> 
     bad, _ = model_directory.load(parent)
     with torch.no_grad():
         bad.blocks[0].feed_forward.down.weight.mul_(-3)
-    with pytest.raises(RunFailed, match="the parent's own loss on this batch"):
+    with pytest.raises(RunFailed) as failed:
         run(tmp_path / "bad", made=bad, stage=sft_stage(), parent=parent)
+    assert failed.value.check == "continued_loss"
 
 
 def test_other_settings_cannot_go_on_in_the_same_folder(tmp_path: Path) -> None:
     calls = iter(range(1, 100))
     with pytest.raises(Stopped):
         run(tmp_path / "out", should_stop=lambda: next(calls) >= 5)
-    with pytest.raises(ValueError, match="other settings or data.*Give another --out"):
+    with pytest.raises(InputError, match="loop.clip was 1.0, is 0.5") as refused:
         run(tmp_path / "out", replace(LOOP, clip=0.5))
+    assert refused.value.field == "loop.clip"
 
 
 def test_when_something_is_saved_or_written_down_may_be_changed_in_the_middle_of_a_run(
@@ -382,8 +388,46 @@ def test_the_average_is_the_result_and_leaves_the_training_weights_alone(tmp_pat
     states = state_bytes(tmp_path / "out")
     assert states["model"] != states["weights"]
     weights = {name: p.clone() for name, p in made.named_parameters()}
-    with training_loop._with_weights(
+    with training_loop.use_weights(
         made, {name: torch.zeros_like(p) for name, p in weights.items()}
     ):
         assert all((p == 0).all() for p in made.parameters())
     assert all(torch.equal(p, weights[name]) for name, p in made.named_parameters())
+
+
+def stopped_run(out: Path, loop: LoopConfig, steps: int) -> None:
+    """Begin a run and stop it after some steps."""
+    calls = iter(range(1, 1000))
+    with pytest.raises(Stopped):
+        run(out, loop, should_stop=lambda: next(calls) >= steps)
+
+
+def test_a_run_with_a_constant_rate_may_be_lengthened_and_equals_the_longer_run(
+    tmp_path: Path,
+) -> None:
+    short = replace(LOOP, schedule="constant", steps=8)
+    longer = replace(short, steps=12)
+    stopped_run(tmp_path / "lengthened", short, 6)
+    run(tmp_path / "lengthened", longer)
+    run(tmp_path / "whole", longer)
+    assert state_bytes(tmp_path / "lengthened") == state_bytes(tmp_path / "whole")
+
+
+def test_a_wsd_run_may_be_lengthened_only_before_its_decay(tmp_path: Path) -> None:
+    short = replace(LOOP, schedule="wsd", decay_share=0.5, steps=12)
+    longer = replace(short, steps=20)
+    stopped_run(tmp_path / "before", short, 5)
+    run(tmp_path / "before", longer)
+    run(tmp_path / "whole", longer)
+    assert state_bytes(tmp_path / "before") == state_bytes(tmp_path / "whole")
+    stopped_run(tmp_path / "after", short, 9)
+    with pytest.raises(InputError) as refused:
+        run(tmp_path / "after", longer)
+    assert refused.value.field == "loop.steps"
+    assert refused.value.value == 20
+
+
+def test_every_changed_setting_is_named_with_both_values(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", LOOP, 3)
+    with pytest.raises(InputError, match="loop.clip was 1.0, is 0.5; loop.seed was 1, is 2"):
+        run(tmp_path / "out", replace(LOOP, clip=0.5, seed=2))

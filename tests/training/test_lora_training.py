@@ -86,7 +86,7 @@ def test_an_adapter_learns_one_batch_almost_by_heart(tmp_path: Path) -> None:
     )
     stage = sft_stage()
     batch = stage.next_batch(None)
-    stage.next_batch = lambda: batch
+    stage.next_batch = lambda _: batch
     made = adapted(plain, rank=16, dropout=0.0)
     before = mean_loss(made, stage, batch)
     loop = replace(LOOP, steps=150, average_decay=0.0, evaluate_every=1000, save_every=1000)
