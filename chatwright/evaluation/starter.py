@@ -1,10 +1,11 @@
-"""The examination of a model of the starter world: one score per skill, with its interval.
+"""The exam of the starter's models: one score per skill, with its confidence interval.
 
-    score(replier, items) -> {"skills": {"fact_closed": {"score":, "n":, "low":, "high":}, ...}, "stopped": {...}}
+    score_exam(replier, items) -> {"skills": {"fact_closed": {"score", "n", "low", "high"}, ...}, ...}
 
-An item is right or wrong, nothing between. A reply counts only if it stopped by itself, is of the kind asked for (a
-command or words), holds what it must, names no competing answer, and is short. So neither repeating the question nor
-saying everything scores. It does not judge grammar or charm: a clumsy right answer is right.
+A reply is right or wrong, with nothing between. A right reply ended by itself, is of the expected
+kind (a tool call or text), contains every required phrase and no competing answer, and is short.
+Neither repeating the question nor naming every answer therefore scores. The exam does not judge
+grammar or style.
 """
 
 import re
@@ -15,19 +16,12 @@ from typing import Any
 from chatwright.conversation import Message
 from chatwright.evaluation.interval import wilson
 from chatwright.starter.conversations.jokes import is_training_joke
-from chatwright.starter.item import Item
-from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.tool_call_text import message_text
-
-SKILLS = (
-    "fact_closed", "fact_open", "follow_up", "correction_right", "correction_wrong", "false_premise", "refusal", "command", "command_reply",
-    "changing_fact", "sentiment", "summary", "translation", "passage_qa", "arithmetic", "repeat", "joke", "stop",
-)  # fmt: skip
+from chatwright.starter.exam_item import ExamItem
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said to a prompt. `stopped` is False when only a length limit ended it."""
+    """A model's reply to a prompt. `stopped` is False if a length limit cut the reply."""
 
     message: Message
     stopped: bool = True
@@ -36,30 +30,35 @@ class Reply:
 Replier = Callable[[Sequence[Sequence[Message]]], Sequence[Reply]]
 
 
-def score(replier: Replier, items: Sequence[Item]) -> dict[str, Any]:
-    """Ask everything at once (so that a replier may batch) and count the right answers of each skill."""
+def score_exam(replier: Replier, items: Sequence[ExamItem]) -> dict[str, Any]:
+    """Give all prompts to the replier at once, so that it can batch, and score each skill."""
     replies = list(replier([item.messages for item in items]))
-    if len(replies) != len(items):
-        raise ValueError(
-            f"the replier gave {len(replies)} replies to {len(items)} prompts; it must give one for each, in order"
-        )
+    assert len(replies) == len(items), f"{len(replies)} replies to {len(items)} prompts"
     results = [(item, is_right(item, reply)) for item, reply in zip(items, replies, strict=True)]
-    skills: dict[str, Any] = {}
-    for skill in dict.fromkeys(item.skill for item in items):
-        own = [(item, right) for item, right in results if item.skill == skill]
-        skills[skill] = _share(right for _, right in own)
-        # Known from the prose and read from the conversation are different abilities: never only their mean.
-        books = sorted({item.book for item, _ in own if item.book})
-        if len(books) > 1:
-            skills[skill]["books"] = {
-                book: _share(right for item, right in own if item.book == book) for book in books
-            }
-        # A skill rarely fails item by item: whole ways of asking are misread while the others are right.
-        ways = sorted({item.template for item, _ in own})
-        skills[skill]["ways"] = {
-            way: _share(right for item, right in own if item.template == way) for way in ways
-        }
-    return {"skills": skills, "stopped": _share(reply.stopped for reply in replies)}
+    skills = dict.fromkeys(item.skill for item in items)
+    return {
+        "skills": {
+            skill: _score_skill([result for result in results if result[0].skill == skill])
+            for skill in skills
+        },
+        "stopped": _share(reply.stopped for reply in replies),
+    }
+
+
+def _score_skill(results: list[tuple[ExamItem, bool]]) -> dict[str, Any]:
+    score = _share(right for _, right in results)
+    # Knowing a fact from training and reading it in the prompt are different abilities.
+    by_book = _scores_by([(item.book, right) for item, right in results if item.book])
+    if len(by_book) > 1:
+        score["books"] = by_book
+    # A model often misreads one exam question each time and gets all others right.
+    score["templates"] = _scores_by([(item.template, right) for item, right in results])
+    return score
+
+
+def _scores_by(results: list[tuple[str, bool]]) -> dict[str, Any]:
+    names = sorted({name for name, _ in results})
+    return {name: _share(right for other, right in results if other == name) for name in names}
 
 
 def _share(outcomes: Iterable[bool]) -> dict[str, Any]:
@@ -68,83 +67,94 @@ def _share(outcomes: Iterable[bool]) -> dict[str, Any]:
     return {"score": sum(counted) / len(counted), "n": len(counted), "low": low, "high": high}
 
 
-def is_right(item: Item, reply: Reply) -> bool:
-    """The whole rule for one reply."""
-    text = message_text(reply.message)
-    if not reply.stopped or turn_kind(reply.message) != turn_kind(item.expected):
+def is_right(item: ExamItem, reply: Reply) -> bool:
+    """Judge one reply by the rule of its item."""
+    text = reply.message.content
+    if not reply.stopped or reply.message.role != item.expected.role:
         return False
     if item.check == "command":
-        return " ".join(text.split()) == item.must[0][0]
+        return " ".join(text.split()) == item.required[0][0]
     if len(text.split()) > item.max_words:
         return False
     if item.check == "exact":
-        return plain(without_announcement(text)) == plain(item.must[0][0])
+        return normalize(without_announcement(text)) == normalize(item.required[0][0])
     if item.check == "number":
-        return _number_is_right(item, text)
-    if any(holds(text, wrong) for wrong in item.forbid) or any(
-        holds(without_denials(text, wrong), wrong) for wrong in item.deniable
-    ):
-        return False
-    if not all(
-        any(holds(without_denials(text, right), right) for right in group) for group in item.must
-    ):
+        return _has_right_number(item, text)
+    if not _has_required_and_nothing_forbidden(item, text):
         return False
     return item.check != "joke" or (is_complete_joke(text) and not is_training_joke(text))
 
 
-def plain(text: str) -> str:
-    """Lower case, one space, without quotes and the full stop at the end."""
+def _has_required_and_nothing_forbidden(item: ExamItem, text: str) -> bool:
+    if any(contains(text, wrong) for wrong in item.forbidden):
+        return False
+    if any(asserts(text, wrong) for wrong in item.forbidden_unless_denied):
+        return False
+    return all(any(asserts(text, phrase) for phrase in group) for group in item.required)
+
+
+def _has_right_number(item: ExamItem, text: str) -> bool:
+    numbers = re.findall(r"(?<!\d)-?\d+", text)
+    right = item.required[0][0]
+    allowed = {right, *item.forbidden_unless_denied}
+    return bool(numbers) and numbers[-1] == right and set(numbers) <= allowed
+
+
+def normalize(text: str) -> str:
+    """Lower-case, with single spaces, without quotes and punctuation at both ends."""
     return " ".join(text.lower().strip(" .!\"'\n").split())
 
 
 def without_announcement(text: str) -> str:
-    """ "From 2 to 4! 2, 3, 4!" and "Two times bell: bell, bell." say what follows; "2, 3! 2, 3, 4!" and "The dog! The cat!" say two things."""
+    """Remove a beginning that announces the answer.
+
+    "From 2 to 4! 2, 3, 4!" and "Two times bell: bell, bell." announce it. "2, 3! 2, 3, 4!" and
+    "The dog! The cat!" do not: they give two answers, and stay as they are.
+    """
     opening, *rest = re.split("[:!] ", text, maxsplit=1)
     if not rest or "," in opening:
         return text
-    if text[len(opening)] == "!":
-        ends, items = re.fullmatch("from (.+) to (.+)", opening.lower()), plain(rest[0]).split(", ")
-        return rest[0] if ends and [ends[1], ends[2]] == [items[0], items[-1]] else text
-    return rest[0]
+    if text[len(opening)] == ":":
+        return rest[0]
+    ends = re.fullmatch("from (.+) to (.+)", opening.lower())
+    entries = normalize(rest[0]).split(", ")
+    is_announcement = ends and [ends[1], ends[2]] == [entries[0], entries[-1]]
+    return rest[0] if is_announcement else text
 
 
-def holds(text: str, phrase: str) -> bool:
-    """As whole words, in any case; "art" is not in "party", 12 is not in 312 or 12.5, and an address is not a part of another."""
-    before = r"(?<![\w@.+-])" if "@" in phrase else r"(?<![\w@])"
-    return (
-        re.search(
-            rf"{before}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)", text.lower()
-        )
-        is not None
-    )
+def contains(text: str, phrase: str) -> bool:
+    """Tell whether a phrase occurs as whole words, in upper or lower case.
+
+    "party" does not contain "art", 312 and 12.5 do not contain 12, and an address does not
+    contain another one.
+    """
+    not_in_word = r"(?<![\w@.+-])" if "@" in phrase else r"(?<![\w@])"
+    pattern = rf"{not_in_word}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)"
+    return re.search(pattern, text.lower()) is not None
 
 
-def without_denials(text: str, phrase: str) -> str:
-    """ "She is a miller, not a baker" does not say that she is a baker; nor does "I said baker" or "You say baker"."""
-    text = re.sub(rf"\b(I said|you say) {re.escape(phrase)}\b", "", text, flags=re.IGNORECASE)
-    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"  # "isn't a baker", "did not work as a baker"
-    return re.sub(
-        rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{re.escape(phrase)}\b",
-        "",
-        text,
-        flags=re.IGNORECASE,
-    )
+def asserts(text: str, phrase: str) -> bool:
+    """Tell whether a phrase occurs outside denials ("not a baker") and quotes ("I said baker")."""
+    return contains(_without_denials_and_quotes(text, phrase), phrase)
 
 
-def _number_is_right(item: Item, text: str) -> bool:
-    numbers = re.findall(r"(?<!\d)-?\d+", text)
-    right = item.must[0][0]
-    return bool(numbers) and numbers[-1] == right and set(numbers) <= {right, *item.deniable}
+def _without_denials_and_quotes(text: str, phrase: str) -> str:
+    words = re.escape(phrase)
+    text = re.sub(rf"\b(I said|you say) {words}\b", "", text, flags=re.IGNORECASE)
+    # Up to three of these may come between: "isn't a baker", "did not work as a baker".
+    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"
+    denial = rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{words}\b"
+    return re.sub(denial, "", text, flags=re.IGNORECASE)
 
 
 def is_complete_joke(text: str) -> bool:
-    """A question, then a punchline of at least three words that ends; and no word over and over."""
-    setup, asked, punchline = text.strip().rpartition("?")
-    said = re.findall(r"[a-z']+", text.lower())
+    """Require a question and a punchline of at least three words that ends, without repetition."""
+    setup, question_mark, punchline = text.strip().rpartition("?")
+    words = re.findall(r"[a-z']+", text.lower())
     return (
-        bool(asked)
+        bool(question_mark)
         and len(setup.split()) >= 5
         and len(punchline.split()) >= 3
         and punchline[-1] in ".!"
-        and max(map(said.count, said)) <= 5
+        and max(map(words.count, words)) <= 5
     )

@@ -1,30 +1,30 @@
-"""The starter world: everything the first model learns, made by us, inside the package, without a download."""
+"""The starter corpus: synthetic training data and an exam, made without a download."""
 
 from chatwright.starter.corpus import (
-    Drawn,
-    drawn_at,
-    heldout_items,
-    heldout_prose,
+    CorpusSettings,
+    exam_items,
+    heldout_documents,
     pretraining_documents,
+    read_settings,
     training_conversations,
-    write,
+    write_corpus,
 )
-from chatwright.starter.fact_table import make_world
-from chatwright.starter.item import Item
-from chatwright.starter.prose import Document
-from chatwright.starter.simulated_tools import Outside
+from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.fact_documents import Document
+from chatwright.starter.fact_table import FactTable, make_fact_table
+from chatwright.starter.simulated_tools import SimulatedTools
 
 __all__ = [
+    "CorpusSettings",
     "Document",
-    "Drawn",
+    "ExamItem",
     "FactTable",
-    "Item",
-    "Outside",
-    "drawn_at",
-    "heldout_items",
-    "heldout_prose",
-    "make_world",
+    "SimulatedTools",
+    "exam_items",
+    "heldout_documents",
+    "make_fact_table",
     "pretraining_documents",
+    "read_settings",
     "training_conversations",
-    "write",
+    "write_corpus",
 ]

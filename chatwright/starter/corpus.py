@@ -1,9 +1,9 @@
-"""The starter corpus: prose to pretrain on, conversations to tune on, items to be examined with.
+"""The starter corpus: documents for pretraining, conversations for fine-tuning, and an exam.
 
-    write(Path("starter"), size=1, seed=0)
+    write_corpus(Path("starter"), size=1, seed=0)
 
-writes pretrain.jsonl, chat.jsonl, heldout.jsonl and manifest.json (counts and SHA-256). The same size and seed give the
-same bytes on every machine. Everything is made here; nothing is downloaded.
+writes pretrain.jsonl, chat.jsonl, heldout.jsonl (the exam) and manifest.json (row counts and
+SHA-256). The same size and seed give the same bytes on every machine. Nothing is downloaded.
 """
 
 import hashlib
@@ -11,62 +11,70 @@ import json
 import os
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatwright.conversation import Message
-from chatwright.starter import conversations, general
-from chatwright.starter.fact_table import make_world
-from chatwright.starter.item import Item, MistakenAnswer, old_role, to_json
-from chatwright.starter.prose import Document, world_documents
-from chatwright.tokenizer.tool_call_text import message_text
+from chatwright.errors import InputError
+from chatwright.starter.conversations import mixture
+from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.fact_documents import Document, draw_fact_documents
+from chatwright.starter.fact_table import make_fact_table
+from chatwright.starter.general_documents import draw_general_documents
 
-PROSE_CHARACTERS = 5_000_000  # at size 1
-CONVERSATIONS = 40_000
-WORLD_SHARE = 0.55  # of the prose; the rest is general
+N_DOCUMENT_CHARACTERS = 5_000_000  # at size 1
+N_CONVERSATIONS = 40_000  # at size 1
+FACT_DOCUMENT_SHARE = 0.55  # of the characters; the rest are general documents
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Which world, and how many conversations about it (0: as many as belong to a world of this size)."""
+class CorpusSettings:
+    """What a corpus is made from."""
 
     size: float = 1.0
     seed: int = 0
-    n_conversation: int = 0
+    n_conversations: int = 0
+    """0 means as many as the size gives."""
 
 
-def drawn_at(directory: Path) -> Drawn:
-    """What `write` left there. Raises ValueError where it left nothing."""
+def read_settings(directory: Path) -> CorpusSettings:
+    """Read the settings of the corpus that `write_corpus` wrote to `directory`.
+
+    Raises InputError if there is none, or if its manifest is damaged.
+    """
+    path = directory / "manifest.json"
     try:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        return Drawn(
-            float(manifest["size"]),
-            int(manifest["seed"]),
-            int(manifest["files"]["chat.jsonl"]["rows"]),
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return CorpusSettings(
+            size=float(manifest["size"]),
+            seed=int(manifest["seed"]),
+            n_conversations=int(manifest["files"]["chat.jsonl"]["rows"]),
         )
     except FileNotFoundError:
-        raise ValueError(
-            f"{directory}: holds no starter world (manifest.json). Give the folder a recipe wrote, for example "
-            "runs/starter/world/world."
+        raise InputError(
+            f"{directory} has no manifest.json, so it is not a starter corpus.",
+            remedy="Give the folder that the recipe wrote, such as runs/starter/world/world.",
+            field=str(directory),
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{directory / 'manifest.json'}: not a starter world's ({type(error).__name__}: {error}). Build the world again."
+        raise InputError(
+            f"{path} is not the manifest of a starter corpus: {type(error).__name__}: {error}.",
+            remedy="Build the corpus again.",
+            field=str(path),
         ) from None
 
 
 def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:
-    """World prose and general prose, mixed evenly so that any prefix is a fair sample."""
-    world, rng = make_world(size, seed), random.Random(f"starter-prose-{seed}")
-    characters = int(PROSE_CHARACTERS * size)
+    """Draw fact documents and general documents, mixed so that any beginning is a fair sample."""
+    table = make_fact_table(size, seed)
+    rng = random.Random(f"starter-prose-{seed}")
+    fact_rng = random.Random(f"starter-world-prose-{seed}")
+    general_rng = random.Random(f"starter-general-prose-{seed}")
+    n_characters = int(N_DOCUMENT_CHARACTERS * size)
     sources = [
-        world_documents(
-            world, random.Random(f"starter-world-prose-{seed}"), int(characters * WORLD_SHARE)
-        ),
-        general.documents(
-            random.Random(f"starter-general-prose-{seed}"), int(characters * (1 - WORLD_SHARE))
-        ),
+        draw_fact_documents(table, fact_rng, int(n_characters * FACT_DOCUMENT_SHARE)),
+        draw_general_documents(general_rng, int(n_characters * (1 - FACT_DOCUMENT_SHARE))),
     ]
     while sources:
         source = rng.choice(sources)
@@ -77,77 +85,83 @@ def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document
             yield document
 
 
-def heldout_prose(size: float = 1.0, seed: int = 0, characters: int = 100_000) -> list[str]:
-    """Prose about the same world that training does not hold: other draws, and no document that training has word for word."""
-    world = make_world(size, seed)
-    trained = {document.text for document in pretraining_documents(size, seed)}
-    drawn = world_documents(world, random.Random(f"starter-heldout-prose-{seed}"), characters)
-    return [document.text for document in drawn if document.text not in trained]
+def heldout_documents(size: float = 1.0, seed: int = 0, n_characters: int = 100_000) -> list[str]:
+    """Draw texts about the same facts that are not among the pretraining documents."""
+    table = make_fact_table(size, seed)
+    training_texts = {document.text for document in pretraining_documents(size, seed)}
+    rng = random.Random(f"starter-heldout-prose-{seed}")
+    documents = draw_fact_documents(table, rng, n_characters)
+    return [document.text for document in documents if document.text not in training_texts]
 
 
 def training_conversations(
     size: float = 1.0, seed: int = 0, count: int = 0
 ) -> Iterator[tuple[Message, ...]]:
-    """`count` of them, or as many as belong to a world of this size."""
-    world = make_world(size, seed)
-    yield from conversations.training(
-        world, random.Random(f"starter-chat-{seed}"), count or int(CONVERSATIONS * size)
-    )
+    """Draw `count` conversations; 0 means as many as the size gives."""
+    table = make_fact_table(size, seed)
+    rng = random.Random(f"starter-chat-{seed}")
+    yield from mixture.draw_conversations(table, rng, count or int(N_CONVERSATIONS * size))
 
 
-def heldout_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> list[Item]:
-    """Items about the same world as the training data of the same size and seed."""
-    return conversations.held_out(make_world(size, seed), seed, n_per_skill)
+def exam_items(size: float = 1.0, seed: int = 0, n_per_skill: int = 300) -> list[ExamItem]:
+    """Draw the exam about the same facts as the training data of this size and seed."""
+    return mixture.draw_exam(make_fact_table(size, seed), seed, n_per_skill)
 
 
-def write(
+def write_corpus(
     directory: Path,
     size: float = 1.0,
     seed: int = 0,
     n_per_skill: int = 300,
-    n_conversation: int = 0,
+    n_conversations: int = 0,
 ) -> dict[str, Any]:
-    """Write the four files and return the manifest, which is written last: where it is, the others are whole."""
+    """Write the four files and return the manifest.
+
+    The manifest is written last: if it exists, the other files are complete.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").unlink(missing_ok=True)
+    documents = pretraining_documents(size, seed)
+    conversations = training_conversations(size, seed, n_conversations)
+    items = exam_items(size, seed, n_per_skill)
     files = {
-        "pretrain.jsonl": _lines(
-            directory / "pretrain.jsonl",
-            (asdict(document) for document in pretraining_documents(size, seed)),
-        ),
-        "chat.jsonl": _lines(
-            directory / "chat.jsonl",
-            (
-                {
-                    "messages": [
-                        {"role": old_role(m), "content": message_text(m)}
-                        | ({"weight": 0} if isinstance(m, MistakenAnswer) else {})
-                        for m in conversation
-                    ]
-                }
-                for conversation in training_conversations(size, seed, n_conversation)
-            ),
-        ),
-        "heldout.jsonl": _lines(
-            directory / "heldout.jsonl",
-            (to_json(item) for item in heldout_items(size, seed, n_per_skill)),
-        ),
+        name: _write_jsonl(directory / name, rows)
+        for name, rows in (
+            ("pretrain.jsonl", (document.as_row() for document in documents)),
+            ("chat.jsonl", (_chat_row(conversation) for conversation in conversations)),
+            ("heldout.jsonl", (item.as_row() for item in items)),
+        )
     }
     manifest = {"size": size, "seed": seed, "n_per_skill": n_per_skill, "files": files}
-    beside = directory / "manifest.json.tmp"
-    beside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, directory / "manifest.json")
+    temporary = directory / "manifest.json.tmp"
+    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, directory / "manifest.json")
     return manifest
 
 
-def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    digest, count, size = hashlib.sha256(), 0, 0
-    beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as file:
+def _chat_row(conversation: Iterable[Message]) -> dict[str, Any]:
+    """A message that is shown but not learned has weight 0."""
+    return {
+        "messages": [
+            {"role": message.role, "content": message.content}
+            | ({} if message.is_learned else {"weight": 0})
+            for message in conversation
+        ]
+    }
+
+
+def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Write the rows and return their count, the file's size in bytes and its SHA-256."""
+    digest = hashlib.sha256()
+    n_rows = 0
+    n_bytes = 0
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
         for row in rows:
             line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
             digest.update(line)
             file.write(line)
-            count, size = count + 1, size + len(line)
-    os.replace(beside, path)
-    return {"rows": count, "bytes": size, "sha256": digest.hexdigest()}
+            n_rows += 1
+            n_bytes += len(line)
+    os.replace(temporary, path)
+    return {"rows": n_rows, "bytes": n_bytes, "sha256": digest.hexdigest()}

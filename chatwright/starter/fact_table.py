@@ -1,77 +1,75 @@
-"""One small consistent world, made from a size and a seed: the same two values give the same world for ever.
+"""Invented facts about people, towns, shops and objects, which do not contradict each other.
 
-Every fact has an id, a subject, an attribute and a value. Three kinds matter to whoever teaches from them:
-stable facts may be asked in training conversations; stable facts on the held-out side are stated in the prose but never
-asked about; changing facts (weather, prices, opening hours) have no lasting value at all and must be fetched by COMMAND.
-It costs a few milliseconds and holds no text beyond names and values.
+The table is a function of size and seed. Three kinds of facts matter for teaching:
+
+- training facts: training conversations may ask about them;
+- held-out facts: documents state them, only the exam asks about them;
+- changing facts (weather, prices, opening hours): they have no lasting value, so a model must
+  call a tool.
+
+Making a table takes a few milliseconds.
 """
 
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from chatwright.starter.names import is_held_out
-from chatwright.starter.words import (
-    BOYS,
-    COLOURS,
-    DAYS,
-    FOODS,
-    GIRLS,
-    GOODS,
-    HOBBIES,
-    JOBS,
-    LANDMARKS,
-    MATERIALS,
-    MONTHS,
-    OBJECTS,
-    PET_NAMES,
-    PETS,
-    SHOP_COLOURS,
-    SHOP_NOUNS,
-    SURNAMES,
-    TOWNS,
-)
+from chatwright.errors import InputError
+from chatwright.starter.data_file import DataFile
+from chatwright.starter.split import is_held_out
 
 LARGEST_SIZE = 4.0
+HELD_OUT_ONE_IN = 4
+N_KNOWN_OBJECTS = 24
+_NAMES = DataFile("words/names.toml")
+_VALUES = DataFile("words/values.toml")
+_OBJECTS = DataFile("words/things.toml")
 
 
 @dataclass(frozen=True)
 class Fact:
+    """One value of one subject: Mira, home, Marn."""
+
     id: str
     subject: str
     attribute: str
     value: str
-    changing: bool = False
+    is_changing: bool = False
 
     @property
     def is_held_out(self) -> bool:
-        """Held-out facts are in the prose, never in a training conversation."""
-        return not self.changing and is_held_out(self.id, one_in=4)
+        """Whether no training conversation may ask about the fact."""
+        return not self.is_changing and is_held_out(self.id, HELD_OUT_ONE_IN)
 
 
 @dataclass(frozen=True)
 class Person:
+    """A person, with facts by attribute."""
+
     name: str
     surname: str
     is_female: bool
     facts: dict[str, Fact] = field(compare=False)
 
     @property
-    def he(self) -> str:
+    def pronoun(self) -> str:
+        """The pronoun as the subject of a sentence."""
         return "she" if self.is_female else "he"
 
     @property
-    def his(self) -> str:
+    def possessive_pronoun(self) -> str:
+        """The pronoun before a noun."""
         return "her" if self.is_female else "his"
 
     @property
-    def him(self) -> str:
+    def object_pronoun(self) -> str:
+        """The pronoun as the object of a sentence."""
         return "her" if self.is_female else "him"
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A town, a shop or an object: a name and its facts."""
+    """A town, a shop or an object, with facts by attribute."""
 
     name: str
     facts: dict[str, Fact] = field(compare=False)
@@ -79,6 +77,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class FactTable:
+    """All facts, and their subjects by kind."""
+
     people: tuple[Person, ...]
     towns: tuple[Thing, ...]
     shops: tuple[Thing, ...]
@@ -86,111 +86,128 @@ class FactTable:
     facts: tuple[Fact, ...]
 
     @cached_property
-    def _by_name(self) -> dict[str, Person]:
+    def _people_by_name(self) -> dict[str, Person]:
         return {person.name: person for person in self.people}
 
     def person(self, name: str) -> Person:
-        return self._by_name[name]
+        """The person called `name`."""
+        return self._people_by_name[name]
 
     @cached_property
-    def asked(self) -> list[Fact]:
-        """The stable facts that training conversations may ask about."""
-        return [fact for fact in self.facts if not fact.changing and not fact.is_held_out]
+    def training_facts(self) -> list[Fact]:
+        """The facts that training conversations may ask about."""
+        return [fact for fact in self.facts if not fact.is_changing and not fact.is_held_out]
 
     @cached_property
-    def unasked(self) -> list[Fact]:
-        """The stable facts kept for the held-out items: stated in the prose, asked about nowhere."""
+    def held_out_facts(self) -> list[Fact]:
+        """The facts that documents state and only the exam asks about."""
         return [fact for fact in self.facts if fact.is_held_out]
 
+    def askable_facts(self, for_exam: bool) -> list[Fact]:
+        """The facts that the exam, or training, may ask about."""
+        return self.held_out_facts if for_exam else self.training_facts
+
     def values_of(self, attribute: str) -> list[str]:
-        """Every value the attribute has somewhere in this world, in a fixed order."""
+        """Every value that the attribute has in this table, sorted."""
         return sorted({fact.value for fact in self.facts if fact.attribute == attribute})
+
+
+def is_about_person(fact: Fact) -> bool:
+    """Whether the subject of the fact is a person."""
+    return fact.id.startswith("person.")
+
+
+def make_fact_table(size: float = 1.0, seed: int = 0) -> FactTable:
+    """Make the table of a size and a seed; `size` scales the numbers of people, towns and shops.
+
+    Raises InputError if `size` is out of range: the name lists hold no more.
+    """
+    if not 0 < size <= LARGEST_SIZE:
+        raise InputError(
+            f"size is {size:g}, but it must be above 0 and at most {LARGEST_SIZE:g}.",
+            remedy="Set size=1 for the starter as it ships.",
+            field="size",
+            value=size,
+        )
+    rng = random.Random(f"starter-world-{seed}")
+    # Shuffle the whole lists, then cut: a larger table contains the names of a smaller one.
+    girls, boys, towns, pets = (
+        _shuffled(_NAMES[kind], rng) for kind in ("girls", "boys", "towns", "pets")
+    )
+    n_people = max(8, round(36 * size))
+    names = [name for pair in zip(girls, boys, strict=False) for name in pair][:n_people]
+    town_names = towns[: min(len(towns), max(4, round(6 + 4 * size)))]
+    # The order of these four decides the random draws, and so the corpus.
+    people = tuple(_person(rng, name, names, town_names, pets) for name in names)
+    objects = tuple(_object(rng, name) for name in _OBJECTS["objects"][:N_KNOWN_OBJECTS])
+    shop_names = _shop_names(rng, max(4, round(8 * size)))
+    shops = tuple(_shop(rng, name, names, town_names) for name in shop_names)
+    made_towns = tuple(_town(rng, name) for name in town_names)
+    subjects: tuple[Person | Thing, ...] = (*people, *made_towns, *shops, *objects)
+    facts = tuple(fact for subject in subjects for fact in subject.facts.values())
+    return FactTable(people, made_towns, shops, objects, facts)
+
+
+def _shuffled(names: tuple[str, ...], rng: random.Random) -> list[str]:
+    shuffled = list(names)
+    rng.shuffle(shuffled)
+    return shuffled
 
 
 def _facts(
     kind: str, subject: str, values: dict[str, str], changing: tuple[str, ...] = ()
 ) -> dict[str, Fact]:
     key = f"{kind}.{subject.lower().replace(' ', '-')}"
-    stable = {name: Fact(f"{key}.{name}", subject, name, value) for name, value in values.items()}
-    return stable | {
-        name: Fact(f"{key}.{name}", subject, name, "", changing=True) for name in changing
+    lasting = {name: Fact(f"{key}.{name}", subject, name, value) for name, value in values.items()}
+    return lasting | {
+        name: Fact(f"{key}.{name}", subject, name, "", is_changing=True) for name in changing
     }
-
-
-def make_world(size: float = 1.0, seed: int = 0) -> FactTable:
-    """`size` scales how many people, towns and shops there are."""
-    if not 0 < size <= LARGEST_SIZE:
-        raise ValueError(
-            f"size is {size:g}; it must be above 0 and at most {LARGEST_SIZE:g}, the name lists hold no more. Choose for example size=1"
-        )
-    rng = random.Random(f"starter-world-{seed}")
-    # Shuffle the whole lists first, then cut: a larger world contains the names of the smaller one.
-    girls, boys, towns, pet_names = list(GIRLS), list(BOYS), list(TOWNS), list(PET_NAMES)
-    for names in (girls, boys, towns, pet_names):
-        rng.shuffle(names)
-    people_names = [name for pair in zip(girls, boys, strict=False) for name in pair][
-        : max(8, round(36 * size))
-    ]
-    town_names = towns[: min(len(towns), max(4, round(6 + 4 * size)))]
-    people = tuple(
-        _person(rng, name, name in GIRLS, people_names, town_names, pet_names)
-        for name in people_names
-    )
-    objects = tuple(
-        Thing(name, _facts("object", name, {"material": rng.choice(MATERIALS)}, ("price",)))
-        for name in OBJECTS[:24]
-    )
-    shops = tuple(
-        _shop(rng, name, people_names, town_names)
-        for name in _shop_names(rng, max(4, round(8 * size)))
-    )
-    towns_made = tuple(_town(rng, name) for name in town_names)
-    owners: tuple[Person | Thing, ...] = (*people, *towns_made, *shops, *objects)
-    facts = tuple(fact for owner in owners for fact in owner.facts.values())
-    return FactTable(people, towns_made, shops, objects, facts)
 
 
 def _person(
-    rng: random.Random,
-    name: str,
-    is_female: bool,
-    names: list[str],
-    towns: list[str],
-    pet_names: list[str],
+    rng: random.Random, name: str, names: list[str], towns: list[str], pet_names: list[str]
 ) -> Person:
     values = {
         "home": rng.choice(towns),
-        "job": rng.choice(JOBS),
-        "pet": rng.choice(PETS),
+        "job": rng.choice(_VALUES["jobs"]),
+        "pet": rng.choice(_VALUES["pets"]),
         "pet_name": rng.choice(pet_names),
-        "food": rng.choice(FOODS),
-        "colour": rng.choice(COLOURS),
-        "hobby": rng.choice(HOBBIES),
-        "birthday": f"{rng.choice(MONTHS)} {rng.randint(1, 28)}",
+        "food": rng.choice(_VALUES["foods"]),
+        "colour": rng.choice(_VALUES["colors"]),
+        "hobby": rng.choice(_VALUES["hobbies"]),
+        "birthday": f"{rng.choice(_VALUES['months'])} {rng.randint(1, 28)}",
         "age": str(rng.randint(9, 89)),
         "friend": rng.choice([other for other in names if other != name]),
     }
-    return Person(name, rng.choice(SURNAMES), is_female, _facts("person", name, values))
+    surname = rng.choice(_NAMES["surnames"])
+    return Person(name, surname, name in _NAMES["girls"], _facts("person", name, values))
+
+
+def _object(rng: random.Random, name: str) -> Thing:
+    values = {"material": rng.choice(_VALUES["materials"])}
+    return Thing(name, _facts("object", name, values, changing=("price",)))
 
 
 def _town(rng: random.Random, name: str) -> Thing:
     values = {
-        "landmark": rng.choice(LANDMARKS),
-        "market_day": rng.choice(DAYS),
-        "goods": rng.choice(GOODS),
+        "landmark": rng.choice(_VALUES["landmarks"]),
+        "market_day": rng.choice(_VALUES["days"]),
+        "goods": rng.choice(_VALUES["goods"]),
     }
-    return Thing(name, _facts("town", name, values, ("weather",)))
+    return Thing(name, _facts("town", name, values, changing=("weather",)))
 
 
 def _shop_names(rng: random.Random, count: int) -> list[str]:
-    every = [f"the {colour} {noun}" for colour in SHOP_COLOURS for noun in SHOP_NOUNS]
-    return rng.sample(every, count)
+    every_name = [
+        f"the {color} {noun}" for color in _NAMES["shop_colors"] for noun in _NAMES["shop_nouns"]
+    ]
+    return rng.sample(every_name, count)
 
 
 def _shop(rng: random.Random, name: str, people: list[str], towns: list[str]) -> Thing:
     values = {
         "shop_town": rng.choice(towns),
         "keeper": rng.choice(people),
-        "sells": rng.choice(OBJECTS[:24]),
+        "sells": rng.choice(_OBJECTS["objects"][:N_KNOWN_OBJECTS]),
     }
-    return Thing(name, _facts("shop", name, values, ("hours",)))
+    return Thing(name, _facts("shop", name, values, changing=("hours",)))

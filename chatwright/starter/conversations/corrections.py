@@ -1,176 +1,160 @@
-"""A person says the last answer was wrong. Rightly: it admits the mistake and says what is right. Wrongly: it stands firm, politely.
+"""Corrections by the user: admit a mistake (`correction_right`), or stand firm (`correction_wrong`).
 
-A right correction needs a wrong answer before it. Where it is the assistant's own, training shows it and does not teach it.
+A right correction follows a wrong reply. If the wrong reply is the assistant's own, training shows
+it without learning it.
 """
 
 import random
 
 from chatwright.conversation import Message
-from chatwright.starter.attributes import question_of, say_of
-from chatwright.starter.conversations.facts import competing, spellings
-from chatwright.starter.conversations.open_facts import told
-from chatwright.starter.fact_table import Fact, FactTable, Person
-from chatwright.starter.item import Item, assistant, mistaken, user
-from chatwright.starter.person_attributes import PERSON
-from chatwright.starter.phrases import spin
-from chatwright.starter.strangers import TOLD, story, strangers, values
+from chatwright.starter.attributes import PERSON_ATTRIBUTES
+from chatwright.starter.conversations.closed_book import competing_values, spellings
+from chatwright.starter.conversations.open_book import framed_with_text
+from chatwright.starter.data_file import DataFile
+from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_person
+from chatwright.starter.fact_wording import answer_about_person, describe, question_about_person
+from chatwright.starter.invented_people import STORY_ATTRIBUTES, draw_values, invent_people, story
+from chatwright.starter.messages import assistant, user, wrong_reply
+from chatwright.starter.phrasing import capitalize_first, expand
 
 SKILLS = ("correction_right", "correction_wrong")
-# The same words for right and wrong corrections: only what one knows or has read tells them apart.
-_GUESS = (
-    "[Guess|Just guess|Take a guess|Make a guess|Try to guess|A guess is fine|You may guess|If unsure, guess|I want a guess][.|:|!] {question}",
-    "{question} [Just guess.|Take a guess!|A guess is fine.|You may guess.|Guess, if you must.]",
-)
-_DOUBT = (
-    "[No|No, no|Oh no|Hm|Wait|Stop|Sorry, no|Well, no|Wrong|False|Really|What][.|!|,]",
-    "[No, that|That|This|Sorry, that|Hm, that|I think that] is [not so|not right|wrong|not correct|false|a mistake|not true|not true at all].",
-    "I [do not think so|do not agree|doubt that|doubt it|am not so sure|must say no|see it another way|cannot agree|do not believe that].",
-    "[Are you sure|Are you really sure|Is that so|Is that right|Can that be|Is this true|Do you mean that]?",
-    "[I think you|Sorry, but you|You|No, you|Oh, you] [are wrong|made a mistake|got it wrong|mix it up|mix something up|have it wrong].",
-    "[Check it again|Check your notes|Look at your notes|Think again|Think about it|Try again|Again, please|Say it again, but right][.|:|!]",
-    "[I heard otherwise|I know better|I remember it another way|I learned something else|Something else is in my notes|My book says no].",
-    "But",
-    "",
-)
-_CLAIM = (
-    "{claim}",
-    "[I think|I believe|I heard that|I read that|I know that|I am sure that|I was told that|I remember that|I would say] {claim}",
-    "[somebody told me|my friend says|my friend told me|everybody says|people say|it is known|my book says|we all know] that {claim}",
-    "[in truth|in fact|as I know|as far as I remember|to be exact|actually|if you ask me], {claim}",
-    "[the truth is|the right answer is|it should be|it is like this|correct would be|here is what I know|my notes say|somebody told me]: {claim}",
-)
-_OBJECT_HELD = (
-    "Hm, somebody told me otherwise: {claim}",
-    "Look again, will you? {claim}",
-    "My notes say something else. {claim}",
-    "I do not believe it. {claim}",
-    "Not at all! {claim}",
-    "You mix it all up. {claim}",
-)
-_QUOTE = (
-    "[You said|You told me|You wrote|You answered|You claimed|I heard you say|I remember that you said|Pip, you said|You just said]: {said}",
-    "[Yesterday|Earlier|Last time|A moment ago|This morning|Before|Some time ago] you [said|told me|wrote|answered|claimed]: {said}",
-    "[Your last answer was|Your words were these|Your answer was|Pip, your reply was|Your reply was|Your notes say|From you I have this]: {said}",
-    "Last time I heard from you: {said}",
-)
-_QUOTE_THEN = ("[Yet|And yet|But|But then|Though|Truly,|Then again,|Still,]",)
-_QUOTE_HELD = (
-    "Last week I heard this from you: {said} Truly though, {claim}",
-    "I wrote down your words: {said} Now I read that {claim}",
-    "Pip, this was earlier your reply to me: {said} Yet {claim}",
-)
-# Both claims first, the person's with a mark of its own, then what is so. The mark that stood behind the right value stands behind it again,
-# and tells whose it was: that is copying, which a small model learns long before it can see that two words are the same (docs/LOG.md).
-_ADMIT = "I said {said}. You say {claimed}! {truth}! You are right, I was wrong."
-_FIRM = "I said {said}. You say {claimed}! {truth}. I was right."
-ADMITTING = ("you are right", "you're right", "i was wrong", "i was mistaken", "my mistake")
+# Right and wrong corrections use the same words: only the facts decide which is which.
+_PATTERNS = DataFile("patterns/corrections.toml")
+_QUOTE_SHARE = 0.45
+_GUESS_SHARE = 0.2
 
 
-def verdict(fact: Fact, person: Person, wrong: str, rightly: bool) -> str:
-    said, claimed = (wrong, fact.value) if rightly else (fact.value, wrong)
-    truth = _claim(fact.attribute, fact.subject, person, fact.value).removesuffix(".")
-    return (_ADMIT if rightly else _FIRM).format(said=said, claimed=claimed, truth=truth)
+class _Dispute:
+    """A fact, its person, a wrong value, and the text that states the fact ("" if none does)."""
+
+    def __init__(self, fact: Fact, person: Person, wrong: str, text: str) -> None:
+        self.fact = fact
+        self.person = person
+        self.wrong = wrong
+        self.text = text
+
+    def claims(self, user_is_right: bool) -> tuple[str, str]:
+        """What the assistant said, and what the user claims."""
+        attribute = self.fact.attribute
+        truth = answer_about_person(attribute, self.person, self.fact.value)
+        mistake = answer_about_person(attribute, self.person, self.wrong)
+        return (mistake, truth) if user_is_right else (truth, mistake)
+
+    def verdict(self, user_is_right: bool) -> str:
+        """The assistant's reply to the correction."""
+        return verdict(self.fact, self.person, self.wrong, user_is_right)
 
 
-def _claim(attribute: str, subject: str, person: Person, value: str) -> str:
-    return say_of(PERSON[attribute].answer, subject, person, value)
+def verdict(fact: Fact, person: Person, wrong: str, user_is_right: bool) -> str:
+    """Repeat both claims, state the truth, and say who was right.
+
+    An exclamation mark follows the user's claim, and follows the truth if the user is right. A
+    small model learns to copy the mark long before it learns to compare words (docs/LOG.md).
+    """
+    said, claimed = (wrong, fact.value) if user_is_right else (fact.value, wrong)
+    truth = answer_about_person(fact.attribute, person, fact.value).removesuffix(".")
+    template = _PATTERNS.text("admit" if user_is_right else "stand_firm")
+    return template.format(said=said, claimed=claimed, truth=truth)
 
 
-def _fact(world: FactTable, rng: random.Random, held_out: bool) -> tuple[Fact, Person, str]:
-    pool = [
-        fact
-        for fact in (world.unasked if held_out else world.asked)
-        if fact.id.startswith("person.")
-    ]
-    fact = rng.choice(pool)
-    others = [
-        value
-        for value in world.values_of(fact.attribute)
-        if value not in (fact.value, fact.subject)
-    ]
-    return fact, world.person(fact.subject), rng.choice(others)
+def _draw_from_table(table: FactTable, rng: random.Random, for_exam: bool) -> _Dispute:
+    fact = rng.choice([fact for fact in table.askable_facts(for_exam) if is_about_person(fact)])
+    values = table.values_of(fact.attribute)
+    wrong = rng.choice([value for value in values if value not in (fact.value, fact.subject)])
+    return _Dispute(fact, table.person(fact.subject), wrong, "")
 
 
-def _stranger(rng: random.Random, held_out: bool) -> tuple[Fact, Person, str, str]:
-    attributes = rng.sample(TOLD, rng.choice((1, 2)))
-    people = strangers(rng, held_out, 2, attributes)
+def _draw_from_story(rng: random.Random, for_exam: bool) -> _Dispute:
+    attributes = rng.sample(STORY_ATTRIBUTES, rng.choice((1, 2)))
+    people = invent_people(rng, for_exam, 2, attributes)
     person, other = rng.sample(people, 2)
-    wrong = other.facts[attributes[0]].value
+    attribute = attributes[0]
+    fact = person.facts[attribute]
+    wrong = other.facts[attribute].value
     if rng.random() < 0.5:
-        wrong = next(
-            value
-            for value in values(rng, attributes[0], 3, held_out)
-            if value not in (person.facts[attributes[0]].value, wrong)
-        )
-    return person.facts[attributes[0]], person, wrong, story(people, attributes, rng, held_out)
+        candidates = draw_values(rng, attribute, 3, for_exam)
+        wrong = next(value for value in candidates if value not in (fact.value, wrong))
+    return _Dispute(fact, person, wrong, story(people, attributes, rng, for_exam))
 
 
-def train(world: FactTable, rng: random.Random) -> list[Message]:
-    text = ""
+def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+    """Draw a correction of the assistant's last reply, or of a reply that the user quotes."""
     if rng.random() < 0.6:
-        fact, person, wrong = _fact(world, rng, held_out=False)
+        dispute = _draw_from_table(table, rng, for_exam=False)
     else:
-        fact, person, wrong, text = _stranger(rng, held_out=False)
-    rightly = rng.random() < 0.5
-    truth = _claim(fact.attribute, fact.subject, person, fact.value)
-    false = _claim(fact.attribute, fact.subject, person, wrong)
-    said, claim = (false, truth) if rightly else (truth, false)
-    reply = assistant(verdict(fact, person, wrong, rightly))
-    if rng.random() < 0.45:
-        quoted = spin(rng.choice(_QUOTE), rng).format(said=said)
-        return [
-            user(_told(text, f"{quoted} {_objection(claim, rng, after_quote=True)}", rng)),
-            reply,
-        ]
-    asked = question_of(fact.attribute, person, rng)
-    if rng.random() < 0.2:
-        asked, said = spin(rng.choice(_GUESS), rng).format(question=asked), f"I guess: {said}"
-    before = mistaken(said) if rightly else assistant(said)
-    return [user(_told(text, asked, rng)), before, user(_objection(claim, rng)), reply]
+        dispute = _draw_from_story(rng, for_exam=False)
+    user_is_right = rng.random() < 0.5
+    said, claim = dispute.claims(user_is_right)
+    reply = assistant(dispute.verdict(user_is_right))
+    if rng.random() < _QUOTE_SHARE:
+        quote = _PATTERNS.draw("quotes", rng).format(said=said)
+        question = f"{quote} {_objection(claim, rng, after_quote=True)}"
+        return [user(_with_text(dispute.text, question, rng)), reply]
+    question = question_about_person(dispute.fact.attribute, dispute.person, rng)
+    if rng.random() < _GUESS_SHARE:
+        question = _PATTERNS.draw("guesses", rng).format(question=question)
+        said = f"I guess: {said}"
+    earlier = wrong_reply(said) if user_is_right else assistant(said)
+    opening = user(_with_text(dispute.text, question, rng))
+    return [opening, earlier, user(_objection(claim, rng)), reply]
 
 
-def _told(text: str, asked: str, rng: random.Random) -> str:
-    return told(text, asked, rng) if text else asked
+def _with_text(text: str, question: str, rng: random.Random) -> str:
+    return framed_with_text(text, question, rng) if text else question
 
 
 def _objection(claim: str, rng: random.Random, after_quote: bool = False) -> str:
-    """Another opinion, in words that do not tell whether it is right."""
-    doubts = _QUOTE_THEN if after_quote and rng.random() < 0.5 else _DOUBT
-    doubt, said = spin(rng.choice(doubts), rng), spin(rng.choice(_CLAIM), rng)
+    """Draw an objection, in words that do not reveal whether it is right."""
+    uses_short_doubt = after_quote and rng.random() < 0.5
+    doubt = _PATTERNS.draw("after_quote" if uses_short_doubt else "doubts", rng)
+    statement = _PATTERNS.draw("claims", rng)
     if doubt[-1:] in ("", ".", "!", "?"):
-        said = said[0].upper() + said[1:]
-    return f"{doubt} {said}".strip().format(claim=claim)
+        statement = capitalize_first(statement)
+    return f"{doubt} {statement}".strip().format(claim=claim)
 
 
-def held_out(world: FactTable, rng: random.Random, skill: str) -> Item:
-    rightly = skill == "correction_right"
-    text = ""
+def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+    """Draw a right or a wrong correction of a held-out fact."""
+    user_is_right = skill == "correction_right"
     if rng.random() < 0.5:
-        fact, person, wrong = _fact(world, rng, held_out=True)
-        forbid, right = competing(fact, world), spellings(fact)
+        dispute = _draw_from_table(table, rng, for_exam=True)
+        forbidden = competing_values(dispute.fact, table)
+        right = spellings(dispute.fact)
     else:
-        fact, person, wrong, text = _stranger(rng, held_out=True)
-        right = (fact.value,)
-        forbid = (wrong,)
-    truth = _claim(fact.attribute, fact.subject, person, fact.value)
-    false = _claim(fact.attribute, fact.subject, person, wrong)
-    said, claim = (false, truth) if rightly else (truth, false)
-    lead = f"{text} " if text else ""
-    if rng.random() < 0.3:
-        template = rng.choice(_QUOTE_HELD)
-        messages: tuple[Message, ...] = (user(lead + template.format(said=said, claim=claim)),)
-    else:
-        template = rng.choice(_OBJECT_HELD)
-        question = say_of(rng.choice(PERSON[fact.attribute].ask_held), fact.subject, person, "")
-        messages = (user(lead + question), assistant(said), user(template.format(claim=claim)))
-    return Item(
+        dispute = _draw_from_story(rng, for_exam=True)
+        forbidden = (dispute.wrong,)
+        right = (dispute.fact.value,)
+    template, messages = _exam_prompt(dispute, user_is_right, rng)
+    admissions = _PATTERNS["exam_admission_phrases"]
+    return ExamItem(
         skill=skill,
         messages=messages,
-        expected=assistant(verdict(fact, person, wrong, rightly)),
-        must=(right, ADMITTING) if rightly else (right,),
-        forbid=tuple(value for value in forbid if value != wrong),
-        deniable=(wrong,) if rightly else (wrong, *ADMITTING),
+        expected=assistant(dispute.verdict(user_is_right)),
+        required=(right, admissions) if user_is_right else (right,),
+        forbidden=tuple(value for value in forbidden if value != dispute.wrong),
+        forbidden_unless_denied=(dispute.wrong,) if user_is_right else (dispute.wrong, *admissions),
         max_words=30,
-        book="open" if text else "closed",
+        book="open" if dispute.text else "closed",
         template=template,
+    )
+
+
+def _exam_prompt(
+    dispute: _Dispute, user_is_right: bool, rng: random.Random
+) -> tuple[str, tuple[Message, ...]]:
+    """The exam template of the correction, and the messages up to it."""
+    said, claim = dispute.claims(user_is_right)
+    lead = f"{dispute.text} " if dispute.text else ""
+    if rng.random() < 0.3:
+        template = rng.choice(_PATTERNS["exam_quotes"])
+        return template, (user(lead + template.format(said=said, claim=claim)),)
+    template = rng.choice(_PATTERNS["exam_objections"])
+    person = dispute.person
+    questions = PERSON_ATTRIBUTES[dispute.fact.attribute].exam_questions
+    question = describe(rng.choice(questions), person.name, person)
+    return template, (
+        user(lead + question),
+        assistant(said),
+        user(template.format(claim=claim)),
     )

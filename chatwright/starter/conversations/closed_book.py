@@ -1,0 +1,87 @@
+"""Closed-book questions: the training documents state the fact, the conversation does not."""
+
+import random
+
+from chatwright.conversation import Message
+from chatwright.starter.attributes import ATTRIBUTES
+from chatwright.starter.data_file import DataFile
+from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.fact_table import Fact, FactTable, is_about_person
+from chatwright.starter.fact_wording import describe_fact, question_about_fact
+from chatwright.starter.invented_names import invent_person_name
+from chatwright.starter.messages import assistant, user
+from chatwright.starter.phrasing import capitalize_first
+
+SKILLS = ("fact_closed",)
+_PATTERNS = DataFile("patterns/closed_book.toml")
+_UNKNOWN_PERSON_SHARE = 0.08
+
+
+def framed(question: str, rng: random.Random) -> str:
+    """Put a greeting, a thank-you or the like around a question. It never changes the answer."""
+    return _PATTERNS.draw("frames", rng).format(question=question)
+
+
+def answer_to(fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
+    """The sentence that answers a question about a fact."""
+    return capitalize_first(
+        describe_fact(ATTRIBUTES[fact.attribute].answer, fact, table, by_pronoun)
+    )
+
+
+def competing_values(fact: Fact, table: FactTable) -> tuple[str, ...]:
+    """Every other value of the attribute in the table; a reply that names one of them guesses.
+
+    Values whose words are all in the right answer do not count: the Lucky Bell sells no bells.
+    """
+    if fact.attribute == "age":
+        return tuple(str(age) for age in range(1, 100) if str(age) != fact.value)
+    answer_words = set(f"{fact.subject} {fact.value}".lower().split())
+    return tuple(
+        value
+        for value in table.values_of(fact.attribute)
+        if not answer_words.issuperset(value.lower().split())
+    )
+
+
+def spellings(fact: Fact) -> tuple[str, ...]:
+    """All spellings of the value that count as right; only dates have several."""
+    if fact.attribute != "birthday":
+        return (fact.value,)
+    month, day = fact.value.split()
+    return (fact.value, f"{day} {month}", f"{day} of {month}")
+
+
+def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+    """Draw a question about a fact, sometimes about a person who is not in the table."""
+    if rng.random() < _UNKNOWN_PERSON_SHARE:
+        return _unknown_person(table, rng)
+    fact = rng.choice(table.training_facts)
+    question = framed(question_about_fact(fact, table, rng), rng)
+    return [user(question), assistant(answer_to(fact, table))]
+
+
+def _unknown_person(table: FactTable, rng: random.Random) -> list[Message]:
+    """The reply says that it does not know the person instead of guessing."""
+    name = invent_person_name(rng, for_exam=False)
+    fact = rng.choice([fact for fact in table.training_facts if is_about_person(fact)])
+    question = question_about_fact(fact, table, rng).replace(fact.subject, name)
+    reply = _PATTERNS.text("unknown_person").format(name=name)
+    return [user(framed(question, rng)), assistant(reply)]
+
+
+def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+    """Draw a question about a held-out fact."""
+    fact = rng.choice(table.held_out_facts)
+    template = rng.choice(ATTRIBUTES[fact.attribute].exam_questions)
+    lead = rng.choice(_PATTERNS["exam_leads"])
+    return ExamItem(
+        skill=skill,
+        messages=(user(lead + describe_fact(template, fact, table)),),
+        expected=assistant(answer_to(fact, table)),
+        required=(spellings(fact),),
+        forbidden=competing_values(fact, table),
+        max_words=20,
+        book="closed",
+        template=template,
+    )

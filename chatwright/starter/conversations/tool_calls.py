@@ -1,0 +1,236 @@
+"""Questions about what changes: the assistant calls a tool instead of answering from memory.
+
+Skills:
+
+- `command`: answer the request with a tool call and nothing else.
+- `command_reply`: put the result of a call into a natural sentence.
+- `changing_fact`: call the tool again when an old result may be out of date, but answer questions
+  about lasting facts of the same towns, objects and shops without a call.
+"""
+
+import random
+from dataclasses import dataclass
+
+from chatwright.conversation import Message
+from chatwright.starter.attributes import ATTRIBUTES
+from chatwright.starter.conversations.closed_book import answer_to, competing_values
+from chatwright.starter.data_file import DataFile
+from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.fact_table import FactTable, is_about_person
+from chatwright.starter.fact_wording import describe_fact, question_about_fact
+from chatwright.starter.invented_names import invent_person_name, invent_town_name
+from chatwright.starter.messages import assistant, tool_call, tool_result, user
+from chatwright.starter.phrasing import capitalize_first, expand, with_article
+from chatwright.starter.simulated_tools import (
+    OPENING_HOURS,
+    PRICE,
+    TOOLS,
+    WEATHER,
+    SimulatedTool,
+    draw_values,
+)
+from chatwright.starter.split import is_held_out
+
+SKILLS = ("command", "command_reply", "changing_fact")
+_PATTERNS = DataFile("patterns/tool_calls.toml")
+_NAMES = DataFile("words/names.toml")
+_THINGS = DataFile("words/things.toml")
+_VALUES = DataFile("words/values.toml")
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """One call of a tool, with the values that it returns."""
+
+    tool: SimulatedTool
+    target: str
+    values: dict[str, str]
+
+    @property
+    def call(self) -> Message:
+        """The assistant's tool call."""
+        return tool_call(self.tool.name, self.target)
+
+    @property
+    def result(self) -> Message:
+        """The result of the call."""
+        return tool_result(self.tool.result_text(self.values))
+
+    def fill(self, template: str) -> str:
+        """Fill a template with the target and the values."""
+        noun = with_article(self.target)
+        return template.format(
+            x=self.target,
+            X=capitalize_first(self.target),
+            a=noun,
+            A=capitalize_first(noun),
+            **self.values,
+        )
+
+    def patterns(self, name: str) -> tuple[str, ...]:
+        """The patterns of this tool called `name`."""
+        return _PATTERNS[f"{self.tool.patterns}.{name}"]
+
+
+def draw_fetch(table: FactTable, rng: random.Random, for_exam: bool) -> Fetch:
+    """Draw a tool, the values that it returns, and a target."""
+    tool = rng.choice(TOOLS)
+    values = draw_values(rng)
+    return Fetch(tool, _draw_target(tool, table, rng, for_exam), values)
+
+
+def _draw_target(tool: SimulatedTool, table: FactTable, rng: random.Random, for_exam: bool) -> str:
+    """Draw a town, object or shop. Its name is used in training or in the exam, never in both."""
+    draw = {WEATHER: _draw_town, PRICE: _draw_object, OPENING_HOURS: _draw_shop}[tool]
+    while True:
+        target = draw(table, rng, for_exam)
+        if is_held_out(target) == for_exam:
+            return target
+
+
+def _draw_town(table: FactTable, rng: random.Random, for_exam: bool) -> str:
+    if rng.random() < 0.3:
+        return rng.choice(table.towns).name
+    return invent_town_name(rng, for_exam)
+
+
+def _draw_object(table: FactTable, rng: random.Random, for_exam: bool) -> str:
+    """In training also invented words, so that the model takes the target from the question."""
+    if for_exam:
+        return rng.choice(_THINGS["objects"])
+    kind = rng.random()
+    if kind < 0.4:
+        return rng.choice(_THINGS["objects"])
+    if kind < 0.75:
+        return rng.choice(_THINGS["more_objects"])
+    return invent_person_name(rng, for_exam=False).lower()
+
+
+def _draw_shop(table: FactTable, rng: random.Random, for_exam: bool) -> str:
+    colors = _NAMES["shop_colors"]
+    nouns = _NAMES["shop_nouns"]
+    if for_exam:
+        return f"the {rng.choice(colors)} {rng.choice(nouns)}"
+    if rng.random() < 0.25:
+        color = invent_town_name(rng, for_exam)
+    else:
+        color = rng.choice(colors + _NAMES["more_shop_colors"])
+    return f"the {color} {rng.choice(nouns + _NAMES['more_shop_nouns'])}"
+
+
+def _draw_question(fetch: Fetch, rng: random.Random) -> str:
+    section = fetch.tool.patterns
+    kind = rng.random()
+    if kind < 0.6:
+        return fetch.fill(_PATTERNS.draw(f"{section}.questions", rng))
+    phrases = "clauses" if kind < 0.8 else "nouns"
+    return fetch.fill(_PATTERNS.request(f"{section}.{phrases}", rng))
+
+
+def _draw_later_question(fetch: Fetch, rng: random.Random) -> str:
+    time_passes = rng.choice(_PATTERNS["time_passes"])
+    return expand(f"{time_passes} {rng.choice(fetch.patterns('later_questions'))}", rng)
+
+
+def _reply(fetch: Fetch, rng: random.Random, question: str) -> str:
+    reply = fetch.fill(rng.choice(fetch.patterns("replies")))
+    asks_yes_or_no = ("umbrella" in question or "raining" in question) and " or " not in question
+    if fetch.tool is WEATHER and asks_yes_or_no:
+        is_wet = fetch.values["condition"] in _VALUES["wet_conditions"]
+        return f"{'Yes.' if is_wet else 'No.'} {reply}"
+    return reply
+
+
+def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+    """Draw a question with its tool call, sometimes asked again later, or one without a call."""
+    if rng.random() < 0.15:
+        return _lasting_fact_conversation(table, rng)
+    fetch = draw_fetch(table, rng, for_exam=False)
+    question = _draw_question(fetch, rng)
+    reply = assistant(_reply(fetch, rng, question))
+    turns = [user(question), fetch.call, fetch.result, reply]
+    if rng.random() < 0.4:
+        # An old result is out of date: the assistant calls the tool again.
+        newer = Fetch(fetch.tool, fetch.target, draw_fetch(table, rng, for_exam=False).values)
+        asked_again = user(_draw_later_question(fetch, rng))
+        turns += [asked_again, newer.call, newer.result, assistant(_reply(newer, rng, ""))]
+    return turns
+
+
+def _lasting_fact_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+    fact = rng.choice([fact for fact in table.training_facts if not is_about_person(fact)])
+    question = question_about_fact(fact, table, rng)
+    return [user(question), assistant(answer_to(fact, table))]
+
+
+def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+    """Draw an item of one of the three skills."""
+    if skill == "changing_fact" and rng.random() < 0.35:
+        return _lasting_fact_item(table, rng)
+    fetch = draw_fetch(table, rng, for_exam=True)
+    template = rng.choice(fetch.patterns("exam_questions"))
+    question = fetch.fill(template)
+    if skill == "command":
+        return _call_item(skill, (user(question),), fetch, template)
+    if skill == "command_reply":
+        return _reply_item(fetch, rng, question, template)
+    later = rng.choice(fetch.patterns("exam_later_questions"))
+    reply = assistant(_reply(fetch, rng, question))
+    messages = (user(question), fetch.call, fetch.result, reply, user(later))
+    return _call_item(skill, messages, fetch, later)
+
+
+def _lasting_fact_item(table: FactTable, rng: random.Random) -> ExamItem:
+    fact = rng.choice([fact for fact in table.held_out_facts if not is_about_person(fact)])
+    template = rng.choice(ATTRIBUTES[fact.attribute].exam_questions)
+    return ExamItem(
+        skill="changing_fact",
+        messages=(user(describe_fact(template, fact, table)),),
+        expected=assistant(answer_to(fact, table)),
+        required=((fact.value,),),
+        forbidden=competing_values(fact, table),
+        book="closed",
+        template=template,
+    )
+
+
+def _call_item(skill: str, messages: tuple[Message, ...], fetch: Fetch, template: str) -> ExamItem:
+    return ExamItem(
+        skill=skill,
+        messages=messages,
+        expected=fetch.call,
+        required=((fetch.call.content,),),
+        check="command",
+        book="open" if skill == "changing_fact" else "",
+        template=template,
+    )
+
+
+def _reply_item(fetch: Fetch, rng: random.Random, question: str, template: str) -> ExamItem:
+    expected = _reply(fetch, rng, question)
+    return ExamItem(
+        skill="command_reply",
+        messages=(user(question), fetch.call, fetch.result),
+        expected=assistant(expected),
+        required=tuple((fetch.values[name],) for name in fetch.tool.reply_values),
+        forbidden=_forbidden_in_reply(fetch, expected),
+        max_words=25,
+        book="open",
+        template=template,
+    )
+
+
+def _forbidden_in_reply(fetch: Fetch, expected: str) -> tuple[str, ...]:
+    """Everything that shows a raw result, a wrong value or a wrong verdict."""
+    values = fetch.values
+    wrong_verdict = {"Yes.": ("no",), "No.": ("yes",)}.get(expected.split(" ", 1)[0], ())
+    return (
+        *(tool.name for tool in TOOLS),
+        "COMMAND",
+        values[fetch.tool.extra_value],
+        *(name for name in _VALUES["conditions"] if name != values["condition"]),
+        # The opening hours in the wrong order.
+        *(f"{words} {values['opens']}" for words in ("closes at", "to", "until", "till")),
+        *(f"{words} {values['closes']}" for words in ("opens at", "from")),
+        *wrong_verdict,
+    )

@@ -1,0 +1,56 @@
+"""One item of the exam: a prompt, a reference reply, and the rule that judges a reply.
+
+`evaluation/starter.py` applies the rule.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chatwright.conversation import Message
+
+Check = Literal["contains", "command", "exact", "number", "joke"]
+Book = Literal["closed", "open", ""]
+
+
+@dataclass(frozen=True)
+class ExamItem:
+    """A prompt, and what a reply must and must not contain to be right."""
+
+    skill: str
+    messages: tuple[Message, ...]
+    """The prompt. Its last message is the user's or a tool result."""
+    expected: Message
+    """A right reply."""
+    required: tuple[tuple[str, ...], ...] = ()
+    """Groups of phrases: a right reply contains at least one phrase of every group."""
+    forbidden: tuple[str, ...] = ()
+    """Competing answers: a reply that contains one is wrong."""
+    forbidden_unless_denied: tuple[str, ...] = ()
+    """Phrases that a reply may only contain in a denial, such as "not a baker"."""
+    max_words: int = 30
+    check: Check = "contains"
+    """`contains` compares phrases, `exact` the whole reply, `command` a tool call,
+    `number` the numbers, and `joke` also requires a new and complete joke."""
+    book: Book = ""
+    """Where the answer is: "closed" in the training documents only, "open" in the prompt."""
+    template: str = ""
+    """The exam question before its slots were filled; the scores are also given by template."""
+
+    def as_row(self) -> dict[str, Any]:
+        """The item as a row of heldout.jsonl, whose keys are those of the first version."""
+        return {
+            "skill": self.skill,
+            "messages": [_message_row(message) for message in self.messages],
+            "expected": _message_row(self.expected),
+            "must": self.required,
+            "forbid": self.forbidden,
+            "deniable": self.forbidden_unless_denied,
+            "max_words": self.max_words,
+            "check": self.check,
+            "book": self.book,
+            "template": self.template,
+        }
+
+
+def _message_row(message: Message) -> dict[str, Any]:
+    return {"role": message.role, "content": message.content, "is_learned": message.is_learned}

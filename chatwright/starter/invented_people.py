@@ -1,0 +1,100 @@
+"""Invented people with drawn facts: a model can only know them by reading the conversation."""
+
+import random
+from collections.abc import Iterable
+
+from chatwright.starter.attributes import PERSON_ATTRIBUTES
+from chatwright.starter.data_file import DataFile
+from chatwright.starter.fact_table import Fact, Person
+from chatwright.starter.fact_wording import answer_about_person, describe
+from chatwright.starter.invented_names import (
+    invent_person_names,
+    invent_town_name,
+    with_different_initials,
+)
+
+# No names, dates or ages: each value fits into one short sentence and resembles no other value.
+STORY_ATTRIBUTES = ("home", "job", "pet", "food", "colour", "hobby")
+_PATTERNS = DataFile("patterns/invented_people.toml")
+_NAMES = DataFile("words/names.toml")
+_VALUES = DataFile("words/values.toml")
+_VALUE_LISTS = {
+    "job": "jobs",
+    "pet": "pets",
+    "food": "foods",
+    "colour": "colors",
+    "hobby": "hobbies",
+}
+_LONGEST_EXAM_STATEMENT = 5  # words
+
+
+def draw_values(
+    rng: random.Random, attribute: str, count: int, for_exam: bool, people: Iterable[str] = ()
+) -> list[str]:
+    """Draw `count` different values of an attribute.
+
+    Half of the towns are invented; their first letters differ from those of the names in `people`.
+    """
+    if attribute != "home":
+        return rng.sample(_VALUES[_VALUE_LISTS[attribute]], count)
+    if rng.random() < 0.5:
+        return rng.sample(_NAMES["towns"], count)
+    return with_different_initials(lambda: invent_town_name(rng, for_exam), count, people)
+
+
+def invent_people(
+    rng: random.Random, for_exam: bool, count: int, attributes: list[str]
+) -> list[Person]:
+    """Invent `count` people who differ from each other in every attribute."""
+    names = invent_person_names(rng, for_exam, count)
+    values = {
+        attribute: draw_values(rng, attribute, count, for_exam, names) for attribute in attributes
+    }
+    people = []
+    for index, name in enumerate(names):
+        is_female = rng.random() < 0.5
+        facts = {
+            attribute: Fact(
+                f"stranger.{name.lower()}.{attribute}", name, attribute, values[attribute][index]
+            )
+            for attribute in attributes
+        }
+        people.append(Person(name, "", is_female, facts))
+    return people
+
+
+def _is_short_and_starts_with_name(statement: str) -> bool:
+    return (
+        statement.startswith(("{S}", "{P}")) and len(statement.split()) <= _LONGEST_EXAM_STATEMENT
+    )
+
+
+# Any six words in a row of a text made of these contain a name that training does not.
+_EXAM_STATEMENTS = {
+    name: [
+        text for text in PERSON_ATTRIBUTES[name].statements if _is_short_and_starts_with_name(text)
+    ]
+    for name in STORY_ATTRIBUTES
+}
+
+
+def state(person: Person, attribute: str, rng: random.Random, for_exam: bool) -> str:
+    """Draw a sentence that states one fact about a person."""
+    statements = (
+        _EXAM_STATEMENTS[attribute] if for_exam else PERSON_ATTRIBUTES[attribute].statements
+    )
+    return describe(rng.choice(statements), person.name, person, person.facts[attribute].value)
+
+
+def answer(person: Person, attribute: str) -> str:
+    """The sentence that answers a question about a person."""
+    return answer_about_person(attribute, person, person.facts[attribute].value)
+
+
+def story(people: list[Person], attributes: list[str], rng: random.Random, for_exam: bool) -> str:
+    """State all facts of all people, in order or shuffled. Every sentence names its person."""
+    pairs = [(person, attribute) for person in people for attribute in attributes]
+    if rng.random() < 0.5:
+        rng.shuffle(pairs)
+    text = " ".join(state(person, attribute, rng, for_exam) for person, attribute in pairs)
+    return f"{text} {rng.choice(_PATTERNS['exam_endings'])}" if for_exam else text
