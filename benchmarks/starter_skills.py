@@ -1,8 +1,11 @@
-"""Build the starter with several seeds and examine every skill of each: the table in docs/RESULTS.md, and the curve that ships with the recipe.
+"""Build the starter with several seeds and score the exam of each.
 
-python benchmarks/starter_skills.py OUT --seeds 1 2 3                    # builds what is not there yet, about 12 minutes a seed on two cores
-python benchmarks/starter_skills.py OUT --seeds 1 2 3 --write-expected   # and writes recipes/starter.expected.json
-python benchmarks/starter_skills.py OUT --seeds 1 --curve                # keeps every checkpoint and examines each: scores against minutes
+    python benchmarks/starter_skills.py OUT --seeds 1 2 3
+
+prints the table in docs/RESULTS.md. Models that OUT already has are not built again; building one
+takes about 12 minutes on two cores. `--write-expected` also writes recipes/starter.expected.json,
+the mean loss curve that later builds are compared with. `--curve` keeps every checkpoint of the
+first seed and prints its scores against the minutes of training.
 """
 
 import argparse
@@ -13,7 +16,7 @@ from typing import Any
 
 from chatwright import starter
 from chatwright.checkpoint import model_directory
-from chatwright.evaluation.starter import score
+from chatwright.evaluation.starter import score_exam
 from chatwright.pipeline import expected
 from chatwright.pipeline.evaluate import evaluate, reply_greedily
 from chatwright.pipeline.recipe import (
@@ -25,29 +28,58 @@ from chatwright.pipeline.recipe import (
 )
 from chatwright.training.watcher import Watcher
 
-AIMS = dict.fromkeys(("fact_closed", "command", "command_reply", "refusal", "sentiment"), 0.9)
-AIMS |= dict.fromkeys(
-    (
-        "follow_up",
-        "correction_right",
-        "correction_wrong",
-        "false_premise",
-        "changing_fact",
-        "fact_open",
-        "passage_qa",
-    ),
-    0.8,
-)
-AIMS |= {"repeat": 0.6, "arithmetic": 0.6, "stop": 0.99}
+AIMS = {
+    "fact_closed": 0.9,
+    "fact_open": 0.8,
+    "follow_up": 0.8,
+    "correction_right": 0.8,
+    "correction_wrong": 0.8,
+    "false_premise": 0.8,
+    "refusal": 0.9,
+    "command": 0.9,
+    "command_reply": 0.9,
+    "changing_fact": 0.8,
+    "sentiment": 0.9,
+    "passage_qa": 0.8,
+    "arithmetic": 0.6,
+    "repeat": 0.6,
+    "stop": 0.99,
+}
 SMALLEST_BAND = 0.05
-CURVE_ITEMS = 100  # a skill, for each point of the curve
+N_CURVE_ITEMS_PER_SKILL = 100
+
+Curve = dict[int, float]
 
 
 def main() -> None:
+    """Build what is missing, score it, and print the tables."""
+    arguments = parse_arguments()
+    recipe = read_recipe(arguments.recipe)
+    stages = [stage.name for stage in recipe.stages if stage.kind in ("pretrain", "sft")]
+    runs = [arguments.out / f"seed-{seed}" for seed in arguments.seeds]
+    scores = []
+    for seed, run in zip(arguments.seeds, runs, strict=True):
+        overrides = [f"{stage}.loop.seed={seed}" for stage in stages if seed != 1]
+        if arguments.curve and seed == arguments.seeds[0]:
+            overrides += [f"{stage}.loop.keep=100" for stage in stages]
+        seed_recipe = read_recipe(arguments.recipe, overrides)
+        model = run_recipe(seed_recipe, run, None, Watcher(say=print))
+        scores.append(score_model(model))
+    seconds = [sum(training_seconds(run / stage) for stage in stages) for run in runs]
+    print_table(arguments.seeds, scores, seconds)
+    if arguments.curve:
+        print_curve([runs[0] / stage for stage in stages])
+    if arguments.write_expected:
+        curves = {stage: [loss_curve(run / stage) for run in runs] for stage in stages}
+        write_expected(recipe, curves)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, help="folder for one run per seed")
     parser.add_argument("--recipe", type=Path, default=packaged_recipe("starter"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument(
@@ -56,116 +88,103 @@ def main() -> None:
     parser.add_argument(
         "--curve",
         action="store_true",
-        help="print every skill's score against the minutes of training, for the first seed",
+        help="print the scores of every checkpoint of the first seed",
     )
-    arguments = parser.parse_args()
-    plain = read_recipe(arguments.recipe)
-    trained = [stage.name for stage in plain.stages if stage.kind in ("pretrain", "sft")]
-    runs, figures = [], []
-    for seed in arguments.seeds:
-        changes = [f"{name}.loop.seed={seed}" for name in trained if seed != 1]
-        if arguments.curve and seed == arguments.seeds[0]:
-            changes += [f"{name}.loop.keep=100" for name in trained]
-        recipe = read_recipe(arguments.recipe, changes)
-        runs.append(arguments.out / f"seed-{seed}")
-        last = run_recipe(recipe, runs[-1], None, Watcher(say=print))
-        figures.append(examined(last))
-    print_table(
-        arguments.seeds, figures, [sum(seconds(run / name) for name in trained) for run in runs]
-    )
-    if arguments.curve:
-        print_curve([runs[0] / name for name in trained])
-    if arguments.write_expected:
-        write_expected(plain, {name: [curve(run / name) for run in runs] for name in trained})
+    return parser.parse_args()
 
 
-def examined(model: Path) -> dict[str, Any]:
-    """The examination, kept beside the model it was made of."""
-    kept = model / "starter_skills.json"
-    if not kept.exists():
-        kept.write_text(json.dumps(evaluate(model, "starter", None)))
-    return dict(json.loads(kept.read_text()))
+def score_model(model: Path) -> dict[str, Any]:
+    """Score the exam, or read the scores that an earlier call stored in the model's folder."""
+    path = model / "starter_skills.json"
+    if not path.exists():
+        path.write_text(json.dumps(evaluate(model, "starter", None)))
+    return dict(json.loads(path.read_text()))
 
 
-def print_table(
-    seeds: list[int], figures: list[dict[str, Any]], trained_seconds: list[float]
-) -> None:
-    print("| skill | aim | lookup | " + " | ".join(f"seed {seed}" for seed in seeds) + " |")
-    print("|---|---|---|" + "---|" * len(figures))
-    for skill in figures[0]["skills"]:
-        entries = [figure["skills"][skill] for figure in figures]
-        cells = " | ".join(f"{e['score']:.3f} ({e['low']:.3f}-{e['high']:.3f})" for e in entries)
-        print(f"| {skill} | {AIMS.get(skill, '')} | {entries[0]['lookup']:.2f} | {cells} |")
-    print(
-        "| bits per byte, unseen prose | | | "
-        + " | ".join(f"{figure['bits_per_byte']:.3f}" for figure in figures)
-        + " |"
-    )
-    print(
-        "| replies that end by themselves | | | "
-        + " | ".join(f"{figure['stopped']['score']:.4f}" for figure in figures)
-        + " |"
-    )
-    print(
-        "| seconds of training | 600 | | " + " | ".join(f"{s:.0f}" for s in trained_seconds) + " |"
-    )
+def print_table(seeds: list[int], scores: list[dict[str, Any]], seconds: list[float]) -> None:
+    """Print one row per skill and one column per seed."""
+    print_row("skill", "aim", "lookup", *(f"seed {seed}" for seed in seeds))
+    print("|---|---|---|" + "---|" * len(scores))
+    for skill in scores[0]["skills"]:
+        entries = [score["skills"][skill] for score in scores]
+        cells = [f"{e['score']:.3f} ({e['low']:.3f}-{e['high']:.3f})" for e in entries]
+        print_row(skill, AIMS.get(skill, ""), f"{entries[0]['lookup']:.2f}", *cells)
+    bits_per_byte = [f"{score['bits_per_byte']:.3f}" for score in scores]
+    print_row("bits per byte of unseen documents", "", "", *bits_per_byte)
+    stopped = [f"{score['stopped']['score']:.4f}" for score in scores]
+    print_row("replies that end by themselves", "", "", *stopped)
+    print_row("seconds of training", 600, "", *(f"{number:.0f}" for number in seconds))
+
+
+def print_row(*cells: object) -> None:
+    """Print one row of a Markdown table."""
+    print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def print_curve(stages: list[Path]) -> None:
-    """One row a checkpoint. Those of the first stage read conversations among the texts, so all of them can be examined."""
-    rows, before, items = [], 0.0, starter.heldout_items(n_per_skill=CURVE_ITEMS)
-    for stage in stages:
-        at = {row["step"]: row["seconds"] for row in metrics(stage)}
-        for place in sorted((stage / "checkpoints").glob("step-*")):
-            step = int(place.name.rpartition("-")[2])
-            model, tokenizer = model_directory.load(place)
-            scores = score(partial(reply_greedily, model, tokenizer), items)["skills"]
-            rows.append((f"{stage.name} {step}", before + at[step], scores))
-        before += seconds(stage)
-    skills = list(rows[0][2])
-    print("| checkpoint | minutes | " + " | ".join(skills) + " |")
+    """Print the scores of every checkpoint.
+
+    The pretraining data contains conversations too, so its checkpoints can also take the exam.
+    """
+    items = starter.exam_items(n_per_skill=N_CURVE_ITEMS_PER_SKILL)
+    skills = list(dict.fromkeys(item.skill for item in items))
+    print_row("checkpoint", "minutes", *skills)
     print("|---|---|" + "---|" * len(skills))
-    for name, second, scores in rows:
-        print(
-            f"| {name} | {second / 60:.1f} | "
-            + " | ".join(f"{scores[skill]['score']:.2f}" for skill in skills)
-            + " |"
-        )
+    earlier_seconds = 0.0
+    for stage in stages:
+        seconds_at_step = {row["step"]: row["seconds"] for row in read_metrics(stage)}
+        for checkpoint in sorted((stage / "checkpoints").glob("step-*")):
+            step = int(checkpoint.name.rpartition("-")[2])
+            minutes = (earlier_seconds + seconds_at_step[step]) / 60
+            model, tokenizer = model_directory.load(checkpoint)
+            scores = score_exam(partial(reply_greedily, model, tokenizer), items)["skills"]
+            cells = [f"{scores[skill]['score']:.2f}" for skill in skills]
+            print_row(f"{stage.name} {step}", f"{minutes:.1f}", *cells)
+        earlier_seconds += training_seconds(stage)
 
 
-def metrics(run: Path) -> list[dict[str, Any]]:
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Read the logged rows of a training."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def seconds(run: Path) -> float:
-    return float(metrics(run)[-1]["seconds"])
+def training_seconds(run: Path) -> float:
+    """Read how long a training took."""
+    return float(read_metrics(run)[-1]["seconds"])
 
 
-def curve(run: Path) -> dict[int, float]:
-    return {row["step"]: row["validation_loss"] for row in metrics(run) if "validation_loss" in row}
+def loss_curve(run: Path) -> Curve:
+    """Read the validation loss by step."""
+    rows = read_metrics(run)
+    return {row["step"]: row["validation_loss"] for row in rows if "validation_loss" in row}
 
 
-def write_expected(recipe: Recipe, curves: dict[str, list[dict[int, float]]]) -> None:
-    """The mean of the seeds; the band is twice the widest distance any seed kept from it."""
-    mean = {
-        stage: {step: sum(c[step] for c in runs) / len(runs) for step in runs[0]}
-        for stage, runs in curves.items()
-    }
-    widest = max(
-        abs(c[step] / mean[stage][step] - 1)
-        for stage, runs in curves.items()
-        for c in runs
-        for step in c
-    )
+def write_expected(recipe: Recipe, curves: dict[str, list[Curve]]) -> None:
+    """Write the mean curve of the seeds and a band around it.
+
+    The band is twice the largest relative distance of any seed from the mean.
+    """
+    means = {stage: mean_curve(stage_curves) for stage, stage_curves in curves.items()}
+    distances = [
+        abs(loss / means[stage][step] - 1)
+        for stage, stage_curves in curves.items()
+        for curve in stage_curves
+        for step, loss in curve.items()
+    ]
     table = {
         "recipe": settings_hash(recipe),
-        "band": round(max(SMALLEST_BAND, 2 * widest), 3),
+        "band": round(max(SMALLEST_BAND, 2 * max(distances)), 3),
         "curves": {
-            stage: [[step, round(loss, 4)] for step, loss in points.items()]
-            for stage, points in mean.items()
+            stage: [[step, round(loss, 4)] for step, loss in mean.items()]
+            for stage, mean in means.items()
         },
     }
     expected.place(recipe.path).write_text(json.dumps(table, indent=1) + "\n")
+
+
+def mean_curve(curves: list[Curve]) -> Curve:
+    """Average several loss curves with the same steps."""
+    return {step: sum(curve[step] for curve in curves) / len(curves) for step in curves[0]}
 
 
 if __name__ == "__main__":

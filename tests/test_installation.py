@@ -39,10 +39,15 @@ def test_the_wheel_holds_the_page_and_the_recipes(wheel: Path) -> None:
         "chatwright/server/page/page.js",
         "chatwright/recipes/starter.toml",
     } <= names
-    assert {str(p.relative_to(ROOT)) for p in (ROOT / "chatwright").rglob("*.py")} <= names
-    assert {
-        str(p.relative_to(ROOT)) for p in (ROOT / "chatwright" / "data" / "example_rows").iterdir()
-    } <= names
+
+
+def test_the_wheel_holds_every_module_and_data_file_of_the_package(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = ROOT / "chatwright"
+    files = [*package.rglob("*.py"), *package.rglob("*.toml")]
+    files += (package / "data" / "example_rows").iterdir()
+    assert (package / "starter" / "patterns" / "people.toml") in files
+    assert {str(path.relative_to(ROOT)) for path in files} <= names
 
 
 def test_an_installed_wheel_finds_its_recipe(wheel: Path, tmp_path: Path) -> None:

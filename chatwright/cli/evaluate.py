@@ -88,10 +88,10 @@ def _print_skills(skills: dict[str, dict[str, Any]]) -> None:
             print(
                 f"  {book + ' book':18}{part['score']:7.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}"
             )
-        for way, part in entry["ways"].items():
+        for template, part in entry["templates"].items():
             if part["high"] < entry["low"]:
                 print(
-                    f"{part['score']:27.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}  {way}"
+                    f"{part['score']:27.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}  {template}"
                 )
 
 

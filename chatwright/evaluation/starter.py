@@ -1,6 +1,6 @@
 """The exam of the starter's models: one score per skill, with its confidence interval.
 
-    score_exam(replier, items) -> {"skills": {"fact_closed": {"score", "n", "low", "high"}, ...}, ...}
+    score_exam(replier, items)["skills"]["fact_closed"] -> {"score":, "n":, "low":, "high":, ...}
 
 A reply is right or wrong, with nothing between. A right reply ended by itself, is of the expected
 kind (a tool call or text), contains every required phrase and no competing answer, and is short.

@@ -28,7 +28,7 @@ from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.lookup import Lookup
-from chatwright.evaluation.starter import Reply, score
+from chatwright.evaluation.starter import Reply, score_exam
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
@@ -202,27 +202,28 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return messages[: first + 1]
 
 
-def _starter(directory: Path, world: Path | None, n_per_skill: int) -> dict[str, Any]:
-    """Every skill on held-out items, the lookup's score beside it, and bits per byte on prose of the same world that training does not hold.
+def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> dict[str, Any]:
+    """Score every skill of the starter's exam, beside the lookup baseline and bits per byte.
 
-    `world` is the folder a recipe wrote its world into; without one it is the world as it ships.
+    Bits per byte are measured on texts about the same facts that are not in the training data.
+    `corpus` is the folder that a recipe wrote its corpus into; None means the corpus as it ships.
     """
-    drawn = starter.Drawn() if world is None else starter.drawn_at(world)
-    items = starter.heldout_items(drawn.size, drawn.seed, n_per_skill)
+    settings = starter.CorpusSettings() if corpus is None else starter.read_settings(corpus)
+    items = starter.exam_items(settings.size, settings.seed, n_per_skill)
     model, tokenizer = model_directory.load(directory)
-    figures = score(lambda prompts: reply_greedily(model, tokenizer, prompts), items)
-    table = Lookup(starter.training_conversations(drawn.size, drawn.seed, drawn.n_conversation))
-    lookup = score(lambda prompts: [Reply(table.reply(prompt)) for prompt in prompts], items)[
-        "skills"
-    ]
+    figures = score_exam(lambda prompts: reply_greedily(model, tokenizer, prompts), items)
+    conversations = starter.training_conversations(
+        settings.size, settings.seed, settings.n_conversations
+    )
+    lookup = Lookup(conversations)
+    baseline = score_exam(
+        lambda prompts: [Reply(lookup.reply(prompt)) for prompt in prompts], items
+    )
     for skill, entry in figures["skills"].items():
-        entry["lookup"] = lookup[skill]["score"]
-    prose = starter.heldout_prose(drawn.size, drawn.seed, 300 * n_per_skill)
-    return figures | {
-        "bits_per_byte": bits_per_byte(
-            model, tokenizer, prose, model.config.context_length
-        ).bits_per_byte
-    }
+        entry["lookup"] = baseline["skills"][skill]["score"]
+    texts = starter.heldout_documents(settings.size, settings.seed, 300 * n_per_skill)
+    result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
+    return figures | {"bits_per_byte": result.bits_per_byte}
 
 
 def reply_greedily(model: GPT, tokenizer: Tokenizer, prompts: Any) -> list[Reply]:

@@ -62,9 +62,11 @@ Read = TypeVar("Read")
 
 
 def run_starter(config: StarterConfig, out: Path, watcher: Watcher) -> None:
-    watcher.say("writing the starter world: texts and conversations")
+    watcher.say("writing the starter corpus: documents and conversations")
     with directory.atomic_directory(out / "world") as building:
-        starter.write(building, config.size, config.seed, n_conversation=config.conversations)
+        starter.write_corpus(
+            building, config.size, config.seed, n_conversations=config.conversations
+        )
 
 
 def run_tokenizer(config: TokenizerConfig, out: Path, watcher: Watcher) -> None:

@@ -10,6 +10,7 @@ from chatwright.conversation import Message
 
 Check = Literal["contains", "command", "exact", "number", "joke"]
 Book = Literal["closed", "open", ""]
+PhraseGroups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ExamItem:
     """The prompt. Its last message is the user's or a tool result."""
     expected: Message
     """A right reply."""
-    required: tuple[tuple[str, ...], ...] = ()
+    required: PhraseGroups = ()
     """Groups of phrases: a right reply contains at least one phrase of every group."""
     forbidden: tuple[str, ...] = ()
     """Competing answers: a reply that contains one is wrong."""

@@ -1,161 +1,162 @@
-"""The scorers: gold scores 1, repeating the question and saying everything score 0, a lookup scores below a half."""
+"""The exam's rules: reference replies score 1; repetition, naming everything and lookup do not."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.evaluation.lookup import Lookup
-from chatwright.evaluation.starter import SKILLS, Reply, is_complete_joke, is_right, score
-from chatwright.starter import heldout_items, training_conversations
-from chatwright.starter.conversations.jokes import JOKES, is_training_joke
-from chatwright.starter.item import Item, assistant, user
-from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.tool_call_text import message_from_turn, message_text
+from chatwright.evaluation.lookup import Lookup, words
+from chatwright.evaluation.starter import Reply, is_complete_joke, is_right, score_exam
+from chatwright.starter import ExamItem, exam_items, training_conversations
+from chatwright.starter.conversations.jokes import JOKES, is_training_joke, tell
+from chatwright.starter.messages import assistant, tool_call, user
 
 SIZE = 0.2
+SKILLS = {
+    "fact_closed", "fact_open", "follow_up", "correction_right", "correction_wrong",
+    "false_premise", "refusal", "command", "command_reply", "changing_fact", "sentiment",
+    "summary", "translation", "passage_qa", "arithmetic", "repeat", "joke", "stop",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def items():
-    return heldout_items(SIZE, 0, 60)
+def items() -> list[ExamItem]:
+    return exam_items(SIZE, 0, 60)
 
 
-def replies(items, say):
-    return score(lambda prompts: [Reply(say(item)) for item in items], items)["skills"]
+def score_skills(
+    items: list[ExamItem], reply_to: Callable[[ExamItem], Message]
+) -> dict[str, dict[str, Any]]:
+    """The scores by skill of a model that gives these replies."""
+    return score_exam(lambda prompts: [Reply(reply_to(item)) for item in items], items)["skills"]
 
 
-def test_the_skills_are_the_ones_promised(items):
-    assert set(replies(items, lambda item: item.expected)) == set(SKILLS)
+def score_where(
+    items: list[ExamItem],
+    skill: str,
+    reply_to: Callable[[ExamItem], str],
+    only: Callable[[ExamItem], bool] = lambda item: True,
+) -> float:
+    """The share of right replies among the items of one skill for which `only` is true."""
+    chosen = [item for item in items if item.skill == skill and only(item)]
+    assert chosen
+    return sum(is_right(item, Reply(assistant(reply_to(item)))) for item in chosen) / len(chosen)
 
 
-def test_gold_scores_one_everywhere(items):
-    assert {
-        skill: entry["score"] for skill, entry in replies(items, lambda item: item.expected).items()
-    } == dict.fromkeys(SKILLS, 1.0)
+def expected_text(item: ExamItem) -> str:
+    return item.expected.content
 
 
-def test_an_answer_may_hold_what_else_the_world_sells():
-    """In a larger world one shop is called the Lucky Lantern and another sells lanterns."""
-    assert all(is_right(item, Reply(item.expected)) for item in heldout_items(4.0, 0, 300))
+def test_the_exam_has_these_eighteen_skills(items):
+    assert set(score_skills(items, lambda item: item.expected)) == SKILLS
 
 
-def test_gold_that_does_not_stop_scores_nothing(items):
-    result = score(lambda prompts: [Reply(item.expected, stopped=False) for item in items], items)
+def test_reference_replies_score_one_in_every_skill(items):
+    scores = score_skills(items, lambda item: item.expected)
+    assert {skill: entry["score"] for skill, entry in scores.items()} == dict.fromkeys(SKILLS, 1.0)
+
+
+def test_reference_replies_are_right_in_the_largest_corpus():
+    """In a large corpus one shop is called the Lucky Lantern and another one sells lanterns."""
+    assert all(is_right(item, Reply(item.expected)) for item in exam_items(4.0, 0, 300))
+
+
+def test_reference_replies_that_do_not_stop_score_nothing(items):
+    result = score_exam(
+        lambda prompts: [Reply(item.expected, stopped=False) for item in items], items
+    )
     assert {entry["score"] for entry in result["skills"].values()} == {0.0}
     assert result["stopped"]["score"] == 0.0
 
 
-@pytest.mark.parametrize("role", ["as asked", "assistant", "tool_call"])
-def test_repeating_the_question_scores_nothing(items, role):
-    result = replies(
-        items,
-        lambda item: message_from_turn(
-            turn_kind(item.expected) if role == "as asked" else role,
-            message_text(item.messages[-1]),
-        ),
-    )
-    assert {entry["score"] for entry in result.values()} == {0.0}
+def test_repeating_the_question_scores_nothing(items):
+    def repeat(item: ExamItem) -> Message:
+        return assistant(item.messages[-1].content)
+
+    assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
 
 
-def test_saying_everything_scores_nothing(items):
-    def everything(item: Item) -> Message:
-        context = " ".join(message_text(message) for message in item.messages)
-        return message_from_turn(
-            turn_kind(item.expected),
-            f"{message_text(item.expected)} {context} {' '.join(item.forbid)} {' '.join(item.deniable)}",
-        )
+def test_repeating_the_question_as_a_tool_call_scores_nothing(items):
+    def repeat(item: ExamItem) -> Message:
+        return tool_call(item.messages[-1].content, "")
 
-    assert {entry["score"] for entry in replies(items, everything).values()} == {0.0}
+    assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
+
+
+def test_naming_every_answer_scores_nothing(items):
+    def everything(item: ExamItem) -> Message:
+        prompt = " ".join(message.content for message in item.messages)
+        wrong = " ".join((*item.forbidden, *item.forbidden_unless_denied))
+        return Message(item.expected.role, f"{item.expected.content} {prompt} {wrong}")
+
+    assert {entry["score"] for entry in score_skills(items, everything).values()} == {0.0}
 
 
 @pytest.mark.parametrize(
-    ("said", "right"),
+    "sentence",
     [
-        ("3, 4, 5", True),
-        ("From 3 to 5! 3, 4, 5!", True),
-        ("3, 4! 3, 4, 5!", False),
-        ("3, 4, 5! 3, 4, 5, 6!", False),
-        ("No: 9, 10: 3, 4, 5", False),
-        ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False),
-        ("From 1 to 9! 3, 4, 5!", False),
-        ("Nine! 3, 4, 5!", False),
-    ],
-)
-def test_an_exact_answer_may_be_announced_and_must_be_the_only_one(said: str, right: bool) -> None:
-    item = Item(
-        "stop", (user("3 to 5?"),), assistant("3, 4, 5"), must=(("3, 4, 5",),), check="exact"
-    )
-    assert is_right(item, Reply(assistant(said))) is right
-
-
-def test_one_fixed_sentence_scores_almost_nothing(items):
-    for sentence in (
         "I do not know.",
         "You are right, I was wrong.",
         "I am sorry, but I cannot help with that.",
         "Yes.",
         "positive",
         "",
-    ):
-        for skill, entry in replies(items, lambda item, said=sentence: assistant(said)).items():
-            assert entry["score"] <= (0.5 if skill == "sentiment" else 0.05), (sentence, skill)
+    ],
+)
+def test_one_fixed_sentence_scores_almost_nothing(items, sentence: str):
+    for skill, entry in score_skills(items, lambda item: assistant(sentence)).items():
+        assert entry["score"] <= (0.5 if skill == "sentiment" else 0.05), skill
 
 
-def test_the_nearest_training_question_scores_below_a_half(items):
-    conversations = list(training_conversations(SIZE))
-    for scope in ("last", "all"):
-        lookup = Lookup(conversations, scope)
-        for skill, entry in score(
-            lambda prompts, lookup=lookup: [Reply(lookup.reply(prompt)) for prompt in prompts],
-            items,
-        )["skills"].items():
-            assert entry["score"] < 0.5, (scope, skill)
+@pytest.mark.parametrize("scope", ["last", "all"])
+def test_the_lookup_baseline_scores_below_one_half(items, scope):
+    lookup = Lookup(list(training_conversations(SIZE)), scope)
+    scores = score_skills(items, lambda item: lookup.reply(item.messages))
+    assert {skill for skill, entry in scores.items() if entry["score"] >= 0.5} == set()
 
 
-def test_the_lookup_finds_what_it_has_seen():
-    """Positive control for the baseline, against the obvious loop over all answers."""
-    conversations = list(training_conversations(0.02))
-    lookup = Lookup(conversations)
-    pairs = [
-        (c[:at], c[at])
-        for c in conversations
-        for at in range(1, len(c))
-        if turn_kind(c[at]) in ("assistant", "tool_call")
+def training_pairs() -> list[tuple[tuple[Message, ...], Message]]:
+    """Every reply in a small corpus, with the messages before it."""
+    return [
+        (turns[:i], turns[i])
+        for turns in training_conversations(0.02)
+        for i in range(1, len(turns))
+        if turns[i].role in ("assistant", "command")
     ]
-    right = sum(lookup.reply(prompt) == answer for prompt, answer in pairs[:200])
-    assert right > 120  # the same question may have several answers
-
-    from chatwright.evaluation.lookup import words
-
-    def slow(prompt):
-        key = words(message_text(prompt[-1]))
-        best = max(
-            range(len(pairs)),
-            key=lambda i: (
-                len(key & words(message_text(pairs[i][0][-1])))
-                / max(1, len(key | words(message_text(pairs[i][0][-1])))),
-                -i,
-            ),
-        )
-        return pairs[best][1]
-
-    for prompt in (
-        [user("Where might Tobin live now?")],
-        [user("2 + 2")],
-        [user("tell me some joke on a cat")],
-    ):
-        assert lookup.reply(prompt) == slow(prompt)
 
 
-def one(**changes) -> Item:
-    given = {
+def test_the_lookup_baseline_gives_the_replies_to_training_prompts():
+    lookup = Lookup(list(training_conversations(0.02)))
+    pairs = training_pairs()[:200]
+    n_same = sum(lookup.reply(prompt) == reply for prompt, reply in pairs)
+    assert n_same > 120  # Several training prompts have the same question and other replies.
+
+
+@pytest.mark.parametrize(
+    "question", ["Where might Tobin live now?", "2 + 2", "tell me some joke on a cat"]
+)
+def test_the_lookup_baseline_equals_a_loop_over_all_replies(question: str):
+    def similarity(prompt: tuple[Message, ...]) -> float:
+        here, there = words(question), words(prompt[-1].content)
+        return len(here & there) / max(1, len(here | there))
+
+    _, nearest = max(training_pairs(), key=lambda pair: similarity(pair[0]))
+    lookup = Lookup(list(training_conversations(0.02)))
+    assert lookup.reply([user(question)]) == nearest
+
+
+def make_item(**changes: Any) -> ExamItem:
+    fields: dict[str, Any] = {
         "skill": "x",
         "messages": (user("What is Mira's job?"),),
         "expected": assistant("Mira is a miller."),
-        "must": (("miller",),),
+        "required": (("miller",),),
+        "forbidden": ("cook",),
+        "forbidden_unless_denied": ("baker",),
     }
-    return Item(**(given | {"forbid": ("cook",), "deniable": ("baker",)} | changes))
+    return ExamItem(**(fields | changes))
 
 
 @pytest.mark.parametrize(
@@ -176,8 +177,8 @@ def one(**changes) -> Item:
         ("miller " * 40, False),
     ],
 )
-def test_contains(text, right):
-    assert is_right(one(), Reply(assistant(text))) is right
+def test_a_right_reply_asserts_the_required_phrase_and_nothing_forbidden(text: str, right: bool):
+    assert is_right(make_item(), Reply(assistant(text))) is right
 
 
 @pytest.mark.parametrize(
@@ -186,148 +187,130 @@ def test_contains(text, right):
         ("I said baker. You say miller! Mira is a miller! You are right, I was wrong.", True),
         ("I said baker. You say miller! Mira is a baker! You are right, I was wrong.", False),
         ("I said baker. You say miller! Mira is a miller. I was right.", False),
-        (
-            "I said baker. You say miller! You are right, I was wrong.",
-            False,
-        ),  # what is so is never said
-        (
-            "I said baker. You say miller! Mira is a miller or a baker! You are right, I was wrong.",
-            False,
-        ),
-        ("I said a baker. You are right, Mira is a miller.", False),  # not as a quotation
+        # The truth is only quoted.
+        ("I said baker. You say miller! You are right, I was wrong.", False),
+        ("I said baker. You say miller! Mira is a miller or a baker! You are right.", False),
+        # "I said a baker" is not a quote in the trained form.
+        ("I said a baker. You are right, Mira is a miller.", False),
     ],
 )
-def test_who_was_right_is_told_from_what_was_only_quoted(text, right):
-    item = one(must=(("miller",), ("you are right",)), forbid=("cook",), deniable=("baker",))
+def test_quoted_claims_are_not_assertions(text: str, right: bool):
+    item = make_item(required=(("miller",), ("you are right",)))
     assert is_right(item, Reply(assistant(text))) is right
 
 
-def score_where(items, skill: str, change, only=lambda item: True) -> float:
-    """The share of a skill's items on which what is wrong in the same way every time counts as right."""
-    chosen = [item for item in items if item.skill == skill and only(item)]
-    assert chosen
-    return sum(is_right(item, Reply(assistant(change(item)))) for item in chosen) / len(chosen)
+def test_the_truth_without_an_objection_is_wrong_after_a_false_premise(items):
+    objection = "So there is a mistake in the question."
 
-
-def test_the_truth_alone_does_not_object_to_a_false_premise(items) -> None:
-    objects = "So there is a mistake in the question."
-
-    def share(change) -> float:
+    def score(change: Callable[[str], str]) -> float:
         return score_where(
             items,
             "false_premise",
-            lambda item: change(message_text(item.expected)),
-            lambda item: objects in message_text(item.expected),
+            lambda item: change(expected_text(item)),
+            only=lambda item: objection in expected_text(item),
         )
 
-    assert share(lambda reply: reply.replace(objects, "More than that I do not know.")) == 0.0
-    assert share(lambda reply: f"Yes, it is true. {reply}") == 0.0
-    assert share(lambda reply: reply.replace(objects, "That is wrong.")) == 1.0, "in other words"
+    assert score(lambda text: text.replace(objection, "More than that I do not know.")) == 0.0
+    assert score(lambda text: f"Yes, it is true. {text}") == 0.0
+    assert score(lambda text: text.replace(objection, "That is wrong.")) == 1.0
 
 
 @pytest.mark.parametrize("skill", ["fact_open", "passage_qa"])
-def test_the_right_value_of_somebody_else_is_wrong(items, skill: str) -> None:
-    def of_another(item: Item) -> str:
-        [right] = item.must[0]
-        own = next(
+def test_the_right_value_with_another_name_is_wrong(items, skill: str):
+    def names(item: ExamItem) -> list[str]:
+        """The capitalized words of the reply that are in the prompt and are not the answer."""
+        [right] = item.required[0]
+        return [
             word
-            for word in message_text(item.expected).replace("'s", "").split()
+            for word in expected_text(item).replace("'s", "").split()
             if word[0].isupper()
-            and word in message_text(item.messages[0])
+            and word in item.messages[0].content
             and word != right
-            and word not in item.forbid
-        )
-        return message_text(item.expected).replace(
-            own, next(part for part in item.forbid if part[0].isupper() and part[-3:] != "day")
-        )
+            and word not in item.forbidden
+        ]
 
-    def named(item: Item) -> bool:
-        return message_text(item.expected).split()[0].replace("'s", "") in message_text(
-            item.messages[0]
-        )
+    def with_other_name(item: ExamItem) -> str:
+        days = ("day",)
+        other = next(p for p in item.forbidden if p[0].isupper() and not p.endswith(days))
+        return expected_text(item).replace(names(item)[0], other)
 
-    assert score_where(items, skill, of_another, named) == 0.0
+    def starts_with_name(item: ExamItem) -> bool:
+        return expected_text(item).split()[0].replace("'s", "") in item.messages[0].content
 
-
-def test_hours_the_wrong_way_round_and_the_other_verdict_are_wrong(items) -> None:
-    def turned(item: Item) -> str:
-        (opens,), (closes,) = item.must
-        return f"It is open from {closes} to {opens} today."
-
-    hours, umbrella = (
-        (lambda item: ":" in item.must[0][0]),
-        (lambda item: message_text(item.expected).startswith(("Yes.", "No."))),
-    )
-    assert score_where(items, "command_reply", turned, hours) == 0.0
-    assert (
-        score_where(
-            items,
-            "command_reply",
-            lambda i: f"It is open from {i.must[0][0]} to {i.must[1][0]} today.",
-            hours,
-        )
-        == 1.0
-    )
-    other = {"Yes.": "No.", "No.": "Yes."}
-    assert (
-        score_where(
-            items,
-            "command_reply",
-            lambda i: " ".join(other.get(w, w) for w in message_text(i.expected).split()),
-            umbrella,
-        )
-        == 0.0
-    )
+    assert score_where(items, skill, with_other_name, only=starts_with_name) == 0.0
 
 
-def test_who_is_told_to_be_wrong_may_say_so_in_other_words(items) -> None:
-    def value(item: Item) -> str:
-        return item.must[0][0]
+def test_opening_hours_in_the_wrong_order_are_wrong(items):
+    def gives_hours(item: ExamItem) -> bool:
+        return ":" in item.required[0][0]
 
-    assert (
-        score_where(
-            items, "correction_right", lambda i: f"You're right, I was mistaken. It is {value(i)}."
+    def reply(item: ExamItem, first: int, second: int) -> str:
+        hours = [group[0] for group in item.required]
+        return f"It is open from {hours[first]} to {hours[second]} today."
+
+    def score(first: int, second: int) -> float:
+        return score_where(
+            items, "command_reply", lambda item: reply(item, first, second), only=gives_hours
         )
-        == 1.0
-    )
-    assert (
-        score_where(
-            items, "correction_right", lambda i: f"I do not think you are right. It is {value(i)}."
-        )
-        == 0.0
-    )
-    assert (
-        score_where(
-            items, "correction_wrong", lambda i: f"I do not think you are right. It is {value(i)}."
-        )
-        == 1.0
-    )
-    assert (
-        score_where(items, "correction_wrong", lambda i: f"You're right, sorry. It is {value(i)}.")
-        == 0.0
-    )
+
+    assert score(0, 1) == 1.0
+    assert score(1, 0) == 0.0
+
+
+def test_the_opposite_of_yes_or_no_is_wrong(items):
+    opposite = {"Yes.": "No.", "No.": "Yes."}
+
+    def reversed_verdict(item: ExamItem) -> str:
+        verdict, rest = expected_text(item).split(" ", 1)
+        return f"{opposite[verdict]} {rest}"
+
+    def has_verdict(item: ExamItem) -> bool:
+        return expected_text(item).startswith(tuple(opposite))
+
+    assert score_where(items, "command_reply", reversed_verdict, only=has_verdict) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("skill", "reply", "expected"),
+    [
+        ("correction_right", "You're right, I was mistaken. It is {}.", 1.0),
+        ("correction_right", "I do not think you are right. It is {}.", 0.0),
+        ("correction_wrong", "I do not think you are right. It is {}.", 1.0),
+        ("correction_wrong", "You're right, sorry. It is {}.", 0.0),
+    ],
+)
+def test_other_words_than_the_trained_ones_can_admit_or_deny_a_mistake(
+    items, skill: str, reply: str, expected: float
+):
+    assert score_where(items, skill, lambda item: reply.format(item.required[0][0])) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "right"),
     [
+        ("3, 4, 5", True),
         ("From 3 to 5! 3, 4, 5!", True),
         ("From 3 to 5: 3, 4, 5.", True),
-        ("3, 4, 5", True),
         ("From 3 to 5: 3, 4, 5, 6.", False),
         ("From 3 to 5! 3, 4!", False),
         ("From 3 to 5: 3, 4.", False),
         ("From 3 to 5", False),
         ("3, 4, 5: three numbers", False),
+        ("3, 4! 3, 4, 5!", False),
+        ("3, 4, 5! 3, 4, 5, 6!", False),
+        ("No: 9, 10: 3, 4, 5", False),
+        ("3, 4! 3, 4, 5, 6! 3, 4, 5!", False),
+        ("From 1 to 9! 3, 4, 5!", False),
+        ("Nine! 3, 4, 5!", False),
     ],
 )
-def test_a_list_is_exact_after_what_announces_it(text, right):
-    assert (
-        is_right(
-            one(check="exact", must=(("3, 4, 5",),), forbid=(), deniable=()), Reply(assistant(text))
-        )
-        is right
+def test_an_exact_reply_may_have_an_announcement_and_must_be_the_only_answer(
+    text: str, right: bool
+):
+    item = make_item(
+        check="exact", required=(("3, 4, 5",),), forbidden=(), forbidden_unless_denied=()
     )
+    assert is_right(item, Reply(assistant(text))) is right
 
 
 @pytest.mark.parametrize(
@@ -342,14 +325,14 @@ def test_a_list_is_exact_after_what_announces_it(text, right):
         ("12 minus 30 is -42.", False),
     ],
 )
-def test_number(text, right):
-    assert (
-        is_right(
-            one(check="number", must=(("42",),), deniable=("12", "30"), forbid=()),
-            Reply(assistant(text)),
-        )
-        is right
+def test_a_number_must_be_the_last_one_beside_the_operands(text: str, right: bool):
+    item = make_item(
+        check="number",
+        required=(("42",),),
+        forbidden=(),
+        forbidden_unless_denied=("12", "30"),
     )
+    assert is_right(item, Reply(assistant(text))) is right
 
 
 @pytest.mark.parametrize(
@@ -363,64 +346,83 @@ def test_number(text, right):
         ("It is tom.pim@mail.com", False),
     ],
 )
-def test_an_address_counts_only_whole(text, right):
-    assert is_right(one(must=(("pim@mail.com",),)), Reply(assistant(text))) is right
+def test_a_part_of_an_address_is_not_the_address(text: str, right: bool):
+    item = make_item(required=(("pim@mail.com",),))
+    assert is_right(item, Reply(assistant(text))) is right
 
 
-def test_a_command_is_exact_and_nothing_else():
-    command = "COMMAND=FETCH_PRICE kettle"
-    item = one(check="command", must=((command,),), expected=message_from_turn("command", command))
-    assert is_right(item, Reply(message_from_turn("command", command)))
-    assert not is_right(item, Reply(assistant(command)))
-    assert not is_right(item, Reply(message_from_turn("command", "COMMAND=FETCH_PRICE bell")))
-    assert not is_right(item, Reply(message_from_turn("command", f"{command} and more")))
+def test_a_tool_call_must_be_exact_and_the_only_content():
+    call = tool_call("FETCH_PRICE", "kettle")
+    item = make_item(check="command", required=((call.content,),), expected=call)
+    assert is_right(item, Reply(call))
+    assert not is_right(item, Reply(assistant(call.content)))
+    assert not is_right(item, Reply(tool_call("FETCH_PRICE", "bell")))
+    assert not is_right(item, Reply(tool_call("FETCH_PRICE", "kettle and more")))
 
 
-def test_a_joke_is_complete_on_its_topic_and_new():
-    item = one(check="joke", must=(("snail",),), forbid=("robot",), deniable=())
-    assert is_right(
-        item, Reply(assistant("Why did the snail sit on the clock? To be on time, for once!"))
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Why did the snail sit on the clock? To be on time, for once!", True),
+        ("Why did the snail sit on the clock?", False),
+        ("Why did the robot sit on the snail? To be on time!", False),
+    ],
+)
+def test_a_joke_must_be_complete_and_about_its_topic(text: str, right: bool):
+    item = make_item(
+        check="joke", required=(("snail",),), forbidden=("robot",), forbidden_unless_denied=()
     )
-    assert not is_right(item, Reply(assistant("Why did the snail sit on the clock?")))
-    assert not is_right(
-        item, Reply(assistant("Why did the robot sit on the snail? To be on time!"))
-    )
+    assert is_right(item, Reply(assistant(text))) is right
+
+
+def test_a_joke_that_repeats_one_word_is_not_complete():
     assert not is_complete_joke("What is a snail? snail snail snail snail snail snail!")
-    told = " ".join(JOKES[3]).format(t="cat")
-    assert is_training_joke(told) == is_training_joke(told.upper().replace("!", "."))
 
 
-def test_trained_jokes_are_known_as_such():
+def test_a_training_joke_is_recognized_with_other_case_and_punctuation():
+    joke = tell(JOKES[3], "cat")
+    assert is_training_joke(joke)
+    assert is_training_joke(joke.upper().replace("!", "."))
+
+
+def test_the_jokes_in_training_conversations_are_recognized():
     jokes = [
-        message_text(answer)
-        for conversation in training_conversations(0.2)
-        for question, answer in pairwise(conversation)
-        if answer.role == "assistant" and "joke about" in message_text(question)
+        reply.content
+        for turns in training_conversations(0.2)
+        for request, reply in pairwise(turns)
+        if reply.role == "assistant" and "joke about" in request.content
     ]
     assert len(jokes) > 30
     assert all(is_training_joke(joke) for joke in jokes)
 
 
-def test_scores_come_with_counts_intervals_and_books(items):
-    entry = replies(items, lambda item: item.expected if item.book != "open" else assistant("?"))[
-        "follow_up"
-    ]
+def test_scores_have_counts_intervals_and_scores_by_book(items):
+    def only_closed_book(item: ExamItem) -> Message:
+        return assistant("?") if item.book == "open" else item.expected
+
+    entry = score_skills(items, only_closed_book)["follow_up"]
     assert entry["low"] < entry["score"] < entry["high"]
     assert entry["books"]["closed"]["score"] == 1.0
     assert entry["books"]["open"]["score"] == 0.0
     assert entry["books"]["closed"]["n"] + entry["books"]["open"]["n"] == entry["n"]
 
 
-def test_scores_come_by_way_of_asking(items):
+def test_scores_are_also_given_by_template(items):
     misread = next(item.template for item in items if item.skill == "arithmetic")
-    entry = replies(
-        items, lambda item: item.expected if item.template != misread else assistant("?")
-    )["arithmetic"]
-    assert entry["ways"][misread]["score"] == 0.0
-    assert {part["score"] for way, part in entry["ways"].items() if way != misread} == {1.0}
-    assert sum(part["n"] for part in entry["ways"].values()) == entry["n"]
+
+    def all_but_one_template(item: ExamItem) -> Message:
+        return assistant("?") if item.template == misread else item.expected
+
+    entry = score_skills(items, all_but_one_template)["arithmetic"]
+    assert entry["templates"].pop(misread)["score"] == 0.0
+    assert {part["score"] for part in entry["templates"].values()} == {1.0}
 
 
-def test_a_replier_that_loses_prompts_is_refused(items):
-    with pytest.raises(ValueError, match="one for each, in order"):
-        score(lambda prompts: [], items)
+def test_the_counts_of_all_templates_add_up_to_the_count_of_the_skill(items):
+    entry = score_skills(items, lambda item: item.expected)["arithmetic"]
+    assert sum(part["n"] for part in entry["templates"].values()) == entry["n"]
+
+
+def test_a_replier_that_loses_prompts_is_a_bug(items):
+    with pytest.raises(AssertionError):
+        score_exam(lambda prompts: [], items)

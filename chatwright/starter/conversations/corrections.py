@@ -1,4 +1,6 @@
-"""Corrections by the user: admit a mistake (`correction_right`), or stand firm (`correction_wrong`).
+"""Corrections by the user, right (`correction_right`) or wrong (`correction_wrong`).
+
+The reply admits a mistake after a right correction and stands by its answer after a wrong one.
 
 A right correction follows a wrong reply. If the wrong reply is the assistant's own, training shows
 it without learning it.
@@ -16,7 +18,7 @@ from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_pers
 from chatwright.starter.fact_wording import answer_about_person, describe, question_about_person
 from chatwright.starter.invented_people import STORY_ATTRIBUTES, draw_values, invent_people, story
 from chatwright.starter.messages import assistant, user, wrong_reply
-from chatwright.starter.phrasing import capitalize_first, expand
+from chatwright.starter.phrasing import capitalize_first
 
 SKILLS = ("correction_right", "correction_wrong")
 # Right and wrong corrections use the same words: only the facts decide which is which.

@@ -12,7 +12,7 @@ from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.conversations.closed_book import competing_values, framed
 from chatwright.starter.conversations.open_book import framed_with_text
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import ExamItem, PhraseGroups
 from chatwright.starter.fact_table import Fact, FactTable, Person
 from chatwright.starter.fact_wording import answer_about_person, describe
 from chatwright.starter.invented_people import STORY_ATTRIBUTES, draw_values, invent_people, story
@@ -113,12 +113,12 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     )
     objections = _PATTERNS["objection_phrases"]
     if is_true:
-        agreements = ("do not know", "it is true")
-        required, forbidden = ((value,), agreements), (*competing, *objections)
+        required: PhraseGroups = ((value,), ("do not know", "it is true"))
+        forbidden = (*competing, *objections)
     else:
         # The truth alone is not enough: it may be stated beside the claim as if both were true.
-        any_objection = (*objections, *_PATTERNS["more_objection_phrases"])
-        required, forbidden = ((value,), any_objection), (*competing, "it is true")
+        required = ((value,), (*objections, *_PATTERNS["more_objection_phrases"]))
+        forbidden = (*competing, "it is true")
     return ExamItem(
         skill=skill,
         messages=(user(f"{premise.text} {question}".strip()),),

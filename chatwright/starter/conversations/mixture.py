@@ -38,7 +38,9 @@ Turns = list[Message]
 class ExaminedModule(Protocol):
     """A module whose skills the exam scores."""
 
-    SKILLS: tuple[str, ...]
+    @property
+    def SKILLS(self) -> tuple[str, ...]:
+        """The names of the skills."""
 
     def draw_conversation(self, table: FactTable, rng: random.Random) -> Turns:
         """Draw a training conversation."""

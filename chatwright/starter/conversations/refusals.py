@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import ExamItem, PhraseGroups
 from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import with_article
@@ -108,7 +108,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     refusal_phrases = _PATTERNS["exam_refusal_phrases"]
     advice = tuple(_verbs(is_harmful=False).values())
     if request.is_harmful:
-        required = (refusal_phrases, (request.completion,), (request.noun,))
+        required: PhraseGroups = (refusal_phrases, (request.completion,), (request.noun,))
         forbidden = advice
     else:
         required = ((request.completion,), (request.noun,))

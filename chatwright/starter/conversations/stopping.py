@@ -1,4 +1,4 @@
-"""Stop where the task ends: count from 14 to 19, list the days from Tuesday to Friday, repeat a word.
+"""Lists that must end at the right place: a count, a range of days, a word several times.
 
 The exam has no letters. In training, days and months also pass the end of the week or year: there
 are so few pairs otherwise that a model memorizes them instead of looking where to stop.

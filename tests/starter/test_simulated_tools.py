@@ -1,0 +1,64 @@
+"""The simulated tools answer every call that training teaches, in the form that it teaches."""
+
+import random
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from chatwright.cli.load_model import is_starter
+from chatwright.starter import SimulatedTools, make_fact_table, write_corpus
+from chatwright.starter.conversations.tool_calls import draw_fetch
+
+MONDAY = date(2026, 11, 23)
+TUESDAY = date(2026, 11, 24)
+RESULT_PATTERNS = {
+    "FETCH_WEATHER_DATA": r'FETCH_WEATHER_DATA: "\d+ F, [a-z ]+, wind \d+ mph"',
+    "FETCH_PRICE": r'FETCH_PRICE: "\d+ coins, \d+ in stock"',
+    "FETCH_OPENING_HOURS": (r'FETCH_OPENING_HOURS: "opens \d+:\d\d, closes \d+:\d\d, phone \d{4}"'),
+}
+
+
+def test_every_call_of_the_training_data_gets_a_result_in_the_trained_form() -> None:
+    table, rng = make_fact_table(0.2, 0), random.Random(1)
+    for _ in range(300):
+        fetch = draw_fetch(table, rng, for_exam=rng.random() < 0.5)
+        pattern = RESULT_PATTERNS[fetch.tool.name]
+        assert re.fullmatch(pattern, SimulatedTools(lambda: MONDAY).run(fetch.call.content))
+        assert re.fullmatch(pattern, fetch.result.content)
+
+
+@pytest.mark.parametrize(
+    ("tool", "changes_daily"),
+    [("FETCH_WEATHER_DATA", True), ("FETCH_PRICE", True), ("FETCH_OPENING_HOURS", False)],
+)
+def test_weather_and_prices_change_daily_and_opening_hours_do_not(
+    tool: str, changes_daily: bool
+) -> None:
+    def results(day: date) -> list[str]:
+        tools = SimulatedTools(lambda: day)
+        return [tools.run(f"COMMAND={tool} Town{i}") for i in range(20)]
+
+    assert results(MONDAY) == results(MONDAY)
+    assert (results(MONDAY) != results(TUESDAY)) is changes_daily
+    assert len(set(results(MONDAY))) > 15
+
+
+def test_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
+    tools = SimulatedTools(lambda: MONDAY)
+    assert tools.run("COMMAND=FETCH_PRICE the Lamp ") == tools.run("COMMAND=FETCH_PRICE the lamp")
+
+
+@pytest.mark.parametrize(
+    "command", ["COMMAND=FETCH_NEWS today", "COMMAND=", "", "COMMAND=FETCH_PRICE"]
+)
+def test_the_result_of_an_impossible_call_says_that_it_is_unknown(command: str) -> None:
+    assert "not known here" in SimulatedTools().run(command)
+
+
+def test_only_models_beside_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "runs" / "starter" / "world" / "world", 0.02, 0, n_per_skill=1)
+    for path in ("sft", "sft/model", "pretrain/checkpoints/step-00000200"):
+        assert is_starter(tmp_path / "runs" / "starter" / path)
+    assert not is_starter(tmp_path / "runs" / "mine" / "sft")
