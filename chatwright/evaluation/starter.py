@@ -17,6 +17,8 @@ from chatwright.conversation import Message
 from chatwright.evaluation.interval import wilson
 from chatwright.starter.conversations.jokes import is_training_joke
 from chatwright.starter.exam_item import ExamItem
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import message_text
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ def _share(outcomes: Iterable[bool]) -> dict[str, Any]:
 
 def is_right(item: ExamItem, reply: Reply) -> bool:
     """Judge one reply by the rule of its item."""
-    text = reply.message.content
-    if not reply.stopped or reply.message.role != item.expected.role:
+    text = message_text(reply.message)
+    if not reply.stopped or turn_kind(reply.message) != turn_kind(item.expected):
         return False
     if item.check == "command":
         return " ".join(text.split()) == item.required[0][0]

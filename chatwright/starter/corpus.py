@@ -22,6 +22,8 @@ from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_documents import Document, draw_fact_documents
 from chatwright.starter.fact_table import make_fact_table
 from chatwright.starter.general_documents import draw_general_documents
+from chatwright.starter.messages import WrongReply, file_role
+from chatwright.tokenizer.tool_call_text import message_text
 
 N_DOCUMENT_CHARACTERS = 5_000_000  # at size 1
 N_CONVERSATIONS = 40_000  # at size 1
@@ -143,8 +145,8 @@ def _chat_row(conversation: Iterable[Message]) -> dict[str, Any]:
     """A message that is shown but not learned has weight 0."""
     return {
         "messages": [
-            {"role": message.role, "content": message.content}
-            | ({} if message.is_learned else {"weight": 0})
+            {"role": file_role(message), "content": message_text(message)}
+            | ({"weight": 0} if isinstance(message, WrongReply) else {})
             for message in conversation
         ]
     }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chatwright.conversation import Message
+from chatwright.starter.messages import file_role
+from chatwright.tokenizer.tool_call_text import message_text
 
 Check = Literal["contains", "command", "exact", "number", "joke"]
 Book = Literal["closed", "open", ""]
@@ -54,4 +56,4 @@ class ExamItem:
 
 
 def _message_row(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": message.content, "is_learned": message.is_learned}
+    return {"role": file_role(message), "content": message_text(message), "is_learned": True}

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from chatwright.conversation import ToolCall
 from chatwright.starter.data_file import DataFile
+from chatwright.tokenizer.tool_call_text import write_tool_call
 
 _VALUES = DataFile("words/values.toml")
 
@@ -89,12 +91,12 @@ class SimulatedTools:
         """Remember the function that gives the date, which the daily values depend on."""
         self.today = today
 
-    def run(self, command: str) -> str:
-        """Run a call such as "COMMAND=FETCH_PRICE lamp" and return its result.
+    def run(self, call: ToolCall) -> str:
+        """Run a tool call and return its result.
 
         The result of an unknown tool, or of a call without a target, says what can be fetched.
         """
-        name, _, target = command.removeprefix("COMMAND=").strip().partition(" ")
+        name, _, target = write_tool_call(call).removeprefix("COMMAND=").strip().partition(" ")
         target = target.strip()
         tool = next((tool for tool in TOOLS if tool.name == name), None)
         if tool is None or not target:

@@ -12,6 +12,12 @@ from chatwright.evaluation.starter import Reply, is_complete_joke, is_right, sco
 from chatwright.starter import ExamItem, exam_items, training_conversations
 from chatwright.starter.conversations.jokes import JOKES, is_training_joke, tell
 from chatwright.starter.messages import assistant, tool_call, user
+from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.tokenizer.tool_call_text import (
+    message_from_turn,
+    message_text,
+    tool_call_message,
+)
 
 SIZE = 0.2
 SKILLS = {
@@ -46,7 +52,7 @@ def score_where(
 
 
 def expected_text(item: ExamItem) -> str:
-    return item.expected.content
+    return message_text(item.expected)
 
 
 def test_the_exam_has_these_eighteen_skills(items):
@@ -73,23 +79,24 @@ def test_reference_replies_that_do_not_stop_score_nothing(items):
 
 def test_repeating_the_question_scores_nothing(items):
     def repeat(item: ExamItem) -> Message:
-        return assistant(item.messages[-1].content)
+        return assistant(message_text(item.messages[-1]))
 
     assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
 
 
 def test_repeating_the_question_as_a_tool_call_scores_nothing(items):
     def repeat(item: ExamItem) -> Message:
-        return tool_call(item.messages[-1].content, "")
+        return tool_call_message(message_text(item.messages[-1]))
 
     assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
 
 
 def test_naming_every_answer_scores_nothing(items):
     def everything(item: ExamItem) -> Message:
-        prompt = " ".join(message.content for message in item.messages)
+        prompt = " ".join(message_text(message) for message in item.messages)
         wrong = " ".join((*item.forbidden, *item.forbidden_unless_denied))
-        return Message(item.expected.role, f"{item.expected.content} {prompt} {wrong}")
+        text = f"{message_text(item.expected)} {prompt} {wrong}"
+        return message_from_turn(turn_kind(item.expected), text)
 
     assert {entry["score"] for entry in score_skills(items, everything).values()} == {0.0}
 
@@ -123,7 +130,7 @@ def training_pairs() -> list[tuple[tuple[Message, ...], Message]]:
         (turns[:i], turns[i])
         for turns in training_conversations(0.02)
         for i in range(1, len(turns))
-        if turns[i].role in ("assistant", "command")
+        if turns[i].role == "assistant"
     ]
 
 
@@ -139,7 +146,7 @@ def test_the_lookup_baseline_gives_the_replies_to_training_prompts():
 )
 def test_the_lookup_baseline_equals_a_loop_over_all_replies(question: str):
     def similarity(prompt: tuple[Message, ...]) -> float:
-        here, there = words(question), words(prompt[-1].content)
+        here, there = words(question), words(message_text(prompt[-1]))
         return len(here & there) / max(1, len(here | there))
 
     _, nearest = max(training_pairs(), key=lambda pair: similarity(pair[0]))
@@ -224,7 +231,7 @@ def test_the_right_value_with_another_name_is_wrong(items, skill: str):
             word
             for word in expected_text(item).replace("'s", "").split()
             if word[0].isupper()
-            and word in item.messages[0].content
+            and word in message_text(item.messages[0])
             and word != right
             and word not in item.forbidden
         ]
@@ -235,7 +242,7 @@ def test_the_right_value_with_another_name_is_wrong(items, skill: str):
         return expected_text(item).replace(names(item)[0], other)
 
     def starts_with_name(item: ExamItem) -> bool:
-        return expected_text(item).split()[0].replace("'s", "") in item.messages[0].content
+        return expected_text(item).split()[0].replace("'s", "") in message_text(item.messages[0])
 
     assert score_where(items, skill, with_other_name, only=starts_with_name) == 0.0
 
@@ -353,9 +360,9 @@ def test_a_part_of_an_address_is_not_the_address(text: str, right: bool):
 
 def test_a_tool_call_must_be_exact_and_the_only_content():
     call = tool_call("FETCH_PRICE", "kettle")
-    item = make_item(check="command", required=((call.content,),), expected=call)
+    item = make_item(check="command", required=((message_text(call),),), expected=call)
     assert is_right(item, Reply(call))
-    assert not is_right(item, Reply(assistant(call.content)))
+    assert not is_right(item, Reply(assistant(message_text(call))))
     assert not is_right(item, Reply(tool_call("FETCH_PRICE", "bell")))
     assert not is_right(item, Reply(tool_call("FETCH_PRICE", "kettle and more")))
 
@@ -387,10 +394,10 @@ def test_a_training_joke_is_recognized_with_other_case_and_punctuation():
 
 def test_the_jokes_in_training_conversations_are_recognized():
     jokes = [
-        reply.content
+        message_text(reply)
         for turns in training_conversations(0.2)
         for request, reply in pairwise(turns)
-        if reply.role == "assistant" and "joke about" in request.content
+        if reply.role == "assistant" and "joke about" in message_text(request)
     ]
     assert len(jokes) > 30
     assert all(is_training_joke(joke) for joke in jokes)

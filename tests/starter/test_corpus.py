@@ -25,6 +25,7 @@ from chatwright.starter.conversations.mixture import SKILLS
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_wording import describe_fact
 from chatwright.tokenizer.chat_template import require_order
+from chatwright.tokenizer.tool_call_text import message_text
 
 SIZE, SEED = 0.2, 0
 SPAN_LENGTH = 6  # words
@@ -43,7 +44,7 @@ def items() -> list[ExamItem]:
 @pytest.fixture(scope="module")
 def full_training_texts() -> list[str]:
     """All that the starter's recipe trains on: a leak may occur once in thousands of texts."""
-    messages = [message.content for turns in training_conversations() for message in turns]
+    messages = [message_text(message) for turns in training_conversations() for message in turns]
     return messages + [document.text for document in pretraining_documents()]
 
 
@@ -69,7 +70,7 @@ def test_no_exam_question_shares_six_words_in_a_row_with_training(full_training_
     for item in full_exam:
         for message in item.messages:
             if message.role == "user":
-                exam_spans |= dict.fromkeys(spans(message.content), item.skill)
+                exam_spans |= dict.fromkeys(spans(message_text(message)), item.skill)
     assert len(exam_spans) > 10_000
     for text in full_training_texts:
         shared = spans(text) & exam_spans.keys()
@@ -101,7 +102,7 @@ def test_no_training_message_is_an_exam_question_however_short(full_exam):
     assert exam_question.fullmatch("Name Mira's town.")
     for turns in training_conversations():
         for message in turns:
-            assert not exam_question.fullmatch(message.content), message.content
+            assert not exam_question.fullmatch(message_text(message)), message_text(message)
 
 
 def test_every_skill_has_at_least_five_exam_questions(items):
@@ -122,7 +123,7 @@ def test_an_open_book_prompt_contains_the_answer_and_no_name_of_the_fact_table(i
     about_people = ("fact_open", "follow_up", "correction_right", "correction_wrong")
     for item in items:
         if item.book == "open" and item.skill in (*about_people, "false_premise"):
-            text = " ".join(message.content for message in item.messages)
+            text = " ".join(message_text(message) for message in item.messages)
             assert not names & set(re.findall(r"[A-Z][a-z]+", text)), text
             assert item.required[0][0] in text
 
@@ -130,7 +131,7 @@ def test_an_open_book_prompt_contains_the_answer_and_no_name_of_the_fact_table(i
 def test_training_replies_answer_training_facts_and_no_held_out_fact(conversations):
     table = make_fact_table(SIZE, SEED)
     replies = "\n".join(
-        message.content
+        message_text(message)
         for turns in conversations
         for message in turns
         if message.role == "assistant"
@@ -167,9 +168,9 @@ def test_a_document_states_the_facts_that_it_lists_and_all_lasting_facts_are_sta
 def test_conversations_are_in_order_and_replies_are_short(conversations):
     for turns in conversations:
         require_order(turns)
-        assert all(message.content.strip() for message in turns)
+        assert all(message_text(message).strip() for message in turns)
     lengths = [
-        len(message.content.split())
+        len(message_text(message).split())
         for turns in conversations
         for message in turns
         if message.role == "assistant"
@@ -187,10 +188,10 @@ def test_a_reply_gives_a_price_temperature_or_hour_only_after_a_tool_result(conv
         before.role
         for turns in conversations
         for before, message in pairwise(turns)
-        if message.role == "assistant" and changing_value.search(message.content)
+        if message.role == "assistant" and changing_value.search(message_text(message))
     ]
     assert len(roles_before) > 300
-    assert set(roles_before) == {"result"}
+    assert set(roles_before) == {"tool"}
 
 
 def test_writing_twice_gives_the_same_files_and_a_manifest_that_describes_them(tmp_path: Path):
@@ -256,12 +257,12 @@ def test_exam_questions_use_only_words_that_training_uses(items, full_training_t
 
 def test_my_in_a_request_becomes_your_in_the_reply(conversations):
     replies = [
-        reply.content
+        message_text(reply)
         for turns in conversations
         for request, reply in pairwise(turns)
         if reply.role == "assistant"
-        and re.search(r"help with|^To |^If you want to", reply.content)
-        and " my " in request.content
+        and re.search(r"help with|^To |^If you want to", message_text(reply))
+        and " my " in message_text(request)
     ]
     assert len(replies) > 50
     assert not [reply for reply in replies if re.search(r"\bmy\b", reply)]

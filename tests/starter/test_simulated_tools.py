@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from chatwright.cli.load_model import is_starter
+from chatwright.conversation import ToolCall
 from chatwright.starter import SimulatedTools, make_fact_table, write_corpus
 from chatwright.starter.conversations.tool_calls import draw_fetch
+from chatwright.tokenizer.tool_call_text import read_tool_call
 
 MONDAY = date(2026, 11, 23)
 TUESDAY = date(2026, 11, 24)
@@ -25,8 +27,8 @@ def test_every_call_of_the_training_data_gets_a_result_in_the_trained_form() -> 
     for _ in range(300):
         fetch = draw_fetch(table, rng, for_exam=rng.random() < 0.5)
         pattern = RESULT_PATTERNS[fetch.tool.name]
-        assert re.fullmatch(pattern, SimulatedTools(lambda: MONDAY).run(fetch.call.content))
-        assert re.fullmatch(pattern, fetch.result.content)
+        assert re.fullmatch(pattern, SimulatedTools(lambda: MONDAY).run(fetch.call.tool_calls[0]))
+        assert re.fullmatch(pattern, fetch.result.tool_results[0].content)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_weather_and_prices_change_daily_and_opening_hours_do_not(
 ) -> None:
     def results(day: date) -> list[str]:
         tools = SimulatedTools(lambda: day)
-        return [tools.run(f"COMMAND={tool} Town{i}") for i in range(20)]
+        return [tools.run(ToolCall("", tool, {"text": f"Town{i}"})) for i in range(20)]
 
     assert results(MONDAY) == results(MONDAY)
     assert (results(MONDAY) != results(TUESDAY)) is changes_daily
@@ -47,14 +49,15 @@ def test_weather_and_prices_change_daily_and_opening_hours_do_not(
 
 def test_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
     tools = SimulatedTools(lambda: MONDAY)
-    assert tools.run("COMMAND=FETCH_PRICE the Lamp ") == tools.run("COMMAND=FETCH_PRICE the lamp")
+    calls = [ToolCall("", "FETCH_PRICE", {"text": name}) for name in ("the Lamp ", "the lamp")]
+    assert tools.run(calls[0]) == tools.run(calls[1])
 
 
 @pytest.mark.parametrize(
     "command", ["COMMAND=FETCH_NEWS today", "COMMAND=", "", "COMMAND=FETCH_PRICE"]
 )
 def test_the_result_of_an_impossible_call_says_that_it_is_unknown(command: str) -> None:
-    assert "not known here" in SimulatedTools().run(command)
+    assert "not known here" in SimulatedTools().run(read_tool_call(command))
 
 
 def test_only_models_beside_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _draw_topic(kind: ConversationKind, table: FactTable, rng: random.Random) ->
     if rng.random() < _CAPITALS_SHARE:
         # The tokenizer knows a word in capitals as another word: the reply says so.
         reply = _PATTERNS.text("reply_to_capitals")
-        return [user(turns[0].content.upper()), assistant(reply)]
+        return [user(turns[0].text.upper()), assistant(reply)]
     if kind.allows_typos:
         turns = _with_typos(turns, rng)
     return turns if kind.needs_every_word else _without_small_words(turns, rng)
@@ -137,7 +137,7 @@ def _with_typos(turns: Turns, rng: random.Random) -> Turns:
     if draw > _TYPO_SHARE:
         return turns
     return [
-        user(_carelessly_typed(turn.content, draw, rng)) if turn.role == "user" else turn
+        user(_carelessly_typed(turn.text, draw, rng)) if turn.role == "user" else turn
         for turn in turns
     ]
 
@@ -159,7 +159,7 @@ def _without_small_words(turns: Turns, rng: random.Random) -> Turns:
     """
     if rng.random() > _SHORTENED_SHARE:
         return turns
-    return [user(_shortened(turn.content, rng)) if turn.role == "user" else turn for turn in turns]
+    return [user(_shortened(turn.text, rng)) if turn.role == "user" else turn for turn in turns]
 
 
 def _shortened(text: str, rng: random.Random) -> str:

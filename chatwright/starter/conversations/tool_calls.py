@@ -30,6 +30,7 @@ from chatwright.starter.simulated_tools import (
     draw_values,
 )
 from chatwright.starter.split import is_held_out
+from chatwright.tokenizer.tool_call_text import message_text
 
 SKILLS = ("command", "command_reply", "changing_fact")
 _PATTERNS = DataFile("patterns/tool_calls.toml")
@@ -199,7 +200,7 @@ def _call_item(skill: str, messages: tuple[Message, ...], fetch: Fetch, template
         skill=skill,
         messages=messages,
         expected=fetch.call,
-        required=((fetch.call.content,),),
+        required=((message_text(fetch.call),),),
         check="command",
         book="open" if skill == "changing_fact" else "",
         template=template,
