@@ -13,7 +13,8 @@ from transformers import MarianConfig, MarianMTModel
 from chatwright.devices import environment, generator
 from chatwright.model import masks
 from chatwright.model.dropout import set_dropout_generator
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.training.cross_entropy import head_loss
 
 V, B, T, TURNS = 10_000, 64, 16, 6

@@ -78,7 +78,11 @@ def is_adapter(path: Path) -> bool:
 
 def write(building: Path, model: Model, base: Base, weights: Iterable[Weight]) -> None:
     """Config, products and base of the model's adapter. `weights` is the layout of the base."""
-    adapted, layers, weights = lora.linears(model), _public_layers(model, weights), list(weights)
+    adapted, layers, weights = (
+        lora.lora_layers(model),
+        _public_layers(model, weights),
+        list(weights),
+    )
     products = {
         name: Product(linear.lora_a.detach(), linear.lora_b.detach(), linear.alpha)
         for name, linear in adapted.items()
@@ -265,7 +269,7 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
     products = adapter_layout.to_model_tensors(
         _fitting(adapter, layers, model, source), layers, _n_out(model), adapter.layers
     )
-    lora.place(
+    lora.insert_layers(
         model,
         {name: (product.rank, product.alpha) for name, product in products.items()},
         adapter.dropout,
@@ -298,7 +302,7 @@ def restore(model: Model, path: Path, weights: Iterable[Weight]) -> None:
     )
     shapes = {
         name: (linear.lora_a.shape, linear.lora_b.shape)
-        for name, linear in lora.linears(model).items()
+        for name, linear in lora.lora_layers(model).items()
     }
     if shapes != {name: (product.a.shape, product.b.shape) for name, product in products.items()}:
         raise ValueError(
@@ -309,6 +313,6 @@ def restore(model: Model, path: Path, weights: Iterable[Weight]) -> None:
 
 @torch.no_grad()
 def _copy(model: Model, products: Mapping[str, Product]) -> None:
-    for name, linear in lora.linears(model).items():
+    for name, linear in lora.lora_layers(model).items():
         linear.lora_a.copy_(products[name].a)
         linear.lora_b.copy_(products[name].b)

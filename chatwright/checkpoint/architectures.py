@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_config import EncoderConfig
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
-from chatwright.model.gpt import GPT, GPTConfig
+from chatwright.model.encoder_decoder import EncoderDecoder
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
+from chatwright.model.gpt import GPT
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig
 

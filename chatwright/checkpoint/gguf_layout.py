@@ -11,7 +11,8 @@ from torch import Tensor
 
 from chatwright.checkpoint import families
 from chatwright.checkpoint.families import gpt2
-from chatwright.model.gpt import GPT, GPTConfig
+from chatwright.model.gpt import GPT
+from chatwright.model.gpt_config import GPTConfig
 
 TENSORS = {
     "embedding": "token_embd",

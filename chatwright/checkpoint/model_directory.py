@@ -57,7 +57,7 @@ def save(
 
 def write(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:
     """`base` is what the model's adapter stands on; a model without an adapter has none."""
-    if lora.linears(model):
+    if lora.lora_layers(model):
         assert base is not None, (
             "a model with an adapter is saved as the adapter alone, which has to name its base"
         )
@@ -189,7 +189,7 @@ def _load_with_base(
 
 def restore(model: Model, path: Path) -> None:
     """Put what `write_into` wrote at `path` into a model like the one it wrote it from."""
-    if lora.linears(model):
+    if lora.lora_layers(model):
         adapter_directory.restore(
             model, path, _layout_at(adapter_directory.read(path).base.path, model)
         )

@@ -6,7 +6,8 @@ from chatwright.checkpoint import architectures
 from chatwright.checkpoint.families.encoder_fields import label_table
 from chatwright.checkpoint.family import Weight
 from chatwright.model.encoder_config import EncoderConfig
-from chatwright.model.gpt import GPT, GPTConfig
+from chatwright.model.gpt import GPT
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
 
 MODEL_TYPE = "chatwright"

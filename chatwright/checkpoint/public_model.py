@@ -20,7 +20,7 @@ from chatwright.checkpoint import (
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.checkpoint.safetensors_file import Entry
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
 
 

@@ -67,11 +67,11 @@ def _check_attention(forward: Forward, generator: torch.Generator) -> Iterator[s
         start = max(0, end - n_query)
         q, positions = make(config.n_head, end - start), torch.arange(start, end)[None]
         whole = attend_tiled(
-            q, k, v, masks.tiled(positions, n_keys, config.n_head, config.n_kv_head)
+            q, k, v, masks.causal_tiles(positions, n_keys, config.n_head, config.n_kv_head)
         )
         own = -(-end // block) * block
         for t in range(end - start):
-            mask = masks.tiled(positions[:, t : t + 1], own, config.n_head, config.n_kv_head)
+            mask = masks.causal_tiles(positions[:, t : t + 1], own, config.n_head, config.n_kv_head)
             if not torch.equal(
                 attend_tiled(q[:, :, t : t + 1], k[:, :, :own], v[:, :, :own], mask)[:, :, 0],
                 whole[:, :, t],

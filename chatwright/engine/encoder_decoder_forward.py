@@ -53,7 +53,7 @@ class EncoderDecoderForward:
         encoded = self.model.encode(token_ids, self.mask(allowed.expand(-1, -1, longest, -1)))
         memory = [
             KeyValues(*(_padded(part, n_keys).repeat_interleave(width, dim=0) for part in read))
-            for read in self.model.read(encoded)
+            for read in self.model.cross_key_values(encoded)
         ]
         return Translations(
             self,
@@ -64,7 +64,7 @@ class EncoderDecoderForward:
 
     def mask(self, allowed: Tensor) -> masks.Mask:
         return (
-            masks.tiles(allowed, self.config.n_head, self.config.n_head)
+            masks.tile_mask(allowed, self.config.n_head, self.config.n_head)
             if self.is_exact
             else allowed
         )

@@ -267,7 +267,7 @@ class Engine:
         if sequence.row is None:
             self._waiting.remove(sequence)
             return
-        self.cache.clear_row(sequence.row)
+        self.cache.clear_slot(sequence.row)
         self._running.remove(sequence)
         self._free_rows.append(sequence.row)
         self._free_rows.sort()

@@ -117,7 +117,7 @@ class Forward:
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:
         if not self.is_exact:
             return masks.causal(positions, n_keys)
-        return masks.tiled(
+        return masks.causal_tiles(
             positions, self._whole_blocks(n_keys), self.config.n_head, self.config.n_kv_head
         )
 

@@ -1,9 +1,10 @@
-"""The one attention: decoder, encoder, encoder-decoder and image models differ only in mask and context.
+"""Multi-head attention: the one class that every model here uses.
 
     softmax(q k^T / sqrt(Dh)) v                                   Vaswani et al. 2017, eq. 1
 
-`x` asks, `context` answers; `values` is given only where it differs from the keys' source. Fewer key/value heads than query heads
-share them in groups (Ainslie et al. 2023). Looking at the weights is a subscription and never changes the output.
+Decoder, encoder and encoder-decoder differ only in mask and context: `x` gives the queries,
+`context` the keys and values. Fewer key/value heads than query heads are shared by groups of query
+heads (Ainslie et al. 2023). You can observe the attention weights without changing the output.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatwright.model.hand_gradients import SoftmaxAttention
+from chatwright.model.custom_autograd import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
 from chatwright.model.linear import Linear
 from chatwright.model.masks import TILE_ROWS, Mask, TiledMask, explicit
@@ -24,7 +25,10 @@ Observer = Callable[[Tensor], None]
 
 
 class KeyValues(NamedTuple):
-    """A context already read by one attention layer: (B, K, S, Dh) each. A decoder that asks the same text at every step reads it once."""
+    """Keys and values of a context for one attention layer, each (B, K, S, Dh).
+
+    A decoder computes those of its source text once and uses them in every step.
+    """
 
     keys: Tensor
     values: Tensor
@@ -33,7 +37,10 @@ class KeyValues(NamedTuple):
 def attention_weights(
     q: Tensor, k: Tensor, mask: Mask = None, scale: float | None = None
 ) -> Tensor:
-    """softmax(q k^T * scale) over the keys each query may see. (B, H, T, Dh), (B, H, S, Dh) -> (B, H, T, S)."""
+    """Compute softmax(q k^T * scale) over the keys that each query may see.
+
+    (B, H, T, Dh), (B, H, S, Dh) -> (B, H, T, S). Default scale: 1 / sqrt(Dh).
+    """
     scores = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     allowed = explicit(mask, q.shape[-2], k.shape[-2], q.device)
     if allowed is not None:
@@ -42,46 +49,51 @@ def attention_weights(
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
-    """Soft retrieval, by torch's fused kernel. (B, H, T, Dh), (B, K, S, Dh) twice -> (B, H, T, Dh)."""
+    """Compute attention by the kernel that suits the mask.
+
+    q (B, H, T, Dh), k and v (B, K, S, Dh) -> (B, H, T, Dh).
+    """
     if isinstance(mask, TiledMask):
         return attend_tiled(q, k, v, mask)
     if isinstance(mask, Tensor) and mask.is_floating_point():
-        groups = q.shape[1] // k.shape[1]
-        k, v = (x.repeat_interleave(groups, dim=1) if groups > 1 else x for x in (k, v))
+        group_size = q.shape[1] // k.shape[1]
+        if group_size > 1:
+            k = k.repeat_interleave(group_size, dim=1)
+            v = v.repeat_interleave(group_size, dim=1)
         return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)
-    grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(
         q,
         k,
         v,
         attn_mask=mask if isinstance(mask, Tensor) else None,
         is_causal=isinstance(mask, str),
-        enable_gqa=grouped,
+        enable_gqa=q.shape[1] != k.shape[1],
     )
 
 
 def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
-    """The same result as `attend` with the mask in one piece, in pieces of one size, so that a row's bits do not depend on its neighbours,
-    its batch, its chunk or a cache. Shapes as in `attend`; keys beyond the given ones are padding.
+    """Compute attention in tiles of a fixed number of query rows. Shapes as in `attend`.
 
-    The tiles stand where the kernel expects query heads: each is computed by itself, and tiles of one key/value head share it.
+    A row's bits then do not depend on its batch, its chunk or a cache. The tiles take the place of
+    query heads in torch's kernel: it computes each by itself, and tiles of one key/value head share
+    its keys. Keys are padded to the length of the mask.
     """
-    (B, H, T, head_dim), n_kv_head = q.shape, k.shape[1]
+    B, H, T, head_dim = q.shape
+    n_kv_head = k.shape[1]
     n_row = H // n_kv_head * T
+    n_padded_row = mask.n_tile * TILE_ROWS
     q = q.reshape(B, n_kv_head, n_row, head_dim)
-    q = F.pad(q, (0, 0, 0, mask.n_tile * TILE_ROWS - n_row)).reshape(
-        B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim
-    )
+    q = F.pad(q, (0, 0, 0, n_padded_row - n_row))
+    q = q.reshape(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
     if k.shape[2] < mask.n_keys:
         k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, enable_gqa=mask.n_tile > 1)
-    return out.view(B, n_kv_head, mask.n_tile * TILE_ROWS, head_dim)[:, :, :n_row].reshape(
-        B, H, T, head_dim
-    )
+    out = out.view(B, n_kv_head, n_padded_row, head_dim)[:, :, :n_row]
+    return out.reshape(B, H, T, head_dim)
 
 
 class Attention(nn.Module):
-    """Multi-head attention.  x (B, T, D), context (B, S, D) -> (B, T, D)."""
+    """Multi-head attention. x (B, T, D), context (B, S, D) -> (B, T, D)."""
 
     def __init__(
         self,
@@ -95,16 +107,29 @@ class Attention(nn.Module):
         value_width: int | None = None,
         output_bias: bool | None = None,
     ) -> None:
-        """`bias` is that of queries, keys and values, and of the output unless `output_bias` says otherwise."""
+        """Allocate the projections.
+
+        Args:
+            d_model: Size of the input and output vectors.
+            n_head: Number of query heads.
+            n_kv_head: Number of key/value heads; default: n_head.
+            head_dim: Size of one head; default: d_model / n_head.
+            bias: Whether query, key and value projections have a bias.
+            qk_norm: Whether queries and keys are normalized in every head.
+            norm_eps: Number added in that norm against division by zero.
+            value_width: Size of the vectors that values are computed from; default: d_model.
+            output_bias: Whether the output projection has a bias; default: `bias`.
+        """
         super().__init__()
-        self.n_head, self.n_kv_head = n_head, n_kv_head or n_head
+        self.n_head = n_head
+        self.n_kv_head = n_kv_head or n_head
         self.head_dim = head_dim or d_model // n_head
-        self.query = Linear(d_model, self.n_head * self.head_dim, bias)
-        self.key = Linear(d_model, self.n_kv_head * self.head_dim, bias)
-        self.value = Linear(value_width or d_model, self.n_kv_head * self.head_dim, bias)
-        self.output = Linear(
-            self.n_head * self.head_dim, d_model, bias if output_bias is None else output_bias
-        )
+        query_width = self.n_head * self.head_dim
+        key_width = self.n_kv_head * self.head_dim
+        self.query = Linear(d_model, query_width, bias)
+        self.key = Linear(d_model, key_width, bias)
+        self.value = Linear(value_width or d_model, key_width, bias)
+        self.output = Linear(query_width, d_model, bias if output_bias is None else output_bias)
         self.query_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
         self.key_norm = RMSNorm(self.head_dim, norm_eps) if qk_norm else None
         self._observers: list[Observer] = []
@@ -119,45 +144,60 @@ class Attention(nn.Module):
         cache: LayerCache | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """`head_gates` (H,) multiplies each head's result: 0 switches a head off. A context that was `read` before is not read again."""
-        q = self._heads(self.query(x), self.n_head)  # (B, H, T, Dh)
+        """Let every vector of `x` attend to the context. (B, T, D) -> (B, T, D).
+
+        Args:
+            x: (B, T, D), the source of the queries.
+            context: (B, S, D), the source of keys and values, or those themselves. Default: x.
+            values: (B, S, value_width), the source of the values where it is not the context.
+            mask: Which keys each query sees (`masks.py`).
+            rotary: Rotary angles of the positions.
+            cache: Keys and values of earlier tokens; the new ones are appended.
+            head_gates: (H,) factors of the heads' results; 0 switches a head off.
+        """
+        q = self._split_heads(self.query(x), self.n_head)  # (B, H, T, Dh)
         if self.query_norm is not None:
             q = self.query_norm(q)
         if rotary is not None:
             q = rotate(q, rotary)
-        k, v = (
-            context
-            if isinstance(context, KeyValues)
-            else self.read(x if context is None else context, values, rotary)
-        )
+        if isinstance(context, KeyValues):
+            k, v = context
+        else:
+            k, v = self.key_values(x if context is None else context, values, rotary)
         if cache is not None:
             k, v = cache.append(k, v)
-        for observer in self._observers:
-            observer(
-                attention_weights(
-                    q, k.repeat_interleave(self.n_head // self.n_kv_head, dim=1), mask
-                ).detach()
-            )
+        if self._observers:
+            self._report_weights(q, k, mask)
         out = attend(q, k, v, mask)  # (B, H, T, Dh)
         if head_gates is not None:
             out = out * head_gates[:, None, None].to(out.dtype)
         joined: Tensor = self.output(out.transpose(1, 2).flatten(2))  # (B, T, D)
         return joined
 
-    def read(
+    def key_values(
         self, context: Tensor, values: Tensor | None = None, rotary: Rotary | None = None
     ) -> KeyValues:
-        """What this layer makes of a context before anybody asks. (B, S, D) -> (B, K, S, Dh) twice."""
-        k = self._heads(self.key(context), self.n_kv_head)
-        v = self._heads(self.value(context if values is None else values), self.n_kv_head)
+        """Compute the keys and values of a context. (B, S, D) -> twice (B, K, S, Dh)."""
+        k = self._split_heads(self.key(context), self.n_kv_head)
+        v = self._split_heads(self.value(context if values is None else values), self.n_kv_head)
         if self.key_norm is not None:
             k = self.key_norm(k)
         return KeyValues(k if rotary is None else rotate(k, rotary), v)
 
-    def _heads(self, x: Tensor, n_head: int) -> Tensor:
+    def _split_heads(self, x: Tensor, n_head: int) -> Tensor:
+        """(B, T, H * Dh) -> (B, H, T, Dh)."""
         return x.view(*x.shape[:2], n_head, self.head_dim).transpose(1, 2)
 
+    def _report_weights(self, q: Tensor, k: Tensor, mask: Mask) -> None:
+        k = k.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
+        for observer in self._observers:
+            observer(attention_weights(q, k, mask).detach())
+
     def observe(self, callback: Observer) -> Callable[[], None]:
-        """Call `callback` with the weights (B, H, T, S) at every forward pass, until the returned function is called."""
+        """Call `callback` with the weights (B, H, T, S) of every forward pass.
+
+        Returns:
+            A function that ends the observation.
+        """
         self._observers.append(callback)
         return lambda: self._observers.remove(callback)

@@ -1,7 +1,7 @@
-"""One layer of a Transformer: attention and feed-forward, each with a norm and a residual around it; between them, in a decoder that
-reads another text, cross-attention to that text.
+"""One Transformer layer: attention and feed-forward, each with a norm and a residual connection.
 
-Pre-norm (GPT-2 and all since): x + f(norm(x)). Post-norm (2017, GPT-1): norm(x + f(x)).
+Pre-norm (GPT-2 and later): x + f(norm(x)). Post-norm (Vaswani et al. 2017, GPT-1): norm(x + f(x)).
+In a decoder that reads another text, cross-attention to that text comes between the two.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from chatwright.model.positions import Rotary
 
 
 class Block(nn.Module):
-    """(B, T, D) -> (B, T, D)."""
+    """One layer. (B, T, D) -> (B, T, D)."""
 
     def __init__(
         self,
@@ -31,10 +31,14 @@ class Block(nn.Module):
         cross_attention: Attention | None = None,
         cross_attention_norm: nn.Module | None = None,
     ) -> None:
+        """Assemble the layer from its parts; `norm_first` chooses pre-norm or post-norm."""
         super().__init__()
-        self.attention, self.attention_norm = attention, attention_norm
-        self.cross_attention, self.cross_attention_norm = cross_attention, cross_attention_norm
-        self.feed_forward, self.feed_forward_norm = feed_forward, feed_forward_norm
+        self.attention = attention
+        self.attention_norm = attention_norm
+        self.cross_attention = cross_attention
+        self.cross_attention_norm = cross_attention_norm
+        self.feed_forward = feed_forward
+        self.feed_forward_norm = feed_forward_norm
         self.norm_first = norm_first
         self.dropout = Dropout(dropout)
 
@@ -48,23 +52,27 @@ class Block(nn.Module):
         context: Tensor | KeyValues | None = None,
         context_mask: Mask = None,
     ) -> Tensor:
-        """`context` (B, S, D), or the same read before by this block's cross-attention, is what that looks at."""
+        """Apply the layer. (B, T, D) -> (B, T, D).
+
+        `context` is what cross-attention reads: (B, S, D), or its keys and values for this block.
+        """
         assert (context is None) == (self.cross_attention is None), (
-            "a context goes with cross-attention, and the other way round"
+            "a block needs a context if and only if it has cross-attention"
         )
-        x = self._around(
-            lambda y: self.attention(
+
+        def self_attention(y: Tensor) -> Tensor:
+            out: Tensor = self.attention(
                 y, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates
-            ),
-            self.attention_norm,
-            x,
-        )
+            )
+            return out
+
+        x = self._residual(self_attention, self.attention_norm, x)
         if self.cross_attention is not None and self.cross_attention_norm is not None:
             cross = self.cross_attention
-            x = self._around(
+            x = self._residual(
                 lambda y: cross(y, context, mask=context_mask), self.cross_attention_norm, x
             )
-        return self._around(self.feed_forward, self.feed_forward_norm, x)
+        return self._residual(self.feed_forward, self.feed_forward_norm, x)
 
     def first(
         self,
@@ -73,20 +81,27 @@ class Block(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """What `forward` gives for the first token, and for it alone: the others are only looked at. (B, T, D) -> (B, 1, D)."""
-        looked_at = self.attention.read(
+        """Compute the first token's output alone. (B, T, D) -> (B, 1, D).
+
+        The result is that of `forward` for this token. The other tokens give keys and values only.
+        """
+        key_values = self.attention.key_values(
             self.attention_norm(x) if self.norm_first else x, rotary=rotary
         )
-        angles = None if rotary is None else (rotary[0][..., :1, :], rotary[1][..., :1, :])
-        mask = masks.of_first(mask)
-        x = self._around(
-            lambda y: self.attention(y, looked_at, mask=mask, rotary=angles, head_gates=head_gates),
-            self.attention_norm,
-            x[:, :1],
-        )
-        return self._around(self.feed_forward, self.feed_forward_norm, x)
+        first_rotary = None if rotary is None else (rotary[0][..., :1, :], rotary[1][..., :1, :])
+        first_mask = masks.first_query(mask)
 
-    def _around(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:
+        def first_attention(y: Tensor) -> Tensor:
+            out: Tensor = self.attention(
+                y, key_values, mask=first_mask, rotary=first_rotary, head_gates=head_gates
+            )
+            return out
+
+        x = self._residual(first_attention, self.attention_norm, x[:, :1])
+        return self._residual(self.feed_forward, self.feed_forward_norm, x)
+
+    def _residual(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:
+        """Apply a part of the block with its norm and residual connection, in the chosen order."""
         if self.norm_first:
             return x + self.dropout(part(norm(x)))
         normed: Tensor = norm(x + self.dropout(part(x)))

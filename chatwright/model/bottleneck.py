@@ -1,9 +1,9 @@
-"""A narrow layer inside a wide stream: MobileBERT's block (Sun et al. 2020, figure 1c).
+"""MobileBERT's block: a layer that computes with small vectors (Sun et al. 2020, figure 1c).
 
-    wide -> narrow -> attention -> feed-forwards, one after another -> wide
+    D -> N -> attention -> n feed-forward networks -> D
 
-The stream between layers stays wide, so that a wide teacher can be imitated layer by layer; all that is computed in between is narrow.
-Post-norm throughout.
+Vectors between the layers stay large (D), so that the model can imitate a large teacher layer by
+layer. Everything computed inside a layer is small (N). Post-norm throughout.
 """
 
 from torch import Tensor, nn
@@ -18,52 +18,56 @@ from chatwright.model.norms import NormKind, make_norm
 from chatwright.model.positions import Rotary
 
 
-class Projected(nn.Module):
-    """A linear layer and a norm. (B, T, D) -> (B, T, N)."""
+class LinearAndNorm(nn.Module):
+    """A linear layer followed by a norm. (B, T, D) -> (B, T, N)."""
 
-    def __init__(self, d_model: int, narrow: int, norm: NormKind, norm_eps: float) -> None:
+    def __init__(self, d_model: int, bottleneck: int, norm: NormKind, norm_eps: float) -> None:
+        """Allocate both."""
         super().__init__()
-        self.linear = Linear(d_model, narrow, bias=True)
-        self.norm = make_norm(norm, narrow, norm_eps)
+        self.linear = Linear(d_model, bottleneck, bias=True)
+        self.norm = make_norm(norm, bottleneck, norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, N)."""
         return self.norm(self.linear(x))
 
 
 class BottleneckBlock(nn.Module):
-    """(B, T, D) -> (B, T, D), through N numbers per token.
-
-    Queries and keys have a narrowing of their own and values come from the wide stream, unless `narrow_values`: then all three come from
-    the one narrowed input.
-    """
+    """One layer. (B, T, D) -> (B, T, D), with N numbers per token inside."""
 
     def __init__(
         self,
         d_model: int,
-        narrow: int,
+        bottleneck: int,
         d_ff: int,
         n_head: int,
         n_feed_forward: int,
         activation: Activation,
         norm: NormKind,
         norm_eps: float,
-        narrow_values: bool = False,
+        bottleneck_values: bool = False,
         dropout: float = 0.0,
     ) -> None:
+        """Allocate the layer.
+
+        Queries and keys have a projection to N of their own (`asking`), and values are computed
+        from the large vectors. With `bottleneck_values` all three come from one projection.
+        """
         super().__init__()
-        self.narrowed = Projected(d_model, narrow, norm, norm_eps)
-        self.asking = None if narrow_values else Projected(d_model, narrow, norm, norm_eps)
-        self.attention = Attention(
-            narrow, n_head, bias=True, value_width=None if narrow_values else d_model
-        )
-        self.attention_norm = make_norm(norm, narrow, norm_eps)
+        self.narrowed = LinearAndNorm(d_model, bottleneck, norm, norm_eps)
+        self.asking: LinearAndNorm | None = None
+        if not bottleneck_values:
+            self.asking = LinearAndNorm(d_model, bottleneck, norm, norm_eps)
+        value_width = None if bottleneck_values else d_model
+        self.attention = Attention(bottleneck, n_head, bias=True, value_width=value_width)
+        self.attention_norm = make_norm(norm, bottleneck, norm_eps)
         self.feed_forwards = nn.ModuleList(
-            FeedForward(narrow, d_ff, activation, bias=True) for _ in range(n_feed_forward)
+            FeedForward(bottleneck, d_ff, activation, bias=True) for _ in range(n_feed_forward)
         )
         self.feed_forward_norms = nn.ModuleList(
-            make_norm(norm, narrow, norm_eps) for _ in range(n_feed_forward)
+            make_norm(norm, bottleneck, norm_eps) for _ in range(n_feed_forward)
         )
-        self.widen = Linear(narrow, d_model, bias=True)
+        self.widen = Linear(bottleneck, d_model, bias=True)
         self.norm = make_norm(norm, d_model, norm_eps)
         self.dropout = Dropout(dropout)
 
@@ -75,15 +79,17 @@ class BottleneckBlock(nn.Module):
         cache: LayerCache | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        narrow = self.narrowed(x)  # (B, T, N)
-        asks, values = (narrow, None) if self.asking is None else (self.asking(x), x)
+        """Apply the layer. (B, T, D) -> (B, T, D)."""
+        small = self.narrowed(x)  # (B, T, N)
+        queries = small if self.asking is None else self.asking(x)  # (B, T, N)
+        values = None if self.asking is None else x
         attended = self.attention(
-            asks, values=values, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates
+            queries, values=values, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates
         )
-        narrow = self.attention_norm(narrow + attended)
+        small = self.attention_norm(small + attended)
         for feed_forward, norm in zip(self.feed_forwards, self.feed_forward_norms, strict=True):
-            narrow = norm(narrow + feed_forward(narrow))
-        return self.norm(x + self.dropout(self.widen(narrow)))  # (B, T, D)
+            small = norm(small + feed_forward(small))
+        return self.norm(x + self.dropout(self.widen(small)))  # (B, T, D)
 
     def first(
         self,
@@ -92,5 +98,5 @@ class BottleneckBlock(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """(B, T, D) -> (B, 1, D)."""
+        """Return the first token's output alone. (B, T, D) -> (B, 1, D)."""
         return self.forward(x, mask, rotary, None, head_gates)[:, :1]

@@ -1,4 +1,4 @@
-"""Dropout whose noise comes from a generator of its own, so that a resumed run draws what the uninterrupted one would have."""
+"""Dropout with a generator of its own: a resumed run draws the noise of an uninterrupted one."""
 
 from collections.abc import Sequence
 
@@ -7,33 +7,37 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """In training each number is zeroed with probability p and the rest scaled by 1/(1-p). Shape unchanged."""
+    """In training, zero each number with probability p and scale the rest by 1 / (1 - p).
+
+    p is rounded to a multiple of 1/256: the noise is one byte per number, a quarter of a float's.
+    """
 
     def __init__(self, p: float) -> None:
+        """Set the rate; `set_dropout_generator` gives the source of noise before training."""
         super().__init__()
         self.p = p
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Drop single numbers. The shape stays."""
         return x if self.p == 0.0 or not self.training else x * self._factors(x.shape, x)
 
     def rows(self, x: Tensor) -> Tensor:
-        """The same for whole rows: each token's vector stays or goes as one. (..., D) -> (..., D)."""
+        """Drop whole vectors: all numbers of a token together. (..., D) -> (..., D)."""
         return x if self.p == 0.0 or not self.training else x * self._factors((*x.shape[:-1], 1), x)
 
     def _factors(self, shape: Sequence[int], like: Tensor) -> Tensor:
         assert self.generator is not None, (
-            "dropout needs a generator: call set_dropout_generator(model, generator) before training"
+            "dropout needs a generator: call set_dropout_generator before training"
         )
-        noise = torch.empty(shape, dtype=torch.uint8, device=like.device).random_(
-            generator=self.generator
-        )
-        # 256 levels are enough for a rate, and a byte of noise costs a quarter of a float's. p is rounded to 1/256.
-        dropped = max(1, round(self.p * 256))
-        return (noise >= dropped).to(like.dtype) * (256 / (256 - dropped))
+        noise = torch.empty(shape, dtype=torch.uint8, device=like.device)
+        noise = noise.random_(generator=self.generator)
+        n_dropped = max(1, round(self.p * 256))  # of the 256 values of a byte
+        return (noise >= n_dropped).to(like.dtype) * (256 / (256 - n_dropped))
 
 
 def set_dropout_generator(model: nn.Module, generator: torch.Generator) -> None:
+    """Let every Dropout of the model draw its noise from `generator`."""
     for module in model.modules():
         if isinstance(module, Dropout):
             module.generator = generator

@@ -178,9 +178,9 @@ def _embedding_table(n_row: int, size: int) -> nn.Embedding:
 
 
 def _with_neighbors(x: Tensor) -> Tensor:
-    """Join the next token's vector, the token's own, and the previous token's. (B, T, E) -> (B, T, 3E).
+    """Join the vectors of the next token, the token itself and the previous one.
 
-    Beyond the ends of the row the vectors are zero.
+    (B, T, E) -> (B, T, 3E). Beyond the ends of the row the vectors are zero.
     """
     following = F.pad(x[:, 1:], (0, 0, 0, 1))
     previous = F.pad(x[:, :-1], (0, 0, 1, 0))

@@ -30,7 +30,7 @@ class EncoderConfig:
     n_layer: int = 4
     """Number of layers."""
     n_block: int = 0
-    """Number of blocks with weights of their own; consecutive layers share them. 0: one per layer."""
+    """Number of blocks; consecutive layers share one (ALBERT). 0: one block per layer."""
     n_head: int = 4
     """Number of attention heads."""
     head_dim: int = 32
@@ -64,7 +64,7 @@ class EncoderConfig:
     embedding_size: int = 0
     """Size of word embeddings where it differs from d_model (ALBERT, MobileBERT). 0: d_model."""
     projected: Literal["words", "sum"] = "sum"
-    """What is projected to d_model: word embeddings alone, or their sum with positions and types."""
+    """What is projected to d_model: word embeddings, or their sum with positions and types."""
     trigram_input: bool = False
     """Project each word embedding together with those of both neighbors (MobileBERT)."""
     bottleneck: int = 0
@@ -80,7 +80,7 @@ class EncoderConfig:
     ngram_dropout: float = 0.0
     """Share of n-gram embeddings left out in training, drawn separately for each length."""
     head: HeadKind = "masked_lm"
-    """Output: a logit per token (masked_lm), per label (labels), one number (scalar), or none."""
+    """Output: logits of tokens (masked_lm) or labels (labels), a number (scalar), or none."""
     labels: tuple[str, ...] = ()
     """With head = labels: the label names, in the order of the scores."""
     pooler: PoolerKind = "none"
@@ -90,7 +90,7 @@ class EncoderConfig:
     head_norm: NormKind = "layer"
     """Kind of normalization in the masked-token head."""
     wide_head: bool = False
-    """Masked-token head with features of size d_model though embeddings are smaller (MobileBERT)."""
+    """Features of size d_model in the masked-token head, not embedding_size (MobileBERT)."""
     dropout: float = 0.0
     """Dropout rate of each block's additions to the residual stream."""
     embedding_dropout: float = 0.0

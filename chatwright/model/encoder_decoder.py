@@ -1,16 +1,17 @@
-"""The Transformer of 2017: an encoder reads a text, a decoder writes another, looking at the encoder's output in every layer.
+"""The encoder-decoder Transformer: read a source text, write a target text.
 
-    source -> embedding + position -> n_encoder_layer x [self-attention, feed-forward]                            -> encoded
-    target -> embedding + position -> n_decoder_layer x [self-attention, cross-attention to encoded, feed-forward] -> head -> logits
+    source -> embedding + position -> n_encoder_layer x [self-attention, feed-forward] -> memory
+    target -> embedding + position
+           -> n_decoder_layer x [self-attention, cross-attention to memory, feed-forward]
+           -> head -> logits
 
-The defaults are Vaswani et al. 2017: post-norm, sine/cosine positions, ReLU, biases, one matrix for both embeddings and the head, which
-is scaled by sqrt(D) where it embeds (section 3.4). Pre-norm, RMS norm, rotary positions, SwiGLU and q/k norm are settings of the same parts.
+The defaults are Vaswani et al. 2017: post-norm, sine/cosine positions, ReLU, biases, and one matrix
+for both embeddings and the head, multiplied by sqrt(D) where it embeds (section 3.4). Pre-norm, RMS
+norm, rotary positions, SwiGLU and q/k norm are other settings of the same parts.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,86 +20,33 @@ from chatwright.model import masks
 from chatwright.model.attention import Attention, KeyValues
 from chatwright.model.block import Block
 from chatwright.model.dropout import Dropout
-from chatwright.model.feed_forward import Activation, FeedForward
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
+from chatwright.model.feed_forward import FeedForward
+from chatwright.model.heads import make_language_model_head
 from chatwright.model.kv_cache import KVCache
-from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.model import Model
-from chatwright.model.norms import NormKind, make_norm
-from chatwright.model.positions import PositionKind, Rotary, make_positions
+from chatwright.model.norms import make_norm
+from chatwright.model.positions import Rotary, make_positions
 
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderDecoderConfig:
-    vocab_size: int  # one vocabulary for both sides
-    context_length: int = 256  # most tokens on either side
-    n_encoder_layer: int = 6
-    n_decoder_layer: int = 6
-    n_head: int = 8
-    head_dim: int = 64  # width of one head; n_head * head_dim need not equal width
-    d_model: int = 512  # numbers per token in the residual stream
-    d_ff: int = 2048  # numbers per token inside the feed-forward
-    activation: Activation = "relu"
-    norm: NormKind = "layer"
-    norm_eps: float = 1e-5
-    norm_first: bool = (
-        False  # True is pre-norm, with one more norm at the end of the encoder and of the decoder
-    )
-    qk_norm: bool = False
-    bias: bool = True
-    position: PositionKind = "sinusoidal"
-    rotary_base: float = 10_000.0
-    embedding_scale: bool = True  # embeddings times sqrt(D)
-    tied: bool = True  # the head reuses the embedding matrix
-    head_bias: bool = False
-    start_id: int | None = None  # the id that begins every translation; None: the tokenizer's <bos>
-    init: Literal["xavier", "zero"] = "xavier"  # see init_weights
-    dropout: float = 0.1  # of what each part of a block adds to the residual stream
-    embedding_dropout: float = 0.1
-    token_dropout: float = 0.0  # share of tokens whose own embedding is left out in training: an augmentation (Iyyer et al. 2015)
-
-    def __post_init__(self) -> None:
-        for name in (
-            "vocab_size",
-            "context_length",
-            "n_encoder_layer",
-            "n_decoder_layer",
-            "n_head",
-            "head_dim",
-            "d_model",
-            "d_ff",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
-        if self.position == "rotary" and self.head_dim % 2:
-            raise ValueError(
-                f"head_dim ({self.head_dim}) must be even for rotary positions, which turn pairs of numbers"
-            )
-        for name in ("dropout", "embedding_dropout", "token_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 0 and below 1")
-
-
-Memory = (
-    Tensor | Sequence[KeyValues]
-)  # what the encoder made of the source: (B, S, D), or as each decoder layer reads it
+# The encoded source: (B, S, D), or the keys and values that each decoder layer computed from it.
+Memory = Tensor | Sequence[KeyValues]
 
 
 class Stack(nn.Module):
-    """Blocks one after another, and a last norm where they are pre-norm. (B, T, D) -> (B, T, D)."""
+    """Blocks in sequence, with a final norm if they are pre-norm. (B, T, D) -> (B, T, D)."""
 
     def __init__(
         self, config: EncoderDecoderConfig, n_layer: int, has_cross_attention: bool
     ) -> None:
+        """Allocate the blocks."""
         super().__init__()
         self.blocks = nn.ModuleList(
             _make_block(config, has_cross_attention) for _ in range(n_layer)
         )
-        self.norm = (
-            make_norm(config.norm, config.d_model, config.norm_eps)
-            if config.norm_first
-            else nn.Identity()
-        )
+        self.norm: nn.Module = nn.Identity()
+        if config.norm_first:
+            self.norm = make_norm(config.norm, config.d_model, config.norm_eps)
 
     def forward(
         self,
@@ -109,6 +57,7 @@ class Stack(nn.Module):
         memory_mask: Mask = None,
         cache: KVCache | None = None,
     ) -> Tensor:
+        """Apply all blocks. (B, T, D) -> (B, T, D)."""
         for i, block in enumerate(self.blocks):
             context = memory if memory is None or isinstance(memory, Tensor) else memory[i]
             x = block(
@@ -151,12 +100,15 @@ def _make_block(config: EncoderDecoderConfig, has_cross_attention: bool) -> Bloc
 
 
 class EncoderDecoder(Model):
+    """An encoder-decoder. (B, S), (B, T) -> (B, T, V)."""
+
     config: EncoderDecoderConfig
 
     def __init__(self, config: EncoderDecoderConfig) -> None:
+        """Allocate the model; `init_weights` or a checkpoint gives the parameters their values."""
         super().__init__()
         self.config = config
-        # nn.Embedding draws from torch's global generator when it is left to initialise itself.
+        # Give nn.Embedding its weight, or it draws one from torch's global generator.
         self.embedding = nn.Embedding(
             config.vocab_size,
             config.d_model,
@@ -173,9 +125,7 @@ class EncoderDecoder(Model):
         self.dropout = Dropout(config.embedding_dropout)
         self.encoder = Stack(config, config.n_encoder_layer, has_cross_attention=False)
         self.decoder = Stack(config, config.n_decoder_layer, has_cross_attention=True)
-        self.head = Linear(config.d_model, config.vocab_size, config.head_bias)
-        if config.tied:
-            self.head.weight = self.embedding.weight  # type: ignore[assignment]
+        self.head = make_language_model_head(self.embedding, config.tied, config.head_bias)
 
     def forward(
         self,
@@ -184,7 +134,7 @@ class EncoderDecoder(Model):
         source_mask: Mask = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Logits for every next target token. (B, S), (B, T) -> (B, T, V)."""
+        """Compute the logits of every next target token. (B, S), (B, T) -> (B, T, V)."""
         return self.head(self.hidden_states(source_ids, target_ids, source_mask, dtype))
 
     def hidden_states(
@@ -194,23 +144,32 @@ class EncoderDecoder(Model):
         source_mask: Mask = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """The decoder's output before the head. (B, S), (B, T) -> (B, T, D).
+        """Return the decoder's output before the head. (B, S), (B, T) -> (B, T, D).
 
-        `source_mask` (`masks.padding`) hides the padding of the source; that of the target comes last, where nothing looks back at it.
+        `source_mask` (`masks.padding`) hides the padding of the source. The target's padding is at
+        its end, where no earlier token sees it.
         """
         return self.decode(target_ids, self.encode(source_ids, source_mask, dtype), source_mask)
 
     def encode(
         self, source_ids: Tensor, mask: Mask = None, dtype: torch.dtype | None = None
     ) -> Tensor:
-        """(B, S) -> (B, S, D)."""
+        """Run the encoder. (B, S) -> (B, S, D)."""
         x, rotary = self._embed(source_ids, None, dtype)
         encoded: Tensor = self.encoder(x, masks.for_training(mask, source_ids.shape[1], x), rotary)
         return encoded
 
-    def read(self, encoded: Tensor) -> list[KeyValues]:
-        """Keys and values of every decoder layer's cross-attention. They depend on the source alone: decoding step by step needs them once."""
-        return [block.cross_attention.read(encoded) for block in self.decoder.blocks]  # type: ignore[operator, union-attr]
+    def cross_key_values(self, encoded: Tensor) -> list[KeyValues]:
+        """Compute the keys and values of every decoder layer's cross-attention. (B, S, D).
+
+        They depend on the source alone, so token-by-token decoding computes them once.
+        """
+        key_values: list[KeyValues] = []
+        for block in self.decoder.blocks:
+            assert isinstance(block, Block), "made by _make_block"
+            assert block.cross_attention is not None, "every decoder block has cross-attention"
+            key_values.append(block.cross_attention.key_values(encoded))
+        return key_values
 
     def decode(
         self,
@@ -221,41 +180,53 @@ class EncoderDecoder(Model):
         positions: Tensor | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
-        """(B, T), memory (B, S, D) or what `read` made of it -> (B, T, D). positions (B, T) is needed with a cache."""
-        encoded = memory if isinstance(memory, Tensor) else memory[0].keys
-        x, rotary = self._embed(target_ids, positions, encoded.dtype)
+        """Run the decoder. (B, T) -> (B, T, D).
+
+        Args:
+            target_ids: (B, T).
+            memory: The encoded source (B, S, D), or the result of `cross_key_values`.
+            memory_mask: Which source tokens each target token sees.
+            mask: Which target tokens each target token sees.
+            positions: (B, T), needed with a cache.
+            cache: Keys and values of earlier target tokens.
+        """
+        source = memory if isinstance(memory, Tensor) else memory[0].keys
+        x, rotary = self._embed(target_ids, positions, source.dtype)
         mask = masks.for_training(mask, target_ids.shape[1], x)
-        decoded: Tensor = self.decoder(
-            x, mask, rotary, memory, masks.for_training(memory_mask, encoded.shape[-2], x), cache
-        )
+        memory_mask = masks.for_training(memory_mask, source.shape[-2], x)
+        decoded: Tensor = self.decoder(x, mask, rotary, memory, memory_mask, cache)
         return decoded
 
     def _embed(
         self, token_ids: Tensor, positions: Tensor | None, dtype: torch.dtype | None
     ) -> tuple[Tensor, Rotary | None]:
-        T = token_ids.shape[1]
-        assert self.config.context_length >= T, (
-            f"{T} tokens do not fit a context of {self.config.context_length}; the caller must cut"
+        """Embed tokens and positions; return the rotary angles as well. (B, T) -> (B, T, D)."""
+        T, context_length = token_ids.shape[1], self.config.context_length
+        assert context_length >= T, (
+            f"{T} tokens do not fit a context of {context_length}; the caller must cut"
         )
         x = self.token_dropout.rows(self.embedding(token_ids))  # (B, T, D)
         if self.config.embedding_scale:
             x = x * math.sqrt(self.config.d_model)
         if self.position_embedding is not None:
-            places = (
-                torch.arange(T, device=token_ids.device)
-                if positions is None
-                else positions.clamp(min=0)
-            )
-            x = x + self.position_embedding(places)
+            if positions is None:
+                indices = torch.arange(T, device=token_ids.device)
+            else:
+                indices = positions.clamp(min=0)  # -1 is padding
+            x = x + self.position_embedding(indices)
         x = self.dropout(x if dtype is None else x.to(dtype))
         return x, None if self.rotary is None else self.rotary(positions, T, x.dtype)
 
 
 def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
-    """Biases 0, norms 1, embeddings normal(0, 1/4 D^-1/2), so that no token's first logits stand out, and the matrices by `config.init`.
+    """Set all parameters to their initial values, drawn from `generator`.
 
-    xavier: uniform(-a, a) with a = sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010), as in the implementations of 2017.
-    zero: every part of a block starts as the identity (projections into the residual stream 0), the rest normal(0, 0.6 / sqrt(inputs)).
+    Biases: 0. Norm weights: 1. Embeddings: normal(0, 1 / (4 sqrt(D))), small enough that no token's
+    first logits are much above the others. Matrices by `config.init`:
+
+    xavier: uniform(-a, a) with a = sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010).
+    zero: 0 where they write into the residual stream, so that every block starts as the identity;
+    normal(0, 0.6 / sqrt(inputs)) elsewhere.
     """
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -266,14 +237,12 @@ def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
             elif parameter.ndim == 1:
                 parameter.fill_(1.0)
             elif "blocks." not in name:
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(
-                    0.25 * model.config.d_model**-0.5
-                )
+                std = 0.25 * model.config.d_model**-0.5
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(std)
             elif model.config.init == "xavier":
                 limit = math.sqrt(6 / sum(parameter.shape))
                 parameter.uniform_(-limit, limit, generator=generator)
             else:
                 writes_to_residual = name.endswith(("attention.output.weight", "down.weight"))
-                parameter.normal_(0.0, 1.0, generator=generator).mul_(
-                    0.0 if writes_to_residual else 0.6 * parameter.shape[1] ** -0.5
-                )
+                std = 0.0 if writes_to_residual else 0.6 * parameter.shape[1] ** -0.5
+                parameter.normal_(0.0, 1.0, generator=generator).mul_(std)

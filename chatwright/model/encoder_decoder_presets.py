@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.model.presets import unknown_preset
 
 
@@ -29,7 +29,7 @@ def _modern(n_layer: int, d_model: int, n_head: int, d_ff: int, context: int) ->
 
 
 ENCODER_DECODER_PRESETS: dict[str, dict[str, Any]] = {
-    # Our own: pre-norm, RMS norm, rotary positions, q/k norm; up to what a CPU trains in an evening.
+    # Our own: pre-norm, RMS norm, rotary positions, q/k norm. A CPU trains the largest in hours.
     "nano": _modern(2, 64, 2, 128, 64),
     "tiny": _modern(4, 128, 4, 256, 64),
     "small": _modern(6, 256, 4, 512, 128),

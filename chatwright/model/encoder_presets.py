@@ -1,7 +1,8 @@
 """Named encoder shapes: our own sizes and the published encoders.
 
 BERT: Devlin et al. 2018; the small ones: Turc et al. 2019. RoBERTa: Liu et al. 2019.
-DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019, table 2. MobileBERT: Sun et al. 2020, table 1.
+DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019, table 2.
+MobileBERT: Sun et al. 2020, table 1.
 """
 
 from typing import Any
@@ -48,7 +49,7 @@ def _bert(n_layer: int, d_model: int, n_head: int, **changes: Any) -> dict[str, 
 
 
 ENCODER_PRESETS: dict[str, dict[str, Any]] = {
-    # Our own: pre-norm, RMS norm, rotary positions, SwiGLU; up to what a CPU trains in an evening.
+    # Our own: pre-norm, RMS norm, rotary positions, SwiGLU. A CPU trains the largest in hours.
     "nano": _modern(2, 64, 2, 128, 128),
     "tiny": _modern(2, 128, 4, 256, 256),
     "small": _modern(4, 192, 6, 512, 256),

@@ -1,7 +1,7 @@
-"""The two-layer network each token passes through alone.
+"""The feed-forward network of a block: two layers that each token passes through alone.
 
-ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016 (the tanh form of GPT-2; BERT's is exact).
-ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.
+ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016; `gelu` is the tanh approximation of
+GPT-2, `gelu_exact` is BERT's. ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.
 """
 
 from typing import Literal
@@ -9,16 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from chatwright.model.hand_gradients import SquaredReLU, SwishGate
+from chatwright.model.custom_autograd import SquaredReLU, SwishGate
 from chatwright.model.linear import Linear
 
 Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu"]
 
 
 class FeedForward(nn.Module):
-    """(B, T, D) -> (B, T, D), through `hidden` numbers per token."""
+    """(B, T, D) -> (B, T, D), with d_ff numbers per token inside."""
 
     def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
+        """Allocate the layers; SwiGLU has a third one, the gate."""
         super().__init__()
         self.activation = activation
         self.gate = Linear(d_model, d_ff, bias) if activation == "swiglu" else None
@@ -26,8 +27,9 @@ class FeedForward(nn.Module):
         self.down = Linear(d_ff, d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
         if self.gate is not None and torch.is_grad_enabled():
-            up = SwishGate.apply(self.gate(x), self.up(x))  # (B, T, hidden)
+            up = SwishGate.apply(self.gate(x), self.up(x))  # (B, T, d_ff)
         elif self.gate is not None:
             up = self.gate(x, "silu") * self.up(x)
         elif self.activation == "relu2":

@@ -7,24 +7,19 @@ positions, SwiGLU, grouped heads, q/k norm and tied embeddings. GPT-1, GPT-2, GP
 Llama, Mistral, Qwen 2.5 and SmolLM are other settings of the same parts.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatwright.errors import InputError
 from chatwright.model import masks
 from chatwright.model.attention import Attention
 from chatwright.model.block import Block
 from chatwright.model.dropout import Dropout
-from chatwright.model.feed_forward import Activation, FeedForward
+from chatwright.model.feed_forward import FeedForward
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.heads import (
-    HeadKind,
     LabelHead,
     ScalarHead,
-    check_head,
     make_language_model_head,
 )
 from chatwright.model.kv_cache import KVCache
@@ -32,121 +27,8 @@ from chatwright.model.linear import Linear
 from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.model import Model
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
-from chatwright.model.norms import NormKind, make_norm
-from chatwright.model.positions import PositionKind, RotaryScaling, make_positions
-from chatwright.model.setting_checks import (
-    require_at_least,
-    require_dropout_rates,
-    require_even_head_dim,
-    require_ngram_lengths,
-)
-
-BiasedPart = Literal["qkv", "output", "feed_forward"]
-HEADS: tuple[HeadKind, ...] = ("language_model", "labels", "scalar", "none")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTConfig:
-    """Settings of a decoder."""
-
-    vocab_size: int
-    """Number of tokens in the vocabulary."""
-    context_length: int = 512
-    """Longest sequence the model can read, in tokens."""
-    n_layer: int = 6
-    """Number of blocks."""
-    n_head: int = 6
-    """Number of query heads."""
-    n_kv_head: int = 6
-    """Number of key/value heads. Fewer than n_head: groups of query heads share keys and values."""
-    head_dim: int = 64
-    """Size of one head; n_head * head_dim need not equal d_model."""
-    d_model: int = 384
-    """Size of each token's vector between the blocks."""
-    d_ff: int = 1024
-    """Size of each token's vector inside the feed-forward network."""
-    activation: Activation = "swiglu"
-    """Activation of the feed-forward network."""
-    norm: NormKind = "rms"
-    """Kind of normalization."""
-    norm_eps: float = 1e-6
-    """Number added to the variance before the root, against division by zero."""
-    norm_first: bool = True
-    """Normalize before each part of a block (pre-norm). False: after it, as in GPT-1 (post-norm)."""
-    qk_norm: bool = True
-    """Normalize queries and keys in every head."""
-    bias: bool | tuple[BiasedPart, ...] = False
-    """Linear layers in the blocks that have a bias: all (true), none (false), or the parts named."""
-    position: PositionKind = "rotary"
-    """Kind of positions."""
-    rotary_base: float = 10_000.0
-    """Base of the rotary frequencies (theta in the paper)."""
-    rotary_scaling: RotaryScaling | None = None
-    """How rotary frequencies are changed to read texts longer than those of the training."""
-    nope_layers: tuple[int, ...] = ()
-    """Layers without rotary positions, counted from 0 (SmolLM 3: every fourth)."""
-    window: int = 0
-    """Most recent tokens that attention sees, including the current one. 0: all tokens."""
-    unwindowed_layers: tuple[int, ...] = ()
-    """Layers that see all tokens although `window` is set, counted from 0."""
-    tied: bool = True
-    """Whether the language-model head uses the embedding matrix."""
-    head: HeadKind = "language_model"
-    """Output: a logit per token (language_model), per label (labels), one number (scalar), or none."""
-    labels: tuple[str, ...] = ()
-    """With head = labels: the label names, in the order of the scores."""
-    ngrams: tuple[int, ...] = ()
-    """Lengths of token n-grams that have embeddings of their own, for example [2, 3]."""
-    ngram_rows: int = 16_384
-    """Rows of each n-gram table. If there are more n-grams, they share rows by hash."""
-    ngram_dropout: float = 0.0
-    """Share of n-gram embeddings left out in training, drawn separately for each length."""
-    n_previous: int = 0
-    """Number of preceding tokens that are added to each input, through one table per distance."""
-    embedding_norm: bool = False
-    """Apply an RMS norm without a weight between the embeddings and the first block."""
-    init: Literal["gpt2", "zero"] = "gpt2"
-    """Initial weights: as in GPT-2, or blocks that start as the identity (zero)."""
-    dropout: float = 0.0
-    """Dropout rate of each block's additions to the residual stream."""
-    embedding_dropout: float = 0.0
-    """Dropout rate of the embeddings."""
-    token_dropout: float = 0.0
-    """Share of tokens whose embedding is left out in training (Iyyer et al. 2015)."""
-
-    def __post_init__(self) -> None:
-        sizes = ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim")
-        require_at_least(self, 1, *sizes, "d_model", "d_ff")
-        require_at_least(self, 0, "n_previous", "window")
-        require_even_head_dim(self)
-        require_ngram_lengths(self)
-        rates = ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout")
-        require_dropout_rates(self, *rates)
-        check_head(self, HEADS)
-        if self.n_head % self.n_kv_head:
-            raise InputError(
-                f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head}).",
-                remedy="Change one of them.",
-                field="n_kv_head",
-                value=self.n_kv_head,
-            )
-        for name in ("nope_layers", "unwindowed_layers"):
-            layers = getattr(self, name)
-            if any(not 0 <= layer < self.n_layer for layer in layers):
-                raise InputError(
-                    f"{name} ({layers}) names a layer that does not exist.",
-                    remedy=f"Name layers from 0 to {self.n_layer - 1}.",
-                    field=name,
-                    value=layers,
-                )
-
-    def has_bias(self, part: BiasedPart) -> bool:
-        """Whether the linear layers of this part of a block have a bias."""
-        return self.bias if isinstance(self.bias, bool) else part in self.bias
-
-    def window_of(self, layer: int) -> int:
-        """Number of most recent tokens that this layer sees; 0 means all."""
-        return 0 if layer in self.unwindowed_layers else self.window
+from chatwright.model.norms import make_norm
+from chatwright.model.positions import make_positions
 
 
 class GPT(Model):
@@ -211,8 +93,8 @@ class GPT(Model):
             cache: Keys and values of tokens already read.
             dtype: dtype of the activations; default: that of the weights.
             head_gates: (n_layer, H) factors of the attention heads' outputs; 0 switches a head off.
-            lengths: (B,) number of tokens per row, before padding at the end. Label and scalar heads
-                read the last one. Default: T for every row.
+            lengths: (B,) number of tokens per row, without the padding at its end. Label and scalar
+                heads read the last one. Default: T for every row.
         """
         hidden = self.hidden_states(token_ids, mask, positions, cache, dtype, head_gates)
         if self.head is not None:
@@ -262,7 +144,7 @@ class GPT(Model):
         return self.norm(x)
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
-        """Sum the embeddings of tokens, positions, preceding tokens and n-grams. (B, T) -> (B, T, D)."""
+        """Sum the embeddings of tokens, positions and preceding tokens. (B, T) -> (B, T, D)."""
         x: Tensor = self.token_dropout.rows(self.embedding(token_ids))
         if self.position_embedding is not None:
             if positions is None:
@@ -285,7 +167,7 @@ class GPT(Model):
     def _masks(self, mask: Mask, key_positions: Tensor | None, x: Tensor) -> dict[int, Mask]:
         """Make the mask for each window size once, for all layers.
 
-        `key_positions` (B, T) are the indices of the queries among the keys; None: query t is key t.
+        `key_positions` (B, T) are the queries' indices among the keys. None: query t is key t.
         """
         config, T = self.config, x.shape[1]
         mask_by_window = {0: masks.for_training(mask, T, x)}

@@ -1,15 +1,13 @@
-"""Heads: what turns the last layer's vectors into scores for tokens, scores for labels or one number.
+"""Heads: layers from the last vectors to scores of tokens, scores of labels, or one number.
 
-    language_model   every vector -> one logit per token of the vocabulary      (B, T, D) -> (B, T, V)
-    masked_lm        the same, through a dense layer and a norm                 (B, T, D) -> (B, T, V)
-    labels           one vector per text -> one logit per label                 (B, D) -> (B, L)
-    scalar           one vector -> one number: a reward, or a value             (..., D) -> (...)
-    none             the vectors themselves                                     (B, T, D)
+    language_model   every vector -> one logit per token of the vocabulary    (B, T, D) -> (B, T, V)
+    masked_lm        the same, through a dense layer and a norm               (B, T, D) -> (B, T, V)
+    labels           one vector per text -> one logit per label               (B, D) -> (B, L)
+    scalar           one vector -> one number: a reward, or a value           (..., D) -> (...)
+    none             the vectors themselves                                   (B, T, D)
 
-The `head` setting of a model chooses one. Everything before the head is the trunk, which does not depend on that choice.
-A decoder reads the text's vector at its last token, an encoder at its first ([CLS]).
-
-Masked-token head: Devlin et al. 2018, section 3.1. Its output matrix is the embedding matrix, plus a bias per token.
+A model's `head` setting chooses one. Everything before the head is the trunk, which does not depend
+on that choice. Label and scalar heads read a decoder's last token and an encoder's first ([CLS]).
 """
 
 from typing import Literal, Protocol
@@ -44,7 +42,7 @@ class HeadConfig(Protocol):
 
 
 def check_head(config: HeadConfig, allowed: tuple[HeadKind, ...]) -> None:
-    """Raise InputError for a head this architecture cannot have, or for labels that do not fit the head."""
+    """Raise InputError for a head that is not allowed, or for labels that do not fit it."""
     names = list(config.labels)
     if config.head not in allowed:
         raise InputError(
@@ -75,7 +73,7 @@ def is_head_parameter(name: str) -> bool:
 
 
 def make_language_model_head(embedding: nn.Embedding, tied: bool, bias: bool = False) -> Linear:
-    """Make a linear layer from vectors to logits; `tied` shares the embedding matrix. (..., D) -> (..., V)."""
+    """Make a linear layer (..., D) -> (..., V); `tied` shares the embedding matrix."""
     vocab_size, d_model = embedding.weight.shape
     head = Linear(d_model, vocab_size, bias)
     if tied:
@@ -84,10 +82,11 @@ def make_language_model_head(embedding: nn.Embedding, tied: bool, bias: bool = F
 
 
 class MaskedTokenHead(nn.Module):
-    """Dense layer, activation, norm, then one logit per token by comparison with the embeddings.
+    """Dense layer, activation, norm, then one logit per token (Devlin et al. 2018, section 3.1).
 
-    The features have the embeddings' size F. MobileBERT's features are larger than its embeddings:
-    the missing columns are a matrix of their own, `extra`.
+    The logits are products of the features with the embedding matrix, plus a bias. The features
+    have the embeddings' size F. MobileBERT's features are larger than its embeddings: the missing
+    columns are a matrix of their own, `extra`.
     """
 
     def __init__(
@@ -118,14 +117,17 @@ class MaskedTokenHead(nn.Module):
         return logits if self.bias is None else logits + self.bias.to(logits.dtype)
 
     def features_and_weight(self, hidden: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two factors of the logits, without the bias. (..., D), (V, E) -> (..., F), (V, F)."""
+        """Return the two factors of the logits, without the bias.
+
+        (..., D), (V, E) -> (..., F), (V, F).
+        """
         features = self.norm(self.dense(hidden, self.activation))
         weight = embedding if self.extra is None else torch.cat([embedding, self.extra], dim=1)
         return features, weight
 
 
 class LabelHead(nn.Module):
-    """One vector per text -> optional dense layer and activation -> one logit per label. (B, D) -> (B, L).
+    """Optional dense layer with activation, then one logit per label. (B, D) -> (B, L).
 
     The dense layer is BERT's pooler (tanh), RoBERTa's first layer (tanh) or DistilBERT's (ReLU).
     With pooler "none" there is no dense layer, as in MobileBERT and in decoders.
@@ -134,7 +136,7 @@ class LabelHead(nn.Module):
     def __init__(
         self, d_model: int, n_label: int, pooler: PoolerKind, dropout: float, bias: bool = True
     ) -> None:
-        """Allocate the layers; n_label = 0 makes a pooler without labels, as in published encoders."""
+        """Allocate the layers; n_label = 0 makes the dense layer alone (a published pooler)."""
         super().__init__()
         self.pooler = pooler
         self.dense = None if pooler == "none" else Linear(d_model, d_model, bias=True)
@@ -155,7 +157,7 @@ class LabelHead(nn.Module):
 
 
 class ScalarHead(nn.Module):
-    """One number per vector: the reward of a whole reply, or the value at a token. (..., D) -> (...).
+    """One number per vector: the reward of a reply, or the value at a token. (..., D) -> (...).
 
     There is no bias: a reward matters only in comparison with other rewards.
     """

@@ -1,7 +1,7 @@
-"""Keys and values of tokens already read, so that the next token need not recompute them.
+"""KV cache: keys and values of tokens already read, so that only new tokens are computed.
 
-In a causal decoder a key or value depends only on its own token and those before it, so keeping it is exact: tests hold a cached
-forward equal to one without a cache. Cost: 2 x n_layer x K x Dh numbers per token.
+In a causal decoder, a key or value depends only on its token and those before it, so a cached
+forward pass equals one without a cache. Memory: 2 x n_layer x K x Dh numbers per token.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,31 @@ from torch import Tensor
 
 
 class LayerCache(Protocol):
-    """What one attention layer needs: take new keys and values, give back all of them."""
+    """The cache of one attention layer."""
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K, T, Dh) twice -> (B, K, S, Dh) twice, the new ones at their positions."""
+        """Store new keys and values; return all. Twice (B, K, T, Dh) -> twice (B, K, S, Dh)."""
         ...
 
 
 class KVCache(Protocol):
-    def layer(self, index: int) -> LayerCache: ...
+    """The cache of a whole model, as its forward pass uses it."""
 
-    def predecessors(self, token_ids: Tensor, reach: int, none: int) -> Tensor:
-        """Keep the new tokens, and give back the `reach` tokens before each. (B, T) -> (B, T, reach)."""
+    def layer(self, index: int) -> LayerCache:
+        """Return the cache of one layer."""
+        ...
+
+    def predecessors(self, token_ids: Tensor, reach: int, no_token: int) -> Tensor:
+        """Store the new tokens; return the `reach` tokens before each. (B, T) -> (B, T, reach)."""
         ...
 
 
 class DenseCache:
-    """One fixed block per row: (n_layer, B, K, capacity, Dh). `start_step` says which rows and positions the next tokens take."""
+    """One slot of fixed length per sequence.
+
+    Keys and values are (n_layer, n_slot, K, capacity + 1, Dh).
+    Call `start_step` before each forward pass: it names the slots and positions of the new tokens.
+    """
 
     def __init__(
         self,
@@ -40,7 +48,8 @@ class DenseCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        # One place more than the capacity: padding tokens of ragged steps write there and nobody may look at it.
+        """Allocate the cache, all zeros; `capacity` is the length of a slot in tokens."""
+        # One position more than the capacity: padding is written there, and no query sees it.
         self.capacity = capacity
         shape = (n_layer, n_slot, n_kv_head, capacity + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
@@ -48,59 +57,70 @@ class DenseCache:
         self.token_ids = torch.zeros(n_slot, capacity + 1, dtype=torch.long, device=device)
         self._step: _Step | None = None
 
-    def start_step(self, rows: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
-        """rows (B,), positions (B, T) of the tokens about to be read; a position of -1 is padding. n_keys is how many come back."""
-        first, places = int(rows[0]), torch.where(positions < 0, self.capacity, positions)
-        # Neighbouring rows come back as a view; scattered ones have to be copied together, in every layer.
-        is_range = rows.tolist() == list(range(first, first + len(rows)))
-        self._step = _Step(
-            rows[:, None],
-            places,
-            slice(first, first + len(rows)) if is_range else rows,
-            n_keys or self.capacity,
-        )
+    def start_step(self, slots: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
+        """Name the slot and the positions of each row's new tokens.
+
+        Args:
+            slots: (B,), the slot of each row of the batch.
+            positions: (B, T), the positions of the new tokens; -1 is padding.
+            n_keys: Number of keys that `append` returns. Default: the whole capacity.
+        """
+        first = int(slots[0])
+        positions = torch.where(positions < 0, self.capacity, positions)
+        # Consecutive slots are returned as a view; others are copied together in every layer.
+        is_range = slots.tolist() == list(range(first, first + len(slots)))
+        selection = slice(first, first + len(slots)) if is_range else slots
+        self._step = _Step(slots[:, None], positions, selection, n_keys or self.capacity)
 
     def layer(self, index: int) -> "DenseLayerCache":
+        """Return the cache of one layer for the current step."""
         assert self._step is not None, "call start_step before the forward pass"
         return DenseLayerCache(self.keys[index], self.values[index], self._step)
 
-    def predecessors(self, token_ids: Tensor, reach: int, none: int) -> Tensor:
+    def predecessors(self, token_ids: Tensor, reach: int, no_token: int) -> Tensor:
+        """Store the new tokens; return the `reach` tokens before each. (B, T) -> (B, T, reach)."""
         assert self._step is not None, "call start_step before the forward pass"
-        rows, places = self._step.rows, self._step.places
-        self.token_ids[rows, places] = token_ids
-        back = places[..., None] - torch.arange(1, reach + 1, device=places.device)  # (B, T, reach)
-        return torch.where(back >= 0, self.token_ids[rows[..., None], back.clamp(min=0)], none)
+        slots, positions = self._step.slots, self._step.positions
+        self.token_ids[slots, positions] = token_ids
+        lags = torch.arange(1, reach + 1, device=positions.device)
+        earlier = positions[..., None] - lags  # (B, T, reach)
+        stored = self.token_ids[slots[..., None], earlier.clamp(min=0)]
+        return torch.where(earlier >= 0, stored, no_token)
 
-    def select(self, rows: Tensor, n_token: int) -> None:
-        """Row i goes on from what row rows[i] holds, its first n_token places. (N,), N at most the number of rows."""
-        for held in (self.keys, self.values):
-            held[:, : len(rows), :, :n_token] = held[:, rows, :, :n_token]
-        self.token_ids[: len(rows), :n_token] = self.token_ids[rows, :n_token]
+    def select(self, slots: Tensor, n_token: int) -> None:
+        """Copy the first `n_token` positions of slot slots[i] into slot i, for every i. (N,)."""
+        for cached in (self.keys, self.values):
+            cached[:, : len(slots), :, :n_token] = cached[:, slots, :, :n_token]
+        self.token_ids[: len(slots), :n_token] = self.token_ids[slots, :n_token]
 
-    def clear_row(self, row: int) -> None:
-        """Forget a row. What a mask hides is still multiplied by zero, and zero times a stale NaN is NaN."""
-        self.keys[:, row].zero_()
-        self.values[:, row].zero_()
+    def clear_slot(self, slot: int) -> None:
+        """Set a slot to zeros: a masked value is still multiplied by 0, and 0 times NaN is NaN."""
+        self.keys[:, slot].zero_()
+        self.values[:, slot].zero_()
 
 
 @dataclass(frozen=True)
 class _Step:
-    rows: Tensor  # (B, 1)
-    places: Tensor  # (B, T)
-    selection: slice | Tensor  # the same rows, for reading
+    slots: Tensor  # (B, 1)
+    positions: Tensor  # (B, T)
+    selection: slice | Tensor  # the slots as an index for reading
     n_keys: int
 
 
 class DenseLayerCache:
+    """One layer of a `DenseCache` in one step."""
+
     def __init__(self, keys: Tensor, values: Tensor, step: _Step) -> None:
-        self.keys, self.values, self.step = keys, values, step
+        """Take the layer's tensors (n_slot, K, capacity + 1, Dh) and the step to perform."""
+        self.keys = keys
+        self.values = values
+        self.step = step
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values; return all. Twice (B, K, T, Dh) -> twice (B, K, S, Dh)."""
         step = self.step
-        self.keys[step.rows, :, step.places] = keys.transpose(
-            1, 2
-        )  # (B, T, K, Dh) into (rows, places)
-        self.values[step.rows, :, step.places] = values.transpose(1, 2)
-        return self.keys[step.selection, :, : step.n_keys], self.values[
-            step.selection, :, : step.n_keys
-        ]
+        self.keys[step.slots, :, step.positions] = keys.transpose(1, 2)  # (B, T, K, Dh)
+        self.values[step.slots, :, step.positions] = values.transpose(1, 2)
+        all_keys = self.keys[step.selection, :, : step.n_keys]
+        all_values = self.values[step.selection, :, : step.n_keys]
+        return all_keys, all_values

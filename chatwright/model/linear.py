@@ -1,11 +1,14 @@
-"""A linear layer that follows the dtype of its input and can run packed for inference.
+"""A linear layer that computes in the dtype of its input and can be packed for inference.
 
-Weights are kept in float32. Training in bfloat16 casts them on the way in, so the optimizer sees full precision.
-`pack` asks oneDNN for a weight layout whose results do not depend on how many rows are computed together (two rows or more),
-which is what makes a reply alone equal the same reply in a crowd. Packed weights have no gradient: they run under no_grad only.
+Weights are float32. Training in bfloat16 casts them on use, so the optimizer keeps full precision.
 
-The activation that follows a layer can be asked for along with it. Packed, it is computed inside the kernel: torch's own silu and
-gelu treat the last few numbers of a tensor differently from the rest, so a row's bits would depend on where it ends.
+`pack` converts a weight to oneDNN's layout. Packed products of two or more rows have the same bits
+whatever the number of rows, so a reply does not depend on the other requests in the batch. Packed
+weights have no gradient: use them under `torch.no_grad` only.
+
+The layer also applies the activation after it. A packed layer computes it inside the kernel:
+torch's silu and gelu compute the last few numbers of a tensor in another way than the rest, so the
+bits of a row would depend on its place in the tensor.
 """
 
 from collections.abc import Callable
@@ -17,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Fused = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
+
+# Our name of an activation -> oneDNN's name and algorithm.
 _ONEDNN_NAMES = {
     "none": ("none", ""),
     "relu": ("relu", ""),
@@ -36,12 +41,14 @@ class Linear(nn.Module):
     """y = activation(x W^T + b). (..., in_features) -> (..., out_features)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
+        """Allocate weight and bias without values."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: Tensor | None = None
 
     def forward(self, x: Tensor, activation: Fused = "none") -> Tensor:
+        """Apply the layer and the activation. (..., in_features) -> (..., out_features)."""
         if self.packed is not None:
             return self._forward_packed(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
@@ -51,45 +58,50 @@ class Linear(nn.Module):
         assert not torch.is_grad_enabled(), (
             "packed weights have no gradient; call unpack() before training"
         )
-        rows = x.reshape(-1, x.shape[-1])  # (N, in)
-        n = rows.shape[0]
-        if n == 1:  # one row alone takes another kernel with other bits
+        rows = x.reshape(-1, x.shape[-1])  # (N, in_features)
+        n_row = rows.shape[0]
+        if n_row == 1:  # oneDNN computes a single row with another kernel, whose bits differ
             rows = rows.expand(2, -1).contiguous()
         name, algorithm = _ONEDNN_NAMES[activation]
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
             rows, self.packed, self.bias, name, [], algorithm
         )
-        return out[:n].view(*x.shape[:-1], -1)  # (..., out)
+        return out[:n_row].view(*x.shape[:-1], -1)  # (..., out_features)
 
     def pack(self) -> None:
-        """Switch to the packed weight; a later change of `weight` is not seen until `pack` is called again."""
+        """Use a packed copy of the weight. Call it again after the weight has changed."""
         self.packed = pack_weight(self.weight.detach())
 
     def unpack(self) -> None:
+        """Use the weight itself again."""
         self.packed = None
 
 
 def activate(x: Tensor, activation: Fused) -> Tensor:
+    """Apply an activation by name. The shape stays."""
     return x if activation == "none" else _ACTIVATIONS[activation](x)
 
 
 def pack_weight(weight: Tensor) -> Tensor:
-    """(out, in) in oneDNN's own layout; only `Linear` knows what to do with it."""
+    """Convert a weight (out, in) to oneDNN's layout, which only `Linear` can use."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
     return packed
 
 
 def pack_linears(model: nn.Module) -> bool:
-    """Pack every Linear below `model`. False, and nothing changed, where this torch build or device has no such kernel."""
+    """Pack every Linear of the model; return False where this device or torch build cannot.
+
+    Then nothing is changed.
+    """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
-    if not torch.backends.mkldnn.is_available():
-        return False
-    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
-        return False
-    if any(
-        linear.weight.device.type != "cpu" or linear.weight.dtype != torch.float32
+    has_kernel = torch.backends.mkldnn.is_available() and hasattr(
+        torch.ops.mkldnn, "_reorder_linear_weight"
+    )
+    is_float32_on_cpu = all(
+        linear.weight.device.type == "cpu" and linear.weight.dtype == torch.float32
         for linear in linears
-    ):
+    )
+    if not has_kernel or not is_float32_on_cpu:
         return False
     for linear in linears:
         linear.pack()
@@ -97,6 +109,7 @@ def pack_linears(model: nn.Module) -> bool:
 
 
 def unpack_linears(model: nn.Module) -> None:
+    """Unpack every Linear of the model."""
     for module in model.modules():
         if isinstance(module, Linear):
             module.unpack()

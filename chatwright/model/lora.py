@@ -1,10 +1,12 @@
-"""LoRA: tune a model by a small product of two matrices beside each of its frozen ones (Hu et al. 2021, eq. 3).
+"""LoRA: train a small product of two matrices beside each frozen weight (Hu et al. 2021, eq. 3).
 
-    y = x W^T + (alpha / rank) x A^T B^T          A (rank, in) drawn at random, B (out, rank) zero: the start is the base itself
+    y = x W^T + (alpha / rank) x A^T B^T
 
-`attach` puts such a product beside the linear layers that are named and freezes everything else; `merge` adds it into W, `remove` takes it
-off. Either way what was frozen stays frozen: to train all weights of a merged model, save it and load it again.
-Packed for inference, the product is already in the weight: an adapter costs nothing to serve.
+A (rank, in) starts random and B (out, rank) zero, so a fresh adapter does not change the model.
+`attach` adds such products to the chosen linear layers and freezes everything else. `merge` adds
+them to the weights; `remove` takes them away. Frozen weights stay frozen after both: to train all
+weights of a merged model, save it and load it again.
+A packed layer holds the merged weight, so serving an adapter costs nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
 from chatwright.model.heads import is_head_parameter
 from chatwright.model.linear import Fused, Linear, activate, pack_weight
@@ -21,130 +24,168 @@ from chatwright.model.linear import Fused, Linear, activate, pack_weight
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
+    """Settings of an adapter."""
+
     rank: int = 8
-    alpha: float = 16.0  # the product is scaled by alpha / rank
-    dropout: float = 0.0  # of what goes into the product
-    targets: tuple[
-        str, ...
-    ] = ()  # ends of linear layers' names, such as "query" or "feed_forward.up"; none: every one but the head
+    """Rank of the products: rows of A, columns of B."""
+    alpha: float = 16.0
+    """The products are scaled by alpha / rank."""
+    dropout: float = 0.0
+    """Dropout rate of the products' inputs."""
+    targets: tuple[str, ...] = ()
+    """Ends of layer names, such as "query" or "feed_forward.up". Empty: all layers but the head."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
-            raise ValueError(f"rank ({self.rank}) must be at least 1")
+            raise self._refused("rank", "must be at least 1.")
         if not self.alpha > 0:
-            raise ValueError(
-                f"alpha ({self.alpha}) must be above 0, or the adapter would change nothing"
-            )
+            raise self._refused("alpha", "must be above 0, or the adapter would change nothing.")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout ({self.dropout}) must be at least 0 and below 1")
+            raise self._refused("dropout", "must be at least 0 and below 1.")
+
+    def _refused(self, name: str, reason: str) -> InputError:
+        value = getattr(self, name)
+        return InputError(
+            f"{name} ({value}) {reason}",
+            remedy="Correct the value, or remove the setting.",
+            field=name,
+            value=value,
+        )
 
 
 class LoRALinear(Linear):
-    """A linear layer that shares another one's weight and adds the product. (..., in) -> (..., out)."""
+    """A linear layer with a product beside the weight of the layer that it replaces."""
 
     def __init__(self, base: Linear, rank: int, alpha: float, dropout: float) -> None:
-        nn.Module.__init__(self)  # Linear's own would allocate a second weight
-        self.weight, self.bias, self.packed = base.weight, base.bias, None
+        """Take over the weight and bias of `base`; the product starts at zero."""
+        nn.Module.__init__(self)  # Linear.__init__ would allocate a second weight
+        self.weight = base.weight
+        self.bias = base.bias
+        self.packed = None
         n_out, n_in = base.weight.shape
         self.lora_a = nn.Parameter(base.weight.new_zeros(rank, n_in))
         self.lora_b = nn.Parameter(base.weight.new_zeros(n_out, rank))
-        self.alpha, self.scale = alpha, alpha / rank
+        self.alpha = alpha
+        self.scale = alpha / rank
         self.dropout = Dropout(dropout)
         self.train(base.training)
 
     def forward(self, x: Tensor, activation: Fused = "none") -> Tensor:
+        """Apply the layer, the product and the activation. (..., in) -> (..., out)."""
         if self.packed is not None:
             return super().forward(x, activation)
-        narrow = F.linear(self.dropout(x), self.lora_a.to(x.dtype))  # (..., rank)
-        return activate(
-            super().forward(x) + F.linear(narrow, self.lora_b.to(x.dtype)) * self.scale, activation
-        )
+        low_rank = F.linear(self.dropout(x), self.lora_a.to(x.dtype))  # (..., rank)
+        product = F.linear(low_rank, self.lora_b.to(x.dtype))  # (..., out)
+        return activate(super().forward(x) + product * self.scale, activation)
 
     def merged_weight(self) -> Tensor:
+        """Return the weight plus the scaled product. (out, in)."""
         return self.weight + self.scale * (self.lora_b @ self.lora_a)
 
     def pack(self) -> None:
+        """Use a packed copy of the merged weight."""
         self.packed = pack_weight(self.merged_weight().detach())
 
 
 def attach(model: nn.Module, config: LoRAConfig, generator: torch.Generator) -> None:
-    """Put a product beside every linear layer the config names, in place, and freeze the rest. Raises ValueError where it names none."""
-    if linears(model):
-        raise ValueError(
-            "the model already has an adapter: go on training that one without lora settings, or merge it first (chatwright merge)."
+    """Add a product to every layer the config names, in place, and freeze all other parameters.
+
+    Raises:
+        InputError: The config names no layer or an unsuitable one, or there is an adapter already.
+    """
+    if lora_layers(model):
+        raise InputError(
+            "The model already has an adapter.",
+            remedy="Train it further without lora settings, or merge it first: chatwright merge.",
+            field="lora",
         )
-    place(model, dict.fromkeys(_chosen(model, config), (config.rank, config.alpha)), config.dropout)
-    for adapted in linears(model).values():
-        # Uniform in +-1/sqrt(in), as the paper's code and PEFT have it.
+    layers = dict.fromkeys(_chosen(model, config), (config.rank, config.alpha))
+    insert_layers(model, layers, config.dropout)
+    for layer in lora_layers(model).values():
+        # Uniform in +-1/sqrt(in), as in the paper's code and in PEFT.
         with torch.no_grad():
-            adapted.lora_a.uniform_(-1, 1, generator=generator).div_(adapted.lora_a.shape[1] ** 0.5)
+            layer.lora_a.uniform_(-1, 1, generator=generator).div_(layer.lora_a.shape[1] ** 0.5)
 
 
-def place(model: nn.Module, layers: Mapping[str, tuple[int, float]], dropout: float) -> None:
-    """Products of zeros beside the layers, each of its own (rank, alpha), and everything else frozen. In place."""
+def insert_layers(
+    model: nn.Module, layers: Mapping[str, tuple[int, float]], dropout: float
+) -> None:
+    """Add zero products to the named layers, in place, and freeze all other parameters.
+
+    `layers` maps a layer's name to its (rank, alpha).
+    """
     model.requires_grad_(False)
     for name, (rank, alpha) in layers.items():
         linear = model.get_submodule(name)
-        assert isinstance(linear, Linear), f"{name} is no linear layer"
+        assert isinstance(linear, Linear), f"{name} is not a Linear"
         model.set_submodule(name, LoRALinear(linear, rank, alpha, dropout))
 
 
 def merge(model: nn.Module) -> None:
-    """Every product becomes part of its weight; plain linear layers are left. In place."""
-    _replace(model, lambda adapted: adapted.merged_weight().detach())
+    """Add every product to its weight and replace the layers by plain ones, in place."""
+    _replace(model, lambda layer: layer.merged_weight().detach())
 
 
 def remove(model: nn.Module) -> None:
-    """Take every product off: the base as it was, to the bit. In place."""
-    _replace(model, lambda adapted: adapted.weight.detach())
+    """Remove every product, in place. The model is then the base model, bit for bit."""
+    _replace(model, lambda layer: layer.weight.detach())
 
 
-def linears(model: nn.Module) -> dict[str, LoRALinear]:
-    """The layers that carry a product, by name; empty where no adapter is attached."""
+def lora_layers(model: nn.Module) -> dict[str, LoRALinear]:
+    """Return the layers with a product, by name; empty if the model has no adapter."""
     return {
         name: module for name, module in model.named_modules() if isinstance(module, LoRALinear)
     }
 
 
 def _replace(model: nn.Module, weight_of: Callable[[LoRALinear], Tensor]) -> None:
-    for name, adapted in linears(model).items():
-        plain = Linear(adapted.weight.shape[1], adapted.weight.shape[0])
-        plain.weight, plain.bias = (
-            nn.Parameter(weight_of(adapted), requires_grad=False),
-            adapted.bias,
-        )
-        model.set_submodule(name, plain.train(adapted.training))
+    for name, layer in lora_layers(model).items():
+        n_out, n_in = layer.weight.shape
+        plain = Linear(n_in, n_out)
+        plain.weight = nn.Parameter(weight_of(layer), requires_grad=False)
+        plain.bias = layer.bias
+        model.set_submodule(name, plain.train(layer.training))
 
 
 def _chosen(model: nn.Module, config: LoRAConfig) -> dict[str, Linear]:
-    all_linears = {
-        name: module for name, module in model.named_modules() if isinstance(module, Linear)
-    }
-    chosen = {
-        name: linear for name, linear in all_linears.items() if _is_target(name, config.targets)
-    }
+    """Return the layers that the config names, by name."""
+    linears = {name: module for name, module in model.named_modules() if isinstance(module, Linear)}
     for target in config.targets:
-        if not any(_is_target(name, (target,)) for name in all_linears):
-            known = sorted({name.split(".")[-1] for name in all_linears})
-            raise ValueError(
-                f"lora.targets: {target!r} names no linear layer of this model. Choose from {', '.join(known)}, or a longer end "
-                "of a name such as attention.query."
-            )
+        _require_match(target, linears)
+    chosen = {name: layer for name, layer in linears.items() if _is_target(name, config.targets)}
     for name, linear in chosen.items():
         if config.rank > min(linear.weight.shape):
-            raise ValueError(
-                f"lora.rank ({config.rank}) is larger than {name}, a matrix of {tuple(linear.weight.shape)}: the product would not "
-                "be smaller than what it stands beside. Lower lora.rank."
+            raise InputError(
+                f"lora.rank ({config.rank}) is too large for {name}, a matrix of "
+                f"{tuple(linear.weight.shape)}: the product would not be smaller than the matrix.",
+                remedy="Lower lora.rank.",
+                field="lora.rank",
+                value=config.rank,
             )
         if _is_shared(model, linear):
-            raise ValueError(
-                f"lora.targets: {name} shares its weight with the embeddings, so it cannot be merged. Leave it out of lora.targets."
+            raise InputError(
+                f"lora.targets: {name} shares its weight with the embeddings, so an adapter for it "
+                "cannot be merged.",
+                remedy=f"Remove {name} from lora.targets.",
+                field="lora.targets",
+                value=name,
             )
     return chosen
 
 
+def _require_match(target: str, linears: Mapping[str, Linear]) -> None:
+    if not any(_is_target(name, (target,)) for name in linears):
+        known = sorted({name.split(".")[-1] for name in linears})
+        raise InputError(
+            f"lora.targets: {target!r} names no linear layer of this model.",
+            remedy=f"Choose from {', '.join(known)}, or from longer ends such as attention.query.",
+            field="lora.targets",
+            value=target,
+        )
+
+
 def _is_target(name: str, targets: tuple[str, ...]) -> bool:
-    """As PEFT reads names: the whole of it, or its end after a dot."""
+    """Match names as PEFT does: a target is the whole name, or its end after a dot."""
     if not targets:
         return not is_head_parameter(name)
     return any(name == target or name.endswith("." + target) for target in targets)

@@ -1,9 +1,14 @@
-"""Who may look at whom, as values made once per forward pass.
+"""Attention masks: which keys each query sees. They are made once per forward pass.
 
-A mask is None (everyone sees everything), CAUSAL (the fast path: position t sees 0..t of equally many keys), a bool tensor
-that broadcasts to (B, H, T, S) in which True means "may look", the same as numbers to add to the scores (training), or a
-TiledMask (for inference whose bits must not depend on the company a token is computed in). Every row must allow at
-least one key.
+A mask is one of:
+
+    None            every query sees every key
+    CAUSAL          query t sees keys 0..t, of as many keys as queries; torch's fastest kernel
+    a bool tensor   broadcasts to (B, H, T, S); True: the query sees the key
+    a float tensor  the same as numbers that are added to the scores (training)
+    TiledMask       for inference whose bits do not depend on the other rows of the batch
+
+Every query must see at least one key.
 """
 
 from dataclasses import dataclass
@@ -15,106 +20,119 @@ from torch import Tensor
 
 CAUSAL: Literal["causal"] = "causal"
 
-# Attention in tiles of exactly so many query rows is the same kernel call for a row whatever stands beside it.
 TILE_ROWS = 4
-# torch's CPU kernel walks the keys in blocks of 512. Padding to whole blocks makes the last block like any other; 256 was tried
-# and differed between 768 and 1,024 keys in 5 of 120 cases.
+"""Query rows per tile. Tiles of one size make each row's kernel call independent of the others."""
+
 KEY_BLOCK = 512
+"""torch's CPU kernel reads keys in blocks of 512. Padding to whole blocks makes all blocks equal.
+
+With blocks of 256, 5 of 120 cases differed between 768 and 1,024 keys.
+"""
+
 LONGEST_KEPT_WEIGHTS = 1024
+"""Longest row, in keys, for which training keeps attention weights for the backward pass."""
 
 
 @dataclass(frozen=True)
 class TiledMask:
-    """Attention cut into equal pieces. Grouped query heads become rows of one tile, so one decoded token wastes little."""
+    """A mask cut into tiles of TILE_ROWS query rows, for `attention.attend_tiled`.
 
-    allowed: Tensor  # (B, 1, T, S): the same mask in one piece
-    n_keys: int  # S, whole blocks
-    bias: Tensor  # (B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores
-    n_tile: int  # tiles per key/value head
+    Query heads that share keys become rows of the same tiles, so that one new token fills a tile.
+    """
+
+    allowed: Tensor
+    """(B, 1, T, S): the same mask as a bool tensor."""
+    n_keys: int
+    """S, in whole blocks."""
+    bias: Tensor
+    """(B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores."""
+    n_tile: int
+    """Tiles per key/value head."""
 
 
 Mask = Tensor | TiledMask | Literal["causal"] | None
 
 
 def causal(query_positions: Tensor, n_keys: int) -> Tensor:
-    """Key s is visible to the query at position p when s <= p. (B, T) -> (B, 1, T, S)."""
+    """Let the query at position p see the keys s <= p. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)
     return (keys <= query_positions[..., None])[:, None]  # (B, 1, T, S)
 
 
-def tiled(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
-    """`causal` in the pieces that `attention.attend_tiled` takes. (B, T), n_keys whole blocks."""
-    return tiles(causal(query_positions, n_keys), n_head, n_kv_head)
+def causal_tiles(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
+    """Make `causal` as tiles. (B, T); n_keys in whole blocks."""
+    return tile_mask(causal(query_positions, n_keys), n_head, n_kv_head)
 
 
-def tiles(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
-    """Any mask in those pieces. (B, 1, T, S), S whole blocks -> bias (B, 1 or K * n_tile, TILE_ROWS, S)."""
-    group, (B, _, T, S) = n_head // n_kv_head, allowed.shape
-    n_tile = -(-group * T // TILE_ROWS)
-    rows = F.pad(
-        allowed[:, 0].repeat(1, group, 1), (0, 0, 0, n_tile * TILE_ROWS - group * T)
-    )  # (B, n_tile * TILE_ROWS, S)
-    rows[:, group * T :, 0] = True  # a filler row looks at something, like every row
-    bias = (
-        torch.zeros(rows.shape, device=rows.device)
-        .masked_fill_(~rows, float("-inf"))
-        .view(B, n_tile, TILE_ROWS, S)
-    )
-    if (
-        n_tile > 1
-    ):  # one tile broadcasts over the heads; several are heads of their own, K times over
+def tile_mask(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
+    """Cut a bool mask (B, 1, T, S) into tiles; S in whole blocks."""
+    group_size = n_head // n_kv_head
+    B, _, T, S = allowed.shape
+    n_row = group_size * T
+    n_tile = -(-n_row // TILE_ROWS)
+    rows = allowed[:, 0].repeat(1, group_size, 1)
+    rows = F.pad(rows, (0, 0, 0, n_tile * TILE_ROWS - n_row))  # (B, n_tile * TILE_ROWS, S)
+    rows[:, n_row:, 0] = True  # padding rows see the first key, for each row must see one
+    bias = torch.zeros(rows.shape, device=rows.device).masked_fill_(~rows, float("-inf"))
+    bias = bias.view(B, n_tile, TILE_ROWS, S)
+    # One tile broadcasts over the key/value heads; several take the place of heads, K times over.
+    if n_tile > 1:
         bias = bias.repeat(1, n_kv_head, 1, 1)
     return TiledMask(allowed, S, bias, n_tile)
 
 
 def block_size(context_length: int) -> int:
-    """Keys per block for a model that never sees more than `context_length`: a short context is one block, always the same."""
+    """Return the keys per block: KEY_BLOCK, or less for a model with a shorter context."""
     return min(KEY_BLOCK, -(-context_length // 16) * 16)
 
 
 def additive(
     mask: Tensor | Literal["causal"], n_token: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Zero where one may look, a very low score elsewhere: (1 or B, 1, T, T). Low enough for a weight of exactly zero, in bfloat16 too."""
+    """Make the numbers to add to the scores: 0 for a visible key, -10,000 for another.
+
+    Returns (1 or B, 1, T, T). -10,000 is low enough for a weight of exactly 0, in bfloat16 too.
+    """
     allowed = explicit(mask, n_token, n_token, device)
-    assert allowed is not None, "a causal or bool mask was given"
+    assert allowed is not None, "the mask is CAUSAL or a tensor"
     return torch.zeros(allowed.shape, dtype=dtype, device=device).masked_fill_(~allowed, -1e4)
 
 
 def for_training(mask: Mask, n_key: int, x: Tensor) -> Mask:
-    """On a CPU, torch's fused attention is three times slower backwards than keeping the weights, as long as rows are short."""
-    wants_scores = (
+    """Make the mask additive where attention should keep its weights for the backward pass.
+
+    On a CPU the backward pass of torch's fused attention takes three times as long, for short rows.
+    """
+    keeps_weights = (
         torch.is_grad_enabled() and x.device.type == "cpu" and n_key <= LONGEST_KEPT_WEIGHTS
     )
-    if not wants_scores or isinstance(mask, TiledMask):
+    if not keeps_weights or isinstance(mask, TiledMask):
         return mask
-    return (
-        torch.zeros(1, 1, 1, n_key, dtype=x.dtype, device=x.device)
-        if mask is None
-        else additive(mask, n_key, x.dtype, x.device)
-    )
+    if mask is None:
+        return torch.zeros(1, 1, 1, n_key, dtype=x.dtype, device=x.device)
+    return additive(mask, n_key, x.dtype, x.device)
 
 
 def padding(lengths: Tensor, n_keys: int) -> Tensor:
-    """Only the first `lengths[b]` keys of row b exist. (B,) -> (B, 1, 1, S)."""
+    """Let all queries of row b see its first lengths[b] keys. (B,) -> (B, 1, 1, S)."""
     keys = torch.arange(n_keys, device=lengths.device)
     return (keys < lengths[:, None])[:, None, None]  # (B, 1, 1, S)
 
 
-def documents(document_ids: Tensor) -> Tensor:
-    """Causal, and never across a document's border: packing leaks nothing. (B, T) -> (B, 1, T, T)."""
+def causal_documents(document_ids: Tensor) -> Tensor:
+    """Make a causal mask inside each document of a packed row. (B, T) -> (B, 1, T, T)."""
     T = document_ids.shape[1]
     same = document_ids[:, :, None] == document_ids[:, None, :]  # (B, T, T)
     return (same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril())[:, None]
 
 
 def same_document(document_ids: Tensor) -> Tensor:
-    """In both directions, never across a document's border: packing for encoders. (B, T) -> (B, 1, T, T)."""
+    """Let all tokens of a document see each other, for encoders. (B, T) -> (B, 1, T, T)."""
     return (document_ids[:, :, None] == document_ids[:, None, :])[:, None]
 
 
-def of_first(mask: Mask) -> Mask:
-    """The same mask for the first query alone. (B, 1, T, S) -> (B, 1, 1, S)."""
+def first_query(mask: Mask) -> Mask:
+    """Take the mask of the first query alone. (B, 1, T, S) -> (B, 1, 1, S)."""
     assert mask is None or isinstance(mask, Tensor), (
         "the first token of a causal text sees only itself"
     )
@@ -122,37 +140,43 @@ def of_first(mask: Mask) -> Mask:
 
 
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
-    """Causal, and at most the last `window` keys, the query's own included. (B, T) -> (B, 1, T, S)."""
+    """Let each query see the last `window` keys, its own included. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)
     ages = query_positions[..., None] - keys  # (B, T, S)
     return ((ages >= 0) & (ages < window))[:, None]
 
 
 def within(
-    mask: Mask, query_places: Tensor, n_keys: int, window: int, n_head: int, n_kv_head: int
+    mask: Mask, key_positions: Tensor, n_keys: int, window: int, n_head: int, n_kv_head: int
 ) -> Mask:
-    """The same mask, and of what it allows only the last `window` keys. query_places (B or 1, T) are indices among the keys."""
+    """Limit a mask to the last `window` keys of each query.
+
+    `key_positions` (B or 1, T) are the indices of the queries among the keys.
+    """
     if window >= (mask.n_keys if isinstance(mask, TiledMask) else n_keys):
         return mask
     if isinstance(mask, TiledMask):
-        return tiles(_near(mask.allowed, query_places, window), n_head, n_kv_head)
+        return tile_mask(_windowed(mask.allowed, key_positions, window), n_head, n_kv_head)
     if isinstance(mask, Tensor):
-        assert mask.dtype == torch.bool, "a window is put around a mask before it becomes numbers"
-        return _near(mask, query_places, window)
-    return sliding(query_places, n_keys, window)
+        assert mask.dtype == torch.bool, "limit a mask before it becomes additive"
+        return _windowed(mask, key_positions, window)
+    return sliding(key_positions, n_keys, window)
 
 
-def _near(allowed: Tensor, query_places: Tensor, window: int) -> Tensor:
-    """(B, 1, T, S) -> the same. A row left with nothing (padding, which looks at the first token) keeps what it had."""
-    near = allowed & sliding(query_places, allowed.shape[-1], window)
-    return near | (allowed & ~near.any(dim=-1, keepdim=True))
+def _windowed(allowed: Tensor, key_positions: Tensor, window: int) -> Tensor:
+    """Limit a bool mask. (B, 1, T, S) -> (B, 1, T, S).
+
+    A row that would see nothing keeps what it had: padding, which sees the first token.
+    """
+    windowed = allowed & sliding(key_positions, allowed.shape[-1], window)
+    return windowed | (allowed & ~windowed.any(dim=-1, keepdim=True))
 
 
 def explicit(mask: Mask, n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
-    """The same mask as a tensor (or None), for code that computes the weights itself."""
+    """Convert any mask to a bool tensor or None, for code that computes the weights itself."""
     if isinstance(mask, str):
         assert n_queries == n_keys, (
-            "the CAUSAL fast path is for equally many queries and keys; use masks.causal with a cache"
+            "CAUSAL needs as many queries as keys; use masks.causal with a cache"
         )
         return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril()[None, None]
     if isinstance(mask, TiledMask):

@@ -1,8 +1,10 @@
-"""Embeddings of the last few tokens together, added to each token's own: what came just before, without asking attention for it.
+"""Embeddings of token n-grams, added to each token's own embedding.
 
-A table row for every run of n tokens, by hash where there are too many (Svenstrup et al. 2017; the idea is older: Mikolov et al.'s
-hash-based n-gram features). Costs one gather per order and almost no compute, but n_rows x D weights per order, which a small corpus
-can learn by heart. Other tools do not know these tables, so the default presets have none.
+They give each position its last few tokens without attention. Every n-gram has a table row; long
+n-grams share rows by hash (Svenstrup et al. 2017; Mikolov et al. use hashed n-gram features).
+Cost: one table lookup per n-gram length and almost no compute, but n_rows x D weights per length,
+which can memorize a small corpus. Other tools do not know these tables, so only the experimental
+preset has them.
 """
 
 import torch
@@ -11,13 +13,13 @@ from torch import Tensor, nn
 
 from chatwright.model.dropout import Dropout
 
-# Odd 32-bit constants spread neighbouring keys over a table (Knuth's multiplicative hashing).
+# An odd 32-bit constant spreads neighboring keys over a table (Knuth's multiplicative hashing).
 MULTIPLIER = 2_654_435_761
 MODULUS = 2**31 - 1
 
 
 class NgramEmbedding(nn.Module):
-    """(B, T) tokens, each with its predecessors -> (B, T, D)."""
+    """Sum of the n-gram embeddings at every position. (B, T) -> (B, T, D)."""
 
     def __init__(
         self,
@@ -27,9 +29,12 @@ class NgramEmbedding(nn.Module):
         n_rows: int,
         dropout: float = 0.0,
     ) -> None:
+        """Allocate one table of at most `n_rows` rows per n-gram length in `orders`."""
         super().__init__()
-        self.vocab_size, self.orders = vocab_size, orders
-        # Each order is dropped by itself, so that the model learns to fall back on shorter runs when a longer one is new to it.
+        self.vocab_size = vocab_size
+        self.orders = orders
+        # Each length is dropped by itself, so that the model learns to use a shorter n-gram where
+        # it has not seen the longer one.
         self.dropout = Dropout(dropout)
         self.tables = nn.ParameterList(
             nn.Parameter(torch.empty(min(n_rows, (vocab_size + 1) ** n), d_model)) for n in orders
@@ -37,34 +42,41 @@ class NgramEmbedding(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many earlier tokens are looked at."""
+        """Number of preceding tokens that `forward` needs."""
         return max(self.orders) - 1
 
-    def forward(self, token_ids: Tensor, predecessors: Tensor) -> Tensor:
-        """predecessors (B, T, reach): the token before, the one before that, ...; vocab_size where there is none."""
-        key, total = token_ids, torch.zeros((), device=token_ids.device)
+    def forward(self, token_ids: Tensor, preceding: Tensor) -> Tensor:
+        """Look up and add the embeddings. (B, T), (B, T, reach) -> (B, T, D).
+
+        `preceding` holds the token before, the one before that, and so on; vocab_size where there
+        is none.
+        """
+        key = token_ids
+        total = torch.zeros((), device=token_ids.device)
         for n in range(2, max(self.orders) + 1):
-            key = key + predecessors[..., n - 2] * (self.vocab_size + 1) ** (
-                n - 1
-            )  # wraps around for long runs; it is a hash
+            # The product overflows for long n-grams, which a hash may.
+            key = key + preceding[..., n - 2] * (self.vocab_size + 1) ** (n - 1)
             if n in self.orders:
                 table = self.tables[self.orders.index(n)]
-                total = total + self.dropout.rows(
-                    F.embedding(self._row(key, n, len(table)), table, sparse=True)
-                )
+                rows = self._row(key, n, len(table))
+                total = total + self.dropout.rows(F.embedding(rows, table, sparse=True))
         return total  # (B, T, D)
 
     def _row(self, key: Tensor, n: int, n_rows: int) -> Tensor:
+        """Choose the row of each n-gram: its number if all n-grams have rows, else a hash."""
         if (self.vocab_size + 1) ** n == n_rows:
             return key
         return (key * MULTIPLIER % MODULUS) % n_rows
 
 
-def predecessors(token_ids: Tensor, positions: Tensor | None, reach: int, none: int) -> Tensor:
-    """The `reach` tokens before each, within its document: position p has only p of them. (B, T) -> (B, T, reach)."""
+def predecessors(token_ids: Tensor, positions: Tensor | None, reach: int, no_token: int) -> Tensor:
+    """Return the `reach` tokens before each token, within its document. (B, T) -> (B, T, reach).
+
+    `no_token` stands for a token before the beginning: position p has only p predecessors.
+    """
     T = token_ids.shape[1]
-    places = torch.arange(T, device=token_ids.device) if positions is None else positions
-    shifted = [F.pad(token_ids, (k, 0), value=none)[:, :T] for k in range(1, reach + 1)]
-    return torch.stack(
-        [torch.where(places >= k, before, none) for k, before in enumerate(shifted, 1)], dim=-1
-    )
+    if positions is None:
+        positions = torch.arange(T, device=token_ids.device)
+    shifted = [F.pad(token_ids, (lag, 0), value=no_token)[:, :T] for lag in range(1, reach + 1)]
+    preceding = [torch.where(positions >= lag, ids, no_token) for lag, ids in enumerate(shifted, 1)]
+    return torch.stack(preceding, dim=-1)

@@ -1,6 +1,7 @@
 """Named decoder shapes: our own sizes and the published GPT models.
 
-GPT-1: Radford et al. 2018. GPT-2: Radford et al. 2019, table 2. GPT-3: Brown et al. 2020, table 2.1.
+GPT-1: Radford et al. 2018. GPT-2: Radford et al. 2019, table 2.
+GPT-3: Brown et al. 2020, table 2.1.
 """
 
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.errors import InputError
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 
 
 def _modern(
@@ -61,7 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": _modern(6, 256, 4, 2, 64, 768, 512),
     "medium": _modern(8, 384, 6, 2, 64, 1024, 1024),
     "large": _modern(12, 768, 12, 4, 64, 2048, 1024),
-    # Experimental: reaches a given loss fastest on small data and a CPU. Other tools cannot open it.
+    # Experimental: the fastest on small data and a CPU. Other tools cannot open it.
     "speedrun": _modern(4, 256, 4, 4, 64, 1024, 256)
     | {
         "activation": "relu2",

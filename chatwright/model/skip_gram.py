@@ -1,7 +1,8 @@
-"""Skip-gram: a vector for every word, from which the words around it can be guessed (Mikolov et al. 2013, "Distributed Representations").
+"""Skip-gram word vectors: predict the words around each word from its vector.
 
-Two tables: a word as it is itself (`embedding`, what is kept in the end) and as a neighbour (`context`). Both are looked up with sparse gradients:
-a step costs by the words it touches, not by the vocabulary.
+Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality".
+There are two tables: `embedding` for a word itself (the result) and `context` for a word as a
+neighbor. Both have sparse gradients: the cost of a step depends on its words, not the vocabulary.
 """
 
 from dataclasses import dataclass
@@ -11,45 +12,55 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatwright.model.model import Model
+from chatwright.model.setting_checks import require_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipGramConfig:
+    """Settings of a skip-gram model."""
+
     vocab_size: int
-    d_model: int = 100  # numbers per word
-    context_length: int = 512  # words looked up at once; each sees only itself
+    """Number of tokens in the vocabulary."""
+    d_model: int = 100
+    """Size of a word's vector."""
+    context_length: int = 512
+    """Most words per row of a batch; each word sees only itself."""
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "d_model", "context_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        require_at_least(self, 1, "vocab_size", "d_model", "context_length")
 
 
 class SkipGram(Model):
+    """Two tables of word vectors. (B, T) -> (B, T, V)."""
+
     config: SkipGramConfig
     sparse_tables = ("embedding.", "context.")
 
     def __init__(self, config: SkipGramConfig) -> None:
+        """Allocate the tables without values."""
         super().__init__()
         self.config = config
-        shape = (config.vocab_size, config.d_model)
-        # nn.Embedding draws from torch's global generator when it is left to initialise itself.
-        self.embedding, self.context = (
-            nn.Embedding(*shape, sparse=True, _weight=torch.empty(shape)) for _ in range(2)
-        )
+        self.embedding = _sparse_table(config)
+        self.context = _sparse_table(config)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Scores of every word as a neighbour of each. (B, T) -> (B, T, V)."""
+        """Score every word as a neighbor of each word. (B, T) -> (B, T, V)."""
         return F.linear(self.hidden_states(token_ids), self.context.weight)
 
     def hidden_states(self, token_ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, D)."""
-        found: Tensor = self.embedding(token_ids)
-        return found
+        """Look up the words' vectors. (B, T) -> (B, T, D)."""
+        vectors: Tensor = self.embedding(token_ids)
+        return vectors
+
+
+def _sparse_table(config: SkipGramConfig) -> nn.Embedding:
+    shape = (config.vocab_size, config.d_model)
+    # Give nn.Embedding its weight, or it draws one from torch's global generator.
+    return nn.Embedding(*shape, sparse=True, _weight=torch.empty(shape))
 
 
 def init_weights(model: SkipGram, generator: torch.Generator) -> None:
-    """Words uniform in +-1/(2 D), neighbours zero, as in word2vec: every score is zero at first."""
+    """Draw words uniform in +-1/(2 D) and set neighbors to 0, as in word2vec."""
     with torch.no_grad():
         model.embedding.weight.uniform_(-0.5, 0.5, generator=generator).div_(model.config.d_model)
         model.context.weight.zero_()

@@ -46,7 +46,7 @@ def _gone_on_from(parent: Path, config: Config, watcher: Watcher) -> GPT:
     model, _ = model_directory.load(parent, changes=config.model)
     if config.lora:
         lora.attach(model, config.lora, generator(config.loop.seed, "lora"))
-    if lora.linears(model):
+    if lora.lora_layers(model):
         watcher.say(
             f"training an adapter: {count_parameters(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters; "
             "the rest stays as it is"

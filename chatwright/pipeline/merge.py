@@ -20,7 +20,7 @@ def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
             f"{out}: is there already. Give another folder for the merged model, or delete this one."
         )
     unmerged, tokenizer = model_directory.load(adapter, kind=Model)
-    if not lora.linears(unmerged):
+    if not lora.lora_layers(unmerged):
         raise ValueError(
             f"{adapter}: holds a whole model, no adapter, so there is nothing to merge. Use it as it is."
         )

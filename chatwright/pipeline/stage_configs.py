@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from chatwright import config as config_files
 from chatwright.data.readers import DataSource
-from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.model.encoder_decoder_presets import ENCODER_DECODER_PRESETS
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.lora import LoRAConfig
 from chatwright.model.presets import PRESETS
 from chatwright.training.batches.pairs import PairBatchConfig

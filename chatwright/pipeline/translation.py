@@ -12,7 +12,8 @@ from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import bleu, require_packages
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.model.encoder_decoder_presets import encoder_decoder_preset
 from chatwright.pipeline.prepared_stage import Prepared
 from chatwright.pipeline.stage_configs import DataSources, TranslationConfig, to_data_source

@@ -114,7 +114,9 @@ def next_token_outputs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None 
 
 
 def _hidden(model: GPT, batch: MicroBatch, dtype: torch.dtype | None) -> Tensor:
-    mask = masks.CAUSAL if batch.document_ids is None else masks.documents(batch.document_ids)
+    mask = (
+        masks.CAUSAL if batch.document_ids is None else masks.causal_documents(batch.document_ids)
+    )
     return model.hidden_states(batch.token_ids, mask=mask, positions=batch.positions, dtype=dtype)
 
 

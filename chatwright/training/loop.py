@@ -103,7 +103,7 @@ class Loop:
         self.dtype = resolve_precision(config.precision, device)
         self.model = model.to(device).train()
         self.base = None
-        if parent is not None and lora.linears(model):
+        if parent is not None and lora.lora_layers(model):
             self.base = model_directory.base_of(model, parent)
         self.state = self._fresh_state(settings, device)
         directory.recover(run)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.tokenizer.chat_format import own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 

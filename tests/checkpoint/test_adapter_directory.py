@@ -35,7 +35,7 @@ def saved(place: Path, config: LoRAConfig = LoRAConfig(rank=4), **changes: objec
         base(place / "base", **changes)
     model, tokenizer = model_directory.load(place / "base")
     lora.attach(model, config, generator(0, "lora"))
-    for linear in lora.linears(model).values():
+    for linear in lora.lora_layers(model).values():
         linear.lora_b.data.normal_(0, 0.1, generator=generator(0, "trained"))
     model_directory.save(
         place / "adapter", model, tokenizer, base=model_directory.base_of(model, place / "base")
@@ -55,7 +55,7 @@ def saved(place: Path, config: LoRAConfig = LoRAConfig(rank=4), **changes: objec
 def test_save_and_load_are_opposites(tmp_path: Path, config: LoRAConfig) -> None:
     model = saved(tmp_path, config)
     loaded, tokenizer = model_directory.load(tmp_path / "adapter")
-    assert lora.linears(loaded).keys() == lora.linears(model).keys()
+    assert lora.lora_layers(loaded).keys() == lora.lora_layers(model).keys()
     assert torch.equal(loaded(TOKENS), model(TOKENS))
     assert tokenizer.vocab_size == model.config.vocab_size
     assert {p.name for p in (tmp_path / "adapter").iterdir()} >= {
@@ -238,7 +238,7 @@ def test_products_of_a_fused_matrix_come_back_each_by_itself(
     """GPT-2 keeps query, key and value as one."""
     model = saved(tmp_path, LoRAConfig(rank=3, targets=targets), **GPT2)
     loaded, _ = model_directory.load(tmp_path / "adapter")
-    assert lora.linears(loaded).keys() == lora.linears(model).keys()
+    assert lora.lora_layers(loaded).keys() == lora.lora_layers(model).keys()
     assert torch.equal(loaded(TOKENS), model(TOKENS))
 
 

@@ -11,7 +11,8 @@ from chatwright.checkpoint import model_directory
 from chatwright.cli.translate import write_pairs
 from chatwright.data.sentence_pairs import read_pairs
 from chatwright.devices import generator
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.tasks.translate import Translated
 from chatwright.tokenizer.byte_bpe import ByteBPE
 

@@ -10,7 +10,8 @@ from chatwright.devices import generator
 from chatwright.engine.beam_search import BeamConfig, beam_search
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.model import masks
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 
 V, BOS, END = 59, 57, 58
 SETTINGS = [

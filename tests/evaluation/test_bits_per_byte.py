@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from chatwright.evaluation.bits_per_byte import bits_per_byte, nats_per_token, windows
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from tests.evaluation.byte_tokenizer import ByteTokenizer
 
 DOCUMENTS = ["The cat sat.", "", "Ünïcödé — 猫 🐈, twice.", "x", "a longer one, " * 5]

@@ -12,7 +12,8 @@ from chatwright.devices import generator
 from chatwright.inspection.attention_maps import AttentionMap, labels, translation_maps
 from chatwright.inspection.attention_page import attention_page
 from chatwright.model.attention import attention_weights
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
 TEXT = "the cat sat on the mat, the dog sat on the log. "

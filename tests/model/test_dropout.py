@@ -1,4 +1,4 @@
-"""Token dropout hides whole tokens, on every architecture: what stands where one is hidden cannot matter."""
+"""Token dropout hides whole tokens in every architecture."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,9 @@ import torch
 from chatwright.devices import generator
 from chatwright.model import encoder, encoder_decoder, gpt
 from chatwright.model.dropout import Dropout, set_dropout_generator
+from chatwright.model.encoder_config import EncoderConfig
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model
 
 TOKENS = torch.arange(40).view(2, 20) % 17
@@ -15,7 +18,7 @@ TOKENS = torch.arange(40).view(2, 20) % 17
 
 def decoder() -> Model:
     model = gpt.GPT(
-        gpt.GPTConfig(
+        GPTConfig(
             vocab_size=17,
             n_layer=1,
             d_model=16,
@@ -30,9 +33,9 @@ def decoder() -> Model:
     return model
 
 
-def bidirectional() -> Model:
+def bidirectional_encoder() -> Model:
     model = encoder.Encoder(
-        encoder.EncoderConfig(
+        EncoderConfig(
             vocab_size=17, n_layer=1, d_model=16, n_head=2, head_dim=8, d_ff=16, token_dropout=0.5
         )
     )
@@ -40,9 +43,9 @@ def bidirectional() -> Model:
     return model
 
 
-def sequence_to_sequence() -> Model:
+def translator() -> Model:
     model = encoder_decoder.EncoderDecoder(
-        encoder_decoder.EncoderDecoderConfig(
+        EncoderDecoderConfig(
             vocab_size=17,
             n_encoder_layer=1,
             n_decoder_layer=1,
@@ -59,32 +62,30 @@ def sequence_to_sequence() -> Model:
     return model
 
 
-def hidden_at() -> torch.Tensor:
-    """Which tokens the first draw of the generator hides. (2, 20)."""
+def hidden_tokens() -> torch.Tensor:
+    """Return which tokens the generator's first noise hides. (2, 20)."""
     dropout = Dropout(0.5)
     set_dropout_generator(dropout, generator(0, "dropout"))
     return dropout.rows(torch.ones(2, 20, 1))[..., 0] == 0
 
 
 @pytest.mark.parametrize(
-    "make", [decoder, bidirectional, sequence_to_sequence], ids=lambda make: make.__name__
+    "make", [decoder, bidirectional_encoder, translator], ids=lambda make: make.__name__
 )
-def test_what_stands_at_a_hidden_token_does_not_matter(make: Callable[[], Model]) -> None:
-    model, hidden = make().train(), hidden_at()
+def test_a_hidden_token_does_not_change_the_output(make: Callable[[], Model]) -> None:
+    model, hidden = make().train(), hidden_tokens()
     assert 10 < int(hidden.sum()) < 30
 
     def run(tokens: torch.Tensor) -> torch.Tensor:
         set_dropout_generator(model, generator(0, "dropout"))
-        return (
-            model.encode(tokens, None)
-            if isinstance(model, encoder_decoder.EncoderDecoder)
-            else model.hidden_states(tokens)
-        )
+        if isinstance(model, encoder_decoder.EncoderDecoder):
+            return model.encode(tokens, None)
+        return model.hidden_states(tokens)
 
     before = run(TOKENS)
     assert torch.equal(run(torch.where(hidden, 3, TOKENS)), before)
     assert not torch.equal(run(torch.where(hidden, TOKENS, 3)), before)
     model.eval()
     assert not torch.equal(run(torch.where(hidden, 3, TOKENS)), run(TOKENS)), (
-        "outside training nothing is hidden"
+        "nothing is hidden in eval mode"
     )

@@ -8,7 +8,8 @@ from chatwright.checkpoint.model_directory import layout, public_config
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model import masks
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import PRESETS, preset
 
@@ -101,7 +102,7 @@ def test_documents_packed_into_one_row_equal_documents_alone(changes: dict) -> N
     ids = torch.tensor([[0] * 7 + [1] * 13])
     positions = torch.tensor([[*range(7), *range(13)]])
     with torch.no_grad():
-        packed = model(x, mask=masks.documents(ids), positions=positions)
+        packed = model(x, mask=masks.causal_documents(ids), positions=positions)
         torch.testing.assert_close(packed[:, :7], model(x[:, :7]), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(packed[:, 7:], model(x[:, 7:]), atol=1e-5, rtol=1e-5)
         unmasked = model(x)

@@ -140,8 +140,8 @@ def test_the_engine_refuses_a_model_without_a_language_model_head() -> None:
 def test_an_adapter_without_targets_leaves_every_head_alone() -> None:
     model = decoder(head="scalar")
     lora.attach(model, LoRAConfig(), generator(0, "lora"))
-    assert not any("head" in name for name in lora.linears(model))
-    assert len(lora.linears(model)) == 14
+    assert not any("head" in name for name in lora.lora_layers(model))
+    assert len(lora.lora_layers(model)) == 14
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The dense cache against plain bookkeeping, and a model with it against a model without."""
+"""The dense cache stores and returns the right positions; cached logits equal uncached ones."""
 
 import torch
 
@@ -9,40 +9,34 @@ from chatwright.model.kv_cache import DenseCache
 from chatwright.model.presets import preset
 
 
-def test_keys_come_back_where_they_were_put() -> None:
+def test_append_returns_stored_keys_at_their_positions() -> None:
     cache = DenseCache(n_layer=2, n_slot=4, n_kv_head=1, head_dim=2, capacity=5)
-    for rows in ([1, 2], [3, 0]):  # neighbours (a view) and scattered (a copy)
+    for slots in ([1, 2], [3, 0]):  # consecutive slots are a view, others a copy
         keys = torch.arange(12.0).view(2, 1, 3, 2) + 1
-        cache.start_step(torch.tensor(rows), torch.tensor([[0, 1, 2], [2, 3, -1]]))
+        cache.start_step(torch.tensor(slots), torch.tensor([[0, 1, 2], [2, 3, -1]]))
         got_keys, got_values = cache.layer(1).append(keys, -keys)
         assert got_keys.shape == (2, 1, 5, 2)
         expected = torch.zeros(2, 1, 5, 2)
-        expected[0, :, 0:3], expected[1, :, 2:4] = (
-            keys[0],
-            keys[1, :, :2],
-        )  # the padding token is nowhere
+        expected[0, :, 0:3] = keys[0]
+        expected[1, :, 2:4] = keys[1, :, :2]  # the third token is padding
         assert torch.equal(got_keys, expected)
         assert torch.equal(got_values, -expected)
-    assert not cache.keys[0].any(), "the other layer was not touched"
+    assert not cache.keys[0].any(), "the other layer is unchanged"
 
 
-def test_only_the_keys_asked_for_come_back() -> None:
+def test_append_returns_as_many_keys_as_requested() -> None:
     cache = DenseCache(1, 1, 1, 2, capacity=8)
     cache.start_step(torch.tensor([0]), torch.tensor([[0]]), n_keys=4)
-    assert cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))[0].shape == (
-        1,
-        1,
-        4,
-        2,
-    )
+    keys, _ = cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
+    assert keys.shape == (1, 1, 4, 2)
 
 
-def test_rows_go_on_from_where_others_stand() -> None:
+def test_select_copies_slots() -> None:
     cache = DenseCache(n_layer=2, n_slot=3, n_kv_head=1, head_dim=2, capacity=5)
     keys = torch.arange(12.0).view(3, 1, 2, 2) + 1
     cache.start_step(torch.arange(3), torch.tensor([[0, 1]] * 3))
     cache.layer(1).append(keys, -keys)
-    cache.predecessors(torch.tensor([[1, 2], [3, 4], [5, 6]]), 1, none=9)
+    cache.predecessors(torch.tensor([[1, 2], [3, 4], [5, 6]]), 1, no_token=9)
     cache.select(torch.tensor([2, 0]), n_token=2)
     cache.start_step(torch.arange(2), torch.tensor([[2], [2]]), n_keys=3)
     got_keys, got_values = cache.layer(1).append(
@@ -50,14 +44,17 @@ def test_rows_go_on_from_where_others_stand() -> None:
     )
     assert torch.equal(got_keys, torch.cat([keys[[2, 0]], torch.full((2, 1, 1, 2), 7.0)], dim=2))
     assert torch.equal(got_values[:, :, :2], -keys[[2, 0]])
-    assert cache.predecessors(torch.tensor([[7], [8]]), 2, none=9).tolist() == [[[6, 5]], [[2, 1]]]
+    assert cache.predecessors(torch.tensor([[7], [8]]), 2, no_token=9).tolist() == [
+        [[6, 5]],
+        [[2, 1]],
+    ]
 
 
-def test_a_cleared_row_holds_nothing_and_its_neighbour_everything() -> None:
+def test_clearing_a_slot_leaves_the_others_unchanged() -> None:
     cache = DenseCache(1, 2, 1, 2, capacity=3)
     cache.start_step(torch.tensor([0, 1]), torch.tensor([[0], [0]]))
     cache.layer(0).append(torch.full((2, 1, 1, 2), float("nan")), torch.ones(2, 1, 1, 2))
-    cache.clear_row(0)
+    cache.clear_slot(0)
     assert not cache.keys[:, 0].any()
     assert not cache.values[:, 0].any()
     assert cache.values[:, 1].any()
@@ -66,7 +63,10 @@ def test_a_cleared_row_holds_nothing_and_its_neighbour_everything() -> None:
 def logits_with_cache(
     model: GPT, token_ids: torch.Tensor, cuts: list[int], shift: int = 0
 ) -> torch.Tensor:
-    """All logits of a text read in pieces; `shift` moves the positions of later pieces, which is the bug to be caught."""
+    """Compute all logits of a text in pieces.
+
+    `shift` is subtracted from the positions of later pieces: an error that the test must find.
+    """
     cache = DenseCache(
         model.config.n_layer, 1, model.config.n_kv_head, model.config.head_dim, token_ids.shape[1]
     )
@@ -85,7 +85,7 @@ def logits_with_cache(
     return torch.cat(pieces, dim=1)
 
 
-def test_cached_logits_equal_those_of_the_whole_text_and_a_cache_off_by_one_is_caught() -> None:
+def test_cached_logits_equal_uncached_ones_and_positions_off_by_one_do_not() -> None:
     for changes in (
         {},
         {"position": "learned"},

@@ -1,4 +1,4 @@
-"""Packed linears against plain ones, and the property they are packed for."""
+"""Packed linear layers equal plain ones, and their rows do not depend on each other."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def packed(linear: Linear) -> Linear:
 
 @pytest.mark.parametrize("activation", ["none", "relu", "silu", "gelu", "gelu_exact"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_packed_equals_plain(activation: str, bias: bool) -> None:
+def test_a_packed_layer_equals_a_plain_one(activation: str, bias: bool) -> None:
     linear, x = make(24, 40, bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
     with torch.no_grad():
         plain = linear(x, activation)  # type: ignore[arg-type]
@@ -41,10 +41,12 @@ def test_packed_equals_plain(activation: str, bias: bool) -> None:
         torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 
 
-# The last shape is one whose row alone takes a kernel of its own: the control for padding a single row to two.
+# In the last shape a single row would take another kernel: it shows that single rows are doubled.
 @pytest.mark.parametrize(("n_in", "n_out"), [(64, 192), (192, 65), (100, 683), (3072, 768)])
 @pytest.mark.parametrize("activation", ["none", "relu", "silu"])
-def test_packed_rows_do_not_depend_on_their_company(n_in: int, n_out: int, activation: str) -> None:
+def test_packed_rows_do_not_depend_on_the_other_rows(
+    n_in: int, n_out: int, activation: str
+) -> None:
     linear, x = packed(make(n_in, n_out)), torch.randn(80, n_in, generator=generator(1, "x"))
     with torch.no_grad():
         whole = linear(x, activation)  # type: ignore[arg-type]
@@ -54,14 +56,14 @@ def test_packed_rows_do_not_depend_on_their_company(n_in: int, n_out: int, activ
             )  # type: ignore[arg-type]
 
 
-def test_control_torch_s_own_silu_depends_on_where_a_row_ends() -> None:
-    """Why the activation is fused. Should this fail one day, torch has become better and the fusing is only for speed."""
+def test_the_bits_of_torch_silu_depend_on_the_length_of_the_tensor() -> None:
+    """The reason for fused activations. If this fails, torch has changed: fuse for speed only."""
     x = torch.randn(80, 683, generator=generator(1, "x")) * 3
     whole = F.silu(x)
     assert any(not torch.equal(F.silu(x[:count].clone()), whole[:count]) for count in range(1, 40))
 
 
-def test_packed_weights_refuse_training_and_come_back() -> None:
+def test_packed_layers_refuse_gradients_until_unpacked() -> None:
     model = nn.Sequential(make(8, 8), make(8, 8))
     packed(model)  # type: ignore[arg-type]
     with pytest.raises(AssertionError, match="unpack"):
@@ -71,7 +73,7 @@ def test_packed_weights_refuse_training_and_come_back() -> None:
     assert model[0].weight.grad is not None
 
 
-def test_other_dtypes_are_left_unpacked() -> None:
+def test_layers_of_other_dtypes_are_not_packed() -> None:
     model = make(8, 8).double()
     assert not pack_linears(model)
     assert model.packed is None

@@ -1,10 +1,11 @@
-"""An adapter starts as its base, equals its formula, merges without moving the logits and comes off without a trace."""
+"""LoRA: a fresh adapter changes nothing, merging keeps the logits, removing restores the base."""
 
 import pytest
 import torch
 
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
+from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
 from chatwright.model.gpt import GPT, init_weights
@@ -22,14 +23,14 @@ def base(**changes: object) -> GPT:
 
 
 def adapted(model: GPT, config: LoRAConfig = LoRAConfig()) -> GPT:
-    """With factors as if it had been trained."""
+    """Attach an adapter and give its products values, as training would."""
     lora.attach(model, config, generator(0, "lora"))
-    for linear in lora.linears(model).values():
-        linear.lora_b.data.normal_(0, 0.1, generator=generator(0, "trained"))
+    for layer in lora.lora_layers(model).values():
+        layer.lora_b.data.normal_(0, 0.1, generator=generator(0, "trained"))
     return model
 
 
-def test_a_fresh_adapter_is_its_base_to_the_bit() -> None:
+def test_a_fresh_adapter_does_not_change_a_bit_of_the_logits() -> None:
     model = base()
     before = model(TOKENS)
     lora.attach(model, LoRAConfig(), generator(0, "lora"))
@@ -37,22 +38,22 @@ def test_a_fresh_adapter_is_its_base_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("activation", ["none", "silu", "gelu"])
-def test_an_adapted_layer_is_its_formula(activation: str) -> None:
+def test_an_adapted_layer_equals_its_formula(activation: str) -> None:
     linear = Linear(12, 8, bias=True)
     for p in linear.parameters():
         p.data.normal_(generator=generator(0, "w"))
-    holder = torch.nn.Sequential(linear)
-    lora.attach(holder, LoRAConfig(rank=2, alpha=6.0), generator(0, "lora"))
-    made = holder[0]
-    made.lora_b.data.normal_(generator=generator(0, "b"))
+    model = torch.nn.Sequential(linear)
+    lora.attach(model, LoRAConfig(rank=2, alpha=6.0), generator(0, "lora"))
+    layer = model[0]
+    layer.lora_b.data.normal_(generator=generator(0, "b"))
     x = torch.randn(5, 12, generator=generator(0, "x"))
-    expected = x @ linear.weight.T + linear.bias + 3.0 * (x @ made.lora_a.T @ made.lora_b.T)
+    expected = x @ linear.weight.T + linear.bias + 3.0 * (x @ layer.lora_a.T @ layer.lora_b.T)
     expected = {
         "none": expected,
         "silu": torch.nn.functional.silu(expected),
         "gelu": torch.nn.functional.gelu(expected, approximate="tanh"),
     }
-    torch.testing.assert_close(made(x, activation), expected[activation], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(x, activation), expected[activation], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -63,25 +64,25 @@ def test_an_adapted_layer_is_its_formula(activation: str) -> None:
     ],
     ids=str,
 )
-def test_merged_equals_unmerged(changes: dict) -> None:
+def test_merging_keeps_the_logits(changes: dict) -> None:
     model = adapted(base(**changes))
     before = model(TOKENS)
     lora.merge(model)
-    assert lora.linears(model) == {}
+    assert lora.lora_layers(model) == {}
     assert (before - base(**changes)(TOKENS)).abs().max() > 0.1, (
-        "the adapter must say something for the test to mean anything"
+        "an adapter that changes nothing would pass this test in any case"
     )
     torch.testing.assert_close(model(TOKENS), before, atol=1e-5, rtol=1e-5)
 
 
-def test_removed_is_the_base_to_the_bit() -> None:
+def test_removing_restores_every_bit_of_the_base() -> None:
     model = adapted(base())
     lora.remove(model)
     assert torch.equal(model(TOKENS), base()(TOKENS))
     assert dict(model.named_parameters()).keys() == dict(base().named_parameters()).keys()
 
 
-def test_packed_for_inference_equals_unpacked() -> None:
+def test_a_packed_adapter_equals_an_unpacked_one() -> None:
     model = adapted(base())
     with torch.no_grad():
         before = model(TOKENS)
@@ -89,7 +90,7 @@ def test_packed_for_inference_equals_unpacked() -> None:
             torch.testing.assert_close(model(TOKENS), before, atol=1e-5, rtol=1e-5)
 
 
-def test_only_the_chosen_layers_learn() -> None:
+def test_only_the_chosen_layers_have_gradients() -> None:
     model = adapted(base(), LoRAConfig(targets=("query", "feed_forward.up")))
     model(TOKENS).square().mean().backward()
     with_gradient = {name for name, p in model.named_parameters() if p.grad is not None}
@@ -102,65 +103,71 @@ def test_only_the_chosen_layers_learn() -> None:
     assert with_gradient == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_without_targets_every_linear_but_the_head_is_chosen() -> None:
+def test_without_targets_all_linear_layers_but_the_head_are_chosen() -> None:
     model = adapted(base(tied=False))
-    plain = {
+    linears = {
         name for name, module in base(tied=False).named_modules() if isinstance(module, Linear)
     }
-    assert lora.linears(model).keys() == plain - {"head"}
+    assert lora.lora_layers(model).keys() == linears - {"head"}
 
 
 def test_an_untied_head_can_be_chosen_by_name() -> None:
-    assert lora.linears(adapted(base(tied=False), LoRAConfig(targets=("head",)))).keys() == {"head"}
+    model = adapted(base(tied=False), LoRAConfig(targets=("head",)))
+    assert lora.lora_layers(model).keys() == {"head"}
 
 
-def test_dropout_acts_in_training_only_and_comes_from_its_generator() -> None:
+def test_dropout_acts_in_training_only_and_uses_its_generator() -> None:
     model = adapted(base(), LoRAConfig(dropout=0.5))
-    quiet = model(TOKENS)
+    without_dropout = model(TOKENS)
     model.train()
     results = []
     for _ in range(2):
         set_dropout_generator(model, generator(0, "dropout"))
         results.append(model(TOKENS))
     assert torch.equal(*results)
-    assert not torch.allclose(results[0], quiet)
+    assert not torch.allclose(results[0], without_dropout)
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "field", "value"),
     [
-        (
-            LoRAConfig(targets=("quary",)),
-            "'quary' names no linear layer of this model. Choose from .*query",
-        ),
-        (LoRAConfig(rank=65), r"lora.rank \(65\) is larger than blocks.0.attention.query"),
-        (LoRAConfig(targets=("head",)), "head shares its weight with the embeddings"),
+        (LoRAConfig(targets=("quary",)), "lora.targets", "quary"),
+        (LoRAConfig(rank=65), "lora.rank", 65),
+        (LoRAConfig(targets=("head",)), "lora.targets", "head"),
     ],
 )
-def test_a_wrong_choice_is_refused_by_name(config: LoRAConfig, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_unsuitable_targets_and_ranks_are_refused(
+    config: LoRAConfig, field: str, value: object
+) -> None:
+    with pytest.raises(InputError) as caught:
         lora.attach(base(), config, generator(0, "lora"))
+    assert (caught.value.field, caught.value.value) == (field, value)
 
 
-def test_each_layer_may_have_a_rank_and_alpha_of_its_own() -> None:
+def test_every_layer_can_have_its_own_rank_and_alpha() -> None:
     model = base()
-    lora.place(
+    lora.insert_layers(
         model,
         {"blocks.0.attention.query": (2, 4.0), "blocks.1.feed_forward.down": (5, 1.0)},
         dropout=0.0,
     )
-    assert {
-        name: (len(linear.lora_a), linear.scale) for name, linear in lora.linears(model).items()
-    } == {"blocks.0.attention.query": (2, 2.0), "blocks.1.feed_forward.down": (5, 0.2)}
-    assert torch.equal(model(TOKENS), base()(TOKENS))  # products of zeros
+    layers = lora.lora_layers(model)
+    assert {name: (len(layer.lora_a), layer.scale) for name, layer in layers.items()} == {
+        "blocks.0.attention.query": (2, 2.0),
+        "blocks.1.feed_forward.down": (5, 0.2),
+    }
+    assert torch.equal(model(TOKENS), base()(TOKENS))  # the products are zero
 
 
 def test_a_second_adapter_is_refused() -> None:
-    with pytest.raises(ValueError, match="already has an adapter.*chatwright merge"):
+    with pytest.raises(InputError) as caught:
         lora.attach(adapted(base()), LoRAConfig(), generator(0, "lora"))
+    assert caught.value.field == "lora"
+    assert "chatwright merge" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("field", "value"), [("rank", 0), ("alpha", 0.0), ("dropout", 1.0)])
 def test_settings_outside_their_range_are_refused(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(InputError) as caught:
         LoRAConfig(**{field: value})
+    assert (caught.value.field, caught.value.value) == (field, value)

@@ -1,4 +1,4 @@
-"""Masks written out by hand."""
+"""Masks equal the tables written out here."""
 
 import pytest
 import torch
@@ -7,23 +7,23 @@ from chatwright.model import masks
 
 
 def rows(mask: torch.Tensor) -> list[str]:
-    """The mask of one batch row as text, one line per query: 1 may look, 0 may not."""
+    """Write the mask of the first batch row as text, one line per query; 1: the key is visible."""
     return ["".join(str(int(allowed)) for allowed in line) for line in mask[0, 0]]
 
 
-def test_causal_at_scattered_positions() -> None:
+def test_causal_masks_follow_the_positions_of_the_queries() -> None:
     assert rows(masks.causal(torch.tensor([[0, 2, 1]]), 4)) == ["1000", "1110", "1100"]
 
 
-def test_padding_hides_what_does_not_exist() -> None:
+def test_padding_is_hidden() -> None:
     mask = masks.padding(torch.tensor([2, 3]), 4)
     assert mask.shape == (2, 1, 1, 4)
     assert rows(mask) == ["1100"]
     assert rows(mask[1:]) == ["1110"]
 
 
-def test_documents_do_not_look_at_each_other() -> None:
-    assert rows(masks.documents(torch.tensor([[7, 7, 8, 8, 8]]))) == [
+def test_packed_documents_do_not_see_each_other() -> None:
+    assert rows(masks.causal_documents(torch.tensor([[7, 7, 8, 8, 8]]))) == [
         "10000",
         "11000",
         "00100",
@@ -32,7 +32,7 @@ def test_documents_do_not_look_at_each_other() -> None:
     ]
 
 
-def test_sliding_window_counts_the_query_itself() -> None:
+def test_a_window_counts_the_current_token() -> None:
     assert rows(masks.sliding(torch.tensor([[0, 1, 2, 3]]), 4, window=2)) == [
         "1000",
         "1100",
@@ -43,9 +43,9 @@ def test_sliding_window_counts_the_query_itself() -> None:
     assert torch.equal(whole, masks.causal(torch.tensor([[0, 1, 2, 3]]), 4))
 
 
-def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
+def test_tiles_hold_the_causal_mask_of_every_query_head() -> None:
     positions, (n_head, n_kv_head, n_keys) = torch.tensor([[3, 4, 5], [0, 1, 2]]), (4, 2, 16)
-    tiled = masks.tiled(positions, n_keys, n_head, n_kv_head)
+    tiled = masks.causal_tiles(positions, n_keys, n_head, n_kv_head)
     assert tiled.n_tile == 2  # 2 heads x 3 queries in tiles of 4
     flat = tiled.bias.view(2, n_kv_head, tiled.n_tile * masks.TILE_ROWS, n_keys)[:, :, :6] == 0
     expected = masks.causal(positions, n_keys)  # (B, 1, T, S)
@@ -54,41 +54,48 @@ def test_tiles_hold_the_causal_mask_of_every_grouped_head() -> None:
     assert (tiled.bias == 0).any(dim=-1).all(), "a padding row that sees nothing would be NaN"
 
 
-def test_a_window_cuts_what_a_mask_allows() -> None:
-    places = torch.arange(4)[None]
-    assert rows(masks.within(masks.CAUSAL, places, 4, 2, 1, 1)) == ["1000", "1100", "0110", "0011"]  # type: ignore[arg-type]
-    two_documents = masks.documents(torch.tensor([[0, 0, 1, 1]]))
-    assert rows(masks.within(two_documents, places, 4, 2, 1, 1)) == ["1000", "1100", "0010", "0011"]  # type: ignore[arg-type]
-    assert masks.within(masks.CAUSAL, places, 4, 4, 1, 1) == masks.CAUSAL, (
-        "a window as wide as the text cuts nothing: the fast path stays"
+def test_a_window_limits_any_mask() -> None:
+    indices = torch.arange(4)[None]
+    assert rows(masks.within(masks.CAUSAL, indices, 4, 2, 1, 1)) == ["1000", "1100", "0110", "0011"]  # type: ignore[arg-type]
+    two_documents = masks.causal_documents(torch.tensor([[0, 0, 1, 1]]))
+    assert rows(masks.within(two_documents, indices, 4, 2, 1, 1)) == [
+        "1000",
+        "1100",
+        "0010",
+        "0011",
+    ]  # type: ignore[arg-type]
+    assert masks.within(masks.CAUSAL, indices, 4, 4, 1, 1) == masks.CAUSAL, (
+        "a window as long as the text changes nothing, so the fast path stays"
     )
     positions = torch.tensor([[0, 5, 9]])
-    tiled = masks.within(masks.tiled(positions, 16, 2, 1), positions, 16, 4, 2, 1)
+    tiled = masks.within(masks.causal_tiles(positions, 16, 2, 1), positions, 16, 4, 2, 1)
     assert isinstance(tiled, masks.TiledMask)
-    assert torch.equal(masks.explicit(tiled, 3, 16, places.device), masks.sliding(positions, 16, 4))  # type: ignore[arg-type]
+    assert torch.equal(
+        masks.explicit(tiled, 3, 16, indices.device), masks.sliding(positions, 16, 4)
+    )  # type: ignore[arg-type]
     assert torch.equal(
         tiled.bias.view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0]
     )
     padding = torch.tensor([[True, False, False, False]]).expand(4, 4)[None, None]
-    assert rows(masks.within(padding, places, 4, 2, 1, 1)) == ["1000", "1000", "1000", "1000"], (
-        "no row becomes empty"
+    assert rows(masks.within(padding, indices, 4, 2, 1, 1)) == ["1000", "1000", "1000", "1000"], (
+        "every query still sees a key"
     )  # type: ignore[arg-type]
 
 
-def test_explicit_forms_agree() -> None:
+def test_all_kinds_of_masks_convert_to_the_same_bool_tensor() -> None:
     positions = torch.arange(5)[None]
     expected = masks.causal(positions, 5)
     assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)  # type: ignore[arg-type]
     assert torch.equal(
-        masks.explicit(masks.tiled(positions, 16, 2, 1), 5, 5, positions.device), expected
+        masks.explicit(masks.causal_tiles(positions, 16, 2, 1), 5, 5, positions.device), expected
     )  # type: ignore[arg-type]
     assert masks.explicit(None, 5, 5, positions.device) is None
-    with pytest.raises(AssertionError, match="equally many"):
+    with pytest.raises(AssertionError, match="as many"):
         masks.explicit(masks.CAUSAL, 1, 5, positions.device)
 
 
 @pytest.mark.parametrize(
     ("context", "block"), [(64, 64), (65, 80), (512, 512), (513, 512), (4096, 512)]
 )
-def test_blocks_are_whole_and_at_most_the_kernel_s(context: int, block: int) -> None:
+def test_key_blocks_are_at_most_those_of_the_kernel(context: int, block: int) -> None:
     assert masks.block_size(context) == block

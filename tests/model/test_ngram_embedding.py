@@ -1,10 +1,11 @@
-"""N-gram embeddings against a table filled token by token."""
+"""N-gram embeddings: one row per n-gram, and each position depends on its n-gram alone."""
 
 import torch
 
 from chatwright.checkpoint.model_directory import build
 from chatwright.devices import generator
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 
 
@@ -27,31 +28,32 @@ def test_predecessors_stop_at_the_start_of_a_document() -> None:
     ]
 
 
-def test_each_run_of_tokens_has_its_own_row_where_all_fit() -> None:
-    module, seen = filled(5, (2,), 36), {}
+def test_every_bigram_has_its_own_row_if_the_table_is_large_enough() -> None:
+    module, row_of = filled(5, (2,), 36), {}
     token_ids = torch.randint(5, (1, 400), generator=generator(1, "ids"))
     out = module(token_ids, predecessors(token_ids, None, 1, 5))
     for t, row in enumerate(out[0]):
         key = (token_ids[0, t - 1].item() if t else None, token_ids[0, t].item())
-        assert torch.equal(seen.setdefault(key, row), row)
-    assert len({tuple(row.tolist()) for row in seen.values()}) == len(seen) == 26
+        assert torch.equal(row_of.setdefault(key, row), row)
+    assert len({tuple(row.tolist()) for row in row_of.values()}) == len(row_of) == 26
 
 
-def test_orders_add_up_and_depend_only_on_their_run() -> None:
-    both, token_ids = (
-        filled(50, (2, 4), 64),
-        torch.randint(50, (1, 30), generator=generator(2, "ids")),
-    )
-    out = both(token_ids, predecessors(token_ids, None, 3, 50))
+def test_a_token_changes_the_embeddings_of_the_n_grams_that_contain_it() -> None:
+    module = filled(50, (2, 4), 64)
+    token_ids = torch.randint(50, (1, 30), generator=generator(2, "ids"))
+    out = module(token_ids, predecessors(token_ids, None, 3, 50))
     changed = token_ids.clone()
     changed[0, 10] = (changed[0, 10] + 1) % 50
-    other = both(changed, predecessors(changed, None, 3, 50))
+    other = module(changed, predecessors(changed, None, 3, 50))
     differing = [t for t in range(30) if not torch.equal(out[0, t], other[0, t])]
     assert differing == [10, 11, 12, 13]
 
 
-def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
-    """Equal to the sum written token by token; a document's first tokens have nothing before them."""
+def test_preceding_tokens_are_added_through_one_table_per_distance() -> None:
+    """The input of the first block equals a sum written token by token.
+
+    Row 11 of a table stands for "no token": a document's first tokens have none before them.
+    """
     config = GPTConfig(
         vocab_size=11,
         d_model=8,
@@ -68,12 +70,12 @@ def test_previous_tokens_reach_each_place_by_their_own_table() -> None:
     with torch.no_grad():
         for table in model.previous:
             table.normal_(generator=generator(4, "table"))
-    heard = []
-    model.blocks[0].register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    inputs_of_block = []
+    model.blocks[0].register_forward_pre_hook(lambda _, inputs: inputs_of_block.append(inputs[0]))
     token_ids, positions = torch.tensor([[3, 1, 4, 1, 5]]), torch.tensor([[0, 1, 2, 0, 1]])
     model(token_ids, positions=positions)
     expected = [
         model.embedding.weight[t] + model.previous[0][one] + model.previous[1][two]
         for t, one, two in [(3, 11, 11), (1, 3, 11), (4, 1, 3), (1, 11, 11), (5, 1, 11)]
     ]
-    assert torch.equal(heard[0][0], torch.stack(expected))
+    assert torch.equal(inputs_of_block[0][0], torch.stack(expected))

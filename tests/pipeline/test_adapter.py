@@ -99,7 +99,7 @@ def test_merged_equals_unmerged_and_needs_no_base(place: Path, tmp_path: Path) -
     output = chatwright("merge", place / "adapter", tmp_path / "merged")
     assert "largest logit gap between merged and unmerged" in output
     merged, _ = model_directory.load(tmp_path / "merged")
-    assert lora.linears(merged) == {}
+    assert lora.lora_layers(merged) == {}
     unmerged, _ = model_directory.load(place / "adapter")
     torch.testing.assert_close(
         merged(TOKENS), unmerged(TOKENS), atol=1e-4, rtol=0
@@ -160,7 +160,7 @@ def test_pretraining_can_train_an_adapter_too(place: Path) -> None:
         *FAST,
     )
     model, _ = model_directory.load(place / "texts-adapter")
-    assert {name.split(".")[-1] for name in lora.linears(model)} == {"value"}
+    assert {name.split(".")[-1] for name in lora.lora_layers(model)} == {"value"}
 
 
 def test_other_settings_than_the_parents_shape_are_refused_by_name(place: Path) -> None:
@@ -238,7 +238,7 @@ def test_the_recipe_tunes_a_model_from_outside_and_knows_it_by_its_weights(place
     ]
     chatwright(*command)
     model, _ = model_directory.load(place / "recipe" / "adapter")
-    assert lora.linears(model)
+    assert lora.lora_layers(model)
     assert "done before" in chatwright(*command)
     chatwright(
         "train",

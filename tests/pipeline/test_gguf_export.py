@@ -22,7 +22,8 @@ from chatwright.checkpoint import gguf_file, model_directory
 from chatwright.cli.app import app
 from chatwright.devices import generator
 from chatwright.evaluation.logit_gap import random_prompts
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.positions import RotaryScaling
 from chatwright.model.presets import preset
 from chatwright.pipeline.gguf_export import export_gguf

@@ -19,7 +19,8 @@ from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.app import serve_beside
 from chatwright.server.build_status import BuildStatus
 from chatwright.tokenizer.characters import CharacterTokenizer

@@ -10,7 +10,8 @@ from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
-from chatwright.model.gpt import GPT, GPTConfig, init_weights
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.app import make_app
 from chatwright.server.engine_thread import EngineThread, PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer

@@ -6,7 +6,8 @@ import torch
 from chatwright.devices import generator
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.tasks.translate import Translator
 from chatwright.tokenizer.byte_bpe import ByteBPE
 

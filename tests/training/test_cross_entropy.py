@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_models_own_logits() -> None:
     from chatwright.model import masks
 
     logits = made(
-        micro.token_ids, mask=masks.documents(micro.document_ids), positions=micro.positions
+        micro.token_ids, mask=masks.causal_documents(micro.document_ids), positions=micro.positions
     )
     plain = F.cross_entropy(
         logits.flatten(0, 1), micro.targets.flatten(), ignore_index=IGNORED, reduction="sum"

@@ -66,7 +66,7 @@ def test_the_base_stays_as_it_is_and_checkpoints_hold_the_adapter_alone(
     assert not (newest / "model.safetensors").exists()
     assert (newest / adapter_directory.WEIGHTS).stat().st_size < len(before) / 4
     loaded, _ = model_directory.load(newest)  # a half-trained adapter can be talked to
-    assert lora.linears(loaded)
+    assert lora.lora_layers(loaded)
     notes = json.loads((tmp_path / "out" / "model" / "training.json").read_text())
     assert notes["trained_parameters"] < notes["parameters"] / 10
 

@@ -10,7 +10,8 @@ from chatwright.data.encoded_pairs import encode_pairs
 from chatwright.data.rows import Location
 from chatwright.data.sentence_pairs import SentencePair
 from chatwright.devices import generator
-from chatwright.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, init_weights
+from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches
 from chatwright.training.loop import train

@@ -4,7 +4,7 @@ from typing import Any
 
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 
 SHAPE = {
     "head": "language_model",

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.positions import RotaryScaling
 
 SHAPE = {

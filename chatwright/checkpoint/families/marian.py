@@ -9,7 +9,7 @@ from typing import Any
 from chatwright.checkpoint.families.encoder_fields import pairs
 from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.encoder_decoder import EncoderDecoderConfig
+from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 
 SHAPE = {
     "norm": "layer",

@@ -5,7 +5,7 @@ from typing import Any
 from chatwright.checkpoint.families import llama
 from chatwright.checkpoint.family import Family
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 
 
 def expresses(config: Any) -> bool:

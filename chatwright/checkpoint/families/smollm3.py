@@ -6,7 +6,7 @@ from chatwright.checkpoint.families import llama
 from chatwright.checkpoint.families.windows import public_windows, windows_of
 from chatwright.checkpoint.family import Family
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 
 
 def expresses(config: Any) -> bool:

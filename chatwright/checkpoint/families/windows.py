@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.model.gpt import GPTConfig
+from chatwright.model.gpt_config import GPTConfig
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 

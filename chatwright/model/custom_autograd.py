@@ -1,7 +1,8 @@
-"""Operations whose backward pass is written by hand, because torch's own is several times slower on a CPU.
+"""Custom autograd functions: their backward passes are several times faster on a CPU than torch's.
 
-Each is the plain formula forward; tests hold values and gradients to torch's autograd of that formula. Memory: `SoftmaxAttention`
-keeps the weights (B, H, T, S) for the backward pass, which is quadratic in T; the caller takes the fused kernel for long rows.
+The forward passes are the plain formulas. Tests compare values and gradients with torch's autograd.
+`SoftmaxAttention` keeps the weights (B, H, T, S) for the backward pass. Their memory is quadratic
+in T, so callers use torch's fused kernel for long rows.
 """
 
 from typing import Any
@@ -11,10 +12,14 @@ from torch import Tensor
 
 
 class RMSNormalize(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + eps) * weight, over the last dimension. torch's rms_norm makes five passes here; this makes two."""
+    """x / sqrt(mean(x^2) + eps) * weight, over the last dimension.
+
+    This makes two passes over the data; torch's rms_norm makes five.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """Normalize. (..., D), (D,) -> (..., D)."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)  # (..., 1)
         normed = x * scale
@@ -23,6 +28,7 @@ class RMSNormalize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Return the gradients of x and weight."""
         normed, scale, weight = ctx.saved_tensors
         grad_weight = (grad * normed).flatten(0, -2).sum(0)
         grad = grad * weight
@@ -31,16 +37,21 @@ class RMSNormalize(torch.autograd.Function):
 
 
 class Rotate(torch.autograd.Function):
-    """Turn each pair (x_i, x_{i + Dh/2}) by its angle; the gradient turns back. cos, sin: half width, broadcast against x."""
+    """Rotate each pair (x_i, x_{i + Dh/2}) by its angle; the gradient is rotated back.
+
+    x (..., T, Dh); cos and sin (..., T, Dh/2), broadcast over the leading dimensions.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Rotate. (..., T, Dh) -> (..., T, Dh)."""
         ctx.save_for_backward(cos, sin)
         left, right = x.chunk(2, dim=-1)
         return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of x."""
         cos, sin = ctx.saved_tensors
         left, right = grad.chunk(2, dim=-1)
         return torch.cat([left * cos + right * sin, right * cos - left * sin], dim=-1), None, None
@@ -51,21 +62,24 @@ class SquaredReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Square the positive part. The shape stays."""
         positive = torch.relu(x)
         ctx.save_for_backward(positive)
         return positive * positive
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return the gradient of x."""
         [positive] = ctx.saved_tensors
         return (grad * positive).mul_(2)
 
 
 class SwishGate(torch.autograd.Function):
-    """silu(gate) * up, the middle of SwiGLU. The sigmoid is computed once for both passes."""
+    """silu(gate) * up, the activation of SwiGLU. Both passes use the same sigmoid."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        """Multiply. (..., d_ff) twice -> (..., d_ff)."""
         sigmoid = torch.sigmoid(gate)
         swish = gate * sigmoid
         ctx.save_for_backward(sigmoid, swish, up)
@@ -73,16 +87,21 @@ class SwishGate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of gate and up."""
         sigmoid, swish, up = ctx.saved_tensors
-        slope = torch.addcmul(sigmoid, swish, 1 - sigmoid)  # d silu(g)/dg
+        slope = torch.addcmul(sigmoid, swish, 1 - sigmoid)  # d silu(gate) / d gate
         return (grad * up).mul_(slope), grad * swish
 
 
 class SoftmaxAttention(torch.autograd.Function):
-    """softmax(q k^T + bias) v. q (B, H, T, Dh) already scaled, k and v (B, H, S, Dh), bias (1 or B, 1, T, S) -> (B, H, T, Dh)."""
+    """softmax(q k^T + bias) v, keeping the weights for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """Attend; q is scaled already.
+
+        q (B, H, T, Dh), k and v (B, H, S, Dh), bias (1 or B, 1, T, S) -> (B, H, T, Dh).
+        """
         B, H, T, Dh = q.shape
         q, k, v = (t.reshape(B * H, t.shape[2], Dh) for t in (q, k, v))
         if bias.shape[0] == 1:
@@ -96,15 +115,13 @@ class SoftmaxAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients of q, k and v."""
         q, k, v, weights = ctx.saved_tensors
         B, H, T, Dh = grad.shape
         grad = grad.reshape(B * H, T, Dh)
-        grad_scores = torch._softmax_backward_data(
-            torch.bmm(grad, v.mT), weights, -1, weights.dtype
-        )
-        grad_q, grad_k, grad_v = (
-            torch.bmm(grad_scores, k),
-            torch.bmm(grad_scores.mT, q),
-            torch.bmm(weights.mT, grad),
-        )
+        grad_weights = torch.bmm(grad, v.mT)  # (B*H, T, S)
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_q = torch.bmm(grad_scores, k)
+        grad_k = torch.bmm(grad_scores.mT, q)
+        grad_v = torch.bmm(weights.mT, grad)
         return grad_q.view(B, H, -1, Dh), grad_k.view(B, H, -1, Dh), grad_v.view(B, H, -1, Dh), None

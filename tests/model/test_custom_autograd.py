@@ -1,4 +1,4 @@
-"""Each hand-written backward pass equals torch's autograd of the plain formula, and finite differences."""
+"""Custom backward passes equal torch's autograd of the plain formula, and finite differences."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chatwright.devices import generator
-from chatwright.model.hand_gradients import (
+from chatwright.model.custom_autograd import (
     RMSNormalize,
     Rotate,
     SoftmaxAttention,
@@ -39,7 +39,7 @@ def cases() -> list[tuple[str, object, object, tuple[Tensor, ...]]]:
         torch.ones(5, 5).triu(1).bool(), -1e4
     )
     per_row = bias.repeat(2, 1, 1, 1)
-    per_row[1, 0, 3:, :3] = -1e4  # a document border in the second row
+    per_row[1, 0, 3:, :3] = -1e4  # the second row holds two documents
     angles = draw(1, 1, 5, 3, name="angles").detach()
     qkv = draw(2, 3, 5, 6, name="q"), draw(2, 3, 5, 6, name="k"), draw(2, 3, 5, 6, name="v")
     return [
@@ -69,7 +69,7 @@ def cases() -> list[tuple[str, object, object, tuple[Tensor, ...]]]:
             qkv,
         ),
         (
-            "attention, a mask a row",
+            "attention, one mask per row",
             lambda q, k, v: SoftmaxAttention.apply(q, k, v, per_row),
             lambda q, k, v: plain_attention(q, k, v, per_row),
             qkv,
@@ -79,16 +79,14 @@ def cases() -> list[tuple[str, object, object, tuple[Tensor, ...]]]:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 def test_value_and_gradients_equal_autograd_of_the_formula(case: tuple) -> None:
-    _, ours, plain, inputs = case
-    mine, theirs = ours(*inputs), plain(*inputs)
-    torch.testing.assert_close(mine, theirs)
-    weights = torch.randn(mine.shape, dtype=torch.float64, generator=generator(1, "weights"))
-    for a, b in zip(
-        torch.autograd.grad((mine * weights).sum(), inputs),
-        torch.autograd.grad((theirs * weights).sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)
+    _, custom, plain, inputs = case
+    out, expected = custom(*inputs), plain(*inputs)
+    torch.testing.assert_close(out, expected)
+    weights = torch.randn(out.shape, dtype=torch.float64, generator=generator(1, "weights"))
+    gradients = torch.autograd.grad((out * weights).sum(), inputs)
+    expected_gradients = torch.autograd.grad((expected * weights).sum(), inputs)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
@@ -96,7 +94,7 @@ def test_gradients_equal_finite_differences(case: tuple) -> None:
     assert torch.autograd.gradcheck(case[1], case[3])
 
 
-def test_the_check_catches_a_wrong_gradient() -> None:
+def test_finite_differences_find_a_gradient_that_is_wrong_by_one_percent() -> None:
     class Wrong(SquaredReLU):
         @staticmethod
         def backward(ctx: object, grad: Tensor) -> Tensor:
