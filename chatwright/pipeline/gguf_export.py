@@ -80,7 +80,7 @@ def _check_pieces(tokenizer: Tokenizer, files: TokenizerFiles, written: Mapping[
 def _notes(files: TokenizerFiles) -> list[str]:
     if (
         files.document.get("normalizer") is None
-        or files.pieces is not None
+        or files.sentencepiece is not None
         or files.document["model"].get("byte_fallback")
     ):
         return []

@@ -22,7 +22,7 @@ from chatwright.commands import command_line
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
-from chatwright.tokenizer import chat_formats, imported, imported_files
+from chatwright.tokenizer import chat_formats, hugging_face, imported, imported_files
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.imported import ImportedTokenizer
@@ -88,7 +88,7 @@ def import_model(
     except ValueError as error:  # whatever is wrong is wrong with something in this folder
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
     unused = [*read.unused, *_unused_files(path, files)]
-    if files.template and tokenizer.chat_format is None:
+    if files.chat_template and tokenizer.chat_format is None:
         unused.append("the chat template (like no format known here; --chat-format names one)")
     name = tokenizer.chat_format.name if tokenizer.chat_format and isinstance(model, GPT) else None
     imported = Imported(
@@ -112,10 +112,10 @@ def _with_tokenizer(
     path: Path, files: TokenizerFiles, model: Model, chat_format: str | None
 ) -> tuple[Model, ImportedTokenizer]:
     vocab_size = model.config.vocab_size
-    if files.template == CHAT_TEMPLATE_JINJA and chat_format is None:  # a model of ours comes home
+    if files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None:  # a model of ours comes home
         return model, _checked(
             ImportedTokenizer(
-                files, vocab_size, first_control_id=imported.find_first_control_id(files)
+                files, vocab_size, first_control_id=hugging_face.first_control_id(files.document)
             ),
             path,
         )
@@ -128,9 +128,9 @@ def _with_tokenizer(
         return model, plain
     if chat_format == OWN_FORMAT:
         return add_control_tokens(model, plain)
-    name = chat_format or chat_formats.recognised(files.template)
+    name = chat_format or chat_formats.recognised(files.chat_template)
     return model, ImportedTokenizer(
-        files, vocab_size, name, chat_formats.default_system(files.template)
+        files, vocab_size, name, chat_formats.default_system(files.chat_template)
     ) if name else plain
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
+from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.tokenizer_json import added_tokens
 
 
 def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> TokenizerFiles:
@@ -23,8 +24,8 @@ def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> Tokeniz
     if isinstance(model["vocab"], dict):
         vocab = {token: i for token, i in model["vocab"].items() if token not in removed}
         document["model"] = model | {"vocab": vocab}
-    special = {role: token for role, token in files.special.items() if token not in removed}
-    return replace(files, document=document, special=special)
+    special = {name: token for name, token in files.special_tokens.items() if token not in removed}
+    return replace(files, document=document, special_tokens=special)
 
 
 def unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> list[str]:

@@ -1,6 +1,8 @@
-"""A tokenizer in the words of a GGUF file, by which llama.cpp cuts texts: byte-level BPE, or SentencePiece's merges with bytes.
+"""Write a tokenizer as the metadata of a GGUF file, llama.cpp's file format.
 
-llama.cpp does not run tokenizer.json: it has a program for each known way to cut a text into words. A way it has none for is refused.
+llama.cpp does not read tokenizer.json. It has its own code for each known way to split a text into
+words before BPE. A tokenizer that splits otherwise cannot be exported. Two kinds can: byte-level
+BPE, and SentencePiece's BPE with bytes for unknown characters.
 """
 
 from __future__ import annotations
@@ -9,97 +11,149 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from chatwright.tokenizer import imported_vocabulary
-from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
-from chatwright.tokenizer.token_bytes import BYTE, WORD_START
+from chatwright.errors import InputError
+from chatwright.tokenizer import tokenizer_json
+from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
+from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.imported_vocabulary import first_special_token
+from chatwright.tokenizer.token_bytes import BYTE_TOKEN, WORD_START
+from chatwright.tokenizer.tokenizer_json import Document
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE_PIECE = 1, 2, 3, 4, 5, 6
-REMEDY = "For other tools: --format hf"
+# llama.cpp's token types (llama_token_attr in llama.h).
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+REMEDY = "For other tools, export with: --format hf"
+GGUF_NAMES = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-# How tokenizer.json cuts texts into words -> llama.cpp's name for it, where whole words of the vocabulary are merged like any, and where not.
-KNOWN = [
+_WORD_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# The steps of the pre-tokenizer, and llama.cpp's name for them. The second name is for tokenizers
+# with `ignore_merges`: a word that is in the vocabulary becomes one token without merging.
+PRE_TOKENIZERS = [
     ({"ByteLevel": True}, "gpt-2", "gpt-2"),
     ({"Digits": True, "ByteLevel": True}, "smollm", "smollm"),
-    ({"Split": _WORDS % "{1,3}", "ByteLevel": False}, "dbrx", "llama-bpe"),
-    ({"Split": _WORDS % "", "ByteLevel": False}, "qwen2", "qwen2"),
+    ({"Split": _WORD_PATTERN % "{1,3}", "ByteLevel": False}, "dbrx", "llama-bpe"),
+    ({"Split": _WORD_PATTERN % "", "ByteLevel": False}, "qwen2", "qwen2"),
 ]
 
 
-def metadata(files: TokenizerFiles, vocab_size: int, ids: Mapping[str, int]) -> dict[str, Any]:
-    """Everything under "tokenizer.". `ids` are the special tokens by role, as config.json has them (bos_token_id, ...)."""
-    document = files.document
-    model = document["model"]
+def metadata(
+    files: TokenizerFiles, vocab_size: int, public_ids: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the GGUF keys that begin with "tokenizer.".
+
+    Args:
+        files: The tokenizer.
+        vocab_size: The model's vocabulary size.
+        public_ids: The special tokens as in config.json: bos_token_id, eos_token_id, pad_token_id.
+
+    Raises InputError if llama.cpp cannot tokenize texts in the same way.
+    """
+    files = without_unembedded_tokens(files, vocab_size)
+    model = files.document["model"]
     if model.get("type") != "BPE":
-        raise ValueError(
-            f"tokenizer: llama.cpp's decoders do not cut texts by {model.get('type')}. {REMEDY}"
-        )
+        raise _unsupported(f"llama.cpp's decoder models use BPE, not {model.get('type')}")
     tokens, types = _tokens(files, vocab_size)
-    roles = {"bos": "bos", "eos": "eos", "pad": "padding"}
-    found: dict[str, Any] = {
-        f"ggml.{roles[role]}_token_id": ids[f"{role}_token_id"]
-        for role in roles
-        if f"{role}_token_id" in ids
-    }
-    if "unk" in files.special:
-        found["ggml.unknown_token_id"] = tokens.index(files.special["unk"])
-    before = imported_vocabulary.put_before(document, {token: i for i, token in enumerate(tokens)})
-    found |= {
-        "ggml.add_bos_token": before is not None and before == ids.get("bos_token_id"),
-        "ggml.add_eos_token": False,
-    }
-    if files.template:
-        found["chat_template"] = files.template
-    own = (
-        _sentence_pieces(files, tokens, types)
-        if model.get("byte_fallback")
-        else _byte_level(document)
-    )
-    made = {f"tokenizer.{name}": value for name, value in (own | found).items()}
-    return made | {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types}
+    if model.get("byte_fallback"):
+        keys = _sentencepiece(files, tokens, types)
+    else:
+        keys = _byte_level(files.document)
+    keys |= _special_tokens(files, tokens, public_ids)
+    if files.chat_template:
+        keys["chat_template"] = files.chat_template
+    prefixed = {f"tokenizer.{key}": value for key, value in keys.items()}
+    return prefixed | {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types}
+
+
+def encode_as_llama_cpp(text: str, metadata: Mapping[str, Any]) -> list[int]:
+    """Encode a text as llama.cpp does with SentencePiece metadata, slowly.
+
+    Of all neighbors that together make a token, the pair with the highest score is merged first,
+    and the leftmost of equals. Export compares the result with the tokenizer's own.
+    """
+    ids = {token: i for i, token in enumerate(metadata["tokenizer.ggml.tokens"])}
+    scores = metadata["tokenizer.ggml.scores"]
+    parts = list(text)
+    while True:
+        pairs = [
+            (scores[ids[a + b]], -i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in ids
+        ]
+        if not pairs:
+            break
+        index = -max(pairs)[1]
+        parts[index : index + 2] = [parts[index] + parts[index + 1]]
+    token_ids = []
+    for part in parts:
+        if part in ids:
+            token_ids.append(ids[part])
+        else:
+            token_ids += [ids[f"<0x{byte:02X}>"] for byte in part.encode()]
+    return token_ids
 
 
 def _tokens(files: TokenizerFiles, vocab_size: int) -> tuple[list[str], list[int]]:
-    """Every token and its kind; ids that a model rounded its vocabulary up to are tokens nobody writes."""
-    tokens, types = [f"[PAD{i}]" for i in range(vocab_size)], [UNUSED] * vocab_size
-    for token, token_id in files.document["model"]["vocab"].items():
-        tokens[token_id], types[token_id] = token, NORMAL
-    for token in added_tokens(files.document):
-        is_unknown = token["content"] == files.special.get("unk")
-        tokens[token["id"]] = token["content"]
-        types[token["id"]] = (
-            UNKNOWN if is_unknown else CONTROL if token.get("special") else USER_DEFINED
-        )
+    """Return every token and its type. Ids without a token become unused "[PAD...]" tokens."""
+    tokens = [f"[PAD{i}]" for i in range(vocab_size)]
+    types = [UNUSED] * vocab_size
+    for token, token_id in tokenizer_json.vocabulary_ids(files.document).items():
+        tokens[token_id] = token
+        types[token_id] = NORMAL
+    for added in tokenizer_json.added_tokens(files.document):
+        tokens[added["id"]] = added["content"]
+        types[added["id"]] = _type_of(added, files.special_tokens.get("unk"))
     if len(set(tokens)) < len(tokens):
-        raise ValueError(
-            f"tokenizer: a token is called as the ids without one are, [PAD...]. {REMEDY}"
-        )
+        raise _unsupported("a token has the name of an unused id, such as [PAD7]")
     return tokens, types
 
 
-def _byte_level(document: dict[str, Any]) -> dict[str, Any]:
-    if document.get("normalizer") not in (None, {"type": "NFC"}):
-        raise ValueError(
-            f"tokenizer: what it does to a text before it is cut ({document['normalizer'].get('type')}) has no name in llama.cpp; "
-            f"of a vocabulary made with space_before, this is the space. {REMEDY}"
-        )
-    way = _way(document.get("pre_tokenizer"))
-    for known, plain, whole in KNOWN:
-        if way == known:
-            pre = whole if document["model"].get("ignore_merges") else plain
-            merges = [
-                pair if isinstance(pair, str) else " ".join(pair)
-                for pair in document["model"]["merges"]
-            ]
-            return {"ggml.model": "gpt2", "ggml.pre": pre, "ggml.merges": merges}
-    raise ValueError(
-        f"tokenizer: its way to cut a text into words has no name in llama.cpp. {REMEDY}"
-    )
+def _type_of(added: dict[str, Any], unknown: str | None) -> int:
+    if added["content"] == unknown:
+        return UNKNOWN
+    return CONTROL if added.get("special") else USER_DEFINED
 
 
-def _way(part: Any) -> dict[str, Any] | None:
-    """The steps of a pre-tokenizer by what they are told; None for what is not known here."""
-    found: dict[str, Any] = {}
+def _special_tokens(
+    files: TokenizerFiles, tokens: list[str], public_ids: Mapping[str, int]
+) -> dict[str, Any]:
+    keys: dict[str, Any] = {
+        f"ggml.{gguf_name}_token_id": public_ids[f"{name}_token_id"]
+        for name, gguf_name in GGUF_NAMES.items()
+        if f"{name}_token_id" in public_ids
+    }
+    if "unk" in files.special_tokens:
+        keys["ggml.unknown_token_id"] = tokens.index(files.special_tokens["unk"])
+    ids = {token: i for i, token in enumerate(tokens)}
+    first = first_special_token(files.document, ids)
+    keys["ggml.add_bos_token"] = first is not None and first == public_ids.get("bos_token_id")
+    keys["ggml.add_eos_token"] = False
+    return keys
+
+
+def _byte_level(document: Document) -> dict[str, Any]:
+    normalizer = document.get("normalizer")
+    if normalizer not in (None, {"type": "NFC"}):
+        hint = " (the space that space_before adds)" if normalizer.get("type") == "Prepend" else ""
+        raise _unsupported(f"llama.cpp has no {normalizer.get('type')} normalizer{hint}")
+    steps = _pre_tokenizer_steps(document.get("pre_tokenizer"))
+    for known_steps, name, name_if_merges_ignored in PRE_TOKENIZERS:
+        if steps == known_steps:
+            model = document["model"]
+            return {
+                "ggml.model": "gpt2",
+                "ggml.pre": name_if_merges_ignored if model.get("ignore_merges") else name,
+                "ggml.merges": [_merge(pair) for pair in model["merges"]],
+            }
+    raise _unsupported("llama.cpp has no such pre-tokenizer")
+
+
+def _merge(pair: Any) -> str:
+    return pair if isinstance(pair, str) else " ".join(pair)
+
+
+def _pre_tokenizer_steps(part: Any) -> dict[str, Any] | None:
+    """Return the steps of a pre-tokenizer and their settings, or None if one is not supported."""
+    steps: dict[str, Any] = {}
     for step in part.get("pretokenizers", [part]) if isinstance(part, dict) else []:
         match step:
             case {
@@ -108,71 +162,61 @@ def _way(part: Any) -> dict[str, Any] | None:
                 "behavior": "Isolated",
                 "invert": False,
             }:
-                found["Split"] = pattern
+                steps["Split"] = pattern
             case {"type": "Digits", "individual_digits": True}:
-                found["Digits"] = True
-            case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": bool(is_cut)}:
-                found["ByteLevel"] = is_cut
+                steps["Digits"] = True
+            case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": bool(use_regex)}:
+                steps["ByteLevel"] = use_regex
             case _:
                 return None
-    return found
+    return steps
 
 
-def _sentence_pieces(files: TokenizerFiles, tokens: list[str], types: list[int]) -> dict[str, Any]:
-    """SentencePiece has scores for merges: of two, the one whose piece has the higher score comes first."""
-    adds_prefix, joins_spaces = _spaces(files)
-    if files.pieces is not None:
-        score_of = {piece.text: piece.score for piece in files.pieces.pieces}
+def _sentencepiece(files: TokenizerFiles, tokens: list[str], types: list[int]) -> dict[str, Any]:
+    """Return the keys of a SentencePiece vocabulary, and set the type of its byte tokens.
+
+    SentencePiece has no list of merges. Of two possible merges, llama.cpp applies the one whose
+    result has the higher score first, so the rank of a merge becomes its score.
+    """
+    add_dummy_prefix, remove_extra_whitespaces = _space_settings(files)
+    if files.sentencepiece is not None:
+        score_of = {piece.text: piece.score for piece in files.sentencepiece.pieces}
     else:
         score_of = {}
         for rank, pair in enumerate(files.document["model"]["merges"]):
-            score_of.setdefault(
-                pair.replace(" ", "", 1) if isinstance(pair, str) else "".join(pair), -float(rank)
-            )
+            merged = pair.replace(" ", "", 1) if isinstance(pair, str) else "".join(pair)
+            score_of.setdefault(merged, -float(rank))
     lowest = -float(len(tokens))
     for i, token in enumerate(tokens):
-        if types[i] == NORMAL and BYTE.fullmatch(token):
-            types[i] = BYTE_PIECE
+        if types[i] == NORMAL and BYTE_TOKEN.fullmatch(token):
+            types[i] = BYTE
     return {
         "ggml.model": "llama",
         "ggml.pre": "default",
         "ggml.scores": [score_of.get(token, lowest) for token in tokens],
-        "ggml.add_space_prefix": adds_prefix,
-        "ggml.remove_extra_whitespaces": joins_spaces,
+        "ggml.add_space_prefix": add_dummy_prefix,
+        "ggml.remove_extra_whitespaces": remove_extra_whitespaces,
     }
 
 
-def _spaces(files: TokenizerFiles) -> tuple[bool, bool]:
-    """Whether a space is put before every text, and whether several are made one."""
-    if files.pieces is not None and not files.pieces.charsmap:
-        return files.pieces.adds_prefix, files.pieces.joins_spaces
-    replaced = {"type": "Replace", "pattern": {"String": " "}, "content": WORD_START}
-    prepended = {"type": "Prepend", "prepend": WORD_START}
-    match files.document.get("normalizer"), files.document.get("pre_tokenizer"):
-        case {"type": "Sequence", "normalizers": [*steps]}, None if (
-            files.pieces is None and steps in ([prepended, replaced], [replaced])
-        ):
-            return prepended in steps, False
-    raise ValueError(
-        f"tokenizer: what it does to a text before it is cut has no name in llama.cpp. {REMEDY}"
+def _space_settings(files: TokenizerFiles) -> tuple[bool, bool]:
+    """Whether a space is added before every text, and whether runs of spaces become one."""
+    sentencepiece = files.sentencepiece
+    if sentencepiece is not None and not sentencepiece.precompiled_charsmap:
+        return sentencepiece.add_dummy_prefix, sentencepiece.remove_extra_whitespaces
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": WORD_START}
+    prepend = {"type": "Prepend", "prepend": WORD_START}
+    normalizer = files.document.get("normalizer")
+    has_pre_tokenizer = files.document.get("pre_tokenizer") is not None
+    if sentencepiece is None and not has_pre_tokenizer:
+        match normalizer:
+            case {"type": "Sequence", "normalizers": [*steps]}:
+                if steps in ([prepend, replace], [replace]):
+                    return prepend in steps, False
+    raise _unsupported("llama.cpp has no such normalizer")
+
+
+def _unsupported(reason: str) -> InputError:
+    return InputError(
+        f"The tokenizer cannot be written as GGUF: {reason}.", remedy=REMEDY, field="tokenizer"
     )
-
-
-def encode_as_llama_cpp(text: str, written: Mapping[str, Any]) -> list[int]:
-    """A text's ids as llama.cpp finds them in a file of SentencePiece's merges: of any two neighbours that make a piece, those of the highest
-    score first, the leftmost of equals. The slow obvious way; export holds it against the tokenizer.
-    """
-    ids = {token: i for i, token in enumerate(written["tokenizer.ggml.tokens"])}
-    scores, parts = written["tokenizer.ggml.scores"], list(text)
-    while pairs := [
-        (scores[ids[a + b]], -i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in ids
-    ]:
-        place = -max(pairs)[1]
-        parts[place : place + 2] = [parts[place] + parts[place + 1]]
-    return [
-        i
-        for part in parts
-        for i in (
-            [ids[part]] if part in ids else [ids[f"<0x{byte:02X}>"] for byte in part.encode()]
-        )
-    ]

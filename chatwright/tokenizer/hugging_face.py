@@ -1,7 +1,8 @@
-"""The Hugging Face layout of a tokenizer directory: tokenizer.json, tokenizer_config.json, chat_template.jinja.
+"""Read and write a tokenizer directory in Hugging Face's layout.
 
-Writing adds what other tools need and we do not (added tokens, a Jinja template). Reading refuses everything that is not
-byte for byte the kind of file we write: another pre-tokenizer would encode the same text differently without a word.
+The layout is tokenizer.json, tokenizer_config.json and chat_template.jinja. Writing adds what only
+other tools need: added tokens and a Jinja template. Reading refuses every file that this module
+would not write, because another pre-tokenizer would silently encode texts differently.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from chatwright.errors import InputError
+from chatwright.tokenizer import tokenizer_json
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds
 
 MAX_FILE_BYTES = 64 * 2**20
 
-# The chat format of `chat_template.py` again, for tools that render with Jinja; a test holds the two equal. Never run by Chatwright.
-# Some tools call the role "tool" that we call "result".
+# The chat format of `chat_template.py` once more, for tools that render Jinja. A test compares the
+# two. Chatwright never runs it.
 CHAT_TEMPLATE_JINJA = """\
 {{- '<|bos|>' }}
 {%- for message in messages %}
@@ -38,61 +41,81 @@ CHAT_TEMPLATE_JINJA = """\
 {%- endif %}
 """
 
-
-# How the library says that a space goes before every text and is taken off again.
+# The library's steps that add a space before every text and remove it when decoding.
 PREFIX = " "
-PREPEND = {"type": "Prepend", "prepend": PREFIX}
-TAKE_OFF = {"type": "Strip", "content": PREFIX, "start": 1, "stop": 0}
+PREPEND_PREFIX = {"type": "Prepend", "prepend": PREFIX}
+STRIP_PREFIX = {"type": "Strip", "content": PREFIX, "start": 1, "stop": 0}
 
 
 def write(
     directory: Path, library_document: dict[str, Any], control: ControlIds, prefix: str
 ) -> None:
-    """Write what transformers' AutoTokenizer opens, control tokens included."""
-    assert prefix in ("", PREFIX), "the file format knows a space or nothing"
+    """Write the files that transformers' AutoTokenizer opens.
+
+    Args:
+        directory: Where to write them; created if it does not exist.
+        library_document: tokenizer.json without added tokens.
+        control: Ids of the control tokens, which are written as added tokens.
+        prefix: "" or " ", the text added before every text.
+    """
+    assert prefix in ("", PREFIX), "the file format knows only a space or nothing"
     directory.mkdir(parents=True, exist_ok=True)
     added = [added_token(name, control) for name in CONTROL_TOKENS]
     document = {**library_document, "added_tokens": added}
     if prefix:
-        document |= {
-            "normalizer": PREPEND,
-            "decoder": {"type": "Sequence", "decoders": [library_document["decoder"], TAKE_OFF]},
-        }
-    for name, data in files_of(document).items():
+        decoders = [library_document["decoder"], STRIP_PREFIX]
+        document["normalizer"] = PREPEND_PREFIX
+        document["decoder"] = {"type": "Sequence", "decoders": decoders}
+    for name, data in tokenizer_files(document).items():
         (directory / name).write_bytes(data)
 
 
-def files_of(document: dict[str, Any]) -> dict[str, bytes]:
-    """The files beside a tokenizer.json that has our control tokens among its added ones, and itself."""
+def tokenizer_files(document: dict[str, Any]) -> dict[str, bytes]:
+    """Return file names and contents for a tokenizer.json that holds the control tokens."""
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": CONTROL_TOKENS["bos"],
         "eos_token": CONTROL_TOKENS["end"],
         "pad_token": CONTROL_TOKENS["pad"],
-        "clean_up_tokenization_spaces": False,  # the default of other tools rewrites "a ." to "a."
+        "clean_up_tokenization_spaces": False,  # other tools would rewrite "a ." to "a."
         "added_tokens_decoder": {
             str(token["id"]): {k: v for k, v in token.items() if k != "id"}
             for token in document["added_tokens"]
         },
     }
     return {
-        "tokenizer.json": as_json(document),
-        "tokenizer_config.json": as_json(config),
+        "tokenizer.json": to_json(document),
+        "tokenizer_config.json": to_json(config),
         "chat_template.jinja": CHAT_TEMPLATE_JINJA.encode(),
     }
 
 
-def with_control(document: dict[str, Any], control: ControlIds) -> dict[str, Any]:
-    """Another tool's tokenizer.json with our ten control tokens after its own."""
-    return document | {
-        "added_tokens": [
-            *(document.get("added_tokens") or []),
-            *(added_token(name, control) for name in CONTROL_TOKENS),
-        ]
-    }
+def with_control_tokens(document: dict[str, Any], control: ControlIds) -> dict[str, Any]:
+    """Return another tool's tokenizer.json with the control tokens added to it."""
+    added = [added_token(name, control) for name in CONTROL_TOKENS]
+    return document | {"added_tokens": [*(document.get("added_tokens") or []), *added]}
+
+
+def first_control_id(document: dict[str, Any]) -> int:
+    """Return the first id of the control tokens in a tokenizer.json that has them.
+
+    Raises InputError if they are missing or not in order.
+    """
+    control = list(CONTROL_TOKENS.values())
+    ids = {token["content"]: token["id"] for token in tokenizer_json.added_tokens(document)}
+    first = ids.get(control[0], -1)
+    if [ids.get(token) for token in control] != list(range(first, first + len(control))):
+        raise InputError(
+            "The chat template is Chatwright's, but the tokenizer lacks its control tokens, so the "
+            "files are from different models.",
+            remedy="Copy all files from the same model, or name another format with --chat-format.",
+            field="tokenizer.json",
+        )
+    return first
 
 
 def added_token(name: str, control: ControlIds) -> dict[str, Any]:
+    """Return a control token's entry in the list `added_tokens` of tokenizer.json."""
     return {
         "id": getattr(control, name),
         "content": CONTROL_TOKENS[name],
@@ -104,59 +127,94 @@ def added_token(name: str, control: ControlIds) -> dict[str, Any]:
     }
 
 
-def as_json(document: Any) -> bytes:
+def to_json(document: Any) -> bytes:
+    """Return a document as indented JSON in UTF-8, with a final newline."""
     return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def read(directory: Path, pre_tokenizer: Any, alphabet: list[str]) -> tuple[dict[str, Any], str]:
-    """The library's document without its added tokens, and the prefix; or a ValueError saying why this file is not ours."""
+    """Read a tokenizer.json that `write` wrote.
+
+    Args:
+        directory: The directory that holds tokenizer.json.
+        pre_tokenizer: The only pre-tokenizer that is accepted, as JSON.
+        alphabet: The characters that represent the 256 bytes.
+
+    Returns the library's document without added tokens, and the prefix. Raises InputError if the
+    file is missing, damaged, or written by another tool.
+    """
     path = directory / "tokenizer.json"
+    document = _read_json(path)
+    problem = _find_difference(document, pre_tokenizer, alphabet)
+    if problem:
+        raise InputError(
+            f"{path}: {problem}, so Chatwright did not save this tokenizer.",
+            remedy="Import the other tool's model with: chatwright import DIR OUT. "
+            "If the tokenizer was saved by Chatwright, copy it again.",
+            field="tokenizer.json",
+        )
+    has_prefix = document.get("normalizer") == PREPEND_PREFIX
+    document = document | {"added_tokens": []}
+    if has_prefix:
+        document["normalizer"] = None
+        document["decoder"] = document["decoder"]["decoders"][0]
+    return document, PREFIX if has_prefix else ""
+
+
+def _read_json(path: Path) -> Any:
     if not path.is_file():
-        raise ValueError(f"{path} is missing: give a directory written by save()")
+        raise InputError(
+            f"{path} is missing.",
+            remedy="Give a directory that holds a saved tokenizer.",
+            field="tokenizer.json",
+        )
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(
-            f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, which no tokenizer of ours is: save the tokenizer again"
+        raise InputError(
+            f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, more than any tokenizer "
+            "that Chatwright saves.",
+            remedy="Save the tokenizer again.",
+            field="tokenizer.json",
         )
     try:
-        document = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}): copy or save the tokenizer again"
+        raise InputError(
+            f"{path} is not valid JSON ({error}).",
+            remedy="Copy or save the tokenizer again.",
+            field="tokenizer.json",
         ) from None
-    cause = why_not_ours(document, pre_tokenizer, alphabet)
-    if cause:
-        raise ValueError(
-            f"{path}: {cause}. Only a tokenizer saved by chatwright can be opened here; save or train it again"
-        )
-    has_prefix = document.get("normalizer") == PREPEND
-    own = {"added_tokens": []} | (
-        {"normalizer": None, "decoder": document["decoder"]["decoders"][0]} if has_prefix else {}
-    )
-    return {**document, **own}, PREFIX if has_prefix else ""
 
 
-def why_not_ours(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> str | None:
+def _find_difference(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> str | None:
+    """Return how the document differs from a file that `write` writes, or None."""
     model = document.get("model") if isinstance(document, dict) else None
-    if (
-        not isinstance(model, dict)
-        or model.get("type") != "BPE"
-        or not isinstance(model.get("vocab"), dict)
-    ):
+    if not isinstance(model, dict) or model.get("type") != "BPE":
         return "it is not a BPE tokenizer"
-    normalizer, decoder = document.get("normalizer"), document.get("decoder")
-    takes_off = isinstance(decoder, dict) and decoder.get("decoders", [])[1:] == [TAKE_OFF]
-    if normalizer is not None and not (normalizer == PREPEND and takes_off):
-        return "it has a normalizer, so decode(encode(text)) would not give the text back"
+    vocab = model.get("vocab")
+    if not isinstance(vocab, dict):
+        return "its vocabulary is not a table of tokens and ids"
+    if not _gives_texts_back(document):
+        return "it has a normalizer, so decode(encode(text)) would differ from the text"
     if document.get("pre_tokenizer") != pre_tokenizer:
-        return "its pre-tokenizer is not ours"
-    vocab = model["vocab"]
+        return "it has another pre-tokenizer"
     ids = list(vocab.values())
     if any(type(token_id) is not int for token_id in ids) or sorted(ids) != list(range(len(ids))):
         return f"the ids of its {len(ids)} vocabulary entries are not 0 to {len(ids) - 1}"
     if not set(alphabet) <= set(vocab) or not set("".join(vocab)) <= set(alphabet):
         return "its vocabulary is not byte-level"
     control = ControlIds.after_text(len(vocab))
-    added = document.get("added_tokens")
-    if added != [added_token(name, control) for name in CONTROL_TOKENS]:
-        return f"its added tokens are not the {len(CONTROL_TOKENS)} control tokens with ids {control.bos} to {control.result}"
+    if document.get("added_tokens") != [added_token(name, control) for name in CONTROL_TOKENS]:
+        return (
+            f"its added tokens are not the {len(CONTROL_TOKENS)} control tokens "
+            f"with ids {control.bos} to {control.result}"
+        )
     return None
+
+
+def _gives_texts_back(document: dict[str, Any]) -> bool:
+    """Whether there is no normalizer, or only a prefix that the decoder removes."""
+    if document.get("normalizer") is None:
+        return True
+    decoder = document.get("decoder")
+    strips_prefix = isinstance(decoder, dict) and decoder.get("decoders", [])[1:] == [STRIP_PREFIX]
+    return document["normalizer"] == PREPEND_PREFIX and strips_prefix

@@ -1,7 +1,9 @@
-"""A tokenizer that came with another tool's model: BPE, WordPiece or Unigram over the `tokenizers` library.
+"""The tokenizer of an imported model: BPE, WordPiece or Unigram, run by the `tokenizers` library.
 
-Text never becomes one of its special tokens or markers (`foreign_vocabulary.py`); they come back in the files at export. A marker that a model
-says is shown as text, a special token is not. Unlike our own, such a tokenizer may lose what it normalises: decode(encode(text)) need not be text.
+No text is encoded to a special token or a marker (see `imported_vocabulary.py`). Exported files
+contain them again. A marker that the model generates is shown as text; a special token is not.
+Unlike our own tokenizers, an imported one may normalize texts, so `decode(encode(text))` can differ
+from the text.
 """
 
 from __future__ import annotations
@@ -11,8 +13,15 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from chatwright.tokenizer import chat_formats, hugging_face, imported_files, sentencepiece_file
+from chatwright.errors import InputError
+from chatwright.tokenizer import (
+    chat_formats,
+    hugging_face,
+    imported_files,
+    tokenizer_json,
+)
 from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import (
     CONTROL_TOKENS,
@@ -23,30 +32,20 @@ from chatwright.tokenizer.control import (
 )
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
-from chatwright.tokenizer.imported_files import TokenizerFiles, added_tokens
-from chatwright.tokenizer.imported_vocabulary import control_of, text_library, vocabulary_of
-from chatwright.tokenizer.text import require_unicode
-from chatwright.tokenizer.token_bytes import spelling_of
+from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.imported_vocabulary import control_of, vocabulary_of
+from chatwright.tokenizer.text_library import TextLibrary
+from chatwright.tokenizer.token_bytes import token_to_bytes
+from chatwright.tokenizer.validation import require_known_id, require_unicode
 
 SETTINGS_FILE = "chatwright_tokenizer.json"
-LANGUAGE = re.compile(">>.+<<")
-UNKNOWN = "\N{REPLACEMENT CHARACTER}".encode()
-
-
-def find_first_control_id(files: TokenizerFiles) -> int:
-    """Where our control tokens stand in files that have them."""
-    wanted = list(CONTROL_TOKENS.values())
-    ids = {token["content"]: token["id"] for token in added_tokens(files.document)}
-    first = ids.get(wanted[0], -1)
-    if [ids.get(token) for token in wanted] != list(range(first, first + len(wanted))):
-        raise ValueError(
-            "the chat template is Chatwright's, but the tokenizer does not have its control tokens: "
-            "the files are not of one model, or name the format (--chat-format)"
-        )
-    return first
+TARGET_LANGUAGE = re.compile(">>.+<<")  # MarianMT: ">>fra<< A cat."
+UNKNOWN_BYTES = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class ImportedTokenizer:
+    """A tokenizer read from another tool's files, behind the interface of our own ones."""
+
     def __init__(
         self,
         files: TokenizerFiles,
@@ -55,254 +54,252 @@ class ImportedTokenizer:
         system: str = "",
         first_control_id: int | None = None,
     ) -> None:
-        """`vocab_size` is the model's, which may be rounded up; `chat_format` is a name in `chat_formats`, `system` its default message.
+        """Build the tokenizer.
 
-        `first_control_id` is the first id of our own ten control tokens, in a model that was given them to learn to converse.
+        Args:
+            files: The content of the tokenizer's files.
+            vocab_size: The model's vocabulary size, which may exceed the tokenizer's. Added tokens
+                with ids from here on are left out. None: as many ids as the tokenizer has.
+            chat_format: A name in `chat_formats`, or None if the model cannot chat.
+            system: The format's default system message.
+            first_control_id: The first id of Chatwright's control tokens, if the model was given
+                them to learn to chat.
+
+        Raises InputError if the files are malformed.
         """
         if vocab_size is not None:
             files = without_unembedded_tokens(files, vocab_size)
-        self.files, self._format_name, self._system, self._first_control_id = (
-            files,
-            chat_format,
-            system,
-            first_control_id,
-        )
-        self.vocabulary = vocabulary = vocabulary_of(files)
+        self.files = files
+        self._format_name = chat_format
+        self._system = system
+        self._first_control_id = first_control_id
+        self.vocabulary = vocabulary = vocabulary_of(self.files)
         self._vocab_size = vocab_size or max(vocabulary.tokens) + 1
-        self._control: ControlIds | ImportedControl = (
-            control_of(files, vocabulary)
-            if first_control_id is None
-            else ControlIds.after_text(first_control_id)
-        )
+        self._control: ControlIds | ImportedControl
+        if first_control_id is None:
+            self._control = control_of(self.files, vocabulary)
+        else:
+            self._control = ControlIds.after_text(first_control_id)
         self._forbidden = vocabulary.forbidden
-        # What SentencePiece writes goes to the library as it is.
-        document = (
-            files.document | {"normalizer": None, "pre_tokenizer": None}
-            if files.pieces
-            else files.document
-        )
-        self._library = text_library(
-            document,
-            {vocabulary.tokens[token_id] for token_id in self._forbidden} | files.unwritable,
-        )
-        self._n_known = files.n_token
-        self._write = sentencepiece_file.writer(files.pieces) if files.pieces else None
-        spell = spelling_of(files.document)
-        self._bytes = {
-            token_id: spell(token) for token_id, token in vocabulary.tokens.items()
-        } | dict.fromkeys(vocabulary.special, b"")
-        if vocabulary.unknown is not None:
-            self._bytes[vocabulary.unknown] = UNKNOWN
-        first = self._encode_anything()
-        self._prefix = " " if first and self.token_bytes(first[0])[:1] == b" " else ""
+        self._library = TextLibrary(self.files, vocabulary)
+        self._bytes = self._make_bytes()
+        self._prefix = self._find_prefix()
         self._chat_format = self._make_format(chat_format)
 
     @property
     def vocab_size(self) -> int:
+        """Number of ids of the model, including ids that the tokenizer does not use."""
         return self._vocab_size
 
     @cached_property
     def unused_ids(self) -> tuple[int, ...]:
-        """The ids from 0 to `vocab_size` that have no token. A model must never sample them."""
+        """The model's ids that are no token of this tokenizer.
+
+        Models round their vocabulary up to a multiple that suits the hardware, so their last ids
+        have no token. They decode to nothing, and a reply must not contain them.
+        """
         return tuple(sorted(set(range(self._vocab_size)) - self.vocabulary.tokens.keys()))
 
     @property
     def control(self) -> ControlIds | ImportedControl:
+        """The ids of the control tokens."""
         return self._control
 
     @property
     def prefix(self) -> str:
+        """The text that `encode` adds before every text: "" or " "."""
         return self._prefix
 
     @property
     def chat_format(self) -> ChatFormat | None:
+        """How conversations become ids; None if the model can only continue texts."""
         return self._chat_format
 
     @property
     def public_ids(self) -> dict[str, int]:
+        """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
         if isinstance(self._control, ControlIds):
             return self._control.public()
         return {
-            f"{role}_token_id": token_id
-            for role, token_id in self.vocabulary.roles.items()
-            if role in ("bos", "eos", "pad")
+            f"{name}_token_id": token_id
+            for name, token_id in self.vocabulary.named_ids.items()
+            if name in ("bos", "eos", "pad")
         }
 
     @property
     def encoder_tokens(self) -> EncoderTokens:
-        return EncoderTokens(
-            *(ControlId(self.special_token_id(role)) for role in ("cls", "sep", "pad", "mask"))
+        """The ids of [CLS], [SEP], [PAD] and [MASK]. Raises InputError if one is missing."""
+        cls, sep, pad, mask = (
+            ControlId(self.special_token_id(name)) for name in ("cls", "sep", "pad", "mask")
         )
+        return EncoderTokens(cls, sep, pad, mask)
 
     @cached_property
     def target_tokenizer(self) -> ImportedTokenizer:
-        """What cuts translations: itself, but where they have rules of their own."""
-        return (
-            self
-            if self.files.target is None
-            else ImportedTokenizer(self.files.target, self._vocab_size)
-        )
+        """The tokenizer of translations: MarianMT has one of its own, other models use this one."""
+        if self.files.target is None:
+            return self
+        return ImportedTokenizer(self.files.target, self._vocab_size)
 
-    def special_token_id(self, role: str) -> int:
-        """The id of a special token by its role: bos, eos, unk, sep, pad, cls, mask."""
-        if role not in self.vocabulary.roles:
-            raise ValueError(
-                f"this tokenizer has no {role} token (it has {', '.join(self.vocabulary.roles)}), which this task needs: "
-                "take a model whose tokenizer has one"
+    def special_token_id(self, name: str) -> int:
+        """Return a special token's id by name: bos, eos, unk, sep, pad, cls or mask.
+
+        Raises InputError if the tokenizer has no such token.
+        """
+        named = self.vocabulary.named_ids
+        if name not in named:
+            raise InputError(
+                f"This task needs a {name} token, but the tokenizer has only: {', '.join(named)}.",
+                remedy="Use a model whose tokenizer has one.",
+                field=f"{name}_token",
             )
-        return self.vocabulary.roles[role]
+        return named[name]
 
     def encode(self, text: str) -> TextIds:
+        """Return the ids of a text. Raises InputError if it is not valid Unicode."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
+        """Encode each text, on all cores. Equal to encoding them one by one."""
         for text in texts:
             require_unicode(text)
-        languages: Sequence[list[int]] = ()
+        language_ids: Sequence[list[int]] = ()
         if self.files.target is not None and texts:
-            languages, texts = zip(*map(self._language, texts), strict=True)
-        if self._write is not None:
-            texts = [self._write(text) for text in texts]
-        encoded = [
-            encoding.ids
-            for encoding in self._library.encode_batch_fast(list(texts), add_special_tokens=False)
-        ]
-        if self._n_known is not None:
-            encoded = [self._known(text, ids) for text, ids in zip(texts, encoded, strict=True)]
+            language_ids, texts = zip(*map(self._split_language, texts), strict=True)
+        encoded = self._library.encode_batch(texts)
         for ids in encoded:
-            assert self._forbidden.isdisjoint(ids), (
-                "text became a special token: its spelling is still in the vocabulary"
-            )
-        if languages:
-            encoded = [[*language, *ids] for language, ids in zip(languages, encoded, strict=True)]
+            assert self._forbidden.isdisjoint(ids), "text became a special token"
+        if language_ids:
+            encoded = [
+                [*language, *ids] for language, ids in zip(language_ids, encoded, strict=True)
+            ]
         return [TextIds(ids) for ids in encoded]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return (
-            b"".join(map(self.token_bytes, ids))
-            .removeprefix(self._prefix.encode())
-            .decode("utf-8", errors="replace")
-        )
+        """Return the text of `ids`; special tokens and unused ids give nothing."""
+        data = b"".join(map(self.token_bytes, ids))
+        return data.removeprefix(self._prefix.encode()).decode("utf-8", errors="replace")
 
     def token_bytes(self, token_id: int) -> bytes:
-        if token_id in self._bytes:
-            return self._bytes[token_id]
-        if 0 <= token_id < self._vocab_size:
-            return b""  # models round their vocabulary up
-        raise ValueError(
-            f"token id {token_id} is outside this tokenizer's {self._vocab_size} ids: these ids come from another tokenizer"
-        )
+        """Return the bytes of a token, b"" for special tokens and unused ids."""
+        if token_id not in self._bytes:
+            require_known_id(token_id, self._vocab_size)
+        return self._bytes.get(token_id, b"")
 
     def save(self, directory: Path) -> None:
-        """The files as they came, and one of ours that says how they are used."""
+        """Write the unchanged files, and SETTINGS_FILE with the arguments of `__init__`."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in self.files.files.items():
             (directory / name).write_bytes(data)
-        own = {
+        settings = {
             "vocab_size": self._vocab_size,
             "chat_format": self._format_name,
             "system": self._system,
             "control_from": self._first_control_id,
         }
-        (directory / SETTINGS_FILE).write_text(json.dumps(own, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(settings, indent=1) + "\n"
+        (directory / SETTINGS_FILE).write_text(text, encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, directory: Path) -> ImportedTokenizer:
-        path = Path(directory) / SETTINGS_FILE
+        """Read what `save` wrote. Raises InputError if a file is missing or damaged."""
+        settings = _read_settings(Path(directory) / SETTINGS_FILE)
         try:
-            own = json.loads(path.read_bytes())
-            vocab_size, chat_format, system, first_control_id = (
-                own[name] for name in ("vocab_size", "chat_format", "system", "control_from")
-            )
-            if (
-                type(vocab_size) is not int
-                or not isinstance(chat_format, str | None)
-                or not isinstance(system, str)
-            ):
-                raise TypeError("a value has the wrong type")
-            if first_control_id is not None and (
-                type(first_control_id) is not int
-                or not 0 < first_control_id <= vocab_size - len(CONTROL_TOKENS)
-            ):
-                raise TypeError("control_from is no place for our control tokens")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} cannot be read ({error}): import the model again") from None
-        try:
-            return cls(
-                imported_files.read(Path(directory)),
-                vocab_size,
-                chat_format,
-                system,
-                first_control_id,
-            )
-        except ValueError as error:  # whatever is wrong is wrong with something in this folder
-            raise (
-                error if str(directory) in str(error) else ValueError(f"{directory}: {error}")
-            ) from None
+            return cls(imported_files.read(Path(directory)), **settings)
+        except ValueError as error:  # name the directory, whatever is wrong in it
+            if str(directory) in str(error):
+                raise
+            field = error.field if isinstance(error, InputError) else ""
+            raise InputError(f"{directory}: {error}", field=field) from None
 
     def with_control_tokens(self) -> ImportedTokenizer:
-        """The same text, and our ten control tokens after it: what a model that cannot converse is given before it learns to."""
+        """Return this tokenizer with Chatwright's control tokens after its own.
+
+        A model that cannot chat is given them before it learns to.
+        """
         first = max(self.vocabulary.tokens) + 1
-        document = hugging_face.with_control(self.files.document, ControlIds.after_text(first))
+        control = ControlIds.after_text(first)
+        document = hugging_face.with_control_tokens(self.files.document, control)
         files = TokenizerFiles(
             document,
-            self.files.special,
+            self.files.special_tokens,
             hugging_face.CHAT_TEMPLATE_JINJA,
-            hugging_face.files_of(document),
+            hugging_face.tokenizer_files(document),
         )
-        return ImportedTokenizer(
-            files, max(self._vocab_size, first + len(CONTROL_TOKENS)), first_control_id=first
-        )
+        vocab_size = max(self._vocab_size, first + len(CONTROL_TOKENS))
+        return ImportedTokenizer(files, vocab_size, first_control_id=first)
 
-    def _language(self, text: str) -> tuple[list[int], str]:
-        """MarianMT's models of several target languages read first which one is wanted: ">>fra<< A cat." is its id, and the rest."""
-        found = LANGUAGE.match(text)
-        if found is None:
-            return [], text
-        return [self.vocabulary.ids.get(found.group(), self.special_token_id("unk"))], text[
-            found.end() :
-        ]
+    def _make_bytes(self) -> dict[int, bytes]:
+        """Return the bytes of each token, by id."""
+        to_bytes = token_to_bytes(self.files.document)
+        vocabulary = self.vocabulary
+        table = {token_id: to_bytes(token) for token_id, token in vocabulary.tokens.items()}
+        table |= dict.fromkeys(vocabulary.special_ids, b"")
+        if vocabulary.unknown is not None:
+            table[vocabulary.unknown] = UNKNOWN_BYTES
+        return table
 
-    def _known(self, text: str, ids: Sequence[int]) -> list[int]:
-        """MarianMT: a piece that the model does not know is unknown; what this language's pieces cannot write may be a piece of the other's."""
-        unknown, known = self.special_token_id("unk"), self._n_known
-        assert known is not None, "asked where some ids are not the model's"
-        if unknown not in ids:
-            return [token_id if token_id < known else unknown for token_id in ids]
-        found = []
-        encoding = self._library.encode(text, add_special_tokens=False)
-        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-            other = (
-                self.vocabulary.ids.get(text[start:end], unknown)
-                if token_id == unknown
-                else token_id
-            )
-            found.append(other if other < known and other not in self._forbidden else unknown)
-        return found
+    def _find_prefix(self) -> str:
+        """Return the text that is added before every text.
 
-    def _encode_anything(self) -> list[int]:
-        """Some letter and a character no vocabulary has: a tokenizer that cannot say "unknown" is found before it is needed."""
+        Also encodes a character that no vocabulary has. A tokenizer that has no unknown token
+        fails here and not while it is used.
+        """
         try:
-            return self.encode("a \U0010ffff")
+            ids = self.encode("a \U0010ffff")
         except AssertionError:
             raise
-        except Exception as error:  # the library has no type of its own for it
-            raise ValueError(
-                f"the tokenizer cannot encode every text ({error}). Get its files again from where the model came"
+        except Exception as error:  # the library raises bare Exception for every problem
+            raise InputError(
+                f"The tokenizer cannot encode every text ({error}).",
+                remedy=tokenizer_json.DOWNLOAD_AGAIN,
+                field="tokenizer.json",
             ) from None
+        return " " if ids and self.token_bytes(ids[0])[:1] == b" " else ""
 
     def _make_format(self, name: str | None) -> ChatFormat | None:
         if isinstance(self._control, ControlIds):
             return own_format(self._control)
-        return (
-            None
-            if name is None
-            else chat_formats.build(name, self._marked(), self.encode, self._system)
-        )
+        if name is None:
+            return None
+        vocabulary = self.vocabulary
+        special = {vocabulary.tokens[token_id]: token_id for token_id in vocabulary.special_ids}
+        return chat_formats.build(name, vocabulary.markers | special, self.encode, self._system)
 
-    def _marked(self) -> dict[str, int]:
-        """Special tokens and markers by their spelling."""
-        return self.vocabulary.markers | {
-            self.vocabulary.tokens[token_id]: token_id for token_id in self.vocabulary.special
-        }
+    def _split_language(self, text: str) -> tuple[list[int], str]:
+        """Split ">>fra<< A cat." into the language token's id and the rest.
+
+        MarianMT models with several target languages read the language token first.
+        """
+        match = TARGET_LANGUAGE.match(text)
+        if match is None:
+            return [], text
+        language_id = self.vocabulary.ids.get(match.group(), self.special_token_id("unk"))
+        return [language_id], text[match.end() :]
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Read SETTINGS_FILE. Returns the arguments of ImportedTokenizer."""
+    try:
+        saved = json.loads(path.read_bytes())
+        settings = {name: saved[name] for name in ("vocab_size", "chat_format", "system")}
+        first_control_id = saved["control_from"]
+        if type(settings["vocab_size"]) is not int:
+            raise TypeError("vocab_size is not an integer")
+        if not isinstance(settings["chat_format"], str | None):
+            raise TypeError("chat_format is not a string")
+        if not isinstance(settings["system"], str):
+            raise TypeError("system is not a string")
+        last_start = settings["vocab_size"] - len(CONTROL_TOKENS)
+        if first_control_id is not None and (
+            type(first_control_id) is not int or not 0 < first_control_id <= last_start
+        ):
+            raise TypeError("control_from is not the id of the first control token")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}).",
+            remedy="Import the model again.",
+            field=SETTINGS_FILE,
+        ) from None
+    return settings | {"first_control_id": first_control_id}

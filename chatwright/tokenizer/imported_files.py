@@ -1,6 +1,8 @@
-"""The tokenizer files of another tool's model, read as data: tokenizer.json, or vocab.json + merges.txt, or vocab.txt, or SentencePiece's.
+"""Read the tokenizer files of another tool's model as data; nothing in them is run.
 
-All end as one document in tokenizer.json's form, plus the special tokens by role and the chat template's text. Nothing is run.
+A tokenizer comes in one of four forms: tokenizer.json; vocab.json with merges.txt; vocab.txt; or a
+SentencePiece model. All are converted to the form of tokenizer.json. Added tokens, special tokens
+and the chat template may be in further files.
 """
 
 from __future__ import annotations
@@ -10,28 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-from chatwright.tokenizer import marian_files, sentencepiece_file
-from chatwright.tokenizer.marian_files import Side
+from chatwright.errors import InputError
+from chatwright.tokenizer import (
+    added_tokens,
+    marian_files,
+    sentencepiece_document,
+    sentencepiece_file,
+    vocabulary_files,
+)
 from chatwright.tokenizer.sentencepiece_file import SentencePieceModel
+from chatwright.tokenizer.tokenizer_json import DOWNLOAD_AGAIN
 
 MAX_FILE_BYTES = 64 * 2**20
-ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-# Special tokens of tokenizers so old that no file of theirs names them.
-CUSTOMARY: dict[str, tuple[str, ...]] = {
-    "<|endoftext|>": ("bos", "eos"),
-    "<s>": ("bos", "cls"),
-    "</s>": ("eos", "sep"),
-    "<pad>": ("pad",),
-    "<unk>": ("unk",),
-    "<mask>": ("mask",),
-    "[UNK]": ("unk",),
-    "[SEP]": ("sep",),
-    "[PAD]": ("pad",),
-    "[CLS]": ("cls",),
-    "[MASK]": ("mask",),
-}
 FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -50,251 +42,157 @@ FILES = (
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    document: dict[str, Any]  # tokenizer.json
-    special: dict[str, str]  # role -> spelling: {"bos": "<s>", ...}
-    template: str  # a Jinja text, "" if there is none; looked at, never run
-    files: dict[str, bytes]  # as they are, for export
-    n_token: int | None = None  # ids from here on are unknown to the model; None: all are known
-    unwritable: frozenset[str] = (
-        frozenset()
-    )  # tokens that no text becomes, besides the special ones
-    pieces: SentencePieceModel | None = None  # how SentencePiece writes a text before it is cut
-    target: TokenizerFiles | None = (
-        None  # how a translation is cut, where that has rules of its own
-    )
+    """What the files of a tokenizer say."""
+
+    document: dict[str, Any]  # tokenizer.json, or the other forms converted to it
+    special_tokens: dict[str, str]  # by name: {"bos": "<s>", "eos": "</s>", ...}
+    chat_template: str  # the Jinja template, "" if there is none; never run
+    files: dict[str, bytes]  # file names and contents, unchanged, to export them again
+    n_token: int | None = None  # MarianMT: ids from here on are unknown to the model
+    unreachable: frozenset[str] = frozenset()  # MarianMT: tokens that no text is encoded to
+    sentencepiece: SentencePieceModel | None = None  # normalizes texts before they are split
+    target: TokenizerFiles | None = None  # MarianMT: the tokenizer of the target language
 
 
 def read(directory: Path) -> TokenizerFiles:
+    """Read the tokenizer in a directory. Raises InputError if it is missing or damaged."""
     files = {name: _bytes(directory / name) for name in FILES if (directory / name).is_file()}
     tables = {
-        name: _table(directory / name, files[name]) for name in files if name.endswith(".json")
+        name: _json_object(directory / name, data)
+        for name, data in files.items()
+        if name.endswith(".json")
     }
-    settings = tables.get("tokenizer_config.json", {})
-    if {"source.spm", "target.spm", "vocab.json"} <= files.keys() and "tokenizer.json" not in files:
-        source, target = (
-            _marian(tables["vocab.json"], files[f"{side}.spm"], files)
-            for side in ("source", "target")
-        )
+    if _is_marian(files):
+        source = _marian(tables["vocab.json"], files["source.spm"], files)
+        target = _marian(tables["vocab.json"], files["target.spm"], files)
         return replace(source, target=target)
-    model = _sentence_pieces(directory, files, settings)
-    document = (
-        _document(directory, files, tables)
-        if model is None
-        else sentencepiece_file.as_document(model)
+    settings = tables.get("tokenizer_config.json", {})
+    sentencepiece = _sentencepiece(directory, files, settings)
+    if sentencepiece is None:
+        document = _document(directory, files, tables)
+    else:
+        document = sentencepiece_document.to_document(sentencepiece)
+    document, special = added_tokens.collect(document, tables)
+    template = _chat_template(settings, files)
+    return TokenizerFiles(document, special, template, files, sentencepiece=sentencepiece)
+
+
+def _is_marian(files: dict[str, bytes]) -> bool:
+    needed = {"source.spm", "target.spm", "vocab.json"}
+    return needed <= files.keys() and "tokenizer.json" not in files
+
+
+def _marian(vocab: dict[str, int], data: bytes, files: dict[str, bytes]) -> TokenizerFiles:
+    language = marian_files.read_language(vocab, data)
+    return TokenizerFiles(
+        language.document,
+        dict(marian_files.SPECIAL_TOKENS),
+        "",
+        files,
+        language.n_token,
+        language.unreachable,
+        language.model,
     )
-    known = _spellings(document)
-    special = {
-        role: spelling
-        for spelling, roles in CUSTOMARY.items()
-        for role in roles
-        if spelling in known
-    }
-    special |= _named(tables.get("special_tokens_map.json", {})) | _named(settings)
-    if unknown := sorted(spelling for spelling in special.values() if spelling not in known):
-        raise ValueError(
-            f"{directory}: the special token {unknown[0][:40]!r} is not in the vocabulary. The tokenizer's files are not of one model."
-        )
-    return TokenizerFiles(document, special, _template(settings, files), files, pieces=model)
 
 
-def _sentence_pieces(
+def _sentencepiece(
     directory: Path, files: dict[str, bytes], settings: dict[str, Any]
 ) -> SentencePieceModel | None:
-    """SentencePiece's file, where nothing else says how texts are cut."""
+    """Return the SentencePiece model, unless another file holds the tokenizer."""
     data = files.get("tokenizer.model") or files.get("spiece.model")
     if data is None or not files.keys().isdisjoint({"tokenizer.json", "merges.txt", "vocab.txt"}):
         return None
     if settings.get("do_lower_case") or str(settings.get("tokenizer_class")).startswith("Albert"):
-        raise ValueError(
-            f"{directory}: texts are lower-cased before they are cut into pieces, which the SentencePiece file does not say. "
-            "Add tokenizer.json; transformers writes it: AutoTokenizer.from_pretrained(directory).save_pretrained(directory)"
+        raise InputError(
+            f"{directory}: the model was trained on lower-cased texts, but the SentencePiece file "
+            "does not say how they were lower-cased.",
+            remedy="Add tokenizer.json, which transformers writes: "
+            "AutoTokenizer.from_pretrained(directory).save_pretrained(directory)",
+            field="tokenizer.json",
         )
     return sentencepiece_file.read(data)
 
 
-def _marian(vocab: dict[str, int], data: bytes, files: dict[str, bytes]) -> TokenizerFiles:
-    side: Side = marian_files.side_of(vocab, data)
-    return TokenizerFiles(
-        side.document,
-        {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"},
-        "",
-        files,
-        side.n_token,
-        side.unwritable,
-        side.model,
-    )
-
-
 def _document(directory: Path, files: dict[str, bytes], tables: dict[str, Any]) -> dict[str, Any]:
+    """Return tokenizer.json, or the same made from vocab.json and merges.txt or from vocab.txt."""
     settings = tables.get("tokenizer_config.json", {})
     if "tokenizer.json" in files:
         return tables["tokenizer.json"]
     try:
         if "vocab.json" in files and "merges.txt" in files:
-            return _from_merges(
-                tables["vocab.json"],
-                _text(directory / "merges.txt", files["merges.txt"]),
-                bool(settings.get("add_prefix_space")),
-            )
+            merges = _text(directory / "merges.txt", files["merges.txt"])
+            return vocabulary_files.from_merges(tables["vocab.json"], merges, settings)
         if "vocab.txt" in files:
-            return _from_word_pieces(_text(directory / "vocab.txt", files["vocab.txt"]), settings)
+            pieces = _text(directory / "vocab.txt", files["vocab.txt"])
+            return vocabulary_files.from_word_pieces(pieces, settings)
     except ValueError:
         raise
-    except Exception as error:  # the library has no types of its own for what it cannot use
-        raise ValueError(
-            f"{directory}: the tokenizer's files cannot be used ({str(error)[:200]}). Get them again from where they came"
+    except Exception as error:  # the library raises bare Exception for every problem
+        raise InputError(
+            f"{directory}: the tokenizer's files cannot be used ({str(error)[:200]}).",
+            remedy=DOWNLOAD_AGAIN,
+            field=str(directory),
         ) from None
-    raise ValueError(
-        f"{directory} holds no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt or a SentencePiece model. "
-        "Get the missing files from where the model came"
+    raise InputError(
+        f"{directory} holds no tokenizer: it needs tokenizer.json, vocab.json with merges.txt, "
+        "vocab.txt or a SentencePiece model.",
+        remedy="Download the missing files.",
+        field="tokenizer.json",
     )
 
 
-def _from_merges(vocab: dict[str, int], merges_text: str, add_prefix_space: bool) -> dict[str, Any]:
-    """GPT-2's and RoBERTa's files, or GPT-1's, whose words end in </w>."""
-    lines = [
-        line.split(" ")
-        for line in merges_text.split("\n")
-        if line and not line.startswith("#version")
-    ]
-    if wrong := [line for line in lines if len(line) != 2]:
-        raise ValueError(
-            f"merges.txt: {' '.join(wrong[0])[:40]!r} is no pair of tokens. Get the file again from where the model came"
-        )
-    merges = [(left, right) for left, right in lines]
-    if len(set(vocab.values())) < len(vocab):
-        raise ValueError(
-            "vocab.json: two tokens have the same id. Get the file again from where the model came"
-        )
-    if any(token.endswith("</w>") for token in vocab):
-        library = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", end_of_word_suffix="</w>"))
-        library.normalizer = normalizers.BertNormalizer(lowercase=True)
-        library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        library.decoder = decoders.BPEDecoder(suffix="</w>")
-    else:
-        library = Tokenizer(models.BPE(vocab, merges))
-        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
-        library.decoder = decoders.ByteLevel()
-    return _as_document(library, vocab)
-
-
-def _from_word_pieces(text: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """BERT's file: one piece a line, its id the line's number."""
-    vocab = {piece: index for index, piece in enumerate(text.removesuffix("\n").split("\n"))}
-    library = Tokenizer(models.WordPiece(vocab, unk_token=str(settings.get("unk_token", "[UNK]"))))
-    library.normalizer = normalizers.BertNormalizer(
-        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
-        strip_accents=settings.get("strip_accents"),
-        lowercase=bool(settings.get("do_lower_case", True)),
-    )
-    library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    library.decoder = decoders.WordPiece(prefix="##")
-    return _as_document(library, vocab)
-
-
-def _as_document(library: Tokenizer, vocab: dict[str, int]) -> dict[str, Any]:
-    """tokenizer.json as the library writes it, with the customary special tokens added."""
-    added: list[dict[str, Any]] = [
-        {
-            "id": vocab[spelling],
-            "content": spelling,
-            "single_word": False,
-            "lstrip": spelling == "<mask>",
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
-        for spelling in CUSTOMARY
-        if spelling in vocab
-    ]
-    return json.loads(library.to_str()) | {
-        "added_tokens": sorted(added, key=lambda token: token["id"])
-    }
-
-
-def _spellings(document: dict[str, Any]) -> set[str]:
-    """Every token there is."""
-    model = document.get("model")
-    vocab = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(vocab, dict):
-        tokens = set(vocab)
-    elif isinstance(vocab, list) and all(
-        isinstance(piece, list) and len(piece) == 2 and isinstance(piece[0], str) for piece in vocab
-    ):
-        tokens = {piece[0] for piece in vocab}
-    else:
-        raise ValueError(
-            "tokenizer.json holds no vocabulary of a kind known here (BPE, WordPiece, Unigram). Get the file again."
-        )
-    return tokens | {token["content"] for token in added_tokens(document)}
-
-
-def added_tokens(document: dict[str, Any]) -> list[dict[str, Any]]:
-    tokens = document.get("added_tokens") or []
-    is_whole = isinstance(tokens, list) and all(isinstance(token, dict) for token in tokens)
-    if not is_whole or any(
-        type(token.get("id")) is not int or not isinstance(token.get("content"), str)
-        for token in tokens
-    ):
-        raise ValueError(
-            "tokenizer.json: added_tokens is not a list of tokens with id and content. Get the file again."
-        )
-    return tokens
-
-
-def _named(table: dict[str, Any]) -> dict[str, str]:
-    """{"bos": "<s>"} from {"bos_token": "<s>"} or {"bos_token": {"content": "<s>"}}."""
-    found = {}
-    for role in ROLES:
-        value = table.get(f"{role}_token")
-        value = value.get("content") if isinstance(value, dict) else value
-        if isinstance(value, str):
-            found[role] = value
-    return found
-
-
-def _template(settings: dict[str, Any], files: dict[str, bytes]) -> str:
+def _chat_template(settings: dict[str, Any], files: dict[str, bytes]) -> str:
     template = settings.get("chat_template")
-    if isinstance(template, list):  # several by name; the default is the one to converse with
+    if isinstance(template, list):  # several named templates; "default" is the one for chatting
+        named = (entry for entry in template if isinstance(entry, dict))
         template = next(
-            (
-                t.get("template")
-                for t in template
-                if isinstance(t, dict) and t.get("name") == "default"
-            ),
-            "",
+            (entry.get("template") for entry in named if entry.get("name") == "default"), ""
         )
-    return (
-        template
-        if isinstance(template, str)
-        else files.get("chat_template.jinja", b"").decode("utf-8", errors="replace")
-    )
+    if isinstance(template, str):
+        return template
+    text = files.get("chat_template.jinja", b"").decode("utf-8", errors="replace")
+    return _unix_newlines(text)
 
 
 def _bytes(path: Path) -> bytes:
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(
-            f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, which no tokenizer is. Get it again from where the model came"
+        raise InputError(
+            f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB, more than any tokenizer file.",
+            remedy=DOWNLOAD_AGAIN,
+            field=path.name,
         )
     return path.read_bytes()
 
 
 def _text(path: Path, data: bytes) -> str:
+    """Decode a text file. Windows tools add a byte order mark and end lines with CR LF."""
     try:
-        return data.decode("utf-8")
+        return _unix_newlines(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8 (byte {error.start}). Get it again from where the model came"
+        raise InputError(
+            f"{path} is not UTF-8 (byte {error.start}).",
+            remedy=DOWNLOAD_AGAIN,
+            field=path.name,
+            value=error.start,
         ) from None
 
 
-def _table(path: Path, data: bytes) -> dict[str, Any]:
+def _unix_newlines(text: str) -> str:
+    """End lines with LF: CR LF is Windows', CR alone is classic Mac OS's."""
+    return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")
+
+
+def _json_object(path: Path, data: bytes) -> dict[str, Any]:
     try:
         table = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}). Get it again from where the model came"
+        raise InputError(
+            f"{path} is not valid JSON ({error}).", remedy=DOWNLOAD_AGAIN, field=path.name
         ) from None
     if not isinstance(table, dict):
-        raise ValueError(f"{path} holds no JSON object. Get it again from where the model came")
+        raise InputError(
+            f"{path} must hold a JSON object, but holds a {type(table).__name__}.",
+            remedy=DOWNLOAD_AGAIN,
+            field=path.name,
+        )
     return table

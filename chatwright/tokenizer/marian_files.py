@@ -1,8 +1,11 @@
-"""MarianMT's tokenizer: two SentencePiece models, one for each language, and vocab.json, which gives both languages' pieces their ids.
+"""Read MarianMT's tokenizer: one SentencePiece model per language and a common vocab.json.
 
-A piece that vocab.json does not know is unknown to the model, though SentencePiece cuts texts by it; one that the other language's model alone
-knows can be read, but no text of this language becomes it. `transformers` also makes quotes and dashes plain where the sacremoses package is
-there; that is not done here.
+vocab.json gives the pieces of both languages their ids. A piece that is missing in vocab.json is
+unknown to the translation model, although SentencePiece uses it. A piece that only the other
+language's SentencePiece model has can be decoded, but no text of this language is encoded to it.
+
+`transformers` also replaces quotes and dashes if the sacremoses package is installed. Chatwright
+does not.
 """
 
 from __future__ import annotations
@@ -10,64 +13,74 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.tokenizer import sentencepiece_file
+from chatwright.errors import InputError
+from chatwright.tokenizer import sentencepiece_document, sentencepiece_file
 from chatwright.tokenizer.sentencepiece_file import CONTROL, UNIGRAM, UNKNOWN, SentencePieceModel
 
-SPECIAL = ("</s>", "<unk>", "<pad>")
+SPECIAL_TOKENS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 
 @dataclass(frozen=True)
-class Side:
-    """One language. Ids from `n_token` on stand for pieces that the model does not know."""
+class MarianLanguage:
+    """The tokenizer of one language."""
 
     model: SentencePieceModel
-    document: dict[str, Any]  # tokenizer.json
-    n_token: int
-    unwritable: frozenset[str]  # pieces that no text becomes
+    document: dict[str, Any]  # tokenizer.json; ids from n_token on are pieces without an id
+    n_token: int  # size of vocab.json, which is the translation model's vocabulary
+    unreachable: frozenset[str]  # pieces of the other language, which no text is encoded to
 
 
-def side_of(vocab: dict[str, int], data: bytes) -> Side:
+def read_language(vocab: dict[str, int], data: bytes) -> MarianLanguage:
+    """Combine vocab.json with one language's SentencePiece model (the bytes of its file).
+
+    Raises InputError if the files do not fit together.
+    """
     model = sentencepiece_file.read(data)
-    if model.algorithm != UNIGRAM:
-        raise ValueError(
-            "MarianMT's SentencePiece models are Unigram models; this one is not. Get the file again from where the model came"
+    if model.model_type != UNIGRAM:
+        raise InputError(
+            "MarianMT uses SentencePiece models of the Unigram algorithm, and this is a BPE model.",
+            remedy="Download source.spm and target.spm again.",
+            field="source.spm",
         )
-    are_ids = all(type(token_id) is int for token_id in vocab.values()) and sorted(
-        vocab.values()
-    ) == list(range(len(vocab)))
-    if not are_ids or not all(token in vocab for token in SPECIAL):
-        raise ValueError(
-            f"vocab.json: its ids are not 0 to {len(vocab) - 1}, or {', '.join(SPECIAL)} are not all there. Get the file again"
-        )
+    _require_complete(vocab)
     scores = {
-        piece.text: piece.score for piece in model.pieces if piece.kind not in (CONTROL, UNKNOWN)
+        piece.text: piece.score for piece in model.pieces if piece.type not in (CONTROL, UNKNOWN)
     }
     lowest = min(scores.values(), default=0.0)
-    known = sorted(vocab, key=vocab.__getitem__)
-    extra = [text for text in scores if text not in vocab]
-    document = sentencepiece_file.as_document(model)
+    in_vocab = sorted(vocab, key=vocab.__getitem__)
+    without_id = [text for text in scores if text not in vocab]
+    document = sentencepiece_document.to_document(model)
     document["model"] |= {
         "unk_id": vocab["<unk>"],
-        "vocab": [[text, scores.get(text, lowest)] for text in [*known, *extra]],
+        "vocab": [[text, scores.get(text, lowest)] for text in [*in_vocab, *without_id]],
     }
-    document["added_tokens"] = [token | {"id": vocab[token["content"]]} for token in _added()]
-    return Side(
-        model,
-        document,
-        len(vocab),
-        frozenset(text for text in known if text not in scores and text != "<unk>"),
-    )
-
-
-def _added() -> list[dict[str, Any]]:
-    return [
-        {
-            "content": spelling,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
-        for spelling in SPECIAL
+    document["added_tokens"] = [
+        _special_token(content, vocab[content]) for content in SPECIAL_TOKENS.values()
     ]
+    unreachable = frozenset(text for text in in_vocab if text not in scores and text != "<unk>")
+    return MarianLanguage(model, document, len(vocab), unreachable)
+
+
+def _require_complete(vocab: dict[str, int]) -> None:
+    """Raise InputError unless the ids are 0 to n - 1 and the special tokens are among them."""
+    are_ids = all(type(token_id) is int for token_id in vocab.values())
+    are_contiguous = are_ids and sorted(vocab.values()) == list(range(len(vocab)))
+    if not are_contiguous or not all(token in vocab for token in SPECIAL_TOKENS.values()):
+        raise InputError(
+            f"vocab.json must number its {len(vocab)} tokens from 0 to {len(vocab) - 1} and "
+            f"contain {', '.join(SPECIAL_TOKENS.values())}.",
+            remedy="Download it again.",
+            field="vocab.json",
+        )
+
+
+def _special_token(content: str, token_id: int) -> dict[str, Any]:
+    return {
+        "content": content,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+        "id": token_id,
+    }

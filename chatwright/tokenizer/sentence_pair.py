@@ -1,9 +1,9 @@
-"""How a sentence and its translation become ids: the one place, for training, evaluation and translating alike.
+"""Lay out a sentence and its translation as token ids, for training, evaluation and translation.
 
-    the encoder reads      text <end>
-    the decoder reads      <bos> translation          and predicts      translation <end>
+    the encoder reads      source <end>
+    the decoder reads      <bos> target          and predicts      target <end>
 
-A model that came from elsewhere may begin its translations with another id than <bos>: MarianMT begins with its padding.
+An imported model may start its decoder with another id than <bos>: MarianMT starts with <pad>.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
-def source_ids(text: Sequence[int], control: Control) -> list[int]:
-    return [*text, int(control.end)]
+def source_ids(text_ids: Sequence[int], control: Control) -> list[int]:
+    """Return what the encoder reads: the source text and <end>."""
+    return [*text_ids, int(control.end)]
 
 
-def target_ids(text: Sequence[int], control: Control, start_id: int | None = None) -> list[int]:
-    """All of it: the decoder reads all but the last and predicts all but the first."""
-    return [decoder_start_id(control, start_id), *text, int(control.end)]
+def target_ids(text_ids: Sequence[int], control: Control, start_id: int | None = None) -> list[int]:
+    """Return the whole target row: start id, translation, <end>.
+
+    The decoder reads all ids but the last and predicts all ids but the first.
+    """
+    return [decoder_start_id(control, start_id), *text_ids, int(control.end)]
 
 
 def target_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """What cuts translations: MarianMT has a model for each language."""
-    return tokenizer.target_tokenizer if isinstance(tokenizer, ImportedTokenizer) else tokenizer
+    """Return the tokenizer of the target language: MarianMT has one for each language."""
+    if isinstance(tokenizer, ImportedTokenizer):
+        return tokenizer.target_tokenizer
+    return tokenizer
 
 
 def decoder_start_id(control: Control, start_id: int | None) -> int:
-    """What the decoder begins with; `start_id` is the model's own, where it has one."""
+    """Return the decoder's first id: `start_id` if the model's config names one, else <bos>."""
     return int(control.bos) if start_id is None else start_id

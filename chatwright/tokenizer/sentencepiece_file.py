@@ -1,254 +1,161 @@
-"""A SentencePiece model (.model, .spm) read as data, and said again in tokenizer.json's words: Unigram and BPE.
+"""Read a SentencePiece model (.model, .spm) and convert it to tokenizer.json's form.
 
-The file is a protocol buffer; only the few fields that decide what a text becomes are read. Source: sentencepiece_model.proto.
+SentencePiece (Kudo & Richardson 2018) splits a text into pieces of a learned vocabulary, with
+spaces written as "▁". Its two usual algorithms are BPE and Unigram, which picks the most probable
+split under a model of independent pieces (Kudo 2018).
+
+The file is a protocol buffer. Only the fields that decide how a text is split are read; their
+names are those of sentencepiece_model.proto.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chatwright.errors import InputError
 from chatwright.tokenizer import sentencepiece_normalizer
 from chatwright.tokenizer.token_bytes import WORD_START
 
-UNIGRAM, BPE = 1, 2
-UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
+UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # SentencePiece.Type; 1 is a normal piece
 MAX_BYTES = 8 * 2**20
-LARGEST_VOCABULARY = 2**21
+MAX_PIECES = 2**21
+MAX_VARINT_BITS = 70
 
 
 @dataclass(frozen=True)
 class Piece:
+    """One entry of the vocabulary; its index is its id."""
+
     text: str
-    score: float
-    kind: int
+    score: float  # Unigram: log-probability. BPE: pairs with a higher score are merged first.
+    type: int
 
 
 @dataclass(frozen=True)
 class SentencePieceModel:
+    """The fields of a SentencePiece model that decide how a text is split."""
+
     pieces: tuple[Piece, ...]
-    algorithm: int
-    has_bytes: bool  # what is not in the vocabulary is written byte by byte
-    charsmap: bytes  # how characters are normalised, in the library's own form
-    adds_prefix: bool  # a space goes before every text
-    joins_spaces: bool  # several spaces are one, and none stand at the ends
+    model_type: int  # UNIGRAM or BPE
+    byte_fallback: bool  # unknown characters become bytes ("<0x0A>") instead of <unk>
+    precompiled_charsmap: bytes  # normalization of characters, see sentencepiece_normalizer.py
+    add_dummy_prefix: bool  # add a space before every text
+    remove_extra_whitespaces: bool  # merge runs of spaces, and strip spaces at both ends
 
 
 def read(data: bytes) -> SentencePieceModel:
-    """Raises ValueError for what is no such file."""
+    """Parse the file's bytes. Raises InputError if they are not a SentencePiece model."""
     if len(data) > MAX_BYTES:
-        raise ValueError(
-            f"not a SentencePiece model: larger than {MAX_BYTES // 2**20} MiB. Get the file again from where the model came"
-        )
+        raise _unusable(f"it is larger than {MAX_BYTES // 2**20} MiB")
     try:
         fields = list(_fields(data))
         pieces = tuple(_piece(value) for number, value in fields if number == 1)
-        trainer, normalizer = (
-            dict(_fields(next((v for n, v in fields if n == number), b""))) for number in (2, 3)
-        )
-        charsmap_bytes = _bytes(normalizer.get(2, b""))
+        trainer_spec = _message(fields, 2)
+        normalizer_spec = _message(fields, 3)
+        charsmap = _require_bytes(normalizer_spec.get(2, b""))
     except (IndexError, ValueError, struct.error, TypeError) as error:
-        raise ValueError(
-            f"not a SentencePiece model ({error}). Get the file again from where the model came"
-        ) from None
-    if not 0 < len(pieces) <= LARGEST_VOCABULARY:
-        raise ValueError(
-            f"not a SentencePiece model: {len(pieces)} pieces. Get the file again from where the model came"
-        )
-    algorithm = trainer.get(3, UNIGRAM)
-    if algorithm not in (UNIGRAM, BPE):
-        raise ValueError(
-            "a SentencePiece model of words or characters, which is not known here; known are Unigram and BPE"
-        )
+        raise _unusable(str(error)) from None
+    if not 0 < len(pieces) <= MAX_PIECES:
+        raise _unusable(f"it holds {len(pieces)} pieces")
+    model_type = trainer_spec.get(3, UNIGRAM)
+    if model_type not in (UNIGRAM, BPE):
+        raise _unusable("its pieces are words or characters; only Unigram and BPE are supported")
     return SentencePieceModel(
         pieces,
-        algorithm,
-        bool(trainer.get(35, 0)),
-        charsmap_bytes,
-        bool(normalizer.get(3, 1)),
-        bool(normalizer.get(4, 1)),
+        model_type,
+        byte_fallback=bool(trainer_spec.get(35, 0)),
+        precompiled_charsmap=charsmap,
+        add_dummy_prefix=bool(normalizer_spec.get(3, 1)),
+        remove_extra_whitespaces=bool(normalizer_spec.get(4, 1)),
     )
+
+
+def normalizer(model: SentencePieceModel) -> Callable[[str], str]:
+    """Return the function that prepares a text as SentencePiece does before it splits it.
+
+    It normalizes characters and writes spaces as "▁". The `tokenizers` library's own steps differ
+    from SentencePiece's for accented letters and for texts that contain "▁" themselves.
+    """
+    charsmap = model.precompiled_charsmap
+    replace_characters = sentencepiece_normalizer.from_charsmap(charsmap) if charsmap else str
+
+    def normalize(text: str) -> str:
+        text = replace_characters(text)
+        if model.remove_extra_whitespaces:
+            text = re.sub(" +", " ", text).strip(" ")
+        if not text:
+            return text
+        text = (WORD_START if model.add_dummy_prefix else "") + text.replace(" ", WORD_START)
+        return text.rstrip(WORD_START) if model.remove_extra_whitespaces else text
+
+    return normalize
+
+
+def _message(fields: list[tuple[int, Any]], number: int) -> dict[int, Any]:
+    """Return the fields of the first nested message with this field number."""
+    return dict(_fields(next((value for n, value in fields if n == number), b"")))
 
 
 def _piece(data: bytes) -> Piece:
     fields = dict(_fields(data))
-    return Piece(
-        _bytes(fields.get(1, b"")).decode("utf-8"),
-        struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0],
-        int(fields.get(3, 1)),
-    )
+    text = _require_bytes(fields.get(1, b"")).decode("utf-8")
+    score = struct.unpack("<f", fields.get(2, b"\0\0\0\0"))[0]
+    return Piece(text, score, int(fields.get(3, 1)))
 
 
-def _bytes(value: Any) -> bytes:
-    """A number where bytes belong would be that many zeros."""
+def _require_bytes(value: Any) -> bytes:
+    # bytes(5) would silently give five zero bytes.
     if not isinstance(value, bytes):
-        raise TypeError("a number stands where a text belongs")
+        raise TypeError("a field that must hold text holds a number")
     return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message: numbers as int, everything else as bytes."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        match key & 7:
+    """Yield the fields of a protocol buffer message: varints as int, all others as bytes."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        number = key >> 3
+        match key & 7:  # the wire type
             case 0:
-                value, place = _varint(data, place)
-                yield key >> 3, value
-            case 1 | 5 as kind:
-                length = 8 if kind == 1 else 4
-                yield key >> 3, data[place : place + length]
-                place += length
+                value, position = _varint(data, position)
+                yield number, value
+                continue
+            case 1:
+                length = 8
             case 2:
-                length, place = _varint(data, place)
-                if place + length > len(data):
-                    raise IndexError("a field goes over the end")
-                yield key >> 3, data[place : place + length]
-                place += length
-            case _:
-                raise IndexError("an unknown kind of field")
+                length, position = _varint(data, position)
+                if position + length > len(data):
+                    raise IndexError("a field ends after the end of the file")
+            case 5:
+                length = 4
+            case wire_type:
+                raise IndexError(f"the wire type {wire_type} is not supported")
+        yield number, data[position : position + length]
+        position += length
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Decode a varint. Returns its value and the position after it."""
     value = shift = 0
-    while shift < 70:
-        byte = data[place]
+    while shift < MAX_VARINT_BITS:
+        byte = data[position]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        position += 1
+        shift += 7
         if byte < 0x80:
-            return value, place
-    raise IndexError("a number that does not end")
+            return value, position
+    raise IndexError("a varint is longer than 10 bytes")
 
 
-def as_document(model: SentencePieceModel) -> dict[str, Any]:
-    """tokenizer.json of the same pieces in the same order: what other tools read, and nearly the same ids (see `writer`)."""
-    texts = [piece.text for piece in model.pieces]
-    unknown = next((i for i, piece in enumerate(model.pieces) if piece.kind == UNKNOWN), None)
-    added = [
-        {
-            "id": i,
-            "content": piece.text,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": piece.kind != USER_DEFINED,
-        }
-        for i, piece in enumerate(model.pieces)
-        if piece.kind in (UNKNOWN, CONTROL, USER_DEFINED)
-    ]
-    document: dict[str, Any] = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "post_processor": None,
-        **_spaces(model),
-    }
-    if model.algorithm == UNIGRAM:
-        vocab = [[piece.text, piece.score] for piece in model.pieces]
-        return document | {
-            "model": {
-                "type": "Unigram",
-                "unk_id": unknown,
-                "vocab": vocab,
-                "byte_fallback": model.has_bytes,
-            }
-        }
-    return document | {
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None if unknown is None else texts[unknown],
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": model.has_bytes,
-            "ignore_merges": False,
-            "vocab": {text: i for i, text in enumerate(texts)},
-            "merges": _merges(model.pieces),
-        }
-    }
-
-
-def writer(model: SentencePieceModel) -> Callable[[str], str]:
-    """The function that writes a text as SentencePiece does before it cuts it: its characters made plain, its spaces visible.
-
-    The `tokenizers` library's own steps (`_spaces`) take letters with accents, and spaces that a text itself writes visibly, otherwise.
-    """
-    plain = sentencepiece_normalizer.from_charsmap(model.charsmap) if model.charsmap else str
-
-    def written(text: str) -> str:
-        text = plain(text)
-        if model.joins_spaces:
-            text = re.sub(" +", " ", text).strip(" ")
-        if not text:
-            return text
-        text = (WORD_START if model.adds_prefix else "") + text.replace(" ", WORD_START)
-        return text.rstrip(WORD_START) if model.joins_spaces else text
-
-    return written
-
-
-def _spaces(model: SentencePieceModel) -> dict[str, Any]:
-    """What happens to a text before it is cut into pieces, and to pieces before they are text again."""
-    mapped: list[dict[str, Any]] = []
-    if model.charsmap:
-        mapped = [
-            {
-                "type": "Precompiled",
-                "precompiled_charsmap": base64.b64encode(model.charsmap).decode(),
-            }
-        ]
-    if model.joins_spaces:
-        joined: list[dict[str, Any]] = [
-            {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
-            for pattern, content in ((" {2,}", " "), (r"\A | \z", ""))
-        ]
-        # A whole text is one word to SentencePiece's merges; its Unigram pieces never go over a space.
-        space = {
-            "type": "Metaspace",
-            "replacement": WORD_START,
-            "prepend_scheme": "always" if model.adds_prefix else "never",
-            "split": model.algorithm == UNIGRAM,
-        }
-        return {
-            "normalizer": {"type": "Sequence", "normalizers": [*mapped, *joined]},
-            "pre_tokenizer": space,
-            "decoder": space,
-        }
-    # The library's own prefix leaves out the one before a text that begins with a space; SentencePiece does not.
-    written: list[dict[str, Any]] = (
-        [{"type": "Prepend", "prepend": WORD_START}] if model.adds_prefix else []
+def _unusable(problem: str) -> InputError:
+    return InputError(
+        f"The file is not a usable SentencePiece model: {problem}.",
+        remedy="Download it again.",
+        field="sentencepiece",
     )
-    written.append({"type": "Replace", "pattern": {"String": " "}, "content": WORD_START})
-    read_again: list[dict[str, Any]] = [
-        {"type": "Replace", "pattern": {"String": WORD_START}, "content": " "},
-        {"type": "ByteFallback"},
-        {"type": "Fuse"},
-    ]
-    if model.adds_prefix:
-        read_again.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    return {
-        "normalizer": {"type": "Sequence", "normalizers": [*mapped, *written]},
-        "pre_tokenizer": None,
-        "decoder": {"type": "Sequence", "decoders": read_again},
-    }
-
-
-def _merges(pieces: Sequence[Piece]) -> list[list[str]]:
-    """SentencePiece keeps no merges: any two pieces that make a third may be merged, the third of the highest score first."""
-    ids = {piece.text: i for i, piece in enumerate(pieces)}
-    found = []
-    for piece in pieces:
-        splits = [(piece.text[:i], piece.text[i:]) for i in range(1, len(piece.text))]
-        known = sorted(
-            (ids[left], ids[right]) for left, right in splits if left in ids and right in ids
-        )
-        found += [(piece.score, left, right) for left, right in known]
-    found.sort(key=lambda merge: -merge[0])
-    return [[pieces[left].text, pieces[right].text] for _, left, right in found]

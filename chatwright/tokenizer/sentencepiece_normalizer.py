@@ -1,7 +1,13 @@
-"""SentencePiece's table of characters: what is written in place of what (NFKC and more), in the library's own form.
+"""Replace characters in a text as SentencePiece does before it tokenizes.
 
-At every place the longest entry wins, whichever characters it is made of. The `tokenizers` library reads the same table, but looks at a letter
-and its accents as one: for some mixtures it gives other ids than SentencePiece, with which the model was trained. Source: normalizer.cc, darts.h.
+A SentencePiece model stores its normalization rules as a table, `precompiled_charsmap`, from
+strings to replacement strings. Most models use NFKC: Unicode's normal form that replaces
+compatibility characters, such as "ﬁ" by "fi" (Unicode Standard Annex #15). At each position the
+longest matching entry is replaced.
+
+The `tokenizers` library reads the same table, but looks up a letter together with its accents. For
+some mixtures it gives other ids than SentencePiece, with which the model was trained.
+Source: sentencepiece's normalizer.cc, and darts.h for the format of the table.
 """
 
 from __future__ import annotations
@@ -9,60 +15,83 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-LONGEST = 256  # bytes one entry may become: a short text must not become a long one
+from chatwright.errors import InputError
+
+# Longest entry and replacement in bytes: a malicious table must not blow up short texts.
+MAX_ENTRY_BYTES = 256
 
 
 def from_charsmap(data: bytes) -> Callable[[str], str]:
-    """The function that writes a text anew by the table. Raises ValueError for what is no table."""
+    """Return the function that normalizes a text by `precompiled_charsmap`.
+
+    The table begins with the trie's size in bytes (32 bits, little-endian). The trie follows as
+    32-bit units, then the replacement strings, each ending with a zero byte. Raises InputError if
+    the table is damaged.
+    """
     size = struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
     if not size or size % 4 or 4 + size > len(data):
-        raise ValueError(
-            "not a SentencePiece model: its table of characters is cut off. Get the file again from where the model came"
-        )
-    units, texts = struct.unpack_from(f"<{size // 4}I", data, 4), data[4 + size :]
-    if max(map(len, texts.split(b"\0"))) > LONGEST:
-        raise ValueError(
-            f"a SentencePiece model where one character becomes over {LONGEST} bytes. Get the file again from where the model came"
-        )
+        raise _damaged("its precompiled_charsmap is cut off")
+    trie = struct.unpack_from(f"<{size // 4}I", data, 4)
+    replacements = data[4 + size :]
+    if max(map(len, replacements.split(b"\0"))) > MAX_ENTRY_BYTES:
+        raise _damaged(f"it replaces a character by more than {MAX_ENTRY_BYTES} bytes")
 
-    def rewritten(text: str) -> str:
-        raw, place, found = text.encode(), 0, []
-        while place < len(raw):
-            length, start = _longest(units, raw, place)
-            if not length:
-                length = _length_of_character(raw[place])
-                found.append(raw[place : place + length])
+    def normalize(text: str) -> str:
+        source = text.encode()
+        output = []
+        position = 0
+        while position < len(source):
+            length, start = _longest_match(trie, source, position)
+            if length:
+                output.append(replacements[start : replacements.find(b"\0", start)])
             else:
-                found.append(texts[start : texts.find(b"\0", start)])
-            place += length
-        return b"".join(found).decode("utf-8", errors="replace")
+                length = _character_length(source[position])
+                output.append(source[position : position + length])
+            position += length
+        return b"".join(output).decode("utf-8", errors="replace")
 
-    rewritten(
-        "a \U0010ffff\u00e9e\u0301"
-    )  # a table that leads out of itself is found before it is needed
-    return rewritten
+    normalize("a \U0010ffff\u00e9e\u0301")  # fails now, not later, if the trie is malformed
+    return normalize
 
 
-def _longest(units: tuple[int, ...], raw: bytes, place: int) -> tuple[int, int]:
-    """How many bytes the longest entry at `place` has, and where its replacement begins; (0, 0) if there is none.
+def _longest_match(trie: tuple[int, ...], source: bytes, position: int) -> tuple[int, int]:
+    """Find the longest entry of the trie that begins at `position` of `source`.
 
-    A double array: a node's children stand at its offset XOR their label; a child with the wrong label is another node's.
+    Returns its length and where its replacement begins, or (0, 0) if no entry matches.
+
+    The trie is a double array (darts-clone): the child of a node for a byte is at the node's
+    offset XOR the byte. A unit that carries another byte belongs to another node, so there is no
+    such child.
     """
-    node, found = _offset(units[0]), (0, 0)
-    for count, byte in enumerate(raw[place : place + LONGEST], 1):
+    node = _child_offset(trie[0])
+    match = 0, 0
+    for length, byte in enumerate(source[position : position + MAX_ENTRY_BYTES], 1):
         node ^= byte
-        if node >= len(units) or units[node] & 0x800000FF != byte:
+        if node >= len(trie) or trie[node] & 0x800000FF != byte:
             break
-        is_end = units[node] >> 8 & 1
-        node ^= _offset(units[node])
-        if is_end and node < len(units):
-            found = count, units[node] & 0x7FFFFFFF
-    return found
+        is_end_of_entry = trie[node] >> 8 & 1
+        node ^= _child_offset(trie[node])
+        if is_end_of_entry and node < len(trie):
+            match = length, trie[node] & 0x7FFFFFFF
+    return match
 
 
-def _offset(unit: int) -> int:
+def _child_offset(unit: int) -> int:
     return unit >> 10 << ((unit & 0x200) >> 6)
 
 
-def _length_of_character(first: int) -> int:
-    return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+def _character_length(first_byte: int) -> int:
+    """Return the number of bytes of a UTF-8 character, from its first byte."""
+    if first_byte < 0x80:
+        return 1
+    if first_byte < 0xE0:
+        return 2
+    return 3 if first_byte < 0xF0 else 4
+
+
+def _damaged(problem: str) -> InputError:
+    return InputError(
+        f"The file is not a usable SentencePiece model: {problem}.",
+        remedy="Download it again.",
+        field="precompiled_charsmap",
+    )

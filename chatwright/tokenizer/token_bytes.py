@@ -1,4 +1,12 @@
-"""From a token as it is spelled in tokenizer.json to the bytes of text it stands for: byte-level, SentencePiece, WordPiece or GPT-1's way."""
+"""Map a token as written in tokenizer.json to the bytes of text that it represents.
+
+Each kind of tokenizer writes its tokens in its own way:
+
+    byte-level BPE   one printable character per byte (GPT-2's table): "Ġthe" is " the"
+    SentencePiece    spaces as "▁" (U+2581): "▁the" is " the"; "<0x0A>" is the byte 10
+    WordPiece        "##ing" continues a word; a token without "##" starts a new one
+    GPT-1's BPE      "the</w>" ends a word
+"""
 
 from __future__ import annotations
 
@@ -8,61 +16,73 @@ from typing import Any
 
 from chatwright.tokenizer.byte_bpe import bytes_to_unicode
 
-BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece writes a space so
+BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+WORD_START = "\N{LOWER ONE EIGHTH BLOCK}"  # "▁", which SentencePiece writes instead of a space
 
-Spelling = Callable[[str], bytes]
+TokenToBytes = Callable[[str], bytes]
 
 
-def spelling_of(document: dict[str, Any]) -> Spelling:
-    """How the tokens of this tokenizer.json are spelled, by what its decoder says it undoes."""
-    model, kinds = (
-        document["model"],
-        set(_kinds(document.get("decoder"))) | set(_kinds(document.get("pre_tokenizer"))),
-    )
-    if "ByteLevel" in kinds:
+def token_to_bytes(document: dict[str, Any]) -> TokenToBytes:
+    """Return the function that maps a token of this tokenizer.json to its bytes."""
+    model = document["model"]
+    steps = {*_step_types(document.get("decoder")), *_step_types(document.get("pre_tokenizer"))}
+    if "ByteLevel" in steps:
         return _byte_level()
     if model.get("type") == "WordPiece":
-        prefix = str(model.get("continuing_subword_prefix") or "##")
-        return lambda token: (
-            token.removeprefix(prefix).encode()
-            if token.startswith(prefix)
-            else f" {token}".encode()
-        )
+        return _word_piece(str(model.get("continuing_subword_prefix") or "##"))
     if suffix := model.get("end_of_word_suffix"):
-        return lambda token: (
-            f"{token.removesuffix(suffix)} " if token.endswith(suffix) else token
-        ).encode()
-    has_bytes = bool(model.get("byte_fallback"))
-    return lambda token: _sentence_piece(token, has_bytes)
+        return _end_of_word(str(suffix))
+    return _sentence_piece(bool(model.get("byte_fallback")))
 
 
-def _byte_level() -> Spelling:
+def _byte_level() -> TokenToBytes:
     byte_of = {character: byte for byte, character in enumerate(bytes_to_unicode())}
 
-    def spell(token: str) -> bytes:
+    def to_bytes(token: str) -> bytes:
         try:
             return bytes(byte_of[character] for character in token)
-        except KeyError:  # an added token is spelled as it is read
+        except KeyError:  # added tokens are written as plain text
             return token.encode()
 
-    return spell
+    return to_bytes
 
 
-def _sentence_piece(token: str, has_bytes: bool) -> bytes:
-    if has_bytes and (byte := BYTE.fullmatch(token)):
-        return bytes([int(byte.group(1), 16)])
-    return token.replace(WORD_START, " ").encode()
+def _word_piece(prefix: str) -> TokenToBytes:
+    def to_bytes(token: str) -> bytes:
+        if token.startswith(prefix):
+            return token.removeprefix(prefix).encode()
+        return f" {token}".encode()
+
+    return to_bytes
 
 
-def _kinds(part: Any) -> list[str]:
-    """The types of a decoder or pre-tokenizer, and of those inside a sequence."""
+def _end_of_word(suffix: str) -> TokenToBytes:
+    def to_bytes(token: str) -> bytes:
+        if token.endswith(suffix):
+            return f"{token.removesuffix(suffix)} ".encode()
+        return token.encode()
+
+    return to_bytes
+
+
+def _sentence_piece(byte_fallback: bool) -> TokenToBytes:
+    def to_bytes(token: str) -> bytes:
+        if byte_fallback and (byte := BYTE_TOKEN.fullmatch(token)):
+            return bytes([int(byte.group(1), 16)])
+        return token.replace(WORD_START, " ").encode()
+
+    return to_bytes
+
+
+def _step_types(part: Any) -> list[str]:
+    """Return the type of a decoder or pre-tokenizer and of the steps inside a sequence."""
     match part:
-        case {"type": str(kind), "decoders": [*inside]} | {
-            "type": str(kind),
-            "pretokenizers": [*inside],
-        }:
-            return [kind, *(inner for one in inside for inner in _kinds(one))]
-        case {"type": str(kind)}:
-            return [kind]
-    return []
+        case {"type": str(name), "decoders": [*steps]}:
+            pass
+        case {"type": str(name), "pretokenizers": [*steps]}:
+            pass
+        case {"type": str(name)}:
+            steps = []
+        case _:
+            return []
+    return [name, *(inner for step in steps for inner in _step_types(step))]

@@ -1,7 +1,8 @@
-"""What every tokenizer can do, and how to open a saved one.
+"""The interface of all tokenizers, and how to open a saved one.
 
-`encode` never returns a control id, whatever the text holds; only `chat_template` and `data/corpus` place them.
-`load_tokenizer` looks at which file a directory holds; it runs no code and no template from it.
+`encode` never returns a control id, whatever the text contains; only `chat_template.py` and
+`data/corpus.py` insert control ids. `load_tokenizer` chooses the class by the files in the
+directory. It runs no code and no template from them.
 """
 
 from __future__ import annotations
@@ -10,52 +11,65 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from chatwright.tokenizer import imported, words
+from chatwright.errors import InputError
+from chatwright.tokenizer import characters, imported, words
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_format import ChatFormat
 from chatwright.tokenizer.control import Control, TextIds
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
+from chatwright.tokenizer.imported import ImportedTokenizer
+from chatwright.tokenizer.words import WordTokenizer
 
 
 class Tokenizer(Protocol):
-    @property
-    def vocab_size(self) -> int: ...  # text ids and control ids together
+    """What every tokenizer can do."""
 
     @property
-    def control(self) -> Control: ...
+    def vocab_size(self) -> int:
+        """Number of ids: text tokens, control tokens, and ids that the model has besides."""
 
     @property
-    def chat_format(
-        self,
-    ) -> ChatFormat | None: ...  # how conversations are marked up; None: it can only continue texts
+    def control(self) -> Control:
+        """The ids of the control tokens."""
 
     @property
-    def public_ids(self) -> dict[str, int]: ...  # bos_token_id and the like, for config.json
+    def chat_format(self) -> ChatFormat | None:
+        """How conversations become ids; None if the model can only continue texts."""
 
     @property
-    def prefix(self) -> str: ...  # goes before every text when it is encoded; `decode` takes it off
+    def public_ids(self) -> dict[str, int]:
+        """The special token ids for config.json: bos_token_id and the like."""
 
-    def encode(self, text: str) -> TextIds: ...
+    @property
+    def prefix(self) -> str:
+        """Text that `encode` adds before every text and `decode` removes: "" or " "."""
 
-    def encode_batch(
-        self, texts: Sequence[str]
-    ) -> list[TextIds]: ...  # equal to encode one by one, faster
+    def encode(self, text: str) -> TextIds:
+        """Return the token ids of a text."""
 
-    def decode(self, ids: Sequence[int]) -> str: ...  # control ids render as nothing
+    def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
+        """Encode each text. Equal to encoding them one by one, but faster."""
 
-    def token_bytes(self, token_id: int) -> bytes: ...  # b"" for control ids
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids; control ids give nothing."""
 
-    def save(self, directory: Path) -> None: ...
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the bytes of text that one token represents, b"" for a control token."""
+
+    def save(self, directory: Path) -> None:
+        """Write the files that `load_tokenizer` opens."""
 
 
 def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
-    """What stands around a text for an encoder, and what hides a token from it."""
-    if isinstance(tokenizer, imported.ImportedTokenizer):
+    """Return [CLS], [SEP], [PAD] and [MASK]. Raises InputError if the tokenizer lacks them."""
+    if isinstance(tokenizer, ImportedTokenizer):
         return tokenizer.encoder_tokens
-    raise ValueError(
-        'this tokenizer has no <mask>, which an encoder is trained with. Make one with tokens = "wordpiece" in [tokenizer], '
-        "or start from an imported encoder."
+    raise InputError(
+        "This tokenizer has no [MASK] token, which encoders are trained with.",
+        remedy='Train one with tokens = "wordpiece" in [tokenizer], or start from an imported '
+        "encoder.",
+        field="tokenizer.tokens",
     )
 
 
@@ -65,24 +79,31 @@ def unused_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """Open what `save` wrote: `characters.json`, `tokenizer.json`, `words.json`, or the files of a tokenizer that was imported."""
+    """Open the tokenizer that `save` wrote into `directory`.
+
+    Raises InputError if there is none, or more than one.
+    """
     directory = Path(directory)
     if (directory / imported.SETTINGS_FILE).is_file():
-        return imported.ImportedTokenizer.load(directory)
-    has_characters = (directory / "characters.json").is_file()
+        return ImportedTokenizer.load(directory)
+    has_characters = (directory / characters.FILE_NAME).is_file()
     has_bpe = (directory / "tokenizer.json").is_file()
     if has_characters and has_bpe:
-        raise ValueError(
-            f"{directory} holds both characters.json and tokenizer.json, and they disagree about every id: "
-            "remove the one the model was not trained with"
+        raise InputError(
+            f"{directory} holds two tokenizers, characters.json and tokenizer.json, with "
+            "different ids.",
+            remedy="Remove the one that the model was not trained with.",
+            field=str(directory),
         )
     if has_characters:
         return CharacterTokenizer.load(directory)
     if has_bpe:
         return ByteBPE.load(directory)
     if (directory / words.FILE_NAME).is_file():
-        return words.WordTokenizer.load(directory)
-    raise ValueError(
-        f"{directory} holds no tokenizer: expected tokenizer.json or characters.json. "
-        "Give the directory of a trained model, or train a tokenizer first"
+        return WordTokenizer.load(directory)
+    raise InputError(
+        f"{directory} holds no tokenizer: tokenizer.json, characters.json and words.json are all "
+        "missing.",
+        remedy="Give the directory of a trained model, or train a tokenizer first.",
+        field=str(directory),
     )

@@ -1,8 +1,11 @@
-"""Learn a WordPiece vocabulary: that of BERT and its family (Schuster & Nakajima 2012; Devlin et al. 2018), for texts that are read, not written.
+"""Train a WordPiece tokenizer, the kind that BERT uses, for encoders.
 
-A word is its longest known beginning, then the longest known piece after that ("##ing"), and so on; a word with a character that the
-vocabulary does not know is one [UNK]. Text is lower-cased and loses its accents unless `cased`. What comes out is a tokenizer such as BERT's
-own, with the same special tokens, so it is used, saved and opened like one that was imported (`foreign.py`).
+WordPiece (Schuster & Nakajima 2012; Devlin et al. 2018) splits a word into its longest known
+prefix, then the longest known piece after that ("##ing"), and so on. A word with an unknown
+character becomes [UNK]. Texts are lower-cased and lose their accents unless `cased`.
+
+The result is a tokenizer such as BERT's, with the same special tokens. It is therefore used, saved
+and opened like an imported tokenizer (`imported.py`).
 """
 
 from __future__ import annotations
@@ -15,75 +18,98 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from chatwright.errors import InputError
 from chatwright.tokenizer import hugging_face
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.imported_files import TokenizerFiles
-from chatwright.tokenizer.text import require_unicode
+from chatwright.tokenizer.validation import require_unicode
 
-ROLES = {
+# In the order of their ids, as in BERT.
+SPECIAL_TOKENS = {
     "pad": "[PAD]",
     "unk": "[UNK]",
     "cls": "[CLS]",
     "sep": "[SEP]",
     "mask": "[MASK]",
-}  # in the order of their ids, as BERT has them
-INSIDE = "##"  # before a piece that goes on with a word
-LARGEST_ALPHABET = 1000  # characters; rarer ones make their word unknown
+}
+CONTINUATION_PREFIX = "##"  # before a piece that continues a word
+MAX_ALPHABET = 1000  # characters; words with rarer characters become [UNK]
 
 
 def train(texts: Iterable[str], vocab_size: int, cased: bool = False) -> ImportedTokenizer:
-    """Learn pieces from `texts`. `vocab_size` includes the special tokens; a small text may give fewer, never more."""
-    library, kept = untrained(cased), list(texts)
-    if not any(kept):
-        raise ValueError(
-            "the tokenizer has no text to learn from: every document is empty. Check the data path"
+    """Learn word pieces from `texts`.
+
+    `vocab_size` includes the special tokens. A small text may give a smaller vocabulary. Raises
+    InputError if `vocab_size` is too small or there is no text.
+    """
+    library = untrained_library(cased)
+    texts = list(texts)
+    if not any(texts):
+        raise InputError(
+            "The tokenizer has no text to learn from: every document is empty.",
+            remedy="Check the data path.",
+            field="texts",
         )
-    # The library numbers single characters in an order that changes from run to run, unless they are given beforehand.
-    first = [*ROLES.values(), *alphabet(kept, library)]
-    if vocab_size < len(first):
-        raise ValueError(
-            f"vocab_size ({vocab_size}) must be at least {len(first)}: the special tokens and the characters of the text"
+    # Passed as special tokens, because the trainer otherwise numbers single characters in an
+    # order that changes from run to run.
+    first_tokens = [*SPECIAL_TOKENS.values(), *alphabet(texts, library)]
+    if vocab_size < len(first_tokens):
+        raise InputError(
+            f"vocab_size is {vocab_size}, but the special tokens and the characters of the text "
+            f"already need {len(first_tokens)}.",
+            remedy=f"Set vocab_size={len(first_tokens)} or more.",
+            field="vocab_size",
+            value=vocab_size,
         )
-    library.train_from_iterator(
-        kept,
-        trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            min_frequency=2,
-            special_tokens=first,
-            limit_alphabet=0,
-            continuing_subword_prefix=INSIDE,
-            show_progress=False,
-        ),
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=first_tokens,
+        limit_alphabet=0,
+        continuing_subword_prefix=CONTINUATION_PREFIX,
+        show_progress=False,
     )
-    return ImportedTokenizer(files_of(library))
+    library.train_from_iterator(texts, trainer)
+    return ImportedTokenizer(tokenizer_files(library))
 
 
-def untrained(cased: bool) -> tokenizers.Tokenizer:
+def untrained_library(cased: bool) -> tokenizers.Tokenizer:
+    """Return BERT's steps around a model without a vocabulary."""
     library = tokenizers.Tokenizer(
-        models.WordPiece(unk_token=ROLES["unk"], max_input_chars_per_word=100)
+        models.WordPiece(unk_token=SPECIAL_TOKENS["unk"], max_input_chars_per_word=100)
     )
     library.normalizer = normalizers.BertNormalizer(lowercase=not cased, strip_accents=not cased)
     library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    library.decoder = decoders.WordPiece(prefix=INSIDE)
+    library.decoder = decoders.WordPiece(prefix=CONTINUATION_PREFIX)
     return library
 
 
 def alphabet(texts: Iterable[str], library: tokenizers.Tokenizer) -> list[str]:
-    """Every character that occurs at least twice, as a beginning and, where words can hold it, as a continuation."""
+    """Return the characters that occur at least twice, alone and as continuations ("##a").
+
+    Characters that the pre-tokenizer makes words of their own, such as punctuation, get no
+    continuation.
+    """
     counts: Counter[str] = Counter()
     for text in texts:
         require_unicode(text)
         counts.update(library.normalizer.normalize_str(text))
-    common = [
-        c for c, count in counts.most_common(LARGEST_ALPHABET) if count > 1 and not c.isspace()
+    most_common = counts.most_common(MAX_ALPHABET)
+    characters = [c for c, count in most_common if count > 1 and not c.isspace()]
+    inside_words = [
+        c for c in characters if len(library.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1
     ]
-    stays_inside = [c for c in common if len(library.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1]
-    return sorted(common) + sorted(INSIDE + c for c in stays_inside)
+    return sorted(characters) + sorted(CONTINUATION_PREFIX + c for c in inside_words)
 
 
-def files_of(library: tokenizers.Tokenizer) -> TokenizerFiles:
-    """What BERT's directory holds: transformers' AutoTokenizer puts [CLS] and [SEP] around a text, as our encoders do."""
-    cls, sep = ((ROLES[role], library.token_to_id(ROLES[role])) for role in ("cls", "sep"))
+def tokenizer_files(library: tokenizers.Tokenizer) -> TokenizerFiles:
+    """Return the files of a BERT directory, which transformers' AutoTokenizer opens.
+
+    The post-processor makes it add [CLS] and [SEP], as our encoders do.
+    """
+    cls, sep = (
+        (SPECIAL_TOKENS[name], library.token_to_id(SPECIAL_TOKENS[name])) for name in ("cls", "sep")
+    )
     library.post_processor = processors.TemplateProcessing(
         single=f"{cls[0]} $A {sep[0]}",
         pair=f"{cls[0]} $A {sep[0]} $B:1 {sep[0]}:1",
@@ -91,16 +117,16 @@ def files_of(library: tokenizers.Tokenizer) -> TokenizerFiles:
     )
     document: dict[str, Any] = json.loads(library.to_str())
     document["added_tokens"] = [
-        token for token in document["added_tokens"] if token["content"] in ROLES.values()
+        token for token in document["added_tokens"] if token["content"] in SPECIAL_TOKENS.values()
     ]
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    settings |= {f"{role}_token": spelling for role, spelling in ROLES.items()}
+    settings |= {f"{name}_token": token for name, token in SPECIAL_TOKENS.items()}
     return TokenizerFiles(
         document,
-        dict(ROLES),
+        dict(SPECIAL_TOKENS),
         "",
         {
-            "tokenizer.json": hugging_face.as_json(document),
-            "tokenizer_config.json": hugging_face.as_json(settings),
+            "tokenizer.json": hugging_face.to_json(document),
+            "tokenizer_config.json": hugging_face.to_json(settings),
         },
     )

@@ -1,7 +1,8 @@
-"""One id per word, lower-cased: what word vectors are learned of.
+"""A tokenizer with one id per lower-cased word, for training word vectors.
 
-It is no way to read texts whole: words it does not know, punctuation and case are lost, so `decode(encode(text))` is not the text, and models
-that write cannot use it. The vocabulary is the most frequent words; those seen fewer than MIN_COUNT times are left out in any case.
+It loses unknown words, punctuation and case, so `decode(encode(text))` is not the text and models
+that generate text cannot use it. The vocabulary holds the most frequent words that occur at least
+MIN_COUNT times.
 """
 
 from __future__ import annotations
@@ -12,32 +13,43 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from chatwright.errors import InputError
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
-from chatwright.tokenizer.text import require_unicode
+from chatwright.tokenizer.validation import require_known_id, require_unicode
 
 FILE_NAME = "words.json"
 MIN_COUNT = 3
-# Letters and digits, with an apostrophe inside; underscores are Markdown's emphasis.
+# Letters and digits, with apostrophes inside a word. Underscores separate words: in Markdown they
+# mark emphasis.
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
+    """Return the lower-cased words of a text, with straight apostrophes."""
     return [word.replace("’", "'") for word in WORD.findall(text.lower())]
 
 
 class WordTokenizer:
+    """Encode each known word as its index in a fixed list of words."""
+
     prefix = ""
     chat_format = None
 
     def __init__(self, words: Sequence[str]) -> None:
+        """`words[i]` gets the id i. Raises InputError unless they are distinct and lower-cased."""
         if not words:
-            raise ValueError(
-                f"a words tokenizer needs at least one word: none was seen {MIN_COUNT} times. Give more text"
+            raise InputError(
+                f"A word tokenizer needs at least one word that occurs {MIN_COUNT} times.",
+                remedy="Give more text.",
+                field="words",
             )
-        if len(set(words)) != len(words) or any(
-            not isinstance(word, str) or words_of(word) != [word] for word in words
-        ):
-            raise ValueError("words must be distinct, lower-cased and without spaces")
+        are_words = all(isinstance(word, str) and split_words(word) == [word] for word in words)
+        if not are_words or len(set(words)) != len(words):
+            raise InputError(
+                "The words of a word tokenizer must be distinct, lower-cased and without spaces.",
+                remedy='Give a list such as ["the", "of"].',
+                field="words",
+            )
         require_unicode(" ".join(words))
         self._words = tuple(words)
         self._id_of = {word: index for index, word in enumerate(words)}
@@ -45,10 +57,13 @@ class WordTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> WordTokenizer:
-        """The most frequent words, so many that with the control tokens there are at most `vocab_size`."""
+        """Take the most frequent words of `texts`.
+
+        `vocab_size` includes the control tokens. A small text may give a smaller vocabulary.
+        """
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(words_of(text))
+            counts.update(split_words(text))
         frequent = sorted(
             (word for word, count in counts.items() if count >= MIN_COUNT),
             key=lambda word: (-counts[word], word),
@@ -57,44 +72,48 @@ class WordTokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """Number of words plus number of control tokens."""
         return len(self._words) + len(CONTROL_TOKENS)
 
     @property
     def control(self) -> ControlIds:
+        """The ids of the control tokens; they follow the words' ids."""
         return self._control
 
     @property
     def public_ids(self) -> dict[str, int]:
+        """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
         return self._control.public()
 
     def encode(self, text: str) -> TextIds:
-        """The words it knows; the others are left out."""
-        return TextIds([self._id_of[word] for word in words_of(text) if word in self._id_of])
+        """Return the ids of the known words; unknown words are left out."""
+        return TextIds([self._id_of[word] for word in split_words(text) if word in self._id_of])
 
     def encode_batch(self, texts: Sequence[str]) -> list[TextIds]:
+        """Encode each text."""
         return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
+        """Return the words of `ids`, separated by spaces; control ids give nothing."""
         return b" ".join(filter(None, map(self.token_bytes, ids))).decode("utf-8")
 
     def token_bytes(self, token_id: int) -> bytes:
-        if 0 <= token_id < len(self._words):
-            return self._words[token_id].encode("utf-8")
-        if 0 <= token_id < self.vocab_size:
+        """Return the UTF-8 bytes of a word, b"" for a control token."""
+        require_known_id(token_id, self.vocab_size)
+        if token_id >= len(self._words):
             return b""
-        raise ValueError(
-            f"token id {token_id} is outside this tokenizer's {self.vocab_size} ids: these ids come from another tokenizer"
-        )
+        return self._words[token_id].encode("utf-8")
 
     def save(self, directory: Path) -> None:
+        """Write words.json into `directory`."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE_NAME).write_text(
-            json.dumps({"words": list(self._words)}, ensure_ascii=True) + "\n", encoding="utf-8"
-        )
+        text = json.dumps({"words": list(self._words)}, ensure_ascii=True) + "\n"
+        (directory / FILE_NAME).write_text(text, encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, directory: Path) -> WordTokenizer:
+        """Read what `save` wrote. Raises InputError if the file is missing or damaged."""
         path = Path(directory) / FILE_NAME
         try:
             words = json.loads(path.read_bytes())["words"]
@@ -102,8 +121,14 @@ class WordTokenizer:
                 raise TypeError("words is not a list")
             return cls(words)
         except FileNotFoundError:
-            raise ValueError(f"{path} is missing: give a directory written by save()") from None
+            raise InputError(
+                f"{path} is missing.",
+                remedy="Give a directory that holds a saved tokenizer.",
+                field=FILE_NAME,
+            ) from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(
-                f'{path} is not a words tokenizer ({error}): expected {{"words": ["the", "of", ...]}}'
+            raise InputError(
+                f"{path} is not a word tokenizer ({error}).",
+                remedy='The file must hold {"words": ["the", "of", ...]}: save it again.',
+                field=FILE_NAME,
             ) from None

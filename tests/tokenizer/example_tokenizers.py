@@ -1,4 +1,7 @@
-"""Tokenizers as other tools write them: real vocabularies where the shared data is there, small ones made here; and a thousand hard strings."""
+"""Write tokenizer directories as other tools do, and generate strings that are hard to tokenize.
+
+Some use the real vocabularies of the shared data sets, the others train a small vocabulary here.
+"""
 
 import base64
 import functools
@@ -28,7 +31,12 @@ TEXT = [
     "def add(a, b):\n    return a + b\n\n\n\tif x == 1000:\n        print('hello world')\n" * 30,
     "東京は日本の首都です。 🙂 " * 30,
 ]
-CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# How GPT-4's tokenizer (cl100k) splits a text into words.
+CL100K_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Parts of hard strings: Unicode, numbers, code, spaces, and symbols that tokenizers use themselves.
 PIECES = [
     "a",
     "Ab",
@@ -90,15 +98,17 @@ PIECES = [
 
 
 def hard_strings(count: int = 1000) -> list[str]:
-    draw = random.Random(0)
+    """Return special cases and random mixtures of PIECES with any other character."""
+    rng = random.Random(0)
     texts = ["", " ", "  lead", "trail  ", "\n", "a" * 2000, "ab " * 700, " " * 300, *PIECES]
     while len(texts) < count:
-        pieces = [
-            draw.choice(PIECES)
-            if draw.random() < 0.8
-            else chr(draw.choice([draw.randrange(32, 0xD800), draw.randrange(0xE000, 0x110000)]))
-            for _ in range(draw.randint(1, 14))
-        ]
+        pieces = []
+        for _ in range(rng.randint(1, 14)):
+            if rng.random() < 0.8:
+                pieces.append(rng.choice(PIECES))
+            else:
+                code_points = [rng.randrange(32, 0xD800), rng.randrange(0xE000, 0x110000)]
+                pieces.append(chr(rng.choice(code_points)))
         texts.append("".join(pieces))
     return texts[:count]
 
@@ -108,7 +118,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_gpt2(directory: Path, shared: Path) -> Path:
-    """vocab.json and merges.txt, as the oldest directories have it."""
+    """Write the real vocabulary of GPT-2: vocab.json and merges.txt."""
     for name, source in (
         ("vocab.json", "gpt2_encoder.json.xz"),
         ("merges.txt", "gpt2_vocab.bpe.xz"),
@@ -120,7 +130,7 @@ def write_gpt2(directory: Path, shared: Path) -> Path:
 
 
 def write_bert(directory: Path, shared: Path, **settings: Any) -> Path:
-    """vocab.txt alone."""
+    """Write the real vocabulary of BERT: vocab.txt. `settings` go to tokenizer_config.json."""
     (directory / "vocab.txt").write_bytes(
         (shared / "tokenizers/bert-base-uncased-vocab.txt").read_bytes()
     )
@@ -131,7 +141,10 @@ def write_bert(directory: Path, shared: Path, **settings: Any) -> Path:
 
 
 def write_llama3(directory: Path, shared: Path) -> Path:
-    """tokenizer.json as of Llama 3: the cl100k ranks, every word of the vocabulary whole, special tokens after them."""
+    """Write tokenizer.json like Llama 3's: the real cl100k vocabulary and special tokens after it.
+
+    A word that is in the vocabulary becomes one token without merging (`ignore_merges`).
+    """
     library = tokenizers.Tokenizer.from_str(_cl100k(shared / "tokenizers/cl100k_base.tiktoken.xz"))
     special = [
         "<|begin_of_text|>",
@@ -159,16 +172,18 @@ def write_llama3(directory: Path, shared: Path) -> Path:
 
 @functools.cache
 def _cl100k(path: Path) -> str:
+    """Convert tiktoken's ranks to a tokenizer.json."""
     ranks = {
         base64.b64decode(token): int(rank)
         for token, rank in map(bytes.split, lzma.decompress(path.read_bytes()).splitlines())
     }
-    spell = bytes_to_unicode()
-    vocab = {"".join(spell[byte] for byte in token): rank for token, rank in ranks.items()}
-    library = tokenizers.Tokenizer(models.BPE(vocab, _merges(ranks, spell), ignore_merges=True))
+    characters = bytes_to_unicode()
+    vocab = {"".join(characters[byte] for byte in token): rank for token, rank in ranks.items()}
+    merges = _merges(ranks, characters)
+    library = tokenizers.Tokenizer(models.BPE(vocab, merges, ignore_merges=True))
     library.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(CL100K), "isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(CL100K_PATTERN), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -176,33 +191,31 @@ def _cl100k(path: Path) -> str:
     return library.to_str()
 
 
-def _merges(ranks: dict[bytes, int], spell: list[str]) -> list[tuple[str, str]]:
-    """Which two tokens each was merged from: what the ranks below its own make of its bytes."""
-    found = []
+def _merges(ranks: dict[bytes, int], characters: list[str]) -> list[tuple[str, str]]:
+    """Return the two tokens that each token was merged from.
+
+    They are what BPE makes of the token's bytes with the merges of lower rank.
+    """
+    merges = []
     for token, rank in ranks.items():
         parts = [bytes([byte]) for byte in token]
         while len(parts) > 2:
-            place = min(
-                range(len(parts) - 1), key=lambda i: ranks.get(parts[i] + parts[i + 1], rank)
-            )
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+            pair_ranks = [ranks.get(parts[i] + parts[i + 1], rank) for i in range(len(parts) - 1)]
+            i = pair_ranks.index(min(pair_ranks))
+            parts[i : i + 2] = [parts[i] + parts[i + 1]]
         if len(parts) == 2:
-            found.append(
-                (
-                    "".join(spell[byte] for byte in parts[0]),
-                    "".join(spell[byte] for byte in parts[1]),
-                )
-            )
-    return found
+            left, right = ("".join(characters[byte] for byte in part) for part in parts)
+            merges.append((left, right))
+    return merges
 
 
 def write_chatml(directory: Path) -> Path:
-    """tokenizer.json as of Qwen: special tokens, and <tool_call>, which is added without being special."""
+    """Write tokenizer.json like Qwen's: special tokens, and <tool_call>, which is not special."""
     library = tokenizers.Tokenizer(models.BPE())
     library.normalizer = normalizers.NFC()
     library.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(CL100K.replace("{1,3}", "")), "isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(CL100K_PATTERN.replace("{1,3}", "")), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -221,8 +234,10 @@ def write_chatml(directory: Path) -> Path:
     )
     library.save(str(directory / "tokenizer.json"))
     template = (
-        "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}{%- endif %}"
-        "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}{%- endfor %}"
+        "{%- if messages[0].role != 'system' %}"
+        "{{- '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}{%- endif %}"
+        "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n'"
+        " + message.content + '<|im_end|>' + '\\n' }}{%- endfor %}"
         "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
     )
     write_json(
@@ -239,7 +254,10 @@ def write_chatml(directory: Path) -> Path:
 
 
 def write_llama2(directory: Path) -> Path:
-    """tokenizer.json as of Llama 2: BPE over whole texts, spaces as low blocks, bytes for unknown characters, <s> in front."""
+    """Write tokenizer.json like Llama 2's, which was converted from SentencePiece.
+
+    BPE over whole texts, spaces as "▁", bytes for unknown characters, <s> before every text.
+    """
     library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     library.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
@@ -253,16 +271,15 @@ def write_llama2(directory: Path) -> Path:
         ]
     )
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    library.pre_tokenizer = pre_tokenizers.Metaspace(
-        prepend_scheme="never"
-    )  # no piece goes over the end of a word
+    # While training, no token crosses the end of a word.
+    library.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
     library.train_from_iterator(
         TEXT, trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False)
     )
     library.pre_tokenizer = None
     document = json.loads(library.to_str())
     document["added_tokens"] = document["added_tokens"][:3]
-    # What conversions from SentencePiece do: pieces of the special tokens' spelling, and merges that lead to it.
+    # As in conversions from SentencePiece, merges can build the text of a special token.
     vocab = document["model"]["vocab"]
     for piece in ("<", "/", "s", ">", "</", "s>"):
         vocab.setdefault(piece, len(vocab))
@@ -290,7 +307,7 @@ def write_llama2(directory: Path) -> Path:
 
 
 def write_unigram(directory: Path) -> Path:
-    """tokenizer.json as of T5 and ALBERT: a Unigram model whose special tokens stand among its pieces."""
+    """Write tokenizer.json like T5's: a Unigram model with special tokens among its pieces."""
     library = tokenizers.Tokenizer(models.Unigram())
     library.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(tokenizers.Regex(" {2,}"), " ")]
@@ -320,11 +337,12 @@ def write_unigram(directory: Path) -> Path:
 
 
 def write_marian(directory: Path) -> Path:
-    """source.spm, target.spm and vocab.json: pieces of two languages, a few left out of the vocabulary, as in the published models."""
-    english, german = (
-        "".join(TEXT[:1] * 3 + TEXT[2:3]),
-        TEXT[1] + "Die Hunde und die Katze sitzen auf der Matte, das ist so.\n" * 30,
-    )
+    """Write MarianMT's files: source.spm, target.spm and vocab.json.
+
+    As in the published models, vocab.json lacks some pieces of both languages.
+    """
+    english = "".join(TEXT[:1] * 3 + TEXT[2:3])
+    german = TEXT[1] + "Die Hunde und die Katze sitzen auf der Matte, das ist so.\n" * 30
     pieces: list[str] = []
     for side, text in (("source", english), ("target", german)):
         (directory / f"{side}.txt").write_text(text)
@@ -352,7 +370,7 @@ def write_marian(directory: Path) -> Path:
 
 
 def write_gpt1(directory: Path) -> Path:
-    """vocab.json and merges.txt of words that end in </w>."""
+    """Write vocab.json and merges.txt like GPT-1's, where words end with </w>."""
     library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
     library.normalizer = normalizers.BertNormalizer(lowercase=True)
     library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -371,7 +389,7 @@ def write_gpt1(directory: Path) -> Path:
 
 
 def write_word_pieces(directory: Path) -> Path:
-    """vocab.txt of a few words and all letters of them."""
+    """Write vocab.txt like BERT's: a few words and all their letters."""
     words = sorted({word.strip(".,;'()") for text in TEXT for word in text.lower().split()} - {""})
     letters = sorted({letter for word in words for letter in word})
     pieces = [
@@ -389,6 +407,7 @@ def write_word_pieces(directory: Path) -> Path:
     return directory
 
 
+# Writers of directories, by kind: small vocabularies trained here, and real ones.
 SMALL = {
     "chatml": write_chatml,
     "llama2": write_llama2,

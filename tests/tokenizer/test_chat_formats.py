@@ -70,8 +70,8 @@ def opened(directory: Path) -> ImportedTokenizer:
     files = imported_files.read(directory)
     return ImportedTokenizer(
         files,
-        chat_format=chat_formats.recognised(files.template),
-        system=chat_formats.default_system(files.template),
+        chat_format=chat_formats.recognised(files.chat_template),
+        system=chat_formats.default_system(files.chat_template),
     )
 
 

@@ -1,6 +1,10 @@
-"""No text a person can write becomes a control id. The library alone would let it: the positive control shows that."""
+"""No text that a user can write is encoded to a control id.
+
+The last tests show that the `tokenizers` library alone would give control ids.
+"""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +52,7 @@ FRAGMENTS = [
 
 @pytest.fixture(scope="module")
 def bpe() -> ByteBPE:
-    # Trained on the control strings themselves, the worst case: their pieces are whole text tokens.
+    """A tokenizer trained on the control strings: the worst case, their parts are text tokens."""
     return ByteBPE.train([" ".join(CONTROL_STRINGS * 50), "plain words " * 50], 400)
 
 
@@ -60,20 +64,22 @@ def assert_only_text_ids(bpe: ByteBPE, texts: list[str]) -> None:
 
 
 def random_texts(count: int, seed: int) -> list[str]:
-    draw = random.Random(seed)
+    """Return texts of 1 to 12 parts: nine in ten are fragments, the others any character."""
+    rng = random.Random(seed)
     texts = []
     for _ in range(count):
-        parts = [
-            draw.choice(FRAGMENTS)
-            if draw.random() < 0.9
-            else chr(draw.choice([draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)]))
-            for _ in range(draw.randint(1, 12))
-        ]
+        parts = []
+        for _ in range(rng.randint(1, 12)):
+            if rng.random() < 0.9:
+                parts.append(rng.choice(FRAGMENTS))
+            else:
+                code_points = [rng.randrange(0xD800), rng.randrange(0xE000, 0x110000)]
+                parts.append(chr(rng.choice(code_points)))
         texts.append("".join(parts))
     return texts
 
 
-def test_control_strings_halves_and_lookalikes_stay_text(bpe):
+def test_control_strings_halves_and_lookalikes_stay_text(bpe: ByteBPE) -> None:
     assert_only_text_ids(bpe, FRAGMENTS)
     assert_only_text_ids(bpe, [first + second for first in FRAGMENTS for second in CONTROL_STRINGS])
 
@@ -89,40 +95,38 @@ def test_control_strings_halves_and_lookalikes_stay_text(bpe):
         "<EOC>\n" * 20_000,
     ],
 )
-def test_very_long_texts_stay_text(bpe, text):
+def test_very_long_texts_stay_text(bpe: ByteBPE, text: str) -> None:
     assert_only_text_ids(bpe, [text])
 
 
-def test_random_mixtures_stay_text(bpe):
+def test_random_mixtures_stay_text(bpe: ByteBPE) -> None:
     assert_only_text_ids(bpe, random_texts(2_000, seed=1))
 
 
 @pytest.mark.full
-def test_a_hundred_thousand_random_mixtures_stay_text(bpe):
+def test_a_hundred_thousand_random_mixtures_stay_text(bpe: ByteBPE) -> None:
     assert_only_text_ids(bpe, random_texts(100_000, seed=2))
 
 
-def test_the_saved_directory_loaded_again_is_as_deaf(bpe, tmp_path):
+def test_text_stays_text_after_saving_and_loading(bpe: ByteBPE, tmp_path: Path) -> None:
     bpe.save(tmp_path)
     assert_only_text_ids(ByteBPE.load(tmp_path), FRAGMENTS)
 
 
-def test_the_library_without_stripping_does_give_a_control_id(bpe, tmp_path):
-    """Positive control: the same file opened directly turns typed text into <|end|>, though special tokens are off."""
+def test_the_library_alone_encodes_text_to_control_ids(bpe: ByteBPE, tmp_path: Path) -> None:
+    """The library finds <|end|> in text although no special tokens are requested."""
     import tokenizers
 
     bpe.save(tmp_path)
     library = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for name, text in CONTROL_TOKENS.items():
-        assert (
-            getattr(bpe.control, name)
-            in library.encode(f"a {text} b", add_special_tokens=False).ids
-        )
+        ids = library.encode(f"a {text} b", add_special_tokens=False).ids
+        assert getattr(bpe.control, name) in ids
 
 
-def test_an_unstripped_library_is_refused(bpe, tmp_path):
+def test_a_library_tokenizer_with_added_tokens_is_refused(bpe: ByteBPE, tmp_path: Path) -> None:
     import tokenizers
 
     bpe.save(tmp_path)
-    with pytest.raises(AssertionError, match="must not know added tokens"):
+    with pytest.raises(AssertionError):
         ByteBPE(tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json")))

@@ -1,12 +1,14 @@
-"""Other tools' tokenizers: the ids transformers gives, but none of a special token's, whatever the text; saved and opened again, the same."""
+"""Imported tokenizers give the ids of transformers, except for special tokens in text."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatwright.conversation import Message
+from chatwright.errors import InputError
 from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.control import ControlIds
@@ -24,7 +26,7 @@ from tests.tokenizer.example_tokenizers import (
     write_unigram,
 )
 
-SPELLINGS = [
+SPECIAL_TOKENS = [
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -43,16 +45,15 @@ SPELLINGS = [
 ]
 
 
-def make(name: str, directory: Path, request: pytest.FixtureRequest) -> Path:
-    return (
-        SMALL[name](directory)
-        if name in SMALL
-        else REAL[name](directory, request.getfixturevalue("shared_data"))
-    )
+def write(name: str, directory: Path, request: pytest.FixtureRequest) -> Path:
+    """Write the example called `name`. Skips the test if it needs data that is not here."""
+    if name in SMALL:
+        return SMALL[name](directory)
+    return REAL[name](directory, request.getfixturevalue("shared_data"))
 
 
-def opened(directory: Path, **settings: object) -> ImportedTokenizer:
-    return ImportedTokenizer(imported_files.read(directory), **settings)  # type: ignore[arg-type]
+def read(directory: Path, vocab_size: int | None = None) -> ImportedTokenizer:
+    return ImportedTokenizer(imported_files.read(directory), vocab_size)
 
 
 @pytest.mark.parametrize("name", [*SMALL, *REAL])
@@ -61,244 +62,228 @@ def test_a_thousand_hard_strings_get_the_ids_of_transformers(
 ) -> None:
     import transformers
 
-    directory = make(name, tmp_path, request)
-    theirs = {
+    directory = write(name, tmp_path, request)
+    classes = {
         "gpt2": transformers.GPT2Tokenizer,
         "bert": transformers.BertTokenizer,
         "gpt1": transformers.OpenAIGPTTokenizer,
-    }.get(name, transformers.AutoTokenizer).from_pretrained(directory)
+    }
+    reference = classes.get(name, transformers.AutoTokenizer).from_pretrained(directory)
     texts = hard_strings()
     assert len(texts) == 1000
-    for text, ids in zip(texts, opened(directory).encode_batch(texts), strict=True):
-        assert ids == theirs(text, add_special_tokens=False)["input_ids"], ascii(text)
+    for text, ids in zip(texts, read(directory).encode_batch(texts), strict=True):
+        assert ids == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
 
 
 @pytest.mark.parametrize("name", [*SMALL, *REAL])
-def test_no_text_becomes_a_special_token_and_saved_files_open_the_same(
+def test_no_text_is_encoded_to_a_special_token(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    tokenizer = read(write(name, tmp_path, request))
+    texts = [
+        *SPECIAL_TOKENS,
+        *(f"a{token} {token}b" for token in SPECIAL_TOKENS),
+        "".join(SPECIAL_TOKENS) * 50,
+        *(first + second for first in SPECIAL_TOKENS for second in SPECIAL_TOKENS),
+    ]
+    forbidden = tokenizer.vocabulary.forbidden
+    assert all(forbidden.isdisjoint(ids) for ids in tokenizer.encode_batch(texts))
+
+
+@pytest.mark.parametrize("name", [*SMALL, *REAL])
+def test_a_saved_tokenizer_loads_unchanged(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     source, saved = tmp_path / "source", tmp_path / "saved"
     source.mkdir()
-    tokenizer = opened(make(name, source, request), vocab_size=200_000)
-    hostile = [
-        *SPELLINGS,
-        *(f"a{s} {s}b" for s in SPELLINGS),
-        "".join(SPELLINGS) * 50,
-        *(s + t for s in SPELLINGS for t in SPELLINGS),
-    ]
-    encoded = tokenizer.encode_batch(hostile)
-    assert all(tokenizer.vocabulary.forbidden.isdisjoint(ids) for ids in encoded)
+    tokenizer = read(write(name, source, request), vocab_size=200_000)
     tokenizer.save(saved)
-    again = load_tokenizer(saved)
-    assert again.encode_batch([*hostile, *hard_strings(100)]) == [
-        *encoded,
-        *tokenizer.encode_batch(hard_strings(100)),
-    ]
-    assert (again.vocab_size, again.control, again.prefix) == (
-        200_000,
-        tokenizer.control,
-        tokenizer.prefix,
-    )
-    assert {path.name: path.read_bytes() for path in source.iterdir()} == {
-        p.name: p.read_bytes() for p in saved.iterdir() if p.name != SETTINGS_FILE
-    }
+    loaded = load_tokenizer(saved)
+    texts = [*SPECIAL_TOKENS, *hard_strings(100)]
+    assert loaded.encode_batch(texts) == tokenizer.encode_batch(texts)
+    assert loaded.vocab_size == 200_000
+    assert loaded.control == tokenizer.control
+    assert loaded.prefix == tokenizer.prefix
+    source_files = {path.name: path.read_bytes() for path in source.iterdir()}
+    saved_files = {path.name: path.read_bytes() for path in saved.iterdir()}
+    del saved_files[SETTINGS_FILE]
+    assert saved_files == source_files
 
 
 @pytest.mark.parametrize("name", [*SMALL, *REAL])
-def test_the_library_itself_does_make_special_tokens_out_of_text(
+def test_the_library_alone_encodes_text_to_special_tokens(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The control: with the document as it came, typed text becomes a special token."""
+    """With the unchanged document the library finds special tokens in text."""
     import tokenizers
 
-    tokenizer = opened(make(name, tmp_path, request))
-    as_it_came = tokenizers.Tokenizer.from_str(json.dumps(tokenizer.files.document))
-    spelled = [tokenizer.vocabulary.tokens[token_id] for token_id in tokenizer.vocabulary.forbidden]
-    found = {
-        token_id
-        for text in spelled
-        for token_id in as_it_came.encode(text, add_special_tokens=False).ids
-    }
-    assert found >= tokenizer.vocabulary.forbidden
+    tokenizer = read(write(name, tmp_path, request))
+    library = tokenizers.Tokenizer.from_str(json.dumps(tokenizer.files.document))
+    vocabulary = tokenizer.vocabulary
+    texts = [vocabulary.tokens[token_id] for token_id in vocabulary.forbidden]
+    encodings = [library.encode(text, add_special_tokens=False) for text in texts]
+    assert {token_id for encoding in encodings for token_id in encoding.ids} >= vocabulary.forbidden
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama3"])
-def test_byte_level_texts_come_back(
+def test_decoding_inverts_encoding_for_byte_level_bpe(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    tokenizer = opened(make(name, tmp_path, request))
+    tokenizer = read(write(name, tmp_path, request))
     for text in hard_strings(300):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_spaces_written_as_blocks_and_bytes_for_unknown_characters_come_back(
-    tmp_path: Path,
-) -> None:
-    tokenizer = opened(write_llama2(tmp_path))
-    assert (tokenizer.prefix, tokenizer.control.bos, tokenizer.control.end) == (" ", 1, 2)
+def test_decoding_inverts_encoding_for_sentencepiece_with_bytes(tmp_path: Path) -> None:
+    tokenizer = read(write_llama2(tmp_path))
+    assert tokenizer.prefix == " "
+    assert (tokenizer.control.bos, tokenizer.control.end) == (1, 2)
     for text in ("the quick brown fox", " lead", "two  spaces", "ж 🙂\n", "don't"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_a_marker_that_is_not_special_is_shown_and_cannot_be_typed(tmp_path: Path) -> None:
-    tokenizer = opened(write_chatml(tmp_path))
+def test_a_marker_is_shown_as_text_and_a_special_token_is_not(tmp_path: Path) -> None:
+    tokenizer = read(write_chatml(tmp_path))
+    control = tokenizer.control
     marker = tokenizer.vocabulary.markers["<tool_call>"]
-    assert tokenizer.control.name_of(marker) is None
     assert tokenizer.decode([marker, *tokenizer.encode("x")]) == "<tool_call>x"
-    assert tokenizer.decode([tokenizer.control.end]) == ""
-    assert (
-        tokenizer.control.string_of(tokenizer.control.end),
-        tokenizer.control.string_of(marker),
-    ) == ("<|im_end|>", None)
+    assert tokenizer.decode([control.end]) == ""
+    assert control.name_of(marker) is None
+    assert control.string_of(marker) is None
+    assert control.string_of(control.end) == "<|im_end|>"
 
 
-@pytest.mark.parametrize("make", [write_chatml, write_unigram])
-def test_an_added_token_of_plain_words_is_vocabulary_and_keeps_its_id(
-    make: Callable[[Path], Path], tmp_path: Path
+@pytest.mark.parametrize("write_files", [write_chatml, write_unigram])
+def test_an_added_token_of_letters_is_ordinary_vocabulary_and_keeps_its_id(
+    write_files: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    directory = make(tmp_path)
-    document = json.loads((directory / "tokenizer.json").read_text())
-    last = len(opened(directory).vocabulary.tokens)
-    document["added_tokens"].append(
-        {
-            "id": last,
-            "content": "zyzzyva",
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": False,
-        }
-    )
-    write_json(directory / "tokenizer.json", document)
-    assert last in opened(directory).encode("a zyzzyva")
     from transformers import AutoTokenizer
 
-    assert (
-        opened(directory).encode("a zyzzyvas b")
-        == AutoTokenizer.from_pretrained(directory)("a zyzzyvas b", add_special_tokens=False)[
-            "input_ids"
-        ]
-    )
+    directory = write_files(tmp_path)
+    document = json.loads((directory / "tokenizer.json").read_text())
+    next_id = len(read(directory).vocabulary.tokens)
+    added = {"id": next_id, "content": "zyzzyva", "normalized": False, "special": False}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False}
+    document["added_tokens"].append(added | flags)
+    write_json(directory / "tokenizer.json", document)
+    tokenizer = read(directory)
+    assert next_id in tokenizer.encode("a zyzzyva")
+    reference = AutoTokenizer.from_pretrained(directory)
+    expected = reference("a zyzzyvas b", add_special_tokens=False)["input_ids"]
+    assert tokenizer.encode("a zyzzyvas b") == expected
 
 
-def test_roles_are_found_by_name(tmp_path: Path, shared_data: Path) -> None:
-    for name in ("bert", "gpt2", "unigram"):
-        (tmp_path / name).mkdir()
-    words, bytes_ = (
-        opened(write_bert(tmp_path / "bert", shared_data)),
-        opened(write_gpt2(tmp_path / "gpt2", shared_data)),
-    )
-    pieces = opened(write_unigram(tmp_path / "unigram"))
-    assert [words.special_token_id(role) for role in ("pad", "unk", "cls", "sep", "mask")] == [
-        0,
-        100,
-        101,
-        102,
-        103,
-    ]
-    assert (words.control.bos, words.control.end, words.control.pad, words.public_ids) == (
-        101,
-        102,
-        0,
-        {"pad_token_id": 0},
-    )
-    assert (bytes_.control.bos, bytes_.control.end, bytes_.public_ids) == (
-        50256,
-        50256,
-        {"bos_token_id": 50256, "eos_token_id": 50256},
-    )
-    assert bytes_.control.pad != bytes_.control.end
-    assert (pieces.control.end, pieces.control.pad, pieces.vocabulary.unknown) == (1, 0, 2)
-    assert pieces.decode(pieces.encode("the Ж dog")) == "the \N{REPLACEMENT CHARACTER} dog"
-    with pytest.raises(
-        ValueError, match="this tokenizer has no mask token .it has .* which this task needs"
-    ):
-        bytes_.special_token_id("mask")
+def test_special_tokens_of_bert_are_found(tmp_path: Path, shared_data: Path) -> None:
+    tokenizer = read(write_bert(tmp_path, shared_data))
+    names = ("pad", "unk", "cls", "sep", "mask")
+    assert [tokenizer.special_token_id(name) for name in names] == [0, 100, 101, 102, 103]
+    control = tokenizer.control
+    assert (control.bos, control.end, control.pad) == (101, 102, 0)
+    assert tokenizer.public_ids == {"pad_token_id": 0}
 
 
-def test_the_case_of_letters_is_what_the_files_say(tmp_path: Path, shared_data: Path) -> None:
-    for name, is_lower in (("a", True), ("b", False)):
-        (tmp_path / name).mkdir()
-        tokenizer = opened(write_bert(tmp_path / name, shared_data, do_lower_case=is_lower))
-        assert (tokenizer.encode("Dog") == tokenizer.encode("dog")) == is_lower
+def test_special_tokens_of_gpt2_are_found(tmp_path: Path, shared_data: Path) -> None:
+    tokenizer = read(write_gpt2(tmp_path, shared_data))
+    control = tokenizer.control
+    assert (control.bos, control.end) == (50256, 50256)
+    assert tokenizer.public_ids == {"bos_token_id": 50256, "eos_token_id": 50256}
+    assert control.pad != control.end
+    with pytest.raises(InputError) as caught:
+        tokenizer.special_token_id("mask")
+    assert caught.value.field == "mask_token"
 
 
-def broken(directory: Path, **changes: object) -> Path:
-    document = json.loads((write_chatml(directory) / "tokenizer.json").read_text())
-    write_json(directory / "tokenizer.json", document | changes)
-    return directory
+def test_special_tokens_of_a_unigram_model_are_found(tmp_path: Path) -> None:
+    tokenizer = read(write_unigram(tmp_path))
+    assert (tokenizer.control.end, tokenizer.control.pad) == (1, 0)
+    assert tokenizer.vocabulary.unknown == 2
+    assert tokenizer.decode(tokenizer.encode("the Ж dog")) == "the \N{REPLACEMENT CHARACTER} dog"
+
+
+@pytest.mark.parametrize("do_lower_case", [True, False])
+def test_bert_lower_cases_texts_if_its_settings_say_so(
+    do_lower_case: bool, tmp_path: Path, shared_data: Path
+) -> None:
+    tokenizer = read(write_bert(tmp_path, shared_data, do_lower_case=do_lower_case))
+    assert (tokenizer.encode("Dog") == tokenizer.encode("dog")) == do_lower_case
+
+
+def model(**fields: Any) -> dict[str, Any]:
+    return {"model": {"type": "BPE", "merges": []} | fields}
+
+
+INVALID_REGEX = {
+    "type": "Split",
+    "pattern": {"Regex": "("},
+    "behavior": "Isolated",
+    "invert": False,
+}
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "field"),
     [
-        ({"model": {"type": "BPE"}}, "no vocabulary of a kind known here"),
-        ({"model": None}, "no vocabulary of a kind known here"),
-        (
-            {"model": {"type": "Neural", "vocab": {"a": 0, "<|im_end|>": 1, "<|endoftext|>": 2}}},
-            "cannot be used",
-        ),
-        ({"model": {"type": "BPE", "vocab": {"a": -4}, "merges": []}}, "a token has no id from 0"),
-        (
-            {"model": {"type": "BPE", "vocab": {"a": 10**12}, "merges": []}},
-            "a token has no id from 0",
-        ),
-        ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["x", "y"]]}}, "cannot be used"),
-        ({"model": {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 5}}, "cannot be used"),
-        ({"added_tokens": [{"id": "1", "content": "<x>"}]}, "added_tokens is not a list of tokens"),
-        ({"added_tokens": {}}, "is not in the vocabulary"),
-        (
-            {
-                "pre_tokenizer": {
-                    "type": "Split",
-                    "pattern": {"Regex": "("},
-                    "behavior": "Isolated",
-                    "invert": False,
-                }
-            },
-            "cannot be used",
-        ),
+        ({"model": {"type": "BPE"}}, "model.vocab"),
+        ({"model": None}, "model.vocab"),
+        (model(type="Neural", vocab={"a": 0, "<|im_end|>": 1}), "tokenizer.json"),
+        (model(vocab={"a": -4}), "model.vocab"),
+        (model(vocab={"a": 10**12}), "model.vocab"),
+        (model(vocab={"a": 0, "b": 0}), "model.vocab"),
+        (model(vocab={"a": 0}, merges=[["x", "y"]]), "tokenizer.json"),
+        (model(type="Unigram", vocab=[["a", 0.0]], unk_id=5), "tokenizer.json"),
+        ({"added_tokens": [{"id": "1", "content": "<x>"}]}, "added_tokens"),
+        ({"added_tokens": {"<x>": 1}}, "added_tokens"),
+        ({"pre_tokenizer": INVALID_REGEX}, "tokenizer.json"),
     ],
 )
-def test_broken_files_are_refused_by_name(
-    changes: dict[str, object], message: str, tmp_path: Path
+def test_a_damaged_tokenizer_json_is_refused(
+    changes: dict[str, Any], field: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        opened(broken(tmp_path, **changes))
+    path = write_chatml(tmp_path) / "tokenizer.json"
+    write_json(path, json.loads(path.read_text()) | changes)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert caught.value.field == field
 
 
-def test_what_is_no_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
-    for name, data, message in (
-        ("tokenizer.json", b"{", "not valid JSON"),
-        ("tokenizer.json", b"[" * 100_000, "not valid JSON"),
-        ("tokenizer.json", b"[]", "holds no JSON object"),
-        ("other.txt", b"", "holds no tokenizer: expected tokenizer.json"),
-    ):
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(ValueError, match=message):
-            imported_files.read(tmp_path)
-        (tmp_path / name).unlink()
-    (tmp_path / "vocab.json").write_text('{"a": 0}')
-    (tmp_path / "merges.txt").write_text("a b c\n")
-    with pytest.raises(ValueError, match="'a b c' is no pair of tokens"):
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"[]"])
+def test_invalid_json_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(InputError) as caught:
         imported_files.read(tmp_path)
+    assert caught.value.field == "tokenizer.json"
+
+
+def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("")
+    with pytest.raises(InputError, match=r"tokenizer\.json") as caught:
+        imported_files.read(tmp_path)
+    assert caught.value.field == "tokenizer.json"
+
+
+def test_a_merge_of_three_tokens_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "vocab.json").write_text('{"a": 0}')
+    (tmp_path / "merges.txt").write_text("#version: 0.2\na b c\n")
+    with pytest.raises(InputError) as caught:
+        imported_files.read(tmp_path)
+    assert (caught.value.field, caught.value.value) == ("merges.txt", 2)
 
 
 @pytest.mark.parametrize("name", [*SMALL, "gpt2"])
-def test_a_tokenizer_given_our_control_tokens_converses_and_opens_elsewhere(
+def test_a_tokenizer_with_our_control_tokens_renders_chats_and_opens_in_transformers(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     from transformers import AutoTokenizer
 
-    plain = opened(make(name, tmp_path, request))
-    grown = plain.with_control_tokens()
-    assert grown.vocab_size == len(plain.vocabulary.tokens) + 10
-    turns = [Message("user", "the <|end|> dog"), Message("assistant", "12 lazy dogs")]
-    ids = render(turns, grown).token_ids
-    control = grown.control
+    source, saved = tmp_path / "source", tmp_path / "saved"
+    source.mkdir()
+    plain = read(write(name, source, request))
+    extended = plain.with_control_tokens()
+    assert extended.vocab_size == len(plain.vocabulary.tokens) + 10
+    control = extended.control
     assert isinstance(control, ControlIds)
-    assert ids == [
+    turns = [Message("user", "the <|end|> dog"), Message("assistant", "12 lazy dogs")]
+    expected = [
         control.bos,
         control.user,
         *plain.encode("the <|end|> dog"),
@@ -307,15 +292,13 @@ def test_a_tokenizer_given_our_control_tokens_converses_and_opens_elsewhere(
         *plain.encode("12 lazy dogs"),
         control.end,
     ]
-    grown.save(tmp_path / "grown")
-    again = load_tokenizer(tmp_path / "grown")
-    assert (render(turns, again).token_ids, again.vocab_size, again.public_ids["eos_token_id"]) == (
-        ids,
-        grown.vocab_size,
-        control.end,
-    )
-    theirs = AutoTokenizer.from_pretrained(tmp_path / "grown")
-    assert theirs("the dog<|end|>", add_special_tokens=False)["input_ids"] == [
-        *plain.encode("the dog"),
-        control.end,
-    ]
+    assert render(turns, extended).token_ids == expected
+
+    extended.save(saved)
+    loaded = load_tokenizer(saved)
+    assert render(turns, loaded).token_ids == expected
+    assert loaded.vocab_size == extended.vocab_size
+    assert loaded.public_ids["eos_token_id"] == control.end
+    reference = AutoTokenizer.from_pretrained(saved)
+    ids = reference("the dog<|end|>", add_special_tokens=False)["input_ids"]
+    assert ids == [*plain.encode("the dog"), control.end]

@@ -1,30 +1,31 @@
-"""SentencePiece's own files give the ids of the SentencePiece library."""
+"""SentencePiece models give the ids of the SentencePiece library."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentencepiece
 
+from chatwright.errors import InputError
 from chatwright.tokenizer import imported_files, sentencepiece_file
 from chatwright.tokenizer.imported import ImportedTokenizer
 from tests.tokenizer.example_tokenizers import TEXT, hard_strings, write_json, write_marian
 
 
-def opened(directory: Path) -> ImportedTokenizer:
+def read(directory: Path) -> ImportedTokenizer:
     return ImportedTokenizer(imported_files.read(directory))
 
 
 def differences(tokenizer: ImportedTokenizer, library: Any, texts: list[str]) -> list[str]:
-    return [
-        text
-        for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True)
-        if ids != library.encode(text)
-    ]
+    """Return the texts that the tokenizer and the library encode differently."""
+    encoded = tokenizer.encode_batch(texts)
+    return [text for text, ids in zip(texts, encoded, strict=True) if ids != library.encode(text)]
 
 
-def trained(directory: Path, **settings: Any) -> Path:
+def train_model(directory: Path, **settings: Any) -> Path:
+    """Train a SentencePiece model with the library and return its path."""
     (directory / "text").write_text("\n".join(TEXT))
     sentencepiece.SentencePieceTrainer.train(
         input=str(directory / "text"),
@@ -36,103 +37,101 @@ def trained(directory: Path, **settings: Any) -> Path:
     return directory / "tokenizer.model"
 
 
-def test_every_line_of_a_novel_is_cut_as_the_library_cuts_it(
+def test_every_line_of_a_novel_gets_the_ids_of_the_library(
     shared_data: Path, tmp_path: Path
 ) -> None:
     source = shared_data / "tokenizers" / "sentencepiece_test_model.model"
     (tmp_path / "spiece.model").write_bytes(source.read_bytes())
     lines = (shared_data / "tokenizers" / "sentencepiece_botchan.txt").read_text().splitlines()
-    tokenizer, library = (
-        opened(tmp_path),
-        sentencepiece.SentencePieceProcessor(model_file=str(source)),
-    )
+    tokenizer = read(tmp_path)
+    library = sentencepiece.SentencePieceProcessor(model_file=str(source))
     assert len(lines) > 4000
     assert differences(tokenizer, library, lines) == []
     assert differences(tokenizer, library, hard_strings()) == []
 
 
+LIKE_LLAMA2 = {
+    "model_type": "bpe",
+    "vocab_size": 656,
+    "byte_fallback": True,
+    "normalization_rule_name": "identity",
+    "remove_extra_whitespaces": False,
+}
+UNIGRAM_WITH_BYTES = {
+    "model_type": "unigram",
+    "vocab_size": 500,
+    "byte_fallback": True,
+    "add_dummy_prefix": False,
+}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {
-            "model_type": "bpe",
-            "vocab_size": 656,
-            "byte_fallback": True,
-            "normalization_rule_name": "identity",
-            "remove_extra_whitespaces": False,
-        },
+        LIKE_LLAMA2,
         {"model_type": "bpe", "vocab_size": 400},
         {"model_type": "unigram", "vocab_size": 300},
-        {
-            "model_type": "unigram",
-            "vocab_size": 500,
-            "byte_fallback": True,
-            "add_dummy_prefix": False,
-        },
+        UNIGRAM_WITH_BYTES,
     ],
-    ids=["as Llama 2", "bpe", "unigram", "unigram with bytes"],
+    ids=["like-llama-2", "bpe", "unigram", "unigram-with-bytes"],
 )
-def test_hard_strings_are_cut_as_the_library_cuts_them(
-    settings: dict[str, Any], tmp_path: Path
-) -> None:
-    path = trained(tmp_path, **settings)
+def test_hard_strings_get_the_ids_of_the_library(settings: dict[str, Any], tmp_path: Path) -> None:
+    path = train_model(tmp_path, **settings)
     library = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    assert differences(opened(tmp_path), library, hard_strings()) == []
+    assert differences(read(tmp_path), library, hard_strings()) == []
 
 
 def test_both_languages_of_marian_get_the_ids_of_transformers(tmp_path: Path) -> None:
-    import warnings
-
     from transformers import MarianTokenizer
 
-    tokenizer = opened(write_marian(tmp_path))
+    tokenizer = read(write_marian(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = MarianTokenizer.from_pretrained(tmp_path)
-    theirs.punc_normalizer = lambda text: (
-        text
-    )  # what an optional package does to quotes is not part of the vocabulary
-    texts = [line for text in TEXT for line in text.splitlines()] + [
+        reference = MarianTokenizer.from_pretrained(tmp_path)
+    # An optional package of transformers changes quotes and dashes; the vocabulary does not.
+    reference.punc_normalizer = lambda text: text
+    texts = [
+        *(line for text in TEXT for line in text.splitlines()),
         "Die Katze und der Hund sitzen.",
         "quick lazy foxes",
         "3 x 4 == 12",
         "ж",
         *hard_strings(),
     ]
-    assert tokenizer.encode_batch(texts) == [
-        theirs(text, add_special_tokens=False)["input_ids"] for text in texts
-    ]
-    assert tokenizer.target_tokenizer.encode_batch(texts) == [
-        theirs(text_target=text, add_special_tokens=False)["input_ids"] for text in texts
-    ]
+    sources = [reference(text, add_special_tokens=False)["input_ids"] for text in texts]
+    assert tokenizer.encode_batch(texts) == sources
+    targets = [reference(text_target=text, add_special_tokens=False)["input_ids"] for text in texts]
+    assert tokenizer.target_tokenizer.encode_batch(texts) == targets
+
+
+def test_marian_encodes_pieces_that_its_vocabulary_lacks_to_unknown(tmp_path: Path) -> None:
+    tokenizer = read(write_marian(tmp_path))
     unknown = tokenizer.special_token_id("unk")
-    assert any(unknown in ids for ids in tokenizer.encode_batch(texts[:3])), (
-        "some pieces are not in the vocabulary"
-    )
-    assert tokenizer.decode(tokenizer.target_tokenizer.encode("Die Hunde sitzen")).split()[0] in (
-        "Die",
-        "\N{REPLACEMENT CHARACTER}",
-    )
-    assert not tokenizer.vocabulary.special & {
-        i for ids in tokenizer.encode_batch(["</s>", "<pad> x", "a</s>"]) for i in ids
-    }
+    encoded = tokenizer.encode_batch(["The quick brown fox doesn't jump over 12 lazy dogs"])
+    assert any(unknown in ids for ids in encoded)
+    decoded = tokenizer.decode(tokenizer.target_tokenizer.encode("Die Hunde sitzen"))
+    assert decoded.split()[0] in ("Die", "\N{REPLACEMENT CHARACTER}")
 
 
-def test_a_model_that_is_given_control_tokens_keeps_its_pieces(tmp_path: Path) -> None:
-    trained(tmp_path, model_type="unigram", vocab_size=300)
-    tokenizer = opened(tmp_path)
-    assert tokenizer.with_control_tokens().encode("the ﬁne  quick fox") == tokenizer.encode(
-        "the ﬁne  quick fox"
-    )
+def test_no_text_is_encoded_to_a_special_token_of_marian(tmp_path: Path) -> None:
+    tokenizer = read(write_marian(tmp_path))
+    encoded = tokenizer.encode_batch(["</s>", "<pad> x", "a</s>"])
+    assert not tokenizer.vocabulary.special_ids & {i for ids in encoded for i in ids}
 
 
-def test_pieces_of_lower_cased_texts_are_not_taken_for_whole(tmp_path: Path) -> None:
-    trained(tmp_path, model_type="unigram", vocab_size=300)
+def test_control_tokens_do_not_change_how_a_text_is_split(tmp_path: Path) -> None:
+    train_model(tmp_path, model_type="unigram", vocab_size=300)
+    tokenizer = read(tmp_path)
+    text = "the ﬁne  quick fox"
+    assert tokenizer.with_control_tokens().encode(text) == tokenizer.encode(text)
+
+
+def test_a_sentencepiece_model_of_lower_cased_texts_is_refused(tmp_path: Path) -> None:
+    train_model(tmp_path, model_type="unigram", vocab_size=300)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "AlbertTokenizer"})
-    with pytest.raises(
-        ValueError, match="lower-cased before they are cut into pieces.*Add tokenizer.json"
-    ):
-        opened(tmp_path)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert caught.value.field == "tokenizer.json"
 
 
 @pytest.mark.parametrize(
@@ -147,19 +146,21 @@ def test_pieces_of_lower_cased_texts_are_not_taken_for_whole(tmp_path: Path) -> 
     ],
     ids=range(6),
 )
-def test_what_is_no_such_file_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a SentencePiece model"):
+def test_a_file_that_is_no_sentencepiece_model_is_refused(data: bytes) -> None:
+    with pytest.raises(InputError) as caught:
         sentencepiece_file.read(data)
+    assert caught.value.field == "sentencepiece"
 
 
-def test_a_marian_model_of_several_languages_reads_which_one_is_wanted(tmp_path: Path) -> None:
+def test_marian_with_several_target_languages_reads_the_language_token(tmp_path: Path) -> None:
     from transformers import MarianTokenizer
 
-    vocab = write_marian(tmp_path) / "vocab.json"
-    known = json.loads(vocab.read_text())
-    pad = known.pop("<pad>")
-    write_json(vocab, {**known, ">>fra<<": pad, "<pad>": pad + 1})
-    tokenizer, theirs = opened(tmp_path), MarianTokenizer.from_pretrained(tmp_path)
+    path = write_marian(tmp_path) / "vocab.json"
+    vocab = json.loads(path.read_text())
+    pad = vocab.pop("<pad>")
+    write_json(path, {**vocab, ">>fra<<": pad, "<pad>": pad + 1})
+    tokenizer = read(tmp_path)
+    reference = MarianTokenizer.from_pretrained(tmp_path)
     for text in (
         ">>fra<< the quick dog",
         ">>fra<<the quick dog",
@@ -167,6 +168,7 @@ def test_a_marian_model_of_several_languages_reads_which_one_is_wanted(tmp_path:
         ">>nob<< the quick dog",
         "the quick dog",
     ):
-        assert tokenizer.encode(text) == theirs(text, add_special_tokens=False)["input_ids"], text
+        expected = reference(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.encode(text) == expected, text
     assert tokenizer.encode(">>fra<< the dog")[0] == pad
     assert tokenizer.encode_batch([]) == []

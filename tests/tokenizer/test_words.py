@@ -1,45 +1,42 @@
-"""Words by frequency, lower-cased, without what is between them; saved and loaded the same; which token spells a word."""
+"""The word tokenizer, and looking up the token that is a whole word."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from chatwright.errors import InputError
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.tokenizer.word_lookup import single_token_id, single_token_words, token_texts
-from chatwright.tokenizer.words import WordTokenizer, words_of
+from chatwright.tokenizer.words import WordTokenizer, split_words
 
-TEXT = "The king's men; the King, the _queen_! Don’t say: the king is dead. The queen, the king's queen. Don't."
-
-
-def test_words_of_a_text_by_hand() -> None:
-    assert words_of("The King’s Men, don't: 3 of_them!") == [
-        "the",
-        "king's",
-        "men",
-        "don't",
-        "3",
-        "of",
-        "them",
-    ]
+TEXT = (
+    "The king's men; the King, the _queen_! Don’t say: the king is dead. "
+    "The queen, the king's queen. Don't."
+)
 
 
-def test_the_most_frequent_words_seen_often_enough_are_the_vocabulary() -> None:
+def test_a_text_is_split_into_lower_cased_words() -> None:
+    words = split_words("The King’s Men, don't: 3 of_them!")
+    assert words == ["the", "king's", "men", "don't", "3", "of", "them"]
+
+
+def test_the_vocabulary_is_the_most_frequent_words_that_occur_three_times() -> None:
     tokenizer = WordTokenizer.train([TEXT, TEXT], 20)
-    assert [tokenizer.token_bytes(i).decode() for i in range(4)] == [
-        "the",
-        "queen",
-        "don't",
-        "king",
-    ]
-    assert tokenizer.vocab_size == 5 + 10  # "men", "is" and others were seen only twice
+    first_words = [tokenizer.token_bytes(i).decode() for i in range(4)]
+    assert first_words == ["the", "queen", "don't", "king"]
+    assert tokenizer.vocab_size == 5 + 10  # "men", "is" and others occur only twice
     assert WordTokenizer.train([TEXT, TEXT], 13).vocab_size == 13
+
+
+def test_unknown_words_punctuation_and_case_are_lost() -> None:
+    tokenizer = WordTokenizer.train([TEXT, TEXT], 20)
     assert tokenizer.decode(tokenizer.encode("The QUEEN laughed, don’t?")) == "the queen don't"
     assert tokenizer.encode_batch([TEXT, ""]) == [tokenizer.encode(TEXT), []]
 
 
-def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
+def test_a_saved_tokenizer_loads_unchanged(tmp_path: Path) -> None:
     tokenizer = WordTokenizer.train([TEXT] * 3, 30)
     tokenizer.save(tmp_path)
     loaded = load_tokenizer(tmp_path)
@@ -49,41 +46,50 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "message"),
+    "content",
     [
-        ("{", "is not a words tokenizer"),
-        ({"words": "the"}, "words is not a list"),
-        ({"words": ["a", "a"]}, "distinct"),
-        ({"words": ["two words"]}, "without spaces"),
-        ({"words": ["King"]}, "lower-cased"),
-        ({"words": []}, "at least one word"),
+        "{",
+        json.dumps({"words": "the"}),
+        json.dumps({"words": ["a", "a"]}),
+        json.dumps({"words": ["two words"]}),
+        json.dumps({"words": ["King"]}),
+        json.dumps({"words": []}),
     ],
 )
-def test_a_damaged_file_is_refused_by_name(tmp_path: Path, document: object, message: str) -> None:
-    (tmp_path / "words.json").write_text(
-        document if isinstance(document, str) else json.dumps(document)
-    )
-    with pytest.raises(ValueError, match=message):
+def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "words.json").write_text(content)
+    with pytest.raises(InputError) as caught:
         WordTokenizer.load(tmp_path)
+    assert caught.value.field == "words.json"
 
 
-def test_a_text_without_frequent_words_says_so() -> None:
-    with pytest.raises(ValueError, match="none was seen 3 times"):
+def test_training_on_a_text_without_frequent_words_is_refused() -> None:
+    with pytest.raises(InputError, match="3 times") as caught:
         WordTokenizer.train(["once twice"], 100)
+    assert caught.value.field == "words"
 
 
-def test_a_word_is_looked_up_as_it_stands_inside_a_sentence() -> None:
+def test_a_word_is_looked_up_with_the_space_before_it() -> None:
     bpe = ByteBPE.train(["the king and the queen saw the king. " * 50], 300)
-    assert bpe.token_bytes(single_token_id(bpe, "king")) == b" king"
+    king = single_token_id(bpe, "king")
+    assert king is not None
+    assert bpe.token_bytes(king) == b" king"
+
+
+def test_a_word_of_several_tokens_is_not_found() -> None:
+    bpe = ByteBPE.train(["the king and the queen saw the king. " * 50], 300)
     assert single_token_id(bpe, "kingqueen") is None
-    rows = single_token_words(bpe)
-    assert token_texts(bpe)[rows["queen"]] == "queen"
-    assert {token_texts(bpe)[i] for i in bpe.control.all()} == {""}
 
 
-def test_words_are_looked_up_in_lower_case_where_the_vocabulary_has_only_that() -> None:
+def test_the_texts_of_tokens_have_no_spaces_and_control_tokens_have_none() -> None:
+    bpe = ByteBPE.train(["the king and the queen saw the king. " * 50], 300)
+    texts = token_texts(bpe)
+    assert texts[single_token_words(bpe)["queen"]] == "queen"
+    assert {texts[i] for i in bpe.control.all()} == {""}
+
+
+def test_a_word_is_found_in_lower_case_if_the_vocabulary_has_only_that() -> None:
     words = WordTokenizer.train([TEXT] * 3, 30)
-    assert (
-        single_token_id(words, "King") == single_token_id(words, "king") == words.encode("king")[0]
-    )
+    expected = words.encode("king")[0]
+    assert single_token_id(words, "King") == single_token_id(words, "king") == expected
     assert single_token_id(words, "emperor") is None
