@@ -13,8 +13,8 @@ from typing import Any
 from chatwright.conversation import Message, Role, ToolCall, ToolResult, next_call_id
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import require_order, require_text_only
-from chatwright.tokenizer.validation import require_unicode
 from chatwright.tokenizer.tool_call_text import message_from_turn, message_text
+from chatwright.tokenizer.validation import require_unicode
 
 EXPECTED = 'Give a file that /save wrote: {"messages": [{"role": "user", "content": "..."}, ...]}.'
 

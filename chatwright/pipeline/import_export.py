@@ -112,7 +112,9 @@ def _with_tokenizer(
     path: Path, files: TokenizerFiles, model: Model, chat_format: str | None
 ) -> tuple[Model, ImportedTokenizer]:
     vocab_size = model.config.vocab_size
-    if files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None:  # a model of ours comes home
+    if (
+        files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None
+    ):  # a model of ours comes home
         return model, _checked(
             ImportedTokenizer(
                 files, vocab_size, first_control_id=hugging_face.first_control_id(files.document)

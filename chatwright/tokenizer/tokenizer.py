@@ -75,7 +75,7 @@ def encoder_tokens_of(tokenizer: Tokenizer) -> EncoderTokens:
 
 def unused_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     """Return the ids below `vocab_size` that have no token; only imported tokenizers have some."""
-    return tokenizer.unused_ids if isinstance(tokenizer, imported.ImportedTokenizer) else ()
+    return tokenizer.unused_ids if isinstance(tokenizer, ImportedTokenizer) else ()
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:

@@ -20,7 +20,6 @@ def require_unicode(text: str) -> None:
             f"The text holds a lone surrogate (U+{code_point:04X}) at character {error.start}, "
             "which is not valid Unicode.",
             remedy="Read the source as UTF-8, or replace the character.",
-            field="text",
             value=error.start,
         ) from None
 

@@ -141,7 +141,7 @@ def test_an_id_outside_the_vocabulary_is_refused(bpe: ByteBPE, token_id: int) ->
 def test_a_lone_surrogate_is_refused_with_its_position(bpe: ByteBPE) -> None:
     with pytest.raises(InputError) as caught:
         bpe.encode("ab\ud800")
-    assert (caught.value.field, caught.value.value) == ("text", 2)
+    assert caught.value.value == 2
 
 
 def test_a_vocab_size_below_256_bytes_and_the_control_tokens_is_refused() -> None:
