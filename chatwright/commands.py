@@ -15,8 +15,8 @@ def command_line(*words: str | Path) -> str:
 def quoted(word: str | Path) -> str:
     """Quote one word of a command.
 
-    Double quotes are enough for spaces, and every system's shell reads them. Other special characters
-    take the single quotes of POSIX shells.
+    Double quotes are enough for spaces, and every system's shell reads them. Other special
+    characters take the single quotes of POSIX shells.
     """
     text = str(word)
     return f'"{text}"' if ONLY_SPACES.fullmatch(text) else shlex.quote(text)

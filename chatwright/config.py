@@ -115,7 +115,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
                 remedy="Write for example loop.steps=200 or model.n_layer=4.",
                 value=pair,
             )
-        *sections, name = key.split(".")
+        *sections, name = key.split(".")  # a.b.c=1 sets c in the section a.b
         inner = table
         for section in sections:
             inner = inner.setdefault(section, {})

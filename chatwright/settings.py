@@ -47,7 +47,7 @@ class Setting:
 
 
 def table_of(cls: type, **extra_keys: str) -> dict[str, Any]:
-    """Return field metadata that declares a table with the keys of `cls`, built into a `cls` later.
+    """Return metadata for a field that holds a table with the keys of `cls`.
 
     A stage's `model` table is one: its defaults depend on the preset that `size` names.
 

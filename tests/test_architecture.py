@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "starter",
         "chat",
         "tasks",
+        "inspection",
         "tokenizer",
         "engine",
         "model",

@@ -1,13 +1,17 @@
-"""The command line: parses, builds, calls. Every failure ends with one line that says cause and remedy."""
+"""Entry point of the command line: register the verbs, and end every failure with one line.
+
+A verb imports what it needs when it runs, so that `--help` takes no torch and no time.
+"""
 
 import os
 import sys
 import traceback
 
-# OpenMP's threads spin while they wait; with anything else running on a small machine that makes training ten times slower.
-# A thousand turns cover most gaps of a training step alone and cost little beside others (docs/LOG.md, "Speed of a training step").
-# "passive" would mean no turn at all to GNU's OpenMP (torch's on Linux) as soon as a served model has threads of its own beside the training's.
-# Both must be set before torch is first imported.
+# OpenMP's threads spin while they wait. With anything else running on a small machine, unlimited
+# spinning makes training ten times slower. A spin count of 1000 covers most gaps within a training
+# step and costs other programs little (docs/LOG.md, "Speed of a training step").
+# With "passive", GNU's OpenMP (torch's on Linux) would not spin at all once a served model has
+# threads of its own beside the training's. Both must be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "active" if sys.platform == "linux" else "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
@@ -29,13 +33,19 @@ from chatwright.cli import (
     translate,
     up,
 )
+from chatwright.cli.output import escape_missing_characters
+
+INTERRUPTED = 130  # exit status of a program that Ctrl-C stopped
+WRONG_INPUT = 2
+FAILED = 1
+BUG = 70
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="ChatGPT, whole, to own: train, align, serve and look inside a language model on machines you control.",
+    help="Train, align, serve and look inside a language model, on machines you control.",
 )
 
 app.command("up")(up.up)
@@ -63,6 +73,8 @@ def version() -> None:
 
 
 def main() -> None:
+    """Run the command line; exit with a status that tells success, wrong input, failure and bug."""
+    escape_missing_characters()
     try:
         app(standalone_mode=True)
     except Exception as error:
@@ -70,36 +82,41 @@ def main() -> None:
 
 
 def report(error: Exception) -> int:
-    """Print what a person needs and return the exit status: 2 for input they can correct, 1 for a run that failed, 70 for a bug."""
+    """Print one line with cause and remedy, and return the exit status."""
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return _fail(str(error), WRONG_INPUT)
+    if isinstance(error, OSError):
+        return _fail(_file_system_message(error), FAILED)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return _fail(
+            "out of memory. Lower batches.rows, raise batches.accumulate, or choose a smaller "
+            "model.size. What was saved is intact, and the same command resumes it.",
+            FAILED,
+        )
+    # Only a run raises these two, so torch is loaded already and this import is cheap.
     from chatwright.training.checks import RunFailed
     from chatwright.training.watcher import Stopped
 
     if isinstance(error, Stopped):
-        print(str(error), file=sys.stderr)
-        return 130
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        print(error, file=sys.stderr)
+        return INTERRUPTED
     if isinstance(error, RunFailed):
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if isinstance(error, OSError):
-        print(
-            f"error: {error.filename or 'file system'}: {error.strerror or error}. Nothing that was finished is lost; "
-            "make room or correct the path, then give the same command again.",
-            file=sys.stderr,
-        )
-        return 1
-    if isinstance(error, (MemoryError,)) or "can't allocate memory" in str(error):
-        print(
-            "error: out of memory. Lower batches.rows, or raise batches.accumulate, or take a smaller model.size; "
-            "what was saved is intact and the same command goes on from it.",
-            file=sys.stderr,
-        )
-        return 1
+        return _fail(str(error), FAILED)
     traceback.print_exception(error)
-    print(
-        f"error: a bug in Chatwright ({type(error).__name__}). Please report the lines above together with: chatwright doctor",
-        file=sys.stderr,
+    return _fail(
+        f"a bug in Chatwright ({type(error).__name__}). "
+        "Please report the lines above together with the output of: chatwright doctor",
+        BUG,
     )
-    return 70
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _file_system_message(error: OSError) -> str:
+    return (
+        f"{error.filename or 'file system'}: {error.strerror or error}. Everything finished is "
+        "kept. Make room or correct the path, then run the same command again."
+    )

@@ -1,76 +1,80 @@
-"""chatwright chat DIR, chatwright generate DIR TEXT."""
+"""Talk to a model: `chatwright chat DIR`; continue a text: `chatwright generate DIR TEXT`."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatwright.cli.options import ModelDirectory, SamplingSettings
+
+if TYPE_CHECKING:
+    from chatwright.chat.assistant import Assistant
+    from chatwright.engine.sampling import SamplingConfig
+
 STARTER = Path("runs/starter/sft")
-Directory = Annotated[
-    Path, typer.Argument(help="A model directory, or the folder of a training run.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Sampling settings as key=value, for example temperature=0.5 seed=7 max_tokens=200."
-    ),
-]
 
 
 def chat(
-    directory: Directory = STARTER,
-    settings: Settings = None,
+    directory: ModelDirectory = STARTER,
+    settings: SamplingSettings = None,
     system: Annotated[
-        str, typer.Option("--system", help="Instructions that open the conversation.")
+        str,
+        typer.Option("--system", help="System prompt: instructions for the whole conversation."),
     ] = "",
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="For scripts: one JSON object a line on standard output, and nothing else there. "
-            'A line that fails gives {"error": ...}, and the exit status is 1; a / command that is '
-            'no question gives {"note": ...}. Begin a message that starts with / with //.',
+            help="For scripts: print one JSON object per line and nothing else. A line that fails "
+            'prints {"error": ...}, and the exit status is 1. A / command that asks nothing prints '
+            '{"note": ...}. Begin a message that starts with / with //.',
         ),
     ] = False,
 ) -> None:
-    """Talk to a model in the terminal, or from a pipe: one line, one message. /help shows what can be done there."""
+    """Talk to a model in the terminal, or through a pipe with one message per line."""
     from chatwright.checkpoint import model_directory
-    from chatwright.cli.load_model import called, open_assistant, read_sampling
+    from chatwright.cli.load_model import model_name, open_assistant, read_sampling
+    from chatwright.cli.terminal.sampling_settings import CHAT_TEMPERATURE
+
+    # Once: a run under way may save the next checkpoint in the meantime.
+    found = model_directory.find(directory)
+    sampling = read_sampling(settings or [], temperature=CHAT_TEMPERATURE)
+    name = model_name(directory, found)
+    n_failed = _converse(open_assistant(found), sampling, system, name, as_json)
+    if as_json and n_failed:
+        raise typer.Exit(1)
+
+
+def _converse(
+    assistant: "Assistant", sampling: "SamplingConfig", system: str, name: str, as_json: bool
+) -> int:
+    """Run the conversation; return the number of lines that failed, which only JSON counts."""
     from chatwright.cli.terminal.display import JsonLines, Screen
     from chatwright.cli.terminal.pipe import line_reader
-    from chatwright.cli.terminal.sampling_settings import CHAT_TEMPERATURE
     from chatwright.cli.terminal.terminal import Terminal
 
-    found = model_directory.find(
-        directory
-    )  # once: a training that goes on may save another in between
-    assistant, sampling, name = (
-        open_assistant(found),
-        read_sampling(settings or [], temperature=CHAT_TEMPERATURE),
-        called(directory, found),
-    )
     if as_json:
         replies = JsonLines()
         Terminal(assistant, replies, line_reader(sys.stdin), None, sampling, system, name).run()
-        raise typer.Exit(1 if replies.n_failed else 0)
+        return replies.n_failed
     if sys.stdin.isatty() and sys.stdout.isatty():
-        from chatwright.cli.terminal.keyboard import (
-            Keyboard,  # a pipe needs neither the library nor the time it takes to load
-        )
+        # A pipe needs no prompt_toolkit, nor the time to import it.
+        from chatwright.cli.terminal.keyboard import Keyboard
 
         keyboard = Keyboard()
         Terminal(assistant, Screen(), keyboard.read, keyboard.edit, sampling, system, name).run()
     else:
         Terminal(assistant, Screen(), line_reader(sys.stdin), None, sampling, system, name).run()
+    return 0
 
 
 def generate(
-    directory: Directory,
+    directory: ModelDirectory,
     text: Annotated[str, typer.Argument(help="The text to continue.")] = "",
-    settings: Settings = None,
+    settings: SamplingSettings = None,
 ) -> None:
-    """Continue a text, without any conversation around it."""
+    """Continue a text, without a conversation around it."""
     from chatwright.cli.load_model import open_assistant, read_sampling
 
     assistant = open_assistant(directory)

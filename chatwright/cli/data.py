@@ -1,19 +1,27 @@
-"""chatwright data check PATH, chatwright data show PATH."""
+"""Check and show training data: `chatwright data check PATH`, `chatwright data show PATH`."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Look at training data before training on it.")
+from chatwright.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Check and show training data.")
+
+DataPath = Annotated[Path, typer.Argument(help="A file or a folder.")]
 
 
 @app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    path: DataPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Every problem with its file, line, reason and fix; counts of what is there. Exit status 1 if there is any problem."""
+    """Report every problem with file, line, cause and remedy, and count the rows.
+
+    Exit status 1 if there is a problem.
+    """
     from chatwright.data.check import check as check_data
     from chatwright.data.check import format_report, to_json
 
@@ -25,36 +33,29 @@ def check(
 
 @app.command("show")
 def show(
-    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+    path: DataPath,
     mask: Annotated[bool, typer.Option("--mask", help="Mark the tokens that carry loss.")] = False,
     tokenizer: Annotated[
         Path | None,
-        typer.Option("--tokenizer", help="The folder of a model or tokenizer; needed for --mask."),
+        typer.Option("--tokenizer", help="Directory of a model or tokenizer; --mask needs it."),
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", help="How many rows.")] = 3,
+    rows: Annotated[int, typer.Option("--rows", help="Number of rows.", min=1)] = 3,
 ) -> None:
-    """The first rows, as the model will read them."""
-    from itertools import islice
-
+    """Show the first rows as the model will read them."""
     from rich.console import Console
 
-    from chatwright.checkpoint import model_directory
+    from chatwright.cli.load_model import open_tokenizer
     from chatwright.data.readers import read_rows
     from chatwright.data.show import show_mask, show_row
-    from chatwright.tokenizer.tokenizer import load_tokenizer
 
-    console = Console(highlight=False)
     if mask and tokenizer is None:
-        raise ValueError(
-            "--mask needs --tokenizer DIR, the folder of a model: which tokens there are depends on the vocabulary."
+        raise InputError(
+            "--mask shows tokens, and which tokens there are depends on the vocabulary.",
+            remedy="Add --tokenizer DIR, the directory of a model.",
+            field="--tokenizer",
         )
-    loaded = None
-    if tokenizer is not None:
-        has_own = any(
-            (tokenizer / name).is_file() for name in ("tokenizer.json", "characters.json")
-        )
-        loaded = load_tokenizer(tokenizer if has_own else model_directory.find(tokenizer))
+    console = Console(highlight=False)
+    loaded = None if tokenizer is None else open_tokenizer(tokenizer)
     for row in islice(read_rows(path), rows):
-        console.print(
-            show_mask(row, loaded) if mask and loaded is not None else show_row(row), soft_wrap=True
-        )
+        marked = show_mask(row, loaded) if mask and loaded is not None else show_row(row)
+        console.print(marked, soft_wrap=True)

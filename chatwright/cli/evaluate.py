@@ -1,4 +1,4 @@
-"""chatwright eval DIR: measured figures of a model, as a table or as JSON."""
+"""Measure a model: `chatwright eval DIR` prints figures as a table or as JSON."""
 
 import json
 from pathlib import Path
@@ -6,57 +6,42 @@ from typing import Annotated, Any
 
 import typer
 
+from chatwright.cli.options import Beam, LengthPenalty, ModelDirectory
+
+SUITE_HELP = (
+    "What to measure: bits-per-byte, blimp, stop-rate, labels, translation, analogies or starter."
+)
+DATA_HELP = (
+    "What to measure on. bits-per-byte: texts; stop-rate: conversations; blimp: BLiMP.zip; "
+    "labels: labeled texts; translation: sentences; analogies: questions-words.txt; "
+    "starter: the corpus folder a recipe wrote (by default the packaged corpus)."
+)
+
 
 def evaluate(
-    directory: Annotated[
-        Path, typer.Argument(help="A model directory, or the folder of a training run.")
-    ],
-    suite: Annotated[
-        str,
-        typer.Option(
-            "--suite",
-            help="bits-per-byte, blimp, stop-rate, labels, translation, analogies, or starter.",
-        ),
-    ] = "bits-per-byte",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Text for bits-per-byte, conversations for stop-rate, "
-            "BLiMP.zip for blimp, sentences for translation, questions-words.txt "
-            "for analogies; for starter the folder a recipe wrote its world into (default: "
-            "the world as it ships).",
-        ),
-    ] = None,
+    directory: ModelDirectory,
+    suite: Annotated[str, typer.Option("--suite", help=SUITE_HELP)] = "bits-per-byte",
+    data: Annotated[Path | None, typer.Option("--data", help=DATA_HELP)] = None,
     references: Annotated[
         Path | None,
-        typer.Option("--references", help="For translation: the right ones, line by line."),
+        typer.Option("--references", help="Reference translations, line by line, for translation."),
     ] = None,
     language: Annotated[
         str,
         typer.Option(
             "--language",
-            help="For translation: that of the references (de, en, fr); adds the "
-            "literature's tokenised lower-case BLEU.",
+            help="Language of the references (de, en, fr): adds the tokenized lower-case BLEU "
+            "of the literature.",
         ),
     ] = "",
-    beam: Annotated[
-        int,
-        typer.Option(
-            "--beam", help="For translation: beginnings followed at once; 1 is greedy search."
-        ),
-    ] = 5,
-    length_penalty: Annotated[
-        float,
-        typer.Option("--length-penalty", help="For translation: above 0 favours longer ones."),
-    ] = 1.0,
+    beam: Beam = 5,
+    length_penalty: LengthPenalty = 1.0,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="A few items only: to see that everything works.")
+        bool, typer.Option("--smoke", help="Only a few items, to check that everything works.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Measure a model: bits per byte on a text, BLiMP accuracy, how often replies end by themselves, BLEU, word analogies,
-    the starter's skills."""
+    """Measure a model: bits per byte, BLiMP, stop rate, labels, BLEU, analogies, starter skills."""
     from chatwright.engine.beam_search import BeamConfig
     from chatwright.pipeline.evaluate import TranslationSettings
     from chatwright.pipeline.evaluate import evaluate as measure
@@ -72,33 +57,50 @@ def evaluate(
         return
     if "skills" in figures:
         _print_skills(figures.pop("skills"))
-    for name, value in _flat(figures).items():
-        print(f"{name:40} {value:.4f}" if isinstance(value, float) else f"{name:40} {value}")
+    for line in figure_lines(figures):
+        print(line)
+
+
+def figure_lines(figures: dict[str, Any], prefix: str = "") -> list[str]:
+    """Format each figure as one line, with its 95 % interval where it has one.
+
+    The bounds of the figure X are at X_low and X_high; those of the first figure at low and high.
+    """
+    lines: list[str] = []
+    bounds = {name for name in figures if name.endswith(("low", "high"))}
+    first = next(iter(figures), "")
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            lines += figure_lines(value, f"{prefix}{name}.")
+            continue
+        if name in bounds:
+            continue
+        own = f"{name}_" if f"{name}_low" in figures else ""
+        has_interval = f"{name}_low" in figures or (name == first and "low" in figures)
+        interval = ""
+        if has_interval:
+            interval = f"  95 % interval {figures[own + 'low']:.4f} to {figures[own + 'high']:.4f}"
+        shown = f"{value:.4f}" if isinstance(value, float) else value
+        lines.append(f"{prefix + name:40} {shown}{interval}")
+    return lines
 
 
 def _print_skills(skills: dict[str, dict[str, Any]]) -> None:
-    """One line a skill: right answers on held-out items, the 95 % interval, and what the nearest training question's answer would score; below
-    it the ways of asking that fail beyond chance."""
+    """Print one line per skill of the starter's exam.
+
+    A line holds the score on held-out items, its 95 % interval, the number of items, and the score
+    of a lookup: the answer to the most similar training question. Below it are the phrasings that
+    fail more often than chance explains.
+    """
     print(f"{'skill':20}{'score':>7}  {'95 % interval':15}{'items':>6}{'lookup':>9}")
     for name, entry in skills.items():
-        print(
-            f"{name:20}{entry['score']:7.3f}  {entry['low']:.3f} - {entry['high']:.3f}  {entry['n']:6}{entry['lookup']:9.3f}"
-        )
+        print(f"{name:20}{_score(entry)}{entry['lookup']:9.3f}")
         for book, part in entry.get("books", {}).items():
-            print(
-                f"  {book + ' book':18}{part['score']:7.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}"
-            )
-        for template, part in entry["templates"].items():
+            print(f"  {book + ' book':18}{_score(part)}")
+        for phrasing, part in entry["templates"].items():
             if part["high"] < entry["low"]:
-                print(
-                    f"{part['score']:27.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}  {template}"
-                )
+                print(f"{'':20}{_score(part)}  {phrasing}")
 
 
-def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in table.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
+def _score(part: dict[str, Any]) -> str:
+    return f"{part['score']:7.3f}  {part['low']:.3f} - {part['high']:.3f}  {part['n']:6}"

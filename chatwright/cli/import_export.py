@@ -1,44 +1,49 @@
-"""chatwright import SOURCE OUT, chatwright export DIR OUT."""
+"""Exchange models with other tools: `chatwright import` and `chatwright export`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from chatwright.cli.options import ModelDirectory
+
 
 def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="The folder of a model as transformers writes it, or its name on huggingface.co "
-            "(organisation/model, with the hub extra), which is then fetched."
+            help="The directory of a model in the layout of transformers, or its name on "
+            "huggingface.co (organization/model), which is downloaded with the hub extra."
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Where the model goes.")],
+    out: Annotated[Path, typer.Argument(help="The directory of the imported model.")],
     chat_format: Annotated[
         str | None,
         typer.Option(
             "--chat-format",
-            help="How it was taught to converse, where its template does not "
-            "show it: chatml, qwen3, smollm3, llama2, llama3, llama3.1, mistral, "
-            "mistral3; or chatwright, which adds our control tokens to a model that cannot "
-            "converse.",
+            help="The chat format the model was trained on, where its template does not show it: "
+            "chatml, qwen3, smollm3, llama2, llama3, llama3.1, mistral, mistral3; or chatwright, "
+            "which adds Chatwright's control tokens to a model that cannot converse.",
         ),
     ] = None,
     context_length: Annotated[
         int | None,
         typer.Option(
             "--context-length",
-            help="A shorter context than the model's: less memory for each conversation.",
+            help="A shorter context than the model's: each conversation takes less memory.",
         ),
     ] = None,
 ) -> None:
-    """Make an open model ours: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its kin, MarianMT. Nothing in its files is run."""
+    """Import an open model: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT family, MarianMT.
+
+    No code in its files is run.
+    """
     from chatwright.pipeline.import_export import import_model
 
     imported = import_model(source, out, chat_format, context_length)
     print(
-        f"{imported.family}: {imported.n_parameter:,} parameters, context {imported.context_length:,}, vocabulary {imported.vocab_size:,}"
+        f"{imported.family}: {imported.n_parameter:,} parameters, "
+        f"context {imported.context_length:,}, vocabulary {imported.vocab_size:,}"
     )
     if imported.chat_format:
         print(f"chat format: {imported.chat_format}")
@@ -48,32 +53,26 @@ def import_(
 
 
 def export(
-    directory: Annotated[
-        Path, typer.Argument(help="A model directory, or the folder of a training run.")
-    ],
-    out: Annotated[
-        Path, typer.Argument(help="Where the exported model goes: a folder, of gguf a file.")
-    ],
+    directory: ModelDirectory,
+    out: Annotated[Path, typer.Argument(help="The directory of the exported model; a GGUF file.")],
     layout: Annotated[
         Literal["hf", "gguf"],
         typer.Option(
             "--format",
-            help="hf: what transformers and most other tools open. gguf: one file "
-            "for llama.cpp (decoders; takes the gguf extra).",
+            help="hf: the layout of transformers, which most tools open. gguf: one file for "
+            "llama.cpp (decoders only; needs the gguf extra).",
         ),
     ] = "hf",
 ) -> None:
-    """Write a model for other tools, open the result again, and print how far it is from the model."""
+    """Export a model for other tools, open the result, and print how far the logits differ."""
     if layout == "gguf":
         _export_gguf(directory, out)
         return
     from chatwright.pipeline.import_export import export_model
 
     exported = export_model(directory, out)
-    print(f"largest logit gap between the model and what was exported: {exported.gap}")
-    for note in exported.notes:
-        print(f"note: {note}")
-    print(f"done: {out}")
+    print(f"largest logit gap between the model and the exported one: {exported.gap}")
+    _print_end(out, exported.notes)
 
 
 def _export_gguf(directory: Path, out: Path) -> None:
@@ -81,8 +80,13 @@ def _export_gguf(directory: Path, out: Path) -> None:
 
     written = export_gguf(directory, out)
     print(
-        f"{written.architecture}: {written.n_tensor} tensors, {written.n_byte / 1e6:.1f} MB, every one read again and the same"
+        f"{written.architecture}: {written.n_tensor} tensors, {written.n_byte / 1e6:.1f} MB, "
+        "all equal when read back"
     )
-    for note in written.notes:
+    _print_end(out, written.notes)
+
+
+def _print_end(out: Path, notes: list[str] | tuple[str, ...]) -> None:
+    for note in notes:
         print(f"note: {note}")
     print(f"done: {out}")

@@ -1,41 +1,40 @@
-"""chatwright inspect embeddings DIR king - man + woman."""
+"""Look inside a model: `chatwright inspect embeddings DIR king - man + woman`."""
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Look inside a model. Reads, never changes.")
+from chatwright.cli.options import ModelDirectory
+from chatwright.cli.output import print_json
+
+app = typer.Typer(no_args_is_help=True, help="Look inside a model, without changing it.")
 
 
 @app.callback()
 def inspect() -> None:
-    """Look inside a model. Reads, never changes."""
+    """Look inside a model, without changing it."""
 
 
 @app.command("embeddings", context_settings={"ignore_unknown_options": True})
 def embeddings(
-    directory: Annotated[
-        Path, typer.Argument(help="A model directory, or the folder of a training run.")
-    ],
+    directory: ModelDirectory,
     expression: Annotated[
         list[str],
         typer.Argument(help="A word, or words with + and - between them: king - man + woman."),
     ],
-    top: Annotated[int, typer.Option("--top", min=1, help="How many words to show.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="The words as JSON.")] = False,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of words to show.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the words as JSON.")] = False,
 ) -> None:
-    """The words whose rows of the embedding matrix are nearest to a word, or to a sum of words."""
+    """List the words with the nearest embeddings to a word, or to a sum of words."""
     from chatwright.checkpoint import model_directory
     from chatwright.inspection.embeddings import Embeddings
     from chatwright.model.model import Model
 
-    rows = Embeddings.of(*model_directory.load(directory, kind=Model))
-    vector, words = rows.combined(" ".join(expression).split())
-    found = rows.nearest(vector, top, without=words)
+    matrix = Embeddings.of(*model_directory.load(directory, kind=Model))
+    vector, words = matrix.combined(" ".join(expression).split())
+    neighbors = matrix.nearest(vector, top, without=words)
     if as_json:
-        print(json.dumps([vars(neighbour) for neighbour in found]))
+        print_json([vars(neighbor) for neighbor in neighbors])
         return
-    for neighbour in found:
-        print(f"{neighbour.similarity:7.4f}  {neighbour.word}")
+    for neighbor in neighbors:
+        print(f"{neighbor.similarity:7.4f}  {neighbor.word}")

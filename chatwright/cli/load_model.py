@@ -1,4 +1,4 @@
-"""What several verbs need first: a model opened for talking, sampling settings from the command line."""
+"""Load what several verbs need: a model to talk to, a tokenizer, sampling settings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,56 +6,63 @@ from pathlib import Path
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
-from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
-from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
-from chatwright.model.encoder import Encoder
-from chatwright.model.encoder_decoder import EncoderDecoder
-from chatwright.tasks.classify import Classifier
-from chatwright.tasks.translate import Translator
+from chatwright.errors import InputError
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+STARTER_MANIFEST = Path("world", "world", "manifest.json")
 
 
 def open_assistant(directory: Path) -> Assistant:
-    """The starter's models come with their pretended outside, so that what they ask for is answered."""
+    """Load a model for talking. A model of the starter comes with its simulated tools."""
     model, tokenizer = model_directory.load(directory)
     if not is_starter(directory):
         return Assistant(Engine(model), tokenizer)
-    from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
+    from chatwright.starter import (
+        Outside,
+    )  # takes 0.1 s to import, which other models need not wait
 
     return Assistant(Engine(model), tokenizer, SimulatedTools())
 
 
-def called(directory: Path, found: Path) -> str:
-    """The model `found` for `directory`, in words: of a run that is under way, which of its checkpoints answers."""
-    return (
-        f"{directory}, {found.name} of a training that has not ended"
-        if found.parent.name == "checkpoints"
-        else str(directory)
-    )
+def model_name(directory: Path, found: Path) -> str:
+    """Name the model at `found` by the directory the user gave.
+
+    Of an unfinished run, say which checkpoint answers.
+    """
+    if found.parent.name == "checkpoints":
+        return f"{directory}, {found.name} of an unfinished training run"
+    return str(directory)
 
 
 def is_starter(model: Path) -> bool:
-    """Whether the model at `model` was built by a recipe of the starter: its world then lies beside the stages."""
-    return any(
-        (parent / "world" / "world" / "manifest.json").is_file()
-        for parent in [*model.absolute().parents][:3]
-    )
+    """Return whether a starter recipe built this model: its corpus lies beside the stages."""
+    nearest = [*model.absolute().parents][:3]
+    return any((parent / STARTER_MANIFEST).is_file() for parent in nearest)
 
 
-def open_translator(directory: Path) -> Translator:
-    model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
-    return Translator(EncoderDecoderForward(model), tokenizer)
-
-
-def open_labeller(directory: Path) -> Classifier:
-    model, tokenizer = model_directory.load(directory, kind=Encoder)
-    return Classifier(ClassifierForward(model), tokenizer)
+def open_tokenizer(directory: Path) -> Tokenizer:
+    """Load the tokenizer of the model in a directory, or a tokenizer saved without a model."""
+    try:
+        return load_tokenizer(model_directory.find(directory))
+    except ValueError:
+        return load_tokenizer(directory)
 
 
 def read_sampling(overrides: Iterable[str], **defaults: float) -> SamplingConfig:
-    return config_files.build(
-        SamplingConfig,
-        config_files.merge(defaults, config_files.parse_overrides(overrides)),
-        "sampling",
-    )
+    """Build sampling settings from key=value pairs.
+
+    Raises:
+        InputError: A key or value is wrong, or several replies are asked for.
+    """
+    table = config_files.merge(defaults, config_files.parse_overrides(overrides))
+    config = config_files.build(SamplingConfig, table, "sampling")
+    if config.n_made > 1:
+        raise InputError(
+            f"n={config.n} best_of={config.best_of}: the command line gives one reply at a time.",
+            remedy="Leave out n and best_of.",
+            field="n" if config.n > 1 else "best_of",
+            value=config.n if config.n > 1 else config.best_of,
+        )
+    return config

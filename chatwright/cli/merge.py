@@ -1,4 +1,4 @@
-"""chatwright merge ADAPTER OUT."""
+"""Merge an adapter into its base: `chatwright merge ADAPTER OUT`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +10,11 @@ from chatwright.commands import command_line
 
 def merge(
     adapter: Annotated[
-        Path, typer.Argument(help="The folder of an adapter, or of the run that trained it.")
+        Path, typer.Argument(help="The directory of an adapter, or of the run that trained it.")
     ],
-    out: Annotated[Path, typer.Argument(help="Where the merged model goes.")],
+    out: Annotated[Path, typer.Argument(help="The directory of the merged model.")],
 ) -> None:
-    """Make an adapter part of its base's weights: one model that needs neither."""
+    """Add an adapter to the weights of its base: the result is one model that needs neither."""
     from chatwright.pipeline.merge import merge as merge_adapter
 
     gap = merge_adapter(adapter, out)

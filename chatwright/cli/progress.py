@@ -1,4 +1,4 @@
-"""How a run is shown in a terminal: one bar a stage with the time left, samples as they come, and a clean stop on Ctrl-C or SIGTERM."""
+"""Show a training run in a terminal: bars, samples, and a clean stop on Ctrl-C or SIGTERM."""
 
 import json
 import math
@@ -17,121 +17,153 @@ from rich.progress import Progress as Bar
 
 from chatwright.training.watcher import Progress, Watcher
 
-Saved = Callable[[Path], None]
-Said = Callable[[str], None]
+Report = Callable[[Progress], None]
+Message = Callable[[str], None]
+MAX_SAMPLE = 300  # characters shown of a sample
+PLAIN_LINES = 20  # progress lines per stage where bars cannot be drawn
+
+
+def ignore(_: object) -> None:
+    """Do nothing: the default of a callback."""
 
 
 @contextmanager
-def terminal(
-    also: Callable[[Progress], None] | None = None,
+def terminal_watcher(
+    also: Report = ignore,
     as_json: bool = False,
-    saved: Saved = lambda _: None,
-    also_warn: Said = lambda _: None,
-    left_in_all: Callable[[], float | None] | None = None,
+    saved: Callable[[Path], None] = ignore,
+    also_warn: Message = ignore,
+    seconds_left: Callable[[], float | None] | None = None,
 ) -> Iterator[Watcher]:
-    """A Watcher that draws. `also` and `also_warn` are told the same (the web page); `as_json` writes one object a line instead of bars.
+    """Yield a Watcher that prints a run's progress.
 
-    The time left is the stage's, or what `left_in_all` says of the whole.
-
-    Warnings scroll away with everything else, so they are counted and the last one is said again at the end.
+    Args:
+        also: Receives the progress too (the chat page).
+        as_json: Print one JSON object per line instead of bars.
+        saved: Receives the path of each saved checkpoint.
+        also_warn: Receives the warnings too.
+        seconds_left: The time left of the whole build; by default each stage shows its own.
     """
-    warnings: list[str] = []
-
-    def warning(say: Said) -> Said:
-        def warn(text: str) -> None:
-            warnings.append(text)
-            say(text)
-            also_warn(text)
-
-        return warn
-
     with stop_on_signal() as should_stop:
         if as_json:
-            yield Watcher(
-                lambda p: _print_json(p, also),
-                saved,
-                lambda text: print(json.dumps({"say": text}), flush=True),
-                should_stop,
-                warning(lambda text: print(json.dumps({"warning": text}), flush=True)),
-            )
+            yield _json_watcher(also, saved, also_warn, should_stop)
             return
         console = Console(stderr=True, highlight=False)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TextColumn("{task.fields[left]}"),
-        )
-        with Bar(
-            *columns, console=console, refresh_per_second=4, disable=not console.is_terminal
-        ) as bar:
-            drawn = _Drawn(bar, console, also, left_in_all)
+        warnings: list[str] = []
+
+        def warn(text: str) -> None:
+            warnings.append(text)
+            console.print(f"[yellow]{escape(text)}[/yellow]")
+            also_warn(text)
+
+        with _bar(console) as bar:
+            view = _ProgressView(bar, console, also, seconds_left)
             yield Watcher(
-                drawn.progress,
-                saved,
-                lambda text: console.print(escape(text)),
-                should_stop,
-                warning(lambda text: console.print(f"[yellow]{escape(text)}[/yellow]")),
+                progress=view.progress,
+                saved=saved,
+                say=lambda text: console.print(escape(text)),
+                should_stop=should_stop,
+                warn=warn,
             )
-        if warnings:
-            console.print(
-                f"[yellow]{len(warnings)} of the run's figures were not as expected; the last: {escape(warnings[-1])}[/yellow]"
-            )
+        if warnings:  # each scrolled away with everything else, so the last is repeated
+            count = f"{len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'}"
+            console.print(f"[yellow]{count} during the run; the last: {escape(warnings[-1])}[/]")
 
 
-class _Drawn:
+def _bar(console: Console) -> Bar:
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        refresh_per_second=4,
+        disable=not console.is_terminal,
+    )
+
+
+def _json_watcher(
+    also: Report,
+    saved: Callable[[Path], None],
+    also_warn: Message,
+    should_stop: Callable[[], bool],
+) -> Watcher:
+    def print_object(table: dict[str, object]) -> None:
+        print(json.dumps(table), flush=True)
+
+    def progress(p: Progress) -> None:
+        also(p)
+        # JSON has no NaN or infinity.
+        is_nan = {
+            name for name, v in vars(p).items() if isinstance(v, float) and not math.isfinite(v)
+        }
+        print_object({name: value for name, value in vars(p).items() if name not in is_nan})
+
+    def warn(text: str) -> None:
+        print_object({"warning": text})
+        also_warn(text)
+
+    return Watcher(
+        progress=progress,
+        saved=saved,
+        say=lambda text: print_object({"say": text}),
+        should_stop=should_stop,
+        warn=warn,
+    )
+
+
+class _ProgressView:
+    """Draws one bar per stage, or prints lines where the output is not a terminal."""
+
     def __init__(
         self,
         bar: Bar,
         console: Console,
-        also: Callable[[Progress], None] | None,
-        left_in_all: Callable[[], float | None] | None,
+        also: Report,
+        seconds_left: Callable[[], float | None] | None,
     ) -> None:
-        self.bar, self.console, self.also, self.left_in_all = bar, console, also, left_in_all
+        self.bar = bar
+        self.console = console
+        self.also = also
+        self.seconds_left = seconds_left
         self.tasks: dict[str, TaskID] = {}
-        self.plain_steps: dict[str, int] = {}  # the last one printed, where bars cannot be drawn
+        self.printed_steps: dict[str, int] = {}  # by stage, the last step that was printed
 
     def progress(self, p: Progress) -> None:
-        if self.also is not None:
-            self.also(p)
+        """Show one report of the loop: an evaluation, samples or a step."""
+        self.also(p)
         if p.stage not in self.tasks:
             self.tasks[p.stage] = self.bar.add_task(p.stage, total=p.steps, loss="", left="")
         if p.evaluation or p.samples:
             self._show_evaluation(p)
         else:
-            left = time_left(
-                p.seconds_left if self.left_in_all is None else self.left_in_all() or math.nan
-            )
-            left += " in all" if left and self.left_in_all else ""
-            self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
-            if not self.console.is_terminal and p.step - self.plain_steps.get(p.stage, 0) >= max(
-                1, p.steps // 20
-            ):
-                self.plain_steps[p.stage] = p.step
-                self.console.print(f"{p.stage} step {p.step}/{p.steps} loss {p.loss:.3f} {left}")
+            self._show_step(p)
+
+    def _show_step(self, p: Progress) -> None:
+        left = self._time_left(p)
+        self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
+        since_printed = p.step - self.printed_steps.get(p.stage, 0)
+        if not self.console.is_terminal and since_printed >= max(1, p.steps // PLAIN_LINES):
+            self.printed_steps[p.stage] = p.step
+            self.console.print(f"{p.stage} step {p.step}/{p.steps} loss {p.loss:.3f} {left}")
+
+    def _time_left(self, p: Progress) -> str:
+        if self.seconds_left is None:
+            return time_left(p.seconds_left)
+        left = time_left(self.seconds_left() or math.nan)
+        return f"{left} in all" if left else ""
 
     def _show_evaluation(self, p: Progress) -> None:
-        figures = "  ".join(
-            f"{name.replace('_', ' ')} {value:.4f}" for name, value in p.evaluation.items()
-        )
-        self.console.print(f"[bold]step {p.step}[/bold]  {figures}")
+        figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in p.evaluation.items()]
+        self.console.print(f"[bold]step {p.step}[/bold]  {'  '.join(figures)}")
         for prompt, text in p.samples:
-            self.console.print(
-                f"  [cyan]{escape(prompt)}[/cyan] {escape(' '.join(text.split()))[:300]}"
-            )
-
-
-def _print_json(p: Progress, also: Callable[[Progress], None] | None) -> None:
-    if also is not None:
-        also(p)
-    finite = {
-        k: v for k, v in vars(p).items() if not (isinstance(v, float) and not math.isfinite(v))
-    }
-    print(json.dumps(finite), flush=True)
+            sample = escape(" ".join(text.split()))[:MAX_SAMPLE]
+            self.console.print(f"  [cyan]{escape(prompt)}[/cyan] {sample}")
 
 
 def time_left(seconds: float) -> str:
+    """Format a duration as "2 min 05 s left"; an unknown one (NaN) as nothing."""
     if not math.isfinite(seconds):
         return ""
     minutes, rest = divmod(round(seconds), 60)
@@ -140,23 +172,27 @@ def time_left(seconds: float) -> str:
 
 @contextmanager
 def stop_on_signal(
-    answer: str = "saving after this step; the same command will go on from there",
+    message: str = "saving after this step; run the same command again to resume",
 ) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C or SIGTERM asks the run to save and stop; a second Ctrl-C stops it where it is."""
-    flag = threading.Event()
+    """Yield a function that says whether Ctrl-C or SIGTERM asked the program to stop.
 
-    def ask(number: int, _: FrameType | None) -> None:
-        if flag.is_set() and number == signal.SIGINT:
+    The first signal prints `message`, and the caller stops when it can. A second Ctrl-C raises
+    KeyboardInterrupt.
+    """
+    asked = threading.Event()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        flag.set()
-        print(f"\n{answer}", file=sys.stderr)
+        asked.set()
+        print(f"\n{message}", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set
+        yield asked.is_set  # only the main thread can receive signals
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield flag.is_set
+        yield asked.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

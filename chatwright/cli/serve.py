@@ -1,20 +1,10 @@
-"""chatwright serve DIR."""
+"""Serve a model on this machine: `chatwright serve DIR`."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from chatwright.cli.options import ModelDirectory, Port
 
 
-def serve(
-    directory: Annotated[
-        Path, typer.Argument(help="A model directory, or the folder of a training run.")
-    ],
-    port: Annotated[
-        int, typer.Option("--port", help="Port on 127.0.0.1; 0 takes any free one.")
-    ] = 8000,
-) -> None:
-    """A page to talk to the model and an OpenAI-shaped API, on this machine only."""
+def serve(directory: ModelDirectory, port: Port = 8000) -> None:
+    """Serve a chat page and an OpenAI-compatible API, on this machine only."""
     from chatwright.cli.load_model import open_assistant
     from chatwright.server.app import serve as serve_app
 

@@ -1,4 +1,4 @@
-"""Write a folder of one's own: a recipe that fits what there is to learn from and the time there is, the data, and what to do next."""
+"""Write the folder that `chatwright new` makes: a recipe, data, and a README."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatwright.commands import quoted
+from chatwright.commands import command_line
 from chatwright.data import own_folder
+from chatwright.errors import InputError
 
 RECIPE = "recipe.toml"
 
@@ -16,13 +17,13 @@ RECIPE = "recipe.toml"
 class Budget:
     """What a build may cost on two processor cores.
 
-    Plain shapes without n-gram tables: on 400 kB of text the tables' validation loss was best after 50 steps (4.73) and rose from there,
-    that of "tiny" was 4.41 after 250 and still falling.
+    The models have no n-gram tables. On 400 kB of text, a model with tables had its best
+    validation loss (4.73) after 50 steps; the preset "tiny" reached 4.41 after 250 steps.
     """
 
-    words: str
+    time: str
     vocab_size: int
-    model: str  # TOML
+    model: str  # lines of TOML
     pretrain_steps: int
     sft_steps: int
 
@@ -35,35 +36,43 @@ BUDGETS = {
     ),
 }
 
-
-ONLY_IDENTITY_STEPS = 60  # a few dozen rows are known by heart after that
+ONLY_IDENTITY_STEPS = 60  # enough to learn a few dozen rows by heart
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnFolder:
+    """What the user answered to the questions of `chatwright new`."""
+
     name: str
     assistant: str
-    about: str  # completes "I am here to ..."
-    time: str  # a key of BUDGETS
-    data: Path | None = (
-        None  # a file or folder that is there already; None: the examples are copied
-    )
-    has_texts: bool = True  # in `data`
+    """Name of the assistant."""
+    about: str
+    """Its purpose: completes "I am here to ..."."""
+    time: str
+    """A key of BUDGETS."""
+    data: Path | None = None
+    """The user's file or folder; None copies the examples."""
+    has_texts: bool = True
+    """Whether `data` holds texts."""
     has_conversations: bool = True
 
 
-def write(parent: Path, wanted: OwnFolder) -> Path:
-    """Make parent/NAME. A folder that is there is never touched; one that could not be written whole is removed again."""
-    folder = parent / wanted.name
+def write(parent: Path, own: OwnFolder) -> Path:
+    """Make the folder parent/NAME. If that fails midway, nothing is left.
+
+    Raises:
+        InputError: The folder exists; it is not touched.
+    """
+    folder = parent / own.name
     require_free(folder)
     folder.mkdir()
     try:
         (folder / "data").mkdir()
-        if wanted.data is None:
+        if own.data is None:
             own_folder.write_examples(folder / "data")
-        own_folder.write_identity(folder / "data", wanted.assistant, wanted.about)
-        (folder / RECIPE).write_text(recipe_text(wanted, folder), encoding="utf-8")
-        (folder / "README.md").write_text(readme_text(wanted), encoding="utf-8")
+        own_folder.write_identity(folder / "data", own.assistant, own.about)
+        (folder / RECIPE).write_text(recipe_text(own, folder), encoding="utf-8")
+        (folder / "README.md").write_text(readme_text(own), encoding="utf-8")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -71,149 +80,160 @@ def write(parent: Path, wanted: OwnFolder) -> Path:
 
 
 def require_free(folder: Path) -> None:
+    """Raise InputError if the folder, or a file or link of this name, exists."""
     if os.path.lexists(folder):
-        raise ValueError(
-            f"{folder}: is there already and stays as it is. Choose another name, or move it away."
+        raise InputError(
+            f"{folder}: a file or folder of this name exists, and it stays as it is.",
+            remedy="Choose another name, or move it away.",
+            field="NAME",
+            value=str(folder),
         )
 
 
-def recipe_text(wanted: OwnFolder, folder: Path) -> str:
-    budget = BUDGETS[wanted.time]
-    places = _places(wanted, folder)
-    where = _toml(places[0] if len(places) == 1 else places)
+def recipe_text(own: OwnFolder, folder: Path) -> str:
+    """Return the recipe as TOML, with comments for the user who changes it."""
+    budget = BUDGETS[own.time]
+    paths = _data_paths(own, folder)
+    data = _toml(paths[0] if len(paths) == 1 else paths)
+    sft_steps = budget.sft_steps if own.has_conversations else ONLY_IDENTITY_STEPS
     return f"""\
-# Written by chatwright new. Build and talk: chatwright up {quoted(wanted.name)}
-# {{here}} is the folder this file lies in. A place may be a file, a folder, or a list of them. {_moving(wanted)}
-about = {_toml(f"{wanted.assistant}, here to {wanted.about}")}
+# Written by chatwright new. To build it and talk to it: {command_line("up", own.name)}
+# {{here}} is the folder of this file. data may be a file, a folder, or a list of them.
+# {_moving_note(own)}
+about = {_toml(f"{own.assistant}, here to {own.about}")}
 stages = ["tokenizer", "pretrain", "sft"]
 
-[tokenizer]                      # learns which pieces words are made of, from everything there is
-data = {where}
+[tokenizer]                      # learns the pieces that words are made of, from all data
+data = {data}
 vocab_size = {budget.vocab_size}
-space_before = true          # a word is one token wherever it stands
+space_before = true          # a word is the same token at the beginning of a text and inside it
 
-{_pretrain(wanted, where)}
+{_pretrain_section(own, data)}
 sample_prompts = ["Hello!", "Who are you?"]
 
-[pretrain.model]                 # {budget.words} in all on two processor cores; "tiny", "small", "medium" and "large" are ever larger
+[pretrain.model]                 # sizes: "tiny", "small", "medium", "large"
+# This one takes {budget.time} in all on two processor cores.
 {budget.model}
-dropout = 0.2                    # small data is learned by heart quickly
+dropout = 0.2                    # a model learns small data by heart quickly; dropout slows that
 
 [pretrain.loop]
-steps = {budget.pretrain_steps}                      # when the validation loss rises again, the data is known by heart: fewer will do
+steps = {budget.pretrain_steps}                     # if the validation loss rises again, take fewer
 evaluate_every = 100
-save_every = 100                 # each save can be talked to on the page while the build goes on
+save_every = 100                 # you can talk to each saved model while the build continues
 
-{_sft(wanted, where)}
+{_sft_section(own, data)}
 
 [sft.loop]
-steps = {budget.sft_steps if wanted.has_conversations else ONLY_IDENTITY_STEPS}
+steps = {sft_steps}
 evaluate_every = 100
 save_every = 100
 """
 
 
-def _pretrain(wanted: OwnFolder, where: str) -> str:
-    if wanted.has_texts:
+def _pretrain_section(own: OwnFolder, data: str) -> str:
+    if own.has_texts:
         return f"""\
-[pretrain]                       # learns to read and write: the texts, with the conversations among them from the start
-data = {where}
-chat = {where}
-validation_share = 0.1           # kept out of training, to measure on
+[pretrain]                       # learns to read and write, from texts and conversations
+data = {data}
+chat = {data}
+validation_share = 0.1           # not trained on, to measure on
 chat_validation_share = 0.1      # the same conversations as in [sft]"""
     return f"""\
-# There were no texts when this was written, so it learns to read and write from the conversations alone. When there are some,
-# add to [pretrain]: data = {where}
-# and to [sft]:      texts = {where}
+# There were no texts when this was written: the model learns to read and write from the
+# conversations alone. When you have texts, add to [pretrain]: data = {data}
+# and to [sft]: texts = {data}
 
 [pretrain]
-chat = {where}
-chat_validation_share = 0.1      # kept out of training, to measure on; the same conversations as in [sft]"""
+chat = {data}
+chat_validation_share = 0.1      # not trained on, to measure on; the same ones as in [sft]"""
 
 
-def _sft(wanted: OwnFolder, where: str) -> str:
-    note = (
-        ""
-        if wanted.has_conversations
-        else """\
-# There were no conversations when this was written: it learns to converse from data/identity.jsonl alone, so it will say who it is and
-# little else. Conversations put into data/ (questions people ask, with the answers you want) are read as well; raise steps then.
+def _sft_section(own: OwnFolder, data: str) -> str:
+    note = ""
+    if not own.has_conversations:
+        note = """\
+# There were no conversations when this was written: the model learns from data/identity.jsonl
+# alone, so it will say who it is and little else. Add conversations to data/ (questions with the
+# answers you want) and raise steps.
 
 """
-    )
-    again = f"texts = {where}\n" if wanted.has_texts else ""
-    reads = (
-        "; the texts are read again beside them, so that they are not forgotten"
-        if wanted.has_texts
-        else ""
-    )
+    texts = ""
+    comment = "learns to answer, from the conversations"
+    if own.has_texts:
+        texts = f"texts = {data}            # read again, so that they are not forgotten\n"
     return f"""\
-{note}[sft]                            # learns to answer, from the conversations{reads}
-data = {where}
-{again}validation_share = 0.1
+{note}[sft]                            # {comment}
+data = {data}
+{texts}validation_share = 0.1
 sample_prompts = ["Hello!", "Who are you?", "What can you do?"]"""
 
 
-def _places(wanted: OwnFolder, folder: Path) -> list[str]:
-    """A relative path stays relative, to the recipe's folder then; the identity rows stand beside it."""
-    own = "{here}/data"
-    if wanted.data is None:
-        return [own]
-    theirs = str(wanted.data)
-    if not wanted.data.is_absolute():
-        theirs = Path(os.path.relpath(wanted.data, folder)).as_posix()
-    theirs = theirs.replace("{", "{{").replace("}", "}}")
-    return [theirs if wanted.data.is_absolute() else f"{{here}}/{theirs}", own]
+def _data_paths(own: OwnFolder, folder: Path) -> list[str]:
+    """Return what the recipe reads: the user's data, relative to the folder, and its data/."""
+    inside = "{here}/data"
+    if own.data is None:
+        return [inside]
+    if own.data.is_absolute():
+        return [_without_placeholders(str(own.data)), inside]
+    relative = Path(os.path.relpath(own.data, folder)).as_posix()
+    return [f"{{here}}/{_without_placeholders(relative)}", inside]
 
 
-def _moving(wanted: OwnFolder) -> str:
-    alone = wanted.data is None or wanted.data.is_absolute()
-    return (
-        "The folder can be moved."
-        if alone
-        else "The folder can be moved together with what it reads."
-    )
+def _without_placeholders(path: str) -> str:
+    """Double the braces of a path, which a recipe would read as a placeholder."""
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def _moving_note(own: OwnFolder) -> str:
+    if own.data is None or own.data.is_absolute():
+        return "You can move this folder."
+    return "You can move this folder together with the data it reads."
 
 
 def _toml(value: str | list[str]) -> str:
-    """A JSON text or list of texts is one in TOML too, as long as it holds no control characters."""
+    """Write a text or a list of texts as TOML, which is JSON as long as nothing is invisible."""
     return json.dumps(value, ensure_ascii=False)
 
 
-def readme_text(wanted: OwnFolder) -> str:
-    where = f"{wanted.name}/data" if wanted.data is None else str(wanted.data)
-    if wanted.data is None:
-        width = max(map(len, own_folder.SHOWN))
-        files = "\n".join(
-            f"    {name:{width}}  {shows}" for name, shows in own_folder.SHOWN.items()
-        )
-        data = f"""\
-`data/` holds what the model learns from. For now these are examples, about a bakery that does not exist. Each file shows one way
-to write rows down; you need only the one that suits you:
-
-{files}
-
-Put your own texts and conversations beside them, then delete every file whose name begins with `{own_folder.EXAMPLE}`.
-`.parquet` files, and files packed as `.gz` or `.xz`, are read too."""
-    else:
-        data = f"""\
-The model learns from `{wanted.data}`, which stays where it is, and from `data/`. What you put into `data/` is read as well."""
+def readme_text(own: OwnFolder) -> str:
+    """Return the README of the folder: its data and the next commands."""
+    data = f"{own.name}/data" if own.data is None else str(own.data)
     return f"""\
-# {wanted.name}
+# {own.name}
 
-{data}
+{_readme_data(own)}
 
-`data/{own_folder.IDENTITY}` says who the model is: {wanted.assistant}, here to {wanted.about}. Change its lines as you like.
+`data/{own_folder.IDENTITY}` says who the model is: {own.assistant}, here to {own.about}. You can \
+change its lines.
 
 Next, in the folder above this one:
 
-    chatwright data check {quoted(where)}
-    chatwright up {quoted(wanted.name)}
+    {command_line("data", "check", data)}
+    {command_line("up", own.name)}
 
-The first names every row that cannot be read, with its line and what to do about it. The second builds the model
-({BUDGETS[wanted.time].words}) and gives you a page to talk to it. Changed data or settings: the same command builds anew; what was there
-before is kept under `runs/` as `...old-1`.
+The first command lists every row that cannot be read, with its line and what to do. The second
+builds the model ({BUDGETS[own.time].time}) and serves a page to talk to it.
+After you change data or settings, run it again: it builds a new model and keeps the old stages in
+`runs/` as `...old-1`.
 
-How large the model is and how long it learns stands in `{RECIPE}`. How much it can know depends on how much there is to read: a few
-pages teach it their words and little more, and more time does not help then; megabytes of text and hundreds of conversations do.
+The size of the model and the training time are in `{RECIPE}`. How much the model can know depends
+on how much there is to read: a few pages teach it their words and little more, however long it
+trains. Megabytes of text and hundreds of conversations teach it more.
 """
+
+
+def _readme_data(own: OwnFolder) -> str:
+    if own.data is not None:
+        return f"""\
+The model learns from `{own.data}`, which stays where it is, and from everything in `data/`."""
+    width = max(map(len, own_folder.SHOWN))
+    files = [f"    {name:{width}}  {shows}" for name, shows in own_folder.SHOWN.items()]
+    listed = "\n".join(files)
+    return f"""\
+`data/` holds what the model learns from. For now these are examples, about a bakery that does not
+exist. Each file shows one way to write rows; you need only the one that suits you:
+
+{listed}
+
+Add your own texts and conversations, then delete every file whose name begins with
+`{own_folder.EXAMPLE}`. `.parquet` files, and files compressed as `.gz` or `.xz`, are read too."""

@@ -1,22 +1,45 @@
-"""What is opened is called by its name: a person must know which model answers."""
+"""Models are loaded with the name that tells the user which one answers."""
 
 from pathlib import Path
 
+import pytest
+
 from chatwright.checkpoint import model_directory
-from chatwright.cli.load_model import called
+from chatwright.cli.load_model import model_name, open_tokenizer, read_sampling
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.presets import preset
 from chatwright.tokenizer.byte_bpe import ByteBPE
+from chatwright.tokenizer.words import WordTokenizer
 
 
-def test_a_training_that_goes_on_is_called_by_its_newest_checkpoint(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_named_with_its_newest_checkpoint(tmp_path: Path) -> None:
     tokenizer = ByteBPE.train(["the cat sat"], 270)
     model, run = GPT(preset("nano", vocab_size=tokenizer.vocab_size)), tmp_path / "run"
-    for place in ("step-00000002", "step-00000004"):
-        model_directory.save(run / "checkpoints" / place, model, tokenizer)
-    assert (
-        called(run, model_directory.find(run))
-        == f"{run}, step-00000004 of a training that has not ended"
-    )
+    for step in ("step-00000002", "step-00000004"):
+        model_directory.save(run / "checkpoints" / step, model, tokenizer)
+    name = model_name(run, model_directory.find(run))
+    assert name.startswith(str(run))
+    assert "step-00000004" in name
     model_directory.save(run / "model", model, tokenizer)
-    assert called(run, model_directory.find(run)) == str(run)
+    assert model_name(run, model_directory.find(run)) == str(run)
+
+
+def test_a_tokenizer_is_opened_with_or_without_a_model(tmp_path: Path) -> None:
+    tokenizer = ByteBPE.train(["the cat sat"], 270)
+    model = GPT(preset("nano", vocab_size=tokenizer.vocab_size))
+    model_directory.save(tmp_path / "run" / "model", model, tokenizer)
+    assert open_tokenizer(tmp_path / "run").vocab_size == tokenizer.vocab_size
+    words = WordTokenizer.train(["the cat sat"] * 3, 100)
+    (tmp_path / "words").mkdir()
+    words.save(tmp_path / "words")
+    assert open_tokenizer(tmp_path / "words").vocab_size == words.vocab_size
+    with pytest.raises(ValueError, match="nothing"):
+        open_tokenizer(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("settings", "field"), [(["n=2"], "n"), (["best_of=3"], "best_of")])
+def test_several_replies_are_refused_on_the_command_line(settings: list[str], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_sampling(settings)
+    assert caught.value.field == field

@@ -1,16 +1,16 @@
-"""`chatwright new` writes a folder that checks, builds and moves; `chatwright up FOLDER` builds it, and stops first where the data is wrong."""
+"""`chatwright new` writes a folder that passes the check, builds, and still builds after a move."""
 
 import json
 import os
-import pty
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from chatwright.cli import app, new
+from chatwright.cli import new
 from chatwright.data.check import check
 from chatwright.data.own_folder import EXAMPLE, ROWS, SHOWN
 from chatwright.data.readers import scan_rows
@@ -19,8 +19,12 @@ from chatwright.data.rows import ChatRow, DataError, PreferenceRow, TextRow
 from chatwright.pipeline.own_recipe import BUDGETS
 from chatwright.pipeline.recipe import outside_data, read_recipe
 from chatwright.tokenizer.chat_format import turn_kind
+from tests.cli.conftest import Command
+
+pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 CHATWRIGHT = [sys.executable, "-m", "chatwright"]
+CTRL_D = "\x04"
 
 
 @pytest.fixture(autouse=True)
@@ -29,45 +33,36 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str]:
-    """In this process. Returns the exit status and everything said."""
-    monkeypatch.setattr(sys, "argv", ["chatwright", *arguments])
-    with pytest.raises(SystemExit) as left:
-        app.main()
-    said = capsys.readouterr()
-    return int(left.value.code or 0), said.out + said.err
+@pytest.fixture
+def build(command: Command) -> Callable[[str], str]:
+    """Return a function that builds a folder with a tiny model and returns the output."""
+
+    def run(folder: str) -> str:
+        recipe = Path(folder) / "recipe.toml"
+        text = recipe.read_text()
+        if 'size = "tiny"' in text:
+            small = 'size = "nano"\ncontext_length = 128'
+            text = text.replace('size = "tiny"\ncontext_length = 256', small)
+            for stage in ("pretrain", "sft"):
+                loop = f"[{stage}.loop]"
+                text = text.replace(loop, f"[{stage}.batches]\nrows = 2\n\n{loop}")
+            recipe.write_text(text)
+        outcome = command("up", folder, "--smoke", "--build-only")
+        assert outcome.status == 0, outcome.text
+        return outcome.text
+
+    return run
 
 
-def build(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str) -> str:
-    """With a model as small as can be: what is tried here is the recipe's road, not its result."""
-    recipe = Path(folder) / "recipe.toml"
-    written = recipe.read_text()
-    if 'size = "tiny"' in written:
-        written = written.replace(
-            'size = "tiny"\ncontext_length = 256', 'size = "nano"\ncontext_length = 128'
-        )
-        for stage in ("pretrain", "sft"):
-            written = written.replace(
-                f"[{stage}.loop]", f"[{stage}.batches]\nrows = 2\n\n[{stage}.loop]"
-            )
-        recipe.write_text(written)
-    status, said = call(monkeypatch, capsys, "up", folder, "--smoke", "--build-only")
-    assert status == 0, said
-    return said
-
-
-def texts(folder: Path, number: int = 8) -> Path:
+def write_texts(folder: Path, number: int = 8) -> Path:
     folder.mkdir()
     for i in range(number):
-        (folder / f"{i}.txt").write_text(
-            f"Boat number {i} leaves at {i} o'clock. It carries apples, letters and {i} dogs.\n" * 4
-        )
+        line = f"Boat number {i} leaves at {i} o'clock. It carries apples, letters and {i} dogs.\n"
+        (folder / f"{i}.txt").write_text(line * 4)
     return folder
 
 
-def conversations(folder: Path, number: int = 30) -> Path:
+def write_conversations(folder: Path, number: int = 30) -> Path:
     folder.mkdir()
     rows = [
         {"prompt": f"When does boat {i} leave?", "completion": f"At {i} o'clock."}
@@ -77,247 +72,178 @@ def conversations(folder: Path, number: int = 30) -> Path:
     return folder
 
 
-def shape_of(record: dict) -> str:
-    """By its columns, written down apart from the reader's own rules."""
-    for shape, columns in {
-        "prompt+chosen+rejected": {"chosen"},
-        "messages": {"messages"},
-        "conversations (ShareGPT)": {"conversations"},
-        "instruction+output (Alpaca)": {"instruction", "output"},
-        "prompt+completion": {"prompt", "completion"},
-        "text": {"text"},
-    }.items():
+COLUMNS_OF_SHAPE = {
+    "prompt+chosen+rejected": {"chosen"},
+    "messages": {"messages"},
+    "conversations (ShareGPT)": {"conversations"},
+    "instruction+output (Alpaca)": {"instruction", "output"},
+    "prompt+completion": {"prompt", "completion"},
+    "text": {"text"},
+}
+
+
+def shape_of(record: dict[str, object]) -> str:
+    """Name the shape of a record by its columns, without the reader's own rules."""
+    for shape, columns in COLUMNS_OF_SHAPE.items():
         if columns <= record.keys():
             return shape
     return "unknown"
 
 
-def test_every_shape_a_reader_knows_is_among_the_examples() -> None:
-    records = [
-        json.loads(line)
-        for file in ROWS.glob(f"{EXAMPLE}*.jsonl")
-        for line in file.read_text().splitlines()
-    ]
-    records += [
-        record for file in ROWS.glob(f"{EXAMPLE}*.json") for record in json.loads(file.read_text())
-    ]
+def test_the_examples_show_every_shape_that_the_readers_know() -> None:
+    records: list[dict[str, object]] = []
+    for file in ROWS.glob(f"{EXAMPLE}*.jsonl"):
+        records += map(json.loads, file.read_text().splitlines())
+    for file in ROWS.glob(f"{EXAMPLE}*.json"):
+        records += json.loads(file.read_text())
     assert {shape_of(record) for record in records} == set(KNOWN_SHAPES)
     assert {file.name for file in ROWS.glob(f"{EXAMPLE}*")} == set(SHOWN)
-    assert {file.suffix for file in ROWS.glob(f"{EXAMPLE}*")} == {
-        ".txt",
-        ".md",
-        ".jsonl",
-        ".json",
-        ".csv",
-    }
+    suffixes = {file.suffix for file in ROWS.glob(f"{EXAMPLE}*")}
+    assert suffixes == {".txt", ".md", ".jsonl", ".json", ".csv"}
     rows = [row for name in SHOWN for row in scan_rows(ROWS / name)]
     assert {type(row) for row in rows} == {TextRow, ChatRow, PreferenceRow}
-    roles = {
-        turn_kind(message) for row in rows if isinstance(row, ChatRow) for message in row.messages
-    }
-    assert roles == {"system", "user", "assistant", "tool_call", "tool"}
+    chats = [row for row in rows if isinstance(row, ChatRow)]
+    kinds = {turn_kind(message) for row in chats for message in row.messages}
+    assert kinds == {"system", "user", "assistant", "tool_call", "tool"}
 
 
-def test_what_is_written_passes_the_check_builds_and_still_builds_after_a_move(
-    here: Path, monkeypatch, capsys
+def test_the_new_folder_passes_the_check_and_builds_also_after_a_move(
+    here: Path,
+    command: Command,
+    build: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    status, said = call(monkeypatch, capsys, "new", "my bakery", "--yes")
-    assert status == 0, said
+    outcome = command("new", "my bakery", "--yes")
+    assert outcome.status == 0, outcome.err
+    assert 'chatwright up "my bakery"' in outcome.out
     report = check(here / "my bakery" / "data")
     assert report.is_ok
     assert not report.duplicates
-    assert (
-        60
-        <= sum(report.n_rows.values())
-        - len((here / "my bakery/data/identity.jsonl").read_text().splitlines())
-        <= 100
-    )
-    assert 'chatwright up "my bakery"' in said
-    build(monkeypatch, capsys, "my bakery")
+    n_identity = len((here / "my bakery/data/identity.jsonl").read_text().splitlines())
+    assert 60 <= sum(report.n_rows.values()) - n_identity <= 100
+    build("my bakery")
     assert (here / "my bakery/runs-smoke/sft/model").is_dir()
     (here / "elsewhere").mkdir()
     shutil.move(here / "my bakery", here / "elsewhere" / "moved")
-    assert build(monkeypatch, capsys, "elsewhere/moved").count("done before") == 3, (
-        "nothing changed, so nothing is built again"
-    )
+    assert build("elsewhere/moved").count("done before") == 3, "nothing changed"
     (here / "elsewhere/moved/data/more.txt").write_text("Nora lights the oven at two.\n")
     monkeypatch.chdir(here / "elsewhere" / "moved")
-    assert "done before" not in build(monkeypatch, capsys, ".")
+    assert "done before" not in build(".")
 
 
-def test_the_model_is_told_who_it_is(here: Path, monkeypatch, capsys) -> None:
-    assert (
-        call(
-            monkeypatch,
-            capsys,
-            "new",
-            "b",
-            "--assistant",
-            'Al "Ash"',
-            "--about",
-            "I am here to count {ships}.",
-            "--time",
-            "night",
-        )[0]
-        == 0
-    )
-    rows = [
-        json.loads(line)["messages"]
-        for line in (here / "b/data/identity.jsonl").read_text().splitlines()
-    ]
-    answers = {
-        turns[-2]["content"]: turns[-1]["content"] for turns in rows if turns[0]["role"] == "user"
-    }
+def test_the_identity_rows_name_the_assistant_and_its_purpose(here: Path, command: Command) -> None:
+    name, about = 'Al "Ash"', "I am here to count {ships}."
+    options = ("--assistant", name, "--about", about, "--time", "night")
+    assert command("new", "b", *options).status == 0
+    lines = (here / "b/data/identity.jsonl").read_text().splitlines()
+    rows = [json.loads(line)["messages"] for line in lines]
+    answers = {row[-2]["content"]: row[-1]["content"] for row in rows if row[0]["role"] == "user"}
     assert len(answers) >= 12
     assert answers["Who are you?"] == 'I am Al "Ash". I am here to count {ships}.'
-    assert any(
-        turns[0]
-        == {"role": "system", "content": 'You are Al "Ash". You are here to count {ships}.'}
-        for turns in rows
-    )
-    plan = read_recipe(here / "b" / "recipe.toml")
-    assert plan.stages[1].table["loop"]["steps"] == BUDGETS["night"].pretrain_steps
-    assert plan.stages[1].table["model"]["size"] == "medium"
+    system = {"role": "system", "content": 'You are Al "Ash". You are here to count {ships}.'}
+    assert any(row[0] == system for row in rows)
+    pretrain = read_recipe(here / "b" / "recipe.toml").stages[1].table
+    assert pretrain["loop"]["steps"] == BUDGETS["night"].pretrain_steps
+    assert pretrain["model"]["size"] == "medium"
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_a_folder_with_only_texts(here: Path, absolute: bool, monkeypatch, capsys) -> None:
-    place = texts(here / "my {texts}")
-    status, said = call(
-        monkeypatch, capsys, "new", "b", "--yes", "--data", str(place) if absolute else "my {texts}"
-    )
-    assert status == 0, said
-    assert "8 text rows" in said
-    assert "no conversations" in said
-    assert list((here / "b" / "data").iterdir()) == [here / "b" / "data" / "identity.jsonl"], (
-        "no examples beside data of one's own"
-    )
-    found = outside_data(read_recipe(here / "b" / "recipe.toml"), here, None)
-    assert {path.resolve() for places in found.values() for path in places} == {
-        place,
-        here / "b" / "data",
-    }
-    if absolute:
-        return
-    built = build(monkeypatch, capsys, "b")
-    assert "texts read again" in built
-    assert "conversations among them" in built
+def test_a_folder_with_only_texts_builds(
+    here: Path, absolute: bool, command: Command, build: Callable[[str], str]
+) -> None:
+    data = write_texts(here / "my {texts}")
+    outcome = command("new", "b", "--yes", "--data", data if absolute else "my {texts}")
+    assert outcome.status == 0, outcome.err
+    assert "8 text rows" in outcome.out
+    assert "no conversations" in outcome.out
+    assert [file.name for file in (here / "b" / "data").iterdir()] == ["identity.jsonl"]
+    sources = outside_data(read_recipe(here / "b" / "recipe.toml"), here, None)
+    found = {path.resolve() for paths in sources.values() for path in paths}
+    assert found == {data, here / "b" / "data"}
+    if not absolute:
+        built = build("b")
+        assert "texts read again" in built
+        assert "conversations among them" in built
 
 
-def test_a_folder_with_only_conversations(here: Path, monkeypatch, capsys) -> None:
-    conversations(here / "chats")
-    status, said = call(monkeypatch, capsys, "new", "b", "--yes", "--data", "chats")
-    assert status == 0, said
-    assert "no texts" in said
+def test_a_folder_with_only_conversations_builds(
+    here: Path, command: Command, build: Callable[[str], str]
+) -> None:
+    write_conversations(here / "chats")
+    outcome = command("new", "b", "--yes", "--data", "chats")
+    assert outcome.status == 0, outcome.err
+    assert "no texts" in outcome.out
     assert "data" not in read_recipe(here / "b" / "recipe.toml").stages[1].table
-    built = build(monkeypatch, capsys, "b")
+    built = build("b")
     assert "[3/3] sft" in built
     assert "texts read again" not in built
-    assert "conversations among them" not in built
 
 
-def test_texts_and_conversations_of_ones_own(here: Path, monkeypatch, capsys) -> None:
-    conversations(texts(here / "both") / "chats")
-    status, said = call(monkeypatch, capsys, "new", "b", "--yes", "--data", "both")
-    assert status == 0, said
-    assert "30 conversation rows, 8 text rows" in said
-    assert {
-        stage.name: set(stage.table) >= {"data"}
-        for stage in read_recipe(here / "b" / "recipe.toml").stages
-    } == {"tokenizer": True, "pretrain": True, "sft": True}
+def test_a_folder_with_texts_and_conversations_is_read_by_every_stage(
+    here: Path, command: Command
+) -> None:
+    write_conversations(write_texts(here / "both") / "chats")
+    outcome = command("new", "b", "--yes", "--data", "both")
+    assert outcome.status == 0, outcome.err
+    assert "30 conversation rows, 8 text rows" in outcome.out
+    stages = read_recipe(here / "b" / "recipe.toml").stages
+    assert [stage.name for stage in stages if "data" in stage.table] == [
+        "tokenizer",
+        "pretrain",
+        "sft",
+    ]
 
 
-def test_what_is_there_already_stays_untouched(here: Path, monkeypatch, capsys) -> None:
+def test_a_folder_or_file_of_the_name_is_never_touched(here: Path, command: Command) -> None:
     (here / "b").mkdir()
     (here / "c").write_text("a file")
     for name in ("b", "c"):
-        status, said = call(monkeypatch, capsys, "new", name, "--yes")
-        assert status == 2
-        assert f"{name}: is there already and stays as it is. Choose another name" in said
+        assert command("new", name, "--yes").status == 2
     assert list((here / "b").iterdir()) == []
     assert (here / "c").read_text() == "a file"
 
 
-def test_a_folder_that_cannot_be_written_whole_is_removed(here: Path, monkeypatch) -> None:
-    def fails(*_: object) -> str:
+def test_a_folder_that_cannot_be_written_completely_is_removed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
         raise OSError("no room")
 
-    monkeypatch.setattr("chatwright.pipeline.own_recipe.readme_text", fails)
+    monkeypatch.setattr("chatwright.pipeline.own_recipe.readme_text", fail)
     with pytest.raises(OSError, match="no room"):
         new.new("b", yes=True, assistant=None, about=None, data=None, time=None)
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("", "must not be empty"),
-        (" ", "must not be empty"),
-        ("..", "hidden"),
-        (".b", "hidden"),
-        ("../x", "must not hold"),
-        ("a/b", "must not hold"),
-        ("a\\b", "must not hold"),
-        ("a\nb", "visible characters"),
-        (" a", "without a space"),
-        ("a" * 61, "at most 60"),
-    ],
+    "arguments", [["a/b"], ["b", "--time", "week"], ["b", "--about", "to "], ["b", "--data", "x"]]
 )
-def test_bad_names_are_refused_with_a_reason(
-    here: Path, name: str, reason: str, monkeypatch, capsys
+def test_a_wrong_argument_writes_nothing(
+    here: Path, arguments: list[str], command: Command
 ) -> None:
-    status, said = call(monkeypatch, capsys, "new", name, "--yes")
-    assert status == 2
-    assert reason in said
+    assert command("new", *arguments, "--yes").status == 2
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["--time", "week"], "choose one of minutes, hour, night"),
-        (["--assistant", "a\nb"], "one line"),
-        (["--about", "to "], "finish the sentence"),
-        (["--data", "nowhere"], "no such file or folder"),
-        (["--data", "."], "would lie inside it"),
-        (["--data", "only.pdf"], "chatwright data check only.pdf"),
-        (["--data", "it's rows.jsonl"], "only preferences, which no stage here reads yet"),
-        (["--data", "it's rows.jsonl"], """chatwright data check 'it'"'"'s rows.jsonl'"""),
-    ],
-)
-def test_bad_options_are_refused_and_nothing_is_written(
-    here: Path, arguments: list[str], reason: str, monkeypatch, capsys
-) -> None:
-    (here / "only.pdf").write_bytes(b"%PDF")
-    (here / "it's rows.jsonl").write_text(
-        '{"prompt": "hi", "chosen": "hello", "rejected": "go away"}\n'
-    )
-    status, said = call(monkeypatch, capsys, "new", "b", "--yes", *arguments)
-    assert status == 2
-    assert reason in said
-    assert not (here / "b").exists()
-
-
-def test_questions_are_asked_in_a_terminal_and_bad_answers_asked_again(here: Path) -> None:
-    conversations(here / "chats")
-    shown = in_a_terminal(["new", "b"], ["Ash", "nowhere", "'chats'", "", "week", "an hour"])
+def test_a_terminal_is_asked_again_until_an_answer_is_valid(here: Path) -> None:
+    write_conversations(here / "chats")
+    answers = ["Ash", "nowhere", "'chats'", "", "week", "an hour"]
+    shown = type_in_terminal(["new", "b"], answers)
     assert shown.count("> ") == 6
-    assert "nowhere: there is no such file or folder" in shown
-    assert "choose one of minutes, hour, night" in shown
     assert "chatwright up b" in shown
     assert "I am Ash. I am here to answer questions" in (here / "b/data/identity.jsonl").read_text()
     assert "{here}/../chats" in (here / "b/recipe.toml").read_text()
 
 
-def test_no_answer_writes_nothing(here: Path) -> None:
-    shown = in_a_terminal(["new", "b", "--assistant", "Ash"], ["", "\x04"])
-    assert "called" not in shown, "what an option says is not asked"
-    assert "nothing was written" in shown
+def test_an_end_of_input_writes_nothing_and_an_option_is_not_asked_for(here: Path) -> None:
+    shown = type_in_terminal(["new", "b", "--assistant", "Ash"], ["", CTRL_D])
+    assert "name of your assistant" not in shown
+    assert "--yes" in shown
     assert not (here / "b").exists()
 
 
-def in_a_terminal(arguments: list[str], answers: list[str]) -> str:
-    """Everything shown, with `answers` typed one at a time, each when the prompt is there; "\\x04" is Ctrl-D."""
+def type_in_terminal(arguments: list[str], answers: list[str]) -> str:
+    """Run a command in a pseudo-terminal, type an answer at each prompt, return what it shows."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*CHATWRIGHT, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
@@ -327,112 +253,72 @@ def in_a_terminal(arguments: list[str], answers: list[str]) -> str:
     while True:
         try:
             read = os.read(ours, 4096)
-        except OSError:  # how Linux says that the other side was closed
+        except OSError:  # Linux reports the end of the program so
             break
         if not read:
             break
         shown += read
         if shown.endswith(b"> ") and answers:
             answer = answers.pop(0)
-            os.write(ours, answer.encode() if answer == "\x04" else f"{answer}\n".encode())
+            os.write(ours, answer.encode() if answer == CTRL_D else f"{answer}\n".encode())
     os.close(ours)
     process.wait(timeout=60)
     return shown.decode()
 
 
-def test_up_names_every_problem_before_it_builds_anything(here: Path, monkeypatch, capsys) -> None:
-    call(monkeypatch, capsys, "new", "b", "--yes")
-    (here / "b/data/mine.jsonl").write_text(
-        '{"prompt": "Hi", "completion": "Hello."}\n{"prompt": "Hi"}\nnot json\n'
-    )
-    status, said = call(monkeypatch, capsys, "up", "b", "--build-only")
-    assert status == 2
-    assert "mine.jsonl, line 2" in said
-    assert "mine.jsonl, line 3" in said
-    assert "nothing was built" in said
+def test_up_names_every_problem_of_the_data_before_it_builds(here: Path, command: Command) -> None:
+    command("new", "b", "--yes")
+    rows = '{"prompt": "Hi", "completion": "Hello."}\n{"prompt": "Hi"}\nnot json\n'
+    (here / "b/data/mine.jsonl").write_text(rows)
+    outcome = command("up", "b", "--build-only")
+    assert outcome.status == 2
+    assert "mine.jsonl, line 2" in outcome.err
+    assert "mine.jsonl, line 3" in outcome.err
     assert not (here / "b" / "runs").exists()
 
 
-def test_up_says_which_kind_of_row_is_lacking_before_it_builds_anything(
-    here: Path, monkeypatch, capsys
+def test_up_without_texts_names_the_lines_to_remove_and_builds_without_them(
+    here: Path, command: Command
 ) -> None:
-    """Who keeps conversations alone, as the folder's README allows."""
-    call(monkeypatch, capsys, "new", "b", "--yes")
+    """A user may keep conversations alone, as the README of the folder says."""
+    command("new", "b", "--yes")
     for file in (here / "b" / "data").glob("example-*"):
         if file.suffix != ".csv":
             file.unlink()
-    status, said = call(monkeypatch, capsys, "up", "b", "--smoke", "--build-only")
-    assert status == 2
-    assert (
-        "data in [pretrain] names no texts, texts in [sft] names no texts, so nothing was built"
-        in said
-    )
+    outcome = command("up", "b", "--smoke", "--build-only")
+    assert outcome.status == 2
+    assert "data in [pretrain]" in outcome.last_line
+    assert "texts in [sft]" in outcome.last_line
     assert not (here / "b" / "runs-smoke").exists()
     recipe = here / "b" / "recipe.toml"
-    of_reading = _lines_after(recipe, "[pretrain]")
-    recipe.write_text(
-        "\n".join(
-            line
-            for number, line in enumerate(recipe.read_text().splitlines())
-            if not line.startswith("texts =")
-            and not (line.startswith("data =") and number in of_reading)
-        )
-    )
-    assert (
-        "nothing was built"
-        not in call(monkeypatch, capsys, "up", "b/recipe.toml", "--smoke", "--build-only")[1]
-    )
-    assert (here / "b" / "runs-smoke").exists(), "the recipe of a folder is the folder"
+    kept: list[str] = []
+    section = ""
+    for line in recipe.read_text().splitlines():
+        section = line.split("#")[0].strip() if line.startswith("[") else section
+        is_data = section == "[pretrain]" and line.startswith("data =")
+        if not is_data and not line.startswith("texts ="):
+            kept.append(line)
+    recipe.write_text("\n".join(kept))
+    command("up", "b/recipe.toml", "--smoke", "--build-only")
+    assert (here / "b" / "runs-smoke").exists()
 
 
-def _lines_after(recipe: Path, heading: str) -> range:
-    lines = recipe.read_text().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith(heading))
-    return range(
-        start,
-        next(number for number in range(start + 1, len(lines)) if lines[number].startswith("[")),
-    )
-
-
-def test_a_model_that_nobody_can_talk_to_is_not_brought_up(here: Path, monkeypatch, capsys) -> None:
-    status, said = call(monkeypatch, capsys, "up", "translate-en-fr", "--data", "my pairs")
-    assert status == 2
-    assert "there is nothing to serve. Build it: chatwright run" in said
-    assert said.rstrip().endswith('--data "my pairs"')
+def test_a_model_that_cannot_chat_is_not_built_by_up(here: Path, command: Command) -> None:
+    outcome = command("up", "translate-en-fr", "--data", "my pairs")
+    assert outcome.status == 2
+    assert outcome.last_line.endswith('--data "my pairs"')
     assert not (here / "runs").exists()
 
 
-def test_up_says_what_to_do_where_there_is_no_recipe(here: Path, monkeypatch, capsys) -> None:
-    texts(here / "texts")
-    assert "Make it: chatwright new b" in call(monkeypatch, capsys, "up", "b")[1]
-    assert 'Make it: chatwright new "my b"' in call(monkeypatch, capsys, "up", "my b")[1]
-    assert "chatwright new NAME" in call(monkeypatch, capsys, "up", "b/recipe.tml")[1]
-    assert (
-        "beside it: chatwright new NAME --data texts" in call(monkeypatch, capsys, "up", "texts")[1]
-    )
-    monkeypatch.chdir(here / "texts")
-    assert (
-        "beside it: cd .. && chatwright new NAME --data texts"
-        in call(monkeypatch, capsys, "up", ".")[1]
-    )
-    (here / "texts" / "deep").mkdir()
-    monkeypatch.chdir(here / "texts" / "deep")
-    assert (
-        "beside it: cd ../.. && chatwright new NAME --data texts"
-        in call(monkeypatch, capsys, "up", "..")[1]
-    )
-
-
-def test_too_little_is_said_in_a_sentence(here: Path, monkeypatch, capsys) -> None:
-    call(monkeypatch, capsys, "new", "b", "--yes")
+def test_too_few_conversations_are_an_error_that_says_how_many_there_are(
+    here: Path, command: Command
+) -> None:
+    command("new", "b", "--yes")
     for file in (here / "b" / "data").iterdir():
         file.unlink()
     (here / "b/data/mine.txt").write_text("A short text.\n")
-    conversations(here / "b/data/chats", number=3)
-    said = call(monkeypatch, capsys, "up", "b", "--smoke", "--build-only")[1]
-    assert (
-        "its 3 conversations are too few or too alike to keep 10% for validation. Add conversations with other first questions"
-        in said
-    )
-    assert "Traceback" not in said
+    write_conversations(here / "b/data/chats", number=3)
+    outcome = command("up", "b", "--smoke", "--build-only")
+    assert outcome.status == 2
+    assert "3 conversations" in outcome.last_line
     assert not any(isinstance(row, DataError) for row in scan_rows(here / "b" / "data"))

@@ -1,47 +1,51 @@
-"""What a run says in a terminal: warnings are said when they come, to the page too, and the last again at the end."""
+"""A run in a terminal: warnings are printed when they come and the last one again at the end."""
 
 import json
 
 import pytest
 
-from chatwright.cli.progress import terminal
+from chatwright.cli.progress import terminal_watcher
 from chatwright.training.watcher import Progress
 
+FIRST = "loss [3] above its band"
+SECOND = "loss [4] above its band"
 
-def test_a_warning_is_said_again_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    heard: list[str] = []
-    with terminal(also_warn=heard.append) as watcher:
-        watcher.warn("loss [3] above its band")
-        watcher.warn("loss [4] above its band")
+
+def test_the_last_warning_is_repeated_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    received: list[str] = []
+    with terminal_watcher(also_warn=received.append) as watcher:
+        watcher.warn(FIRST)
+        watcher.warn(SECOND)
         watcher.say("saved")
-    *_, last = capsys.readouterr().err.strip().rpartition("saved\n")
-    assert (
-        " ".join(last.split())
-        == "2 of the run's figures were not as expected; the last: loss [4] above its band"
-    )
-    assert heard == ["loss [3] above its band", "loss [4] above its band"]
+    end = " ".join(capsys.readouterr().err.rpartition("saved\n")[2].split())
+    assert end.startswith("2 warnings")
+    assert end.endswith(SECOND)
+    assert received == [FIRST, SECOND]
 
 
-def test_the_time_left_is_the_stages_or_that_of_the_whole(
+def test_the_time_left_is_that_of_the_stage_or_of_the_whole_build(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     step = Progress("pretrain", 10, 20, 1.5, 100, 5.0, 5.0)
-    with terminal() as watcher:
+    with terminal_watcher() as watcher:
         watcher.progress(step)
-    assert "pretrain step 10/20 loss 1.500 5 s left" in capsys.readouterr().err
-    with terminal(left_in_all=lambda: 125.0) as watcher:
+    assert "pretrain step 10/20 loss 1.500 5 s left\n" in capsys.readouterr().err
+    with terminal_watcher(seconds_left=lambda: 125.0) as watcher:
         watcher.progress(step)
     assert "loss 1.500 2 min 05 s left in all" in capsys.readouterr().err
 
 
-def test_without_warnings_nothing_is_added_and_scripts_get_objects(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with terminal() as watcher:
+def test_without_warnings_nothing_is_added(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal_watcher() as watcher:
         watcher.say("saved")
     assert capsys.readouterr().err.strip() == "saved"
-    with terminal(as_json=True) as watcher:
+
+
+def test_scripts_receive_one_json_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal_watcher(as_json=True) as watcher:
         watcher.warn("above")
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
-        {"warning": "above"}
-    ]
+        watcher.progress(Progress("sft", 1, 2, float("nan"), 3, 4.0, float("inf")))
+    warning, progress = map(json.loads, capsys.readouterr().out.splitlines())
+    assert warning == {"warning": "above"}
+    assert "loss" not in progress, "JSON has no NaN"
+    assert progress["step"] == 1

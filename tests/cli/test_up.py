@@ -1,4 +1,4 @@
-"""`chatwright up` killed at any moment goes on where it was and ends with the same weights; the page is there from the start."""
+"""`chatwright up` that is killed at any moment resumes and ends with the same weights."""
 
 import random
 import signal
@@ -62,29 +62,24 @@ STEPS = {"pretrain": 30, "sft": 12}
 
 
 class Up:
-    """One call of the program, its output read line by line."""
+    """One call of `chatwright up`, whose output is read line by line."""
 
-    def __init__(self, place: Path, out: Path) -> None:
-        command = [
-            str(Path(sys.executable).with_name("chatwright")),
-            "up",
-            str(place / "r.toml"),
-            "--out",
-            str(out),
-            "--port",
-            "0",
-        ]
+    def __init__(self, folder: Path, out: Path) -> None:
+        program = [sys.executable, "-m", "chatwright", "up", str(folder / "r.toml")]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*program, "--out", str(out), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.lines: list[str] = []
 
-    def read_until(self, wanted: str = "", n_lines: int = 10**9) -> bool:
-        """True as soon as a line begins with `wanted` or n_lines were read; False at the end of the output."""
+    def read_until(self, beginning: str) -> bool:
+        """Read until a line begins so; return False at the end of the output."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
-            if (wanted and line.startswith(wanted)) or len(self.lines) >= n_lines:
+            if line.startswith(beginning):
                 return True
         return False
 
@@ -96,44 +91,46 @@ class Up:
 
 
 def weights(out: Path) -> list[str]:
-    return [
-        directory.sha256(out / stage / "model" / "model.safetensors")
-        for stage in ("pretrain", "sft")
-    ]
+    models = [out / stage / "model" / "model.safetensors" for stage in ("pretrain", "sft")]
+    return [directory.sha256(model) for model in models]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe, and an uninterrupted build of it in `whole`."""
-    place = tmp_path_factory.mktemp("up")
-    (place / "r.toml").write_text(RECIPE)
-    whole = Up(place, place / "whole")
+    folder = tmp_path_factory.mktemp("up")
+    (folder / "r.toml").write_text(RECIPE)
+    whole = Up(folder, folder / "whole")
     assert whole.read_until("ready:"), "".join(whole.lines)
     whole.end(signal.SIGTERM)
-    assert whole.lines[0].startswith("the page is at http://127.0.0.1:"), (
-        "the page must be there before anything is built"
-    )
-    return place
+    first = whole.lines[0]
+    assert first.startswith("the page is at http://127.0.0.1:"), "the page comes before the build"
+    return folder
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "kills", [(1, 0, 1, 1), pytest.param((3, 3, 8, 6), marks=pytest.mark.full)]
 )
-def test_killed_in_any_stage_it_ends_with_the_same_weights(
-    place: Path, kills: tuple[int, ...]
+def test_a_build_killed_in_any_stage_ends_with_the_same_weights(
+    folder: Path, kills: tuple[int, ...]
 ) -> None:
-    """`kills` in each stage: as it begins, or in a training one at drawn steps, before and after saves alike."""
-    out, choose = place / f"killed-{sum(kills)}", random.Random(sum(kills))
+    """`kills` counts the kills in each stage.
+
+    A training stage is killed at random steps, before and after saves; the others at their start.
+    """
+    out = folder / f"killed-{sum(kills)}"
+    random_steps = random.Random(sum(kills))
     for number, (stage, count) in enumerate(zip(STAGES, kills, strict=True), 1):
-        for step in (
-            sorted(choose.sample(range(1, STEPS[stage]), count)) if stage in STEPS else [0] * count
-        ):
-            run = Up(place, out)
-            wanted = f"{stage} step {step}/" if step else f"[{number}/{len(STAGES)}] {stage}"
-            assert run.read_until(wanted), "".join(run.lines)
+        beginnings = [f"[{number}/{len(STAGES)}] {stage}"] * count
+        if stage in STEPS:
+            steps = sorted(random_steps.sample(range(1, STEPS[stage]), count))
+            beginnings = [f"{stage} step {step}/" for step in steps]
+        for beginning in beginnings:
+            run = Up(folder, out)
+            assert run.read_until(beginning), "".join(run.lines)
             assert run.end(signal.SIGKILL) == -signal.SIGKILL
-    last = Up(place, out)
+    last = Up(folder, out)
     assert last.read_until("ready:"), "".join(last.lines)
     last.end(signal.SIGTERM)
-    assert weights(out) == weights(place / "whole")
+    assert weights(out) == weights(folder / "whole")

@@ -1,0 +1,169 @@
+"""Decide what `chatwright up` builds: which recipe, in which folder, from which data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from chatwright.commands import command_line, quoted
+from chatwright.data.check import check, format_report
+from chatwright.errors import InputError
+from chatwright.pipeline.own_recipe import RECIPE
+from chatwright.pipeline.recipe import (
+    Recipe,
+    outside_data,
+    packaged_recipe,
+    read_recipe,
+    recipe_called,
+)
+
+CHAT_KINDS = ("pretrain", "sft")
+"""The kinds of stage that leave a model to chat with."""
+
+# The kind of row that a stage needs at least one of, by stage kind and key.
+ROWS_READ = {
+    ("pretrain", "data"): "text",
+    ("pretrain", "chat"): "conversation",
+    ("sft", "data"): "conversation",
+    ("sft", "texts"): "text",
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """A recipe with everything that `chatwright up` needs to run and serve it."""
+
+    recipe: Recipe
+    name: str
+    """The name of the served model."""
+    out: Path
+    """The folder of the stages."""
+    data: Path | None
+    """Replaces {data} in the recipe."""
+    checks_data: bool
+    """Whether the data are the user's own, so that `check_data` looks through them first."""
+
+    @property
+    def trained_stages(self) -> list[tuple[str, int]]:
+        """Kind and number of steps of each stage that trains a model to chat with."""
+        stages = [stage for stage in self.recipe.stages if stage.kind in CHAT_KINDS]
+        return [(stage.kind, stage.steps) for stage in stages]
+
+    def require_chat_model(self) -> None:
+        """Raise InputError unless the last stage leaves a model to chat with."""
+        last = self.recipe.stages[-1]
+        if last.kind in CHAT_KINDS:
+            return
+        options: list[str | Path] = [] if self.data is None else ["--data", self.data]
+        raise InputError(
+            f"{self.recipe.path}: the last stage, [{last.name}], leaves no model to chat with, "
+            "so there is nothing to serve.",
+            remedy=f"Build it: {command_line('run', self.recipe.path, *options)}",
+            field=str(self.recipe.path),
+        )
+
+    def check_data(self, show: Callable[[str], None]) -> None:
+        """Find everything in the data that would stop the training, before anything is built.
+
+        Args:
+            show: Receives the report of a file or folder with problems.
+
+        Raises:
+            InputError: A row cannot be read, or a stage finds no row of the kind it needs.
+        """
+        if not self.checks_data:
+            return
+        sources = outside_data(self.recipe, self.out, self.data)
+        paths = dict.fromkeys(chain(*sources.values()))
+        row_kinds = {path: _row_kinds(path, show) for path in paths}
+        _require_needed_rows(self.recipe, sources, row_kinds)
+
+
+def plan_build(
+    recipe: Path | None = None,
+    data: Path | None = None,
+    out: Path | None = None,
+    smoke: bool = False,
+) -> Build:
+    """Read the recipe that an argument of `chatwright up` names.
+
+    Args:
+        recipe: A folder made by `chatwright new`, a recipe file, or the name of a packaged recipe;
+            None is the starter.
+        data: Replaces {data} in the recipe.
+        out: The folder of the stages; None is FOLDER/runs or runs/NAME.
+        smoke: Train each stage for a few steps only.
+    """
+    path = packaged_recipe("starter") if recipe is None else recipe_called(recipe)
+    if path.name == RECIPE and path.is_file():  # the recipe of a folder means the folder
+        path = path.parent
+    is_folder = path.is_dir() or not (path.exists() or path.suffix == ".toml")
+    plan = read_recipe(_recipe_in(path) if is_folder else path, smoke=smoke)
+    name = path.resolve().name if is_folder else path.stem
+    ending = "-smoke" if smoke else ""
+    default_out = path / f"runs{ending}" if is_folder else Path("runs") / (name + ending)
+    return Build(plan, name, out or default_out, data, checks_data=is_folder)
+
+
+def _recipe_in(folder: Path) -> Path:
+    """Return the recipe in a folder; without one, say how to make one."""
+    if (folder / RECIPE).is_file():
+        return folder / RECIPE
+    if folder.exists():
+        problem = f"{folder}: there is no {RECIPE} in this folder."
+        advice = "To learn from the files in it, make a folder beside it"
+        raise InputError(problem, remedy=f"{advice}: {_new_beside(folder)}", field=str(folder))
+    is_name = str(folder) == folder.name and not folder.suffix and not folder.name.startswith(".")
+    if not is_name:
+        raise InputError(
+            f"{folder}: there is no such recipe or folder.",
+            remedy=f"Check the path, or make a new folder: {command_line('new', 'NAME')}",
+            field=str(folder),
+        )
+    raise InputError(
+        f"{folder}: there is no such folder.",
+        remedy=f"Make it: {command_line('new', folder.name)}",
+        field=str(folder),
+    )
+
+
+def _new_beside(folder: Path) -> str:
+    """Return the command that makes a folder which is not inside the data it learns from."""
+    here, resolved = Path.cwd(), folder.resolve()
+    if not here.is_relative_to(resolved):
+        return command_line("new", "NAME", "--data", folder)
+    levels = len(here.relative_to(resolved).parts) + 1
+    change_directory = f"cd {quoted('/'.join(['..'] * levels))}"
+    return f"{change_directory} && {command_line('new', 'NAME', '--data', resolved.name)}"
+
+
+def _row_kinds(path: Path, show: Callable[[str], None]) -> set[str]:
+    """Return the kinds of row at `path`, or show the problems and raise InputError."""
+    report = check(path)
+    if report.problems:
+        show(format_report(report))
+        raise InputError(
+            f"{path}: the problems above would stop the training, so nothing was built.",
+            remedy="Correct them and run the same command again.",
+            field=str(path),
+        )
+    return set(report.n_rows)
+
+
+def _require_needed_rows(
+    recipe: Recipe,
+    sources: Mapping[tuple[str, str], Sequence[Path]],
+    row_kinds: Mapping[Path, set[str]],
+) -> None:
+    kind_of_stage = {stage.name: stage.kind for stage in recipe.stages}
+    missing: list[str] = []
+    for (stage, key), paths in sources.items():
+        needed = ROWS_READ.get((kind_of_stage[stage], key))
+        if needed and not any(needed in row_kinds[path] for path in paths):
+            missing.append(f"{key} in [{stage}] finds no {needed} rows")
+    if missing:
+        raise InputError(
+            f"{recipe.path}: {', '.join(missing)}, so nothing was built.",
+            remedy=f"Add such rows, or remove those lines from {recipe.path.name}.",
+            field=", ".join(missing),
+        )

@@ -1,0 +1,80 @@
+"""Check this installation and machine: what `chatwright doctor` prints."""
+
+import importlib.metadata
+import importlib.util
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chatwright.devices import (
+    available_memory,
+    environment,
+    has_fast_bfloat16,
+    resolve_device,
+)
+
+NEEDED_BYTES = 2e9  # memory and disk for training the starter
+SERVING_PACKAGES = ("fastapi", "uvicorn")  # of the extra chatwright[serve]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement, and what to do where it is not met."""
+
+    name: str
+    value: str
+    is_met: bool
+    remedy: str
+
+
+def describe_machine() -> dict[str, str]:
+    """Describe the device and what decides the bits and the speed of a training run."""
+    device = resolve_device()
+    trains_in = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    speed = f"{_gflops(torch.float32):.0f} GFLOP/s float32, {_gflops(torch.bfloat16):.0f} bfloat16"
+    return environment() | {
+        "device": str(device),
+        "trains in": trains_in,
+        "matrix products": speed,
+    }
+
+
+def checks() -> Iterator[Check]:
+    """Check memory, disk, kernels and packages."""
+    memory = available_memory()
+    yield Check(
+        "memory",
+        f"{memory / 1e9:.1f} GB free",
+        memory > NEEDED_BYTES,
+        "training the starter needs 2 GB: close other programs",
+    )
+    disk = shutil.disk_usage(Path.cwd()).free
+    yield Check(
+        "disk",
+        f"{disk / 1e9:.1f} GB free here",
+        disk > NEEDED_BYTES,
+        "a run and its checkpoints need 2 GB: make room or work in another folder",
+    )
+    yield Check(
+        "packed kernels",
+        "a reply has the same bits alone and in a batch",
+        torch.backends.mkldnn.is_available(),
+        "this torch has no oneDNN: replies stay right, but their last bits may depend on the batch",
+    )
+    for package in SERVING_PACKAGES:
+        is_installed = importlib.util.find_spec(package) is not None
+        version = importlib.metadata.version(package) if is_installed else "missing"
+        yield Check(package, version, is_installed, "pip install 'chatwright[serve]'")
+
+
+def _gflops(dtype: torch.dtype) -> float:
+    a = torch.ones(1024, 1024, dtype=dtype)
+    a @ a
+    began = time.perf_counter()
+    for _ in range(5):
+        a @ a
+    return 5 * 2 * 1024**3 / (time.perf_counter() - began) / 1e9

@@ -1,0 +1,119 @@
+"""Check the answers to the questions of `chatwright new`."""
+
+from pathlib import Path
+
+from chatwright.commands import command_line
+from chatwright.config import unquoted
+from chatwright.data.check import Report
+from chatwright.data.check import check as check_data
+from chatwright.errors import InputError
+from chatwright.pipeline.own_recipe import BUDGETS
+
+FORBIDDEN_CHARACTERS = set('/\\:*?"<>|')  # some system forbids each of them in file names
+MAX_NAME = 60  # characters
+MAX_PURPOSE = 300
+SENTENCE_BEGINNINGS = ("i am here to ", "i'm here to ", "to ")
+
+
+def folder_name(text: str) -> str:
+    """Return the name of the new folder.
+
+    Raises:
+        InputError: Some system does not allow the name, or it would be a path.
+    """
+    reason = ""
+    if not text.strip():
+        reason = "the name is empty"
+    elif FORBIDDEN_CHARACTERS & set(text):
+        forbidden = " ".join(sorted(FORBIDDEN_CHARACTERS))
+        reason = f"a name must not contain any of {forbidden} (the folder is made where you are)"
+    elif text.startswith("."):
+        reason = "a name that begins with a dot is hidden"
+    elif not text.isprintable():
+        reason = "a name must not contain invisible characters"
+    elif text != text.strip() or text.startswith("-"):
+        reason = "a name must not begin or end with a space, nor begin with a dash"
+    elif len(text) > MAX_NAME:
+        reason = f"a name has at most {MAX_NAME} characters"
+    if reason:
+        example = command_line("new", "my-assistant")
+        raise InputError(f"{text!r}: {reason}.", remedy=f"Try {example}", field="NAME", value=text)
+    return text
+
+
+def assistant_name(text: str) -> str:
+    """Return the name of the assistant, without spaces around it."""
+    if not text.strip() or not text.isprintable() or len(text) > MAX_NAME:
+        raise InputError(
+            f"The assistant's name {text!r} is not one line of 1 to {MAX_NAME} characters.",
+            remedy="Give a shorter name, or one without invisible characters.",
+            field="--assistant",
+            value=text,
+        )
+    return text.strip()
+
+
+def purpose(text: str) -> str:
+    """Return what completes "I am here to ...", also where the whole sentence was given."""
+    rest = text.strip().rstrip(".!")
+    for beginning in SENTENCE_BEGINNINGS:
+        if f"{rest} ".lower().startswith(beginning):
+            rest = rest[len(beginning) :].strip()
+    if not rest or not rest.isprintable() or len(rest) > MAX_PURPOSE:
+        raise InputError(
+            f'{text!r} does not complete the sentence "I am here to ..." '
+            f"in one line of at most {MAX_PURPOSE} characters.",
+            remedy="For example: answer questions about our museum",
+            field="--about",
+            value=text,
+        )
+    return rest
+
+
+def budget_name(text: str) -> str:
+    """Return the key of BUDGETS that an answer means: "an hour" is "hour"."""
+    words = text.lower().split()
+    for name in BUDGETS:
+        if name in words or name.removesuffix("s") in words:
+            return name
+    raise InputError(
+        f"The time {text!r} is not known.",
+        remedy=f"Choose one of {', '.join(BUDGETS)}.",
+        field="--time",
+        value=text,
+    )
+
+
+def data_report(text: str, new_folder: Path) -> Report | None:
+    """Check the user's own data; None without a path.
+
+    Raises:
+        InputError: Nothing is there, nothing in it can be read, or the new folder would lie inside.
+    """
+    if not text:
+        return None
+    path = Path(unquoted(text)).expanduser()
+    if not path.exists():
+        raise InputError(
+            f"{path}: there is no such file or folder.",
+            remedy="Check the path, or leave it out to begin with examples.",
+            field="--data",
+            value=text,
+        )
+    if new_folder.resolve().is_relative_to(path.resolve()):
+        raise InputError(
+            f"{path}: the new folder {new_folder} would lie inside it and be read as data too.",
+            remedy="Put the data into a folder of its own.",
+            field="--data",
+            value=text,
+        )
+    report = check_data(path)
+    if not {"text", "conversation"} & report.n_rows.keys():
+        found = "only preferences, which no stage reads yet" if report.n_rows else "nothing"
+        raise InputError(
+            f"{path}: texts or conversations are needed, and {found} can be read in it.",
+            remedy=f"See what is in it: {command_line('data', 'check', path)}",
+            field="--data",
+            value=text,
+        )
+    return report

@@ -1,0 +1,134 @@
+"""Texts for `classify` and `translate`: which file an argument names, and the texts in it."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from chatwright.data import labelled
+from chatwright.data.files import COMPRESSIONS, FORMATS, format_of, read_lines
+from chatwright.data.readers import read_rows
+from chatwright.data.rows import DataError, Location, TextRow
+from chatwright.errors import InputError
+
+TABLE_FORMATS = (".jsonl", ".json", ".csv", ".parquet")
+FILE_ENDINGS = (*FORMATS, *labelled.FORMATS, *COMPRESSIONS)
+
+
+def file_named_by(text: str) -> Path | None:
+    """Return the file or folder that an argument names, or None where the argument is a text.
+
+    Raises:
+        InputError: The argument looks like a file name, and there is no such file.
+    """
+    try:
+        path = Path(text)
+        if path.is_file() or (path.is_dir() and ("/" in text or "\\" in text)):
+            return path
+    except (OSError, ValueError):  # too long for a path, or with a NUL character
+        return None
+    if text.lower().endswith(FILE_ENDINGS) and not any(map(str.isspace, text)):
+        raise InputError(
+            f"{text}: there is no such file.",
+            remedy="Check the path. If this is a text, send it through a pipe.",
+            field=text,
+        )
+    return None
+
+
+def read_texts(file: Path) -> Iterator[str]:
+    """Read one text per line, or the column "text" of a table. The file may be compressed.
+
+    Raises:
+        InputError: The path is a folder.
+        DataError: A row holds no text.
+    """
+    if file.is_dir():
+        raise InputError(
+            f"{file}: this is a folder.", remedy="Give the file with the texts.", field=str(file)
+        )
+    if format_of(file) in TABLE_FORMATS:
+        yield from _texts_of_rows(file)
+    elif ".tsv" in map(str.lower, file.suffixes):
+        yield from _texts_of_tsv(file)
+    else:
+        yield from (line for _, line in _lines(file))
+
+
+def _texts_of_rows(file: Path) -> Iterator[str]:
+    for row in read_rows(file):
+        if not isinstance(row, TextRow):
+            cause = "the row is a conversation, not a text"
+            raise DataError(row.location, cause, 'name the column with the texts "text"')
+        yield row.text
+
+
+def _texts_of_tsv(file: Path) -> Iterator[str]:
+    lines = _lines(file)
+    _, header = next(lines, (1, ""))
+    names = [name.strip() for name in header.split("\t")]
+    if "text" not in names:
+        cause = 'the first line names no column "text"'
+        raise DataError(Location(str(file), 1), cause, 'name the column with the texts "text"')
+    column = names.index("text")
+    for _, line in lines:
+        cells = line.split("\t")
+        yield cells[column] if column < len(cells) else ""
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    for line in read_lines(file):
+        if isinstance(line, DataError):
+            raise line
+        yield line.number, line.text.rstrip("\r\n")
+
+
+def require_text(texts: Iterable[str]) -> Iterator[str]:
+    """Return the same texts. Blank ones keep their position, but at least one must not be blank.
+
+    Texts are passed on as soon as they arrive, so that a pipe is answered line by line.
+
+    Raises:
+        InputError: All texts are blank, or there is none.
+    """
+    remaining = iter(texts)
+    blank: list[str] = []
+    for text in remaining:
+        if text.strip():
+            return chain(blank, [text], remaining)
+        blank.append(text)
+    raise InputError("The input holds no text.", remedy="Check the file or the pipe.")
+
+
+def few_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
+    """Return the same texts after counting them: an attention page shows only a few.
+
+    Raises:
+        InputError: There are more than `limit`.
+    """
+    listed = list(texts)
+    if len(listed) > limit:
+        raise InputError(
+            f"--attention shows at most {limit} texts, and there are {len(listed)}.",
+            remedy="Choose the ones to look at.",
+            field="--attention",
+            value=len(listed),
+        )
+    return iter(listed)
+
+
+def require_writable(file: Path) -> None:
+    """Check that a file can be written, before the work whose result it takes.
+
+    Raises:
+        InputError: The path is a folder, or its folder does not exist.
+    """
+    if file.is_dir():
+        raise InputError(
+            f"{file}: this is a folder.", remedy="Give the name of a file.", field=str(file)
+        )
+    if not file.absolute().parent.is_dir():
+        raise InputError(
+            f"{file}: the folder {file.parent} does not exist.",
+            remedy="Create it, or choose another folder.",
+            field=str(file),
+        )

@@ -1,0 +1,118 @@
+"""Translate texts with a model directory; write attention pages and training pairs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwright.checkpoint import model_directory
+from chatwright.engine.beam_search import BeamConfig
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.inspection.attention_maps import translation_maps
+from chatwright.inspection.attention_page import attention_page
+from chatwright.model.encoder_decoder import EncoderDecoder
+from chatwright.pipeline.text_input import few_texts, require_text, require_writable
+from chatwright.tasks.translate import Translated, Translator
+
+TEXTS_PER_BATCH = 512
+MAX_TEXTS_ON_PAGE = 20
+
+
+@dataclass(frozen=True)
+class TranslatedText:
+    """One source text with its translations, best first."""
+
+    number: int
+    """Position of the text in the input, from 1."""
+    source: str
+    translations: Sequence[Translated]
+
+
+class TextTranslator:
+    """Translates texts with the model in a directory.
+
+    Files that take the result are checked before the first text is translated.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        texts: Iterable[str],
+        config: BeamConfig,
+        attention_file: Path | None = None,
+        pairs_file: Path | None = None,
+    ) -> None:
+        """Load the model and check the texts.
+
+        Args:
+            directory: A model directory, or the directory of a run.
+            texts: At least one that is not blank.
+            config: Beam search.
+            attention_file: Where `write_files` writes an HTML page of the attention.
+            pairs_file: Where `write_files` writes each translation and its source.
+        """
+        self.texts = list(require_text(texts))
+        self.config = config
+        self.attention_file = attention_file
+        self.pairs_file = pairs_file
+        for file in (attention_file, pairs_file):
+            if file is not None:
+                require_writable(file)
+        if attention_file is not None:
+            few_texts(self.texts, MAX_TEXTS_ON_PAGE)
+        model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
+        self.translator = Translator(EncoderDecoderForward(model), tokenizer)
+        self.translator.read(self.texts)  # a text that is too long is an error before the first one
+
+    def translate(self) -> Iterator[TranslatedText]:
+        """Yield each text with its translations, in the order of the input."""
+        for start in range(0, len(self.texts), TEXTS_PER_BATCH):
+            batch = self.texts[start : start + TEXTS_PER_BATCH]
+            found = self.translator.translate(batch, self.config)
+            for number, (source, translations) in enumerate(
+                zip(batch, found, strict=True), start + 1
+            ):
+                yield TranslatedText(number, source, translations)
+
+    def write_files(self, translated: Sequence[TranslatedText]) -> list[str]:
+        """Write the files that were asked for; return a message about each."""
+        messages: list[str] = []
+        if self.attention_file is not None:
+            self._write_attention_page(translated, self.attention_file)
+            messages.append(f"attention: {self.attention_file} (open it in any browser)")
+        if self.pairs_file is not None:
+            n_pair = write_pairs(translated, self.pairs_file)
+            messages.append(
+                f"pairs: {n_pair:,} of {len(translated):,} texts in {self.pairs_file}; "
+                "left out: blank texts, and translations without an end"
+            )
+        return messages
+
+    def _write_attention_page(self, translated: Sequence[TranslatedText], file: Path) -> None:
+        model, tokenizer = self.translator.forward.model, self.translator.tokenizer
+        end = [int(tokenizer.control.end)]
+        shown = []
+        for text in translated:
+            best = text.translations[0]
+            if text.source.strip():
+                token_ids = [*best.token_ids, *(end if best.ended else [])]
+                maps = translation_maps(model, tokenizer, text.source.strip(), token_ids)
+                shown.append((text.source, best.text, maps))
+        page = attention_page("Attention of each translated token", shown)
+        file.write_text(page, encoding="utf-8")
+
+
+def write_pairs(translated: Iterable[TranslatedText], file: Path) -> int:
+    """Write each best translation, a tab and its source; return the number of pairs.
+
+    They are training data for the other direction, with machine-made sources and human targets
+    (back-translation, Sennrich et al. 2016). A translation without an end is left out.
+    """
+    pairs: list[tuple[str, str]] = []
+    for text in translated:
+        best = text.translations[0]
+        pair = (" ".join(best.text.split()), " ".join(text.source.split()))
+        if best.ended and all(pair):
+            pairs.append(pair)
+    lines = "".join(f"{made}\t{source}\n" for made, source in pairs)
+    file.write_text(lines, encoding="utf-8")
+    return len(pairs)

@@ -1,0 +1,92 @@
+"""Answers to the questions of `chatwright new`: accepted, or refused with a field."""
+
+from pathlib import Path
+
+import pytest
+
+from chatwright.errors import InputError
+from chatwright.pipeline import own_answers
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "..", ".b", "../x", "a/b", "a\\b", "a\nb", " a", "-a", "a" * 61, "a:b"]
+)
+def test_a_folder_name_that_some_system_forbids_is_refused(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        own_answers.folder_name(name)
+    assert caught.value.value == name
+
+
+@pytest.mark.parametrize("name", ["b", "my bakery", "Ö-1_2", "a" * 60])
+def test_other_folder_names_are_kept_as_they_are(name: str) -> None:
+    assert own_answers.folder_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "purpose"),
+    [
+        ("count ships", "count ships"),
+        ("I am here to count ships.", "count ships"),
+        ("to count ships!", "count ships"),
+    ],
+)
+def test_the_purpose_may_be_given_as_the_whole_sentence(answer: str, purpose: str) -> None:
+    assert own_answers.purpose(answer) == purpose
+
+
+@pytest.mark.parametrize(
+    ("answer", "budget"),
+    [("minutes", "minutes"), ("ten minutes", "minutes"), ("an hour", "hour"), ("Night", "night")],
+)
+def test_the_training_time_may_be_given_in_words(answer: str, budget: str) -> None:
+    assert own_answers.budget_name(answer) == budget
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "field"),
+    [
+        (own_answers.budget_name, "week", "--time"),
+        (own_answers.assistant_name, "a\nb", "--assistant"),
+        (own_answers.assistant_name, " ", "--assistant"),
+        (own_answers.purpose, "to ", "--about"),
+        (own_answers.purpose, "a" * 301, "--about"),
+    ],
+)
+def test_other_answers_are_refused_with_the_option_they_belong_to(
+    check: object, answer: str, field: str
+) -> None:
+    assert callable(check)
+    with pytest.raises(InputError) as caught:
+        check(answer)
+    assert (caught.value.field, caught.value.value) == (field, answer)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "only.pdf").write_bytes(b"%PDF")
+    preferences = '{"prompt": "hi", "chosen": "hello", "rejected": "go away"}\n'
+    (tmp_path / "it's preferences.jsonl").write_text(preferences)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("A boat leaves.\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("answer", ["nowhere", ".", "only.pdf", "it's preferences.jsonl"])
+def test_data_that_cannot_be_learned_from_are_refused(folder: Path, answer: str) -> None:
+    with pytest.raises(InputError) as caught:
+        own_answers.data_report(answer, Path("b"))
+    assert (caught.value.field, caught.value.value) == ("--data", answer)
+
+
+@pytest.mark.parametrize("answer", ["texts", "'texts'", '"texts"'])
+def test_the_data_are_checked_also_where_a_terminal_quotes_their_path(
+    folder: Path, answer: str
+) -> None:
+    report = own_answers.data_report(answer, Path("b"))
+    assert report is not None
+    assert (report.path, report.n_rows["text"]) == ("texts", 1)
+
+
+def test_no_path_means_no_data() -> None:
+    assert own_answers.data_report("", Path("b")) is None
