@@ -19,9 +19,7 @@ def open_assistant(directory: Path) -> Assistant:
     model, tokenizer = model_directory.load(directory)
     if not is_starter(directory):
         return Assistant(Engine(model), tokenizer)
-    from chatwright.starter import (
-        Outside,
-    )  # takes 0.1 s to import, which other models need not wait
+    from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
 
     return Assistant(Engine(model), tokenizer, SimulatedTools())
 
