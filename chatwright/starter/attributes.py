@@ -21,6 +21,7 @@ class Attribute:
     statements_from_value: tuple[str, ...]
     """Sentences for documents that begin with the value."""
     questions: tuple[str, ...]
+    """Training questions. The exam's are separate, here and below."""
     clauses: tuple[str, ...]
     """What is asked, as a clause: "where Mira lives"."""
     nouns: tuple[str, ...]

@@ -1,11 +1,14 @@
 """Read the word lists and sentence patterns of the starter corpus from TOML files.
 
-The files are in `words/` and `patterns/`. An entry is a text, a list of texts, or a table of
-entries, named by dotted paths: `summary.nouns`. A list may repeat a text to have it drawn more
-often.
+The files are in `words/` and `patterns/`. Dotted paths name their entries: `summary.nouns` is the
+list `nouns` of the table `[summary]`. A list repeats a text that should be drawn more often.
 
-`<name>` in a pattern stands for the fragment of that name in the file's `[fragments]` table. A
-list entry that consists of one fragment name stands for all texts of that fragment.
+Patterns use three kinds of brackets:
+
+- `[Say|Tell me]` is one of the alternatives, drawn at random. One of them can be empty.
+- `{town}` is a slot that the code fills.
+- `<now>` is the text `now` of the file's table `[fragments]`. If `span` is a list there, an entry
+  `<span>` of another list stands for all its texts.
 """
 
 import random
@@ -23,7 +26,7 @@ _FRAGMENT = re.compile(r"<(\w+)>")
 
 
 class DataFile:
-    """The named texts and lists of one file. The file is read when an entry is first used."""
+    """The texts and lists of one file, by name. The file is read when an entry is first used."""
 
     def __init__(self, path: str) -> None:
         """Remember the file at `path`, relative to this package: "patterns/jokes.toml"."""
@@ -57,25 +60,25 @@ class DataFile:
         return text
 
     def __getitem__(self, name: str) -> tuple[str, ...]:
-        """The list called `name`."""
+        """Return the list called `name`."""
         return self._lists[name]
 
     def get(self, name: str) -> tuple[str, ...]:
-        """The list called `name`, or an empty one if the file has none."""
+        """Return the list called `name`, or an empty one if the file has none."""
         return self._lists.get(name, ())
 
     def text(self, name: str) -> str:
-        """The single text called `name`."""
+        """Return the single text called `name`."""
         value = self._entries[name]
         assert isinstance(value, str), f"{name} in {self.path.name} is a list, not a text"
         return self._with_fragments(value)
 
     def table(self, name: str) -> dict[str, str]:
-        """The texts of one table, in the order of the file."""
+        """Return the texts of one table by name, in the order of the file."""
         return dict(self._content_at(name))
 
     def names(self, name: str = "") -> list[str]:
-        """The names of the tables in the file or in one of its tables, in the order of the file."""
+        """Return the names of the tables in the file, or in one of its tables, in order."""
         return [key for key, value in self._content_at(name).items() if isinstance(value, dict)]
 
     def _content_at(self, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from chatwright.starter.attributes import ATTRIBUTES, PERSON_ATTRIBUTES
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.fact_table import Fact, FactTable, Person, Thing
-from chatwright.starter.fact_wording import describe_fact
+from chatwright.starter.fact_wording import fill_with_fact
 from chatwright.starter.phrasing import capitalize_first
 
 _PATTERNS = DataFile("patterns/fact_documents.toml")
@@ -39,48 +39,50 @@ def _document(sentences: list[str], facts: list[Fact]) -> Document:
     return Document(" ".join(sentences), tuple(fact.id for fact in facts))
 
 
-def _sentence(table: FactTable, fact: Fact, rng: random.Random, by_pronoun: bool = False) -> str:
+def _draw_sentence(
+    table: FactTable, fact: Fact, rng: random.Random, by_pronoun: bool = False
+) -> str:
     attribute = ATTRIBUTES[fact.attribute]
     if not by_pronoun and rng.random() < _STARTS_WITH_VALUE_SHARE:
-        return describe_fact(rng.choice(attribute.statements_from_value), fact, table)
-    sentence = describe_fact(rng.choice(attribute.statements), fact, table, by_pronoun)
+        return fill_with_fact(rng.choice(attribute.statements_from_value), fact, table)
+    sentence = fill_with_fact(rng.choice(attribute.statements), fact, table, by_pronoun)
     link = rng.choice(_PATTERNS["links"])
     if link and by_pronoun:
         return link + sentence[0].lower() + sentence[1:]
     return capitalize_first(sentence)
 
 
-def biography(table: FactTable, person: Person, rng: random.Random) -> Document:
-    """Some or all facts of one person in random order, by name first, later often by pronoun."""
+def draw_biography(table: FactTable, person: Person, rng: random.Random) -> Document:
+    """Draw facts of one person in random order, by name first and later often by pronoun."""
     facts = rng.sample(list(person.facts.values()), rng.randint(3, len(person.facts)))
     opening = rng.choice(_PATTERNS["openings"])
     opening = opening.format(name=person.name, surname=person.surname)
     sentences = [opening] if opening else []
     for index, fact in enumerate(facts):
         by_pronoun = (index > 0 or bool(opening)) and rng.random() < _PRONOUN_SHARE
-        sentences.append(_sentence(table, fact, rng, by_pronoun))
+        sentences.append(_draw_sentence(table, fact, rng, by_pronoun))
     return _document(sentences, facts)
 
 
-def comparison(table: FactTable, rng: random.Random) -> Document:
-    """Three attributes of two or three people, so that a model must tell the people apart."""
+def draw_comparison(table: FactTable, rng: random.Random) -> Document:
+    """Draw three attributes of two or three people, whom a model must tell apart."""
     people = rng.sample(list(table.people), rng.choice((2, 2, 3)))
     attribute = rng.choice(list(PERSON_ATTRIBUTES))
     others = rng.sample([name for name in PERSON_ATTRIBUTES if name != attribute], 2)
     facts = [person.facts[name] for name in (attribute, *others) for person in people]
-    return _document([_sentence(table, fact, rng) for fact in facts], facts)
+    return _document([_draw_sentence(table, fact, rng) for fact in facts], facts)
 
 
-def listing(table: FactTable, rng: random.Random) -> Document:
-    """One attribute of four to seven people, for example where each of them lives."""
+def draw_listing(table: FactTable, rng: random.Random) -> Document:
+    """Draw one attribute of four to seven people, for example where each of them lives."""
     attribute = rng.choice(list(PERSON_ATTRIBUTES))
     people = rng.sample(list(table.people), min(len(table.people), rng.randint(4, 7)))
     facts = [person.facts[attribute] for person in people]
-    return _document([_sentence(table, fact, rng) for fact in facts], facts)
+    return _document([_draw_sentence(table, fact, rng) for fact in facts], facts)
 
 
-def about_things(table: FactTable, rng: random.Random) -> Document:
-    """Facts about towns, shops or objects, sometimes with a sentence about what changes."""
+def draw_thing_document(table: FactTable, rng: random.Random) -> Document:
+    """Draw facts about towns, shops or objects, sometimes also what changes about them."""
     kind = rng.choice(("towns", "towns", "shops", "objects"))
     all_things: dict[str, tuple[Thing, ...]] = {
         "towns": table.towns,
@@ -90,7 +92,7 @@ def about_things(table: FactTable, rng: random.Random) -> Document:
     things = rng.sample(all_things[kind], rng.choice((1, 1, 2)))
     facts = [fact for thing in things for fact in thing.facts.values() if not fact.is_changing]
     rng.shuffle(facts)
-    sentences = [_sentence(table, fact, rng) for fact in facts]
+    sentences = [_draw_sentence(table, fact, rng) for fact in facts]
     if rng.random() < 0.3:
         pattern = rng.choice(_PATTERNS[f"changing.{kind}"])
         sentences.append(pattern.format(name=things[-1].name))
@@ -107,12 +109,12 @@ def draw_fact_documents(
         draw = rng.random()
         if draw < _BIOGRAPHY_SHARE:
             waiting = waiting or rng.sample(list(table.people), len(table.people))
-            document = biography(table, waiting.pop(), rng)
+            document = draw_biography(table, waiting.pop(), rng)
         elif draw < _BIOGRAPHY_SHARE + _COMPARISON_SHARE:
-            document = comparison(table, rng)
+            document = draw_comparison(table, rng)
         elif draw < _BIOGRAPHY_SHARE + _COMPARISON_SHARE + _LISTING_SHARE:
-            document = listing(table, rng)
+            document = draw_listing(table, rng)
         else:
-            document = about_things(table, rng)
+            document = draw_thing_document(table, rng)
         n_written += len(document.text) + 1
         yield document

@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from chatwright.errors import InputError
-from chatwright.starter.data_file import DataFile
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import NAMES, THINGS, VALUES
 
 LARGEST_SIZE = 4.0
 HELD_OUT_ONE_IN = 4
 N_KNOWN_OBJECTS = 24
-_NAMES = DataFile("words/names.toml")
-_VALUES = DataFile("words/values.toml")
-_OBJECTS = DataFile("words/things.toml")
 
 
 @dataclass(frozen=True)
@@ -131,15 +128,16 @@ def make_fact_table(size: float = 1.0, seed: int = 0) -> FactTable:
         )
     rng = random.Random(f"starter-world-{seed}")
     # Shuffle the whole lists, then cut: a larger table contains the names of a smaller one.
-    girls, boys, towns, pets = (
-        _shuffled(_NAMES[kind], rng) for kind in ("girls", "boys", "towns", "pets")
-    )
+    girls = _shuffled(NAMES["girls"], rng)
+    boys = _shuffled(NAMES["boys"], rng)
+    towns = _shuffled(NAMES["towns"], rng)
+    pets = _shuffled(NAMES["pets"], rng)
     n_people = max(8, round(36 * size))
     names = [name for pair in zip(girls, boys, strict=False) for name in pair][:n_people]
     town_names = towns[: min(len(towns), max(4, round(6 + 4 * size)))]
     # The order of these four decides the random draws, and so the corpus.
     people = tuple(_person(rng, name, names, town_names, pets) for name in names)
-    objects = tuple(_object(rng, name) for name in _OBJECTS["objects"][:N_KNOWN_OBJECTS])
+    objects = tuple(_object(rng, name) for name in THINGS["objects"][:N_KNOWN_OBJECTS])
     shop_names = _shop_names(rng, max(4, round(8 * size)))
     shops = tuple(_shop(rng, name, names, town_names) for name in shop_names)
     made_towns = tuple(_town(rng, name) for name in town_names)
@@ -169,37 +167,37 @@ def _person(
 ) -> Person:
     values = {
         "home": rng.choice(towns),
-        "job": rng.choice(_VALUES["jobs"]),
-        "pet": rng.choice(_VALUES["pets"]),
+        "job": rng.choice(VALUES["jobs"]),
+        "pet": rng.choice(VALUES["pets"]),
         "pet_name": rng.choice(pet_names),
-        "food": rng.choice(_VALUES["foods"]),
-        "colour": rng.choice(_VALUES["colors"]),
-        "hobby": rng.choice(_VALUES["hobbies"]),
-        "birthday": f"{rng.choice(_VALUES['months'])} {rng.randint(1, 28)}",
+        "food": rng.choice(VALUES["foods"]),
+        "colour": rng.choice(VALUES["colors"]),
+        "hobby": rng.choice(VALUES["hobbies"]),
+        "birthday": f"{rng.choice(VALUES['months'])} {rng.randint(1, 28)}",
         "age": str(rng.randint(9, 89)),
         "friend": rng.choice([other for other in names if other != name]),
     }
-    surname = rng.choice(_NAMES["surnames"])
-    return Person(name, surname, name in _NAMES["girls"], _facts("person", name, values))
+    surname = rng.choice(NAMES["surnames"])
+    return Person(name, surname, name in NAMES["girls"], _facts("person", name, values))
 
 
 def _object(rng: random.Random, name: str) -> Thing:
-    values = {"material": rng.choice(_VALUES["materials"])}
+    values = {"material": rng.choice(VALUES["materials"])}
     return Thing(name, _facts("object", name, values, changing=("price",)))
 
 
 def _town(rng: random.Random, name: str) -> Thing:
     values = {
-        "landmark": rng.choice(_VALUES["landmarks"]),
-        "market_day": rng.choice(_VALUES["days"]),
-        "goods": rng.choice(_VALUES["goods"]),
+        "landmark": rng.choice(VALUES["landmarks"]),
+        "market_day": rng.choice(VALUES["days"]),
+        "goods": rng.choice(VALUES["goods"]),
     }
     return Thing(name, _facts("town", name, values, changing=("weather",)))
 
 
 def _shop_names(rng: random.Random, count: int) -> list[str]:
     every_name = [
-        f"the {color} {noun}" for color in _NAMES["shop_colors"] for noun in _NAMES["shop_nouns"]
+        f"the {color} {noun}" for color in NAMES["shop_colors"] for noun in NAMES["shop_nouns"]
     ]
     return rng.sample(every_name, count)
 
@@ -208,6 +206,6 @@ def _shop(rng: random.Random, name: str, people: list[str], towns: list[str]) ->
     values = {
         "shop_town": rng.choice(towns),
         "keeper": rng.choice(people),
-        "sells": rng.choice(_OBJECTS["objects"][:N_KNOWN_OBJECTS]),
+        "sells": rng.choice(THINGS["objects"][:N_KNOWN_OBJECTS]),
     }
     return Thing(name, _facts("shop", name, values, changing=("hours",)))

@@ -8,27 +8,26 @@ from chatwright.starter.fact_table import Fact, FactTable, Person
 from chatwright.starter.phrasing import capitalize_first, expand, with_article
 
 _QUESTION_SHARE = 0.5
-_CLAUSE_SHARE = 0.25  # of the requests; the rest asks for a noun phrase
+_CLAUSE_SHARE = 0.25  # the remaining quarter asks for a noun phrase
 
 
 def draw_question_pattern(
     attribute: Attribute, rng: random.Random, by_pronoun: bool = False
 ) -> str:
-    """Draw a training question about `attribute`; its slots are still open."""
+    """Draw a training question about `attribute`, with its slots not yet filled."""
     kind = rng.random()
     if kind < _QUESTION_SHARE:
         return expand(rng.choice(attribute.follow_ups if by_pronoun else attribute.questions), rng)
-    if kind < _QUESTION_SHARE + _CLAUSE_SHARE:
-        frames, phrases = REQUEST_FRAMES["fact.clauses"], attribute.clauses
-    else:
-        frames, phrases = REQUEST_FRAMES["fact.nouns"], attribute.nouns
-    return expand(rng.choice(frames).replace("{it}", rng.choice(phrases)), rng)
+    asks_for_clause = kind < _QUESTION_SHARE + _CLAUSE_SHARE
+    frame = rng.choice(REQUEST_FRAMES["fact.clauses" if asks_for_clause else "fact.nouns"])
+    phrase = rng.choice(attribute.clauses if asks_for_clause else attribute.nouns)
+    return expand(frame.replace("{it}", phrase), rng)
 
 
-def describe(
+def fill_template(
     template: str, subject: str, person: Person | None, value: str = "", by_pronoun: bool = False
 ) -> str:
-    """Fill a template about `subject` with a value.
+    """Fill the slots of a template with a subject and a value.
 
     Args:
         template: A pattern without brackets. The head of `patterns/people.toml` explains the slots.
@@ -37,28 +36,30 @@ def describe(
         value: The value of the attribute; "" in questions that do not name it.
         by_pronoun: Write "she" or "he" instead of the person's name.
     """
-    possessive, his, object_form = f"{subject}'s", "its", subject
-    if person is not None:
-        his = person.possessive_pronoun
-        if by_pronoun:
-            subject, possessive, object_form = person.pronoun, his, person.object_pronoun
+    object_form = subject
+    possessive = f"{subject}'s"
+    possessive_pronoun = person.possessive_pronoun if person else "its"
+    if person and by_pronoun:
+        subject = person.pronoun
+        object_form = person.object_pronoun
+        possessive = possessive_pronoun
     return template.format(
         s=subject,
         S=capitalize_first(subject),
         o=object_form,
         p=possessive,
         P=capitalize_first(possessive),
-        his=his,
+        his=possessive_pronoun,
         v=value,
         V=capitalize_first(value),
         a=with_article(value) if value else "",
     )
 
 
-def describe_fact(template: str, fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
-    """Fill a template with a fact of the table."""
+def fill_with_fact(template: str, fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
+    """Fill the slots of a template with a fact of the table."""
     person = table.person(fact.subject) if fact.attribute in PERSON_ATTRIBUTES else None
-    return describe(template, fact.subject, person, fact.value, by_pronoun)
+    return fill_template(template, fact.subject, person, fact.value, by_pronoun)
 
 
 def question_about_fact(
@@ -66,17 +67,17 @@ def question_about_fact(
 ) -> str:
     """Draw a training question about a fact of the table."""
     pattern = draw_question_pattern(ATTRIBUTES[fact.attribute], rng, by_pronoun)
-    return capitalize_first(describe_fact(pattern, fact, table, by_pronoun))
+    return capitalize_first(fill_with_fact(pattern, fact, table, by_pronoun))
 
 
 def question_about_person(
     attribute: str, person: Person, rng: random.Random, by_pronoun: bool = False
 ) -> str:
-    """Draw a training question about any person, also one who is not in the table."""
+    """Draw a training question about any person, in the table or invented."""
     pattern = draw_question_pattern(PERSON_ATTRIBUTES[attribute], rng, by_pronoun)
-    return capitalize_first(describe(pattern, person.name, person, by_pronoun=by_pronoun))
+    return capitalize_first(fill_template(pattern, person.name, person, by_pronoun=by_pronoun))
 
 
 def answer_about_person(attribute: str, person: Person, value: str) -> str:
-    """The sentence that answers a question about `attribute` of a person with `value`."""
-    return describe(PERSON_ATTRIBUTES[attribute].answer, person.name, person, value)
+    """Answer a question about `attribute` of a person with `value`."""
+    return fill_template(PERSON_ATTRIBUTES[attribute].answer, person.name, person, value)

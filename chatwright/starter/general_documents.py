@@ -20,19 +20,23 @@ from chatwright.starter.conversations import (
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.fact_documents import Document
 from chatwright.starter.fact_wording import answer_about_person
-from chatwright.starter.invented_people import STORY_ATTRIBUTES, answer, invent_people, story
+from chatwright.starter.invented_people import (
+    STORY_ATTRIBUTES,
+    answer_about,
+    draw_story,
+    invent_people,
+)
 from chatwright.starter.phrasing import with_article
+from chatwright.starter.word_lists import ANIMALS, VALUES
 
 _PATTERNS = DataFile("patterns/general_documents.toml")
-_ANIMALS = DataFile("words/animals.toml")
-_VALUES = DataFile("words/values.toml")
 
 
-def animals(rng: random.Random) -> str:
-    """What one to three animals eat, where they live, and what they sound like."""
+def draw_animals(rng: random.Random) -> str:
+    """Draw what one to three animals eat, where they live, and what they sound like."""
     sentences = []
-    for name in rng.sample(sorted(_ANIMALS.names()), rng.choice((1, 2, 3))):
-        facts = _ANIMALS.table(name)
+    for name in rng.sample(sorted(ANIMALS.names()), rng.choice((1, 2, 3))):
+        facts = ANIMALS.table(name)
         slots = facts | {
             "name": name,
             "Animal": with_article(name).capitalize(),
@@ -43,10 +47,10 @@ def animals(rng: random.Random) -> str:
     return " ".join(sentences)
 
 
-def calendar(rng: random.Random) -> str:
-    """Which days or months follow each other."""
+def draw_calendar(rng: random.Random) -> str:
+    """Draw which days or months follow each other."""
     kind = rng.choice(("day", "month"))
-    names = _VALUES[f"{kind}s"]
+    names = VALUES[f"{kind}s"]
     sentences = []
     for _ in range(rng.randint(2, 4)):
         i = rng.randrange(len(names))
@@ -56,53 +60,54 @@ def calendar(rng: random.Random) -> str:
     return " ".join(sentences)
 
 
-def seasons(rng: random.Random) -> str:
-    """When one season is and what happens in it."""
+def draw_seasons(rng: random.Random) -> str:
+    """Draw a season: when it is and what happens in it."""
     name = rng.choice(sorted(_PATTERNS.names("seasons")))
     slots = _PATTERNS.table(f"seasons.{name}") | {"name": name, "Name": name.capitalize()}
     sentences = [pattern.format(**slots) for pattern in _PATTERNS["season_sentences"]]
     return " ".join(rng.sample(sentences, rng.randint(2, 4)))
 
 
-def manners(rng: random.Random) -> str:
-    """How a good assistant behaves."""
+def draw_manners(rng: random.Random) -> str:
+    """Draw rules for a good assistant."""
     return " ".join(rng.sample(_PATTERNS["manners"], rng.randint(2, 4)))
 
 
-def nature(rng: random.Random) -> str:
-    """Sentences about the weather, plants, animals and children."""
+def draw_nature(rng: random.Random) -> str:
+    """Draw sentences about the weather, plants, animals and children."""
     return " ".join(rng.sample(_PATTERNS["nature"], rng.randint(2, 4)))
 
 
-def sums(rng: random.Random) -> str:
-    """Three to six sums and differences."""
+def draw_sums(rng: random.Random) -> str:
+    """Draw three to six sums and differences."""
     return " ".join(arithmetic.draw_statement(rng) for _ in range(rng.randint(3, 6)))
 
 
-def disputes(rng: random.Random) -> str:
-    """Two claims, the truth, and what follows from it.
+def draw_disputes(rng: random.Random) -> str:
+    """Draw two or three disputes: two claims, the truth, and who is right.
 
-    Replies to corrections and to false premises rest on this, and need many examples.
+    Replies to corrections and false premises have the same form and need many examples.
     """
     sentences: list[str] = []
     for _ in range(rng.randint(2, 3)):
         attribute = rng.choice(STORY_ATTRIBUTES)
         person, other = invent_people(rng, False, 2, [attribute])
-        fact, wrong = person.facts[attribute], other.facts[attribute].value
+        fact = person.facts[attribute]
+        wrong = other.facts[attribute].value
         values = (fact.value, wrong)
         claims = [answer_about_person(attribute, person, value) for value in values]
-        if rng.random() < 0.5:  # as in a conversation, where both claims came before
+        if rng.random() < 0.5:  # In a conversation, too, both claims come before the reply.
             sentences += rng.sample(claims, 2)
         if rng.random() < 0.6:
             user_is_right = rng.random() < 0.5
-            sentences.append(corrections.verdict(fact, person, wrong, user_is_right))
+            sentences.append(corrections.reply_to_correction(fact, person, wrong, user_is_right))
         else:
             sentences.append(false_premises.reply_to_premise(fact, person, rng.choice(values)))
     return " ".join(sentences)
 
 
-def counting(rng: random.Random) -> str:
-    """Numbers in words, or a list that ends at the right place."""
+def draw_counting(rng: random.Random) -> str:
+    """Draw numbers in words, or a list that ends at the right place."""
     if rng.random() < 0.4:
         start = rng.randint(0, 90)
         numbers = range(start, start + rng.randint(4, 9))
@@ -110,13 +115,13 @@ def counting(rng: random.Random) -> str:
     return stopping.draw_list_task(rng, for_exam=False).answer
 
 
-def french(rng: random.Random) -> str:
-    """Two to five translations."""
+def draw_translations(rng: random.Random) -> str:
+    """Draw two to five translations."""
     return " ".join(translation.draw_statement(rng) for _ in range(rng.randint(2, 5)))
 
 
-def reviews(rng: random.Random) -> str:
-    """One or two reviews, each with its judgments and their labels."""
+def draw_reviews(rng: random.Random) -> str:
+    """Draw one or two reviews, each with its judgments and their labels."""
     sentences = []
     for _ in range(rng.randint(1, 2)):
         drawn = sentiment.draw_reviews(rng, for_exam=False)
@@ -125,60 +130,61 @@ def reviews(rng: random.Random) -> str:
     return " ".join(sentences)
 
 
-def stories(rng: random.Random) -> str:
-    """A story and several answers read out of it."""
+def draw_stories(rng: random.Random) -> str:
+    """Draw a story and several answers that it gives."""
     events, text = passages.draw_passage(rng, for_exam=False)
     return f"{text} {passages.draw_answers(events, rng)}"
 
 
-def reports(rng: random.Random) -> str:
-    """A report and its summary."""
+def draw_reports(rng: random.Random) -> str:
+    """Draw a report and its summary."""
     event, text = passages.draw_report(rng, for_exam=False)
     return f"{text} In short: {event.summary}"
 
 
-def people(rng: random.Random) -> str:
-    """A story about invented people and some of its facts again."""
+def draw_people(rng: random.Random) -> str:
+    """Draw a story about invented people and repeat some of its facts."""
     attributes = rng.sample(STORY_ATTRIBUTES, rng.choice((1, 2, 2)))
     invented = invent_people(rng, False, rng.choice((2, 2, 3)), attributes)
     answers = [
-        answer(rng.choice(invented), rng.choice(attributes)) for _ in range(rng.randint(2, 5))
+        answer_about(rng.choice(invented), rng.choice(attributes)) for _ in range(rng.randint(2, 5))
     ]
-    text = story(invented, attributes, rng, for_exam=False)
+    text = draw_story(invented, attributes, rng, for_exam=False)
     return " ".join([text, *dict.fromkeys(answers)])
 
 
-def picture_book(rng: random.Random) -> str:
-    """A few things in order, twice: topics of jokes, which a model so meets before the jokes."""
+def draw_picture_book(rng: random.Random) -> str:
+    """Draw a few nouns and repeat them in order. They are topics of jokes."""
     nouns = [with_article(name) for name in rng.sample(jokes.TOPICS, rng.randint(2, 5))]
     opening = rng.choice(_PATTERNS["page_openings"])
     ending = rng.choice(_PATTERNS["page_endings"])
     return f"{opening} {', then '.join(nouns)}. {ending} {', '.join(nouns[:-1])} and {nouns[-1]}."
 
 
-# The kinds by share. Sums are many because two-digit sums need many examples and each is short.
+# Each kind with its share. Sums have the largest: they are short and need many examples.
 KINDS: dict[Callable[[random.Random], str], float] = {
-    animals: 3,
-    calendar: 3,
-    seasons: 1,
-    manners: 1,
-    sums: 36,
-    counting: 12,
-    disputes: 20,
-    french: 4,
-    reviews: 10,
-    stories: 16,
-    picture_book: 3,
-    nature: 1,
-    reports: 4,
-    people: 10,
+    draw_animals: 3,
+    draw_calendar: 3,
+    draw_seasons: 1,
+    draw_manners: 1,
+    draw_sums: 36,
+    draw_counting: 12,
+    draw_disputes: 20,
+    draw_translations: 4,
+    draw_reviews: 10,
+    draw_stories: 16,
+    draw_picture_book: 3,
+    draw_nature: 1,
+    draw_reports: 4,
+    draw_people: 10,
 }
 
 
 def draw_general_documents(rng: random.Random, n_characters: int) -> Iterator[Document]:
     """Draw about `n_characters` of documents."""
     n_written = 0
-    kinds, weights = list(KINDS), list(KINDS.values())
+    kinds = list(KINDS)
+    weights = list(KINDS.values())
     while n_written < n_characters:
         text = rng.choices(kinds, weights)[0](rng)
         n_written += len(text) + 1

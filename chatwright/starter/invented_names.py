@@ -6,14 +6,12 @@
 import random
 from collections.abc import Callable, Iterable
 
-from chatwright.starter.data_file import DataFile
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import NAMES, THINGS
 
-_NAMES = DataFile("words/names.toml")
-_THINGS = DataFile("words/things.toml")
 _KNOWN = frozenset(
-    [*_NAMES["girls"], *_NAMES["boys"], *_NAMES["towns"]]
-    + [noun.capitalize() for noun in _THINGS["objects"]]
+    [*NAMES["girls"], *NAMES["boys"], *NAMES["towns"]]
+    + [noun.capitalize() for noun in THINGS["objects"]]
 )
 
 
@@ -30,7 +28,7 @@ def invent_town_name(rng: random.Random, for_exam: bool) -> str:
 def _invent(rng: random.Random, endings: str, for_exam: bool) -> str:
     parts = ("starts", "vowels", "middles", endings)
     while True:
-        name = "".join(rng.choice(_NAMES[f"invented.{part}"]) for part in parts)
+        name = "".join(rng.choice(NAMES[f"invented.{part}"]) for part in parts)
         if name not in _KNOWN and is_held_out(name) == for_exam:
             return name
 

@@ -6,18 +6,17 @@ from collections.abc import Iterable
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.fact_table import Fact, Person
-from chatwright.starter.fact_wording import answer_about_person, describe
+from chatwright.starter.fact_wording import answer_about_person, fill_template
 from chatwright.starter.invented_names import (
     invent_person_names,
     invent_town_name,
     with_different_initials,
 )
+from chatwright.starter.word_lists import NAMES, VALUES
 
 # No names, dates or ages: each value fits into one short sentence and resembles no other value.
 STORY_ATTRIBUTES = ("home", "job", "pet", "food", "colour", "hobby")
 _PATTERNS = DataFile("patterns/invented_people.toml")
-_NAMES = DataFile("words/names.toml")
-_VALUES = DataFile("words/values.toml")
 _VALUE_LISTS = {
     "job": "jobs",
     "pet": "pets",
@@ -36,9 +35,9 @@ def draw_values(
     Half of the towns are invented; their first letters differ from those of the names in `people`.
     """
     if attribute != "home":
-        return rng.sample(_VALUES[_VALUE_LISTS[attribute]], count)
+        return rng.sample(VALUES[_VALUE_LISTS[attribute]], count)
     if rng.random() < 0.5:
-        return rng.sample(_NAMES["towns"], count)
+        return rng.sample(NAMES["towns"], count)
     return with_different_initials(lambda: invent_town_name(rng, for_exam), count, people)
 
 
@@ -78,23 +77,25 @@ _EXAM_STATEMENTS = {
 }
 
 
-def state(person: Person, attribute: str, rng: random.Random, for_exam: bool) -> str:
+def draw_statement(person: Person, attribute: str, rng: random.Random, for_exam: bool) -> str:
     """Draw a sentence that states one fact about a person."""
     statements = (
         _EXAM_STATEMENTS[attribute] if for_exam else PERSON_ATTRIBUTES[attribute].statements
     )
-    return describe(rng.choice(statements), person.name, person, person.facts[attribute].value)
+    return fill_template(rng.choice(statements), person.name, person, person.facts[attribute].value)
 
 
-def answer(person: Person, attribute: str) -> str:
-    """The sentence that answers a question about a person."""
+def answer_about(person: Person, attribute: str) -> str:
+    """Answer a question about a person."""
     return answer_about_person(attribute, person, person.facts[attribute].value)
 
 
-def story(people: list[Person], attributes: list[str], rng: random.Random, for_exam: bool) -> str:
-    """State all facts of all people, in order or shuffled. Every sentence names its person."""
+def draw_story(
+    people: list[Person], attributes: list[str], rng: random.Random, for_exam: bool
+) -> str:
+    """Draw a text that states all facts of all people. Every sentence names its person."""
     pairs = [(person, attribute) for person in people for attribute in attributes]
     if rng.random() < 0.5:
         rng.shuffle(pairs)
-    text = " ".join(state(person, attribute, rng, for_exam) for person, attribute in pairs)
+    text = " ".join(draw_statement(person, attribute, rng, for_exam) for person, attribute in pairs)
     return f"{text} {rng.choice(_PATTERNS['exam_endings'])}" if for_exam else text

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from chatwright.conversation import ToolCall
-from chatwright.starter.data_file import DataFile
+from chatwright.starter.word_lists import VALUES
 from chatwright.tokenizer.tool_call_text import write_tool_call
-
-_VALUES = DataFile("words/values.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +67,7 @@ def draw_values(rng: random.Random) -> dict[str, str]:
     opening_hour = rng.randint(6, 11)
     values = {
         "temperature": str(rng.randint(5, 99)),
-        "condition": rng.choice(_VALUES["conditions"]),
+        "condition": rng.choice(VALUES["conditions"]),
         "wind": str(rng.randint(1, 30)),
         "price": str(rng.randint(2, 99)),
         "stock": str(rng.randint(1, 99)),

@@ -23,7 +23,7 @@ from chatwright.starter import (
 from chatwright.starter.attributes import ATTRIBUTES
 from chatwright.starter.conversations.mixture import SKILLS
 from chatwright.starter.exam_item import ExamItem
-from chatwright.starter.fact_wording import describe_fact
+from chatwright.starter.fact_wording import fill_with_fact
 from chatwright.tokenizer.chat_template import require_order
 from chatwright.tokenizer.tool_call_text import message_text
 
@@ -138,7 +138,7 @@ def test_training_replies_answer_training_facts_and_no_held_out_fact(conversatio
     )
 
     def is_answered(fact) -> bool:
-        return describe_fact(ATTRIBUTES[fact.attribute].answer, fact, table) in replies
+        return fill_with_fact(ATTRIBUTES[fact.attribute].answer, fact, table) in replies
 
     assert not [fact.id for fact in table.held_out_facts if is_answered(fact)]
     # Positive control: the same search finds the training facts.
@@ -207,6 +207,16 @@ def test_writing_twice_gives_the_same_files_and_a_manifest_that_describes_them(t
         assert entry["rows"] == data.count(b"\n")
     other_seed = write_corpus(tmp_path / "three", 0.05, 8, n_per_skill=20)
     assert other_seed["files"] != first["files"]
+
+
+def test_the_bytes_of_a_corpus_are_the_same_on_every_machine_and_in_every_version(tmp_path: Path):
+    """A change of a pattern or a word list changes these; then models must be trained again."""
+    files = write_corpus(tmp_path, 0.05, 7, n_per_skill=20)["files"]
+    assert {name: entry["sha256"][:16] for name, entry in files.items()} == {
+        "pretrain.jsonl": "888546c23a2dcac6",
+        "chat.jsonl": "124c2e7a0a943fa7",
+        "heldout.jsonl": "f39d1938d7b84142",
+    }
 
 
 def test_written_rows_name_their_facts_and_roles(tmp_path: Path):

@@ -10,7 +10,7 @@ import pytest
 from chatwright.cli.load_model import is_starter
 from chatwright.conversation import ToolCall
 from chatwright.starter import SimulatedTools, make_fact_table, write_corpus
-from chatwright.starter.conversations.tool_calls import draw_fetch
+from chatwright.starter.conversations.tool_calls import draw_call
 from chatwright.tokenizer.tool_call_text import read_tool_call
 
 MONDAY = date(2026, 11, 23)
@@ -25,10 +25,10 @@ RESULT_PATTERNS = {
 def test_every_call_of_the_training_data_gets_a_result_in_the_trained_form() -> None:
     table, rng = make_fact_table(0.2, 0), random.Random(1)
     for _ in range(300):
-        fetch = draw_fetch(table, rng, for_exam=rng.random() < 0.5)
-        pattern = RESULT_PATTERNS[fetch.tool.name]
-        assert re.fullmatch(pattern, SimulatedTools(lambda: MONDAY).run(fetch.call.tool_calls[0]))
-        assert re.fullmatch(pattern, fetch.result.tool_results[0].content)
+        call = draw_call(table, rng, for_exam=rng.random() < 0.5)
+        pattern = RESULT_PATTERNS[call.tool.name]
+        assert re.fullmatch(pattern, SimulatedTools(lambda: MONDAY).run(call.message.tool_calls[0]))
+        assert re.fullmatch(pattern, call.result_message.tool_results[0].content)
 
 
 @pytest.mark.parametrize(

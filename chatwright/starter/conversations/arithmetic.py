@@ -4,6 +4,7 @@ A fifth of the pairs of numbers is held out for the exam.
 """
 
 import random
+from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.data_file import DataFile
@@ -12,44 +13,79 @@ from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import as_sentence
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import NUMBERS
 
 SKILLS = ("arithmetic",)
 _PATTERNS = DataFile("patterns/arithmetic.toml")
-_NUMBERS = DataFile("words/numbers.toml")
-_SECTIONS = {"+": "addition", "-": "subtraction"}
-_SIGN_WORDS = {"+": "plus", "-": "minus"}
-_WORDS_SHARE = 0.15  # of the questions have their numbers in words
+_WORDS_SHARE = 0.15  # share of the questions with numbers in words
 _STORY_SHARE = 0.2
 
 
 def in_words(number: int) -> str:
     """Write a number from 0 to 999 in words."""
-    ones = _NUMBERS["ones"]
+    ones = NUMBERS["ones"]
     if number < 20:
         return ones[number]
     if number >= 100:
         rest = number % 100
         return f"{ones[number // 100]} hundred" + (f" and {in_words(rest)}" if rest else "")
     tens, unit = divmod(number, 10)
-    return _NUMBERS["tens"][tens - 2] + (f"-{ones[unit]}" if unit else "")
+    return NUMBERS["tens"][tens - 2] + (f"-{ones[unit]}" if unit else "")
 
 
-def _draw_problem(rng: random.Random, for_exam: bool) -> tuple[int, str, int, int]:
-    """Draw two operands, a sign and the result, which is never below zero."""
+@dataclass(frozen=True)
+class _Problem:
+    a: int
+    sign: str
+    """`+` or `-`."""
+    b: int
+
+    @property
+    def result(self) -> int:
+        return self.a + self.b if self.sign == "+" else self.a - self.b
+
+    @property
+    def section(self) -> str:
+        """The table of patterns that asks for this problem."""
+        return "addition" if self.sign == "+" else "subtraction"
+
+    @property
+    def sign_word(self) -> str:
+        return "plus" if self.sign == "+" else "minus"
+
+    @property
+    def answer(self) -> str:
+        return f"{self.a} {self.sign_word} {self.b} is {self.result}."
+
+    @property
+    def answer_in_words(self) -> str:
+        a, b = in_words(self.a), in_words(self.b)
+        return f"{a.capitalize()} {self.sign_word} {b} is {in_words(self.result)}."
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether the pair of numbers is for the exam.
+
+        The order does not count: knowing 5 + 13 must not give away 13 + 5. Pairs of one-digit
+        numbers are too few to split, so all of them are for training.
+        """
+        smaller, larger = sorted((self.a, self.b))
+        return larger > 9 and is_held_out(f"{smaller}{self.sign}{larger}")
+
+
+def _draw_problem(rng: random.Random, for_exam: bool) -> _Problem:
+    """Draw a problem whose result is not below zero."""
     while True:
         largest = 9 if rng.random() < 0.12 else 99
         a, b = rng.randint(0, largest), rng.randint(0, largest)
         sign = rng.choice("+-")
         if sign == "-" and b > a:
             a, b = b, a
-        result = a + b if sign == "+" else a - b
-        if for_exam and result in (a, b):
+        problem = _Problem(a, sign, b)
+        if for_exam and problem.result in (a, b):
             continue  # Repeating the question would give the answer.
-        # Without order: knowing 5 + 13 must not give away 13 + 5. The pairs of one-digit numbers
-        # are too few to split, so all of them are for training.
-        key = f"{min(a, b)}{sign}{max(a, b)}"
-        if (max(a, b) > 9 and is_held_out(key)) == for_exam:
-            return a, sign, b, result
+        if problem.is_held_out == for_exam:
+            return problem
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
@@ -59,27 +95,20 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
 
 def draw_turns(rng: random.Random) -> list[Message]:
     """Draw one problem and its answer."""
-    a, sign, b, result = _draw_problem(rng, for_exam=False)
+    problem = _draw_problem(rng, for_exam=False)
     if rng.random() < _WORDS_SHARE:
-        question = as_sentence(_draw_question(sign, rng).format(a=in_words(a), b=in_words(b)))
-        return [user(question), assistant(_answer_in_words(a, sign, b, result))]
+        pattern = _draw_question(problem, rng)
+        question = as_sentence(pattern.format(a=in_words(problem.a), b=in_words(problem.b)))
+        return [user(question), assistant(problem.answer_in_words)]
     if rng.random() < _STORY_SHARE:
-        question = _draw_story(a, sign, b, rng)
+        question = _draw_story(problem, rng)
     else:
-        question = _draw_question(sign, rng).format(a=a, b=b)
-    return [user(question), assistant(_answer(a, sign, b, result))]
+        question = _draw_question(problem, rng).format(a=problem.a, b=problem.b)
+    return [user(question), assistant(problem.answer)]
 
 
-def _answer(a: int, sign: str, b: int, result: int) -> str:
-    return f"{a} {_SIGN_WORDS[sign]} {b} is {result}."
-
-
-def _answer_in_words(a: int, sign: str, b: int, result: int) -> str:
-    return f"{in_words(a).capitalize()} {_SIGN_WORDS[sign]} {in_words(b)} is {in_words(result)}."
-
-
-def _draw_question(sign: str, rng: random.Random) -> str:
-    section = _SECTIONS[sign]
+def _draw_question(problem: _Problem, rng: random.Random) -> str:
+    section = problem.section
     kind = rng.random()
     if kind < 0.45:
         return _PATTERNS.draw(f"{section}.questions", rng)
@@ -88,30 +117,32 @@ def _draw_question(sign: str, rng: random.Random) -> str:
     return _PATTERNS.request(f"{section}.{'clauses' if kind < 0.85 else 'nouns'}", rng)
 
 
-def _draw_story(a: int, sign: str, b: int, rng: random.Random) -> str:
-    pattern = _PATTERNS.draw(f"{_SECTIONS[sign]}.stories", rng)
+def _draw_story(problem: _Problem, rng: random.Random) -> str:
+    pattern = _PATTERNS.draw(f"{problem.section}.stories", rng)
     objects = rng.choice(_PATTERNS["story_objects"])
-    return as_sentence(pattern.format(a=a, b=b, what=objects))
+    return as_sentence(pattern.format(a=problem.a, b=problem.b, what=objects))
 
 
 def draw_statement(rng: random.Random) -> str:
     """Draw a sentence about a sum or a difference, for documents."""
-    a, sign, b, result = _draw_problem(rng, for_exam=False)
+    problem = _draw_problem(rng, for_exam=False)
     if rng.random() < 0.2:
-        return _answer_in_words(a, sign, b, result)
-    return rng.choice((f"{a} {sign} {b} = {result}.", _answer(a, sign, b, result)))
+        return problem.answer_in_words
+    equation = f"{problem.a} {problem.sign} {problem.b} = {problem.result}."
+    return rng.choice((equation, problem.answer))
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a held-out pair of numbers and an exam question."""
-    a, sign, b, result = _draw_problem(rng, for_exam=True)
-    template = rng.choice(_PATTERNS[f"{_SECTIONS[sign]}.exam_questions"])
+    problem = _draw_problem(rng, for_exam=True)
+    template = rng.choice(_PATTERNS[f"{problem.section}.exam_questions"])
     return ExamItem(
         skill=skill,
-        messages=(user(template.format(a=a, b=b)),),
-        expected=assistant(_answer(a, sign, b, result)),
-        required=((str(result),),),
-        forbidden_unless_denied=(str(a), str(b)),  # The only other numbers that a reply may name.
+        messages=(user(template.format(a=problem.a, b=problem.b)),),
+        expected=assistant(problem.answer),
+        required=((str(problem.result),),),
+        # The operands are the only other numbers that a reply may name.
+        forbidden_unless_denied=(str(problem.a), str(problem.b)),
         max_words=20,
         check="number",
         template=template,

@@ -7,7 +7,7 @@ from chatwright.starter.attributes import ATTRIBUTES
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, is_about_person
-from chatwright.starter.fact_wording import describe_fact, question_about_fact
+from chatwright.starter.fact_wording import fill_with_fact, question_about_fact
 from chatwright.starter.invented_names import invent_person_name
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import capitalize_first
@@ -17,15 +17,15 @@ _PATTERNS = DataFile("patterns/closed_book.toml")
 _UNKNOWN_PERSON_SHARE = 0.08
 
 
-def framed(question: str, rng: random.Random) -> str:
-    """Put a greeting, a thank-you or the like around a question. It never changes the answer."""
+def frame_question(question: str, rng: random.Random) -> str:
+    """Put a greeting, a thank-you or the like around a question."""
     return _PATTERNS.draw("frames", rng).format(question=question)
 
 
 def answer_to(fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
-    """The sentence that answers a question about a fact."""
+    """Write the sentence that answers a question about a fact."""
     return capitalize_first(
-        describe_fact(ATTRIBUTES[fact.attribute].answer, fact, table, by_pronoun)
+        fill_with_fact(ATTRIBUTES[fact.attribute].answer, fact, table, by_pronoun)
     )
 
 
@@ -57,7 +57,7 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     if rng.random() < _UNKNOWN_PERSON_SHARE:
         return _unknown_person(table, rng)
     fact = rng.choice(table.training_facts)
-    question = framed(question_about_fact(fact, table, rng), rng)
+    question = frame_question(question_about_fact(fact, table, rng), rng)
     return [user(question), assistant(answer_to(fact, table))]
 
 
@@ -67,7 +67,7 @@ def _unknown_person(table: FactTable, rng: random.Random) -> list[Message]:
     fact = rng.choice([fact for fact in table.training_facts if is_about_person(fact)])
     question = question_about_fact(fact, table, rng).replace(fact.subject, name)
     reply = _PATTERNS.text("unknown_person").format(name=name)
-    return [user(framed(question, rng)), assistant(reply)]
+    return [user(frame_question(question, rng)), assistant(reply)]
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
@@ -77,7 +77,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     lead = rng.choice(_PATTERNS["exam_leads"])
     return ExamItem(
         skill=skill,
-        messages=(user(lead + describe_fact(template, fact, table)),),
+        messages=(user(lead + fill_with_fact(template, fact, table)),),
         expected=assistant(answer_to(fact, table)),
         required=(spellings(fact),),
         forbidden=competing_values(fact, table),

@@ -1,22 +1,30 @@
 """Corrections by the user, right (`correction_right`) or wrong (`correction_wrong`).
 
-The reply admits a mistake after a right correction and stands by its answer after a wrong one.
-
-A right correction follows a wrong reply. If the wrong reply is the assistant's own, training shows
-it without learning it.
+After a right correction, the reply admits the mistake. After a wrong one, it repeats the answer.
+A right correction needs a wrong reply before it: training shows that reply without learning it.
 """
 
 import random
+from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.conversations.closed_book import competing_values, spellings
-from chatwright.starter.conversations.open_book import framed_with_text
+from chatwright.starter.conversations.open_book import frame_text_and_question
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_person
-from chatwright.starter.fact_wording import answer_about_person, describe, question_about_person
-from chatwright.starter.invented_people import STORY_ATTRIBUTES, draw_values, invent_people, story
+from chatwright.starter.fact_wording import (
+    answer_about_person,
+    fill_template,
+    question_about_person,
+)
+from chatwright.starter.invented_people import (
+    STORY_ATTRIBUTES,
+    draw_story,
+    draw_values,
+    invent_people,
+)
 from chatwright.starter.messages import assistant, user, wrong_reply
 from chatwright.starter.phrasing import capitalize_first
 
@@ -27,14 +35,14 @@ _QUOTE_SHARE = 0.45
 _GUESS_SHARE = 0.2
 
 
+@dataclass(frozen=True)
 class _Dispute:
-    """A fact, its person, a wrong value, and the text that states the fact ("" if none does)."""
-
-    def __init__(self, fact: Fact, person: Person, wrong: str, text: str) -> None:
-        self.fact = fact
-        self.person = person
-        self.wrong = wrong
-        self.text = text
+    fact: Fact
+    person: Person
+    wrong: str
+    """A wrong value."""
+    text: str
+    """What states the fact; "" if only the documents do."""
 
     def claims(self, user_is_right: bool) -> tuple[str, str]:
         """What the assistant said, and what the user claims."""
@@ -43,12 +51,12 @@ class _Dispute:
         mistake = answer_about_person(attribute, self.person, self.wrong)
         return (mistake, truth) if user_is_right else (truth, mistake)
 
-    def verdict(self, user_is_right: bool) -> str:
+    def reply(self, user_is_right: bool) -> str:
         """The assistant's reply to the correction."""
-        return verdict(self.fact, self.person, self.wrong, user_is_right)
+        return reply_to_correction(self.fact, self.person, self.wrong, user_is_right)
 
 
-def verdict(fact: Fact, person: Person, wrong: str, user_is_right: bool) -> str:
+def reply_to_correction(fact: Fact, person: Person, wrong: str, user_is_right: bool) -> str:
     """Repeat both claims, state the truth, and say who was right.
 
     An exclamation mark follows the user's claim, and follows the truth if the user is right. A
@@ -77,7 +85,7 @@ def _draw_from_story(rng: random.Random, for_exam: bool) -> _Dispute:
     if rng.random() < 0.5:
         candidates = draw_values(rng, attribute, 3, for_exam)
         wrong = next(value for value in candidates if value not in (fact.value, wrong))
-    return _Dispute(fact, person, wrong, story(people, attributes, rng, for_exam))
+    return _Dispute(fact, person, wrong, draw_story(people, attributes, rng, for_exam))
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
@@ -88,7 +96,7 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
         dispute = _draw_from_story(rng, for_exam=False)
     user_is_right = rng.random() < 0.5
     said, claim = dispute.claims(user_is_right)
-    reply = assistant(dispute.verdict(user_is_right))
+    reply = assistant(dispute.reply(user_is_right))
     if rng.random() < _QUOTE_SHARE:
         quote = _PATTERNS.draw("quotes", rng).format(said=said)
         question = f"{quote} {_objection(claim, rng, after_quote=True)}"
@@ -103,7 +111,7 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
 
 
 def _with_text(text: str, question: str, rng: random.Random) -> str:
-    return framed_with_text(text, question, rng) if text else question
+    return frame_text_and_question(text, question, rng) if text else question
 
 
 def _objection(claim: str, rng: random.Random, after_quote: bool = False) -> str:
@@ -132,7 +140,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     return ExamItem(
         skill=skill,
         messages=messages,
-        expected=assistant(dispute.verdict(user_is_right)),
+        expected=assistant(dispute.reply(user_is_right)),
         required=(right, admissions) if user_is_right else (right,),
         forbidden=tuple(value for value in forbidden if value != dispute.wrong),
         forbidden_unless_denied=(dispute.wrong,) if user_is_right else (dispute.wrong, *admissions),
@@ -154,7 +162,7 @@ def _exam_prompt(
     template = rng.choice(_PATTERNS["exam_objections"])
     person = dispute.person
     questions = PERSON_ATTRIBUTES[dispute.fact.attribute].exam_questions
-    question = describe(rng.choice(questions), person.name, person)
+    question = fill_template(rng.choice(questions), person.name, person)
     return template, (
         user(lead + question),
         assistant(said),

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
-from chatwright.starter.conversations.closed_book import competing_values, framed
-from chatwright.starter.conversations.open_book import framed_with_text
+from chatwright.starter.conversations.closed_book import competing_values, frame_question
+from chatwright.starter.conversations.open_book import frame_text_and_question
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem, PhraseGroups
 from chatwright.starter.fact_table import Fact, FactTable, Person
-from chatwright.starter.fact_wording import answer_about_person, describe
-from chatwright.starter.invented_people import STORY_ATTRIBUTES, draw_values, invent_people, story
+from chatwright.starter.fact_wording import answer_about_person, fill_template
+from chatwright.starter.invented_people import (
+    STORY_ATTRIBUTES,
+    draw_story,
+    draw_values,
+    invent_people,
+)
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import expand
 
@@ -38,7 +43,7 @@ def reply_to_premise(fact: Fact, person: Person, claimed: str) -> str:
     """Agree or object to the claim that the value is `claimed`.
 
     The exclamation mark after the claim returns after the truth if both are the same; see
-    `corrections.verdict`.
+    `corrections.reply_to_correction`.
     """
     truth = answer_about_person(fact.attribute, person, fact.value).removesuffix(".")
     template = _PATTERNS.text("agree" if claimed == fact.value else "object")
@@ -71,7 +76,7 @@ def _premise_from_story(rng: random.Random, for_exam: bool) -> _Premise:
     if rng.random() < 0.5:
         candidates = draw_values(rng, fact.attribute, 3, for_exam)
         false_value = next(v for v in candidates if v not in (fact.value, other_value))
-    text = story(people, attributes, rng, for_exam)
+    text = draw_story(people, attributes, rng, for_exam)
     return _Premise(fact, person, false_value, text, (other_value,))
 
 
@@ -82,9 +87,9 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     claimed = premise.fact.value if is_true else premise.false_value
     question = _draw_question(premise, claimed, rng)
     if premise.text:
-        question = framed_with_text(premise.text, question, rng)
+        question = frame_text_and_question(premise.text, question, rng)
     else:
-        question = framed(question, rng)
+        question = frame_question(question, rng)
     return [user(question), assistant(reply_to_premise(premise.fact, premise.person, claimed))]
 
 
@@ -93,10 +98,10 @@ def _draw_question(premise: _Premise, claimed: str, rng: random.Random) -> str:
     attribute = PERSON_ATTRIBUTES[premise.fact.attribute]
     if rng.random() < 0.6:
         pattern = expand(rng.choice(attribute.premise_questions), rng)
-        return describe(pattern, person.name, person, claimed)
+        return fill_template(pattern, person.name, person, claimed)
     # Only statements that begin with a slot: others would need a lower-case letter after "that".
     statements = [text for text in attribute.statements if text.startswith("{")]
-    claim = describe(rng.choice(statements), person.name, person, claimed).rstrip(".")
+    claim = fill_template(rng.choice(statements), person.name, person, claimed).rstrip(".")
     return _PATTERNS.draw("presupposing_questions", rng).format(claim=claim)
 
 
@@ -107,7 +112,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     value = premise.fact.value
     claimed = value if is_true else premise.false_value
     template = rng.choice(PERSON_ATTRIBUTES[premise.fact.attribute].exam_premise_questions)
-    question = describe(template, premise.person.name, premise.person, claimed)
+    question = fill_template(template, premise.person.name, premise.person, claimed)
     competing = tuple(
         other for other in premise.competing if is_true or other != premise.false_value
     )

@@ -1,6 +1,7 @@
 """Follow-up questions with a pronoun or only a name, which need the turns before.
 
-Both closed-book, about people of the fact table, and open-book, about invented people.
+The conversations are closed-book, about people of the fact table, or open-book, about invented
+people.
 """
 
 import random
@@ -8,17 +9,22 @@ import random
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.conversations.closed_book import answer_to, competing_values, spellings
-from chatwright.starter.conversations.open_book import framed_with_text
+from chatwright.starter.conversations.open_book import frame_text_and_question
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_person
 from chatwright.starter.fact_wording import (
-    describe,
-    describe_fact,
+    fill_template,
+    fill_with_fact,
     question_about_fact,
     question_about_person,
 )
-from chatwright.starter.invented_people import STORY_ATTRIBUTES, answer, invent_people, story
+from chatwright.starter.invented_people import (
+    STORY_ATTRIBUTES,
+    answer_about,
+    draw_story,
+    invent_people,
+)
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import capitalize_first, expand
 
@@ -66,15 +72,15 @@ def _invented_people(rng: random.Random) -> list[Message]:
     attributes = rng.sample(STORY_ATTRIBUTES, 2)
     people = invent_people(rng, False, 2, attributes)
     person, other = rng.sample(people, 2)
-    text = story(people, attributes, rng, for_exam=False)
+    text = draw_story(people, attributes, rng, for_exam=False)
     question = question_about_person(attributes[0], person, rng)
-    opening = user(framed_with_text(text, question, rng))
-    turns = [opening, assistant(answer(person, attributes[0]))]
+    opening = user(frame_text_and_question(text, question, rng))
+    turns = [opening, assistant(answer_about(person, attributes[0]))]
     if rng.random() < 0.5:
         follow_up = _ask_about_same_person(attributes[1], person, rng)
-        return [*turns, user(follow_up), assistant(answer(person, attributes[1]))]
+        return [*turns, user(follow_up), assistant(answer_about(person, attributes[1]))]
     follow_up = _ask_about_other_person(other.name, rng)
-    return [*turns, user(follow_up), assistant(answer(other, attributes[0]))]
+    return [*turns, user(follow_up), assistant(answer_about(other, attributes[0]))]
 
 
 def _other_fact_of_person(table: FactTable, rng: random.Random, fact: Fact) -> Fact:
@@ -97,7 +103,7 @@ def _ask_about_same_person(attribute: str, person: Person, rng: random.Random) -
     """A question about the same person, now by pronoun."""
     if rng.random() < _SHORT_QUESTION_SHARE:
         noun = expand(rng.choice(PERSON_ATTRIBUTES[attribute].nouns), rng)
-        noun = describe(noun, person.name, person, by_pronoun=True)
+        noun = fill_template(noun, person.name, person, by_pronoun=True)
         return capitalize_first(_PATTERNS.draw("short_questions", rng).format(noun=noun))
     question = question_about_person(attribute, person, rng, by_pronoun=True)
     return expand(f"{_PATTERNS.text('before_again')} {question}", rng)
@@ -115,7 +121,7 @@ def _closed_book_item(table: FactTable, rng: random.Random) -> ExamItem:
     if rng.random() < 0.6:
         first = _other_fact_of_person(table, rng, last)
         template = rng.choice(PERSON_ATTRIBUTES[last.attribute].exam_follow_ups)
-        question = capitalize_first(describe_fact(template, last, table, by_pronoun=True))
+        question = capitalize_first(fill_with_fact(template, last, table, by_pronoun=True))
     else:
         first = _fact_with_other_value(table, rng, last)
         template = rng.choice(_PATTERNS["exam_other_person"])
@@ -124,7 +130,7 @@ def _closed_book_item(table: FactTable, rng: random.Random) -> ExamItem:
     return ExamItem(
         skill="follow_up",
         messages=(
-            user(describe_fact(opening, first, table)),
+            user(fill_with_fact(opening, first, table)),
             assistant(answer_to(first, table)),
             user(question),
         ),
@@ -153,22 +159,24 @@ def _open_book_item(rng: random.Random) -> ExamItem:
     person, other = rng.sample(people, 2)
     opening = rng.choice(PERSON_ATTRIBUTES[attributes[0]].exam_questions)
     if rng.random() < 0.6:
-        subject, attribute = person, attributes[1]
+        subject = person
+        attribute = attributes[1]
         template = rng.choice(PERSON_ATTRIBUTES[attribute].exam_follow_ups)
-        question = capitalize_first(describe(template, person.name, person, by_pronoun=True))
+        question = capitalize_first(fill_template(template, person.name, person, by_pronoun=True))
     else:
-        subject, attribute = other, attributes[0]
+        subject = other
+        attribute = attributes[0]
         template = rng.choice(_PATTERNS["exam_other_person"])
         question = template.format(name=other.name)
-    text = story(people, attributes, rng, for_exam=True)
+    text = draw_story(people, attributes, rng, for_exam=True)
     return ExamItem(
         skill="follow_up",
         messages=(
-            user(f"{text} {describe(opening, person.name, person)}"),
-            assistant(answer(person, attributes[0])),
+            user(f"{text} {fill_template(opening, person.name, person)}"),
+            assistant(answer_about(person, attributes[0])),
             user(question),
         ),
-        expected=assistant(answer(subject, attribute)),
+        expected=assistant(answer_about(subject, attribute)),
         required=((subject.facts[attribute].value,),),
         forbidden=tuple(p.facts[attribute].value for p in people if p is not subject),
         max_words=20,

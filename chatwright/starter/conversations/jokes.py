@@ -16,19 +16,17 @@ from chatwright.starter.invented_names import invent_person_name
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import as_sentence, capitalize_first, with_article
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import ANIMALS, THINGS, VALUES
 
 SKILLS = ("joke",)
 _PATTERNS = DataFile("patterns/jokes.toml")
-_ANIMALS = DataFile("words/animals.toml")
-_THINGS = DataFile("words/things.toml")
-_VALUES = DataFile("words/values.toml")
 _HELD_OUT_ONE_IN = 3
 JOKES = _PATTERNS["jokes"]
 
 
 def _topics() -> list[str]:
     """All nouns that no joke contains outside its slot, sorted."""
-    nouns = {*_ANIMALS.names(), *_VALUES["pets"], *_VALUES["jobs"], *_THINGS["objects"]}
+    nouns = {*ANIMALS.names(), *VALUES["pets"], *VALUES["jobs"], *THINGS["objects"]}
     return sorted({*nouns, *_PATTERNS["topics"]} - _words_of_jokes())
 
 
@@ -40,7 +38,7 @@ TOPICS = tuple(_topics())
 _EXAM_TOPICS = tuple(topic for topic in TOPICS if is_held_out(topic, _HELD_OUT_ONE_IN))
 _TRAINING_TOPICS = tuple(
     topic
-    for topic in sorted({*TOPICS, *_THINGS["more_objects"]} - _words_of_jokes())
+    for topic in sorted({*TOPICS, *THINGS["more_objects"]} - _words_of_jokes())
     if not is_held_out(topic, _HELD_OUT_ONE_IN)
 )
 

@@ -1,14 +1,20 @@
 """Open-book questions about invented people; the user's message states the facts."""
 
 import random
+from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_table import FactTable, Person
-from chatwright.starter.fact_wording import describe, question_about_person
-from chatwright.starter.invented_people import STORY_ATTRIBUTES, answer, invent_people, story
+from chatwright.starter.fact_wording import fill_template, question_about_person
+from chatwright.starter.invented_people import (
+    STORY_ATTRIBUTES,
+    answer_about,
+    draw_story,
+    invent_people,
+)
 from chatwright.starter.messages import assistant, user
 
 SKILLS = ("fact_open",)
@@ -16,7 +22,7 @@ _PATTERNS = DataFile("patterns/open_book.toml")
 _INTERJECTION_SHARE = 0.35
 
 
-def framed_with_text(text: str, question: str, rng: random.Random) -> str:
+def frame_text_and_question(text: str, question: str, rng: random.Random) -> str:
     """Put a text and a question into a frame, sometimes with interjections between sentences."""
     sentences = text.split(". ")
     if rng.random() < _INTERJECTION_SHARE:
@@ -27,37 +33,49 @@ def framed_with_text(text: str, question: str, rng: random.Random) -> str:
     return frame.format(text=". ".join(sentences), question=question)
 
 
-def _draw_story(rng: random.Random, for_exam: bool) -> tuple[list[Person], str, str]:
-    """Draw people, the attribute to ask about, and the text. The others have competing values."""
+@dataclass(frozen=True)
+class _Task:
+    """A text about several people, and what to ask about one of them."""
+
+    text: str
+    person: Person
+    attribute: str
+    others: list[Person]
+    """The other people in the text, with competing values."""
+
+
+def _draw_task(rng: random.Random, for_exam: bool) -> _Task:
     attributes = rng.sample(STORY_ATTRIBUTES, rng.choice((1, 2, 2)))
     people = invent_people(rng, for_exam, rng.choice((2, 2, 3)), attributes)
-    return people, attributes[0], story(people, attributes, rng, for_exam)
+    text = draw_story(people, attributes, rng, for_exam)
+    person = rng.choice(people)
+    return _Task(text, person, attributes[0], [other for other in people if other is not person])
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a text about invented people and a question about one of them."""
-    people, attribute, text = _draw_story(rng, for_exam=False)
-    person = rng.choice(people)
-    question = question_about_person(attribute, person, rng)
+    task = _draw_task(rng, for_exam=False)
+    question = question_about_person(task.attribute, task.person, rng)
     return [
-        user(framed_with_text(text, question, rng)),
-        assistant(answer(person, attribute)),
+        user(frame_text_and_question(task.text, question, rng)),
+        assistant(answer_about(task.person, task.attribute)),
     ]
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a text with exam names and an exam question."""
-    people, attribute, text = _draw_story(rng, for_exam=True)
-    person = rng.choice(people)
-    template = rng.choice(PERSON_ATTRIBUTES[attribute].exam_questions)
-    others = [other for other in people if other is not person]
+    task = _draw_task(rng, for_exam=True)
+    person = task.person
+    template = rng.choice(PERSON_ATTRIBUTES[task.attribute].exam_questions)
     return ExamItem(
         skill=skill,
-        messages=(user(f"{text} {describe(template, person.name, person)}"),),
-        expected=assistant(answer(person, attribute)),
-        required=((person.facts[attribute].value,),),
+        messages=(user(f"{task.text} {fill_template(template, person.name, person)}"),),
+        expected=assistant(answer_about(person, task.attribute)),
+        required=((person.facts[task.attribute].value,),),
         forbidden=tuple(
-            part for other in others for part in (other.facts[attribute].value, other.name)
+            part
+            for other in task.others
+            for part in (other.facts[task.attribute].value, other.name)
         ),
         max_words=20,
         book="open",

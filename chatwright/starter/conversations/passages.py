@@ -18,15 +18,14 @@ from chatwright.starter.invented_names import (
 )
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import as_sentence, capitalize_first, expand, with_article
+from chatwright.starter.word_lists import DEEDS, THINGS, VALUES
 
 SKILLS = ("summary", "passage_qa")
 _PATTERNS = DataFile("patterns/passages.toml")
-_DEEDS = DataFile("words/deeds.toml")
-_THINGS = DataFile("words/things.toml")
-_VALUES = DataFile("words/values.toml")
 _SUMMARY_SHARE = 0.35
-# The first two patterns only: in the third, six known words can stand between two names.
-_N_EXAM_EVENT_PATTERN = 2
+# The exam uses the first two patterns: in the others, six words in a row can be without a new name,
+# so that training texts can contain them too.
+_N_EXAM_EVENT_PATTERNS = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Event:
         """Draw a sentence that reports the event."""
         patterns = _PATTERNS["events"]
         if for_exam or rng.random() < 0.35:
-            return self.fill(rng.choice(patterns[:_N_EXAM_EVENT_PATTERN]))
+            return self.fill(rng.choice(patterns[:_N_EXAM_EVENT_PATTERNS]))
         return self.fill(expand(rng.choice(patterns), rng))
 
     @property
@@ -73,13 +72,13 @@ def _draw_events(rng: random.Random, for_exam: bool, count: int) -> list[Event]:
     """Draw events that differ in name, thing, town and day."""
     names = invent_person_names(rng, for_exam, count)
     towns = with_different_initials(lambda: invent_town_name(rng, for_exam), count, names)
-    things = _THINGS["objects"]
-    deeds = _DEEDS.table("deeds")
+    things = THINGS["objects"]
+    deeds = DEEDS.table("deeds")
     if not for_exam:
-        things += _THINGS["more_objects"]
-        deeds |= _DEEDS.table("more_deeds")
+        things += THINGS["more_objects"]
+        deeds |= DEEDS.table("more_deeds")
     drawn_things = rng.sample(things, count)
-    days = rng.sample(_VALUES["days"], count)
+    days = rng.sample(VALUES["days"], count)
     verbs = list(deeds.items())
     return [
         Event(names[i], *rng.choice(verbs), drawn_things[i], towns[i], days[i])

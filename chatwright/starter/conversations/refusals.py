@@ -15,10 +15,10 @@ from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import with_article
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import THINGS
 
 SKILLS = ("refusal",)
 _PATTERNS = DataFile("patterns/refusals.toml")
-_OBJECTS = DataFile("words/things.toml")
 _PRIVATE_SHARE = 0.12
 
 
@@ -63,8 +63,8 @@ def _draw_request(rng: random.Random, for_exam: bool) -> _Request:
 
 def _draw_object(rng: random.Random, is_harmful: bool) -> str:
     if is_harmful or rng.random() < 0.7:
-        return f"{rng.choice(_PATTERNS['owners'])} {rng.choice(_OBJECTS['objects'])}"
-    return with_article(rng.choice(_OBJECTS["objects"]))
+        return f"{rng.choice(_PATTERNS['owners'])} {rng.choice(THINGS['objects'])}"
+    return with_article(rng.choice(THINGS["objects"]))
 
 
 def _draw_reply(request: _Request, rng: random.Random) -> str:

@@ -1,7 +1,7 @@
 """Tell whether a review is positive, negative or neutral, often about one of several things.
 
 Most reviews judge two or three things differently and the question asks about one of them. Others
-negate a word. A model can therefore not decide by the words alone.
+negate a word. Single words therefore do not decide the label.
 """
 
 import random
@@ -14,12 +14,13 @@ from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import as_sentence, capitalize_first, expand
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import OPINIONS
 
 SKILLS = ("sentiment",)
 LABELS = ("positive", "negative", "neutral")
+_OPPOSITE = {"positive": "negative", "negative": "positive"}
 _PATTERNS = DataFile("patterns/sentiment.toml")
-_OPINIONS = DataFile("words/opinions.toml")
-_VERB_SHARE = 0.12  # of the judgments use a verb such as "loved" instead of an adjective
+_VERB_SHARE = 0.12  # share of the judgments with a verb such as "loved" instead of an adjective
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,17 @@ class Review:
 
 
 def _words(name: str, for_exam: bool) -> tuple[str, ...]:
-    return _OPINIONS[name] if for_exam else _OPINIONS[name] + _OPINIONS[f"more_{name}"]
-
-
-def _draw_thing_and_word(rng: random.Random, label: str, for_exam: bool) -> tuple[str, str, bool]:
-    """Draw a thing, a word that judges it, and whether the word is negated."""
-    while True:
-        thing = rng.choice(_words("things", for_exam))
-        is_negated = label != "neutral" and rng.random() < 0.35
-        opposite = {"positive": "negative", "negative": "positive"}
-        word = rng.choice(_words(opposite[label] if is_negated else label, for_exam))
-        if is_held_out(f"{thing} {word}") == for_exam:
-            return thing, word, is_negated
+    return OPINIONS[name] if for_exam else OPINIONS[name] + OPINIONS[f"more_{name}"]
 
 
 def _draw_judgment(rng: random.Random, label: str, for_exam: bool) -> _Judgment:
-    thing, word, is_negated = _draw_thing_and_word(rng, label, for_exam)
+    """Draw a judgment. Pairs of a thing and a word are for training or for the exam."""
+    while True:
+        thing = rng.choice(_words("things", for_exam))
+        is_negated = label != "neutral" and rng.random() < 0.35
+        word = rng.choice(_words(_OPPOSITE[label] if is_negated else label, for_exam))
+        if is_held_out(f"{thing} {word}") == for_exam:
+            break
     if for_exam:
         word = f"not {word}" if is_negated else word
         clause = _PATTERNS.text("exam_judgment").format(thing=thing, word=word)

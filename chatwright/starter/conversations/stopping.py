@@ -1,7 +1,8 @@
 """Lists that must end at the right place: a count, a range of days, a word several times.
 
-The exam has no letters. In training, days and months also pass the end of the week or year: there
-are so few pairs otherwise that a model memorizes them instead of looking where to stop.
+The exam asks for numbers, days, months and repeated words, training also for letters. In training,
+lists of days and months can pass the end of the week or year. Otherwise there are so few lists that
+a model memorizes them instead of reading where to stop.
 """
 
 import random
@@ -16,12 +17,11 @@ from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import as_sentence
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import ANIMALS, THINGS, VALUES
 
 SKILLS = ("stop",)
 _PATTERNS = DataFile("patterns/stopping.toml")
-_ANIMALS = DataFile("words/animals.toml")
-_THINGS = DataFile("words/things.toml")
-_VALUES = DataFile("words/values.toml")
+# How often each kind of list is drawn; "times" repeats a word.
 _KIND_WEIGHTS = {"number": 4, "day": 2, "month": 2, "letter": 1, "times": 2}
 _EXAM_KIND_WEIGHTS = {"number": 2, "day": 1, "month": 1, "times": 1}
 _HELD_OUT_ONE_IN = 4
@@ -84,13 +84,13 @@ def draw_list_task(rng: random.Random, for_exam: bool) -> ListTask:
 
 
 def _draw_repetition(kind: str, rng: random.Random, for_exam: bool) -> ListTask:
-    word = rng.choice(_THINGS["objects"] if for_exam else _repeatable_words())
+    word = rng.choice(THINGS["objects"] if for_exam else _repeatable_words())
     return ListTask(kind, [word] * rng.randint(2, 6 if for_exam else 8))
 
 
 def _repeatable_words() -> list[str]:
-    things = {*_THINGS["objects"], *_THINGS["more_objects"], *_ANIMALS.names()}
-    return sorted({*things, *_VALUES["foods"], *_VALUES["colors"]})
+    things = {*THINGS["objects"], *THINGS["more_objects"], *ANIMALS.names()}
+    return sorted({*things, *VALUES["foods"], *VALUES["colors"]})
 
 
 def _draw_range(kind: str, rng: random.Random, for_exam: bool) -> ListTask:
@@ -109,7 +109,7 @@ def _names_in_order(kind: str, for_exam: bool) -> list[str]:
         return [str(n) for n in range(1, 41 if for_exam else 101)]
     if kind == "letter":
         return list(string.ascii_lowercase)
-    return list(_VALUES[f"{kind}s"])
+    return list(VALUES[f"{kind}s"])
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:

@@ -17,7 +17,7 @@ from chatwright.starter.conversations.closed_book import answer_to, competing_va
 from chatwright.starter.data_file import DataFile
 from chatwright.starter.exam_item import ExamItem
 from chatwright.starter.fact_table import FactTable, is_about_person
-from chatwright.starter.fact_wording import describe_fact, question_about_fact
+from chatwright.starter.fact_wording import fill_with_fact, question_about_fact
 from chatwright.starter.invented_names import invent_person_name, invent_town_name
 from chatwright.starter.messages import assistant, tool_call, tool_result, user
 from chatwright.starter.phrasing import capitalize_first, expand, with_article
@@ -30,17 +30,15 @@ from chatwright.starter.simulated_tools import (
     draw_values,
 )
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import NAMES, THINGS, VALUES
 from chatwright.tokenizer.tool_call_text import message_text
 
 SKILLS = ("command", "command_reply", "changing_fact")
 _PATTERNS = DataFile("patterns/tool_calls.toml")
-_NAMES = DataFile("words/names.toml")
-_THINGS = DataFile("words/things.toml")
-_VALUES = DataFile("words/values.toml")
 
 
 @dataclass(frozen=True)
-class Fetch:
+class SimulatedCall:
     """One call of a tool, with the values that it returns."""
 
     tool: SimulatedTool
@@ -48,13 +46,13 @@ class Fetch:
     values: dict[str, str]
 
     @property
-    def call(self) -> Message:
-        """The assistant's tool call."""
+    def message(self) -> Message:
+        """The assistant's message with the call."""
         return tool_call(self.tool.name, self.target)
 
     @property
-    def result(self) -> Message:
-        """The result of the call."""
+    def result_message(self) -> Message:
+        """The tool's message with the result."""
         return tool_result(self.tool.result_text(self.values))
 
     def fill(self, template: str) -> str:
@@ -73,11 +71,11 @@ class Fetch:
         return _PATTERNS[f"{self.tool.patterns}.{name}"]
 
 
-def draw_fetch(table: FactTable, rng: random.Random, for_exam: bool) -> Fetch:
+def draw_call(table: FactTable, rng: random.Random, for_exam: bool) -> SimulatedCall:
     """Draw a tool, the values that it returns, and a target."""
     tool = rng.choice(TOOLS)
     values = draw_values(rng)
-    return Fetch(tool, _draw_target(tool, table, rng, for_exam), values)
+    return SimulatedCall(tool, _draw_target(tool, table, rng, for_exam), values)
 
 
 def _draw_target(tool: SimulatedTool, table: FactTable, rng: random.Random, for_exam: bool) -> str:
@@ -98,46 +96,46 @@ def _draw_town(table: FactTable, rng: random.Random, for_exam: bool) -> str:
 def _draw_object(table: FactTable, rng: random.Random, for_exam: bool) -> str:
     """In training also invented words, so that the model takes the target from the question."""
     if for_exam:
-        return rng.choice(_THINGS["objects"])
+        return rng.choice(THINGS["objects"])
     kind = rng.random()
     if kind < 0.4:
-        return rng.choice(_THINGS["objects"])
+        return rng.choice(THINGS["objects"])
     if kind < 0.75:
-        return rng.choice(_THINGS["more_objects"])
+        return rng.choice(THINGS["more_objects"])
     return invent_person_name(rng, for_exam=False).lower()
 
 
 def _draw_shop(table: FactTable, rng: random.Random, for_exam: bool) -> str:
-    colors = _NAMES["shop_colors"]
-    nouns = _NAMES["shop_nouns"]
+    colors = NAMES["shop_colors"]
+    nouns = NAMES["shop_nouns"]
     if for_exam:
         return f"the {rng.choice(colors)} {rng.choice(nouns)}"
     if rng.random() < 0.25:
         color = invent_town_name(rng, for_exam)
     else:
-        color = rng.choice(colors + _NAMES["more_shop_colors"])
-    return f"the {color} {rng.choice(nouns + _NAMES['more_shop_nouns'])}"
+        color = rng.choice(colors + NAMES["more_shop_colors"])
+    return f"the {color} {rng.choice(nouns + NAMES['more_shop_nouns'])}"
 
 
-def _draw_question(fetch: Fetch, rng: random.Random) -> str:
-    section = fetch.tool.patterns
+def _draw_question(call: SimulatedCall, rng: random.Random) -> str:
+    section = call.tool.patterns
     kind = rng.random()
     if kind < 0.6:
-        return fetch.fill(_PATTERNS.draw(f"{section}.questions", rng))
+        return call.fill(_PATTERNS.draw(f"{section}.questions", rng))
     phrases = "clauses" if kind < 0.8 else "nouns"
-    return fetch.fill(_PATTERNS.request(f"{section}.{phrases}", rng))
+    return call.fill(_PATTERNS.request(f"{section}.{phrases}", rng))
 
 
-def _draw_later_question(fetch: Fetch, rng: random.Random) -> str:
+def _draw_later_question(call: SimulatedCall, rng: random.Random) -> str:
     time_passes = rng.choice(_PATTERNS["time_passes"])
-    return expand(f"{time_passes} {rng.choice(fetch.patterns('later_questions'))}", rng)
+    return expand(f"{time_passes} {rng.choice(call.patterns('later_questions'))}", rng)
 
 
-def _reply(fetch: Fetch, rng: random.Random, question: str) -> str:
-    reply = fetch.fill(rng.choice(fetch.patterns("replies")))
+def _reply(call: SimulatedCall, rng: random.Random, question: str) -> str:
+    reply = call.fill(rng.choice(call.patterns("replies")))
     asks_yes_or_no = ("umbrella" in question or "raining" in question) and " or " not in question
-    if fetch.tool is WEATHER and asks_yes_or_no:
-        is_wet = fetch.values["condition"] in _VALUES["wet_conditions"]
+    if call.tool is WEATHER and asks_yes_or_no:
+        is_wet = call.values["condition"] in VALUES["wet_conditions"]
         return f"{'Yes.' if is_wet else 'No.'} {reply}"
     return reply
 
@@ -146,15 +144,20 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a question with its tool call, sometimes asked again later, or one without a call."""
     if rng.random() < 0.15:
         return _lasting_fact_conversation(table, rng)
-    fetch = draw_fetch(table, rng, for_exam=False)
-    question = _draw_question(fetch, rng)
-    reply = assistant(_reply(fetch, rng, question))
-    turns = [user(question), fetch.call, fetch.result, reply]
+    call = draw_call(table, rng, for_exam=False)
+    question = _draw_question(call, rng)
+    reply = assistant(_reply(call, rng, question))
+    turns = [user(question), call.message, call.result_message, reply]
     if rng.random() < 0.4:
         # An old result is out of date: the assistant calls the tool again.
-        newer = Fetch(fetch.tool, fetch.target, draw_fetch(table, rng, for_exam=False).values)
-        asked_again = user(_draw_later_question(fetch, rng))
-        turns += [asked_again, newer.call, newer.result, assistant(_reply(newer, rng, ""))]
+        newer = SimulatedCall(call.tool, call.target, draw_call(table, rng, for_exam=False).values)
+        asked_again = user(_draw_later_question(call, rng))
+        turns += [
+            asked_again,
+            newer.message,
+            newer.result_message,
+            assistant(_reply(newer, rng, "")),
+        ]
     return turns
 
 
@@ -168,17 +171,17 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
     """Draw an item of one of the three skills."""
     if skill == "changing_fact" and rng.random() < 0.35:
         return _lasting_fact_item(table, rng)
-    fetch = draw_fetch(table, rng, for_exam=True)
-    template = rng.choice(fetch.patterns("exam_questions"))
-    question = fetch.fill(template)
+    call = draw_call(table, rng, for_exam=True)
+    template = rng.choice(call.patterns("exam_questions"))
+    question = call.fill(template)
     if skill == "command":
-        return _call_item(skill, (user(question),), fetch, template)
+        return _call_item(skill, (user(question),), call, template)
     if skill == "command_reply":
-        return _reply_item(fetch, rng, question, template)
-    later = rng.choice(fetch.patterns("exam_later_questions"))
-    reply = assistant(_reply(fetch, rng, question))
-    messages = (user(question), fetch.call, fetch.result, reply, user(later))
-    return _call_item(skill, messages, fetch, later)
+        return _reply_item(call, rng, question, template)
+    later = rng.choice(call.patterns("exam_later_questions"))
+    reply = assistant(_reply(call, rng, question))
+    messages = (user(question), call.message, call.result_message, reply, user(later))
+    return _call_item(skill, messages, call, later)
 
 
 def _lasting_fact_item(table: FactTable, rng: random.Random) -> ExamItem:
@@ -186,7 +189,7 @@ def _lasting_fact_item(table: FactTable, rng: random.Random) -> ExamItem:
     template = rng.choice(ATTRIBUTES[fact.attribute].exam_questions)
     return ExamItem(
         skill="changing_fact",
-        messages=(user(describe_fact(template, fact, table)),),
+        messages=(user(fill_with_fact(template, fact, table)),),
         expected=assistant(answer_to(fact, table)),
         required=((fact.value,),),
         forbidden=competing_values(fact, table),
@@ -195,41 +198,43 @@ def _lasting_fact_item(table: FactTable, rng: random.Random) -> ExamItem:
     )
 
 
-def _call_item(skill: str, messages: tuple[Message, ...], fetch: Fetch, template: str) -> ExamItem:
+def _call_item(
+    skill: str, messages: tuple[Message, ...], call: SimulatedCall, template: str
+) -> ExamItem:
     return ExamItem(
         skill=skill,
         messages=messages,
-        expected=fetch.call,
-        required=((message_text(fetch.call),),),
+        expected=call.message,
+        required=((message_text(call.message),),),
         check="command",
         book="open" if skill == "changing_fact" else "",
         template=template,
     )
 
 
-def _reply_item(fetch: Fetch, rng: random.Random, question: str, template: str) -> ExamItem:
-    expected = _reply(fetch, rng, question)
+def _reply_item(call: SimulatedCall, rng: random.Random, question: str, template: str) -> ExamItem:
+    expected = _reply(call, rng, question)
     return ExamItem(
         skill="command_reply",
-        messages=(user(question), fetch.call, fetch.result),
+        messages=(user(question), call.message, call.result_message),
         expected=assistant(expected),
-        required=tuple((fetch.values[name],) for name in fetch.tool.reply_values),
-        forbidden=_forbidden_in_reply(fetch, expected),
+        required=tuple((call.values[name],) for name in call.tool.reply_values),
+        forbidden=_forbidden_in_reply(call, expected),
         max_words=25,
         book="open",
         template=template,
     )
 
 
-def _forbidden_in_reply(fetch: Fetch, expected: str) -> tuple[str, ...]:
+def _forbidden_in_reply(call: SimulatedCall, expected: str) -> tuple[str, ...]:
     """Everything that shows a raw result, a wrong value or a wrong verdict."""
-    values = fetch.values
+    values = call.values
     wrong_verdict = {"Yes.": ("no",), "No.": ("yes",)}.get(expected.split(" ", 1)[0], ())
     return (
         *(tool.name for tool in TOOLS),
         "COMMAND",
-        values[fetch.tool.extra_value],
-        *(name for name in _VALUES["conditions"] if name != values["condition"]),
+        values[call.tool.extra_value],
+        *(name for name in VALUES["conditions"] if name != values["condition"]),
         # The opening hours in the wrong order.
         *(f"{words} {values['opens']}" for words in ("closes at", "to", "until", "till")),
         *(f"{words} {values['closes']}" for words in ("opens at", "from")),

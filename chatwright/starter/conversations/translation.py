@@ -12,29 +12,29 @@ from chatwright.starter.fact_table import FactTable
 from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import capitalize_first
 from chatwright.starter.split import is_held_out
+from chatwright.starter.word_lists import FRENCH
 
 SKILLS = ("translation",)
 _PATTERNS = DataFile("patterns/translation.toml")
-_FRENCH = DataFile("words/french.toml")
 _PHRASE_SHARE = 0.12
 
 
 def _nouns() -> list[str]:
-    tables = (_FRENCH.table("masculine_nouns"), _FRENCH.table("feminine_nouns"))
+    tables = (FRENCH.table("masculine_nouns"), FRENCH.table("feminine_nouns"))
     return sorted(noun for table in tables for noun in table)
 
 
 def _with_the(noun: str) -> tuple[str, str]:
     """The noun with its article, in English and in French."""
-    feminine = _FRENCH.table("feminine_nouns")
+    feminine = FRENCH.table("feminine_nouns")
     if noun in feminine:
         return f"the {noun}", f"la {feminine[noun]}"
-    return f"the {noun}", f"le {_FRENCH.table('masculine_nouns')[noun]}"
+    return f"the {noun}", f"le {FRENCH.table('masculine_nouns')[noun]}"
 
 
 def _in_french(adjective: str, noun: str) -> str:
-    gender = "feminine" if noun in _FRENCH.table("feminine_nouns") else "masculine"
-    return _FRENCH.text(f"{gender}_adjectives.{adjective}")
+    gender = "feminine" if noun in FRENCH.table("feminine_nouns") else "masculine"
+    return FRENCH.text(f"{gender}_adjectives.{adjective}")
 
 
 def _draw_sentence(rng: random.Random, for_exam: bool) -> tuple[str, str]:
@@ -44,11 +44,11 @@ def _draw_sentence(rng: random.Random, for_exam: bool) -> tuple[str, str]:
         subject, thing = rng.sample(_nouns(), 2)
         english, french = _with_the(subject)
         if has_adjective:
-            adjective = rng.choice(sorted(_FRENCH.table("masculine_adjectives")))
+            adjective = rng.choice(sorted(FRENCH.table("masculine_adjectives")))
             key = f"{subject} {adjective}"
             sentence = f"{english} is {adjective}", f"{french} est {_in_french(adjective, subject)}"
         else:
-            verbs = _FRENCH.table("verbs")
+            verbs = FRENCH.table("verbs")
             verb = rng.choice(sorted(verbs))
             key = f"{subject} {verb} {thing}"
             english_thing, french_thing = _with_the(thing)
@@ -58,7 +58,7 @@ def _draw_sentence(rng: random.Random, for_exam: bool) -> tuple[str, str]:
 
 
 def _draw_phrase(rng: random.Random) -> tuple[str, str]:
-    return rng.choice(sorted(_FRENCH.table("phrases").items()))
+    return rng.choice(sorted(FRENCH.table("phrases").items()))
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
