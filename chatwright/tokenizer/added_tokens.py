@@ -177,7 +177,8 @@ def _from_decoder(decoder: Any) -> list[AddedToken]:
         raise _malformed("tokenizer_config.json", "added_tokens_decoder", decoder)
     tokens = []
     for token_id, token in decoder.items():
-        if not token_id.isdecimal() or not isinstance(token, dict) or not _content(token):
+        is_valid = token_id.isdecimal() and tokenizer_json.is_id(int(token_id))
+        if not is_valid or not isinstance(token, dict) or not _content(token):
             raise _malformed("tokenizer_config.json", "added_tokens_decoder", token_id)
         flags = {flag: bool(token[flag]) for flag in FLAGS if flag in token}
         special = bool(token.get("special", False))
@@ -188,7 +189,7 @@ def _from_decoder(decoder: Any) -> list[AddedToken]:
 def _from_added_tokens_json(table: Table, special: set[str]) -> list[AddedToken]:
     """Read added_tokens.json: {"[PAD]": 50257}. Tokens that another file names are special."""
     for content, token_id in table.items():
-        if type(token_id) is not int or not content:
+        if not tokenizer_json.is_id(token_id) or not content:
             raise _malformed("added_tokens.json", content, token_id)
     return [new_added_token(i, content, content in special) for content, i in table.items()]
 

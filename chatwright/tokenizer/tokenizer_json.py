@@ -79,6 +79,11 @@ def new_added_token(token_id: int, content: str, special: bool, **flags: bool) -
     return {"id": token_id, "content": content, **defaults, **flags, "special": special}
 
 
+def is_id(value: Any) -> bool:
+    """Whether a value can be a token id."""
+    return type(value) is int and 0 <= value < MAX_ID
+
+
 def _is_scored_piece(piece: Any) -> bool:
     return isinstance(piece, list) and len(piece) == 2 and isinstance(piece[0], str)
 
@@ -90,7 +95,7 @@ def _is_added_token(token: Any) -> bool:
 
 
 def _require_id(token: str, token_id: Any) -> None:
-    if type(token_id) is not int or not 0 <= token_id < MAX_ID:
+    if not is_id(token_id):
         raise InputError(
             f"tokenizer.json: the id of {token[:40]!r} is {str(token_id)[:40]}, not an integer "
             f"from 0 to {MAX_ID - 1:,}.",

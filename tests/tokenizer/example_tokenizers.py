@@ -369,6 +369,22 @@ def write_marian(directory: Path) -> Path:
     return directory
 
 
+def write_byte_level(directory: Path) -> Path:
+    """Write vocab.json and merges.txt like GPT-2's, with a small vocabulary."""
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    library.train_from_iterator(TEXT, trainer)
+    library.model.save(str(directory))
+    write_json(directory / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer"})
+    return directory
+
+
 def write_gpt1(directory: Path) -> Path:
     """Write vocab.json and merges.txt like GPT-1's, where words end with </w>."""
     library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
