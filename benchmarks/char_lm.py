@@ -18,7 +18,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from chatwright.devices import environment
-from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.pipeline.recipe import read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training import metrics
 from chatwright.training.watcher import Watcher
 

@@ -27,13 +27,8 @@ from chatwright.data.labelled import LabelledText, read_labelled
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.model.encoder import Encoder
-from chatwright.pipeline.recipe import (
-    PlannedStage,
-    Recipe,
-    packaged_recipe,
-    read_recipe,
-    run_recipe,
-)
+from chatwright.pipeline.recipe import PlannedStage, Recipe, packaged_recipe, read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.tokenizer.tokenizer import encoder_tokens_of
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.stages.classification import text_log_probs

@@ -17,14 +17,13 @@ from typing import Any
 from chatwright import starter
 from chatwright.checkpoint import model_directory
 from chatwright.evaluation.starter import score_exam
-from chatwright.pipeline import expected
+from chatwright.pipeline.expected_curves import curves_file
 from chatwright.pipeline.evaluate import evaluate, reply_greedily
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.pipeline.recipe import (
     Recipe,
     packaged_recipe,
     read_recipe,
-    run_recipe,
-    settings_hash,
 )
 from chatwright.training.watcher import Watcher
 
@@ -55,7 +54,7 @@ def main() -> None:
     """Build what is missing, score it, and print the tables."""
     arguments = parse_arguments()
     recipe = read_recipe(arguments.recipe)
-    stages = [stage.name for stage in recipe.stages if stage.kind in ("pretrain", "sft")]
+    stages = [stage.name for stage in recipe.stages if stage.kind.is_servable]
     runs = [arguments.out / f"seed-{seed}" for seed in arguments.seeds]
     scores = []
     for seed, run in zip(arguments.seeds, runs, strict=True):
@@ -172,14 +171,14 @@ def write_expected(recipe: Recipe, curves: dict[str, list[Curve]]) -> None:
         for step, loss in curve.items()
     ]
     table = {
-        "recipe": settings_hash(recipe),
+        "recipe": recipe.settings_hash(),
         "band": round(max(SMALLEST_BAND, 2 * max(distances)), 3),
         "curves": {
             stage: [[step, round(loss, 4)] for step, loss in mean.items()]
             for stage, mean in means.items()
         },
     }
-    expected.place(recipe.path).write_text(json.dumps(table, indent=1) + "\n")
+    curves_file(recipe.path).write_text(json.dumps(table, indent=1) + "\n")
 
 
 def mean_curve(curves: list[Curve]) -> Curve:

@@ -28,7 +28,8 @@ import yaml
 from chatwright.devices import environment
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
-from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.pipeline.recipe import read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
 TESTS = ("test_2016_flickr", "test_2017_flickr")

@@ -1,242 +1,197 @@
-"""Train: `chatwright run RECIPE` runs a whole recipe, `chatwright train KIND` one stage."""
+"""`chatwright run RECIPE`, and one stage at a time: `chatwright train KIND`.
 
+The verbs of `chatwright train` are made from the records in `pipeline/stage_kinds.py`.
+"""
+
+import inspect
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chatwright.cli.options import ProgressAsJson, RecipeData, Smoke, TrainingSettings
-from chatwright.commands import quoted
+from chatwright.pipeline.stage_kinds import STAGE_KINDS, StageKind
 
-if TYPE_CHECKING:
-    from chatwright.pipeline.prepared_stage import Prepared
-    from chatwright.training.watcher import Watcher
+if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
+    from chatwright.pipeline.prepared_stage import TrainingStage
+
+TRAINED_KINDS = [kind for kind in STAGE_KINDS if kind.trains]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Train one stage: pretrain, sft, masked-lm, classify or translation."
+    no_args_is_help=True,
+    help=f"Train one stage: {', '.join(kind.name for kind in TRAINED_KINDS)}.",
 )
 
-Out = Annotated[Path, typer.Option("--out", help="The directory of the run.")]
-VocabSize = Annotated[int, typer.Option("--vocab-size", help="Size of the learned vocabulary.")]
 FindRate = Annotated[
     bool,
     typer.Option(
         "--find-learning-rate",
-        help="Train nothing: try ever higher learning rates for a hundred steps, suggest one, and "
-        "write the curve into the --out directory.",
+        help="Do not train: try growing learning rates for about a hundred steps, suggest one, "
+        "and write the curve to the --out directory.",
     ),
 ]
-TextData = Annotated[str, typer.Option("--data", help="Texts: a file or a folder.")]
-
-CHAT = "Talk to it: chatwright chat {model}"
-# By the kind of the last stage; every other kind leaves a model to chat with.
-NEXT_COMMAND = {
-    "pretrain": 'Try it: chatwright generate {model} "Once upon a time"',
-    "translation": 'Try it: chatwright translate {model} "a sentence"',
-    "classify": 'Try it: chatwright classify {model} "Your text."',
-    "masked-lm": "Teach it labels: chatwright train classify --from {model} --data FILE --out DIR",
-    "word-vectors": "Try it: chatwright inspect embeddings {model} king",
-}
-
-
-def next_command(kind: str, model: Path) -> str:
-    """Say what to do with the model that a stage of this kind left."""
-    return NEXT_COMMAND.get(kind, CHAT).format(model=quoted(model))
+HelpSettings = Annotated[
+    bool,
+    typer.Option(
+        "--help-settings", help="List every setting with its default and meaning, and exit."
+    ),
+]
 
 
 def run(
     recipe: Annotated[
-        Path, typer.Argument(help="A recipe file, or the name of a packaged recipe: starter.")
+        Path, typer.Argument(help="A recipe file, or the name of a packaged recipe: own-data.")
     ],
     settings: TrainingSettings = None,
     data: RecipeData = None,
     model: Annotated[
         Path | None,
-        typer.Option("--from", help='The model to start from, where the recipe says "{model}".'),
+        typer.Option(
+            "--from", help='The model to start from, where the recipe says from = "{model}".'
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The folder of the stages; by default runs/RECIPE."),
+        typer.Option("--out", help="Directory of the stages; default runs/<recipe name>."),
     ] = None,
     smoke: Smoke = False,
     as_json: ProgressAsJson = False,
 ) -> None:
-    """Run a recipe: skip finished stages, resume an interrupted one, run outdated ones again."""
+    """Run a whole recipe. Finished stages are skipped, interrupted ones resumed, stale ones redone."""
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.recipe import read_recipe, recipe_called, run_recipe
+    from chatwright.pipeline.recipe import find_recipe, read_recipe
+    from chatwright.pipeline.run_recipe import run_recipe
 
-    recipe = recipe_called(recipe)
+    recipe = find_recipe(recipe)
     plan = read_recipe(recipe, settings or [], smoke)
-    folder = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
+    directory = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal_watcher(as_json=as_json) as watcher:
-        last = run_recipe(plan, folder, data, watcher, model)
-    print(f"done: {last}. {next_command(plan.stages[-1].kind, last)}")
+        last = run_recipe(plan, directory, data, watcher, model)
+    print(f"done: {last}. {plan.stages[-1].kind.suggestion(last)}".strip())
 
 
-@app.command("pretrain")
-def pretrain(
-    data: TextData,
-    out: Out,
-    settings: TrainingSettings = None,
-    parent: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="A model to start from, or the directory of a tokenizer. Without it a "
-            "vocabulary is learned from the data first.",
-        ),
-    ] = None,
-    vocab_size: VocabSize = 4096,
-    smoke: Smoke = False,
-    find_learning_rate: FindRate = False,
-    as_json: ProgressAsJson = False,
-) -> None:
-    """Train a decoder to continue plain text."""
-    from chatwright.pipeline.single_stage import pretrain as prepare
+def _verb(kind: StageKind) -> Callable[..., None]:
+    """Make the verb `chatwright train KIND`."""
 
-    prepare_stage = partial(prepare, data, out, settings or [], parent, vocab_size, smoke)
-    _train("pretrain", prepare_stage, out, find_learning_rate, as_json)
+    def verb(**options: Any) -> None:
+        _train(kind, **options)
+
+    parameters = _parameters(kind)
+    verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    verb.__annotations__ = {p.name: p.annotation for p in parameters}
+    verb.__doc__ = kind.summary
+    return verb
 
 
-@app.command("sft")
-def sft(
-    parent: Annotated[Path, typer.Option("--from", help="The pretrained model to start from.")],
-    data: Annotated[str, typer.Option("--data", help="Conversations: a file or a folder.")],
-    out: Out,
-    settings: TrainingSettings = None,
-    smoke: Smoke = False,
-    find_learning_rate: FindRate = False,
-    as_json: ProgressAsJson = False,
-) -> None:
-    """Fine-tune a decoder on example conversations (supervised fine-tuning)."""
-    from chatwright.pipeline.single_stage import sft as prepare
-
-    prepare_stage = partial(prepare, data, out, settings or [], parent, smoke)
-    _train("sft", prepare_stage, out, find_learning_rate, as_json)
-
-
-@app.command("masked-lm")
-def masked_lm(
-    data: TextData,
-    out: Out,
-    settings: TrainingSettings = None,
-    parent: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="An encoder to start from, or the directory of a tokenizer. Without it a "
-            "vocabulary is learned from the data first.",
-        ),
-    ] = None,
-    vocab_size: VocabSize = 8192,
-    smoke: Smoke = False,
-    find_learning_rate: FindRate = False,
-    as_json: ProgressAsJson = False,
-) -> None:
-    """Train an encoder to predict masked words of plain text."""
-    from chatwright.pipeline.single_stage import masked_lm as prepare
-
-    prepare_stage = partial(prepare, data, out, settings or [], parent, vocab_size, smoke)
-    _train("masked-lm", prepare_stage, out, find_learning_rate, as_json)
+def _parameters(kind: StageKind) -> list[inspect.Parameter]:
+    """Return the options of a kind's verb."""
+    data = Annotated[str, typer.Option("--data", help=kind.data_help, show_default=False)]
+    out = Annotated[
+        Path | None, typer.Option("--out", help="Directory of the run.", show_default=False)
+    ]
+    parent = Annotated[Path | None, typer.Option("--from", help=_parent_help(kind))]
+    target = Annotated[str, typer.Option("--target", help=kind.target_help)]
+    size = kind.vocabulary.size if kind.vocabulary else 0
+    vocab_size = Annotated[
+        int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")
+    ]
+    options: dict[str, tuple[Any, Any]] = {
+        "settings": (TrainingSettings, None),
+        "data": (data, ""),
+        "out": (out, None),
+        "parent": (parent, None),
+    }
+    if kind.target_help:
+        options["target"] = (target, "")
+    if kind.vocabulary:
+        options["vocab_size"] = (vocab_size, size)
+    options |= {
+        "smoke": (Smoke, False),
+        "find_learning_rate": (FindRate, False),
+        "as_json": (ProgressAsJson, False),
+        "help_settings": (HelpSettings, False),
+    }
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type_)
+        for name, (type_, default) in options.items()
+    ]
 
 
-@app.command("classify")
-def classify(
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data", help='A .jsonl, .csv or .tsv file with the columns "text" and "label".'
-        ),
-    ],
-    out: Out,
-    settings: TrainingSettings = None,
-    parent: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="An encoder to start from: trained by masked-lm or classify, or imported. "
-            "Without it a vocabulary is learned from the data first.",
-        ),
-    ] = None,
-    vocab_size: VocabSize = 8192,
-    smoke: Smoke = False,
-    find_learning_rate: FindRate = False,
-    as_json: ProgressAsJson = False,
-) -> None:
-    """Train an encoder to classify texts."""
-    from chatwright.pipeline.single_stage import classify as prepare
-
-    prepare_stage = partial(prepare, data, out, settings or [], parent, vocab_size, smoke)
-    _train("classify", prepare_stage, out, find_learning_rate, as_json)
-
-
-@app.command("translation")
-def translation(
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data",
-            help="Sentence pairs: a .tsv, .jsonl or tab-separated .txt file. Or, with --target, a "
-            "file with one sentence per line.",
-        ),
-    ],
-    out: Out,
-    settings: TrainingSettings = None,
-    target: Annotated[
-        str, typer.Option("--target", help="A file with the translation of each line of --data.")
-    ] = "",
-    parent: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="A translation model to start from, also an imported one, or the directory of a "
-            "tokenizer. Without it a vocabulary is learned from the data first.",
-        ),
-    ] = None,
-    vocab_size: Annotated[
-        int, typer.Option("--vocab-size", help="Size of the vocabulary of both languages.")
-    ] = 8192,
-    smoke: Smoke = False,
-    find_learning_rate: FindRate = False,
-    as_json: ProgressAsJson = False,
-) -> None:
-    """Train an encoder-decoder to translate, from the first column of the pairs to the second.
-
-    The setting columns=[2,1] trains the other direction.
-    """
-    from chatwright.pipeline.single_stage import translation as prepare
-
-    prepare_stage = partial(prepare, data, out, settings or [], parent, target, vocab_size, smoke)
-    _train("translation", prepare_stage, out, find_learning_rate, as_json)
+def _parent_help(kind: StageKind) -> str:
+    if kind.vocabulary is None:
+        return kind.parent_help
+    return f"{kind.parent_help} Without it a vocabulary is learned from the data first."
 
 
 def _train(
-    kind: str,
-    prepare: Callable[["Watcher"], "Prepared"],
-    out: Path,
+    kind: StageKind,
+    settings: list[str] | None,
+    data: str,
+    out: Path | None,
+    parent: Path | None,
+    smoke: bool,
     find_learning_rate: bool,
     as_json: bool,
+    help_settings: bool,
+    target: str = "",
+    vocab_size: int | None = None,
 ) -> None:
+    """Prepare and run one stage."""
+    if help_settings:
+        print_settings(kind)
+        return
+    if not data:
+        raise typer.BadParameter("--data is required.", param_hint="--data")
+    if out is None:
+        raise typer.BadParameter("--out is required.", param_hint="--out")
+    if parent is None and kind.needs_parent:
+        raise typer.BadParameter("--from is required.", param_hint="--from")
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 
+    options = StageOptions(
+        data=data,
+        out=out,
+        overrides=settings or [],
+        target=target,
+        parent=parent,
+        vocab_size=vocab_size,
+        smoke=smoke,
+    )
     with terminal_watcher(as_json=as_json) as watcher:
-        prepared = prepare(watcher)
+        prepared = prepare_stage(kind, options, watcher)
         if find_learning_rate:
             _find_learning_rate(prepared, out)
             return
-        prepared.train(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. {next_command(kind, out)}")
+        prepared.run(out, watcher)
+    print(f"done: {out}. See {out / 'report.html'}. {kind.suggestion(out)}")
 
 
-def _find_learning_rate(prepared: "Prepared", out: Path) -> None:
-    found = prepared.find_learning_rate(out)
+def print_settings(kind: StageKind) -> None:
+    """Print every setting of a kind with its type, default and meaning."""
+    from chatwright.config import settings_of
+
+    for setting in settings_of(kind.config_class()):
+        print(f"{setting.key} = {setting.default}   ({setting.type})")
+        print(f"    {setting.meaning}")
+
+
+def _find_learning_rate(prepared: "TrainingStage", out: Path) -> None:
+    """Search a learning rate and print the curve and the suggestion."""
+    result = prepared.find_learning_rate(out)
+    n_point = len(result.factors)
     print(f"{'factor':>10} {'loss':>8}")
-    for number in range(0, len(found.factors), max(1, len(found.factors) // 15)):
-        print(f"{found.factors[number]:10.4f} {found.smoothed[number]:8.4f}")
-    if found.smoothed[-1] == min(found.smoothed):
-        print("The loss was still falling at the end: a higher rate may be better still.")
-    print(f"suggested: {found.suggested:.2g} times these settings")
+    for number in range(0, n_point, max(1, n_point // 15)):
+        print(f"{result.factors[number]:10.4f} {result.smoothed[number]:8.4f}")
+    if result.smoothed[-1] == min(result.smoothed):
+        print("The loss was still falling at the end, so a higher rate may be even better.")
+    print(f"suggested: {result.suggested:.2g} times these settings")
     print(f"curve: {out / 'learning-rate.html'}")
-    print(f"To train: leave out --find-learning-rate and add {found.overrides()}")
+    print(
+        f"Train with the same command, without --find-learning-rate and with: {result.settings()}"
+    )
+
+
+for _kind in TRAINED_KINDS:
+    app.command(_kind.name)(_verb(_kind))

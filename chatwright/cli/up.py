@@ -50,7 +50,7 @@ def up(
 
 def _build(build: "Build") -> None:
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.recipe import run_recipe
+    from chatwright.pipeline.run_recipe import run_recipe
 
     with terminal_watcher() as watcher:
         last = run_recipe(build.recipe, build.out, build.data, watcher)
@@ -61,9 +61,9 @@ def _build_and_serve(build: "Build", port: int) -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.cli.load_model import open_assistant
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.recipe import (
+    from chatwright.pipeline.run_recipe import run_recipe
+    from chatwright.pipeline.servable_checkpoints import (
         newest_servable_checkpoint,
-        run_recipe,
         servable_checkpoint,
     )
     from chatwright.server.app import serve_beside

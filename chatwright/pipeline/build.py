@@ -11,23 +11,11 @@ from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (
     Recipe,
-    outside_data,
+    given_data,
     packaged_recipe,
     read_recipe,
-    recipe_called,
+    find_recipe,
 )
-
-CHAT_KINDS = ("pretrain", "sft")
-"""The kinds of stage that leave a model to chat with."""
-
-# The kind of row that a stage needs at least one of, by stage kind and key.
-ROWS_READ = {
-    ("pretrain", "data"): "text",
-    ("pretrain", "chat"): "conversation",
-    ("sft", "data"): "conversation",
-    ("sft", "texts"): "text",
-}
-
 
 @dataclass(frozen=True)
 class Build:
@@ -46,13 +34,13 @@ class Build:
     @property
     def trained_stages(self) -> list[tuple[str, int]]:
         """Kind and number of steps of each stage that trains a model to chat with."""
-        stages = [stage for stage in self.recipe.stages if stage.kind in CHAT_KINDS]
-        return [(stage.kind, stage.steps) for stage in stages]
+        stages = [stage for stage in self.recipe.stages if stage.kind.is_servable]
+        return [(stage.kind.name, stage.steps) for stage in stages]
 
     def require_chat_model(self) -> None:
         """Raise InputError unless the last stage leaves a model to chat with."""
         last = self.recipe.stages[-1]
-        if last.kind in CHAT_KINDS:
+        if last.kind.is_servable:
             return
         options: list[str | Path] = [] if self.data is None else ["--data", self.data]
         raise InputError(
@@ -73,7 +61,7 @@ class Build:
         """
         if not self.checks_data:
             return
-        sources = outside_data(self.recipe, self.out, self.data)
+        sources = given_data(self.recipe, self.out, self.data)
         paths = dict.fromkeys(chain(*sources.values()))
         row_kinds = {path: _row_kinds(path, show) for path in paths}
         _require_needed_rows(self.recipe, sources, row_kinds)
@@ -94,7 +82,7 @@ def plan_build(
         out: The folder of the stages; None is FOLDER/runs or runs/NAME.
         smoke: Train each stage for a few steps only.
     """
-    path = packaged_recipe("starter") if recipe is None else recipe_called(recipe)
+    path = packaged_recipe("starter") if recipe is None else find_recipe(recipe)
     if path.name == RECIPE and path.is_file():  # the recipe of a folder means the folder
         path = path.parent
     is_folder = path.is_dir() or not (path.exists() or path.suffix == ".toml")
@@ -158,7 +146,7 @@ def _require_needed_rows(
     kind_of_stage = {stage.name: stage.kind for stage in recipe.stages}
     missing: list[str] = []
     for (stage, key), paths in sources.items():
-        needed = ROWS_READ.get((kind_of_stage[stage], key))
+        needed = kind_of_stage[stage].rows_read.get(key)
         if needed and not any(needed in row_kinds[path] for path in paths):
             missing.append(f"{key} in [{stage}] finds no {needed} rows")
     if missing:

@@ -1,54 +1,83 @@
-"""The model a stage begins with: drawn, gone on from, made of a teacher's layers, with an adapter beside it or without."""
+"""The decoder a stage begins with: random weights, a parent's, a teacher's layers, or with an adapter."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.lora import LoRAConfig
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import preset
-from chatwright.pipeline.stage_configs import PretrainConfig, SFTConfig
-from chatwright.pipeline.teacher import student_of
+from chatwright.pipeline.teacher import student_from_layers
+from chatwright.training.stages.distillation import DistillationConfig
 from chatwright.training.watcher import Watcher
 
-Config = PretrainConfig | SFTConfig
+
+@dataclass(frozen=True, kw_only=True)
+class StartingModel:
+    """The settings that decide which decoder a stage begins with."""
+
+    shape: Mapping[str, Any]
+    """The table `model` of the stage."""
+    lora: LoRAConfig | None
+    distillation: DistillationConfig | None
+    seed: int
 
 
 def initialize_model(
-    config: Config, vocab_size: int, parent: Path | None, watcher: Watcher
+    start: StartingModel, vocab_size: int, parent: Path | None, watcher: Watcher
 ) -> tuple[GPT, Path | None]:
-    """(model, the parent that its first loss must equal, if there is one)"""
-    if (student := student_of(config.distillation, config.model, GPT)) is not None:
-        if config.lora:
-            raise ValueError(
-                "lora: an adapter names the base it stands on, and a student made of its teacher's layers is no model of its own yet. "
-                "Train the student first, then an adapter --from it."
+    """Return the model, and the parent whose first loss it must have, if there is one.
+
+    Args:
+        start: What to begin with.
+        vocab_size: The tokenizer's size, for a new model.
+        parent: The model directory to start from.
+        watcher: Receives a message about an adapter's size.
+
+    Raises:
+        InputError: An adapter is asked for without a model to attach it to.
+    """
+    student = student_from_layers(start.distillation, start.shape, GPT)
+    if student is not None:
+        if start.lora:
+            raise InputError(
+                "lora and distillation.start=every-other-layer do not work together: an adapter needs "
+                "a saved base model, and this student is new.",
+                remedy="Train the student first, then train an adapter --from it.",
+                field="lora",
             )
         return student, None
     if parent is not None:
-        return _gone_on_from(parent, config, watcher), parent
-    if config.lora:
-        raise ValueError(
-            "lora: an adapter needs a model to stand beside. Give the model to go on from (--from DIR, or from = in the recipe), "
-            "or leave lora out."
+        return _continue_from(parent, start, watcher), parent
+    if start.lora:
+        raise InputError(
+            "lora needs a model to attach the adapter to.",
+            remedy="Give one with --from DIR, or from = in the recipe, or remove lora.",
+            field="lora",
         )
-    changes = dict(config.model)
-    model = model_directory.build(
-        GPT, preset(changes.pop("size", "tiny"), **(changes | {"vocab_size": vocab_size}))
-    )
-    init_weights(model, generator(config.loop.seed, "weights"))
+    shape = dict(start.shape)
+    size = shape.pop("size", "tiny")
+    config = preset(size, **(shape | {"vocab_size": vocab_size}))
+    model = model_directory.build(GPT, config)
+    init_weights(model, generator(start.seed, "weights"))
     return model, None
 
 
-def _gone_on_from(parent: Path, config: Config, watcher: Watcher) -> GPT:
-    """The parent's weights in a model that may differ in what no weight depends on, and beside them an adapter where one is asked for."""
-    model, _ = model_directory.load(parent, changes=config.model)
-    if config.lora:
-        lora.attach(model, config.lora, generator(config.loop.seed, "lora"))
+def _continue_from(parent: Path, start: StartingModel, watcher: Watcher) -> GPT:
+    """Load the parent, with changed settings and an adapter where the stage asks for them."""
+    model, _ = model_directory.load(parent, changes=start.shape)
+    if start.lora:
+        lora.attach(model, start.lora, generator(start.seed, "lora"))
     if lora.lora_layers(model):
+        n_parameter = sum(p.numel() for p in model.parameters())
         watcher.say(
-            f"training an adapter: {count_parameters(model):,} of {sum(p.numel() for p in model.parameters()):,} parameters; "
-            "the rest stays as it is"
+            f"training an adapter: {count_parameters(model):,} of {n_parameter:,} parameters; "
+            "the others are frozen"
         )
     return model

@@ -1,44 +1,85 @@
-"""A stage that is ready: model, data and settings put together, and nothing trained yet. It can be trained, or its learning rate looked for."""
+"""A stage with its data, model and settings loaded, ready to run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chatwright import config as config_files
 from chatwright.model.model import Model
-from chatwright.pipeline.stage_configs import DATA_SOURCE_KEYS
+from chatwright.pipeline.data_sources import data_source_keys
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import learning_rate_finder
 from chatwright.training.learning_rate_finder import Sweep
 from chatwright.training.loop import train
+from chatwright.training.loop_config import LoopConfig
 from chatwright.training.report import write_report
 from chatwright.training.stage import Stage
 from chatwright.training.watcher import Watcher
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageInputs:
+    """What a stage gets besides its settings."""
+
+    out: Path
+    """Directory of the stage."""
+    watcher: Watcher
+    tokenizer: Tokenizer | None = None
+    """The tokenizer of the parent model, or of an earlier stage."""
+    parent: Path | None = None
+    """The model directory to start from."""
+
+    def require_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer; stages with a vocabulary are never prepared without one."""
+        assert self.tokenizer is not None, "the pipeline loads a tokenizer before it prepares"
+        return self.tokenizer
+
+
+class PreparedStage(Protocol):
+    """A stage that is ready to run."""
+
+    def run(self, out: Path, watcher: Watcher) -> Path:
+        """Write the stage's result into `out` and return its directory."""
+        ...
+
+
 @dataclass(frozen=True)
-class Prepared:
+class FileStage:
+    """A stage that writes files and trains nothing."""
+
+    write: Callable[[Path, Watcher], Path]
+
+    def run(self, out: Path, watcher: Watcher) -> Path:
+        """Write the files."""
+        return self.write(out, watcher)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStage:
+    """A stage that trains a model. Its learning rate can be searched instead."""
+
     model: Model
     stage: Stage[Any, Any]
     tokenizer: Tokenizer
-    config: Any  # of the stage's kind
-    parent: Path | None
-    checks: tuple[
-        Callable[[Path], None], ...
-    ] = ()  # of the finished run; RunFailed where it is not what was asked for
+    loop: LoopConfig
+    settings: dict[str, Any]
+    """Settings besides the loop's that identify the run; see `identifying_settings`."""
+    parent: Path | None = None
+    checks: tuple[Callable[[Path], None], ...] = ()
+    """Called with the finished run's directory; each raises RunFailed where the result is bad."""
 
-    def train(self, out: Path, watcher: Watcher) -> Path:
-        """Returns the finished model's directory."""
+    def run(self, out: Path, watcher: Watcher) -> Path:
+        """Train, write the report, check the result, and return the model's directory."""
         finished = train(
             out,
             self.model,
             self.stage,
             self.tokenizer,
-            self.config.loop,
+            self.loop,
             watcher,
             self.parent,
-            self._resolved(),
+            self.settings,
         )
         write_report(out)
         for check in self.checks:
@@ -46,22 +87,23 @@ class Prepared:
         return finished
 
     def find_learning_rate(self, out: Path) -> Sweep:
-        """Leaves the curve in `out`, and a model that is worth nothing."""
-        found = learning_rate_finder.sweep(self.model, self.stage, self.config.loop)
-        learning_rate_finder.write(found, out)
-        return found
+        """Search a learning rate and write its curve to `out`; the model is useless afterwards."""
+        result = learning_rate_finder.sweep(self.model, self.stage, self.loop)
+        learning_rate_finder.write(result, out)
+        return result
 
-    def _resolved(self) -> dict[str, Any]:
-        """What the run is, beside its loop's settings. Where data and teacher lie is no part of it: a folder may be moved, or named from
-        elsewhere, and its build goes on."""
-        settings = {
-            name: value
-            for name, value in config_files.to_table(self.config).items()
-            if name != "loop"
-        }
-        settings |= {
-            source: "by content, below" for source in DATA_SOURCE_KEYS if settings.get(source)
-        }
-        if settings.get("distillation"):
-            settings["distillation"]["teacher"] = "by its weights, below"
-        return {"stage": settings, "model": config_files.to_table(self.model.config)}
+
+def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
+    """Return the settings of a stage that identify its run, besides the loop's.
+
+    Data and teacher are identified by their content elsewhere, so their paths are left out. You may move
+    a data directory and resume.
+    """
+    settings = config_files.to_table(config)
+    settings.pop("loop", None)
+    for key in data_source_keys(type(config)):
+        if settings.get(key):
+            settings[key] = "identified by content"
+    if settings.get("distillation"):
+        settings["distillation"]["teacher"] = "identified by weights"
+    return {"stage": settings, "model": config_files.to_table(model.config)}

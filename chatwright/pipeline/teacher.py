@@ -1,4 +1,7 @@
-"""A teacher for a stage: opened, held against the student, and put around the stage; or taken apart into a student. See training/distillation.py."""
+"""The teacher of a student: open it, check that it fits, and put it beside the stage.
+
+See `training/stages/distillation.py` for what the student learns from it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 
 from chatwright.checkpoint import model_directory
-from chatwright.commands import quoted
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.stage import Stage
@@ -16,63 +19,91 @@ from chatwright.training.stages.distillation import Distillation, DistillationCo
 from chatwright.training.stages.student import every_other_layer
 
 M = TypeVar("M", bound=Model)
-B = TypeVar("B")
+Micro = TypeVar("Micro")
 
 
-def student_of(
+def student_from_layers(
     config: DistillationConfig | None, changes: Mapping[str, Any], kind: type[M]
 ) -> M | None:
-    """The model that begins with its teacher's layers, where the settings ask for that. `changes`: settings no weight depends on."""
+    """Return a student made of every other layer of its teacher, where the settings ask for one.
+
+    Args:
+        config: Settings of distillation.
+        changes: Settings of the student that no weight depends on.
+        kind: The class of model that the teacher must be.
+    """
     if config is None or config.start != "every-other-layer":
         return None
-    return every_other_layer(
-        model_directory.load(Path(config.teacher), changes=changes, kind=kind)[0]
-    )
+    teacher, _ = model_directory.load(Path(config.teacher), changes=changes, kind=kind)
+    return every_other_layer(teacher)
 
 
 def with_teacher(
-    stage: Stage[M, B],
+    stage: Stage[M, Micro],
     config: DistillationConfig | None,
     student: M,
     tokenizer: Tokenizer,
     device: torch.device,
     seed: int,
-) -> Stage[M, B]:
-    """The stage as it is where the settings name no teacher."""
+) -> Stage[M, Micro]:
+    """Return the stage with a teacher, or as it is where the settings name none.
+
+    Raises:
+        InputError: The teacher has another vocabulary or other labels, or reads fewer tokens.
+    """
     if config is None:
         return stage
     path = Path(config.teacher)
-    teacher, theirs = model_directory.load(path, device, kind=type(student))
-    _require_same_vocabulary(tokenizer, theirs, path)
-    if teacher.config.context_length < student.config.context_length:
-        raise ValueError(
-            f"{path}: the teacher sees {teacher.config.context_length} tokens, the student {student.config.context_length}. "
-            f"Set model.context_length={teacher.config.context_length}, or take another teacher."
-        )
-    if (known := getattr(teacher.config, "labels", ())) != (
-        wanted := getattr(student.config, "labels", ())
-    ):
-        raise ValueError(
-            f"{path}: the teacher knows the labels {list(known)}, the student learns {list(wanted)}. Take a teacher of the same data."
-        )
-    shape: Any = student.config
+    teacher, teacher_tokenizer = model_directory.load(path, device, kind=type(student))
+    _require_same_vocabulary(tokenizer, teacher_tokenizer, path)
+    _require_context_length(teacher, student, path)
+    _require_same_labels(teacher, student, path)
+    student_config: Any = student.config
     return Distillation(
         stage,
         teacher,
         model_directory.weights_hash(path),
         config,
-        shape.d_model,
+        student_config.d_model,
         generator(seed, "projection"),
     )
 
 
-def _require_same_vocabulary(ours: Tokenizer, theirs: Tokenizer, teacher: Path) -> None:
-    """Every id must stand for the same bytes, or the teacher's probabilities are about other words."""
-    same = ours.vocab_size == theirs.vocab_size and ours.control == theirs.control
-    if not same or any(
-        ours.token_bytes(i) != theirs.token_bytes(i) for i in range(ours.vocab_size)
-    ):
-        raise ValueError(
-            f"{teacher}: the teacher has another vocabulary than the student ({theirs.vocab_size} and {ours.vocab_size} tokens), so its "
-            f"probabilities are about other words. Give the student the teacher's tokenizer: --from {quoted(teacher / 'tokenizer')}, or its folder."
+def _require_same_vocabulary(student: Tokenizer, teacher: Tokenizer, path: Path) -> None:
+    """Raise InputError unless every id stands for the same bytes in both vocabularies."""
+    is_same = student.vocab_size == teacher.vocab_size and student.control == teacher.control
+    if is_same:
+        ids = range(student.vocab_size)
+        is_same = all(student.token_bytes(i) == teacher.token_bytes(i) for i in ids)
+    if not is_same:
+        raise InputError(
+            f"{path}: the teacher has another vocabulary ({teacher.vocab_size} tokens) than the "
+            f"student ({student.vocab_size} tokens), so its probabilities belong to other words.",
+            remedy=f"Give the student the teacher's tokenizer: --from {path}/tokenizer, or --from {path}.",
+            field="distillation.teacher",
+            value=str(path),
+        )
+
+
+def _require_context_length(teacher: Model, student: Model, path: Path) -> None:
+    readable = teacher.config.context_length
+    needed = student.config.context_length
+    if readable < needed:
+        raise InputError(
+            f"{path}: the teacher reads {readable} tokens and the student {needed}.",
+            remedy=f"Set model.context_length={readable}, or choose another teacher.",
+            field="model.context_length",
+            value=needed,
+        )
+
+
+def _require_same_labels(teacher: Model, student: Model, path: Path) -> None:
+    known = getattr(teacher.config, "labels", ())
+    wanted = getattr(student.config, "labels", ())
+    if known != wanted:
+        raise InputError(
+            f"{path}: the teacher knows the labels {list(known)}, and the data has {list(wanted)}.",
+            remedy="Choose a teacher that was trained on the same labels.",
+            field="distillation.teacher",
+            value=str(path),
         )

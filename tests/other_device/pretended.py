@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from chatwright import devices
-from chatwright.pipeline.recipe import TRAINED, read_recipe, run_recipe
+from chatwright.pipeline.recipe import TRAINED, read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training import learning_rate_finder, loop
 from chatwright.training.watcher import Progress, Stopped, Watcher
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.pipeline.recipe import TRAINED, read_recipe, run_recipe
+from chatwright.pipeline.recipe import TRAINED, read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
 HERE = Path(__file__).parent

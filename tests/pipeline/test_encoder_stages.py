@@ -11,7 +11,8 @@ from chatwright.checkpoint import model_directory
 from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
-from chatwright.pipeline.recipe import read_recipe, run_recipe
+from chatwright.pipeline.recipe import read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.tasks.classify import Classifier
 from chatwright.training.watcher import Watcher
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.pipeline import expected
-from chatwright.pipeline.recipe import packaged_recipe, read_recipe, settings_hash
+from chatwright.pipeline.recipe import packaged_recipe, read_recipe
 from chatwright.training.watcher import Progress, Watcher
 
 
@@ -68,4 +67,4 @@ def test_what_ships_belongs_to_the_recipe_as_it_ships() -> None:
         recipe = path.with_name(path.name.replace(".expected.json", ".toml"))
         shipped = expected.read(recipe)
         assert shipped is not None
-        assert shipped.recipe == settings_hash(read_recipe(recipe))
+        assert shipped.recipe == read_recipe(recipe).settings_hash()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chatwright.pipeline.single_stage import sft
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import hub, model_directory, safetensors_file
@@ -25,7 +26,6 @@ from chatwright.model.presets import preset
 from chatwright.pipeline import import_export
 from chatwright.pipeline.import_export import export_model, import_model
 from chatwright.pipeline.merge import merge
-from chatwright.pipeline.single_stage import sft
 from chatwright.tasks.translate import Translator
 from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.byte_bpe import ByteBPE

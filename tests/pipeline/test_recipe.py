@@ -6,13 +6,9 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import model_directory
-from chatwright.pipeline.recipe import (
-    content_hash,
-    packaged_recipe,
-    read_recipe,
-    recipe_called,
-    run_recipe,
-)
+from chatwright.pipeline.content_hash import content_hash
+from chatwright.pipeline.recipe import find_recipe, packaged_recipe, read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Progress, Stopped, Watcher
 
 RECIPE = """
@@ -217,11 +213,11 @@ def test_a_recipe_that_ships_is_known_by_its_name_unless_something_here_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert recipe_called(Path("own-data")) == packaged_recipe("own-data")
+    assert find_recipe(Path("own-data")) == packaged_recipe("own-data")
     for here in (Path("own-data.toml"), Path("recipes/own-data"), Path("no-such-recipe")):
-        assert recipe_called(here) == here
+        assert find_recipe(here) == here
     (tmp_path / "own-data").mkdir()
-    assert recipe_called(Path("own-data")) == Path("own-data")
+    assert find_recipe(Path("own-data")) == Path("own-data")
 
 
 def test_all_recipes_that_ship_are_well_formed() -> None:

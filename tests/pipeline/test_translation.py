@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from chatwright.pipeline.single_stage import translation
 
 from chatwright.checkpoint import model_directory
 from chatwright.engine.beam_search import BeamConfig
@@ -12,8 +13,8 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
-from chatwright.pipeline.recipe import read_recipe, run_recipe
-from chatwright.pipeline.single_stage import translation
+from chatwright.pipeline.recipe import read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.tasks.translate import Translator
 from chatwright.training.watcher import Watcher
 

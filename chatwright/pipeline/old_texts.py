@@ -1,0 +1,32 @@
+"""The settings `old_texts` and `forgetting_limit`, which measure what a model forgets."""
+
+import torch
+
+from chatwright.data import corpus
+from chatwright.errors import InputError
+from chatwright.model.gpt import GPT
+from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.stage import MicroBatch, Stage
+from chatwright.training.stages.forgetting import ForgettingCheck
+
+
+def require_old_texts(old_texts: DataSources, limit: float) -> None:
+    """Raise InputError for a negative limit, or for a limit without texts to measure."""
+    if limit < 0 or (limit and not old_texts):
+        raise InputError(
+            f"forgetting_limit is {limit}; it must be at least 0 and needs old_texts.",
+            remedy="Name texts the model knew before with old_texts, or set forgetting_limit=0.",
+            field="forgetting_limit",
+            value=limit,
+        )
+
+
+def measure_old_texts(
+    stage: Stage[GPT, MicroBatch], old_texts: DataSources, tokenizer: Tokenizer, dtype: torch.dtype
+) -> Stage[GPT, MicroBatch]:
+    """Return the stage with a forgetting check around it, where the settings name old texts."""
+    if not old_texts:
+        return stage
+    texts, _, _ = corpus.read_documents(to_data_source(old_texts))
+    return ForgettingCheck(stage, texts, tokenizer, dtype)

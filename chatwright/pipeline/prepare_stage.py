@@ -1,0 +1,104 @@
+"""Prepare one stage without a recipe, as the verbs of `chatwright train` do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatwright import config as config_files
+from chatwright.checkpoint import model_directory
+from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
+from chatwright.pipeline.recipe import SMOKE_LOOP
+from chatwright.pipeline.stage_kinds import StageKind, Vocabulary
+from chatwright.pipeline.stages import translation
+from chatwright.pipeline.stages.tokenizer import TokenizerConfig
+from chatwright.pipeline.stages.tokenizer import prepare as prepare_tokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.watcher import Watcher
+
+MODEL_FILES = ("config.json", "adapter_config.json", "model", "checkpoints")
+"""A directory with one of these holds a model or a training run."""
+TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns")
+"""Settings of a stage that name the texts of a new vocabulary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """What the command line gives a stage."""
+
+    data: str
+    out: Path
+    overrides: Iterable[str] = ()
+    target: str = ""
+    parent: Path | None = None
+    vocab_size: int | None = None
+    """Size of a vocabulary to learn; None takes the kind's."""
+    smoke: bool = False
+
+
+def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> TrainingStage:
+    """Build the settings, find or learn the tokenizer, and prepare the stage.
+
+    Raises:
+        InputError: A setting is wrong, or the data or the parent cannot be read.
+    """
+    table = config_files.merge(
+        _data_settings(kind, options), config_files.parse_overrides(options.overrides)
+    )
+    if options.smoke:
+        table = config_files.merge(table, {"loop": SMOKE_LOOP})
+    config = config_files.build(kind.config_class(), table, f"chatwright train {kind.name}")
+    parent = options.parent
+    if parent is not None and not kind.needs_parent and not _holds_model(parent):
+        tokenizer = _load_or_learn(kind, config, options, watcher)
+        parent = None
+    elif parent is not None:
+        tokenizer = load_tokenizer(model_directory.find(parent))
+    elif getattr(config, "distillation", None):
+        # A student needs its teacher's vocabulary to compare probabilities.
+        tokenizer = load_tokenizer(model_directory.find(Path(config.distillation.teacher)))
+    else:
+        tokenizer = _load_or_learn(kind, config, options, watcher)
+    inputs = StageInputs(out=options.out, watcher=watcher, tokenizer=tokenizer, parent=parent)
+    prepared: TrainingStage = kind.prepare_function()(config, inputs)
+    return prepared
+
+
+def _data_settings(kind: StageKind, options: StageOptions) -> dict[str, Any]:
+    if kind.target_help:
+        return dict(translation.settings_from_options(options.data, options.target))
+    return {kind.data_key: options.data}
+
+
+def _holds_model(path: Path) -> bool:
+    return any((path / name).exists() for name in MODEL_FILES)
+
+
+def _load_or_learn(
+    kind: StageKind, config: Any, options: StageOptions, watcher: Watcher
+) -> Tokenizer:
+    """Load the tokenizer given by --from, or the one in out/tokenizer, which is learned first."""
+    if options.parent is None and not (options.out / "tokenizer").is_dir():
+        assert kind.vocabulary is not None, "only kinds that need a parent have no vocabulary"
+        settings = _vocabulary_settings(kind.vocabulary, config, options.vocab_size)
+        inputs = StageInputs(out=options.out, watcher=watcher)
+        prepare_tokenizer(settings, inputs).run(options.out, watcher)
+    directory = options.parent or options.out
+    inner = directory / "tokenizer"
+    return load_tokenizer(inner if inner.is_dir() else directory)
+
+
+def _vocabulary_settings(
+    vocabulary: Vocabulary, config: Any, vocab_size: int | None
+) -> TokenizerConfig:
+    sources = {key: getattr(config, key) for key in TOKENIZER_KEYS if hasattr(config, key)}
+    return config_files.build(
+        TokenizerConfig,
+        {
+            **sources,
+            "tokens": vocabulary.tokens,
+            "vocab_size": vocab_size or vocabulary.size,
+            "space_before": vocabulary.space_before,
+        },
+        "the vocabulary",
+    )

@@ -1,0 +1,171 @@
+"""Samples and figures that need generation, made while a model trains."""
+
+from collections.abc import Sequence
+
+from chatwright.chat.assistant import Assistant
+from chatwright.conversation import Message
+from chatwright.data.sentence_pairs import SentencePair
+from chatwright.engine.beam_search import BeamConfig
+from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.engine.encoder_forward import ClassifierForward
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.request import Request, RequestId, TokenSampled
+from chatwright.engine.sampling import SamplingConfig
+from chatwright.evaluation.bleu import bleu
+from chatwright.evaluation.stop_rate import stop_rate
+from chatwright.model.encoder import Encoder
+from chatwright.model.encoder_decoder import EncoderDecoder
+from chatwright.model.gpt import GPT
+from chatwright.tasks.classify import Classifier
+from chatwright.tasks.translate import Translator
+from chatwright.tokenizer.chat_template import Rendered, format_of
+from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
+from chatwright.tokenizer.tool_call_text import message_text
+
+N_SLOT = 16
+"""Replies generated at once for the stop rate."""
+
+
+class Continuations:
+    """Continuations of a few prompts, always with the same random draws."""
+
+    def __init__(self, tokenizer: Tokenizer, prompts: Sequence[str], n_token: int) -> None:
+        self.tokenizer = tokenizer
+        self.prompts = prompts
+        self.n_token = n_token
+
+    def __call__(self, model: GPT) -> list[tuple[str, str]]:
+        """Return (prompt, continuation) pairs."""
+        sampling = SamplingConfig(
+            max_tokens=_at_most_half_the_context(self.n_token, model), temperature=0.8, seed=1
+        )
+        with Engine(model) as engine:
+            assistant = Assistant(engine, self.tokenizer)
+            return [
+                (prompt, assistant.complete(prompt, sampling).message.text)
+                for prompt in self.prompts
+            ]
+
+
+class Replies:
+    """Greedy replies to a few messages."""
+
+    def __init__(self, tokenizer: Tokenizer, prompts: Sequence[str], n_token: int) -> None:
+        self.tokenizer = tokenizer
+        self.prompts = prompts
+        self.n_token = n_token
+
+    def __call__(self, model: GPT) -> list[tuple[str, str]]:
+        """Return (message, reply) pairs."""
+        sampling = SamplingConfig(
+            max_tokens=_at_most_half_the_context(self.n_token, model), temperature=0.0
+        )
+        conversations = [[Message("user", prompt)] for prompt in self.prompts]
+        with Engine(model) as engine:
+            replies = Assistant(engine, self.tokenizer).replies(conversations, sampling)
+        texts = [message_text(reply.message) for reply in replies]
+        return list(zip(self.prompts, texts, strict=True))
+
+
+def _at_most_half_the_context(n_token: int, model: GPT) -> int:
+    return min(n_token, model.config.context_length // 2)
+
+
+class StopRate:
+    """The share of validation questions whose greedy reply ends by itself within the limit."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, conversations: Sequence[Rendered], max_tokens: int
+    ) -> None:
+        self.stop_ids = format_of(tokenizer).stop_ids
+        self.banned_ids = unused_ids(tokenizer)
+        self.max_tokens = max_tokens
+        self.prompts = [
+            conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations
+        ]
+
+    def __call__(self, model: GPT) -> dict[str, float]:
+        """Return `stop_rate` and `mean_reply_tokens`; nothing where no prompt fits."""
+        room = model.config.context_length - self.max_tokens
+        prompts = [prompt for prompt in self.prompts if len(prompt) <= room]
+        if not prompts:
+            return {}
+        measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
+        return {"stop_rate": measured.share.value, "mean_reply_tokens": measured.mean_length}
+
+    def _generate(
+        self, model: GPT, prompts: Sequence[Sequence[int]]
+    ) -> list[tuple[list[int], bool]]:
+        """Return each prompt's reply and whether it ended by itself."""
+        sampling = SamplingConfig(temperature=0.0, max_tokens=self.max_tokens)
+        config = EngineConfig(n_slot=min(N_SLOT, len(prompts)), max_waiting=len(prompts))
+        with Engine(model, config) as engine:
+            ids = [
+                engine.submit(Request(tuple(prompt), sampling, self.stop_ids, self.banned_ids))
+                for prompt in prompts
+            ]
+            replies: dict[RequestId, list[int]] = {request_id: [] for request_id in ids}
+            has_stopped: dict[RequestId, bool] = {}
+            while engine.has_work:
+                for event in engine.step():
+                    if isinstance(event, TokenSampled):
+                        replies[event.request_id].append(event.token_id)
+                    else:
+                        has_stopped[event.request_id] = event.reason == "stop"
+        return [(replies[request_id], has_stopped[request_id]) for request_id in ids]
+
+
+class PredictedLabels:
+    """Predicted labels of a few texts, with their probabilities."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        self.tokenizer = tokenizer
+        self.texts = texts
+
+    def __call__(self, model: Encoder) -> list[tuple[str, str]]:
+        """Return (text, labels) pairs."""
+        predictions = Classifier(ClassifierForward(model), self.tokenizer).tell(self.texts)
+        return [(prediction.text, _listed(prediction.probabilities)) for prediction in predictions]
+
+
+def _listed(probabilities: dict[str, float]) -> str:
+    return ", ".join(f"{name} {probability:.2f}" for name, probability in probabilities.items())
+
+
+class Translations:
+    """Greedy translations of a few texts."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        self.tokenizer = tokenizer
+        self.texts = texts
+
+    def __call__(self, model: EncoderDecoder) -> list[tuple[str, str]]:
+        """Return (text, translation) pairs."""
+        translations = translate_greedily(model, self.tokenizer, self.texts)
+        return list(zip(self.texts, translations, strict=True))
+
+
+class ValidationBleu:
+    """BLEU of greedy translations of validation pairs."""
+
+    def __init__(self, tokenizer: Tokenizer, pairs: Sequence[SentencePair]) -> None:
+        self.tokenizer = tokenizer
+        self.pairs = pairs
+
+    def __call__(self, model: EncoderDecoder) -> dict[str, float]:
+        """Return `validation_bleu`; nothing without pairs."""
+        if not self.pairs:
+            return {}
+        sources = [pair.source for pair in self.pairs]
+        translations = translate_greedily(model, self.tokenizer, sources)
+        score = bleu(translations, [pair.target for pair in self.pairs])
+        return {"validation_bleu": score.bleu}
+
+
+def translate_greedily(
+    model: EncoderDecoder, tokenizer: Tokenizer, texts: Sequence[str]
+) -> list[str]:
+    """Translate each text with greedy search."""
+    with EncoderDecoderForward(model) as forward:
+        translations = Translator(forward, tokenizer).translate(texts, BeamConfig(width=1))
+        return [hypotheses[0].text for hypotheses in translations]

@@ -1,0 +1,42 @@
+"""Read the sentence pairs that a recipe names."""
+
+from chatwright.data.rows import DataError
+from chatwright.data.sentence_pairs import SentencePair, read_pairs
+from chatwright.errors import InputError
+from chatwright.pipeline.data_sources import DataSources, to_data_source
+
+
+def require_both_sides(source: DataSources, target: DataSources, prefix: str) -> None:
+    """Raise InputError where only one of the settings source and target is given."""
+    if bool(source) != bool(target):
+        missing = f"{prefix}target" if source else f"{prefix}source"
+        raise InputError(
+            f"{prefix}source and {prefix}target belong together: line n of one is the translation "
+            "of line n of the other.",
+            remedy=f"Give {missing} too.",
+            field=missing,
+        )
+
+
+def read_sentence_pairs(
+    pairs: DataSources,
+    source: DataSources,
+    target: DataSources,
+    columns: tuple[int, int],
+    skipped: list[DataError] | None = None,
+) -> list[SentencePair]:
+    """Read pairs from files that hold both sides, from two files line by line, or from both.
+
+    Args:
+        pairs: Files that hold both sides.
+        source: Files with one sentence per line.
+        target: Files with the translations of `source`'s lines.
+        columns: Columns of source and target in tab-separated files, counted from 1.
+        skipped: Receives the errors of bad rows; None raises the first of them.
+    """
+    found: list[SentencePair] = []
+    if pairs:
+        found += read_pairs(to_data_source(pairs), columns=columns, skipped=skipped)
+    if source:
+        found += read_pairs(to_data_source(source), to_data_source(target), skipped=skipped)
+    return found

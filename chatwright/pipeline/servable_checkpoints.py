@@ -1,0 +1,27 @@
+"""Checkpoints of an unfinished recipe that can already be chatted with."""
+
+from pathlib import Path
+
+from chatwright.checkpoint import directory
+from chatwright.pipeline.recipe import Recipe
+
+
+def servable_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
+    """Describe a checkpoint below `out`, or return "" where its stage does not learn to converse."""
+    run = path.parent.parent
+    for stage in recipe.stages:
+        if run == out / stage.name and stage.learns_to_converse:
+            step = int(path.name.removeprefix("step-"))
+            return f"step {step:,} of {stage.steps:,}, {stage.kind.label.lower()}"
+    return ""
+
+
+def newest_servable_checkpoint(recipe: Recipe, out: Path) -> Path | None:
+    """Return the newest checkpoint of an unfinished build that can converse."""
+    if (out / recipe.stages[-1].name / "model").exists():
+        return None
+    for stage in reversed(recipe.stages):
+        newest = directory.newest_valid(out / stage.name / "checkpoints", "step-*")
+        if newest is not None and stage.learns_to_converse:
+            return newest
+    return None

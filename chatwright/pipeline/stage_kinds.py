@@ -1,0 +1,228 @@
+"""The kinds of stages, one record each.
+
+The verbs of `chatwright train`, recipes, `chatwright up`, the page, the suggested next commands and the
+reference documentation all derive from these records. To add a kind, write a file in `pipeline/stages/`
+with a config class and a `prepare` function, and add a record to `STAGE_KINDS`.
+
+This module imports neither torch nor a stage, so `chatwright --help` stays fast.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from chatwright.commands import command_line
+from chatwright.errors import InputError
+
+ModelKind = Literal["none", "decoder", "encoder", "encoder_decoder", "word_vectors"]
+MODEL = "{model}"
+"""Stands for the model's directory in `StageKind.next_command`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """The tokenizer a stage learns from its own data where it is given none."""
+
+    tokens: str = "bpe"
+    size: int = 4096
+    space_before: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKind:
+    """One kind of stage: what it reads, what it makes, and how it is described to the user."""
+
+    name: str
+    """Name in recipes and on the command line."""
+    config: str
+    """Module and class of the settings, below `chatwright.pipeline.stages`."""
+    prepare: str
+    """Module and function that prepares the stage: (config, StageInputs) -> PreparedStage."""
+    summary: str
+    """What the stage does, in one line: the help of its verb."""
+    model: ModelKind = "none"
+    """What it trains; "none" for stages that only write files."""
+    label: str = ""
+    """What the page shows while the stage trains."""
+    rows_read: Mapping[str, str] = field(default_factory=dict)
+    """Settings that name data, and the kind of row that each must hold."""
+    data_key: str = "data"
+    """Setting that the option --data fills."""
+    data_help: str = ""
+    target_help: str = ""
+    """Help of the option --target, for kinds that have it: a second file, line by line."""
+    parents: tuple[str, ...] = ()
+    """Kinds whose model the stage starts from in a recipe, unless `from` names another."""
+    parent_help: str = ""
+    needs_parent: bool = False
+    vocabulary: Vocabulary | None = None
+    """The tokenizer to learn where none is given; None: the stage cannot start without one."""
+    next_step: str = ""
+    """Words before the suggested next command."""
+    next_command: tuple[str, ...] = ()
+    """The next command to suggest, as words after `chatwright`."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether the stage trains a model."""
+        return self.model != "none"
+
+    @property
+    def is_servable(self) -> bool:
+        """Whether `chatwright serve` can serve the finished model."""
+        return self.model == "decoder"
+
+    def config_class(self) -> type[Any]:
+        """Import and return the class of the settings."""
+        cls: type[Any] = _load(self.config)
+        return cls
+
+    def prepare_function(self) -> Callable[..., Any]:
+        """Import and return the function that prepares the stage."""
+        function: Callable[..., Any] = _load(self.prepare)
+        return function
+
+    def suggestion(self, model: Path) -> str:
+        """Return the suggested next command for a finished model."""
+        words = [word.replace(MODEL, str(model)) for word in self.next_command]
+        return f"{self.next_step}: {command_line(*words)}"
+
+
+def _load(reference: str) -> Any:
+    module, name = reference.rsplit(".", 1)
+    return getattr(import_module(f"chatwright.pipeline.stages.{module}"), name)
+
+
+STAGE_KINDS: tuple[StageKind, ...] = (
+    StageKind(
+        name="starter",
+        config="starter.StarterConfig",
+        prepare="starter.prepare",
+        summary="Write the starter corpus: texts and conversations.",
+    ),
+    StageKind(
+        name="tokenizer",
+        config="tokenizer.TokenizerConfig",
+        prepare="tokenizer.prepare",
+        summary="Learn a vocabulary from the data.",
+    ),
+    StageKind(
+        name="pretrain",
+        config="pretrain.PretrainConfig",
+        prepare="pretrain.prepare",
+        summary="Learn to continue plain text.",
+        model="decoder",
+        label="Learning to read",
+        rows_read={"data": "text", "chat": "conversation"},
+        data_help="Text: a file or a directory.",
+        parent_help="A model to continue from, or a directory with only a tokenizer.",
+        vocabulary=Vocabulary(),
+        next_step="Try it",
+        next_command=("generate", MODEL, "Once upon a time"),
+    ),
+    StageKind(
+        name="sft",
+        config="sft.SFTConfig",
+        prepare="sft.prepare",
+        summary="Learn to reply from example conversations.",
+        model="decoder",
+        label="Learning to converse",
+        rows_read={"data": "conversation", "texts": "text"},
+        data_help="Conversations: a file or a directory.",
+        parents=("pretrain", "sft"),
+        parent_help="The pretrained model to start from.",
+        needs_parent=True,
+        next_step="Chat with it",
+        next_command=("chat", MODEL),
+    ),
+    StageKind(
+        name="translation",
+        config="translation.TranslationConfig",
+        prepare="translation.prepare",
+        summary="Learn to translate from sentence pairs.",
+        model="encoder_decoder",
+        label="Learning to translate",
+        rows_read={"pairs": "pair"},
+        data_key="pairs",
+        data_help=(
+            "Sentence pairs: a .tsv, .jsonl or tab-separated .txt file. "
+            "With --target, a file with one sentence per line."
+        ),
+        target_help="A file with the translations of --data's lines.",
+        parent_help="A translation model to continue from, or a directory with only a tokenizer.",
+        vocabulary=Vocabulary(size=8192, space_before=True),
+        next_step="Try it",
+        next_command=("translate", MODEL, "a sentence"),
+    ),
+    StageKind(
+        name="masked-lm",
+        config="masked_lm.MaskedLMConfig",
+        prepare="masked_lm.prepare",
+        summary="Train an encoder to predict masked words of plain text.",
+        model="encoder",
+        label="Learning to read",
+        rows_read={"data": "text"},
+        data_help="Text: a file or a directory.",
+        parent_help="An encoder to continue from, or a directory with only a tokenizer.",
+        vocabulary=Vocabulary(tokens="wordpiece", size=8192),
+        next_step="Train it on labels",
+        next_command=("train", "classify", "--from", MODEL, "--data", "FILE", "--out", "DIR"),
+    ),
+    StageKind(
+        name="classify",
+        config="classify.ClassifyConfig",
+        prepare="classify.prepare",
+        summary="Learn the labels of texts.",
+        model="encoder",
+        label="Learning labels",
+        rows_read={"data": "labeled text"},
+        data_help="Labeled texts: a .jsonl, .csv or .tsv file with text and label.",
+        parents=("masked-lm", "classify"),
+        parent_help=(
+            "An encoder to start from: made by masked-lm or classify, or imported; "
+            "or a directory with only a tokenizer."
+        ),
+        vocabulary=Vocabulary(tokens="wordpiece", size=8192),
+        next_step="Try it",
+        next_command=("classify", MODEL, "Your text."),
+    ),
+    StageKind(
+        name="word-vectors",
+        config="word_vectors.WordVectorsConfig",
+        prepare="word_vectors.prepare",
+        summary="Learn a vector for every word from the words around it.",
+        model="word_vectors",
+        label="Learning word vectors",
+        rows_read={"data": "text"},
+        data_help="Text: a file or a directory.",
+        parent_help="A directory with a tokenizer.",
+        vocabulary=Vocabulary(tokens="words", size=20_000),
+        next_step="Try it",
+        next_command=("inspect", "embeddings", MODEL, "king"),
+    ),
+)
+
+
+def stage_kind(name: str, source: str = "") -> StageKind:
+    """Return the kind called `name`.
+
+    Args:
+        name: The name in a recipe or on the command line.
+        source: Where the name was written, for the error message.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    for kind in STAGE_KINDS:
+        if kind.name == name:
+            return kind
+    raise InputError(
+        f"{source}: there is no stage kind {name!r}."
+        if source
+        else f"There is no stage kind {name!r}.",
+        remedy=f"Choose one of {', '.join(kind.name for kind in STAGE_KINDS)}.",
+        field="kind",
+        value=name,
+    )

@@ -1,0 +1,130 @@
+"""The stage that trains an encoder to predict the labels of texts."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
+from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
+from chatwright.data.readers import describe_source
+from chatwright.data.rows import DataError
+from chatwright.devices import resolve_device, resolve_precision
+from chatwright.errors import InputError
+from chatwright.model.heads import is_head_parameter
+from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.initialize_encoder import initialize_encoder
+from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.samplers import PredictedLabels
+from chatwright.pipeline.stages.masked_lm import ENCODER_TABLE
+from chatwright.pipeline.teacher import with_teacher
+from chatwright.tokenizer.tokenizer import encoder_tokens_of
+from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.stages.classification import Classification
+from chatwright.training.stages.distillation import DistillationConfig
+from chatwright.training.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig:
+    """Settings of learning the labels of texts."""
+
+    data: DataSources
+    """Labeled texts."""
+    validation: DataSources = ""
+    """Labeled texts for validation. Without them a share of the data is used."""
+    validation_share: float = 0.1
+    """Share of the data kept for validation."""
+    label_smoothing: float = 0.0
+    """Probability spread evenly over all labels; 0: none."""
+    skip_bad_rows: bool = False
+    """Leave out rows that cannot be read, each with a message, instead of stopping."""
+    model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_TABLE)
+    """Shape of a new model. With --from, only what no weight depends on, and the pooler."""
+    distillation: DistillationConfig | None = None
+    """Learn from a teacher, too."""
+    batches: LabelBatchConfig = field(default_factory=LabelBatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    sample_texts: tuple[str, ...] = ()
+    """Texts whose predictions are shown at every evaluation."""
+
+    def __post_init__(self) -> None:
+        if self.distillation and self.label_smoothing:
+            raise InputError(
+                "label_smoothing and distillation do not work together: a teacher's probabilities "
+                "are already smooth.",
+                remedy="Remove one of them.",
+                field="label_smoothing",
+                value=self.label_smoothing,
+            )
+
+
+def prepare(config: ClassifyConfig, inputs: StageInputs) -> TrainingStage:
+    """Prepare classification: from random weights, from an encoder, or from a classifier.
+
+    An encoder gets a fresh label head. A classifier of the same labels keeps its head.
+    """
+    tokenizer = inputs.require_tokenizer()
+    seed = config.loop.seed
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    train_rows, validation_rows = _read(config, inputs.watcher)
+    names = label_names(train_rows)
+    model, parent, fresh = initialize_encoder(
+        config.model,
+        tokenizer.vocab_size,
+        seed,
+        inputs.parent,
+        config.distillation,
+        head={"head": "labels", "labels": names},
+    )
+    length = model.config.context_length
+    train = encode_labelled(train_rows, tokenizer, names, length)
+    held_out = encode_labelled(validation_rows, tokenizer, names, length)
+    _report(inputs.watcher, train)
+    encoder_tokens = encoder_tokens_of(tokenizer)
+    stage = Classification(
+        LabelBatches(train, encoder_tokens, config.batches, seed, device),
+        LabelBatches(held_out, encoder_tokens, config.batches, seed, device),
+        dtype,
+        parent is None or any(map(is_head_parameter, fresh)),
+        config.label_smoothing,
+        PredictedLabels(tokenizer, config.sample_texts),
+    )
+    return TrainingStage(
+        model=model,
+        stage=with_teacher(stage, config.distillation, model, tokenizer, device, seed),
+        tokenizer=tokenizer,
+        loop=config.loop,
+        settings=identifying_settings(config, model),
+        parent=parent,
+    )
+
+
+def _read(
+    config: ClassifyConfig, watcher: Watcher
+) -> tuple[list[LabelledText], list[LabelledText]]:
+    """Return the labeled texts for training and for validation."""
+    errors: list[DataError] = []
+    skipped = errors if config.skip_bad_rows else None
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
+    rows = read_labelled(source, skipped)
+    if config.validation:
+        parts = (rows, read_labelled(to_data_source(config.validation), skipped))
+    else:
+        parts = split_labelled(rows, config.validation_share)
+    for error in errors:
+        watcher.say(f"left out: {error}")
+    return parts
+
+
+def _report(watcher: Watcher, read: EncodedLabels) -> None:
+    counts = read.describe()["labels"]
+    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    watcher.say(f"training on {len(read):,} texts: {listed}")
+    n_long = sum(len(pieces) > 1 for pieces in read.pieces)
+    if n_long:
+        watcher.say(
+            f"{n_long:,} texts are longer than the model reads: each epoch trains on one piece of each; "
+            "a prediction reads all pieces"
+        )

@@ -1,0 +1,233 @@
+"""The stage that pretrains a decoder on texts, on conversations, or on both."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from chatwright import config as config_files
+from chatwright.data import corpus
+from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.errors import InputError
+from chatwright.model.gpt_config import GPTConfig
+from chatwright.model.lora import LoRAConfig
+from chatwright.model.presets import PRESETS
+from chatwright.pipeline.data_sources import DataSources
+from chatwright.pipeline.initialize_model import StartingModel, initialize_model
+from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
+from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.read_training_data import read_conversations, read_texts, report_read
+from chatwright.pipeline.samplers import Continuations, Replies
+from chatwright.pipeline.teacher import with_teacher
+from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.training.batches.packed import PackedBatches
+from chatwright.training.batches.windows import WindowBatches
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.stage import BatchConfig, Batches, MicroBatch
+from chatwright.training.stages import forgetting
+from chatwright.training.stages.distillation import DistillationConfig
+from chatwright.training.stages.pretrain import Pretrain
+from chatwright.training.validation import PackedValidation, StreamValidation, Validation
+from chatwright.training.watcher import Watcher
+
+GPT_TABLE = config_files.table_of(GPTConfig, size=f"Preset to start from: {', '.join(PRESETS)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Settings of pretraining."""
+
+    data: DataSources = ""
+    """Texts. They may be left out where there are conversations."""
+    chat: DataSources = ""
+    """Conversations to read among the texts, so that the model can reply before fine-tuning."""
+    chat_validation_share: float = 0.05
+    """Share of the conversations kept for validation. Use the value of the fine-tuning stage."""
+    validation_share: float = 0.02
+    """Share of the texts kept for validation."""
+    with_borders: bool = True
+    """Put <|bos|> and <|end|> around each document."""
+    keep_whole: bool = False
+    """Pack short documents whole into rows, instead of cutting one stream into windows."""
+    skip_bad_rows: bool = False
+    """Leave out rows that cannot be read, each with a message, instead of stopping."""
+    leave_out_duplicates: bool = True
+    """Leave out texts that repeat an earlier one."""
+    leave_out_overlaps: bool = False
+    """Leave out training texts that share 13 words in a row with a validation text."""
+    model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
+    """Shape of a new model. With --from, only what no weight depends on: dropout, context_length."""
+    lora: LoRAConfig | None = None
+    """Train an adapter beside the frozen weights of the model given by --from."""
+    distillation: DistillationConfig | None = None
+    """Learn from a teacher, too."""
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    old_texts: DataSources = ""
+    """Texts that the model knew before. Bits per byte on them measure what it forgets."""
+    forgetting_limit: float = 0.0
+    """Largest allowed relative increase of that figure; above it the run fails. 0: no limit."""
+    sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
+    """Prompts that are continued at every evaluation."""
+    sample_tokens: int = 48
+    """Tokens of a sample."""
+
+    def __post_init__(self) -> None:
+        if not self.data and not self.chat:
+            raise InputError(
+                "There is no data to train on.",
+                remedy="Give data (texts), chat (conversations) or both.",
+                field="data",
+            )
+        require_old_texts(self.old_texts, self.forgetting_limit)
+        if self.batches.short_rows and not self.keep_whole:
+            raise InputError(
+                "batches.short_rows needs keep_whole: only whole documents go into short rows.",
+                remedy="Set keep_whole=true, or remove batches.short_rows.",
+                field="batches.short_rows",
+                value=self.batches.short_rows,
+            )
+
+
+def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
+    """Prepare pretraining from random weights, or from the parent's."""
+    tokenizer = inputs.require_tokenizer()
+    seed = config.loop.seed
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    start = StartingModel(
+        shape=config.model, lora=config.lora, distillation=config.distillation, seed=seed
+    )
+    model, parent = initialize_model(start, tokenizer.vocab_size, inputs.parent, inputs.watcher)
+    reader = _Reader(config, tokenizer, model.config.context_length, inputs.watcher, device, dtype)
+    batches, validation = reader.packed() if config.keep_whole else reader.windows()
+    sampler = Replies if config.chat else Continuations
+    samples = sampler(tokenizer, config.sample_prompts, config.sample_tokens)
+    stage = with_teacher(
+        Pretrain(batches, validation, dtype, samples),
+        config.distillation,
+        model,
+        tokenizer,
+        device,
+        seed,
+    )
+    return TrainingStage(
+        model=model,
+        stage=measure_old_texts(stage, config.old_texts, tokenizer, dtype),
+        tokenizer=tokenizer,
+        loop=config.loop,
+        settings=identifying_settings(config, model),
+        parent=parent,
+        checks=(partial(forgetting.check, limit=config.forgetting_limit),),
+    )
+
+
+class _Reader:
+    """Texts, conversations or both, as batches and validation data.
+
+    Validation uses texts where there are any, and conversations otherwise.
+    """
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        tokenizer: Tokenizer,
+        length: int,
+        watcher: Watcher,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.length = length
+        self.watcher = watcher
+        self.device = device
+        self.dtype = dtype
+        self.texts: corpus.EncodedCorpus | None = None
+        self.conversations: corpus.EncodedConversations | None = None
+        if config.data:
+            self.texts, self.validation = self._read_texts()
+        if config.chat:
+            self.conversations, held_out = self._read_conversations()
+            if not config.data:
+                self.validation = corpus.as_documents(held_out, tokenizer)
+
+    def _read_texts(self) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+        config = self.config
+        return read_texts(
+            config.data,
+            self.tokenizer,
+            self.watcher,
+            config.validation_share,
+            with_control=config.with_borders,
+            skip_bad_rows=config.skip_bad_rows,
+            leave_out_duplicates=config.leave_out_duplicates,
+            leave_out_overlaps=config.leave_out_overlaps,
+        )
+
+    def _read_conversations(
+        self,
+    ) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
+        config = self.config
+        train, held_out = read_conversations(
+            config.chat,
+            self.tokenizer,
+            self.watcher,
+            self.length,
+            config.chat_validation_share,
+            config.skip_bad_rows,
+        )
+        counts = f"{len(train.conversations):,} conversations, {train.n_tokens:,} tokens"
+        report_read(self.watcher, train, counts, "conversations")
+        return train, held_out
+
+    def packed(self) -> tuple[Batches[MicroBatch], Validation]:
+        """Return whole documents packed into rows. Every token of a conversation carries loss."""
+        bos = self.tokenizer.control.bos
+        documents = corpus.as_rendered(self.texts, bos, self.length) if self.texts else []
+        if self.conversations:
+            documents += [corpus.to_be_read(c) for c in self.conversations.conversations]
+        held_out = corpus.as_rendered(self.validation, bos, self.length)
+        validation = PackedValidation(self._pack(held_out), self.dtype, self.validation.n_bytes)
+        return self._pack(documents), validation
+
+    def _pack(self, documents: list[Any]) -> PackedBatches:
+        config = self.config
+        pad = self.tokenizer.control.pad
+        return PackedBatches(
+            documents, pad, config.batches, self.length, config.loop.seed, self.device
+        )
+
+    def windows(self) -> tuple[Batches[MicroBatch], Validation]:
+        """Return windows of one stream that holds all documents."""
+        config = self.config
+        stream = self._stream()
+        window = config.batches.context_length or self.length
+        bos = self.tokenizer.control.bos
+        batches = WindowBatches(
+            stream, bos, config.batches, self.length, config.loop.seed, self.device
+        )
+        return batches, StreamValidation(self.validation, window, self.dtype)
+
+    def _stream(self) -> corpus.EncodedCorpus:
+        """Return the texts, with the conversations mixed in."""
+        if self.conversations is None:
+            assert self.texts is not None, "the settings name texts or conversations"
+            return self.texts
+        conversations = self.conversations.conversations
+        if self.texts is None:
+            stream = corpus.as_documents(self.conversations, self.tokenizer)
+            n_mixed = stream.n_documents
+        else:
+            draws = generator(self.config.loop.seed, "mixture")
+            stream = corpus.mix_in(self.texts, conversations, self.tokenizer.control, draws)
+            n_mixed = stream.n_documents - self.texts.n_documents
+            self.watcher.say(
+                f"and on {n_mixed:,} conversations among them: {len(stream.stream):,} tokens in all"
+            )
+        if n_left := len(conversations) - n_mixed:
+            self.watcher.say(
+                f"left for fine-tuning: {n_left:,} conversations with a message that must not be learned"
+            )
+        return stream

@@ -1,0 +1,224 @@
+"""The stage that fine-tunes a decoder on example conversations."""
+
+import json
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.control_tokens import add_control_tokens, has_untrained_control_tokens
+from chatwright.checkpoint.lock import writer_lock
+from chatwright.commands import command_line
+from chatwright.data import corpus
+from chatwright.data.readers import DataSource, paths_of
+from chatwright.devices import generator, resolve_device, resolve_precision
+from chatwright.errors import InputError
+from chatwright.model.lora import LoRAConfig
+from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.initialize_model import StartingModel, initialize_model
+from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
+from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.read_training_data import read_conversations, report_read
+from chatwright.pipeline.samplers import Replies, StopRate
+from chatwright.pipeline.stages.pretrain import GPT_TABLE
+from chatwright.pipeline.teacher import with_teacher
+from chatwright.tokenizer.chat_template import Rendered
+from chatwright.tokenizer.control import ControlIds
+from chatwright.tokenizer.imported import ImportedTokenizer
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.batches.packed import PackedBatches
+from chatwright.training.checks import RunFailed
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.stage import BatchConfig
+from chatwright.training.stages import forgetting
+from chatwright.training.stages.distillation import DistillationConfig
+from chatwright.training.stages.sft import SFT
+from chatwright.training.validation import PackedValidation
+from chatwright.training.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig:
+    """Settings of supervised fine-tuning."""
+
+    data: DataSources
+    """Conversations."""
+    texts: DataSources = ""
+    """Texts to read again among the conversations, so that the model does not forget them."""
+    texts_share: float = 0.25
+    """Share of these texts in the training tokens."""
+    texts_validation_share: float = 0.02
+    """Share of these texts kept out of training. Use the value of the pretraining stage."""
+    validation_share: float = 0.05
+    """Share of the conversations kept for validation."""
+    skip_bad_rows: bool = False
+    """Leave out rows that cannot be read, each with a message, instead of stopping."""
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    old_texts: DataSources = ""
+    """Texts that the model knew before. Bits per byte on them measure what it forgets."""
+    forgetting_limit: float = 0.0
+    """Largest allowed relative increase of that figure; above it the run fails. 0: no limit."""
+    sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
+    """Messages that are answered at every evaluation."""
+    sample_tokens: int = 64
+    """Tokens of a sample."""
+    stop_prompts: int = 40
+    """Validation questions whose replies are checked for ending by themselves."""
+    model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
+    """Changes to the parent's model that no weight depends on: dropout, a longer context_length."""
+    lora: LoRAConfig | None = None
+    """Train an adapter beside the parent's frozen weights."""
+    distillation: DistillationConfig | None = None
+    """Learn from a teacher, too."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.texts_share < 1.0:
+            raise InputError(
+                f"texts_share is {self.texts_share}; it must be above 0 and below 1.",
+                remedy="To train without texts, remove the setting texts.",
+                field="texts_share",
+                value=self.texts_share,
+            )
+        require_old_texts(self.old_texts, self.forgetting_limit)
+
+
+def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
+    """Prepare fine-tuning.
+
+    Nothing is written, unless the parent lacks a chat format: then out/start holds it with one.
+    """
+    assert inputs.parent is not None, "fine-tuning needs a parent"
+    watcher = inputs.watcher
+    seed = config.loop.seed
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    parent = _with_chat_format(inputs.parent, inputs.out, watcher, config.lora is not None)
+    tokenizer = load_tokenizer(model_directory.find(parent))
+    start = StartingModel(
+        shape=config.model, lora=config.lora, distillation=config.distillation, seed=seed
+    )
+    model, started_from = initialize_model(start, tokenizer.vocab_size, parent, watcher)
+    length = config.batches.context_length or model.config.context_length
+    train, held_out = read_conversations(
+        config.data, tokenizer, watcher, length, config.validation_share, config.skip_bad_rows
+    )
+    _report_conversations(watcher, train, held_out, length)
+    rows = list(train.conversations)
+    if config.texts:
+        rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)
+    pad = tokenizer.control.pad
+    batches = PackedBatches(rows, pad, config.batches, length, seed, device)
+    validation = PackedBatches(held_out.conversations, pad, config.batches, length, seed, device)
+    questions = held_out.conversations[: config.stop_prompts]
+    sft = SFT(
+        batches,
+        PackedValidation(validation, dtype),
+        dtype,
+        Replies(tokenizer, config.sample_prompts, config.sample_tokens),
+        StopRate(tokenizer, questions, config.sample_tokens * 2),
+    )
+    stage = with_teacher(sft, config.distillation, model, tokenizer, device, seed)
+    return TrainingStage(
+        model=model,
+        stage=measure_old_texts(stage, config.old_texts, tokenizer, dtype),
+        tokenizer=tokenizer,
+        loop=config.loop,
+        settings=identifying_settings(config, model),
+        parent=started_from,
+        checks=(
+            partial(_require_stops, source=to_data_source(config.data)),
+            partial(forgetting.check, limit=config.forgetting_limit),
+        ),
+    )
+
+
+def _report_conversations(
+    watcher: Watcher,
+    train: corpus.EncodedConversations,
+    validation: corpus.EncodedConversations,
+    length: int,
+) -> None:
+    counts = (
+        f"{len(train.conversations):,} conversations, "
+        f"{train.n_supervised_tokens:,} supervised tokens"
+    )
+    report_read(watcher, train, counts, "conversations")
+    if train.n_overlaps:
+        watcher.say(
+            f"{train.n_overlaps:,} training conversations share 13 words in a row with a validation "
+            "conversation. Their questions differ, but the validation loss is slightly too low"
+        )
+    for part, name in ((train, "training"), (validation, "validation")):
+        if part.n_cut or part.n_too_long:
+            watcher.say(
+                f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were "
+                f"left out, because they are longer than {length} tokens"
+            )
+
+
+def _read_texts_again(
+    config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher
+) -> list[Rendered]:
+    """Return texts that make up `texts_share` of the training tokens."""
+    texts, _ = corpus.encode_documents_split(
+        to_data_source(config.texts),
+        tokenizer,
+        config.texts_validation_share,
+        skip_bad_rows=config.skip_bad_rows,
+    )
+    n_token = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
+    draws = generator(config.loop.seed, "texts read again")
+    chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_token, length, draws)
+    watcher.say(f"and on {len(chosen):,} texts among them")
+    return chosen
+
+
+def _require_stops(run: Path, source: DataSource) -> None:
+    """Fail a finished run whose model never ended a reply by itself."""
+    notes = json.loads((run / "model" / "training.json").read_text(encoding="utf-8"))
+    if notes["figures"].get("stop_rate") == 0.0:
+        show = command_line(
+            "data", "show", "--mask", paths_of(source)[0], "--tokenizer", run / "model"
+        )
+        raise RunFailed(
+            f"{run}: the fine-tuned model never ended a reply by itself. Train longer, or check "
+            f"whether the replies in the data are cut off: {show}",
+            check="stop_rate",
+        )
+
+
+def _with_chat_format(parent: Path, out: Path, watcher: Watcher, is_adapter: bool) -> Path:
+    """Return the parent, or a copy of it with control tokens where it has no chat format."""
+    tokenizer = load_tokenizer(model_directory.find(parent))
+    if not isinstance(tokenizer, ImportedTokenizer):
+        return parent
+    if tokenizer.chat_format is not None and not (
+        is_adapter and _has_untrained_control_tokens(parent, tokenizer)
+    ):
+        return parent
+    if is_adapter:
+        raise InputError(
+            f"{parent}: this model came without a chat format. Its new control tokens all begin with "
+            "the same embedding, and an adapter does not train embeddings, so it could not "
+            "distinguish them.",
+            remedy="Fine-tune the model once without lora, then train adapters --from the result.",
+            field="lora",
+        )
+    start = out / "start"
+    with writer_lock(out):
+        directory.recover(out)
+        if not start.exists():
+            watcher.say("the model has no chat format: adding control tokens for conversations")
+            model, _ = model_directory.load(parent)
+            notes = {"grown_from": model_directory.weights_hash(parent)}
+            model_directory.save(start, *add_control_tokens(model, tokenizer), notes)
+    return start
+
+
+def _has_untrained_control_tokens(parent: Path, tokenizer: ImportedTokenizer) -> bool:
+    control = tokenizer.control
+    return isinstance(control, ControlIds) and has_untrained_control_tokens(
+        model_directory.load(parent)[0], control
+    )

@@ -1,0 +1,35 @@
+"""The stage that writes the starter corpus."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwright import starter
+from chatwright.checkpoint import directory
+from chatwright.pipeline.prepared_stage import FileStage, StageInputs
+from chatwright.training.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class StarterConfig:
+    """Settings of writing the starter corpus."""
+
+    size: float = 1.0
+    """Size of the corpus; 0.5 has half of the people, towns and texts."""
+    seed: int = 0
+    """Seed of all facts and sentences."""
+    conversations: int = 0
+    """Number of conversations; 0 takes the number that belongs to the size."""
+
+
+def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:
+    """Return a stage that writes out/world."""
+
+    def write(out: Path, watcher: Watcher) -> Path:
+        watcher.say("writing the starter corpus: texts and conversations")
+        with directory.atomic_directory(out / "world") as building:
+            starter.write_corpus(
+                building, config.size, config.seed, n_conversations=config.conversations
+            )
+        return out
+
+    return FileStage(write)
