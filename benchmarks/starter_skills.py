@@ -17,14 +17,14 @@ from typing import Any
 from chatwright import starter
 from chatwright.checkpoint import model_directory
 from chatwright.evaluation.starter import score_exam
-from chatwright.pipeline.expected_curves import curves_file
 from chatwright.pipeline.evaluate import evaluate, reply_greedily
-from chatwright.pipeline.run_recipe import run_recipe
+from chatwright.pipeline.expected_curves import curves_file
 from chatwright.pipeline.recipe import (
     Recipe,
     packaged_recipe,
     read_recipe,
 )
+from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
 AIMS = {

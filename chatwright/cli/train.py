@@ -189,7 +189,7 @@ def _find_learning_rate(prepared: "TrainingStage", out: Path) -> None:
     print(f"suggested: {result.suggested:.2g} times these settings")
     print(f"curve: {out / 'learning-rate.html'}")
     print(
-        f"Train with the same command, without --find-learning-rate and with: {result.settings()}"
+        f"Train with the same command, without --find-learning-rate and with: {result.overrides()}"
     )
 
 

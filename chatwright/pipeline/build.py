@@ -11,11 +11,12 @@ from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (
     Recipe,
+    find_recipe,
     given_data,
     packaged_recipe,
     read_recipe,
-    find_recipe,
 )
+
 
 @dataclass(frozen=True)
 class Build:

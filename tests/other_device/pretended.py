@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from chatwright import devices
-from chatwright.pipeline.recipe import TRAINED, read_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training import learning_rate_finder, loop
 from chatwright.training.watcher import Progress, Stopped, Watcher
@@ -161,7 +161,7 @@ def made_there(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def main(recipe: Path, out: Path, data: Path, stop_at: int) -> None:
-    trained = [stage.name for stage in read_recipe(recipe).stages if stage.kind in TRAINED]
+    trained = [stage.name for stage in read_recipe(recipe).stages if stage.kind.trains]
     plan = read_recipe(
         recipe,
         [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.pipeline.recipe import TRAINED, read_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
@@ -211,7 +211,7 @@ def test_a_recipe_on_another_device_ends_where_the_cpu_ends(
     )
     assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-4000:]
     plan = read_recipe(recipe)
-    trained = [stage.name for stage in plan.stages if stage.kind in TRAINED]
+    trained = [stage.name for stage in plan.stages if stage.kind.trains]
     assert told.stdout.count("going on from step 3 of ") == len(trained)
     run_recipe(
         read_recipe(recipe, [f"{stage}.loop.log_every=1" for stage in trained]),

@@ -11,7 +11,7 @@ from chatwright.training.watcher import Progress, Watcher
 
 def heard(place: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
     said: list[str] = []
-    watcher = expected.watched(
+    watcher = expected_curves.comparing(
         Watcher(say=said.append, warn=said.append), place / "r.toml", settings
     )
     for stage, step, loss in evaluations:
@@ -65,6 +65,6 @@ def test_what_ships_belongs_to_the_recipe_as_it_ships() -> None:
     assert curves
     for path in curves:
         recipe = path.with_name(path.name.replace(".expected.json", ".toml"))
-        shipped = expected.read(recipe)
+        shipped = expected_curves.read_expected_curves(recipe)
         assert shipped is not None
         assert shipped.recipe == read_recipe(recipe).settings_hash()
