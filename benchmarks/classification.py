@@ -91,9 +91,9 @@ def seeded(recipe: Recipe, seed: int) -> Recipe:
 
 def from_scratch(recipe: Recipe) -> Recipe:
     """The same vocabulary, shape and settings of the last stage, without what any stage before it taught."""
-    classify = [s.table["model"] for s in recipe.stages if s.kind == "classify"]
+    classify = [s.table["model"] for s in recipe.stages if s.kind.name == "classify"]
     shape = (
-        next(s.table["model"] for s in recipe.stages if s.kind == "masked-lm")
+        next(s.table["model"] for s in recipe.stages if s.kind.name == "masked-lm")
         | classify[0]
         | classify[-1]
     )
@@ -118,7 +118,9 @@ def print_row(task: str, sets: Path, recipe: Recipe, out: Path) -> None:
     told, macro_f1 = encoder(out / recipe.stages[-1].name, test)
     only_encoder = sum(a == w != b for a, b, w in zip(told, bag, wanted, strict=True))
     only_bag = sum(b == w != a for a, b, w in zip(told, bag, wanted, strict=True))
-    name = task if any(s.kind == "masked-lm" for s in recipe.stages) else f"{task}, from scratch"
+    name = (
+        task if any(s.kind.name == "masked-lm" for s in recipe.stages) else f"{task}, from scratch"
+    )
     print(
         f"| {name} | {len(test):,} | {share(bag, wanted)} | {chosen} | {share(told, wanted)} | {macro_f1} | "
         f"{only_encoder}, {only_bag}, {sign_test(only_encoder, only_bag):.2g} | {seconds(recipe, out)} |",

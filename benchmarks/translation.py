@@ -242,7 +242,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = read_recipe(args.recipe)
     vocab_size = int(
-        next(stage.table["vocab_size"] for stage in recipe.stages if stage.kind == "tokenizer")
+        next(stage.table["vocab_size"] for stage in recipe.stages if stage.kind.name == "tokenizer")
     )
     results: dict[str, object] = {"environment": environment()}
     seconds = args.seconds

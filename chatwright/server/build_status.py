@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from chatwright.pipeline.stage_kinds import stage_kind
 from chatwright.server.status import Sample, Status
 from chatwright.training.watcher import Progress
 
-STAGE_WORDS = {"pretrain": "Learning to read", "sft": "Learning to converse"}
 KEPT_PER_PROMPT = 4  # the newest and a few before it, so that one sees it get better
 
 
@@ -47,7 +47,7 @@ class BuildStatus:
             done = sum(self._steps[: self._stage]) + p.step
             new = replace(
                 self._status,
-                stage=STAGE_WORDS.get(p.stage, p.stage),
+                stage=stage_kind(p.stage).label,
                 fraction=done / sum(self._steps),
             )
             if self._seconds_per_step is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chatwright.pipeline import expected_curves
 from chatwright.pipeline.recipe import packaged_recipe, read_recipe
 from chatwright.training.watcher import Progress, Watcher
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from chatwright.pipeline.single_stage import sft
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import hub, model_directory, safetensors_file
@@ -26,6 +25,9 @@ from chatwright.model.presets import preset
 from chatwright.pipeline import import_export
 from chatwright.pipeline.import_export import export_model, import_model
 from chatwright.pipeline.merge import merge
+from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
+from chatwright.pipeline.prepared_stage import TrainingStage
+from chatwright.pipeline.stage_kinds import stage_kind
 from chatwright.tasks.translate import Translator
 from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.byte_bpe import ByteBPE
@@ -61,6 +63,14 @@ def same_ids(tokenizer: object, directory: Path) -> bool:
 
 
 @pytest.mark.parametrize("family", CLASSES)
+def sft(
+    data: str, out: Path, overrides: list[str], parent: Path, smoke: bool, watcher: Watcher
+) -> TrainingStage:
+    """Prepare fine-tuning as `chatwright train sft` does."""
+    options = StageOptions(data=data, out=out, overrides=overrides, parent=parent, smoke=smoke)
+    return prepare_stage(stage_kind("sft"), options, watcher)
+
+
 def test_there_and_back_again(family: str, tmp_path: Path) -> None:
     source, ours, exported = (
         write(tmp_path / "source", family),
@@ -232,7 +242,7 @@ def test_a_model_that_cannot_converse_learns_to_and_opens_elsewhere(tmp_path: Pa
     assert building.exists()
     sft(
         str(tmp_path / "chat.jsonl"), tmp_path / "run", settings, tmp_path / "ours", False, watcher
-    ).train(tmp_path / "run", watcher)
+    ).run(tmp_path / "run", watcher)
     assert any("it is given our control tokens" in sentence for sentence in said)
     start, _ = model_directory.load(tmp_path / "run" / "start")
     ids = torch.arange(40)[None]
@@ -321,7 +331,7 @@ def test_imported_tuned_by_an_adapter_merged_exported_and_opened_there_again(
         tmp_path / "ours",
         False,
         watcher,
-    ).train(tmp_path / "adapter", watcher)
+    ).run(tmp_path / "adapter", watcher)
     assert merge(tmp_path / "adapter", tmp_path / "merged").relative <= 1e-4
     export_model(tmp_path / "merged", tmp_path / "exported")
     tuned, tokenizer = model_directory.load(tmp_path / "adapter")

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-from chatwright.pipeline.single_stage import translation
 
 from chatwright.checkpoint import model_directory
 from chatwright.engine.beam_search import BeamConfig
@@ -13,8 +12,10 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
+from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
+from chatwright.pipeline.stage_kinds import stage_kind
 from chatwright.tasks.translate import Translator
 from chatwright.training.watcher import Watcher
 
@@ -198,17 +199,17 @@ def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Pa
     watcher = Watcher(say=lambda line: None)
 
     def losses(out: str, data: str, target: str, parent: Path | None = None) -> list[float]:
-        prepared = translation(
-            str(place / data),
-            place / out,
-            settings[0 if parent is None else 2 :],
-            parent,
-            target,
-            300,
-            True,
-            watcher,
+        options = StageOptions(
+            data=str(place / data),
+            out=place / out,
+            overrides=settings[0 if parent is None else 2 :],
+            parent=parent,
+            target=target,
+            vocab_size=300,
+            smoke=True,
         )
-        prepared.train(place / out, watcher)
+        prepared = prepare_stage(stage_kind("translation"), options, watcher)
+        prepared.run(place / out, watcher)
         return [
             record["loss"]
             for record in map(json.loads, (place / out / "metrics.jsonl").read_text().splitlines())
@@ -219,8 +220,10 @@ def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Pa
     assert from_both == losses("b", "one.fr", str(place / "one.en"))
     assert from_both[-1] < from_both[0]
     assert losses("more", "both.tsv", "", place / "a")[0] < from_both[0]
-    sweep = translation(
-        str(place / "both.tsv"), place / "c", settings, None, "", 300, False, watcher
-    ).find_learning_rate(place / "c")
+    options = StageOptions(
+        data=str(place / "both.tsv"), out=place / "c", overrides=settings, vocab_size=300
+    )
+    prepared = prepare_stage(stage_kind("translation"), options, watcher)
+    sweep = prepared.find_learning_rate(place / "c")
     assert sweep.suggested > 0
     assert not (place / "c" / "model").exists()
