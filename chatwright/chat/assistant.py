@@ -1,8 +1,8 @@
 """Messages in, a reply out: the only path from a conversation to a reply.
 
 The terminal, the server and the evaluations use `Assistant`. It shortens the conversation to the
-model's context, renders it as token ids, submits these to the engine and decodes the sampled tokens.
-Several replies can be open at once: asking any of them for its next event steps the engine for all.
+model's context, renders it as token ids, submits them to the engine and decodes the sampled tokens.
+Several replies can be open at once: asking one for its next event steps the engine for all.
 An assistant reads all events of its engine, so do not step the engine elsewhere.
 """
 
@@ -12,24 +12,22 @@ import secrets
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from chatwright.chat.context_window import fit
+from chatwright.chat.context_window import FittedConversation, fit_to_context
+from chatwright.chat.live_reply import LiveReply
 from chatwright.chat.reply_events import (
     Finished,
-    Reason,
     ReplyEvent,
     TextDelta,
     ToolCalled,
     ToolReturned,
     Truncated,
-    Usage,
 )
 from chatwright.chat.reply_stream import ReplyStream
+from chatwright.chat.tools import MAX_TOOL_CALLS, Tools
 from chatwright.conversation import (
     Conversation,
     Message,
-    ToolCall,
     ToolResult,
     next_call_id,
 )
@@ -38,30 +36,6 @@ from chatwright.engine.request import Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
-
-__all__ = [
-    "Assistant",
-    "Finished",
-    "Reason",
-    "ReplyEvent",
-    "TextDelta",
-    "ToolCalled",
-    "ToolReturned",
-    "Tools",
-    "Truncated",
-    "Usage",
-]
-
-MAX_TOOL_CALLS = 4
-"""Tool calls run in one reply; some models would call tools forever."""
-
-
-class Tools(Protocol):
-    """The tools that an assistant may run."""
-
-    def run(self, call: ToolCall) -> str:
-        """Return the result as text. Report failures as text too, so that the model reads them."""
-        ...
 
 
 class Assistant:
@@ -83,7 +57,7 @@ class Assistant:
         self.engine = engine
         self.tokenizer = tokenizer
         self.tools = tools
-        self._live: dict[RequestId, _LiveReply] = {}
+        self._live: dict[RequestId, LiveReply] = {}
 
     def reply(
         self, conversation: Conversation, sampling: SamplingConfig | None = None
@@ -125,7 +99,7 @@ class Assistant:
         """
         sampling = _with_seed(sampling)
         results: dict[int, Finished] = {}
-        live: dict[int, _LiveReply] = {}
+        live: dict[int, LiveReply] = {}
         waiting = deque(enumerate(conversations))
         try:
             while waiting or live:
@@ -148,15 +122,14 @@ class Assistant:
         Tool calls are returned and not run.
         """
         sampling = _with_seed(sampling)
-        fitted = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens)
-        prompt = fitted.token_ids
+        prompt = self._fit(conversation, sampling).token_ids
         request_id = self.engine.submit(self._request(prompt, sampling, may_call_tool=True))
         call_id = next_call_id(conversation)
         streams = [
             ReplyStream(self.tokenizer, sampling, len(prompt), call_id=call_id)
             for _ in range(sampling.n)
         ]
-        self._live[request_id] = _LiveReply(request_id, streams, sampling, None)
+        self._live[request_id] = LiveReply(request_id, streams, sampling, None)
         try:
             while any(stream.finished is None for stream in streams):
                 self._step()
@@ -164,8 +137,12 @@ class Assistant:
             self._abandon(self._live.pop(request_id))
         return [stream.finished for stream in streams if stream.finished is not None]
 
-    def _start(self, conversation: Conversation, sampling: SamplingConfig) -> _LiveReply:
-        fitted = fit(conversation, self.tokenizer, self.engine.context_length, sampling.max_tokens)
+    def _fit(self, conversation: Conversation, sampling: SamplingConfig) -> FittedConversation:
+        context_length = self.engine.context_length
+        return fit_to_context(conversation, self.tokenizer, context_length, sampling.max_tokens)
+
+    def _start(self, conversation: Conversation, sampling: SamplingConfig) -> LiveReply:
+        fitted = self._fit(conversation, sampling)
         reply = self._submit(fitted.token_ids, sampling, list(conversation))
         if fitted.n_cut:
             n_kept = len(fitted.messages)
@@ -174,7 +151,7 @@ class Assistant:
 
     def _submit(
         self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None
-    ) -> _LiveReply:
+    ) -> LiveReply:
         """Submit a request; `messages` is None for plain continuation."""
         if sampling.n_made > 1:
             raise InputError(
@@ -193,7 +170,7 @@ class Assistant:
             may_call_tool,
             next_call_id(messages or ()),
         )
-        reply = _LiveReply(request_id, [stream], sampling, messages)
+        reply = LiveReply(request_id, [stream], sampling, messages)
         self._live[request_id] = reply
         return reply
 
@@ -206,7 +183,7 @@ class Assistant:
             stop_ids -= {chat_format.tool_call}
         return Request(token_ids, sampling, sorted(stop_ids), unused_ids(self.tokenizer))
 
-    def _events(self, reply: _LiveReply) -> Generator[ReplyEvent, None, None]:
+    def _events(self, reply: LiveReply) -> Generator[ReplyEvent, None, None]:
         try:
             while True:
                 while reply.events:
@@ -218,7 +195,7 @@ class Assistant:
         finally:
             self._abandon(reply)
 
-    def _abandon(self, reply: _LiveReply) -> None:
+    def _abandon(self, reply: LiveReply) -> None:
         self._live.pop(reply.request_id, None)
         self.engine.cancel(reply.request_id)
 
@@ -238,7 +215,7 @@ class Assistant:
                 del self._live[event.request_id]
                 self._conclude(reply, stream)
 
-    def _conclude(self, reply: _LiveReply, stream: ReplyStream) -> None:
+    def _conclude(self, reply: LiveReply, stream: ReplyStream) -> None:
         """After a request has ended: finish the reply, or run a tool and submit another request."""
         finished = stream.finished
         assert finished is not None, "the engine reported the end of the request"
@@ -255,7 +232,7 @@ class Assistant:
         usage = replace(finished.usage, completion_tokens=reply.n_completion_tokens)
         reply.finished = replace(finished, usage=usage)
 
-    def _run_tool(self, reply: _LiveReply, message: Message, tools: Tools) -> None:
+    def _run_tool(self, reply: LiveReply, message: Message, tools: Tools) -> None:
         assert reply.messages is not None, "a plain continuation calls no tools"
         call = message.tool_calls[0]
         result = ToolResult(call.id, tools.run(call))
@@ -267,26 +244,6 @@ class Assistant:
         reply.request_id = continued.request_id
         reply.streams = continued.streams
         self._live[reply.request_id] = reply
-
-
-class _LiveReply:
-    """A reply from its first request to its end."""
-
-    def __init__(
-        self,
-        request_id: RequestId,
-        streams: list[ReplyStream],
-        sampling: SamplingConfig,
-        messages: list[Message] | None,
-    ) -> None:
-        self.request_id = request_id
-        self.streams = streams
-        self.sampling = sampling
-        self.messages = messages
-        self.events: deque[ReplyEvent] = deque()
-        self.finished: Finished | None = None
-        self.n_tool_calls = 0
-        self.n_completion_tokens = 0
 
 
 def _with_seed(sampling: SamplingConfig | None) -> SamplingConfig:

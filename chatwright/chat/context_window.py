@@ -1,47 +1,58 @@
-"""Making a conversation fit: what the model cannot see any more is left out by whole exchanges, oldest first, and said.
+"""Fit a conversation into the model's context by leaving out its oldest exchanges.
 
-An exchange is a user's message with all that answers it. The system message stays, and so does the last exchange: if those two
-alone do not fit, that is an error with numbers, never a cut through the middle of a message.
+An exchange is a user message with all messages that answer it. The system message and the last
+exchange always stay; if they do not fit, that is an error with numbers. No message is ever cut.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatwright.conversation import Conversation, Message
+from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import render_prompt, require_order
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
-class ConversationTooLong(ValueError):
-    """Even the last message alone does not fit the model's context."""
+class ConversationTooLong(InputError):
+    """The last exchange alone does not fit into the model's context."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    token_ids: list[int]  # ready to sample after
-    messages: list[Message]  # what they show
-    n_cut: int  # messages left out
+class FittedConversation:
+    """The part of a conversation that the model sees."""
+
+    token_ids: list[int]
+    """The rendered prompt, ready to sample after."""
+    messages: list[Message]
+    """The messages in the prompt."""
+    n_cut: int
+    """Number of messages left out."""
 
 
-def fit(
+def fit_to_context(
     conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
-) -> Fitted:
-    """The latest exchanges that leave room for the reply: max_tokens, or a quarter of the context where the reply may take what is left."""
-    require_order(conversation)  # all of it: what is cut has to make sense too
+) -> FittedConversation:
+    """Return the latest exchanges that leave room for a reply.
+
+    The room is `max_tokens`; if that is None, a quarter of the context as long as exchanges can be
+    left out, and at least one token.
+
+    Raises ConversationTooLong if the last exchange does not fit, and InputError for turns out of
+    order.
+    """
+    require_order(conversation)  # also of the messages that are left out
     system, exchanges = _split(conversation)
     room = room_for_prompt(context_length, max_tokens)
 
-    def without(n_exchange: int) -> Fitted:
-        messages = [
-            *system,
-            *(message for exchange in exchanges[n_exchange:] for message in exchange),
-        ]
-        return Fitted(
-            render_prompt(messages, tokenizer), messages, len(conversation) - len(messages)
-        )
+    def without(n_exchange: int) -> FittedConversation:
+        kept = (message for exchange in exchanges[n_exchange:] for message in exchange)
+        messages = [*system, *kept]
+        n_cut = len(conversation) - len(messages)
+        return FittedConversation(render_prompt(messages, tokenizer), messages, n_cut)
 
-    # Halving, because every attempt encodes all that it keeps.
-    low, high = 0, max(len(exchanges) - 1, 0)
+    # Bisect, because each attempt encodes all the messages it keeps.
+    low = 0
+    high = max(len(exchanges) - 1, 0)
     while low < high:
         middle = (low + high) // 2
         if len(without(middle).token_ids) <= room:
@@ -49,27 +60,19 @@ def fit(
         else:
             low = middle + 1
     fitted = without(low)
-    if len(fitted.token_ids) + (max_tokens or 1) > context_length:
-        kept = (
-            "the last message and the system message take" if system else "the last message takes"
-        )
-        reply = f"a reply of {max_tokens}" if max_tokens else "a reply"
-        raise ConversationTooLong(
-            f"{kept} {len(fitted.token_ids)} tokens, which with {reply} is more than the {context_length} "
-            "the model can see. Shorten the message"
-            + (" or the system message" if system else "")
-            + (" or ask for a shorter reply." if max_tokens else ".")
-        )
+    n_tokens = len(fitted.token_ids)
+    if n_tokens + (max_tokens or 1) > context_length:
+        raise _too_long(n_tokens, context_length, max_tokens, has_system=bool(system))
     return fitted
 
 
 def room_for_prompt(context_length: int, max_tokens: int | None) -> int:
-    """The tokens a conversation may have before something of it is left out."""
+    """Return how many tokens a prompt may have before exchanges are left out."""
     return context_length - (max_tokens or context_length // 4)
 
 
 def _split(conversation: Conversation) -> tuple[Sequence[Message], list[list[Message]]]:
-    """System messages at the front, and exchanges: each begins with a user's message."""
+    """Return the system message, if there is one, and the exchanges."""
     n_system = 1 if conversation and conversation[0].role == "system" else 0
     exchanges: list[list[Message]] = []
     for message in conversation[n_system:]:
@@ -77,3 +80,20 @@ def _split(conversation: Conversation) -> tuple[Sequence[Message], list[list[Mes
             exchanges.append([])
         exchanges[-1].append(message)
     return conversation[:n_system], exchanges
+
+
+def _too_long(
+    n_tokens: int, context_length: int, max_tokens: int | None, has_system: bool
+) -> ConversationTooLong:
+    prompt = (
+        "The last message and the system message take" if has_system else "The last message takes"
+    )
+    reply = f"a reply of {max_tokens} tokens" if max_tokens else "a reply"
+    shorten = "Shorten the message or the system message" if has_system else "Shorten the message"
+    return ConversationTooLong(
+        f"{prompt} {n_tokens} tokens; with {reply} that is more than the model's context of "
+        f"{context_length} tokens.",
+        remedy=f"{shorten}, or allow a shorter reply." if max_tokens else f"{shorten}.",
+        field="messages",
+        value=n_tokens,
+    )

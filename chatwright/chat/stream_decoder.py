@@ -1,6 +1,7 @@
-"""Token ids in, readable text out, as it comes. A character that arrives in pieces is held back until it is whole.
+"""Decode token ids to text while they arrive, and find stop texts in it.
 
-Bytes that can never become a character are shown as U+FFFD, the same ones as if everything were decoded at the end.
+A character whose bytes arrive in several tokens is held back until it is complete. Invalid bytes
+are shown as U+FFFD, the same ones as if all bytes were decoded at once.
 """
 
 import codecs
@@ -10,54 +11,66 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 class StreamDecoder:
+    """Turns token ids into text, one by one."""
+
     def __init__(self, tokenizer: Tokenizer, is_opening: bool = True) -> None:
-        """`is_opening` is False where the tokens go on with a text, which then holds the tokenizer's prefix already."""
+        """Start at the beginning of a text, or in the middle if `is_opening` is False.
+
+        At the beginning the tokenizer's prefix is removed.
+        """
         self._tokenizer = tokenizer
         self._prefix = tokenizer.prefix.encode() if is_opening else b""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
-        """The characters that are whole now; control ids are none."""
+        """Return the characters that this token completes; "" for a control token."""
         content = self._tokenizer.token_bytes(token_id)
         if content:
-            content, self._prefix = content.removeprefix(self._prefix), b""
+            content = content.removeprefix(self._prefix)
+            self._prefix = b""
         return self._decoder.decode(content)
 
     def finish(self) -> str:
-        """What an unfinished character at the end is shown as."""
+        """Return U+FFFD if the text ends in an incomplete character, otherwise ""."""
         return self._decoder.decode(b"", final=True)
 
 
 class StopWatcher:
-    """Lets text through up to the first of some stop texts, and holds back what may yet turn out to be the beginning of one."""
+    """Passes text on up to the first stop text, holding back what may be the start of one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
+        """Watch for any of the non-empty texts in `stops`."""
         self._stops = tuple(stops)
         self._held = ""
-        self.found = ""  # the stop text that was met
+        self.found = ""
+        """The stop text that was found; "" as long as there is none."""
 
     def push(self, text: str) -> str:
-        """What is safe to show. After a stop was found, nothing is."""
+        """Return the text that is certainly not part of a stop text; "" after a stop text."""
         if self.found:
             return ""
         text = self._held + text
-        places = [(text.find(stop), -len(stop), stop) for stop in self._stops if stop in text]
-        if places:
-            place, _, self.found = min(places)  # the earliest; of several there, the longest
+        matches = [(text.find(stop), -len(stop), stop) for stop in self._stops if stop in text]
+        if matches:
+            start, _, self.found = min(matches)  # the earliest; among several there, the longest
             self._held = ""
-            return text[:place]
-        n_held = max(
-            (
-                length
-                for stop in self._stops
-                for length in range(1, min(len(stop), len(text) + 1))
-                if text.endswith(stop[:length])
-            ),
-            default=0,
-        )
+            return text[:start]
+        n_held = self._length_of_possible_start(text)
         self._held = text[len(text) - n_held :]
         return text[: len(text) - n_held]
 
     def finish(self) -> str:
-        held, self._held = self._held, ""
+        """Return the text that was held back."""
+        held = self._held
+        self._held = ""
         return held
+
+    def _length_of_possible_start(self, text: str) -> int:
+        """Return the length of the longest end of `text` with which a stop text could begin."""
+        lengths = (
+            length
+            for stop in self._stops
+            for length in range(1, min(len(stop), len(text) + 1))
+            if text.endswith(stop[:length])
+        )
+        return max(lengths, default=0)

@@ -35,7 +35,7 @@ def chat(
     """Talk to a model in the terminal, or through a pipe with one message per line."""
     from chatwright.checkpoint import model_directory
     from chatwright.cli.load_model import model_name, open_assistant, read_sampling
-    from chatwright.cli.terminal.sampling_settings import CHAT_TEMPERATURE
+    from chatwright.chat.dialogue import CHAT_TEMPERATURE
 
     # Once: a run under way may save the next checkpoint in the meantime.
     found = model_directory.find(directory)

@@ -130,9 +130,9 @@ def _with_tokenizer(
         return model, plain
     if chat_format == OWN_FORMAT:
         return add_control_tokens(model, plain)
-    name = chat_format or chat_formats.recognised(files.chat_template)
+    name = chat_format or chat_formats.recognize_format(files.chat_template)
     return model, ImportedTokenizer(
-        files, vocab_size, name, chat_formats.default_system(files.chat_template)
+        files, vocab_size, name, chat_formats.default_system_text(files.chat_template)
     ) if name else plain
 
 

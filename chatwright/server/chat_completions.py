@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from chatwright.chat.assistant import ReplyEvent
+from chatwright.chat.reply_events import ReplyEvent
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
 from chatwright.server.engine_thread import EngineThread, Failed, PendingReply, Replier

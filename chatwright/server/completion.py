@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatwright.chat.assistant import Finished, ReplyEvent, TextDelta, ToolReturned, Truncated
+from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, ToolReturned, Truncated
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.request import TokenSampled
 from chatwright.server.chat_request import ChatRequest, write_command

@@ -81,7 +81,7 @@ class ByteBPE:
     @property
     def public_ids(self) -> dict[str, int]:
         """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
-        return self._control.public()
+        return self._control.config_entries()
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, prefix: str = "") -> ByteBPE:

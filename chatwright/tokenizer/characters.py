@@ -67,7 +67,7 @@ class CharacterTokenizer:
     @property
     def public_ids(self) -> dict[str, int]:
         """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
-        return self._control.public()
+        return self._control.config_entries()
 
     def encode(self, text: str) -> TextIds:
         """Return one id per character. Raises InputError for a character it does not know."""

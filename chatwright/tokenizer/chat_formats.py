@@ -1,38 +1,48 @@
-"""The chat formats of known open models, written down as data and turned into ids. Templates in a model's files are looked at, never run.
+"""Chat formats of known open models, as data, and how they become token ids.
 
-A piece is a marker of the tokenizer where it has one of that spelling, else ordinary text. llama2's and the oldest mistral's markers are
-ordinary words: what a person types can look like them, which no renderer can prevent.
+The chat template in a model's files is searched for known markers and never run. A piece of a
+format is a special token where the tokenizer has one of that spelling, otherwise ordinary text. The
+markers of llama2 and mistral are ordinary words, so a user can type text that looks like them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ChatFormat, Turn
 
 Pieces = tuple[str, ...]
+TurnPieces = tuple[Pieces, Pieces, Pieces]
+"""What precedes the text of a turn, what ends the turn, and what follows its end."""
 
 
 @dataclass(frozen=True)
-class Markup:
-    """A format before it is ids. Per role: what stands before a turn, what ends it, what follows the end."""
+class FormatPieces:
+    """A chat format as strings; `build` turns it into the ids of a tokenizer."""
 
-    turns: Mapping[str, tuple[Pieces, Pieces, Pieces]]
-    signs: Pieces  # a template that holds all of these is of this format
+    turns: Mapping[str, TurnPieces]
+    """By role."""
+    signs: Pieces
+    """A template that holds all of these strings is of this format."""
     begin: Pieces = ()
+    """Precede the first turn."""
     around_system: tuple[str, str] | None = None
+    """See `ChatFormat.around_system`."""
     system_in: int | None = None
+    """See `ChatFormat.system_in`."""
     before_last: Pieces = ()
-    stops: Pieces = field(default=())  # besides what ends an answer
-    default_system: str = (
-        ""  # for conversations without a system message, where no template spells one out
-    )
+    """See `ChatFormat.before_last`."""
+    stops: Pieces = ()
+    """Special tokens that end a reply, besides the one that ends an assistant turn."""
+    default_system: str = ""
+    """System text of conversations without one, if the template does not spell one out."""
 
 
-def _chatml(*before_answer: str) -> dict[str, tuple[Pieces, Pieces, Pieces]]:
-    def turn(role: str, *opening: str) -> tuple[Pieces, Pieces, Pieces]:
+def _chatml(*before_answer: str) -> dict[str, TurnPieces]:
+    def turn(role: str, *opening: str) -> TurnPieces:
         return ("<|im_start|>", f"{role}\n", *opening), ("<|im_end|>",), ("\n",)
 
     return {
@@ -42,130 +52,151 @@ def _chatml(*before_answer: str) -> dict[str, tuple[Pieces, Pieces, Pieces]]:
     }
 
 
-def _llama3() -> dict[str, tuple[Pieces, Pieces, Pieces]]:
+def _llama3() -> dict[str, TurnPieces]:
     return {
         role: (("<|start_header_id|>", role, "<|end_header_id|>", "\n\n"), ("<|eot_id|>",), ())
         for role in ("system", "user", "assistant")
     }
 
 
-def _mistral() -> dict[str, tuple[Pieces, Pieces, Pieces]]:
+def _mistral() -> dict[str, TurnPieces]:
     return {"user": (("[INST]",), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}
 
 
-# Later formats with other markers besides the ones known here.
-STRANGE = ("[SYSTEM_PROMPT]",)
-# In the order in which a template is compared with them: the first whose signs it bears.
-MARKUPS: dict[str, Markup] = {
-    # SmolLM 3 puts headings around its system message; of these, today's date is left out: a conversation is the same ids on every day.
-    "smollm3": Markup(
+UNSUPPORTED_MARKERS = ("[SYSTEM_PROMPT]",)
+"""Markers of later formats that also hold the markers of a known one."""
+FORMATS: dict[str, FormatPieces] = {
+    # SmolLM 3 writes headings around its system text. Its template also writes today's date, which
+    # is left out here, so that a conversation has the same ids on every day.
+    "smollm3": FormatPieces(
         _chatml("<think>", "\n\n", "</think>", "\n"),
         ("<|im_start|>", "enable_thinking", "## Custom Instructions"),
         around_system=(
-            "## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n## Custom Instructions\n\n",
+            "## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n"
+            "## Custom Instructions\n\n",
             "\n\n",
         ),
         default_system="You are a helpful AI assistant named SmolLM, trained by Hugging Face.",
     ),
-    # Qwen 3: the empty thought in front of an answer tells it to answer at once. Answers that were given stand without.
-    "qwen3": Markup(
+    # Qwen 3: an empty reasoning block before the answer makes the model answer at once. Earlier
+    # answers of the conversation have no such block.
+    "qwen3": FormatPieces(
         _chatml(),
         ("<|im_start|>", "enable_thinking", "<think>"),
         before_last=("<think>", "\n\n", "</think>", "\n\n"),
     ),
-    "chatml": Markup(_chatml(), ("<|im_start|>", "<|im_end|>")),
-    # Llama 3.1 to 3.3, with the date that the template falls back on.
-    "llama3.1": Markup(
+    "chatml": FormatPieces(_chatml(), ("<|im_start|>", "<|im_end|>")),
+    # Llama 3.1 to 3.3, with the date that the template uses by default.
+    "llama3.1": FormatPieces(
         _llama3(),
         ("<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date"),
         begin=("<|begin_of_text|>",),
         stops=("<|end_of_text|>", "<|eom_id|>"),
         around_system=("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n", ""),
     ),
-    "llama3": Markup(
+    "llama3": FormatPieces(
         _llama3(),
         ("<|start_header_id|>", "<|eot_id|>"),
         begin=("<|begin_of_text|>",),
         stops=("<|end_of_text|>",),
     ),
-    "llama2": Markup(
+    "llama2": FormatPieces(
         {"user": (("<s>", "[INST]"), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())},
         ("[INST]", "<<SYS>>"),
         around_system=("<<SYS>>\n", "\n<</SYS>>\n\n"),
         system_in=0,
     ),
-    # Mistral 7B v0.3, Nemo and their contemporaries put the system message before the newest question.
-    "mistral3": Markup(
+    # Mistral 7B v0.3, Nemo and other models of 2024 put the system text into the last user turn.
+    "mistral3": FormatPieces(
         _mistral(),
         ("[INST]", "[/INST]", "[AVAILABLE_TOOLS]"),
         begin=("<s>",),
         around_system=("", "\n\n"),
         system_in=-1,
     ),
-    "mistral": Markup(
+    "mistral": FormatPieces(
         _mistral(), ("[INST]", "[/INST]"), begin=("<s>",), around_system=("", "\n\n"), system_in=0
     ),
 }
-# A system message that a template spells out for conversations without one.
+"""Known formats by name, in the order in which a template is compared with them."""
 DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"\\]{1,500})<\|im_end\|>")
+"""A system text that a template spells out for conversations without one."""
 
 
-def recognised(template: str) -> str | None:
-    """The name of the format a Jinja template stands for, by the markers it holds."""
-    if any(sign in template for sign in STRANGE):
+def recognize_format(template: str) -> str | None:
+    """Return the name of the format of a Jinja template, by the markers in it; None if unknown."""
+    if any(marker in template for marker in UNSUPPORTED_MARKERS):
         return None
-    return next(
-        (
-            name
-            for name, markup in MARKUPS.items()
-            if all(sign in template for sign in markup.signs)
-        ),
-        None,
-    )
+    for name, pieces in FORMATS.items():
+        if all(sign in template for sign in pieces.signs):
+            return name
+    return None
 
 
-def default_system(template: str) -> str:
-    found = DEFAULT_SYSTEM.search(template)
-    return found.group(1) if found else ""
+def default_system_text(template: str) -> str:
+    """Return the system text that a template writes by default; "" if it spells none out."""
+    match = DEFAULT_SYSTEM.search(template)
+    return match.group(1) if match else ""
 
 
 def build(
     name: str, markers: Mapping[str, int], encode: Callable[[str], Sequence[int]], system: str = ""
 ) -> ChatFormat:
-    """The format called `name` in a tokenizer's own ids. `markers` are its special tokens by their spelling."""
-    if name not in MARKUPS:
-        raise ValueError(f"chat format {name!r}: not known here. Known are {', '.join(MARKUPS)}.")
-    markup = MARKUPS[name]
+    """Return the format called `name` in the ids of a tokenizer.
 
-    def ids(pieces: Pieces) -> tuple[int, ...]:
+    Args:
+        name: A key of `FORMATS`.
+        markers: Ids of the tokenizer's special tokens by their spelling.
+        encode: Encodes ordinary text.
+        system: System text of conversations without one; "" keeps the format's own default.
+
+    Raises InputError if the format is unknown or the tokenizer lacks one of its end tokens.
+    """
+    if name not in FORMATS:
+        raise InputError(
+            f"The chat format {name!r} is unknown.",
+            remedy=f"Choose one of {', '.join(FORMATS)}.",
+            field="chat_format",
+            value=name,
+        )
+    pieces = FORMATS[name]
+    _require_end_tokens(name, pieces, markers)
+
+    def ids(of: Pieces) -> tuple[int, ...]:
         return tuple(
             token_id
-            for piece in pieces
+            for piece in of
             for token_id in ([markers[piece]] if piece in markers else encode(piece))
         )
 
-    needed = [
-        piece for _, after, _ in markup.turns.values() for piece in after if piece.startswith("<")
-    ]
-    if missing := sorted({*needed} - markers.keys()):
-        raise ValueError(
-            f"chat format {name!r}: this tokenizer has no token {missing[0]!r}, so the model was not trained with it. Choose another."
-        )
     turns = {
         role: Turn(ids(before), ids(after), between=ids(between))
-        for role, (before, after, between) in markup.turns.items()
+        for role, (before, after, between) in pieces.turns.items()
     }
-    stops = {
-        turns["assistant"].after[0],
-        *(markers[stop] for stop in markup.stops if stop in markers),
-    }
+    stop_ids = {markers[stop] for stop in pieces.stops if stop in markers}
+    stop_ids.add(turns["assistant"].after[0])
     return ChatFormat(
         name,
-        ids(markup.begin),
+        ids(pieces.begin),
         turns,
-        tuple(sorted(stops)),
-        default_system=system or markup.default_system,
-        around_system=markup.around_system,
-        system_in=markup.system_in,
-        before_last=ids(markup.before_last),
+        tuple(sorted(stop_ids)),
+        default_system=system or pieces.default_system,
+        around_system=pieces.around_system,
+        system_in=pieces.system_in,
+        before_last=ids(pieces.before_last),
     )
+
+
+def _require_end_tokens(name: str, pieces: FormatPieces, markers: Mapping[str, int]) -> None:
+    end_tokens = {
+        piece for _, after, _ in pieces.turns.values() for piece in after if piece.startswith("<")
+    }
+    missing = sorted(end_tokens - markers.keys())
+    if missing:
+        raise InputError(
+            f"The tokenizer has no token {missing[0]!r} of the chat format {name!r}, "
+            "so the model was not trained with this format.",
+            remedy="Choose another format with --chat-format.",
+            field="chat_format",
+            value=name,
+        )

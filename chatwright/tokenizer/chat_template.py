@@ -1,8 +1,9 @@
 """Render a conversation as token ids and a loss mask, in the chat format of the tokenizer.
 
-Training, evaluation, the terminal and the server all call this renderer, so their ids agree. Text is
-encoded apart from the markers, so text of a user, a file or a tool never becomes a control token.
-Rendering never shortens a conversation: `chat/context_window.py` and `data/corpus.py` do that.
+Training, evaluation, the terminal and the server all call this renderer, so their ids agree. Text
+is encoded apart from the markers, so text of a user, a file or a tool never becomes a control
+token. Rendering never shortens a conversation: `chat/context_window.py` and `data/corpus.py` do
+that.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class ImportedTokenizer:
     def public_ids(self) -> dict[str, int]:
         """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
         if isinstance(self._control, ControlIds):
-            return self._control.public()
+            return self._control.config_entries()
         return {
             f"{name}_token_id": token_id
             for name, token_id in self.vocabulary.named_ids.items()

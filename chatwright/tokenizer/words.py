@@ -83,7 +83,7 @@ class WordTokenizer:
     @property
     def public_ids(self) -> dict[str, int]:
         """The special token ids for config.json: bos_token_id, eos_token_id, pad_token_id."""
-        return self._control.public()
+        return self._control.config_entries()
 
     def encode(self, text: str) -> TextIds:
         """Return the ids of the known words; unknown words are left out."""

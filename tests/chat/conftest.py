@@ -1,11 +1,12 @@
-"""Assistants whose replies are written down, one thread for models this small."""
+"""Assistants with scripted replies; one thread, as these models are small."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
-from chatwright.chat.assistant import Assistant, Tools
+from chatwright.chat.assistant import Assistant
+from chatwright.chat.tools import Tools
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.model.gpt import GPT, init_weights
@@ -23,11 +24,11 @@ def make_assistant() -> MakeAssistant:
         n_slot: int = 4,
         tools: Tools | None = None,
     ) -> Assistant:
-        """replies: (length of the prompt, the tokens that follow it)."""
+        """Script the tokens that follow a prompt of a given length."""
         script = {
-            n_prompt + place: token_id
+            n_prompt + index: token_id
             for n_prompt, token_ids in replies
-            for place, token_id in enumerate(token_ids)
+            for index, token_id in enumerate(token_ids)
         }
         engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_slot=n_slot))  # type: ignore[arg-type]
         return Assistant(engine, ByteTokenizer(), tools)  # type: ignore[arg-type]

@@ -1,17 +1,27 @@
-"""A tokenizer of single bytes and a model whose every next token is written down, so that replies can be told in advance."""
+"""A tokenizer of single bytes and a model that samples scripted tokens: replies are known."""
 
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 
+from chatwright.conversation import Message
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.tokenizer.chat_format import own_format
 from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds, TextIds
 
 
+def exchanges(n: int) -> list[Message]:
+    """Return n questions, each followed by its answer."""
+    return [
+        message
+        for i in range(n)
+        for message in (Message("user", f"question {i}"), Message("assistant", f"answer {i}"))
+    ]
+
+
 class ByteTokenizer:
-    """One id per byte: every character above ASCII comes in pieces."""
+    """One id per byte, so that a character beyond ASCII takes several tokens."""
 
     prefix = ""
 
@@ -27,7 +37,7 @@ class ByteTokenizer:
 
 
 class ScriptedModel(nn.Module):
-    """After a text of n tokens comes script[n]; where the script is silent, the letter "x". Stands where the GPT does."""
+    """Samples script[n] after n tokens, or the letter "x" where the script has no entry."""
 
     def __init__(self, script: dict[int, int], context_length: int) -> None:
         super().__init__()

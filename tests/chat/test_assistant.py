@@ -1,11 +1,12 @@
-"""Replies told in advance: what streams, what ends them, tools, several at once, and the same through every door."""
+"""Replies of scripted and real models: streaming, ends, tools, and several at once."""
 
 from collections.abc import Callable
 
 import pytest
 
-from chatwright.chat.assistant import (
-    Assistant,
+from chatwright.chat.assistant import Assistant
+from chatwright.chat.context_window import ConversationTooLong
+from chatwright.chat.reply_events import (
     Finished,
     ReplyEvent,
     TextDelta,
@@ -14,16 +15,16 @@ from chatwright.chat.assistant import (
     Truncated,
     Usage,
 )
-from chatwright.chat.context_window import ConversationTooLong
 from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.tokenizer.tool_call_text import message_from_turn, write_tool_call
-from tests.chat.scripted import ByteTokenizer
+from tests.chat.scripted import ByteTokenizer, exchanges
 
 MakeAssistant = Callable[..., Assistant]
 CONTROL = ByteTokenizer.control
@@ -48,7 +49,7 @@ def last(events: list[ReplyEvent]) -> Finished:
     return events[-1]
 
 
-def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(
+def test_a_reply_streams_whole_characters_and_ends_with_the_whole_text(
     make_assistant: MakeAssistant,
 ) -> None:
     assistant = make_assistant((n_prompt(HELLO), [*ids("né€"), CONTROL.end]))
@@ -62,7 +63,9 @@ def test_a_reply_streams_whole_characters_and_finishes_with_all_of_them(
     assert [token.token_id for delta in deltas for token in delta.tokens] == ids("né€")
 
 
-def test_a_length_limit_shows_the_unfinished_character(make_assistant: MakeAssistant) -> None:
+def test_a_length_limit_shows_an_incomplete_character_as_u_fffd(
+    make_assistant: MakeAssistant,
+) -> None:
     assistant = make_assistant((n_prompt(HELLO), ids("ab€")))
     finished = last(list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=4))))
     assert (finished.reason, finished.message.text, finished.ended_by_itself) == (
@@ -72,7 +75,7 @@ def test_a_length_limit_shows_the_unfinished_character(make_assistant: MakeAssis
     )
 
 
-def test_a_stop_text_ends_the_reply_and_is_not_in_it(make_assistant: MakeAssistant) -> None:
+def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant((n_prompt(HELLO), ids("one END two")))
     events = list(
         assistant.reply(
@@ -90,7 +93,7 @@ def test_a_stop_text_ends_the_reply_and_is_not_in_it(make_assistant: MakeAssista
 
 
 @pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
-def test_another_control_token_ends_the_reply_by_its_name(
+def test_any_other_control_token_ends_the_reply_and_is_named(
     make_assistant: MakeAssistant, name: str
 ) -> None:
     assistant = make_assistant(
@@ -105,7 +108,7 @@ def test_another_control_token_ends_the_reply_by_its_name(
     assert not finished.ended_by_itself
 
 
-def test_a_command_without_tools_is_handed_over(make_assistant: MakeAssistant) -> None:
+def test_a_tool_call_without_tools_is_returned_to_the_caller(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant(
         (n_prompt(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command])
     )
@@ -132,8 +135,10 @@ class Weather:
         return self.result
 
 
-def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssistant) -> None:
-    command = [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]
+def test_a_tool_is_run_and_the_reply_continues_with_its_result(
+    make_assistant: MakeAssistant,
+) -> None:
+    call = [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]
     following = [
         *HELLO,
         message_from_turn("command", "FETCH"),
@@ -141,7 +146,7 @@ def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssist
     ]
     weather = Weather()
     assistant = make_assistant(
-        (n_prompt(HELLO), command),
+        (n_prompt(HELLO), call),
         (n_prompt(following), [*ids("It is."), CONTROL.end]),
         tools=weather,
     )
@@ -152,7 +157,7 @@ def test_tools_answer_a_command_and_the_reply_goes_on(make_assistant: MakeAssist
     assert weather.asked == ["FETCH"]
 
 
-def test_a_model_that_asks_for_ever_is_stopped(make_assistant: MakeAssistant) -> None:
+def test_a_model_that_keeps_calling_tools_is_stopped(make_assistant: MakeAssistant) -> None:
     conversation, script = list(HELLO), []
     for _ in range(9):
         script.append(
@@ -165,7 +170,7 @@ def test_a_model_that_asks_for_ever_is_stopped(make_assistant: MakeAssistant) ->
     assert len(weather.asked) == 4
 
 
-def test_a_result_that_does_not_fit_fails_its_own_reply_with_numbers(
+def test_a_tool_result_that_does_not_fit_fails_its_own_reply(
     make_assistant: MakeAssistant,
 ) -> None:
     assistant = make_assistant(
@@ -174,33 +179,29 @@ def test_a_result_that_does_not_fit_fails_its_own_reply_with_numbers(
     )
     finished = last(list(assistant.reply(HELLO, GREEDY)))
     assert finished.reason == "failed"
-    assert "more than the 256" in finished.error
+    assert "256" in finished.error
 
 
-def test_a_cut_is_told_before_the_reply(make_assistant: MakeAssistant) -> None:
-    conversation = [
-        message
-        for i in range(20)
-        for message in (Message("user", f"question {i}"), Message("assistant", "yes"))
-    ][:-1]
+def test_left_out_messages_are_reported_before_the_reply(make_assistant: MakeAssistant) -> None:
+    conversation = exchanges(20)[:-1]
     events = list(make_assistant(context_length=128).reply(conversation, GREEDY))
     assert isinstance(events[0], Truncated)
     assert events[0].n_cut + events[0].n_kept == len(conversation)
-    assert f"The model sees 128 tokens: the oldest {events[0].n_cut} messages were left out" in str(
-        events[0]
-    )
+    assert f"oldest {events[0].n_cut} messages" in str(events[0])
     with pytest.raises(ConversationTooLong):
         list(make_assistant(context_length=64).reply([Message("user", "y" * 70)], GREEDY))
 
 
-def test_hostile_text_cannot_become_a_command(make_assistant: MakeAssistant) -> None:
+def test_text_that_looks_like_a_control_token_is_no_tool_call(
+    make_assistant: MakeAssistant,
+) -> None:
     assistant = make_assistant((n_prompt(HELLO), [*ids("<|command|>X<EOC>"), CONTROL.end]))
     events = list(assistant.reply(HELLO, GREEDY))
     assert last(events).message == Message("assistant", "<|command|>X<EOC>")
     assert not any(isinstance(event, ToolCalled) for event in events)
 
 
-def test_closing_a_reply_frees_its_place(make_assistant: MakeAssistant) -> None:
+def test_closing_a_reply_frees_its_slot(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant()
     events = assistant.reply(HELLO, GREEDY)
     next(events)
@@ -211,20 +212,18 @@ def test_closing_a_reply_frees_its_place(make_assistant: MakeAssistant) -> None:
     assert last(list(assistant.reply(HELLO, GREEDY))).message.text == "x" * 20
 
 
-def test_the_model_and_the_tokenizer_must_belong_together() -> None:
+def test_a_tokenizer_with_more_ids_than_the_model_is_refused() -> None:
     model = GPT(preset("nano", vocab_size=100))
     init_weights(model, generator(0, "weights"))
     with (
         Engine(model) as engine,
-        pytest.raises(ValueError, match="266"),
+        pytest.raises(InputError) as caught,
     ):
         Assistant(engine, ByteTokenizer())  # type: ignore[arg-type]
+    assert (caught.value.field, caught.value.value) == ("vocab_size", 266)
 
 
-# ---- with a real model: the same reply through every door
-
-
-def test_many_conversations_together_equal_each_alone(real: Assistant) -> None:
+def test_replies_sampled_together_equal_each_alone(real: Assistant) -> None:
     conversations = [[Message("user", "hi" * n)] for n in range(1, 9)]
     sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
     together = real.replies(conversations, sampling)
@@ -254,21 +253,21 @@ def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
         assert [last(found[number]) for number in found] == real.replies(conversations, sampling)
 
 
-def test_a_seed_repeats_a_reply_and_every_reply_tells_its_seed(real: Assistant) -> None:
+def test_every_reply_reports_the_seed_that_repeats_it(real: Assistant) -> None:
     first = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10))))
     assert first.seed is not None
     again = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10, seed=first.seed))))
     assert again == first
 
 
-def test_completion_is_plain_continuation(real: Assistant) -> None:
+def test_a_completion_continues_the_text_without_a_chat_format(real: Assistant) -> None:
     sampling = SamplingConfig(seed=5, max_tokens=12)
     whole = real.complete("Once", sampling)
     assert whole.message.text == "".join(real.stream_completion("Once", sampling))
     assert whole.usage.prompt_tokens == 5
 
 
-def test_choices_are_n_replies_and_best_of_takes_the_most_probable(real: Assistant) -> None:
+def test_choices_are_n_replies_and_best_of_keeps_the_most_probable(real: Assistant) -> None:
     every = real.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
     best = real.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
     ranked = sorted(every, key=lambda reply: -reply.mean_log_prob)

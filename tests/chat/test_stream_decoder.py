@@ -1,4 +1,4 @@
-"""Streamed text equals text decoded at once, at every split."""
+"""Streamed text equals text decoded at once, wherever the bytes are split."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 PIECES = st.lists(st.binary(min_size=1, max_size=5), max_size=12)
 
 
-class Pieces:
+class BytePieces:
     """A tokenizer whose tokens are any bytes."""
 
     prefix = ""
@@ -23,12 +23,12 @@ class Pieces:
 
 
 def stream(pieces: list[bytes]) -> list[str]:
-    decoder = StreamDecoder(Pieces(pieces))  # type: ignore[arg-type]
+    decoder = StreamDecoder(BytePieces(pieces))  # type: ignore[arg-type]
     return [*(decoder.push(number) for number in range(len(pieces))), decoder.finish()]
 
 
 @given(st.text(max_size=20), st.data())
-def test_every_split_of_a_text_gives_the_text_and_no_half_character(
+def test_a_text_split_anywhere_streams_without_incomplete_characters(
     text: str, data: st.DataObject
 ) -> None:
     raw = text.encode("utf-8", errors="ignore")
@@ -45,16 +45,16 @@ def test_every_split_of_a_text_gives_the_text_and_no_half_character(
 
 
 @given(PIECES)
-def test_any_bytes_give_what_decoding_at_once_gives(pieces: list[bytes]) -> None:
+def test_any_bytes_stream_like_decoding_at_once(pieces: list[bytes]) -> None:
     assert "".join(stream(pieces)) == b"".join(pieces).decode("utf-8", errors="replace")
 
 
-def test_a_character_appears_when_its_last_byte_does() -> None:
+def test_a_character_appears_with_its_last_byte() -> None:
     euro = "€".encode()
     assert stream([b"a", euro[:1], euro[1:2], euro[2:], b""]) == ["a", "", "", "€", "", ""]
 
 
-def through(watcher: StopWatcher, pieces: list[str]) -> str:
+def passed_on(watcher: StopWatcher, pieces: list[str]) -> str:
     return "".join(watcher.push(piece) for piece in pieces) + watcher.finish()
 
 
@@ -63,26 +63,27 @@ def through(watcher: StopWatcher, pieces: list[str]) -> str:
     st.lists(st.text("ab#", min_size=1, max_size=4), max_size=3),
     st.data(),
 )
-def test_a_stop_text_is_found_at_every_split_and_never_shown(
+def test_a_stop_text_split_anywhere_is_found_and_not_shown(
     text: str, stops: list[str], data: st.DataObject
 ) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     watcher = StopWatcher(stops)
-    shown = through(watcher, pieces)
+    shown = passed_on(watcher, pieces)
     if watcher.found:
         assert watcher.found in stops
         assert text.startswith(shown + watcher.found)
     else:
         assert shown == text
         assert not any(stop in text for stop in stops)
-    # The stop that is complete first decides. Its text may already have begun inside what a longer stop held back.
+    # The stop text that is complete first ends the text. It may have begun inside the text that
+    # was held back as the possible start of a longer stop text.
     ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
     if ends:
         assert len(shown) + len(watcher.found) >= min(ends) - max(map(len, stops))
 
 
-def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
+def test_a_possible_start_of_a_stop_text_is_held_back_until_it_is_none() -> None:
     watcher = StopWatcher(["END", "ENEMY"])
     assert [
         watcher.push(piece) for piece in ("the E", "N", "d of", " it EN", "D and more", "x")
@@ -94,7 +95,7 @@ def test_what_may_become_a_stop_is_held_back_and_let_go() -> None:
 
 @pytest.mark.parametrize("prefix", ["", " "])
 @pytest.mark.parametrize("text", ["the größe 🙂 of the café — ok", "  two spaces", "🙂", ""])
-def test_streaming_equals_the_tokenizer_s_own_decode(prefix: str, text: str) -> None:
+def test_streaming_equals_decoding_with_the_tokenizer(prefix: str, text: str) -> None:
     tokenizer = ByteBPE.train(
         ["the cat and the hat", "größe und übermut, naïve café"] * 20, vocab_size=300, prefix=prefix
     )
@@ -107,7 +108,7 @@ def test_streaming_equals_the_tokenizer_s_own_decode(prefix: str, text: str) -> 
     )
 
 
-def test_what_goes_on_with_a_text_keeps_its_first_space() -> None:
+def test_a_continuation_keeps_its_first_space() -> None:
     tokenizer = ByteBPE.train(["the cat and the hat"] * 20, vocab_size=300, prefix=" ")
     decoder = StreamDecoder(tokenizer, is_opening=False)
     assert "".join(map(decoder.push, tokenizer.encode("the hat"))) == " the hat"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatwright.chat.assistant import TextDelta
+from chatwright.chat.reply_events import TextDelta
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.engine_thread import EngineThread, Failed, Limits, PendingReply

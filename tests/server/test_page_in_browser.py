@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from chatwright.chat.assistant import Assistant
-from chatwright.cli.terminal.sampling_settings import CHAT_TEMPERATURE
+from chatwright.chat.dialogue import CHAT_TEMPERATURE
 from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine

@@ -12,8 +12,8 @@ from chatwright.tokenizer.chat_template import render, render_prompt
 from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tool_call_text import message_from_turn
 
-# Characters a..f are ids 0..5; then bos 6, pad 7, end 8, system 9, user 10, end_of_question 11, assistant 12, command 13,
-# end_of_command 14, result 15.
+# Characters a..f are ids 0..5; then bos 6, pad 7, end 8, system 9, user 10, end_of_question 11,
+# assistant 12, command 13, end_of_command 14, result 15.
 LETTERS = CharacterTokenizer("abcdef")
 
 
@@ -21,7 +21,7 @@ def conversation(*turns):
     return [message_from_turn(role, content) for role, content in turns]
 
 
-def test_system_user_assistant_by_hand():
+def test_ids_and_loss_mask_of_a_conversation_by_hand():
     rendered = render(
         conversation(
             ("system", "a"), ("user", "bc"), ("assistant", "de"), ("user", "f"), ("assistant", "a")
@@ -34,7 +34,7 @@ def test_system_user_assistant_by_hand():
     ]
 
 
-def test_a_tool_call_and_its_result_by_hand():
+def test_ids_and_loss_mask_of_a_tool_call_and_its_result_by_hand():
     rendered = render(
         conversation(("user", "a"), ("tool_call", "bc"), ("tool", "d"), ("assistant", "e")), LETTERS
     )
@@ -83,14 +83,14 @@ def test_two_tool_calls_in_a_row_each_have_their_result():
     ]
 
 
-def test_prompt_ends_ready_to_sample():
+def test_a_prompt_ends_with_the_marker_of_an_answer():
     assert render_prompt(conversation(("user", "ab")), LETTERS) == [6, 10, 0, 1, 11, 12]
     assert render_prompt(
         conversation(("user", "a"), ("tool_call", "b"), ("tool", "")), LETTERS
     ) == [6, 10, 0, 11, 12, 13, 1, 14, 15, 8, 12]
 
 
-def test_the_prompt_is_how_the_training_row_begins():
+def test_a_training_row_begins_with_its_prompt():
     turns = conversation(
         ("system", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"), ("assistant", "e")
     )
@@ -100,7 +100,7 @@ def test_the_prompt_is_how_the_training_row_begins():
     assert rendered.loss_mask[len(prompt) :] == [True, True]
 
 
-def test_control_strings_in_a_message_stay_text():
+def test_strings_of_control_tokens_in_a_message_stay_text():
     bpe = ByteBPE.train(["some text " * 10], 300)
     hostile = "".join(CONTROL_TOKENS.values())
     ids = render_prompt(conversation(("system", hostile), ("user", hostile)), bpe)
@@ -202,7 +202,7 @@ def test_errors_hold_no_text_of_a_message():
 
 
 @pytest.mark.parametrize("prefix", ["", " "])
-def test_the_jinja_template_written_for_other_tools_gives_the_same_ids(tmp_path, prefix):
+def test_the_jinja_template_for_other_tools_gives_the_same_ids(tmp_path, prefix):
     transformers = pytest.importorskip("transformers", reason="transformers is a development extra")
     bpe = ByteBPE.train(["What is 12 + 30? The answer is 42.\n" * 20], 320, prefix)
     bpe.save(tmp_path)

@@ -1,4 +1,4 @@
-"""Where a reply goes, and what is said beside it: to a person's screen, or as JSON lines to a script."""
+"""Show replies and notes: on a screen for people, or as JSON lines for scripts."""
 
 import json
 import sys
@@ -13,65 +13,95 @@ from chatwright.chat.reply_events import Finished, Truncated
 
 
 class Display(Protocol):
-    is_watched: bool  # by a person, who is glad of a word more
+    """Where the terminal chat writes to."""
 
-    def piece(self, text: str) -> None: ...  # of a reply, as it comes
-    def finish(self, finished: Finished, truncated: Truncated | None) -> None: ...
-    def break_off(self) -> None: ...  # the reply ends here because a person said so
-    def skip_empty(self) -> None: ...  # a line without anything on it
-    def note(self, text: str) -> None: ...
-    def fail(self, text: str) -> None: ...  # what was asked for did not happen
-    def end_line(self) -> None: ...  # all that a line brought has been said
+    is_interactive: bool
+    """Whether a person reads along, who is shown additional notes."""
+
+    def show_piece(self, text: str) -> None:
+        """Show the next piece of a reply."""
+
+    def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
+        """End a reply, with the messages that were left out of its prompt."""
+
+    def stop_reply(self) -> None:
+        """End a reply that the user stopped."""
+
+    def reject_empty_line(self) -> None:
+        """Report that the line was empty."""
+
+    def note(self, text: str) -> None:
+        """Show information about the chat."""
+
+    def fail(self, text: str) -> None:
+        """Show an error."""
+
+    def end_line(self) -> None:
+        """End everything that one line of input caused."""
 
 
 class Screen:
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
-        self.is_watched = self.console.is_terminal
+    """Shows replies as text, for people."""
 
-    def piece(self, text: str) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        """Write to the console, by default standard output."""
+        self.console = console or Console(highlight=False)
+        self.is_interactive = self.console.is_terminal
+
+    def show_piece(self, text: str) -> None:
+        """Show the next piece of a reply, without a line end."""
         self.console.print(printable(text), end="", soft_wrap=True)
 
-    def finish(self, finished: Finished, truncated: Truncated | None) -> None:
+    def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
+        """End the line of the reply."""
         self.console.print()
 
-    def break_off(self) -> None:
+    def stop_reply(self) -> None:
+        """End the line of a reply that the user stopped."""
         self.console.print()
-        self.note("(broken off)")
+        self.note("(stopped)")
 
-    def skip_empty(self) -> None:
-        if self.is_watched:
+    def reject_empty_line(self) -> None:
+        """Report an empty line to a person; ignore it in a pipe."""
+        if self.is_interactive:
             self.note("(nothing typed, nothing sent)")
 
     def note(self, text: str) -> None:
+        """Show information in a dim style."""
         self.console.print(Text(printable(text).plain, style="dim"), soft_wrap=True)
 
     def fail(self, text: str) -> None:
+        """Show an error in red."""
         self.console.print(Text(printable(text).plain, style="red"), soft_wrap=True)
 
     def end_line(self) -> None:
-        pass
+        """Do nothing: everything is shown already."""
 
 
 class JsonLines:
-    """One object a line, and nothing else, on `replies`: the reply, the failure, or what a command did; what a person would read goes to `notes`."""
+    """Writes one JSON object per line of input, for scripts.
 
-    is_watched = False
+    The object is the reply, the error, or the notes of a command. `notes` shows the same notes to
+    people, on standard error.
+    """
+
+    is_interactive = False
 
     def __init__(self, replies: TextIO | None = None, notes: Screen | None = None) -> None:
-        self.replies, self.notes = (
-            replies or sys.stdout,
-            notes or Screen(Console(stderr=True, highlight=False)),
-        )
+        """Write objects to `replies` (standard output) and notes to `notes` (standard error)."""
+        self.replies = replies or sys.stdout
+        self.notes = notes or Screen(Console(stderr=True, highlight=False))
         self.n_failed = 0
-        self._is_answered, self._said = False, list[str]()  # of the line under way
+        self._has_written = False
+        self._notes_of_line: list[str] = []
 
-    def piece(self, text: str) -> None:
-        pass
+    def show_piece(self, text: str) -> None:
+        """Do nothing: the whole reply is written at its end."""
 
-    def finish(self, finished: Finished, truncated: Truncated | None) -> None:
+    def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
+        """Write the reply. A failed reply is written by `fail`."""
         if finished.reason == "failed":
-            return  # its error follows
+            return
         row = {
             **saved_conversation.to_json([finished.message])[0],
             "reason": finished.reason,
@@ -79,36 +109,43 @@ class JsonLines:
             "seed": finished.seed,
             "stopped_by": finished.stopped_by,
         }
-        self._write(row | ({"truncated": asdict(truncated)} if truncated else {}))
+        if truncated:
+            row["truncated"] = asdict(truncated)
+        self._write(row)
 
-    def break_off(self) -> None:
-        self.fail("The reply was broken off (Ctrl-C).")
+    def stop_reply(self) -> None:
+        """Write an error for a reply that the user stopped."""
+        self.fail("The reply was stopped (Ctrl-C).")
 
-    def skip_empty(self) -> None:
-        self.fail("The line is empty: there is nothing to answer.")
+    def reject_empty_line(self) -> None:
+        """Write an error for an empty line."""
+        self.fail("The line is empty, so there is nothing to answer.")
 
     def note(self, text: str) -> None:
-        self._said.append(text)
+        """Show a note to people, and keep it for the object of this line."""
+        self._notes_of_line.append(text)
         self.notes.note(text)
 
     def fail(self, text: str) -> None:
+        """Write an error."""
         self.n_failed += 1
         self._write({"error": text})
 
     def end_line(self) -> None:
-        if not self._is_answered and self._said:
-            self._write({"note": "\n".join(self._said)})
-        self._is_answered, self._said = False, []
+        """Write the notes of a line that caused no other object."""
+        if not self._has_written and self._notes_of_line:
+            self._write({"note": "\n".join(self._notes_of_line)})
+        self._has_written = False
+        self._notes_of_line = []
 
     def _write(self, row: dict[str, object]) -> None:
-        self._is_answered = True
-        print(
-            json.dumps(row), file=self.replies, flush=True
-        )  # ASCII only: it passes through every encoding
+        self._has_written = True
+        # json.dumps escapes all non-ASCII characters, so any encoding can carry the line.
+        print(json.dumps(row), file=self.replies, flush=True)
 
 
 def printable(text: str) -> Text:
-    """Text as it may be shown: escape sequences in a reply must not reach the terminal as such."""
+    """Return the text without control characters: a reply must not send escape sequences."""
     return Text(
         "".join(
             "\N{REPLACEMENT CHARACTER}" if is_control(c) or "\ud800" <= c <= "\udfff" else c
@@ -118,4 +155,5 @@ def printable(text: str) -> Text:
 
 
 def is_control(character: str) -> bool:
+    """Return whether this is a control character other than a newline or a tab."""
     return character not in "\n\t" and (character < " " or "\x7f" <= character <= "\x9f")

@@ -1,7 +1,7 @@
-"""Messages typed by a person: line editing, history with the arrow keys, several lines in one message.
+"""Read messages from the keyboard, with line editing and a history.
 
-Enter sends, Alt-Enter (or Esc, then Enter) begins a new line, and pasted lines stay together: Enter after them sends them as one
-message. The history lasts as long as the program; it is never written to a file.
+Enter sends, Alt-Enter (or Esc, then Enter) starts a new line. Pasted lines stay one message until
+Enter sends it. The history is kept in memory only.
 """
 
 from prompt_toolkit import PromptSession
@@ -14,49 +14,54 @@ from prompt_toolkit.output import Output
 
 
 class Keyboard:
+    """The prompt of the terminal chat."""
+
     def __init__(self, input: Input | None = None, output: Output | None = None) -> None:
+        """Read from the terminal, or from `input` in tests."""
         self._session: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
             prompt_continuation="  ",
             history=InMemoryHistory(),
-            key_bindings=_keys(),
+            key_bindings=_key_bindings(),
             enable_suspend=True,
             input=input,
             output=output,
         )
 
     def read(self) -> str | None:
-        """The next message; None at the end of the input (Ctrl-D)."""
+        """Return the next message; None at the end of the input (Ctrl-D).
+
+        Raises KeyboardInterrupt at Ctrl-C.
+        """
         try:
             return self._session.prompt()
         except EOFError:
             return None
 
     def edit(self, text: str) -> str | None:
-        """`text`, offered for changing; None where the person thought better of it (Ctrl-C, Ctrl-D)."""
+        """Let the user change `text`; None if they cancel with Ctrl-C or Ctrl-D."""
         try:
             return self._session.prompt(default=text)
         except (EOFError, KeyboardInterrupt):
             return None
 
 
-def _keys() -> KeyBindings:
-    # The library's own multi-line mode is the other way round, Enter for a new line. Ctrl-J is left to mean Enter: that is how an
-    # Enter arrives which was typed while the reply was still running.
+def _key_bindings() -> KeyBindings:
+    # The library's multi-line mode uses Enter for a new line, so both keys are bound here.
+    # Ctrl-J sends too: an Enter typed while a reply was running arrives as Ctrl-J.
     keys = KeyBindings()
-    typing = has_focus(
-        DEFAULT_BUFFER
-    )  # not in the search for an earlier message (Ctrl-R), where Enter takes what was found
+    # Not in the search of the history (Ctrl-R), where Enter takes the match.
+    is_typing = has_focus(DEFAULT_BUFFER)
 
-    @keys.add("enter", filter=typing)
-    @keys.add("c-j", filter=typing)
+    @keys.add("enter", filter=is_typing)
+    @keys.add("c-j", filter=is_typing)
     def send(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter", filter=typing)
-    @keys.add("escape", "c-j", filter=typing)
-    def new_line(event: KeyPressEvent) -> None:
+    @keys.add("escape", "enter", filter=is_typing)
+    @keys.add("escape", "c-j", filter=is_typing)
+    def start_new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
     return keys

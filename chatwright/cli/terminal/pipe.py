@@ -1,21 +1,24 @@
-"""Messages from a pipe or a file: one line, one message."""
+"""Read messages from a pipe or a file: each line is one message."""
 
 import io
 from collections.abc import Callable
 from typing import TextIO
 
+from chatwright.errors import InputError
 
-class UnreadableLine(ValueError):
-    """A line that is no text. The next one may be."""
+
+class UnreadableLine(InputError):
+    """A line that is not valid UTF-8. The next line may be."""
 
 
 def line_reader(stream: TextIO) -> Callable[[], str | None]:
-    """A function that gives the next line, without its end; None after the last."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(
-            errors="surrogateescape"
-        )  # one bad byte must not take the lines around it along
+    """Return a function that returns the next line without its end; None after the last line.
 
+    The function raises UnreadableLine for a line that is not valid UTF-8.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        # With the default error handler a bad byte would end the reading of all further lines.
+        stream.reconfigure(errors="surrogateescape")
     is_first = True
 
     def read_line() -> str | None:
@@ -23,18 +26,22 @@ def line_reader(stream: TextIO) -> Callable[[], str | None]:
         line = stream.readline()
         if not line:
             return None
-        if is_first:  # some editors begin a file with a mark that is no part of its text
-            line, is_first = line.removeprefix("\ufeff"), False
-        line = line.removesuffix("\n").removesuffix("\r")  # also as Windows ends it
-        place = next(
-            (place for place, character in enumerate(line) if "\ud800" <= character <= "\udfff"),
-            None,
-        )
-        if place is not None:
-            raise UnreadableLine(
-                f"The line holds bytes that are not valid UTF-8 (at character {place + 1}), so it was not sent. "
-                "Convert the input to UTF-8."
-            )
+        if is_first:
+            line = line.removeprefix("\ufeff")  # the byte-order mark that some editors write
+            is_first = False
+        line = line.removesuffix("\n").removesuffix("\r")  # also the line ends of Windows
+        _require_utf8(line)
         return line
 
     return read_line
+
+
+def _require_utf8(line: str) -> None:
+    for number, character in enumerate(line, 1):
+        if "\ud800" <= character <= "\udfff":
+            raise UnreadableLine(
+                f"The line is not valid UTF-8 (at character {number}), so it was not sent.",
+                remedy="Convert the input to UTF-8.",
+                field="line",
+                value=number,
+            )

@@ -1,4 +1,4 @@
-"""What /set does: `key=value` pairs into sampling settings, all of them or none."""
+"""Parse `/set`: change sampling settings by `key=value` pairs, all of them or none."""
 
 import re
 from collections.abc import Mapping
@@ -6,43 +6,48 @@ from typing import Any
 
 from chatwright.config import build, merge, parse_overrides, to_table
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.errors import InputError
 
-# A person should meet the model that was examined, and skills are scored greedily; at 0.3 a second try still differs from the first.
-CHAT_TEMPERATURE = 0.3
-NOT_HERE = {
-    "n": "there is one reply at a time here; /retry gives another",
-    "best_of": "there is one reply at a time here; /retry gives another",
-    "top_log_probs": "/why shows the alternatives without it",
+UNAVAILABLE = {
+    "n": "A chat samples one reply at a time; /retry gives another.",
+    "best_of": "A chat samples one reply at a time; /retry gives another.",
+    "top_log_probs": "/why shows the alternatives without it.",
 }
-# A pair goes on over spaces until the next `key=`, and over everything in quotes: stop=["a b", "c"] is one.
+"""Settings that have no effect in a chat, with the explanation."""
+# A pair extends over spaces up to the next `key=`, and over quoted text: stop=["a b", "c"] is one.
 PAIR = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\s+(?![\w.]+\s*=)|\S)+""")
 
 
-def changed(sampling: SamplingConfig, argument: str, first: SamplingConfig) -> SamplingConfig:
-    """The settings with what `argument` says; `key=none` gives back what stood there `first`."""
-    table, defaults = to_table(sampling), to_table(first)
+def change_settings(
+    sampling: SamplingConfig, argument: str, initial: SamplingConfig
+) -> SamplingConfig:
+    """Return the settings with the pairs of `argument`; `key=none` takes the value of `initial`.
+
+    Raises InputError for a pair that is no pair, an unknown key or a value that is not allowed.
+    """
+    table = to_table(sampling)
+    initial_table = to_table(initial)
     for pair in PAIR.findall(argument):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals and value):
-            raise ValueError(
-                f"/set {pair.strip()}: expected key=value, for example /set temperature=0.5 (/set alone shows all)."
+            raise InputError(
+                f"/set {pair.strip()} is no key=value pair.",
+                remedy="Write for example /set temperature=0.5; /set alone shows all settings.",
+                field="/set",
+                value=pair.strip(),
             )
-        if key in NOT_HERE:
-            raise ValueError(f"/set {key}: {NOT_HERE[key]}.")
-        if value.lower() == "none" and key in defaults:
-            table[key] = defaults[key]
+        if key in UNAVAILABLE:
+            raise InputError(
+                f"/set {key} has no effect here.", remedy=UNAVAILABLE[key], field=key, value=value
+            )
+        if value.lower() == "none" and key in initial_table:
+            table[key] = initial_table[key]
         else:
             table = merge(table, parse_overrides([f"{key}={value}"]))
     return build(SamplingConfig, table, "/set")
 
 
-def require_one_reply(sampling: SamplingConfig) -> None:
-    if sampling.n_made > 1:
-        raise ValueError(
-            f"n = {sampling.n}, best_of = {sampling.best_of}: a chat has one reply at a time. Leave them out; /retry gives another."
-        )
-
-
-def shown(sampling: SamplingConfig) -> str:
+def settings_text(sampling: SamplingConfig) -> str:
+    """Return the settings that can be changed, as `key=value` pairs."""
     table: Mapping[str, Any] = to_table(sampling)
-    return ", ".join(f"{key}={value}" for key, value in table.items() if key not in NOT_HERE)
+    return ", ".join(f"{key}={value}" for key, value in table.items() if key not in UNAVAILABLE)

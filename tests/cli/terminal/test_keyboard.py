@@ -1,4 +1,4 @@
-"""Keys pressed and the messages that come of them, without a screen."""
+"""Key presses and the messages they send, without a screen."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def keys() -> Iterator[PipeInput]:
 
 
 def typed(keyboard: Keyboard, keys: PipeInput, pressed: str) -> str | None:
-    """The message, of keys pressed once the prompt is on the screen: what was typed earlier is remembered by then."""
+    """Press the keys once the prompt is shown, when the history is loaded; return the message."""
     app = vars(keyboard)["_session"].app
 
     def press(app: Application[str]) -> None:
@@ -38,24 +38,22 @@ def typed(keyboard: Keyboard, keys: PipeInput, pressed: str) -> str | None:
         (["first\r", "second\r", UP + UP + "!\r"], ["first", "second", "first!"]),
         (["one" + ALT_ENTER + "two\r"], ["one\ntwo"]),
         ([PASTE + "a\r\nb\nc" + END_OF_PASTE + "\r"], ["a\nb\nc"]),
-        (["typed while it answered\nand more\r", ""], ["typed while it answered", "and more"]),
+        (["typed during a reply\nand more\r", ""], ["typed during a reply", "and more"]),
         (["teh" + BACKSPACE * 2 + "he\r"], ["the"]),
-        (
-            ["needle\r", "hay\r", "\x12nee\r\r"],
-            ["needle", "hay", "needle"],
-        ),  # Ctrl-R searches; Enter takes what was found, Enter sends it
+        # Ctrl-R searches the history, the first Enter takes the match, the second sends it.
+        (["needle\r", "hay\r", "\x12nee\r\r"], ["needle", "hay", "needle"]),
         (["x" * 10_000 + "\r"], ["x" * 10_000]),
         (["\x04"], [None]),
     ],
 )
-def test_keys_become_messages(
+def test_key_presses_send_messages(
     keys: PipeInput, pressed: list[str], messages: list[str | None]
 ) -> None:
     keyboard = Keyboard(keys, DummyOutput())
-    assert [typed(keyboard, keys, some) for some in pressed] == messages
+    assert [typed(keyboard, keys, part) for part in pressed] == messages
 
 
-def test_the_old_text_is_offered_and_can_be_left_alone(keys: PipeInput) -> None:
+def test_edit_offers_the_old_text_and_can_be_canceled(keys: PipeInput) -> None:
     keyboard = Keyboard(keys, DummyOutput())
     keys.send_text("!\r")
     assert keyboard.edit("old") == "old!"
@@ -63,7 +61,7 @@ def test_the_old_text_is_offered_and_can_be_left_alone(keys: PipeInput) -> None:
     assert keyboard.edit("old") is None
 
 
-def test_ctrl_c_is_the_programs_to_answer(keys: PipeInput) -> None:
+def test_ctrl_c_at_the_prompt_raises_keyboard_interrupt(keys: PipeInput) -> None:
     keyboard = Keyboard(keys, DummyOutput())
     keys.send_text("\x03")
     with pytest.raises(KeyboardInterrupt):

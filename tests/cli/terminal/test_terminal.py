@@ -1,4 +1,4 @@
-"""The terminal loop with typed lines given and its output read back."""
+"""The terminal chat: lines are typed, and its output and its conversation are checked."""
 
 import io
 import json
@@ -11,15 +11,10 @@ import pytest
 from rich.console import Console
 
 from chatwright.chat.assistant import Assistant
+from chatwright.cli.terminal.commands import NAMES, help_text
 from chatwright.cli.terminal.display import Screen, printable
-from chatwright.cli.terminal.terminal import (
-    COMMANDS,
-    HELP,
-    WANTED,
-    EditText,
-    Terminal,
-    interruptible,
-)
+from chatwright.cli.terminal.interrupt import interruptible
+from chatwright.cli.terminal.terminal import TOOL_RESULT_WANTED, UNCHANGED, EditText, Terminal
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
@@ -35,7 +30,8 @@ def n_prompt(conversation: list[Message]) -> int:
     return len(render_prompt(conversation, ByteTokenizer()))  # type: ignore[arg-type]
 
 
-def answers(*turns: tuple[list[Message], list[int]]) -> list[tuple[int, list[int]]]:
+def script(*turns: tuple[list[Message], list[int]]) -> list[tuple[int, list[int]]]:
+    """The tokens that follow each conversation, as `make_assistant` takes them."""
     return [(n_prompt(conversation), token_ids) for conversation, token_ids in turns]
 
 
@@ -59,34 +55,34 @@ def talk(
     return terminal, output.getvalue()
 
 
-def test_a_conversation_grows_and_undo_takes_an_exchange_back(
+def test_undo_removes_the_last_question_and_its_answer(
     make_assistant: MakeAssistant,
 ) -> None:
     second = [*HI, Message("assistant", "hey"), Message("user", "more")]
     assistant = make_assistant(
-        *answers((HI, [*b"hey", CONTROL.end]), (second, [*b"yes", CONTROL.end]))
+        *script((HI, [*b"hey", CONTROL.end]), (second, [*b"yes", CONTROL.end]))
     )
     terminal, output = talk(assistant, "hi", "", "more")
-    assert terminal.messages == [*second, Message("assistant", "yes")]
+    assert terminal.dialogue.messages == [*second, Message("assistant", "yes")]
     assert output == "hey\nyes\n"
     terminal, output = talk(assistant, "hi", "more", "/undo")
-    assert terminal.messages == second[:2]
-    assert "2 messages remain" in output
-    assert "nothing to take back" in talk(assistant, "/undo")[1]
+    assert terminal.dialogue.messages == second[:2]
+    assert "2 messages" in output
+    assert "nothing to undo" in talk(assistant, "/undo")[1]
 
 
 def test_retry_answers_the_last_question_again_with_another_seed(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
     terminal, output = talk(assistant, "/set seed=4", "hi", "/retry")
     assert output.count("hey") == 2
-    assert terminal.messages == [*HI, Message("assistant", "hey")]
-    assert terminal.sampling.seed == 5
+    assert terminal.dialogue.messages == [*HI, Message("assistant", "hey")]
+    assert terminal.dialogue.sampling.seed == 5
     assert "no question" in talk(assistant, "/retry")[1]
 
 
-def test_settings_change_are_shown_and_refused_by_name(make_assistant: MakeAssistant) -> None:
+def test_settings_are_changed_and_wrong_ones_are_named(make_assistant: MakeAssistant) -> None:
     terminal, output = talk(
         make_assistant(),
         "/set temperature=0.5",
@@ -94,20 +90,19 @@ def test_settings_change_are_shown_and_refused_by_name(make_assistant: MakeAssis
         "/set top_p=7",
         '/set stop=["a", "b"]',
     )
-    assert (terminal.sampling.temperature, terminal.sampling.stop) == (0.5, ("a", "b"))
-    assert "unknown key 'tempratur'. Did you mean 'temperature'?" in output
-    assert "top_p = 7" in output
-
-
-def test_saving_and_loading_give_the_conversation_back(
-    make_assistant: MakeAssistant, tmp_path: Path
-) -> None:
-    assistant, path = (
-        make_assistant(
-            *answers(([Message("system", "be kind"), *HI], [*"é".encode(), CONTROL.end]))
-        ),
-        tmp_path / "talk.json",
+    assert (terminal.dialogue.sampling.temperature, terminal.dialogue.sampling.stop) == (
+        0.5,
+        ("a", "b"),
     )
+    assert "tempratur" in output
+    assert "Did you mean" in output
+    assert "top_p" in output
+
+
+def test_a_saved_conversation_loads_again(make_assistant: MakeAssistant, tmp_path: Path) -> None:
+    with_system = [Message("system", "be kind"), *HI]
+    assistant = make_assistant(*script((with_system, [*"é".encode(), CONTROL.end])))
+    path = tmp_path / "talk.json"
     terminal, output = talk(
         assistant,
         "/save",
@@ -117,28 +112,28 @@ def test_saving_and_loading_give_the_conversation_back(
         f"/save {path}",
         f"/save {path}",
     )
-    assert "What is missing: /save FILE" in output
-    assert "nothing to save yet" in output
+    assert "/save needs the name of a file" in output
+    assert "nothing to save" in output
     assert "3 messages written" in output
     assert "exists already" in output
     again, _ = talk(assistant, f"/load {path}")
-    assert (again.system, again.messages) == ("be kind", terminal.messages)
+    assert (again.dialogue.system, again.dialogue.messages) == (
+        "be kind",
+        terminal.dialogue.messages,
+    )
 
 
-def test_a_new_conversation_keeps_the_system_message_and_a_quoted_name_is_a_name(
+def test_new_clears_the_messages_and_a_file_name_may_be_quoted(
     make_assistant: MakeAssistant, tmp_path: Path
 ) -> None:
-    assistant, path = (
-        make_assistant(*answers((HI, [*b"hey", CONTROL.end]))),
-        tmp_path / "a talk.json",
-    )
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
+    path = tmp_path / "a talk.json"
     terminal, _ = talk(assistant, "hi", f'/save "{path}"', "/new", "/system be kind")
     assert path.exists()
-    assert (terminal.system, terminal.messages) == ("be kind", [])
-    assert "/new" in HELP
+    assert (terminal.dialogue.system, terminal.dialogue.messages) == ("be kind", [])
 
 
-def test_a_loaded_command_says_that_its_result_is_wanted(
+def test_a_loaded_tool_call_asks_for_its_result(
     make_assistant: MakeAssistant, tmp_path: Path
 ) -> None:
     (tmp_path / "talk.json").write_text(
@@ -153,17 +148,17 @@ def test_a_loaded_command_says_that_its_result_is_wanted(
     )
     _, output = talk(make_assistant(), f"/load {tmp_path / 'talk.json'}")
     assert "2 messages read" in output
-    assert WANTED in output
+    assert TOOL_RESULT_WANTED in output
 
 
-def test_none_gives_back_what_a_setting_was_at_first(make_assistant: MakeAssistant) -> None:
+def test_none_restores_the_first_value_of_a_setting(make_assistant: MakeAssistant) -> None:
     terminal, _ = talk(
         make_assistant(),
         "/set temperature=0.9 top_k=3",
         "/set temperature=none",
         sampling=SamplingConfig(temperature=0.3),
     )
-    assert (terminal.sampling.temperature, terminal.sampling.top_k) == (0.3, 3)
+    assert (terminal.dialogue.sampling.temperature, terminal.dialogue.sampling.top_k) == (0.3, 3)
 
 
 def test_a_file_that_cannot_be_loaded_changes_nothing(
@@ -171,7 +166,7 @@ def test_a_file_that_cannot_be_loaded_changes_nothing(
 ) -> None:
     (tmp_path / "bad.json").write_text('{"messages": [{"role": "assistant", "content": "x"}]}')
     assistant = make_assistant(
-        *answers(([Message("system", "be kind"), *HI], [*b"hey", CONTROL.end]))
+        *script(([Message("system", "be kind"), *HI], [*b"hey", CONTROL.end]))
     )
     terminal, output = talk(
         assistant,
@@ -182,57 +177,62 @@ def test_a_file_that_cannot_be_loaded_changes_nothing(
         f"/load {tmp_path}/none",
     )
     assert "bad.json" in output
-    assert (terminal.system, terminal.messages) == ("be kind", [*HI, Message("assistant", "hey")])
+    assert (terminal.dialogue.system, terminal.dialogue.messages) == (
+        "be kind",
+        [*HI, Message("assistant", "hey")],
+    )
 
 
 def test_a_loaded_question_is_answered_by_retry(
     make_assistant: MakeAssistant, tmp_path: Path
 ) -> None:
     (tmp_path / "open.json").write_text('{"messages": [{"role": "user", "content": "hi"}]}')
-    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
     terminal, output = talk(assistant, f"/load {tmp_path}/open.json", "more", "/retry")
-    assert "The last question has no answer yet. /retry answers it, /undo takes it back." in output
-    assert terminal.messages == [*HI, Message("assistant", "hey")]
+    assert "The last question has no answer yet. /retry answers it, /undo removes it." in output
+    assert terminal.dialogue.messages == [*HI, Message("assistant", "hey")]
 
 
-def test_a_command_is_shown_and_the_next_line_is_its_result(make_assistant: MakeAssistant) -> None:
+def test_a_tool_call_is_shown_and_the_next_line_is_its_result(
+    make_assistant: MakeAssistant,
+) -> None:
     following = [
         *HI,
         message_from_turn("command", "FETCH", "call_1"),
         message_from_turn("result", "sunny", "call_1"),
     ]
     assistant = make_assistant(
-        *answers(
+        *script(
             (HI, [CONTROL.command, *b"FETCH", CONTROL.end_of_command]),
             (following, [*b"fine", CONTROL.end]),
         )
     )
     terminal, output = talk(assistant, "hi", "sunny")
-    assert "The model asks for outside data: FETCH" in output
-    assert terminal.messages == [*following, Message("assistant", "fine")]
+    assert "The model calls a tool: FETCH" in output
+    assert terminal.dialogue.messages == [*following, Message("assistant", "fine")]
 
 
-def test_what_cannot_be_answered_is_taken_back_and_the_loop_goes_on(
+def test_a_message_that_cannot_be_answered_is_not_kept_and_the_next_line_is_read(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])), context_length=64)
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])), context_length=64)
     terminal, output = talk(assistant, "y" * 80, "hi", "/nonsense", "/help", "/quit", "never read")
-    assert "more than the 64 the model can see" in output
-    assert "/nonsense: no such command" in output
+    assert "64 tokens" in output
+    assert "/nonsense is not a command" in output
     assert "/retry" in output
-    assert terminal.messages == [*HI, Message("assistant", "hey")]
+    assert terminal.dialogue.messages == [*HI, Message("assistant", "hey")]
 
 
-def test_cuts_and_length_limits_are_said(make_assistant: MakeAssistant) -> None:
+def test_left_out_messages_and_length_limits_are_reported(make_assistant: MakeAssistant) -> None:
     _, output = talk(make_assistant(context_length=64), *["a question"] * 4)
     assert "messages were left out of this reply" in output
-    assert "(cut off after 12 tokens; /set max_tokens=... allows more)" in output
+    assert "cut off after 12 tokens" in output
 
 
 def test_an_empty_reply_is_not_kept(make_assistant: MakeAssistant) -> None:
-    terminal, output = talk(make_assistant(*answers((HI, [CONTROL.end]))), "hi")
-    assert "There is no reply" in output
-    assert terminal.messages == []
+    terminal, output = talk(make_assistant(*script((HI, [CONTROL.end]))), "hi")
+    assert UNCHANGED in output
+    assert terminal.dialogue.messages == []
 
 
 def test_escape_sequences_in_a_reply_do_not_reach_the_terminal(
@@ -240,30 +240,31 @@ def test_escape_sequences_in_a_reply_do_not_reach_the_terminal(
 ) -> None:
     evil = "\x1b]0;title\x07\x9bok[red]x[/red]"
     terminal, output = talk(
-        make_assistant(*answers((HI, [*evil.encode(), CONTROL.end]))), "/set max_tokens=60", "hi"
+        make_assistant(*script((HI, [*evil.encode(), CONTROL.end]))), "/set max_tokens=60", "hi"
     )
     assert "\x1b" not in output
     assert "\x9b" not in output
     assert "[red]x[/red]" in output, "a reply is text, not markup"
-    assert terminal.messages[-1].text == evil
+    assert terminal.dialogue.messages[-1].text == evil
     assert printable("a\tb\nc").plain == "a\tb\nc"
 
 
-def test_ctrl_c_stops_the_reply_and_keeps_what_came(make_assistant: MakeAssistant) -> None:
+def test_ctrl_c_stops_the_reply_and_keeps_its_text(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant()
-    right_step, count = assistant.engine.step, []
+    real_step = assistant.engine.step
+    count = []
 
     def step_and_interrupt() -> list:  # type: ignore[type-arg]
         count.append(1)
         if len(count) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        return right_step()
+        return real_step()
 
     assistant.engine.step = step_and_interrupt  # type: ignore[method-assign]
     before = signal.getsignal(signal.SIGINT)
     terminal, output = talk(assistant, "hi")
-    assert terminal.messages == [*HI, Message("assistant", "xxxxx")]
-    assert "(broken off)" in output
+    assert terminal.dialogue.messages == [*HI, Message("assistant", "xxxxx")]
+    assert "(stopped)" in output
     assert assistant.engine.n_free_rows == 4
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -279,16 +280,16 @@ def test_ctrl_c_at_the_prompt_does_not_leave(make_assistant: MakeAssistant) -> N
 
     output = io.StringIO()
     terminal = Terminal(
-        make_assistant(*answers((HI, [*b"hey", CONTROL.end]))),
+        make_assistant(*script((HI, [*b"hey", CONTROL.end]))),
         Screen(Console(file=output)),
         read_line,
     )
     terminal.run()
     assert "/quit leaves." in output.getvalue()
-    assert len(terminal.messages) == 2
+    assert len(terminal.dialogue.messages) == 2
 
 
-def test_interruptible_gives_the_handler_back() -> None:
+def test_interruptible_restores_the_signal_handler() -> None:
     before = signal.getsignal(signal.SIGINT)
     with interruptible() as is_interrupted:
         assert not is_interrupted()
@@ -297,14 +298,11 @@ def test_interruptible_gives_the_handler_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-# ---- other words, other answers
-
-
 SEEDED = SamplingConfig(seed=11, max_tokens=12)
 
 
 @pytest.mark.parametrize("edit", ["/edit who", "/edit #2 who", "/Edit #2", "/edit 2", "/edit"])
-def test_an_edited_question_equals_a_fresh_conversation_with_it(real: Assistant, edit: str) -> None:
+def test_an_edited_question_is_answered_like_a_fresh_one(real: Assistant, edit: str) -> None:
     offered: list[str] = []
 
     def edit_text(text: str) -> str:
@@ -313,19 +311,19 @@ def test_an_edited_question_equals_a_fresh_conversation_with_it(real: Assistant,
 
     fresh, _ = talk(real, "hi", "who", sampling=SEEDED)
     edited, _ = talk(real, "hi", "what", edit, sampling=SEEDED, edit_text=edit_text)
-    assert edited.messages == fresh.messages
+    assert edited.dialogue.messages == fresh.dialogue.messages
     assert offered == ([] if "who" in edit else ["what"])
     edited, _ = talk(real, "one", "two", "three", "/edit #1 hi\nthere", sampling=SEEDED)
-    assert edited.messages == talk(real, "hi\nthere", sampling=SEEDED)[0].messages, (
-        "what came after it is dropped"
-    )
+    assert (
+        edited.dialogue.messages == talk(real, "hi\nthere", sampling=SEEDED)[0].dialogue.messages
+    ), "later messages are removed"
 
 
-def test_an_edit_that_cannot_be_done_leaves_everything_as_it_was(
+def test_a_failed_edit_changes_nothing(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])), context_length=64)
-    left = [*HI, Message("assistant", "hey")]
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])), context_length=64)
+    unchanged = [*HI, Message("assistant", "hey")]
     terminal, output = talk(
         assistant,
         "/edit x",
@@ -337,53 +335,57 @@ def test_an_edit_that_cannot_be_done_leaves_everything_as_it_was(
         "/set max_tokens=60",
         "/retry",
     )
-    assert terminal.messages == left
-    assert "There is no question to change." in output
-    assert "What is missing: /edit TEXT" in output
-    assert "/edit #2: no such question. Give a number from 1 to 1." in output
-    assert "/edit #0: no such question." in output
-    assert output.count("There is no reply; the conversation stays as it was.") == 2
+    assert terminal.dialogue.messages == unchanged
+    assert "no question to edit" in output
+    assert "/edit needs the new text" in output
+    assert "/edit #2" in output
+    assert "/edit #0" in output
+    assert output.count(UNCHANGED) == 2
     terminal, output = talk(assistant, "hi", "/edit", edit_text=lambda text: None)
-    assert (terminal.messages, "Left as it was." in output) == (left, True)
+    assert (terminal.dialogue.messages, "unchanged" in output) == (unchanged, True)
 
 
 def test_several_settings_change_together_or_not_at_all(make_assistant: MakeAssistant) -> None:
     terminal, _ = talk(make_assistant(), "/set temperature=0.5 top_k=3", "/set top_p=0.5 min_p=7")
-    assert (terminal.sampling.temperature, terminal.sampling.top_k, terminal.sampling.top_p) == (
+    assert (
+        terminal.dialogue.sampling.temperature,
+        terminal.dialogue.sampling.top_k,
+        terminal.dialogue.sampling.top_p,
+    ) == (
         0.5,
         3,
         1.0,
     )
 
 
-# ---- what is said beside the reply
-
-
-def test_why_tells_of_the_reply_just_given_and_only_of_it(make_assistant: MakeAssistant) -> None:
-    assistant = make_assistant(*answers((HI, [*b"h", CONTROL.end])))
+def test_why_explains_only_the_reply_just_sampled(make_assistant: MakeAssistant) -> None:
+    assistant = make_assistant(*script((HI, [*b"h", CONTROL.end])))
     _, output = talk(assistant, "/why", "hi", "/why", "/why x", "/why 3", "/undo", "/why 1")
-    assert output.count("/why tells of a reply just given, and there is none.") == 2
+    assert output.count("/why explains the reply just sampled, and there is none.") == 2
     assert [line.split()[:3] for line in output.splitlines() if line[:1] in ("1", "2")] == [
         ["1", '"h"', "1.0000"],
         ["2", "<|end|>", "1.0000"],
     ]
-    assert "/why x: expected the number of a place" in output
-    assert "/why 3: the last reply has 2 tokens. Give a place from 1 to 2." in output
+    assert "/why x" in output
+    assert "no token 3" in output
     terminal, output = talk(assistant, "hi", "more", "/undo", "/why")
-    assert (len(terminal.messages), "there is none." in output) == (2, True), (
-        "the tokens of the reply taken back are not those of the one before"
+    assert (len(terminal.dialogue.messages), "there is none." in output) == (2, True), (
+        "the tokens belong to the removed reply, not to the one before"
     )
 
 
 def test_asking_for_alternatives_changes_no_reply(real: Assistant) -> None:
     terminal, _ = talk(real, "hi", sampling=SEEDED)
-    assert terminal.messages[-1] == real.replies([HI], SEEDED)[0].message
+    assert terminal.dialogue.messages[-1] == real.replies([HI], SEEDED)[0].message
 
 
-def test_the_meter_is_shown_to_a_person_and_not_in_a_pipe(make_assistant: MakeAssistant) -> None:
-    assistant = make_assistant(*answers((HI, [*b"hey", CONTROL.end])))
+def test_the_context_use_is_shown_in_a_terminal_and_not_in_a_pipe(
+    make_assistant: MakeAssistant,
+) -> None:
+    assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
     rendered = [*HI, Message("assistant", "hey"), Message("user", "")]
-    meter = f"context {n_prompt(rendered) - 3} of 256 tokens"  # without the empty question and the marker that asks for an answer
+    # Without the two tokens of the empty question and the one that asks for an answer.
+    meter = f"context {n_prompt(rendered) - 3} of 256 tokens"
     _, output = talk(assistant, "hi", "", is_terminal=True)
     assert meter in output
     assert "(nothing typed, nothing sent)" in output
@@ -391,20 +393,20 @@ def test_the_meter_is_shown_to_a_person_and_not_in_a_pipe(make_assistant: MakeAs
     assert meter in talk(assistant, "hi", "/context")[1]
 
 
-def test_a_slash_a_capital_a_control_character(make_assistant: MakeAssistant) -> None:
+def test_slashes_capitals_and_control_characters_are_handled(make_assistant: MakeAssistant) -> None:
     hard = "A\x00b\x1b[31m\tÉ"
     terminal, output = talk(make_assistant(), "//etc", hard, "/HELP", "/retri")
-    assert [message.text for message in terminal.messages if message.role == "user"] == [
+    assert [message.text for message in terminal.dialogue.messages if message.role == "user"] == [
         "/etc",
         hard,
     ]
-    assert "(control characters in the message, sent as they are: 2)" in output
-    assert HELP in output
-    assert "/retri: no such command. Did you mean /retry?" in output
+    assert "control characters, sent unchanged: 2" in output
+    assert help_text() in output
+    assert "Did you mean /retry?" in output
     assert "\x1b" not in output
 
 
-def test_help_lists_every_command_there_is(make_assistant: MakeAssistant) -> None:
+def test_help_lists_every_command_and_each_is_known(make_assistant: MakeAssistant) -> None:
     assert {
         "/undo",
         "/retry",
@@ -418,6 +420,7 @@ def test_help_lists_every_command_there_is(make_assistant: MakeAssistant) -> Non
         "/load",
         "/quit",
         "/help",
-    } == set(COMMANDS)
-    for command in COMMANDS:
-        assert "no such command" not in talk(make_assistant(), command)[1]
+    } == set(NAMES)
+    for name in NAMES:
+        assert name in help_text()
+        assert "is not a command" not in talk(make_assistant(), name)[1]

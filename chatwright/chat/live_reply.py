@@ -1,0 +1,37 @@
+"""The state of one reply from its first request to its end."""
+
+from collections import deque
+
+from chatwright.chat.reply_events import Finished, ReplyEvent
+from chatwright.chat.reply_stream import ReplyStream
+from chatwright.conversation import Message
+from chatwright.engine.request import RequestId
+from chatwright.engine.sampling import SamplingConfig
+
+
+class LiveReply:
+    """A reply that is being sampled. Tool calls make it submit several requests, one by one."""
+
+    def __init__(
+        self,
+        request_id: RequestId,
+        streams: list[ReplyStream],
+        sampling: SamplingConfig,
+        messages: list[Message] | None,
+    ) -> None:
+        """Begin with the first request.
+
+        Args:
+            request_id: The request that is being sampled now.
+            streams: One per choice that the request samples.
+            sampling: The settings of all requests of this reply.
+            messages: The conversation so far; None for plain continuation.
+        """
+        self.request_id = request_id
+        self.streams = streams
+        self.sampling = sampling
+        self.messages = messages
+        self.events: deque[ReplyEvent] = deque()
+        self.finished: Finished | None = None
+        self.n_tool_calls = 0
+        self.n_completion_tokens = 0

@@ -1,0 +1,16 @@
+"""What the assistant needs of a collection of tools."""
+
+from typing import Protocol
+
+from chatwright.conversation import ToolCall
+
+MAX_TOOL_CALLS = 4
+"""Tool calls run in one reply; some models would call tools forever."""
+
+
+class Tools(Protocol):
+    """The tools that an assistant may run."""
+
+    def run(self, call: ToolCall) -> str:
+        """Return the result as text. Report failures as text too, so that the model reads them."""
+        ...

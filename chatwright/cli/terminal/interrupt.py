@@ -1,0 +1,24 @@
+"""Let Ctrl-C stop a reply between two steps of the engine."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether Ctrl-C was pressed inside this context.
+
+    Ctrl-C sets a flag instead of raising: an exception in the middle of an engine step would leave
+    the step half done.
+    """
+    pressed: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    except ValueError:  # outside the main thread, which no Ctrl-C reaches
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
