@@ -33,9 +33,9 @@ def chat(
     ] = False,
 ) -> None:
     """Talk to a model in the terminal, or through a pipe with one message per line."""
+    from chatwright.chat.dialogue import CHAT_TEMPERATURE
     from chatwright.checkpoint import model_directory
     from chatwright.cli.load_model import model_name, open_assistant, read_sampling
-    from chatwright.chat.dialogue import CHAT_TEMPERATURE
 
     # Once: a run under way may save the next checkpoint in the meantime.
     found = model_directory.find(directory)
