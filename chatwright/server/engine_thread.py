@@ -19,8 +19,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chatwright.chat.reply_events import ReplyEvent
 from chatwright.chat.context_window import ConversationTooLong
+from chatwright.chat.reply_events import ReplyEvent
 from chatwright.conversation import Conversation
 from chatwright.engine.engine import EngineFull
 from chatwright.engine.sampling import SamplingConfig
