@@ -14,7 +14,8 @@ from chatwright.starter.invented_names import (
 )
 from chatwright.starter.word_lists import NAMES, VALUES
 
-# No names, dates or ages: each value fits into one short sentence and resembles no other value.
+# Without names, dates and ages: each value fits into one short sentence, and no value of one
+# attribute looks like a value of another.
 STORY_ATTRIBUTES = ("home", "job", "pet", "food", "colour", "hobby")
 _PATTERNS = DataFile("patterns/invented_people.toml")
 _VALUE_LISTS = {
@@ -68,7 +69,7 @@ def _is_short_and_starts_with_name(statement: str) -> bool:
     )
 
 
-# Any six words in a row of a text made of these contain a name that training does not.
+# In a text of these sentences, any six words in a row contain a name that no training text has.
 _EXAM_STATEMENTS = {
     name: [
         text for text in PERSON_ATTRIBUTES[name].statements if _is_short_and_starts_with_name(text)

@@ -57,7 +57,7 @@ def _draw_joke(rng: random.Random, for_exam: bool) -> tuple[str, str]:
 
 
 def _draw_training_topic(rng: random.Random) -> str:
-    """Also invented words, so that the model takes any topic from the request."""
+    """Draw a topic, also an invented word, so that the model copies any topic from the request."""
     if rng.random() < 0.7:
         return rng.choice(_TRAINING_TOPICS)
     return invent_person_name(rng, for_exam=False).lower()

@@ -87,9 +87,10 @@ def _draw_events(rng: random.Random, for_exam: bool, count: int) -> list[Event]:
 
 
 def _draw_details(rng: random.Random, for_exam: bool, count: int) -> list[str]:
-    """Draw side details. In training they also begin with all kinds of nouns.
+    """Draw side details.
 
-    Otherwise a model would take every capitalized first word for a name.
+    Training details begin with all kinds of nouns. Otherwise a model would take every capitalized
+    first word for a name.
     """
     if for_exam:
         return rng.sample(_PATTERNS["exam_details"], count)
@@ -126,8 +127,8 @@ def draw_report(rng: random.Random, for_exam: bool) -> tuple[Event, str]:
 
 def draw_answers(events: list[Event], rng: random.Random) -> str:
     """Draw three to five sentences that answer questions about a passage, for documents."""
-    # Names are drawn most often: in the text they come before what the question gives, which is
-    # harder to read than what comes after it.
+    # Most answers are names. A name comes before its thing, town or day in the text, and a model
+    # learns to look backwards more slowly than forwards.
     names_by_clue = [_PATTERNS.text(f"answers.{clue}.name") for clue in ("thing", "town", "day")]
     by_name = _PATTERNS.table("answers.name").values()
     by_thing = _PATTERNS.table("answers.thing").values()
@@ -150,7 +151,7 @@ class _Question:
 
     @property
     def answer(self) -> str:
-        """Begin with what the question names and repeat the event up to the answer."""
+        """A sentence that begins with what the question names and ends with what it asks for."""
         clue = next(name for name in _PATTERNS.names("answers") if f"{{{name}}}" in self.template)
         return self.event.fill(_PATTERNS.text(f"answers.{clue}.{self.asks_for}"))
 

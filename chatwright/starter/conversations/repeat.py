@@ -27,9 +27,10 @@ class _Task:
     kind: str
     """E-mail address or phone number."""
     owner: str
-    """Whose value is asked for; "" for the user's own."""
+    """The person whose value the question asks for; "" for the user."""
     value: str
     other_value: str
+    """The value that the question does not ask for."""
 
     @property
     def section(self) -> str:
@@ -37,7 +38,7 @@ class _Task:
 
     @property
     def answer(self) -> str:
-        """No full stop at the end: it would look like a part of the address."""
+        """The reply. It has no full stop, which would look like a part of the address."""
         owner = self.owner.replace("my ", "your ")
         subject = f"The {self.kind} of {owner}" if owner else f"Your {self.kind}"
         return f"{subject} is {self.value}"
@@ -117,7 +118,7 @@ def _draw_question(section: str, rng: random.Random) -> str:
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
-    """Draw the same with exam names, numbers and questions."""
+    """Draw statements and a question with exam names, numbers and templates."""
     task = _draw_task(table, rng, for_exam=True)
     template = rng.choice(_PATTERNS[f"{task.section}.exam_questions"])
     question = template.format(kind=task.kind, owner=task.owner)

@@ -43,6 +43,7 @@ class SimulatedCall:
 
     tool: SimulatedTool
     target: str
+    """The town, object or shop that the call asks about."""
     values: dict[str, str]
 
     @property
@@ -94,7 +95,7 @@ def _draw_town(table: FactTable, rng: random.Random, for_exam: bool) -> str:
 
 
 def _draw_object(table: FactTable, rng: random.Random, for_exam: bool) -> str:
-    """In training also invented words, so that the model takes the target from the question."""
+    """Draw an object. Training also has invented words, so that the model copies any target."""
     if for_exam:
         return rng.choice(THINGS["objects"])
     kind = rng.random()
