@@ -79,14 +79,18 @@ def collect(document: Document, tables: dict[str, Table]) -> tuple[Document, dic
         vocabulary.make_special(content)
 
     document = vocabulary.document()
+    return document, default_special_tokens(document) | named
+
+
+def default_special_tokens(document: Document) -> dict[str, str]:
+    """Return the usual special tokens that a vocabulary has, by name."""
     known = tokenizer_json.contents(document)
-    default = {
+    return {
         name: content
         for content, names in DEFAULT_SPECIAL_TOKENS.items()
         for name in names
         if content in known
     }
-    return document, default | named
 
 
 class _GrowingVocabulary:

@@ -1,20 +1,21 @@
 """Match the tokens of an imported tokenizer with the rows of its model's embedding.
 
-The two numbers often differ. Models round their vocabulary up, so some ids have no token: they must
-never be sampled. Other models had a token added to the tokenizer without a resized embedding: text
-must never become that token.
+The two numbers often differ. Models round their vocabulary up, so some ids have no token and must
+never be sampled. In other models, a token was added to the tokenizer without resizing the
+embedding, so no text may be encoded to that token.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from chatwright.tokenizer.added_tokens import default_special_tokens
 from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.tokenizer_json import added_tokens
 
 
 def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> TokenizerFiles:
-    """Leave out the added tokens whose id is `vocab_size` or more; `files.files` stays as it was."""
+    """Leave out the added tokens with ids from `vocab_size` on, but keep them in `files.files`."""
     removed = set(unembedded_tokens(files, vocab_size))
     if not removed:
         return files
@@ -24,7 +25,8 @@ def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> Tokeniz
     if isinstance(model["vocab"], dict):
         vocab = {token: i for token, i in model["vocab"].items() if token not in removed}
         document["model"] = model | {"vocab": vocab}
-    special = {name: token for name, token in files.special_tokens.items() if token not in removed}
+    special = default_special_tokens(document)
+    special |= {name: token for name, token in files.special_tokens.items() if token not in removed}
     return replace(files, document=document, special_tokens=special)
 
 
