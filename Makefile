@@ -1,36 +1,45 @@
-# Two commands do all the set-up: `make up` builds and serves the first model, `make test` runs the tests.
+# Two commands need no other set-up: `make up` builds and serves the first model, `make test` runs the tests.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-# Where torch's small CPU-only wheels live. A machine with the right wheel already at hand never looks there.
+# The index of torch's small CPU-only wheels. pip does not contact it where the right wheel is installed.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: up test test-full check bench wheelhouse clean
+.PHONY: up test test-ci test-full check bench wheelhouse clean
 
 up: $(VENV)/serve.done
 	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
 
+# The tests that a change needs: under ten minutes on two cores.
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -q
 
+# Short forms of the slow tests: kills and resumes, the page in a browser, installation.
+test-ci: $(VENV)/dev.done
+	$(BIN)/python -m pytest -q -m ci
+
+# Everything, with the long forms: hours.
 test-full: $(VENV)/dev.done
 	$(BIN)/python -m pytest -q -m ""
 
 check: $(VENV)/dev.done
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/train_speed.py
 
-# Every wheel an installation needs, for houses without a network: pip install --no-index --find-links wheelhouse 'chatwright[serve]'
+# Every wheel of an installation without a network:
+# pip install --no-index --find-links wheelhouse 'chatwright[serve]'
 wheelhouse: $(VENV)/serve.done
 	$(BIN)/pip wheel --quiet -c constraints.txt --wheel-dir wheelhouse '.[serve]'
 
 $(VENV)/torch.done: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	# torch first and alone: plain pip on Linux takes gigabytes of CUDA libraries. With an NVIDIA GPU you want those: make up TORCH_INDEX=
+	# torch first and alone: without its index, pip on Linux downloads gigabytes of CUDA libraries.
+	# With an NVIDIA GPU you want those: make up TORCH_INDEX=
 	$(PIP) --retries 1 --timeout 30 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	touch $@
 

@@ -1,4 +1,4 @@
-"""python -m chatwright: the command line, where the `chatwright` command is not on the path."""
+"""Run the command line as a module: `python -m chatwright`."""
 
 from chatwright.cli.app import main
 

@@ -82,9 +82,9 @@ def available_memory() -> int:
     limit = Path("/sys/fs/cgroup/memory.max")
     used = Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and used.exists():
-        text = limit.read_text().strip()
+        text = limit.read_text(encoding="utf-8").strip()
         if text != "max":
-            candidates.append(int(text) - int(used.read_text()))
+            candidates.append(int(text) - int(used.read_text(encoding="utf-8")))
     return min(candidates)
 
 
@@ -137,7 +137,7 @@ def environment() -> dict[str, str]:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

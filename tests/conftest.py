@@ -1,4 +1,4 @@
-"""What every test stands on: no network beyond this machine, no global randomness, the shared data where it is there."""
+"""Rules for every test: no network beyond this machine, and no global random numbers."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LOOPBACK = ("127.0.0.1", "::1", "localhost", "testserver")
 
 
@@ -19,13 +19,15 @@ class NetworkBlocked(RuntimeError):
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    if not SHARED.is_dir():
+    """Return the folder of public data sets; without it the test is skipped."""
+    if not SHARED_DATA.is_dir():
         pytest.skip("needs the public data sets in ../shared/data, which are not here")
-    return SHARED
+    return SHARED_DATA
 
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections to other machines."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: object) -> None:
@@ -37,11 +39,14 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def global_generator_stands_still(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing of ours draws from torch's global generator; tests that call foreign code which does are marked."""
+def global_generator_is_unused(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which our code draws from torch's global generator.
+
+    Tests that call other libraries which draw from it have the marker `uses_global_rng`.
+    """
     before = torch.get_rng_state()
     yield
-    moved = not torch.equal(before, torch.get_rng_state())
+    is_used = not torch.equal(before, torch.get_rng_state())
     torch.set_rng_state(before)
-    if moved and request.node.get_closest_marker("uses_global_rng") is None:
+    if is_used and request.node.get_closest_marker("uses_global_rng") is None:
         pytest.fail("torch's global generator was used; draw from a named one (devices.generator)")

@@ -1,4 +1,4 @@
-"""The architecture: which package may import which, no cycles, the file map, named skips."""
+"""The rules of the architecture: allowed imports, no cycles, a current file map."""
 
 import ast
 import re
@@ -63,7 +63,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Every chatwright module a file names, imports inside functions included, those for type checkers too."""
+    """List the chatwright modules a file imports, also inside functions and for type checkers."""
     known = modules()
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -116,7 +116,7 @@ def graph() -> dict[str, set[str]]:
     return {name: imports_of(path) for name, path in modules().items()}
 
 
-def test_imports_only_point_down(graph: dict[str, set[str]]) -> None:
+def test_packages_import_only_what_the_table_allows(graph: dict[str, set[str]]) -> None:
     assert violations(graph) == []
 
 
@@ -124,7 +124,7 @@ def test_there_are_no_import_cycles(graph: dict[str, set[str]]) -> None:
     assert cycles(graph) == []
 
 
-def test_a_planted_upward_import_and_a_planted_cycle_are_found() -> None:
+def test_the_checks_find_a_planted_upward_import_and_a_planted_cycle() -> None:
     planted = {
         "chatwright.model.gpt": {"chatwright.engine.engine"},
         "chatwright.engine.engine": {"chatwright.model.gpt"},
@@ -138,12 +138,12 @@ def test_the_file_map_is_current() -> None:
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), "run docs/file_map.py"
 
 
-def test_no_file_is_a_drawer() -> None:
-    drawers = {"utils", "common", "helpers", "core", "manager", "base", "misc"}
-    assert [name for name in modules() if drawers & set(name.split("."))] == []
+def test_every_module_name_says_what_is_in_it() -> None:
+    vague = {"utils", "common", "helpers", "core", "manager", "base", "misc"}
+    assert [name for name in modules() if vague & set(name.split("."))] == []
 
 
-def test_every_skip_says_why() -> None:
+def test_every_skipped_test_gives_a_reason() -> None:
     silent = [
         f"{p}:{n}"
         for p in (ROOT / "tests").rglob("test_*.py")
@@ -154,7 +154,7 @@ def test_every_skip_says_why() -> None:
     assert silent == []
 
 
-def test_nothing_dangerous_is_called() -> None:
+def test_no_dangerous_function_is_called() -> None:
     """No pickle, no torch.save or torch.load, no eval or exec, no os.system, no global seeding."""
     banned = {
         "pickle",

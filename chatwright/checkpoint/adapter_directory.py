@@ -115,7 +115,7 @@ def write(building: Path, model: Model, base: Base, weights: Iterable[Weight]) -
             name: product.alpha for name, product in public.items() if product.alpha != first.alpha
         },
     }
-    (building / CONFIG).write_text(json.dumps(table, indent=1))
+    (building / CONFIG).write_text(json.dumps(table, indent=1), encoding="utf-8")
     # A folder that holds base and adapter can be moved: the way from here is tried before the absolute one.
     written = {
         "path": str(base.path),
@@ -124,7 +124,7 @@ def write(building: Path, model: Model, base: Base, weights: Iterable[Weight]) -
         "changes": base.changes,
         "layers": sorted(adapted),
     }
-    (building / BASE).write_text(json.dumps(written, indent=1))
+    (building / BASE).write_text(json.dumps(written, indent=1), encoding="utf-8")
 
 
 def _public_layers(model: Model, weights: Iterable[Weight]) -> dict[str, tuple[str, ...]]:

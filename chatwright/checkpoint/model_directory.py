@@ -52,7 +52,7 @@ def save(
     with directory.atomic_directory(path) as building:
         write(building, model, tokenizer, base)
         if notes is not None:
-            (building / "training.json").write_text(json.dumps(notes, indent=1))
+            (building / "training.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
 def write(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:
@@ -72,9 +72,11 @@ def write(building: Path, model: Model, tokenizer: Tokenizer, base: Base | None 
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     if family := families.for_config(model.config):
         ids |= family.ids(model.config, ids)
-    (building / "config.json").write_text(json.dumps(public | ids, indent=1))
+    (building / "config.json").write_text(json.dumps(public | ids, indent=1), encoding="utf-8")
     stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
-    (building / "generation_config.json").write_text(json.dumps(ids | stops, indent=1))
+    (building / "generation_config.json").write_text(
+        json.dumps(ids | stops, indent=1), encoding="utf-8"
+    )
     tokenizer.save(building)
 
 

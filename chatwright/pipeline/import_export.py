@@ -195,9 +195,9 @@ def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
     """The model as another tool would have written it: without our settings beside its family's."""
     model_directory.write(building, model, tokenizer)
     config = building / "config.json"
-    table = json.loads(config.read_text())
+    table = json.loads(config.read_text(encoding="utf-8"))
     del table["chatwright"]
-    config.write_text(json.dumps(table, indent=1))
+    config.write_text(json.dumps(table, indent=1), encoding="utf-8")
     (building / imported.SETTINGS_FILE).unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ class Metrics:
             [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
         )
         directory.write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
-        self._stream = path.open("a")
+        self._stream = path.open("a", encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:
         record = {"step": step} | values
@@ -47,7 +47,7 @@ class Metrics:
 def read(path: Path) -> list[dict[str, Any]]:
     """All whole records; a line cut by a kill is left out."""
     records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:

@@ -12,9 +12,9 @@ from chatwright.training.html_page import new_figure, page, to_svg
 def write_report(run: Path) -> Path:
     """Write run/report.html from run/metrics.jsonl, run/run.json and, when finished, run/model/training.json."""
     records = metrics.read(run / "metrics.jsonl")
-    config = json.loads((run / "run.json").read_text())
+    config = json.loads((run / "run.json").read_text(encoding="utf-8"))
     notes_file = run / "model" / "training.json"
-    notes = json.loads(notes_file.read_text()) if notes_file.exists() else {}
+    notes = json.loads(notes_file.read_text(encoding="utf-8")) if notes_file.exists() else {}
     parts = [
         "<h2>In short</h2>",
         _table(_summary(notes)),

@@ -1,0 +1,58 @@
+"""Everything works without what only POSIX systems have, in paths with spaces and other letters."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.portable_program import POSIX_MODULES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_training_resuming_and_chatting_need_nothing_that_only_posix_has(tmp_path: Path) -> None:
+    program = [sys.executable, "-X", "warn_default_encoding", "-m", "tests.portable_program"]
+    ran = subprocess.run(
+        [*program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    assert ran.stdout.splitlines()[-1] == "done"
+
+
+def calls_and_imports() -> Iterator[tuple[str, ast.Call | ast.Import | ast.ImportFrom]]:
+    for path in sorted((ROOT / "chatwright").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call | ast.Import | ast.ImportFrom):
+                yield f"{path.name}:{node.lineno}", node
+
+
+def test_no_module_imports_what_only_posix_has() -> None:
+    found = []
+    for line, node in calls_and_imports():
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        found += [f"{line} {name}" for name in names if name in POSIX_MODULES]
+    assert found == []
+
+
+def test_every_text_file_is_opened_with_an_explicit_encoding() -> None:
+    """Without one, Windows reads and writes code page 1252."""
+    found = []
+    for line, node in calls_and_imports():
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = ast.unparse(node.func.value)
+        if owner in ("os", "directory"):  # checkpoint.directory.write_text writes UTF-8
+            continue
+        modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        is_binary = any(isinstance(mode, str) and "b" in mode for mode in modes)
+        is_text = node.func.attr in ("read_text", "write_text") or (
+            node.func.attr == "open" and node.args and not is_binary
+        )
+        if is_text and "utf-8" not in ast.unparse(node):
+            found.append(f"{line} {ast.unparse(node)}")
+    assert found == []
