@@ -1,9 +1,10 @@
 """Train, save, resume and chat as on a system that is not POSIX. Run by test_portable.py.
 
-What Windows lacks is taken away first: POSIX-only modules and functions, and opening a directory. Text
-files without an explicit encoding are an error, because that of Windows is not UTF-8.
+What Windows lacks is taken away first: POSIX-only modules and functions, and opening directories.
+Text files without an explicit encoding are an error, because that of Windows is not UTF-8.
 """
 
+import contextlib
 import importlib
 import io
 import os
@@ -14,20 +15,16 @@ import sys
 import warnings
 from pathlib import Path
 
-POSIX_MODULES = (
-    "curses fcntl grp nis posix_ipc pty pwd readline resource spwd syslog termios tty".split()
-)
-POSIX_FUNCTIONS = "fork forkpty getuid geteuid getgid getpgid killpg mkfifo sysconf uname sched_getaffinity".split()
-POSIX_SIGNALS = "SIGKILL SIGALRM SIGHUP SIGUSR1 SIGWINCH SIGTSTP".split()
+POSIX_MODULES = {"curses", "fcntl", "grp", "pty", "pwd", "readline", "resource", "termios", "tty"}
+POSIX_FUNCTIONS = {"fork", "getuid", "geteuid", "getgid", "killpg", "mkfifo", "sysconf", "uname"}
+POSIX_SIGNALS = {"SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGWINCH", "SIGTSTP"}
 TEXT = "The cat sat on the mat and the dog sat on the log. Größe, 日本.\r\n"
 
 
 def take_away_what_only_posix_has() -> None:
     # These libraries choose their implementation by sys.platform when they are imported.
-    import psutil  # noqa: F401
-    import torch  # noqa: F401
-    import torch._inductor  # noqa: F401
-
+    for name in ("psutil", "torch"):
+        importlib.import_module(name)
     for name in POSIX_MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     for name in POSIX_FUNCTIONS:
@@ -62,12 +59,13 @@ def run(*arguments: object, stdin: str = "") -> str:
 
     sys.argv = ["chatwright", *map(str, arguments)]
     sys.stdin = io.StringIO(stdin)
-    sys.stdout = output = io.StringIO()
-    try:
-        app.main()
-    except SystemExit as exited:
-        sys.stdout = sys.__stdout__
-        assert exited.code in (0, None), f"{arguments}: exit status {exited.code}"
+    status: object = None
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            app.main()
+        except SystemExit as exited:
+            status = exited.code
+    assert status in (0, None), f"{arguments}: exit status {status}"
     return output.getvalue()
 
 
