@@ -31,12 +31,6 @@ FindRate = Annotated[
         "and write the curve to the --out directory.",
     ),
 ]
-HelpSettings = Annotated[
-    bool,
-    typer.Option(
-        "--help-settings", help="List every setting with its default and meaning, and exit."
-    ),
-]
 
 
 def run(
@@ -58,7 +52,7 @@ def run(
     smoke: Smoke = False,
     as_json: ProgressAsJson = False,
 ) -> None:
-    """Run a whole recipe. Finished stages are skipped, interrupted ones resumed, stale ones redone."""
+    """Run a recipe: skip finished stages, resume an interrupted one, redo outdated ones."""
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.recipe import find_recipe, read_recipe
     from chatwright.pipeline.run_recipe import run_recipe
@@ -75,6 +69,7 @@ def _verb(kind: StageKind) -> Callable[..., None]:
     """Make the verb `chatwright train KIND`."""
 
     def verb(**options: Any) -> None:
+        del options["help_settings"]  # its callback has printed the settings and ended the program
         _train(kind, **options)
 
     parameters = _parameters(kind)
@@ -85,68 +80,92 @@ def _verb(kind: StageKind) -> Callable[..., None]:
 
 
 def _parameters(kind: StageKind) -> list[inspect.Parameter]:
-    """Return the options of a kind's verb."""
-    data = Annotated[str, typer.Option("--data", help=kind.data_help, show_default=False)]
-    out = Annotated[
-        Path | None, typer.Option("--out", help="Directory of the run.", show_default=False)
+    """Return the arguments and options of a kind's verb."""
+
+    def parameter(
+        name: str, annotation: Any, default: Any = inspect.Parameter.empty
+    ) -> inspect.Parameter:
+        only_by_name = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Parameter(name, only_by_name, default=default, annotation=annotation)
+
+    data = Annotated[str, typer.Option("--data", help=kind.data_help)]
+    out = Annotated[Path, typer.Option("--out", help="The directory of the run.")]
+    parameters = [
+        parameter("settings", TrainingSettings, None),
+        parameter("data", data),
+        parameter("out", out),
+        _parent_parameter(kind, parameter),
     ]
-    parent = Annotated[Path | None, typer.Option("--from", help=_parent_help(kind))]
-    target = Annotated[str, typer.Option("--target", help=kind.target_help)]
-    size = kind.vocabulary.size if kind.vocabulary else 0
-    vocab_size = Annotated[
-        int, typer.Option("--vocab-size", help="Size of the vocabulary to learn.")
-    ]
-    options: dict[str, tuple[Any, Any]] = {
-        "settings": (TrainingSettings, None),
-        "data": (data, ""),
-        "out": (out, None),
-        "parent": (parent, None),
-    }
     if kind.target_help:
-        options["target"] = (target, "")
+        target = Annotated[str, typer.Option("--target", help=kind.target_help)]
+        parameters.append(parameter("target", target, ""))
     if kind.vocabulary:
-        options["vocab_size"] = (vocab_size, size)
-    options |= {
-        "smoke": (Smoke, False),
-        "find_learning_rate": (FindRate, False),
-        "as_json": (ProgressAsJson, False),
-        "help_settings": (HelpSettings, False),
-    }
-    return [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type_)
-        for name, (type_, default) in options.items()
+        size = Annotated[int, typer.Option("--vocab-size", help="Size of the learned vocabulary.")]
+        parameters.append(parameter("vocab_size", size, kind.vocabulary.size))
+    parameters += [
+        parameter("smoke", Smoke, False),
+        parameter("find_learning_rate", FindRate, False),
+        parameter("as_json", ProgressAsJson, False),
+        parameter("help_settings", _help_settings(kind), False),
+    ]
+    return parameters
+
+
+def _parent_parameter(
+    kind: StageKind, parameter: Callable[..., inspect.Parameter]
+) -> inspect.Parameter:
+    if kind.needs_parent:
+        required = Annotated[Path, typer.Option("--from", help=kind.parent_help)]
+        return parameter("parent", required)
+    without = " Without it, a vocabulary is learned from the data first." if kind.vocabulary else ""
+    option = typer.Option("--from", help=kind.parent_help + without)
+    return parameter("parent", Annotated[Path | None, option], None)
+
+
+def _help_settings(kind: StageKind) -> Any:
+    """Return the option that prints the settings, before required options are asked for."""
+
+    def print_and_exit(is_given: bool) -> None:
+        if is_given:
+            print_settings(kind)
+            raise typer.Exit
+
+    return Annotated[
+        bool,
+        typer.Option(
+            "--help-settings",
+            help="List every setting with its default and meaning, and exit.",
+            is_eager=True,
+            callback=print_and_exit,
+        ),
     ]
 
 
-def _parent_help(kind: StageKind) -> str:
-    if kind.vocabulary is None:
-        return kind.parent_help
-    return f"{kind.parent_help} Without it a vocabulary is learned from the data first."
+def print_settings(kind: StageKind) -> None:
+    """Print every setting of a kind with its default, type and meaning."""
+    from chatwright.config import settings_of
+
+    print(f"Settings of {kind.name}. On the command line, write KEY=VALUE after the options;")
+    print(f"in a recipe, write KEY = VALUE below [{kind.name}].\n")
+    for setting in settings_of(kind.config_class()):
+        print(f"{setting.key} = {setting.default}   ({setting.type})")
+        print(f"    {setting.meaning}")
 
 
 def _train(
     kind: StageKind,
+    *,
     settings: list[str] | None,
     data: str,
-    out: Path | None,
+    out: Path,
     parent: Path | None,
     smoke: bool,
     find_learning_rate: bool,
     as_json: bool,
-    help_settings: bool,
     target: str = "",
     vocab_size: int | None = None,
 ) -> None:
     """Prepare and run one stage."""
-    if help_settings:
-        print_settings(kind)
-        return
-    if not data:
-        raise typer.BadParameter("--data is required.", param_hint="--data")
-    if out is None:
-        raise typer.BadParameter("--out is required.", param_hint="--out")
-    if parent is None and kind.needs_parent:
-        raise typer.BadParameter("--from is required.", param_hint="--from")
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 
@@ -166,15 +185,6 @@ def _train(
             return
         prepared.run(out, watcher)
     print(f"done: {out}. See {out / 'report.html'}. {kind.suggestion(out)}")
-
-
-def print_settings(kind: StageKind) -> None:
-    """Print every setting of a kind with its type, default and meaning."""
-    from chatwright.config import settings_of
-
-    for setting in settings_of(kind.config_class()):
-        print(f"{setting.key} = {setting.default}   ({setting.type})")
-        print(f"    {setting.meaning}")
 
 
 def _find_learning_rate(prepared: "TrainingStage", out: Path) -> None:

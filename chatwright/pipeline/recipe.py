@@ -95,11 +95,16 @@ def packaged_recipe(name: str) -> Path:
 
 
 def find_recipe(path: Path) -> Path:
-    """Return the recipe at `path`, or the packaged one of this name where no such file exists."""
-    if path.suffix or len(path.parts) != 1 or path.exists():
+    """Return the recipe at `path`, or the packaged one of this name where no such file exists.
+
+    A packaged recipe may be named `own-data`, or by its path in a checkout, `recipes/own-data.toml`.
+    """
+    is_checkout_path = path.suffix == ".toml" and path.parent == Path("recipes")
+    is_name = not path.suffix and len(path.parts) == 1
+    if path.exists() or not (is_name or is_checkout_path):
         return path
     try:
-        return packaged_recipe(path.name)
+        return packaged_recipe(path.stem if is_checkout_path else path.name)
     except InputError:
         return path
 

@@ -148,7 +148,8 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         data_key="pairs",
         data_help=(
             "Sentence pairs: a .tsv, .jsonl or tab-separated .txt file. "
-            "With --target, a file with one sentence per line."
+            "With --target, a file with one sentence per line. "
+            "The setting columns=[2,1] trains the other direction."
         ),
         target_help="A file with the translations of --data's lines.",
         parent_help="A translation model to continue from, or a directory with only a tokenizer.",

@@ -104,3 +104,8 @@ def test_a_stage_that_finds_no_row_of_its_kind_is_named(folder: Path) -> None:
     with pytest.raises(InputError) as caught:
         plan_build(folder).check_data(print)
     assert caught.value.field == "data in [pretrain] finds no text rows"
+
+
+@pytest.mark.parametrize("argument", ["translate-en-fr", "recipes/translate-en-fr.toml"])
+def test_a_packaged_recipe_is_found_outside_a_checkout(argument: str) -> None:
+    assert plan_build(Path(argument)).recipe.path.is_file()

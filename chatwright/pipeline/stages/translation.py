@@ -45,7 +45,7 @@ class TranslationConfig:
     target: DataSources = ""
     """Files with the translations of the lines of `source`."""
     columns: tuple[int, int] = (1, 2)
-    """Columns of source and target in tab-separated pairs, counted from 1."""
+    """Columns of source and target in tab-separated pairs, from 1; [2, 1] turns the direction."""
     validation_pairs: DataSources = ""
     """Pairs for validation. Without them a share of the data is used."""
     validation_source: DataSources = ""
