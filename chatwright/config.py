@@ -67,6 +67,7 @@ RENAMED_VALUES: dict[str, dict[str, dict[Any, Any]]] = {
     "EncoderConfig": {
         "head": {"masked-lm": "masked_lm", "classify": "labels", "embed": "none"},
     },
+    "LoopConfig": {"monitor": {"guessed_right": "accuracy"}},
 }
 
 

@@ -1,120 +1,156 @@
-"""An adapter's products under PEFT's names: one A and one B for every linear layer of the public layout.
+"""Convert the LoRA factors of our layers to those of the public layout, and back.
 
-Where that layout keeps several of our layers as one matrix (GPT-2's query, key and value), their products become one of the summed rank:
-A's below each other, B's on the diagonal. That says the same to the last bit. A fused product that PEFT made has no such blocks; then each of
-our layers takes all of A and its own rows of B.
+The public layout may store several of our layers as one matrix, as GPT-2 does with query, key and
+value. The factors of these layers become one pair of the summed rank: the A matrices are stacked,
+and the B matrices form the blocks of a block-diagonal matrix. The result is bitwise the same.
+
+Factors of a fused matrix that PEFT made have no such blocks. Then each of our layers takes all of A
+and its own rows of B.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from chatwright.checkpoint.family import Weight
-
-PREFIX = "base_model.model."  # PEFT's wrapper puts this before every name of the model it wraps
+from chatwright.model.gpt import GPT
+from chatwright.model.linear import Linear
+from chatwright.model.model import Model
 
 
 @dataclass(frozen=True)
-class Product:
-    """alpha / rank x B A"""
+class LoRAFactors:
+    """The factors of a low-rank update, alpha / rank x B A (Hu et al. 2021, eq. 3)."""
 
-    a: Tensor  # (rank, in)
-    b: Tensor  # (out, rank)
+    a: Tensor
+    """(rank, in)"""
+    b: Tensor
+    """(out, rank)"""
     alpha: float
 
     @property
     def rank(self) -> int:
+        """The number of rows of A."""
         return len(self.a)
 
 
-def public_layers(weights: Iterable[Weight], ours: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Name in the public layout -> our linear layers that are its rows."""
-    wanted = {f"{name}.weight" for name in ours}
+def public_layers(model: Model, weights: Iterable[Weight]) -> dict[str, tuple[str, ...]]:
+    """Map each linear layer of the public layout to our layers, which are its rows in order."""
+    wanted = {f"{name}.weight" for name in linear_layers(model)}
     return {
-        w.theirs.removesuffix(".weight"): tuple(name.removesuffix(".weight") for name in w.ours)
-        for w in weights
-        if wanted & set(w.ours)
+        weight.public_name.removesuffix(".weight"): tuple(
+            name.removesuffix(".weight") for name in weight.parameters
+        )
+        for weight in with_tied_head(model, weights)
+        if wanted & set(weight.parameters)
     }
 
 
+def linear_layers(model: Model) -> dict[str, Linear]:
+    """Return the linear layers of a model by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Linear)}
+
+
+def linear_rows(model: Model) -> dict[str, int]:
+    """Return the number of rows (outputs) of each linear layer."""
+    return {name: len(linear.weight) for name, linear in linear_layers(model).items()}
+
+
+def with_tied_head(model: Model, weights: Iterable[Weight]) -> list[Weight]:
+    """Add the tied output head, which a file stores only as the embedding.
+
+    PEFT can adapt such a head without changing the embedding.
+    """
+    weights = list(weights)
+    if isinstance(model, GPT) and model.head is not None and model.config.tied:
+        return [*weights, Weight(("head.weight",), "lm_head.weight")]
+    return weights
+
+
 def to_public(
-    products: Mapping[str, Product], layers: Mapping[str, tuple[str, ...]], n_out: Mapping[str, int]
-) -> dict[str, Product]:
-    """Our products -> the public layout's; `n_out` says how many rows each of our layers has."""
-    made = {}
-    for theirs, parts in layers.items():
-        if chosen := [name for name in parts if name in products]:
-            made[theirs] = (
-                products[parts[0]] if len(parts) == 1 else _joined(products, parts, chosen, n_out)
-            )
-    return made
-
-
-def _joined(
-    products: Mapping[str, Product],
-    parts: Sequence[str],
-    chosen: Sequence[str],
-    n_out: Mapping[str, int],
-) -> Product:
-    a = torch.cat([products[name].a for name in chosen])
-    b = a.new_zeros(sum(n_out[name] for name in parts), len(a))
-    for rows, columns, name in _blocks(b, parts, chosen, n_out):
-        b[rows, columns] = products[name].b
-    return Product(a, b, products[chosen[0]].alpha * len(chosen))
-
-
-def to_model_tensors(
-    products: Mapping[str, Product],
+    factors: Mapping[str, LoRAFactors],
     layers: Mapping[str, tuple[str, ...]],
     n_out: Mapping[str, int],
-    written: Iterable[str],
-) -> dict[str, Product]:
-    """The public layout's products -> ours; `written` are the layers that we wrote products of, empty where somebody else did."""
-    made = {}
-    for theirs, product in products.items():
-        parts = layers[theirs]
-        chosen = [name for name in parts if name in set(written)]
+) -> dict[str, LoRAFactors]:
+    """Return the factors of the public layout's layers.
+
+    Args:
+        factors: The factors of our layers.
+        layers: The result of `public_layers`.
+        n_out: The number of rows of each of our layers.
+    """
+    public = {}
+    for public_name, parts in layers.items():
+        adapted = [name for name in parts if name in factors]
+        if adapted and len(parts) == 1:
+            public[public_name] = factors[parts[0]]
+        elif adapted:
+            public[public_name] = _fuse(factors, parts, adapted, n_out)
+    return public
+
+
+def _fuse(
+    factors: Mapping[str, LoRAFactors],
+    parts: Sequence[str],
+    adapted: Sequence[str],
+    n_out: Mapping[str, int],
+) -> LoRAFactors:
+    a = torch.cat([factors[name].a for name in adapted])
+    b = a.new_zeros(sum(n_out[name] for name in parts), len(a))
+    for rows, columns, name in _blocks(b, parts, adapted, n_out):
+        b[rows, columns] = factors[name].b
+    return LoRAFactors(a, b, factors[adapted[0]].alpha * len(adapted))
+
+
+def to_model(
+    factors: Mapping[str, LoRAFactors],
+    layers: Mapping[str, tuple[str, ...]],
+    n_out: Mapping[str, int],
+    adapted: Iterable[str],
+) -> dict[str, LoRAFactors]:
+    """Return the factors of our layers.
+
+    Args:
+        factors: The factors of the public layout's layers.
+        layers: The result of `public_layers`.
+        n_out: The number of rows of each of our layers.
+        adapted: Our layers with an adapter, if we wrote the file; empty if another tool did.
+    """
+    ours: dict[str, LoRAFactors] = {}
+    for public_name, fused in factors.items():
+        parts = layers[public_name]
+        own = [name for name in parts if name in set(adapted)]
         if len(parts) == 1:
-            made[parts[0]] = product
-        elif (
-            chosen
-            and product.rank % len(chosen) == 0
-            and _has_only_blocks(product.b, parts, chosen, n_out)
-        ):
-            blocks = list(_blocks(product.b, parts, chosen, n_out))
-            made |= {
-                name: Product(
-                    product.a[columns], product.b[rows, columns], product.alpha / len(chosen)
-                )
-                for rows, columns, name in blocks
-            }
+            ours[parts[0]] = fused
+        elif own and fused.rank % len(own) == 0 and _is_block_diagonal(fused.b, parts, own, n_out):
+            for rows, columns, name in _blocks(fused.b, parts, own, n_out):
+                block = fused.b[rows, columns]
+                ours[name] = LoRAFactors(fused.a[columns], block, fused.alpha / len(own))
         else:
-            rows = product.b.split([n_out[name] for name in parts])
-            made |= {
-                name: Product(product.a, own, product.alpha)
-                for name, own in zip(parts, rows, strict=True)
-            }
-    return made
+            all_rows = fused.b.split([n_out[name] for name in parts])
+            for name, rows_of_b in zip(parts, all_rows, strict=True):
+                ours[name] = LoRAFactors(fused.a, rows_of_b, fused.alpha)
+    return ours
 
 
 def _blocks(
-    b: Tensor, parts: Sequence[str], chosen: Sequence[str], n_out: Mapping[str, int]
-) -> Iterable[tuple[slice, slice, str]]:
-    """(rows, columns, layer) of each block on the diagonal."""
-    rank, row = b.shape[1] // len(chosen), 0
+    b: Tensor, parts: Sequence[str], adapted: Sequence[str], n_out: Mapping[str, int]
+) -> Iterator[tuple[slice, slice, str]]:
+    """Yield the rows, the columns and the layer of each block on the diagonal of B."""
+    rank, row = b.shape[1] // len(adapted), 0
     for name in parts:
-        if name in chosen:
-            column = rank * chosen.index(name)
+        if name in adapted:
+            column = rank * adapted.index(name)
             yield slice(row, row + n_out[name]), slice(column, column + rank), name
         row += n_out[name]
 
 
-def _has_only_blocks(
-    b: Tensor, parts: Sequence[str], chosen: Sequence[str], n_out: Mapping[str, int]
+def _is_block_diagonal(
+    b: Tensor, parts: Sequence[str], adapted: Sequence[str], n_out: Mapping[str, int]
 ) -> bool:
     rest = b.clone()
-    for rows, columns, _ in _blocks(b, parts, chosen, n_out):
+    for rows, columns, _ in _blocks(b, parts, adapted, n_out):
         rest[rows, columns] = 0
     return not rest.any()

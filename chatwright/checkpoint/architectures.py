@@ -1,7 +1,8 @@
-"""The architectures a model directory can hold: name in config.json, settings, model class, verb."""
+"""The architectures that a model directory can hold."""
 
 from dataclasses import dataclass
 
+from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.encoder_decoder import EncoderDecoder
@@ -14,31 +15,42 @@ from chatwright.model.skip_gram import SkipGram, SkipGramConfig
 
 @dataclass(frozen=True)
 class Architecture:
+    """One kind of model: its classes and what to do with it."""
+
     name: str
+    """Value of "architecture" in config.json."""
     config: type[ModelConfig]
     model: type[Model]
-    verb: str  # of the command line: what such a model can do
+    command: str
+    """The command that uses such a model."""
+    description: str
+    """A noun phrase for messages."""
 
 
 ARCHITECTURES = (
-    Architecture("gpt", GPTConfig, GPT, "chat"),
-    Architecture("encoder-decoder", EncoderDecoderConfig, EncoderDecoder, "translate"),
-    Architecture("encoder", EncoderConfig, Encoder, "classify"),
-    Architecture("skip-gram", SkipGramConfig, SkipGram, "inspect embeddings"),
+    Architecture("gpt", GPTConfig, GPT, "chat", "a decoder (GPT)"),
+    Architecture(
+        "encoder-decoder", EncoderDecoderConfig, EncoderDecoder, "translate", "an encoder-decoder"
+    ),
+    Architecture("encoder", EncoderConfig, Encoder, "classify", "an encoder"),
+    Architecture("skip-gram", SkipGramConfig, SkipGram, "inspect embeddings", "word vectors"),
 )
 
 
 def for_config(config: ModelConfig) -> Architecture:
-    return next(
-        architecture for architecture in ARCHITECTURES if isinstance(config, architecture.config)
-    )
+    """Return the architecture of a model's settings."""
+    return next(a for a in ARCHITECTURES if isinstance(config, a.config))
 
 
-def by_name(name: str, where: str) -> Architecture:
+def by_name(name: str, source: str) -> Architecture:
+    """Return the architecture called `name`. `source` is the file that names it."""
     for architecture in ARCHITECTURES:
         if architecture.name == name:
             return architecture
-    raise ValueError(
-        f"{where}: architecture = {name!r} is not known here (known: {', '.join(a.name for a in ARCHITECTURES)}). "
-        "It was written by a newer Chatwright; update this one."
+    known = ", ".join(architecture.name for architecture in ARCHITECTURES)
+    raise InputError(
+        f"{source}: architecture = {name!r} is unknown (known: {known}).",
+        remedy="A newer Chatwright wrote it; update yours.",
+        field="architecture",
+        value=name,
     )

@@ -10,7 +10,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from chatwright.checkpoint.model_directory import assign_weights, build
+from chatwright.checkpoint.build_model import assign_weights, build
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer

@@ -1,7 +1,7 @@
-"""A family of public models: how its config.json and its tensors say what ours say.
+"""Describe a family of public models: how its files correspond to our settings and parameters.
 
-Each family is one file in `families/`. Import reads with `from_public` and `weights`, saving writes with `to_public` and `weights`, so
-one table serves both ways.
+Each family is one file in `families/`. Importing uses `from_public` and `weights`; saving uses
+`to_public` and `weights`. One table of weights therefore serves both directions.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,74 +17,75 @@ from chatwright.model.model import ModelConfig
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor of a public file. Several of ours are its rows, one after another: a fused query, key and value."""
+    """One tensor of a public file, and the parameters of ours that it holds."""
 
-    ours: tuple[str, ...]
-    theirs: str
-    transposed: bool = False  # GPT-1 and GPT-2 keep their matrices so
-    is_row: bool = False  # a vector that the file keeps as a table of one row: MarianMT's bias
+    parameters: tuple[str, ...]
+    """Names of our parameters; several of them, such as query, key and value, are its rows."""
+    public_name: str
+    """The tensor's name in the file."""
+    transposed: bool = False
+    """Whether the file stores the transpose, as GPT-1 and GPT-2 do."""
+    is_row: bool = False
+    """Whether the file stores a vector (N,) as a matrix (1, N), as MarianMT does with its bias."""
 
     @property
-    def is_plain(self) -> bool:
-        """Whether the numbers stand in the file as they stand in ours."""
+    def is_stored_directly(self) -> bool:
+        """Whether the file holds the numbers in the order of our parameters."""
         return not self.transposed and not self.is_row
 
 
 @dataclass(frozen=True)
 class Family:
-    name: str  # `model_type` in config.json
-    architectures: tuple[str, ...]  # class names in config.json that we read; the first is written
-    expresses: Callable[[Any], bool]  # whether a config of ours has a place in this layout
-    to_public: Callable[
-        [Any], dict[str, Any]
-    ]  # our config -> config.json, but for what every family writes alike
-    from_public: Callable[
-        [PublicConfig], ModelConfig
-    ]  # ValueError names a field that cannot be honoured
+    """A family of public models."""
+
+    name: str
+    """`model_type` in config.json."""
+    architectures: tuple[str, ...]
+    """Class names in config.json that can be read; the first one is written."""
+    supports: Callable[[Any], bool]
+    """Whether this family's layout can hold a model with these settings."""
+    to_public: Callable[[Any], dict[str, Any]]
+    """Our settings -> the family's own fields of config.json."""
+    from_public: Callable[[PublicConfig], ModelConfig]
+    """config.json -> our settings. Raises InputError for a field that cannot be computed here."""
     weights: Callable[[Any], list[Weight]]
-    prefix: str = ""  # of their names; some files leave it out
-    ids: Callable[[Any, Mapping[str, int]], dict[str, int]] = (
-        lambda *_: {}
-    )  # further fields for token ids: (our config, the tokenizer's)
-    ignored: tuple[str, ...] = ()  # endings of names that are no weights (buffers), in older files
+    """Our settings -> the tensors of the file."""
+    prefix: str = ""
+    """Start of the tensors' names; some files leave it out."""
+    extra_ids: Callable[[Any, Mapping[str, int]], dict[str, int]] = lambda *_: {}
+    """(our settings, the tokenizer's ids) -> further token ids for config.json."""
+    ignored_suffixes: tuple[str, ...] = ()
+    """Ends of the names of tensors that are not weights (buffers), in older files."""
 
 
-def to_public_tensors(weights: Iterable[Weight], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by public name, out of tensors by our name."""
-    made = {}
-    for weight in weights:
-        rows = (
-            ours[weight.ours[0]]
-            if len(weight.ours) == 1
-            else torch.cat([ours[name] for name in weight.ours])
-        )
-        made[weight.theirs] = rows[None] if weight.is_row else rows.T if weight.transposed else rows
-    return made
-
-
-def to_model_tensors(
-    weights: Iterable[Weight], theirs: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+def to_public_tensors(
+    weights: Iterable[Weight], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Tensors by our name, as views of those by public name wherever possible. The shapes must have been compared before."""
-    made: dict[str, Tensor] = {}
+    """Return the tensors of a public file, by public name, from our parameters."""
+    tensors = {}
     for weight in weights:
-        whole = theirs[weight.theirs]
-        whole = whole[0] if weight.is_row else whole.T if weight.transposed else whole
-        made.update(
-            zip(weight.ours, whole.split([shapes[name][0] for name in weight.ours]), strict=True)
+        parts = [parameters[name] for name in weight.parameters]
+        stacked = parts[0] if len(parts) == 1 else torch.cat(parts)
+        tensors[weight.public_name] = (
+            stacked[None] if weight.is_row else stacked.T if weight.transposed else stacked
         )
-    return made
+    return tensors
+
+
+def as_parameters(weight: Weight, stored: Tensor) -> Tensor:
+    """Return a stored tensor as our parameters, one below the other, without a copy."""
+    return stored[0] if weight.is_row else stored.T if weight.transposed else stored
 
 
 def public_shapes(
     weights: Iterable[Weight], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """What a public file must hold, given the shapes of our own tensors."""
-    made = {}
+    """Return the shapes of the tensors in a public file, given those of our parameters."""
+    public = {}
     for weight in weights:
-        first = shapes[weight.ours[0]]
-        shape = (sum(shapes[name][0] for name in weight.ours), *first[1:])
-        made[weight.theirs] = (
+        n_row = sum(shapes[name][0] for name in weight.parameters)
+        shape = (n_row, *shapes[weight.parameters[0]][1:])
+        public[weight.public_name] = (
             (1, *shape) if weight.is_row else shape[::-1] if weight.transposed else shape
         )
-    return made
+    return public

@@ -1,10 +1,16 @@
-"""A model fetched by name from huggingface.co, with the `hub` extra: only when a person asks for that name, and only data files."""
+"""Download a model by name from huggingface.co, with the `hub` extra.
+
+This happens only when you give such a name, and only data files are fetched.
+"""
 
 import os
 import re
 from pathlib import Path
 
+from chatwright.errors import InputError
+
 NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
+# No pickle files and no code.
 DATA_FILES = [
     "*.json",
     "model*.safetensors",
@@ -12,33 +18,47 @@ DATA_FILES = [
     "*.jinja",
     "*.spm",
     "*.model",
-]  # no pickle, no code
+]
 
 
 def is_hub_name(source: str) -> bool:
-    """organisation/model, or organisation/model@revision. Below a folder that is there it is a path, if a mistaken one, and nobody hears of it."""
+    """Return whether `source` looks like organization/model or organization/model@revision.
+
+    If the folder before the slash exists, `source` is a path. A mistyped path is never sent to the
+    network.
+    """
     return NAME.fullmatch(source) is not None and not Path(source).parent.is_dir()
 
 
 def fetch(name: str) -> Path:
-    """The folder with the model's files, from huggingface.co or from what was fetched before."""
+    """Download a model, or find it in the local cache, and return its folder.
+
+    Raises:
+        InputError: The `hub` extra is not installed, or the download failed.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError:
-        raise ValueError(
-            f"{name}: no such folder, and fetching by name takes an extra that is not installed: "
-            "pip install 'chatwright[hub]'"
+        raise InputError(
+            f"{name}: no such folder, and downloading needs an extra that is not installed.",
+            remedy="Install it with: pip install 'chatwright[hub]'",
+            field="source",
+            value=name,
         ) from None
-    found = NAME.fullmatch(name)
-    assert found is not None, "asked with is_name before"
-    repository, revision = found.groups()
+    match = NAME.fullmatch(name)
+    assert match is not None, "`is_hub_name` accepted this name"
+    repository, revision = match.groups()
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=DATA_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"{name}: could not be fetched from huggingface.co ({cause[:200]}). Check the name and the connection, "
-            "or copy the model's folder here and give its path."
+        text = str(error).strip()
+        cause = text.splitlines()[0] if text else type(error).__name__
+        raise InputError(
+            f"{name}: could not be downloaded from huggingface.co ({cause[:200]}).",
+            remedy="Check the name and the connection, or copy the model's folder to this machine "
+            "and give its path.",
+            field="source",
+            value=name,
         ) from None

@@ -1,23 +1,33 @@
-"""A JSON object from a file that anybody may have written: small, whole, and nothing but data."""
+"""Read a JSON object from a file of unknown origin."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from chatwright.errors import InputError
+
 MAX_BYTES = 16 * 2**20
 
 
 def read_object(file: Path) -> dict[str, Any]:
+    """Read a UTF-8 file that holds one JSON object.
+
+    Raises:
+        InputError: The file is missing, too large, not JSON, or holds another JSON value.
+    """
     try:
-        if not file.is_file() or file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"missing, no ordinary file, or larger than {MAX_BYTES // 2**20} MiB")
-        table = json.loads(file.read_text(encoding="utf-8"))
+        if not file.is_file():  # opening a pipe would wait for ever
+            raise ValueError("it is missing or not a regular file")
+        if file.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{file}: cannot be read ({error}). Give the directory of a model, with all of its files."
+        raise InputError(
+            f"{file}: cannot be read: {error}.",
+            remedy="Give the directory of a model, with all of its files.",
+            field=file.name,
+            value=str(file),
         ) from None
-    if not isinstance(table, dict):
-        raise ValueError(
-            f"{file}: cannot be read (it holds no JSON object). Give the directory of a model, with all of its files."
-        )
-    return table
+    return value

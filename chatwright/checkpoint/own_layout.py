@@ -1,4 +1,8 @@
-"""Our own layout, for shapes that no public family has: every parameter once, a decoder's under names like Qwen 3's, others' under our own."""
+"""Chatwright's own file layout, for shapes that belong to no public family.
+
+Every parameter is stored once. The parameters of decoders have names like Qwen 3's; those of other
+models have our own names.
+"""
 
 from typing import Any
 
@@ -12,7 +16,7 @@ from chatwright.model.model import Model, ModelConfig
 
 MODEL_TYPE = "chatwright"
 
-# our module path -> the name written, in the order the replacement is tried
+# Part of our parameter's name -> part of the stored name, in the order of replacement.
 RENAMES = [
     ("blocks.", "model.layers."),
     (".attention.query_norm.", ".self_attn.q_norm."),
@@ -37,7 +41,10 @@ RENAMES = [
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
-    """config.json, but for our own settings: enough for other tools to say what they do not know, and the names of labels."""
+    """Return the fields of config.json besides our own settings.
+
+    They let other tools report that they do not know the model, and show the names of its labels.
+    """
     labels = label_table(config) if isinstance(config, EncoderConfig | GPTConfig) else {}
     return {
         "architectures": [f"Chatwright-{architectures.for_config(config).name}"],
@@ -47,14 +54,15 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(model: Model) -> list[Weight]:
+    """Return the stored name of every parameter."""
     return [
-        Weight((name,), _written(name) if isinstance(model, GPT) else name)
+        Weight((name,), _stored_name(name) if isinstance(model, GPT) else name)
         for name, _ in model.named_parameters()
     ]
 
 
-def _written(name: str) -> str:
-    for ours, theirs in RENAMES:
-        if name.startswith(ours) or (ours.startswith(".") and ours in name):
-            name = name.replace(ours, theirs, 1)
+def _stored_name(name: str) -> str:
+    for old, new in RENAMES:
+        if name.startswith(old) or (old.startswith(".") and old in name):
+            name = name.replace(old, new, 1)
     return "model." + name if name.startswith("norm.") else name

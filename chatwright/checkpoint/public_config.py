@@ -1,15 +1,18 @@
-"""The fields of a foreign config.json, read one by one: each with its type and range, and what nobody read can be told.
+"""Read the fields of another tool's config.json one by one, each with its type and range.
 
-A field that changes what a model computes and that we cannot honour is refused by name; silence would import another model.
+A field that changes what the model computes and that cannot be honored is rejected by name.
+Ignoring it would import a different model. Fields that nothing read can be listed.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-LARGEST = 2**24
+from chatwright.errors import InputError
 
-# Fields that say nothing about what a decoder or encoder computes from token ids at inference.
+LARGEST = 2**24  # above any size in a model's settings
+
+# Fields that do not change the logits that a model computes from token ids.
 IRRELEVANT = frozenset(
     {
         "_name_or_path",
@@ -38,7 +41,7 @@ IRRELEVANT = frozenset(
         "transformers_version",
         "unk_token_id",
         "use_cache",
-        # of heads for other tasks
+        # Heads for other tasks.
         "summary_activation",
         "summary_first_dropout",
         "summary_proj_to_labels",
@@ -46,7 +49,8 @@ IRRELEVANT = frozenset(
         "summary_use_proj",
     }
 )
-# Kinds of dropout that are not ours: said where they were used, for they change how the model goes on learning, not what it computes.
+# Kinds of dropout that do not exist here. They are reported when they are on: they change further
+# training, but not the logits.
 OTHER_DROPOUT = frozenset(
     {
         "activation_dropout",
@@ -60,22 +64,22 @@ OTHER_DROPOUT = frozenset(
 
 
 class PublicConfig(Mapping[str, Any]):
-    """A table that knows where it stands and which of its fields were read."""
+    """A JSON object that knows its file and records which of its fields were read."""
 
-    def __init__(self, table: Mapping[str, Any], where: str) -> None:
-        self.table, self.where = dict(table), where
+    def __init__(self, table: Mapping[str, Any], source: str) -> None:
+        """Wrap `table`; `source` names its file in errors."""
+        self.table = dict(table)
+        self.source = source
         self._read: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         self._read.add(name)
         if name not in self.table:
-            raise ValueError(
-                f"{self.where}: {name} is missing. Get config.json again from where the model came."
-            )
+            raise self._missing(name)
         return self.table[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The field, or `default` where it is absent or null."""
+        """Return the field, or `default` if it is absent or null."""
         self._read.add(name)
         value = self.table.get(name)
         return default if value is None else value
@@ -92,49 +96,64 @@ class PublicConfig(Mapping[str, Any]):
     def integer(
         self, name: str, default: int | None = None, lowest: int = 1, highest: int = LARGEST
     ) -> int:
+        """Return an integer field from `lowest` to `highest`."""
         value = self._present(name, default)
         if type(value) is not int or not lowest <= value <= highest:
-            raise self.refused(name, f"a whole number from {lowest} to {highest:,} is expected")
+            raise self.refused(name, f"expected an integer from {lowest} to {highest:,}")
         return value
 
     def real(self, name: str, default: float | None = None) -> float:
+        """Return a finite number of at least 0."""
         value = self._present(name, default)
         if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-            raise self.refused(name, "a finite number of at least 0 is expected")
+            raise self.refused(name, "expected a finite number of at least 0")
         return float(value)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
+        """Return a boolean field."""
         value = self._present(name, default)
         if type(value) is not bool:
-            raise self.refused(name, "true or false is expected")
+            raise self.refused(name, "expected true or false")
         return value
 
     def one_of(self, name: str, known: Mapping[str, Any], default: str | None = None) -> Any:
-        """What the field's value stands for in `known`."""
+        """Return what `known` maps the field's value to."""
         value = self._present(name, default)
         if not isinstance(value, str) or value not in known:
             raise self.refused(name, f"only {', '.join(map(repr, known))} can be computed here")
         return known[value]
 
     def must_be(self, name: str, *allowed: Any) -> None:
-        """Absent, or one of `allowed`: anything else would be another computation than ours."""
+        """Require that the field is absent or has one of the values that can be computed here."""
         if self.get(name, allowed[0]) not in allowed:
             raise self.refused(name, f"only {' or '.join(map(repr, allowed))} can be computed here")
 
-    def refused(self, name: str, why: str) -> ValueError:
-        return ValueError(
-            f"{self.where}: {name} = {str(self.table.get(name))[:80]!r}: {why}. Nothing was imported."
+    def refused(self, name: str, reason: str) -> InputError:
+        """Return the error for a field that cannot be used."""
+        value = self.table.get(name)
+        return InputError(
+            f"{self.source}: {name} = {str(value)[:80]!r}: {reason}. Nothing was imported.",
+            field=name,
+            value=value,
         )
 
     def unread(self, irrelevant: Iterable[str] = IRRELEVANT) -> list[str]:
-        """Fields nobody asked for, but for those that say nothing about what the model computes, and dropout that is off."""
+        """Return the fields that nothing read.
+
+        Leaves out the fields that do not change the logits, and kinds of dropout that are off.
+        """
         off = {name for name in OTHER_DROPOUT & self.table.keys() if not self.table[name]}
         return sorted(self.table.keys() - self._read - set(irrelevant) - off)
 
     def _present(self, name: str, default: Any) -> Any:
         value = self.get(name, default)
         if value is None:
-            raise ValueError(
-                f"{self.where}: {name} is missing. Get config.json again from where the model came."
-            )
+            raise self._missing(name)
         return value
+
+    def _missing(self, name: str) -> InputError:
+        return InputError(
+            f"{self.source}: {name} is missing.",
+            remedy="Get config.json again from the model's source.",
+            field=name,
+        )

@@ -1,6 +1,7 @@
-"""A model that another tool wrote: its config.json and safetensors read into a model of ours, or refused by name.
+"""Read the config.json and safetensors files of another tool's model into a model of ours.
 
-Nothing in the directory is run: no pickle, no code, no template. What is there and not used is told.
+Nothing in the directory is executed: no pickle, no code, no template. Fields and tensors that are
+not used are listed in the result.
 """
 
 import dataclasses
@@ -12,118 +13,145 @@ import torch
 
 from chatwright.checkpoint import (
     architectures,
+    build_model,
     families,
     json_file,
-    model_directory,
     stored_weights,
 )
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.checkpoint.safetensors_file import Entry
+from chatwright.errors import InputError
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
+
+QUANTIZED = "quantized weights are not supported; import the model they were made from"
 
 
 @dataclass(frozen=True)
 class PublicModel:
+    """A model read from another tool's directory."""
+
     family: Family
-    model: Model  # float32, eval mode
-    unused: list[str]  # fields and tensors that are there and say nothing to us, by name
+    model: Model
+    """The model, in float32 and eval mode."""
+    unused: list[str]
+    """Names of fields and tensors that were not used."""
 
 
 def read(path: Path, context_length: int | None = None) -> PublicModel:
-    """`context_length` is a shorter one than the model's."""
-    table = PublicConfig(json_file.read_object(path / "config.json"), str(path / "config.json"))
-    family = family_of(table)
-    config = family.from_public(table)
+    """Read the model in the directory `path`, optionally with a shorter context.
+
+    Raises:
+        InputError: The model cannot be computed here, or its files are damaged.
+    """
+    file = path / "config.json"
+    public = PublicConfig(json_file.read_object(file), str(file))
+    family = family_of(public)
+    config = family.from_public(public)
     if context_length is not None:
         config = shortened(config, context_length, path)
     entries = stored_weights.find_tensors(path)
-    model = model_directory.build(architectures.for_config(config).model, config)
+    model = build_model.build(architectures.for_config(config).model, config)
     weights = family.weights(config)
-    named, unused = match_names(
-        entries, public_shapes(weights, stored_weights.parameter_shapes(model)), family
-    )
-    require_numbers(named, path)
+    expected = public_shapes(weights, stored_weights.parameter_shapes(model))
+    named, unused = match_names(entries, expected, family)
+    require_floats(named, path)
     stored_weights.load_into(model, weights, named, path)
     require_finite(model, weights, path)
-    return PublicModel(family, model.eval(), [*table.unread(), *unused])
+    return PublicModel(family, model.eval(), [*public.unread(), *unused])
 
 
 def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:
-    """The same model for shorter texts. Only a decoder with rotary positions has none that would be cut off."""
+    """Return the settings with a shorter context.
+
+    Only decoders with rotary positions support this: other models have a table of positions, which
+    would have to be cut.
+    """
     if (
         not isinstance(config, GPTConfig)
         or config.position != "rotary"
         or not 1 <= context_length <= config.context_length
     ):
-        raise ValueError(
-            f"--context-length {context_length}: {path} reads {config.context_length} tokens, and only decoders with rotary positions "
-            "can be told to read fewer. Leave the option out."
+        raise InputError(
+            f"--context-length {context_length}: {path} has a context of "
+            f"{config.context_length} tokens, and only decoders with rotary positions can be "
+            "imported with a shorter one.",
+            remedy="Leave the option out.",
+            field="context_length",
+            value=context_length,
         )
     return dataclasses.replace(config, context_length=context_length)
 
 
-def family_of(table: PublicConfig) -> Family:
-    model_type, written = table["model_type"], table.get("architectures", [])
+def family_of(public: PublicConfig) -> Family:
+    """Return the family that config.json names."""
+    model_type, classes = public["model_type"], public.get("architectures", [])
     family = families.by_name(model_type) if isinstance(model_type, str) else None
     if family is None:
-        raise table.refused(
-            "model_type",
-            f"the families read here are {', '.join(f.name for f in families.FAMILIES)}",
-        )
-    if written and not (
-        isinstance(written, list) and set(map(str, written)) & set(family.architectures)
-    ):
-        raise table.refused(
-            "architectures", f"of {family.name}, {' or '.join(family.architectures)} is read here"
-        )
-    if table.get("quantization_config") is not None:
-        raise table.refused(
-            "quantization_config",
-            "quantized weights are not read; take the model they were made from",
-        )
+        known = ", ".join(family.name for family in families.FAMILIES)
+        raise public.refused("model_type", f"the supported families are {known}")
+    is_list = isinstance(classes, list)
+    if classes and not (is_list and set(map(str, classes)) & set(family.architectures)):
+        supported = " or ".join(family.architectures)
+        raise public.refused("architectures", f"of {family.name}, {supported} is supported")
+    if public.get("quantization_config") is not None:
+        raise public.refused("quantization_config", QUANTIZED)
     return family
 
 
 def match_names(
     tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Tensors by the names that `family` gives them, and the names of those which are no weights of this model."""
+    """Rename tensors as the family names them, and list those that are not weights.
+
+    Returns:
+        The weights by their names in `family`, and the stored names of all other tensors.
+    """
     named: dict[str, Entry] = {}
     unused = []
-    for name, tensor in tensors.items():
-        # The oldest files, converted from TensorFlow, name what a norm multiplies and adds by Greek letters.
-        full = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
-            "LayerNorm.beta", "LayerNorm.bias"
-        )
-        if full not in expected and family.prefix + full in expected:
-            full = family.prefix + full
-        # A tied head is the embedding, which stands under its own name.
-        if full not in expected and (full.endswith(family.ignored) or full == "lm_head.weight"):
-            unused.append(name)
+    for stored_name, tensor in tensors.items():
+        name = _full_name(stored_name, expected, family)
+        # A tied output head is the embedding, which is stored under its own name.
+        is_buffer = name.endswith(family.ignored_suffixes) or name == "lm_head.weight"
+        if name not in expected and is_buffer:
+            unused.append(stored_name)
         else:
-            named[full] = tensor
+            named[name] = tensor
     return named, sorted(unused)
 
 
-def require_numbers(tensors: Mapping[str, Entry], path: Path) -> None:
+def _full_name(stored_name: str, expected: Mapping[str, tuple[int, ...]], family: Family) -> str:
+    # The oldest files, converted from TensorFlow, call the parameters of a norm gamma and beta.
+    name = stored_name.replace("LayerNorm.gamma", "LayerNorm.weight")
+    name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+    if name not in expected and family.prefix + name in expected:
+        return family.prefix + name
+    return name
+
+
+def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
+    """Refuse tensors of integers, which are quantized weights."""
     for name, entry in tensors.items():
         if not entry.dtype.is_floating_point:
-            raise ValueError(
-                f"{path}: {name} holds {str(entry.dtype).removeprefix('torch.')} numbers: quantized weights are not read. "
-                "Take the model they were made from."
+            dtype = str(entry.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{path}: {name} holds {dtype} numbers: {QUANTIZED}.", field=name, value=dtype
             )
 
 
 @torch.no_grad()
 def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
+    """Refuse weights that are infinite or NaN."""
     parameters = dict(model.named_parameters())
     for weight in weights:
-        for tensor in (parameters[name] for name in weight.ours):
-            if not bool(torch.isfinite(tensor.sum())) and not bool(
-                torch.isfinite(tensor).all()
-            ):  # a sum alone may overflow
-                raise ValueError(
-                    f"{path}: {weight.theirs} holds numbers that are not finite. The file is damaged; get it again from where it came."
+        for tensor in (parameters[name] for name in weight.parameters):
+            # The sum is faster to check, but it can overflow although every number is finite.
+            is_finite = torch.isfinite(tensor.sum()) or torch.isfinite(tensor).all()
+            if not bool(is_finite):
+                raise InputError(
+                    f"{path}: {weight.public_name} holds infinite or NaN numbers, so the file is "
+                    "damaged.",
+                    remedy="Get it again from the model's source.",
+                    field=weight.public_name,
                 )

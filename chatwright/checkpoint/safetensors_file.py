@@ -1,7 +1,10 @@
-"""Tensors in a file: written by the safetensors library, read behind a header check of our own.
+"""Read and write safetensors files; the header is checked before anything is loaded.
 
-The header is read and judged first, so that a hostile or cut file is refused by name, in constant memory, with nothing executed; then each
-tensor is read to where it is wanted. Source of the layout: the safetensors format description (8-byte length, JSON header, raw data).
+The safetensors library writes the files. Reading checks the header first, so a hostile or truncated
+file is rejected in constant memory and nothing in it is executed. Each tensor is then read directly
+into its destination.
+
+Source of the layout: the safetensors format description (8-byte length, JSON header, raw data).
 """
 
 import json
@@ -14,8 +17,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from chatwright.errors import InputError
+
 MAX_HEADER_BYTES = 1_000_000
 MAX_TENSORS = 10_000
+MAX_DIMENSIONS = 8
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -30,129 +36,148 @@ DTYPES = {
 }
 
 
-def save(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write contiguous CPU copies of `tensors`, each under its name. A full disk raises OSError."""
-    try:
-        save_file(
-            {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
-            path,
-            metadata={"format": "pt"},
-        )
-    except Exception as error:  # the library wraps the system's error in a type of its own
-        raise OSError(f"writing {path.name}: {error}") from error
-
-
 @dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies."""
+    """The position of one tensor in a file."""
 
     file: Path
     dtype: torch.dtype
     shape: tuple[int, ...]
-    start: int  # bytes from the beginning of the file
+    start: int
+    """Offset in bytes from the beginning of the file."""
 
     @property
     def nbytes(self) -> int:
+        """Size of the tensor in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+def save(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write contiguous CPU copies of `tensors` by name. Raises OSError when the disk is full."""
+    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(copies, path, metadata={"format": "pt"})
+    except Exception as error:  # the library wraps the system's error in a type of its own
+        raise OSError(f"writing {path.name}: {error}") from error
+
+
 def load(path: Path) -> dict[str, Tensor]:
-    """Every tensor by name. Raises ValueError naming file and cause when the file is not sound."""
+    """Return every tensor by name. Raises InputError if the file is not valid."""
     return {name: read(entry) for name, entry in check_header(path).items()}
 
 
 def read(entry: Entry) -> Tensor:
+    """Return one tensor."""
     tensor = torch.empty(entry.shape, dtype=entry.dtype)
     read_into(entry, tensor)
     return tensor
 
 
 def read_into(entry: Entry, target: Tensor) -> None:
-    """Read the numbers to where they are used: one pass, nothing held twice.
+    """Read one tensor into `target`, a contiguous tensor of the same dtype and size.
 
-    Mapping the file would be sooner done, but a file that somebody overwrites would then change the weights of a running model or end it, and
-    its tensors begin where matrix products give other last bits than torch's own memory does.
+    The file is not memory-mapped, although mapping loads sooner. If someone overwrites a mapped
+    file, the weights of a running model change or the process ends. Mapped tensors are also aligned
+    differently, which changes the last bits of matrix products.
     """
-    assert (target.dtype, target.is_contiguous(), target.nbytes) == (
-        entry.dtype,
-        True,
-        entry.nbytes,
-    ), "the target is not like the tensor"
+    assert target.dtype == entry.dtype, "the target has another dtype"
+    assert target.is_contiguous(), "the target is not contiguous"
+    assert target.nbytes == entry.nbytes, "the target has another size"
     if not entry.nbytes:
         return
-    room = memoryview(target.detach().flatten().view(torch.uint8).numpy().data)
+    remaining = memoryview(target.detach().flatten().view(torch.uint8).numpy().data)
     with entry.file.open("rb", buffering=0) as stream:
         stream.seek(entry.start)
-        while room:
-            n_read = stream.readinto(room)
+        while remaining:
+            n_read = stream.readinto(remaining)
             if not n_read:
-                raise _refuse(entry.file, "it became shorter while it was read")
-            room = room[n_read:]
+                raise _invalid(entry.file, "it became shorter while it was read")
+            remaining = remaining[n_read:]
 
 
 def check_header(path: Path) -> dict[str, Entry]:
-    """What the file holds, once it is proved that its tensors cover the file exactly, without gap or overlap."""
+    """Return the position of every tensor, after checking that the tensors cover the file exactly.
+
+    Raises:
+        InputError: The file is missing, or its header is not valid.
+    """
+    header, data_start = _read_header(path)
+    entries = {
+        name: _entry(path, data_start, name, description)
+        for name, description in header.items()
+        if name != "__metadata__"
+    }
+    end = data_start
+    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
+        if entry.start != end:
+            raise _invalid(path, "its tensors overlap or leave gaps")
+        end += entry.nbytes
+    if end != (size := path.stat().st_size):
+        raise _invalid(path, f"its tensors end at byte {end:,} of {size:,}")
+    return entries
+
+
+def _read_header(path: Path) -> tuple[dict[str, object], int]:
+    """Return the JSON header and the offset of the first tensor."""
+    if not path.is_file():  # opening a pipe would wait for ever, and a device has no end
+        raise _unreadable(path, "it is missing or not a regular file")
     try:
-        if not path.is_file():  # a pipe would be waited for, a device never end
-            raise ValueError(
-                f"{path}: is missing or no ordinary file. Give a model directory that holds {path.name}."
-            )
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise _refuse(
+                raise _invalid(
                     path,
-                    f"its header claims {length:,} bytes; the file has {size:,} and {MAX_HEADER_BYTES:,} are allowed",
+                    f"its header claims {length:,} bytes, but the file has {size:,} and at most "
+                    f"{MAX_HEADER_BYTES:,} are allowed",
                 )
             raw = stream.read(length)
     except OSError as error:
-        raise ValueError(
-            f"{path}: cannot be read: {error.strerror}. Give a model directory that holds model.safetensors."
-        ) from None
+        raise _unreadable(path, error.strerror or str(error)) from None
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError):
-        raise _refuse(path, "its header is not JSON") from None
+        raise _invalid(path, "its header is not JSON") from None
     if not isinstance(header, dict) or len(header) > MAX_TENSORS:
-        raise _refuse(path, f"its header is not a table of at most {MAX_TENSORS:,} tensors")
-    entries = {
-        name: _entry(path, 8 + length, name, entry)
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
-    end = 8 + length
-    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
-        if entry.start != end:
-            raise _refuse(path, "its tensors overlap or leave gaps")
-        end += entry.nbytes
-    if end != size:
-        raise _refuse(path, f"its tensors end at byte {end:,} of {size:,}")
-    return entries
+        raise _invalid(path, f"its header is not an object of at most {MAX_TENSORS:,} tensors")
+    return header, 8 + length
 
 
-def _entry(path: Path, begin: int, name: str, written: object) -> Entry:
-    match written:
+def _entry(path: Path, data_start: int, name: str, description: object) -> Entry:
+    match description:
         case {
             "dtype": str(dtype),
             "shape": list(shape),
             "data_offsets": [int(start), int(stop)],
         } if (
             dtype in DTYPES
-            and len(shape) <= 8
+            and len(shape) <= MAX_DIMENSIONS
             and all(type(n) is int and n >= 0 for n in shape)
             and math.prod(max(n, 1) for n in shape) < 2**60
         ):
-            entry = Entry(path, DTYPES[dtype], tuple(shape), begin + start)
+            entry = Entry(path, DTYPES[dtype], tuple(shape), data_start + start)
             if start >= 0 and stop - start == entry.nbytes:
                 return entry
-    raise _refuse(
+    raise _invalid(
         path,
-        f"tensor {name[:80]!r} has an unknown dtype, an impossible shape or offsets that do not match it",
+        f"the tensor {name[:80]!r} has an unknown dtype, an impossible shape, or offsets that do "
+        "not match its shape",
     )
 
 
-def _refuse(path: Path, cause: str) -> ValueError:
-    return ValueError(
-        f"{path}: not a sound safetensors file: {cause}. Nothing was loaded; get the file again from where it came."
+def _unreadable(path: Path, cause: str) -> InputError:
+    return InputError(
+        f"{path}: cannot be read: {cause}.",
+        remedy=f"Give a model directory that holds {path.name}.",
+        field=path.name,
+        value=str(path),
+    )
+
+
+def _invalid(path: Path, cause: str) -> InputError:
+    return InputError(
+        f"{path}: not a valid safetensors file: {cause}. Nothing was loaded.",
+        remedy="Get the file again from its source.",
+        field=path.name,
+        value=str(path),
     )

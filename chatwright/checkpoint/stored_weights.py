@@ -1,7 +1,7 @@
-"""The tensors of a model on disk, in one file or in several that an index names, read into a model's own memory.
+"""Load the tensors of a model directory, from one safetensors file or several with an index.
 
-Nothing is read twice and nothing is held twice: what a file keeps transposed or in another dtype goes through a buffer as large as the largest
-such tensor, one for each thread.
+Each tensor is read once, directly into the model's memory. A tensor that the file stores transposed
+or in another dtype goes through a buffer; each thread has one, as large as its largest such tensor.
 """
 
 import re
@@ -14,133 +14,171 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import json_file, safetensors_file
-from chatwright.checkpoint.family import Weight, public_shapes
+from chatwright.checkpoint.family import Weight, as_parameters, public_shapes
 from chatwright.checkpoint.safetensors_file import Entry
+from chatwright.errors import InputError
 from chatwright.model.model import Model
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 N_THREAD = 2
-OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf")
+UNREAD_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf")
+GET_AGAIN = "Get the file again from the model's source."
+MIXED = "The files belong to different models; copy all of them from one directory."
+
+Shape = tuple[int, ...]
 
 
 def find_tensors(directory: Path) -> dict[str, Entry]:
-    """Where each tensor of the model lies."""
+    """Return where each tensor of the model is stored, by its name in the file."""
     if (directory / SINGLE).is_file():
         return safetensors_file.check_header(directory / SINGLE)
-    index = directory / INDEX
-    if not index.is_file():
-        others = sorted(p.name for p in directory.glob("*") if p.suffix in OTHERS)
-        found = (
-            f"; it holds {others[0]}, which is not read: such files can run code, or are another tool's"
-            if others
-            else ""
-        )
-        raise ValueError(
-            f"{directory}: holds no {SINGLE}{found}. Get the safetensors files from where the model came."
-        )
-    places = json_file.read_object(index).get("weight_map")
-    if not isinstance(places, dict) or not all(
-        isinstance(p, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", p)
-        for p in places.values()
-    ):
-        raise ValueError(
-            f"{index}: weight_map does not name files of this directory. Get the file again from where it came."
-        )
+    if not (directory / INDEX).is_file():
+        raise _no_weights(directory)
     entries: dict[str, Entry] = {}
-    for name in sorted(set(places.values())):
-        part = safetensors_file.check_header(directory / name)
-        wrong = sorted(part.keys() ^ {tensor for tensor, place in places.items() if place == name})
-        if wrong:
-            raise ValueError(
-                f"{directory / name}: {wrong[0][:80]!r} is not where {INDEX} says. The files are from different models."
+    file_of = _read_index(directory / INDEX)
+    for file in sorted(set(file_of.values())):
+        part = safetensors_file.check_header(directory / file)
+        listed = {tensor for tensor, its_file in file_of.items() if its_file == file}
+        if wrong := sorted(part.keys() ^ listed):
+            raise InputError(
+                f"{directory / file}: the tensor {wrong[0][:80]!r} is not where {INDEX} says.",
+                remedy=MIXED,
+                field=wrong[0][:80],
+                value=file,
             )
         entries |= part
     return entries
 
 
-def parameter_shapes(model: Model) -> dict[str, tuple[int, ...]]:
+def _no_weights(directory: Path) -> InputError:
+    others = sorted(p.name for p in directory.glob("*") if p.suffix in UNREAD_SUFFIXES)
+    problem = f"{directory}: holds no {SINGLE}."
+    if others:
+        problem += f" {others[0]} is not read: such files can run code, or are another tool's."
+    return InputError(
+        problem,
+        remedy="Get the safetensors files from the model's source.",
+        field=SINGLE,
+        value=others[0] if others else None,
+    )
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    """Return the file of each tensor, all of them in the index's own directory."""
+    file_of = json_file.read_object(index).get("weight_map")
+    if not isinstance(file_of, dict) or not all(
+        isinstance(file, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", file)
+        for file in file_of.values()
+    ):
+        raise InputError(
+            f"{index}: weight_map does not map tensors to files of this directory.",
+            remedy=GET_AGAIN,
+            field="weight_map",
+            value=str(index),
+        )
+    return file_of
+
+
+def parameter_shapes(model: Model) -> dict[str, Shape]:
+    """Return the shapes of a model's parameters by name."""
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
 def require_same_shapes(
-    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], source: Path
+    expected: Mapping[str, Shape], stored: Mapping[str, Shape], source: Path
 ) -> None:
-    """Refuse missing, extra and misshapen tensors by name."""
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    if missing or extra:
-        raise ValueError(
-            f"{source}: model.safetensors does not match config.json: missing {missing[:3] or 'none'}, unexpected "
-            f"{extra[:3] or 'none'} ({len(missing)} and {len(extra)} in all). The two files are from different models."
+    """Refuse missing, unexpected and misshapen tensors. `source` is the directory of both files."""
+    missing = sorted(expected.keys() - stored.keys())
+    unexpected = sorted(stored.keys() - expected.keys())
+    if missing or unexpected:
+        raise InputError(
+            f"{source}: model.safetensors does not match config.json: {len(missing)} tensors are "
+            f"missing {missing[:3]}, {len(unexpected)} are unexpected {unexpected[:3]}.",
+            remedy=MIXED,
+            field=(missing or unexpected)[0],
+            value="missing" if missing else "unexpected",
         )
     for name, shape in expected.items():
-        if found[name] != shape:
-            raise ValueError(
-                f"{source}: {name} has shape {found[name]}, config.json asks for {shape}. The two files are from different models."
+        if stored[name] != shape:
+            raise InputError(
+                f"{source}: {name} has the shape {stored[name]}, but config.json needs {shape}.",
+                remedy=MIXED,
+                field=name,
+                value=stored[name],
             )
 
 
 def load_into(
     model: Model, weights: Iterable[Weight], entries: Mapping[str, Entry], source: Path
 ) -> None:
-    """Read every tensor that `weights` lists into the model. Nothing is changed where something is missing, extra or misshapen."""
+    """Read every tensor that `weights` lists into the parameters of `model`.
+
+    Args:
+        model: The model; unchanged if a tensor is missing, unexpected or misshapen.
+        weights: How the file names the parameters.
+        entries: Where each tensor is stored.
+        source: The model directory, for errors.
+    """
     weights = list(weights)
-    if (
-        strange := {name for weight in weights for name in weight.ours}
-        ^ parameter_shapes(model).keys()
-    ):
-        raise ValueError(
-            f"{source}: config.json contradicts itself: a model of its settings has not the tensors of its model_type (for example "
-            f"{min(strange)}). Get config.json again from where it came."
-        )
-    require_same_shapes(
-        public_shapes(weights, parameter_shapes(model)),
-        {name: entry.shape for name, entry in entries.items()},
-        source,
-    )
-    parameters, buffers = (
-        {name: parameter.detach() for name, parameter in model.named_parameters()},
-        _Buffers(),
-    )
+    _require_all_parameters(model, weights, source)
+    stored = {name: entry.shape for name, entry in entries.items()}
+    require_same_shapes(public_shapes(weights, parameter_shapes(model)), stored, source)
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    buffers = _Buffers()
 
     def read(weight: Weight) -> None:
-        entry, targets = entries[weight.theirs], [parameters[name] for name in weight.ours]
-        if weight.is_plain and all(_is_like(entry, target) for target in targets):
+        entry = entries[weight.public_name]
+        targets = [parameters[name] for name in weight.parameters]
+        if weight.is_stored_directly and all(_can_read_into(target, entry) for target in targets):
             _read_rows(entry, targets)
             return
-        whole = buffers.read(entry)
-        whole = whole[0] if weight.is_row else whole.T if weight.transposed else whole
-        for target, part in zip(
-            targets, whole.split([len(target) for target in targets]), strict=True
-        ):
+        stacked = as_parameters(weight, buffers.read(entry))
+        parts = stacked.split([len(target) for target in targets])
+        for target, part in zip(targets, parts, strict=True):
             target.copy_(part)
 
-    # While one thread waits for the file another turns a matrix round.
+    # One thread waits for the file while the other transposes.
     with ThreadPoolExecutor(N_THREAD) as pool:
         list(pool.map(read, weights))
 
 
-def _is_like(entry: Entry, target: Tensor) -> bool:
+def _require_all_parameters(model: Model, weights: list[Weight], source: Path) -> None:
+    listed = {name for weight in weights for name in weight.parameters}
+    if different := listed ^ parameter_shapes(model).keys():
+        raise InputError(
+            f"{source}: config.json contradicts itself: a model with its settings does not have "
+            f"the tensors of its model_type, for example {min(different)}.",
+            remedy="Get config.json again from the model's source.",
+            field="model_type",
+            value=min(different),
+        )
+
+
+def _can_read_into(target: Tensor, entry: Entry) -> bool:
     return target.device.type == "cpu" and target.dtype == entry.dtype and target.is_contiguous()
 
 
 def _read_rows(entry: Entry, targets: list[Tensor]) -> None:
-    """Several of ours are rows of the tensor, one after another."""
+    """Read one tensor into several parameters, which are its rows in order."""
     start = entry.start
     for target in targets:
-        safetensors_file.read_into(
-            Entry(entry.file, entry.dtype, tuple(target.shape), start), target
-        )
+        rows = Entry(entry.file, entry.dtype, tuple(target.shape), start)
+        safetensors_file.read_into(rows, target)
         start += target.nbytes
 
 
 class _Buffers(threading.local):
-    """Memory that a thread uses again for one tensor after another: fresh memory costs as much as reading into it."""
+    """A buffer for each thread, reused for one tensor after another.
+
+    Allocating memory anew for each tensor costs as much time as reading into it.
+    """
 
     def __init__(self) -> None:
         self.memory = torch.empty(0, dtype=torch.uint8)
 
     def read(self, entry: Entry) -> Tensor:
-        """The tensor, until this thread reads the next."""
+        """Return the tensor; it is valid until this thread reads the next one."""
         if len(self.memory) < entry.nbytes:
             self.memory = torch.empty(entry.nbytes, dtype=torch.uint8)
         tensor = self.memory[: entry.nbytes].view(entry.dtype).view(entry.shape)

@@ -49,6 +49,8 @@ def import_(
         print(f"chat format: {imported.chat_format}")
     if imported.unused:
         print(f"not used: {', '.join(imported.unused)}")
+    for note in imported.notes:
+        print(f"note: {note}")
     print(f"done: {out}")
 
 

@@ -1,6 +1,7 @@
-"""Other tools' models in, ours out: what `chatwright import` and `chatwright export` do.
+"""Import models of other tools and export ours: `chatwright import` and `chatwright export`.
 
-An import is refused by name or is whole; what it did not use is told. An export is opened again as another tool would, and held against the model.
+An import either succeeds completely or names what it cannot read; it lists what it did not use. An
+export is read again, as another tool would read it, and its logits are compared with the model's.
 """
 
 import json
@@ -15,15 +16,18 @@ from chatwright.checkpoint import (
     hub,
     model_directory,
     public_model,
+    run_directory,
     stored_weights,
 )
 from chatwright.checkpoint.control_tokens import add_control_tokens
 from chatwright.commands import command_line
+from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
 from chatwright.tokenizer import chat_formats, hugging_face, imported, imported_files
 from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.embedded_tokens import unembedded_tokens
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.imported_files import TokenizerFiles
@@ -31,188 +35,282 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
 
 OWN_FORMAT = "chatwright"
-MOST_UNUSED_IDS = (
-    1024  # models round their vocabulary up, to less than this; more is another model's tokenizer
-)
-TOLERANCE = 1e-5  # of the largest logit: the weights are the same numbers, so anything above rounding is a mistake
-# By the kind of a model: whose shapes other tools know.
+# Models round their vocabulary up, some by thousands of ids. Below this share of ids with a token,
+# the tokenizer is another model's.
+SMALLEST_USED_SHARE = 0.5
+# Relative to the largest logit. The exported numbers are the same, so a larger gap is a mistake.
+TOLERANCE = 1e-5
+# What other tools can open, by architecture.
 EXPORTABLE = {
     "gpt": "the default shapes (model.size = nano, tiny, small, medium, large), gpt1 and gpt2",
-    "encoder": "what is trained with a published shape (model.size = bert-tiny, bert-mini, roberta-base and so on), or was imported",
-    "encoder-decoder": "what was imported from MarianMT, and trained on from there",
-    "skip-gram": "nothing: word vectors are no model to other tools",
+    "encoder": "imported encoders, and those trained with a published shape (model.size = "
+    "bert-tiny, bert-mini, roberta-base and so on)",
+    "encoder-decoder": "models imported from MarianMT, also after further training",
+    "skip-gram": "nothing: other tools have no such model",
 }
 
 
 @dataclass(frozen=True)
 class Exported:
+    """The result of an export."""
+
     gap: LogitGap
-    notes: list[str]  # what other tools cannot do with it
+    """Difference between the exported model and the original."""
+    notes: list[str]
+    """What other tools cannot do with the exported model."""
 
 
 @dataclass(frozen=True)
 class Imported:
+    """The result of an import."""
+
     family: str
     n_parameter: int
     context_length: int
     vocab_size: int
     chat_format: str | None
-    unused: list[str]  # fields, tensors and files that said nothing to us
+    unused: list[str]
+    """Fields, tensors and files that were not read."""
+    notes: list[str]
+    """Differences from the original model that you should know."""
 
 
 def import_model(
     source: str, out: Path, chat_format: str | None = None, context_length: int | None = None
 ) -> Imported:
-    """Read the model in a folder (or by its name on the hub) and write it to `out` as ours. `chat_format` None: what its template looks like."""
+    """Read the model of another tool and write it to `out` as a model directory.
+
+    Args:
+        source: A folder, or a name on huggingface.co such as organization/model.
+        out: The model directory to create.
+        chat_format: A name in `chat_formats`, or None to recognize the model's chat template.
+        context_length: A shorter context than the model's, in tokens.
+
+    Raises:
+        InputError: `source` is not a model that can be read, or an option does not apply to it.
+    """
     _require_absent(out)
     path = hub.fetch(source) if hub.is_hub_name(source) else Path(source)
-    if not path.is_dir():
-        raise ValueError(
-            f"{source}: no such folder. Give the folder of a model (config.json, model.safetensors, tokenizer files), "
-            "or its name on huggingface.co as organisation/model."
-        )
-    if not (path / "config.json").is_file():
-        if (path / "adapter_config.json").is_file():
-            raise ValueError(
-                f"{source}: holds an adapter. It needs no import: {command_line('chat', source)} opens it beside its base, and "
-                "chatwright merge makes one model of them."
-            )
-        if (path / "model" / "config.json").is_file():
-            raise ValueError(
-                f"{source}: is a training run of ours. It needs no import: every verb opens it as it is."
-            )
+    _require_public_model(path, source)
     try:
         read = public_model.read(path, context_length)
         files = imported_files.read(path)
-        model, tokenizer = _with_tokenizer(path, files, read.model, chat_format)
-    except ValueError as error:  # whatever is wrong is wrong with something in this folder
-        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+        model, tokenizer, notes = _with_tokenizer(files, read.model, chat_format)
+    except ValueError as error:
+        raise _naming(path, error) from None
     unused = [*read.unused, *_unused_files(path, files)]
     if files.chat_template and tokenizer.chat_format is None:
-        unused.append("the chat template (like no format known here; --chat-format names one)")
-    name = tokenizer.chat_format.name if tokenizer.chat_format and isinstance(model, GPT) else None
-    imported = Imported(
+        unused.append("the chat template (no known format; choose one with --chat-format)")
+    has_format = isinstance(model, GPT) and tokenizer.chat_format is not None
+    imported_model = Imported(
         read.family.name,
         count_parameters(model),
         model.config.context_length,
         model.config.vocab_size,
-        name,
+        tokenizer.chat_format.name if has_format and tokenizer.chat_format else None,
         unused,
+        [*notes, *_unused_id_notes(tokenizer)],
     )
-    model_directory.save(
-        out,
-        model,
-        tokenizer,
-        {"imported_from": path.name, "family": read.family.name, "unused": unused},
-    )
-    return imported
+    training = {"imported_from": path.name, "family": read.family.name, "unused": unused}
+    model_directory.save(out, model, tokenizer, training | {"notes": imported_model.notes})
+    return imported_model
+
+
+def _require_public_model(path: Path, source: str) -> None:
+    """Refuse anything but the folder of a model, with a remedy for what needs no import."""
+    if not path.is_dir():
+        problem = f"{source}: no such folder."
+        remedy = (
+            "Give the folder of a model (config.json, model.safetensors, tokenizer files), "
+            "or its name on huggingface.co as organization/model."
+        )
+    elif (path / "config.json").is_file():
+        return
+    elif adapter_directory.is_adapter(path):
+        problem = f"{source}: holds an adapter, which needs no import."
+        remedy = (
+            f"Open it together with its base: {command_line('chat', source)}. To join the two, "
+            f"run {command_line('merge', source, 'MERGED')}."
+        )
+    elif run_directory.is_run(path):
+        problem = f"{source}: is a training run of Chatwright, which needs no import."
+        remedy = "Give this folder to any command."
+    else:
+        problem = f"{source}: holds no config.json."
+        remedy = "Give the folder of a model, with all of its files."
+    raise InputError(problem, remedy=remedy, field="source", value=source)
+
+
+def _naming(path: Path, error: ValueError) -> ValueError:
+    """Put the folder's path before an error that does not name it."""
+    if str(path) in str(error):
+        return error
+    if isinstance(error, InputError):
+        problem = f"{path}: {error.problem}"
+        return InputError(problem, remedy=error.remedy, field=error.field, value=error.value)
+    return InputError(f"{path}: {error}", field="source", value=str(path))
 
 
 def _with_tokenizer(
-    path: Path, files: TokenizerFiles, model: Model, chat_format: str | None
-) -> tuple[Model, ImportedTokenizer]:
+    files: TokenizerFiles, model: Model, chat_format: str | None
+) -> tuple[Model, ImportedTokenizer, list[str]]:
+    """Return the model and its tokenizer in the chosen chat format, and notes on the tokenizer."""
     vocab_size = model.config.vocab_size
-    if (
-        files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None
-    ):  # a model of ours comes home
-        return model, _checked(
-            ImportedTokenizer(
-                files, vocab_size, first_control_id=hugging_face.first_control_id(files.document)
-            ),
-            path,
-        )
-    plain = _checked(ImportedTokenizer(files, vocab_size), path)
+    notes = _unembedded_notes(files, vocab_size)
+    if files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None:  # exported by Chatwright
+        first_control_id = hugging_face.first_control_id(files.document)
+        tokenizer = ImportedTokenizer(files, vocab_size, first_control_id=first_control_id)
+        _require_same_model(tokenizer)
+        return model, tokenizer, notes
+    plain = ImportedTokenizer(files, vocab_size)
+    _require_same_model(plain)
     if not isinstance(model, GPT):
         if chat_format is not None:
-            raise ValueError(
-                f"--chat-format {chat_format}: {path} holds no decoder, so it cannot converse. Leave the option out."
+            raise InputError(
+                f"--chat-format {chat_format}: this model is not a decoder, so it cannot chat.",
+                remedy="Leave the option out.",
+                field="chat_format",
+                value=chat_format,
             )
-        return model, plain
+        return model, plain, notes
     if chat_format == OWN_FORMAT:
-        return add_control_tokens(model, plain)
+        return *add_control_tokens(model, plain), notes
     name = chat_format or chat_formats.recognize_format(files.chat_template)
-    return model, ImportedTokenizer(
-        files, vocab_size, name, chat_formats.default_system_text(files.chat_template)
-    ) if name else plain
+    if name is None:
+        return model, plain, notes
+    system = chat_formats.default_system_text(files.chat_template)
+    try:
+        return model, ImportedTokenizer(files, vocab_size, name, system), notes
+    except ValueError as error:
+        if chat_format is not None or not notes:
+            raise
+        # The template needs an added token that the model cannot read.
+        return model, plain, [*notes, f"its chat template cannot be used: {error}"]
 
 
-def _checked(tokenizer: ImportedTokenizer, path: Path) -> ImportedTokenizer:
+def _require_same_model(tokenizer: ImportedTokenizer) -> None:
+    """Refuse a tokenizer with more tokens than the embedding has rows, or with far fewer."""
     n_token, vocab_size = max(tokenizer.vocabulary.tokens) + 1, tokenizer.vocab_size
-    if n_token > vocab_size or n_token < vocab_size - MOST_UNUSED_IDS:
-        raise ValueError(
-            f"{path}: the tokenizer has {n_token} tokens, the model {vocab_size}. They are not from the same model; "
-            "get all files from where the model came."
+    if not SMALLEST_USED_SHARE * vocab_size <= n_token <= vocab_size:
+        raise InputError(
+            f"the tokenizer has {n_token:,} tokens, but the model's embedding has "
+            f"{vocab_size:,} rows. They do not belong to the same model.",
+            remedy="Get all files again from the model's source.",
+            field="vocab_size",
+            value=vocab_size,
         )
-    return tokenizer
+
+
+def _unembedded_notes(files: TokenizerFiles, vocab_size: int) -> list[str]:
+    tokens = unembedded_tokens(files, vocab_size)
+    if not tokens:
+        return []
+    names = ", ".join(tokens[:5]) + (f" and {len(tokens) - 5} more" if len(tokens) > 5 else "")
+    return [
+        f"the embedding has no row for the tokenizer's added tokens {names}; "
+        "text is never encoded to them"
+    ]
+
+
+def _unused_id_notes(tokenizer: ImportedTokenizer) -> list[str]:
+    n_unused = len(tokenizer.unused_ids)
+    if not n_unused:
+        return []
+    return [
+        f"{n_unused:,} of the model's {tokenizer.vocab_size:,} token ids have no token in its "
+        "tokenizer; they are never sampled"
+    ]
 
 
 def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
-    """Files that were not opened, but for what is there for people to read."""
+    """Return the names of files that were not opened, except those for readers."""
     weights = {entry.file.name for entry in stored_weights.find_tensors(path).values()}
     used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
-    found = sorted(file.name for file in path.iterdir() if file.name not in used)
-    return [name for name in found if not name.startswith((".", "README", "LICENSE"))]
+    others = sorted(file.name for file in path.iterdir() if file.name not in used)
+    return [name for name in others if not name.startswith((".", "README", "LICENSE"))]
 
 
 def export_model(source: Path, out: Path) -> Exported:
-    """Write the model at `source` in its family's public layout, open it again, and hold it against the model."""
+    """Write a model in its family's public layout, read it again and compare the logits.
+
+    Raises:
+        InputError: `out` exists, or no other tool knows models of this shape.
+        RunFailed: The exported model or tokenizer differs from the original; nothing is kept.
+    """
     _require_absent(out)
     if adapter_directory.is_adapter(model_directory.find(source)):
-        raise ValueError(
-            f"{source}: holds an adapter, which PEFT opens as it is. For one whole model merge it first: "
-            + command_line("merge", source, "MERGED")
+        raise InputError(
+            f"{source}: holds an adapter, which PEFT opens as it is.",
+            remedy="For one whole model, merge it first: "
+            + command_line("merge", source, "MERGED"),
+            field="source",
+            value=str(source),
         )
     model, tokenizer = model_directory.load(source, kind=Model)
-    family = families.for_config(model.config)
-    if family is None:
-        raise ValueError(
-            f"{source}: no other tool knows {architectures.for_config(model.config).name} models of this shape, so it cannot be exported. "
-            f"What can: {EXPORTABLE[architectures.for_config(model.config).name]}."
-        )
-    with directory.atomic_directory(out) as building:
-        write_public(building, model, tokenizer)
-        gap = largest_gap(
-            model,
-            public_model.read(building).model,
-            random_prompts(model.config.vocab_size, model.config.context_length),
-        )
-        if not gap.relative <= TOLERANCE:
-            raise RunFailed(
-                f"{out}: the exported model's logits differ from the model's by {gap}, so it was not kept. This is a bug; please report "
-                f"it with {source}/config.json."
-            )
-        _check_tokenizer(building, tokenizer, out)
+    _require_public_shape(source, model)
+    with directory.atomic_directory(out) as temporary:
+        write_public(temporary, model, tokenizer)
+        gap = _check_weights(temporary, model, source, out)
+        _check_tokenizer(temporary, tokenizer, out)
     (out / directory.MANIFEST).unlink()
-    notes = (
-        ["its tokenizer has no form that other tools read: they open the weights alone"]
-        if isinstance(tokenizer, CharacterTokenizer)
-        else []
+    notes = ["other tools cannot read its tokenizer, only the weights"]
+    return Exported(gap, notes if isinstance(tokenizer, CharacterTokenizer) else [])
+
+
+def _require_public_shape(source: Path, model: Model) -> None:
+    if families.for_config(model.config) is not None:
+        return
+    name = architectures.for_config(model.config).name
+    raise InputError(
+        f"{source}: no other tool knows {name} models of this shape, so it cannot be exported.",
+        remedy=f"These can be exported: {EXPORTABLE[name]}.",
+        field="source",
+        value=str(source),
     )
-    return Exported(gap, notes)
 
 
-def write_public(building: Path, model: Model, tokenizer: Tokenizer) -> None:
-    """The model as another tool would have written it: without our settings beside its family's."""
-    model_directory.write(building, model, tokenizer)
-    config = building / "config.json"
+def write_public(target: Path, model: Model, tokenizer: Tokenizer) -> None:
+    """Write the model as another tool would, without Chatwright's own settings."""
+    model_directory.write(target, model, tokenizer)
+    config = target / "config.json"
     table = json.loads(config.read_text(encoding="utf-8"))
     del table["chatwright"]
     config.write_text(json.dumps(table, indent=1), encoding="utf-8")
-    (building / imported.SETTINGS_FILE).unlink(missing_ok=True)
+    (target / imported.SETTINGS_FILE).unlink(missing_ok=True)
 
 
-def _check_tokenizer(building: Path, tokenizer: Tokenizer, out: Path) -> None:
-    """The exported files give any text the ids the model knows. A tokenizer of characters has no form that others read."""
+def _check_weights(exported: Path, model: Model, source: Path, out: Path) -> LogitGap:
+    prompts = random_prompts(model.config.vocab_size, model.config.context_length)
+    gap = largest_gap(model, public_model.read(exported).model, prompts)
+    if not gap.relative <= TOLERANCE:
+        raise RunFailed(
+            f"{out}: the exported model's logits differ from the model's by {gap}, so it was not "
+            f"kept. This is a bug; please report it with {source}/config.json."
+        )
+    return gap
+
+
+def _check_tokenizer(exported: Path, tokenizer: Tokenizer, out: Path) -> None:
+    """Check that the exported files encode texts to the same ids.
+
+    Character tokenizers are skipped: other tools have no form for them.
+    """
     if isinstance(tokenizer, CharacterTokenizer):
         return
-    again = ImportedTokenizer(imported_files.read(building))
+    again = ImportedTokenizer(imported_files.read(exported), tokenizer.vocab_size)
     texts = [tokenizer.decode(row[0].tolist()) for row in random_prompts(tokenizer.vocab_size, 64)]
     if again.encode_batch(texts) != tokenizer.encode_batch(texts):
         raise RunFailed(
-            f"{out}: the exported tokenizer gives other ids than the model's, so nothing was kept. This is a bug; please report it."
+            f"{out}: the exported tokenizer gives other ids than the model's, so nothing was kept. "
+            "This is a bug; please report it."
         )
 
 
 def _require_absent(out: Path) -> None:
     if out.exists():
-        raise ValueError(f"{out}: is there already. Give another folder, or delete this one.")
+        raise InputError(
+            f"{out}: already exists.",
+            remedy="Give another folder, or delete this one.",
+            field="out",
+            value=str(out),
+        )

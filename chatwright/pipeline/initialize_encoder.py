@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import build_model, model_directory
 from chatwright.devices import generator
 from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_config import EncoderConfig
@@ -47,7 +47,7 @@ def initialize_encoder(
 
 def _fresh(shape: dict[str, Any], vocab_size: int, seed: int) -> Encoder:
     size = shape.pop("size", "tiny")
-    model = model_directory.build(Encoder, encoder_preset(size, **shape, vocab_size=vocab_size))
+    model = build_model.build(Encoder, encoder_preset(size, **shape, vocab_size=vocab_size))
     init_weights(model, generator(seed, "weights"))
     return model
 
@@ -57,6 +57,6 @@ def _continue_from(parent: Path, changes: dict[str, Any], seed: int) -> tuple[En
     loaded, _ = model_directory.load(parent, kind=Encoder)
     changes = config_files.rename_old_keys(EncoderConfig, changes, "model")
     config = config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model")
-    model = model_directory.build(Encoder, config)
+    model = build_model.build(Encoder, config)
     init_weights(model, generator(seed, "weights of a new head"))
     return model, copy_trunk(loaded, model)

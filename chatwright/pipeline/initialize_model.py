@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import build_model, model_directory
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model import lora
@@ -64,7 +64,7 @@ def initialize_model(
     shape = dict(start.shape)
     size = shape.pop("size", "tiny")
     config = preset(size, **(shape | {"vocab_size": vocab_size}))
-    model = model_directory.build(GPT, config)
+    model = build_model.build(GPT, config)
     init_weights(model, generator(start.seed, "weights"))
     return model, None
 

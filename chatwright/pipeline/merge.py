@@ -1,49 +1,83 @@
-"""Make an adapter part of its base's weights: what `chatwright merge` does."""
+"""Add an adapter's update to the weights of its base: `chatwright merge`."""
 
 from pathlib import Path
 
 from chatwright.checkpoint import directory, model_directory
+from chatwright.commands import command_line
+from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model import lora
 from chatwright.model.model import Model
 from chatwright.training.checks import RunFailed
 
-# Of the largest logit. Held against float64, merged and unmerged lie equally far from the truth: up to 1e-5 where an adapter is several times
-# its base's size, 1e-7 where it is small. A wrong merge is off by far more than this.
+# Relative to the largest logit. Compared with float64, merged and unmerged models are equally exact:
+# errors reach 1e-5 if the adapter is several times larger than its base, and 1e-7 if it is small.
+# A wrong merge differs by far more.
 TOLERANCE = 1e-4
 
 
 def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
-    """Write the merged model to `out`, open it again and hold it against the unmerged one. Above the tolerance nothing is left behind."""
+    """Write the merged model, load it again and compare its logits with the unmerged model's.
+
+    Args:
+        adapter: The adapter's directory.
+        out: The model directory to create.
+        tolerance: The largest difference of the logits, relative to the largest logit.
+
+    Raises:
+        InputError: `out` exists, or `adapter` cannot be merged.
+        RunFailed: The logits differ by more than the tolerance; nothing is kept.
+    """
     if out.exists():
-        raise ValueError(
-            f"{out}: is there already. Give another folder for the merged model, or delete this one."
+        raise InputError(
+            f"{out}: already exists.",
+            remedy="Give another folder for the merged model, or delete this one.",
+            field="out",
+            value=str(out),
         )
     unmerged, tokenizer = model_directory.load(adapter, kind=Model)
-    if not lora.lora_layers(unmerged):
-        raise ValueError(
-            f"{adapter}: holds a whole model, no adapter, so there is nothing to merge. Use it as it is."
-        )
+    _require_mergeable(unmerged, adapter)
     merged, _ = model_directory.load(adapter, kind=Model)
     lora.merge(merged)
-    model_directory.save(
-        out,
-        merged,
-        tokenizer,
-        {
-            "merged_from": model_directory.weights_hash(adapter),
-            "base": model_directory.base_of(merged, adapter).sha256,
-        },
-    )
-    gap = largest_gap(
-        unmerged,
-        model_directory.load(out, kind=Model)[0],
-        random_prompts(unmerged.config.vocab_size, unmerged.config.context_length),
-    )
+    training = {
+        "merged_from": model_directory.weights_hash(adapter),
+        "base": model_directory.base_of(merged, adapter).sha256,
+    }
+    model_directory.save(out, merged, tokenizer, training)
+    loaded, _ = model_directory.load(out, kind=Model)
+    config = unmerged.config
+    prompts = random_prompts(config.vocab_size, config.context_length)
+    gap = largest_gap(unmerged, loaded, prompts)
     if not gap.relative <= tolerance:
         directory.remove(out)
         raise RunFailed(
-            f"{out}: the merged model's logits differ from the unmerged ones by {gap}, more than {tolerance:g} of the largest, so it was "
-            "not kept. Serve the adapter as it is (chatwright serve), which needs no merging."
+            f"{out}: the merged model's logits differ from the unmerged model's by {gap}, more "
+            f"than {tolerance:g} of the largest, so it was not kept. Use the adapter without "
+            f"merging: {command_line('serve', adapter)}"
         )
     return gap
+
+
+def _require_mergeable(model: Model, adapter: Path) -> None:
+    adapted = lora.lora_layers(model)
+    if not adapted:
+        raise InputError(
+            f"{adapter}: holds a whole model, not an adapter, so there is nothing to merge.",
+            remedy="Use it as it is.",
+            field="adapter",
+            value=str(adapter),
+        )
+    parameters = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
+    shared = [
+        name
+        for name, linear in adapted.items()
+        if sum(parameter is linear.weight for parameter in parameters) > 1
+    ]
+    if shared:
+        raise InputError(
+            f"{adapter}: it adapts {shared[0]}, which shares its weight with the embedding. "
+            "Merging would also change the embedding.",
+            remedy=f"Use the adapter without merging: {command_line('serve', adapter)}",
+            field="adapter",
+            value=shared[0],
+        )

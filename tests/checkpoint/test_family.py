@@ -1,9 +1,9 @@
-"""A public file's tensors are ours under other names: fused rows, transposed matrices, and back, to the bit."""
+"""Tensors are converted to a public file's names and shapes, and back, exactly."""
 
 import torch
 
 from chatwright.checkpoint.families.qwen3 import QWEN3
-from chatwright.checkpoint.family import Weight, public_shapes, to_model_tensors, to_public_tensors
+from chatwright.checkpoint.family import Weight, as_parameters, public_shapes, to_public_tensors
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.presets import preset
 
@@ -13,7 +13,7 @@ WEIGHTS = [
     Weight(("a", "b"), "bias"),
     Weight(("c",), "row", is_row=True),
 ]
-OURS = {
+PARAMETERS = {
     "query": torch.rand(4, 3, generator=torch.Generator().manual_seed(1)),
     "key": torch.ones(2, 3),
     "value": torch.zeros(2, 3),
@@ -22,20 +22,24 @@ OURS = {
     "b": torch.arange(3.0),
     "c": torch.arange(4.0),
 }
-SHAPES = {name: tensor.shape for name, tensor in OURS.items()}
+SHAPES = {name: tensor.shape for name, tensor in PARAMETERS.items()}
 
 
-def test_there_and_back_is_the_same() -> None:
-    theirs = to_public_tensors(WEIGHTS, OURS)
-    assert theirs["row"].shape == (1, 4)
-    assert torch.equal(theirs["fused"], torch.cat([OURS["query"], OURS["key"], OURS["value"]]).T)
-    assert {name: tuple(t.shape) for name, t in theirs.items()} == public_shapes(WEIGHTS, SHAPES)
-    back = to_model_tensors(WEIGHTS, theirs, SHAPES)
-    assert back.keys() == OURS.keys()
-    assert all(torch.equal(back[name], tensor) for name, tensor in OURS.items())
+def test_conversion_and_its_inverse_give_the_same_tensors() -> None:
+    public = to_public_tensors(WEIGHTS, PARAMETERS)
+    assert public["row"].shape == (1, 4)
+    query_key_value = [PARAMETERS[name] for name in ("query", "key", "value")]
+    assert torch.equal(public["fused"], torch.cat(query_key_value).T)
+    shapes = {name: tuple(tensor.shape) for name, tensor in public.items()}
+    assert shapes == public_shapes(WEIGHTS, SHAPES)
+    for weight in WEIGHTS:
+        stacked = as_parameters(weight, public[weight.public_name])
+        parts = stacked.split([SHAPES[name][0] for name in weight.parameters])
+        for name, part in zip(weight.parameters, parts, strict=True):
+            assert torch.equal(part, PARAMETERS[name])
 
 
-def test_a_config_comes_back_from_what_is_published_of_it() -> None:
+def test_settings_are_read_again_from_their_public_form() -> None:
     config = preset("tiny", vocab_size=300, tied=False, rotary_base=5e5)
-    assert QWEN3.expresses(config)
-    assert QWEN3.from_public(PublicConfig(QWEN3.to_public(config), "here")) == config
+    assert QWEN3.supports(config)
+    assert QWEN3.from_public(PublicConfig(QWEN3.to_public(config), "config.json")) == config

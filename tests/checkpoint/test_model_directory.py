@@ -1,13 +1,22 @@
-"""A saved model comes back to the bit, opens in transformers, and what does not fit together is refused by name."""
+"""Saved models load exactly, open in transformers, and mismatched files are rejected."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from chatwright.checkpoint import directory, model_directory, safetensors_file
+from chatwright.checkpoint import (
+    build_model,
+    directory,
+    model_directory,
+    run_directory,
+    safetensors_file,
+)
 from chatwright.devices import generator
+from chatwright.errors import InputError
+from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.model import Model
 from chatwright.model.presets import preset
@@ -16,12 +25,17 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 TEXT = "the cat sat on the mat, the dog sat on the log. " * 20
 
 
-def saved(path: Path, **changes: object) -> tuple[GPT, ByteBPE]:
+def save_model(path: Path, **changes: object) -> tuple[GPT, ByteBPE]:
     tokenizer = ByteBPE.train([TEXT], 300)
     model = GPT(preset("nano", vocab_size=tokenizer.vocab_size, **changes))
     init_weights(model, generator(0, "weights"))
-    model_directory.save(path, model, tokenizer, {"made": "by a test"})
+    model_directory.save(path, model, tokenizer, {"written_by": "a test"})
     return model, tokenizer
+
+
+def have_equal_parameters(first: Model, second: Model) -> bool:
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize(
@@ -34,89 +48,99 @@ def saved(path: Path, **changes: object) -> tuple[GPT, ByteBPE]:
     ids=str,
 )
 def test_save_and_load_are_opposites(tmp_path: Path, changes: dict) -> None:
-    model, tokenizer = saved(tmp_path / "m", **changes)
+    model, tokenizer = save_model(tmp_path / "m", **changes)
     loaded, loaded_tokenizer = model_directory.load(tmp_path / "m")
     assert loaded.config == model.config
-    assert all(
-        torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True)
-    )
+    assert have_equal_parameters(model, loaded)
     assert loaded_tokenizer.encode(TEXT) == tokenizer.encode(TEXT)
 
 
 @pytest.mark.uses_global_rng
-def test_the_directory_opens_in_transformers_with_equal_logits(tmp_path: Path) -> None:
+def test_a_saved_model_opens_in_transformers_with_equal_logits(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer = saved(tmp_path / "m")
-    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "m")
+    model, tokenizer = save_model(tmp_path / "m")
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "m")
     ids = AutoTokenizer.from_pretrained(tmp_path / "m")("the dog sat")["input_ids"]
     assert ids == tokenizer.encode("the dog sat")
+    token_ids = torch.tensor([ids])
     with torch.no_grad():
-        torch.testing.assert_close(
-            model(torch.tensor([ids])), theirs(torch.tensor([ids])).logits, atol=1e-5, rtol=1e-4
-        )
+        expected = reference(token_ids).logits
+        torch.testing.assert_close(model(token_ids), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_reader_leaves_alone_what_a_run_is_writing(tmp_path: Path) -> None:
-    """A served model is looked for again and again while its training writes: in the middle of a save, and between its two renames."""
-    model, _ = saved(tmp_path / "model")
-    with directory.atomic_directory(tmp_path / "other") as building:
-        (building / "half").write_text("built")
+def test_readers_find_the_model_while_a_run_writes_it(tmp_path: Path) -> None:
+    """Readers look for the model in the middle of a save and between its two renames."""
+    (tmp_path / run_directory.RUN_FILE).write_text("{}")
+    model, _ = save_model(tmp_path / "model")
+    with directory.atomic_directory(tmp_path / "other") as temporary:
+        (temporary / "half").write_text("unfinished")
         assert model_directory.find(tmp_path) == tmp_path / "model"
-        assert (building / "half").exists()
+        assert (temporary / "half").exists()
     (tmp_path / "model").rename(tmp_path / ".old-model")
-    found, _ = model_directory.load(tmp_path)
-    assert all(
-        torch.equal(a, b) for a, b in zip(model.parameters(), found.parameters(), strict=True)
-    )
+    assert have_equal_parameters(model, model_directory.load(tmp_path)[0])
     assert (tmp_path / ".old-model").exists()
 
 
-def test_what_does_not_fit_together_is_refused_by_name(tmp_path: Path) -> None:
-    saved(tmp_path / "a")
-    saved(tmp_path / "b", n_layer=3)
-    saved(tmp_path / "c", d_ff=128)
-    for other, message in (
-        ("b", r"unexpected \['model\.layers\.2"),
-        ("c", r"mlp\.gate_proj\.weight has shape \(128, 64\)"),
-    ):
-        (tmp_path / "a" / "model.safetensors").write_bytes(
-            (tmp_path / other / "model.safetensors").read_bytes()
-        )
-        with pytest.raises(ValueError, match=message):
+def test_a_run_is_recognized_by_its_run_file_and_not_by_names_in_it(tmp_path: Path) -> None:
+    save_model(tmp_path / "run" / "model")
+    with pytest.raises(InputError) as caught:  # a folder with a folder called "model" in it
+        model_directory.find(tmp_path / "run")
+    assert str(tmp_path / "run" / "model") in caught.value.remedy
+    (tmp_path / "run" / run_directory.RUN_FILE).write_text("{}")
+    assert model_directory.find(tmp_path / "run") == tmp_path / "run" / "model"
+
+
+def test_a_run_without_a_finished_model_gives_its_newest_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / run_directory.RUN_FILE).write_text("{}")
+    for step in (1, 2):
+        save_model(tmp_path / "checkpoints" / f"step-{step:08d}")
+    assert model_directory.find(tmp_path).name == "step-00000002"
+
+
+def test_tensors_that_do_not_match_the_config_are_rejected(tmp_path: Path) -> None:
+    save_model(tmp_path / "a")
+    save_model(tmp_path / "b", n_layer=3)
+    save_model(tmp_path / "c", d_ff=128)
+    for other, tensor in (("b", "model.layers.2"), ("c", "mlp.gate_proj.weight")):
+        data = (tmp_path / other / "model.safetensors").read_bytes()
+        (tmp_path / "a" / "model.safetensors").write_bytes(data)
+        with pytest.raises(InputError) as caught:
             model_directory.load(tmp_path / "a")
+        assert tensor in caught.value.field
 
 
-def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
-    saved(tmp_path / "a")
-    ByteBPE.train([TEXT], 270).save(tmp_path / "a")
-    with pytest.raises(ValueError, match="the tokenizer has .* tokens, the model"):
+def test_a_tokenizer_of_another_size_is_rejected(tmp_path: Path) -> None:
+    save_model(tmp_path / "a")
+    tokenizer = ByteBPE.train([TEXT], 270)
+    tokenizer.save(tmp_path / "a")
+    with pytest.raises(InputError) as caught:
         model_directory.load(tmp_path / "a")
+    assert (caught.value.field, caught.value.value) == ("vocab_size", tokenizer.vocab_size)
 
 
-def test_a_directory_of_another_kind_and_one_from_the_future_are_refused(tmp_path: Path) -> None:
-    class Translator(Model):
-        pass
-
-    saved(tmp_path / "a")
-    with pytest.raises(
-        ValueError,
-        match="holds a model of the kind 'gpt', which cannot do this; what can is called Translator. What it can do: "
-        "chatwright chat .*a",
-    ):
-        model_directory.load(tmp_path / "a", kind=Translator)
+def test_a_model_of_another_kind_is_rejected_with_the_command_for_it(tmp_path: Path) -> None:
+    save_model(tmp_path / "a")
+    with pytest.raises(InputError) as caught:
+        model_directory.load(tmp_path / "a", kind=EncoderDecoder)
+    assert (caught.value.field, caught.value.value) == ("model", "gpt")
+    assert f"chatwright chat {tmp_path / 'a'}" in caught.value.remedy
     assert isinstance(model_directory.load(tmp_path / "a", kind=Model)[0], GPT)
+
+
+def test_an_unknown_architecture_is_rejected(tmp_path: Path) -> None:
+    save_model(tmp_path / "a")
     config = tmp_path / "a" / "config.json"
-    config.write_text(
-        config.read_text().replace('"architecture": "gpt"', '"architecture": "oracle"')
-    )
-    with pytest.raises(ValueError, match="architecture = 'oracle' is not known here .known: gpt"):
+    text = config.read_text().replace('"architecture": "gpt"', '"architecture": "oracle"')
+    config.write_text(text)
+    with pytest.raises(InputError) as caught:
         model_directory.load(tmp_path / "a")
+    assert (caught.value.field, caught.value.value) == ("architecture", "oracle")
 
 
-def test_a_shape_of_our_own_is_written_under_names_of_our_own(tmp_path: Path) -> None:
-    """Saved before there were families, such directories still open: the names are part of the format."""
-    saved(tmp_path / "m", activation="relu2", ngrams=(2,), ngram_rows=16, tied=False)
+def test_a_shape_of_no_public_family_is_written_in_our_own_layout(tmp_path: Path) -> None:
+    """The names are part of the file format; the oldest directories name no architecture."""
+    save_model(tmp_path / "m", activation="relu2", ngrams=(2,), ngram_rows=16, tied=False)
     table = json.loads((tmp_path / "m" / "config.json").read_text())
     assert table["model_type"] == "chatwright"
     del table["chatwright"]["architecture"]
@@ -133,59 +157,71 @@ def test_a_shape_of_our_own_is_written_under_names_of_our_own(tmp_path: Path) ->
     assert model_directory.load(tmp_path / "m")[0].config.ngrams == (2,)
 
 
-def test_settings_that_are_not_of_the_named_family_are_refused(tmp_path: Path) -> None:
-    """Else tensors that the family has no name for would stay unset."""
-    saved(tmp_path / "a")
-    config = tmp_path / "a" / "config.json"
-    table = json.loads(config.read_text())
-    for change in ({"n_previous": 1}, {"norm": "layer"}):
-        config.write_text(json.dumps(table | {"chatwright": table["chatwright"] | change}))
-        with pytest.raises(ValueError, match="config.json contradicts itself"):
-            model_directory.load(tmp_path / "a")
+@pytest.mark.parametrize("change", [{"n_previous": 1}, {"norm": "layer"}], ids=str)
+def test_settings_that_contradict_the_model_type_are_rejected(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Otherwise tensors without a name in that family would stay unset."""
+    save_model(tmp_path / "a")
+    change_settings(tmp_path / "a", change)
+    with pytest.raises(InputError) as caught:
+        model_directory.load(tmp_path / "a")
+    assert caught.value.field == "model_type"
 
 
-def test_foreign_and_missing_configs_say_what_to_do(tmp_path: Path) -> None:
-    saved(tmp_path / "a")
-    config = tmp_path / "a" / "config.json"
-    table = json.loads(config.read_text())
-    for text, message in (
-        ("{", "cannot be read"),
-        ("{}", "not written by Chatwright"),
-        (
-            json.dumps(table | {"chatwright": table["chatwright"] | {"n_head": 0}}),
-            r"n_head \(0\) must be at least 1",
-        ),
-        (
-            json.dumps(table | {"chatwright": table["chatwright"] | {"n_heads": 2}}),
-            "n_head",
-        ),
-        (
-            json.dumps(table | {"chatwright": table["chatwright"] | {"n_layer": 10**9}}),
-            "n_layer = 1000000000 is more than",
-        ),
-        (
-            json.dumps(table | {"chatwright": table["chatwright"] | {"context_length": 10**12}}),
-            "context_length = .* is more than",
-        ),
-    ):
-        config.write_text(text)
-        with pytest.raises(ValueError, match=message):
-            model_directory.load(tmp_path / "a")
-    with pytest.raises(ValueError, match="holds no model.*chatwright up"):
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"n_head": 0}, "n_head"),
+        ({"n_heads": 2}, "n_head"),
+        ({"n_layer": 10**9}, "n_layer"),
+        ({"context_length": 10**12}, "context_length"),
+    ],
+    ids=str,
+)
+def test_an_impossible_setting_is_rejected_with_its_name(
+    tmp_path: Path, change: dict[str, Any], name: str
+) -> None:
+    save_model(tmp_path / "a")
+    change_settings(tmp_path / "a", change)
+    with pytest.raises(ValueError, match=name):
+        model_directory.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("text", "field"), [("{", "config.json"), ("{}", "chatwright")])
+def test_a_config_without_our_settings_is_rejected(tmp_path: Path, text: str, field: str) -> None:
+    save_model(tmp_path / "a")
+    (tmp_path / "a" / "config.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        model_directory.load(tmp_path / "a")
+    assert caught.value.field == field
+
+
+def change_settings(path: Path, change: dict[str, Any]) -> None:
+    """Change Chatwright's own settings in a saved config.json."""
+    file = path / "config.json"
+    table = json.loads(file.read_text())
+    file.write_text(json.dumps(table | {"chatwright": table["chatwright"] | change}))
+
+
+def test_a_missing_model_is_reported_with_the_command_that_builds_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing") as caught:
         model_directory.load(tmp_path / "nothing")
+    assert "chatwright up" in caught.value.remedy
 
 
-def test_the_folder_of_a_recipe_names_its_stages(tmp_path: Path) -> None:
-    (tmp_path / "run" / "tokenizer").mkdir(parents=True)
-    (tmp_path / "run" / "sft").mkdir()
-    saved(tmp_path / "run" / "pretrain")
-    saved(tmp_path / "run" / "sft" / "model")
-    with pytest.raises(ValueError, match="Give one of them: .*run/pretrain, .*run/sft$"):
-        model_directory.find(tmp_path / "run")
+def test_a_folder_of_several_stages_lists_those_with_a_model(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe"
+    (recipe / "tokenizer").mkdir(parents=True)
+    save_model(recipe / "pretrain")
+    save_model(recipe / "sft" / "model")
+    (recipe / "sft" / run_directory.RUN_FILE).write_text("{}")
+    with pytest.raises(InputError) as caught:
+        model_directory.find(recipe)
+    assert caught.value.remedy.endswith(f"{recipe / 'pretrain'}, {recipe / 'sft'}")
 
 
-def test_a_model_too_large_for_memory_is_refused_before_it_is_made() -> None:
-    with pytest.raises(
-        ValueError, match="parameters needs .* GB of memory; .* Choose a smaller size"
-    ):
-        model_directory.build(GPT, preset("gpt3"))
+def test_a_model_too_large_for_memory_is_rejected_before_it_is_built() -> None:
+    with pytest.raises(InputError) as caught:
+        build_model.build(GPT, preset("gpt3"))
+    assert caught.value.field == "model.size"

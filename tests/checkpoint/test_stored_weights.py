@@ -1,4 +1,4 @@
-"""Weights are read to where they are used: fused, transposed, of other dtypes, from one file or several, to the bit."""
+"""Stored tensors of any form are read exactly: fused, transposed, in other dtypes or files."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,19 @@ import torch
 from chatwright.checkpoint import safetensors_file, stored_weights
 from chatwright.checkpoint.family import Weight
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model.model import Model
 
 
-class Two(Model):
-    """Enough of a model: a query and a key, a vector, and one weight in two places."""
+class SmallModel(Model):
+    """A query and a key, which a file fuses, and a vector that is used twice."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.query, self.key, self.vector = (
-            torch.nn.Parameter(torch.zeros(shape)) for shape in ((3, 4), (2, 4), (5,))
-        )
-        self.again = self.vector
+        self.query = torch.nn.Parameter(torch.zeros(3, 4))
+        self.key = torch.nn.Parameter(torch.zeros(2, 4))
+        self.vector = torch.nn.Parameter(torch.zeros(5))
+        self.same_vector = self.vector
 
 
 WEIGHTS = [Weight(("query", "key"), "fused"), Weight(("vector",), "row", is_row=True)]
@@ -28,92 +29,95 @@ TRANSPOSED = [
     Weight(("query", "key"), "fused", transposed=True),
     Weight(("vector",), "row", is_row=True),
 ]
-WHOLE, ROW = (
-    torch.randn(shape, generator=generator(0, name))
-    for name, shape in (("a", (5, 4)), ("b", (1, 5)))
-)
+FUSED = torch.randn(5, 4, generator=generator(0, "a"))
+ROW = torch.randn(1, 5, generator=generator(0, "b"))
+
+
+def load(directory: Path, weights: list[Weight] = WEIGHTS) -> SmallModel:
+    model = SmallModel()
+    entries = stored_weights.find_tensors(directory)
+    stored_weights.load_into(model, weights, entries, directory)
+    return model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("weights", [WEIGHTS, TRANSPOSED], ids=["rows", "transposed"])
-def test_each_number_comes_to_its_place(
+def test_every_number_is_read_into_its_parameter(
     weights: list[Weight], dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    stored = {
-        "fused": (WHOLE.T if weights is TRANSPOSED else WHOLE).to(dtype),
-        "row": ROW.to(dtype),
-    }
+    fused = FUSED.T if weights is TRANSPOSED else FUSED
+    stored = {"fused": fused.to(dtype), "row": ROW.to(dtype)}
     safetensors_file.save(stored, tmp_path / "model.safetensors")
-    model = Two()
-    stored_weights.load_into(model, weights, stored_weights.find_tensors(tmp_path), tmp_path)
-    assert torch.equal(torch.cat([model.query, model.key]), WHOLE.to(dtype).float())
+    model = load(tmp_path, weights)
+    assert torch.equal(torch.cat([model.query, model.key]), FUSED.to(dtype).float())
     assert torch.equal(model.vector, ROW[0].to(dtype).float())
-    assert model.again is model.vector
+    assert model.same_vector is model.vector
 
 
-def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
-    for stored, message in (
-        ({"fused": WHOLE}, r"missing \['row'\]"),
-        ({"fused": WHOLE, "row": ROW, "more": ROW + 1}, r"unexpected \['more'\]"),
-        ({"fused": WHOLE, "row": ROW[0]}, r"row has shape \(5,\), config.json asks for \(1, 5\)"),
-    ):
-        safetensors_file.save(stored, tmp_path / "model.safetensors")
-        model = Two()
-        with pytest.raises(ValueError, match=message):
-            stored_weights.load_into(
-                model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path
-            )
-        assert all(not parameter.any() for parameter in model.parameters())
+@pytest.mark.parametrize(
+    ("stored", "field"),
+    [
+        ({"fused": FUSED}, "row"),
+        ({"fused": FUSED, "row": ROW, "more": ROW + 1}, "more"),
+        ({"fused": FUSED, "row": ROW[0]}, "row"),
+    ],
+    ids=["missing", "unexpected", "misshapen"],
+)
+def test_tensors_that_do_not_match_change_no_parameter(
+    tmp_path: Path, stored: dict[str, torch.Tensor], field: str
+) -> None:
+    safetensors_file.save(stored, tmp_path / "model.safetensors")
+    model, entries = SmallModel(), stored_weights.find_tensors(tmp_path)
+    with pytest.raises(InputError) as caught:
+        stored_weights.load_into(model, WEIGHTS, entries, tmp_path)
+    assert caught.value.field == field
+    assert all(not parameter.any() for parameter in model.parameters())
 
 
-def test_a_file_that_is_overwritten_changes_no_loaded_weight(tmp_path: Path) -> None:
-    safetensors_file.save({"fused": WHOLE, "row": ROW}, tmp_path / "model.safetensors")
-    model = Two()
-    stored_weights.load_into(model, WEIGHTS, stored_weights.find_tensors(tmp_path), tmp_path)
+def test_overwriting_the_file_changes_no_loaded_weight(tmp_path: Path) -> None:
+    safetensors_file.save({"fused": FUSED, "row": ROW}, tmp_path / "model.safetensors")
+    model = load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
-    assert torch.equal(torch.cat([model.query, model.key]), WHOLE)
+    assert torch.equal(torch.cat([model.query, model.key]), FUSED)
 
 
-def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    safetensors_file.save({"fused": WHOLE, "row": ROW}, tmp_path / "model.safetensors")
+def test_a_file_that_becomes_shorter_during_reading_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    safetensors_file.save({"fused": FUSED, "row": ROW}, file)
     entries = stored_weights.find_tensors(tmp_path)
-    with (tmp_path / "model.safetensors").open("r+b") as stream:
+    with file.open("r+b") as stream:
         stream.truncate(max(entry.start for entry in entries.values()) + 2)
-    with pytest.raises(ValueError, match="it became shorter while it was read"):
-        stored_weights.load_into(Two(), WEIGHTS, entries, tmp_path)
+    with pytest.raises(InputError) as caught:
+        stored_weights.load_into(SmallModel(), WEIGHTS, entries, tmp_path)
+    assert caught.value.field == "model.safetensors"
 
 
-def test_a_model_in_several_files_is_read_by_its_index(tmp_path: Path) -> None:
-    parts = {
-        "model-1-of-2.safetensors": {"a": torch.ones(2)},
-        "model-2-of-2.safetensors": {"b": torch.zeros(3), "c": torch.ones(1)},
-    }
-    for name, tensors in parts.items():
-        safetensors_file.save(tensors, tmp_path / name)
-    places = {tensor: name for name, tensors in parts.items() for tensor in tensors}
+def test_a_model_in_several_files_is_read_through_its_index(tmp_path: Path) -> None:
+    first, second = "model-1-of-2.safetensors", "model-2-of-2.safetensors"
+    safetensors_file.save({"a": torch.ones(2)}, tmp_path / first)
+    safetensors_file.save({"b": torch.zeros(3), "c": torch.ones(1)}, tmp_path / second)
+    file_of: dict[str, object] = {"a": first, "b": second, "c": second}
     index = tmp_path / stored_weights.INDEX
-    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    assert {name: entry.shape for name, entry in stored_weights.find_tensors(tmp_path).items()} == {
-        "a": (2,),
-        "b": (3,),
-        "c": (1,),
-    }
-    for wrong, message in (
-        ({"a": "../../etc/model.safetensors"}, "does not name files of this directory"),
-        ({"a": 3}, "does not name files"),
-        (places | {"a": "model-2-of-2.safetensors"}, "'a' is not where"),
-        (places | {"d": "gone.safetensors"}, "is missing"),
-        ({k: v for k, v in places.items() if k != "c"}, "'c' is not where"),
+    index.write_text(json.dumps({"metadata": {}, "weight_map": file_of}))
+    entries = stored_weights.find_tensors(tmp_path)
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    assert shapes == {"a": (2,), "b": (3,), "c": (1,)}
+    for wrong, field in (
+        ({"a": "../../etc/model.safetensors"}, "weight_map"),
+        ({"a": 3}, "weight_map"),
+        (file_of | {"a": second}, "a"),
+        (file_of | {"d": "gone.safetensors"}, "gone.safetensors"),
+        ({"a": first, "b": second}, "c"),
     ):
         index.write_text(json.dumps({"weight_map": wrong}))
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError) as caught:
             stored_weights.find_tensors(tmp_path)
+        assert caught.value.field == field
 
 
-def test_a_pickle_is_named_and_not_opened(tmp_path: Path) -> None:
+def test_a_pickle_file_is_named_and_not_opened(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
-    with pytest.raises(
-        ValueError, match="holds pytorch_model.bin, which is not read: such files can run code"
-    ):
+    with pytest.raises(InputError) as caught:
         stored_weights.find_tensors(tmp_path)
+    assert caught.value.value == "pytorch_model.bin"
     assert not Path("ran").exists()

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from chatwright.checkpoint.config_file import public_config
 from chatwright.checkpoint.family import to_public_tensors
-from chatwright.checkpoint.model_directory import layout, public_config
+from chatwright.checkpoint.model_directory import layout
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model import masks

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chatwright import config
-from chatwright.checkpoint import model_directory, safetensors_file
+from chatwright.checkpoint import config_file, model_directory, safetensors_file
 from chatwright.checkpoint.family import to_public_tensors
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
@@ -90,7 +90,7 @@ def test_a_decoder_with_labels_equals_the_classifier_of_transformers() -> None:
     from transformers import Qwen3Config, Qwen3ForSequenceClassification
 
     model, token_ids = decoder(head="labels", labels=LABELS), padded_tokens()
-    shape = model_directory.public_config(decoder().config)
+    shape = config_file.public_config(decoder().config)
     names = ("chatwright", "architectures", "model_type")
     settings = {name: value for name, value in shape.items() if name not in names}
     reference = Qwen3ForSequenceClassification(

@@ -2,7 +2,7 @@
 
 import torch
 
-from chatwright.checkpoint.model_directory import build
+from chatwright.checkpoint.build_model import build
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig

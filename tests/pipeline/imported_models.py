@@ -1,4 +1,4 @@
-"""Whole model directories as transformers writes them: small random models with tokenizers of the same vocabulary."""
+"""Write model directories with transformers: small random models and tokenizers that fit them."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import tokenizers
 from tests.parity.case import make_random
 from tests.tokenizer import example_tokenizers
 
-TOKENIZERS = {
+WRITE_TOKENIZER = {
     "gpt2": example_tokenizers.write_gpt1,
     "openai-gpt": example_tokenizers.write_gpt1,
     "llama": example_tokenizers.write_llama2,
@@ -27,8 +27,15 @@ CLASSES = {
     "qwen3": "Qwen3ForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
 }
-OLD = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
-NEW = {
+GPT2_SHAPE = {
+    "n_positions": 128,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 2,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+LLAMA_SHAPE = {
     "max_position_embeddings": 128,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -38,32 +45,16 @@ NEW = {
     "pad_token_id": None,
     "bos_token_id": None,
     "eos_token_id": None,
-    "head_dim": 8,
 }
-
-
-def write(directory: Path, family: str, **settings: Any) -> Path:
-    """A model directory of that family. The vocabulary is rounded up, as many publish it."""
-    import transformers
-
-    directory.mkdir()
-    TOKENIZERS[family](directory)
-    shape = (
-        OLD | {"bos_token_id": 0, "eos_token_id": 0} if family in ("gpt2", "openai-gpt") else NEW
-    )
-    shape = {
-        k: v for k, v in shape.items() if not (k == "head_dim" and family in ("qwen2", "smollm3"))
-    }
-    model_class = getattr(transformers, CLASSES[family])
-    config = model_class.config_class(
-        **(shape | {"vocab_size": -(-n_token(directory) // 16) * 16} | settings)
-    )
-    model = make_random(model_class, config)
-    model.generation_config = transformers.GenerationConfig()  # type: ignore[assignment]
-    model.save_pretrained(directory)  # type: ignore[operator]
-    return directory
-
-
+SHAPES = {
+    "gpt2": GPT2_SHAPE,
+    "openai-gpt": GPT2_SHAPE,
+    "llama": LLAMA_SHAPE | {"head_dim": 8},
+    "mistral": LLAMA_SHAPE | {"head_dim": 8},
+    "qwen2": LLAMA_SHAPE,
+    "qwen3": LLAMA_SHAPE | {"head_dim": 8},
+    "smollm3": LLAMA_SHAPE,
+}
 ENCODERS = {
     "bert": "BertForMaskedLM",
     "roberta": "RobertaForMaskedLM",
@@ -71,7 +62,7 @@ ENCODERS = {
     "albert": "AlbertForMaskedLM",
     "mobilebert": "MobileBertForMaskedLM",
 }
-ENCODER = {
+ENCODER_SHAPE = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -81,36 +72,60 @@ ENCODER = {
     "bos_token_id": None,
     "eos_token_id": None,
 }
-OWN_FIELDS = {
-    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48},
-    "albert": {"embedding_size": 16},
-    "mobilebert": {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16},
+ENCODER_SHAPES: dict[str, dict[str, Any]] = {
+    "bert": ENCODER_SHAPE,
+    "roberta": ENCODER_SHAPE,
+    "distilbert": {
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 2,
+        "hidden_dim": 48,
+        "max_position_embeddings": 66,
+    },
+    "albert": ENCODER_SHAPE | {"embedding_size": 16},
+    "mobilebert": ENCODER_SHAPE
+    | {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16},
 }
 
 
+def write(directory: Path, family: str, **settings: Any) -> Path:
+    """Write a decoder of that family. Its vocabulary is rounded up, as in many published models."""
+    import transformers
+
+    directory.mkdir()
+    WRITE_TOKENIZER[family](directory)
+    rounded_up = -(-n_token(directory) // 16) * 16
+    model_class = getattr(transformers, CLASSES[family])
+    config = SHAPES[family] | {"vocab_size": rounded_up} | settings
+    model: Any = make_random(model_class, model_class.config_class(**config))
+    model.generation_config = transformers.GenerationConfig()
+    model.save_pretrained(directory)
+    return directory
+
+
 def write_encoder(directory: Path, family: str) -> Path:
+    """Write an encoder of that family."""
     import transformers
 
     directory.mkdir()
     example_tokenizers.write_word_pieces(directory)
     model_class = getattr(transformers, ENCODERS[family])
-    shape = {"max_position_embeddings": 66} if family == "distilbert" else ENCODER
-    config = model_class.config_class(
-        **shape, vocab_size=n_token(directory), **OWN_FIELDS.get(family, {})
-    )
-    make_random(model_class, config).save_pretrained(directory)  # type: ignore[operator]
+    config = model_class.config_class(**ENCODER_SHAPES[family], vocab_size=n_token(directory))
+    model: Any = make_random(model_class, config)
+    model.save_pretrained(directory)
     return directory
 
 
 def write_marian(directory: Path) -> Path:
+    """Write an encoder-decoder of MarianMT."""
     import transformers
 
     directory.mkdir()
     example_tokenizers.write_marian(directory)
-    n = n_token(directory)
+    vocab_size = n_token(directory)
     config = transformers.MarianConfig(
-        vocab_size=n,
-        decoder_vocab_size=n,
+        vocab_size=vocab_size,
+        decoder_vocab_size=vocab_size,
         d_model=32,
         encoder_layers=2,
         decoder_layers=2,
@@ -119,18 +134,21 @@ def write_marian(directory: Path) -> Path:
         encoder_ffn_dim=48,
         decoder_ffn_dim=48,
         max_position_embeddings=64,
-        pad_token_id=n - 1,
+        pad_token_id=vocab_size - 1,
         eos_token_id=0,
-        decoder_start_token_id=n - 1,
+        decoder_start_token_id=vocab_size - 1,
         forced_eos_token_id=0,
     )
-    make_random(transformers.MarianMTModel, config).save_pretrained(directory)  # type: ignore[operator]
+    model: Any = make_random(transformers.MarianMTModel, config)
+    model.save_pretrained(directory)
     return directory
 
 
 def n_token(directory: Path) -> int:
+    """Return the number of tokens in a tokenizer's directory."""
     if (directory / "tokenizer.json").is_file():
-        return tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json")).get_vocab_size()
+        library = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        return library.get_vocab_size()
     if (directory / "vocab.txt").is_file():
         return len((directory / "vocab.txt").read_text().splitlines())
     return len(json.loads((directory / "vocab.json").read_text()))

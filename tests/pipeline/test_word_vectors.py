@@ -75,7 +75,5 @@ def test_analogies_are_scored_with_their_coverage(place: Path) -> None:
 
 
 def test_word_vectors_cannot_be_talked_to(place: Path) -> None:
-    with pytest.raises(
-        ValueError, match="holds a model of the kind 'skip-gram', which cannot do this"
-    ):
+    with pytest.raises(ValueError, match="word vectors"):
         chatwright("generate", place / "run" / "vectors", "the king")

@@ -9,7 +9,7 @@ import torch
 from small_run import LOOP, model, run, sft_stage, state_bytes
 from small_run import tokenizer as characters
 
-from chatwright.checkpoint import adapter_directory, model_directory
+from chatwright.checkpoint import adapter_directory, adapter_file, model_directory
 from chatwright.devices import generator
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
@@ -31,7 +31,7 @@ def adapted(parent: Path, **changes: object) -> GPT:
 
 def states(out: Path) -> dict[str, bytes]:
     """As of any run, with the adapter in the place of the model."""
-    return state_bytes(out, adapter_directory.WEIGHTS)
+    return state_bytes(out, adapter_file.WEIGHTS)
 
 
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, parent: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_base_stays_as_it_is_and_checkpoints_hold_the_adapter_alone(
     assert (parent / "model.safetensors").read_bytes() == before
     newest = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
     assert not (newest / "model.safetensors").exists()
-    assert (newest / adapter_directory.WEIGHTS).stat().st_size < len(before) / 4
+    assert (newest / adapter_file.WEIGHTS).stat().st_size < len(before) / 4
     loaded, _ = model_directory.load(newest)  # a half-trained adapter can be talked to
     assert lora.lora_layers(loaded)
     notes = json.loads((tmp_path / "out" / "model" / "training.json").read_text())

@@ -35,7 +35,7 @@ FAMILIES: tuple[Family, ...] = (
 
 def for_config(config: ModelConfig) -> Family | None:
     """The first family with a place for every setting of `config`; None where only our own layout has one."""
-    return next((family for family in FAMILIES if family.expresses(config)), None)
+    return next((family for family in FAMILIES if family.supports(config)), None)
 
 
 def by_name(model_type: str) -> Family | None:

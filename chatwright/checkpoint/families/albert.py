@@ -109,5 +109,5 @@ ALBERT = Family(
     to_public,
     from_public,
     weights,
-    ignored=fields.IGNORED,
+    ignored_suffixes=fields.IGNORED,
 )

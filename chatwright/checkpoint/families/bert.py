@@ -119,5 +119,5 @@ BERT = Family(
     to_public,
     from_public,
     weights,
-    ignored=fields.IGNORED,
+    ignored_suffixes=fields.IGNORED,
 )

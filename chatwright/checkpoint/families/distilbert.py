@@ -103,5 +103,5 @@ DISTILBERT = Family(
     to_public,
     from_public,
     weights,
-    ignored=fields.IGNORED,
+    ignored_suffixes=fields.IGNORED,
 )

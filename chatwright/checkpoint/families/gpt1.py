@@ -54,5 +54,5 @@ GPT1 = Family(
     from_public,
     weights,
     prefix="transformer.",
-    ignored=(".attn.bias",),
+    ignored_suffixes=(".attn.bias",),
 )

@@ -153,5 +153,5 @@ GPT2 = Family(
     from_public,
     weights,
     prefix="transformer.",
-    ignored=(".attn.bias", ".attn.masked_bias"),
+    ignored_suffixes=(".attn.bias", ".attn.masked_bias"),
 )

@@ -121,7 +121,7 @@ def _rotary(table: PublicConfig) -> tuple[float, RotaryScaling | None]:
     written = table.get("rope_parameters") or table.get("rope_scaling") or {}
     if not isinstance(written, dict):
         raise table.refused("rope_scaling", "a table is expected")
-    rope = PublicConfig(written, f"{table.where}: rope_scaling")
+    rope = PublicConfig(written, f"{table.source}: rope_scaling")
     base = rope.real("rope_theta") if "rope_theta" in rope else table.real("rope_theta", 10_000.0)
     rope.must_be("partial_rotary_factor", 1.0)
     kind = rope.one_of(
@@ -203,5 +203,5 @@ LLAMA = Family(
     to_public,
     from_public,
     weights,
-    ignored=("rotary_emb.inv_freq",),
+    ignored_suffixes=("rotary_emb.inv_freq",),
 )

@@ -173,6 +173,6 @@ MARIAN = Family(
     to_public,
     from_public,
     weights,
-    ids=ids,
-    ignored=("coder.embed_tokens.weight", "embed_positions.weight"),
+    extra_ids=ids,
+    ignored_suffixes=("coder.embed_tokens.weight", "embed_positions.weight"),
 )  # the shared table again, and fixed sines

@@ -150,5 +150,5 @@ MOBILEBERT = Family(
     to_public,
     from_public,
     weights,
-    ignored=fields.IGNORED,
+    ignored_suffixes=fields.IGNORED,
 )

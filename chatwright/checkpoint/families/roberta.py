@@ -57,5 +57,5 @@ ROBERTA = Family(
     to_public,
     from_public,
     weights,
-    ignored=fields.IGNORED,
+    ignored_suffixes=fields.IGNORED,
 )

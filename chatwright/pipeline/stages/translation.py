@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import build_model, model_directory
 from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
 from chatwright.data.readers import describe_source
 from chatwright.data.rows import DataError
@@ -138,7 +138,7 @@ def _initialize(
         return model_directory.load(parent, kind=EncoderDecoder, changes=changes)[0]
     shape = changes | {"vocab_size": vocab_size}
     size = shape.pop("size", "tiny")
-    model = model_directory.build(EncoderDecoder, encoder_decoder_preset(size, **shape))
+    model = build_model.build(EncoderDecoder, encoder_decoder_preset(size, **shape))
     init_weights(model, generator(seed, "weights"))
     return model
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import build_model
 from chatwright.data import corpus
 from chatwright.data.readers import describe_source
 from chatwright.devices import generator, resolve_device
@@ -61,7 +61,7 @@ def prepare(config: WordVectorsConfig, inputs: StageInputs) -> TrainingStage:
         f"{tokenizer.vocab_size:,} words get a vector"
     )
     shape = config.model | {"vocab_size": tokenizer.vocab_size}
-    model = model_directory.build(SkipGram, config_files.build(SkipGramConfig, shape, "model"))
+    model = build_model.build(SkipGram, config_files.build(SkipGramConfig, shape, "model"))
     init_weights(model, generator(seed, "weights"))
     batches = SkipGramBatches(
         text, tokenizer.vocab_size, config.batches, seed, resolve_device(config.loop.device)

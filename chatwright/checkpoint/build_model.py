@@ -1,0 +1,70 @@
+"""Build a model without weights, and put weights into it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from chatwright.checkpoint import stored_weights
+from chatwright.devices import available_memory
+from chatwright.errors import InputError
+from chatwright.model.model import Model, count_parameters
+
+M = TypeVar("M", bound=Model)
+C = TypeVar("C")
+
+
+def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
+    """Build a model whose weights are not set.
+
+    Args:
+        kind: The model class.
+        config: Its settings.
+        device: Where the parameters are allocated.
+
+    Raises:
+        InputError: The model does not fit in memory. Nothing was allocated.
+    """
+    with torch.device("meta"):
+        empty = kind(config)
+        n_parameter = count_parameters(empty)
+        n_number = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
+    needed, free = 4 * n_number, available_memory()  # bytes; a number takes four
+    if torch.device(device).type == "cpu" and needed > free:
+        raise InputError(
+            f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory, but "
+            f"only {free / 1e9:.1f} GB are free.",
+            remedy='Choose a smaller size (for example model.size = "small") or a machine with '
+            "more memory.",
+            field="model.size",
+            value=n_parameter,
+        )
+    return kind(config).to(device)
+
+
+def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy tensors into the parameters of the same names. `source` is named in errors."""
+    stored_weights.require_same_shapes(
+        stored_weights.parameter_shapes(model),
+        {name: tuple(tensor.shape) for name, tensor in weights.items()},
+        source,
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+
+
+def assign_weights(model: Model, weights: Mapping[str, Tensor]) -> None:
+    """Make tensors the parameters of the same names, without a copy.
+
+    A parameter used in several modules, such as a tied output head, stays shared.
+    """
+    new = {
+        id(old): nn.Parameter(weights[name], old.requires_grad)
+        for name, old in model.named_parameters()
+    }
+    for module in model.modules():
+        for name, old in module.named_parameters(recurse=False, remove_duplicate=False):
+            setattr(module, name, new[id(old)])
