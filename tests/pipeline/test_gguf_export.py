@@ -31,7 +31,7 @@ from chatwright.pipeline.import_export import import_model
 from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.imported import ImportedTokenizer
-from tests.pipeline.imported_models import TOKENIZERS, write
+from tests.pipeline.imported_models import WRITE_TOKENIZER, write
 from tests.tokenizer import example_tokenizers
 from tests.tokenizer.example_tokenizers import hard_strings
 
@@ -163,7 +163,7 @@ def test_gpt2_has_the_same_probabilities_and_ids_in_llama_cpp(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        TOKENIZERS, "gpt2", lambda place: example_tokenizers.write_gpt2(place, shared_data)
+        WRITE_TOKENIZER, "gpt2", lambda place: example_tokenizers.write_gpt2(place, shared_data)
     )
     import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "ours")
     assert export_gguf(tmp_path / "ours", tmp_path / "model.gguf").architecture == "gpt2"
