@@ -6,7 +6,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.
 # The index of torch's small CPU-only wheels. pip does not contact it where the right wheel is installed.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: up test test-ci test-full check bench wheelhouse clean
+.PHONY: up test test-ci test-full check docs bench wheelhouse clean
 
 up: $(VENV)/serve.done
 	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
@@ -27,6 +27,12 @@ check: $(VENV)/dev.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The documentation site, in build/site. Broken links are errors.
+docs: $(VENV)/docs.done
+	$(BIN)/python docs/file_map.py
+	$(BIN)/python docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/train_speed.py
@@ -49,6 +55,10 @@ $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
 	$(PIP) -e '.[serve,translation,gguf,dev]'
+	touch $@
+
+$(VENV)/docs.done: $(VENV)/serve.done pyproject.toml
+	$(PIP) -e '.[serve,docs]'
 	touch $@
 
 clean:
