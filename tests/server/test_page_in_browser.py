@@ -32,7 +32,7 @@ playwright = pytest.importorskip(
 )
 expect = playwright.expect
 
-PHONE, DESKTOP = {"d_model": 390, "height": 844}, {"d_model": 1280, "height": 800}
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 TOKENIZER = CharacterTokenizer.train(
     [string.ascii_letters + string.digits + string.punctuation + " \n"]
 )
