@@ -6,7 +6,7 @@ Usage: python docs/reference.py
 page differs from what this script writes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -40,7 +40,7 @@ def pages() -> dict[str, str]:
     return {"cli.md": cli_page(), "configuration.md": configuration_page()}
 
 
-# ---- command line ---------------------------------------------------------------------------------
+# ---- command line --------------------------------------------------------------------------------
 
 
 def cli_page() -> str:
@@ -118,7 +118,7 @@ def first_sentence(command: Command) -> str:
     return one_line(command.help).split(". ")[0].rstrip(".")
 
 
-# ---- configuration --------------------------------------------------------------------------------
+# ---- configuration -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def kind_section(kind: str, config: type, shared: dict[type, SharedTable]) -> st
     nested = nested_configs(config)
     own: list[tuple[str, str, str, str]] = []
     for setting in settings_of(config):
-        prefix, dot, key = setting.key.partition(".")
+        prefix, dot, _ = setting.key.partition(".")
         if not dot or prefix not in nested:
             own.append(row(setting, shared_title(nested, setting.key)))
     for name, (inner, extra_keys) in nested.items():
@@ -182,7 +182,7 @@ def shared_title(nested: Mapping[str, tuple[type, Any]], name: str) -> str:
 
 
 def extra_rows(config: type, name: str, extra_keys: frozenset[str]) -> list[Setting]:
-    """Return the settings that a nested table has beside the fields of its class, such as `size`."""
+    """Return the settings of a nested table that are no fields of its class, such as `size`."""
     wanted = {f"{name}.{key}": key for key in extra_keys}
     found = [setting for setting in settings_of(config) if setting.key in wanted]
     return [Setting(wanted[s.key], s.type, s.default, s.meaning) for s in found]
@@ -191,9 +191,9 @@ def extra_rows(config: type, name: str, extra_keys: frozenset[str]) -> list[Sett
 def row(setting: Setting, title: str = "") -> tuple[str, str, str, str]:
     """Return the cells of one setting. `title` is the heading of the table that it holds."""
     link = f" See [{title}](#{anchor(title)})." if title else ""
-    default = setting.default if setting.default in ("required", "not set") else f"`{setting.default}`"
-    if default == "`{}`":
-        default = ""
+    default = "" if setting.default == "{}" else setting.default
+    if default not in ("", "required", "not set"):
+        default = f"`{default}`"
     return f"`{setting.key}`", setting.type, default, f"{setting.meaning}{link}".strip()
 
 
@@ -232,7 +232,7 @@ SHAPE_KEYS = (
 )
 
 
-# ---- Markdown -------------------------------------------------------------------------------------
+# ---- Markdown ------------------------------------------------------------------------------------
 
 
 def table(head: tuple[str, ...], rows: Any) -> str:

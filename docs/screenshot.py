@@ -1,0 +1,74 @@
+"""Take the screenshot of the page that the README shows.
+
+Usage: python docs/screenshot.py runs/starter/sft [QUESTION ...]
+
+The script serves the model, asks the questions in a headless browser and writes
+docs/images/page.png. It needs the `dev` extra (playwright) and the program chromium.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+IMAGE = Path(__file__).resolve().parent / "images" / "page.png"
+QUESTIONS = ["Hello!", "Tell me a joke about a cat.", "What is the weather in Delport?"]
+SIZE = {"width": 960, "height": 720}
+LARGEST_IMAGE = 300_000  # bytes
+REPLY_TIMEOUT = 60_000  # milliseconds
+
+
+def main() -> None:
+    """Parse the arguments and take the screenshot."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="a model directory, or the folder of a run")
+    parser.add_argument("questions", nargs="*", default=QUESTIONS, help="what to ask, in order")
+    arguments = parser.parse_args()
+    with served(arguments.model) as address:
+        take(address, arguments.questions)
+    size = IMAGE.stat().st_size
+    print(f"{IMAGE}: {size:,} bytes")
+    if size > LARGEST_IMAGE:
+        sys.exit(f"the image is larger than {LARGEST_IMAGE:,} bytes: ask fewer questions")
+
+
+@contextmanager
+def served(model: Path) -> Iterator[str]:
+    """Serve the model on a free port while the block runs; yield the address."""
+    command = [sys.executable, "-u", "-m", "chatwright", "serve", str(model), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+        yield next(match.group() for match in addresses if match)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def take(address: str, questions: list[str]) -> None:
+    """Ask the questions one after another and write the image after the last reply."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
+        page.goto(address)
+        for question in questions:
+            page.locator("#question").fill(question)
+            page.locator("#send").click()
+            expect(page.locator("#stop")).to_be_hidden(timeout=REPLY_TIMEOUT)
+            expect(page.locator("#send")).to_be_visible(timeout=REPLY_TIMEOUT)
+        IMAGE.parent.mkdir(exist_ok=True)
+        page.screenshot(path=IMAGE)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
