@@ -1,220 +1,185 @@
-"""What the documents tell a person to type is run here, as it stands, with --smoke where it trains."""
+"""The documents agree with the program: commands, settings, links, generated pages, figures."""
 
-import gzip
-import json
+import ast
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-import threading
-import urllib.request
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import typer
+import typer.main
 
+from chatwright import config
 from chatwright.cli.app import app
+from chatwright.model.attention import attend, attention_weights
+from chatwright.pipeline.recipe import KINDS, packaged_recipe
+from chatwright.server.chat_request import ChatRequest
+from chatwright.settings import dotted_keys
+from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages
 
-ROOT = Path(__file__).resolve().parents[1]
-CHATWRIGHT = [sys.executable, "-m", "chatwright"]
-SHORTENED = ("run", "train", "eval")
+PATH_IN_CODE = re.compile(
+    r"`((?:chatwright|recipes|benchmarks|tests|docs|\.ci)/[\w/.-]+\.\w+|[A-Z]+\.md|Makefile)`"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+LONGEST_README = 150  # lines
+LARGEST_IMAGE = 300_000  # bytes
 
 
-def documented_commands() -> list[list[str]]:
-    lines = [
-        line.split(" # ")[0].split("  #")[0].strip()
-        for block in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-        for line in block.splitlines()
+def all_commands() -> list[Command]:
+    return [
+        command
+        for page in pages()
+        for command in (*commands_of(page), *inline_commands_of(page))
+        if command.words[0] == "chatwright"
     ]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("chatwright ")]
 
 
-def chatwright(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*CHATWRIGHT, *arguments], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=600
-    )
+@pytest.mark.parametrize("command", all_commands(), ids=lambda c: f"{c.page}: {' '.join(c.words)}")
+def test_the_documented_command_exists_with_its_options(command: Command) -> None:
+    parser = typer.main.get_command(app)
+    words = [word for word in command.words[1:] if word != "..."]
+    if any(word in ("COMMAND", "KIND") for word in words):
+        return
+    while words and words[0] in getattr(parser, "commands", {}):
+        parser = parser.commands[words.pop(0)]
+    assert not getattr(parser, "commands", {}) or not words, f"{words[0]} is no command"
+    known = {name for parameter in parser.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= {*known, "--help"}
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like a person's: the recipes, and some text and conversations of their own."""
-    folder = tmp_path_factory.mktemp("person")
-    shutil.copytree(ROOT / "recipes", folder / "recipes")
-    own = folder / "my-folder"
-    own.mkdir()
-    for i in range(12):
-        (own / f"note-{i}.txt").write_text(
-            f"Note {i}. The boat number {i} leaves at {i} o'clock. It carries apples, letters and {i} dogs.\n"
-            * 6
-        )
-    rows = [
-        f'{{"messages": [{{"role": "user", "content": "When does boat {i} leave?"}}, {{"role": "assistant", "content": "At {i} o\'clock."}}]}}'
-        for i in range(40)
-    ]
-    (own / "chat.jsonl").write_text("\n".join(rows) + "\n")
-    pairs = folder / "multi30k"
-    pairs.mkdir()
-    for split in ("train", "val"):
-        (pairs / f"{split}.fr.gz").write_bytes(
-            gzip.compress("".join(f"Un homme voit {i} chiens.\n" for i in range(20)).encode())
-        )
-        (pairs / f"{split}.en.gz").write_bytes(
-            gzip.compress("".join(f"A man sees {i} dogs.\n" for i in range(20)).encode())
-        )
-    (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
-    (folder / "my-pairs.tsv").write_text(
-        "".join(f"Un homme voit {i} chiens.\tA man sees {i} dogs.\n" for i in range(100))
-    )
-    labelled = [
-        json.dumps(
-            {
-                "text": f"A {'fine' if i % 2 else 'dull'} film with {i} dogs .",
-                "label": "good" if i % 2 else "bad",
-            }
-        )
-        for i in range(80)
-    ]
-    for place in ("sets/masked/films", "sets/sentiment"):
-        (folder / place).mkdir(parents=True)
-    films = "\n\n".join(
-        f"A film with {i} dogs , fine or dull , that ends with a song ." for i in range(300)
-    )
-    (folder / "sets/masked/films/films.txt").write_text(films)
-    for file, rows in (
-        ("my-labels", labelled),
-        ("sets/sentiment/train", labelled[:60]),
-        ("sets/sentiment/validation", labelled[60:]),
-    ):
-        (folder / f"{file}.jsonl").write_text("\n".join(rows) + "\n")
-    return folder
+@pytest.mark.parametrize(
+    "command",
+    [command for command in all_commands() if command.words[1:2] == ("train",)],
+    ids=lambda c: f"{c.page}: {' '.join(c.words)}",
+)
+def test_the_documented_settings_exist(command: Command) -> None:
+    if len(command.words) < 3 or command.words[2] not in KINDS:
+        return
+    known = dotted_keys(KINDS[command.words[2]])
+    named = {word.partition("=")[0] for word in command.words[3:] if re.match(r"[a-z_.]+=", word)}
+    assert named <= {*known}
 
 
-@pytest.mark.timeout(1200)
-def test_every_documented_command_works_in_order(place: Path) -> None:
-    seen = []
-    for arguments in documented_commands():
-        if arguments[0] == "up":  # the commands that follow look where a full build would be
-            built = f"{arguments[1]}/runs" if arguments[1:] else "runs/starter"
-            result = chatwright(*arguments, "--smoke", "--build-only", "--out", built, cwd=place)
-        elif arguments[0] == "serve":
-            serves_and_stops(arguments, place)
-            seen.append("serve")
-            continue
-        elif arguments[0] in SHORTENED:
-            result = chatwright(*arguments, "--smoke", cwd=place)
-            if arguments[0] == "run":  # the commands that follow look where a full run would be
-                name = Path(arguments[1]).stem
-                shutil.copytree(
-                    place / "runs" / f"{name}-smoke", place / "runs" / name, dirs_exist_ok=True
-                )
-        else:
-            result = chatwright(*arguments, cwd=place, stdin="Hello!\n")
-        assert result.returncode == 0, (
-            f"chatwright {shlex.join(arguments)}\n{result.stdout[-2000:]}\n{result.stderr[-3000:]}"
-        )
-        assert "Traceback" not in result.stderr
-        seen.append(arguments[0])
-    assert {
-        "new",
-        "up",
-        "chat",
-        "generate",
-        "serve",
-        "eval",
-        "doctor",
-        "data",
-        "run",
-        "train",
-        "translate",
-    } <= set(seen)
+def settings_named_in_tables() -> list[tuple[str, str]]:
+    found = []
+    for page in (ROOT / "docs" / "how-to").glob("*.md"):
+        for key in re.findall(
+            r"`((?:loop|lora|model|batches|distillation)\.[\w.]+)", page.read_text()
+        ):
+            found.append((page.name, key))
+    return found
 
 
-def serves_and_stops(arguments: list[str], place: Path) -> None:
-    process = subprocess.Popen(
-        [*CHATWRIGHT, *arguments[:2], "--port", "0"],
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**__import__("os").environ, "PYTHONUNBUFFERED": "1"},
-    )
-    killer = threading.Timer(120, process.kill)
-    killer.start()
-    try:
-        assert process.stdout is not None
-        address = next(
-            found.group()
-            for line in process.stdout
-            if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
-        )
-        with urllib.request.urlopen(f"{address}/health") as answer:
-            assert answer.status == 200
-    finally:
-        killer.cancel()
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-def test_the_attention_lesson_prints_its_own_table() -> None:
-    text = (ROOT / "docs" / "lessons" / "attention.md").read_text()
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
-        exec(compile(block, "attention.md", "exec"), names)
-    from chatwright.model.attention import attend, attention_weights
-
-    rows = re.findall(r"^\| \((\d), (\d)\) \| ([\d. ]+) \| ([\d. ]+) \|$", text, flags=re.M)
-    assert len(rows) == 5
-    for q1, q2, weights, result in rows:
-        query = torch.tensor([[[[float(q1), float(q2)]]]])
-        keys, values = names["keys"], names["values"]
-        torch.testing.assert_close(
-            attention_weights(query, keys).flatten(),
-            torch.tensor([float(x) for x in weights.split()]),
-            atol=6e-5,
-            rtol=0,
-        )
-        torch.testing.assert_close(
-            attend(query, keys, values).flatten(),
-            torch.tensor([float(x) for x in result.split()]),
-            atol=6e-5,
-            rtol=0,
-        )
+@pytest.mark.parametrize(("page", "key"), settings_named_in_tables())
+def test_the_setting_named_in_a_guide_exists(page: str, key: str) -> None:
+    assert any(key in dotted_keys(kind) for kind in KINDS.values())
 
 
 def test_every_link_and_file_named_in_the_documents_is_there() -> None:
     missing = []
-    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if not target.startswith("http") and not (document.parent / target).exists():
-                missing.append(f"{document.name}: {target}")
-        for path in re.findall(
-            r"`((?:chatwright|recipes|benchmarks|tests|docs)/[\w/.-]+\.\w+)`", document.read_text()
-        ):
-            if not (ROOT / path).exists():
-                missing.append(f"{document.name}: {path}")
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        for target in LINK.findall(text):
+            path = target.partition("#")[0]
+            if not target.startswith("http") and path and not (page.parent / path).exists():
+                missing.append(f"{page.name}: {target}")
+        missing += [f"{page.name}: {p}" for p in PATH_IN_CODE.findall(text) if not _is_there(p)]
     assert missing == []
 
 
-def verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _is_there(path: str) -> bool:
+    return (ROOT / path).exists() or (ROOT / "docs" / path).exists()
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    docs = ROOT / "docs"
+    names = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    assert names == set(re.findall(r"([\w/-]+\.md)$", navigation, flags=re.M))
+
+
+@pytest.mark.parametrize("name", ["cli.md", "configuration.md"])
+def test_the_generated_reference_is_current(name: str) -> None:
+    written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    expected = runpy.run_path(str(ROOT / "docs" / "reference.py"))["pages"]()[name]
+    assert written == expected, "run: python docs/reference.py"
+
+
+def test_the_http_reference_names_every_field_of_a_request() -> None:
+    text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
+    assert {name for name in ChatRequest.model_fields if f"`{name}`" not in text} == set()
+
+
+def test_the_http_reference_names_every_error_code() -> None:
+    text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
+    codes = {
+        keyword.value.value
+        for file in (ROOT / "chatwright" / "server").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ApiError"
+        for keyword in node.keywords
+        if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
+    }
+    assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+def test_the_architecture_page_shows_the_imports_that_are_allowed() -> None:
+    allowed = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["MAY_IMPORT"]
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    shown = {
+        package: set(re.findall(r"`(\w+)`", imports))
+        for package, imports in re.findall(r"^\| `(\w+)` \| (.*?) \|", text, flags=re.M)
+    }
+    packages = allowed.keys() - {"__main__", "cli"}
+    assert {name: shown.get(name) for name in packages} == {n: allowed[n] for n in packages}
+
+
+def test_the_attention_page_prints_its_own_table() -> None:
+    text = (ROOT / "docs" / "explanation" / "attention.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
+        exec(compile(block, "attention.md", "exec"), names)
+    rows = re.findall(r"^\| \((\d), (\d)\) \| ([\d. ]+) \| ([\d. ]+) \|$", text, flags=re.M)
+    assert len(rows) == 5
+    for q1, q2, weights, result in rows:
+        query = torch.tensor([[[[float(q1), float(q2)]]]])
+        shown_weights = torch.tensor([float(x) for x in weights.split()])
+        shown_result = torch.tensor([float(x) for x in result.split()])
+        computed = attention_weights(query, names["keys"]).flatten()
+        torch.testing.assert_close(computed, shown_weights, atol=6e-5, rtol=0)
+        computed = attend(query, names["keys"], names["values"]).flatten()
+        torch.testing.assert_close(computed, shown_result, atol=6e-5, rtol=0)
+
+
+def test_the_readme_fits_on_a_screen_and_a_half_and_its_image_is_small() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= LONGEST_README
+    assert (ROOT / "docs" / "images" / "page.png").stat().st_size <= LARGEST_IMAGE
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_recipe_says_what_it_is_and_how_to_run_it(recipe: Path) -> None:
+    text = recipe.read_text(encoding="utf-8")
+    assert text.startswith(("# chatwright run " + recipe.stem, "# chatwright up"))
+    assert config.read_toml(recipe)["about"]
+    assert packaged_recipe(recipe.stem) == recipe
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     yield name, command
     for word, below in getattr(command, "commands", {}).items():
-        yield from verbs(below, f"{name} {word}".strip())
+        yield from commands(below, f"{name} {word}".strip())
 
 
-def test_help_describes_every_verb_and_option() -> None:
-    described = dict(verbs(typer.main.get_command(app)))
+def test_help_describes_every_command_and_option() -> None:
+    described = dict(commands(typer.main.get_command(app)))
     assert {"", "up", "import", "train sft", "inspect embeddings"} <= described.keys()
-    for name, verb in described.items():
-        assert verb.help, f"chatwright {name}: says nothing"
-        assert "Usage:" in verb.get_help(verb.make_context(name, [], resilient_parsing=True))
-        for parameter in verb.params:
+    for name, command in described.items():
+        assert command.help, f"chatwright {name} has no description"
+        context = command.make_context(name, [], resilient_parsing=True)
+        assert "Usage:" in command.get_help(context)
+        for parameter in command.params:
             assert parameter.name == "help" or getattr(parameter, "help", None), (
                 f"chatwright {name}: {parameter.name} has no description"
             )
-    result = chatwright("import", "--help", cwd=ROOT)
-    assert result.returncode == 0
-    assert re.search(r"Usage: .* import \[OPTIONS\]", result.stdout)

@@ -1,0 +1,42 @@
+"""A folder with the small data files that the documented commands read."""
+
+import gzip
+import json
+from pathlib import Path
+
+
+def write_workspace(folder: Path) -> None:
+    """Write texts, conversations, sentence pairs and labeled texts into a folder."""
+    _write_own_folder(folder / "my-folder")
+    _write_multi30k(folder / "multi30k")
+    (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
+    pairs = [f"Un homme voit {i} chiens.\tA man sees {i} dogs.\n" for i in range(100)]
+    (folder / "my-pairs.tsv").write_text("".join(pairs))
+
+
+def _write_own_folder(folder: Path) -> None:
+    folder.mkdir()
+    for i in range(12):
+        note = f"Note {i}. The boat number {i} leaves at {i} o'clock. It carries {i} dogs.\n"
+        (folder / f"note-{i}.txt").write_text(note * 6)
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"When does boat {i} leave?"},
+                {"role": "assistant", "content": f"At {i} o'clock."},
+            ]
+        }
+        for i in range(40)
+    ]
+    (folder / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_multi30k(folder: Path) -> None:
+    folder.mkdir()
+    for split in ("train", "val"):
+        for language, sentence in (
+            ("fr", "Un homme voit {} chiens."),
+            ("en", "A man sees {} dogs."),
+        ):
+            text = "".join(sentence.format(i) + "\n" for i in range(20))
+            (folder / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
