@@ -59,10 +59,22 @@ def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
 
 
+@pytest.mark.ci
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_every_command_of_the_tutorial_works(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_page(page, monkeypatch)
+
+
 @pytest.mark.full
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", [*TUTORIALS, *STARTER, *GUIDES])
-def test_every_command_of_the_page_works(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [*STARTER, *GUIDES])
+def test_every_command_of_the_guide_works(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_page(page, monkeypatch)
+
+
+def run_page(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the files of a page and run its commands in order."""
     for name, text in saved_files_of(ROOT / page).items():
         Path(name).write_text(text, encoding="utf-8")
     for command in commands_of(ROOT / page):
