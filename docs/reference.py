@@ -19,7 +19,7 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.encoder_decoder_presets import ENCODER_DECODER_PRESETS
 from chatwright.model.encoder_presets import ENCODER_PRESETS
 from chatwright.model.presets import PRESETS
-from chatwright.pipeline.recipe import KINDS
+from chatwright.pipeline.stage_kinds import STAGE_KINDS, StageKind
 from chatwright.settings import nested_configs
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -132,7 +132,7 @@ class SharedTable:
 def configuration_page() -> str:
     """Return the reference of the settings: each kind of stage, then the tables they share."""
     shared: dict[type, SharedTable] = {}
-    kinds = [kind_section(kind, config, shared) for kind, config in KINDS.items()]
+    kinds = [kind_section(kind, shared) for kind in STAGE_KINDS]
     tables = [f"## {one.title}\n\n{settings_table(one.rows)}\n" for one in shared.values()]
     sampling = [row(setting) for setting in settings_of(SamplingConfig)]
     return "\n".join(
@@ -153,8 +153,9 @@ def configuration_page() -> str:
     )
 
 
-def kind_section(kind: str, config: type, shared: dict[type, SharedTable]) -> str:
+def kind_section(kind: StageKind, shared: dict[type, SharedTable]) -> str:
     """Return the section of one kind of stage; its nested tables are added to `shared`."""
+    config = kind.config_class()
     nested = nested_configs(config)
     own: list[tuple[str, str, str, str]] = []
     for setting in settings_of(config):
@@ -169,8 +170,11 @@ def kind_section(kind: str, config: type, shared: dict[type, SharedTable]) -> st
         if name not in {cells[0].strip("`") for cells in own}:
             link = f"[{shared_title(nested, name)}](#{anchor(shared_title(nested, name))})"
             own.append((f"`{name}`", "table", "", f"See {link}."))
-    purpose = one_line(config.__doc__)
-    return f"## {kind}\n\n{purpose}\n\n{settings_table(own)}\n"
+    parts = [f"## {kind.name}", kind.summary, settings_table(own)]
+    if kind.parents:
+        parents = " or ".join(f"`{parent}`" for parent in kind.parents)
+        parts.insert(2, f"In a recipe it starts from the last stage of kind {parents} before it.")
+    return "\n\n".join(parts) + "\n"
 
 
 def shared_title(nested: Mapping[str, tuple[type, Any]], name: str) -> str:

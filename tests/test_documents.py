@@ -14,7 +14,8 @@ import typer.main
 from chatwright import config
 from chatwright.cli.app import app
 from chatwright.model.attention import attend, attention_weights
-from chatwright.pipeline.recipe import KINDS, packaged_recipe
+from chatwright.pipeline.recipe import packaged_recipe
+from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.chat_request import ChatRequest
 from chatwright.settings import dotted_keys
 from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages
@@ -23,6 +24,7 @@ PATH_IN_CODE = re.compile(
     r"`((?:chatwright|recipes|benchmarks|tests|docs|\.ci)/[\w/.-]+\.\w+|[A-Z]+\.md|Makefile)`"
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+SETTINGS = {kind.name: dotted_keys(kind.config_class()) for kind in STAGE_KINDS}
 LONGEST_README = 150  # lines
 LARGEST_IMAGE = 300_000  # bytes
 
@@ -55,9 +57,9 @@ def test_the_documented_command_exists_with_its_options(command: Command) -> Non
     ids=lambda c: f"{c.page}: {' '.join(c.words)}",
 )
 def test_the_documented_settings_exist(command: Command) -> None:
-    if len(command.words) < 3 or command.words[2] not in KINDS:
+    if len(command.words) < 3 or command.words[2] not in SETTINGS:
         return
-    known = dotted_keys(KINDS[command.words[2]])
+    known = SETTINGS[command.words[2]]
     named = {word.partition("=")[0] for word in command.words[3:] if re.match(r"[a-z_.]+=", word)}
     assert named <= {*known}
 
@@ -74,7 +76,7 @@ def settings_named_in_tables() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "key"), settings_named_in_tables())
 def test_the_setting_named_in_a_guide_exists(page: str, key: str) -> None:
-    assert any(key in dotted_keys(kind) for kind in KINDS.values())
+    assert any(key in keys for keys in SETTINGS.values())
 
 
 def test_every_link_and_file_named_in_the_documents_is_there() -> None:
