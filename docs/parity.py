@@ -1,4 +1,7 @@
-"""Measure every family against transformers and write docs/PARITY.md: python docs/parity.py"""
+"""Compare every model family with transformers and write docs/PARITY.md.
+
+Usage: python docs/parity.py
+"""
 
 import logging
 import os
@@ -9,58 +12,70 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported
 
-import torch
-import transformers
+import torch  # noqa: E402
+import transformers  # noqa: E402
 
-from tests.parity.case import DTYPES, measure
-from tests.parity.families import CASES
+from tests.parity.case import DTYPES, measure  # noqa: E402
+from tests.parity.families import CASES  # noqa: E402
 
-HEAD = """# Equal to an independent implementation
+HEAD = """# Equality with an independent implementation
 
-The largest absolute difference between the outputs of `transformers` {transformers} and ours (torch {torch}, CPU, {capability}), for models of
-every family with random small weights that `transformers` wrote and we read. Each row is one branch of a family's configuration; each number the
-largest over all outputs of a text read whole, of two texts padded right and left, of a text as long as the model reads, whole and in pieces with
-a cache, of training's forward pass, and (float32) of the engine's. The outputs are of the order of 1.
+The largest absolute difference between the outputs of `transformers` {transformers} and of
+Chatwright (torch {torch}, CPU, {capability}). `transformers` makes a small model with random
+weights and writes it; Chatwright reads it. All outputs are of the order of 1.
 
-float64 shows that both compute one formula (where it stays near 1e-7, `transformers` computes its norms in float32 whatever the dtype);
-float32 is what is used; bfloat16 says what that dtype costs, in two implementations that round at different places.
+Each row is one variant of a family's settings. Each number is the largest difference over:
 
-Written by `python docs/parity.py` at commit {commit}. The tests measure float32 anew and hold it to 1e-4: `pytest tests/parity`.
+- whole texts, and texts padded on the right and on the left
+- a text of the full context length, whole and in chunks with a key/value cache
+- the forward pass of training
+- the engine (float32 only)
 
-| family | branch | {dtypes} |
+What the dtypes show:
+
+- float64: both compute the same formula. Where the difference stays near 1e-7, `transformers`
+  computes its norms in float32 in every dtype.
+- float32: the dtype in use.
+- bfloat16: what this dtype costs, in two implementations that round at different places.
+
+Written by `python docs/parity.py` at commit {commit}. The tests measure float32 again and require
+1e-4 or less: `pytest tests/parity`.
+
+| family | variant | {dtypes} |
 |---|---|{lines}|
 """
 
 
 def main() -> None:
+    """Measure every case, print its row, and write the page."""
     logging.disable(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()
     rows = []
     for case in CASES:
         with tempfile.TemporaryDirectory() as directory:
-            found = measure(case, Path(directory))
-        rows.append(
-            f"| {case.family} | {case.branch} | {' | '.join(f'{found[name]:.1e}' for name in DTYPES)} |"
-        )
+            differences = measure(case, Path(directory))
+        numbers = " | ".join(f"{differences[name]:.1e}" for name in DTYPES)
+        rows.append(f"| {case.family} | {case.variant} | {numbers} |")
         print(rows[-1], flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
     head = HEAD.format(
-        commit=commit,
+        commit=current_commit(),
         transformers=transformers.__version__,
         torch=torch.__version__,
         capability=torch.backends.cpu.get_cpu_capability(),
         dtypes=" | ".join(DTYPES),
         lines="|".join("---" for _ in DTYPES),
     )
-    (ROOT / "docs" / "PARITY.md").write_text(head + "\n".join(rows) + "\n")
+    page = ROOT / "docs" / "PARITY.md"
+    page.write_text(head + "\n".join(rows) + "\n", encoding="utf-8", newline="\n")
+
+
+def current_commit() -> str:
+    """Return the short hash of the checked-out commit."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Decoders: every configuration branch of each family, read whole, padded on either side, token by token with a cache, in training's way."""
+"""Cases of decoders: every setting of each family that changes the computation.
+
+Each case compares the logits of whole texts, padded texts, texts of the full context length, token
+by token with a key/value cache, in training, and in the engine.
+"""
 
 from typing import Any
 
@@ -9,104 +13,109 @@ from chatwright.engine.forward import Forward
 from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.kv_cache import DenseCache
-from tests.parity.case import Case, make_random
+from tests.parity.case import Case, Pairs, make_random
 
-LENGTHS = (24, 15)  # of two texts; the shorter is padded
+LENGTHS = (24, 15)  # of two texts; the shorter one is padded
 
 
-def outputs(theirs: Any, ours: GPT, dtype: torch.dtype | None) -> dict[str, tuple[Tensor, Tensor]]:
-    T, vocab = LENGTHS[0], ours.config.vocab_size
-    ids = torch.randint(vocab, (2, T), generator=torch.Generator().manual_seed(1))
-    long = torch.randint(
-        vocab, (1, ours.config.context_length), generator=torch.Generator().manual_seed(2)
-    )
-    return {
-        "whole": (theirs(ids).logits, ours(ids, dtype=dtype)),
-        "as long as it reads": (theirs(long).logits, ours(long, dtype=dtype)),
-        "cache": (theirs(long).logits, with_cache(ours, long, dtype)),
-        "training": (theirs(ids).logits, in_training(ours, ids, dtype)),
-        **(
-            {"engine": (theirs(long).logits[:, -1], through_the_engine(ours, long))}
-            if dtype == torch.float32
-            else {}
-        ),
-        **padded_right(theirs, ours, ids, dtype),
-        **padded_left(theirs, ours, ids, dtype),
+def outputs(reference: Any, model: GPT, dtype: torch.dtype | None) -> Pairs:
+    """Compute the logits (B, T, V) of both models in every way."""
+    T = LENGTHS[0]
+    ids = random_ids(model, 2, T, seed=1)
+    full_context = random_ids(model, 1, model.config.context_length, seed=2)
+    expected = reference(ids).logits
+    expected_full = reference(full_context).logits
+    pairs = {
+        "whole": (expected, model(ids, dtype=dtype)),
+        "full context": (expected_full, model(full_context, dtype=dtype)),
+        "cache": (expected_full, with_cache(model, full_context, dtype)),
+        "training": (expected, in_training(model, ids, dtype)),
+        "padded right": padded_right(reference, model, ids, dtype),
+        "padded left": padded_left(reference, model, ids, dtype),
     }
+    if dtype == torch.float32:
+        pairs["engine"] = (expected_full[:, -1], in_engine(model, full_context))
+    return pairs
+
+
+def random_ids(model: GPT, n_row: int, n_token: int, seed: int) -> Tensor:
+    """Return random token ids (n_row, n_token)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(model.config.vocab_size, (n_row, n_token), generator=generator)
 
 
 def padded_right(
-    theirs: Any, ours: GPT, ids: Tensor, dtype: torch.dtype | None
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The causal mask alone hides what comes after."""
-    exists = torch.arange(ids.shape[1]) < torch.tensor(LENGTHS)[:, None]  # (B, T)
-    return {
-        "padded right": (
-            theirs(ids, attention_mask=exists.long()).logits[exists],
-            ours(ids, dtype=dtype)[exists],
-        )
-    }
+    reference: Any, model: GPT, ids: Tensor, dtype: torch.dtype | None
+) -> tuple[Tensor, Tensor]:
+    """Pad after the text. Our model needs no mask: the causal mask already hides the padding."""
+    is_text = torch.arange(ids.shape[1]) < torch.tensor(LENGTHS)[:, None]  # (B, T)
+    expected = reference(ids, attention_mask=is_text.long()).logits
+    return expected[is_text], model(ids, dtype=dtype)[is_text]
 
 
 def padded_left(
-    theirs: Any, ours: GPT, ids: Tensor, dtype: torch.dtype | None
-) -> dict[str, tuple[Tensor, Tensor]]:
+    reference: Any, model: GPT, ids: Tensor, dtype: torch.dtype | None
+) -> tuple[Tensor, Tensor]:
+    """Pad before the text. Positions count from the first token of the text."""
     T = ids.shape[1]
-    exists = torch.arange(T) >= T - torch.tensor(LENGTHS)[:, None]
-    positions = (exists.cumsum(1) - 1).clamp(min=0)
-    mask = masks.causal(torch.arange(T)[None], T) & exists[:, None, None]
-    mask = mask | torch.eye(T, dtype=torch.bool)  # padding sees itself, so that no row is empty
-    wanted = theirs(ids, attention_mask=exists.long(), position_ids=positions).logits
-    return {
-        "padded left": (
-            wanted[exists],
-            ours(ids, mask=mask, positions=positions, dtype=dtype)[exists],
-        )
-    }
+    is_text = torch.arange(T) >= T - torch.tensor(LENGTHS)[:, None]  # (B, T)
+    positions = (is_text.cumsum(1) - 1).clamp(min=0)
+    mask = masks.causal(torch.arange(T)[None], T) & is_text[:, None, None]
+    # Padding attends to itself, because a softmax over an empty row is not a number.
+    mask = mask | torch.eye(T, dtype=torch.bool)
+    expected = reference(ids, attention_mask=is_text.long(), position_ids=positions).logits
+    actual = model(ids, mask=mask, positions=positions, dtype=dtype)
+    return expected[is_text], actual[is_text]
 
 
-def with_cache(ours: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """In pieces of uneven length, most of them a single token."""
-    config, T = ours.config, ids.shape[1]
+def with_cache(model: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Compute the logits in chunks of uneven length, most of them a single token."""
+    config = model.config
+    T = ids.shape[1]
     cache = DenseCache(
         config.n_layer,
         1,
         config.n_kv_head,
         config.head_dim,
         T,
-        dtype or ours.embedding.weight.dtype,
+        dtype or model.embedding.weight.dtype,
     )
-    cuts = [0, 5, 6, 7, 20, *range(21, T)]
-    pieces = []
-    for start, end in zip(cuts, [*cuts[1:], T], strict=True):
+    starts = [0, 5, 6, 7, 20, *range(21, T)]
+    chunks = []
+    for start, end in zip(starts, [*starts[1:], T], strict=True):
         positions = torch.arange(start, end)[None]
         cache.start_step(torch.tensor([0]), positions)
-        pieces.append(ours(ids[:, start:end], masks.causal(positions, T), positions, cache, dtype))
-    return torch.cat(pieces, dim=1)
+        mask = masks.causal(positions, T)
+        chunks.append(model(ids[:, start:end], mask, positions, cache, dtype))
+    return torch.cat(chunks, dim=1)
 
 
 @torch.enable_grad()
-def in_training(ours: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """Where gradients are wanted, the hand-written operations compute the forward pass too."""
-    return ours(ids, dtype=dtype).detach()
+def in_training(model: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Compute the logits with gradients on, which uses the operations written for training."""
+    return model(ids, dtype=dtype).detach()
 
 
-def through_the_engine(ours: GPT, ids: Tensor) -> Tensor:
-    """Packed kernels and tiled attention, the text in two chunks."""
-    with Forward(ours) as forward:
-        cache, text, cut = forward.make_cache(1), ids[0].tolist(), ids.shape[1] // 3
-        forward.logits([text[:cut]], [0], cache, [0])
-        return forward.logits([text[cut:]], [cut], cache, [0])
+def in_engine(model: GPT, ids: Tensor) -> Tensor:
+    """Compute the last logits with packed kernels and tiled attention, in two chunks."""
+    text = ids[0].tolist()
+    middle = len(text) // 3
+    with Forward(model) as forward:
+        cache = forward.make_cache(1)
+        forward.logits([text[:middle]], [0], cache, [0])
+        return forward.logits([text[middle:]], [middle], cache, [0])
 
 
-def case(family: str, model_class: str, branch: str, **settings: Any) -> Case:
-    def make() -> Any:
+def case(family: str, model_class: str, variant: str, **settings: Any) -> Case:
+    """Return a case. `settings` are the arguments of the family's config class."""
+
+    def make_reference() -> Any:
         import transformers
 
-        chosen = getattr(transformers, model_class)
-        return make_random(chosen, chosen.config_class(**settings))
+        reference_class = getattr(transformers, model_class)
+        return make_random(reference_class, reference_class.config_class(**settings))
 
-    return Case(family, branch, make, outputs)
+    return Case(family, variant, make_reference, outputs)
 
 
 GPT_SHAPE = {"vocab_size": 99, "n_positions": 40, "n_embd": 48, "n_layer": 3, "n_head": 4}
@@ -132,30 +141,30 @@ LLAMA3 = {
 }
 
 
-def _llama(branch: str, **settings: Any) -> Case:
-    return case("llama", "LlamaForCausalLM", branch, **(SHAPE | settings))
+def _llama(variant: str, **settings: Any) -> Case:
+    return case("llama", "LlamaForCausalLM", variant, **(SHAPE | settings))
 
 
-def _mistral(branch: str, **settings: Any) -> Case:
+def _mistral(variant: str, **settings: Any) -> Case:
     return case(
-        "mistral", "MistralForCausalLM", branch, **(SHAPE | {"num_key_value_heads": 2} | settings)
+        "mistral", "MistralForCausalLM", variant, **(SHAPE | {"num_key_value_heads": 2} | settings)
     )
 
 
-def _qwen2(branch: str, **settings: Any) -> Case:
-    return case("qwen2", "Qwen2ForCausalLM", branch, **(SHAPE | settings))
+def _qwen2(variant: str, **settings: Any) -> Case:
+    return case("qwen2", "Qwen2ForCausalLM", variant, **(SHAPE | settings))
 
 
-def _qwen3(branch: str, **settings: Any) -> Case:
-    return case("qwen3", "Qwen3ForCausalLM", branch, **(SHAPE | {"head_dim": 16} | settings))
+def _qwen3(variant: str, **settings: Any) -> Case:
+    return case("qwen3", "Qwen3ForCausalLM", variant, **(SHAPE | {"head_dim": 16} | settings))
 
 
-def _smollm3(branch: str, **settings: Any) -> Case:
-    return case("smollm3", "SmolLM3ForCausalLM", branch, **(SHAPE | settings))
+def _smollm3(variant: str, **settings: Any) -> Case:
+    return case("smollm3", "SmolLM3ForCausalLM", variant, **(SHAPE | settings))
 
 
 CASES = [
-    case("openai-gpt", "OpenAIGPTLMHeadModel", "as published", **GPT_SHAPE),
+    case("openai-gpt", "OpenAIGPTLMHeadModel", "default settings", **GPT_SHAPE),
     case(
         "openai-gpt",
         "OpenAIGPTLMHeadModel",
@@ -167,12 +176,12 @@ CASES = [
     case(
         "openai-gpt",
         "OpenAIGPTLMHeadModel",
-        "SiLU, another eps",
+        "SiLU, other epsilon",
         **GPT_SHAPE,
         afn="silu",
         layer_norm_epsilon=1e-3,
     ),
-    case("gpt2", "GPT2LMHeadModel", "as published", **GPT_SHAPE),
+    case("gpt2", "GPT2LMHeadModel", "default settings", **GPT_SHAPE),
     case(
         "gpt2",
         "GPT2LMHeadModel",
@@ -185,7 +194,7 @@ CASES = [
     case(
         "gpt2",
         "GPT2LMHeadModel",
-        "ReLU, another eps",
+        "ReLU, other epsilon",
         **GPT_SHAPE,
         activation_function="relu",
         layer_norm_epsilon=1e-3,
@@ -196,20 +205,18 @@ CASES = [
         "1,024 tokens",
         **(GPT_SHAPE | {"n_positions": 1024, "n_layer": 2}),
     ),
-    _llama("Llama 2: a key for every query head, untied"),
-    _llama("grouped heads", num_key_value_heads=2),
-    _llama(
-        "one key for all heads, tied (SmolLM 2)", num_key_value_heads=1, tie_word_embeddings=True
-    ),
+    _llama("Llama 2: multi-head attention, untied"),
+    _llama("grouped-query attention", num_key_value_heads=2),
+    _llama("multi-query attention, tied", num_key_value_heads=1, tie_word_embeddings=True),
     _llama("Llama 3.1: rotary scaling", num_key_value_heads=2, rope_parameters=LLAMA3),
     _llama(
         "linear rotary scaling",
         rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0},
     ),
-    _llama("biases of attention", attention_bias=True),
-    _llama("biases of the feed-forward", mlp_bias=True),
+    _llama("attention biases", attention_bias=True),
+    _llama("feed-forward biases", mlp_bias=True),
     _llama(
-        "biases everywhere, wide heads, another eps",
+        "all biases, wide heads, other epsilon",
         attention_bias=True,
         mlp_bias=True,
         head_dim=20,
@@ -222,41 +229,47 @@ CASES = [
         num_key_value_heads=2,
         rope_parameters=LLAMA3 | {"original_max_position_embeddings": 512},
     ),
-    _mistral("window of 8 tokens", sliding_window=8),
-    _mistral("no window", sliding_window=None),
+    _mistral("sliding window of 8 tokens", sliding_window=8),
+    _mistral("no sliding window", sliding_window=None),
     _mistral("narrow heads, tied", sliding_window=8, head_dim=8, tie_word_embeddings=True),
     _mistral(
-        "1,500 tokens, window of 600",
+        "1,500 tokens, sliding window of 600",
         sliding_window=600,
         max_position_embeddings=1500,
         num_hidden_layers=2,
     ),
-    _qwen2("Qwen 2.5: biases of queries, keys and values, untied"),
+    _qwen2("Qwen 2.5: query, key and value biases, untied"),
     _qwen2(
-        "grouped heads, tied",
+        "grouped-query attention, tied",
         num_key_value_heads=2,
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 1e6},
     ),
     _qwen2(
-        "window in the later layers", use_sliding_window=True, sliding_window=8, max_window_layers=2
+        "sliding window in the later layers",
+        use_sliding_window=True,
+        sliding_window=8,
+        max_window_layers=2,
     ),
-    _qwen3("a key for every query head, untied"),
-    _qwen3("grouped heads, tied", num_key_value_heads=2, tie_word_embeddings=True),
-    _qwen3("biases of attention", attention_bias=True),
+    _qwen3("multi-head attention, untied"),
+    _qwen3("grouped-query attention, tied", num_key_value_heads=2, tie_word_embeddings=True),
+    _qwen3("attention biases", attention_bias=True),
     _qwen3(
-        "window in the later layers", use_sliding_window=True, sliding_window=8, max_window_layers=1
+        "sliding window in the later layers",
+        use_sliding_window=True,
+        sliding_window=8,
+        max_window_layers=1,
     ),
-    _smollm3("every fourth layer without rotary, tied", num_key_value_heads=2),
+    _smollm3("NoPE in every fourth layer, tied", num_key_value_heads=2),
     _smollm3(
-        "every second, untied, biases",
+        "NoPE in every second layer, untied, biases",
         no_rope_layer_interval=2,
         tie_word_embeddings=False,
         attention_bias=True,
         mlp_bias=True,
     ),
     _smollm3(
-        "window in the layers without rotary",
+        "sliding window in the NoPE layers",
         use_sliding_window=True,
         sliding_window=8,
         no_rope_layer_interval=2,

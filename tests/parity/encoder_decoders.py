@@ -1,4 +1,8 @@
-"""Encoder-decoders: every configuration branch, sources and targets padded, step by step with a cache, in training's way, through the engine."""
+"""Cases of encoder-decoders: every setting of MarianMT that changes the computation.
+
+Each case compares the logits of whole and padded texts, texts of the full context length, step by
+step with a key/value cache, in training, and in the engine.
+"""
 
 from typing import Any
 
@@ -9,142 +13,131 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.model import masks
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.kv_cache import DenseCache
-from tests.parity.case import Case, make_random
+from tests.parity.case import Case, Pairs, make_random
 
-SOURCES, TARGETS = (
-    torch.tensor([19, 11]),
-    torch.tensor([16, 9]),
-)  # lengths; the shorter ones are padded
+# Lengths of two texts and their translations; the shorter ones are padded.
+SOURCE_LENGTHS = torch.tensor([19, 11])
+TARGET_LENGTHS = torch.tensor([16, 9])
+S, T = 19, 16
 
 
-def outputs(
-    theirs: Any, ours: EncoderDecoder, dtype: torch.dtype | None
-) -> dict[str, tuple[Tensor, Tensor]]:
-    source, target = draw(ours, 2, 19, 1), draw(ours, 2, 16, 2)
-    there, written = (
-        torch.arange(n) < lengths[:, None] for n, lengths in ((19, SOURCES), (16, TARGETS))
-    )
-    padding = masks.padding(SOURCES, 19)
-    padded = theirs(input_ids=source, attention_mask=there.long(), decoder_input_ids=target).logits
-    long_source, long_target = (
-        draw(ours, 1, ours.config.context_length, 3),
-        draw(ours, 1, ours.config.context_length, 4),
-    )
-    long = theirs(input_ids=long_source, decoder_input_ids=long_target).logits
-    return {
-        "whole": (
-            theirs(input_ids=source, decoder_input_ids=target).logits,
-            ours(source, target, dtype=dtype),
-        ),
-        "padded": (padded[written], ours(source, target, padding, dtype)[written]),
-        "training": (padded[written], in_training(ours, source, target, padding, dtype)[written]),
-        "as long as it reads": (long, ours(long_source, long_target, dtype=dtype)),
-        "cache": (padded, with_cache(ours, source, target, padding, dtype)),
-        **(
-            {"engine": (padded, through_the_engine(ours, source, target))}
-            if dtype == torch.float32
-            else {}
-        ),
+def outputs(reference: Any, model: EncoderDecoder, dtype: torch.dtype | None) -> Pairs:
+    """Compute the logits (B, T, V) of both models in every way."""
+    source = random_ids(model, 2, S, seed=1)
+    target = random_ids(model, 2, T, seed=2)
+    is_source = torch.arange(S) < SOURCE_LENGTHS[:, None]  # (B, S)
+    is_target = torch.arange(T) < TARGET_LENGTHS[:, None]  # (B, T)
+    mask = masks.padding(SOURCE_LENGTHS, S)
+    whole = reference(input_ids=source, decoder_input_ids=target).logits
+    padded = reference(
+        input_ids=source, attention_mask=is_source.long(), decoder_input_ids=target
+    ).logits
+    full_source = random_ids(model, 1, model.config.context_length, seed=3)
+    full_target = random_ids(model, 1, model.config.context_length, seed=4)
+    full = reference(input_ids=full_source, decoder_input_ids=full_target).logits
+    actual = model(source, target, mask, dtype)
+    trained = in_training(model, source, target, mask, dtype)
+    pairs = {
+        "whole": (whole, model(source, target, dtype=dtype)),
+        "padded": (padded[is_target], actual[is_target]),
+        "training": (padded[is_target], trained[is_target]),
+        "full context": (full, model(full_source, full_target, dtype=dtype)),
+        "cache": (padded, with_cache(model, source, target, mask, dtype)),
     }
+    if dtype == torch.float32:
+        pairs["engine"] = (padded, in_engine(model, source, target))
+    return pairs
 
 
-def draw(ours: EncoderDecoder, n_row: int, n_token: int, seed: int) -> Tensor:
-    return torch.randint(
-        ours.config.vocab_size, (n_row, n_token), generator=torch.Generator().manual_seed(seed)
-    )
+def random_ids(model: EncoderDecoder, n_row: int, n_token: int, seed: int) -> Tensor:
+    """Return random token ids (n_row, n_token)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(model.config.vocab_size, (n_row, n_token), generator=generator)
 
 
 @torch.enable_grad()
 def in_training(
-    ours: EncoderDecoder, source: Tensor, target: Tensor, padding: Tensor, dtype: torch.dtype | None
+    model: EncoderDecoder, source: Tensor, target: Tensor, mask: Tensor, dtype: torch.dtype | None
 ) -> Tensor:
-    return ours(source, target, padding, dtype).detach()
+    """Compute the logits with gradients on, which uses the operations written for training."""
+    return model(source, target, mask, dtype).detach()
 
 
 def with_cache(
-    ours: EncoderDecoder, source: Tensor, target: Tensor, padding: Tensor, dtype: torch.dtype | None
+    model: EncoderDecoder, source: Tensor, target: Tensor, mask: Tensor, dtype: torch.dtype | None
 ) -> Tensor:
-    config, T = ours.config, target.shape[1]
-    memory = ours.read(ours.encode(source, padding, dtype))
+    """Compute the logits in chunks of uneven length, most of them a single token."""
+    config = model.config
+    memory = model.cross_key_values(model.encode(source, mask, dtype))
     cache = DenseCache(
         config.n_decoder_layer,
         2,
         config.n_head,
         config.head_dim,
         T,
-        dtype or ours.embedding.weight.dtype,
+        dtype or model.embedding.weight.dtype,
     )
-    cuts, pieces = [0, 5, 6, *range(7, T)], []
-    for start, end in zip(cuts, [*cuts[1:], T], strict=True):
+    starts = [0, 5, 6, *range(7, T)]
+    chunks = []
+    for start, end in zip(starts, [*starts[1:], T], strict=True):
         positions = torch.arange(start, end).expand(2, -1)
         cache.start_step(torch.arange(2), positions)
-        pieces.append(
-            ours.head(
-                ours.decode(
-                    target[:, start:end],
-                    memory,
-                    padding,
-                    masks.causal(positions, T),
-                    positions,
-                    cache,
-                )
-            )
-        )
-    return torch.cat(pieces, dim=1)
+        causal = masks.causal(positions, T)
+        hidden = model.decode(target[:, start:end], memory, mask, causal, positions, cache)
+        chunks.append(model.head(hidden))
+    return torch.cat(chunks, dim=1)
 
 
-def through_the_engine(ours: EncoderDecoder, source: Tensor, target: Tensor) -> Tensor:
-    """Packed kernels and tiled attention, a token at a time."""
-    with EncoderDecoderForward(ours) as forward:
-        rows = forward.begin(
-            [ids[:length].tolist() for ids, length in zip(source, SOURCES, strict=True)]
-        )
+def in_engine(model: EncoderDecoder, source: Tensor, target: Tensor) -> Tensor:
+    """Compute the logits with packed kernels and tiled attention, one token at a time."""
+    texts = [ids[:n].tolist() for ids, n in zip(source, SOURCE_LENGTHS, strict=True)]
+    with EncoderDecoderForward(model) as forward:
+        rows = forward.begin(texts)
         return torch.stack([rows.next_logits(token_ids) for token_ids in target.T], dim=1)
 
 
-def _marian(branch: str, **changes: Any) -> Case:
-    def make() -> Any:
+SHAPE = {
+    "vocab_size": 99,
+    "max_position_embeddings": 40,
+    "d_model": 48,
+    "encoder_layers": 3,
+    "decoder_layers": 3,
+    "encoder_ffn_dim": 96,
+    "decoder_ffn_dim": 96,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "pad_token_id": 98,
+    "decoder_start_token_id": 98,
+    "activation_function": "swish",
+    "scale_embedding": True,
+}
+
+
+def _marian(variant: str, **changes: Any) -> Case:
+    def make_reference() -> Any:
         from transformers import MarianConfig, MarianMTModel
 
-        shape = {
-            "vocab_size": 99,
-            "max_position_embeddings": 40,
-            "d_model": 48,
-            "encoder_layers": 3,
-            "decoder_layers": 3,
-            "encoder_ffn_dim": 96,
-            "decoder_ffn_dim": 96,
-            "encoder_attention_heads": 4,
-            "decoder_attention_heads": 4,
-            "pad_token_id": 98,
-            "decoder_start_token_id": 98,
-            "activation_function": "swish",
-            "scale_embedding": True,
-        }
-        model = make_random(MarianMTModel, MarianConfig(**(shape | changes)))
-        model.final_logits_bias.normal_(
-            0.0, 0.5, generator=torch.Generator().manual_seed(5)
-        )  # a buffer, and zero where nobody trained it
-        for side in (
-            model.model.encoder,
-            model.model.decoder,
-        ):  # no weights: sines, which no file holds
-            side.embed_positions.weight = torch.nn.Parameter(
-                side.embed_positions.create_weight(), requires_grad=False
-            )
-        return model
+        reference = make_random(MarianMTModel, MarianConfig(**(SHAPE | changes)))
+        # This bias is a buffer, so `make_random` left it at zero.
+        generator = torch.Generator().manual_seed(5)
+        reference.final_logits_bias.normal_(0.0, 0.5, generator=generator)
+        # The sinusoidal positions are computed, not saved, so they must not be random.
+        for half in (reference.model.encoder, reference.model.decoder):
+            positions = half.embed_positions.create_weight()
+            half.embed_positions.weight = torch.nn.Parameter(positions, requires_grad=False)
+        return reference
 
-    return Case("marian", branch, make, outputs)
+    return Case("marian", variant, make_reference, outputs)
 
 
 CASES = [
-    _marian("as published (opus-mt)"),
+    _marian("default settings (opus-mt)"),
     _marian(
-        "ReLU, more layers to read than to write",
+        "ReLU, more encoder than decoder layers",
         activation_function="relu",
         encoder_layers=4,
         decoder_layers=2,
     ),
-    _marian("GELU, embeddings not scaled", activation_function="gelu", scale_embedding=False),
+    _marian("GELU, unscaled embeddings", activation_function="gelu", scale_embedding=False),
     _marian("512 tokens", max_position_embeddings=512),
 ]

@@ -1,4 +1,8 @@
-"""Encoders: every configuration branch and every head, alone and padded, with token types, as long as they read, and in training's way."""
+"""Cases of encoders: every setting of each family that changes the computation, with each head.
+
+Each case compares the outputs of a single text, padded texts with token types, a text of the full
+context length, and training.
+"""
 
 from typing import Any
 
@@ -7,9 +11,10 @@ from torch import Tensor
 
 from chatwright.model import masks
 from chatwright.model.encoder import Encoder
-from tests.parity.case import Case, Outputs, make_random
+from tests.parity.case import Case, Outputs, Pairs, make_random
 
-LENGTHS = torch.tensor([21, 30, 13])  # the shorter ones are padded
+LENGTHS = torch.tensor([21, 30, 13])  # of three texts; the shorter ones are padded
+T = 30
 PAD = 1
 SMALL = {
     "vocab_size": 97,
@@ -20,7 +25,7 @@ SMALL = {
     "max_position_embeddings": 40,
     "pad_token_id": PAD,
 }
-DISTILLED = {
+DISTILBERT = {
     "vocab_size": 97,
     "dim": 48,
     "n_layers": 3,
@@ -29,91 +34,101 @@ DISTILLED = {
     "max_position_embeddings": 40,
     "pad_token_id": PAD,
 }
-FACTORISED = SMALL | {"embedding_size": 16}
-NARROW = SMALL | {"embedding_size": 16, "intra_bottleneck_size": 24, "intermediate_size": 48}
+ALBERT = SMALL | {"embedding_size": 16}
+MOBILEBERT = SMALL | {"embedding_size": 16, "intra_bottleneck_size": 24, "intermediate_size": 48}
 
 
-def outputs(has_types: bool) -> Outputs:
-    def compared(
-        theirs: Any, ours: Encoder, dtype: torch.dtype | None
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        token_ids, exists = (
-            draw(3, 30).masked_fill(torch.arange(30) >= LENGTHS[:, None], PAD),
-            torch.arange(30) < LENGTHS[:, None],
-        )
-        types = (torch.arange(30) > 9).long().expand(3, 30) if has_types else None
-        given = {} if types is None else {"token_type_ids": types}
-        padded = theirs(input_ids=token_ids, attention_mask=exists.long(), **given)
-        mask, long = masks.padding(LENGTHS, 30), draw(1, ours.config.context_length)
+def outputs(has_token_types: bool) -> Outputs:
+    """Return the function that computes the outputs of both models in every way."""
+
+    def compute(reference: Any, model: Encoder, dtype: torch.dtype | None) -> Pairs:
+        is_text = torch.arange(T) < LENGTHS[:, None]  # (B, T)
+        ids = random_ids(3, T).masked_fill(~is_text, PAD)
+        full_context = random_ids(1, model.config.context_length)
+        types = (torch.arange(T) > 9).long().expand(3, T) if has_token_types else None
+        type_argument = {} if types is None else {"token_type_ids": types}
+        padded = reference(input_ids=ids, attention_mask=is_text.long(), **type_argument)
+        mask = masks.padding(LENGTHS, T)
+        actual = model(ids, mask, token_types=types, dtype=dtype)
+        trained = in_training(model, ids, mask, types, dtype)
+        has_row_per_text = model.config.head == "labels"
+        compared = slice(None) if has_row_per_text else is_text  # padding has no output to compare
+        single = output_of(reference(input_ids=ids[1:2]))
+        full = output_of(reference(input_ids=full_context))
         pairs = {
-            "alone": (result(theirs(input_ids=token_ids[1:2])), ours(token_ids[1:2], dtype=dtype)),
-            "padded": (result(padded), ours(token_ids, mask, token_types=types, dtype=dtype)),
-            "training": (result(padded), in_training(ours, token_ids, mask, types, dtype)),
-            "as long as it reads": (result(theirs(input_ids=long)), ours(long, dtype=dtype)),
+            "single": (single, model(ids[1:2], dtype=dtype)),
+            "padded": (output_of(padded)[compared], actual[compared]),
+            "training": (output_of(padded)[compared], trained[compared]),
+            "full context": (full, model(full_context, dtype=dtype)),
         }
-        if ours.label_head is not None and ours.config.head == "none":
-            pairs["pooled"] = (
-                padded.pooler_output,
-                ours.label_head.pooled(ours(token_ids, mask, token_types=types, dtype=dtype)[:, 0]),
-            )
-        if ours.config.head == "labels":
-            return pairs
-        return {
-            name: (a[exists], b[exists]) if name in ("padded", "training") else (a, b)
-            for name, (a, b) in pairs.items()
-        }
+        if model.label_head is not None and model.config.head == "none":
+            pairs["pooled"] = (padded.pooler_output, model.label_head.pooled(actual[:, 0]))
+        return pairs
 
-    return compared
+    return compute
 
 
-def result(theirs: Any) -> Tensor:
-    return theirs.logits if hasattr(theirs, "logits") else theirs.last_hidden_state
+def output_of(reference_outputs: Any) -> Tensor:
+    """Return the logits, or the hidden states of a model without a head."""
+    if hasattr(reference_outputs, "logits"):
+        return reference_outputs.logits
+    return reference_outputs.last_hidden_state
 
 
-def draw(n_row: int, n_token: int) -> Tensor:
-    return torch.randint(2, 97, (n_row, n_token), generator=torch.Generator().manual_seed(n_token))
+def random_ids(n_row: int, n_token: int) -> Tensor:
+    """Return random token ids (n_row, n_token), without padding."""
+    generator = torch.Generator().manual_seed(n_token)
+    return torch.randint(2, SMALL["vocab_size"], (n_row, n_token), generator=generator)
 
 
 @torch.enable_grad()
 def in_training(
-    ours: Encoder, token_ids: Tensor, mask: Tensor, types: Tensor | None, dtype: torch.dtype | None
+    model: Encoder, ids: Tensor, mask: Tensor, types: Tensor | None, dtype: torch.dtype | None
 ) -> Tensor:
-    return ours(token_ids, mask, token_types=types, dtype=dtype).detach()
+    """Compute the outputs with gradients on, which uses the operations written for training."""
+    return model(ids, mask, token_types=types, dtype=dtype).detach()
+
+
+HEADS = {
+    "ForMaskedLM": "masked-LM head",
+    "ForSequenceClassification": "classification head",
+    "Model": "no head",
+}
 
 
 def _cases(
     family: str,
     prefix: str,
-    branch: str,
+    variant: str,
     shape: dict[str, Any],
-    has_types: bool = True,
+    has_token_types: bool = True,
     **changes: Any,
 ) -> list[Case]:
-    """One for each head."""
+    """Return one case for each head. `prefix` begins the names of the transformers classes."""
 
-    def make(head: str) -> Any:
+    def make_reference(head: str) -> Any:
         import transformers
 
         config = getattr(transformers, f"{prefix}Config")(**(shape | changes), num_labels=3)
         return make_random(getattr(transformers, prefix + head), config)
 
-    heads = {
-        "ForMaskedLM": "masked tokens",
-        "ForSequenceClassification": "labels",
-        "Model": "vectors",
-    }
     return [
-        Case(family, f"{branch}: {what}", lambda head=head: make(head), outputs(has_types))
-        for head, what in heads.items()
+        Case(
+            family,
+            f"{variant}: {name}",
+            lambda head=head: make_reference(head),
+            outputs(has_token_types),
+        )
+        for head, name in HEADS.items()
     ]
 
 
 CASES = [
-    *_cases("bert", "Bert", "as published", SMALL),
+    *_cases("bert", "Bert", "default settings", SMALL),
     *_cases(
         "bert",
         "Bert",
-        "tanh GELU, three token types, another eps",
+        "tanh GELU, three token types, other epsilon",
         SMALL,
         hidden_act="gelu_new",
         type_vocab_size=3,
@@ -125,39 +140,39 @@ CASES = [
     *_cases(
         "roberta",
         "Roberta",
-        "as published",
+        "default settings",
         SMALL,
-        has_types=False,
+        has_token_types=False,
         type_vocab_size=1,
         layer_norm_eps=1e-5,
         max_position_embeddings=42,
     ),
     *_cases("roberta", "Roberta", "two token types", SMALL, max_position_embeddings=42),
-    *_cases("distilbert", "DistilBert", "as published", DISTILLED, has_types=False),
+    *_cases("distilbert", "DistilBert", "default settings", DISTILBERT, has_token_types=False),
     *_cases(
         "distilbert",
         "DistilBert",
-        "ReLU, sine positions",
-        DISTILLED,
-        has_types=False,
+        "ReLU, sinusoidal positions",
+        DISTILBERT,
+        has_token_types=False,
         activation="relu",
         sinusoidal_pos_embds=True,
     ),
-    *_cases("albert", "Albert", "as published: one block", FACTORISED),
+    *_cases("albert", "Albert", "default settings: one block for all layers", ALBERT),
     *_cases(
         "albert",
         "Albert",
-        "three blocks, exact GELU",
-        FACTORISED,
+        "three groups of layers, exact GELU",
+        ALBERT,
         num_hidden_groups=3,
         hidden_act="gelu",
     ),
-    *_cases("mobilebert", "MobileBert", "as published", NARROW),
+    *_cases("mobilebert", "MobileBert", "default settings", MOBILEBERT),
     *_cases(
         "mobilebert",
         "MobileBert",
-        "all of attention narrow, one feed-forward",
-        NARROW,
+        "attention in the bottleneck, one feed-forward network",
+        MOBILEBERT,
         use_bottleneck_attention=True,
         key_query_shared_bottleneck=False,
         num_feedforward_networks=1,
@@ -165,8 +180,8 @@ CASES = [
     *_cases(
         "mobilebert",
         "MobileBert",
-        "words without neighbours, no pooler",
-        NARROW,
+        "no trigram input, no pooler",
+        MOBILEBERT,
         trigram_input=False,
         classifier_activation=False,
     ),

@@ -1,4 +1,4 @@
-"""Every case there is: a family's file adds its list here."""
+"""All cases. A new family adds the list of its file here."""
 
 from tests.parity import decoders, encoder_decoders, encoders
 from tests.parity.case import Case
