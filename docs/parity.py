@@ -10,15 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported
 
-import torch  # noqa: E402
-import transformers  # noqa: E402
+import torch
+import transformers
 
-from tests.parity.case import DTYPES, measure  # noqa: E402
-from tests.parity.families import CASES  # noqa: E402
+from tests.parity.case import DTYPES, measure
+from tests.parity.families import CASES
+
+ROOT = Path(__file__).resolve().parents[1]
 
 HEAD = """# Equality with an independent implementation
 
