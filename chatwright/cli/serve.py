@@ -6,6 +6,6 @@ from chatwright.cli.options import ModelDirectory, Port
 def serve(directory: ModelDirectory, port: Port = 8000) -> None:
     """Serve a chat page and an OpenAI-compatible API, on this machine only."""
     from chatwright.cli.load_model import open_assistant
-    from chatwright.server.app import serve as serve_app
+    from chatwright.server.http_server import serve as serve_app
 
     serve_app(open_assistant(directory), directory.resolve().name, port)

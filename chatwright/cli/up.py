@@ -66,12 +66,12 @@ def _build_and_serve(build: "Build", port: int) -> None:
         newest_servable_checkpoint,
         servable_checkpoint,
     )
-    from chatwright.server.app import serve_beside
     from chatwright.server.build_status import BuildStatus
+    from chatwright.server.http_server import serve_in_thread
     from chatwright.training.checks import RunFailed
 
     board = BuildStatus(build.trained_stages)
-    with serve_beside(build.name, port, status=board.status) as (service, address):
+    with serve_in_thread(build.name, port, status=board.status) as (service, address):
         print(f"the page is at {address}")
 
         def publish(checkpoint: Path) -> None:
@@ -82,21 +82,21 @@ def _build_and_serve(build: "Build", port: int) -> None:
         if newest := newest_servable_checkpoint(build.recipe, build.out):
             publish(newest)
         with terminal_watcher(
-            board.progress,
+            board.update,
             saved=publish,
-            also_warn=board.warned,
+            also_warn=board.warn,
             seconds_left=lambda: board.status().seconds_left,
         ) as watcher:
             try:
                 last = run_recipe(build.recipe, build.out, build.data, watcher)
             except (ValueError, RunFailed) as error:
-                board.failed(str(error))
+                board.set_failed(str(error))
                 if sys.stdin.isatty():  # a user is there: the page and earlier models stay
                     print(f"the build failed: {error}\nThe page at {address} stays until Ctrl-C.")
                     _wait_for_stop()
                 raise
         service.publish(open_assistant(last), build.name)
-        board.ready()
+        board.set_ready()
         chat = command_line("chat", last)
         print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
         _wait_for_stop()

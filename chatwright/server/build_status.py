@@ -1,7 +1,8 @@
-"""What the page shows during a build, gathered from the training loop's progress. Written by one thread, read by the server's.
+"""Turn the progress of a training loop into the status that the page shows during a build.
 
-How far and how long still are of the whole build, not of the stage under way: they count the steps of all stages, and a stage that
-has not begun is taken to need as long a step as the one under way. So the time left is an estimate, and the page says "about".
+The build's thread writes it, the server's reads it. Fraction and time left are those of the whole
+build. Stages that have not begun are assumed to take as long a step as the current one, so the time
+left is an estimate.
 """
 
 import threading
@@ -10,106 +11,123 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from chatwright.pipeline.stage_kinds import stage_kind
+from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.status import Sample, Status
 from chatwright.training.watcher import Progress
 
-KEPT_PER_PROMPT = 4  # the newest and a few before it, so that one sees it get better
+SAMPLES_PER_PROMPT = 4
+"""The newest sample of each prompt and a few older ones, so that the improvement shows."""
+LABELS = {kind.name: kind.label for kind in STAGE_KINDS if kind.label}
 
 
 class BuildStatus:
-    """`progress` is a Watcher's; `status` is what the server asks. `stages` are those that train, in order: (kind, steps)."""
+    """The status of one build."""
 
     def __init__(
         self, stages: Sequence[tuple[str, int]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._kinds, self._steps = [kind for kind, _ in stages], [steps for _, steps in stages]
+        """Start before the first step.
+
+        Args:
+            stages: Kind and number of steps of each stage that trains, in order.
+            clock: Returns seconds; replaced in tests.
+        """
+        self._kinds = [kind for kind, _ in stages]
+        self._steps = [steps for _, steps in stages]
         self._clock = clock
         self._lock = threading.Lock()
         self._status = Status(state="building", stage="Preparing the texts", fraction=0.0)
-        self._stage = -1  # index of the one under way; before the first none is
-        self._first, self._last = (
-            (0.0, 0),
-            0,
-        )  # when, and at which step, it was first heard of; its latest step
+        self._stage = -1  # index of the current stage; -1 before the first
+        self._stage_start = (0.0, 0)  # time and step of the stage's first report
+        self._last_step = 0
         self._seconds_per_step: float | None = None
 
     def status(self) -> Status:
+        """Return the status; the server calls this."""
         with self._lock:
             return self._status
 
-    def progress(self, p: Progress) -> None:
+    def update(self, progress: Progress) -> None:
+        """Take in the progress of the training loop."""
         with self._lock:
-            is_new = self._is_new_stage(p)
-            if is_new:
-                self._begin_stage(p)
-            self._measure(p)
-            done = sum(self._steps[: self._stage]) + p.step
-            new = replace(
-                self._status,
-                stage=stage_kind(p.stage).label,
-                fraction=done / sum(self._steps),
-            )
+            is_new_stage = self._is_new_stage(progress)
+            if is_new_stage:
+                self._begin_stage(progress)
+            self._measure_speed(progress)
+            n_done = sum(self._steps[: self._stage]) + progress.step
+            n_all = sum(self._steps)
+            label = LABELS.get(progress.stage, progress.stage)
+            status = replace(self._status, stage=label, fraction=n_done / n_all)
             if self._seconds_per_step is not None:
-                new = replace(new, seconds_left=self._seconds_per_step * (sum(self._steps) - done))
-            if is_new:  # another loss on other texts, other prompts: nothing to compare
-                new = replace(new, loss_curve=(), samples=())
-            if "validation_loss" in p.evaluation:
-                new = replace(
-                    new, loss_curve=(*new.loss_curve, (p.step, p.evaluation["validation_loss"]))
-                )
-            if p.samples:
-                new = replace(new, samples=with_samples(new.samples, p))
-            self._status = new
+                status = replace(status, seconds_left=self._seconds_per_step * (n_all - n_done))
+            if is_new_stage:  # its loss and its samples do not compare with the earlier stage's
+                status = replace(status, loss_curve=(), samples=())
+            self._status = _with_results(status, progress)
 
-    def _is_new_stage(self, p: Progress) -> bool:
-        return self._stage < 0 or self._kinds[self._stage] != p.stage or p.step < self._last
-
-    def _begin_stage(self, p: Progress) -> None:
-        following = [
-            index
-            for index in range(self._stage + 1, len(self._kinds))
-            if self._kinds[index] == p.stage
-        ]
-        if following:
-            self._stage = following[0]
-        else:  # one that nobody announced
-            self._stage = self._stage + 1
-            self._kinds.insert(self._stage, p.stage)
-            self._steps.insert(self._stage, p.steps)
-        self._steps[self._stage] = p.steps  # the loop knows best
-        self._first = (self._clock(), p.step)
-
-    def _measure(self, p: Progress) -> None:
-        """By the clock on the wall, because evaluating and saving take time too; by the loop's own account until there is any."""
-        began, first_step = self._first
-        if p.step > first_step:
-            self._seconds_per_step = (self._clock() - began) / (p.step - first_step)
-        elif p.step and p.seconds:  # going on from a kill: what a step took then
-            self._seconds_per_step = p.seconds / p.step
-        self._last = p.step
-
-    def warned(self, sentence: str) -> None:
-        """Stays to be read until the build has ended."""
+    def warn(self, message: str) -> None:
+        """Show a warning until the build has ended."""
         with self._lock:
-            self._status = replace(self._status, message=sentence)
+            self._status = replace(self._status, message=message)
 
-    def ready(self) -> None:
+    def set_ready(self) -> None:
+        """Report that the build is finished."""
         with self._lock:
             self._status = Status(state="ready", fraction=1.0)
 
-    def failed(self, message: str) -> None:
+    def set_failed(self, message: str) -> None:
+        """Report that the build failed, with cause and remedy."""
         with self._lock:
             self._status = replace(self._status, state="failed", message=message)
 
+    def _is_new_stage(self, progress: Progress) -> bool:
+        if self._stage < 0 or self._kinds[self._stage] != progress.stage:
+            return True
+        return progress.step < self._last_step
 
-def with_samples(old: Sequence[Sample], p: Progress) -> tuple[Sample, ...]:
-    """The fresh ones behind the old ones, the newest few of each prompt."""
-    every = [*old, *(Sample(prompt=prompt, reply=text, step=p.step) for prompt, text in p.samples)]
-    newer: Counter[str] = Counter()
+    def _begin_stage(self, progress: Progress) -> None:
+        following = range(self._stage + 1, len(self._kinds))
+        planned = [index for index in following if self._kinds[index] == progress.stage]
+        if planned:
+            self._stage = planned[0]
+        else:  # a stage that the plan does not hold
+            self._stage = self._stage + 1
+            self._kinds.insert(self._stage, progress.stage)
+            self._steps.insert(self._stage, progress.steps)
+        self._steps[self._stage] = progress.steps  # the loop's number replaces the planned one
+        self._stage_start = (self._clock(), progress.step)
+
+    def _measure_speed(self, progress: Progress) -> None:
+        """Measure seconds per step by the clock, since evaluating and saving take time too.
+
+        Directly after a resume, use the loop's own average of the steps before.
+        """
+        start, first_step = self._stage_start
+        if progress.step > first_step:
+            self._seconds_per_step = (self._clock() - start) / (progress.step - first_step)
+        elif progress.step and progress.seconds:
+            self._seconds_per_step = progress.seconds / progress.step
+        self._last_step = progress.step
+
+
+def _with_results(status: Status, progress: Progress) -> Status:
+    """Return the status with the validation loss and the samples of this step, if there are any."""
+    loss = progress.evaluation.get("validation_loss")
+    if loss is not None:
+        status = replace(status, loss_curve=(*status.loss_curve, (progress.step, loss)))
+    if progress.samples:
+        status = replace(status, samples=_newest_samples(status.samples, progress))
+    return status
+
+
+def _newest_samples(old: Sequence[Sample], progress: Progress) -> tuple[Sample, ...]:
+    """Return the newest samples of each prompt, oldest first."""
+    new = [
+        Sample(prompt=prompt, reply=reply, step=progress.step) for prompt, reply in progress.samples
+    ]
+    n_newer: Counter[str] = Counter()
     kept = []
-    for sample in reversed(every):
-        newer[sample.prompt] += 1
-        if newer[sample.prompt] <= KEPT_PER_PROMPT:
+    for sample in reversed([*old, *new]):
+        n_newer[sample.prompt] += 1
+        if n_newer[sample.prompt] <= SAMPLES_PER_PROMPT:
             kept.append(sample)
     return tuple(reversed(kept))

@@ -1,8 +1,8 @@
-"""/v1/chat/completions: one request's replies, as one JSON answer or as server-sent events.
+"""POST /v1/chat/completions: the replies to one request, as JSON or as server-sent events.
 
-Both forms are made of the same events, so their texts are equal. A choice that fails ends the request: before the first event
-as a plain HTTP error, later as an error event, and `[DONE]` is sent only where everything went well. A client that goes away
-cancels its replies, streaming or not.
+Both forms are made of the same events, so their texts are equal. If one choice fails, the request
+fails: with an HTTP error before the first event, later with an error event. `[DONE]` is sent only
+if everything went well. A client that disconnects cancels its replies.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from starlette.types import Receive, Scope, Send
 from chatwright.chat.reply_events import ReplyEvent
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
-from chatwright.server.engine_thread import EngineThread, Failed, PendingReply, Replier
+from chatwright.server.engine_thread import EngineThread
 from chatwright.server.errors import ApiError
+from chatwright.server.pending_reply import Failed, PendingReply, Replier
 
 T = TypeVar("T")
 
 
 class Replies:
-    """The n replies of one request, from the engine's thread to this event loop."""
+    """The n replies to one request, passed from the engine's thread to this event loop."""
 
     def __init__(
         self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier
     ) -> None:
+        """Submit the replies; ApiError if the server cannot take them."""
         loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[int, ReplyEvent | Failed | None]] = asyncio.Queue()
         self._n_open = request.n
@@ -42,11 +44,14 @@ class Replies:
 
             return PendingReply(conversation, request.sampling(index, seed), deliver, assistant)
 
-        self._tickets = [pending(index) for index in range(request.n)]
-        engine.submit(self._tickets)
+        self._pending = [pending(index) for index in range(request.n)]
+        engine.submit(self._pending)
 
     async def next(self) -> tuple[int, ReplyEvent] | None:
-        """The next event of any of them; None when all are done. Raises the ApiError of one that failed."""
+        """Return the next event of any reply with the reply's index; None when all have ended.
+
+        Raises the ApiError of a reply that failed.
+        """
         while self._n_open:
             index, event = await self._queue.get()
             if event is None:
@@ -58,61 +63,93 @@ class Replies:
         return None
 
     def cancel(self) -> None:
-        for pending in self._tickets:
+        """Cancel all replies."""
+        for pending in self._pending:
             pending.cancel()
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events that cancel the replies when the stream ends, however it ends and even if it never began."""
+    """Server-sent events. The replies are canceled when the stream ends, even before it began."""
 
     def __init__(self, events: AsyncIterator[str], replies: Replies) -> None:
+        """Stream `events`, which come from `replies`."""
         super().__init__(events, media_type="text/event-stream")
         self.replies = replies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             self.replies.cancel()
 
 
+async def complete_chat(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
+    """Answer a request; ApiError if it cannot be answered."""
+    # Read once, so that the reply, its tokens and the model's description belong together.
+    served = engine.require_served()
+    completion = Completion(request, served)
+    replies = Replies(engine, request, completion.seed, served.assistant)
+    try:
+        if not request.stream:
+            return JSONResponse(await unless_disconnected(http, collect(completion, replies)))
+        # The status line waits for the first event, so that an early failure is an HTTP error.
+        first = await unless_disconnected(http, replies.next())
+        return EventStream(server_sent_events(completion, replies, first), replies)
+    except ClientDisconnect:
+        replies.cancel()
+        return Response(status_code=499)  # never read
+    except BaseException:
+        replies.cancel()
+        raise
+
+
+async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
+    """Return the body of the whole response."""
+    while (item := await replies.next()) is not None:
+        list(completion.chunks(*item))
+    return completion.to_json()
+
+
 async def server_sent_events(
     completion: Completion, replies: Replies, first: tuple[int, ReplyEvent] | None
 ) -> AsyncIterator[str]:
+    """Yield the events of a streamed response. `first` is the reply event that was awaited."""
     request = completion.request
     with_usage = request.stream_options is not None and request.stream_options.include_usage
 
-    def event(data: dict[str, Any]) -> str:
+    def write(data: dict[str, Any]) -> str:
         return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
-    def send(chunk: dict[str, Any]) -> str:
-        return event({**chunk, "usage": None} if with_usage else chunk)
+    def write_chunk(chunk: dict[str, Any]) -> str:
+        return write({**chunk, "usage": None} if with_usage else chunk)
 
     for index in range(request.n):
-        yield send(completion.opening(index))
+        yield write_chunk(completion.first_chunk(index))
     item = first
     try:
         while item is not None:
-            index, happened = item
-            for chunk in completion.take(index, happened):
-                yield send(chunk)
+            index, event = item
+            for chunk in completion.chunks(index, event):
+                yield write_chunk(chunk)
             item = await replies.next()
     except ApiError as error:
-        yield event(error.body())
+        yield write(error.body())
         return
     if with_usage:
-        yield event(completion.closing())
+        yield write(completion.usage_chunk())
     yield "data: [DONE]\n\n"
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; raises ClientDisconnect where the client went away first."""
+    """Return the result of `work`; raise ClientDisconnect if the client disconnects first."""
 
-    async def disconnected() -> None:
+    async def wait_for_disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(disconnected())
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(wait_for_disconnect())
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -121,29 +158,3 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
     finally:
         working.cancel()
         watching.cancel()
-
-
-async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
-    while (item := await replies.next()) is not None:
-        list(completion.take(*item))
-    return completion.whole()
-
-
-async def answer(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
-    served = (
-        engine.require_served()
-    )  # once: the reply, its tokens' names and what is said about the model must be one model's
-    completion = Completion(request, served)
-    replies = Replies(engine, request, completion.seed, served.assistant)
-    try:
-        if not request.stream:
-            return JSONResponse(await unless_disconnected(http, collect(completion, replies)))
-        # The status line waits for the first event, so that a refusal by the model's side is still a plain HTTP error.
-        first = await unless_disconnected(http, replies.next())
-        return EventStream(server_sent_events(completion, replies, first), replies)
-    except ClientDisconnect:
-        replies.cancel()
-        return Response(status_code=499)  # nobody reads it
-    except BaseException:
-        replies.cancel()
-        raise

@@ -1,13 +1,12 @@
-"""The one thread that owns the model: a bounded queue of asked-for replies in, their events out.
+"""The thread that owns the model: a bounded queue of requested replies in, their events out.
 
-All live replies advance together. Each is an iterator from `Assistant.reply`; this thread asks them in turn for their next
-event. The first one asked steps the engine, which decodes one token for every live reply, and the others then find theirs
-waiting: so a turn around the table costs about one batched step. Closing an iterator cancels its reply in the engine.
+All live replies advance together. Each is an iterator of `Assistant.reply`, and this thread asks
+them in turn for their next event. The first one asked steps the engine, which samples one token for
+every live reply; the others then find their event ready. So one round costs about one batched step.
 
-A better model may be put in place at any time. A reply is made by one model from its first token to its last.
-
-HTTP handlers only queue and listen; they never touch the model. It is a thread and not yet a process: an error that kills
-the interpreter (out of memory) takes the server along.
+Another model can be put in place at any time. A reply is made by one model from its first token to
+its last. HTTP handlers only queue and listen, they never touch the model. An error that kills the
+interpreter, such as running out of memory, also ends the server.
 """
 
 from __future__ import annotations
@@ -15,92 +14,39 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from chatwright.chat.context_window import ConversationTooLong
-from chatwright.chat.reply_events import ReplyEvent
-from chatwright.conversation import Conversation
 from chatwright.engine.engine import EngineFull
-from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError, internal_error
-from chatwright.tokenizer.tokenizer import Tokenizer
-
-
-class Replier(Protocol):
-    """The part of `chat/assistant.py` that serving needs."""
-
-    tokenizer: Tokenizer
-
-    def reply(
-        self, conversation: Conversation, sampling: SamplingConfig
-    ) -> Iterator[ReplyEvent]: ...
+from chatwright.server.pending_reply import Failed, PendingReply, Replier, Served
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    max_live: int = 8  # replies decoded together
-    max_waiting: int = 32  # replies that may wait for a place; beyond this the server says 503
-    max_seconds: float = 600.0  # from arrival to the last token
-    retry_after: int = 5  # seconds a refused client is asked to wait
+    """Bounds on the work that the server accepts."""
 
-
-@dataclass(frozen=True)
-class Failed:
-    """The last event of a reply that did not end well."""
-
-    error: ApiError
-
-
-@dataclass(frozen=True)
-class Served:
-    """The model that answers now. `number` counts those put in place; `description` says in words which this one is."""
-
-    assistant: Replier
-    number: int
-    description: str = ""
-
-
-Deliver = Callable[[ReplyEvent | Failed | None], None]  # None: nothing follows
-
-
-class PendingReply:
-    """One asked-for reply. Everything it owns is released in one place, `EngineThread._end`.
-
-    `assistant` makes it; None is the one in place when its turn comes.
-    """
-
-    def __init__(
-        self,
-        conversation: Conversation,
-        sampling: SamplingConfig,
-        deliver: Deliver,
-        assistant: Replier | None = None,
-    ) -> None:
-        self.conversation, self.sampling, self.deliver, self.assistant = (
-            conversation,
-            sampling,
-            deliver,
-            assistant,
-        )
-        self.is_cancelled = (
-            False  # written by the handler's thread, read by the engine's: one word, no lock needed
-        )
-        self.events: Iterator[ReplyEvent] | None = None
-        self.deadline = 0.0
-
-    def cancel(self) -> None:
-        self.is_cancelled = True
+    max_live: int = 8
+    """Replies sampled together."""
+    max_waiting: int = 32
+    """Replies that may wait for a slot; the server answers further requests with 503."""
+    max_seconds: float = 600.0
+    """Time from the request to the last token."""
+    retry_after: int = 5
+    """Seconds after which a refused client should try again."""
 
 
 class EngineThread:
+    """Samples the replies of all requests in one thread."""
+
     def __init__(
         self,
         assistant: Replier | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start the thread, with or without a model. `clock` is replaced in tests."""
         self.limits = limits or Limits()
         self._served = None if assistant is None else Served(assistant, 1)
         self._clock = clock
@@ -113,59 +59,56 @@ class EngineThread:
 
     @property
     def is_ready(self) -> bool:
+        """Whether a model is served."""
         return self._served is not None
 
     @property
     def served(self) -> Served | None:
-        """What answers now, as one value: read it once where its parts must belong together."""
+        """The served model. Read it once where its parts must belong together."""
         return self._served
 
     def require_served(self) -> Served:
+        """Return the served model; ApiError (503) if there is none yet."""
         served = self._served
         if served is None:
-            raise self._busy(
-                "the model is still being built: try again when it is ready", "model_not_ready"
-            )
+            message = "the model is still being built: try again when it is ready"
+            raise self._unavailable(message, "model_not_ready")
         return served
 
     @property
     def n_open(self) -> int:
-        """Replies that are waiting or being written; 0 when idle, whatever happened before."""
+        """Number of replies that wait or are being sampled."""
         with self._changed:
             return len(self._waiting) + len(self._live)
 
     def set_assistant(self, assistant: Replier, description: str = "") -> None:
-        """A model to answer with from now on. Replies under way end with the model they began with."""
+        """Serve another model from now on. Live replies keep the model they began with."""
         with self._changed:
-            self._served = Served(
-                assistant, 1 if self._served is None else self._served.number + 1, description
-            )
+            number = 1 if self._served is None else self._served.number + 1
+            self._served = Served(assistant, number, description)
 
     def submit(self, pending_replies: Sequence[PendingReply]) -> None:
-        """Queue all of them or none."""
+        """Queue all of these replies or none; ApiError (503) if the queue is full."""
         with self._changed:
             if self._is_closing:
-                raise self._busy("the server is shutting down", "shutting_down")
+                raise self._unavailable("the server is shutting down", "shutting_down")
             self.require_served()
-            if (
-                len(self._waiting) + len(self._live) + len(pending_replies)
-                > self.limits.max_live + self.limits.max_waiting
-            ):
-                raise self._busy(
-                    "too many replies are waiting already: try again shortly", "server_full"
-                )
+            n_open = len(self._waiting) + len(self._live) + len(pending_replies)
+            if n_open > self.limits.max_live + self.limits.max_waiting:
+                message = "too many replies are waiting: try again in a few seconds"
+                raise self._unavailable(message, "server_full")
             for pending in pending_replies:
                 pending.deadline = self._clock() + self.limits.max_seconds
             self._waiting.extend(pending_replies)
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
-        """True as soon as no reply is open; False where that takes longer than the timeout."""
+        """Wait until no reply is open; return False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._live, timeout)
 
     def close(self) -> None:
-        """Stop after the current step; every open reply ends as cancelled."""
+        """Stop after the current step. Open replies end with an error."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -173,19 +116,18 @@ class EngineThread:
 
     def _run(self) -> None:
         while self._admit():
-            for pending in [
-                *self._live,
-                *(pending for pending in self._waiting if pending.is_cancelled),
-            ]:
+            canceled = [pending for pending in self._waiting if pending.is_canceled]
+            for pending in [*self._live, *canceled]:
                 self._advance(pending)
         for pending in [*self._live, *self._waiting]:
-            self._end(pending, Failed(self._busy("the server is shutting down", "shutting_down")))
+            error = self._unavailable("the server is shutting down", "shutting_down")
+            self._end(pending, Failed(error))
 
-    def _busy(self, message: str, code: str) -> ApiError:
+    def _unavailable(self, message: str, code: str) -> ApiError:
         return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
 
     def _admit(self) -> bool:
-        """Wait for work, move waiting replies to free places; False when it is time to stop."""
+        """Wait for work and move waiting replies to free slots; return False to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closing or self._waiting or self._live)
             while self._waiting and len(self._live) < self.limits.max_live:
@@ -193,12 +135,12 @@ class EngineThread:
             return not self._is_closing
 
     def _advance(self, pending: PendingReply) -> None:
+        """Deliver the next event of a reply, or end it."""
         try:
-            if pending.is_cancelled:
+            if pending.is_canceled:
                 return self._end(pending)
             if self._clock() > pending.deadline:
-                message = f"the reply took longer than {self.limits.max_seconds:.0f} seconds: ask for fewer tokens"
-                return self._end(pending, Failed(ApiError(504, message, code="timeout")))
+                raise self._timeout()
             if pending.events is None:
                 assistant = pending.assistant or self.require_served().assistant
                 pending.events = assistant.reply(pending.conversation, pending.sampling)
@@ -206,22 +148,30 @@ class EngineThread:
             if event is None:
                 return self._end(pending)
             pending.deliver(event)
-        except ConversationTooLong as error:
-            self._end(
-                pending,
-                Failed(ApiError(400, str(error), code="context_length_exceeded", param="messages")),
-            )
-        except EngineFull as error:
-            self._end(pending, Failed(self._busy(str(error), "server_full")))
-        except (
-            ValueError
-        ) as error:  # the conversation or a setting cannot be served; the message says why
-            self._end(pending, Failed(ApiError(400, str(error), code="invalid_value")))
-        except Exception as error:  # one reply's trouble must not end the others'
-            self._end(pending, Failed(internal_error(error)))
+        except Exception as error:  # must not end the other replies
+            self._end(pending, Failed(self._api_error(error)))
+
+    def _timeout(self) -> ApiError:
+        seconds = f"{self.limits.max_seconds:.0f}"
+        message = f"the reply took longer than {seconds} seconds: ask for fewer tokens"
+        return ApiError(504, message, code="timeout")
+
+    def _api_error(self, error: Exception) -> ApiError:
+        match error:
+            case ApiError():
+                return error
+            case ConversationTooLong():
+                code = "context_length_exceeded"
+                return ApiError(400, str(error), code=code, param="messages")
+            case EngineFull():
+                return self._unavailable(str(error), "server_full")
+            case ValueError():  # the conversation or a setting; the message says what to change
+                return ApiError(400, str(error), code="invalid_value")
+            case _:
+                return internal_error(error)
 
     def _end(self, pending: PendingReply, last: Failed | None = None) -> None:
-        """Every way a reply can end comes through here: release the engine's place, tell the listener, forget the ticket."""
+        """Release the slot of a reply and deliver its end. Every reply ends here."""
         with self._changed:
             if pending in self._live:
                 self._live.remove(pending)
@@ -231,11 +181,11 @@ class EngineThread:
         try:
             if isinstance(pending.events, Generator):
                 pending.events.close()  # cancels the request in the engine
-        except Exception as error:  # a bug in closing must not leave the listener waiting
+        except Exception as error:  # the client must not wait forever
             last = Failed(internal_error(error))
         try:
             if last is not None:
                 pending.deliver(last)
             pending.deliver(None)
-        except RuntimeError:  # the listener's event loop is closed: nobody is waiting
+        except RuntimeError:  # the client's event loop is closed
             pending.cancel()

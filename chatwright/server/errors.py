@@ -1,7 +1,8 @@
-"""Errors as the OpenAI clients expect them: {"error": {"message", "type", "code", "param"}}, whatever went wrong.
+"""API errors in the shape of OpenAI: {"error": {"message", "type", "code", "param"}}.
 
-A person's mistake says what to change. A bug of ours says only an id: the details go to the log, and never with the text
-of a conversation (the log holds the exception's type and place, not its message).
+An error of the client says what to change. An error of the server reports only an id: the details
+are in the log, which never holds the text of a conversation (it has the type and the position of an
+exception, not its message).
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from starlette.responses import JSONResponse
 
 log = logging.getLogger("chatwright.server")
 
+ERROR_TYPES = {404: "not_found_error", 429: "rate_limit_error"}
+"""Error types by HTTP status. Others are invalid_request_error below 500, server_error above."""
+
 
 class ApiError(Exception):
-    """What a client gets to see. `code` is for programs, `message` for people, `param` names the field at fault."""
+    """An error that the client sees."""
 
     def __init__(
         self,
@@ -30,51 +34,66 @@ class ApiError(Exception):
         param: str | None = None,
         retry_after: int | None = None,
     ) -> None:
+        """Store the parts.
+
+        Args:
+            status: HTTP status.
+            message: Explanation for people.
+            code: Identifier for programs.
+            param: The field of the request that is wrong.
+            retry_after: Seconds after which the client may try again.
+        """
         super().__init__(message)
-        self.status, self.message, self.code, self.param, self.retry_after = (
-            status,
-            message,
-            code,
-            param,
-            retry_after,
-        )
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
 
     def body(self) -> dict[str, Any]:
-        usual = "invalid_request_error" if self.status < 500 else "server_error"
-        kind = {404: "not_found_error", 429: "rate_limit_error"}.get(self.status, usual)
+        """Return the JSON body of the response."""
+        default = "invalid_request_error" if self.status < 500 else "server_error"
         return {
-            "error": {"message": self.message, "type": kind, "code": self.code, "param": self.param}
+            "error": {
+                "message": self.message,
+                "type": ERROR_TYPES.get(self.status, default),
+                "code": self.code,
+                "param": self.param,
+            }
         }
 
 
 def error_response(error: ApiError) -> JSONResponse:
+    """Return the HTTP response for an error."""
     headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else None
     return JSONResponse(error.body(), status_code=error.status, headers=headers)
 
 
 def internal_error(error: BaseException) -> ApiError:
-    """Log where it happened under a fresh id, and tell the client only the id."""
+    """Log where an unexpected error happened, under a new id; return an error with only the id."""
     incident = secrets.token_hex(8)
-    place = "".join(traceback.format_tb(error.__traceback__))
-    log.error("internal error %s: %s\n%s", incident, type(error).__name__, place)
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    log.error("internal error %s: %s\n%s", incident, type(error).__name__, stack)
     return ApiError(
         500,
-        f"something went wrong inside the server; its log has the details under {incident}",
+        f"the server failed; its log has the details under {incident}",
         code="internal_error",
     )
 
 
-async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
+async def handle_api_error(_request: Request, error: Exception) -> JSONResponse:
+    """Handle an ApiError."""
     assert isinstance(error, ApiError), "registered for ApiError only"
     return error_response(error)
 
 
-async def on_http_error(_request: Request, error: Exception) -> JSONResponse:
-    """Starlette's own refusals: no such route (404), wrong method (405)."""
+async def handle_http_error(_request: Request, error: Exception) -> JSONResponse:
+    """Handle Starlette's own errors: no such route (404), wrong method (405)."""
     assert isinstance(error, HTTPException), "registered for HTTPException only"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     return error_response(ApiError(error.status_code, str(error.detail), code=code))
 
 
-async def on_bug(_request: Request, error: Exception) -> JSONResponse:
+async def handle_unexpected_error(_request: Request, error: Exception) -> JSONResponse:
+    """Handle an exception that only a bug can cause."""
     return error_response(internal_error(error))

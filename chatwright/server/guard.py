@@ -1,9 +1,10 @@
-"""Who may speak to the server: checks on the raw request, before any route sees it.
+"""Refuse requests from other web pages, before any route sees them.
 
-A web page elsewhere can make a person's browser send requests to 127.0.0.1. Three checks stop it: the Host must be a name of
-this machine (DNS rebinding), an unsafe method must come from our own page or from no page at all (cross-site requests), and a
-body must be JSON (a plain form cannot send that). No CORS header is ever sent. There is no login: whoever can open a socket
-on this machine can talk to the model, so this guard is right for one person's machine and not for a shared one.
+A web page elsewhere can make a browser send requests to 127.0.0.1. Three checks stop it. The Host
+header must name this machine (against DNS rebinding). A request that changes something must come
+from our own page or from no page (against cross-site requests). A body must be JSON, which a plain
+form cannot send. No CORS header is ever sent. There is no login: everyone who can open a socket on
+this machine can use the model, so do not run the server on a shared machine.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatwright.server.errors import ApiError, error_response
 
-# Any port: a rebinding attack cannot choose the name, and a tunnel (ssh -L) legitimately changes the port.
+# Any port: a rebinding attack cannot choose the name, and a tunnel (ssh -L) changes the port.
 LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII)
-SAFE_METHODS = frozenset(
-    {"GET", "HEAD", "OPTIONS"}
-)  # these change nothing, and what they show another page cannot read
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing, and whose responses another page cannot read."""
 MAX_BODY_BYTES = 1 << 20
 
 CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+    "require-trusted-types-for 'script'"
 )
 SECURITY_HEADERS = {
     "content-security-policy": CONTENT_POLICY,
@@ -37,20 +38,22 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware: refuse, limit, and put the security headers on every answer (errors too)."""
+    """ASGI middleware that refuses requests and adds the security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with an error."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # no route speaks WebSocket
+        if scope["type"] != "http":  # there is no WebSocket route
             await send({"type": "websocket.close", "code": 1008})
             return
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
@@ -58,66 +61,58 @@ class Guard:
             await send(message)
 
         try:
-            check_origin(scope["method"], Headers(scope=scope))
+            check_headers(scope["method"], Headers(scope=scope))
             if scope["method"] not in SAFE_METHODS:
                 receive = replay(await read_body(receive), receive)
         except ApiError as error:
-            await error_response(error)(scope, receive, send_guarded)
+            await error_response(error)(scope, receive, send_with_headers)
             return
-        await self.app(scope, receive, send_guarded)
+        await self.app(scope, receive, send_with_headers)
 
 
-def check_origin(method: str, headers: Headers) -> None:
+def check_headers(method: str, headers: Headers) -> None:
+    """Raise ApiError unless the headers fit a request that may use the model."""
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not LOOPBACK_HOST.fullmatch(hosts[0].lower()):
-        message = "this server answers only to 127.0.0.1, localhost and [::1]: open it under one of these names"
+        message = (
+            "this server answers only under 127.0.0.1, localhost and [::1]: "
+            "use one of these names in the address"
+        )
         raise ApiError(421, message, code="host_not_allowed")
     if method in SAFE_METHODS:
         return
     origins = headers.getlist("origin")
-    if (origins and origins != [f"http://{hosts[0]}"]) or not set(
-        headers.getlist("sec-fetch-site")
-    ) <= {"same-origin", "none"}:
-        raise ApiError(
-            403,
-            "this request comes from another web page, which may not use the model",
-            code="origin_not_allowed",
-        )
+    is_other_origin = bool(origins) and origins != [f"http://{hosts[0]}"]
+    fetch_sites = set(headers.getlist("sec-fetch-site"))
+    if is_other_origin or not fetch_sites <= {"same-origin", "none"}:
+        message = "this request comes from another web page, which may not use the model"
+        raise ApiError(403, message, code="origin_not_allowed")
     if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise ApiError(
-            415,
-            "the body must be JSON: send the header Content-Type: application/json",
-            code="unsupported_media_type",
-        )
+        message = "the body must be JSON: send the header Content-Type: application/json"
+        raise ApiError(415, message, code="unsupported_media_type")
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(
-            415,
-            "compressed bodies are not read: send the JSON as it is",
-            code="unsupported_media_type",
-        )
+        message = "compressed bodies are not supported: send the JSON uncompressed"
+        raise ApiError(415, message, code="unsupported_media_type")
 
 
 async def read_body(receive: Receive) -> bytes:
+    """Return the whole body; ApiError if it is too large or the connection closes first."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ApiError(
-                400, "the connection closed before the body was complete", code="incomplete_body"
-            )
+            text = "the connection closed before the body was complete"
+            raise ApiError(400, text, code="incomplete_body")
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
-            raise ApiError(
-                413,
-                f"the body is larger than {MAX_BODY_BYTES} bytes: send a shorter conversation",
-                code="body_too_large",
-            )
+            text = f"the body is larger than {MAX_BODY_BYTES} bytes: send a shorter conversation"
+            raise ApiError(413, text, code="body_too_large")
         if not message.get("more_body", False):
             return bytes(body)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that hands out the body once more, and then whatever follows (the disconnect)."""
+    """Return a `receive` that gives the body again, and then what follows (the disconnect)."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

@@ -1,7 +1,7 @@
-"""What the page shows of a build and of the model that answers meanwhile: the stage, how far, how long still, the curve, some replies.
+"""The status of a build and of the served model, as the page shows it.
 
-Whoever builds (`chatwright up`) hands `make_app` a function that returns a Status; the server only asks it, about once a
-second. Numbers that are not finite become null on the way out, because JSON has no word for them.
+`chatwright up` gives the server a function that returns a Status; the server calls it about once a
+second. Numbers that are not finite become null, because JSON cannot write them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ State = Literal["building", "ready", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the unfinished model wrote to a prompt, shown as it learns."""
+    """A reply of the unfinished model, shown while it learns."""
 
     prompt: str
     reply: str
@@ -24,21 +24,31 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
+    """How far a build is, and which model replies."""
+
     state: State
-    stage: str = ""  # what is being done now, in plain words: "Learning to converse"
-    fraction: float | None = None  # of the whole build, 0 to 1; None where nobody knows
+    """Whether the model is being built, ready, or could not be built."""
+    stage: str = ""
+    """What the build is doing, for people: "Learning to converse"."""
+    fraction: float | None = None
+    """Completed part of the whole build, 0 to 1; None if unknown."""
     seconds_left: float | None = None
-    message: str = ""  # a sentence; for `failed`: cause and remedy
-    loss_curve: tuple[tuple[int, float], ...] = ()  # (step, validation loss)
-    samples: tuple[Sample, ...] = ()  # in the order they were made
-    # What answers now; the server fills these in, whatever the builder says.
+    """Estimated time until the build is finished; None if unknown."""
+    message: str = ""
+    """A warning, or the cause and remedy of a failure."""
+    loss_curve: tuple[tuple[int, float], ...] = ()
+    """(step, validation loss) of the stage under way."""
+    samples: tuple[Sample, ...] = ()
+    """Oldest first."""
     can_chat: bool = False
-    model: str = ""  # in words: "step 300 of 900 of learning to converse"; "" where nobody said
-    model_number: int = (
-        0  # how many have been put in place so far: when it grows, another one answers
-    )
+    """Whether a model replies. The server sets this and the next two fields."""
+    model: str = ""
+    """Description of that model, for example "step 300 of 900, learning to converse"; or ""."""
+    model_number: int = 0
+    """Number of models served so far; it grows when another model replaces the served one."""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the body of GET /api/status."""
         return {
             "state": self.state,
             "stage": self.stage,
@@ -57,4 +67,5 @@ class Status:
 
 
 def finite(value: float | None) -> float | None:
+    """Return a number, or None if it is infinite or NaN."""
     return value if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""An assistant without a model: its reply is a pure function of the conversation and the seed, and it notes what is closed."""
+"""An assistant without a model; its reply depends only on the seed and the number of tokens."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,13 +24,14 @@ WORDS = [
 
 class FakeAssistant:
     def __init__(self, before: Callable[[], None] = lambda: None, endless: bool = False) -> None:
-        self.before, self.endless = before, endless
+        self.before = before
+        self.endless = endless
         self.n_closed = 0
         self.tokenizer = CharacterTokenizer.train(["ab"])
         self.seen: list[tuple[Conversation, SamplingConfig]] = []
 
     def words(self, seed: int, count: int) -> list[str]:
-        return [WORDS[(seed * 7 + place * place) % len(WORDS)] for place in range(count)]
+        return [WORDS[(seed * 7 + index * index) % len(WORDS)] for index in range(count)]
 
     def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]:
         self.before()

@@ -1,14 +1,17 @@
-"""The small routes, and running: a build that becomes a model, a port that is taken."""
+"""The routes except chat, and running the server: during a build, and on a taken port."""
 
 import json
 import math
+import re
 import socket
 import urllib.request
 
 import pytest
 from starlette.testclient import TestClient
 
-from chatwright.server.app import HOST, make_app, open_port, serve, serve_beside
+from chatwright.errors import InputError
+from chatwright.server.app import make_app
+from chatwright.server.http_server import HOST, open_port, serve, serve_in_thread
 from chatwright.server.status import Sample, Status
 from tests.server.fake_assistant import FakeAssistant
 
@@ -23,7 +26,7 @@ BUILDING = Status(
 )
 
 
-def test_the_page_is_served_and_names_its_types():
+def test_the_page_is_served_with_its_media_types():
     with TestClient(make_app(FakeAssistant(), "m"), base_url="http://localhost") as client:
         types = {
             path: client.get(path).headers["content-type"].split(";")[0]
@@ -37,13 +40,13 @@ def test_the_page_is_served_and_names_its_types():
     }
 
 
-def test_models_names_the_one_model():
+def test_models_lists_the_served_model():
     with TestClient(make_app(FakeAssistant(), "a/b"), base_url="http://localhost") as client:
         assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["a/b"]
         assert client.get("/v1/models/a/b").json()["id"] == "a/b"
 
 
-def test_a_build_shows_itself_and_then_the_model_answers():
+def test_the_status_shows_a_build_and_then_the_model_replies():
     now = [BUILDING]
     with TestClient(
         make_app(None, "m", status=lambda: now[0]), base_url="http://localhost"
@@ -52,7 +55,7 @@ def test_a_build_shows_itself_and_then_the_model_answers():
             "state": "building",
             "stage": "Learning to read",
             "fraction": 0.25,
-            "seconds_left": None,  # infinite: JSON has no word for it
+            "seconds_left": None,  # infinite, which JSON cannot write
             "message": "",
             "loss_curve": [[0, 7.5], [20, None]],
             "samples": [{"prompt": "hi", "reply": "h", "step": 20}],
@@ -75,7 +78,7 @@ def test_a_build_shows_itself_and_then_the_model_answers():
         assert client.post("/v1/chat/completions", json=ASK).status_code == 200
 
 
-def test_models_come_and_go_during_a_build_and_every_reply_names_its_own():
+def test_every_reply_names_its_model_while_models_change_during_a_build():
     with TestClient(
         make_app(None, "m", status=lambda: BUILDING), base_url="http://localhost"
     ) as client:
@@ -88,41 +91,42 @@ def test_models_come_and_go_during_a_build_and_every_reply_names_its_own():
                 status["model"],
                 status["model_number"],
             ) == ("building", True, description, number)
-            told = {"number": number, "description": description}
+            expected = {"number": number, "description": description}
             assert (
-                client.post("/v1/chat/completions", json=ASK).json()["chatwright"]["model"] == told
+                client.post("/v1/chat/completions", json=ASK).json()["chatwright"]["model"]
+                == expected
             )
             opening = client.post("/v1/chat/completions", json={**ASK, "stream": True}).text.split(
                 "\n\n"
             )[0]
-            assert json.loads(opening.removeprefix("data: "))["chatwright"]["model"] == told
+            assert json.loads(opening.removeprefix("data: "))["chatwright"]["model"] == expected
 
 
-def test_without_a_status_of_its_own_the_state_follows_the_model():
+def test_without_a_build_the_state_follows_the_model():
     with TestClient(make_app(None, "m"), base_url="http://localhost") as client:
         assert client.get("/api/status").json()["state"] == "building"
         client.app.state.service.publish(FakeAssistant(), "m")
         assert client.get("/api/status").json()["state"] == "ready"
 
 
-def test_a_taken_port_is_named_and_a_free_one_offered():
+def test_a_taken_port_is_named_and_a_free_one_suggested():
     with open_port(0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(
-            ValueError,
-            match=rf"port {port} on 127\.0\.0\.1 cannot be used .* for example --port \d+",
-        ):
+        with pytest.raises(InputError) as caught:
             serve(FakeAssistant(), "m", port)
+    assert (caught.value.field, caught.value.value) == ("port", port)
+    assert re.search(r"--port \d+", caught.value.remedy)
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_what_is_not_a_port_is_named(port):
-    with pytest.raises(ValueError, match=f"port {port} is not a port"):
+def test_a_number_that_is_not_a_port_is_refused(port):
+    with pytest.raises(InputError) as caught:
         open_port(port)
+    assert (caught.value.field, caught.value.value) == ("port", port)
 
 
-def test_over_a_real_socket_on_this_machine_only():
-    with serve_beside("m", 0, status=lambda: BUILDING) as (service, address):
+def test_the_server_listens_on_this_machine_only_until_its_context_ends():
+    with serve_in_thread("m", 0, status=lambda: BUILDING) as (service, address):
         with urllib.request.urlopen(address + "/api/status") as response:
             assert json.load(response)["state"] == "building"
         service.publish(FakeAssistant(), "m")
@@ -137,5 +141,5 @@ def test_over_a_real_socket_on_this_machine_only():
         assert HOST == "127.0.0.1"
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, int(address.rsplit(":", 1)[1]))) != 0, (
-            "leaving the block stops the server"
+            "the server still listens"
         )

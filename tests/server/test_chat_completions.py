@@ -1,4 +1,4 @@
-"""Streaming and not are the same reply; a client that leaves cancels; nothing a stranger sends is a 5xx."""
+"""Streamed and whole replies are equal; disconnecting cancels; no bad request causes a 5xx."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def client():
 
 
 def streamed(client, request):
-    """(texts of the choices, finish reasons, usage) as a streaming client puts them together; asserts the closing [DONE]."""
+    """Return texts, finish reasons and usage as a streaming client collects them."""
     response = client.post(URL, json={**request, "stream": True})
     assert response.headers["content-type"].startswith("text/event-stream")
     *events, done, end = response.text.split("\n\n")
@@ -55,7 +55,7 @@ def streamed(client, request):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("n", [1, 3])
-def test_streaming_equals_not_streaming(client, seed, n):
+def test_a_streamed_reply_equals_the_whole_reply(client, seed, n):
     request = {**ASK, "seed": seed, "n": n, "max_tokens": 9}
     whole = client.post(URL, json=request).json()
     texts, reasons, usage = streamed(client, {**request, "stream_options": {"include_usage": True}})
@@ -68,11 +68,11 @@ def test_streaming_equals_not_streaming(client, seed, n):
     )
 
 
-def test_usage_is_streamed_only_where_asked(client):
+def test_usage_is_streamed_only_if_requested(client):
     assert streamed(client, ASK)[2] is None
 
 
-def test_messages_become_turns_and_a_command_comes_back_as_it_was_sent():
+def test_messages_become_a_conversation_with_its_tool_call():
     assistant = FakeAssistant()
     call = {
         "id": "call_1",
@@ -100,9 +100,6 @@ def test_messages_become_turns_and_a_command_comes_back_as_it_was_sent():
         tool_call_message('look up: "sea"', "call_1"),
         Message("tool", (ToolResult("call_1", "wide"),)),
     ]
-
-
-# ---- refusals -----------------------------------------------------------------------------------------------------
 
 
 def error_of(response):
@@ -148,7 +145,7 @@ def error_of(response):
         ({"model": "gpt-5"}, "model", "model_not_found"),
     ],
 )
-def test_a_mistake_is_named(client, change, param, code):
+def test_a_wrong_field_is_named(client, change, param, code):
     response = client.post(
         URL, content=json.dumps({**ASK, **change}), headers={"content-type": "application/json"}
     )
@@ -174,13 +171,13 @@ def test_a_mistake_is_named(client, change, param, code):
         {"seed": -1},
     ],
 )
-def test_what_clients_send_without_meaning_it_is_accepted(client, change):
+def test_fields_that_clients_send_by_default_are_accepted(client, change):
     assert client.post(URL, json={**ASK, **change}).status_code == 200
 
 
-def test_no_mistake_repeats_the_conversation(client):
+def test_no_error_repeats_text_of_the_conversation(client):
     secret = "my secret"
-    bent = (
+    wrong_messages = (
         {"role": "user", "content": secret, "x": secret},
         {"role": secret, "content": secret},
         {"role": "user", "content": [secret]},
@@ -188,7 +185,7 @@ def test_no_mistake_repeats_the_conversation(client):
     for change in (
         {"temperature": "x"},
         {"stop": [secret] * 9},
-        *({"messages": [message]} for message in bent),
+        *({"messages": [message]} for message in wrong_messages),
     ):
         response = client.post(
             URL, json={**ASK, "messages": [{"role": "user", "content": secret}], **change}
@@ -197,7 +194,7 @@ def test_no_mistake_repeats_the_conversation(client):
         assert secret not in response.text
 
 
-BENT = [
+WRONG_VALUES = [
     None,
     True,
     -1,
@@ -228,24 +225,25 @@ FULL = {
 
 
 def malformed(draw: random.Random) -> bytes:
-    """A good request, bent: wrong values and names at random places, or its bytes cut or overlaid."""
+    """Return a valid request with wrong values and names, cut bytes or random bytes in it."""
 
-    def bend(value):
+    def corrupt(value):
         if draw.random() < 0.15:
-            return draw.choice(BENT)
+            return draw.choice(WRONG_VALUES)
         if isinstance(value, dict):
             return {
-                (draw.choice(["", "x", key, key, key])): bend(inner) for key, inner in value.items()
+                (draw.choice(["", "x", key, key, key])): corrupt(inner)
+                for key, inner in value.items()
             }
-        return [bend(inner) for inner in value] if isinstance(value, list) else value
+        return [corrupt(inner) for inner in value] if isinstance(value, list) else value
 
-    body = json.dumps(bend(FULL)).encode()
+    body = json.dumps(corrupt(FULL)).encode()
     match draw.randrange(4):
         case 0:
             return body[: draw.randrange(len(body) + 1)]
         case 1:
-            place = draw.randrange(len(body))
-            return body[:place] + bytes(draw.randrange(256) for _ in range(3)) + body[place:]
+            index = draw.randrange(len(body))
+            return body[:index] + bytes(draw.randrange(256) for _ in range(3)) + body[index:]
         case _:
             return body
 
@@ -267,7 +265,7 @@ HAND_PICKED = [
 ]
 
 
-def test_malformed_bodies_are_4xx_in_the_usual_shape(client):
+def test_malformed_bodies_are_4xx_errors(client):
     draw = random.Random(7)
     bodies = HAND_PICKED + [malformed(draw) for _ in range(400)]
     n_refused = 0
@@ -277,7 +275,7 @@ def test_malformed_bodies_are_4xx_in_the_usual_shape(client):
         if response.status_code != 200:
             n_refused += 1
             error_of(response)
-    assert len(HAND_PICKED) + 200 < n_refused, "the bent requests must mostly be bent"
+    assert len(HAND_PICKED) + 200 < n_refused, "most of the corrupted requests must be invalid"
 
 
 @pytest.mark.parametrize(
@@ -294,18 +292,17 @@ def test_malformed_bodies_are_4xx_in_the_usual_shape(client):
         ("PUT", URL, 405),
     ],
 )
-def test_wrong_roads_answer_in_the_same_shape(client, method, path, status):
+def test_wrong_paths_and_methods_are_errors_in_the_same_shape(client, method, path, status):
     response = client.request(method, path, headers={"content-type": "application/json"})
     assert response.status_code == status
     if status != 200:
         error_of(response)
 
 
-def test_a_bug_shows_an_id_and_no_text(caplog):
+def test_an_unexpected_error_shows_an_id_and_no_text(caplog):
     def bug():
-        raise KeyError(
-            " ".join(["conversation", "text"])
-        )  # apart, because a traceback shows source lines
+        # Joined here, because the logged traceback shows source lines.
+        raise KeyError(" ".join(["conversation", "text"]))
 
     with client_of(FakeAssistant(before=bug)) as client:
         response = client.post(URL, json=ASK)
@@ -316,7 +313,7 @@ def test_a_bug_shows_an_id_and_no_text(caplog):
     assert "conversation text" not in response.text + caplog.text
 
 
-def test_what_the_model_side_refuses_is_a_400_in_both_forms():
+def test_a_conversation_that_the_model_refuses_is_a_400_streamed_or_not():
     def refuse():
         raise ValueError("turn 0 is odd: change it")
 
@@ -327,11 +324,9 @@ def test_what_the_model_side_refuses_is_a_400_in_both_forms():
             assert "change it" in error_of(response)["message"]
 
 
-# ---- load and leaving ---------------------------------------------------------------------------------------------
-
-
-def test_a_full_queue_answers_503_and_when_to_come_back():
-    gate, inside = threading.Event(), threading.Event()
+def test_a_full_queue_is_a_503_with_retry_after():
+    gate = threading.Event()
+    inside = threading.Event()
 
     def wait():
         inside.set()
@@ -344,9 +339,8 @@ def test_a_full_queue_answers_503_and_when_to_come_back():
         first = threading.Thread(target=client.post, args=(URL,), kwargs={"json": ASK})
         first.start()
         assert inside.wait(30)
-        refused = client.post(
-            URL, json={**ASK, "n": 2}
-        )  # one place is left, so neither of the two is taken
+        # One slot is left, so neither of the two replies is accepted.
+        refused = client.post(URL, json={**ASK, "n": 2})
         gate.set()
         first.join()
         assert refused.status_code == 503
@@ -356,13 +350,15 @@ def test_a_full_queue_answers_503_and_when_to_come_back():
         assert engine.n_open == 0
 
 
-def leave(app, request, after_chunks):
-    """Send the request as a raw ASGI client that goes away after so many pieces of the answer; what it got."""
+def disconnect(app, request, after_messages):
+    """Send a request as a raw ASGI client that disconnects after some messages of the response."""
 
     async def run():
-        body, gone, got = json.dumps(request).encode(), asyncio.Event(), []
+        body = json.dumps(request).encode()
+        gone = asyncio.Event()
+        received = []
         pending = [{"type": "http.request", "body": body, "more_body": False}]
-        if after_chunks == 0:
+        if after_messages == 0:
             gone.set()
 
         async def receive():
@@ -372,8 +368,8 @@ def leave(app, request, after_chunks):
             return {"type": "http.disconnect"}
 
         async def send(message):
-            got.append(message)
-            if len(got) >= after_chunks:
+            received.append(message)
+            if len(received) >= after_messages:
                 gone.set()
 
         headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
@@ -390,31 +386,31 @@ def leave(app, request, after_chunks):
             "headers": headers,
         }
         await asyncio.wait_for(app(scope, receive, send), 30)
-        return got
+        return received
 
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("stream", "after_chunks"), [(True, 0), (True, 1), (True, 5), (False, 0)])
-def test_a_client_that_leaves_cancels_its_replies(stream, after_chunks):
-    assistant = FakeAssistant(
-        endless=True
-    )  # positive control: without the cancel it would talk for ever
+@pytest.mark.parametrize(
+    ("stream", "after_messages"), [(True, 0), (True, 1), (True, 5), (False, 0)]
+)
+def test_disconnecting_cancels_the_replies(stream, after_messages):
+    assistant = FakeAssistant(endless=True)  # without canceling it would never end
     app = make_app(assistant, "m")
-    leave(app, {**ASK, "stream": stream, "n": 2}, after_chunks)
+    disconnect(app, {**ASK, "stream": stream, "n": 2}, after_messages)
     engine = app.state.service.engine
     assert engine.wait_until_idle(30)
     assert assistant.n_closed == len(assistant.seen)
     engine.close()
 
 
-def test_a_failure_in_mid_stream_says_so_and_sends_no_done():
-    class Breaking(FakeAssistant):
+def test_a_failure_during_a_stream_is_an_error_event_without_done():
+    class FailingAssistant(FakeAssistant):
         def reply(self, conversation, sampling):
             yield from list(super().reply(conversation, sampling))[:3]
             raise KeyError("x")
 
-    with client_of(Breaking()) as client:
+    with client_of(FailingAssistant()) as client:
         text = client.post(URL, json={**ASK, "stream": True}).text
     *_, last, end = text.split("\n\n")
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "internal_error"

@@ -1,4 +1,4 @@
-"""The thread that owns the model: replies advance in turn, and each ends through the one way out."""
+"""The thread that owns the model: live replies take turns, and every reply ends once."""
 
 import threading
 from collections.abc import Iterator
@@ -8,18 +8,21 @@ import pytest
 from chatwright.chat.reply_events import TextDelta
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
-from chatwright.server.engine_thread import EngineThread, Failed, Limits, PendingReply
+from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
+from chatwright.server.pending_reply import Failed, PendingReply
 from tests.server.fake_assistant import FakeAssistant
 
 HI = [Message("user", "hi")]
 
 
 class Listener:
-    """Collects what one reply says; `ended` is set by the None that closes it, `began` by whatever comes first."""
+    """Collects the events of a reply; `began` is set by the first, `ended` by the last (None)."""
 
     def __init__(self, seed=0, max_tokens=5):
-        self.events, self.began, self.ended = [], threading.Event(), threading.Event()
+        self.events = []
+        self.began = threading.Event()
+        self.ended = threading.Event()
         self.pending = PendingReply(
             HI, SamplingConfig(seed=seed, max_tokens=max_tokens), self.deliver
         )
@@ -32,7 +35,7 @@ class Listener:
 
 
 @pytest.fixture
-def started(request):
+def start_engine():
     engines = []
 
     def start(*args, **kwargs):
@@ -44,16 +47,16 @@ def started(request):
         engine.close()
 
 
-def test_live_replies_take_turns_and_waiting_ones_follow(started):
+def test_live_replies_take_turns_and_waiting_replies_follow(start_engine):
     order = []
 
-    class Noting(FakeAssistant):
+    class RecordingAssistant(FakeAssistant):
         def reply(self, conversation, sampling) -> Iterator:
             for _ in range(3):
                 order.append(sampling.seed)
                 yield TextDelta("x")
 
-    engine = started(Noting(), Limits(max_live=2))
+    engine = start_engine(RecordingAssistant(), Limits(max_live=2))
     listeners = [Listener(seed) for seed in range(3)]
     engine.submit([listener.pending for listener in listeners])
     for listener in listeners:
@@ -62,9 +65,9 @@ def test_live_replies_take_turns_and_waiting_ones_follow(started):
     assert engine.n_open == 0
 
 
-def test_every_end_closes_the_reply_and_says_so_once(started):
+def test_every_reply_is_closed_and_reports_its_end_once(start_engine):
     now = [0.0]
-    engine = started(FakeAssistant(), Limits(max_seconds=10), clock=lambda: now[0])
+    engine = start_engine(FakeAssistant(), Limits(max_seconds=10), clock=lambda: now[0])
     finished = Listener()
     engine.submit([finished.pending])
     assert finished.ended.wait(30)
@@ -72,12 +75,12 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
 
     endless = FakeAssistant(endless=True)
     engine.set_assistant(endless)
-    cancelled = Listener()
-    engine.submit([cancelled.pending])
-    assert cancelled.began.wait(30)
-    cancelled.pending.cancel()
-    assert cancelled.ended.wait(30)
-    assert not any(isinstance(event, Failed) for event in cancelled.events)
+    canceled = Listener()
+    engine.submit([canceled.pending])
+    assert canceled.began.wait(30)
+    canceled.pending.cancel()
+    assert canceled.ended.wait(30)
+    assert not any(isinstance(event, Failed) for event in canceled.events)
 
     late = Listener()
     engine.submit([late.pending])
@@ -89,10 +92,10 @@ def test_every_end_closes_the_reply_and_says_so_once(started):
     assert engine.n_open == 0
 
 
-def test_a_reply_ends_with_the_model_it_began_with_or_was_given(started):
+def test_a_reply_keeps_the_model_it_began_with_or_was_assigned(start_engine):
     gate = threading.Event()
 
-    class Named(FakeAssistant):
+    class NamedAssistant(FakeAssistant):
         def __init__(self, name):
             super().__init__()
             self.name = name
@@ -102,35 +105,38 @@ def test_a_reply_ends_with_the_model_it_began_with_or_was_given(started):
                 yield TextDelta(self.name)
                 assert gate.wait(30)
 
-    old, new = Named("old"), Named("new")
-    engine = started(old)
+    old = NamedAssistant("old")
+    new = NamedAssistant("new")
+    engine = start_engine(old)
     assert (engine.served.number, engine.served.description) == (1, "")
-    under_way, given, free = Listener(), Listener(), Listener()
-    given.pending.assistant = old
-    engine.submit([under_way.pending])
-    assert under_way.began.wait(30)
+    live = Listener()
+    assigned = Listener()
+    unassigned = Listener()
+    assigned.pending.assistant = old
+    engine.submit([live.pending])
+    assert live.began.wait(30)
     engine.set_assistant(new, "step 2")
     assert (engine.served.assistant, engine.served.number, engine.served.description) == (
         new,
         2,
         "step 2",
     )
-    engine.submit([given.pending, free.pending])
+    engine.submit([assigned.pending, unassigned.pending])
     gate.set()
-    assert all(listener.ended.wait(30) for listener in (under_way, given, free))
+    assert all(listener.ended.wait(30) for listener in (live, assigned, unassigned))
     assert [
-        [event.text for event in listener.events[:-1]] for listener in (under_way, given, free)
+        [event.text for event in listener.events[:-1]] for listener in (live, assigned, unassigned)
     ] == [["old"] * 3, ["old"] * 3, ["new"] * 3]
 
 
-def test_one_broken_reply_does_not_end_its_neighbours(started):
-    class Breaking(FakeAssistant):
+def test_a_reply_that_fails_does_not_end_the_others(start_engine):
+    class FailingAssistant(FakeAssistant):
         def reply(self, conversation, sampling):
             if sampling.seed == 1:
                 raise ZeroDivisionError
             return super().reply(conversation, sampling)
 
-    engine = started(Breaking())
+    engine = start_engine(FailingAssistant())
     listeners = [Listener(seed) for seed in range(3)]
     engine.submit([listener.pending for listener in listeners])
     assert all(listener.ended.wait(30) for listener in listeners)
@@ -141,20 +147,20 @@ def test_one_broken_reply_does_not_end_its_neighbours(started):
     ]
 
 
-def test_a_listener_that_is_gone_does_not_stop_the_thread(started):
-    engine = started(FakeAssistant())
+def test_a_closed_event_loop_does_not_stop_the_thread(start_engine):
+    engine = start_engine(FakeAssistant())
 
-    def gone(event):
+    def fail(event):
         raise RuntimeError("Event loop is closed")
 
-    engine.submit([PendingReply(HI, SamplingConfig(), gone)])
+    engine.submit([PendingReply(HI, SamplingConfig(), fail)])
     after = Listener()
     engine.submit([after.pending])
     assert after.ended.wait(30)
     assert engine.wait_until_idle(30)
 
 
-def test_closing_ends_what_is_open_and_refuses_what_comes():
+def test_closing_ends_open_replies_and_refuses_new_ones():
     engine = EngineThread(FakeAssistant(endless=True))
     listener = Listener()
     engine.submit([listener.pending])
@@ -163,5 +169,6 @@ def test_closing_ends_what_is_open_and_refuses_what_comes():
     assert [event.error.code for event in listener.events if isinstance(event, Failed)] == [
         "shutting_down"
     ]
-    with pytest.raises(ApiError, match="shutting down"):
+    with pytest.raises(ApiError) as caught:
         engine.submit([Listener().pending])
+    assert (caught.value.status, caught.value.code) == (503, "shutting_down")

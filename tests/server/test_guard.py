@@ -1,4 +1,4 @@
-"""Each refusal beside the same request that is let in, so that a guard that refuses everything fails too."""
+"""Refused requests beside accepted ones, so that a guard that refuses everything fails too."""
 
 import json
 
@@ -26,7 +26,7 @@ def post(client, headers, body=BODY):
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:8080"]
 )
-def test_names_of_this_machine_are_answered(client, host):
+def test_requests_to_names_of_this_machine_are_answered(client, host):
     assert client.get("/health", headers={"host": host}).status_code == 200
 
 
@@ -59,43 +59,43 @@ def test_every_other_host_is_refused(client, host, path):
         ({"origin": "http://127.0.0.1:8080", "sec-fetch-site": "same-origin"}, 200),  # our own page
         ({"sec-fetch-site": "none"}, 200),
         ({"origin": "http://localhost:8080", "host": "localhost:8080"}, 200),
-        ({"origin": "http://localhost:8080"}, 403),  # another name is another site
+        ({"origin": "http://localhost:8080"}, 403),  # another name is another origin
         ({"origin": "http://127.0.0.1:9999"}, 403),  # another program's page on this machine
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": ""}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
-        ({"content-type": "text/plain"}, 415),  # what a foreign form can send without asking
+        ({"content-type": "text/plain"}, 415),  # a form of another page can send this
         ({"content-type": "application/x-www-form-urlencoded"}, 415),
         ({"content-type": "application/json; charset=utf-8"}, 200),
         ({"content-encoding": "gzip"}, 415),
     ],
 )
-def test_an_unsafe_request_comes_from_our_page_or_from_no_page(client, headers, status):
+def test_only_our_page_or_no_page_may_send_an_unsafe_request(client, headers, status):
     assert post(client, headers).status_code == status
 
 
-def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_read(client):
+def test_a_body_over_the_limit_is_refused(client):
     def padded(size):
         return BODY[:-1] + " " * (size - len(BODY)) + "}"
 
     assert post(client, {}, padded(MAX_BODY_BYTES)).status_code == 200
     assert post(client, {}, padded(MAX_BODY_BYTES + 1)).status_code == 413
-    pieces = (b"x" * 65536 for _ in range(100))  # chunked: no length is announced
+    pieces = (b"x" * 65536 for _ in range(100))  # chunked, without a length
     assert client.post("/v1/chat/completions", content=pieces, headers=JSON).status_code == 413
 
 
 @pytest.mark.parametrize(
     ("path", "host"), [("/", "localhost"), ("/nowhere", "localhost"), ("/health", "evil.example")]
 )
-def test_every_answer_carries_the_security_headers_and_none_opens_cors(client, path, host):
+def test_every_response_has_the_security_headers_and_no_cors_header(client, path, host):
     response = client.get(path, headers={"host": host, "origin": "https://evil.example"})
     assert {name: response.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-def test_a_preflight_is_not_granted(client):
+def test_a_preflight_request_is_refused(client):
     response = client.options(
         "/v1/chat/completions",
         headers={"origin": "https://evil.example", "access-control-request-method": "POST"},

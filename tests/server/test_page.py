@@ -1,4 +1,4 @@
-"""The page as a file: nothing in it can turn text into markup, and nothing comes from elsewhere."""
+"""The files of the page: no code turns text into markup, and nothing is loaded from elsewhere."""
 
 import re
 
@@ -7,10 +7,12 @@ import pytest
 from chatwright.server.app import PAGE, PAGE_FILES
 
 MARKUP_FROM_TEXT = re.compile(
-    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|srcdoc|setHTML|\beval\b|new Function|"
-    r"set(?:Timeout|Interval)\(\s*[\"'`]|javascript:|\.on[a-z]+\s*=|setAttribute\(\s*[\"'](?:on|href|src|style)"
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|"
+    r"srcdoc|setHTML|\beval\b|new Function|"
+    r"set(?:Timeout|Interval)\(\s*[\"'`]|javascript:|\.on[a-z]+\s*=|"
+    r"setAttribute\(\s*[\"'](?:on|href|src|style)"
 )
-FROM_ELSEWHERE = re.compile(r"(?:https?:)?//[a-z0-9]|@import|url\(", re.IGNORECASE)
+OTHER_ORIGIN = re.compile(r"(?:https?:)?//[a-z0-9]|@import|url\(", re.IGNORECASE)
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", re.IGNORECASE)
 
 
@@ -18,7 +20,7 @@ def source(name):
     return (PAGE / name).read_text(encoding="utf-8")
 
 
-def without_comments_and_names(text):
+def without_comments_and_namespaces(text):
     return re.sub(
         r"(?m)^\s*//.*$|(?<=[;{}]) //.*$|/\*.*?\*/|http://www\.w3\.org/2000/svg", "", text
     )
@@ -39,14 +41,14 @@ def test_the_script_never_makes_markup_from_text():
         "eval(x)",
     ],
 )
-def test_the_check_above_finds_what_it_looks_for(planted):
+def test_the_check_for_markup_finds_planted_code(planted):
     assert MARKUP_FROM_TEXT.search(planted)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, _ in PAGE_FILES.values()))
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline(name):
-    text = without_comments_and_names(source(name))
-    assert not FROM_ELSEWHERE.search(text)
+    text = without_comments_and_namespaces(source(name))
+    assert not OTHER_ORIGIN.search(text)
     if name.endswith(".html"):
         assert not INLINE.search(text)
 
@@ -54,22 +56,22 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline(name):
 @pytest.mark.parametrize(
     "planted", ["<script src='https://cdn.example/x.js'>", "url(//x.example/a)", "@import 'x.css'"]
 )
-def test_the_check_for_elsewhere_finds_what_it_looks_for(planted):
-    assert FROM_ELSEWHERE.search(without_comments_and_names(planted))
+def test_the_check_for_other_origins_finds_planted_code(planted):
+    assert OTHER_ORIGIN.search(without_comments_and_namespaces(planted))
 
 
 @pytest.mark.parametrize(
     "planted", ["<script>x()</script>", "<p style='x'>", "<img onerror=x>", "<style>"]
 )
-def test_the_check_for_inline_finds_what_it_looks_for(planted):
+def test_the_check_for_inline_code_finds_planted_code(planted):
     assert INLINE.search(planted)
 
 
-def test_every_id_the_script_asks_for_is_on_the_page():
-    asked = set(re.findall(r'(?:byId|say)\("([^"]+)"', source("page.js"))) | {
+def test_every_id_that_the_script_uses_is_on_the_page():
+    used = set(re.findall(r'(?:byId|setText)\("([^"]+)"', source("page.js"))) | {
         "chat",
         "composer",
         "new-chat",
     }
-    assert len(asked) > 20
-    assert asked <= set(re.findall(r'\bid="([^"]+)"', source("index.html")))
+    assert len(used) > 20
+    assert used <= set(re.findall(r'\bid="([^"]+)"', source("index.html")))

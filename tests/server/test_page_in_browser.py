@@ -1,7 +1,7 @@
-"""The page in a real browser, with a real server and real (small, untrained) models behind it.
+"""The page in a real browser, with a real server and real (small, untrained) models.
 
-What a reply says is compared with what its model says alone. Nothing sleeps: a reply is held at a gate where its middle matters,
-and the browser waits for what it is to show.
+Replies are compared with those of the same model without a server. Nothing sleeps: a reply pauses
+at a gate where its middle matters, and the browser waits for the text that it should show.
 """
 
 import re
@@ -21,8 +21,8 @@ from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
-from chatwright.server.app import serve_beside
 from chatwright.server.build_status import BuildStatus
+from chatwright.server.http_server import serve_in_thread
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.training.watcher import Progress
 
@@ -32,24 +32,27 @@ playwright = pytest.importorskip(
 )
 expect = playwright.expect
 
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
 TOKENIZER = CharacterTokenizer.train(
     [string.ascii_letters + string.digits + string.punctuation + " \n"]
 )
-TALK_ON = {
+LETTERS_ONLY = {
     id_: -100.0
     for id_ in range(TOKENIZER.vocab_size)
     if id_ not in TOKENIZER.encode(string.ascii_lowercase)
 }
-CONTEXT, REPLY = 192, 24
-PIECES_BEFORE_THE_GATE = 8
+CONTEXT = 192
+REPLY = 24
+EVENTS_BEFORE_GATE = 8
+BUILD_FINISHED = "The build is finished. The finished model replies from now on."
 
 
 @pytest.fixture(scope="module")
 def browser():
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("needs the browser chromium (apt-get install chromium), which is not here")
+        pytest.skip("needs the browser chromium (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
@@ -58,7 +61,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def engines():
-    """Two models that say different things, each twice: one to be served, and its twin to be asked alone at the same time."""
+    """Two models with different replies, each twice: one is served, its twin replies alone."""
     shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "d_model": 32, "d_ff": 64}
     with ExitStack() as stack:
         engines = []
@@ -75,31 +78,30 @@ def engines():
 
 
 def settings(sampling):
-    """Letters only, always as many, always the same ones; the temperature stays the page's."""
-    return replace(sampling, logit_bias=TALK_ON, seed=7, max_tokens=REPLY)
+    """Sample a fixed number of letters with a fixed seed, at the page's temperature."""
+    return replace(sampling, logit_bias=LETTERS_ONLY, seed=7, max_tokens=REPLY)
 
 
-class Held:
-    """A real model whose replies stop in their middle until the gate is opened; the gate begins open."""
+class GatedModel:
+    """A real model whose replies pause in the middle while its gate is closed; it starts open."""
 
     tokenizer = TOKENIZER
 
     def __init__(self, served, twin):
-        self.assistant, self.twin, self.gate = (
-            Assistant(served, TOKENIZER),
-            Assistant(twin, TOKENIZER),
-            threading.Event(),
-        )
+        self.assistant = Assistant(served, TOKENIZER)
+        self.twin = Assistant(twin, TOKENIZER)
+        self.gate = threading.Event()
         self.gate.set()
 
     def reply(self, conversation, sampling):
-        for place, event in enumerate(self.assistant.reply(conversation, settings(sampling))):
-            if place == PIECES_BEFORE_THE_GATE:
-                assert self.gate.wait(30), "nobody opened the gate"
+        events = self.assistant.reply(conversation, settings(sampling))
+        for index, event in enumerate(events):
+            if index == EVENTS_BEFORE_GATE:
+                assert self.gate.wait(30), "the gate stayed closed"
             yield event
 
-    def alone(self, *texts):
-        """What it answers to a conversation, without a server."""
+    def reply_alone(self, *texts):
+        """Return the reply to a conversation without a server."""
         roles = ["user", "assistant"] * len(texts)
         *_, finished = self.twin.reply(
             [Message(role, text) for role, text in zip(roles, texts, strict=False)],
@@ -109,22 +111,22 @@ class Held:
 
 
 @pytest.fixture
-def held(engines):
-    models = [Held(*pair) for pair in engines]
-    yield models
-    for model in models:
+def models(engines):
+    gated = [GatedModel(*pair) for pair in engines]
+    yield gated
+    for model in gated:
         model.gate.set()
 
 
 class Build:
-    """A served build under our hands: `board` is what `chatwright up` reports to, `service` what it publishes to."""
+    """A served build; the test reports to `status` and `service`, as `chatwright up` does."""
 
     def __init__(self, port=0):
         self.now = 0.0
-        self.board = BuildStatus([("pretrain", 100), ("sft", 300)], clock=lambda: self.now)
+        self.status = BuildStatus([("pretrain", 100), ("sft", 300)], clock=lambda: self.now)
         self._stack = ExitStack()
         self.service, self.address = self._stack.enter_context(
-            serve_beside("starter", port, status=self.board.status)
+            serve_in_thread("starter", port, status=self.status.status)
         )
 
     def report(self, stage, step, loss=None, samples=(), seconds_per_step=1.0):
@@ -132,7 +134,7 @@ class Build:
         self.now += 0.0 if step == 0 else seconds_per_step * (step - self._at)
         self._at = step
         figures = {} if loss is None else {"validation_loss": loss}
-        self.board.progress(
+        self.status.update(
             Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), figures, list(samples))
         )
 
@@ -141,44 +143,52 @@ class Build:
 
     def finish(self, assistant):
         self.publish(assistant)
-        self.board.ready()
+        self.status.set_ready()
 
     def stop(self):
         self._stack.close()
 
 
 @pytest.fixture
-def build(
-    held,
-):  # asked for after `held`, so stopped before its gates are opened: a held reply must not keep it waiting
+def build(models):
+    """Stop before the gates of `models` open, so a paused reply must not delay the end."""
     build = Build()
     yield build
-    for model in held:
+    for model in models:
         model.gate.set()
     build.stop()
 
 
 @pytest.fixture
 def open_page(browser):
-    """Opens the address in a window of its own; in the end no script may have failed and nothing been refused by the page's policy."""
-    contexts, complaints = [], []
+    """Open an address in a new window. No script may fail and the page's policy refuse nothing."""
+    contexts = []
+    errors = []
 
-    def complain(message):
+    def record(message):
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            complaints.append(message.text)
+            errors.append(message.text)
 
     def start(address, viewport=DESKTOP, **options):
         contexts.append(browser.new_context(viewport=viewport, reduced_motion="reduce", **options))
         page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", complain)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", record)
         page.goto(address)
         return page
 
     yield start
     for context in contexts:
         context.close()
-    assert not complaints
+    assert not errors
+
+
+NAME_OF_FOCUSED = """
+(() => {
+  const node = document.activeElement;
+  return (node.innerText || node.id || "").trim().split("\\n")[0];
+})()
+"""
 
 
 def ask(page, text):
@@ -186,138 +196,129 @@ def ask(page, text):
     page.get_by_label("Your message").press("Enter")
 
 
-def says(page, *texts):
-    """The conversation, word for word and in order."""
+def expect_conversation(page, *texts):
+    """Expect these messages and replies, in order."""
     expect(page.locator(".turn:visible .text")).to_have_text(list(texts))
 
 
-def is_done(page):
+def wait_for_reply(page):
     expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
-def fits(page):
-    """Nothing is wider than the window, and the box to write in is inside it."""
-    assert page.evaluate(
-        "document.documentElement.scrollWidth <= innerWidth && document.querySelector('main').scrollWidth <= innerWidth"
-    )
+def assert_fits_window(page):
+    """Nothing is wider than the window, and the message box is inside it."""
+    for element in ("document.documentElement", "document.querySelector('main')"):
+        assert page.evaluate(f"{element}.scrollWidth <= innerWidth")
     composer = page.locator("#composer")
     if composer.is_visible():
         box, window = composer.bounding_box(), page.viewport_size
         assert box["y"] + box["height"] <= window["height"] + 1
 
 
-# ---- a build ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_a_build_from_its_first_minute_to_its_end(build, held, open_page, viewport):
+def test_a_build_shows_its_progress_and_then_the_finished_model(build, models, open_page, viewport):
     page = open_page(build.address, viewport)
     expect(page.get_by_role("heading", name="Preparing the texts")).to_be_visible()
-    expect(page.get_by_text("0 % · time left not known yet")).to_be_visible()
+    expect(page.locator("#time-left")).to_have_text("0 % · time left unknown")
     expect(page.get_by_label("Your message")).to_be_hidden()
 
     build.report("pretrain", 0, loss=7.5, samples=[("The", "xq")])
     build.report("pretrain", 50, loss=4.25, samples=[("The", "The sea is")])
     expect(page.get_by_role("heading", name="Learning to read")).to_be_visible()
-    expect(
-        page.get_by_text("12 % · about 6 minutes left")
-    ).to_be_visible()  # 50 of 400 steps, and 350 seconds
-    expect(page.locator("#loss-now")).to_have_text("7.50 → 4.25")
+    # 50 of 400 steps are done, and 350 seconds are left.
+    expect(page.locator("#time-left")).to_have_text("12 % · about 6 minutes left")
+    expect(page.locator("#loss-change")).to_have_text("7.50 → 4.25")
     expect(page.locator(".sample .text")).to_have_text(["The sea is", "xq"])
-    fits(page)
+    assert_fits_window(page)
 
     build.report("sft", 0)
     build.report("sft", 100, samples=[("Hello!", "Hh"), ("Who are you?", "I")])
     build.report(
         "sft", 200, samples=[("Hello!", "Hello! How are you?"), ("Who are you?", "I am a model.")]
     )
-    build.publish(held[0], "step 200 of 300 of learning to converse")
+    build.publish(models[0], "step 200 of 300, learning to converse")
     expect(page.get_by_label("Your message")).to_be_visible()
-    expect(page.get_by_role("heading", name="Talk to it while it learns")).to_be_visible()
-    strip = page.get_by_role("region", name="The build")
-    expect(strip).to_contain_text("75 % · about 2 minutes left")
-    expect(strip).to_contain_text("Answering now: step 200 of 300 of learning to converse")
+    expect(page.locator("#welcome-title")).to_contain_text("while it learns")
+    bar = page.locator("#build-bar")
+    expect(bar).to_contain_text("75 % · about 2 minutes left")
+    expect(bar).to_contain_text("Replying now: step 200 of 300, learning to converse")
     expect(page.get_by_text("I am a model.")).to_be_hidden()
-    strip.locator("summary").click()
+    bar.locator("summary").click()
     expect(page.locator(".sample")).to_contain_text(["Hello!", "Who are you?"])
     expect(page.locator(".sample .text")).to_have_text(
         ["Hello! How are you?", "Hh", "I am a model.", "I"]
     )
-    fits(page)
-    strip.locator("summary").click()
+    assert_fits_window(page)
+    bar.locator("summary").click()
     expect(page.locator(".sample .text").first).to_be_hidden()
 
     ask(page, "hi")
-    reply = held[0].alone("hi")
-    says(page, "hi", reply)
-    build.finish(held[1])
-    expect(
-        page.get_by_text("The build is finished: the finished model answers from here on.")
-    ).to_be_visible()
-    expect(strip).to_be_hidden()
-    says(page, "hi", reply)
+    reply = models[0].reply_alone("hi")
+    expect_conversation(page, "hi", reply)
+    build.finish(models[1])
+    expect(page.get_by_text(BUILD_FINISHED)).to_be_visible()
+    expect(bar).to_be_hidden()
+    expect_conversation(page, "hi", reply)
     ask(page, "and now?")
-    says(page, "hi", reply, "and now?", held[1].alone("hi", reply, "and now?"))
+    expect_conversation(
+        page, "hi", reply, "and now?", models[1].reply_alone("hi", reply, "and now?")
+    )
     expect(page.locator(".news")).to_have_count(1)
-    fits(page)
+    assert_fits_window(page)
 
 
-def test_a_better_model_comes_in_the_middle_of_a_reply(build, held, open_page):
-    build.publish(held[0], "step 100")
+def test_a_better_model_that_arrives_during_a_reply_is_announced_after_it(build, models, open_page):
+    build.publish(models[0], "step 100")
     page = open_page(build.address)
-    held[0].gate.clear()
+    models[0].gate.clear()
     ask(page, "one")
     expect(page.locator(".turn .text").last).to_have_text(re.compile("^[a-z]{4,}$"))
-    build.publish(held[1], "step 200")
-    expect(page.get_by_text("Answering now: step 200")).to_be_visible()
-    expect(page.locator(".news")).to_have_count(0)  # not while the first is still speaking
-    held[0].gate.set()
-    is_done(page)
+    build.publish(models[1], "step 200")
+    expect(page.get_by_text("Replying now: step 200")).to_be_visible()
+    expect(page.locator(".news")).to_have_count(0)  # not during the reply
+    models[0].gate.set()
+    wait_for_reply(page)
     expect(page.locator(".news")).to_have_text(
-        ["A better trained model answers from here on (step 200)."]
+        ["A better trained model replies from now on (step 200)."]
     )
-    build.publish(held[1], "step 300")  # nobody has talked since: one line, not two
+    build.publish(models[1], "step 300")  # no message since: one line, not two
     expect(page.locator(".news")).to_have_text(
-        ["A better trained model answers from here on (step 300)."]
+        ["A better trained model replies from now on (step 300)."]
     )
     ask(page, "two")
-    said = held[0].alone("one")
-    assert said != held[1].alone("one"), "the models must differ, or the comparison says nothing"
-    says(page, "one", said, "two", held[1].alone("one", said, "two"))
+    first = models[0].reply_alone("one")
+    assert first != models[1].reply_alone("one"), "equal models would prove nothing"
+    expect_conversation(page, "one", first, "two", models[1].reply_alone("one", first, "two"))
     shown = page.locator("#turns > *").evaluate_all("all => all.map((node) => node.className)")
     assert shown == ["turn user", "turn assistant", "news", "turn user", "turn assistant"]
 
 
-def test_news_before_the_first_message_stands_in_the_welcome(build, held, open_page):
-    build.publish(held[0], "step 100")
+def test_news_before_the_first_message_is_shown_in_the_welcome(build, models, open_page):
+    build.publish(models[0], "step 100")
     page = open_page(build.address)
-    expect(page.get_by_role("heading", name="Talk to it while it learns")).to_be_visible()
-    build.finish(held[1])
-    expect(page.get_by_role("heading", name="Ask it something")).to_be_visible()
-    expect(
-        page.get_by_text("The build is finished: the finished model answers from here on.")
-    ).to_be_visible()
+    expect(page.locator("#welcome-title")).to_contain_text("while it learns")
+    build.finish(models[1])
+    expect(page.locator("#welcome-title")).to_have_text("Ask it something")
+    expect(page.locator("#welcome-news")).to_have_text(BUILD_FINISHED)
 
 
-def test_a_reply_tells_of_its_model_before_the_status_does(build, held, open_page):
-    build.publish(held[0], "step 100")
+def test_a_reply_announces_its_model_without_the_status(build, models, open_page):
+    build.publish(models[0], "step 100")
     page = open_page(build.address)
     ask(page, "one")
-    is_done(page)
-    page.route(
-        "**/api/status", lambda route: route.abort()
-    )  # from here on only the replies can say it
-    expect(page.get_by_text("The server does not answer.")).to_be_visible()
-    build.publish(held[1], "step 200")
+    wait_for_reply(page)
+    page.route("**/api/status", lambda route: route.abort())
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    build.publish(models[1], "step 200")
     ask(page, "two")
     expect(page.locator("#turns > *").nth(3)).to_have_text(
-        "A better trained model answers from here on (step 200)."
+        "A better trained model replies from now on (step 200)."
     )
 
 
-def test_a_build_that_fails_before_it_can_speak(build, open_page):
+def test_a_build_that_fails_before_a_model_is_served_shows_its_message(build, open_page):
     build.report("pretrain", 0)
-    build.board.failed("the loss is not finite at step 7: lower the learning rate")
+    build.status.set_failed("the loss is not finite at step 7: lower the learning rate")
     page = open_page(build.address, PHONE)
     expect(page.get_by_role("heading", name="The build stopped")).to_be_visible()
     expect(
@@ -327,38 +328,31 @@ def test_a_build_that_fails_before_it_can_speak(build, open_page):
     expect(page.get_by_role("progressbar")).to_be_hidden()
 
 
-def test_a_build_that_fails_later_leaves_a_model_to_talk_to(build, held, open_page):
+def test_a_build_that_fails_later_leaves_a_model_to_chat_with(build, models, open_page):
     build.report("sft", 0)
-    build.publish(held[0], "step 0")
+    build.publish(models[0], "step 0")
     page = open_page(build.address)
     ask(page, "one")
-    is_done(page)
-    build.board.failed("the disk is full")
-    expect(
-        page.get_by_role("alert").filter(
-            has_text="The disk is full\nYou can go on talking to the model as it is now."
-        )
-    ).to_be_visible()
-    said = held[0].alone("one")
+    wait_for_reply(page)
+    build.status.set_failed("the disk is full")
+    expect(page.get_by_role("alert").filter(has_text="The disk is full\n")).to_be_visible()
+    first = models[0].reply_alone("one")
     ask(page, "two")
-    says(page, "one", said, "two", held[0].alone("one", said, "two"))
-
-
-# ---- a conversation -----------------------------------------------------------------------------------------------
+    expect_conversation(page, "one", first, "two", models[0].reply_alone("one", first, "two"))
 
 
 @pytest.fixture
-def page(build, held, open_page):
-    """A finished model, and the keyboard where one writes."""
-    build.finish(held[0])
+def page(build, models, open_page):
+    """Open the page with a finished model; the message box has the focus."""
+    build.finish(models[0])
     page = open_page(build.address)
     expect(page.get_by_label("Your message")).to_be_focused()
     return page
 
 
-def test_everything_can_be_done_with_the_keyboard(build, held, open_page):
+def test_everything_can_be_done_with_the_keyboard(build, models, open_page):
     build.report("sft", 0, loss=3.0, samples=[("Hello!", "Hh")])
-    build.publish(held[0], "step 0")
+    build.publish(models[0], "step 0")
     page = open_page(build.address)
     question = page.get_by_label("Your message")
     expect(question).to_be_focused()
@@ -366,7 +360,7 @@ def test_everything_can_be_done_with_the_keyboard(build, held, open_page):
     page.keyboard.press("Enter")
     page.keyboard.type("  ")
     page.keyboard.press("Enter")
-    expect(page.locator(".turn")).to_have_count(0)  # nothing was said, so nothing is sent
+    expect(page.locator(".turn")).to_have_count(0)  # nothing was first, so nothing is sent
 
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("a")
@@ -374,36 +368,32 @@ def test_everything_can_be_done_with_the_keyboard(build, held, open_page):
     page.keyboard.type("b")
     expect(question).to_have_value("a\nb")
     page.keyboard.press("Enter")
-    is_done(page)
+    wait_for_reply(page)
     assert page.locator(".turn.user .text").inner_text() == "a\nb"
     expect(question).to_be_focused()
 
-    held[0].gate.clear()
+    models[0].gate.clear()
     page.keyboard.type("go on")
     page.keyboard.press("Enter")
     expect(page.locator(".turn .text").last).to_have_text(re.compile("^[a-z]{4,}$"))
     page.keyboard.press("Escape")
     expect(page.get_by_text("You stopped this reply.")).to_be_visible()
-    held[0].gate.set()
+    models[0].gate.set()
     expect(question).to_be_focused()
 
-    names = []
+    focused = []
     page.evaluate("document.activeElement.blur(); document.body.focus()")
     page.get_by_role("button", name="New chat").focus()
     for _ in range(8):
-        names.append(
-            page.evaluate(
-                "(document.activeElement.innerText || document.activeElement.id || '').trim().split('\\n')[0]"
-            )
-        )
+        focused.append(page.evaluate(NAME_OF_FOCUSED))
         page.keyboard.press("Tab")
     order = [
         name
-        for name in names
+        for name in focused
         if name in ("New chat", "Edit", "Again", "question", "Send", "temperature")
     ]
-    assert order == ["New chat", "Edit", "Again", "question", "Send", "temperature"], names
-    assert any(name.startswith("Learning to converse · 25 %") for name in names), names
+    assert order == ["New chat", "Edit", "Again", "question", "Send", "temperature"], focused
+    assert any(name.startswith("Learning to converse · 25 %") for name in focused), focused
 
     page.locator("summary").focus()
     page.keyboard.press("Enter")
@@ -412,16 +402,16 @@ def test_everything_can_be_done_with_the_keyboard(build, held, open_page):
     expect(page.locator(".sample .text")).to_be_hidden()
 
 
-def test_a_reply_is_asked_for_again_and_the_last_question_is_changed(page, held):
+def test_a_reply_can_be_requested_again_and_the_last_question_edited(page, models):
     ask(page, "one")
-    is_done(page)
+    wait_for_reply(page)
     page.get_by_role("button", name="Another reply").click()
-    is_done(page)
-    first = held[0].alone("one")  # the same seed, so the same reply
-    says(page, "one", first)
+    wait_for_reply(page)
+    first = models[0].reply_alone("one")  # the same seed, so the same reply
+    expect_conversation(page, "one", first)
 
     ask(page, "two")
-    is_done(page)
+    wait_for_reply(page)
     page.get_by_label("Your message").fill("half a thought")
     page.get_by_role("button", name="Edit").click()
     expect(page.get_by_label("Your message")).to_have_value("two")
@@ -430,91 +420,87 @@ def test_a_reply_is_asked_for_again_and_the_last_question_is_changed(page, held)
 
     page.get_by_role("button", name="Edit").click()
     ask(page, "three")
-    is_done(page)
+    wait_for_reply(page)
     expect(page.get_by_label("Your message")).to_have_value("half a thought")
-    says(page, "one", first, "three", held[0].alone("one", first, "three"))
+    expect_conversation(page, "one", first, "three", models[0].reply_alone("one", first, "three"))
 
 
-def test_a_stopped_reply_without_a_word_gives_the_question_back(page, held):
-    held[0].gate.clear()
+def test_stopping_an_empty_reply_restores_the_question(page, models):
+    models[0].gate.clear()
     page.route("**/v1/chat/completions", lambda route: None)  # never answered
     ask(page, "one")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_label("Your message")).to_have_value("one")
     expect(page.locator(".turn")).to_have_count(0)
-    expect(page.get_by_role("heading", name="Ask it something")).to_be_visible()
+    expect(page.locator("#welcome-title")).to_have_text("Ask it something")
 
 
-def test_a_new_chat_knows_nothing_of_the_old_one(page, held):
+def test_a_new_chat_starts_without_the_old_messages(page, models):
     ask(page, "one")
-    is_done(page)
+    wait_for_reply(page)
     page.get_by_role("button", name="New chat").click()
     expect(page.locator(".turn")).to_have_count(0)
     ask(page, "two")
-    is_done(page)
-    says(page, "two", held[0].alone("two"))
+    wait_for_reply(page)
+    expect_conversation(page, "two", models[0].reply_alone("two"))
 
 
-def test_a_message_that_is_too_long_is_refused_in_a_sentence_and_kept(page):
+def test_a_message_that_is_too_long_is_refused_and_kept(page):
     question = page.get_by_label("Your message")
     refusals = {
-        10_000: "is more than the 192 the model can see. Shorten the message",
-        100_001: "100,001 characters; at most 100,000 can be sent",
+        10_000: "192 tokens",
+        100_001: "100,001 characters",
     }
-    for length, sentence in refusals.items():
+    for length, reason in refusals.items():
         question.fill("a" * length)
         question.press("Enter")
-        expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
+        expect(page.get_by_role("alert").filter(has_text=reason)).to_be_visible()
         assert len(question.input_value()) == length
         expect(page.locator(".turn")).to_have_count(0)
-        fits(page)
+        assert_fits_window(page)
     ask(page, "a")
-    is_done(page)
+    wait_for_reply(page)
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_conversation_that_is_cut_says_so(page):
+def test_messages_left_out_of_the_context_are_reported(page):
     for text in ("a" * 40, "b" * 40, "c" * 40):
         ask(page, text)
-        is_done(page)
-    expect(
-        page.get_by_text(
-            "The model sees 192 tokens: the oldest 2 messages were left out of this reply"
-        )
-    ).to_be_visible()
+        wait_for_reply(page)
+    expect(page.locator(".remark").filter(has_text="oldest 2 messages")).to_be_visible()
 
 
 @pytest.mark.parametrize("text", ["<b>bold</b><img src=x onerror=alert(1)>"])
-def test_markup_of_a_person_or_a_model_stays_text(build, held, open_page, text):
+def test_markup_in_any_text_stays_text(build, models, open_page, text):
     build.report("sft", 0, samples=[(text, text)])
     page = open_page(build.address)
     expect(page.locator(".sample .text")).to_have_text(text)
-    build.publish(held[0], text)
-    expect(page.get_by_text(f"Answering now: {text}")).to_be_visible()
+    build.publish(models[0], text)
+    expect(page.get_by_text(f"Replying now: {text}")).to_be_visible()
     ask(page, text)
-    is_done(page)
+    wait_for_reply(page)
     expect(page.locator(".turn.user .text")).to_have_text(text)
     expect(page.locator("b, img")).to_have_count(0)
 
 
-def test_a_server_that_is_gone_and_comes_back(open_page, held):
+def test_a_server_that_stops_and_starts_again(open_page, models):
     build = Build()
-    build.publish(held[0], "step 0")
+    build.publish(models[0], "step 0")
     page = open_page(build.address)
     ask(page, "one")
-    is_done(page)
+    wait_for_reply(page)
     build.stop()
-    expect(page.get_by_text("The server does not answer. Is it still running?")).to_be_visible()
-    said = held[0].alone("one")
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    first = models[0].reply_alone("one")
     ask(page, "two")
     expect(page.get_by_label("Your message")).to_have_value("two")
-    says(page, "one", said)
+    expect_conversation(page, "one", first)
 
-    again = Build(int(build.address.rsplit(":", 1)[1]))
+    second = Build(int(build.address.rsplit(":", 1)[1]))
     try:
-        again.finish(held[1])
-        expect(page.get_by_text("The server does not answer. Is it still running?")).to_be_hidden()
+        second.finish(models[1])
+        expect(page.locator("#notice")).to_be_hidden()
         page.get_by_label("Your message").press("Enter")
-        says(page, "one", said, "two", held[1].alone("one", said, "two"))
+        expect_conversation(page, "one", first, "two", models[1].reply_alone("one", first, "two"))
     finally:
-        again.stop()
+        second.stop()

@@ -1,4 +1,4 @@
-"""The whole road with a real, small, untrained model: what HTTP returns is what the assistant alone would say."""
+"""The server with a real, small, untrained model: its replies equal the assistant's own."""
 
 import threading
 
@@ -13,15 +13,15 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import EngineThread, PendingReply
+from chatwright.server.engine_thread import EngineThread
+from chatwright.server.pending_reply import PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 URL = "/v1/chat/completions"
 TOKENIZER = CharacterTokenizer.train(["abcdefgh é🙂"])
 CONTEXT = 96
-TALK_ON = {
-    str(id_): -100 for id_ in TOKENIZER.control.all()
-}  # an untrained model would end its reply at once
+# Without this bias an untrained model would end its replies at once.
+NO_CONTROL_TOKENS = {str(id_): -100 for id_ in TOKENIZER.control.all()}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def client(engine):
         make_app(Assistant(engine, TOKENIZER), "m"), base_url="http://127.0.0.1"
     ) as client:
         yield client
-    assert engine.n_free_rows == engine.config.n_slot, "a reply kept its place in the cache"
+    assert engine.n_free_rows == engine.config.n_slot, "a reply kept its slot in the cache"
 
 
 def ask(text="abc", **fields):
@@ -47,7 +47,7 @@ def ask(text="abc", **fields):
         "model": "m",
         "messages": [{"role": "user", "content": text}],
         "max_tokens": 24,
-        "logit_bias": TALK_ON,
+        "logit_bias": NO_CONTROL_TOKENS,
         **fields,
     }
 
@@ -58,14 +58,15 @@ def settings(seed):
     )
 
 
-def test_live_replies_share_the_steps_of_the_engine(engine, monkeypatch):
-    n_step, step = [0], engine.step
+def test_live_replies_share_the_engine_steps(engine, monkeypatch):
+    n_step = [0]
+    real_step = engine.step
 
-    def counted():
+    def counted_step():
         n_step[0] += 1
-        return step()
+        return real_step()
 
-    monkeypatch.setattr(engine, "step", counted)
+    monkeypatch.setattr(engine, "step", counted_step)
     thread = EngineThread(Assistant(engine, TOKENIZER))
     thread.submit(
         [
@@ -75,10 +76,10 @@ def test_live_replies_share_the_steps_of_the_engine(engine, monkeypatch):
     )
     assert thread.wait_until_idle(30)
     thread.close()
-    assert n_step[0] < 2 * 24, "one after the other it would be 8 x 24"
+    assert n_step[0] < 2 * 24, "one by one it would be 8 x 24"
 
 
-def test_many_at_once_are_each_what_they_are_alone(client, engine):
+def test_concurrent_replies_equal_replies_alone(client, engine):
     texts = {seed: "abcdefgh"[: 1 + seed % 7] for seed in range(12)}
     served = {}
 
@@ -97,12 +98,12 @@ def test_many_at_once_are_each_what_they_are_alone(client, engine):
     for seed, text in texts.items():
         *_, finished = alone.reply([Message("user", text)], settings(seed))
         assert served[seed] == finished.message.text
-    assert len(set(served.values())) == 12, "seeds must matter, or the comparison says nothing"
+    assert len(set(served.values())) == 12, "equal replies would prove nothing"
 
 
-def test_choices_are_the_next_seeds_and_a_drawn_seed_is_told(client):
+def test_choices_use_consecutive_seeds_and_a_drawn_seed_is_reported(client):
     several = client.post(URL, json=ask(seed=2**64 - 2, n=1)).status_code
-    assert several == 400, "seeds are 64 bits with a sign, as in the OpenAI protocol"
+    assert several == 400, "seeds are signed 64-bit integers, as in the OpenAI API"
     choices = client.post(URL, json=ask(seed=-2, n=3)).json()["choices"]
     alone = [
         client.post(URL, json=ask(seed=seed)).json()["choices"][0]["message"]
@@ -115,7 +116,7 @@ def test_choices_are_the_next_seeds_and_a_drawn_seed_is_told(client):
     assert drawn["choices"] == again["choices"]
 
 
-def test_log_probs_spell_the_text(client):
+def test_log_probs_list_the_tokens_of_the_text(client):
     choice = client.post(URL, json=ask(seed=3, logprobs=True, top_logprobs=4)).json()["choices"][0]
     tokens = choice["logprobs"]["content"]
     assert len(choice["message"]["content"]) == len(tokens) == 24
@@ -147,7 +148,7 @@ def test_log_probs_spell_the_text(client):
         {"seed": 2},
     ],
 )
-def test_every_option_has_an_effect(client, fields):
+def test_every_option_changes_the_reply(client, fields):
     plain = ask(seed=1)
     usual = client.post(URL, json=plain).json()["choices"][0]["message"]["content"]
     assert len(usual) == 24
@@ -163,15 +164,17 @@ def test_every_option_has_an_effect(client, fields):
         assert changed == usual[:cut]
 
 
-def test_what_was_cut_is_told_and_what_cannot_fit_is_refused(client):
+def test_left_out_messages_are_reported_and_a_message_too_long_is_refused(client):
     messages = [
         {"role": role, "content": "abcdefgh"} for _ in range(8) for role in ("user", "assistant")
     ][:-1]
     request = {"model": "m", "messages": messages, "max_tokens": 8}
-    told = client.post(URL, json=request).json()["chatwright"]["truncated"]
-    assert told["n_cut"] + told["n_kept"] == len(messages)
-    assert "left out" in told["message"]
-    assert f'"n_cut": {told["n_cut"]}' in client.post(URL, json={**request, "stream": True}).text
+    truncated = client.post(URL, json=request).json()["chatwright"]["truncated"]
+    assert truncated["n_cut"] + truncated["n_kept"] == len(messages)
+    assert truncated["message"]
+    assert (
+        f'"n_cut": {truncated["n_cut"]}' in client.post(URL, json={**request, "stream": True}).text
+    )
     assert "truncated" not in client.post(URL, json=ask()).json()["chatwright"]
     for body in (ask("a" * CONTEXT), ask(max_tokens=CONTEXT)):
         error = client.post(URL, json={**body, "stream": True})
@@ -181,10 +184,9 @@ def test_what_was_cut_is_told_and_what_cannot_fit_is_refused(client):
         )
 
 
-def test_a_command_is_a_tool_call_that_can_be_sent_back(client):
-    forced = ask(
-        seed=1, logit_bias={str(TOKENIZER.control.command): 100}
-    )  # the model opens a command, and then ends it by opening another
+def test_a_tool_call_of_the_model_can_be_sent_back(client):
+    # The model begins a tool call, and ends it by beginning another one.
+    forced = ask(seed=1, logit_bias={str(TOKENIZER.control.command): 100})
     choice = client.post(URL, json=forced).json()["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
     call = choice["message"]["tool_calls"][0]
@@ -201,12 +203,12 @@ def test_a_command_is_a_tool_call_that_can_be_sent_back(client):
     assert client.post(URL, json=ask(messages=messages)).status_code == 200
 
 
-def test_turns_in_an_impossible_order_are_refused_by_name(client):
+def test_messages_out_of_order_are_refused(client):
     messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
     response = client.post(URL, json={"model": "m", "messages": messages})
     assert response.status_code == 400
-    assert "turn 1 (user) follows turn 0 (user)" in response.json()["error"]["message"]
+    assert "turn 1" in response.json()["error"]["message"]
 
 
-def test_a_token_id_the_model_does_not_have_is_refused(client):
+def test_a_token_id_beyond_the_vocabulary_is_refused(client):
     assert client.post(URL, json=ask(logit_bias={"99999": 1})).status_code == 400

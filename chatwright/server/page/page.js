@@ -1,25 +1,25 @@
-// The whole page: ask the server how it is, show the build, talk to the model. No framework, nothing from outside.
-// Text becomes text nodes and nothing else, so whatever a model or a person writes stays text.
+// The chat page: poll the server's status, show the build, chat with the model. No framework, no
+// code from elsewhere. Text is only ever put into text nodes, so it can never become markup.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const STATUS_EVERY_MS = 1000; // while something is being built
-const STATUS_RARELY_MS = 5000; // afterwards: to notice a server that is gone, or another model in place
+const STATUS_BUILDING_MS = 1000; // time between polls during a build
+const STATUS_READY_MS = 5000; // afterwards, to notice a stopped server or another model
 const MAX_CHARACTERS = 100000; // in one message
-const GONE = "The server does not answer. Is it still running?";
+const SERVER_GONE = "The server does not answer. Is it still running?";
 
-let model = ""; // the id to ask for; empty until the chat is open
-let shownNumber = 0; // number of the model the person was last told of
-let wasBuilding = false; // this page has seen the build
-let turns = []; // {role, content, element}; exactly what is sent to the model
-let abort = null; // an AbortController while a reply is being written
-let nReplies = 0; // asked for so far
-let edit = null; // {draft} while the last question is being changed
-let owed = ""; // news that came in the middle of a reply, told after it
-let wasAtEnd = true; // of the conversation: what is read now
-let mustReopen = true; // ask again which model is there: at first, and after trouble (the server may be another one)
+let model = ""; // id of the model to request; empty until one is served
+let shownModelNumber = 0; // number of the model that the user was last told about
+let wasBuilding = false; // whether the last status was that of a build
+let turns = []; // {role, content, element}; the conversation that is sent to the model
+let abort = null; // AbortController while a reply is streamed, otherwise null
+let nReplies = 0; // replies requested so far
+let edit = null; // {draft} while the last question is being edited
+let pendingNews = ""; // news to show after the current reply
+let wasScrolledToEnd = true;
+let mustReloadModel = true; // read the model's id again: at first and after an error
 
-// ---- small pieces -------------------------------------------------------------------------------------------------
+// ---- helpers --------------------------------------------------------------------------------------
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -36,14 +36,14 @@ function button(text, label, onClick) {
   return node;
 }
 
-function say(id, text) { // only where it changes: a screen reader would read it again
+function setText(id, text) { // changes nothing if equal: a screen reader would read it again
   if (byId(id).textContent !== text) byId(id).textContent = text;
   byId(id).hidden = !text;
 }
 
-const notice = (text) => say("notice", text);
+const showNotice = (text) => setText("notice", text);
 
-function inWords(seconds) {
+function timeLeftText(seconds) {
   if (seconds < 45) return "less than a minute left";
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `about ${minutes} minute${minutes === 1 ? "" : "s"} left`;
@@ -51,7 +51,7 @@ function inWords(seconds) {
   return `about ${Math.floor(minutes / 60)} h${rest ? ` ${rest} min` : ""} left`;
 }
 
-async function errorOf(response) {
+async function errorMessage(response) {
   try {
     return (await response.json()).error.message;
   } catch {
@@ -61,62 +61,66 @@ async function errorOf(response) {
 
 async function getJson(path) {
   const response = await fetch(path);
-  if (!response.ok) throw new Error(await errorOf(response));
+  if (!response.ok) throw new Error(await errorMessage(response));
   return response.json();
 }
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1); // and no full stop: a build's message may end with a command
-const sentence = (text) => capital(text) + (/[.!?]$/.test(text) ? "" : ".");
-const inSentence = (error) => (error instanceof TypeError ? GONE : sentence(error.message)); // fetch throws TypeError where nobody answers
+// No full stop is added here: a message of the build may end with a command to copy.
+const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const asSentence = (text) => capitalized(text) + (/[.!?]$/.test(text) ? "" : ".");
+// fetch throws TypeError if the server cannot be reached.
+const errorText = (error) => (error instanceof TypeError ? SERVER_GONE : asSentence(error.message));
 
-function focusQuestion() { // not on a phone, where focus brings up the keyboard over the reply
+function focusQuestion() { // not on a phone, where the keyboard would cover the reply
   if (matchMedia("(pointer: fine)").matches) byId("question").focus();
 }
 
-// ---- how the server is --------------------------------------------------------------------------------------------
+// ---- status of the server ------------------------------------------------------------------------
 
-async function watch() {
-  const before = nReplies;
+async function pollStatus() {
+  const nRepliesBefore = nReplies;
   let status;
   try {
     status = await getJson("/api/status");
-    if (status.can_chat && mustReopen) await openChat();
-    if (byId("notice").textContent === GONE) notice("");
-    show(status);
-    // What was asked before a reply may be older than what the reply itself said.
-    if (status.can_chat && nReplies === before) tellOfModel(status.model_number, status.model);
+    if (status.can_chat && mustReloadModel) await openChat();
+    if (byId("notice").textContent === SERVER_GONE) showNotice("");
+    showStatus(status);
+    // If a reply was requested meanwhile, its own note about the model is newer than this status.
+    if (status.can_chat && nReplies === nRepliesBefore) announceModel(status.model_number, status.model);
   } catch (error) {
-    notice(inSentence(error));
-    mustReopen = true;
+    showNotice(errorText(error));
+    mustReloadModel = true;
   }
-  setTimeout(watch, status && status.state === "ready" ? STATUS_RARELY_MS : STATUS_EVERY_MS);
+  const isReady = status && status.state === "ready";
+  setTimeout(pollStatus, isReady ? STATUS_READY_MS : STATUS_BUILDING_MS);
 }
 
-function show(status) {
+function showStatus(status) {
   const isBuilding = status.state !== "ready";
-  if (isBuilding) showLearned(status);
-  byId("building").hidden = Boolean(model);
-  if (!model) showBuilding(status);
-  else showStrip(status, isBuilding);
-  const percent = inPercent(status);
-  const news = { building: percent || "Building", failed: "Build stopped", ready: model || "Ready" }[status.state];
-  document.title = `${news} \u00b7 Chatwright`;
+  if (isBuilding) showResults(status);
+  byId("build-page").hidden = Boolean(model);
+  if (!model) showBuildPage(status);
+  else showBuildBar(status, isBuilding);
+  const titles = { building: percentText(status) || "Building", failed: "Build stopped", ready: model || "Ready" };
+  document.title = `${titles[status.state]} \u00b7 Chatwright`;
   if (model) showWelcome(status);
   if (status.state === "ready" && wasBuilding) {
-    tell("The build is finished: the finished model answers from here on.");
-    shownNumber = status.model_number;
+    showNews("The build is finished. The finished model replies from now on.");
+    shownModelNumber = status.model_number;
   }
   wasBuilding = isBuilding;
 }
 
-// ---- while the model is being built -------------------------------------------------------------------------------
+// ---- the build ------------------------------------------------------------------------------------
 
-const inPercent = (status) => (status.fraction === null ? "" : `${Math.min(99, Math.floor(100 * status.fraction))} %`);
+function percentText(status) {
+  return status.fraction === null ? "" : `${Math.min(99, Math.floor(100 * status.fraction))} %`;
+}
 
-function howFar(status) {
+function progressText(status) {
   if (status.state !== "building") return "";
-  const left = status.seconds_left === null ? "time left not known yet" : inWords(status.seconds_left);
-  return [inPercent(status), left].filter(Boolean).join(" \u00b7 ");
+  const left = status.seconds_left === null ? "time left unknown" : timeLeftText(status.seconds_left);
+  return [percentText(status), left].filter(Boolean).join(" \u00b7 ");
 }
 
 function setProgress(node, status) {
@@ -125,110 +129,122 @@ function setProgress(node, status) {
   else node.value = status.fraction;
 }
 
-function showBuilding(status) { // the whole page, as long as nothing can speak
-  const failed = status.state === "failed";
-  byId("building").className = failed ? "failed" : "";
-  say("building-title", failed ? status.stage : "Your model is being built");
-  say("stage", failed ? "The build stopped" : status.stage || "Getting ready");
+function showBuildPage(status) { // fills the page until a model can reply
+  const hasFailed = status.state === "failed";
+  byId("build-page").className = hasFailed ? "failed" : "";
+  setText("build-title", hasFailed ? status.stage : "Your model is being built");
+  setText("stage", hasFailed ? "The build stopped" : status.stage || "Getting ready");
   setProgress(byId("progress"), status);
-  say("time-left", howFar(status));
-  say("build-message", capital(status.message));
+  setText("time-left", progressText(status));
+  setText("build-message", capitalized(status.message));
 }
 
-function showStrip(status, isBuilding) { // above the conversation, as soon as something can
-  const failed = status.state === "failed";
-  const strip = byId("strip");
-  if (!isBuilding && strip.contains(document.activeElement)) byId("question").focus();
-  strip.hidden = !isBuilding;
+function showBuildBar(status, isBuilding) { // above the conversation once a model can reply
+  const hasFailed = status.state === "failed";
+  const bar = byId("build-bar");
+  if (!isBuilding && bar.contains(document.activeElement)) byId("question").focus();
+  bar.hidden = !isBuilding;
   if (!isBuilding) return;
-  strip.className = failed ? "failed" : "";
-  if (!strip.contains(byId("learned"))) byId("strip-body").append(byId("learned"));
-  say("strip-stage", failed ? "" : `${status.stage || "Getting ready"} \u00b7 `);
-  say("strip-far", failed ? "The build stopped" : howFar(status));
-  if (!status.can_chat) say("strip-model", "Nothing can answer yet");
-  else say("strip-model", status.model ? `Answering now: ${status.model}` : "You can talk to it already");
-  say("strip-trouble", failed ? `${capital(status.message)}\nYou can go on talking to the model as it is now.` : capital(status.message));
-  setProgress(byId("strip-progress"), status);
+  bar.className = hasFailed ? "failed" : "";
+  if (!bar.contains(byId("results"))) byId("bar-results").append(byId("results"));
+  setText("bar-stage", hasFailed ? "" : `${status.stage || "Getting ready"} \u00b7 `);
+  setText("bar-progress-text", hasFailed ? "The build stopped" : progressText(status));
+  if (!status.can_chat) setText("bar-model", "No model can reply yet");
+  else setText("bar-model", status.model ? `Replying now: ${status.model}` : "You can chat with the model already");
+  const message = capitalized(status.message);
+  const hint = "You can continue to chat with the current model.";
+  setText("bar-message", hasFailed ? `${message}\n${hint}` : message);
+  setProgress(byId("bar-progress"), status);
 }
 
-function showLearned(status) {
+function showResults(status) {
   const points = status.loss_curve.filter(([, loss]) => loss !== null);
-  byId("nothing-yet").hidden = points.length > 1 || status.samples.length > 0 || status.state === "failed";
-  showCurve(points);
+  const hasResults = points.length > 1 || status.samples.length > 0;
+  byId("no-results").hidden = hasResults || status.state === "failed";
+  showLossCurve(points);
   showSamples(status.samples);
 }
 
-function showCurve(points) {
+function showLossCurve(points) {
   byId("curve").hidden = points.length < 2;
   if (points.length < 2) return;
-  const steps = points.map(([step]) => step), losses = points.map(([, loss]) => loss);
-  const [first, last] = [steps[0], steps[steps.length - 1]];
-  const low = losses.reduce((a, b) => Math.min(a, b)), high = losses.reduce((a, b) => Math.max(a, b));
-  const place = ([step, loss]) => `${(600 * (step - first)) / (last - first || 1)},${4 + (152 * (high - loss)) / (high - low || 1)}`;
-  byId("curve-line").setAttribute("points", points.map(place).join(" "));
-  say("loss-now", `${losses[0].toFixed(2)} \u2192 ${losses[losses.length - 1].toFixed(2)}`);
-  say("curve-from", `step ${first.toLocaleString("en")}`);
-  say("curve-to", last.toLocaleString("en"));
+  const steps = points.map(([step]) => step);
+  const losses = points.map(([, loss]) => loss);
+  const first = steps[0];
+  const last = steps[steps.length - 1];
+  const low = losses.reduce((a, b) => Math.min(a, b));
+  const high = losses.reduce((a, b) => Math.max(a, b));
+  const x = (step) => (600 * (step - first)) / (last - first || 1);
+  const y = (loss) => 4 + (152 * (high - loss)) / (high - low || 1);
+  byId("curve-line").setAttribute("points", points.map(([step, loss]) => `${x(step)},${y(loss)}`).join(" "));
+  setText("loss-change", `${losses[0].toFixed(2)} \u2192 ${losses[losses.length - 1].toFixed(2)}`);
+  setText("curve-from", `step ${first.toLocaleString("en")}`);
+  setText("curve-to", last.toLocaleString("en"));
 }
 
 let shownSamples = "";
 
-function showSamples(samples) { // prompt by prompt, so that one sees the replies to the same one get better
-  const isSame = shownSamples === JSON.stringify(samples);
-  if (isSame) return; // what a person has selected stays selected
+function showSamples(samples) { // grouped by prompt, so that replies to one prompt can be compared
+  const isUnchanged = shownSamples === JSON.stringify(samples);
+  if (isUnchanged) return; // drawing again would clear the user's text selection
   shownSamples = JSON.stringify(samples);
   byId("samples").hidden = samples.length === 0;
   const prompts = [...new Set(samples.map(({ prompt }) => prompt))];
-  byId("sample-list").replaceChildren(...prompts.map((prompt) => {
-    const group = element("section", "sample"), list = element("ol");
-    for (const { reply, step } of samples.filter((sample) => sample.prompt === prompt).reverse()) {
-      const item = element("li");
-      item.append(element("p", "text", reply.trim() || "(nothing)"), element("p", "step", `step ${step.toLocaleString("en")}`));
-      list.append(item);
-    }
-    group.append(element("h4", "", prompt), list);
-    return group;
-  }));
+  byId("sample-list").replaceChildren(...prompts.map((prompt) => sampleGroup(prompt, samples)));
 }
 
-// ---- which model answers ------------------------------------------------------------------------------------------
+function sampleGroup(prompt, samples) {
+  const group = element("section", "sample");
+  const list = element("ol");
+  for (const { reply, step } of samples.filter((sample) => sample.prompt === prompt).reverse()) {
+    const item = element("li");
+    item.append(element("p", "text", reply.trim() || "(empty)"), element("p", "step", `step ${step.toLocaleString("en")}`));
+    list.append(item);
+  }
+  group.append(element("h4", "", prompt), list);
+  return group;
+}
+
+// ---- the served model -----------------------------------------------------------------------------
 
 async function openChat() {
   const isFirst = !model;
   model = (await getJson("/v1/models")).data[0].id;
-  mustReopen = false;
-  say("model-name", model);
+  mustReloadModel = false;
+  setText("model-name", model);
   for (const id of ["chat", "composer", "new-chat"]) byId(id).hidden = false;
   if (isFirst) focusQuestion();
 }
 
 function showWelcome(status) {
   const isLearning = status.state === "building";
-  say("welcome-title", isLearning ? "Talk to it while it learns" : "Ask it something");
-  say("welcome-text", isLearning
-    ? "It has only begun, so expect nonsense. Better models take its place between two replies; your conversation stays."
+  setText("welcome-title", isLearning ? "Chat with it while it learns" : "Ask it something");
+  setText("welcome-text", isLearning
+    ? "Training has just begun, so replies make little sense yet. Better models replace this one between two replies; your conversation stays."
     : "This model runs on your own machine, and what you write stays there. It is small: expect it to be wrong, often and with confidence.");
 }
 
-// A small line between two replies; before the first message, one in the welcome. News that nobody has talked since replace each other.
-function tell(text, before = null) {
-  if (!byId("turns").childElementCount) return say("welcome-news", text);
-  if (abort && !before) { owed = text; return; }
-  const follow = isAtEnd();
+// A line between two replies, or in the welcome before the first message. If nothing was said since
+// the last news, the new line replaces it.
+function showNews(text, before = null) {
+  if (!byId("turns").childElementCount) return setText("welcome-news", text);
+  if (abort && !before) { pendingNews = text; return; }
+  const mustScroll = isScrolledToEnd();
   const previous = before ? before.previousElementSibling : byId("turns").lastElementChild;
   if (previous && previous.classList.contains("news")) previous.textContent = text;
   else byId("turns").insertBefore(element("p", "news", text), before);
-  if (follow) toEnd();
+  if (mustScroll) scrollToEnd();
 }
 
-function tellOfModel(number, description, before = null) {
-  const isBetter = shownNumber > 0 && number > shownNumber;
-  shownNumber = number;
-  if (isBetter && wasBuilding) tell(`A better trained model answers from here on${description ? ` (${description})` : ""}.`, before);
-  else if (isBetter && before) tell("Another model answers from here on.", before);
+function announceModel(number, description, before = null) {
+  const isNewer = shownModelNumber > 0 && number > shownModelNumber;
+  shownModelNumber = number;
+  const name = description ? ` (${description})` : "";
+  if (isNewer && wasBuilding) showNews(`A better trained model replies from now on${name}.`, before);
+  else if (isNewer && before) showNews("Another model replies from now on.", before);
 }
 
-// ---- talking ------------------------------------------------------------------------------------------------------
+// ---- the conversation -----------------------------------------------------------------------------
 
 function addTurn(role, content) {
   const turn = { role, content, element: element("article", `turn ${role}`) };
@@ -245,16 +261,16 @@ function removeTurn(turn) {
   turn.element.remove();
 }
 
-function remark(turn, text) {
+function addRemark(turn, text) {
   turn.element.append(element("p", "remark", text));
 }
 
-function isAtEnd() {
+function isScrolledToEnd() {
   const main = document.querySelector("main");
   return main.scrollHeight - main.scrollTop - main.clientHeight < 80;
 }
 
-function toEnd() {
+function scrollToEnd() {
   const main = document.querySelector("main");
   main.scrollTop = main.scrollHeight;
 }
@@ -266,115 +282,122 @@ function setBusy(isBusy) {
   byId("turns").setAttribute("aria-busy", String(isBusy));
 }
 
-function offerAgain() { // under the last question and its reply
+function showTurnButtons() { // below the last question and its reply
   for (const old of document.querySelectorAll(".turn .quiet")) old.remove();
   const [question, reply] = turns.slice(-2);
   const shown = [...document.querySelectorAll(".turn")];
-  if (abort || !reply || reply.element !== shown[shown.length - 1] || question.role !== "user" || reply.role !== "assistant") return;
+  if (abort || !reply || reply.element !== shown[shown.length - 1]) return;
+  if (question.role !== "user" || reply.role !== "assistant") return;
   question.element.append(button("Edit", "Edit your last message", startEdit));
-  reply.element.append(button("Again", "Another reply to your last message", () => askFrom(turns.length - 1)));
+  reply.element.append(button("Again", "Another reply to your last message", () => replaceFrom(turns.length - 1)));
 }
 
-function ask() {
+function submitQuestion() {
   const text = byId("question").value;
   if (abort || !text.trim()) return;
   if (text.length > MAX_CHARACTERS) {
     const [length, most] = [text.length, MAX_CHARACTERS].map((count) => count.toLocaleString("en"));
-    return notice(`Your message has ${length} characters; at most ${most} can be sent. Shorten it.`);
+    showNotice(`Your message has ${length} characters; at most ${most} can be sent. Shorten it.`);
+    return;
   }
-  const from = edit ? turns.length - 2 : turns.length;
-  const next = edit ? edit.draft : "";
+  const first = edit ? turns.length - 2 : turns.length;
+  const draft = edit ? edit.draft : "";
   endEdit();
-  setQuestion(next);
-  askFrom(from, text);
+  setQuestion(draft);
+  replaceFrom(first, text);
 }
 
-// Ask again from there on. The turns that stood there step aside and come back where not a word of a reply arrives.
-async function askFrom(from, text) {
+// Replace the turns from index `first` on with a question (if given) and its reply. If the reply
+// stays empty, the replaced turns come back.
+async function replaceFrom(first, text) {
   if (abort) return;
   endEdit();
-  const aside = turns.splice(from);
-  for (const turn of aside) turn.element.hidden = true;
+  const replaced = turns.splice(first);
+  for (const turn of replaced) turn.element.hidden = true;
   const question = text === undefined ? null : addTurn("user", text);
-  const isAnswered = await answer();
+  const isAnswered = await streamReply();
   if (isAnswered) {
-    for (const turn of aside) turn.element.remove();
+    for (const turn of replaced) turn.element.remove();
   } else {
     if (question) removeTurn(question);
-    for (const turn of aside) turn.element.hidden = false;
-    turns.push(...aside);
+    for (const turn of replaced) turn.element.hidden = false;
+    turns.push(...replaced);
     byId("welcome").hidden = byId("turns").childElementCount > 0;
-    if (question) giveBack(text, aside.length > 0);
+    if (question) restoreQuestion(text, replaced.length > 0);
   }
-  if (owed) tell(owed);
-  owed = "";
-  offerAgain();
+  if (pendingNews) showNews(pendingNews);
+  pendingNews = "";
+  showTurnButtons();
   focusQuestion();
 }
 
-function giveBack(text, wasEdit) { // the person's words, before whatever they have written meanwhile
+function restoreQuestion(text, wasEdit) { // in front of what the user has typed meanwhile
   const draft = byId("question").value;
   if (wasEdit) startEdit(); // keeps the draft
   setQuestion(wasEdit || !draft ? text : `${text}\n${draft}`);
 }
 
-// Stream one reply to the turns so far. False where not a word of it arrived.
-async function answer() {
+// Stream a reply to the turns so far. Returns false if no text arrived.
+async function streamReply() {
   const messages = turns.map(({ role, content }) => ({ role, content }));
   const reply = addTurn("assistant", "");
   const node = reply.element.firstChild.appendChild(document.createTextNode(""));
   reply.element.classList.add("waiting");
-  notice("");
+  showNotice("");
   nReplies += 1;
   abort = new AbortController();
   setBusy(true);
-  offerAgain();
-  toEnd();
-  let isWhole = false, trouble = "";
+  showTurnButtons();
+  scrollToEnd();
+  let isComplete = false;
+  let failure = "";
   try {
     const response = await fetch("/v1/chat/completions", {
       method: "POST", signal: abort.signal, headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ model, messages, stream: true, temperature: Number(byId("temperature").value) }),
     });
-    if (!response.ok) throw new Error(await errorOf(response));
-    isWhole = await readStream(response, (chunk) => receive(chunk, reply, node));
-    if (!isWhole) trouble = "The connection broke before the reply was complete.";
+    if (!response.ok) throw new Error(await errorMessage(response));
+    isComplete = await readEvents(response, (chunk) => handleChunk(chunk, reply, node));
+    if (!isComplete) failure = "The connection broke before the reply was complete.";
   } catch (error) {
-    trouble = error.name === "AbortError" ? "stopped" : inSentence(error);
+    failure = error.name === "AbortError" ? "stopped" : errorText(error);
   }
   abort = null;
   reply.element.classList.remove("waiting");
-  const isAnswered = isWhole || Boolean(reply.content);
-  if (reply.isCommand) { // no tool is connected here, so this exchange has no end the model could go on from
-    turns = turns.filter((turn) => turn !== reply).slice(0, -1);
-    remark(reply, "The model asked for outside data. This page has no tools, so the question and this reply are not part of the conversation from here.");
-  } else if (!isAnswered) {
-    removeTurn(reply);
-  } else if (!isWhole) {
-    remark(reply, trouble === "stopped" ? "You stopped this reply." : "This reply is incomplete.");
-  } else if (!reply.content) {
-    remark(reply, "The model ended its reply without a word.");
-  }
+  endReply(reply, isComplete, failure === "stopped");
   setBusy(false);
-  if (trouble && trouble !== "stopped") {
-    notice(trouble);
-    mustReopen = true;
+  if (failure && failure !== "stopped") {
+    showNotice(failure);
+    mustReloadModel = true;
   }
-  return isAnswered || Boolean(reply.isCommand);
+  return isComplete || Boolean(reply.content) || Boolean(reply.isToolCall);
 }
 
-function receive(chunk, reply, node) {
+function endReply(reply, isComplete, wasStopped) {
+  if (reply.isToolCall) { // without a tool result the model cannot continue this exchange
+    turns = turns.filter((turn) => turn !== reply).slice(0, -1);
+    addRemark(reply, "The model called a tool. This page has no tools, so the question and this reply are left out of the conversation from now on.");
+  } else if (!isComplete && !reply.content) {
+    removeTurn(reply);
+  } else if (!isComplete) {
+    addRemark(reply, wasStopped ? "You stopped this reply." : "This reply is incomplete.");
+  } else if (!reply.content) {
+    addRemark(reply, "The model sent an empty reply.");
+  }
+}
+
+function handleChunk(chunk, reply, node) {
   if (chunk.error) throw new Error(chunk.error.message);
   const notes = chunk.chatwright || {};
-  if (notes.model) tellOfModel(notes.model.number, notes.model.description, reply.element);
-  if (notes.truncated) remark(reply, notes.truncated.message);
-  for (const { command, result } of notes.tools || []) remark(reply, `Looked up: ${command} \u2192 ${result}`);
+  if (notes.model) announceModel(notes.model.number, notes.model.description, reply.element);
+  if (notes.truncated) addRemark(reply, notes.truncated.message);
+  for (const { command, result } of notes.tools || []) addRemark(reply, `Tool: ${command} \u2192 ${result}`);
   const choice = (chunk.choices || [])[0];
   if (!choice) return;
-  const follow = isAtEnd();
+  const mustScroll = isScrolledToEnd();
   let text = choice.delta.content || "";
   for (const call of choice.delta.tool_calls || []) {
-    reply.isCommand = true;
+    reply.isToolCall = true;
     text += JSON.parse(call.function.arguments).text;
   }
   if (text) {
@@ -382,12 +405,13 @@ function receive(chunk, reply, node) {
     reply.content += text;
     node.appendData(text);
   }
-  if (choice.finish_reason === "length") remark(reply, "The reply was cut here: it reached its length limit.");
-  if (follow) toEnd();
+  if (choice.finish_reason === "length") addRemark(reply, "This reply was cut off at its length limit.");
+  if (mustScroll) scrollToEnd();
 }
 
-// Server-sent events: blocks of "data: ..." lines, an empty line after each. True where the closing [DONE] came.
-async function readStream(response, onChunk) {
+// Read server-sent events: blocks of "data: ..." lines, separated by empty lines. Returns true if
+// the closing [DONE] arrived.
+async function readEvents(response, onChunk) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -396,7 +420,7 @@ async function readStream(response, onChunk) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      if (!block.startsWith("data: ")) continue; // a comment keeps the connection open
+      if (!block.startsWith("data: ")) continue; // a comment that keeps the connection open
       const data = block.slice("data: ".length);
       if (data === "[DONE]") return true;
       onChunk(JSON.parse(data));
@@ -404,9 +428,9 @@ async function readStream(response, onChunk) {
   }
 }
 
-// ---- the form -----------------------------------------------------------------------------------------------------
+// ---- the form -------------------------------------------------------------------------------------
 
-function fitQuestion() { // for browsers without `field-sizing`
+function resizeQuestion() { // for browsers without `field-sizing`
   const question = byId("question");
   question.style.height = "auto";
   question.style.height = `${question.scrollHeight}px`;
@@ -414,10 +438,10 @@ function fitQuestion() { // for browsers without `field-sizing`
 
 function setQuestion(text) {
   byId("question").value = text;
-  fitQuestion();
+  resizeQuestion();
 }
 
-function startEdit() { // in the box below, where one writes anyway
+function startEdit() { // edits in the message box
   if (abort || turns.length < 2) return;
   if (!edit) edit = { draft: byId("question").value };
   byId("editing").hidden = false;
@@ -430,49 +454,56 @@ function endEdit() {
   byId("editing").hidden = true;
 }
 
-function keepLast() {
+function cancelEdit() {
   if (!edit) return;
   setQuestion(edit.draft);
   endEdit();
   byId("question").focus();
 }
 
-function newChat() {
+function startNewChat() {
   if (abort) return;
-  if (edit) keepLast();
+  if (edit) cancelEdit();
   turns = [];
   byId("turns").replaceChildren();
   byId("welcome").hidden = false;
-  say("welcome-news", "");
-  notice("");
+  setText("welcome-news", "");
+  showNotice("");
   byId("question").focus();
+}
+
+function temperatureHelp(value) {
+  if (value === 0) return "always the most probable token";
+  if (value <= 0.5) return "predictable";
+  if (value <= 1) return "balanced";
+  return value <= 1.4 ? "varied" : "close to random";
 }
 
 function showTemperature() {
   const value = Number(byId("temperature").value);
   byId("temperature-value").textContent = value.toFixed(1);
-  byId("temperature-help").textContent =
-    value === 0 ? "always the likeliest word" : value <= 0.5 ? "careful" : value <= 1 ? "balanced" : value <= 1.4 ? "adventurous" : "close to random";
+  byId("temperature-help").textContent = temperatureHelp(value);
 }
 
-byId("composer").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
-byId("question").addEventListener("input", fitQuestion);
+byId("composer").addEventListener("submit", (event) => { event.preventDefault(); submitQuestion(); });
+byId("question").addEventListener("input", resizeQuestion);
 byId("question").addEventListener("keydown", (event) => {
   // isComposing: Enter that only confirms a word in an input method (Japanese, Chinese) must not send.
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); ask(); }
+  const sends = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+  if (sends) { event.preventDefault(); submitQuestion(); }
 });
 byId("temperature").addEventListener("input", showTemperature);
 byId("stop").addEventListener("click", () => { if (abort) abort.abort(); });
-byId("keep").addEventListener("click", keepLast);
+byId("cancel-edit").addEventListener("click", cancelEdit);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
   if (abort) abort.abort();
-  else keepLast();
+  else cancelEdit();
 });
-byId("new-chat").addEventListener("click", newChat);
-// Whoever was reading the end goes on reading the end when something above or below it takes more room.
-document.querySelector("main").addEventListener("scroll", () => { wasAtEnd = isAtEnd(); });
-new ResizeObserver(() => { if (wasAtEnd && turns.length) toEnd(); }).observe(document.querySelector("main"));
+byId("new-chat").addEventListener("click", startNewChat);
+// If the end was visible, keep it visible when elements above or below the conversation change size.
+document.querySelector("main").addEventListener("scroll", () => { wasScrolledToEnd = isScrolledToEnd(); });
+new ResizeObserver(() => { if (wasScrolledToEnd && turns.length) scrollToEnd(); }).observe(document.querySelector("main"));
 
 showTemperature();
-watch();
+pollStatus();

@@ -1,0 +1,116 @@
+"""Run the web application on 127.0.0.1: in the foreground, or in a thread beside a build."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from chatwright.errors import InputError
+from chatwright.server.app import Service, make_app
+from chatwright.server.engine_thread import Limits
+from chatwright.server.pending_reply import Replier
+from chatwright.server.status import Status
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+GRACE_SECONDS = 5
+"""Time that open connections have to end when the server stops."""
+
+
+def serve(
+    assistant: Replier | None,
+    model_name: str,
+    port: int = DEFAULT_PORT,
+    *,
+    status: Callable[[], Status] | None = None,
+    limits: Limits | None = None,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve until Ctrl-C. InputError, with a free port in its remedy, if the port is taken."""
+    listener = open_port(port)
+    app = make_app(assistant, model_name, status=status, limits=limits)
+    announce(f"{model_name} is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C stops it)")
+    uvicorn_server(app).run(sockets=[listener])
+
+
+@contextmanager
+def serve_in_thread(
+    model_name: str,
+    port: int = DEFAULT_PORT,
+    *,
+    status: Callable[[], Status],
+    limits: Limits | None = None,
+) -> Iterator[tuple[Service, str]]:
+    """Serve in a thread while the caller builds the model; yield the service and the address.
+
+    The caller publishes models to the service. Leaving the context stops the server.
+    """
+    listener = open_port(port)
+    app = make_app(None, model_name, status=status, limits=limits)
+    server = uvicorn_server(app)
+    run = {"sockets": [listener]}
+    thread = threading.Thread(target=server.run, kwargs=run, name="http", daemon=True)
+    thread.start()
+    try:
+        yield app.state.service, f"http://{HOST}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def open_port(port: int) -> socket.socket:
+    """Return a socket that listens on this machine only; InputError if the port is unusable.
+
+    Open it before anything slow, so that a taken port is reported at once.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without this option a server that just stopped would block its port for minutes.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OverflowError:
+        listener.close()
+        raise InputError(
+            f"{port} is not a port.",
+            remedy="Give a number from 1 to 65535, or 0 for any free port.",
+            field="port",
+            value=port,
+        ) from None
+    except OSError as error:
+        listener.close()
+        free = free_port()
+        raise InputError(
+            f"Port {port} on {HOST} cannot be used ({error.strerror}).",
+            remedy=(
+                "Stop the program that uses it, or choose another port, "
+                f"for example --port {free} (make up PORT={free})."
+            ),
+            field="port",
+            value=port,
+        ) from None
+    return listener
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def uvicorn_server(app: FastAPI) -> uvicorn.Server:
+    """Return the HTTP server of an application, without an access log."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
