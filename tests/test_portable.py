@@ -1,4 +1,4 @@
-"""Everything works without what only POSIX systems have, in paths with spaces and other letters."""
+"""Training and chatting need nothing that only POSIX systems have, in unusual paths."""
 
 import ast
 import subprocess

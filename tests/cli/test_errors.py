@@ -1,4 +1,4 @@
-"""Every failure ends with one line of cause and remedy, the right exit status, and no lost work."""
+"""Every failure ends with one line of cause and remedy, and with the right exit status."""
 
 import json
 import os

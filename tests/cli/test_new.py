@@ -1,4 +1,4 @@
-"""`chatwright new` writes a folder that passes the check, builds, and still builds after a move."""
+"""`chatwright new` writes a folder that passes the check and builds, also after a move."""
 
 import json
 import os

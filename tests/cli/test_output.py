@@ -1,4 +1,4 @@
-"""Output in a terminal whose encoding lacks characters: they are escaped, and JSON stays valid."""
+"""In a terminal whose encoding lacks characters they are escaped, and JSON stays valid."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A run in a terminal: warnings are printed when they come and the last one again at the end."""
+"""A run in a terminal: warnings are printed at once, and the last one again at the end."""
 
 import json
 

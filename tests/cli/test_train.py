@@ -1,4 +1,4 @@
-"""The verbs of `chatwright train`: one per kind of stage that trains, with its settings listed."""
+"""The verbs of `chatwright train`, one per kind of stage that trains, and their settings."""
 
 import pytest
 
