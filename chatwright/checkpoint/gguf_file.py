@@ -1,6 +1,8 @@
-"""A GGUF file, llama.cpp's one file for a model and its tokenizer: written whole or not at all, and read again. Takes the `gguf` extra.
+"""Write a GGUF file, llama.cpp's single file for a model and its tokenizer.
 
-GGUF is written only: to open one here would be to trust a second format, and what we write is float32, which safetensors holds as well.
+The file is written completely or not at all, and read again to compare every setting and tensor.
+Needs the `gguf` extra. Models are not loaded from GGUF files: the files written here hold float32
+numbers, as safetensors files do.
 """
 
 from collections.abc import Mapping
@@ -12,82 +14,55 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import directory
+from chatwright.errors import InputError
 
 ARCHITECTURE = "general.architecture"
 
 
 def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write the file beside `path`, read it again, compare everything, and give it its name."""
+    """Write `settings` and `tensors` to `path`.
+
+    Raises:
+        InputError: The extra is missing, the disk is full, or the file differs when read again.
+    """
     library = require_library()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with directory.atomic_file(path) as partial:
-            writer = library.GGUFWriter(
-                partial, settings[ARCHITECTURE]
-            )  # which writes that one setting itself
-            for name, value in settings.items():
-                if name != ARCHITECTURE:
-                    _add(writer, name, value)
-            for name, tensor in tensors.items():
-                writer.add_tensor(name, _array(tensor))
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-            writer.close()
-            if wrong := differences(partial, settings, tensors):
-                raise ValueError(
-                    f"{path}: {wrong[0]} was not read back as it was written, so nothing was kept. "
-                    "The disk or the gguf package is at fault: try another disk, then another version of the package."
+        with directory.atomic_file(path) as temporary:
+            _write(library, temporary, settings, tensors)
+            if different := differences(temporary, settings, tensors):
+                raise InputError(
+                    f"{path}: {different[0]} differs when it is read again, so the file was not "
+                    "kept. The disk or the gguf package is at fault.",
+                    remedy="Try another disk, then another version of the package.",
+                    field=different[0],
                 )
     except OSError as error:
-        raise ValueError(
-            f"{path}: could not be written ({error.strerror or error}). Make room or choose another place."
+        raise InputError(
+            f"{path}: could not be written: {error.strerror or error}.",
+            remedy="Free some disk space or choose another folder.",
+            field="out",
+            value=str(path),
         ) from None
 
 
-def differences(
-    path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> list[str]:
-    """Names of settings and tensors in the file that are not these, bit for bit; of those that are missing or too many, too."""
-    found_settings, found_tensors = read(path)
-    wrong = [
-        name
-        for name in settings.keys() | found_settings.keys()
-        if name not in found_settings
-        or name not in settings
-        or not _same(found_settings[name], settings[name])
-    ]
-    wrong += [
-        name
-        for name in tensors.keys() | found_tensors.keys()
-        if name not in found_tensors
-        or name not in tensors
-        or not np.array_equal(found_tensors[name], _array(tensors[name]))
-    ]
-    return sorted(wrong)
+def _write(
+    library: Any, path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    # The writer itself writes the architecture's setting.
+    writer = library.GGUFWriter(path, settings[ARCHITECTURE])
+    for name, value in settings.items():
+        if name != ARCHITECTURE:
+            _add_setting(writer, name, value)
+    for name, tensor in tensors.items():
+        writer.add_tensor(name, _to_numpy(tensor))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings and tensors (numpy, views of the file) by name."""
-    reader = require_library().GGUFReader(path)
-    settings = {
-        name: field.contents()
-        for name, field in reader.fields.items()
-        if not name.startswith("GGUF.")
-    }
-    return settings, {tensor.name: tensor.data for tensor in reader.tensors}
-
-
-def _same(found: Any, meant: Any) -> bool:
-    """Real numbers are kept in 32 bits."""
-    if isinstance(meant, float):
-        return bool(np.float32(found) == np.float32(meant))
-    if isinstance(meant, list) and meant and isinstance(meant[0], float):
-        return bool(np.array_equal(np.array(found, np.float32), np.array(meant, np.float32)))
-    return bool(found == meant)
-
-
-def _add(writer: Any, name: str, value: Any) -> None:
+def _add_setting(writer: Any, name: str, value: Any) -> None:
     match value:
         case bool():
             writer.add_bool(name, value)
@@ -100,19 +75,63 @@ def _add(writer: Any, name: str, value: Any) -> None:
         case list():
             writer.add_array(name, value)
         case _:
-            raise AssertionError(f"{name}: no kind of setting a file has")
+            raise AssertionError(f"{name}: a GGUF file has no settings of type {type(value)}")
 
 
-def _array(tensor: Tensor) -> Any:
+def differences(
+    path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Return the names of missing, additional and differing settings and tensors of the file."""
+    stored_settings, stored_tensors = read(path)
+    different = (settings.keys() ^ stored_settings.keys()) | (
+        tensors.keys() ^ stored_tensors.keys()
+    )
+    different |= {
+        name
+        for name in settings.keys() & stored_settings.keys()
+        if not _is_same_setting(stored_settings[name], settings[name])
+    }
+    different |= {
+        name
+        for name in tensors.keys() & stored_tensors.keys()
+        if not np.array_equal(stored_tensors[name], _to_numpy(tensors[name]))
+    }
+    return sorted(different)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return settings and tensors by name. The tensors are numpy views of the file."""
+    reader = require_library().GGUFReader(path)
+    settings = {
+        name: field.contents()
+        for name, field in reader.fields.items()
+        if not name.startswith("GGUF.")
+    }
+    return settings, {tensor.name: tensor.data for tensor in reader.tensors}
+
+
+def _is_same_setting(stored: Any, value: Any) -> bool:
+    # Real numbers are stored in 32 bits.
+    if isinstance(value, float):
+        return bool(np.float32(stored) == np.float32(value))
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return bool(np.array_equal(np.array(stored, np.float32), np.array(value, np.float32)))
+    return bool(stored == value)
+
+
+def _to_numpy(tensor: Tensor) -> Any:
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy()
 
 
 def require_library() -> Any:
-    """The gguf package. Raises ValueError with the remedy where it is not installed."""
+    """Return the gguf package. Raises InputError if it is not installed."""
     try:
         import gguf
     except ImportError:
-        raise ValueError(
-            "--format gguf takes an extra that is not installed: pip install 'chatwright[gguf]'"
+        raise InputError(
+            "--format gguf needs an extra that is not installed.",
+            remedy="Install it with: pip install 'chatwright[gguf]'",
+            field="format",
+            value="gguf",
         ) from None
     return gguf

@@ -1,9 +1,11 @@
-"""How llama.cpp calls our decoders: the architecture of a config, its numbers, and the tensors, in the words of a GGUF file.
+"""Describe our decoders in the terms of a GGUF file: architecture, settings and tensor names.
 
-llama.cpp has one program for each family, so a shape it has no program for is refused by the setting that is in the way.
+llama.cpp has its own code for each family of models. A shape that it has no code for is rejected
+with the setting that prevents the export.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from chatwright.checkpoint import families
 from chatwright.checkpoint.families import gpt2
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
 
@@ -32,9 +35,11 @@ TENSORS = {
     "feed_forward.down": "ffn_down",
 }
 QKV = ("query", "key", "value")
-# Their programs of these families turn neighbouring numbers of a head, ours (and those of the others) its two halves.
-TURNS_NEIGHBOURS = ("llama", "smollm3")
-BY_FAMILY = {
+# For these families llama.cpp rotates neighboring numbers of a head. For the others, and here, the
+# first half of a head is rotated with the second half.
+INTERLEAVED_ROTARY = ("llama", "smollm3")
+# Our family -> llama.cpp's architecture.
+ARCHITECTURES = {
     "gpt2": "gpt2",
     "llama": "llama",
     "mistral": "llama",
@@ -42,74 +47,86 @@ BY_FAMILY = {
     "qwen3": "qwen3",
     "smollm3": "smollm3",
 }
+ALL_FLOAT32 = 0  # general.file_type
+TRAIN_DEFAULT = (
+    "Only Chatwright runs such a model. Models with the default settings, for example "
+    "model.size=small, can be exported."
+)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A setting that llama.cpp cannot compute."""
+
+    field: str
+    reason: str
+    remedy: str = TRAIN_DEFAULT
 
 
 def architecture_of(config: Any) -> str:
-    """llama.cpp's name for the shape. Raises ValueError by the setting that it has no name for."""
+    """Return llama.cpp's name for the shape. Raises InputError if it has none."""
     if not isinstance(config, GPTConfig):
-        raise ValueError(
-            "this is no decoder; GGUF is written for decoders alone. For other tools: --format hf"
+        raise InputError(
+            "this model is not a decoder, and only decoders can be written as GGUF.",
+            remedy="For other tools, export with: --format hf",
+            field="format",
+            value="gguf",
         )
     family = families.for_config(config)
-    if field := _in_the_way(config, None if family is None else family.name):
-        name, why, remedy = field
-        raise ValueError(f"{name} = {getattr(config, name)}: {why}. {remedy}")
-    assert family is not None, "a family that is None stands in the way"
-    return BY_FAMILY[family.name]
-
-
-def _in_the_way(config: GPTConfig, family: str | None) -> tuple[str, str, str] | None:
-    """(setting, why llama.cpp cannot run it, remedy)"""
-    own = "Only our own programs run it; a model trained with the default settings (model.size = small, for example) can be exported"
-    if config.head != "language_model":
-        return "head", "llama.cpp generates text", "Export a model with a language-model head"
-    for name in ("ngrams", "n_previous", "embedding_norm"):
-        if getattr(config, name):
-            return name, "llama.cpp has no tensors of that kind", own
-    if 0 < config.window < config.context_length:
-        return (
-            "window",
-            "llama.cpp gives these families no window and would look at all tokens",
-            (
-                f"Import the model again with --context-length {config.window}, within which the two are the same"
-            ),
+    if obstacle := _obstacle(config, None if family is None else family.name):
+        value = getattr(config, obstacle.field)
+        raise InputError(
+            f"{obstacle.field} = {value}: {obstacle.reason}.",
+            remedy=obstacle.remedy,
+            field=obstacle.field,
+            value=value,
         )
-    if family not in BY_FAMILY:
-        return _unlike_any(config), "llama.cpp knows no such decoder", own
+    assert family is not None, "a shape of no family has an obstacle"
+    return ARCHITECTURES[family.name]
+
+
+def _obstacle(config: GPTConfig, family: str | None) -> Obstacle | None:
+    """Return the first setting that llama.cpp cannot compute."""
+    for field in ("ngrams", "n_previous", "embedding_norm"):
+        if getattr(config, field):
+            return Obstacle(field, "llama.cpp has no such tensors")
+    if 0 < config.window < config.context_length:
+        return Obstacle(
+            "window",
+            "for these families llama.cpp attends to all tokens, without a window",
+            f"Import the model again with --context-length {config.window}; up to that length "
+            "both compute the same.",
+        )
+    if family not in ARCHITECTURES:
+        return Obstacle(_differing_setting(config), "llama.cpp has no such decoder")
     if family == "gpt2" and config.activation != "gelu":
-        return "activation", "llama.cpp runs GPT-2 with the GELU it was published with alone", own
+        return Obstacle("activation", "llama.cpp computes GPT-2 only with its published GELU")
     if family == "qwen3" and config.bias:
-        return "bias", "llama.cpp runs Qwen 3 without biases", own
+        return Obstacle("bias", "llama.cpp computes Qwen 3 without biases")
     if family == "smollm3" and config.nope_layers != tuple(range(3, config.n_layer, 4)):
-        return "nope_layers", "llama.cpp leaves out every fourth layer's positions, no others", own
-    if (
-        config.rotary_scaling is not None
-        and config.rotary_scaling.kind == "llama3"
-        and family not in ("llama", "mistral")
-    ):
-        return "rotary_scaling", "llama.cpp has this scaling for Llama alone", own
+        return Obstacle("nope_layers", "llama.cpp has positions in all but every fourth layer")
+    scaling = config.rotary_scaling
+    if scaling is not None and scaling.kind == "llama3" and family not in ("llama", "mistral"):
+        return Obstacle("rotary_scaling", "llama.cpp has this scaling only for Llama")
     return None
 
 
-def _unlike_any(config: GPTConfig) -> str:
-    """The setting in which a config differs from GPT-2's shape, if its positions are learned, or else from Llama's."""
-    wanted = (
-        gpt2.SHAPE | {"n_kv_head": config.n_head}
-        if config.position == "learned"
-        else {"position": "rotary", "norm": "rms", "activation": "swiglu"}
-    )
-    differing = [
-        name
-        for name, value in ({"norm_first": True} | wanted).items()
-        if getattr(config, name) != value
-    ]
-    return differing[0] if differing else "bias" if config.bias else "d_model"
+def _differing_setting(config: GPTConfig) -> str:
+    """Return a setting that differs from GPT-2 (learned positions) or Llama (other positions)."""
+    if config.position == "learned":
+        required = gpt2.SHAPE | {"n_kv_head": config.n_head}
+    else:
+        required = {"position": "rotary", "norm": "rms", "activation": "swiglu"}
+    for name, value in ({"norm_first": True} | required).items():
+        if getattr(config, name) != value:
+            return name
+    return "bias" if config.bias else "d_model"
 
 
 def settings(config: GPTConfig, architecture: str) -> dict[str, Any]:
-    """The numbers of a file's header, by their full names."""
+    """Return the settings of the model for the file's header, by their full names."""
     epsilon = "layer_norm_epsilon" if config.norm == "layer" else "layer_norm_rms_epsilon"
-    found: dict[str, Any] = {
+    own: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "context_length": config.context_length,
         "embedding_length": config.d_model,
@@ -122,59 +139,54 @@ def settings(config: GPTConfig, architecture: str) -> dict[str, Any]:
         f"attention.{epsilon}": config.norm_eps,
     }
     if config.position == "rotary":
-        found |= {"rope.dimension_count": config.head_dim, "rope.freq_base": config.rotary_base}
-        if config.rotary_scaling is not None and config.rotary_scaling.kind == "linear":
-            found |= {
-                "rope.scaling.type": "linear",
-                "rope.scaling.factor": config.rotary_scaling.factor,
-            }
-    return {
-        "general.file_type": 0,
-        **{f"{architecture}.{name}": value for name, value in found.items()},
-    }  # 0: all numbers are float32
+        own |= {"rope.dimension_count": config.head_dim, "rope.freq_base": config.rotary_base}
+        scaling = config.rotary_scaling
+        if scaling is not None and scaling.kind == "linear":
+            own |= {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.factor}
+    full_names = {f"{architecture}.{name}": value for name, value in own.items()}
+    return {"general.file_type": ALL_FLOAT32, **full_names}
 
 
 @torch.no_grad()
 def tensors(model: GPT, architecture: str) -> dict[str, Tensor]:
-    """Everything a file holds, by its name there. Matrices stay as they are, one row for each output."""
+    """Return the tensors of the file by name. Matrices keep one row for each output."""
     config = model.config
     parameters: dict[str, Tensor] = dict(model.named_parameters())
-    if architecture in TURNS_NEIGHBOURS:
+    if architecture in INTERLEAVED_ROTARY:
         for name, parameter in parameters.items():
             if ".attention.query." in name or ".attention.key." in name:
-                parameters[name] = _neighbours(parameter, config.head_dim)
-    made = dict(
-        _fused(parameters, config.n_layer) if architecture == "gpt2" else _named(parameters)
-    )
-    if config.rotary_scaling is not None and config.rotary_scaling.kind == "llama3":
-        rates = 1.0 / config.rotary_base ** (
-            torch.arange(0, config.head_dim, 2).float() / config.head_dim
-        )
-        made["rope_freqs.weight"] = rates / config.rotary_scaling.scaled(rates)
-    return made
+                parameters[name] = _interleave_halves(parameter, config.head_dim)
+    if architecture == "gpt2":
+        renamed = dict(_with_fused_qkv(parameters, config.n_layer))
+    else:
+        renamed = dict(_rename(parameters))
+    scaling = config.rotary_scaling
+    if scaling is not None and scaling.kind == "llama3":
+        exponents = torch.arange(0, config.head_dim, 2).float() / config.head_dim
+        frequencies = 1.0 / config.rotary_base**exponents  # (Dh / 2)
+        renamed["rope_freqs.weight"] = frequencies / scaling.scaled(frequencies)
+    return renamed
 
 
-def _named(parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _rename(parameters: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in parameters.items():
-        part, kind = name.removeprefix("blocks.").rsplit(".", 1)
-        layer, _, inner = part.partition(".") if name.startswith("blocks.") else ("", "", part)
-        yield (
-            f"blk.{layer}.{TENSORS[inner]}.{kind}" if layer else f"{TENSORS[inner]}.{kind}",
-            parameter,
-        )
+        part, kind = name.rsplit(".", 1)
+        if part.startswith("blocks."):
+            _, layer, inner = part.split(".", 2)
+            yield f"blk.{layer}.{TENSORS[inner]}.{kind}", parameter
+        else:
+            yield f"{TENSORS[part]}.{kind}", parameter
 
 
-def _fused(parameters: dict[str, Tensor], n_layer: int) -> Iterator[tuple[str, Tensor]]:
-    """GPT-2 keeps queries, keys and values as one."""
-    for i in range(n_layer):
+def _with_fused_qkv(parameters: dict[str, Tensor], n_layer: int) -> Iterator[tuple[str, Tensor]]:
+    """Store query, key and value as one tensor, as GPT-2 does."""
+    for layer in range(n_layer):
         for kind in ("weight", "bias"):
-            yield (
-                f"blk.{i}.attn_qkv.{kind}",
-                torch.cat([parameters.pop(f"blocks.{i}.attention.{part}.{kind}") for part in QKV]),
-            )
-    yield from _named(parameters)
+            names = [f"blocks.{layer}.attention.{part}.{kind}" for part in QKV]
+            yield f"blk.{layer}.attn_qkv.{kind}", torch.cat([parameters.pop(n) for n in names])
+    yield from _rename(parameters)
 
 
-def _neighbours(rows: Tensor, head_dim: int) -> Tensor:
-    """From (first half, second half) of every head to (first of each, second of each) alternating. (H*Dh, ...) -> (H*Dh, ...)"""
+def _interleave_halves(rows: Tensor, head_dim: int) -> Tensor:
+    """Reorder the rows of each head so that its two halves alternate: (H*Dh, ...) in and out."""
     return rows.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).reshape(rows.shape)

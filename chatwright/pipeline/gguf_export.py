@@ -1,4 +1,4 @@
-"""What `chatwright export --format gguf` does: one file for llama.cpp, with weights, tokenizer and chat template."""
+"""Export a decoder as one GGUF file for llama.cpp: `chatwright export --format gguf`."""
 
 import tempfile
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from chatwright.checkpoint import adapter_directory, gguf_file, gguf_layout, model_directory
 from chatwright.commands import command_line
+from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import gguf_vocabulary, imported_files
@@ -15,34 +16,55 @@ from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer import Tokenizer
 
-N_TEXT = 32
+N_TEXT = 32  # texts for comparing the two ways to merge
 
 
 @dataclass(frozen=True)
-class Written:
-    architecture: str  # llama.cpp's name
+class ExportedGGUF:
+    """The result of an export."""
+
+    architecture: str
+    """llama.cpp's name for the architecture."""
     n_tensor: int
     n_byte: int
-    notes: list[str]  # what llama.cpp does otherwise
+    notes: list[str]
+    """What llama.cpp does differently."""
 
 
-def export_gguf(source: Path, out: Path) -> Written:
-    """Write the model at `source` as one GGUF file, and read it again: every setting and tensor must be there bit for bit."""
+def export_gguf(source: Path, out: Path) -> ExportedGGUF:
+    """Write weights, tokenizer and chat template to the file `out`, and read it again.
+
+    Raises:
+        InputError: `out` exists, or llama.cpp cannot compute the model or its tokenizer.
+    """
     if out.exists():
-        raise ValueError(f"{out}: is there already. Give another name, or delete this file.")
+        raise InputError(
+            f"{out}: already exists.",
+            remedy="Give another name, or delete this file.",
+            field="out",
+            value=str(out),
+        )
     gguf_file.require_library()
     if adapter_directory.is_adapter(model_directory.find(source)):
-        raise ValueError(
-            f"{source}: holds an adapter. Merge it first: {command_line('merge', source, 'MERGED')}"
+        raise InputError(
+            f"{source}: holds an adapter.",
+            remedy=f"Merge it first: {command_line('merge', source, 'MERGED')}",
+            field="source",
+            value=str(source),
         )
     model, tokenizer = model_directory.load(source, kind=GPT)
+    files = _files_of(tokenizer)
     try:
         architecture = gguf_layout.architecture_of(model.config)
-        files = _files_of(tokenizer)
         vocabulary = gguf_vocabulary.metadata(files, model.config.vocab_size, tokenizer.public_ids)
-        _check_pieces(tokenizer, files, vocabulary)
-    except ValueError as error:
-        raise ValueError(f"{source} cannot be exported as GGUF: {error}") from None
+        _require_same_merges(tokenizer, files, vocabulary)
+    except InputError as error:
+        raise InputError(
+            f"{source} cannot be exported as GGUF: {error.problem}",
+            remedy=error.remedy,
+            field=error.field,
+            value=error.value,
+        ) from None
     settings = (
         {gguf_file.ARCHITECTURE: architecture, "general.name": out.stem}
         | gguf_layout.settings(model.config, architecture)
@@ -50,40 +72,49 @@ def export_gguf(source: Path, out: Path) -> Written:
     )
     tensors = gguf_layout.tensors(model, architecture)
     gguf_file.write(out, settings, tensors)
-    return Written(architecture, len(tensors), out.stat().st_size, _notes(files))
+    return ExportedGGUF(architecture, len(tensors), out.stat().st_size, _notes(files))
 
 
 def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
-    """The tokenizer as others would find it in an exported directory."""
-    with tempfile.TemporaryDirectory() as place:
-        tokenizer.save(Path(place))
-        return imported_files.read(Path(place))
+    """Return the tokenizer's files as other tools find them in an exported directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder))
+        return imported_files.read(Path(folder))
 
 
-def _check_pieces(tokenizer: Tokenizer, files: TokenizerFiles, written: Mapping[str, Any]) -> None:
-    """SentencePiece has no list of merges, only scores: where the two disagree, llama.cpp would cut other tokens."""
-    if "tokenizer.ggml.scores" not in written:
+def _require_same_merges(
+    tokenizer: Tokenizer, files: TokenizerFiles, metadata: Mapping[str, Any]
+) -> None:
+    """Check that merging by scores, as llama.cpp does, gives the ids of the list of merges.
+
+    GGUF stores scores for a SentencePiece vocabulary, and no list of merges.
+    """
+    if "tokenizer.ggml.scores" not in metadata:
         return
-    space = " " if written["tokenizer.ggml.add_space_prefix"] else ""
-    for row in random_prompts(max(files.document["model"]["vocab"].values()) + 1, 64, N_TEXT):
+    space = " " if metadata["tokenizer.ggml.add_space_prefix"] else ""
+    n_token = max(files.document["model"]["vocab"].values()) + 1
+    for row in random_prompts(n_token, 64, N_TEXT):
         text = tokenizer.decode(row[0].tolist())
-        if written["tokenizer.ggml.remove_extra_whitespaces"]:
+        if metadata["tokenizer.ggml.remove_extra_whitespaces"]:
             text = " ".join(text.split(" ")).strip(" ")
-        if gguf_vocabulary.encode_as_llama_cpp(
-            (space + text).replace(" ", WORD_START), written
-        ) != tokenizer.encode(text):
-            raise ValueError(
-                "tokenizer: its merges are not in the order of any scores, by which llama.cpp merges. For other tools: --format hf"
+        pieces = (space + text).replace(" ", WORD_START)
+        if gguf_vocabulary.encode_as_llama_cpp(pieces, metadata) != tokenizer.encode(text):
+            raise InputError(
+                "tokenizer: llama.cpp merges by scores, and no scores give these merges.",
+                remedy="For other tools, export with: --format hf",
+                field="tokenizer",
             )
 
 
 def _notes(files: TokenizerFiles) -> list[str]:
-    if (
-        files.document.get("normalizer") is None
-        or files.sentencepiece is not None
-        or files.document["model"].get("byte_fallback")
-    ):
+    composes_accents = (
+        files.document.get("normalizer") is not None
+        and files.sentencepiece is None
+        and not files.document["model"].get("byte_fallback")
+    )
+    if not composes_accents:
         return []
     return [
-        "llama.cpp does not compose letters and accents (NFC), which this tokenizer does: texts with loose accents get other ids there"
+        "llama.cpp does not combine letters with their accents (NFC) as this tokenizer does, so "
+        "texts with separate accents get other ids there"
     ]
