@@ -153,7 +153,7 @@ class Assistant:
         self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None
     ) -> LiveReply:
         """Submit a request; `messages` is None for plain continuation."""
-        if sampling.n_made > 1:
+        if sampling.n_generated > 1:
             raise InputError(
                 f"n is {sampling.n} and best_of is {sampling.best_of}, "
                 "but this call returns one reply.",

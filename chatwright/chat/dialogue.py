@@ -181,7 +181,7 @@ class Dialogue:
 
 def require_one_reply(sampling: SamplingConfig) -> None:
     """Raise InputError if the settings ask for several replies."""
-    if sampling.n_made > 1:
+    if sampling.n_generated > 1:
         raise InputError(
             f"n is {sampling.n} and best_of is {sampling.best_of}, "
             "but a chat samples one reply at a time.",

@@ -56,7 +56,7 @@ def read_sampling(overrides: Iterable[str], **defaults: float) -> SamplingConfig
     """
     table = config_files.merge(defaults, config_files.parse_overrides(overrides))
     config = config_files.build(SamplingConfig, table, "sampling")
-    if config.n_made > 1:
+    if config.n_generated > 1:
         raise InputError(
             f"n={config.n} best_of={config.best_of}: the command line gives one reply at a time.",
             remedy="Leave out n and best_of.",

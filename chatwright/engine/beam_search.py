@@ -1,10 +1,13 @@
-"""Beam search: the `width` most probable beginnings go on together, so that a good sentence with a modest first word is not lost.
+"""Beam search: extend the `width` most probable unfinished hypotheses together, token by token.
 
-    score = log p(tokens) / ((5 + length) / 6)^length_penalty                         Wu et al. 2016, eq. 14
+    score = log p(tokens) / ((5 + length) / 6)^length_penalty                Wu et al. 2016, eq. 14
 
-Ids only, and any model: what it searches is whatever answers `next_logits` and can be rearranged. Greedy search is width 1. A hypothesis is
-finished when its end token is among the best `width` of its text's candidates; it leaves the beam, which stays `width` wide, and competes
-by its own length. A text is done with `width` finished ones, or when nothing unfinished can still enter the best `n_best`: that bound is exact.
+It finds sentences whose first words are not the most probable ones. It works on ids, with any model
+that implements `DecodingBatch`. Width 1 is greedy search.
+
+A hypothesis is finished when its end token is among the best `width` candidates of its text. It
+leaves the beam, which keeps its width. A text is done when it has `width` finished hypotheses, or
+when no unfinished one can still enter the best `n_best`. That bound is exact.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,160 +17,193 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from chatwright.errors import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class BeamConfig:
-    width: int = 5  # 1 is greedy search
-    length_penalty: float = (
-        1.0  # 0 compares log-probabilities as they are, which favours short texts
-    )
+    """Settings of a beam search."""
+
+    width: int = 5
+    """Number of unfinished hypotheses of each text. 1: greedy search."""
+    length_penalty: float = 1.0
+    """Exponent of the length in the score. 0: scores are log-probabilities, so short texts win."""
     n_best: int = 1
+    """Number of hypotheses to return for each text."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
-            raise ValueError(f"width ({self.width}) must be at least 1; 1 is greedy search")
+            raise self._refused("width", "must be at least 1 (greedy search).")
         if not -10 <= self.length_penalty <= 10:
-            raise ValueError(
-                f"length_penalty ({self.length_penalty}) must be from -10 to 10; 0 compares log-probabilities as they are"
-            )
+            raise self._refused("length_penalty", "must be from -10 to 10.")
         if not 1 <= self.n_best <= self.width:
-            raise ValueError(
-                f"n_best ({self.n_best}) must be at least 1 and at most the width of the beam ({self.width})"
-            )
+            raise self._refused("n_best", f"must be from 1 to the beam's width ({self.width}).")
+
+    def _refused(self, name: str, reason: str) -> InputError:
+        value = getattr(self, name)
+        return InputError(
+            f"{name} ({value}) {reason}", remedy="Correct the value.", field=name, value=value
+        )
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    token_ids: tuple[int, ...]  # the end token included, if it ended
-    log_prob: float  # of all its tokens, under the model itself
+    """A possible output text."""
+
+    token_ids: tuple[int, ...]
+    """Its tokens, with the end token if it has one."""
+    log_prob: float
+    """Log-probability of all its tokens."""
     score: float
-    ended: bool  # False: cut off at the limit
+    ended: bool
+    """Whether it has an end token; False: it was cut off at the limit."""
 
 
-class Beginnings(Protocol):
-    """Rows of unfinished texts inside a model; `engine/encoder_decoder_forward.py` is one."""
+class DecodingBatch(Protocol):
+    """Rows of unfinished texts in a model; `encoder_decoder_forward.TranslationBatch` is one."""
 
     def next_logits(self, token_ids: Tensor) -> Tensor:
-        """Each row reads one more token and says what it expects after it. (N,) -> (N, V)"""
+        """Add one token to each row and compute the logits after it. (N,) -> (N, V)."""
         ...
 
     def select(self, rows: Tensor) -> None:
-        """Row i goes on from where row rows[i] stands; others are dropped. (N',)"""
+        """Copy row rows[i] to row i, for every i, and drop the rows beyond. (N',)."""
         ...
 
 
 def beam_search(
-    beginnings: Beginnings,
-    first: int,
-    end: int,
+    batch: DecodingBatch,
+    start_id: int,
+    end_id: int,
     limits: Sequence[int],
     config: BeamConfig,
     banned: Collection[int] = (),
 ) -> list[list[Hypothesis]]:
-    """For each text, at most `n_best` hypotheses, best first. `beginnings` holds `width` equal rows a text, next to each other.
+    """Search at most `n_best` hypotheses for each text, best first.
 
-    `limits`: most tokens of each text's hypotheses, the end token included. `banned` ids are never chosen.
+    Args:
+        batch: `width` equal rows per text, next to each other.
+        start_id: Token that starts every hypothesis; it is not part of the result.
+        end_id: Token that ends a hypothesis.
+        limits: Most tokens of each text's hypotheses, with the end token.
+        config: Settings of the search.
+        banned: Tokens that are never chosen.
     """
-    search = Search(first, end, limits, config, banned)
+    search = _Search(start_id, end_id, limits, config, banned)
     while search.texts:
-        rows = search.advance(beginnings.next_logits(search.tokens[:, :, -1].flatten()))
+        rows = search.advance(batch.next_logits(search.tokens[:, :, -1].flatten()))
         if len(rows):
-            beginnings.select(rows)
+            batch.select(rows)
     return [search.results(text) for text in range(len(limits))]
 
 
-class Search:
-    """The beams of the texts not done yet. b texts, W = width.  tokens (b, W, t), log_probs (b, W) in float64"""
+class _Search:
+    """The beams of all texts that are not done.
+
+    b texts, W = width: tokens (b, W, t), log_probs (b, W) in float64. `texts` holds the number of
+    each text; b shrinks as texts are done.
+    """
 
     def __init__(
         self,
-        first: int,
-        end: int,
+        start_id: int,
+        end_id: int,
         limits: Sequence[int],
         config: BeamConfig,
         banned: Collection[int],
     ) -> None:
-        self.end, self.limits, self.config, self.banned = end, limits, config, sorted(banned)
+        self.end_id = end_id
+        self.limits = limits
+        self.config = config
+        self.banned = sorted(banned)
         self.texts = list(range(len(limits)))
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
-        self.tokens = torch.full((len(limits), config.width, 1), first)
-        # One beginning, in the first row; the others are not there until it has branched.
+        self.tokens = torch.full((len(limits), config.width, 1), start_id)
+        # At first each text has one hypothesis, in its first row. The others do not exist yet.
         self.log_probs = torch.full((len(limits), config.width), float("-inf"), dtype=torch.float64)
         self.log_probs[:, 0] = 0.0
 
     def advance(self, logits: Tensor) -> Tensor:
-        """One more token for every beginning. (b * W, V) -> the rows that go on (b' * W,)"""
-        best, rows, chosen = self._candidates(logits)  # (b, 2W)
-        ends = (chosen == self.end) & (best > float("-inf"))
+        """Add one token to every hypothesis.
+
+        (b * W, V) -> (b' * W,): for each remaining row, the row whose tokens it continues.
+        """
+        best, rows, tokens = self._candidates(logits)  # (b, 2W)
+        is_end = (tokens == self.end_id) & (best > float("-inf"))
         W = self.config.width
-        self._finish(best[:, :W], rows[:, :W], ends[:, :W])
-        unfinished = best.masked_fill(ends, float("-inf"))
+        self._finish(best[:, :W], rows[:, :W], is_end[:, :W])
+        unfinished = best.masked_fill(is_end, float("-inf"))
         kept = unfinished.argsort(dim=1, descending=True, stable=True)[:, :W]  # (b, W)
-        came_from = rows.gather(1, kept)
-        earlier = self.tokens.gather(1, came_from[..., None].expand(-1, -1, self.tokens.shape[2]))
-        self.tokens = torch.cat([earlier, chosen.gather(1, kept)[..., None]], dim=2)
+        parents = rows.gather(1, kept)  # (b, W)
+        indices = parents[..., None].expand(-1, -1, self.tokens.shape[2])
+        earlier = self.tokens.gather(1, indices)  # (b, W, t)
+        self.tokens = torch.cat([earlier, tokens.gather(1, kept)[..., None]], dim=2)
         self.log_probs = unfinished.gather(1, kept)
-        return self._drop_what_is_done(came_from)
+        return self._drop_done_texts(parents)
 
     def _candidates(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best 2W one token longer, best first: log-probability, beginning, token. At most W of them end, so W can go on. (b, 2W)"""
-        (b, W), n = self.log_probs.shape, min(2 * self.config.width, logits.shape[1])
+        """Find each text's best 2W continuations: log-probability, row and token, each (b, 2W).
+
+        At most W of them end, so that W can continue.
+        """
+        b, W = self.log_probs.shape
+        # The best 2W of a text are among the best 2W of its rows.
+        n = min(2 * W, logits.shape[1])
         step = logits.float().log_softmax(dim=-1)
         step[:, self.banned] = float("-inf")
-        step, tokens = (
-            x.cpu().view(b, W, n) for x in step.topk(n, dim=-1)
-        )  # no text's best 2W lie beyond a beginning's best 2W
-        best, places = (self.log_probs[:, :, None] + step).flatten(1).topk(min(2 * W, W * n), dim=1)
-        return best, places // n, tokens.flatten(1).gather(1, places)
+        step, tokens = (x.cpu().view(b, W, n) for x in step.topk(n, dim=-1))
+        total = (self.log_probs[:, :, None] + step).flatten(1)  # (b, W * n)
+        best, indices = total.topk(min(2 * W, W * n), dim=1)
+        return best, indices // n, tokens.flatten(1).gather(1, indices)
 
-    def _finish(self, log_probs: Tensor, rows: Tensor, ends: Tensor) -> None:
-        for place, rank in ends.nonzero().tolist():
-            tokens = (*self.tokens[place, rows[place, rank], 1:].tolist(), self.end)
-            self.finished[self.texts[place]].append(
-                self._hypothesis(tokens, float(log_probs[place, rank]), ended=True)
-            )
+    def _finish(self, log_probs: Tensor, rows: Tensor, is_end: Tensor) -> None:
+        """Store the hypotheses whose end token is among the best W candidates. (b, W) each."""
+        for i, rank in is_end.nonzero().tolist():
+            token_ids = (*self.tokens[i, rows[i, rank], 1:].tolist(), self.end_id)
+            hypothesis = self._hypothesis(token_ids, float(log_probs[i, rank]), ended=True)
+            self.finished[self.texts[i]].append(hypothesis)
 
-    def _hypothesis(self, tokens: tuple[int, ...], log_prob: float, ended: bool) -> Hypothesis:
-        return Hypothesis(tokens, log_prob, log_prob / self._divisor(len(tokens)), ended)
+    def _hypothesis(self, token_ids: tuple[int, ...], log_prob: float, ended: bool) -> Hypothesis:
+        score = log_prob / self._length_factor(len(token_ids))
+        return Hypothesis(token_ids, log_prob, score, ended)
 
-    def _divisor(self, length: int) -> float:
+    def _length_factor(self, length: int) -> float:
         return ((5 + length) / 6) ** self.config.length_penalty
 
-    def _drop_what_is_done(self, came_from: Tensor) -> Tensor:
-        places = [place for place in range(len(self.texts)) if not self._is_done(place)]
-        for place in set(range(len(self.texts))) - set(places):
-            self._cut_off(place)
-        going_on = torch.tensor(places, dtype=torch.long)
-        rows = (going_on[:, None] * self.config.width + came_from[going_on]).flatten()
-        self.texts = [self.texts[place] for place in places]
-        self.tokens, self.log_probs = self.tokens[going_on], self.log_probs[going_on]
+    def _drop_done_texts(self, parents: Tensor) -> Tensor:
+        remaining = [i for i in range(len(self.texts)) if not self._is_done(i)]
+        for i in set(range(len(self.texts))) - set(remaining):
+            self._add_unfinished(i)
+        kept = torch.tensor(remaining, dtype=torch.long)
+        rows = (kept[:, None] * self.config.width + parents[kept]).flatten()
+        self.texts = [self.texts[i] for i in remaining]
+        self.tokens = self.tokens[kept]
+        self.log_probs = self.log_probs[kept]
         return rows
 
-    def _is_done(self, place: int) -> bool:
-        finished, n, length = (
-            self.finished[self.texts[place]],
-            self.config.n_best,
-            self.tokens.shape[2] - 1,
-        )
-        limit, best = self.limits[self.texts[place]], float(self.log_probs[place, 0])
+    def _is_done(self, i: int) -> bool:
+        finished, limit = self.finished[self.texts[i]], self.limits[self.texts[i]]
+        length = self.tokens.shape[2] - 1
+        best = float(self.log_probs[i, 0])
         if length >= limit or len(finished) >= self.config.width or best == float("-inf"):
             return True
-        if len(finished) < n:
+        if len(finished) < self.config.n_best:
             return False
-        # A log-probability only falls, so an unfinished hypothesis scores at most this, ending now or at the limit.
-        bound = max(best / self._divisor(length + 1), best / self._divisor(limit))
-        return sorted((h.score for h in finished), reverse=True)[n - 1] >= bound
+        # Log-probabilities only fall, so an unfinished hypothesis scores at most this, whether it
+        # ends at the next token or at the limit.
+        bound = max(best / self._length_factor(length + 1), best / self._length_factor(limit))
+        scores = sorted((hypothesis.score for hypothesis in finished), reverse=True)
+        return scores[self.config.n_best - 1] >= bound
 
-    def _cut_off(self, place: int) -> None:
-        """Where too few ended within the limit, the best that did not."""
-        text = self.texts[place]
-        for tokens, log_prob in zip(
-            self.tokens[place, :, 1:].tolist(), self.log_probs[place].tolist(), strict=True
-        ):
-            if len(self.finished[text]) < self.config.n_best and log_prob > float("-inf"):
-                self.finished[text].append(self._hypothesis(tuple(tokens), log_prob, ended=False))
+    def _add_unfinished(self, i: int) -> None:
+        """Add the best unfinished hypotheses of a text where fewer than n_best have ended."""
+        finished = self.finished[self.texts[i]]
+        rows = zip(self.tokens[i, :, 1:].tolist(), self.log_probs[i].tolist(), strict=True)
+        for token_ids, log_prob in rows:
+            if len(finished) < self.config.n_best and log_prob > float("-inf"):
+                finished.append(self._hypothesis(tuple(token_ids), log_prob, ended=False))
 
     def results(self, text: int) -> list[Hypothesis]:
-        return sorted(self.finished[text], key=lambda h: (not h.ended, -h.score))[
-            : self.config.n_best
-        ]
+        """Return the n_best hypotheses of a text: ended ones first, then by score."""
+        ranked = sorted(self.finished[text], key=lambda h: (not h.ended, -h.score))
+        return ranked[: self.config.n_best]

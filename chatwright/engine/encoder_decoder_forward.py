@@ -1,7 +1,8 @@
-"""An encoder-decoder as inference runs it: packed kernels, tiled attention, the source read once, a cache for what is written.
+"""An encoder-decoder prepared for inference: packed kernels, tiled attention, a cache.
 
-On the CPU in float32 every step gives a row the same bits whatever it is computed with, as in `forward.py`: a sentence translated alone
-equals the same sentence among others. The price is that keys are padded to whole blocks, for short contexts to the context.
+On a CPU in float32 every row has the same bits whatever it is computed with (see `forward.py`). So
+the translation of a sentence does not depend on the other sentences in the batch. The cost: keys are
+padded to whole blocks, in short contexts to the context.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,13 @@ from chatwright.model.linear import Linear, pack_linears, unpack_linears
 
 
 class EncoderDecoderForward:
+    """Encodes sources and starts their decoding. Use it in a `with` statement, or call `close`."""
+
     def __init__(self, model: EncoderDecoder) -> None:
-        self.model, self.config, self.device = model, model.config, model.device
+        """Pack the model and put it in eval mode."""
+        self.model = model
+        self.config = model.config
+        self.device = model.device
         self._was_packed = any(
             isinstance(module, Linear) and module.packed is not None for module in model.modules()
         )
@@ -28,7 +34,7 @@ class EncoderDecoderForward:
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
-        """Leave the model as it was found: trainable again, if it was."""
+        """Restore the model's mode and weights: it can be trained again."""
         if not self._was_packed:
             unpack_linears(self.model)
         self.model.train(self._was_training)
@@ -40,61 +46,71 @@ class EncoderDecoderForward:
         self.close()
 
     @torch.no_grad()
-    def begin(self, sources: Sequence[Sequence[int]], width: int = 1) -> "Translations":
-        """Read the sources; `width` rows each are then ready to be written."""
+    def start(self, sources: Sequence[Sequence[int]], n_beam: int = 1) -> "TranslationBatch":
+        """Encode the sources; return a batch with `n_beam` empty translations of each."""
         longest = max(map(len, sources))
         token_ids = torch.tensor(
             [[*ids, *[0] * (longest - len(ids))] for ids in sources], device=self.device
         )  # (B, S)
         n_keys = self.whole_blocks(longest) if self.is_exact else longest
-        allowed = masks.padding(
-            torch.tensor([len(ids) for ids in sources], device=self.device), n_keys
-        )  # (B, 1, 1, n_keys)
+        lengths = torch.tensor([len(ids) for ids in sources], device=self.device)
+        allowed = masks.padding(lengths, n_keys)  # (B, 1, 1, n_keys)
         encoded = self.model.encode(token_ids, self.mask(allowed.expand(-1, -1, longest, -1)))
-        memory = [
-            KeyValues(*(_padded(part, n_keys).repeat_interleave(width, dim=0) for part in read))
-            for read in self.model.cross_key_values(encoded)
-        ]
-        return Translations(
+        memory: list[KeyValues] = []
+        for keys, values in self.model.cross_key_values(encoded):
+            keys, values = (_pad_keys(x, n_keys) for x in (keys, values))
+            memory.append(
+                KeyValues(
+                    keys.repeat_interleave(n_beam, dim=0), values.repeat_interleave(n_beam, dim=0)
+                )
+            )
+        return TranslationBatch(
             self,
             memory,
-            allowed.repeat_interleave(width, dim=0),
-            torch.arange(len(sources)).repeat_interleave(width),
+            allowed.repeat_interleave(n_beam, dim=0),
+            torch.arange(len(sources)).repeat_interleave(n_beam),
         )
 
     def mask(self, allowed: Tensor) -> masks.Mask:
-        return (
-            masks.tile_mask(allowed, self.config.n_head, self.config.n_head)
-            if self.is_exact
-            else allowed
-        )
+        """Make the mask that this machine's kernels take from a bool mask."""
+        if not self.is_exact:
+            return allowed
+        return masks.tile_mask(allowed, self.config.n_head, self.config.n_head)
 
     def whole_blocks(self, n_keys: int) -> int:
+        """Round a number of keys up to whole blocks."""
         return -(-n_keys // self.key_block) * self.key_block
 
 
-def _padded(x: Tensor, n_keys: int) -> Tensor:
-    """(B, H, S, Dh) -> (B, H, n_keys, Dh): once here, or at every step in the attention."""
+def _pad_keys(x: Tensor, n_keys: int) -> Tensor:
+    """(B, H, S, Dh) -> (B, H, n_keys, Dh): padding once here saves padding in every step."""
     return torch.nn.functional.pad(x, (0, 0, 0, n_keys - x.shape[2]))
 
 
-class Translations:
-    """N rows of a text being written, each beside the source it translates (`beam_search.Beginnings`)."""
+class TranslationBatch:
+    """N unfinished translations, each with its encoded source (a `beam_search.DecodingBatch`)."""
 
     def __init__(
         self,
         forward: EncoderDecoderForward,
         memory: list[KeyValues],
         allowed: Tensor,
-        texts: Tensor,
+        sources: Tensor,
     ) -> None:
-        self.forward, self.memory, self.allowed, self.texts = (
-            forward,
-            memory,
-            allowed,
-            texts.to(forward.device),
-        )
-        self.n_token, config = 0, forward.config
+        """Allocate the cache.
+
+        Args:
+            forward: The prepared model.
+            memory: Keys and values of each row's source, per layer: (N, H, S, Dh).
+            allowed: (N, 1, 1, S), which source tokens exist.
+            sources: (N,), the index of each row's source.
+        """
+        self.forward = forward
+        self.memory = memory
+        self.allowed = allowed
+        self.sources = sources.to(forward.device)
+        self.n_token = 0
+        config = forward.config
         self.cache = DenseCache(
             config.n_decoder_layer,
             len(allowed),
@@ -108,11 +124,13 @@ class Translations:
 
     @torch.no_grad()
     def next_logits(self, token_ids: Tensor) -> Tensor:
-        """Each row reads one more token. (N,) -> (N, V)"""
-        forward, n = self.forward, len(token_ids)
-        positions = torch.full((n, 1), self.n_token, device=forward.device)
-        n_keys = forward.whole_blocks(self.n_token + 1) if forward.is_exact else self.n_token + 1
-        self.cache.start_step(torch.arange(n, device=forward.device), positions, n_keys)
+        """Add one token to each row and compute the logits after it. (N,) -> (N, V)."""
+        forward, n_row = self.forward, len(token_ids)
+        positions = torch.full((n_row, 1), self.n_token, device=forward.device)
+        n_keys = self.n_token + 1
+        if forward.is_exact:
+            n_keys = forward.whole_blocks(n_keys)
+        self.cache.start_step(torch.arange(n_row, device=forward.device), positions, n_keys)
         hidden = forward.model.decode(
             token_ids[:, None].to(forward.device),
             self.memory,
@@ -120,19 +138,18 @@ class Translations:
             forward.mask(masks.causal(positions, n_keys)),
             positions,
             self.cache,
-        )
+        )  # (N, 1, D)
         self.n_token += 1
         logits: Tensor = forward.model.head(hidden[:, 0])
         return logits
 
     def select(self, rows: Tensor) -> None:
-        """Row i goes on from what row rows[i] wrote, beside that row's source. (N',)"""
+        """Copy row rows[i] to row i, for every i, and drop the rows beyond. (N',)."""
         rows = rows.to(self.forward.device)
-        texts = self.texts[rows]
-        if not torch.equal(
-            texts, self.texts
-        ):  # rows of one text look at the same source: exchanging them moves nothing
-            self.texts = texts
+        sources = self.sources[rows]
+        # Rows of one source share its memory, so exchanging them moves nothing.
+        if not torch.equal(sources, self.sources):
+            self.sources = sources
             self.memory = [KeyValues(keys[rows], values[rows]) for keys, values in self.memory]
             self.allowed = self.allowed[rows]
             self.memory_mask = self.forward.mask(self.allowed)

@@ -1,7 +1,8 @@
-"""Which label a text has: the token ids of its pieces in, probabilities out.
+"""Label probabilities of a text: token ids of its pieces in, probabilities out.
 
-Each piece runs through the model by itself, without padding or company, so that a text's probabilities are the same bits whatever is asked
-beside it. For whole test sets `training.classification.text_log_probs` computes many pieces together, a few times faster and equal to 1e-5.
+Each piece is computed by itself, without padding, so a text's probabilities have the same bits
+whatever else is classified. `training.stages.classification.text_log_probs` computes many pieces
+together: several times faster, and equal within 1e-5.
 """
 
 from collections.abc import Sequence
@@ -9,32 +10,41 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
 
 
 class ClassifierForward:
-    """A classifier as it is asked."""
+    """Computes the label probabilities of one text at a time."""
 
     def __init__(self, model: Encoder) -> None:
+        """Take a model with a label head.
+
+        Raises:
+            InputError: The model has no labels.
+        """
         if not model.config.labels:
-            raise ValueError(
-                f"this encoder has no labels (its head is {model.config.head!r}). "
-                "Teach it some: chatwright train classify --from DIR --data FILE"
+            raise InputError(
+                f"This model has no labels: its head is {model.config.head!r}.",
+                remedy="Train labels: chatwright train classify --from DIR --data FILE",
+                field="head",
+                value=model.config.head,
             )
         self.model = model
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Label names, in the order of the probabilities."""
         return self.model.config.labels
 
     @property
     def max_length(self) -> int:
-        """Most tokens of a piece."""
+        """Longest piece, in tokens."""
         return self.model.config.context_length
 
     @torch.no_grad()
     def probabilities(self, pieces: Sequence[Sequence[int]]) -> Tensor:
-        """The mean of the pieces' log-probabilities, normed again. (L,)"""
+        """Average the pieces' log-probabilities and normalize the result. -> (L,)."""
         log_probs = [
             self.model(torch.tensor([list(piece)], device=self.model.device))
             .float()

@@ -1,16 +1,19 @@
-"""Many replies at once from one model: submit, step, events. Synchronous and in-process; token ids in, token ids out.
+"""The engine: generate many replies together from one model. Token ids in, token ids out.
 
-Each step reads one more token for every reply under way (one forward pass) and a bounded piece of the prompts of new ones
-(another), so a long prompt delays the others by one piece and a new request joins at the next step. A request is refused before
-anything is allocated for it, or served to its end.
+    submit(request) -> step() -> events -> step() -> ...
 
-The cache is allocated once: n_slot slots for a whole context each. Prompts are read once per reply; nothing is shared yet.
+Each step runs two forward passes: one new token for every reply in progress, and a limited part of
+the prompts of new replies. So a long prompt delays the others by one part only, and a new request
+joins at the next step. A request is refused before anything is allocated for it, or served to its
+end. The engine is synchronous and runs in the calling process.
+
+The KV cache is allocated once: n_slot slots of the whole context. Each reply reads its prompt anew.
 """
 
 import secrets
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -28,70 +31,81 @@ from chatwright.engine.request import (
     TokenSampled,
     new_request_id,
 )
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
-
-LogitsObserver = Callable[[Sequence, Tensor], None]
+from chatwright.model.setting_checks import require_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    n_slot: int = 8  # replies under way together
-    prefill_tokens: int = 256  # prompt tokens read per step, over all new replies
-    max_waiting: int = 256  # replies that may wait for a place
-    max_waiting_tokens: int = 262_144  # and the prompt tokens they may hold
+    """Limits of an engine."""
+
+    n_slot: int = 8
+    """Replies that are generated together."""
+    prefill_tokens: int = 256
+    """Prompt tokens read per step, over all new replies."""
+    max_waiting: int = 256
+    """Replies that may wait for a slot."""
+    max_waiting_tokens: int = 262_144
+    """Prompt tokens of all waiting replies."""
 
     def __post_init__(self) -> None:
-        for name in ("n_slot", "prefill_tokens", "max_waiting", "max_waiting_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least 1")
+        require_at_least(self, 1, "n_slot", "prefill_tokens", "max_waiting", "max_waiting_tokens")
 
 
 class EngineFull(Exception):
-    """The queue is full. Nothing was kept of the request; ask again later."""
+    """The queue is full. Nothing of the request was kept; submit it again later."""
 
 
 class Engine:
-    """While it is open the model is packed and cannot be trained: `with Engine(model) as engine`, or call `close`."""
+    """Generates replies with one model.
+
+    While the engine is open, the model is packed and cannot be trained. Use the engine in a `with`
+    statement, or call `close`.
+    """
 
     def __init__(self, model: GPT, config: EngineConfig = EngineConfig()) -> None:
-        self.config, self.context_length, self.vocab_size = (
-            config,
-            model.config.context_length,
-            model.config.vocab_size,
-        )
+        """Pack the model and allocate the cache.
+
+        Raises:
+            InputError: The cache does not fit in memory, or the model has no language-model head.
+        """
+        self.config = config
+        self.context_length = model.config.context_length
+        self.vocab_size = model.config.vocab_size
         self.forward = Forward(model)
         needed = self.forward.cache_bytes(config.n_slot)
-        if self.forward.device.type == "cpu" and needed > available_memory():
+        free = available_memory()
+        if self.forward.device.type == "cpu" and needed > free:
             self.forward.close()
-            raise ValueError(
-                f"n_slot = {config.n_slot}: the cache needs {needed / 1e6:,.0f} MB and "
-                f"{available_memory() / 1e6:,.0f} are free. A row costs {needed / config.n_slot / 1e6:,.1f} MB: take fewer."
-            )
+            raise _cache_too_large(config.n_slot, needed, free)
         self.cache = self.forward.make_cache(config.n_slot)
-        self.batch_variance = find_difference(
-            self.forward
-        )  # why bits depend on company; "" if they do not
-        self._free_rows = list(range(config.n_slot))
+        self._free_slots = list(range(config.n_slot))
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._requests: dict[RequestId, list[Sequence]] = {}
         self._events: list[Event] = []
-        self._observers: list[LogitsObserver] = []
 
-    @property
-    def is_batch_invariant(self) -> bool:
-        """Whether a reply is the same, to the last bit, alone and in any company. `batch_variance` says why not."""
-        return not self.batch_variance
+    @cached_property
+    def batch_variance(self) -> str:
+        """Why a reply's bits may depend on the other requests in the batch; "" if they do not.
+
+        The first use measures it on the model, which takes seconds for a large one.
+        """
+        return find_difference(self.forward)
 
     @property
     def has_work(self) -> bool:
+        """Whether `step` has something to do or to report."""
         return bool(self._requests or self._events)
 
     @property
-    def n_free_rows(self) -> int:
-        return len(self._free_rows)
+    def n_free_slot(self) -> int:
+        """Number of slots without a reply."""
+        return len(self._free_slots)
 
     def close(self) -> None:
+        """Unpack the model; it can be trained again."""
         self.forward.close()
 
     def __enter__(self) -> "Engine":
@@ -100,96 +114,105 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def observe_logits(self, callback: LogitsObserver) -> Callable[[], None]:
-        """Call `callback` with each sequence and its logits (V,) before it draws, until the returned function is called."""
-        self._observers.append(callback)
-        return lambda: self._observers.remove(callback)
-
     def submit(self, request: Request) -> RequestId:
-        """Queue a request. ValueError if it could never be served, EngineFull if it cannot be taken now; then nothing was kept."""
+        """Put a request into the queue.
+
+        Raises:
+            InputError: The request can never be served.
+            EngineFull: The queue is full at the moment.
+        """
         max_tokens = self._check(request)
-        n_made = request.sampling.n_made
-        n_tokens = sum(len(sequence.prompt) for sequence in self._waiting) + n_made * len(
-            request.token_ids
-        )
-        if (
-            len(self._waiting) + n_made > self.config.max_waiting
-            or n_tokens > self.config.max_waiting_tokens
-        ):
-            raise EngineFull(
-                f"{len(self._waiting)} replies are waiting; the queue holds {self.config.max_waiting} "
-                f"and {self.config.max_waiting_tokens} prompt tokens. Ask again later."
-            )
-        request_id, prompt = new_request_id(), tuple(request.token_ids)
+        n_sequence = request.sampling.n_generated
+        self._require_room(n_sequence, len(request.token_ids))
+        request_id = new_request_id()
+        prompt = tuple(request.token_ids)
+        seed = request.sampling.seed
+        if seed is None:
+            seed = secrets.randbits(64)
+        stop_ids = frozenset(request.stop_ids)
         banned_ids = torch.tensor(sorted(request.banned_ids), dtype=torch.int64)
-        seed = secrets.randbits(64) if request.sampling.seed is None else request.sampling.seed
         self._requests[request_id] = [
             Sequence(
-                request_id,
-                index,
-                prompt,
-                request.sampling,
-                seed,
-                frozenset(request.stop_ids),
-                max_tokens,
-                banned_ids,
+                request_id, index, prompt, request.sampling, seed, stop_ids, max_tokens, banned_ids
             )
-            for index in range(n_made)
+            for index in range(n_sequence)
         ]
         self._waiting.extend(self._requests[request_id])
         return request_id
 
     def cancel(self, request_id: RequestId) -> None:
-        """End a request now. One that has ended already, or never was, is left in peace."""
+        """End a request now. An unknown or finished request is ignored."""
         for sequence in self._requests.get(request_id, []):
             if not sequence.is_finished:
                 self._end(sequence, State.CANCELLED)
         self._report(request_id)
 
     def step(self) -> list[Event]:
-        """Read and sample once for everyone; what happened, in order."""
-        while self._waiting and self._free_rows:
+        """Run one step for all replies; return what happened, in order."""
+        while self._waiting and self.n_free_slot:
             sequence = self._waiting.popleft()
-            sequence.row = self._free_rows.pop(0)
-            sequence.become(State.PREFILL)
+            sequence.slot = self._free_slots.pop(0)
+            sequence.set_state(State.PREFILL)
             self._running.append(sequence)
         decoding = [sequence for sequence in self._running if sequence.state is State.DECODE]
-        reading, length = self._next_prefill()
+        prefilling, length = self._next_prefill()
         self._run(decoding, 1)
-        self._run(reading, length)
-        events, self._events = self._events, []
+        self._run(prefilling, length)
+        events = self._events
+        self._events = []
         return events
 
     def _check(self, request: Request) -> int:
-        """The tokens the reply may have, or ValueError."""
+        """Return the most tokens the reply may have, or raise InputError."""
         n_prompt, sampling = len(request.token_ids), request.sampling
         if not n_prompt:
-            raise ValueError(
-                "token_ids is empty: a prompt needs at least one token, for example the one that begins a text"
+            raise InputError(
+                "token_ids is empty, but a prompt needs at least one token.",
+                remedy="Begin with the token that begins a text.",
+                field="token_ids",
+                value=[],
             )
         for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
             if not 0 <= token_id < self.vocab_size:
-                raise ValueError(
-                    f"token id {token_id} is outside the model's {self.vocab_size} ids: it comes from another tokenizer"
+                raise InputError(
+                    f"Token id {token_id} is outside the model's {self.vocab_size} ids.",
+                    remedy="Use the tokenizer in the model's directory.",
+                    field="token_ids",
+                    value=token_id,
                 )
         room = self.context_length - n_prompt
-        if room < (sampling.max_tokens or 1):
-            raise ValueError(
-                f"the prompt's {n_prompt} tokens and max_tokens = {sampling.max_tokens or 1} do not fit the model's "
-                f"context of {self.context_length} tokens. Shorten the prompt or ask for at most {max(room, 0)} tokens."
+        max_tokens = sampling.max_tokens or 1
+        if room < max_tokens:
+            raise InputError(
+                f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
+                f"model's context of {self.context_length} tokens.",
+                remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
+                field="max_tokens",
+                value=max_tokens,
             )
-        if (
-            n_prompt * sampling.n_made > self.config.max_waiting_tokens
-            or sampling.n_made > self.config.max_waiting
-        ):
-            raise ValueError(
-                f"{sampling.n_made} replies to {n_prompt} tokens are more than this engine ever takes "
-                f"({self.config.max_waiting} replies, {self.config.max_waiting_tokens} prompt tokens). Ask for fewer."
+        n_sequence, config = sampling.n_generated, self.config
+        if n_sequence > config.max_waiting or n_prompt * n_sequence > config.max_waiting_tokens:
+            raise InputError(
+                f"{n_sequence} replies to {n_prompt} tokens are more than this engine accepts "
+                f"({config.max_waiting} replies, {config.max_waiting_tokens} prompt tokens).",
+                remedy="Ask for fewer replies.",
+                field="n",
+                value=n_sequence,
             )
         return sampling.max_tokens or room
 
+    def _require_room(self, n_sequence: int, n_prompt: int) -> None:
+        """Raise EngineFull if the queue has no room for so many replies to such a prompt."""
+        n_waiting, config = len(self._waiting), self.config
+        n_token = sum(len(sequence.prompt) for sequence in self._waiting) + n_sequence * n_prompt
+        if n_waiting + n_sequence > config.max_waiting or n_token > config.max_waiting_tokens:
+            raise EngineFull(
+                f"{n_waiting} replies are waiting; the queue holds {config.max_waiting} "
+                f"and {config.max_waiting_tokens} prompt tokens. Ask again later."
+            )
+
     def _next_prefill(self) -> tuple[list[Sequence], int]:
-        """Who reads how much of their prompt in this step: the earliest first, within the step's allowance."""
+        """Choose whose prompts are read in this step, in order of arrival, and how many tokens."""
         chosen: list[Sequence] = []
         longest, allowance = 0, self.config.prefill_tokens
         for sequence in self._running:
@@ -203,45 +226,38 @@ class Engine:
         return chosen, longest
 
     def _run(self, sequences: list[Sequence], length: int) -> None:
-        """One forward pass over the next tokens of these sequences; those that have read everything draw a token."""
+        """Run the model on the next tokens of these replies; sample where all tokens are read."""
         if not sequences:
             return
-        sequences = sorted(sequences, key=lambda sequence: sequence.row or 0)
-        chunks = [sequence.unread(length) for sequence in sequences]
+        sequences = sorted(sequences, key=lambda sequence: sequence.slot or 0)
+        chunks = [sequence.next_unread(length) for sequence in sequences]
+        starts = [sequence.n_read for sequence in sequences]
+        slots = [sequence.slot or 0 for sequence in sequences]
         try:
-            logits = self.forward.logits(
-                chunks, [s.n_read for s in sequences], self.cache, [s.row or 0 for s in sequences]
-            )
+            logits = self.forward.logits(chunks, starts, self.cache, slots)
             finite = logits.isfinite().all(dim=1).tolist()
-        except (
-            RuntimeError
-        ) as error:  # torch's own, out of memory among them: this batch is lost, the engine is not
+        except RuntimeError as error:
+            # Out of memory, for example: these replies fail, the engine continues.
+            cause = f"{type(error).__name__}: {str(error).splitlines()[0]}"
             for sequence in sequences:
-                self._fail(
-                    sequence,
-                    f"the step failed: {type(error).__name__}: {str(error).splitlines()[0]}",
-                )
+                self._fail(sequence, f"the step failed: {cause}")
             return
         logits = logits.cpu()
-        for sequence, chunk, row_logits, is_finite in zip(
-            sequences, chunks, logits, finite, strict=True
-        ):
+        for sequence, chunk, row, is_finite in zip(sequences, chunks, logits, finite, strict=True):
             sequence.n_read += len(chunk)
             if not is_finite:
                 self._fail(
                     sequence,
-                    f"the model's output after token {sequence.n_read} is not finite: the weights are damaged or "
-                    "training diverged. Load an earlier checkpoint.",
+                    f"the model's output after token {sequence.n_read} is not finite: the weights "
+                    "are damaged or training diverged. Load an earlier checkpoint.",
                 )
             elif sequence.n_read == len(sequence.prompt) + len(sequence.generated):
-                self._sample(sequence, row_logits)
+                self._sample(sequence, row)
 
     def _sample(self, sequence: Sequence, logits: Tensor) -> None:
-        for observer in self._observers:
-            observer(sequence, logits)
-        event = sequence.take(logits)
+        event = sequence.sample_token(logits)
         if self._chooses_best(sequence):
-            sequence.held.append(event)
+            sequence.held_events.append(event)
         else:
             self._events.append(event)
         if sequence.is_finished:
@@ -250,7 +266,7 @@ class Engine:
 
     @staticmethod
     def _chooses_best(sequence: Sequence) -> bool:
-        return sequence.sampling.n_made > sequence.sampling.n
+        return sequence.sampling.n_generated > sequence.sampling.n
 
     def _fail(self, sequence: Sequence, error: str) -> None:
         sequence.error = error
@@ -258,46 +274,57 @@ class Engine:
         self._report(sequence.request_id)
 
     def _end(self, sequence: Sequence, state: State) -> None:
-        sequence.become(state)
+        sequence.set_state(state)
         sequence.reason = "cancelled" if state is State.CANCELLED else "failed"
         self._release(sequence)
 
     def _release(self, sequence: Sequence) -> None:
-        """The same for every way to end: the place is wiped and free again."""
-        if sequence.row is None:
+        """Clear and free the slot of an ended reply, or remove it from the queue."""
+        if sequence.slot is None:
             self._waiting.remove(sequence)
             return
-        self.cache.clear_slot(sequence.row)
+        self.cache.clear_slot(sequence.slot)
         self._running.remove(sequence)
-        self._free_rows.append(sequence.row)
-        self._free_rows.sort()
-        sequence.row = None
+        self._free_slots.append(sequence.slot)
+        self._free_slots.sort()
+        sequence.slot = None
 
     def _report(self, request_id: RequestId) -> None:
-        """Tell of what has ended. With best_of nothing is told until all replies have, and then only of the best n."""
+        """Add the events of ended replies; with best_of, only after all replies have ended."""
         sequences = self._requests.get(request_id)
         if sequences is None:
             return
-        open_ones = [sequence for sequence in sequences if not sequence.is_finished]
         if not self._chooses_best(sequences[0]):
             for sequence in [sequence for sequence in sequences if sequence.is_finished]:
                 sequences.remove(sequence)
                 self._events.append(_finished(sequence, sequence.index, not sequences))
-        elif not open_ones:
-            # Failed and cancelled ones last, then by mean log-probability; sorting keeps the order of equals.
-            n, ranked = (
-                sequences[0].sampling.n,
-                sorted(sequences, key=lambda s: (s.state is not State.DONE, -s.mean_log_prob)),
-            )
-            for index, sequence in enumerate(ranked[:n]):
-                self._events.extend(
-                    TokenSampled(e.request_id, index, e.token_id, e.log_prob, e.alternatives)
-                    for e in sequence.held
-                )
-                self._events.append(_finished(sequence, index, index == n - 1))
+        elif all(sequence.is_finished for sequence in sequences):
+            self._report_best(sequences)
             sequences.clear()
         if not sequences:
             del self._requests[request_id]
+
+    def _report_best(self, sequences: list[Sequence]) -> None:
+        """Add the held events of the n best replies: complete ones first, then by probability."""
+        n = sequences[0].sampling.n
+        # Sorting keeps the order of equals.
+        ranked = sorted(sequences, key=lambda s: (s.state is not State.DONE, -s.mean_log_prob))
+        for index, sequence in enumerate(ranked[:n]):
+            self._events.extend(
+                TokenSampled(e.request_id, index, e.token_id, e.log_prob, e.alternatives)
+                for e in sequence.held_events
+            )
+            self._events.append(_finished(sequence, index, index == n - 1))
+
+
+def _cache_too_large(n_slot: int, needed: int, free: float) -> InputError:
+    return InputError(
+        f"n_slot = {n_slot}: the KV cache needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB "
+        f"are free. One slot takes {needed / n_slot / 1e6:,.1f} MB.",
+        remedy="Use fewer slots.",
+        field="n_slot",
+        value=n_slot,
+    )
 
 
 def _finished(sequence: Sequence, index: int, is_last: bool) -> RequestFinished:

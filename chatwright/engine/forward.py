@@ -1,9 +1,10 @@
-"""The model as inference runs it: packed kernels, tiled attention, logits of each row's last token only.
+"""A decoder prepared for inference: packed kernels, tiled attention, logits of last tokens only.
 
-On the CPU in float32 every step here gives a row the same bits whatever it is computed with; elsewhere it runs the ordinary
-kernels and promises nothing. `batch_invariance.py` checks the promise on the machine at hand.
+On a CPU in float32 every row has the same bits whatever it is computed with. Other devices use the
+ordinary kernels, and bits may depend on the batch. `batch_invariance.py` checks your machine.
 
-Packing copies the weights. While a Forward is open the model sees the weights as they were when it was made and cannot be trained.
+Packing copies the weights. While a Forward is open, later changes of the weights have no effect and
+the model cannot be trained.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,14 @@ from chatwright.model.linear import Linear, pack_linears, unpack_linears
 
 
 class Forward:
+    """Computes next-token logits. Use it in a `with` statement, or call `close`."""
+
     def __init__(self, model: GPT) -> None:
+        """Pack the model and put it in eval mode.
+
+        Raises:
+            InputError: The model has no language-model head.
+        """
         if model.head is None:
             raise InputError(
                 f"This model has the head {model.config.head!r}, which gives no next token.",
@@ -27,7 +35,9 @@ class Forward:
                 field="head",
                 value=model.config.head,
             )
-        self.model, self.config, self.device = model, model.config, model.device
+        self.model = model
+        self.config = model.config
+        self.device = model.device
         self._was_packed = any(
             isinstance(module, Linear) and module.packed is not None for module in model.modules()
         )
@@ -37,7 +47,7 @@ class Forward:
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
-        """Leave the model as it was found: trainable again, if it was."""
+        """Restore the model's mode and weights: it can be trained again."""
         if not self._was_packed:
             unpack_linears(self.model)
         self.model.train(self._was_training)
@@ -49,6 +59,7 @@ class Forward:
         self.close()
 
     def make_cache(self, n_slot: int) -> DenseCache:
+        """Allocate a KV cache for `n_slot` sequences of the whole context."""
         config = self.config
         return DenseCache(
             config.n_layer,
@@ -61,16 +72,11 @@ class Forward:
         )
 
     def cache_bytes(self, n_slot: int) -> int:
+        """Compute the memory of such a cache, in bytes."""
         config = self.config
-        return (
-            2
-            * 4
-            * n_slot
-            * config.n_layer
-            * config.n_kv_head
-            * config.head_dim
-            * (self._whole_blocks(config.context_length) + 1)
-        )
+        capacity = self._whole_blocks(config.context_length) + 1
+        n_number = 2 * n_slot * config.n_layer * config.n_kv_head * config.head_dim * capacity
+        return 4 * n_number
 
     @torch.no_grad()
     def logits(
@@ -78,11 +84,16 @@ class Forward:
         chunks: Sequence[Sequence[int]],
         starts: Sequence[int],
         cache: DenseCache | None = None,
-        rows: Sequence[int] | None = None,
+        slots: Sequence[int] | None = None,
     ) -> Tensor:
-        """What each chunk's last token predicts, when chunk b continues row b's text at position starts[b]. -> (B, V)
+        """Compute the logits after each chunk's last token. -> (B, V).
 
-        Without a cache a chunk is a whole text and starts at 0.
+        Args:
+            chunks: B lists of token ids, of any lengths.
+            starts: Position of each chunk's first token in its text.
+            cache: Keys and values of the tokens before the chunks. Without a cache, each chunk is
+                a whole text and starts at 0.
+            slots: The cache slot of each chunk.
         """
         assert cache is not None or not any(starts), "without a cache every chunk has to start at 0"
         lengths = [len(chunk) for chunk in chunks]
@@ -90,25 +101,23 @@ class Forward:
         token_ids = torch.tensor(
             [[*chunk, *[0] * (T - len(chunk))] for chunk in chunks], device=self.device
         )  # (B, T)
+        ends = [start + length for start, length in zip(starts, lengths, strict=True)]
         positions = torch.tensor(
             [
-                [*range(start, start + length), *[-1] * (T - length)]
-                for start, length in zip(starts, lengths, strict=True)
+                [*range(start, end), *[-1] * (T - (end - start))]
+                for start, end in zip(starts, ends, strict=True)
             ],
             device=self.device,
-        )  # (B, T)
-        readable = positions.clamp(
-            min=0
-        )  # padding looks at the first token, so that no row of weights is empty
+        )  # (B, T), -1 for padding
         n_keys = T
         if cache is not None:
-            n_keys = self._whole_blocks(
-                max(start + length for start, length in zip(starts, lengths, strict=True))
-            )
-            assert rows is not None, "a cache needs to know its rows"
-            cache.start_step(torch.tensor(rows, device=self.device), positions, n_keys)
-        mask = self._mask(readable, n_keys)
-        hidden = self.model.hidden_states(token_ids, mask, readable, cache)  # (B, T, D)
+            n_keys = self._whole_blocks(max(ends))
+            assert slots is not None, "a cache needs the slots of the chunks"
+            cache.start_step(torch.tensor(slots, device=self.device), positions, n_keys)
+        # Padding sees the first token, so that every query sees a key.
+        query_positions = positions.clamp(min=0)
+        mask = self._mask(query_positions, n_keys)
+        hidden = self.model.hidden_states(token_ids, mask, query_positions, cache)  # (B, T, D)
         last = last_token(hidden, torch.tensor(lengths, device=self.device))  # (B, D)
         assert self.model.head is not None, "checked when the Forward was made"
         logits: Tensor = self.model.head(last)  # (B, V)
@@ -117,8 +126,9 @@ class Forward:
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:
         if not self.is_exact:
             return masks.causal(positions, n_keys)
+        n_padded_key = self._whole_blocks(n_keys)
         return masks.causal_tiles(
-            positions, self._whole_blocks(n_keys), self.config.n_head, self.config.n_kv_head
+            positions, n_padded_key, self.config.n_head, self.config.n_kv_head
         )
 
     def _whole_blocks(self, n_keys: int) -> int:

@@ -1,9 +1,9 @@
-"""What is asked of the engine, and everything it knows about one reply in the making.
+"""Requests, events, and the state of each reply that is being generated.
 
-    QUEUED -> PREFILL -> DECODE -> DONE          and from each of the first three -> CANCELLED or FAILED
+    QUEUED -> PREFILL -> DECODE -> DONE      (from the first three also -> CANCELLED or FAILED)
 
-A Request is a question and never changes. A Sequence is one reply to it (a request for n replies has n) and holds all its
-state: no table anywhere else is indexed by its place in the batch, so a reused place cannot remember its last tenant.
+A Request never changes. A Sequence is one reply to it (a request for n replies has n) and holds all
+state of that reply, so a cache slot that is used again cannot hold state of the reply before.
 """
 
 import secrets
@@ -11,54 +11,71 @@ from collections.abc import Collection
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Literal, NewType
 
 import torch
 from torch import Tensor
 
 from chatwright.engine.philox import uniform
-from chatwright.engine.sampling import SamplingConfig, adjust, choose
+from chatwright.engine.sampling import SamplingConfig, adjust_logits, choose_token
 
 RequestId = NewType("RequestId", str)
 Reason = Literal["stop", "length", "cancelled", "failed"]
 
+_NO_TOKENS = torch.empty(0, dtype=torch.int64)
+
 
 @dataclass(frozen=True)
 class Request:
-    token_ids: SequenceOf[int]  # the prompt
+    """A prompt and how to continue it."""
+
+    token_ids: SequenceOf[int]
+    """The prompt."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    stop_ids: Collection[int] = ()  # a sampled one ends the reply and is its last token
-    banned_ids: Collection[int] = ()  # never sampled, such as ids without a token
+    """How tokens are chosen."""
+    stop_ids: Collection[int] = ()
+    """Tokens that end the reply; the one sampled is the reply's last token."""
+    banned_ids: Collection[int] = ()
+    """Tokens that are never sampled, such as ids without a token."""
 
 
 @dataclass(frozen=True)
 class TokenSampled:
-    """`index` says which of the n replies; log-probabilities are the model's own, before temperature and penalties."""
+    """A new token of a reply.
+
+    Log-probabilities are the model's own, before temperature and penalties.
+    """
 
     request_id: RequestId
     index: int
+    """Which of the request's n replies."""
     token_id: int
     log_prob: float
-    alternatives: tuple[
-        tuple[int, float], ...
-    ] = ()  # (token id, log-probability), the most probable first
+    alternatives: tuple[tuple[int, float], ...] = ()
+    """The most probable tokens with their log-probabilities, most probable first."""
 
 
 @dataclass(frozen=True)
 class RequestFinished:
-    """One of the n replies has ended; `is_last` is True for the last of them."""
+    """One of a request's replies has ended."""
 
     request_id: RequestId
     index: int
+    """Which of the request's n replies."""
     reason: Reason
     is_last: bool = True
-    error: str = ""  # why, where the reason is "failed"
+    """Whether all n replies have ended."""
+    error: str = ""
+    """With reason "failed": the cause."""
 
 
 Event = TokenSampled | RequestFinished
 
 
 class State(Enum):
+    """The state of a reply."""
+
     QUEUED = "queued"
     PREFILL = "prefill"
     DECODE = "decode"
@@ -67,7 +84,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-_MAY_BECOME: dict[State, tuple[State, ...]] = {
+_NEXT_STATES: dict[State, tuple[State, ...]] = {
     State.QUEUED: (State.PREFILL, State.CANCELLED, State.FAILED),
     State.PREFILL: (State.DECODE, State.DONE, State.CANCELLED, State.FAILED),
     State.DECODE: (State.DONE, State.CANCELLED, State.FAILED),
@@ -78,75 +95,88 @@ _MAY_BECOME: dict[State, tuple[State, ...]] = {
 
 
 def new_request_id() -> RequestId:
-    """128 random bits from the system, so that nobody can guess another's request."""
+    """Draw 128 random bits from the system, so that nobody can guess the id."""
     return RequestId(secrets.token_hex(16))
 
 
 @dataclass(eq=False)
 class Sequence:
+    """One reply that is being generated."""
+
     request_id: RequestId
     index: int
+    """Which of the request's n replies."""
     prompt: SequenceOf[int]
     sampling: SamplingConfig
     seed: int
     stop_ids: frozenset[int]
     max_tokens: int
-    banned_ids: Tensor = field(default_factory=lambda: _ids(()))
+    banned_ids: Tensor = _NO_TOKENS
+    """Tokens that are never sampled."""
     state: State = State.QUEUED
-    row: int | None = None  # its place in the cache while it runs
-    n_read: int = 0  # tokens whose keys and values are in the cache
+    slot: int | None = None
+    """Slot of the KV cache, while the reply is being generated."""
+    n_read: int = 0
+    """Number of tokens whose keys and values are in the cache."""
     generated: list[int] = field(default_factory=list)
     sum_log_prob: float = 0.0
     reason: Reason | None = None
     error: str = ""
-    held: list[TokenSampled] = field(
-        default_factory=list
-    )  # events kept back until best_of has chosen
+    held_events: list[TokenSampled] = field(default_factory=list)
+    """Events that are not reported until best_of has chosen."""
 
-    def become(self, state: State) -> None:
-        assert state in _MAY_BECOME[self.state], (
+    def set_state(self, state: State) -> None:
+        """Change the state; an impossible change is a bug."""
+        assert state in _NEXT_STATES[self.state], (
             f"a {self.state.value} sequence cannot become {state.value}"
         )
         self.state = state
 
     @property
     def is_finished(self) -> bool:
-        return not _MAY_BECOME[self.state]
+        """Whether the reply has ended, in whatever way."""
+        return not _NEXT_STATES[self.state]
 
     @property
     def mean_log_prob(self) -> float:
+        """Mean log-probability of the reply's tokens; -inf without tokens."""
         return self.sum_log_prob / len(self.generated) if self.generated else float("-inf")
 
-    def unread(self, limit: int) -> list[int]:
-        """The next tokens the model has to read, at most `limit`."""
+    def next_unread(self, limit: int) -> list[int]:
+        """Return the next tokens that the model has to read, at most `limit` of the prompt."""
         if self.n_read >= len(self.prompt):
             return self.generated[self.n_read - len(self.prompt) :]
         return list(self.prompt[self.n_read : self.n_read + limit])
 
-    def take(self, logits: Tensor) -> TokenSampled:
-        """Draw the next token from its logits (V,), on the CPU, and end the sequence where that token says so."""
+    @cached_property
+    def _prompt_ids(self) -> Tensor:
+        return torch.tensor(self.prompt, dtype=torch.int64)
+
+    def sample_token(self, logits: Tensor) -> TokenSampled:
+        """Draw the next token from its logits (V,) on the CPU; end the reply if the token does."""
         config = self.sampling
-        adjusted = adjust(logits, config, _ids(self.prompt), _ids(self.generated), self.banned_ids)
-        token_id = choose(
-            adjusted, config, uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
-        )
+        # Tensors of token ids are made only where a penalty reads them: prompts can be long.
+        prompt = self._prompt_ids if config.has_repetition_penalty else _NO_TOKENS
+        generated = _NO_TOKENS
+        if config.has_penalty:
+            generated = torch.tensor(self.generated, dtype=torch.int64)
+        adjusted = adjust_logits(logits, config, prompt, generated, self.banned_ids)
+        u = uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
+        token_id = choose_token(adjusted, config, u)
         log_probs = logits.double().log_softmax(dim=-1)
-        self.generated.append(token_id)
+        log_prob = float(log_probs[token_id])
         alternatives = _most_probable(log_probs, config.top_log_probs)
-        event = TokenSampled(
-            self.request_id, self.index, token_id, float(log_probs[token_id]), alternatives
-        )
-        self.sum_log_prob += event.log_prob
+        self.generated.append(token_id)
+        self.sum_log_prob += log_prob
+        self._end_or_continue(token_id)
+        return TokenSampled(self.request_id, self.index, token_id, log_prob, alternatives)
+
+    def _end_or_continue(self, token_id: int) -> None:
         if token_id in self.stop_ids or len(self.generated) >= self.max_tokens:
             self.reason = "stop" if token_id in self.stop_ids else "length"
-            self.become(State.DONE)
+            self.set_state(State.DONE)
         elif self.state is State.PREFILL:
-            self.become(State.DECODE)
-        return event
-
-
-def _ids(token_ids: SequenceOf[int]) -> Tensor:
-    return torch.tensor(token_ids, dtype=torch.int64)
+            self.set_state(State.DECODE)
 
 
 def _most_probable(log_probs: Tensor, count: int) -> tuple[tuple[int, float], ...]:

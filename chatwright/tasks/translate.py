@@ -72,7 +72,7 @@ class Translator:
         banned += unused_ids(self.tokenizer)
         start = decoder_start_id(control, self.forward.config.start_id)
         return beam_search(
-            self.forward.begin(sources, config.width),
+            self.forward.start(sources, config.width),
             start,
             int(control.end),
             limits,

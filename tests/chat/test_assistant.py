@@ -89,7 +89,7 @@ def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(make_assistant: MakeAs
         "END",
         7,
     )
-    assert assistant.engine.n_free_rows == 4, "the request ended with the text"
+    assert assistant.engine.n_free_slot == 4, "the request ended with the text"
 
 
 @pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
@@ -205,9 +205,9 @@ def test_closing_a_reply_frees_its_slot(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant()
     events = assistant.reply(HELLO, GREEDY)
     next(events)
-    assert assistant.engine.n_free_rows == 3
+    assert assistant.engine.n_free_slot == 3
     events.close()
-    assert assistant.engine.n_free_rows == 4
+    assert assistant.engine.n_free_slot == 4
     assert not vars(assistant)["_live"]
     assert last(list(assistant.reply(HELLO, GREEDY))).message.text == "x" * 20
 
@@ -228,10 +228,10 @@ def test_replies_sampled_together_equal_each_alone(real: Assistant) -> None:
     sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
     together = real.replies(conversations, sampling)
     alone = [last(list(real.reply(conversation, sampling))) for conversation in conversations]
-    if real.engine.is_batch_invariant:
+    if not real.engine.batch_variance:
         assert together == alone
     assert len({reply.message.text for reply in together}) > 4
-    assert real.engine.n_free_rows == 3
+    assert real.engine.n_free_slot == 3
 
 
 def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
@@ -249,7 +249,7 @@ def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
                 del live[number]
             else:
                 found[number].append(event)
-    if real.engine.is_batch_invariant:
+    if not real.engine.batch_variance:
         assert [last(found[number]) for number in found] == real.replies(conversations, sampling)
 
 
@@ -275,4 +275,4 @@ def test_choices_are_n_replies_and_best_of_keeps_the_most_probable(real: Assista
     assert every[0] == last(list(real.reply(HELLO, SamplingConfig(seed=5, max_tokens=10))))
     with pytest.raises(ValueError, match="best_of"):
         list(real.reply(HELLO, SamplingConfig(n=2)))
-    assert real.engine.n_free_rows == 3
+    assert real.engine.n_free_slot == 3

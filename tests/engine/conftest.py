@@ -1,4 +1,4 @@
-"""Small models with known or random weights, and ways to run them."""
+"""Small models with random weights."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,14 +15,14 @@ def make_model() -> Callable[..., GPT]:
     def make(**changes: object) -> GPT:
         model = GPT(preset("nano", **{"vocab_size": 61, "context_length": 64, **changes}))
         init_weights(model, generator(0, "weights"))
-        with torch.no_grad():  # 0.02 gives almost even logits; ten times that gives opinions
+        # The initial weights give almost equal logits. Larger ones make some tokens likelier.
+        with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim > 1 and parameter.requires_grad:
                     parameter.mul_(5.0)
             for name, parameter in model.named_parameters():
-                if name.startswith(
-                    ("ngrams.", "previous.")
-                ):  # 0 at the start, and a table of zeros would prove nothing
+                # These tables start at zero, which would hide errors in their use.
+                if name.startswith(("ngrams.", "previous.")):
                     parameter.normal_(generator=generator(1, name))
         return model
 
@@ -31,8 +31,8 @@ def make_model() -> Callable[..., GPT]:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Models this small gain nothing from a second thread and lose tenfold where another process wants that core."""
-    before = torch.get_num_threads()
+    """Use one thread: a second one does not help small models, and waits for busy cores."""
+    n_thread = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(n_thread)

@@ -1,4 +1,4 @@
-"""A reply alone equals the same reply in any company: bitwise, on the CPU, against the oracle that reads everything anew."""
+"""On a CPU a reply has the same bits alone and in any batch; compared with slow generation."""
 
 import random
 from collections import defaultdict
@@ -12,13 +12,14 @@ from chatwright.engine import batch_invariance
 from chatwright.engine.batch_invariance import find_difference
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.forward import Forward
-from chatwright.engine.generate import generate, next_logits
 from chatwright.engine.request import Request, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.kv_cache import DenseLayerCache
+from tests.engine.slow_generation import generate, next_logits, observed_logits
 
-# Shapes on purpose awkward: hidden widths that fill no vector, odd vocabularies, one and several key heads, more than one key block.
+# Shapes that are hard for kernels: sizes that fill no vector register, odd vocabularies, one and
+# several key/value heads.
 SHAPES: list[dict[str, object]] = [
     {},
     {"d_ff": 83, "vocab_size": 77, "n_head": 3, "n_kv_head": 3, "head_dim": 16},
@@ -48,53 +49,55 @@ SHAPES: list[dict[str, object]] = [
     },
     {"ngrams": (2, 3), "ngram_rows": 500, "n_previous": 3, "embedding_norm": True},
 ]
-LONG: dict[str, object] = {"context_length": 1100, "n_layer": 1}
+SEVERAL_KEY_BLOCKS: dict[str, object] = {"context_length": 1100, "n_layer": 1}
 
 
 def require_exact(forward: Forward) -> None:
     if not forward.is_exact:
-        pytest.skip("this torch build has no packed linear kernel, so nothing is promised")
+        pytest.skip("this torch build has no packed linear kernel")
 
 
-def run_crowd(engine: Engine, choose: random.Random, n_request: int, longest: int) -> int:
-    """Random prompts arriving at random times, some cut short by cancelling; every logit compared with the oracle's. -> comparisons"""
-    vocab, context = engine.vocab_size, engine.context_length
-    texts: dict[RequestId, list[int]] = {}
-    seen: dict[RequestId, list[Tensor]] = defaultdict(list)
+def compare_random_requests(
+    engine: Engine, choose: random.Random, n_request: int, longest: int
+) -> int:
+    """Submit random prompts at random times, cancel some, compare all logits with slow generation.
+
+    Returns the number of comparisons.
+    """
+    prompts: dict[RequestId, list[int]] = {}
+    observed: dict[RequestId, list[Tensor]] = defaultdict(list)
     replies: dict[RequestId, list[int]] = defaultdict(list)
-    stop = engine.observe_logits(
-        lambda sequence, logits: seen[sequence.request_id].append(logits.clone())
-    )
-    while len(texts) < n_request or engine.has_work:
-        while len(texts) < n_request and choose.random() < 0.4:
-            prompt = [choose.randrange(vocab) for _ in range(choose.randint(1, longest))]
-            max_tokens = choose.randint(1, min(9, context - len(prompt)))
-            texts[
-                engine.submit(
-                    Request(
-                        prompt, SamplingConfig(seed=choose.randrange(2**32), max_tokens=max_tokens)
-                    )
-                )
-            ] = prompt
-        for event in engine.step():
-            if isinstance(event, TokenSampled):
-                replies[event.request_id].append(event.token_id)
-        if texts and choose.random() < 0.05:
-            engine.cancel(choose.choice(list(texts)))
-    stop()
+    with observed_logits(engine, lambda s, logits: observed[s.request_id].append(logits.clone())):
+        while len(prompts) < n_request or engine.has_work:
+            while len(prompts) < n_request and choose.random() < 0.4:
+                request = random_request(engine, choose, longest)
+                prompts[engine.submit(request)] = list(request.token_ids)
+            for event in engine.step():
+                if isinstance(event, TokenSampled):
+                    replies[event.request_id].append(event.token_id)
+            if prompts and choose.random() < 0.05:
+                engine.cancel(choose.choice(list(prompts)))
     n_compared = 0
-    for request_id, prompt in texts.items():
-        for place, logits in enumerate(seen[request_id]):
-            alone = next_logits(engine.forward, [*prompt, *replies[request_id][:place]])
+    for request_id, prompt in prompts.items():
+        for n_token, logits in enumerate(observed[request_id]):
+            alone = next_logits(engine.forward, [*prompt, *replies[request_id][:n_token]])
+            difference = (logits - alone).abs().max()
             assert torch.equal(logits, alone), (
-                f"prompt of {len(prompt)}, token {place}: off by {(logits - alone).abs().max():.2e}"
+                f"prompt of {len(prompt)}, token {n_token}: off by {difference:.2e}"
             )
             n_compared += 1
     return n_compared
 
 
+def random_request(engine: Engine, choose: random.Random, longest: int) -> Request:
+    n_token = choose.randint(1, longest)
+    prompt = [choose.randrange(engine.vocab_size) for _ in range(n_token)]
+    max_tokens = choose.randint(1, min(9, engine.context_length - n_token))
+    return Request(prompt, SamplingConfig(seed=choose.randrange(2**32), max_tokens=max_tokens))
+
+
 @pytest.mark.parametrize("changes", SHAPES, ids=str)
-def test_logits_in_a_crowd_equal_the_oracle_s(
+def test_logits_in_a_batch_equal_those_of_slow_generation(
     make_model: Callable[..., GPT], changes: dict[str, object]
 ) -> None:
     for n_slot, prefill_tokens, seed in ((5, 7, 1), (3, 64, 2)):
@@ -102,28 +105,30 @@ def test_logits_in_a_crowd_equal_the_oracle_s(
             make_model(**changes), EngineConfig(n_slot=n_slot, prefill_tokens=prefill_tokens)
         ) as engine:
             require_exact(engine.forward)
-            assert engine.is_batch_invariant, engine.batch_variance
-            assert run_crowd(engine, random.Random(seed), n_request=10, longest=40) > 20
-            assert engine.n_free_rows == n_slot
+            assert engine.batch_variance == ""
+            assert compare_random_requests(engine, random.Random(seed), 10, longest=40) > 20
+            assert engine.n_free_slot == n_slot
 
 
-def test_logits_in_a_crowd_equal_the_oracle_s_over_several_key_blocks(
+def test_logits_over_several_key_blocks_equal_those_of_slow_generation(
     make_model: Callable[..., GPT],
 ) -> None:
-    with Engine(make_model(**LONG), EngineConfig(n_slot=3, prefill_tokens=300)) as engine:
+    config = EngineConfig(n_slot=3, prefill_tokens=300)
+    with Engine(make_model(**SEVERAL_KEY_BLOCKS), config) as engine:
         require_exact(engine.forward)
-        assert engine.is_batch_invariant, engine.batch_variance
-        assert run_crowd(engine, random.Random(3), n_request=4, longest=1090) > 5
+        assert engine.batch_variance == ""
+        assert compare_random_requests(engine, random.Random(3), 4, longest=1090) > 5
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("changes", [*SHAPES, LONG], ids=str)
-def test_two_hundred_random_pairs_of_every_shape(
+@pytest.mark.parametrize("changes", [*SHAPES, SEVERAL_KEY_BLOCKS], ids=str)
+def test_two_hundred_random_comparisons_of_every_shape(
     make_model: Callable[..., GPT], changes: dict[str, object], threads: int
 ) -> None:
-    before, choose, n_compared = torch.get_num_threads(), random.Random(threads), 0
+    n_thread = torch.get_num_threads()
+    choose, n_compared = random.Random(threads), 0
     torch.set_num_threads(threads)
     try:
         model = make_model(**changes)
@@ -133,14 +138,13 @@ def test_two_hundred_random_pairs_of_every_shape(
                 prefill_tokens=choose.choice([1, 2, 5, 16, 33, 100, 400]),
             )
             with Engine(model, config) as engine:
-                n_compared += run_crowd(
-                    engine, choose, n_request=24, longest=min(engine.context_length - 10, 700)
-                )
+                longest = min(engine.context_length - 10, 700)
+                n_compared += compare_random_requests(engine, choose, 24, longest)
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(n_thread)
 
 
-def test_replies_equal_the_oracle_s(make_model: Callable[..., GPT]) -> None:
+def test_replies_equal_those_of_slow_generation(make_model: Callable[..., GPT]) -> None:
     config = SamplingConfig(
         seed=11,
         temperature=0.9,
@@ -165,8 +169,10 @@ def test_replies_equal_the_oracle_s(make_model: Callable[..., GPT]) -> None:
             assert (tokens[request_id], log_probs[request_id]) == (alone.token_ids, alone.log_probs)
 
 
-def test_packed_and_tiled_logits_are_the_model_s(make_model: Callable[..., GPT]) -> None:
-    """Equality with the oracle would mean little if both computed something else than the model that was trained."""
+def test_packed_and_tiled_logits_equal_those_of_the_plain_model(
+    make_model: Callable[..., GPT],
+) -> None:
+    """Slow generation uses the same kernels, so it cannot find an error in them."""
     for changes in SHAPES:
         model = make_model(**changes).eval()
         text = list(range(20))
@@ -176,31 +182,29 @@ def test_packed_and_tiled_logits_are_the_model_s(make_model: Callable[..., GPT])
             torch.testing.assert_close(next_logits(forward, text), plain, atol=2e-4, rtol=2e-4)
 
 
-# ---- positive controls: each plants what the checks above are there to find
+# Each of the following tests plants an error that the checks above have to find.
 
 
-def test_control_the_ordinary_kernels_depend_on_company(
+def test_the_comparison_finds_kernels_that_depend_on_the_batch(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: False)
     with Engine(make_model(d_ff=83)) as engine:
-        assert not engine.is_batch_invariant
         assert "no kernels" in engine.batch_variance
         with pytest.raises(AssertionError, match="off by"):
-            run_crowd(engine, random.Random(1), n_request=10, longest=40)
+            compare_random_requests(engine, random.Random(1), 10, longest=40)
 
 
-def test_control_the_self_test_finds_unpacked_linears(
+def test_find_difference_finds_unpacked_linears(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "chatwright.engine.forward.pack_linears", lambda model: True
-    )  # claims it and does nothing
+    # Claim to have packed the layers, but leave them as they are.
+    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: True)
     with Forward(make_model(d_model=192, d_ff=83)) as forward:
         assert "rows other bits" in find_difference(forward)
 
 
-def test_control_the_self_test_finds_a_cache_off_by_one(
+def test_find_difference_finds_a_cache_off_by_one(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = DenseLayerCache.append
@@ -216,7 +220,7 @@ def test_control_the_self_test_finds_a_cache_off_by_one(
         assert "with a cache" in find_difference(forward)
 
 
-def test_control_the_self_test_finds_attention_that_depends_on_its_neighbours(
+def test_find_difference_finds_attention_that_depends_on_other_queries(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = batch_invariance.attend_tiled

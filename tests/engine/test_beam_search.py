@@ -1,4 +1,4 @@
-"""Beam search equals exhaustive search where the beam holds everything, greedy search at width 1, and a plain search in between."""
+"""Beam search equals exhaustive, greedy and plain unbatched search."""
 
 import itertools
 import math
@@ -10,15 +10,17 @@ from torch import Tensor
 
 from chatwright.devices import generator
 from chatwright.engine.beam_search import BeamConfig, Hypothesis, beam_search
+from chatwright.errors import InputError
 
-V, END, FIRST = 5, 4, 3
+V, END, START = 5, 4, 3
 
 
-class Toy:
-    """A model whose next-token logits are drawn from the text so far: anything may follow anything, and every beginning is another."""
+class RandomModel:
+    """A model with random next-token logits, drawn anew for every different sequence of tokens."""
 
     def __init__(self, n_text: int, width: int, seed: int = 0, end_bias: float = 0.0) -> None:
-        self.seed, self.end_bias, self.calls = seed, end_bias, 0
+        self.seed = seed
+        self.end_bias = end_bias
         self.rows: list[tuple[int, ...]] = [(text,) for text in range(n_text) for _ in range(width)]
 
     def logits(self, row: tuple[int, ...]) -> Tensor:
@@ -27,7 +29,6 @@ class Toy:
         return drawn
 
     def next_logits(self, token_ids: Tensor) -> Tensor:
-        self.calls += 1
         self.rows = [
             (*row, token) for row, token in zip(self.rows, token_ids.tolist(), strict=True)
         ]
@@ -37,36 +38,37 @@ class Toy:
         self.rows = [self.rows[i] for i in rows.tolist()]
 
 
-def log_prob(text: int, tokens: Sequence[int], **toy: float) -> float:
-    model, total = Toy(1, 1, **toy), 0.0
-    for place, token in enumerate(tokens):
-        total += float(model.logits((text, FIRST, *tokens[:place])).double().log_softmax(0)[token])
+def log_prob(text: int, tokens: Sequence[int], **settings: float) -> float:
+    model, total = RandomModel(1, 1, **settings), 0.0
+    for i, token in enumerate(tokens):
+        logits = model.logits((text, START, *tokens[:i]))
+        total += float(logits.double().log_softmax(0)[token])
     return total
 
 
 def exhaustive(
-    text: int, limit: int, length_penalty: float, **toy: float
+    text: int, limit: int, length_penalty: float, **settings: float
 ) -> list[tuple[tuple[int, ...], float]]:
-    """Every text that ends within the limit, best first."""
-    found = []
+    """List every sequence that ends within the limit with its score, best first."""
+    scored = []
     for length in range(limit):
         for body in itertools.product([t for t in range(V) if t != END], repeat=length):
             tokens = (*body, END)
-            found.append(
-                (tokens, log_prob(text, tokens, **toy) / ((5 + len(tokens)) / 6) ** length_penalty)
-            )
-    return sorted(found, key=lambda item: -item[1])
+            factor = ((5 + len(tokens)) / 6) ** length_penalty
+            scored.append((tokens, log_prob(text, tokens, **settings) / factor))
+    return sorted(scored, key=lambda item: -item[1])
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 3.0, -1.0])
 @pytest.mark.parametrize("end_bias", [0.0, -3.0, 3.0])
-def test_a_beam_that_holds_everything_equals_exhaustive_search(
+def test_a_beam_as_wide_as_all_sequences_equals_exhaustive_search(
     length_penalty: float, end_bias: float
 ) -> None:
-    limit, width, n_best = 4, 4**3 * V, 7  # more than there are beginnings
+    limit, n_best = 4, 7
+    width = 4**3 * V  # more than there are sequences
     found = beam_search(
-        Toy(3, width, end_bias=end_bias),
-        FIRST,
+        RandomModel(3, width, end_bias=end_bias),
+        START,
         END,
         [limit, limit - 1, limit],
         BeamConfig(width=width, length_penalty=length_penalty, n_best=n_best),
@@ -85,7 +87,7 @@ def test_a_beam_that_holds_everything_equals_exhaustive_search(
 def greedy(text: int, limit: int, seed: int) -> tuple[int, ...]:
     tokens: tuple[int, ...] = ()
     while len(tokens) < limit and END not in tokens:
-        tokens += (int(Toy(1, 1, seed).logits((text, FIRST, *tokens)).argmax()),)
+        tokens += (int(RandomModel(1, 1, seed).logits((text, START, *tokens)).argmax()),)
     return tokens
 
 
@@ -93,7 +95,11 @@ def greedy(text: int, limit: int, seed: int) -> tuple[int, ...]:
 def test_width_one_is_greedy_search(length_penalty: float) -> None:
     for seed in range(20):
         found = beam_search(
-            Toy(6, 1, seed), FIRST, END, [9] * 6, BeamConfig(width=1, length_penalty=length_penalty)
+            RandomModel(6, 1, seed),
+            START,
+            END,
+            [9] * 6,
+            BeamConfig(width=1, length_penalty=length_penalty),
         )
         assert [hypotheses[0].token_ids for hypotheses in found] == [
             greedy(text, 9, seed) for text in range(6)
@@ -103,26 +109,27 @@ def test_width_one_is_greedy_search(length_penalty: float) -> None:
         )
 
 
-def plain_beam(text: int, limit: int, config: BeamConfig, seed: int) -> list[Hypothesis]:
-    """One text, lists instead of tensors, no early end but the rule itself: `width` finished ones end the search."""
+def plain_beam_search(text: int, limit: int, config: BeamConfig, seed: int) -> list[Hypothesis]:
+    """Search one text with lists instead of tensors, until `width` hypotheses are finished."""
     live, finished = [((), 0.0)], []
     for _ in range(limit):
         longer = []
-        for tokens, so_far in live:
-            step = Toy(1, 1, seed).logits((text, FIRST, *tokens)).double().log_softmax(0).tolist()
-            longer += [((*tokens, token), so_far + p) for token, p in enumerate(step)]
+        for tokens, total in live:
+            logits = RandomModel(1, 1, seed).logits((text, START, *tokens))
+            step = logits.double().log_softmax(0).tolist()
+            longer += [((*tokens, token), total + p) for token, p in enumerate(step)]
         longer.sort(key=lambda item: -item[1])
         finished += [(tokens, p) for tokens, p in longer[: config.width] if tokens[-1] == END]
         live = [(tokens, p) for tokens, p in longer if tokens[-1] != END][: config.width]
         if len(finished) >= config.width:
             break
-    cut_off = live[: max(0, config.n_best - len(finished))]
-    made = [
+    unfinished = live[: max(0, config.n_best - len(finished))]
+    hypotheses = [
         Hypothesis(tokens, p, p / ((5 + len(tokens)) / 6) ** config.length_penalty, ended)
-        for some, ended in ((finished, True), (cut_off, False))
-        for tokens, p in some
+        for group, ended in ((finished, True), (unfinished, False))
+        for tokens, p in group
     ]
-    return sorted(made, key=lambda h: (not h.ended, -h.score))[: config.n_best]
+    return sorted(hypotheses, key=lambda h: (not h.ended, -h.score))[: config.n_best]
 
 
 @pytest.mark.parametrize(
@@ -135,14 +142,12 @@ def plain_beam(text: int, limit: int, config: BeamConfig, seed: int) -> list[Hyp
     ],
     ids=str,
 )
-def test_batched_and_with_its_early_end_it_equals_the_plain_search_of_each_text(
-    config: BeamConfig,
-) -> None:
+def test_batched_search_equals_plain_search_of_each_text(config: BeamConfig) -> None:
     for seed in range(12):
         limits = [8, 1, 5, 8, 2]
-        found = beam_search(Toy(5, config.width, seed), FIRST, END, limits, config)
+        found = beam_search(RandomModel(5, config.width, seed), START, END, limits, config)
         for text, hypotheses in enumerate(found):
-            expected = plain_beam(text, limits[text], config, seed)
+            expected = plain_beam_search(text, limits[text], config, seed)
             assert [(h.token_ids, h.ended) for h in hypotheses] == [
                 (h.token_ids, h.ended) for h in expected
             ]
@@ -150,56 +155,56 @@ def test_batched_and_with_its_early_end_it_equals_the_plain_search_of_each_text(
                 assert math.isclose(one.score, other.score, rel_tol=1e-5)
 
 
-def test_a_finished_hypothesis_is_left_alone_and_wins_by_its_own_length() -> None:
-    """Worked by hand. "end" at once has p = 0.4; "a, end" 0.6 * 0.5 = 0.30; "a, b, end" 0.6 * 0.5 * 1 = 0.30."""
+def test_a_finished_hypothesis_competes_by_its_own_length() -> None:
+    """Three sequences can end, with these probabilities.
+
+    (END): 0.4; (0, END): 0.6 * 0.5 = 0.30; (0, 1, END): 0.6 * 0.5 * 1 = 0.30.
+    """
     table = {(): {0: 0.6, END: 0.4}, (0,): {1: 0.5, END: 0.5}, (0, 1): {END: 1.0}}
 
-    class ByHand(Toy):
+    class TableModel(RandomModel):
         def logits(self, row: tuple[int, ...]) -> Tensor:
-            follows = table.get(row[2:], {2: 1.0})
-            return torch.tensor([math.log(follows.get(token, 1e-12)) for token in range(V)])
+            probs = table.get(row[2:], {2: 1.0})
+            return torch.tensor([math.log(probs.get(token, 1e-12)) for token in range(V)])
 
     def best(length_penalty: float) -> tuple[int, ...]:
-        return beam_search(
-            ByHand(1, 3), FIRST, END, [5], BeamConfig(width=3, length_penalty=length_penalty)
-        )[0][0].token_ids
+        config = BeamConfig(width=3, length_penalty=length_penalty)
+        return beam_search(TableModel(1, 3), START, END, [5], config)[0][0].token_ids
 
-    assert best(0.0) == (END,)  # ln 0.4 = -0.916 against -1.204
-    assert best(2.0) == (
-        0,
-        1,
-        END,
-    )  # -0.916 against -1.204 / (7/6)^2 = -0.885 and -1.204 / (8/6)^2 = -0.677
+    assert best(0.0) == (END,)  # ln 0.4 = -0.916, the others -1.204
+    # -0.916, -1.204 / (7/6)^2 = -0.885 and -1.204 / (8/6)^2 = -0.677
+    assert best(2.0) == (0, 1, END)
 
 
 def test_nothing_is_computed_for_texts_that_are_done() -> None:
-    toy, rows = Toy(4, 3, end_bias=2.0), []
-    plain = toy.next_logits
-    toy.next_logits = lambda ids: rows.append(len(ids)) or plain(ids)  # type: ignore[method-assign]
-    beam_search(toy, FIRST, END, [12, 1, 12, 3], BeamConfig(width=3))
-    assert rows[0] == 12
-    assert rows == sorted(rows, reverse=True)
-    assert rows[1] <= 9, "the text with a limit of one token is gone after it"
+    model = RandomModel(4, 3, end_bias=2.0)
+    n_rows: list[int] = []
+    next_logits = model.next_logits
+    model.next_logits = lambda ids: n_rows.append(len(ids)) or next_logits(ids)  # type: ignore[method-assign]
+    beam_search(model, START, END, [12, 1, 12, 3], BeamConfig(width=3))
+    assert n_rows[0] == 12
+    assert n_rows == sorted(n_rows, reverse=True)
+    assert n_rows[1] <= 9, "the text with a limit of one token is done after one step"
 
 
-def test_banned_tokens_are_never_chosen_and_a_limit_too_short_gives_unfinished_ones() -> None:
-    for hypotheses in beam_search(
-        Toy(5, 4, end_bias=-9.0), FIRST, END, [3] * 5, BeamConfig(width=4, n_best=4), banned=[0, 2]
-    ):
+def test_banned_tokens_are_never_chosen_and_short_limits_give_unfinished_hypotheses() -> None:
+    model, config = RandomModel(5, 4, end_bias=-9.0), BeamConfig(width=4, n_best=4)
+    for hypotheses in beam_search(model, START, END, [3] * 5, config, banned=[0, 2]):
         assert {token for h in hypotheses for token in h.token_ids} <= {1, 3, END}
         assert len(hypotheses) == 4
-        assert [h.ended for h in hypotheses] == sorted(
-            (h.ended for h in hypotheses), reverse=True
-        ), "ended ones first"
+        ended = [h.ended for h in hypotheses]
+        assert ended == sorted(ended, reverse=True), "ended ones come first"
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "field"),
     [
-        ({"width": 0}, "width \\(0\\) must be at least 1"),
-        ({"width": 2, "n_best": 3}, "n_best \\(3\\)"),
+        ({"width": 0}, "width"),
+        ({"width": 2, "n_best": 3}, "n_best"),
+        ({"length_penalty": float("nan")}, "length_penalty"),
     ],
 )
-def test_impossible_settings_are_refused(changes: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_impossible_settings_are_refused_with_their_field(changes: dict, field: str) -> None:
+    with pytest.raises(InputError) as caught:
         BeamConfig(**changes)
+    assert caught.value.field == field

@@ -1,4 +1,4 @@
-"""Inference of the encoder-decoder: equal to the plain forward pass; to the bit the same alone and in company; found by beam = computed anew."""
+"""Inference of the encoder-decoder equals the plain model; its bits do not depend on the batch."""
 
 import random
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def make(**changes: object) -> EncoderDecoder:
     model = EncoderDecoder(EncoderDecoderConfig(**(shape | changes)))
     init_weights(model, generator(0, "weights"))
     with torch.no_grad():
-        model.embedding.weight.mul_(3.0)  # opinions, so that hypotheses differ
+        model.embedding.weight.mul_(3.0)  # less equal logits, so that hypotheses differ
     return model.eval()
 
 
@@ -54,97 +54,81 @@ def texts(n: int, longest: int = 20) -> list[list[int]]:
 
 @pytest.fixture(params=SETTINGS, ids=str)
 def forward(request: pytest.FixtureRequest) -> Iterator[EncoderDecoderForward]:
-    with EncoderDecoderForward(make(**request.param)) as made:
-        yield made
+    with EncoderDecoderForward(make(**request.param)) as opened:
+        yield opened
 
 
-def write(
-    forward: EncoderDecoderForward, sources: list[list[int]], written: list[list[int]]
+def decode(
+    forward: EncoderDecoderForward, sources: list[list[int]], targets: list[list[int]]
 ) -> torch.Tensor:
-    """Logits of every step while each row writes its text. -> (steps, rows, V)"""
-    rows = forward.begin(sources)
-    return torch.stack(
-        [
-            rows.next_logits(torch.tensor([w[step] for w in written]))
-            for step in range(len(written[0]))
-        ]
-    )
+    """Feed each target token by token; return all logits. -> (steps, rows, V)."""
+    batch = forward.start(sources)
+    steps = zip(*targets, strict=True)
+    return torch.stack([batch.next_logits(torch.tensor(tokens)) for tokens in steps])
 
 
 def test_steps_equal_the_plain_forward_pass(forward: EncoderDecoderForward) -> None:
-    sources, written = texts(3), torch.randint(50, (3, 9), generator=generator(1, "written"))
-    logits = write(forward, sources, written.tolist())
+    sources, targets = texts(3), torch.randint(50, (3, 9), generator=generator(1, "targets"))
+    logits = decode(forward, sources, targets.tolist())
     longest = max(map(len, sources))
     padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in sources])
     plain = EncoderDecoder(forward.config)
     plain.load_state_dict(forward.model.state_dict())
     with torch.no_grad():
-        expected = plain.eval()(
-            padded, written, masks.padding(torch.tensor([len(ids) for ids in sources]), longest)
-        )
+        lengths = torch.tensor([len(ids) for ids in sources])
+        expected = plain.eval()(padded, targets, masks.padding(lengths, longest))
     torch.testing.assert_close(logits.transpose(0, 1), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_alone_equals_in_company_to_the_bit(forward: EncoderDecoderForward) -> None:
+def test_logits_have_the_same_bits_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
     if not forward.is_exact:
-        pytest.skip("this torch build has no packed linear kernel, so nothing is promised")
-    sources, written = (
-        texts(9, 40),
-        torch.randint(50, (9, 12), generator=generator(1, "written")).tolist(),
-    )
-    together = write(forward, sources, written)
-    for i in range(9):
-        assert torch.equal(write(forward, [sources[i]], [written[i]])[:, 0], together[:, i]), (
-            f"text {i}"
-        )
-    for some in ([3, 1], [8, 2, 5, 0, 7]):
-        assert torch.equal(
-            write(forward, [sources[i] for i in some], [written[i] for i in some]),
-            together[:, some],
-        )
+        pytest.skip("this torch build has no packed linear kernel")
+    sources = texts(9, 40)
+    targets = torch.randint(50, (9, 12), generator=generator(1, "targets")).tolist()
+    together = decode(forward, sources, targets)
+    for chosen in ([3, 1], [8, 2, 5, 0, 7], *([i] for i in range(9))):
+        logits = decode(forward, [sources[i] for i in chosen], [targets[i] for i in chosen])
+        assert torch.equal(logits, together[:, chosen]), f"texts {chosen}"
 
 
-def test_beams_alone_equal_beams_in_company_to_the_bit(forward: EncoderDecoderForward) -> None:
+def test_beam_search_has_the_same_bits_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
     if not forward.is_exact:
-        pytest.skip("this torch build has no packed linear kernel, so nothing is promised")
+        pytest.skip("this torch build has no packed linear kernel")
     sources, config = texts(6), BeamConfig(width=4, n_best=3)
-    together = beam_search(forward.begin(sources, 4), BOS, END, [12] * 6, config)
-    for source, found in zip(sources, together, strict=True):
-        assert beam_search(forward.begin([source], 4), BOS, END, [12], config)[0] == found
+    together = beam_search(forward.start(sources, 4), BOS, END, [12] * 6, config)
+    for source, expected in zip(sources, together, strict=True):
+        assert beam_search(forward.start([source], 4), BOS, END, [12], config)[0] == expected
 
 
-def test_what_a_beam_finds_has_the_probability_of_the_plain_forward_pass() -> None:
-    """Rows are rearranged, dropped and cached on the way: a mistake in any of it shows here."""
+def test_log_probs_of_hypotheses_equal_those_of_the_plain_model() -> None:
+    """An error in caching, rearranging or dropping rows would change a log-probability."""
     model, sources = make(), texts(5)
     with EncoderDecoderForward(model) as forward:
-        found = beam_search(
-            forward.begin(sources, 6), BOS, END, [9, 9, 2, 5, 9], BeamConfig(width=6, n_best=6)
-        )
-    for source, hypotheses in zip(sources, found, strict=True):
+        config = BeamConfig(width=6, n_best=6)
+        results = beam_search(forward.start(sources, 6), BOS, END, [9, 9, 2, 5, 9], config)
+    for source, hypotheses in zip(sources, results, strict=True):
         assert len({h.token_ids for h in hypotheses}) == len(hypotheses)
         for h in hypotheses:
+            target = torch.tensor([[BOS, *h.token_ids[:-1]]])
             with torch.no_grad():
-                steps = model(torch.tensor([source]), torch.tensor([[BOS, *h.token_ids[:-1]]]))[
-                    0
-                ].log_softmax(-1)
-            expected = float(steps.gather(1, torch.tensor(h.token_ids)[:, None]).sum())
+                log_probs = model(torch.tensor([source]), target)[0].log_softmax(-1)
+            expected = float(log_probs.gather(1, torch.tensor(h.token_ids)[:, None]).sum())
             assert abs(h.log_prob - expected) < 1e-3
 
 
-def test_rows_may_move_between_texts() -> None:
-    """`select` is not only for beams: the source goes along with its row."""
+def test_select_moves_the_source_with_its_row() -> None:
     sources, order = texts(3), [2, 0, 1]
     with EncoderDecoderForward(make()) as forward:
-        moved, still = forward.begin(sources), forward.begin([sources[i] for i in order])
+        moved = forward.start(sources)
+        expected = forward.start([sources[i] for i in order])
         moved.next_logits(torch.tensor([1, 2, 3]))
         moved.select(torch.tensor(order))
-        still.next_logits(torch.tensor([3, 1, 2]))
-        torch.testing.assert_close(
-            moved.next_logits(torch.tensor([4, 5, 6])), still.next_logits(torch.tensor([4, 5, 6]))
-        )
+        expected.next_logits(torch.tensor([3, 1, 2]))
+        token_ids = torch.tensor([4, 5, 6])
+        torch.testing.assert_close(moved.next_logits(token_ids), expected.next_logits(token_ids))
 
 
-def test_the_model_is_left_as_it_was_found() -> None:
+def test_closing_makes_the_model_trainable_again() -> None:
     model = make(dropout=0.0, embedding_dropout=0.0).train()
     with EncoderDecoderForward(model):
         assert not model.training

@@ -1,13 +1,15 @@
-"""The life of requests: order, ends, cancelling, queues, several replies, failures. Exactness is in test_batch_invariance."""
+"""Requests: their order, ends, cancelling, queues, several replies and failures.
 
-from collections.abc import Callable
+The exactness of their logits is in test_batch_invariance.py.
+"""
+
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from chatwright.engine.engine import Engine, EngineConfig, EngineFull
 from chatwright.engine.forward import Forward
-from chatwright.engine.generate import generate
 from chatwright.engine.request import (
     Event,
     Request,
@@ -18,7 +20,9 @@ from chatwright.engine.request import (
 )
 from chatwright.engine.request import Sequence as EngineSequence
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from tests.engine.slow_generation import generate, observed_logits
 
 MakeModel = Callable[..., GPT]
 
@@ -42,7 +46,7 @@ def ends(events: list[Event], request_id: RequestId) -> list[RequestFinished]:
     return [e for e in events if isinstance(e, RequestFinished) and e.request_id == request_id]
 
 
-def test_a_reply_ends_by_length_or_by_a_stop_token_that_is_its_last(make_model: MakeModel) -> None:
+def test_a_reply_ends_at_its_limit_or_with_a_stop_token(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
         by_length = engine.submit(Request([1, 2, 3], config))
@@ -58,13 +62,13 @@ def test_a_reply_ends_by_length_or_by_a_stop_token_that_is_its_last(make_model: 
         assert ends(events, by_stop) == [RequestFinished(by_stop, 0, "stop")]
 
 
-def test_without_max_tokens_a_reply_fills_the_context_and_no_more(make_model: MakeModel) -> None:
+def test_without_max_tokens_a_reply_fills_the_context(make_model: MakeModel) -> None:
     with Engine(make_model(context_length=20)) as engine:
         request_id = engine.submit(Request([1] * 15, SamplingConfig(seed=1)))
         assert len(tokens(run(engine), request_id)) == 5
 
 
-def test_the_same_seed_gives_the_same_reply_and_another_another(make_model: MakeModel) -> None:
+def test_equal_seeds_give_equal_replies_and_other_seeds_other_ones(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
         ids = [
             engine.submit(Request([1, 2], SamplingConfig(seed=seed, max_tokens=20)))
@@ -77,32 +81,32 @@ def test_the_same_seed_gives_the_same_reply_and_another_another(make_model: Make
         assert tokens(events, unseeded[0]) != tokens(events, unseeded[1])
 
 
-def test_a_request_joins_while_another_is_under_way(make_model: MakeModel) -> None:
+def test_a_request_joins_while_another_is_in_progress(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
-        long = engine.submit(Request([1, 2], SamplingConfig(seed=1, max_tokens=30)))
+        longer = engine.submit(Request([1, 2], SamplingConfig(seed=1, max_tokens=30)))
         first = [event for _ in range(5) for event in engine.step()]
-        short = engine.submit(Request([3], SamplingConfig(seed=1, max_tokens=2)))
+        shorter = engine.submit(Request([3], SamplingConfig(seed=1, max_tokens=2)))
         events = [*first, *run(engine)]
         order = [event.request_id for event in events if isinstance(event, RequestFinished)]
-        assert order == [short, long]
+        assert order == [shorter, longer]
 
 
-def test_a_long_prompt_does_not_stop_the_others(make_model: MakeModel) -> None:
+def test_a_long_prompt_does_not_stop_other_replies(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(prefill_tokens=4)) as engine:
-        talking = engine.submit(Request([1], SamplingConfig(seed=1, max_tokens=40)))
+        generating = engine.submit(Request([1], SamplingConfig(seed=1, max_tokens=40)))
         engine.step()
-        reading = engine.submit(Request([2] * 40, SamplingConfig(seed=1, max_tokens=1)))
+        prefilling = engine.submit(Request([2] * 40, SamplingConfig(seed=1, max_tokens=1)))
         for _ in range(9):
             events = engine.step()
-            assert len(tokens(events, talking)) == 1
-            assert not tokens(events, reading)
-        assert len(tokens(engine.step(), reading)) == 1
+            assert len(tokens(events, generating)) == 1
+            assert not tokens(events, prefilling)
+        assert len(tokens(engine.step(), prefilling)) == 1
 
 
-def test_cancelling_frees_the_place_at_any_time_and_twice_is_once(make_model: MakeModel) -> None:
+def test_cancelling_frees_the_slot_at_any_time(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=1, prefill_tokens=4)) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
-        for n_step in (0, 1, 4):  # waiting, reading, answering
+        for n_step in (0, 1, 4):  # while it waits, is prefilled, and is generated
             request_id = engine.submit(Request([1] * 10, config))
             before = [event for _ in range(n_step) for event in engine.step()]
             engine.cancel(request_id)
@@ -112,29 +116,26 @@ def test_cancelling_frees_the_place_at_any_time_and_twice_is_once(make_model: Ma
                 RequestFinished(request_id, 0, "cancelled")
             ]
             assert not tokens(after, request_id)
-            assert engine.n_free_rows == 1
-        engine.cancel(RequestId("never was"))
+            assert engine.n_free_slot == 1
+        engine.cancel(RequestId("unknown"))
 
 
-def test_a_cancelled_neighbour_leaves_no_trace(make_model: MakeModel) -> None:
+def test_a_cancelled_request_does_not_change_others(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=2)) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
-        gone = engine.submit(
+        cancelled = engine.submit(
             Request([9] * 20, SamplingConfig(seed=2, logit_bias={5: 100.0}, max_tokens=20))
         )
-        stays = engine.submit(Request([1, 2], config))
+        beside = engine.submit(Request([1, 2], config))
         events = [event for _ in range(4) for event in engine.step()]
-        engine.cancel(gone)
-        follows = engine.submit(Request([1, 2], config))  # in the place that is free again
+        engine.cancel(cancelled)
+        after = engine.submit(Request([1, 2], config))  # in the slot of the cancelled one
         events += run(engine)
-        assert (
-            tokens(events, stays)
-            == tokens(events, follows)
-            == generate(engine.forward, [1, 2], config).token_ids
-        )
+        expected = generate(engine.forward, [1, 2], config).token_ids
+        assert tokens(events, beside) == tokens(events, after) == expected
 
 
-def test_n_replies_differ_and_the_first_is_the_only_one_of_n_1(make_model: MakeModel) -> None:
+def test_several_replies_differ_and_the_first_equals_a_single_one(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=2)) as engine:
         several = engine.submit(Request([1, 2], SamplingConfig(seed=7, n=3, max_tokens=8)))
         single = engine.submit(Request([1, 2], SamplingConfig(seed=7, max_tokens=8)))
@@ -146,40 +147,37 @@ def test_n_replies_differ_and_the_first_is_the_only_one_of_n_1(make_model: MakeM
         assert {end.index for end in ends(events, several)} == {0, 1, 2}
 
 
-def test_best_of_gives_the_most_probable_of_all(make_model: MakeModel) -> None:
+def test_best_of_returns_the_most_probable_replies(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
-        every = engine.submit(Request([1, 2], SamplingConfig(seed=7, n=5, max_tokens=8)))
+        all_replies = engine.submit(Request([1, 2], SamplingConfig(seed=7, n=5, max_tokens=8)))
         best = engine.submit(Request([1, 2], SamplingConfig(seed=7, n=2, best_of=5, max_tokens=8)))
         events = run(engine)
         means = {
             index: sum(
                 e.log_prob
                 for e in events
-                if isinstance(e, TokenSampled) and (e.request_id, e.index) == (every, index)
+                if isinstance(e, TokenSampled) and (e.request_id, e.index) == (all_replies, index)
             )
             / 8
             for index in range(5)
         }
         ranked = sorted(means, key=lambda index: -means[index])
         assert [tokens(events, best, rank) for rank in range(2)] == [
-            tokens(events, every, index) for index in ranked[:2]
+            tokens(events, all_replies, index) for index in ranked[:2]
         ]
         assert len(ends(events, best)) == 2
 
 
-def test_log_probs_are_the_model_s_own_whatever_the_temperature(make_model: MakeModel) -> None:
+def test_log_probs_do_not_depend_on_temperature_and_bias(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
-        seen: list[torch.Tensor] = []
-        engine.observe_logits(lambda sequence, logits: seen.append(logits))
-        engine.submit(
-            Request(
-                [1, 2],
-                SamplingConfig(
-                    seed=7, temperature=0.3, logit_bias={4: 5.0}, top_log_probs=3, max_tokens=5
-                ),
-            )
+        observed: list[torch.Tensor] = []
+        config = SamplingConfig(
+            seed=7, temperature=0.3, logit_bias={4: 5.0}, top_log_probs=3, max_tokens=5
         )
-        for event, logits in zip(run(engine), seen, strict=False):
+        engine.submit(Request([1, 2], config))
+        with observed_logits(engine, lambda _, logits: observed.append(logits)):
+            events = run(engine)
+        for event, logits in zip(events, observed, strict=False):
             assert isinstance(event, TokenSampled)
             expected = logits.double().log_softmax(-1)
             assert event.log_prob == pytest.approx(float(expected[event.token_id]))
@@ -189,40 +187,33 @@ def test_log_probs_are_the_model_s_own_whatever_the_temperature(make_model: Make
             )
 
 
-def test_damaged_weights_fail_their_request_by_name_and_leave_no_nan_behind(
+def test_damaged_weights_fail_their_request_alone(
     make_model: MakeModel,
 ) -> None:
     model = make_model()
     with torch.no_grad():
-        model.embedding.weight[60] = float("nan")  # tied: the head would spread it, so untie below
+        model.embedding.weight[60] = float("nan")
+        # The head is tied to the embeddings. Give it a weight of its own without the NaN.
         model.head.weight = torch.nn.Parameter(torch.nan_to_num(model.head.weight.detach().clone()))
     with Engine(model, EngineConfig(n_slot=2)) as engine:
         config = SamplingConfig(seed=1, max_tokens=6, logit_bias={60: -100.0})
-        bad, good = (
-            engine.submit(Request([1, 60, 2], config)),
-            engine.submit(Request([1, 2], config)),
-        )
+        bad = engine.submit(Request([1, 60, 2], config))
+        good = engine.submit(Request([1, 2], config))
         events = run(engine)
         [end] = ends(events, bad)
-        assert (end.reason, "not finite" in end.error, "earlier checkpoint" in end.error) == (
-            "failed",
-            True,
-            True,
-        )
-        after = engine.submit(Request([1, 2], config))  # in the row that held the NaNs
-        assert (
-            tokens(events, good)
-            == tokens(run(engine), after)
-            == generate(engine.forward, [1, 2], config).token_ids
-        )
+        assert end.reason == "failed"
+        assert "not finite" in end.error
+        after = engine.submit(Request([1, 2], config))  # in the slot that held the NaNs
+        expected = generate(engine.forward, [1, 2], config).token_ids
+        assert tokens(events, good) == tokens(run(engine), after) == expected
 
 
-def test_a_failing_step_ends_its_batch_and_not_the_engine(
+def test_a_failing_step_ends_its_replies_and_the_engine_continues(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Engine(make_model()) as engine:
         config = SamplingConfig(seed=1, max_tokens=3)
-        lost = engine.submit(Request([1, 2], config))
+        failing = engine.submit(Request([1, 2], config))
 
         def fail(*_: object) -> torch.Tensor:
             raise RuntimeError("not enough memory\nand a long trace")
@@ -230,16 +221,16 @@ def test_a_failing_step_ends_its_batch_and_not_the_engine(
         with monkeypatch.context() as patch:
             patch.setattr(Forward, "logits", fail)
             events = run(engine)
-        assert ends(events, lost) == [
+        assert ends(events, failing) == [
             RequestFinished(
-                lost, 0, "failed", True, "the step failed: RuntimeError: not enough memory"
+                failing, 0, "failed", True, "the step failed: RuntimeError: not enough memory"
             )
         ]
-        fine = engine.submit(Request([1, 2], config))
-        assert len(tokens(run(engine), fine)) == 3
+        next_request = engine.submit(Request([1, 2], config))
+        assert len(tokens(run(engine), next_request)) == 3
 
 
-def test_the_queue_is_bounded_and_a_refusal_keeps_nothing(make_model: MakeModel) -> None:
+def test_the_queue_is_limited_and_a_refused_request_leaves_nothing(make_model: MakeModel) -> None:
     with Engine(
         make_model(), EngineConfig(n_slot=1, max_waiting=2, max_waiting_tokens=20)
     ) as engine:
@@ -255,37 +246,54 @@ def test_the_queue_is_bounded_and_a_refusal_keeps_nothing(make_model: MakeModel)
 
 
 @pytest.mark.parametrize(
-    ("request_", "message"),
+    ("request_", "field", "value"),
     [
-        (Request([]), "token_ids is empty"),
-        (Request([1, 61]), "token id 61 is outside the model's 61 ids"),
-        (Request([-1]), "token id -1"),
-        (Request([1], SamplingConfig(logit_bias={99: 1.0})), "token id 99"),
-        (
-            Request([1] * 60, SamplingConfig(max_tokens=5)),
-            "60 tokens and max_tokens = 5 do not fit .* context of 64 .* at most 4 tokens",
-        ),
-        (Request([1] * 64), "64 tokens and max_tokens = 1"),
-        (Request([1], SamplingConfig(n=300)), "300 replies .* more than this engine ever takes"),
+        (Request([]), "token_ids", []),
+        (Request([1, 61]), "token_ids", 61),
+        (Request([-1]), "token_ids", -1),
+        (Request([1], SamplingConfig(logit_bias={99: 1.0})), "token_ids", 99),
+        (Request([1] * 60, SamplingConfig(max_tokens=5)), "max_tokens", 5),
+        (Request([1] * 64), "max_tokens", 1),
+        (Request([1], SamplingConfig(n=300)), "n", 300),
     ],
 )
-def test_what_can_never_be_served_is_refused(
-    make_model: MakeModel, request_: Request, message: str
+def test_impossible_requests_are_refused(
+    make_model: MakeModel, request_: Request, field: str, value: object
 ) -> None:
     with Engine(make_model()) as engine:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError) as caught:
             engine.submit(request_)
+        assert (caught.value.field, caught.value.value) == (field, value)
         assert not engine.has_work
 
 
-def test_a_cache_that_does_not_fit_is_refused_before_it_is_made(make_model: MakeModel) -> None:
+def test_a_cache_that_does_not_fit_in_memory_is_refused(make_model: MakeModel) -> None:
     model = make_model()
-    with pytest.raises(ValueError, match=r"n_slot = 1000000000: the cache needs .* MB: take fewer"):
+    with pytest.raises(InputError) as caught:
         Engine(model, EngineConfig(n_slot=10**9))
-    model(torch.zeros(1, 1, dtype=torch.int64)).sum().backward()  # and the model is as it was
+    assert (caught.value.field, caught.value.value) == ("n_slot", 10**9)
+    model(torch.zeros(1, 1, dtype=torch.int64)).sum().backward()  # the model is unpacked again
 
 
-def test_the_model_is_trainable_again_after_closing(make_model: MakeModel) -> None:
+def test_opening_an_engine_does_not_measure_batch_variance(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring takes seconds for a large model, so it happens at the first use, once."""
+    measured: list[Forward] = []
+
+    def measure(forward: Forward) -> str:
+        measured.append(forward)
+        return "a difference"
+
+    monkeypatch.setattr("chatwright.engine.engine.find_difference", measure)
+    with Engine(make_model()) as engine:
+        run_one(engine)
+        assert measured == []
+        assert engine.batch_variance == engine.batch_variance == "a difference"
+        assert measured == [engine.forward]
+
+
+def test_closing_makes_the_model_trainable_again(make_model: MakeModel) -> None:
     model = make_model(dropout=0.1).train()
     with Engine(model) as engine:
         assert not model.training
@@ -300,16 +308,38 @@ def run_one(engine: Engine) -> list[int]:
     return tokens(run(engine), request_id)
 
 
-def test_states_change_only_along_the_arrows() -> None:
+def test_a_sequence_cannot_leave_a_final_state() -> None:
     sequence = EngineSequence(RequestId("x"), 0, (1,), SamplingConfig(), 0, frozenset(), 1)
-    sequence.become(State.PREFILL)
-    sequence.become(State.CANCELLED)
+    sequence.set_state(State.PREFILL)
+    sequence.set_state(State.CANCELLED)
     assert sequence.is_finished
     with pytest.raises(AssertionError, match="a cancelled sequence cannot become decode"):
-        sequence.become(State.DECODE)
+        sequence.set_state(State.DECODE)
 
 
-def test_nothing_is_left_after_many_requests(make_model: MakeModel) -> None:
+class CountedPrompt(tuple):
+    """A prompt that counts how often it is read."""
+
+    n_reading = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.n_reading += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.2])
+def test_a_prompt_becomes_a_tensor_at_most_once(penalty: float) -> None:
+    """A tensor per sampled token would cost as much as the prompt is long, for every token."""
+    prompt = CountedPrompt((1, 2, 3))
+    config = SamplingConfig(repetition_penalty=penalty)
+    sequence = EngineSequence(RequestId("x"), 0, prompt, config, 0, frozenset(), 20)
+    sequence.set_state(State.PREFILL)
+    for _ in range(10):
+        sequence.sample_token(torch.zeros(5))
+    assert prompt.n_reading == (0 if penalty == 1.0 else 1)
+
+
+def test_no_state_is_left_after_many_requests(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=3)) as engine:
         for seed in range(40):
             request_id = engine.submit(
@@ -322,6 +352,6 @@ def test_nothing_is_left_after_many_requests(make_model: MakeModel) -> None:
             if seed % 3 == 0:
                 engine.cancel(request_id)
         run(engine)
-        assert engine.n_free_rows == 3
-        assert not engine.cache.keys[..., :-1, :].any(), "every place was wiped"
+        assert engine.n_free_slot == 3
+        assert not engine.cache.keys[..., :-1, :].any(), "every slot was cleared"
         assert not vars(engine)["_requests"]

@@ -1,4 +1,4 @@
-"""Philox against the published known answers (Random123's kat_vectors) and the laws of a uniform number."""
+"""Philox equals the published test vectors (kat_vectors of Random123); its numbers are uniform."""
 
 import pytest
 
@@ -28,28 +28,28 @@ def words(text: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN_ANSWERS)
-def test_published_vectors(counter: str, key: str, answer: str) -> None:
+def test_words_equal_the_published_vectors(counter: str, key: str, answer: str) -> None:
     assert philox4x32(words(counter), words(key)) == words(answer)  # type: ignore[arg-type]
 
 
-def test_uniform_is_made_of_53_of_those_bits() -> None:
-    # seed 0, position 0 is the first vector: (0x6627e8d5 >> 5) * 2^26 + (0xe169c58d >> 6), over 2^53
+def test_a_number_has_53_bits_of_the_words() -> None:
+    # Seed 0 and position 0 give the first vector.
     assert uniform(0, 0) == (0x6627E8D5 >> 5) * 2**26 / 2**53 + (0xE169C58D >> 6) / 2**53
 
 
-def test_draws_differ_by_seed_position_and_sample_and_are_even() -> None:
-    draws = [
+def test_numbers_differ_by_seed_position_and_sample_and_are_uniform() -> None:
+    numbers = [
         uniform(seed, position, sample)
         for seed in (0, 1, 2**40, MAX_SEED)
         for position in range(500)
         for sample in (0, 1)
     ]
-    assert len(set(draws)) == len(draws)
-    assert all(0 <= u < 1 for u in draws)
-    tenths = [sum(int(u * 10) == tenth for u in draws) for tenth in range(10)]
-    # 400 expected in each tenth with a standard deviation of 19; five of those.
+    assert len(set(numbers)) == len(numbers)
+    assert all(0 <= u < 1 for u in numbers)
+    tenths = [sum(int(u * 10) == tenth for u in numbers) for tenth in range(10)]
+    # 400 are expected in each tenth, with a standard deviation of 19. The limit is five of those.
     assert all(abs(count - 400) < 95 for count in tenths)
 
 
-def test_a_negative_seed_is_the_same_64_bits() -> None:
+def test_a_negative_seed_equals_the_unsigned_number_of_the_same_bits() -> None:
     assert uniform(-1, 3) == uniform(MAX_SEED, 3)

@@ -92,7 +92,7 @@ def in_engine(model: EncoderDecoder, source: Tensor, target: Tensor) -> Tensor:
     """Compute the logits with packed kernels and tiled attention, one token at a time."""
     texts = [ids[:n].tolist() for ids, n in zip(source, SOURCE_LENGTHS, strict=True)]
     with EncoderDecoderForward(model) as forward:
-        rows = forward.begin(texts)
+        rows = forward.start(texts)
         return torch.stack([rows.next_logits(token_ids) for token_ids in target.T], dim=1)
 
 

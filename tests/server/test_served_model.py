@@ -39,7 +39,7 @@ def client(engine):
         make_app(Assistant(engine, TOKENIZER), "m"), base_url="http://127.0.0.1"
     ) as client:
         yield client
-    assert engine.n_free_rows == engine.config.n_slot, "a reply kept its slot in the cache"
+    assert engine.n_free_slot == engine.config.n_slot, "a reply kept its slot in the cache"
 
 
 def ask(text="abc", **fields):

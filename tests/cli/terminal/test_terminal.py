@@ -265,7 +265,7 @@ def test_ctrl_c_stops_the_reply_and_keeps_its_text(make_assistant: MakeAssistant
     terminal, output = talk(assistant, "hi")
     assert terminal.dialogue.messages == [*HI, Message("assistant", "xxxxx")]
     assert "(stopped)" in output
-    assert assistant.engine.n_free_rows == 4
+    assert assistant.engine.n_free_slot == 4
     assert signal.getsignal(signal.SIGINT) is before
 
 

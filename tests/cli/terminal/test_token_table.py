@@ -15,7 +15,7 @@ from chatwright.cli.terminal.token_table import (
     token_table,
 )
 from chatwright.conversation import Message
-from chatwright.engine.generate import generate, next_logits
+from tests.engine.slow_generation import generate, next_logits
 from chatwright.engine.request import RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
