@@ -15,11 +15,11 @@ from chatwright.cli.terminal.token_table import (
     token_table,
 )
 from chatwright.conversation import Message
-from tests.engine.slow_generation import generate, next_logits
 from chatwright.engine.request import RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.chat.scripted import ByteTokenizer
+from tests.engine.slow_generation import generate, next_logits
 
 TOKENIZER = ByteTokenizer()
 HI = [Message("user", "hi")]
