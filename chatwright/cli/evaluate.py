@@ -66,23 +66,31 @@ def figure_lines(figures: dict[str, Any], prefix: str = "") -> list[str]:
 
     The bounds of the figure X are at X_low and X_high; those of the first figure at low and high.
     """
+    bounds = {name: _bounds_of(name, figures) for name in figures}
+    shown_beside = {name for pair in bounds.values() for name in pair}
     lines: list[str] = []
-    bounds = {name for name in figures if name.endswith(("low", "high"))}
-    first = next(iter(figures), "")
     for name, value in figures.items():
         if isinstance(value, dict):
             lines += figure_lines(value, f"{prefix}{name}.")
-            continue
-        if name in bounds:
-            continue
-        own = f"{name}_" if f"{name}_low" in figures else ""
-        has_interval = f"{name}_low" in figures or (name == first and "low" in figures)
-        interval = ""
-        if has_interval:
-            interval = f"  95 % interval {figures[own + 'low']:.4f} to {figures[own + 'high']:.4f}"
-        shown = f"{value:.4f}" if isinstance(value, float) else value
-        lines.append(f"{prefix + name:40} {shown}{interval}")
+        elif name not in shown_beside:
+            shown = f"{value:.4f}" if isinstance(value, float) else value
+            interval = ""
+            if bounds[name]:
+                low, high = (figures[bound] for bound in bounds[name])
+                interval = f"  95 % interval {low:.4f} to {high:.4f}"
+            lines.append(f"{prefix + name:40} {shown}{interval}")
     return lines
+
+
+def _bounds_of(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of a figure's lower and upper bound; nothing where it has none."""
+    candidates = [(f"{name}_low", f"{name}_high")]
+    if name == next(iter(figures)):
+        candidates.append(("low", "high"))
+    for low, high in candidates:
+        if low in figures and high in figures:
+            return (low, high)
+    return ()
 
 
 def _print_skills(skills: dict[str, dict[str, Any]]) -> None:
