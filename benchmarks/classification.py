@@ -23,7 +23,8 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.data.encoded_labels import encode_labelled
-from chatwright.data.labelled import LabelledText, read_labelled
+from chatwright.data.labelled import read_labelled
+from chatwright.data.rows import LabelledText
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.model.encoder import Encoder

@@ -2,14 +2,30 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatwright.errors import InputError
 
+if TYPE_CHECKING:
+    from chatwright.data.data_source import ReadOptions
+
 app = typer.Typer(no_args_is_help=True, help="Check and show training data.")
 
+Encoding = Annotated[
+    str,
+    typer.Option(
+        "--encoding", help="Encoding of the files that are not UTF-8, for example cp1252."
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        "--columns",
+        help="New names of columns, OLD=NEW with commas between: customer=prompt,agent=completion.",
+    ),
+]
 DataPath = Annotated[Path, typer.Argument(help="A file or a folder.")]
 
 
@@ -17,15 +33,17 @@ DataPath = Annotated[Path, typer.Argument(help="A file or a folder.")]
 def check(
     path: DataPath,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    encoding: Encoding = "",
+    columns: Columns = "",
 ) -> None:
     """Report every problem with file, line, cause and remedy, and count the rows.
 
     Exit status 1 if there is a problem.
     """
     from chatwright.data.check import check as check_data
-    from chatwright.data.check import format_report, to_json
+    from chatwright.data.check_report import format_report, to_json
 
-    report = check_data(path)
+    report = check_data(path, options=_read_options(encoding, columns))
     print(to_json(report) if as_json else format_report(report))
     if not report.is_ok:
         raise typer.Exit(1)
@@ -40,6 +58,8 @@ def show(
         typer.Option("--tokenizer", help="Directory of a model or tokenizer; --mask needs it."),
     ] = None,
     rows: Annotated[int, typer.Option("--rows", help="Number of rows.", min=1)] = 3,
+    encoding: Encoding = "",
+    columns: Columns = "",
 ) -> None:
     """Show the first rows as the model will read them."""
     from rich.console import Console
@@ -56,6 +76,12 @@ def show(
         )
     console = Console(highlight=False)
     loaded = None if tokenizer is None else open_tokenizer(tokenizer)
-    for row in islice(read_rows(path), rows):
+    for row in islice(read_rows(path, _read_options(encoding, columns)), rows):
         marked = show_mask(row, loaded) if mask and loaded is not None else show_row(row)
         console.print(marked, soft_wrap=True)
+
+
+def _read_options(encoding: str, columns: str) -> "ReadOptions":
+    from chatwright.data.data_source import ReadOptions, parse_columns
+
+    return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))

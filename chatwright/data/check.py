@@ -1,32 +1,49 @@
-"""Look through a file or folder and report everything that training would stumble over, all at once.
+"""Check a file or folder and report everything that training would stop at, all at once.
 
-Each problem says file, line, reason and fix, and never the text itself. Duplicates are reported but are not errors: a set
-may repeat on purpose. Memory grows with the number of rows (a hash each), not with their size.
+Each problem says file, line, reason and fix, and never the text itself. Duplicates are reported and
+are not problems: a set may repeat rows on purpose. Memory grows with the number of rows (a hash
+each), not with their size.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from chatwright.data.data_source import DEFAULTS, ReadOptions
 from chatwright.data.deduplication import Duplicate, DuplicateFinder
-from chatwright.data.plain_text import conversation_of
+from chatwright.data.encoded_conversations import has_learned_answer
+from chatwright.data.plain_text import messages_of, texts_of
 from chatwright.data.readers import scan_rows
-from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow, Row, TextRow
+from chatwright.data.rows import (
+    ChatRow,
+    DataError,
+    Location,
+    PreferenceRow,
+    Row,
+    SentencePair,
+    TextRow,
+    UnsupportedFile,
+)
 from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.tool_call_text import message_text
 
 N_LONGEST = 5
-SHOWN_PER_FILE = 10
-KINDS: dict[type, str] = {TextRow: "text", ChatRow: "conversation", PreferenceRow: "preference"}
+DOMINANT_SHARE = 0.9
+"""A file with more than this share of the text gets a warning, if there are other files."""
+KINDS: dict[type, str] = {
+    TextRow: "text",
+    ChatRow: "conversation",
+    PreferenceRow: "preference",
+    SentencePair: "sentence pair",
+}
 
 
 @dataclass(frozen=True)
 class Problem:
+    """Something that training would stop at."""
+
     location: Location
     reason: str
     fix: str
@@ -34,136 +51,102 @@ class Problem:
 
 @dataclass(frozen=True)
 class LongRow:
+    """A row and its length."""
+
     location: Location
     n_characters: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
+    """What is in a file or folder, and what is wrong with it."""
+
     path: str
-    n_rows: dict[str, int]  # by kind of row
-    n_characters: dict[str, int]
-    n_turns: dict[str, int]  # by role
-    problems: list[Problem]
-    duplicates: list[Duplicate]
-    longest: list[LongRow]
-    looked_for_near_duplicates: bool
+    n_rows: Counter[str] = field(default_factory=Counter)
+    """Number of rows by kind of row: "text", "conversation", "preference", "sentence pair"."""
+    n_characters: Counter[str] = field(default_factory=Counter)
+    """Number of characters by kind of row."""
+    n_turns: Counter[str] = field(default_factory=Counter)
+    """Number of turns by kind of turn."""
+    n_labels: Counter[str] = field(default_factory=Counter)
+    """Number of text rows by label, for those that have one."""
+    n_not_learned: int = 0
+    """Conversations in which no answer is to be learned."""
+    n_files_not_read: Counter[str] = field(default_factory=Counter)
+    """Number of files that are not read, by the ending of their names."""
+    n_characters_by_file: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    longest: list[LongRow] = field(default_factory=list)
+    looked_for_near_duplicates: bool = False
 
     @property
     def is_ok(self) -> bool:
-        return not self.problems and sum(self.n_rows.values()) > 0
+        """Whether training can read everything, and there is something to read."""
+        return not self.problems and self.n_rows.total() > 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What training can read, and what you may not want."""
+        warnings = []
+        if len(self.n_characters_by_file) > 1:
+            [(file, n_largest)] = self.n_characters_by_file.most_common(1)
+            share = n_largest / max(self.n_characters_by_file.total(), 1)
+            if share > DOMINANT_SHARE:
+                warnings.append(
+                    f"{100 * share:.1f} % of the text is in one file, {Location(file)}: a model "
+                    "learns almost only this file. Shorten it, or train without it."
+                )
+        if self.n_not_learned:
+            warnings.append(
+                f"{self.n_not_learned:,} conversations have no answer to be learned (weight, train "
+                "or loss says so): fine-tuning leaves them out."
+            )
+        return warnings
 
 
-def check(path: Path, near: float | None = None) -> Report:
-    """Read everything; stop at nothing. `near` also looks for near-duplicates (0.8 is usual), about a millisecond a row."""
-    rows: Counter[str] = Counter()
-    characters: Counter[str] = Counter()
-    turns: Counter[str] = Counter()
-    problems: list[Problem] = []
-    duplicates: list[Duplicate] = []
-    longest: list[
-        tuple[int, int, Location]
-    ] = []  # the second number settles ties: the earlier row stays
+def check(path: Path, near: float | None = None, options: ReadOptions = DEFAULTS) -> Report:
+    """Read everything at `path` and return the report.
+
+    `near` also finds near-duplicates, about a millisecond a row; 0.8 is usual.
+    """
+    report = Report(str(path), looked_for_near_duplicates=near is not None)
     finder = DuplicateFinder(near)
-    for item in scan_rows(path):
+    # (length, -number, location): of rows of equal length the earlier one stays.
+    longest: list[tuple[int, int, Location]] = []
+    for item in scan_rows(path, options):
         if isinstance(item, DataError):
-            problems.append(Problem(item.location, item.cause, item.remedy))
+            _count_error(report, item)
             continue
-        kind, length = KINDS[type(item)], length_of(item)
-        rows[kind] += 1
-        characters[kind] += length
-        if not isinstance(item, TextRow):
-            turns.update(turn_kind(message) for message in conversation_of(item))
+        length = _count_row(report, item)
         duplicate = finder.find(item)
         if duplicate is not None:
-            duplicates.append(duplicate)
-        heapq.heappush(longest, (length, -rows.total(), item.location))
+            report.duplicates.append(duplicate)
+        heapq.heappush(longest, (length, -report.n_rows.total(), item.location))
         if len(longest) > N_LONGEST:
             heapq.heappop(longest)
-    return Report(
-        path=str(path),
-        n_rows=dict(rows),
-        n_characters=dict(characters),
-        n_turns=dict(turns),
-        problems=problems,
-        duplicates=duplicates,
-        longest=[
-            LongRow(location, length) for length, _, location in sorted(longest, reverse=True)
-        ],
-        looked_for_near_duplicates=near is not None,
-    )
+    report.longest += [LongRow(location, n) for n, _, location in sorted(longest, reverse=True)]
+    return report
 
 
-def length_of(row: Row) -> int:
-    return (
-        len(row.text)
-        if isinstance(row, TextRow)
-        else sum(len(message_text(message)) for message in conversation_of(row))
-    )
+def _count_error(report: Report, error: DataError) -> None:
+    report.problems.append(Problem(error.location, error.cause, error.advice))
+    if isinstance(error, UnsupportedFile):
+        ending = Path(error.location.file).suffix.lower()
+        report.n_files_not_read[ending or "without an ending"] += 1
 
 
-def format_report(report: Report) -> str:
-    """For a terminal: what is there, what is wrong and how to mend it."""
-    lines = [report.path]
-    for kind, count in sorted(report.n_rows.items()):
-        lines.append(
-            f"  {count:,} {kind} {'row' if count == 1 else 'rows'}, {report.n_characters[kind]:,} characters"
-        )
-    if not report.n_rows:
-        lines.append("  no rows that can be used")
-    if report.n_turns:
-        lines.append(
-            "  turns: "
-            + ", ".join(f"{count:,} {role}" for role, count in sorted(report.n_turns.items()))
-        )
-    if report.longest:
-        lines.append(
-            "  longest: "
-            + "; ".join(
-                f"{row.n_characters:,} characters in {row.location}" for row in report.longest[:1]
-            )
-        )
-    lines += duplicate_lines(report)
-    if not report.problems:
-        lines.append("no problems" if report.n_rows else "nothing to train on")
-        return "\n".join(lines)
-    lines += [
-        "",
-        f"{len(report.problems):,} {'problem' if len(report.problems) == 1 else 'problems'}",
-    ]
-    per_file: Counter[str] = Counter()
-    for problem in report.problems:
-        per_file[problem.location.file] += 1
-        if per_file[problem.location.file] <= SHOWN_PER_FILE:
-            lines += [
-                f"  {problem.location}",
-                f"      {problem.reason}",
-                f"      fix: {problem.fix}",
-            ]
-    for file, count in per_file.items():
-        if count > SHOWN_PER_FILE:
-            lines.append(
-                f"  {file}: {count - SHOWN_PER_FILE:,} more like these or others; the JSON report lists all"
-            )
-    return "\n".join(lines)
-
-
-def duplicate_lines(report: Report) -> list[str]:
-    n_exact = sum(duplicate.is_exact for duplicate in report.duplicates)
-    n_near = len(report.duplicates) - n_exact
-    if not report.duplicates:
-        return [
-            "  no row repeats another"
-            if report.looked_for_near_duplicates
-            else "  no row is an exact copy of another"
-        ]
-    near = f", {n_near:,} nearly repeat one" if report.looked_for_near_duplicates else ""
-    first = report.duplicates[0]
-    return [
-        f"  {n_exact:,} rows repeat an earlier row{near} (the first: {first.location}, which repeats {first.of})"
-    ]
-
-
-def to_json(report: Report) -> str:
-    document: dict[str, Any] = {"is_ok": report.is_ok, **asdict(report)}
-    return json.dumps(document, ensure_ascii=False, indent=2)
+def _count_row(report: Report, row: Row) -> int:
+    """Add a row to the counts and return its number of characters."""
+    kind = KINDS[type(row)]
+    length = sum(len(text) for _, text in texts_of(row))
+    report.n_rows[kind] += 1
+    report.n_characters[kind] += length
+    report.n_characters_by_file[row.location.file] += length
+    if isinstance(row, ChatRow | PreferenceRow):
+        report.n_turns.update(turn_kind(message) for message in messages_of(row))
+    if isinstance(row, ChatRow):
+        report.n_not_learned += not has_learned_answer(row)
+    if isinstance(row, TextRow) and row.label is not None:
+        report.n_labels[row.label] += 1
+    return length

@@ -1,4 +1,7 @@
-"""Labelled texts as an encoder reads them: <cls> text <sep>, in pieces where a text is longer than the model can look at."""
+"""Labelled texts as an encoder reads them: <cls> text <sep>.
+
+A text longer than the model's context becomes several pieces.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.data.labelled import LabelledText
-from chatwright.data.rows import DataError
+from chatwright.data.rows import DataError, LabelledText
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 
-BATCH_TEXTS = 10_000
+BATCH_TEXTS = 10_000  # texts tokenized at once
 
 
 @dataclass(frozen=True)
 class EncodedLabels:
-    pieces: list[list[list[int]]]  # of each text
-    labels: list[int]  # index into `names`
+    """Texts as token ids, and their labels."""
+
+    pieces: list[list[list[int]]]
+    """For each text its pieces, each a list of token ids."""
+    labels: list[int]
+    """For each text the index of its label in `names`."""
     names: tuple[str, ...]
-    sha256: str  # of texts and labels
+    sha256: str
+    """Hash of texts and labels."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def describe(self) -> dict[str, Any]:
+        """Return the counts that identify the data in a run's records."""
         counts = {name: self.labels.count(i) for i, name in enumerate(self.names)}
         return {
             "texts": len(self),
@@ -38,6 +46,10 @@ class EncodedLabels:
 def encode_labelled(
     rows: Sequence[LabelledText], tokenizer: Tokenizer, names: tuple[str, ...], max_length: int
 ) -> EncodedLabels:
+    """Encode labelled texts, in pieces of at most `max_length` tokens.
+
+    Raises DataError for a label that is not among `names`.
+    """
     content = hashlib.sha256()
     index = {name: i for i, name in enumerate(names)}
     for row in rows:
@@ -46,6 +58,7 @@ def encode_labelled(
                 row.location,
                 f"the label {row.label[:40]!a} is none of {', '.join(names[:20])}",
                 "correct it, or train with it",
+                field="label",
             )
         content.update(repr((row.text, row.label)).encode())
     encoder_tokens = encoder_tokens_of(tokenizer)

@@ -1,4 +1,4 @@
-"""Sentence pairs as token ids, ready for an encoder-decoder, and which of them are kept for validation."""
+"""Sentence pairs as token ids for an encoder-decoder, and their split for validation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.data.rows import DataError
-from chatwright.data.sentence_pairs import SentencePair
+from chatwright.data.rows import DataError, SentencePair
 from chatwright.data.split import choose_validation
 from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -16,15 +15,20 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    sources: list[list[int]]  # as tokenizer/sentence_pair.py lays them out
+    """Pairs as token ids, laid out by `tokenizer/sentence_pair.py`."""
+
+    sources: list[list[int]]
     targets: list[list[int]]
-    n_too_long: int  # a side does not fit into the model's context: left out
-    sha256: str  # of the texts
+    n_too_long: int
+    """Pairs that were left out because a side is longer than the model's context."""
+    sha256: str
+    """Hash of the texts."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def describe(self) -> dict[str, Any]:
+        """Return the counts that identify the data in a run's records."""
         return {
             "pairs": len(self),
             "source_tokens": sum(map(len, self.sources)),
@@ -40,8 +44,12 @@ def encode_pairs(
     max_length: int,
     start_id: int | None = None,
 ) -> EncodedPairs:
-    """All pairs of which both sides fit into `max_length` tokens."""
-    control, content = tokenizer.control, hashlib.sha256()
+    """Encode the pairs of which both sides fit into `max_length` tokens.
+
+    `start_id` replaces <bos> at the start of a target. Raises DataError if no pair fits.
+    """
+    control = tokenizer.control
+    content = hashlib.sha256()
     sources = [
         source_ids(ids, control) for ids in tokenizer.encode_batch([pair.source for pair in pairs])
     ]
@@ -59,8 +67,9 @@ def encode_pairs(
     if not any(fits):
         raise DataError(
             pairs[0].location,
-            f"none of the {len(pairs)} pairs from here on fits into {max_length} tokens a side",
+            f"none of the {len(pairs)} pairs that begin here fits into {max_length} tokens a side",
             "make model.context_length larger or the sentences shorter",
+            field="model.context_length",
         )
     return EncodedPairs(
         [ids for ids, fit in zip(sources, fits, strict=True) if fit],
@@ -73,7 +82,10 @@ def encode_pairs(
 def split_pairs(
     pairs: Sequence[SentencePair], validation_share: float
 ) -> tuple[list[SentencePair], list[SentencePair]]:
-    """(train, validation), by the hash of the source: a sentence with several translations stands on one side."""
+    """Split into (train, validation) by the hash of the source.
+
+    All translations of a sentence are on one side. Raises DataError if a side is empty.
+    """
     chosen = choose_validation(
         [pair.source for pair in pairs], [len(pair.source) for pair in pairs], validation_share
     )
@@ -84,5 +96,6 @@ def split_pairs(
             pairs[0].location,
             f"{len(pairs)} pairs are too few to keep some for validation",
             "add pairs, or make validation_share larger",
+            field="validation_share",
         )
     return train, validation

@@ -1,8 +1,8 @@
-"""Finding data files and reading their lines without trusting them.
+"""Data files in folders, and their bytes.
 
-A folder is read recursively in sorted order; hidden files and what systems leave there (Thumbs.db) are skipped. Lines come with
-their number and are never longer than LINE_LIMIT, so a 1 GB line costs LINE_LIMIT of memory and an error, not 1 GB. `.xz` and
-`.gz` are unpacked on the way; archives (.tar, .zip) are not opened.
+A folder is read recursively in sorted order. Hidden files and what operating systems leave in
+folders (Thumbs.db) are ignored. `.xz` and `.gz` files are unpacked while reading. Archives (.tar,
+.zip) are not opened.
 """
 
 from __future__ import annotations
@@ -11,72 +11,95 @@ import gzip
 import lzma
 import os
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from chatwright.data.rows import DataError, Location, UnsupportedFile
 
-LINE_LIMIT = 16 * 2**20  # bytes
-FORMATS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet")
-JUNK = (
-    "thumbs.db",
-    "desktop.ini",
-    "__macosx",
-)  # what systems leave in people's folders, in lower case
+TEXT_FORMATS = (".txt", ".md")
+TABLE_FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+FORMATS = (*TEXT_FORMATS, *TABLE_FORMATS)
 COMPRESSIONS = (".xz", ".gz")
+IGNORED_NAMES = ("thumbs.db", "desktop.ini", "__macosx")
+"""What operating systems leave in folders, in lower case."""
 READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
+SAVE_AS_TEXT = "save it as plain text (.txt, encoding UTF-8)"
+SAVE_AS_CSV = "save each sheet as CSV (encoding UTF-8)"
+UNPACK = "unpack it and give the folder"
+REMEDIES = {
+    ".docx": SAVE_AS_TEXT,
+    ".doc": SAVE_AS_TEXT,
+    ".odt": SAVE_AS_TEXT,
+    ".rtf": SAVE_AS_TEXT,
+    ".epub": SAVE_AS_TEXT,
+    ".pptx": SAVE_AS_TEXT,
+    ".html": SAVE_AS_TEXT,
+    ".pdf": "copy its text into a .txt file, for example with pdftotext",
+    ".xlsx": SAVE_AS_CSV,
+    ".xls": SAVE_AS_CSV,
+    ".ods": SAVE_AS_CSV,
+    ".zip": UNPACK,
+    ".tar": UNPACK,
+    ".tgz": UNPACK,
+}
+"""What to do with a file of a kind that is not read, by the ending of its name."""
 
-@dataclass(frozen=True)
-class Line:
-    number: int
-    text: str  # with its newline, if it has one
 
-
-def format_of(path: Path) -> str | None:
-    """ ".jsonl" for a.jsonl and a.jsonl.xz; None for what no reader knows."""
+def format_of(path: Path, formats: tuple[str, ...] = FORMATS) -> str | None:
+    """Return ".jsonl" for a.jsonl and a.jsonl.xz; None for a format that is not in `formats`."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
         if suffixes and suffixes[-1] == ".parquet":
             return None  # parquet needs random access and compresses itself
-    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else None
+    return suffixes[-1] if suffixes and suffixes[-1] in formats else None
 
 
-def find_files(path: Path) -> tuple[list[Path], list[UnsupportedFile]]:
-    """The data files at `path`, and an error for each file that no reader knows."""
+def find_files(
+    path: Path, formats: tuple[str, ...] = FORMATS
+) -> tuple[list[Path], list[UnsupportedFile]]:
+    """Return the files at `path` in one of the formats, and an error for each other file.
+
+    Raises DataError if there is no such path or the folder is empty.
+    """
     if not path.exists():
         raise DataError(Location(str(path)), "there is no such file or folder", "check the path")
-    found = [path] if path.is_file() else files_below(path)
-    known = [file for file in found if format_of(file) and file.is_file()]
-    unsupported = [unsupported_file(file) for file in sorted(set(found) - set(known))]
-    if not known and not unsupported:
+    in_folder = path.is_dir()
+    all_files = files_below(path) if in_folder else [path]
+    readable = [file for file in all_files if format_of(file, formats) and file.is_file()]
+    unsupported = [
+        unsupported_file(file, formats, in_folder)
+        for file in sorted(set(all_files) - set(readable))
+    ]
+    if not all_files:
         raise DataError(
             Location(str(path)),
             "the folder is empty",
-            f"put files into it: {', '.join(FORMATS)}, also as .xz or .gz",
+            f"put files into it: {', '.join(formats)}, also as .xz or .gz",
         )
-    return known, unsupported
+    return readable, unsupported
 
 
 def files_below(path: Path) -> list[Path]:
-    """What a folder holds, in sorted order, without what is passed over. A link to a folder is given itself and not followed."""
+    """Return the files of a folder in sorted order.
+
+    A link to a folder is returned itself and not followed. Hidden and ignored names are left out.
+    """
     found: list[Path] = []
-    for folder, folders, names in os.walk(path, onerror=cannot_open):
-        inside = sorted(name for name in folders if not _is_passed_over(name))
+    for folder, folders, names in os.walk(path, onerror=_raise_unreadable_folder):
+        inside = sorted(name for name in folders if not _is_ignored(name))
         links = [name for name in inside if (Path(folder) / name).is_symlink()]
         folders[:] = [name for name in inside if name not in links]
-        found += [Path(folder) / name for name in [*names, *links] if not _is_passed_over(name)]
+        found += [Path(folder) / name for name in [*names, *links] if not _is_ignored(name)]
     return sorted(found)
 
 
-def _is_passed_over(name: str) -> bool:
-    return name.startswith(".") or name.lower() in JUNK
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name.lower() in IGNORED_NAMES
 
 
-def cannot_open(error: OSError) -> None:
+def _raise_unreadable_folder(error: OSError) -> None:
     raise DataError(
         Location(str(error.filename)),
         f"the folder cannot be read ({error.strerror})",
@@ -84,35 +107,41 @@ def cannot_open(error: OSError) -> None:
     )
 
 
-def unsupported_file(path: Path) -> UnsupportedFile:
+def unsupported_file(path: Path, formats: tuple[str, ...], in_folder: bool) -> UnsupportedFile:
+    """Return the error for a file that cannot be read as data."""
+    location = Location(str(path))
     if path.is_dir():
         return UnsupportedFile(
-            Location(str(path)),
+            location,
             "a link to a folder is not followed",
             "give that folder itself, or copy it here",
+            in_folder=in_folder,
         )
-    if format_of(path):
+    if format_of(path, formats):
         return UnsupportedFile(
-            Location(str(path)),
-            "this is no regular file, or a link to one that is gone",
+            location,
+            "this is not a regular file, or it is a link to a file that is missing",
             "move it away",
+            in_folder=in_folder,
         )
-    name = path.name.lower()
-    is_archive = name.endswith((".zip", ".tar", ".tgz")) or ".tar." in name
-    remedy = (
-        "unpack it and give the folder"
-        if is_archive
-        else f"convert it to one of {', '.join(FORMATS)} (also as .xz or .gz), or move it away"
-    )
+    kind = f"{path.suffix.lower()} files" if path.suffix else "files without an ending"
     return UnsupportedFile(
-        Location(str(path)),
-        f"files of the kind {path.suffix or 'without an ending'} are not read",
-        remedy,
+        location, f"{kind} are not read here", _remedy(path, formats), in_folder=in_folder
     )
+
+
+def _remedy(path: Path, formats: tuple[str, ...]) -> str:
+    """What to do with a file whose format is not read."""
+    endings = [suffix.lower() for suffix in path.suffixes]
+    if endings and endings[-1] in COMPRESSIONS:
+        endings.pop()
+    if endings and endings[-1] in REMEDIES:
+        return f"{REMEDIES[endings[-1]]}, or move it away"
+    return f"convert it to one of {', '.join(formats)} (also as .xz or .gz), or move it away"
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked if its name says it is packed."""
+    """Open the file's bytes, unpacked where its name ends in .xz or .gz. Raises DataError."""
     try:
         if path.suffix.lower() == ".xz":
             return cast(BinaryIO, lzma.open(path, "rb"))
@@ -124,6 +153,7 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def unreadable(path: Path, error: BaseException) -> DataError:
+    """Return the error for a file that the system cannot read, or that is damaged."""
     if isinstance(error, OSError) and error.strerror:
         return DataError(
             Location(str(path)),
@@ -138,7 +168,7 @@ def unreadable(path: Path, error: BaseException) -> DataError:
 
 
 def read_bytes(path: Path, limit: int, remedy: str) -> bytes:
-    """The whole file, or an error when it is longer than `limit`."""
+    """Return the whole file. Raises DataError if it is longer than `limit` bytes."""
     try:
         with open_binary(path) as file:
             data = file.read(limit + 1)
@@ -149,53 +179,3 @@ def read_bytes(path: Path, limit: int, remedy: str) -> bytes:
             Location(str(path)), f"the file is larger than {limit // 2**20} MiB", remedy
         )
     return data
-
-
-def read_lines(path: Path) -> Iterator[Line | DataError]:
-    """Every line as text, and an error in place of each line that is not. It goes on after an error where that makes sense."""
-    try:
-        with open_binary(path) as file:
-            offset = 0
-            number = 0
-            while raw := file.readline(LINE_LIMIT + 1):
-                number += 1
-                start, offset = offset, offset + len(raw)
-                here = Location(str(path), number)
-                if len(raw) > LINE_LIMIT:
-                    while raw and not raw.endswith(b"\n"):
-                        raw = file.readline(LINE_LIMIT)
-                        offset += len(raw)
-                    yield DataError(
-                        here,
-                        f"the line is longer than {LINE_LIMIT // 2**20} MiB",
-                        "break the text into lines, or the row into several rows",
-                    )
-                    continue
-                if b"\0" in raw:
-                    yield binary(path, raw, start)
-                    return
-                try:
-                    yield Line(number, raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except UnicodeDecodeError as error:
-                    yield invalid_utf8(here, start + error.start)
-    except READ_ERRORS as error:
-        yield unreadable(path, error)
-
-
-def binary(path: Path, raw: bytes, start: int) -> DataError:
-    if start == 0 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return DataError(Location(str(path)), "the file is UTF-16", "save it as UTF-8")
-    where = start + raw.index(b"\0")
-    return DataError(
-        Location(str(path)),
-        f"this is a binary file, not text (a zero byte at byte {where})",
-        "give the text it was made from, or move it away",
-    )
-
-
-def invalid_utf8(location: Location, byte: int) -> DataError:
-    return DataError(
-        location,
-        f"byte {byte} of the file is not valid UTF-8",
-        "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)",
-    )

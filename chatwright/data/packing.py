@@ -1,7 +1,8 @@
-"""Several short documents in one row, so that little is padded; a document id per token keeps them from seeing each other.
+"""Pack several short documents into one row, so that little is padding.
 
-Best-fit decreasing: the longest document first, each into the fullest row that still has room. Nothing is cut here; what is longer than a
-row is the caller's to cut or drop, and to report.
+Best-fit decreasing: the longest document first, each into the fullest row that still has room. A
+document id per token keeps documents from attending to each other. Nothing is cut here: cut or leave
+out documents longer than a row before.
 """
 
 import bisect
@@ -11,15 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-PADDING = -1  # document id of padding; each padding token sees only padding
+PADDING = -1
+"""Document id of padding: padding tokens attend to padding only."""
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Rows of document indices, each row's lengths summing to at most `capacity`."""
+    """Return rows of document indices; the lengths in a row sum to at most `capacity`."""
     rows: list[list[int]] = []
-    room: list[
-        tuple[int, int]
-    ] = []  # (free places, row), sorted: the fullest row with enough room is one bisection away
+    # (free tokens, row), sorted, so that bisection finds the fullest row with enough room.
+    room: list[tuple[int, int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         length = lengths[index]
         assert length <= capacity, f"document {index} has {length} tokens, a row {capacity}"
@@ -36,12 +37,15 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class PackedRow:
-    """All (T,): inputs, targets (-100 where nothing is learned), the document each token belongs to, its place in that document."""
+    """One row of packed documents; every tensor is (T,)."""
 
     token_ids: Tensor
     targets: Tensor
+    """-100 where nothing is learned."""
     document_ids: Tensor
+    """Number of the document that each token belongs to."""
     positions: Tensor
+    """Position of each token in its document."""
 
 
 def pack_row(
@@ -50,7 +54,10 @@ def pack_row(
     pad: int,
     ignored: int = -100,
 ) -> PackedRow:
-    """Documents of (token_ids, loss_mask), each shifted by one on its own, side by side in a row of `length` places."""
+    """Pack documents of (token_ids, loss_mask) into a row of `length` tokens.
+
+    Inputs and targets of each document are shifted against each other by one token.
+    """
     token_ids = torch.full((length,), pad)
     targets = torch.full((length,), ignored)
     document_ids = torch.full((length,), PADDING)
@@ -59,10 +66,9 @@ def pack_row(
     for number, (ids, loss_mask) in enumerate(documents):
         n = len(ids) - 1
         here = slice(start, start + n)
+        is_ignored = ~torch.tensor(loss_mask[1:], dtype=torch.bool)
         token_ids[here] = torch.tensor(ids[:-1])
-        targets[here] = torch.tensor(ids[1:]).masked_fill(
-            ~torch.tensor(loss_mask[1:], dtype=torch.bool), ignored
-        )
+        targets[here] = torch.tensor(ids[1:]).masked_fill(is_ignored, ignored)
         document_ids[here] = number
         positions[here] = torch.arange(n)
         start += n

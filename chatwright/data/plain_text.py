@@ -1,6 +1,6 @@
-"""A row's text as comparisons see it: normalised, as one string or as words.
+"""The text of a row for comparisons: normalized, as one string or as words.
 
-Used by deduplication and contamination only; nothing normalised is ever trained on.
+Deduplication, contamination and repeats use it. Normalized text is never trained on.
 """
 
 from __future__ import annotations
@@ -9,36 +9,46 @@ import re
 import unicodedata
 
 from chatwright.conversation import Conversation
-from chatwright.data.rows import ChatRow, Row, TextRow
+from chatwright.data.rows import ChatRow, PreferenceRow, Row, SentencePair, TextRow
 from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.tool_call_text import message_text
 
 WORD = re.compile(r"\w+")
 
 
-def conversation_of(row: Row) -> Conversation:
-    assert not isinstance(row, TextRow), "a text row has no turns"
+def messages_of(row: ChatRow | PreferenceRow) -> Conversation:
+    """Return the messages of a row; of a preference, the prompt and then both endings."""
     return row.messages if isinstance(row, ChatRow) else (*row.prompt, *row.chosen, *row.rejected)
 
 
-def normalised(text: str) -> str:
-    """Equal for texts that differ only in case, white space and Unicode form."""
+def texts_of(row: Row) -> list[tuple[str, str]]:
+    """Return the texts of a row with their names, for example ("user", "Hello!")."""
+    if isinstance(row, TextRow):
+        return [("text", row.text)]
+    if isinstance(row, SentencePair):
+        return [("source", row.source), ("target", row.target)]
+    return [(turn_kind(message), message_text(message)) for message in messages_of(row)]
+
+
+def normalized(text: str) -> str:
+    """Return the text without differences in case, white space and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def identity(row: Row) -> str:
-    """Equal for rows that teach the same. Roles count: the same words said by someone else are another row."""
+    """Return a string that is equal for rows that teach the same.
+
+    Roles count: the same words of another role make another row.
+    """
     if isinstance(row, TextRow):
-        return normalised(row.text)
-    return "\n".join(
-        f"{turn_kind(message)}: {normalised(message_text(message))}"
-        for message in conversation_of(row)
-    )
+        return normalized(row.text)
+    return "\n".join(f"{name}: {normalized(text)}" for name, text in texts_of(row))
 
 
 def words(row: Row) -> list[str]:
-    """The words in order, without punctuation. System turns are left out: every row of a set may share one."""
-    if isinstance(row, TextRow):
-        return WORD.findall(normalised(row.text))
-    spoken = (message_text(message) for message in conversation_of(row) if message.role != "system")
-    return [word for content in spoken for word in WORD.findall(normalised(content))]
+    """Return the words in order, without punctuation and without those of system messages.
+
+    Every row of a set may have the same system message.
+    """
+    texts = [text for name, text in texts_of(row) if name != "system"]
+    return [word for text in texts for word in WORD.findall(normalized(text))]

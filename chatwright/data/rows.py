@@ -1,23 +1,26 @@
-"""What a data file is made of: rows with a place, and the error that names the place.
-
-Three kinds of row serve three stages: text (pretraining), chat (fine-tuning), preference (reward model, DPO).
-"""
+"""The rows of training data, with their locations, and the errors that name a location."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chatwright.conversation import Message
+from chatwright.errors import InputError
 
 
 @dataclass(frozen=True)
 class Location:
+    """Where a row is: a file, and a line or row in it."""
+
     file: str
-    number: int | None = None  # counted from 1; None when the whole file is meant
-    unit: str = "line"  # "row" in a JSON array or parquet file, where lines mean nothing
+    number: int | None = None
+    """Counted from 1; None means the whole file."""
+    unit: str = "line"
+    """"row" in a JSON array or parquet file, where lines mean nothing."""
 
     def __str__(self) -> str:
-        # A file's name may hold anything.
+        # A file name may hold control characters, which must not reach the terminal.
         file = "".join(
             c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
             for c in self.file
@@ -27,13 +30,17 @@ class Location:
 
 @dataclass(frozen=True)
 class TextRow:
+    """A text, for pretraining."""
+
     text: str
     location: Location
+    label: str | None = None
+    """The label, if the row has one; only `data check` reads it."""
 
 
 @dataclass(frozen=True)
 class ChatRow:
-    """A conversation of training data."""
+    """A conversation, for fine-tuning."""
 
     messages: tuple[Message, ...]
     location: Location
@@ -54,18 +61,68 @@ class PreferenceRow:
     location: Location
 
 
-Row = TextRow | ChatRow | PreferenceRow
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence and its translation."""
+
+    source: str
+    target: str
+    location: Location
 
 
-class DataError(ValueError):
-    """Something in a data file that a person can mend. It never carries the file's text."""
+@dataclass(frozen=True)
+class LabelledText:
+    """A text and the name of its label, for classification."""
 
-    def __init__(self, location: Location, cause: str, remedy: str) -> None:
-        super().__init__(f"{location}: {cause}. {remedy[:1].upper()}{remedy[1:]}")
+    text: str
+    label: str
+    location: Location
+
+
+Row = TextRow | ChatRow | PreferenceRow | SentencePair
+
+
+class DataError(InputError):
+    """Something in a data file that the user can correct. Its message never holds the file's text.
+
+    `field` is the column or setting that is wrong, or else the file.
+    """
+
+    def __init__(self, location: Location, cause: str, remedy: str, *, field: str = "") -> None:
+        """Store the parts. Write `cause` and `remedy` in lower case and without a full stop."""
+        super().__init__(
+            f"{location}: {cause}.",
+            remedy=f"{remedy[:1].upper()}{remedy[1:]}.",
+            field=field or location.file,
+        )
         self.location = location
         self.cause = cause
-        self.remedy = remedy
+        self.advice = remedy
 
 
 class UnsupportedFile(DataError):
-    """A file of a kind that no reader knows. In a folder it may be left out, but never without saying so."""
+    """A file whose format is not read. In a folder it may be left out, and is then reported."""
+
+    def __init__(
+        self, location: Location, cause: str, remedy: str, *, in_folder: bool = False
+    ) -> None:
+        """Store the parts; `in_folder` says that the user named a folder, not this file."""
+        super().__init__(location, cause, remedy)
+        self.in_folder = in_folder
+
+
+class MissingColumns(DataError):
+    """A row without the columns it needs. In a table every further row lacks them too."""
+
+    def __init__(
+        self, location: Location, names: Iterable[str], remedy: str, *, cause: str = ""
+    ) -> None:
+        """Name the columns found; `cause` replaces the usual beginning of the message."""
+        self.columns = [f"{name!a}"[:40] for name in names]
+        found = ", ".join(self.columns[:20]) or "none"
+        super().__init__(
+            location,
+            f"{cause or 'no known shape fits the columns found'} ({found})",
+            remedy,
+            field="columns",
+        )

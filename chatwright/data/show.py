@@ -1,7 +1,7 @@
-"""Show which tokens of a row carry loss, the first thing to look at when a model learns the wrong thing.
+"""Show which tokens of a row carry loss, the first thing to look at if a model learns wrong things.
 
-Every line begins with `loss |` or `     |`, so the mask can be read without colours, in a log or a pipe. This prints the
-row's text, which is its purpose; everything else in Chatwright keeps texts out of its output.
+Every line begins with `loss |` or `     |`, so the mask can be read without colors, in a log or a
+pipe. This output holds the text of the row; logs and errors never do.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from chatwright.conversation import Message
-from chatwright.data.rows import ChatRow, PreferenceRow, Row, TextRow
-from chatwright.tokenizer.chat_format import turn_kind
+from chatwright.data.plain_text import texts_of
+from chatwright.data.rows import ChatRow, PreferenceRow, Row, SentencePair, TextRow
 from chatwright.tokenizer.chat_template import Rendered, render
+from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
-from chatwright.tokenizer.tool_call_text import message_text
 
-LEARNED, GIVEN = "green", "dim"
-CONTROL = "bold magenta"  # so that "<|end|>" typed by a person does not look like the control token
+LEARNED = "green"
+NOT_LEARNED = "dim"
+CONTROL = "bold magenta"  # so that the text "<|end|>" does not look like the control token
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring tokens of one kind."""
+    """Adjacent tokens of one kind."""
 
     text: str
     is_learned: bool
@@ -31,53 +31,60 @@ class Segment:
 
 
 def show_row(row: Row) -> Text:
-    """The row as it was read: who says what."""
+    """Return the row as it was read: each text with its role or column."""
     shown = Text()
-    parts = (
-        [("text", row.text)]
-        if isinstance(row, TextRow)
-        else [(turn_kind(m), message_text(m)) for m in _messages(row)]
-    )
-    for name, content in parts:
-        shown.append(f"{name}: ", style="bold").append(f"{content}\n")
+    for name, text in texts_of(row):
+        shown.append(f"{name}: ", style="bold").append(f"{text}\n")
     return shown
 
 
-def _messages(row: ChatRow | PreferenceRow) -> tuple[Message, ...]:
-    return row.messages if isinstance(row, ChatRow) else (*row.prompt, *row.chosen, *row.rejected)
-
-
 def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
-    """The row as the model is trained on it. Of a preference row both endings are shown, one after the other."""
-    shown = Text()
-    if isinstance(row, PreferenceRow):
-        for name, ending in (("chosen", row.chosen), ("rejected", row.rejected)):
-            shown.append(f"{name}\n", style="bold")
-            shown.append_text(show_rendered(render((*row.prompt, *ending), tokenizer), tokenizer))
-        return shown
-    return show_rendered(render_row(row, tokenizer), tokenizer)
-
-
-def render_row(row: Row, tokenizer: Tokenizer) -> Rendered:
-    assert not isinstance(row, PreferenceRow), "a preference row is two conversations"
+    """Return the row as the model is trained on it, both endings of a preference row."""
     if isinstance(row, TextRow):
-        ids = [tokenizer.control.bos, *tokenizer.encode(row.text), tokenizer.control.end]
-        return Rendered(
-            ids, [False] + [True] * (len(ids) - 1)
-        )  # pretraining learns everything after <|bos|>
-    return render(row.messages, tokenizer, row.learned or None)
+        return show_rendered(_render_text(row, tokenizer), tokenizer)
+    if isinstance(row, ChatRow):
+        return show_rendered(render(row.messages, tokenizer, row.learned or None), tokenizer)
+    if isinstance(row, SentencePair):
+        return _show_pair(row, tokenizer)
+    return _show_preference(row, tokenizer)
+
+
+def _render_text(row: TextRow, tokenizer: Tokenizer) -> Rendered:
+    """Pretraining learns every token but <bos>."""
+    ids = [tokenizer.control.bos, *tokenizer.encode(row.text), tokenizer.control.end]
+    return Rendered(ids, [False] + [True] * (len(ids) - 1))
+
+
+def _show_pair(row: SentencePair, tokenizer: Tokenizer) -> Text:
+    side = target_tokenizer(tokenizer)
+    source = source_ids(tokenizer.encode(row.source), tokenizer.control)
+    target = target_ids(side.encode(row.target), tokenizer.control)
+    shown = Text().append("source\n", style="bold")
+    shown.append_text(show_rendered(Rendered(source, [False] * len(source)), tokenizer))
+    shown.append("target\n", style="bold")
+    loss_mask = [False] + [True] * (len(target) - 1)
+    return shown.append_text(show_rendered(Rendered(target, loss_mask), side))
+
+
+def _show_preference(row: PreferenceRow, tokenizer: Tokenizer) -> Text:
+    shown = Text()
+    for name, ending in (("chosen", row.chosen), ("rejected", row.rejected)):
+        shown.append(f"{name}\n", style="bold")
+        shown.append_text(show_rendered(render((*row.prompt, *ending), tokenizer), tokenizer))
+    return shown
 
 
 def show_rendered(rendered: Rendered, tokenizer: Tokenizer) -> Text:
+    """Return the tokens as text, a line for each change between loss and no loss."""
     shown = Text()
-    before: bool | None = None
+    was_learned: bool | None = None
     at_line_start = True
     for segment in segments(rendered, tokenizer):
-        if before is not None and segment.is_learned != before and not at_line_start:
+        if was_learned is not None and segment.is_learned != was_learned and not at_line_start:
             shown.append("\n")
             at_line_start = True
-        before = segment.is_learned
-        style = CONTROL if segment.is_control else (LEARNED if segment.is_learned else GIVEN)
+        was_learned = segment.is_learned
+        style = CONTROL if segment.is_control else LEARNED if segment.is_learned else NOT_LEARNED
         for line in printable(segment.text).splitlines(keepends=True):
             if at_line_start:
                 shown.append("loss | " if segment.is_learned else "     | ", style="bold")
@@ -85,13 +92,12 @@ def show_rendered(rendered: Rendered, tokenizer: Tokenizer) -> Text:
             at_line_start = line.endswith("\n")
     if not at_line_start:
         shown.append("\n")
-    shown.append(
-        f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss\n", style="bold"
-    )
-    return shown
+    count = f"{sum(rendered.loss_mask)} of {len(rendered.token_ids)} tokens carry loss\n"
+    return shown.append(count, style="bold")
 
 
 def segments(rendered: Rendered, tokenizer: Tokenizer) -> list[Segment]:
+    """Cut a rendered row into segments: text with loss, text without, and control tokens."""
     found: list[Segment] = []
     ids: list[int] = []
     was_learned = False
@@ -115,5 +121,8 @@ def segments(rendered: Rendered, tokenizer: Tokenizer) -> list[Segment]:
 
 
 def printable(text: str) -> str:
-    """Control characters written out, so that a row cannot drive the terminal. Newlines and tabs stay."""
+    """Return the text with control characters written out, so that it cannot drive the terminal.
+
+    Newlines and tabs stay.
+    """
     return "".join(c if c in "\n\t" or c.isprintable() else f"\\u{ord(c):04x}" for c in text)

@@ -1,38 +1,99 @@
-"""Which documents are kept for validation, decided by their content.
+"""Which rows are kept out of training for validation, decided by their content.
 
-A document's place is decided by its hash, so the same data gives the same split in any order, and two copies of a document
-never stand on both sides. Near-copies can; `contamination.py` finds those.
+The hash of a row's key decides, so the same data gives the same split in any order, and equal keys
+are always on the same side. Similar rows may be on different sides: `contamination.py` finds them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatwright.errors import InputError
+
+MOST_OF_SMALL_GROUPS = 0.25
+"""Validation may take this share of the groups that are small enough for it, or twice `fraction`."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """For each row, whether it is kept for validation."""
+
+    is_validation: list[bool]
+    is_dominant: list[bool]
+    """True for rows too large for validation, if they are most of the data.
+
+    Validation then takes its share of the other rows only.
+    """
 
 
 def choose_validation(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> list[bool]:
-    """True for each entry kept for validation: in the order of the keys' hashes, what fits into `fraction` of the whole size.
+    """Return True for each row that is kept for validation; see `split`.
 
-    Equal keys go together. It never takes more than the fraction, so one huge document cannot leave training with crumbs;
-    it takes nothing when every group is larger than that.
+    If all rows but the dominant ones would stay in training, as many as fit are taken all the same.
+    """
+    chosen = split(keys, sizes, fraction).is_validation
+    return chosen if any(chosen) else _in_groups(keys, _fitting(_sizes(keys, sizes), fraction))
+
+
+def split(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> Split:
+    """Split rows by the hashes of their keys.
+
+    Rows with equal keys form a group. In the order of the keys' hashes, validation takes the groups
+    that fit into `fraction` of the total size. It never takes more than that, and nothing if every
+    group is larger.
+
+    If a huge group is most of the data, that share would be enough for most of the other groups, and
+    training would lose them. Then validation takes `fraction` of the other groups.
     """
     require_fraction(fraction)
-    groups: dict[bytes, list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(hashlib.sha256(key.encode("utf-8")).digest(), []).append(index)
-    left = fraction * sum(sizes)
-    chosen = [False] * len(keys)
-    for digest in sorted(groups):
-        size = sum(sizes[index] for index in groups[digest])
-        if size <= left:
-            left -= size
-            for index in groups[digest]:
-                chosen[index] = True
-    return chosen
+    group_sizes = _sizes(keys, sizes)
+    budget = fraction * sum(sizes)
+    chosen = _fitting(group_sizes, fraction)
+    small = {digest: size for digest, size in group_sizes.items() if size <= budget}
+    limit = max(MOST_OF_SMALL_GROUPS, 2 * fraction) * sum(small.values())
+    if len(small) == len(group_sizes) or sum(small[digest] for digest in chosen) <= limit:
+        return Split(_in_groups(keys, chosen), [False] * len(keys))
+    large = [digest for digest in group_sizes if digest not in small]
+    return Split(_in_groups(keys, _fitting(small, fraction)), _in_groups(keys, large))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8")).digest()
+
+
+def _sizes(keys: Sequence[str], sizes: Sequence[int]) -> dict[bytes, int]:
+    """The size of each group of equal keys, by the hash of the key."""
+    group_sizes: dict[bytes, int] = {}
+    for key, size in zip(keys, sizes, strict=True):
+        digest = _digest(key)
+        group_sizes[digest] = group_sizes.get(digest, 0) + size
+    return group_sizes
+
+
+def _fitting(group_sizes: dict[bytes, int], fraction: float) -> list[bytes]:
+    """In the order of the hashes, the groups that fit into `fraction` of the total size."""
+    left = fraction * sum(group_sizes.values())
+    fitting = []
+    for digest in sorted(group_sizes):
+        if group_sizes[digest] <= left:
+            left -= group_sizes[digest]
+            fitting.append(digest)
+    return fitting
+
+
+def _in_groups(keys: Sequence[str], digests: Sequence[bytes]) -> list[bool]:
+    chosen = set(digests)
+    return [_digest(key) in chosen for key in keys]
 
 
 def require_fraction(fraction: float) -> None:
+    """Raise InputError unless the fraction is between 0 and 1."""
     if not 0 < fraction < 1:
-        raise ValueError(
-            f"validation_fraction ({fraction}) must be between 0 and 1, for example 0.1"
+        raise InputError(
+            f"validation_fraction ({fraction}) must be between 0 and 1.",
+            remedy="0.1 keeps a tenth of the data for validation.",
+            field="validation_fraction",
+            value=fraction,
         )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from chatwright.commands import command_line, quoted
-from chatwright.data.check import check, format_report
+from chatwright.data.check import check
+from chatwright.data.check_report import format_report
+from chatwright.data.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (
@@ -63,9 +64,7 @@ class Build:
         if not self.checks_data:
             return
         sources = given_data(self.recipe, self.out, self.data)
-        paths = dict.fromkeys(chain(*sources.values()))
-        row_kinds = {path: _row_kinds(path, show) for path in paths}
-        _require_needed_rows(self.recipe, sources, row_kinds)
+        _require_needed_rows(self.recipe, _row_kinds(self.recipe, sources, show))
 
 
 def plan_build(
@@ -126,29 +125,47 @@ def _new_beside(folder: Path) -> str:
     return f"{change_directory} && {command_line('new', 'NAME', '--data', resolved.name)}"
 
 
-def _row_kinds(path: Path, show: Callable[[str], None]) -> set[str]:
+def _row_kinds(
+    recipe: Recipe, sources: Mapping[tuple[str, str], Sequence[Path]], show: Callable[[str], None]
+) -> dict[tuple[str, str], set[str]]:
+    """Return the kinds of row that each setting of a stage names.
+
+    Raises InputError, after showing the problems, where data cannot be read.
+    """
+    configs = {stage.name: stage.config for stage in recipe.stages}
+    checked: list[tuple[Path, ReadOptions, set[str]]] = []
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for (stage, key), paths in sources.items():
+        config = configs[stage]
+        options = config.read_options if isinstance(config, ReadOptions) else DEFAULTS
+        kinds[stage, key] = set()
+        for path in paths:
+            known = [found for other, read, found in checked if (other, read) == (path, options)]
+            found = known[0] if known else _check(path, options, show)
+            checked.append((path, options, found))
+            kinds[stage, key] |= found
+    return kinds
+
+
+def _check(path: Path, options: ReadOptions, show: Callable[[str], None]) -> set[str]:
     """Return the kinds of row at `path`, or show the problems and raise InputError."""
-    report = check(path)
-    if report.problems:
+    report = check(path, options=options)
+    if report.problems and not options.skip_bad_rows:
         show(format_report(report))
         raise InputError(
             f"{path}: the problems above would stop the training, so nothing was built.",
             remedy="Correct them and run the same command again.",
             field=str(path),
         )
-    return set(report.n_rows)
+    return set(report.n_rows) | ({"labeled text"} if report.n_labels else set())
 
 
-def _require_needed_rows(
-    recipe: Recipe,
-    sources: Mapping[tuple[str, str], Sequence[Path]],
-    row_kinds: Mapping[Path, set[str]],
-) -> None:
+def _require_needed_rows(recipe: Recipe, row_kinds: Mapping[tuple[str, str], set[str]]) -> None:
     kind_of_stage = {stage.name: stage.kind for stage in recipe.stages}
     missing: list[str] = []
-    for (stage, key), paths in sources.items():
+    for (stage, key), kinds in row_kinds.items():
         needed = kind_of_stage[stage].rows_read.get(key)
-        if needed and not any(needed in row_kinds[path] for path in paths):
+        if needed and needed not in kinds:
             missing.append(f"{key} in [{stage}] finds no {needed} rows")
     if missing:
         raise InputError(

@@ -13,7 +13,8 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
 from chatwright.conversation import Message
-from chatwright.data.corpus import read_conversations, read_documents
+from chatwright.data.encoded_conversations import read_conversations
+from chatwright.data.encoded_corpus import read_texts
 from chatwright.data.encoded_labels import encode_labelled
 from chatwright.data.labelled import read_labelled
 from chatwright.data.sentence_pairs import read_pairs
@@ -86,7 +87,7 @@ def evaluate(
 
 def _bits_per_byte(directory: Path, data: Path) -> dict[str, Any]:
     model, tokenizer = model_directory.load(directory)
-    texts, _, _ = read_documents(data)
+    texts = [row.text for row in read_texts(data).rows]
     result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
     return {
         "bits_per_byte": result.bits_per_byte,
@@ -161,7 +162,7 @@ def _analogies(directory: Path, data: Path) -> dict[str, Any]:
 
 
 def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
-    rows, _, _ = read_conversations(data)
+    rows = read_conversations(data).rows
     prompts = [_first_question(row.messages) for row in rows[:STOP_PROMPTS]]
     replies = reply_greedily(*model_directory.load(directory), prompts)
     share = Share(sum(reply.stopped for reply in replies), len(replies))

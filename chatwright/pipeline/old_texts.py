@@ -2,7 +2,8 @@
 
 import torch
 
-from chatwright.data import corpus
+from chatwright.data.data_source import ReadOptions
+from chatwright.data.encoded_corpus import read_texts
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.pipeline.data_sources import DataSources, to_data_source
@@ -23,10 +24,14 @@ def require_old_texts(old_texts: DataSources, limit: float) -> None:
 
 
 def measure_old_texts(
-    stage: Stage[GPT, MicroBatch], old_texts: DataSources, tokenizer: Tokenizer, dtype: torch.dtype
+    stage: Stage[GPT, MicroBatch],
+    old_texts: DataSources,
+    options: ReadOptions,
+    tokenizer: Tokenizer,
+    dtype: torch.dtype,
 ) -> Stage[GPT, MicroBatch]:
     """Return the stage with a forgetting check around it, where the settings name old texts."""
     if not old_texts:
         return stage
-    texts, _, _ = corpus.read_documents(to_data_source(old_texts))
-    return ForgettingCheck(stage, texts, tokenizer, dtype)
+    rows = read_texts(to_data_source(old_texts), options).rows
+    return ForgettingCheck(stage, [row.text for row in rows], tokenizer, dtype)

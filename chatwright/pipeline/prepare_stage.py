@@ -1,5 +1,6 @@
 """Prepare one stage without a recipe, as the verbs of `chatwright train` do."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
+from chatwright.data.data_source import ReadOptions
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
 from chatwright.pipeline.recipe import SMOKE_LOOP
 from chatwright.pipeline.stage_kinds import StageKind, Vocabulary
@@ -18,8 +20,9 @@ from chatwright.training.watcher import Watcher
 
 MODEL_FILES = ("config.json", "adapter_config.json", "model", "checkpoints")
 """A directory with one of these holds a model or a training run."""
-TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns")
-"""Settings of a stage that name the texts of a new vocabulary."""
+READ_KEYS = tuple(field.name for field in dataclasses.fields(ReadOptions))
+TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns", *READ_KEYS)
+"""Settings of a stage that name the texts of a new vocabulary and say how to read them."""
 
 
 @dataclass(frozen=True, kw_only=True)

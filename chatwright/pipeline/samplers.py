@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chatwright.chat.assistant import Assistant
 from chatwright.conversation import Message
-from chatwright.data.sentence_pairs import SentencePair
+from chatwright.data.rows import SentencePair
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.encoder_forward import ClassifierForward

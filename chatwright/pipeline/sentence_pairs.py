@@ -1,7 +1,8 @@
 """Read the sentence pairs that a recipe names."""
 
-from chatwright.data.rows import DataError
-from chatwright.data.sentence_pairs import SentencePair, read_pairs
+from chatwright.data.data_source import ReadOptions
+from chatwright.data.rows import DataError, SentencePair
+from chatwright.data.sentence_pairs import read_pairs
 from chatwright.errors import InputError
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 
@@ -23,7 +24,8 @@ def read_sentence_pairs(
     source: DataSources,
     target: DataSources,
     columns: tuple[int, int],
-    skipped: list[DataError] | None = None,
+    options: ReadOptions,
+    skipped: list[DataError],
 ) -> list[SentencePair]:
     """Read pairs from files that hold both sides, from two files line by line, or from both.
 
@@ -31,12 +33,17 @@ def read_sentence_pairs(
         pairs: Files that hold both sides.
         source: Files with one sentence per line.
         target: Files with the translations of `source`'s lines.
-        columns: Columns of source and target in tab-separated files, counted from 1.
-        skipped: Receives the errors of bad rows; None raises the first of them.
+        columns: Columns of source and target in files without a header, counted from 1.
+        options: How to read the files.
+        skipped: Receives the errors of rows and files that are left out.
     """
     found: list[SentencePair] = []
     if pairs:
-        found += read_pairs(to_data_source(pairs), columns=columns, skipped=skipped)
+        found += read_pairs(
+            to_data_source(pairs), columns=columns, options=options, skipped=skipped
+        )
     if source:
-        found += read_pairs(to_data_source(source), to_data_source(target), skipped=skipped)
+        found += read_pairs(
+            to_data_source(source), to_data_source(target), options=options, skipped=skipped
+        )
     return found

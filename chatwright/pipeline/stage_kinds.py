@@ -144,7 +144,7 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         summary="Learn to translate from sentence pairs.",
         model="encoder_decoder",
         label="Learning to translate",
-        rows_read={"pairs": "pair"},
+        rows_read={"pairs": "sentence pair"},
         data_key="pairs",
         data_help=(
             "Sentence pairs: a .tsv, .jsonl or tab-separated .txt file. "

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from chatwright.data import labelled
-from chatwright.data.files import COMPRESSIONS, FORMATS, format_of, read_lines
-from chatwright.data.readers import read_rows
-from chatwright.data.rows import DataError, Location, TextRow
+from chatwright.data.data_source import DEFAULTS, ReadOptions
+from chatwright.data.files import COMPRESSIONS, FORMATS, TABLE_FORMATS, format_of
+from chatwright.data.lines import read_lines
+from chatwright.data.row_shapes import RENAME
+from chatwright.data.rows import DataError
+from chatwright.data.tables import scan_records
+from chatwright.data.values import require_columns, require_string
 from chatwright.errors import InputError
 
-TABLE_FORMATS = (".jsonl", ".json", ".csv", ".parquet")
-FILE_ENDINGS = (*FORMATS, *labelled.FORMATS, *COMPRESSIONS)
+FILE_ENDINGS = (*FORMATS, *COMPRESSIONS)
 
 
 def file_named_by(text: str) -> Path | None:
@@ -35,7 +37,7 @@ def file_named_by(text: str) -> Path | None:
     return None
 
 
-def read_texts(file: Path) -> Iterator[str]:
+def read_texts(file: Path, options: ReadOptions = DEFAULTS) -> Iterator[str]:
     """Read one text per line, or the column "text" of a table. The file may be compressed.
 
     Raises:
@@ -46,40 +48,23 @@ def read_texts(file: Path) -> Iterator[str]:
         raise InputError(
             f"{file}: this is a folder.", remedy="Give the file with the texts.", field=str(file)
         )
-    if format_of(file) in TABLE_FORMATS:
-        yield from _texts_of_rows(file)
-    elif ".tsv" in map(str.lower, file.suffixes):
-        yield from _texts_of_tsv(file)
-    else:
-        yield from (line for _, line in _lines(file))
+    read = _texts_of_table if format_of(file, TABLE_FORMATS) else _lines
+    return read(file, options)
 
 
-def _texts_of_rows(file: Path) -> Iterator[str]:
-    for row in read_rows(file):
-        if not isinstance(row, TextRow):
-            cause = "the row is a conversation, not a text"
-            raise DataError(row.location, cause, 'name the column with the texts "text"')
-        yield row.text
+def _texts_of_table(file: Path, options: ReadOptions) -> Iterator[str]:
+    for record in scan_records(file, options):
+        if isinstance(record, DataError):
+            raise record
+        text = require_columns(record, ("text",), f"name the column with the texts text; {RENAME}")
+        yield require_string(text["text"], "text", record.location)
 
 
-def _texts_of_tsv(file: Path) -> Iterator[str]:
-    lines = _lines(file)
-    _, header = next(lines, (1, ""))
-    names = [name.strip() for name in header.split("\t")]
-    if "text" not in names:
-        cause = 'the first line names no column "text"'
-        raise DataError(Location(str(file), 1), cause, 'name the column with the texts "text"')
-    column = names.index("text")
-    for _, line in lines:
-        cells = line.split("\t")
-        yield cells[column] if column < len(cells) else ""
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    for line in read_lines(file):
+def _lines(file: Path, options: ReadOptions) -> Iterator[str]:
+    for line in read_lines(file, options.encoding):
         if isinstance(line, DataError):
             raise line
-        yield line.number, line.text.rstrip("\r\n")
+        yield line.text.rstrip("\r\n")
 
 
 def require_text(texts: Iterable[str]) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""Each epoch sees every row once, in another order; a resumed source goes on with exactly the next row."""
+"""Each epoch reads every row once, in another order; a resumed run reads exactly the next row."""
 
 import pytest
 import torch
 
 from chatwright.data.batches import Shuffled, Windows
+from chatwright.errors import InputError
 
 
 def test_each_epoch_is_a_new_permutation() -> None:
@@ -31,7 +32,7 @@ def test_resumed_at_any_point_equals_uninterrupted(make, before: int) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 3, 4, 7, 24, 25, 48, 49, 50, 200])
-def test_windows_are_whole_do_not_overlap_and_move_each_epoch(length: int) -> None:
+def test_windows_are_whole_disjoint_and_at_other_offsets_each_epoch(length: int) -> None:
     windows = Windows(torch.arange(50), length, seed=3)
     starts_of_epochs = []
     for _ in range(6):
@@ -49,6 +50,7 @@ def test_windows_are_whole_do_not_overlap_and_move_each_epoch(length: int) -> No
         assert len(set(starts_of_epochs)) > 1
 
 
-def test_a_stream_too_short_to_predict_anything_is_refused() -> None:
-    with pytest.raises(ValueError, match="has 1 tokens; at least 2 are needed"):
+def test_a_stream_of_one_token_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
         Windows(torch.arange(1), 4, 1)
+    assert caught.value.field == "data"

@@ -1,4 +1,4 @@
-"""Overlap between training and held-out rows: planted copies are found, the fast search equals the obvious one."""
+"""Overlaps of training and held-out rows: planted copies are found, as by a slow search."""
 
 import random
 
@@ -8,6 +8,7 @@ from chatwright.conversation import Message
 from chatwright.data.contamination import HeldOutIndex, find_overlaps, remove_overlaps
 from chatwright.data.plain_text import words
 from chatwright.data.rows import ChatRow, Location, TextRow
+from chatwright.errors import InputError
 
 
 def text_row(text, number=1, file="a"):
@@ -41,7 +42,7 @@ def test_case_and_punctuation_do_not_hide_a_copy():
     assert len(find_overlaps(train, held_out)) == 1
 
 
-def test_short_rows_count_only_when_they_are_the_same():
+def test_short_rows_overlap_only_if_all_their_words_are_equal():
     held_out = [text_row("What is the capital of France?")]
     train = [
         text_row("what is the capital of france"),
@@ -73,7 +74,7 @@ def test_overlapping_runs_are_counted_once():
     assert overlap.n_words == 20 + 13
 
 
-def test_remove_keeps_the_clean_rows_in_order():
+def test_rows_without_an_overlap_keep_their_order():
     train = [text_row(numbered(i * 100, i * 100 + 20), i) for i in range(5)]
     clean, overlaps = remove_overlaps(
         train, [text_row(numbered(200, 220)), text_row(numbered(400, 415))]
@@ -82,14 +83,14 @@ def test_remove_keeps_the_clean_rows_in_order():
     assert [overlap.train.number for overlap in overlaps] == [2, 4]
 
 
-def test_nothing_held_out_means_no_overlap():
+def test_without_held_out_rows_there_is_no_overlap():
     assert find_overlaps([text_row(numbered(0, 50))], []) == []
     assert find_overlaps([text_row(numbered(0, 50))], [text_row("short")]) == []
     assert find_overlaps([text_row("zz " * 50)], [text_row(numbered(0, 50))]) == []
 
 
 @pytest.mark.parametrize("n_words", [2, 3, 5])
-def test_the_fast_search_equals_the_obvious_one(n_words):
+def test_the_fast_search_finds_what_a_slow_search_finds(n_words):
     draw = random.Random(n_words)
     rows = [
         text_row(" ".join(draw.choices("abcdefgh", k=draw.randint(0, 12))), i) for i in range(300)
@@ -112,6 +113,7 @@ def test_the_fast_search_equals_the_obvious_one(n_words):
     )
 
 
-def test_a_senseless_length_is_refused():
-    with pytest.raises(ValueError, match=r"n_words \(1\) must be at least 2"):
+def test_runs_of_one_word_are_refused():
+    with pytest.raises(InputError) as caught:
         HeldOutIndex([], 1)
+    assert (caught.value.field, caught.value.value) == ("n_words", 1)

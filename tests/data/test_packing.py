@@ -1,4 +1,4 @@
-"""Packing: every document whole, once, in a row with room; the mask and the targets of each its own."""
+"""Packing: every document is whole and in one row that has room, with targets of its own."""
 
 import random
 
@@ -9,7 +9,7 @@ from chatwright.data.packing import PADDING, best_fit, pack_row
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_document_stands_once_in_a_row_with_room(seed: int) -> None:
+def test_every_document_is_in_exactly_one_row_that_has_room(seed: int) -> None:
     lengths = [random.Random(f"{seed}-{i}").randint(1, 100) for i in range(300)]
     rows = best_fit(lengths, 100)
     assert sorted(i for row in rows for i in row) == list(range(300))
@@ -17,11 +17,11 @@ def test_every_document_stands_once_in_a_row_with_room(seed: int) -> None:
     assert len(rows) <= 1.05 * sum(lengths) / 100 + 1  # best-fit decreasing wastes little
 
 
-def test_by_hand() -> None:
+def test_rows_match_those_worked_out_by_hand() -> None:
     assert best_fit([5, 3, 8, 2], 8) == [[2], [0, 1], [3]]
 
 
-def test_a_row_by_hand() -> None:
+def test_a_packed_row_matches_one_worked_out_by_hand() -> None:
     row = pack_row(
         [([1, 5, 6, 2], [False, False, True, True]), ([1, 7, 2], [False, True, True])], 7, pad=0
     )

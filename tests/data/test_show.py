@@ -1,10 +1,10 @@
-"""The shown mask, line by line, and that it says what the mask says."""
+"""The shown loss mask, line by line, agrees with the loss mask of the tokens."""
 
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.data.rows import ChatRow, Location, PreferenceRow, TextRow
-from chatwright.data.show import CONTROL, LEARNED, segments, show_mask
+from chatwright.data.rows import ChatRow, Location, PreferenceRow, SentencePair, TextRow
+from chatwright.data.show import CONTROL, LEARNED, segments, show_mask, show_row
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.tool_call_text import message_from_turn
@@ -17,7 +17,7 @@ def bpe():
     return ByteBPE.train(["some words to learn from\n" * 10], 300)
 
 
-def test_a_conversation_line_by_line(bpe):
+def test_a_conversation_is_shown_line_by_line(bpe):
     row = ChatRow(
         (
             Message("user", "two\nlines"),
@@ -64,7 +64,7 @@ def test_a_preference_row_shows_both_endings(bpe):
     )
 
 
-def test_segments_put_together_are_the_row(bpe):
+def test_joined_segments_are_the_whole_row(bpe):
     row = ChatRow(
         (Message("system", "é🙂"), Message("user", "a  b"), Message("assistant", "東京")), HERE
     )
@@ -74,7 +74,7 @@ def test_segments_put_together_are_the_row(bpe):
     assert "".join(part.text for part in parts if part.is_learned) == "東京<|end|>"
 
 
-def test_typed_control_strings_do_not_look_like_control_tokens(bpe):
+def test_text_that_looks_like_a_control_token_has_another_style(bpe):
     shown = show_mask(ChatRow((Message("user", "a"), Message("assistant", "<|end|>")), HERE), bpe)
     first, second = (
         position
@@ -88,9 +88,25 @@ def test_typed_control_strings_do_not_look_like_control_tokens(bpe):
     assert styles == {first: [LEARNED], second: [CONTROL]}
 
 
-def test_a_row_cannot_drive_the_terminal(bpe):
+def test_control_characters_in_a_row_are_escaped(bpe):
     shown = show_mask(
         ChatRow((Message("user", "\x1b]0;title\x07\r\u202e"), Message("assistant", "a")), HERE), bpe
     ).plain
     assert "\\u001b]0;title\\u0007\\u000d\\u202e" in shown
     assert all(c.isprintable() or c == "\n" for c in shown)
+
+
+def test_an_answer_that_is_not_learned_is_shown_without_loss(bpe):
+    messages = (Message("user", "q"), Message("assistant", "wrong"), Message("user", "no"))
+    row = ChatRow((*messages, Message("assistant", "right")), HERE, (True, False, True, True))
+    shown = show_mask(row, bpe).plain
+    assert "loss | right<|end|>" in shown
+    assert "     | <|bos|><|user|>q<|end_of_question|><|assistant|>wrong<|end|>" in shown
+
+
+def test_a_sentence_pair_has_loss_on_its_target_only(bpe):
+    shown = show_mask(SentencePair("some", "words", HERE), bpe).plain
+    source, target = shown.split("target\n")
+    assert "loss |" not in source
+    assert target.splitlines()[:2] == ["     | <|bos|>", "loss | words<|end|>"]
+    assert show_row(SentencePair("some", "words", HERE)).plain == "source: some\ntarget: words\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chatwright.data.data_source import ReadOptions
 from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 from chatwright.pipeline.text_input import (
@@ -23,8 +24,16 @@ def test_a_text_file_a_compressed_one_and_a_table_give_the_same_texts(tmp_path: 
     (tmp_path / "b.gz").write_bytes(gzip.compress("\n".join(LINES).encode() + b"\n"))
     rows = "\n".join(f"{i}\t{line}" for i, line in enumerate(LINES))
     (tmp_path / "c.tsv").write_text(f"id\ttext\n{rows}", encoding="utf-8")
-    for name in ("a.txt", "b.gz", "c.tsv"):
+    semicolons = "\n".join(f"{i};{line}" for i, line in enumerate(LINES))
+    (tmp_path / "d.csv").write_text(f"id;text\n{semicolons}", encoding="utf-8")
+    for name in ("a.txt", "b.gz", "c.tsv", "d.csv"):
         assert list(read_texts(tmp_path / name)) == LINES, name
+
+
+def test_encoding_and_column_names_can_be_given(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("review\ncaf\u00e9\n".encode("cp1252"))
+    options = ReadOptions(encoding="cp1252", rename_columns={"review": "text"})
+    assert list(read_texts(tmp_path / "a.csv", options)) == ["caf\u00e9"]
 
 
 def test_a_table_without_the_column_text_is_refused_with_its_first_line(tmp_path: Path) -> None:

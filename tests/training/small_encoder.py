@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
-from chatwright.data.labelled import LabelledText
-from chatwright.data.rows import Location
+from chatwright.data.rows import LabelledText, Location
 from chatwright.devices import generator
 from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from chatwright.data.encoded_pairs import encode_pairs
-from chatwright.data.rows import Location
-from chatwright.data.sentence_pairs import SentencePair
+from chatwright.data.rows import Location, SentencePair
 from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
 from chatwright.model.encoder_decoder_config import EncoderDecoderConfig

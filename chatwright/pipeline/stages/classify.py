@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from chatwright.data.data_source import ReadOptions, describe_source
 from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
-from chatwright.data.labelled import LabelledText, label_names, read_labelled, split_labelled
-from chatwright.data.readers import describe_source
-from chatwright.data.rows import DataError
+from chatwright.data.labelled import label_names, read_labelled, split_labelled, without_repeats
+from chatwright.data.problems import describe_skipped
+from chatwright.data.rows import DataError, LabelledText
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.heads import is_head_parameter
@@ -25,7 +26,7 @@ from chatwright.training.watcher import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyConfig:
+class ClassifyConfig(ReadOptions):
     """Settings of learning the labels of texts."""
 
     data: DataSources
@@ -36,8 +37,6 @@ class ClassifyConfig:
     """Share of the data kept for validation."""
     label_smoothing: float = 0.0
     """Probability spread evenly over all labels; 0: none."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_TABLE)
     """Shape of a new model. With --from, only what no weight depends on, and the pooler."""
     distillation: DistillationConfig | None = None
@@ -48,6 +47,7 @@ class ClassifyConfig:
     """Texts whose predictions are shown at every evaluation."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.distillation and self.label_smoothing:
             raise InputError(
                 "label_smoothing and distillation do not work together: a teacher's probabilities "
@@ -104,18 +104,37 @@ def _read(
     config: ClassifyConfig, watcher: Watcher
 ) -> tuple[list[LabelledText], list[LabelledText]]:
     """Return the labeled texts for training and for validation."""
-    errors: list[DataError] = []
-    skipped = errors if config.skip_bad_rows else None
+    skipped: list[DataError] = []
     source = to_data_source(config.data)
     watcher.say(f"reading {describe_source(source)}")
-    rows = read_labelled(source, skipped)
+    train = read_labelled(source, config, skipped)
     if config.validation:
-        parts = (rows, read_labelled(to_data_source(config.validation), skipped))
+        validation = read_labelled(to_data_source(config.validation), config, skipped)
     else:
-        parts = split_labelled(rows, config.validation_share)
-    for error in errors:
-        watcher.say(f"left out: {error}")
-    return parts
+        train, validation = split_labelled(train, config.validation_share)
+    for problem in describe_skipped(skipped):
+        watcher.say(f"left out: {problem}")
+    return train, _without_repeats(train, validation, watcher)
+
+
+def _without_repeats(
+    train: list[LabelledText], validation: list[LabelledText], watcher: Watcher
+) -> list[LabelledText]:
+    """Return the validation rows whose text is not trained on, and say how many are left out."""
+    kept = without_repeats(train, validation)
+    n_repeats = len(validation) - len(kept)
+    if not kept:
+        watcher.warn(
+            f"all {n_repeats:,} validation rows repeat a text of the training rows, so the "
+            "validation accuracy says nothing about other texts"
+        )
+        return validation
+    if n_repeats:
+        watcher.say(
+            f"validation on {len(kept):,} of {len(validation):,} rows: {n_repeats:,} repeat a text "
+            "of the training rows and are left out"
+        )
+    return kept
 
 
 def _report(watcher: Watcher, read: EncodedLabels) -> None:

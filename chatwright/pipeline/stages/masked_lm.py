@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from chatwright import config as config_files
-from chatwright.data import corpus
+from chatwright.data.data_source import ReadOptions
+from chatwright.data.encoded_corpus import EncodedCorpus, documents_of
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
@@ -36,7 +37,7 @@ of ln V."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedLMConfig:
+class MaskedLMConfig(ReadOptions):
     """Settings of masked-language pretraining."""
 
     data: DataSources
@@ -47,8 +48,6 @@ class MaskedLMConfig:
     """Share of the tokens to predict."""
     window: int = 0
     """Start embeddings from counts of words this near to each other; 0: from random numbers."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"}, metadata=ENCODER_TABLE)
     """Shape of a new model. With --from, only what no weight depends on: dropout."""
     distillation: DistillationConfig | None = None
@@ -57,6 +56,7 @@ class MaskedLMConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0.0 < self.mask_rate < 1.0:
             raise InputError(
                 f"mask_rate is {self.mask_rate}; it must be above 0 and below 1.",
@@ -83,11 +83,7 @@ def prepare(config: MaskedLMConfig, inputs: StageInputs) -> TrainingStage:
         config.model, tokenizer.vocab_size, seed, inputs.parent, config.distillation
     )
     texts, held_out = read_texts(
-        config.data,
-        tokenizer,
-        inputs.watcher,
-        config.validation_share,
-        skip_bad_rows=config.skip_bad_rows,
+        config.data, tokenizer, inputs.watcher, config.validation_share, options=config
     )
     if config.window and parent is None:
         _count_neighbors(model, texts, tokenizer, config.window, seed)
@@ -116,7 +112,7 @@ def _masking(tokenizer: Tokenizer, rate: float, seed: int) -> Masking:
 
 
 def _count_neighbors(
-    model: Encoder, texts: corpus.EncodedCorpus, tokenizer: Tokenizer, window: int, seed: int
+    model: Encoder, texts: EncodedCorpus, tokenizer: Tokenizer, window: int, seed: int
 ) -> None:
     """Set the embeddings of words in the texts from their neighbors; others stay random."""
     is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool)
@@ -135,7 +131,7 @@ def _count_neighbors(
         model.embedding.weight[is_counted] = embeddings[is_counted]
 
 
-def _pieces(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
+def _pieces(texts: EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
     """Cut each text into pieces that fit into a row.
 
     Packing drops the last token of a document, because next-token models only predict it. So a second
@@ -143,7 +139,7 @@ def _pieces(texts: corpus.EncodedCorpus, tokenizer: Tokenizer, length: int) -> l
     """
     encoder_tokens = encoder_tokens_of(tokenizer)
     pieces = []
-    for document in corpus.documents_of(texts.stream, tokenizer.control.bos):
+    for document in documents_of(texts.stream, tokenizer.control.bos):
         for piece in split_evenly(document[1:-1].tolist(), length - N_SPECIAL_TOKENS):
             ids = [*encoder_tokens.with_special_tokens(piece), encoder_tokens.sep]
             pieces.append(Rendered(ids, [True] * len(ids)))

@@ -7,7 +7,10 @@ from typing import Any
 import torch
 
 from chatwright import config as config_files
-from chatwright.data import corpus
+from chatwright.data import mixture
+from chatwright.data.data_source import ReadOptions
+from chatwright.data.encoded_conversations import EncodedConversations
+from chatwright.data.encoded_corpus import EncodedCorpus
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.gpt_config import GPTConfig
@@ -17,7 +20,7 @@ from chatwright.pipeline.data_sources import DataSources
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
-from chatwright.pipeline.read_training_data import read_conversations, read_texts, report_read
+from chatwright.pipeline.read_training_data import read_conversations, read_texts
 from chatwright.pipeline.samplers import Continuations, Replies
 from chatwright.pipeline.teacher import with_teacher
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -35,7 +38,7 @@ GPT_TABLE = config_files.table_of(GPTConfig, size=f"Preset to start from: {', '.
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
+class PretrainConfig(ReadOptions):
     """Settings of pretraining."""
 
     data: DataSources = ""
@@ -50,8 +53,6 @@ class PretrainConfig:
     """Put <|bos|> and <|end|> around each document."""
     keep_whole: bool = False
     """Pack short documents whole into rows, instead of cutting one stream into windows."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     leave_out_duplicates: bool = True
     """Leave out texts that repeat an earlier one."""
     leave_out_overlaps: bool = False
@@ -74,6 +75,7 @@ class PretrainConfig:
     """Tokens of a sample."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.data and not self.chat:
             raise InputError(
                 "There is no data to train on.",
@@ -114,7 +116,7 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
     )
     return TrainingStage(
         model=model,
-        stage=measure_old_texts(stage, config.old_texts, tokenizer, dtype),
+        stage=measure_old_texts(stage, config.old_texts, config, tokenizer, dtype),
         tokenizer=tokenizer,
         loop=config.loop,
         settings=identifying_settings(config, model),
@@ -144,51 +146,50 @@ class _Reader:
         self.watcher = watcher
         self.device = device
         self.dtype = dtype
-        self.texts: corpus.EncodedCorpus | None = None
-        self.conversations: corpus.EncodedConversations | None = None
+        self.texts: EncodedCorpus | None = None
+        self.conversations: EncodedConversations | None = None
         if config.data:
             self.texts, self.validation = self._read_texts()
         if config.chat:
             self.conversations, held_out = self._read_conversations()
             if not config.data:
-                self.validation = corpus.as_documents(held_out, tokenizer)
+                self.validation = mixture.corpus_of_conversations(held_out, tokenizer)
 
-    def _read_texts(self) -> tuple[corpus.EncodedCorpus, corpus.EncodedCorpus]:
+    def _read_texts(self) -> tuple[EncodedCorpus, EncodedCorpus]:
         config = self.config
         return read_texts(
             config.data,
             self.tokenizer,
             self.watcher,
             config.validation_share,
+            options=config,
             with_control=config.with_borders,
-            skip_bad_rows=config.skip_bad_rows,
             leave_out_duplicates=config.leave_out_duplicates,
             leave_out_overlaps=config.leave_out_overlaps,
         )
 
     def _read_conversations(
         self,
-    ) -> tuple[corpus.EncodedConversations, corpus.EncodedConversations]:
+    ) -> tuple[EncodedConversations, EncodedConversations]:
         config = self.config
-        train, held_out = read_conversations(
+        return read_conversations(
             config.chat,
             self.tokenizer,
             self.watcher,
             self.length,
             config.chat_validation_share,
-            config.skip_bad_rows,
+            config,
         )
-        counts = f"{len(train.conversations):,} conversations, {train.n_tokens:,} tokens"
-        report_read(self.watcher, train, counts, "conversations")
-        return train, held_out
 
     def packed(self) -> tuple[Batches[MicroBatch], Validation]:
         """Return whole documents packed into rows. Every token of a conversation carries loss."""
         bos = self.tokenizer.control.bos
-        documents = corpus.as_rendered(self.texts, bos, self.length) if self.texts else []
+        documents = mixture.rows_of_documents(self.texts, bos, self.length) if self.texts else []
         if self.conversations:
-            documents += [corpus.to_be_read(c) for c in self.conversations.conversations]
-        held_out = corpus.as_rendered(self.validation, bos, self.length)
+            documents += [
+                mixture.with_questions_learned(c) for c in self.conversations.conversations
+            ]
+        held_out = mixture.rows_of_documents(self.validation, bos, self.length)
         validation = PackedValidation(self._pack(held_out), self.dtype, self.validation.n_bytes)
         return self._pack(documents), validation
 
@@ -210,18 +211,18 @@ class _Reader:
         )
         return batches, StreamValidation(self.validation, window, self.dtype)
 
-    def _stream(self) -> corpus.EncodedCorpus:
+    def _stream(self) -> EncodedCorpus:
         """Return the texts, with the conversations mixed in."""
         if self.conversations is None:
             assert self.texts is not None, "the settings name texts or conversations"
             return self.texts
         conversations = self.conversations.conversations
         if self.texts is None:
-            stream = corpus.as_documents(self.conversations, self.tokenizer)
+            stream = mixture.corpus_of_conversations(self.conversations, self.tokenizer)
             n_mixed = stream.n_documents
         else:
             draws = generator(self.config.loop.seed, "mixture")
-            stream = corpus.mix_in(self.texts, conversations, self.tokenizer.control, draws)
+            stream = mixture.mix_in(self.texts, conversations, self.tokenizer.control, draws)
             n_mixed = stream.n_documents - self.texts.n_documents
             self.watcher.say(
                 f"and on {n_mixed:,} conversations among them: {len(stream.stream):,} tokens in all"

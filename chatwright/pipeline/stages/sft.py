@@ -10,8 +10,9 @@ from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.control_tokens import add_control_tokens, has_untrained_control_tokens
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.commands import command_line
-from chatwright.data import corpus
-from chatwright.data.readers import DataSource, paths_of
+from chatwright.data import mixture
+from chatwright.data.data_source import DataSource, ReadOptions, paths_of
+from chatwright.data.encoded_corpus import encode_documents_split
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.lora import LoRAConfig
@@ -19,7 +20,7 @@ from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
-from chatwright.pipeline.read_training_data import read_conversations, report_read
+from chatwright.pipeline.read_training_data import read_conversations
 from chatwright.pipeline.samplers import Replies, StopRate
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.pipeline.teacher import with_teacher
@@ -39,7 +40,7 @@ from chatwright.training.watcher import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class SFTConfig:
+class SFTConfig(ReadOptions):
     """Settings of supervised fine-tuning."""
 
     data: DataSources
@@ -52,8 +53,6 @@ class SFTConfig:
     """Share of these texts kept out of training. Use the value of the pretraining stage."""
     validation_share: float = 0.05
     """Share of the conversations kept for validation."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
@@ -74,6 +73,7 @@ class SFTConfig:
     """Learn from a teacher, too."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0.0 < self.texts_share < 1.0:
             raise InputError(
                 f"texts_share is {self.texts_share}; it must be above 0 and below 1.",
@@ -102,9 +102,8 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     model, started_from = initialize_model(start, tokenizer.vocab_size, parent, watcher)
     length = config.batches.context_length or model.config.context_length
     train, held_out = read_conversations(
-        config.data, tokenizer, watcher, length, config.validation_share, config.skip_bad_rows
+        config.data, tokenizer, watcher, length, config.validation_share, config
     )
-    _report_conversations(watcher, train, held_out, length)
     rows = list(train.conversations)
     if config.texts:
         rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)
@@ -122,7 +121,7 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     stage = with_teacher(sft, config.distillation, model, tokenizer, device, seed)
     return TrainingStage(
         model=model,
-        stage=measure_old_texts(stage, config.old_texts, tokenizer, dtype),
+        stage=measure_old_texts(stage, config.old_texts, config, tokenizer, dtype),
         tokenizer=tokenizer,
         loop=config.loop,
         settings=identifying_settings(config, model),
@@ -134,43 +133,19 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     )
 
 
-def _report_conversations(
-    watcher: Watcher,
-    train: corpus.EncodedConversations,
-    validation: corpus.EncodedConversations,
-    length: int,
-) -> None:
-    counts = (
-        f"{len(train.conversations):,} conversations, "
-        f"{train.n_supervised_tokens:,} supervised tokens"
-    )
-    report_read(watcher, train, counts, "conversations")
-    if train.n_overlaps:
-        watcher.say(
-            f"{train.n_overlaps:,} training conversations share 13 words in a row with a validation "
-            "conversation. Their questions differ, but the validation loss is slightly too low"
-        )
-    for part, name in ((train, "training"), (validation, "validation")):
-        if part.n_cut or part.n_too_long:
-            watcher.say(
-                f"{name}: {part.n_cut} conversations lost later turns and {part.n_too_long} were "
-                f"left out, because they are longer than {length} tokens"
-            )
-
-
 def _read_texts_again(
     config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher
 ) -> list[Rendered]:
     """Return texts that make up `texts_share` of the training tokens."""
-    texts, _ = corpus.encode_documents_split(
+    texts, _ = encode_documents_split(
         to_data_source(config.texts),
         tokenizer,
         config.texts_validation_share,
-        skip_bad_rows=config.skip_bad_rows,
+        options=config,
     )
     n_token = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
     draws = generator(config.loop.seed, "texts read again")
-    chosen = corpus.some_as_rendered(texts, tokenizer.control.bos, n_token, length, draws)
+    chosen = mixture.sample_rows(texts, tokenizer.control.bos, n_token, length, draws)
     watcher.say(f"and on {len(chosen):,} texts among them")
     return chosen
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from chatwright.checkpoint import directory
-from chatwright.data.readers import DataSource, describe_source, read_rows
-from chatwright.data.rows import ChatRow, TextRow
+from chatwright.data.data_source import ReadOptions, describe_source
+from chatwright.data.problems import describe_skipped
+from chatwright.data.readers import read_rows
+from chatwright.data.rows import ChatRow, DataError, TextRow
 from chatwright.errors import InputError
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.prepared_stage import FileStage, StageInputs
@@ -23,7 +25,7 @@ from chatwright.training.watcher import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
+class TokenizerConfig(ReadOptions):
     """Settings of learning a vocabulary. Use the texts that the model will read."""
 
     data: DataSources = ""
@@ -48,6 +50,7 @@ class TokenizerConfig:
     """Keep capitals and accents (wordpiece)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.data or self.chat or self.pairs or self.source):
             raise InputError(
                 "There is no data to learn a vocabulary from.",
@@ -64,7 +67,10 @@ def prepare(config: TokenizerConfig, inputs: StageInputs) -> FileStage:
         named = (config.data, config.chat, config.pairs, config.source, config.target)
         sources = [describe_source(to_data_source(source)) for source in named if source]
         watcher.say(f"learning a vocabulary from {' and '.join(sources)}")
-        tokenizer = _learn(config, _texts(config))
+        skipped: list[DataError] = []
+        tokenizer = _learn(config, _texts(config, skipped))
+        for problem in describe_skipped(skipped):
+            watcher.say(f"left out: {problem}")
         with directory.atomic_directory(out / "tokenizer") as building:
             tokenizer.save(building)
         watcher.say(f"{tokenizer.vocab_size} tokens")
@@ -85,17 +91,19 @@ def _learn(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
             return ByteBPE.train(texts, config.vocab_size, " " if config.space_before else "")
 
 
-def _texts(config: TokenizerConfig) -> Iterator[str]:
-    """Yield every text of the data."""
-    sources = [to_data_source(source) for source in (config.data, config.chat) if source]
-    pairs = read_sentence_pairs(config.pairs, config.source, config.target, config.columns)
+def _texts(config: TokenizerConfig, skipped: list[DataError]) -> Iterator[str]:
+    """Yield every text of the data. `skipped` receives the errors of what is left out."""
+    pairs = read_sentence_pairs(
+        config.pairs, config.source, config.target, config.columns, config, skipped
+    )
     sides = chain.from_iterable((pair.source, pair.target) for pair in pairs)
-    return chain(_row_texts(sources), sides)
+    return chain(_row_texts(config, skipped), sides)
 
 
-def _row_texts(sources: list[DataSource]) -> Iterator[str]:
+def _row_texts(config: TokenizerConfig, skipped: list[DataError]) -> Iterator[str]:
+    sources = [to_data_source(written) for written in (config.data, config.chat) if written]
     for source in sources:
-        for row in read_rows(source):
+        for row in read_rows(source, config, skipped):
             if isinstance(row, TextRow):
                 yield row.text
             elif isinstance(row, ChatRow):

@@ -6,10 +6,10 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import build_model, model_directory
+from chatwright.data.data_source import ReadOptions, describe_source
 from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
-from chatwright.data.readers import describe_source
-from chatwright.data.rows import DataError
-from chatwright.data.sentence_pairs import SentencePair
+from chatwright.data.problems import describe_skipped
+from chatwright.data.rows import DataError, SentencePair
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.evaluation.bleu import require_packages
@@ -35,11 +35,11 @@ ENCODER_DECODER_TABLE = config_files.table_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationConfig:
+class TranslationConfig(ReadOptions):
     """Settings of learning to translate."""
 
     pairs: DataSources = ""
-    """Files that hold both sides: .tsv, .txt with tabs, or .jsonl."""
+    """Files that hold both sides: tables with source and target, or .tsv and .txt with tabs."""
     source: DataSources = ""
     """Files with one sentence per line."""
     target: DataSources = ""
@@ -54,8 +54,6 @@ class TranslationConfig:
     """Translations of the lines of `validation_source`."""
     validation_share: float = 0.02
     """Share of the pairs kept for validation."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     label_smoothing: float = 0.1
     """Probability spread evenly over all tokens in training; 0: none."""
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_DECODER_TABLE)
@@ -68,6 +66,7 @@ class TranslationConfig:
     """Validation pairs whose BLEU is measured at every evaluation; needs chatwright[translation]."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.pairs or self.source):
             raise InputError(
                 "There is no data to train on.",
@@ -163,12 +162,10 @@ def _read_pairs(
 ) -> list[SentencePair]:
     named = [describe_source(to_data_source(s)) for s in (pairs, source, target) if s]
     watcher.say(f"reading {' and '.join(named)}")
-    errors: list[DataError] = []
-    found = read_sentence_pairs(
-        pairs, source, target, config.columns, errors if config.skip_bad_rows else None
-    )
-    for error in errors:
-        watcher.say(f"left out: {error}")
+    skipped: list[DataError] = []
+    found = read_sentence_pairs(pairs, source, target, config.columns, config, skipped)
+    for problem in describe_skipped(skipped):
+        watcher.say(f"left out: {problem}")
     return found
 
 

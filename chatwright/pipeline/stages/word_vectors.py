@@ -5,28 +5,26 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import build_model
-from chatwright.data import corpus
-from chatwright.data.readers import describe_source
+from chatwright.data.data_source import ReadOptions
 from chatwright.devices import generator, resolve_device
 from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
-from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.data_sources import DataSources
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.read_training_data import read_texts
 from chatwright.tokenizer.word_lookup import token_texts
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramBatches, SkipGramStage
 
 
 @dataclass(frozen=True, kw_only=True)
-class WordVectorsConfig:
+class WordVectorsConfig(ReadOptions):
     """Settings of learning word vectors."""
 
     data: DataSources
     """Texts."""
     validation_share: float = 0.01
     """Share of the texts kept for validation."""
-    skip_bad_rows: bool = False
-    """Leave out rows that cannot be read, each with a message, instead of stopping."""
     model: dict[str, Any] = field(
         default_factory=dict, metadata=config_files.table_of(SkipGramConfig)
     )
@@ -46,20 +44,16 @@ def prepare(config: WordVectorsConfig, inputs: StageInputs) -> TrainingStage:
         )
     tokenizer = inputs.require_tokenizer()
     seed = config.loop.seed
-    source = to_data_source(config.data)
-    inputs.watcher.say(f"reading {describe_source(source)}")
-    text, validation = corpus.encode_documents_split(
-        source,
+    text, validation = read_texts(
+        config.data,
         tokenizer,
+        inputs.watcher,
         config.validation_share,
+        options=config,
         with_control=False,
-        skip_bad_rows=config.skip_bad_rows,
         leave_out_duplicates=False,
     )
-    inputs.watcher.say(
-        f"training on {len(text.stream):,} words of {text.n_documents:,} texts; "
-        f"{tokenizer.vocab_size:,} words get a vector"
-    )
+    inputs.watcher.say(f"{tokenizer.vocab_size:,} words get a vector")
     shape = config.model | {"vocab_size": tokenizer.vocab_size}
     model = build_model.build(SkipGram, config_files.build(SkipGramConfig, shape, "model"))
     init_weights(model, generator(seed, "weights"))

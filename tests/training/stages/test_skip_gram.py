@@ -11,7 +11,7 @@ from small_run import LOOP, run, state_bytes
 from torch import Tensor
 
 from chatwright.checkpoint import model_directory
-from chatwright.data.corpus import EncodedCorpus, encode_texts
+from chatwright.data.encoded_corpus import EncodedCorpus, encode_texts
 from chatwright.devices import generator
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights
 from chatwright.tokenizer.word_lookup import token_texts
