@@ -25,7 +25,7 @@ from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
-from chatwright.tokenizer import chat_formats, hugging_face, imported, imported_files
+from chatwright.tokenizer import chat_formats, hugging_face, imported_files, imported_settings
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.embedded_tokens import unembedded_tokens
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
@@ -276,7 +276,7 @@ def write_public(target: Path, model: Model, tokenizer: Tokenizer) -> None:
     table = json.loads(config.read_text(encoding="utf-8"))
     del table["chatwright"]
     config.write_text(json.dumps(table, indent=1), encoding="utf-8")
-    (target / imported.SETTINGS_FILE).unlink(missing_ok=True)
+    (target / imported_settings.SETTINGS_FILE).unlink(missing_ok=True)
 
 
 def _check_weights(exported: Path, model: Model, source: Path, out: Path) -> LogitGap:

@@ -1,19 +1,17 @@
 """The tokenizer of an imported model: BPE, WordPiece or Unigram, run by the `tokenizers` library.
 
-No text is encoded to a special token or a marker (see `imported_vocabulary.py`). Exported files
-contain them again. A marker that the model generates is shown as text; a special token is not.
-Unlike our own tokenizers, an imported one may normalize texts, so `decode(encode(text))` can differ
-from the text.
+No text is encoded to a special token or a marker (see `imported_vocabulary.py`), but saved and
+exported files contain both. A marker that the model generates is shown as text; a special token is
+not. Unlike Chatwright's own tokenizers, an imported one may normalize texts, so
+`decode(encode(text))` can differ from the text.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from chatwright.errors import InputError
 from chatwright.tokenizer import (
@@ -33,18 +31,18 @@ from chatwright.tokenizer.control import (
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
 from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.imported_settings import ImportedSettings
 from chatwright.tokenizer.imported_vocabulary import control_of, vocabulary_of
 from chatwright.tokenizer.text_library import TextLibrary
 from chatwright.tokenizer.token_bytes import token_to_bytes
 from chatwright.tokenizer.validation import require_known_id, require_unicode
 
-SETTINGS_FILE = "chatwright_tokenizer.json"
 TARGET_LANGUAGE = re.compile(">>.+<<")  # MarianMT: ">>fra<< A cat."
 UNKNOWN_BYTES = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class ImportedTokenizer:
-    """A tokenizer read from another tool's files, behind the interface of our own ones."""
+    """A tokenizer read from another tool's files, with the interface of Chatwright's own ones."""
 
     def __init__(
         self,
@@ -187,26 +185,29 @@ class ImportedTokenizer:
         return self._bytes.get(token_id, b"")
 
     def save(self, directory: Path) -> None:
-        """Write the unchanged files, and SETTINGS_FILE with the arguments of `__init__`."""
+        """Write the unchanged files, and the settings beside them."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in self.files.files.items():
             (directory / name).write_bytes(data)
-        settings = {
-            "vocab_size": self._vocab_size,
-            "chat_format": self._format_name,
-            "system": self._system,
-            "control_from": self._first_control_id,
-        }
-        text = json.dumps(settings, indent=1) + "\n"
-        (directory / SETTINGS_FILE).write_text(text, encoding="utf-8", newline="\n")
+        settings = ImportedSettings(
+            self._vocab_size, self._format_name, self._system, self._first_control_id
+        )
+        settings.write(directory)
 
     @classmethod
     def load(cls, directory: Path) -> ImportedTokenizer:
         """Read what `save` wrote. Raises InputError if a file is missing or damaged."""
-        settings = _read_settings(Path(directory) / SETTINGS_FILE)
+        directory = Path(directory)
+        settings = ImportedSettings.read(directory)
         try:
-            return cls(imported_files.read(Path(directory)), **settings)
+            return cls(
+                imported_files.read(directory),
+                settings.vocab_size,
+                settings.chat_format,
+                settings.system,
+                settings.first_control_id,
+            )
         except ValueError as error:  # name the directory, whatever is wrong in it
             if str(directory) in str(error):
                 raise
@@ -277,29 +278,3 @@ class ImportedTokenizer:
             return [], text
         language_id = self.vocabulary.ids.get(match.group(), self.special_token_id("unk"))
         return [language_id], text[match.end() :]
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    """Read SETTINGS_FILE. Returns the arguments of ImportedTokenizer."""
-    try:
-        saved = json.loads(path.read_bytes())
-        settings = {name: saved[name] for name in ("vocab_size", "chat_format", "system")}
-        first_control_id = saved["control_from"]
-        if type(settings["vocab_size"]) is not int:
-            raise TypeError("vocab_size is not an integer")
-        if not isinstance(settings["chat_format"], str | None):
-            raise TypeError("chat_format is not a string")
-        if not isinstance(settings["system"], str):
-            raise TypeError("system is not a string")
-        last_start = settings["vocab_size"] - len(CONTROL_TOKENS)
-        if first_control_id is not None and (
-            type(first_control_id) is not int or not 0 < first_control_id <= last_start
-        ):
-            raise TypeError("control_from is not the id of the first control token")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}).",
-            remedy="Import the model again.",
-            field=SETTINGS_FILE,
-        ) from None
-    return settings | {"first_control_id": first_control_id}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chatwright.errors import InputError
-from chatwright.tokenizer import characters, imported, words
+from chatwright.tokenizer import characters, imported_settings, words
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_format import ChatFormat
@@ -27,7 +27,7 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids: text tokens, control tokens, and ids that the model has besides."""
+        """Number of ids of the model: text tokens, control tokens and unused ids."""
 
     @property
     def control(self) -> Control:
@@ -84,7 +84,7 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     Raises InputError if there is none, or more than one.
     """
     directory = Path(directory)
-    if (directory / imported.SETTINGS_FILE).is_file():
+    if (directory / imported_settings.SETTINGS_FILE).is_file():
         return ImportedTokenizer.load(directory)
     has_characters = (directory / characters.FILE_NAME).is_file()
     has_bpe = (directory / "tokenizer.json").is_file()

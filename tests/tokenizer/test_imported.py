@@ -12,7 +12,8 @@ from chatwright.errors import InputError
 from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.control import ControlIds
-from chatwright.tokenizer.imported import SETTINGS_FILE, ImportedTokenizer
+from chatwright.tokenizer.imported import ImportedTokenizer
+from chatwright.tokenizer.imported_settings import SETTINGS_FILE
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from tests.tokenizer.example_tokenizers import (
     REAL,
