@@ -10,9 +10,9 @@ from chatwright.model import lora
 from chatwright.model.model import Model
 from chatwright.training.checks import RunFailed
 
-# Relative to the largest logit. Merged and unmerged models are equally far from a float64 result: up
-# to 1e-5 if the adapter is several times larger than its base, and 1e-7 if it is small. A wrong merge
-# differs by far more.
+# Relative to the largest logit. Merged and unmerged models are equally far from a float64 result:
+# up to 1e-5 if the adapter is several times larger than its base, and 1e-7 if it is small. A wrong
+# merge differs by far more.
 TOLERANCE = 1e-4
 
 
