@@ -1,6 +1,7 @@
-"""From texts to an adapter that is served, merged and measured, by the commands a person types."""
+"""An adapter is trained, served, merged and measured with the commands that a user types."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from chatwright.checkpoint import model_directory
 from chatwright.cli.app import app
 from chatwright.cli.load_model import open_assistant
+from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.pipeline.merge import merge
 from chatwright.training.checks import RunFailed
@@ -23,24 +25,25 @@ FAST = [
     "loop.save_every=3",
 ]
 TOKENS = torch.arange(30).view(2, 15)
+RECIPE = Path(__file__).parents[2] / "recipes" / "finetune-lora.toml"
 
 
 def chatwright(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    """Run a command and return its output; raise the error that it ended with."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base, conversations and an adapter trained on them."""
-    place = tmp_path_factory.mktemp("adapter")
-    (place / "texts").mkdir()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts, conversations, a pretrained base and an adapter trained on it."""
+    folder = tmp_path_factory.mktemp("adapter")
+    (folder / "texts").mkdir()
     for i in range(10):
-        (place / "texts" / f"{i}.txt").write_text(
-            f"the cat number {i} sat on the mat and the dog sat on the log. " * 12
-        )
+        text = f"the cat number {i} sat on the mat and the dog sat on the log. " * 12
+        (folder / "texts" / f"{i}.txt").write_text(text)
     rows = [
         {
             "messages": [
@@ -50,173 +53,130 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for i in range(30)
     ]
-    (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    chatwright(
-        "train",
-        "pretrain",
-        "--data",
-        place / "texts",
-        "--out",
-        place / "base",
-        "--vocab-size",
-        290,
-        "model.size=nano",
-        "model.context_length=64",
-        "validation_share=0.2",
-        "sample_prompts=['the']",
-        *FAST,
-    )
-    train(place, "adapter", "loop.steps=40")
-    return place
+    (folder / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    shape = ["--vocab-size", "290", "model.size=nano", "model.context_length=64"]
+    pretrain(folder, "base", shape)
+    fine_tune(folder, "adapter", "loop.steps=40")
+    return folder
 
 
-def train(place: Path, name: str, *settings: str) -> None:
-    chatwright(
-        "train",
-        "sft",
-        "--from",
-        place / "base",
-        "--data",
-        place / "chat.jsonl",
-        "--out",
-        place / name,
-        *FAST,
-        "lora.rank=4",
-        "validation_share=0.2",
-        "stop_prompts=2",
-        *settings,
-    )
+def pretrain(folder: Path, out: str, options: Iterable[object]) -> None:
+    paths = ["--data", folder / "texts", "--out", folder / out]
+    settings = ["validation_share=0.2", "sample_prompts=['the']", *FAST]
+    chatwright("train", "pretrain", *paths, *options, *settings)
 
 
-def test_the_run_leaves_an_adapter_that_answers(place: Path) -> None:
-    assert (place / "adapter" / "model" / "adapter_model.safetensors").exists()
-    assert "trained parameters" in (place / "adapter" / "report.html").read_text()
-    assistant = open_assistant(place / "adapter")
+def fine_tune(folder: Path, out: str, *settings: str) -> None:
+    paths = ["--from", folder / "base", "--data", folder / "chat.jsonl", "--out", folder / out]
+    own = ["lora.rank=4", "validation_share=0.2", "stop_prompts=2"]
+    chatwright("train", "sft", *paths, *FAST, *own, *settings)
+
+
+def test_training_leaves_an_adapter_that_replies(folder: Path) -> None:
+    assert (folder / "adapter" / "model" / "adapter_model.safetensors").exists()
+    assert "trained parameters" in (folder / "adapter" / "report.html").read_text()
+    assistant = open_assistant(folder / "adapter")
     assert assistant.complete("the cat").message.text
 
 
-def test_merged_equals_unmerged_and_needs_no_base(place: Path, tmp_path: Path) -> None:
-    output = chatwright("merge", place / "adapter", tmp_path / "merged")
-    assert "largest logit gap between merged and unmerged" in output
+def test_a_merged_model_equals_the_unmerged_one_and_needs_no_base(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert "logit" in chatwright("merge", folder / "adapter", tmp_path / "merged")
     merged, _ = model_directory.load(tmp_path / "merged")
     assert lora.lora_layers(merged) == {}
-    unmerged, _ = model_directory.load(place / "adapter")
-    torch.testing.assert_close(
-        merged(TOKENS), unmerged(TOKENS), atol=1e-4, rtol=0
-    )  # what float32 loses in either of them
-    assert (model_directory.load(place / "base")[0](TOKENS) - merged(TOKENS)).abs().max() > 1e-3
-    assert all(
-        p.requires_grad for p in merged.parameters()
-    )  # loaded again, all of it can be trained
+    unmerged, _ = model_directory.load(folder / "adapter")
+    base, _ = model_directory.load(folder / "base")
+    # Rounding to float32 in either of them.
+    torch.testing.assert_close(merged(TOKENS), unmerged(TOKENS), atol=1e-4, rtol=0)
+    assert (base(TOKENS) - merged(TOKENS)).abs().max() > 1e-3
+    assert all(p.requires_grad for p in merged.parameters()), "all of it can be trained again"
 
 
-def test_a_merge_that_moves_the_logits_is_not_kept(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_merge_that_changes_the_logits_is_not_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        lora, "merge", lora.remove
-    )  # the planted fault: a merge that loses the adapter
-    with pytest.raises(RunFailed, match="differ from the unmerged ones by .* so it was not kept"):
-        merge(place / "adapter", tmp_path / "merged")
+    """The control: a merge that loses the adapter is found."""
+    monkeypatch.setattr(lora, "merge", lora.remove)
+    with pytest.raises(RunFailed):
+        merge(folder / "adapter", tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 
-def test_what_cannot_be_merged_says_why(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds a whole model, no adapter"):
-        merge(place / "base", tmp_path / "merged")
-    with pytest.raises(ValueError, match="is there already"):
-        merge(place / "adapter", place / "base")
+def test_a_whole_model_and_an_existing_folder_are_not_merged(folder: Path, tmp_path: Path) -> None:
+    for adapter, out, field in (
+        (folder / "base", tmp_path / "merged", "adapter"),
+        (folder / "adapter", folder / "base", "out"),
+    ):
+        with pytest.raises(InputError) as caught:
+            merge(adapter, out)
+        assert caught.value.field == field
 
 
-def test_an_adapter_beside_nothing_is_refused(place: Path) -> None:
-    with pytest.raises(ValueError, match="lora: an adapter needs a model to stand beside"):
-        chatwright(
-            "train",
-            "pretrain",
-            "--data",
-            place / "texts",
-            "--out",
-            place / "none",
-            "--vocab-size",
-            290,
-            "lora.rank=4",
-            *FAST,
-        )
+@pytest.mark.uses_global_rng
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_an_adapter_of_a_tied_head_is_served_but_not_merged(folder: Path, tmp_path: Path) -> None:
+    """Merging would change the embedding too, which shares its weight with the head."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(folder / "base" / "model")
+    config = LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "lm_head"])
+    get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    model_directory.load(folder / "base")[1].save(tmp_path / "adapter")
+    assert "head" in lora.lora_layers(model_directory.load(tmp_path / "adapter")[0])
+    with pytest.raises(InputError) as caught:
+        merge(tmp_path / "adapter", tmp_path / "merged")
+    assert (caught.value.field, caught.value.value) == ("adapter", "head")
+    assert "chatwright serve" in caught.value.remedy
+    assert not (tmp_path / "merged").exists()
 
 
-def test_pretraining_can_train_an_adapter_too(place: Path) -> None:
-    chatwright(
-        "train",
-        "pretrain",
-        "--data",
-        place / "texts",
-        "--from",
-        place / "base",
-        "--out",
-        place / "texts-adapter",
-        "lora.targets=['value']",
-        "validation_share=0.2",
-        "sample_prompts=['the']",
-        *FAST,
-    )
-    model, _ = model_directory.load(place / "texts-adapter")
+def test_an_adapter_needs_a_model(folder: Path) -> None:
+    with pytest.raises(ValueError, match="lora"):
+        pretrain(folder, "none", ["--vocab-size", 290, "lora.rank=4"])
+
+
+def test_pretraining_can_train_an_adapter(folder: Path) -> None:
+    pretrain(folder, "texts-adapter", ["--from", folder / "base", "lora.targets=['value']"])
+    model, _ = model_directory.load(folder / "texts-adapter")
     assert {name.split(".")[-1] for name in lora.lora_layers(model)} == {"value"}
 
 
-def test_other_settings_than_the_parents_shape_are_refused_by_name(place: Path) -> None:
-    with pytest.raises(ValueError, match="config.json with size=tiny: unknown key 'size'"):
-        train(place, "sized", "model.size=tiny")
+def test_a_setting_that_would_change_the_shape_of_the_base_is_rejected(folder: Path) -> None:
+    with pytest.raises(ValueError, match="size"):
+        fine_tune(folder, "sized", "model.size=tiny")
 
 
-def test_what_an_adapter_forgets_is_measured_and_reported(place: Path) -> None:
-    with pytest.raises(RunFailed, match="forgetting_limit allows 0.0%"):
-        train(
-            place,
-            "forgetful",
-            f"old_texts={place / 'texts'}",
-            "forgetting_limit=1e-9",
-            "loop.steps=12",
-        )
-    figures = json.loads((place / "forgetful" / "model" / "training.json").read_text())["figures"]
-    assert figures["forgotten"] > 0
-    assert "old bits per byte before" in (place / "forgetful" / "report.html").read_text()
+def test_what_an_adapter_forgets_is_measured_and_reported(folder: Path) -> None:
+    settings = [f"old_texts={folder / 'texts'}", "forgetting_limit=1e-9", "loop.steps=12"]
+    with pytest.raises(RunFailed, match="forgetting_limit"):
+        fine_tune(folder, "forgetful", *settings)
+    training = json.loads((folder / "forgetful" / "model" / "training.json").read_text())
+    assert training["figures"]["forgotten"] > 0
+    assert "old bits per byte before" in (folder / "forgetful" / "report.html").read_text()
 
 
-def test_a_limit_without_old_texts_is_refused(place: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"forgetting_limit \(0.1\) must be at least 0, and needs old_texts"
-    ):
-        train(place, "limited", "forgetting_limit=0.1")
+def test_a_forgetting_limit_needs_old_texts(folder: Path) -> None:
+    with pytest.raises(ValueError, match="old_texts"):
+        fine_tune(folder, "limited", "forgetting_limit=0.1")
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
-def test_a_learning_rate_is_found_without_training_anything(
-    place: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+def test_finding_a_learning_rate_trains_nothing(
+    folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatwright.training.learning_rate_finder.STEPS", 20)
-    out, data = place / f"rate-{stage}", place / ("texts" if stage == "pretrain" else "chat.jsonl")
-    output = chatwright(
-        "train",
-        stage,
-        "--from",
-        place / "base",
-        "--data",
-        data,
-        "--out",
-        out,
-        *FAST,
-        "validation_share=0.2",
-        "--find-learning-rate",
-    )
-    assert "suggested: " in output
+    out = folder / f"rate-{stage}"
+    data = folder / ("texts" if stage == "pretrain" else "chat.jsonl")
+    paths = ["--from", folder / "base", "--data", data, "--out", out]
+    settings = [*FAST, "validation_share=0.2", "--find-learning-rate"]
+    output = chatwright("train", stage, *paths, *settings)
     assert "loop.optimizer.matrix_learning_rate=" in output
-    assert {p.name for p in out.iterdir()} == {"learning-rate.html", "learning-rate.json"}
+    assert {path.name for path in out.iterdir()} == {"learning-rate.html", "learning-rate.json"}
 
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "finetune-lora.toml"
-
-
-def test_the_recipe_tunes_a_model_from_outside_and_knows_it_by_its_weights(place: Path) -> None:
+def test_the_recipe_trains_again_only_if_the_weights_of_its_base_changed(folder: Path) -> None:
     settings = [
         "adapter.loop.precision=float32",
         "adapter.batches.rows=2",
@@ -225,42 +185,19 @@ def test_the_recipe_tunes_a_model_from_outside_and_knows_it_by_its_weights(place
         "adapter.loop.steps=40",
         "adapter.stop_prompts=0",
     ]
-    command = [
-        "run",
-        RECIPE,
-        "--from",
-        place / "base",
-        "--data",
-        place / "chat.jsonl",
-        "--out",
-        place / "recipe",
-        *settings,
-    ]
-    chatwright(*command)
-    model, _ = model_directory.load(place / "recipe" / "adapter")
+    paths = ["--data", folder / "chat.jsonl", "--out", folder / "recipe"]
+    command = ["run", RECIPE, *paths, *settings, "--from"]
+    chatwright(*command, folder / "base")
+    model, _ = model_directory.load(folder / "recipe" / "adapter")
     assert lora.lora_layers(model)
-    assert "done before" in chatwright(*command)
-    chatwright(
-        "train",
-        "pretrain",
-        "--data",
-        place / "texts",
-        "--from",
-        place / "base",
-        "--out",
-        place / "other",
-        "validation_share=0.2",
-        "sample_prompts=['the']",
-        *FAST,
-    )
-    assert "kept as adapter.old-1" in chatwright(
-        *("run", RECIPE, "--from", place / "other", *command[4:])
-    )
+    metrics = folder / "recipe" / "adapter" / "metrics.jsonl"
+    written_at = metrics.stat().st_mtime_ns
+    chatwright(*command, folder / "base")
+    assert metrics.stat().st_mtime_ns == written_at, "trained again"
+    pretrain(folder, "other", ["--from", folder / "base"])
+    assert "adapter.old-1" in chatwright(*command, folder / "other")
 
 
-def test_the_recipe_without_a_model_says_how_to_give_one(place: Path) -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"\[adapter\] goes on from a model that you have: give its folder with --from DIR",
-    ):
-        chatwright("run", RECIPE, "--data", place / "chat.jsonl", "--out", place / "nothing")
+def test_the_recipe_needs_a_model(folder: Path) -> None:
+    with pytest.raises(ValueError, match="--from"):
+        chatwright("run", RECIPE, "--data", folder / "chat.jsonl", "--out", folder / "nothing")
