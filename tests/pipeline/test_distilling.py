@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from chatwright.checkpoint import model_directory
 from chatwright.cli.app import app
+from chatwright.errors import InputError
 
 FAST = [
     "loop.steps=6",
@@ -162,7 +163,7 @@ def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> 
         place / "refused",
         "model.size=nano",
     ]
-    with pytest.raises(ValueError, match="the teacher has another vocabulary than the student"):
+    with pytest.raises(InputError, match="vocabulary"):
         chatwright(
             *command,
             "--from",
@@ -172,7 +173,7 @@ def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> 
         )
     with pytest.raises(
         ValueError,
-        match=r"the teacher sees 32 tokens, the student 64\. Set model\.context_length=32",
+        match="model.context_length=32",
     ):
         chatwright(
             *command, "model.context_length=64", f"distillation.teacher={place / 'other'}", *FAST
@@ -180,9 +181,7 @@ def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> 
 
 
 def test_an_adapter_beside_no_model_yet_is_refused(place: Path) -> None:
-    with pytest.raises(
-        ValueError, match="a student made of its teacher's layers is no model of its own yet"
-    ):
+    with pytest.raises(InputError, match="lora"):
         chatwright(
             "train",
             "pretrain",
@@ -229,7 +228,7 @@ def test_the_recipe_trains_teacher_student_and_the_same_alone(place: Path) -> No
         "tokenizer.vocab_size=290",
         *settings,
     )
-    assert again.count("done before") == 4
+    assert again.count("already finished") == 4
     more = [*settings, "teacher.loop.seed=5"]
     moved = chatwright(
         "run",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import model_directory
+from chatwright.errors import InputError
 from chatwright.pipeline.content_hash import content_hash
 from chatwright.pipeline.recipe import find_recipe, packaged_recipe, read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
@@ -76,27 +77,27 @@ def go(place: Path, *overrides: str, watcher: Watcher | None = None) -> list[str
     return said
 
 
-def done_before(said: list[str]) -> list[str]:
-    return [line.split()[1].rstrip(":") for line in said if line.endswith("done before")]
+def finished_stages(said: list[str]) -> list[str]:
+    return [line.split()[1].rstrip(":") for line in said if line.endswith("already finished")]
 
 
 def test_a_second_run_does_nothing_and_only_what_is_stale_runs_again(place: Path) -> None:
-    assert done_before(go(place)) == []
+    assert finished_stages(go(place)) == []
     weights = (place / "out" / "sft" / "model" / "model.safetensors").read_bytes()
-    assert done_before(go(place)) == ["tokenizer", "pretrain", "sft"]
-    assert done_before(go(place, "sft.loop.save_every=3", "sft.loop.keep=5")) == [
+    assert finished_stages(go(place)) == ["tokenizer", "pretrain", "sft"]
+    assert finished_stages(go(place, "sft.loop.save_every=3", "sft.loop.keep=5")) == [
         "tokenizer",
         "pretrain",
         "sft",
     ], "these decide nothing"
     said = go(place, "sft.loop.steps=31")
-    assert done_before(said) == ["tokenizer", "pretrain"]
+    assert finished_stages(said) == ["tokenizer", "pretrain"]
     assert any("kept as sft.old-1" in line for line in said)
     assert (place / "out" / "sft.old-1" / "model" / "model.safetensors").read_bytes() == weights
     (place / "data" / "b.txt").write_text(
         "a new text that was not there before, about a bird. " * 20
     )
-    assert done_before(go(place, "sft.loop.steps=31")) == []
+    assert finished_stages(go(place, "sft.loop.steps=31")) == []
 
 
 def test_stopped_in_any_stage_the_same_command_ends_with_the_same_weights(place: Path) -> None:
@@ -166,8 +167,8 @@ def test_moved_and_named_from_elsewhere_a_build_goes_on(
     monkeypatch.chdir(moved)
     said: list[str] = []
     run_recipe(read_recipe(Path("r.toml")), Path("out"), None, Watcher(say=said.append))
-    assert done_before(said) == ["tokenizer", "pretrain"]
-    assert any(line.startswith("going on from step") for line in said)
+    assert finished_stages(said) == ["tokenizer", "pretrain"]
+    assert any(line.startswith("resuming at step") for line in said)
     assert (moved / "out/sft/model/model.safetensors").read_bytes() == (
         moved / "whole/sft/model/model.safetensors"
     ).read_bytes()
@@ -184,11 +185,9 @@ def test_conversations_alone_are_enough_to_pretrain_on(place: Path) -> None:
     notes = json.loads((place / "out" / "pretrain" / "model" / "training.json").read_text())
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
     (place / "r.toml").write_text(written.replace('chat = "{data}"', ""))
-    with pytest.raises(
-        ValueError,
-        match="there is nothing to read: give data .texts., chat .conversations. or both",
-    ):
+    with pytest.raises(InputError, match="pretrain") as refused:
         read_recipe(place / "r.toml")
+    assert refused.value.field == "data"
 
 
 def test_overrides_change_only_what_they_name(place: Path) -> None:

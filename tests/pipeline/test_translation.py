@@ -99,7 +99,10 @@ def test_from_files_to_a_model_and_nothing_done_twice(place: Path) -> None:
         for record in evaluated
     )
     assert (place / "out" / "translation" / "report.html").exists()
-    assert run(place) == ["[1/2] tokenizer: done before", "[2/2] translation: done before"]
+    assert run(place) == [
+        "[1/2] tokenizer: already finished",
+        "[2/2] translation: already finished",
+    ]
 
 
 def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
