@@ -9,6 +9,7 @@ import pytest
 from chatwright.checkpoint import model_directory
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.errors import InputError
 from chatwright.evaluation.bleu import bleu, tokenised_lowercase
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
@@ -114,24 +115,19 @@ def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "field"),
     [
-        ("translation.target=''", "source and target go together"),
-        ("translation.validation_source=x", "validation_source and validation_target go together"),
-        (
-            "translation.label_smoothing=1.0",
-            r"label_smoothing \(1.0\) must be at least 0 and below 1",
-        ),
-        ("translation.columns=[0, 1]", r"columns \(\(0, 1\)\) count from 1"),
-        (
-            "translation.target='{data}/nothing.en'",
-            "nothing.en: no such file or folder. Give the data with --data PATH",
-        ),
+        ("translation.target=''", "target"),
+        ("translation.validation_source=x", "validation_target"),
+        ("translation.label_smoothing=1.0", "label_smoothing"),
+        ("translation.columns=[0, 1]", "columns"),
+        ("translation.target='{data}/nothing.en'", "data"),
     ],
 )
-def test_what_a_recipe_says_wrongly_is_said(place: Path, override: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_a_wrong_setting_is_named(place: Path, override: str, field: str) -> None:
+    with pytest.raises(InputError) as refused:
         run(place, override)
+    assert refused.value.field == field
 
 
 def test_a_translation_can_go_on_from_another(place: Path) -> None:
