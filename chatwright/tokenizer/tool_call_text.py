@@ -20,7 +20,7 @@ _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_tool_call(text: str, call_id: str = "") -> ToolCall:
-    """Return the tool call that `text` stands for; every text is one."""
+    """Return the tool call that is written as `text`; every text is one."""
     named = _NAMED_CALL.fullmatch(text)
     if named is None or named[1] == FREE_TEXT_FUNCTION:
         return ToolCall(call_id, FREE_TEXT_FUNCTION, {"text": text})
@@ -62,7 +62,7 @@ def message_text(message: Message) -> str:
 
 
 def tool_call_message(text: str, call_id: str = "") -> Message:
-    """Return the assistant message that holds the tool call `text` stands for."""
+    """Return the assistant message with the tool call that is written as `text`."""
     return Message("assistant", (read_tool_call(text, call_id),))
 
 

@@ -37,8 +37,8 @@ def make_assistant() -> MakeAssistant:
 
 
 @pytest.fixture(scope="module")
-def real() -> Assistant:
-    """A real model, untrained."""
+def untrained() -> Assistant:
+    """An assistant with a small GPT that was initialized and not trained."""
     model = GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))
     init_weights(model, generator(0, "weights"))
     return Assistant(Engine(model, EngineConfig(n_slot=3)), ByteTokenizer())  # type: ignore[arg-type]

@@ -223,22 +223,22 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused() -> None:
     assert (caught.value.field, caught.value.value) == ("vocab_size", 266)
 
 
-def test_replies_sampled_together_equal_each_alone(real: Assistant) -> None:
+def test_replies_sampled_together_equal_each_alone(untrained: Assistant) -> None:
     conversations = [[Message("user", "hi" * n)] for n in range(1, 9)]
     sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
-    together = real.replies(conversations, sampling)
-    alone = [last(list(real.reply(conversation, sampling))) for conversation in conversations]
-    if not real.engine.batch_variance:
+    together = untrained.replies(conversations, sampling)
+    alone = [last(list(untrained.reply(conversation, sampling))) for conversation in conversations]
+    if not untrained.engine.batch_variance:
         assert together == alone
     assert len({reply.message.text for reply in together}) > 4
-    assert real.engine.n_free_slot == 3
+    assert untrained.engine.n_free_slot == 3
 
 
-def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
+def test_interleaved_streams_equal_each_alone(untrained: Assistant) -> None:
     sampling = SamplingConfig(seed=3, max_tokens=12)
     conversations = [[Message("user", text)] for text in ("one", "two", "three", "four", "five")]
     live = {
-        number: real.reply(conversation, sampling)
+        number: untrained.reply(conversation, sampling)
         for number, conversation in enumerate(conversations)
     }
     found: dict[int, list[ReplyEvent]] = {number: [] for number in live}
@@ -249,30 +249,30 @@ def test_interleaved_streams_equal_each_alone(real: Assistant) -> None:
                 del live[number]
             else:
                 found[number].append(event)
-    if not real.engine.batch_variance:
-        assert [last(found[number]) for number in found] == real.replies(conversations, sampling)
+    if not untrained.engine.batch_variance:
+        assert [last(found[number]) for number in found] == untrained.replies(conversations, sampling)
 
 
-def test_every_reply_reports_the_seed_that_repeats_it(real: Assistant) -> None:
-    first = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10))))
+def test_every_reply_reports_the_seed_that_repeats_it(untrained: Assistant) -> None:
+    first = last(list(untrained.reply(HELLO, SamplingConfig(max_tokens=10))))
     assert first.seed is not None
-    again = last(list(real.reply(HELLO, SamplingConfig(max_tokens=10, seed=first.seed))))
+    again = last(list(untrained.reply(HELLO, SamplingConfig(max_tokens=10, seed=first.seed))))
     assert again == first
 
 
-def test_a_completion_continues_the_text_without_a_chat_format(real: Assistant) -> None:
+def test_a_completion_continues_the_text_without_a_chat_format(untrained: Assistant) -> None:
     sampling = SamplingConfig(seed=5, max_tokens=12)
-    whole = real.complete("Once", sampling)
-    assert whole.message.text == "".join(real.stream_completion("Once", sampling))
+    whole = untrained.complete("Once", sampling)
+    assert whole.message.text == "".join(untrained.stream_completion("Once", sampling))
     assert whole.usage.prompt_tokens == 5
 
 
-def test_choices_are_n_replies_and_best_of_keeps_the_most_probable(real: Assistant) -> None:
-    every = real.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
-    best = real.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
+def test_choices_are_n_replies_and_best_of_keeps_the_most_probable(untrained: Assistant) -> None:
+    every = untrained.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
+    best = untrained.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
     ranked = sorted(every, key=lambda reply: -reply.mean_log_prob)
     assert [reply.message for reply in best] == [reply.message for reply in ranked[:2]]
-    assert every[0] == last(list(real.reply(HELLO, SamplingConfig(seed=5, max_tokens=10))))
+    assert every[0] == last(list(untrained.reply(HELLO, SamplingConfig(seed=5, max_tokens=10))))
     with pytest.raises(ValueError, match="best_of"):
-        list(real.reply(HELLO, SamplingConfig(n=2)))
-    assert real.engine.n_free_slot == 3
+        list(untrained.reply(HELLO, SamplingConfig(n=2)))
+    assert untrained.engine.n_free_slot == 3

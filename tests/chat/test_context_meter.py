@@ -36,14 +36,16 @@ def test_the_use_equals_the_length_of_the_rendered_ids(conversation: list[Messag
     assert (use.n_cut > 0) == (len(conversation) > 10)
 
 
-def test_a_reply_that_ended_itself_uses_the_tokens_that_its_usage_reports(real: Assistant) -> None:
+def test_a_reply_that_ended_itself_uses_the_tokens_that_its_usage_reports(
+    untrained: Assistant,
+) -> None:
     conversation = [SYSTEM, Message("user", "hi")]
     for seed in range(200):
-        finished = real.replies([conversation], SamplingConfig(seed=seed))[0]
+        finished = untrained.replies([conversation], SamplingConfig(seed=seed))[0]
         message = finished.message
         # Text that is not ASCII may hold U+FFFD for invalid bytes, which encodes to other ids.
         if finished.ended_by_itself and not message.tool_calls and message.text.isascii():
-            context_length = real.engine.context_length
+            context_length = untrained.engine.context_length
             use = measure_context([*conversation, message], TOKENIZER, context_length, None)  # type: ignore[arg-type]
             assert use.n_used == finished.usage.prompt_tokens + finished.usage.completion_tokens
             return

@@ -151,7 +151,7 @@ class Build:
 
 @pytest.fixture
 def build(models):
-    """Stop before the gates of `models` open, so a paused reply must not delay the end."""
+    """Yield a served build. Its end opens the gates, since the server waits for paused replies."""
     build = Build()
     yield build
     for model in models:

@@ -51,7 +51,7 @@ def test_reading_a_named_call_that_was_written_gives_the_same_call(name, text):
         assert read_tool_call(write_tool_call(call), "call_7") == call
 
 
-def test_a_named_call_is_told_from_free_text_by_its_prefix():
+def test_a_text_with_the_prefix_of_a_command_is_a_named_call():
     assert read_tool_call("COMMAND=FETCH_PRICE rye bread") == ToolCall(
         "", "FETCH_PRICE", {"text": "rye bread"}
     )

@@ -16,7 +16,7 @@ class Display(Protocol):
     """Where the terminal chat writes to."""
 
     is_interactive: bool
-    """Whether a person reads along, who is shown additional notes."""
+    """Whether the user reads the output live; additional notes are shown then."""
 
     def show_piece(self, text: str) -> None:
         """Show the next piece of a reply."""
@@ -62,7 +62,7 @@ class Screen:
         self.note("(stopped)")
 
     def reject_empty_line(self) -> None:
-        """Report an empty line to a person; ignore it in a pipe."""
+        """Report an empty line in a terminal; ignore it in a pipe."""
         if self.is_interactive:
             self.note("(nothing typed, nothing sent)")
 

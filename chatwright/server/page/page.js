@@ -9,7 +9,7 @@ const MAX_CHARACTERS = 100000; // in one message
 const SERVER_GONE = "The server does not answer. Is it still running?";
 
 let model = ""; // id of the model to request; empty until one is served
-let shownModelNumber = 0; // number of the model that the user was last told about
+let shownModelNumber = 0; // number of the model that was last announced
 let wasBuilding = false; // whether the last status was that of a build
 let turns = []; // {role, content, element}; the conversation that is sent to the model
 let abort = null; // AbortController while a reply is streamed, otherwise null
@@ -224,8 +224,8 @@ function showWelcome(status) {
     : "This model runs on your own machine, and what you write stays there. It is small: expect it to be wrong, often and with confidence.");
 }
 
-// A line between two replies, or in the welcome before the first message. If nothing was said since
-// the last news, the new line replaces it.
+// A line between two replies, or in the welcome before the first message. If no message was
+// sent since the last news, the new line replaces it.
 function showNews(text, before = null) {
   if (!byId("turns").childElementCount) return setText("welcome-news", text);
   if (abort && !before) { pendingNews = text; return; }

@@ -1,5 +1,5 @@
 """The assistants of the chat tests, for the terminal that shows them."""
 
-from tests.chat.conftest import make_assistant, real
+from tests.chat.conftest import make_assistant, untrained
 
-__all__ = ["make_assistant", "real"]
+__all__ = ["make_assistant", "untrained"]

@@ -47,12 +47,12 @@ def talk(
     )
 
 
-def test_each_reply_is_one_object_equal_to_the_assistants_own(real: Assistant) -> None:
+def test_each_reply_is_one_object_equal_to_the_assistants_own(untrained: Assistant) -> None:
     sampling = SamplingConfig(seed=11, max_tokens=12)
-    rows, notes, n_failed = talk(real, "hi", "/why", "who", sampling=sampling)
+    rows, notes, n_failed = talk(untrained, "hi", "/why", "who", sampling=sampling)
     assert "most probable alternatives" in rows.pop(1)["note"]
-    first = real.replies([HI], sampling)[0]
-    second = real.replies([[*HI, first.message, Message("user", "who")]], sampling)[0]
+    first = untrained.replies([HI], sampling)[0]
+    second = untrained.replies([[*HI, first.message, Message("user", "who")]], sampling)[0]
     for row, finished in zip(rows, [first, second], strict=True):
         assert row == {
             "role": "assistant",
@@ -87,11 +87,11 @@ def test_a_line_that_fails_is_one_object_and_the_next_line_is_answered(
 
 
 def test_every_command_is_one_object_and_an_unexpected_argument_is_refused(
-    real: Assistant,
+    untrained: Assistant,
 ) -> None:
     """A script waits for one object per line and must notice a message read as a command."""
     lines = ("/help", "/set top_k=3", "/quit smoking, how?", "/new please", "hi", "/new")
-    rows, _, n_failed = talk(real, *lines, sampling=SamplingConfig(seed=1, max_tokens=4))
+    rows, _, n_failed = talk(untrained, *lines, sampling=SamplingConfig(seed=1, max_tokens=4))
     assert [next(iter(row)) for row in rows] == ["note", "note", "error", "error", "role", "note"]
     assert rows[2]["error"].startswith("/quit")
     assert n_failed == 2
@@ -111,13 +111,13 @@ def test_left_out_messages_are_counted_in_the_object(make_assistant: MakeAssista
     assert "were left out of this reply" in notes
 
 
-def test_a_reply_that_fails_while_it_is_sampled_is_an_error(real: Assistant) -> None:
-    real_logits = real.engine.forward.logits
-    real.engine.forward.logits = lambda *arguments: real_logits(*arguments) * float("nan")  # type: ignore[method-assign]
+def test_a_reply_that_fails_while_it_is_sampled_is_an_error(untrained: Assistant) -> None:
+    real_logits = untrained.engine.forward.logits
+    untrained.engine.forward.logits = lambda *arguments: real_logits(*arguments) * float("nan")  # type: ignore[method-assign]
     try:
-        rows, _, n_failed = talk(real, "hi", sampling=SamplingConfig(seed=1))
+        rows, _, n_failed = talk(untrained, "hi", sampling=SamplingConfig(seed=1))
     finally:
-        real.engine.forward.logits = real_logits  # type: ignore[method-assign]
+        untrained.engine.forward.logits = real_logits  # type: ignore[method-assign]
     assert "is not finite" in rows[0]["error"]
     assert (len(rows), n_failed) == (1, 1)
 
@@ -135,8 +135,11 @@ def test_the_exit_status_is_1_if_a_line_failed(
     init_weights(model, torch.Generator().manual_seed(1))
     model_directory.save(tmp_path / "model", model, tokenizer)
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
-    with pytest.raises(typer.Exit) as exited:
+    exit_status = 0
+    try:
         cli.chat(tmp_path / "model", ["seed=1", "max_tokens=5"], "", as_json=True)
-    assert exited.value.exit_code == status
+    except typer.Exit as exited:
+        exit_status = exited.exit_code
+    assert exit_status == status
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert ["error" in row for row in rows] == [not line for line in lines.splitlines()]

@@ -302,20 +302,21 @@ SEEDED = SamplingConfig(seed=11, max_tokens=12)
 
 
 @pytest.mark.parametrize("edit", ["/edit who", "/edit #2 who", "/Edit #2", "/edit 2", "/edit"])
-def test_an_edited_question_is_answered_like_a_fresh_one(real: Assistant, edit: str) -> None:
+def test_an_edited_question_is_answered_like_a_fresh_one(untrained: Assistant, edit: str) -> None:
     offered: list[str] = []
 
     def edit_text(text: str) -> str:
         offered.append(text)
         return "who"
 
-    fresh, _ = talk(real, "hi", "who", sampling=SEEDED)
-    edited, _ = talk(real, "hi", "what", edit, sampling=SEEDED, edit_text=edit_text)
+    fresh, _ = talk(untrained, "hi", "who", sampling=SEEDED)
+    edited, _ = talk(untrained, "hi", "what", edit, sampling=SEEDED, edit_text=edit_text)
     assert edited.dialogue.messages == fresh.dialogue.messages
     assert offered == ([] if "who" in edit else ["what"])
-    edited, _ = talk(real, "one", "two", "three", "/edit #1 hi\nthere", sampling=SEEDED)
+    edited, _ = talk(untrained, "one", "two", "three", "/edit #1 hi\nthere", sampling=SEEDED)
     assert (
-        edited.dialogue.messages == talk(real, "hi\nthere", sampling=SEEDED)[0].dialogue.messages
+        edited.dialogue.messages
+        == talk(untrained, "hi\nthere", sampling=SEEDED)[0].dialogue.messages
     ), "later messages are removed"
 
 
@@ -374,9 +375,9 @@ def test_why_explains_only_the_reply_just_sampled(make_assistant: MakeAssistant)
     )
 
 
-def test_asking_for_alternatives_changes_no_reply(real: Assistant) -> None:
-    terminal, _ = talk(real, "hi", sampling=SEEDED)
-    assert terminal.dialogue.messages[-1] == real.replies([HI], SEEDED)[0].message
+def test_asking_for_alternatives_changes_no_reply(untrained: Assistant) -> None:
+    terminal, _ = talk(untrained, "hi", sampling=SEEDED)
+    assert terminal.dialogue.messages[-1] == untrained.replies([HI], SEEDED)[0].message
 
 
 def test_the_context_use_is_shown_in_a_terminal_and_not_in_a_pipe(

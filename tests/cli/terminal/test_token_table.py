@@ -36,17 +36,17 @@ def sampled(assistant: Assistant, sampling: SamplingConfig) -> list[TokenSampled
 
 
 def test_every_probability_equals_the_softmax_of_the_logits_of_a_full_forward_pass(
-    real: Assistant,
+    untrained: Assistant,
 ) -> None:
     sampling = SamplingConfig(seed=4, max_tokens=10, temperature=1.3, top_log_probs=20)
-    tokens = sampled(real, sampling)
+    tokens = sampled(untrained, sampling)
     prompt = render_prompt(HI, TOKENIZER)  # type: ignore[arg-type]
-    reference = generate(real.engine.forward, prompt, sampling, TOKENIZER.control.all())
+    reference = generate(untrained.engine.forward, prompt, sampling, TOKENIZER.control.all())
     assert [token.token_id for token in tokens] == reference.token_ids, "with the stop token"
     lines = token_table(tokens, TOKENIZER)[1:]  # type: ignore[arg-type]
     for index, token in enumerate(tokens):
         probs = (
-            next_logits(real.engine.forward, [*prompt, *reference.token_ids[:index]])
+            next_logits(untrained.engine.forward, [*prompt, *reference.token_ids[:index]])
             .double()
             .softmax(dim=-1)
         )
@@ -69,9 +69,9 @@ def test_every_probability_equals_the_softmax_of_the_logits_of_a_full_forward_pa
         assert shown[-1] == f"all other tokens together {rest:.4f}"
 
 
-def test_reporting_alternatives_does_not_change_the_sampled_tokens(real: Assistant) -> None:
+def test_reporting_alternatives_does_not_change_the_sampled_tokens(untrained: Assistant) -> None:
     reported, unreported = (
-        sampled(real, SamplingConfig(seed=4, max_tokens=10, top_log_probs=n)) for n in (20, 0)
+        sampled(untrained, SamplingConfig(seed=4, max_tokens=10, top_log_probs=n)) for n in (20, 0)
     )
     assert [token.token_id for token in reported] == [token.token_id for token in unreported]
 
