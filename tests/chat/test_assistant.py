@@ -250,7 +250,9 @@ def test_interleaved_streams_equal_each_alone(untrained: Assistant) -> None:
             else:
                 found[number].append(event)
     if not untrained.engine.batch_variance:
-        assert [last(found[number]) for number in found] == untrained.replies(conversations, sampling)
+        assert [last(found[number]) for number in found] == untrained.replies(
+            conversations, sampling
+        )
 
 
 def test_every_reply_reports_the_seed_that_repeats_it(untrained: Assistant) -> None:
