@@ -11,7 +11,7 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
-STARTER_MANIFEST = Path("world", "world", "manifest.json")
+STARTER_CORPUS = "*/world/manifest.json"  # below the folder of a recipe's stages
 
 
 def open_assistant(directory: Path) -> Assistant:
@@ -35,9 +35,10 @@ def model_name(directory: Path, found: Path) -> str:
 
 
 def is_starter(model: Path) -> bool:
-    """Return whether a starter recipe built this model: its corpus lies beside the stages."""
-    nearest = [*model.absolute().parents][:3]
-    return any((parent / STARTER_MANIFEST).is_file() for parent in nearest)
+    """Return whether a recipe wrote the starter corpus beside this model's stage."""
+    # DIR is STAGE, STAGE/model or STAGE/checkpoints/step-N.
+    folders_of_stages = [*model.absolute().parents][:3]
+    return any(any(folder.glob(STARTER_CORPUS)) for folder in folders_of_stages)
 
 
 def open_tokenizer(directory: Path) -> Tokenizer:
