@@ -33,7 +33,7 @@ from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.build_model import build
 from chatwright.checkpoint.config_file import public_config, read_config
 from chatwright.checkpoint.family import Weight, to_public_tensors
-from chatwright.commands import command_line
+from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
@@ -112,21 +112,26 @@ def find(path: Path) -> Path:
     """
     if model := _model_in(path):
         return model
-    stages = [inside for inside in path.iterdir() if _model_in(inside)] if path.is_dir() else []
-    if stages:
-        raise InputError(
-            f"{path}: holds no model, but several stages that do.",
-            remedy=f"Give one of them: {', '.join(map(str, sorted(stages)))}",
-            field="model",
-            value=str(path),
-        )
+    problem = "this directory holds no model" if path.exists() else "there is no such directory"
     raise InputError(
-        f"{path}: holds no model (config.json and model.safetensors).",
-        remedy="Give the folder that a training run wrote, or build a model with: "
-        + command_line("up"),
+        f"{path}: {problem}.",
+        remedy=_where_models_are(path),
         field="model",
         value=str(path),
     )
+
+
+def _where_models_are(path: Path) -> str:
+    """Name the models below a directory, or say what makes one."""
+    models: list[Path] = []
+    for folder in [*path.glob("*"), *path.glob("*/*")]:  # stages, or those in the folder runs
+        if folder.parent not in models and _model_in(folder):
+            models.append(folder)
+    if models:
+        return f"Give one of the models in it: {', '.join(map(quoted, sorted(models)))}"
+    if path.is_dir() and next(path.glob("*.toml"), None):
+        return f"If chatwright new made it, build its model first: {command_line('up', path)}"
+    return "Give a model directory, or the directory of a training run."
 
 
 def _model_in(path: Path) -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatwright.cli.options import ModelDirectory, SamplingSettings
+from chatwright.errors import InputError
 
 if TYPE_CHECKING:
     from chatwright.chat.assistant import Assistant
@@ -37,6 +38,13 @@ def chat(
     from chatwright.checkpoint import model_directory
     from chatwright.cli.load_model import model_name, open_assistant, read_sampling
 
+    if directory == STARTER and not directory.exists():
+        raise InputError(
+            f"{STARTER}: the starter model is not built yet.",
+            remedy="Build it with chatwright up, or give the directory of another model.",
+            field="DIRECTORY",
+            value=str(directory),
+        )
     # Once: a run under way may save the next checkpoint in the meantime.
     found = model_directory.find(directory)
     sampling = read_sampling(settings or [], temperature=CHAT_TEMPERATURE)

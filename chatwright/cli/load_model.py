@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import model_directory, run_directory
 from chatwright.engine.engine import Engine
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
@@ -29,7 +29,7 @@ def model_name(directory: Path, found: Path) -> str:
 
     Of an unfinished run, say which checkpoint answers.
     """
-    if found.parent.name == "checkpoints":
+    if found.parent.name == run_directory.CHECKPOINTS:
         return f"{directory}, {found.name} of an unfinished training run"
     return str(directory)
 

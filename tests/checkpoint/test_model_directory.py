@@ -204,10 +204,26 @@ def change_settings(path: Path, change: dict[str, Any]) -> None:
     file.write_text(json.dumps(table | {"chatwright": table["chatwright"] | change}))
 
 
-def test_a_missing_model_is_reported_with_the_command_that_builds_one(tmp_path: Path) -> None:
+def test_a_missing_directory_is_not_answered_with_building_another_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing") as caught:
         model_directory.load(tmp_path / "nothing")
-    assert "chatwright up" in caught.value.remedy
+    assert "chatwright up" not in caught.value.remedy
+
+
+def test_a_folder_of_chatwright_new_is_answered_with_its_models_or_how_to_build_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "my bakery"
+    folder.mkdir()
+    (folder / "recipe.toml").write_text("")
+    with pytest.raises(InputError) as caught:
+        model_directory.find(folder)
+    assert caught.value.remedy.endswith(f'chatwright up "{folder}"')
+    save_model(folder / "runs" / "sft" / "model")
+    (folder / "runs" / "sft" / run_directory.RUN_FILE).write_text("{}")
+    with pytest.raises(InputError) as caught:
+        model_directory.find(folder)
+    assert caught.value.remedy.endswith(f'"{folder / "runs" / "sft"}"')
 
 
 def test_a_folder_of_several_stages_lists_those_with_a_model(tmp_path: Path) -> None:

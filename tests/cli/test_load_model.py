@@ -16,6 +16,8 @@ from chatwright.tokenizer.words import WordTokenizer
 def test_an_unfinished_run_is_named_with_its_newest_checkpoint(tmp_path: Path) -> None:
     tokenizer = ByteBPE.train(["the cat sat"], 270)
     model, run = GPT(preset("nano", vocab_size=tokenizer.vocab_size)), tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
     for step in ("step-00000002", "step-00000004"):
         model_directory.save(run / "checkpoints" / step, model, tokenizer)
     name = model_name(run, model_directory.find(run))
@@ -28,8 +30,8 @@ def test_an_unfinished_run_is_named_with_its_newest_checkpoint(tmp_path: Path) -
 def test_a_tokenizer_is_opened_with_or_without_a_model(tmp_path: Path) -> None:
     tokenizer = ByteBPE.train(["the cat sat"], 270)
     model = GPT(preset("nano", vocab_size=tokenizer.vocab_size))
-    model_directory.save(tmp_path / "run" / "model", model, tokenizer)
-    assert open_tokenizer(tmp_path / "run").vocab_size == tokenizer.vocab_size
+    model_directory.save(tmp_path / "model", model, tokenizer)
+    assert open_tokenizer(tmp_path / "model").vocab_size == tokenizer.vocab_size
     words = WordTokenizer.train(["the cat sat"] * 3, 100)
     (tmp_path / "words").mkdir()
     words.save(tmp_path / "words")
