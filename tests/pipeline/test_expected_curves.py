@@ -1,4 +1,4 @@
-"""A run is compared with the curve its recipe ships: silent inside the band, a sentence outside it, nothing for a changed recipe."""
+"""Runs are compared with the expected curves of their recipe."""
 
 import json
 from pathlib import Path
@@ -10,27 +10,27 @@ from chatwright.pipeline.recipe import packaged_recipe, read_recipe
 from chatwright.training.watcher import Progress, Watcher
 
 
-def heard(place: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
-    said: list[str] = []
+def messages_for(directory: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
+    messages: list[str] = []
     watcher = expected_curves.comparing(
-        Watcher(say=said.append, warn=said.append), place / "r.toml", settings
+        Watcher(say=messages.append, warn=messages.append), directory / "r.toml", settings
     )
     for stage, step, loss in evaluations:
         watcher.progress(Progress(stage, step, 100, loss, 0, 0.0, 0.0, {"validation_loss": loss}))
-    return said
+    return messages
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     table = {"recipe": "abc", "band": 0.1, "curves": {"pretrain": [[50, 2.0], [100, 1.0]]}}
     (tmp_path / "r.expected.json").write_text(json.dumps(table))
     return tmp_path
 
 
-def test_inside_the_band_nothing_is_said(place: Path) -> None:
+def test_a_loss_inside_the_band_gives_no_message(directory: Path) -> None:
     assert (
-        heard(
-            place,
+        messages_for(
+            directory,
             "abc",
             ("pretrain", 50, 2.19),
             ("pretrain", 100, 0.91),
@@ -44,25 +44,27 @@ def test_inside_the_band_nothing_is_said(place: Path) -> None:
 @pytest.mark.parametrize(
     ("loss", "side"), [(1.11, "above"), (0.89, "below"), (float("inf"), "above")]
 )
-def test_outside_it_is_said_with_the_band(place: Path, loss: float, side: str) -> None:
-    [sentence] = heard(place, "abc", ("pretrain", 100, loss))
-    assert side in sentence
-    assert "0.900 to 1.100" in sentence
+def test_a_loss_outside_the_band_gives_a_warning_with_the_band(
+    directory: Path, loss: float, side: str
+) -> None:
+    [message] = messages_for(directory, "abc", ("pretrain", 100, loss))
+    assert side in message
+    assert "0.900 to 1.100" in message
 
 
-def test_a_changed_recipe_is_not_compared_and_that_is_said(place: Path) -> None:
-    [sentence] = heard(place, "other settings", ("pretrain", 100, 9.0))
-    assert "other settings" in sentence
+def test_a_changed_recipe_is_not_compared_and_the_user_is_told(directory: Path) -> None:
+    [message] = messages_for(directory, "other settings", ("pretrain", 100, 9.0))
+    assert "other settings" in message
 
 
-def test_a_broken_file_is_named(place: Path) -> None:
-    (place / "r.expected.json").write_text("{")
+def test_a_damaged_file_is_named(directory: Path) -> None:
+    (directory / "r.expected.json").write_text("{")
     with pytest.raises(ValueError, match=r"r\.expected\.json"):
-        heard(place, "abc")
+        messages_for(directory, "abc")
 
 
-def test_what_ships_belongs_to_the_recipe_as_it_ships() -> None:
-    """A recipe edited without measuring its curve again would never be compared, silently for us and aloud for every user."""
+def test_packaged_curves_belong_to_the_packaged_recipes() -> None:
+    """A recipe that was edited without measuring its curves again would never be compared."""
     curves = list(packaged_recipe("starter").parent.glob("*.expected.json"))
     assert curves
     for path in curves:

@@ -1,4 +1,4 @@
-"""From texts to word vectors that are inspected and scored, by the commands a person types."""
+"""Train, inspect and score word vectors through the command line."""
 
 import json
 from pathlib import Path
@@ -19,11 +19,11 @@ def chatwright(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("word-vectors")
-    (place / "texts").mkdir()
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("word-vectors")
+    (directory / "texts").mkdir()
     for i, (king, man) in enumerate([("king", "man"), ("queen", "woman")] * 3):
-        (place / "texts" / f"{i}.txt").write_text(
+        (directory / "texts" / f"{i}.txt").write_text(
             f"The {king} is a {man}; number {i} of them. A {man} sees the {king}, who rules the land. "
             * 40
         )
@@ -31,42 +31,42 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "run",
         RECIPE,
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "run",
+        directory / "run",
         "--smoke",
         "vectors.validation_share=0.2",
         "vectors.batches.words=64",
         "vectors.batches.keep=1.0",
     )
     assert "Try it: chatwright inspect embeddings" in output
-    return place
+    return directory
 
 
-def test_the_run_leaves_vectors_a_report_and_neighbours_to_look_at(place: Path) -> None:
-    notes = json.loads((place / "run" / "vectors" / "model" / "training.json").read_text())
+def test_training_writes_vectors_a_report_and_nearest_words(directory: Path) -> None:
+    notes = json.loads((directory / "run" / "vectors" / "model" / "training.json").read_text())
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
-    assert "<svg" in (place / "run" / "vectors" / "report.html").read_text()
+    assert "<svg" in (directory / "run" / "vectors" / "report.html").read_text()
     assert (
         len(
             chatwright(
-                "inspect", "embeddings", place / "run" / "vectors", "king", "--top", "3"
+                "inspect", "embeddings", directory / "run" / "vectors", "king", "--top", "3"
             ).splitlines()
         )
         == 3
     )
 
 
-def test_analogies_are_scored_with_their_coverage(place: Path) -> None:
-    (place / "q.txt").write_text(": family\nking man queen woman\nking man emperor woman\n")
+def test_analogies_are_scored_and_uncovered_ones_counted(directory: Path) -> None:
+    (directory / "q.txt").write_text(": family\nking man queen woman\nking man emperor woman\n")
     figures = json.loads(
         chatwright(
             "eval",
-            place / "run" / "vectors",
+            directory / "run" / "vectors",
             "--suite",
             "analogies",
             "--data",
-            place / "q.txt",
+            directory / "q.txt",
             "--json",
         )
     )
@@ -74,6 +74,6 @@ def test_analogies_are_scored_with_their_coverage(place: Path) -> None:
     assert figures["sections"]["family"]["answered"] == 1
 
 
-def test_word_vectors_cannot_be_talked_to(place: Path) -> None:
+def test_chatting_with_word_vectors_is_refused(directory: Path) -> None:
     with pytest.raises(ValueError, match="word vectors"):
-        chatwright("generate", place / "run" / "vectors", "the king")
+        chatwright("generate", directory / "run" / "vectors", "the king")

@@ -1,4 +1,4 @@
-"""A translation recipe from files to a model that translates: done once, stale when its data change, every place of data filled in."""
+"""A translation recipe: trained once, stale when its data change, all data paths filled in."""
 
 import gzip
 import json
@@ -59,7 +59,7 @@ FRENCH, ENGLISH = (
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     data.mkdir()
     (data / "train.fr.gz").write_bytes(gzip.compress("\n".join(FRENCH).encode()))
@@ -69,28 +69,28 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(place: Path, *overrides: str) -> list[str]:
-    said: list[str] = []
+def run(directory: Path, *overrides: str) -> list[str]:
+    messages: list[str] = []
     run_recipe(
-        read_recipe(place / "recipe.toml", overrides),
-        place / "out",
-        place / "data",
-        Watcher(say=said.append),
+        read_recipe(directory / "recipe.toml", overrides),
+        directory / "out",
+        directory / "data",
+        Watcher(say=messages.append),
     )
-    return said
+    return messages
 
 
-def test_from_files_to_a_model_and_nothing_done_twice(place: Path) -> None:
-    said = run(place)
+def test_the_recipe_trains_a_translation_model_once(directory: Path) -> None:
+    messages = run(directory)
     assert any(
         line.startswith("training: 8 pairs") or line.startswith("training: 7 pairs")
-        for line in said
-    ), said
-    model, tokenizer = model_directory.load(place / "out" / "translation", kind=EncoderDecoder)
+        for line in messages
+    ), messages
+    model, tokenizer = model_directory.load(directory / "out" / "translation", kind=EncoderDecoder)
     assert model.config.vocab_size == tokenizer.vocab_size
     logged = [
         json.loads(line)
-        for line in (place / "out" / "translation" / "metrics.jsonl").read_text().splitlines()
+        for line in (directory / "out" / "translation" / "metrics.jsonl").read_text().splitlines()
     ]
     evaluated = [record for record in logged if "validation_loss" in record]
     assert [record["step"] for record in evaluated] == [0, 2, 4]
@@ -99,19 +99,19 @@ def test_from_files_to_a_model_and_nothing_done_twice(place: Path) -> None:
         and record["samples"][0][0] == "un deux"
         for record in evaluated
     )
-    assert (place / "out" / "translation" / "report.html").exists()
-    assert run(place) == [
+    assert (directory / "out" / "translation" / "report.html").exists()
+    assert run(directory) == [
         "[1/2] tokenizer: already finished",
         "[2/2] translation: already finished",
     ]
 
 
-def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
-    run(place)
-    (place / "data" / "train.en.gz").write_bytes(
+def test_changed_data_on_either_side_makes_the_stage_stale(directory: Path) -> None:
+    run(directory)
+    (directory / "data" / "train.en.gz").write_bytes(
         gzip.compress("\n".join([*ENGLISH[:-1], "uno"]).encode())
     )
-    assert any("tokenizer was made from other settings or data" in line for line in run(place))
+    assert any("tokenizer was made from other settings or data" in line for line in run(directory))
 
 
 @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ def test_other_data_on_either_side_make_it_stale(place: Path) -> None:
         ("translation.target='{data}/nothing.en'", "data"),
     ],
 )
-def test_a_wrong_setting_is_named(place: Path, override: str, field: str) -> None:
+def test_a_wrong_setting_is_named(directory: Path, override: str, field: str) -> None:
     with pytest.raises(InputError) as refused:
-        run(place, override)
+        run(directory, override)
     assert refused.value.field == field
 
 
-def test_a_translation_can_go_on_from_another(place: Path) -> None:
-    run(place)
+def test_translation_can_continue_from_a_trained_model(directory: Path) -> None:
+    run(directory)
     recipe = (
-        (place / "recipe.toml")
+        (directory / "recipe.toml")
         .read_text()
         .replace(
             'stages = ["tokenizer", "translation"]', 'stages = ["tokenizer", "translation", "more"]'
@@ -150,35 +150,38 @@ def test_a_translation_can_go_on_from_another(place: Path) -> None:
         'loop = {steps = 2, precision = "float32"}',
         "",
     ]
-    (place / "recipe.toml").write_text(recipe + "\n".join(more))
-    run(place)
+    (directory / "recipe.toml").write_text(recipe + "\n".join(more))
+    run(directory)
     assert (
-        model_directory.load(place / "out" / "more", kind=EncoderDecoder)[0].config.dropout == 0.0
+        model_directory.load(directory / "out" / "more", kind=EncoderDecoder)[0].config.dropout
+        == 0.0
     )
 
 
-def test_the_suite_scores_what_the_model_translates_both_ways(place: Path) -> None:
-    run(place)
-    where = place / "out" / "translation"
+def test_the_translation_suite_equals_scoring_the_translations_directly(directory: Path) -> None:
+    run(directory)
+    where = directory / "out" / "translation"
     model, tokenizer = model_directory.load(where, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
-        said = [
+        messages = [
             best.text
             for best, *_ in Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))
         ]
-    (place / "said.en").write_text("\n".join(text or "-" for text in said) + "\n")
+    (directory / "messages.en").write_text("\n".join(text or "-" for text in messages) + "\n")
     settings = TranslationSettings(
-        references=place / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2)
+        references=directory / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2)
     )
-    figures = evaluate(where, "translation", place / "data" / "train.fr.gz", translation=settings)
-    assert figures["bleu"] == bleu(said, ENGLISH).bleu
-    assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(said, ENGLISH, "en").bleu
+    figures = evaluate(
+        where, "translation", directory / "data" / "train.fr.gz", translation=settings
+    )
+    assert figures["bleu"] == bleu(messages, ENGLISH).bleu
+    assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(messages, ENGLISH, "en").bleu
     assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
     assert figures["signature"].startswith("nrefs:1|case:mixed")
 
 
-def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Path) -> None:
-    """`chatwright train translation`: pairs in one file, or a file for each side; a vocabulary of its own; going on; looking for a rate."""
+def test_the_verb_trains_the_same_as_the_recipe(directory: Path, tmp_path: Path) -> None:
+    """Pairs in one file or two, a learned vocabulary, continued training, a learning-rate search."""
     settings = [
         "model.size=nano",
         "model.context_length=24",
@@ -194,13 +197,13 @@ def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Pa
         ("one.fr", "\n".join(FRENCH)),
         ("one.en", "\n".join(ENGLISH)),
     ):
-        (place / name).write_text(text)
+        (directory / name).write_text(text)
     watcher = Watcher(say=lambda line: None)
 
     def losses(out: str, data: str, target: str, parent: Path | None = None) -> list[float]:
         options = StageOptions(
-            data=str(place / data),
-            out=place / out,
+            data=str(directory / data),
+            out=directory / out,
             overrides=settings[0 if parent is None else 2 :],
             parent=parent,
             target=target,
@@ -208,21 +211,23 @@ def test_one_stage_by_hand_learns_what_the_recipe_does(place: Path, tmp_path: Pa
             smoke=True,
         )
         prepared = prepare_stage(stage_kind("translation"), options, watcher)
-        prepared.run(place / out, watcher)
+        prepared.run(directory / out, watcher)
         return [
             record["loss"]
-            for record in map(json.loads, (place / out / "metrics.jsonl").read_text().splitlines())
+            for record in map(
+                json.loads, (directory / out / "metrics.jsonl").read_text().splitlines()
+            )
             if "loss" in record
         ]
 
     from_both = losses("a", "both.tsv", "")
-    assert from_both == losses("b", "one.fr", str(place / "one.en"))
+    assert from_both == losses("b", "one.fr", str(directory / "one.en"))
     assert from_both[-1] < from_both[0]
-    assert losses("more", "both.tsv", "", place / "a")[0] < from_both[0]
+    assert losses("more", "both.tsv", "", directory / "a")[0] < from_both[0]
     options = StageOptions(
-        data=str(place / "both.tsv"), out=place / "c", overrides=settings, vocab_size=300
+        data=str(directory / "both.tsv"), out=directory / "c", overrides=settings, vocab_size=300
     )
     prepared = prepare_stage(stage_kind("translation"), options, watcher)
-    sweep = prepared.find_learning_rate(place / "c")
+    sweep = prepared.find_learning_rate(directory / "c")
     assert sweep.suggested > 0
-    assert not (place / "c" / "model").exists()
+    assert not (directory / "c" / "model").exists()

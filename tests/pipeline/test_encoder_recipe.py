@@ -1,4 +1,4 @@
-"""A recipe of an encoder from text to labels: vocabulary, masked tokens, labels; what is done is skipped, what does not fit is named."""
+"""A recipe that trains a vocabulary, a masked-language encoder and a classifier."""
 
 import json
 import shutil
@@ -59,54 +59,54 @@ SENTENCES = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The recipe's runs, made once, and what was said."""
-    place = tmp_path_factory.mktemp("trained")
-    (place / "r.toml").write_text(RECIPE)
-    (place / "data").mkdir()
+    """The directory of the finished recipe and the messages of its run."""
+    directory = tmp_path_factory.mktemp("trained")
+    (directory / "r.toml").write_text(RECIPE)
+    (directory / "data").mkdir()
     rows = [{"text": text, "label": kind} for kind, texts in SENTENCES.items() for text in texts]
-    (place / "data" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (place / "data" / "validation.tsv").write_text(
+    (directory / "data" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (directory / "data" / "validation.tsv").write_text(
         "label\ttext\n" + "".join(f"{row['label']}\t{row['text']}\n" for row in rows[::2])
     )
     texts = [
         {"text": f"{row['text']} are {row['label']} and that is the number {i}"}
         for i, row in enumerate(rows)
     ]
-    (place / "data" / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
-    return place, go(place)
+    (directory / "data" / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    return directory, run(directory)
 
 
 @pytest.fixture
-def place(trained: tuple[Path, list[str]], tmp_path: Path) -> Path:
-    """A copy that a test may change: what it leaves as it is has been done before."""
-    return Path(shutil.copytree(trained[0], tmp_path / "place"))
+def directory(trained: tuple[Path, list[str]], tmp_path: Path) -> Path:
+    """A copy of the finished recipe that a test may change."""
+    return Path(shutil.copytree(trained[0], tmp_path / "directory"))
 
 
-def go(place: Path, *overrides: str) -> list[str]:
-    said: list[str] = []
+def run(directory: Path, *overrides: str) -> list[str]:
+    messages: list[str] = []
     run_recipe(
-        read_recipe(place / "r.toml", overrides),
-        place / "out",
-        place / "data",
-        Watcher(say=said.append),
+        read_recipe(directory / "r.toml", overrides),
+        directory / "out",
+        directory / "data",
+        Watcher(say=messages.append),
     )
-    return said
+    return messages
 
 
-def test_from_text_to_labels(trained: tuple[Path, list[str]]) -> None:
-    place, said = trained
-    assert any(line == "training on 18 texts: 9 alive, 9 made" for line in said)
-    masked, tokenizer = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
-    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+def test_the_recipe_trains_a_classifier(trained: tuple[Path, list[str]]) -> None:
+    directory, messages = trained
+    assert any(line == "training on 18 texts: 9 alive, 9 made" for line in messages)
+    masked, tokenizer = model_directory.load(directory / "out" / "masked-lm", kind=Encoder)
+    model, _ = model_directory.load(directory / "out" / "classify", kind=Encoder)
     assert (masked.config.head, model.config.head, model.config.labels, model.config.dropout) == (
         "masked_lm",
         "labels",
         ("alive", "made"),
         0.1,
     )
-    config = json.loads((place / "out" / "classify" / "model" / "config.json").read_text())
+    config = json.loads((directory / "out" / "classify" / "model" / "config.json").read_text())
     assert config["id2label"] == {"0": "alive", "1": "made"}
-    notes = json.loads((place / "out" / "classify" / "model" / "training.json").read_text())
+    notes = json.loads((directory / "out" / "classify" / "model" / "training.json").read_text())
     assert notes["figures"]["macro_f1"] == 1.0
     texts = [*SENTENCES["alive"], *SENTENCES["made"]]
     assert [told.label for told in Classifier(ClassifierForward(model), tokenizer).tell(texts)] == [
@@ -114,44 +114,44 @@ def test_from_text_to_labels(trained: tuple[Path, list[str]]) -> None:
     ] * 9 + ["made"] * 9
     samples = [
         json.loads(line)["samples"]
-        for line in (place / "out/classify/metrics.jsonl").read_text().splitlines()
+        for line in (directory / "out/classify/metrics.jsonl").read_text().splitlines()
         if "samples" in line
     ]
     assert samples[0] == [["the cat and the dog", "alive 0.50, made 0.50"]]
-    assert [line for line in go(place) if line.endswith("already finished")] == [
+    assert [line for line in run(directory) if line.endswith("already finished")] == [
         f"[{i}/3] {name}: already finished"
         for i, name in enumerate(("tokenizer", "masked-lm", "classify"), 1)
     ]
 
 
-def test_a_changed_validation_file_makes_the_stage_stale(place: Path) -> None:
-    with (place / "data" / "validation.tsv").open("a") as file:
+def test_a_changed_validation_file_makes_the_stage_stale(directory: Path) -> None:
+    with (directory / "data" / "validation.tsv").open("a") as file:
         file.write("made\tthe log and the cup and the mat\n")
-    assert any("classify was made from other settings or data" in line for line in go(place))
+    assert any("classify was made from other settings or data" in line for line in run(directory))
 
 
-def test_without_pretraining_the_labels_are_learned_from_scratch(place: Path) -> None:
-    (place / "r.toml").write_text(
+def test_a_classifier_can_be_trained_from_random_weights(directory: Path) -> None:
+    (directory / "r.toml").write_text(
         RECIPE.replace('"tokenizer", "masked-lm", "classify"', '"tokenizer", "classify"')
         .replace("[masked-lm", "[tokenizer-unused")
         .split("[tokenizer-unused")[0]
         + "[classify]"
         + RECIPE.split("[classify]", 1)[1].replace("dropout = 0.1", 'size = "nano"')
     )
-    go(place)
-    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+    run(directory)
+    model, _ = model_directory.load(directory / "out" / "classify", kind=Encoder)
     assert model.config.d_model == 64
 
 
-def test_the_pretrained_weights_arrive(place: Path) -> None:
-    go(
-        place,
+def test_a_classifier_starts_from_the_pretrained_weights(directory: Path) -> None:
+    run(
+        directory,
         "classify.loop.steps=1",
         "classify.loop.optimizer.learning_rate=1e-9",
         "classify.loop.optimizer.matrix_learning_rate=1e-9",
     )
-    masked, _ = model_directory.load(place / "out" / "masked-lm", kind=Encoder)
-    model, _ = model_directory.load(place / "out" / "classify", kind=Encoder)
+    masked, _ = model_directory.load(directory / "out" / "masked-lm", kind=Encoder)
+    model, _ = model_directory.load(directory / "out" / "classify", kind=Encoder)
     theirs = dict(masked.named_parameters())
     shared = [name for name, _ in model.named_parameters() if name in theirs]
     assert "blocks.0.attention.query.weight" in shared
@@ -175,47 +175,47 @@ precision = "float32"
 """
 
 
-def test_a_student_of_half_the_layers_learns_the_labels_from_its_teacher(place: Path) -> None:
-    (place / "r.toml").write_text(
+def test_a_classifier_is_distilled_into_half_its_layers(directory: Path) -> None:
+    (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "student"]', 1) + STUDENT
     )
-    go(place)
+    run(directory)
     teacher, student = (
-        model_directory.load(place / "out" / name, kind=Encoder)[0].config
+        model_directory.load(directory / "out" / name, kind=Encoder)[0].config
         for name in ("classify", "student")
     )
     assert (teacher.n_layer, student.n_layer, student.labels) == (2, 1, ("alive", "made"))
-    figures = json.loads((place / "out" / "student" / "model" / "training.json").read_text())[
+    figures = json.loads((directory / "out" / "student" / "model" / "training.json").read_text())[
         "figures"
     ]
     assert figures["teacher_macro_f1"] == 1.0
     assert figures["macro_f1"] == 1.0
 
 
-def test_a_teacher_of_other_labels_and_smoothing_beside_a_teacher_are_refused(place: Path) -> None:
-    (place / "r.toml").write_text(
+def test_other_labels_than_the_teachers_and_label_smoothing_are_refused(directory: Path) -> None:
+    (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "student"]', 1)
         + STUDENT.replace("every-other-layer", "fresh")
     )
-    (place / "data" / "other.jsonl").write_text(
-        (place / "data" / "train.jsonl").read_text().replace("made", "thing")
+    (directory / "data" / "other.jsonl").write_text(
+        (directory / "data" / "train.jsonl").read_text().replace("made", "thing")
     )
-    (place / "data" / "other.tsv").write_text(
-        (place / "data" / "validation.tsv").read_text().replace("made", "thing")
+    (directory / "data" / "other.tsv").write_text(
+        (directory / "data" / "validation.tsv").read_text().replace("made", "thing")
     )
     with pytest.raises(
         ValueError,
         match=r"\['alive', 'made'\].*\['alive', 'thing'\]",
     ):
-        go(
-            place,
+        run(
+            directory,
             "student.data={data}/other.jsonl",
             "student.validation={data}/other.tsv",
             "student.model.size=nano",
             "student.model.context_length=16",
         )
     with pytest.raises(InputError, match="label_smoothing"):
-        read_recipe(place / "r.toml", ["student.label_smoothing=0.1"])
+        read_recipe(directory / "r.toml", ["student.label_smoothing=0.1"])
 
 
 FURTHER = """
@@ -231,9 +231,9 @@ precision = "float32"
 """
 
 
-def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path) -> None:
-    """Its first loss is held against the parent's on the same batch, whose rows the parent's own context would not hold."""
-    (place / "r.toml").write_text(
+def test_a_classifier_continues_with_a_longer_context(directory: Path) -> None:
+    """The check of the first loss gives the parent the longer context, too."""
+    (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
     )
     rows = [
@@ -241,30 +241,30 @@ def test_a_classifier_goes_on_with_texts_longer_than_it_was_made_for(place: Path
         for kind, texts in SENTENCES.items()
         for text in texts
     ]
-    (place / "data" / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    go(place)
-    model, _ = model_directory.load(place / "out" / "further", kind=Encoder)
+    (directory / "data" / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run(directory)
+    model, _ = model_directory.load(directory / "out" / "further", kind=Encoder)
     assert model.config.context_length == 64
 
 
-def test_a_classifier_of_other_labels_starts_from_a_fresh_head(place: Path) -> None:
-    """The first loss of as many other labels is ln 2, not that of the old labels' scores."""
-    (place / "r.toml").write_text(
+def test_a_classifier_of_other_labels_gets_a_fresh_head(directory: Path) -> None:
+    """The first loss for two other labels is ln 2, not the loss of the old head."""
+    (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
     )
-    rows = (place / "data" / "train.jsonl").read_text()
+    rows = (directory / "data" / "train.jsonl").read_text()
     renamed = rows.replace('"alive"', '"x"').replace('"made"', '"y"')
-    (place / "data" / "long.jsonl").write_text(renamed)
-    go(place)
-    model, _ = model_directory.load(place / "out" / "further", kind=Encoder)
+    (directory / "data" / "long.jsonl").write_text(renamed)
+    run(directory)
+    model, _ = model_directory.load(directory / "out" / "further", kind=Encoder)
     assert model.config.labels == ("x", "y")
 
 
-def test_what_does_not_fit_is_named(place: Path) -> None:
+def test_settings_that_do_not_fit_are_named(directory: Path) -> None:
     with pytest.raises(InputError) as caught:
-        go(place, "classify.model.d_model=32")
+        run(directory, "classify.model.d_model=32")
     assert caught.value.field == "embedding.weight"
     with pytest.raises(ValueError, match="mask_rate"):
-        read_recipe(place / "r.toml", ["masked-lm.mask_rate=1.5"])
-    with pytest.raises(ValueError, match='has no <mask>.*tokens = "wordpiece"'):
-        go(place, "tokenizer.tokens=characters")
+        read_recipe(directory / "r.toml", ["masked-lm.mask_rate=1.5"])
+    with pytest.raises(InputError, match="wordpiece"):
+        run(directory, "tokenizer.tokens=characters")

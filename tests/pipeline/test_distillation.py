@@ -1,4 +1,4 @@
-"""A student learns from a teacher by the commands a person types, alone and in a recipe."""
+"""Distillation through the command line, as one stage and in a recipe."""
 
 import json
 from pathlib import Path
@@ -31,11 +31,11 @@ def chatwright(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("distilling")
-    (place / "texts").mkdir()
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("distilling")
+    (directory / "texts").mkdir()
     for i in range(10):
-        (place / "texts" / f"{i}.txt").write_text(
+        (directory / "texts" / f"{i}.txt").write_text(
             f"the cat number {i} sat on the mat and the dog sat on the log. " * 12
         )
     rows = [
@@ -47,79 +47,81 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for i in range(30)
     ]
-    (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (directory / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
     chatwright(
         "train",
         "pretrain",
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "teacher",
+        directory / "teacher",
         "--vocab-size",
         290,
         "model.size=nano",
         "model.context_length=64",
         *FAST,
     )
-    return place
+    return directory
 
 
 def notes(run: Path) -> dict:
     return json.loads((run / "model" / "training.json").read_text())
 
 
-def test_a_student_speaks_its_teachers_words_and_is_judged_alone(place: Path) -> None:
+def test_a_student_gets_its_teachers_tokenizer_and_is_evaluated_without_the_teacher(
+    directory: Path,
+) -> None:
     chatwright(
         "train",
         "pretrain",
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "student",
+        directory / "student",
         "model.size=nano",
         "model.n_layer=1",
         "model.context_length=64",
-        f"distillation.teacher={place / 'teacher'}",
+        f"distillation.teacher={directory / 'teacher'}",
         *FAST,
     )
-    figures = notes(place / "student")["figures"]
+    figures = notes(directory / "student")["figures"]
     assert figures["teacher_validation_loss"] == pytest.approx(
-        notes(place / "teacher")["figures"]["validation_loss"], rel=1e-5
+        notes(directory / "teacher")["figures"]["validation_loss"], rel=1e-5
     )
-    assert model_directory.load(place / "student")[0].config.n_layer == 1
-    assert not (place / "student" / "tokenizer").exists()
+    assert model_directory.load(directory / "student")[0].config.n_layer == 1
+    assert not (directory / "student" / "tokenizer").exists()
 
 
-def test_a_student_begins_with_its_teachers_layers(place: Path) -> None:
+def test_a_student_starts_from_every_other_layer_of_its_teacher(directory: Path) -> None:
     chatwright(
         "train",
         "pretrain",
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "layers",
-        f"distillation.teacher={place / 'teacher'}",
+        directory / "layers",
+        f"distillation.teacher={directory / 'teacher'}",
         "distillation.start=every-other-layer",
         "model.dropout=0.1",
         *FAST,
     )
-    model, _ = model_directory.load(place / "layers")
+    model, _ = model_directory.load(directory / "layers")
     assert (model.config.n_layer, model.config.dropout) == (1, 0.1)
-    assert notes(place / "layers")["first_loss"] < 5.5, (
+    assert notes(directory / "layers")["first_loss"] < 5.5, (
         "ln 283 is 5.65: it knows something before it has learned anything"
     )
 
 
-def test_fine_tuning_has_teachers_too(place: Path) -> None:
+def test_fine_tuning_can_distill(directory: Path) -> None:
     chatwright(
         "train",
         "sft",
         "--from",
-        place / "teacher",
+        directory / "teacher",
         "--data",
-        place / "chat.jsonl",
+        directory / "chat.jsonl",
         "--out",
-        place / "chat",
+        directory / "chat",
         "stop_prompts=0",
         *FAST[:-1],
     )
@@ -127,27 +129,27 @@ def test_fine_tuning_has_teachers_too(place: Path) -> None:
         "train",
         "sft",
         "--from",
-        place / "student",
+        directory / "student",
         "--data",
-        place / "chat.jsonl",
+        directory / "chat.jsonl",
         "--out",
-        place / "chat-student",
+        directory / "chat-student",
         "stop_prompts=0",
-        f"distillation.teacher={place / 'chat'}",
+        f"distillation.teacher={directory / 'chat'}",
         "distillation.hidden_weight=0.1",
         *FAST[:-1],
     )
-    assert "teacher_validation_loss" in notes(place / "chat-student")["figures"]
+    assert "teacher_validation_loss" in notes(directory / "chat-student")["figures"]
 
 
-def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> None:
+def test_a_teacher_with_another_vocabulary_or_shorter_context_is_refused(directory: Path) -> None:
     chatwright(
         "train",
         "pretrain",
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "other",
+        directory / "other",
         "--vocab-size",
         280,
         "model.size=nano",
@@ -158,17 +160,17 @@ def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> 
         "train",
         "pretrain",
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
-        place / "refused",
+        directory / "refused",
         "model.size=nano",
     ]
     with pytest.raises(InputError, match="vocabulary"):
         chatwright(
             *command,
             "--from",
-            place / "teacher" / "tokenizer",
-            f"distillation.teacher={place / 'other'}",
+            directory / "teacher" / "tokenizer",
+            f"distillation.teacher={directory / 'other'}",
             *FAST,
         )
     with pytest.raises(
@@ -176,39 +178,42 @@ def test_a_teacher_of_other_words_or_a_shorter_sight_is_refused(place: Path) -> 
         match="model.context_length=32",
     ):
         chatwright(
-            *command, "model.context_length=64", f"distillation.teacher={place / 'other'}", *FAST
+            *command,
+            "model.context_length=64",
+            f"distillation.teacher={directory / 'other'}",
+            *FAST,
         )
 
 
-def test_an_adapter_beside_no_model_yet_is_refused(place: Path) -> None:
+def test_an_adapter_on_a_student_without_saved_base_is_refused(directory: Path) -> None:
     with pytest.raises(InputError, match="lora"):
         chatwright(
             "train",
             "pretrain",
             "--data",
-            place / "texts",
+            directory / "texts",
             "--out",
-            place / "refused",
+            directory / "refused",
             "lora.rank=2",
-            f"distillation.teacher={place / 'teacher'}",
+            f"distillation.teacher={directory / 'teacher'}",
             "distillation.start=every-other-layer",
             *FAST,
         )
 
 
-def test_the_recipe_trains_teacher_student_and_the_same_alone(place: Path) -> None:
+def test_the_distill_recipe_trains_teacher_student_and_control(directory: Path) -> None:
     stages = ("teacher", "student", "alone")
     settings = [
         f"{stage}.{setting}"
         for stage in stages
         for setting in (*FAST[1:], "model.context_length=32")
     ]
-    out = place / "recipe"
+    out = directory / "recipe"
     chatwright(
         "run",
         RECIPE,
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
         out,
         "--smoke",
@@ -221,7 +226,7 @@ def test_the_recipe_trains_teacher_student_and_the_same_alone(place: Path) -> No
         "run",
         RECIPE,
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
         out,
         "--smoke",
@@ -234,7 +239,7 @@ def test_the_recipe_trains_teacher_student_and_the_same_alone(place: Path) -> No
         "run",
         RECIPE,
         "--data",
-        place / "texts",
+        directory / "texts",
         "--out",
         out,
         "--smoke",
