@@ -4,8 +4,8 @@ It is a file beside the recipe: recipes/NAME.expected.json holds
 
     {"recipe": hash of the settings, "band": 0.1, "curves": {"pretrain": [[step, loss], ...], ...}}
 
-A run whose validation loss leaves the band gets a warning. A recipe with changed settings has another hash;
-the user is told that it is not compared.
+A run whose validation loss leaves the band gets a warning. A recipe with changed settings has
+another hash; the user is told that it is not compared.
 """
 
 import json
@@ -80,8 +80,8 @@ def comparing(watcher: Watcher, recipe: Path, settings_hash: str) -> Watcher:
         return watcher
     if expected.recipe != settings_hash:
         watcher.say(
-            f"{recipe.name} has other settings than the ones measured (or --smoke), so the run is not "
-            f"compared with {curves_file(recipe).name}"
+            f"{recipe.name} has other settings than the measured ones (or --smoke), so the run is "
+            f"not compared with {curves_file(recipe).name}"
         )
         return watcher
 

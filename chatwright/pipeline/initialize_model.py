@@ -1,4 +1,7 @@
-"""The decoder a stage begins with: random weights, a parent's, a teacher's layers, or with an adapter."""
+"""The decoder a stage begins with.
+
+Its weights are random, a parent's or a teacher's; an adapter may be added.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,8 +50,8 @@ def initialize_model(
     if student is not None:
         if start.lora:
             raise InputError(
-                "lora and distillation.start=every-other-layer do not work together: an adapter needs "
-                "a saved base model, and this student is new.",
+                "lora and distillation.start=every-other-layer do not work together: an adapter "
+                "needs a saved base model, and this student is new.",
                 remedy="Train the student first, then train an adapter --from it.",
                 field="lora",
             )

@@ -96,8 +96,8 @@ class TrainingStage:
 def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
     """Return the settings of a stage that identify its run, besides the loop's.
 
-    Data and teacher are identified by their content elsewhere, so their paths are left out. You may move
-    a data directory and resume.
+    Data and teacher are identified by their content elsewhere, so their paths are left out. You may
+    move a data directory and resume.
     """
     settings = config_files.to_table(config)
     settings.pop("loop", None)

@@ -97,7 +97,8 @@ def packaged_recipe(name: str) -> Path:
 def find_recipe(path: Path) -> Path:
     """Return the recipe at `path`, or the packaged one of this name where no such file exists.
 
-    A packaged recipe may be named `own-data`, or by its path in a checkout, `recipes/own-data.toml`.
+    A packaged recipe may be named `own-data`, or by its path in a checkout,
+    `recipes/own-data.toml`.
     """
     is_checkout_path = path.suffix == ".toml" and path.parent == Path("recipes")
     is_name = not path.suffix and len(path.parts) == 1
@@ -130,7 +131,8 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
         raise InputError(
             f"{path}: [{unknown[0]}] is not a stage of this recipe; stages = {names}.",
             remedy=(
-                f"Write settings of a stage as STAGE.KEY, for example {names[-1]}.{unknown[0]}=..., "
+                "Write settings of a stage as STAGE.KEY, for example "
+                f"{names[-1]}.{unknown[0]}=..., "
                 "or add the stage to stages."
             ),
             field=unknown[0],

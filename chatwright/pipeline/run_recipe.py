@@ -1,8 +1,8 @@
-"""Run the stages of a recipe: skip what is finished, resume what was interrupted, redo what is stale.
+"""Run a recipe: skip finished stages, resume interrupted ones, redo stale ones.
 
-A finished stage holds a file `stage.json` with a hash of everything it read and of its settings, except
-the settings of logging and saving. With other settings or data a stage is stale: its directory is renamed,
-never deleted, and it runs again, as do all later stages that read from it.
+A finished stage holds a file `stage.json` with a hash of everything it read and of its settings,
+except the settings of logging and saving. With other settings or data a stage is stale.
+Its directory is then renamed, never deleted, and it runs again, as do all later stages that read from it.
 """
 
 import dataclasses

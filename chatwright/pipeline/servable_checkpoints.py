@@ -7,7 +7,7 @@ from chatwright.pipeline.recipe import Recipe
 
 
 def servable_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
-    """Describe a checkpoint below `out`, or return "" where its stage does not learn to converse."""
+    """Describe a checkpoint below `out`; return "" if its stage does not learn to converse."""
     run = path.parent.parent
     for stage in recipe.stages:
         if run == out / stage.name and stage.learns_to_converse:

@@ -1,8 +1,8 @@
 """The kinds of stages, one record each.
 
-The verbs of `chatwright train`, recipes, `chatwright up`, the page, the suggested next commands and the
-reference documentation all derive from these records. To add a kind, write a file in `pipeline/stages/`
-with a config class and a `prepare` function, and add a record to `STAGE_KINDS`.
+The verbs of `chatwright train`, recipes, `chatwright up`, the page, the suggested next commands and
+the reference documentation all derive from these records. To add a kind, write a file in
+`pipeline/stages/` with a config class and a `prepare` function, and add a record to `STAGE_KINDS`.
 
 This module imports neither torch nor a stage, so `chatwright --help` stays fast.
 """

@@ -79,7 +79,7 @@ def _require_same_vocabulary(student: Tokenizer, teacher: Tokenizer, path: Path)
         raise InputError(
             f"{path}: the teacher has another vocabulary ({teacher.vocab_size} tokens) than the "
             f"student ({student.vocab_size} tokens), so its probabilities belong to other words.",
-            remedy=f"Give the student the teacher's tokenizer: --from {path}/tokenizer, or --from {path}.",
+            remedy=f"Give the student the teacher's tokenizer: --from {path}/tokenizer.",
             field="distillation.teacher",
             value=str(path),
         )

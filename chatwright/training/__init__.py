@@ -1,0 +1,1 @@
+"""The training loop, its stages, batches and optimizers."""

@@ -32,8 +32,9 @@ def check_finite(value: float, what: str, step: int) -> None:
     """Fail where the loss or the gradient norm of a step is infinite or not a number."""
     if not math.isfinite(value):
         raise RunFailed(
-            f"step {step}: {what} is {value}. This step updated nothing, and the last checkpoint is "
-            "intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or set "
+            f"step {step}: {what} is {value}. This step updated nothing, and the last "
+            "checkpoint is intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or "
+            "set "
             "loop.precision=float32, and run again with another --out directory.",
             check="finite",
         )
@@ -43,8 +44,10 @@ def check_fresh_loss(loss: float, expected: float) -> None:
     """Fail where an untrained model's loss is not that of uniform predictions."""
     if not _is_near(loss, expected, FRESH_BAND):
         raise RunFailed(
-            f"step 0: the loss of the untrained model is {loss:.4f}, more than {FRESH_BAND:.0%} from "
-            f"the {expected:.4f} of uniform predictions. The initialization or the targets are wrong. "
+            f"step 0: the loss of the untrained model is {loss:.4f}, more than {FRESH_BAND:.0%} "
+            "from "
+            f"the {expected:.4f} of uniform predictions. The initialization or the targets are "
+            "wrong. "
             "This is a bug unless you changed the model.",
             check="fresh_loss",
         )
@@ -55,7 +58,8 @@ def check_continued_loss(loss: float, parent_loss: float) -> None:
     if not _is_near(loss, parent_loss, CONTINUED_BAND):
         raise RunFailed(
             f"step 0: the loss is {loss:.4f}, but the parent model's loss on the same batch is "
-            f"{parent_loss:.4f}, more than {CONTINUED_BAND:.0%} apart. The parent's weights were not "
+            f"{parent_loss:.4f}, more than {CONTINUED_BAND:.0%} apart. The parent's weights were "
+            "not "
             "loaded completely; check --from.",
             check="continued_loss",
         )

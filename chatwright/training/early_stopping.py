@@ -23,7 +23,10 @@ class BestEvaluation:
     worse: int = 0
     """Evaluations since then that were no better."""
     last_step: int = -1
-    """Step of the last evaluation. A run killed after its last checkpoint evaluates that step again."""
+    """Step of the last evaluation.
+
+    A run killed after its last checkpoint evaluates that step again.
+    """
     figures: dict[str, float] = field(default_factory=dict)
     """Figures of the best evaluation."""
     weights: dict[str, Tensor] = field(default_factory=dict)

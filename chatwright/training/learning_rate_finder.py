@@ -1,8 +1,8 @@
 """Find a learning rate by a short run in which the rate grows at every step.
 
-The loss falls where a rate helps and rises where it is too high (Smith 2017, section 3.3). All peak rates
-of the optimizer (AdamW's, Muon's, the tables') grow together, as one factor of the settings. Only the
-curve is kept: the weights are useless afterwards. It costs at most `STEPS` steps.
+The loss falls where a rate helps and rises where it is too high (Smith 2017, section 3.3). All peak
+rates of the optimizer (AdamW's, Muon's, the tables') grow together, as one factor of the settings.
+Only the curve is kept: the weights are useless afterwards. It costs at most `STEPS` steps.
 """
 
 import json
@@ -96,7 +96,8 @@ def suggest(factors: list[float], smoothed: list[float]) -> float:
     """
     if len(smoothed) < 2 or min(smoothed) >= smoothed[0]:
         raise checks.RunFailed(
-            "No learning rate of the sweep lowered the loss. Divide loop.optimizer.learning_rate and "
+            "No learning rate of the sweep lowered the loss. Divide loop.optimizer.learning_rate "
+            "and "
             "matrix_learning_rate by ten, or check the data: "
             "chatwright data show --mask DATA --tokenizer DIR",
             check="learning_rate",
@@ -110,7 +111,8 @@ def write(result: Sweep, out: Path) -> Path:
     curve = json.dumps(asdict(result), indent=1)
     (out / "learning-rate.json").write_text(curve, encoding="utf-8")
     explanation = (
-        "<p>The learning rate grew at every step. The loss falls where a rate helps and rises where "
+        "<p>The learning rate grew at every step. The loss falls where a rate helps and rises "
+        "where "
         "it is too high. The suggestion is a third of the rate with the lowest loss: "
         f"<b>{result.suggested:.2g}</b> times the settings.</p>"
     )

@@ -1,8 +1,8 @@
 """The training loop, shared by every stage.
 
-A stage supplies batches and a loss (`stage.py`). Everything else is here once: gradient accumulation,
-clipping, the learning-rate schedule, weight averaging, evaluation, checkpoints, exact resume and the
-checks that fail a run which learned nothing.
+A stage supplies batches and a loss (`stage.py`). Everything else is here once: gradient
+accumulation, clipping, the learning-rate schedule, weight averaging, evaluation, checkpoints, exact
+resume and the checks that fail a run which learned nothing.
 """
 
 import json

@@ -44,7 +44,7 @@ class LoopConfig:
     average_decay: float = 0.0
     """Decay of the moving average of the weights, which becomes the result; 0: no average."""
     patience: int = 0
-    """Stop after this many evaluations without a better one, and keep the best weights; 0: never."""
+    """Stop after this many evaluations without a better one and keep the best weights; 0: never."""
     monitor: str = "validation_loss"
     """Figure of the evaluation that patience compares."""
     higher_is_better: bool = False

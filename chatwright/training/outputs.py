@@ -23,7 +23,7 @@ class Outputs:
     targets: Tensor
 
     def logits(self) -> Tensor:
-        """Return the logits in float32. (N, C)"""
+        """Return the logits in float32, (N, C)."""
         bias = None if self.bias is None else self.bias.to(self.features.dtype)
         return F.linear(self.features, self.weight.to(self.features.dtype), bias).float()
 

@@ -1,10 +1,11 @@
 """The settings that identify a run, and the rule for resuming it with changed ones.
 
-A run resumes only with the settings and data it began with, because it must end with the same bits as an
-uninterrupted one. Two kinds of change are allowed:
+A run resumes only with the settings and data it began with, because it must end with the same bits
+as an uninterrupted one. Two kinds of change are allowed:
 
 - Settings of logging and saving (`loop_config.BOOKKEEPING`) do not change the result.
-- `loop.steps` may change where the learning-rate schedule of the steps already done stays the same: with a
+- `loop.steps` may change where the learning-rate schedule of the steps already done stays the same:
+with a
   constant schedule at any time, with "wsd" before its decay begins.
 """
 

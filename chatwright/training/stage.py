@@ -1,8 +1,9 @@
 """The interface between the training loop and one kind of training.
 
-A stage supplies batches and a loss. The loop does everything else: gradient accumulation, clipping, the
-learning-rate schedule, evaluation, checkpoints and exact resume. Stages are generic in the model they
-train (`M`) and in the micro-batch that goes through it (`Micro`), so the loop needs to know neither.
+A stage supplies batches and a loss. The loop does everything else: gradient accumulation, clipping,
+the learning-rate schedule, evaluation, checkpoints and exact resume. Stages are generic in the
+model they train (`M`) and in the micro-batch that goes through it (`Micro`), so the loop needs to
+know neither.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class BatchConfig:
     accumulate: int = 1
     """Micro-batches in one step. More of them need less memory and give the same gradient."""
     short_rows: int = 0
-    """Length of extra rows for documents that fit into it, which saves attention; 0: no such rows."""
+    """Length of extra, shorter rows for short documents, which saves attention; 0: none."""
 
     def __post_init__(self) -> None:
         if self.short_rows < 0:
@@ -46,7 +47,8 @@ class BatchConfig:
             )
         if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
             raise InputError(
-                f"rows ({self.rows}) must be a positive multiple of accumulate ({self.accumulate}).",
+                f"rows ({self.rows}) must be a positive multiple of accumulate "
+                f"({self.accumulate}).",
                 remedy="Change one of them.",
                 field="rows",
                 value=self.rows,
@@ -57,9 +59,9 @@ class BatchConfig:
 class MicroBatch:
     """Token rows that go through the model in one forward pass.
 
-    token_ids, targets (B, T); targets are -100 where a token carries no loss. document_ids (B, T) separate
-    the documents packed into a row (None: one document per row). positions (B, T) count from the start
-    of each document (None: from the start of the row).
+    token_ids, targets (B, T); targets are -100 where a token carries no loss. document_ids (B, T)
+    separate the documents packed into a row (None: one document per row). positions (B, T) count
+    from the start of each document (None: from the start of the row).
     """
 
     token_ids: Tensor
@@ -72,8 +74,9 @@ class MicroBatch:
 class Batch(Generic[Micro]):
     """The work of one optimizer step.
 
-    `count` is the number of supervised tokens (or texts, pairs). It is known before the backward pass and
-    divides the summed loss once, so the number of micro-batches does not change the gradient.
+    `count` is the number of supervised tokens (or texts, pairs). It is known before the backward
+    pass and divides the summed loss once, so the number of micro-batches does not change the
+    gradient.
     """
 
     micro_batches: Sequence[Micro]
@@ -109,8 +112,8 @@ class Batches(Protocol[Micro]):
 class Loss:
     """A summed loss and the number of items in the sum.
 
-    `metrics` are means over those items. The loop averages them over the step, weighted by `count`, and
-    logs them beside the loss.
+    `metrics` are means over those items. The loop averages them over the step, weighted by `count`,
+    and logs them beside the loss.
     """
 
     sum: Tensor

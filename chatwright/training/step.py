@@ -15,8 +15,8 @@ from chatwright.training.stage import Batch, Stage
 class StepResult:
     """What one step measured, before its update.
 
-    `loss` is the mean per supervised token. `gradient_norm` is the norm before clipping. `metrics` are the
-    stage's own, averaged over the step.
+    `loss` is the mean per supervised token. `gradient_norm` is the norm before clipping. `metrics`
+    are the stage's own, averaged over the step.
     """
 
     loss: float
@@ -34,8 +34,8 @@ def train_step(
 ) -> StepResult:
     """Update the weights once. Nothing is updated where the loss or the gradient is not finite.
 
-    The summed loss is divided by the count of the whole batch, not of each micro-batch. A mean of means
-    would weight short rows more, and the result would depend on the number of micro-batches.
+    The summed loss is divided by the count of the whole batch, not of each micro-batch. A mean of
+    means would weight short rows more, and the result would depend on the number of micro-batches.
 
     Args:
         model: The model, on its device and in training mode.
@@ -52,7 +52,8 @@ def train_step(
         total += loss.sum.detach()
         for name, value in loss.metrics.items():
             metrics[name] = metrics.get(name, 0.0) + value * loss.count / batch.count
-    # Sparse gradients (n-gram tables) have a step size of their own, which clipping does not change.
+    # Sparse gradients (n-gram tables) have a step size of their own, which clipping does not
+    # change.
     parameters = [
         p for p in optimizer.named.values() if p.grad is not None and not p.grad.is_sparse
     ]

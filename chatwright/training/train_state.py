@@ -1,8 +1,8 @@
 """Everything that must survive a kill, saved as one checkpoint.
 
-Weights, optimizer, every random generator by name, the stage's own state, the moving average, the best
-weights and the counters. A checkpoint is itself a model directory, so you can chat with a model that is
-still being trained. The state is safetensors and JSON, never a pickle.
+Weights, optimizer, every random generator by name, the stage's own state, the moving average, the
+best weights and the counters. A checkpoint is itself a model directory, so you can chat with a
+model that is still being trained. The state is safetensors and JSON, never a pickle.
 """
 
 import json
@@ -56,7 +56,8 @@ class TrainState:
     def save(self, run: Path, tokenizer: Tokenizer, keep: int) -> Path:
         """Write run/checkpoints/step-N and return it.
 
-        Older checkpoints beyond `keep` are removed only after the new one was read back and verified.
+        Older checkpoints beyond `keep` are removed only after the new one was read back and
+        verified.
         """
         path = run / "checkpoints" / f"step-{self.step:08d}"
         with directory.atomic_directory(path) as building:

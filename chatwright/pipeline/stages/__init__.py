@@ -1,0 +1,1 @@
+"""The stages, one module each. `stage_kinds.py` lists them."""

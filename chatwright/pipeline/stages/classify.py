@@ -38,7 +38,7 @@ class ClassifyConfig(ReadOptions):
     label_smoothing: float = 0.0
     """Probability spread evenly over all labels; 0: none."""
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_TABLE)
-    """Shape of a new model. With --from, only what no weight depends on, and the pooler."""
+    """Shape of a new model. With --from only dropout and the pooler may change."""
     distillation: DistillationConfig | None = None
     """Learn from a teacher, too."""
     batches: LabelBatchConfig = field(default_factory=LabelBatchConfig)
@@ -144,6 +144,7 @@ def _report(watcher: Watcher, read: EncodedLabels) -> None:
     n_long = sum(len(pieces) > 1 for pieces in read.pieces)
     if n_long:
         watcher.say(
-            f"{n_long:,} texts are longer than the model reads: each epoch trains on one piece of each; "
+            f"{n_long:,} texts are longer than the model reads: each epoch trains on one piece of "
+            "each; "
             "a prediction reads all pieces"
         )

@@ -49,7 +49,7 @@ class MaskedLMConfig(ReadOptions):
     window: int = 0
     """Start embeddings from counts of words this near to each other; 0: from random numbers."""
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"}, metadata=ENCODER_TABLE)
-    """Shape of a new model. With --from, only what no weight depends on: dropout."""
+    """Shape of a new model. With --from only dropout may change."""
     distillation: DistillationConfig | None = None
     """Learn from a teacher, too."""
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -134,8 +134,8 @@ def _count_neighbors(
 def _pieces(texts: EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
     """Cut each text into pieces that fit into a row.
 
-    Packing drops the last token of a document, because next-token models only predict it. So a second
-    [SEP] is put at the end of each piece.
+    Packing drops the last token of a document, because next-token models only predict it. So a
+    second [SEP] is put at the end of each piece.
     """
     encoder_tokens = encoder_tokens_of(tokenizer)
     pieces = []

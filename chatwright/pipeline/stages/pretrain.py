@@ -58,7 +58,7 @@ class PretrainConfig(ReadOptions):
     leave_out_overlaps: bool = False
     """Leave out training texts that share 13 words in a row with a validation text."""
     model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
-    """Shape of a new model. With --from, only what no weight depends on: dropout, context_length."""
+    """Shape of a new model. With --from only dropout and context_length may change."""
     lora: LoRAConfig | None = None
     """Train an adapter beside the frozen weights of the model given by --from."""
     distillation: DistillationConfig | None = None
@@ -229,6 +229,7 @@ class _Reader:
             )
         if n_left := len(conversations) - n_mixed:
             self.watcher.say(
-                f"left for fine-tuning: {n_left:,} conversations with a message that must not be learned"
+                f"left for fine-tuning: {n_left:,} conversations with a message that must not be "
+                "learned"
             )
         return stream

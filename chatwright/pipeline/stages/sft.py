@@ -66,7 +66,7 @@ class SFTConfig(ReadOptions):
     stop_prompts: int = 40
     """Validation questions whose replies are checked for ending by themselves."""
     model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
-    """Changes to the parent's model that no weight depends on: dropout, a longer context_length."""
+    """Changes to the parent's model: dropout and a longer context_length."""
     lora: LoRAConfig | None = None
     """Train an adapter beside the parent's frozen weights."""
     distillation: DistillationConfig | None = None
@@ -175,7 +175,8 @@ def _with_chat_format(parent: Path, out: Path, watcher: Watcher, is_adapter: boo
         return parent
     if is_adapter:
         raise InputError(
-            f"{parent}: this model came without a chat format. Its new control tokens all begin with "
+            f"{parent}: this model came without a chat format. Its new control tokens all begin "
+            "with "
             "the same embedding, and an adapter does not train embeddings, so it could not "
             "distinguish them.",
             remedy="Fine-tune the model once without lora, then train adapters --from the result.",

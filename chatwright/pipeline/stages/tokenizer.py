@@ -43,7 +43,10 @@ class TokenizerConfig(ReadOptions):
     tokens: Literal["bpe", "characters", "wordpiece", "words"] = "bpe"
     """Kind of tokens. wordpiece is for encoders, words for word vectors only."""
     vocab_size: int = 4096
-    """Tokens in the vocabulary, control tokens included. Characters take as many as the text has."""
+    """Tokens in the vocabulary, control tokens included.
+
+    Characters take as many as the text has.
+    """
     space_before: bool = False
     """Put a space before every text, so that a word is the same token anywhere (bpe)."""
     cased: bool = False

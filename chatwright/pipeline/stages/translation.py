@@ -57,13 +57,13 @@ class TranslationConfig(ReadOptions):
     label_smoothing: float = 0.1
     """Probability spread evenly over all tokens in training; 0: none."""
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_DECODER_TABLE)
-    """Shape of a new model. With --from, only what no weight depends on: dropout, context_length."""
+    """Shape of a new model. With --from only dropout and context_length may change."""
     batches: PairBatchConfig = field(default_factory=PairBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_texts: tuple[str, ...] = ()
     """Texts that are translated at every evaluation."""
     bleu_pairs: int = 0
-    """Validation pairs whose BLEU is measured at every evaluation; needs chatwright[translation]."""
+    """Validation pairs whose BLEU each evaluation measures; needs chatwright[translation]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,1 @@
+"""Resumable batches from texts, conversations, labels and sentence pairs."""

@@ -1,0 +1,1 @@
+"""Kinds of training: what each batch holds and what its loss is."""

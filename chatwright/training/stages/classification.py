@@ -83,7 +83,7 @@ class Classification(SupervisedStage[Encoder, LabelMicroBatch]):
 def label_logits(
     model: Encoder, batch: LabelMicroBatch, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Return the logits of every row's labels in float32. (B, L)"""
+    """Return the logits of every row's labels in float32, (B, L)."""
     return model(batch.token_ids, _mask(batch), dtype=dtype).float()
 
 
@@ -96,7 +96,7 @@ def _mask(batch: LabelMicroBatch) -> Mask:
 def text_log_probs(
     model: Encoder, batches: LabelBatches, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Return every text's log-probabilities, the normalized mean over its pieces. (N, L)"""
+    """Return every text's log-probabilities, the normalized mean over its pieces, (N, L)."""
     n_text, n_label = len(batches.texts), len(model.config.labels)
     total, count = torch.zeros(n_text, n_label), torch.zeros(n_text, 1)
     for micro in batches.all_pieces():

@@ -1,12 +1,14 @@
 """Knowledge distillation: learn from a teacher's probabilities (Hinton et al. 2015).
 
-    loss = (1 - a) x cross-entropy + a x T^2 x KL(teacher at temperature T || student at temperature T)
+    loss = (1 - a) x cross-entropy + a x T^2 x KL(teacher at temperature T || student at temperature
+    T)
            [+ w x mean squared distance of P(student features) and teacher features]
 
-Works around any stage whose model scores the same classes as the teacher's: tokens of one vocabulary, or
-labels. The projection P of the last term (DistilBERT and TinyBERT match hidden states in this way) is
-trained with the student and then discarded. Validation measures the student alone, so its losses compare
-with those of other runs. The cost is one forward pass of the teacher in every step.
+Works around any stage whose model scores the same classes as the teacher's: tokens of one
+vocabulary, or labels. The projection P of the last term (DistilBERT and TinyBERT match hidden
+states in this way) is trained with the student and then discarded. Validation measures the student
+alone, so its losses compare with those of other runs. The cost is one forward pass of the teacher
+in every step.
 """
 
 from dataclasses import dataclass
@@ -153,8 +155,9 @@ def _fresh_projection(d_student: int, teacher: Any, generator: torch.Generator) 
 class DistilledCrossEntropy(torch.autograd.Function):
     """Compute the first two terms of the loss, summed, together with their gradients.
 
-    features (N, F), weight (C, F), bias (C,) or None, targets (N,) -> scalar. Like `HeadCrossEntropy` it
-    works on a few rows at a time, so the (N, C) logits of either model never exist as a whole.
+    features (N, F), weight (C, F), bias (C,) or None, targets (N,) -> scalar. Like
+    `HeadCrossEntropy` it works on a few rows at a time, so the (N, C) logits of either model never
+    exist as a whole.
     """
 
     @staticmethod
@@ -214,8 +217,9 @@ def loss_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Return the summed loss of some rows and its gradient with respect to the student's logits.
 
-    student, teacher (N, C), targets (N,) -> scalar, (N, C). The factor T^2 keeps the gradient of the soft
-    targets as large as that of the hard ones at any temperature (Hinton et al. 2015, section 2).
+    student, teacher (N, C), targets (N,) -> scalar, (N, C). The factor T^2 keeps the gradient of
+    the soft targets as large as that of the hard ones at any temperature (Hinton et al. 2015,
+    section 2).
     """
     hard = student.log_softmax(dim=1)
     soft = (student / temperature).log_softmax(dim=1)

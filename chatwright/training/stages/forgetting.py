@@ -1,8 +1,8 @@
 """Measure what a model forgets while it learns something new.
 
-The figure is bits per byte on texts of what the model knew, before the first step and at every evaluation.
-It is logged like any other figure. With a limit, a run that forgot more fails; its model is kept, so that
-you can inspect it.
+The figure is bits per byte on texts of what the model knew, before the first step and at every
+evaluation. It is logged like any other figure. With a limit, a run that forgot more fails; its
+model is kept, so that you can inspect it.
 """
 
 import hashlib
@@ -90,9 +90,11 @@ def check(run: Path, limit: float) -> None:
     figures = notes["figures"]
     if limit and figures["forgotten"] > limit:
         raise RunFailed(
-            f"{run}: on the old texts the model went from {figures['old_bits_per_byte_before']:.3f} to "
+            f"{run}: on the old texts the model went from "
+            f"{figures['old_bits_per_byte_before']:.3f} to "
             f"{figures['old_bits_per_byte']:.3f} bits per byte, {figures['forgotten']:.1%} more. "
-            f"forgetting_limit allows {limit:.1%}. Train for fewer steps or at a lower learning rate, "
+            f"forgetting_limit allows {limit:.1%}. Train for fewer steps or at a lower learning "
+            "rate, "
             "add old texts to the training data (texts = ... in an sft stage), or train an adapter "
             "(lora.rank=8). The model was kept.",
             check="forgetting",

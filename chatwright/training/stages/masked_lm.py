@@ -1,9 +1,9 @@
-"""Masked-language pretraining: predict masked tokens from both sides (Devlin et al. 2018, section 3.1).
+"""Masked-language pretraining: predict masked tokens from both sides.
 
-Of the selected tokens 80 % become <mask>, 10 % another random token, and 10 % stay, because a model in use
-meets no <mask>. Masks are drawn anew for each epoch (Liu et al. 2019) from a generator that depends on the
-step alone, so a resumed run draws the same. Small models learn faster from more than BERT's 15 % selected
-tokens (Wettig et al. 2022).
+Devlin et al. 2018, section 3.1. Of the selected tokens 80 % become <mask>, 10 % another random
+token, and 10 % stay, because a model in use meets no <mask>. Masks are drawn anew for each epoch
+(Liu et al. 2019). Their generator depends on the step alone, so a resumed run draws the same masks.
+Small models learn faster from more than BERT's 15 % selected tokens (Wettig et al. 2022).
 """
 
 from collections.abc import Iterable
@@ -31,8 +31,8 @@ SHARE_RANDOM = 0.1
 class MaskedMicroBatch:
     """Rows with some tokens masked.
 
-    token_ids (B, T) after masking; is_selected (B, T) marks the tokens to predict; targets (N,) are their
-    original ids; document_ids, positions (B, T) as in `MicroBatch`.
+    token_ids (B, T) after masking; is_selected (B, T) marks the tokens to predict; targets (N,) are
+    their original ids; document_ids, positions (B, T) as in `MicroBatch`.
     """
 
     token_ids: Tensor

@@ -1,11 +1,12 @@
 """Skip-gram with negative sampling: learn word vectors (Mikolov et al. 2013, eq. 4).
 
-    -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)     for every word w and neighbor c
+    -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)     for every word w and
+    neighbor c
 
-A step reads consecutive words of the text, not shuffled pairs. Neighbors are then shifted rows, and all
-words of the step share the sampled negatives, so a step is two lookups and one product. Frequent words are
-mostly skipped, and the window is drawn for each word (both as in the paper). All draws depend on the seed
-and the step alone, so a resumed run draws the same.
+A step reads consecutive words of the text, not shuffled pairs. Neighbors are then shifted rows, and
+all words of the step share the sampled negatives, so a step is two lookups and one product.
+Frequent words are mostly skipped, and the window is drawn for each word (both as in the paper). All
+draws depend on the seed and the step alone, so a resumed run draws the same.
 """
 
 import math
@@ -44,7 +45,7 @@ class SkipGramBatchConfig:
     drawn: int = 512
     """Words sampled in a step, shared by all its words."""
     keep: float = 1e-4
-    """Words more frequent than this share are skipped at random, frequent ones more often; 1: none."""
+    """Words above this frequency are skipped at random, frequent ones more often; 1: none."""
 
     def __post_init__(self) -> None:
         for name in ("words", "window", "drawn"):
@@ -85,7 +86,8 @@ class SkipGramBatches:
         self.device = device
         counts = torch.bincount(corpus.stream.long(), minlength=vocab_size).double()
         share = counts / counts.sum()
-        # word2vec keeps sqrt(t / f) + t / f of a word with frequency f; the second term is left out.
+        # word2vec keeps sqrt(t / f) + t / f of a word with frequency f; the second term is left
+        # out.
         keep = (config.keep / share.clamp(min=1e-12)).sqrt()
         self.keep_probability = keep.clamp(max=1.0).float()
         self.negative_weights = (share**0.75).float()

@@ -58,7 +58,7 @@ class SupervisedStage(Stage[M, Micro]):
         return math.log(model.config.vocab_size)
 
     def check_start(self, model: M, batch: Batch[Micro], parent: Path | None) -> float:
-        """Check that an untrained model predicts uniformly, and a continued one as its parent does."""
+        """Check that a new model predicts uniformly, and a continued one as its parent does."""
         loss = checks.mean_loss(model, self, batch)
         checks.check_finite(loss, "the loss", 0)
         if parent is None or self.has_fresh_head:

@@ -1,7 +1,7 @@
 """Translation training: predict each target token from the source and the tokens before it.
 
-Vaswani et al. 2017. Training smooths its targets (Szegedy et al. 2016). Validation does not, so its loss is
-the negative log-likelihood.
+Vaswani et al. 2017. Training smooths its targets (Szegedy et al. 2016). Validation does not, so its
+loss is the negative log-likelihood.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Translation(SupervisedStage[EncoderDecoder, PairMicroBatch]):
         )
 
     def evaluate(self, model: EncoderDecoder) -> dict[str, float]:
-        """Return loss and accuracy per target token, each predicted from the true tokens before it."""
+        """Return loss and accuracy per target token, predicted from the true tokens before it."""
         total = 0.0
         n_right = 0
         count = 0
