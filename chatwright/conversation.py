@@ -1,4 +1,4 @@
-"""Conversations: messages by role, each made of text, images, files, tool calls and tool results.
+"""Conversations: messages made of text, images, files, tool calls and tool results.
 
 `tokenizer/chat_template.py` is the only place that turns a conversation into token ids.
 """

@@ -35,9 +35,8 @@ class ReplyStream:
         """Start with an empty reply."""
         self._decoder = StreamDecoder(self.tokenizer, is_opening=self.may_call_tool)
         self._watcher = StopWatcher(self.sampling.stop)
-        chat_format = self.tokenizer.chat_format
-        can_call = self.may_call_tool and chat_format is not None
-        self._tool_call_id = chat_format.tool_call if can_call and chat_format else None
+        chat_format = self.tokenizer.chat_format if self.may_call_tool else None
+        self._tool_call_id = None if chat_format is None else chat_format.tool_call
         self._text = ""
         self._stopped_by = ""
         self._new_tokens: list[TokenSampled] = []
@@ -88,9 +87,8 @@ class ReplyStream:
             rest = self._watcher.push(self._decoder.finish()) + self._watcher.finish()
             yield from self._add(rest)
         reason: Reason = event.reason
-        if (
-            self._stopped_by
-        ):  # the request was cancelled after a stop text, or ended at a control token
+        # After a stop text the request was canceled; after a control token the engine ended it.
+        if self._stopped_by:
             reason = "tool_call" if self.is_tool_call else "stop"
         self.finished = Finished(
             reason,

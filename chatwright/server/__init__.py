@@ -1,1 +1,1 @@
-"""The web server: the OpenAI-compatible chat API, the chat page, and the progress of a build."""
+"""The web server: an OpenAI-compatible chat API, the chat page, and the build status."""

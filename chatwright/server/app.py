@@ -1,4 +1,4 @@
-"""The web application for one machine: the OpenAI chat API, the chat page, and the build status.
+"""The web application for one machine: OpenAI's chat API, the page, and the build status.
 
 It knows no users: everyone who can use this machine can use the model (`guard.py` says what is
 refused). Routes only translate HTTP; the engine's thread owns the model. Nothing is stored, and no
@@ -82,7 +82,7 @@ def make_app(
     status: Callable[[], Status] | None = None,
     limits: Limits | None = None,
 ) -> FastAPI:
-    """Return the application. Without an assistant, `app.state.service.publish` brings one later.
+    """Return the application. Use `app.state.service.publish` to serve a model later.
 
     Args:
         assistant: The model, or None while it is being built.

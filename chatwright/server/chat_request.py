@@ -1,4 +1,4 @@
-"""The request of /v1/chat/completions: its fields, their limits, and the conversation it holds.
+"""The request of /v1/chat/completions: its fields, their limits, and its conversation.
 
 Every list, string and number has a limit. An unsupported field is refused by name, because an
 ignored option looks like one that works. Only fields without influence on the reply are ignored.

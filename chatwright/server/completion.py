@@ -1,12 +1,12 @@
-"""Collect the events of the replies to one request, and write them as JSON of the OpenAI API.
+"""Collect the events of the replies to one request and write them as JSON of OpenAI's API.
 
 A tool call of the model becomes a call of the function "command" (`chat_request.py` reads it back).
 One field of the response is not OpenAI's, `chatwright`:
 
-    seed       the seed of choice 0; choice i has seed + i, which repeats it on the same model
-    model      number and description of the model that replied; the number grows with each new one
-    truncated  how many of the oldest messages did not fit into the context, and an explanation
-    tools      tool calls that were run during the reply, and their results
+- seed: the seed of choice 0. Choice i has seed + i, which repeats it on the same model.
+- model: number and description of the model that replied. The number grows with each new model.
+- truncated: how many of the oldest messages did not fit into the context, and an explanation.
+- tools: tool calls that were run during the reply, and their results.
 
 Log-probabilities are the model's own, before temperature and penalties.
 """

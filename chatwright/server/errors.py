@@ -1,8 +1,8 @@
 """API errors in the shape of OpenAI: {"error": {"message", "type", "code", "param"}}.
 
-An error of the client says what to change. An error of the server reports only an id: the details
-are in the log, which never holds the text of a conversation (it has the type and the position of an
-exception, not its message).
+An error of the client says what to change. An error of the server reports only an id, under which
+the log has the details. The log has the type and the position of an exception. It leaves out the
+message, which could hold text of a conversation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Control tokens: their names, strings and ids, and the types that keep them apart from text.
+"""Control tokens: names, strings and ids, and the types that keep them apart from text.
 
 The ids of Chatwright's ten control tokens follow the text ids: text uses 0..n_text-1, control
 tokens use n_text..n_text+9. Their strings exist only for display and for other tools that open a

@@ -1,4 +1,4 @@
-"""Tool calls as text: the `COMMAND=NAME argument` that Chatwright's own models write and read.
+"""Tool calls as text: the `COMMAND=NAME argument` that Chatwright's models write and read.
 
     COMMAND=FETCH_PRICE bread   <->   ToolCall(name="FETCH_PRICE", arguments={"text": "bread"})
     any other text              <->   ToolCall(name="command", arguments={"text": that text})

@@ -1,4 +1,4 @@
-"""Which messages are left out of the context, which stay, and which conversations do not fit."""
+"""Which messages are left out of the context, and which conversations do not fit."""
 
 import pytest
 

@@ -34,7 +34,9 @@ def streamed(client, request):
     assert response.headers["content-type"].startswith("text/event-stream")
     *events, done, end = response.text.split("\n\n")
     assert (done, end) == ("data: [DONE]", "")
-    texts, reasons, usage = {}, {}, None
+    texts = {}
+    reasons = {}
+    usage = None
     for event in events:
         assert event.startswith("data: ")
         assert "\n" not in event

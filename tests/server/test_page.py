@@ -1,4 +1,4 @@
-"""The files of the page: no code turns text into markup, and nothing is loaded from elsewhere."""
+"""The page's files: no code turns text into markup, and nothing is loaded from elsewhere."""
 
 import re
 

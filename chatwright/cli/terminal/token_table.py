@@ -1,4 +1,4 @@
-"""The tables that /why shows: each token of a reply with its probability and its alternatives.
+"""The tables that /why shows: the tokens of a reply, their probabilities and alternatives.
 
 The probabilities are the model's own, before temperature and the other settings change them.
 """

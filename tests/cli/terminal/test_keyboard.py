@@ -9,8 +9,11 @@ from prompt_toolkit.output import DummyOutput
 
 from chatwright.cli.terminal.keyboard import Keyboard
 
-UP, ALT_ENTER, BACKSPACE = "\x1b[A", "\x1b\r", "\x7f"
-PASTE, END_OF_PASTE = "\x1b[200~", "\x1b[201~"
+UP = "\x1b[A"
+ALT_ENTER = "\x1b\r"
+BACKSPACE = "\x7f"
+PASTE = "\x1b[200~"
+END_OF_PASTE = "\x1b[201~"
 
 
 @pytest.fixture

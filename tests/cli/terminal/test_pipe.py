@@ -17,9 +17,9 @@ def test_one_line_is_one_message_with_or_without_its_end() -> None:
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_removed() -> None:
-    read_line = line_reader(
-        io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfone\r\n\r\ntwo"), encoding="utf-8", newline="\n")
-    )  # sys.stdin on Linux keeps \r too
+    content = io.BytesIO(b"\xef\xbb\xbfone\r\n\r\ntwo")
+    # newline="\n" keeps the \r, as sys.stdin does on Linux.
+    read_line = line_reader(io.TextIOWrapper(content, encoding="utf-8", newline="\n"))
     assert [read_line() for _ in range(4)] == ["one", "", "two", None]
 
 
