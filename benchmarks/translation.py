@@ -26,7 +26,7 @@ from pathlib import Path
 import yaml
 
 from chatwright.devices import environment
-from chatwright.evaluation.bleu import bleu, tokenised_lowercase
+from chatwright.evaluation.bleu import bleu, tokenized_lowercase_bleu
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
@@ -97,7 +97,9 @@ def peer(args: argparse.Namespace, seconds: float, vocab_size: int) -> dict[str,
         found = _translate(args, where, sources)
         figures[test] = {
             "bleu": bleu(found, references).bleu,
-            "tokenised_lowercase_bleu": tokenised_lowercase(found, references, args.target).bleu,
+            "tokenized_lowercase_bleu": tokenized_lowercase_bleu(
+                found, references, args.target
+            ).bleu,
         }
     return figures
 

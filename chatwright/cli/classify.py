@@ -11,7 +11,7 @@ from chatwright.cli.options import ModelDirectory
 from chatwright.cli.output import print_json
 
 if TYPE_CHECKING:
-    from chatwright.tasks.classify import Told
+    from chatwright.tasks.classify import Prediction
 
 
 def classify(
@@ -57,7 +57,7 @@ def _texts(text: str | None, file: Path | None) -> Iterable[str]:
     return [text] if text is not None else piped_lines("text")
 
 
-def _print(prediction: "Told", as_json: bool, is_one_text: bool) -> None:
+def _print(prediction: "Prediction", as_json: bool, is_one_text: bool) -> None:
     if as_json:
         print_json(
             {

@@ -30,8 +30,8 @@ def evaluate(
         str,
         typer.Option(
             "--language",
-            help="Language of the references (de, en, fr): adds the tokenized lower-case BLEU "
-            "of the literature.",
+            help="Language of the references, for translation (de, fr, zh, ...): chooses BLEU's "
+            "tokenizer and, where Moses knows it, adds tokenized lower-case BLEU.",
         ),
     ] = "",
     beam: Beam = 5,

@@ -100,13 +100,18 @@ def _print(result: "TranslatedText", n_best: int, as_json: bool, is_only_one: bo
             {"text": t.text, "score": t.score, "log_prob": t.log_prob, "ended": t.ended}
             for t in result.translations
         ]
-        print_json({"source": result.source, "translations": rows})
+        pieces = {"pieces": [piece.source for piece in result.pieces]} if result.pieces else {}
+        print_json({"source": result.source, "translations": rows} | pieces)
         return
     for translation in result.translations:
         score = "" if n_best == 1 else f"{translation.score:8.4f}  "
         print(score + translation.text, flush=True)
     if n_best > 1 and not is_only_one:
         print()
+    if result.pieces:
+        n = len(result.pieces)
+        message = f"line {result.number}: longer than the model's context, translated in {n} pieces"
+        print(message, file=sys.stderr)
     if not result.translations[0].ended:
         message = f"line {result.number}: the translation had no end and was cut off"
         print(message, file=sys.stderr)

@@ -1,95 +1,175 @@
-"""BLEU (Papineni et al. 2002), by sacrebleu, in the two ways the literature states it.
+"""BLEU (Papineni et al. 2002) by sacrebleu, in the two ways that papers state it.
 
-`bleu` is sacrebleu's own: cased, its tokeniser, with the signature that makes figures comparable (Post 2018). `tokenised_lowercase` is what
-papers on Multi30k report: lower case, punctuation and words as Moses cuts them, then plain 4-gram BLEU. The second is the higher one,
-for French by several points, because Moses makes two words of "l'homme".
+`bleu` is sacrebleu's own: cased, with its tokenizer, and with the signature that makes results
+comparable (Post 2018). Languages without spaces between words need a tokenizer of their own.
+
+`tokenized_lowercase_bleu` is what papers on Multi30k report: lower case, words split by Moses, then
+plain BLEU. It is higher, for French by several points: Moses splits "l'homme" into two words.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
-LANGUAGES = (
-    "ca",
-    "cs",
-    "de",
-    "el",
-    "en",
-    "es",
-    "fi",
-    "fr",
-    "hu",
-    "is",
-    "it",
-    "lt",
-    "lv",
-    "nl",
-    "pl",
-    "pt",
-    "ro",
-    "ru",
-    "sk",
-    "sl",
-    "sv",
-    "ta",
-)
+from chatwright.errors import InputError
+from chatwright.tasks.scripts import unspaced_share
+
+# fmt: off
+MOSES_LANGUAGES = frozenset({
+    "ca", "cs", "de", "el", "en", "es", "fi", "fr", "hu", "is", "it",
+    "lt", "lv", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "ta",
+})
+# fmt: on
+
+DEFAULT_TOKENIZER = "13a"
+CHARACTERS = "char"
+# sacrebleu's tokenizers of languages without spaces between words, and of Korean.
+TOKENIZERS = {
+    "zh": "zh",
+    "ja": "ja-mecab",
+    "ko": "ko-mecab",
+    "th": CHARACTERS,
+    "lo": CHARACTERS,
+    "km": CHARACTERS,
+    "my": CHARACTERS,
+    "bo": CHARACTERS,
+}
+# Packages that sacrebleu's tokenizer needs. They are not part of chatwright[translation].
+TOKENIZER_PACKAGES = {"ja-mecab": "MeCab", "ko-mecab": "mecab_ko"}
 
 
 @dataclass(frozen=True)
 class Score:
+    """A BLEU score."""
+
     bleu: float
+    """From 0 to 100."""
     signature: str
+    """sacrebleu's description of how it was computed."""
+    warning: str = ""
+    """What to know before comparing the score with others."""
 
 
-def bleu(translations: Sequence[str], references: Sequence[str]) -> Score:
-    return _scored(translations, references, tokenize="13a")
+def bleu(translations: Sequence[str], references: Sequence[str], language: str = "") -> Score:
+    """Compute cased BLEU; `language` (of the references, for example "zh") chooses the tokenizer.
+
+    Raises:
+        InputError: The numbers of translations and references differ, the language is unknown, or a
+            package is missing.
+    """
+    tokenizer, warning = _tokenizer(references, language)
+    return _score(translations, references, tokenizer, warning)
 
 
-def tokenised_lowercase(
+def tokenized_lowercase_bleu(
     translations: Sequence[str], references: Sequence[str], language: str
 ) -> Score:
-    """`language` ("de") decides what Moses does to apostrophes and abbreviations."""
+    """Compute BLEU of lower-case words split by Moses.
+
+    `language` ("de") decides how Moses splits apostrophes and abbreviations.
+
+    Raises:
+        InputError: As in `bleu`, or Moses has no rules for the language.
+    """
     require_packages()
-    if language not in LANGUAGES:
-        raise ValueError(
-            f"language {language!r}: Moses' rules are known for {', '.join(LANGUAGES)}. Give the references' own, or leave it out."
-        )
+    if not has_moses_rules(language):
+        raise _unknown_language(language, MOSES_LANGUAGES)
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
-    normalise, tokenise = (
-        MosesPunctNormalizer(lang=language).normalize,
-        MosesTokenizer(lang=language).tokenize,
+    normalize = MosesPunctNormalizer(lang=base_language(language)).normalize
+    tokenize = MosesTokenizer(lang=base_language(language)).tokenize
+
+    def split(text: str) -> str:
+        return tokenize(normalize(text.lower()), return_str=True, escape=False)
+
+    return _score(list(map(split, translations)), list(map(split, references)), "none")
+
+
+def has_moses_rules(language: str) -> bool:
+    """Whether `tokenized_lowercase_bleu` knows the language."""
+    return base_language(language) in MOSES_LANGUAGES
+
+
+def base_language(language: str) -> str:
+    """Return the language without region and script: "zh-CN" and "zh_Hans" are "zh"."""
+    return language.replace("_", "-").split("-")[0].lower()
+
+
+def require_language(language: str) -> None:
+    """Raise InputError for a language that `bleu` does not know; "" is allowed."""
+    known = MOSES_LANGUAGES | TOKENIZERS.keys()
+    if language and base_language(language) not in known:
+        raise _unknown_language(language, known)
+
+
+def _tokenizer(references: Sequence[str], language: str) -> tuple[str, str]:
+    """Choose sacrebleu's tokenizer; return it with a warning about the choice."""
+    if not language:
+        return _tokenizer_by_script(references)
+    require_language(language)
+    base = base_language(language)
+    tokenizer = TOKENIZERS.get(base, DEFAULT_TOKENIZER)
+    package = TOKENIZER_PACKAGES.get(tokenizer)
+    if package is not None and find_spec(package) is None:
+        return CHARACTERS, (
+            f"sacrebleu's tokenizer {tokenizer} is not installed, so characters are compared. "
+            f"Install it for comparable scores: pip install 'sacrebleu[{base}]'"
+        )
+    return tokenizer, ""
+
+
+def _tokenizer_by_script(references: Sequence[str]) -> tuple[str, str]:
+    """Choose a tokenizer without knowing the language.
+
+    13a splits at spaces. In a script without spaces a whole sentence would be one word, and equal
+    texts would score 0.
+    """
+    if unspaced_share(references) < 0.5:
+        return DEFAULT_TOKENIZER, ""
+    return CHARACTERS, (
+        f"sacrebleu's default tokenizer {DEFAULT_TOKENIZER} cannot split this script into words, "
+        "so characters are compared. Name the language, for example --language zh."
     )
 
-    def cut(text: str) -> str:
-        return tokenise(normalise(text.lower()), return_str=True, escape=False)
 
-    return _scored(
-        [cut(text) for text in translations], [cut(text) for text in references], tokenize="none"
+def _unknown_language(language: str, known: frozenset[str]) -> InputError:
+    return InputError(
+        f"language {language!r} is unknown.",
+        remedy=f"Leave it out, or name the references' language: {', '.join(sorted(known))}.",
+        field="--language",
+        value=language,
     )
 
 
-def _scored(translations: Sequence[str], references: Sequence[str], tokenize: str) -> Score:
+def _score(
+    translations: Sequence[str], references: Sequence[str], tokenizer: str, warning: str = ""
+) -> Score:
     require_packages()
     from sacrebleu.metrics.bleu import BLEU
 
     if len(translations) != len(references) or not translations:
-        raise ValueError(
-            f"{len(translations)} translations and {len(references)} references: BLEU needs one reference a translation, and at least "
-            "one. Give files of equally many lines."
+        raise InputError(
+            f"There are {len(translations)} translations and {len(references)} references; BLEU "
+            "needs as many references as translations, and at least one.",
+            remedy="Give files with the same number of lines.",
+            field="references",
+            value=len(references),
         )
-    metric = BLEU(
-        tokenize=tokenize, force=True
-    )  # force: it need not warn that its input is tokenised already
+    # force: no warning that the input of "none" is tokenized already.
+    metric = BLEU(tokenize=tokenizer, force=True)
     score = metric.corpus_score(list(translations), [list(references)]).score
-    return Score(score, str(metric.get_signature()))
+    return Score(score, str(metric.get_signature()), warning)
 
 
 def require_packages() -> None:
+    """Raise InputError if a package for BLEU is missing."""
     try:
         import sacrebleu
         import sacremoses  # noqa: F401
     except ImportError as error:
-        raise ValueError(
-            f"BLEU needs the package {error.name}: pip install 'chatwright[translation]'"
+        raise InputError(
+            f"BLEU needs the package {error.name}.",
+            remedy="Install it: pip install 'chatwright[translation]'",
+            field=str(error.name),
         ) from None
     assert sacrebleu.__version__

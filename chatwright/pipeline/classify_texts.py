@@ -9,14 +9,14 @@ from chatwright.inspection.label_attention import label_attention
 from chatwright.inspection.label_page import label_page
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.text_input import few_texts, require_text, require_writable
-from chatwright.tasks.classify import Classifier, Told
+from chatwright.tasks.classify import Classifier, Prediction
 
 MAX_TEXTS_ON_PAGE = 20
 
 
 def classify_texts(
     directory: Path, texts: Iterable[str], attention_page: Path | None = None
-) -> Iterator[Told]:
+) -> Iterator[Prediction]:
     """Yield the prediction for each text, as soon as the text arrives.
 
     Args:
@@ -30,8 +30,8 @@ def classify_texts(
         texts = few_texts(texts, MAX_TEXTS_ON_PAGE)
     model, tokenizer = model_directory.load(directory, kind=Encoder)
     classifier = Classifier(ClassifierForward(model), tokenizer)
-    shown: list[Told] = []
-    for prediction in classifier.tell(texts):
+    shown: list[Prediction] = []
+    for prediction in classifier.predict(texts):
         yield prediction
         if attention_page is not None:
             shown.append(prediction)
@@ -39,7 +39,7 @@ def classify_texts(
         _write_page(classifier, shown, attention_page)
 
 
-def _write_page(classifier: Classifier, predictions: list[Told], file: Path) -> None:
+def _write_page(classifier: Classifier, predictions: list[Prediction], file: Path) -> None:
     model, tokenizer = classifier.forward.model, classifier.tokenizer
     shown = [
         (

@@ -1,7 +1,7 @@
-"""Measure a model by name of a suite: what `chatwright eval` calls."""
+"""Measure a model with one of several suites (`chatwright eval`)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,16 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.errors import InputError
 from chatwright.evaluation.analogies import analogies, read_questions
 from chatwright.evaluation.bits_per_byte import bits_per_byte
-from chatwright.evaluation.bleu import bleu, tokenised_lowercase
+from chatwright.evaluation.bleu import (
+    bleu,
+    has_moses_rules,
+    require_language,
+    require_packages,
+    tokenized_lowercase_bleu,
+)
 from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
@@ -40,19 +47,24 @@ from chatwright.tokenizer.word_lookup import single_token_words
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.stages.classification import text_log_probs
 
-STOP_PROMPTS = 200
-REPLY_TOKENS = 200
+MAX_STOP_RATE_PROMPTS = 200
+MAX_REPLY_TOKENS = 200
+EXAM_ITEMS_PER_SKILL = 300
+SMOKE_ITEMS = 5
+
+Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationSettings:
-    """How translations are made and compared, beside the texts given as data."""
+    """How texts are translated and compared in the suite "translation"."""
 
-    references: Path | None = (
-        None  # line n translates line n of the data; without it the data hold both sides
-    )
-    language: str = ""  # of the references, for the literature's tokenised BLEU
+    references: Path | None = None
+    """File with the reference translation of each line of the data. None: the data hold both."""
+    language: str = ""
+    """Language of the references. It chooses BLEU's tokenizer."""
     beam: BeamConfig = field(default_factory=BeamConfig)
+    """Settings of the beam search."""
 
 
 def evaluate(
@@ -61,31 +73,51 @@ def evaluate(
     data: Path | None,
     smoke: bool = False,
     translation: TranslationSettings = TranslationSettings(),
-) -> dict[str, Any]:
-    """Figures of the model at `directory`. Raises ValueError where the suite is unknown or its data missing."""
-    suites: dict[str, Callable[[Path, Path], dict[str, Any]]] = {
+) -> Figures:
+    """Measure the model in a directory; return figures by name.
+
+    Args:
+        directory: A model directory, or the directory of a run.
+        suite: Name of the measurement.
+        data: What to measure on. Only the suite "starter" does without.
+        smoke: Measure a few items only, to see that everything works.
+        translation: Settings of the suite "translation".
+
+    Raises:
+        InputError: The suite is unknown, or its data are missing or unsuitable.
+    """
+    suites: dict[str, Callable[[Path, Path], Figures]] = {
         "bits-per-byte": _bits_per_byte,
         "blimp": _blimp,
         "stop-rate": _stop_rate,
         "analogies": _analogies,
         "labels": _labels,
         "translation": lambda directory, data: _translation(
-            directory, data, translation, 5 if smoke else None
+            directory, data, translation, SMOKE_ITEMS if smoke else None
         ),
-        "starter": lambda directory, _: _starter(directory, data, 5 if smoke else 300),
+        "starter": lambda directory, _: _starter(
+            directory, data, SMOKE_ITEMS if smoke else EXAM_ITEMS_PER_SKILL
+        ),
     }
     if suite not in suites:
-        raise ValueError(f"--suite {suite}: no such suite. Choose one of {', '.join(suites)}.")
+        raise InputError(
+            f"--suite {suite}: there is no such suite.",
+            remedy=f"Choose one of {', '.join(suites)}.",
+            field="--suite",
+            value=suite,
+        )
     if data is None and suite != "starter":
-        raise ValueError(
-            f"--suite {suite} needs --data PATH: a text, BLiMP.zip, conversations, labelled texts, sentences or analogies."
+        raise InputError(
+            f"--suite {suite} needs data to measure on.",
+            remedy="Name them with --data PATH.",
+            field="--data",
         )
     began = time.perf_counter()
     figures = suites[suite](directory, data or Path())
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
 
 
-def _bits_per_byte(directory: Path, data: Path) -> dict[str, Any]:
+def _bits_per_byte(directory: Path, data: Path) -> Figures:
     model, tokenizer = model_directory.load(directory)
     texts = [row.text for row in read_texts(data).rows]
     result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
@@ -96,7 +128,7 @@ def _bits_per_byte(directory: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def _blimp(directory: Path, data: Path) -> dict[str, Any]:
+def _blimp(directory: Path, data: Path) -> Figures:
     model, tokenizer = model_directory.load(directory)
     result = blimp(model, tokenizer, data)
     low, high = result.overall.interval
@@ -109,21 +141,24 @@ def _blimp(directory: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def _labels(directory: Path, data: Path) -> dict[str, Any]:
+def _labels(directory: Path, data: Path) -> Figures:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
     if not model.config.labels:
-        raise ValueError(
-            f"{directory}: this encoder has not learned any labels. Teach it some: "
-            f"{command_line('train', 'classify', '--from', directory, '--data', 'FILE', '--out', 'DIR')}"
+        words = ("train", "classify", "--from", directory, "--data", "FILE", "--out", "DIR")
+        raise InputError(
+            f"{directory}: this encoder has no labels.",
+            remedy=f"Train labels: {command_line(*words)}",
+            field="head",
+            value=model.config.head,
         )
     texts = encode_labelled(
         read_labelled(data), tokenizer, model.config.labels, model.config.context_length
     )
     batches = LabelBatches(texts, encoder_tokens_of(tokenizer), LabelBatchConfig(), 0, model.device)
-    scores = label_scores(
-        text_log_probs(model, batches).argmax(1), torch.tensor(texts.labels), len(texts.names)
-    )
-    (low, high), (f1_low, f1_high) = scores.accuracy.interval, scores.macro_f1_interval
+    predicted = text_log_probs(model, batches).argmax(1)
+    scores = label_scores(predicted, torch.tensor(texts.labels), len(texts.names))
+    low, high = scores.accuracy.interval
+    f1_low, f1_high = scores.macro_f1_interval
     return {
         "accuracy": scores.accuracy.value,
         "low": low,
@@ -136,15 +171,18 @@ def _labels(directory: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def _analogies(directory: Path, data: Path) -> dict[str, Any]:
-    """On the embedding matrix of any model; how many of the questions its vocabulary can be asked stands beside the score."""
+def _analogies(directory: Path, data: Path) -> Figures:
+    """Score analogies with the embedding matrix of any model, and report the coverage."""
     model, tokenizer = model_directory.load(directory, kind=Model)
     embedding: Any = model.get_submodule("embedding")
     result = analogies(embedding.weight, single_token_words(tokenizer), read_questions(data))
     if not result.overall.n:
-        raise ValueError(
-            f"{data}: none of its {result.n_question:,} questions can be asked: each has a word that is no token of {directory}. "
-            "Take a model with whole words (recipes/word-vectors.toml), or other questions."
+        raise InputError(
+            f"{data}: each of its {result.n_question:,} questions has a word that is not a single "
+            f"token of {directory}.",
+            remedy="Use a model whose tokens are words (recipe word-vectors), or other questions.",
+            field="--data",
+            value=str(data),
         )
     low, high = result.overall.interval
     return {
@@ -161,9 +199,9 @@ def _analogies(directory: Path, data: Path) -> dict[str, Any]:
     }
 
 
-def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
+def _stop_rate(directory: Path, data: Path) -> Figures:
     rows = read_conversations(data).rows
-    prompts = [_first_question(row.messages) for row in rows[:STOP_PROMPTS]]
+    prompts = [_first_question(row.messages) for row in rows[:MAX_STOP_RATE_PROMPTS]]
     replies = reply_greedily(*model_directory.load(directory), prompts)
     share = Share(sum(reply.stopped for reply in replies), len(replies))
     low, high = share.interval
@@ -172,28 +210,36 @@ def _stop_rate(directory: Path, data: Path) -> dict[str, Any]:
 
 def _translation(
     directory: Path, data: Path, settings: TranslationSettings, n_pair: int | None
-) -> dict[str, Any]:
-    """BLEU as sacrebleu states it and, where the language is given, as the literature on Multi30k does."""
+) -> Figures:
+    """Compute BLEU and, for languages that Moses knows, tokenized lower-case BLEU."""
+    require_packages()
+    require_language(settings.language)  # now, not after all texts are translated
     pairs = read_pairs(data, settings.references)[:n_pair]
     model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
-        found = Translator(forward, tokenizer).translate(
-            [pair.source for pair in pairs], settings.beam
-        )
-    translations, references = [best.text for best, *_ in found], [pair.target for pair in pairs]
-    cased = bleu(translations, references)
-    figures: dict[str, Any] = {
+        translator = Translator(forward, tokenizer)
+        results = translator.translate([pair.source for pair in pairs], settings.beam)
+    best = [ranked[0] for ranked in results]
+    translations = [translated.text for translated in best]
+    references = [pair.target for pair in pairs]
+    cased = bleu(translations, references, settings.language)
+    figures: Figures = {
         "bleu": cased.bleu,
         "signature": cased.signature,
         "sentences": len(pairs),
         "beam": settings.beam.width,
-        "cut_off": sum(not best.ended for best, *_ in found),
+        "cut_off": sum(not translated.ended for translated in best),
     }
-    if settings.language:
-        lower = tokenised_lowercase(translations, references, settings.language)
+    lines = [number for number, translated in enumerate(best, 1) if translated.pieces]
+    if lines:
+        figures |= {"translated_in_pieces": len(lines), "lines_in_pieces": lines}
+    if cased.warning:
+        figures["warning"] = cased.warning
+    if has_moses_rules(settings.language):
+        lower = tokenized_lowercase_bleu(translations, references, settings.language)
         figures |= {
-            "tokenised_lowercase_bleu": lower.bleu,
-            "tokenised_lowercase_signature": lower.signature,
+            "tokenized_lowercase_bleu": lower.bleu,
+            "tokenized_lowercase_signature": lower.signature,
         }
     return figures
 
@@ -203,7 +249,7 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return messages[: first + 1]
 
 
-def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> dict[str, Any]:
+def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> Figures:
     """Score every skill of the starter's exam, beside the lookup baseline and bits per byte.
 
     Bits per byte are measured on texts about the same facts that are not in the training data.
@@ -227,12 +273,13 @@ def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> dict[str
     return figures | {"bits_per_byte": result.bits_per_byte}
 
 
-def reply_greedily(model: GPT, tokenizer: Tokenizer, prompts: Any) -> list[Reply]:
-    with Engine(
-        model, EngineConfig(n_slot=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)
-    ) as engine:
-        sampling = SamplingConfig(
-            temperature=0.0, max_tokens=min(REPLY_TOKENS, model.config.context_length // 2)
-        )
+def reply_greedily(
+    model: GPT, tokenizer: Tokenizer, prompts: Sequence[Sequence[Message]]
+) -> list[Reply]:
+    """Generate the most probable reply to each conversation, all of them together."""
+    config = EngineConfig(n_slot=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)
+    max_tokens = min(MAX_REPLY_TOKENS, model.config.context_length // 2)
+    with Engine(model, config) as engine:
+        sampling = SamplingConfig(temperature=0.0, max_tokens=max_tokens)
         finished = Assistant(engine, tokenizer).replies(prompts, sampling)
     return [Reply(reply.message, reply.ended_by_itself) for reply in finished]

@@ -124,7 +124,7 @@ class PredictedLabels:
 
     def __call__(self, model: Encoder) -> list[tuple[str, str]]:
         """Return (text, labels) pairs."""
-        predictions = Classifier(ClassifierForward(model), self.tokenizer).tell(self.texts)
+        predictions = Classifier(ClassifierForward(model), self.tokenizer).predict(self.texts)
         return [(prediction.text, _listed(prediction.probabilities)) for prediction in predictions]
 
 

@@ -11,7 +11,7 @@ from chatwright.inspection.attention_maps import translation_maps
 from chatwright.inspection.attention_page import attention_page
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.text_input import few_texts, require_text, require_writable
-from chatwright.tasks.translate import Translated, Translator
+from chatwright.tasks.translate import Translated, TranslatedPiece, Translator
 
 TEXTS_PER_BATCH = 512
 MAX_TEXTS_ON_PAGE = 20
@@ -25,6 +25,11 @@ class TranslatedText:
     """Position of the text in the input, from 1."""
     source: str
     translations: Sequence[Translated]
+
+    @property
+    def pieces(self) -> Sequence[TranslatedPiece]:
+        """The pieces of a source longer than the model's context; else empty."""
+        return self.translations[0].pieces
 
 
 class TextTranslator:
@@ -61,16 +66,13 @@ class TextTranslator:
             few_texts(self.texts, MAX_TEXTS_ON_PAGE)
         model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
         self.translator = Translator(EncoderDecoderForward(model), tokenizer)
-        self.translator.read(self.texts)  # a text that is too long is an error before the first one
 
     def translate(self) -> Iterator[TranslatedText]:
         """Yield each text with its translations, in the order of the input."""
         for start in range(0, len(self.texts), TEXTS_PER_BATCH):
             batch = self.texts[start : start + TEXTS_PER_BATCH]
-            found = self.translator.translate(batch, self.config)
-            for number, (source, translations) in enumerate(
-                zip(batch, found, strict=True), start + 1
-            ):
+            translated = zip(batch, self.translator.translate(batch, self.config), strict=True)
+            for number, (source, translations) in enumerate(translated, start + 1):
                 yield TranslatedText(number, source, translations)
 
     def write_files(self, translated: Sequence[TranslatedText]) -> list[str]:
@@ -92,11 +94,13 @@ class TextTranslator:
         end = [int(tokenizer.control.end)]
         shown = []
         for text in translated:
-            best = text.translations[0]
-            if text.source.strip():
-                token_ids = [*best.token_ids, *(end if best.ended else [])]
-                maps = translation_maps(model, tokenizer, text.source.strip(), token_ids)
-                shown.append((text.source, best.text, maps))
+            whole = [TranslatedPiece(text.source, text.translations[0])]
+            for piece in text.pieces or whole:
+                source, best = piece.source.strip(), piece.translation
+                if source:
+                    token_ids = [*best.token_ids, *(end if best.ended else [])]
+                    maps = translation_maps(model, tokenizer, source, token_ids)
+                    shown.append((source, best.text, maps))
         page = attention_page("Attention of each translated token", shown)
         file.write_text(page, encoding="utf-8")
 

@@ -1,0 +1,1 @@
+"""Tasks: text in, typed result out. Translation and classification."""

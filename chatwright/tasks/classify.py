@@ -1,4 +1,4 @@
-"""Texts to labels: the road of an encoder that learned to tell them, as the assistant is a decoder's."""
+"""Classify texts with an encoder."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,32 +8,39 @@ from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 
 
 @dataclass(frozen=True)
-class Told:
+class Prediction:
+    """The label probabilities of one text."""
+
     text: str
-    probabilities: dict[str, float]  # of every label, the most probable first
-    n_piece: int  # more than one where the text is longer than the model can look at
+    probabilities: dict[str, float]
+    """Probability of every label, the most probable first."""
+    n_piece: int
+    """Number of pieces: more than one if the text is longer than the model's context."""
 
     @property
     def label(self) -> str:
+        """The most probable label."""
         return next(iter(self.probabilities))
 
 
 class Classifier:
+    """Classifies texts with one model."""
+
     def __init__(self, forward: ClassifierForward, tokenizer: Tokenizer) -> None:
-        self.forward, self.tokenizer, self.encoder_tokens = (
-            forward,
-            tokenizer,
-            encoder_tokens_of(tokenizer),
-        )
+        """Take the prepared model and its tokenizer."""
+        self.forward = forward
+        self.tokenizer = tokenizer
+        self.encoder_tokens = encoder_tokens_of(tokenizer)
 
     def pieces(self, text: str) -> list[list[int]]:
+        """Encode a text as rows of at most the model's context."""
         return self.encoder_tokens.chunks(self.tokenizer.encode(text), self.forward.max_length)
 
-    def tell(self, texts: Iterable[str]) -> Iterator[Told]:
-        """One after another, as they come: a text's answer does not depend on its neighbours."""
+    def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Classify texts one by one; a prediction does not depend on the other texts."""
         for text in texts:
             pieces = self.pieces(text)
-            named = dict(
-                zip(self.forward.labels, self.forward.probabilities(pieces).tolist(), strict=True)
-            )
-            yield Told(text, dict(sorted(named.items(), key=lambda item: -item[1])), len(pieces))
+            probabilities = self.forward.probabilities(pieces).tolist()
+            by_label = zip(self.forward.labels, probabilities, strict=True)
+            ranked = dict(sorted(by_label, key=lambda item: -item[1]))
+            yield Prediction(text, ranked, len(pieces))

@@ -1,91 +1,136 @@
-"""From texts to their translations: the only road, for the command line, for samples while training and for BLEU.
+"""Translate texts with an encoder-decoder: for the command line, training samples and evaluation.
 
-Sentences of about one length are searched together; on the CPU a sentence's translation does not depend on its company, to the bit.
+Texts of similar length are translated together. On a CPU a translation has the same bits whatever
+else is translated. A text longer than the model's context is translated in pieces.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from chatwright.engine.beam_search import BeamConfig, Hypothesis, beam_search
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
+from chatwright.tasks.split_text import join_texts, split_text
 from chatwright.tokenizer.sentence_pair import decoder_start_id, source_ids
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
-ROWS_AT_ONCE = 256  # beginnings, over all sentences searched together
+MAX_ROWS = 256
+"""Unfinished hypotheses that are extended together, over all texts."""
 
 
 @dataclass(frozen=True)
 class Translated:
+    """One translation of a text."""
+
     text: str
-    token_ids: tuple[int, ...]  # without <end>
-    score: float  # what the beam compares: the log-probability over the length penalty
+    token_ids: tuple[int, ...]
+    """Its tokens, without <end>; of pieces, one after another."""
+    score: float
+    """The beam's score: log-probability over length penalty; of pieces, the sum."""
     log_prob: float
-    ended: bool  # False: cut off, the model did not come to an end
+    """Log-probability of all tokens."""
+    ended: bool
+    """Whether the model ended it; False: it was cut off at the limit."""
+    pieces: tuple["TranslatedPiece", ...] = ()
+    """The pieces of a text that is longer than the model's context; else empty."""
+
+
+@dataclass(frozen=True)
+class TranslatedPiece:
+    """A piece of a long text with its translation."""
+
+    source: str
+    translation: Translated
 
 
 class Translator:
+    """Translates texts with one model."""
+
     def __init__(self, forward: EncoderDecoderForward, tokenizer: Tokenizer) -> None:
-        self.forward, self.tokenizer, self.context_length = (
-            forward,
-            tokenizer,
-            forward.config.context_length,
-        )
+        """Take the prepared model and its tokenizer."""
+        self.forward = forward
+        self.tokenizer = tokenizer
+        self.context_length = forward.config.context_length
 
     def translate(
         self, texts: Sequence[str], config: BeamConfig = BeamConfig()
     ) -> list[list[Translated]]:
-        """At most `config.n_best` translations of each text, best first. An empty text stays empty."""
-        sources = self.read(texts)
-        found: dict[int, list[Translated]] = {
+        """Translate each text: at most `config.n_best` translations, best first.
+
+        A blank text has one empty translation.
+        """
+        is_long = [len(ids) > self.context_length for ids in self.encode(texts)]
+        pieces = [
+            self.pieces(text) if too_long else [text]
+            for text, too_long in zip(texts, is_long, strict=True)
+        ]
+        translated = iter(self._translate_pieces(list(chain.from_iterable(pieces)), config))
+        return [_join([(piece, next(translated)) for piece in text]) for text in pieces]
+
+    def pieces(self, text: str) -> list[str]:
+        """Split a text into pieces that fit the model's context; a text that fits is one piece."""
+        return split_text(text, lambda piece: len(self.encode([piece])[0]) <= self.context_length)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode texts as the encoder reads them, with <end>."""
+        encoded = self.tokenizer.encode_batch([text.strip() for text in texts])
+        return [source_ids(ids, self.tokenizer.control) for ids in encoded]
+
+    def _translate_pieces(
+        self, pieces: Sequence[str], config: BeamConfig
+    ) -> list[list[Translated]]:
+        """Translate texts that fit the context, those of similar length together."""
+        sources = self.encode(pieces)
+        translated: dict[int, list[Translated]] = {
             i: [Translated("", (), 0.0, 0.0, True)]
             for i, ids in enumerate(sources)
             if len(ids) == 1
         }
-        order = sorted(set(range(len(texts))) - found.keys(), key=lambda i: len(sources[i]))
-        at_once = max(1, ROWS_AT_ONCE // config.width)
-        for start in range(0, len(order), at_once):
-            here = order[start : start + at_once]
-            for i, hypotheses in zip(
-                here, self._search([sources[i] for i in here], config), strict=True
-            ):
-                found[i] = [self._translated(hypothesis) for hypothesis in hypotheses]
-        return [found[i] for i in range(len(texts))]
-
-    def read(self, texts: Sequence[str]) -> list[list[int]]:
-        """What the encoder reads of each. Raises ValueError for a text longer than the model can look at: nothing is cut unseen."""
-        sources = [
-            source_ids(ids, self.tokenizer.control)
-            for ids in self.tokenizer.encode_batch([text.strip() for text in texts])
-        ]
-        for number, ids in enumerate(sources, 1):
-            if len(ids) > self.context_length:
-                raise ValueError(
-                    f"text {number} has {len(ids)} tokens and this model reads at most {self.context_length}: "
-                    "give it sentence by sentence, one a line."
-                )
-        return sources
+        order = sorted(set(range(len(pieces))) - translated.keys(), key=lambda i: len(sources[i]))
+        batch_size = max(1, MAX_ROWS // config.width)
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            hypotheses = self._search([sources[i] for i in batch], config)
+            for i, ranked in zip(batch, hypotheses, strict=True):
+                translated[i] = [self._decode(hypothesis) for hypothesis in ranked]
+        return [translated[i] for i in range(len(pieces))]
 
     def _search(self, sources: list[list[int]], config: BeamConfig) -> list[list[Hypothesis]]:
         control = self.tokenizer.control
         limits = [min(self.context_length, 2 * len(ids) + 16) for ids in sources]
         banned = [int(token_id) for token_id in control.all() if token_id != control.end]
         banned += unused_ids(self.tokenizer)
-        start = decoder_start_id(control, self.forward.config.start_id)
         return beam_search(
             self.forward.start(sources, config.width),
-            start,
+            decoder_start_id(control, self.forward.config.start_id),
             int(control.end),
             limits,
             config,
             banned,
         )
 
-    def _translated(self, found: Hypothesis) -> Translated:
-        token_ids = found.token_ids[:-1] if found.ended else found.token_ids
-        return Translated(
-            self.tokenizer.decode(token_ids).strip(),
-            token_ids,
-            found.score,
-            found.log_prob,
-            found.ended,
+    def _decode(self, hypothesis: Hypothesis) -> Translated:
+        token_ids = hypothesis.token_ids[:-1] if hypothesis.ended else hypothesis.token_ids
+        text = self.tokenizer.decode(token_ids).strip()
+        return Translated(text, token_ids, hypothesis.score, hypothesis.log_prob, hypothesis.ended)
+
+
+def _join(pieces: Sequence[tuple[str, list[Translated]]]) -> list[Translated]:
+    """Join the translations of a text's pieces: the best of each, the second best of each, ..."""
+    if len(pieces) == 1:
+        return pieces[0][1]
+    joined: list[Translated] = []
+    for translations in zip(*(ranked for _, ranked in pieces), strict=False):
+        sources = [source for source, _ in pieces]
+        parts = tuple(map(TranslatedPiece, sources, translations))
+        joined.append(
+            Translated(
+                join_texts([translation.text for translation in translations]),
+                tuple(chain.from_iterable(t.token_ids for t in translations)),
+                sum(t.score for t in translations),
+                sum(t.log_prob for t in translations),
+                all(t.ended for t in translations),
+                parts,
+            )
         )
+    return joined

@@ -83,7 +83,7 @@ def test_a_marian_shape_opens_in_transformers_with_equal_logits_and_translations
     texts = ["the dog sat on the mat", "the log"]
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")
     rows = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
-    assert rows == Translator(EncoderDecoderForward(model), TOKENIZER).read(texts)
+    assert rows == Translator(EncoderDecoderForward(model), TOKENIZER).encode(texts)
     lengths = torch.tensor([len(row) for row in rows])
     S, pad = int(max(lengths)), TOKENIZER.control.pad
     source = torch.tensor([row + [pad] * (S - len(row)) for row in rows])  # (B, S)

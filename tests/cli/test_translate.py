@@ -85,6 +85,21 @@ def test_the_attention_page_is_written_and_named(translate: Command, tmp_path: P
     assert str(tmp_path / "page.html") in outcome.err
 
 
+def test_a_line_longer_than_the_context_is_translated_in_pieces_and_named(
+    translate: Command, tmp_path: Path
+) -> None:
+    long = "the cat sat; a dog on a log. " * 4
+    outcome = translate("--attention", tmp_path / "page.html", stdin=f"the cat\n{long}\na dog\n")
+    assert outcome.status == 0, outcome.err
+    assert "line 2: longer than the model's context" in outcome.err
+    assert "line 1" not in outcome.err.replace("line 1: the translation had no end", "")
+    [_, found, _] = map(
+        json.loads, translate("--json", stdin=f"the cat\n{long}\na dog\n").out.splitlines()
+    )
+    assert " ".join(found["pieces"]).split() == long.split()
+    assert (tmp_path / "page.html").exists()
+
+
 def translated(number: int, source: str, text: str, ended: bool = True) -> TranslatedText:
     best = Translated(text, (), -1.0, -1.0, ended)
     second = Translated("second best", (), -2.0, -2.0, True)
@@ -113,7 +128,6 @@ def test_the_pairs_for_the_other_direction_can_be_read_as_training_data(
     [
         (["the cat", "--n-best", "3", "--greedy"], "", ["n_best", "3", "1"]),
         (["the cat", "--file", "x.txt"], "", ["--file"]),
-        (["dog " * 30], "", ["tokens"]),
         (["the cat", "--length-penalty", "nan"], "", ["length_penalty", "nan"]),
         ([__file__], "", [f"--file {__file__}"]),
         ([], "\n\n", []),

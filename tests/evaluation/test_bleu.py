@@ -1,72 +1,115 @@
-"""BLEU against numbers worked out by hand, and Moses against its known cuts."""
+"""BLEU equals numbers computed by hand, and scripts without spaces are split."""
 
 import builtins
 import math
 
 import pytest
 
-from chatwright.evaluation.bleu import bleu, tokenised_lowercase
+from chatwright.errors import InputError
+from chatwright.evaluation.bleu import bleu, tokenized_lowercase_bleu
 
 TRANSLATIONS = ["the cat sat on the mat today", "a dog barks loudly at night"]
 REFERENCES = ["the cat sat on a mat today", "the dog barks loudly at night"]
 
 
-def test_it_is_the_formula_of_2002() -> None:
-    """Matching n-grams of all: 6+5 of 7+6; 4+4 of 6+5; 2+3 of 5+4; 1+2 of 4+3. No brevity penalty: 13 words each."""
-    expected = 100 * math.exp(
-        sum(math.log(right / all_) for right, all_ in ((11, 13), (8, 11), (5, 9), (3, 7))) / 4
-    )
+def geometric_mean(*precisions: tuple[int, int]) -> float:
+    return math.exp(sum(math.log(matches / n) for matches, n in precisions) / len(precisions))
+
+
+def test_bleu_equals_the_formula_of_papineni_et_al() -> None:
+    """Matching 1- to 4-grams of both sentences: 6+5 of 7+6, 4+4 of 6+5, 2+3 of 5+4, 1+2 of 4+3.
+
+    There is no brevity penalty: both sides have 13 words.
+    """
+    expected = 100 * geometric_mean((11, 13), (8, 11), (5, 9), (3, 7))
     assert math.isclose(bleu(TRANSLATIONS, REFERENCES).bleu, expected, rel_tol=1e-9)
     assert math.isclose(
-        tokenised_lowercase([t.upper() for t in TRANSLATIONS], REFERENCES, "en").bleu,
+        tokenized_lowercase_bleu([t.upper() for t in TRANSLATIONS], REFERENCES, "en").bleu,
         expected,
         rel_tol=1e-9,
     )
     short = [TRANSLATIONS[0], "dog barks loudly at night"]  # 12 words for 13
-    expected = (
-        100
-        * math.exp(1 - 13 / 12)
-        * math.exp(
-            sum(math.log(right / all_) for right, all_ in ((11, 12), (8, 10), (5, 8), (3, 6))) / 4
-        )
-    )
+    brevity_penalty = math.exp(1 - 13 / 12)
+    expected = 100 * brevity_penalty * geometric_mean((11, 12), (8, 10), (5, 8), (3, 6))
     assert math.isclose(bleu(short, REFERENCES).bleu, expected, rel_tol=1e-9)
 
 
-def test_the_signature_says_how_it_was_computed() -> None:
+def test_the_signature_names_the_tokenizer() -> None:
     assert bleu(TRANSLATIONS, REFERENCES).signature.startswith(
         "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:"
     )
-    assert "tok:none" in tokenised_lowercase(TRANSLATIONS, REFERENCES, "en").signature
+    assert "tok:none" in tokenized_lowercase_bleu(TRANSLATIONS, REFERENCES, "en").signature
 
 
-def test_moses_makes_two_words_of_a_french_elision() -> None:
-    one, other = ["l'homme va à la plage aujourd'hui ."], ["L'homme va à la plage aujourd'hui."]
-    assert tokenised_lowercase(one, other, "fr").bleu == pytest.approx(100.0)
-    assert bleu(one, other).bleu < 99.0
-    # l' homme va à la | gare | aujourd' hui .   One wrong word of 9, in 2 of 8 pairs, 3 of 7 and 4 of 6 longer runs.
+def test_moses_splits_a_french_elision_into_two_words() -> None:
+    tokenized = ["l'homme va à la plage aujourd'hui ."]
+    reference = ["L'homme va à la plage aujourd'hui."]
+    assert tokenized_lowercase_bleu(tokenized, reference, "fr").bleu == pytest.approx(100.0)
+    assert bleu(tokenized, reference).bleu < 99.0
+    # l' homme va à la gare aujourd' hui . is 9 words. The wrong one is in 2 of 8 pairs, and so on.
     wrong = ["l'homme va à la gare aujourd'hui."]
-    expected = 100 * math.exp(sum(math.log(p) for p in (8 / 9, 6 / 8, 4 / 7, 2 / 6)) / 4)
-    assert tokenised_lowercase(wrong, other, "fr").bleu == pytest.approx(expected)
+    expected = 100 * geometric_mean((8, 9), (6, 8), (4, 7), (2, 6))
+    assert tokenized_lowercase_bleu(wrong, reference, "fr").bleu == pytest.approx(expected)
 
 
-def test_unequal_counts_and_a_missing_package_are_said_with_a_remedy(
+CHINESE = ["今天天气很好。", "我喜欢喝茶。"] * 4
+UNSPACED = {
+    "zh": CHINESE,
+    "ja": ["今日は天気がいいです。", "お茶が好きです。"] * 4,
+    "th": ["วันนี้อากาศดีมาก", "ฉันชอบดื่มชา"] * 4,
+}
+
+
+@pytest.mark.parametrize("language", UNSPACED)
+def test_equal_texts_without_spaces_score_100(language: str) -> None:
+    """The default tokenizer splits at spaces and would give 0: one word is no 4-gram."""
+    texts = UNSPACED[language]
+    named, unnamed = bleu(texts, texts, language), bleu(texts, texts)
+    assert named.bleu == pytest.approx(100.0)
+    assert unnamed.bleu == pytest.approx(100.0)
+    assert unnamed.warning
+
+
+def test_the_language_chooses_the_tokenizer() -> None:
+    assert "tok:zh" in bleu(CHINESE, CHINESE, "zh-CN").signature
+    assert bleu(CHINESE, CHINESE, "zh").warning == ""
+    assert "tok:char" in bleu(CHINESE, CHINESE).signature
+    assert "tok:13a" in bleu(TRANSLATIONS, REFERENCES, "de").signature
+    assert bleu(TRANSLATIONS, REFERENCES).warning == ""
+
+
+def test_a_tokenizer_that_is_not_installed_is_replaced_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(
-        ValueError, match="2 translations and 1 references: BLEU needs one reference a translation"
-    ):
-        bleu(TRANSLATIONS, REFERENCES[:1])
-    plain = builtins.__import__
+    monkeypatch.setattr("chatwright.evaluation.bleu.find_spec", lambda _: None)
+    score = bleu(UNSPACED["ja"], UNSPACED["ja"], "ja")
+    assert "tok:char" in score.signature
+    assert "sacrebleu[ja]" in score.warning
 
-    def without(name: str, *args: object, **kwargs: object) -> object:
+
+def test_an_unknown_language_is_refused() -> None:
+    for compute in (bleu, tokenized_lowercase_bleu):
+        with pytest.raises(InputError) as caught:
+            compute(TRANSLATIONS, REFERENCES, "germn")
+        assert (caught.value.field, caught.value.value) == ("--language", "germn")
+
+
+def test_different_numbers_of_texts_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        bleu(TRANSLATIONS, REFERENCES[:1])
+    assert (caught.value.field, caught.value.value) == ("references", 1)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    original_import = builtins.__import__
+
+    def import_without_sacrebleu(name: str, *args: object, **kwargs: object) -> object:
         if name == "sacrebleu":
             raise ModuleNotFoundError(name=name)
-        return plain(name, *args, **kwargs)
+        return original_import(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(
-        ValueError,
-        match=r"BLEU needs the package sacrebleu: pip install 'chatwright\[translation\]'",
-    ):
+    monkeypatch.setattr(builtins, "__import__", import_without_sacrebleu)
+    with pytest.raises(InputError) as caught:
         bleu(TRANSLATIONS, REFERENCES)
+    assert caught.value.field == "sacrebleu"
+    assert "chatwright[translation]" in caught.value.remedy

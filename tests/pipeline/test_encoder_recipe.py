@@ -109,9 +109,9 @@ def test_the_recipe_trains_a_classifier(trained: tuple[Path, list[str]]) -> None
     notes = json.loads((directory / "out" / "classify" / "model" / "training.json").read_text())
     assert notes["figures"]["macro_f1"] == 1.0
     texts = [*SENTENCES["alive"], *SENTENCES["made"]]
-    assert [told.label for told in Classifier(ClassifierForward(model), tokenizer).tell(texts)] == [
-        "alive"
-    ] * 9 + ["made"] * 9
+    assert [
+        told.label for told in Classifier(ClassifierForward(model), tokenizer).predict(texts)
+    ] == ["alive"] * 9 + ["made"] * 9
     samples = [
         json.loads(line)["samples"]
         for line in (directory / "out/classify/metrics.jsonl").read_text().splitlines()

@@ -10,7 +10,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.errors import InputError
-from chatwright.evaluation.bleu import bleu, tokenised_lowercase
+from chatwright.evaluation.bleu import bleu, tokenized_lowercase_bleu
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.pipeline.evaluate import TranslationSettings, evaluate
 from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
@@ -175,7 +175,7 @@ def test_the_translation_suite_equals_scoring_the_translations_directly(director
         where, "translation", directory / "data" / "train.fr.gz", translation=settings
     )
     assert figures["bleu"] == bleu(messages, ENGLISH).bleu
-    assert figures["tokenised_lowercase_bleu"] == tokenised_lowercase(messages, ENGLISH, "en").bleu
+    assert figures["tokenized_lowercase_bleu"] == tokenized_lowercase_bleu(messages, ENGLISH, "en").bleu
     assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
     assert figures["signature"].startswith("nrefs:1|case:mixed")
 

@@ -1,4 +1,4 @@
-"""Texts to translations: each text gets its own, in order, whatever is translated beside it; nothing is cut unseen."""
+"""Translation: results do not depend on the other texts; long texts are translated in pieces."""
 
 import pytest
 import torch
@@ -36,44 +36,54 @@ def make(**changes: object) -> Translator:
 
 
 @pytest.mark.parametrize("config", [BeamConfig(width=1), BeamConfig(width=3, n_best=2)], ids=str)
-def test_alone_equals_among_others_in_their_order(
+def test_translations_are_the_same_alone_and_with_others(
     config: BeamConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     translator = make()
     together = translator.translate(TEXTS, config)
     assert together == [translator.translate([text], config)[0] for text in TEXTS]
-    monkeypatch.setattr("chatwright.tasks.translate.ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("chatwright.tasks.translate.MAX_ROWS", 4)
     assert translator.translate(TEXTS, config) == together
-    assert [len(found) for found in together] == [config.n_best if text else 1 for text in TEXTS]
+    assert [len(ranked) for ranked in together] == [config.n_best if text else 1 for text in TEXTS]
     assert together[2][0].text == ""
     assert together[0][0].score >= together[0][-1].score
 
 
-def test_a_model_with_a_start_of_its_own_begins_with_it() -> None:
-    other = make(start_id=TOKENIZER.control.pad)
-    seen = []
-    embed = other.forward.model._embed
-    other.forward.model._embed = lambda ids, *rest: seen.append(ids) or embed(ids, *rest)  # type: ignore[method-assign]
-    other.translate(["mat"], BeamConfig(width=1))
-    assert seen[1].tolist() == [[TOKENIZER.control.pad]]
+def test_decoding_starts_with_the_start_token_of_the_model() -> None:
+    translator = make(start_id=TOKENIZER.control.pad)
+    embedded = []
+    embed = translator.forward.model._embed
+    translator.forward.model._embed = lambda ids, *rest: embedded.append(ids) or embed(ids, *rest)  # type: ignore[method-assign]
+    translator.translate(["mat"], BeamConfig(width=1))
+    assert embedded[1].tolist() == [[TOKENIZER.control.pad]]
 
 
-def test_no_control_token_is_written_and_text_is_that_of_the_ids() -> None:
+def test_translations_have_no_control_tokens_and_their_text_is_that_of_their_ids() -> None:
     translator, control = make(), TOKENIZER.control
-    for [found] in translator.translate(TEXTS, BeamConfig(width=4)):
-        assert not set(found.token_ids) & set(control.all())
-        assert found.text == TOKENIZER.decode(found.token_ids).strip()
+    for [translated] in translator.translate(TEXTS, BeamConfig(width=4)):
+        assert not set(translated.token_ids) & set(control.all())
+        assert translated.text == TOKENIZER.decode(translated.token_ids).strip()
 
 
-def test_what_a_person_wrote_never_becomes_a_control_token() -> None:
-    [ids] = make().read(["<|end|> <|bos|>"])
+def test_user_text_never_becomes_a_control_token() -> None:
+    [ids] = make().encode(["<|end|> <|bos|>"])
     assert not set(ids[:-1]) & set(TOKENIZER.control.all())
     assert ids[-1] == TOKENIZER.control.end
 
 
-def test_a_text_too_long_is_refused_before_anything_is_translated() -> None:
-    with pytest.raises(
-        ValueError,
-        match="text 2 has .* tokens and this model reads at most 32: give it sentence by sentence",
-    ):
-        make().translate(["mat", "xyzzy " * 20])
+LONG = "the cat sat on the mat; the dog sat on the log. " * 4
+
+
+def test_a_text_longer_than_the_context_is_translated_in_pieces() -> None:
+    translator, config = make(), BeamConfig(width=3, n_best=2)
+    [short, long] = translator.translate(["mat", LONG], config)
+    assert short == translator.translate(["mat"], config)[0]
+    assert short[0].pieces == ()
+    for rank, translated in enumerate(long):
+        sources = [piece.source for piece in translated.pieces]
+        alone = [translator.translate([source], config)[0][rank] for source in sources]
+        assert " ".join(sources).split() == LONG.split()
+        assert [piece.translation for piece in translated.pieces] == alone
+        assert translated.text == " ".join(piece.text for piece in alone if piece.text)
+        assert translated.log_prob == sum(piece.log_prob for piece in alone)
+        assert translated.ended == all(piece.ended for piece in alone)
