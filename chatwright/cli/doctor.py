@@ -1,16 +1,26 @@
 """Print what works on this machine: `chatwright doctor`."""
 
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
-def doctor() -> None:
+def doctor(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(help="A model whose replies are checked too: are they the same in a batch?"),
+    ] = None,
+) -> None:
     """Check this installation and machine. Exit status 1 if a requirement is not met."""
-    from chatwright.pipeline.machine_checks import checks, describe_machine
+    from chatwright.pipeline.machine_checks import check_batch_invariance, checks, describe_machine
 
     for name, value in describe_machine().items():
         print(f"      {name:22} {value}")
     all_met = True
-    for check in checks():
+    model_checks = [] if directory is None else [check_batch_invariance(directory)]
+    for check in chain(checks(), model_checks):
         mark = "ok" if check.is_met else "BAD"
         remedy = "" if check.is_met else f" -> {check.remedy}"
         print(f"{mark:5} {check.name:22} {check.value}{remedy}")

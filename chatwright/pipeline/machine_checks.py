@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
+from chatwright.checkpoint import model_directory
 from chatwright.devices import (
     available_memory,
     environment,
     has_fast_bfloat16,
     resolve_device,
 )
+from chatwright.engine.engine import Engine, EngineConfig
 
 NEEDED_BYTES = 2e9  # memory and disk for training the starter
 SERVING_PACKAGES = ("fastapi", "uvicorn")  # of the extra chatwright[serve]
@@ -69,6 +71,22 @@ def checks() -> Iterator[Check]:
         is_installed = importlib.util.find_spec(package) is not None
         version = importlib.metadata.version(package) if is_installed else "missing"
         yield Check(package, version, is_installed, "pip install 'chatwright[serve]'")
+
+
+def check_batch_invariance(directory: Path) -> Check:
+    """Check whether the model's replies depend on the other requests in the batch.
+
+    It computes with the model's own weights, which takes seconds for a large model.
+    """
+    model, _ = model_directory.load(directory)
+    with Engine(model, EngineConfig(n_slot=1)) as engine:
+        difference = engine.batch_variance
+    return Check(
+        "batch invariance",
+        difference or "a reply of this model has the same bits alone and in a batch",
+        not difference,
+        "replies stay right, but their last bits may depend on the other requests in the batch",
+    )
 
 
 def _gflops(dtype: torch.dtype) -> float:

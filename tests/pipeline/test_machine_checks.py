@@ -1,0 +1,39 @@
+"""`chatwright doctor` checks a model's batch invariance."""
+
+from pathlib import Path
+
+import pytest
+
+from chatwright.checkpoint import model_directory
+from chatwright.devices import generator
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.presets import preset
+from chatwright.pipeline.machine_checks import check_batch_invariance
+from chatwright.tokenizer.byte_bpe import ByteBPE
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    tokenizer = ByteBPE.train(["the cat sat on the mat. " * 20], 300)
+    model = GPT(preset("nano", vocab_size=tokenizer.vocab_size, context_length=64))
+    init_weights(model, generator(0, "weights"))
+    model_directory.save(tmp_path / "model", model, tokenizer)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("difference", ["", "a linear layer gives other bits"])
+def test_the_check_reports_what_the_engine_measures(
+    directory: Path, difference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwright.engine.engine.find_difference", lambda _: difference)
+    check = check_batch_invariance(directory)
+    assert check.is_met == (not difference)
+    assert difference in check.value
+
+
+def test_a_model_with_packed_kernels_is_batch_invariant(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_batch_invariance(directory).is_met
+    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: False)
+    assert not check_batch_invariance(directory).is_met
