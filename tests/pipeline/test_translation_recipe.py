@@ -175,7 +175,10 @@ def test_the_translation_suite_equals_scoring_the_translations_directly(director
         where, "translation", directory / "data" / "train.fr.gz", translation=settings
     )
     assert figures["bleu"] == bleu(messages, ENGLISH).bleu
-    assert figures["tokenized_lowercase_bleu"] == tokenized_lowercase_bleu(messages, ENGLISH, "en").bleu
+    assert (
+        figures["tokenized_lowercase_bleu"]
+        == tokenized_lowercase_bleu(messages, ENGLISH, "en").bleu
+    )
     assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
     assert figures["signature"].startswith("nrefs:1|case:mixed")
 
