@@ -6,7 +6,7 @@
 
 The bag of words is a linear model of scikit-learn's over tf-idf (punctuation counts as words): logistic regression or a support vector machine,
 words alone or pairs too, at every strength of regularisation, whichever is best on the validation set, as the encoder's number of steps is. Both
-learn from the same labelled rows. Each cell: accuracy on the test set with its 95 % Wilson interval. "apart" pairs the two on the same texts:
+learn from the same labeled rows. Each cell: accuracy on the test set with its 95 % Wilson interval. "apart" pairs the two on the same texts:
 how many only one of them told right, and the exact two-sided p of so uneven a count were they equally good (McNemar 1947).
 """
 
@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from chatwright.checkpoint import model_directory
-from chatwright.data.encoded_labels import encode_labelled
-from chatwright.data.labelled import read_labelled
-from chatwright.data.rows import LabelledText
+from chatwright.data.encoded_labels import encode_labeled
+from chatwright.data.labeled_texts import read_labeled
+from chatwright.data.rows import LabeledText
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.model.encoder import Encoder
@@ -35,7 +35,7 @@ from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
 from chatwright.training.stages.classification import text_log_probs
 from chatwright.training.watcher import Watcher
 
-ALSO_LABELLED = {
+ALSO_LABELED = {
     "reviews": "sentiment"
 }  # rows of another task that a recipe learns from first: the bag of words may have them too
 TASKS = ("sentiment", "topics", "spam", "reviews")
@@ -107,12 +107,12 @@ def from_scratch(recipe: Recipe) -> Recipe:
 def print_row(task: str, sets: Path, recipe: Recipe, out: Path) -> None:
     run_recipe(recipe, out, sets, Watcher(say=lambda sentence: None))
     train, validation, test = (
-        read_labelled(sets / task / f"{part}.jsonl") for part in ("train", "validation", "test")
+        read_labeled(sets / task / f"{part}.jsonl") for part in ("train", "validation", "test")
     )
     wanted = [row.label for row in test]
     more = {
-        f", and the rows of {other}": [*train, *read_labelled(sets / other / "train.jsonl")]
-        for other in [ALSO_LABELLED.get(task)]
+        f", and the rows of {other}": [*train, *read_labeled(sets / other / "train.jsonl")]
+        for other in [ALSO_LABELED.get(task)]
         if other is not None
     }
     bag, chosen = bag_of_words({"": train} | more, validation, test)
@@ -130,9 +130,9 @@ def print_row(task: str, sets: Path, recipe: Recipe, out: Path) -> None:
 
 
 def bag_of_words(
-    train: Mapping[str, Sequence[LabelledText]],
-    validation: Sequence[LabelledText],
-    test: Sequence[LabelledText],
+    train: Mapping[str, Sequence[LabeledText]],
+    validation: Sequence[LabeledText],
+    test: Sequence[LabeledText],
 ) -> tuple[list[str], str]:
     """What the linear model that is best on the validation set tells of the test set, and which one that is, of which training rows."""
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -164,10 +164,10 @@ def bag_of_words(
     return best[1], best[2]
 
 
-def encoder(directory: Path, test: Sequence[LabelledText]) -> tuple[list[str], str]:
+def encoder(directory: Path, test: Sequence[LabeledText]) -> tuple[list[str], str]:
     """(labels told, macro-F1 with its interval)"""
     model, tokenizer = model_directory.load(directory, kind=Encoder)
-    texts = encode_labelled(test, tokenizer, model.config.labels, model.config.context_length)
+    texts = encode_labeled(test, tokenizer, model.config.labels, model.config.context_length)
     told = text_log_probs(
         model,
         LabelBatches(

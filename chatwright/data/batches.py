@@ -53,9 +53,9 @@ class Shuffled:
 class Windows:
     """Windows of T+1 tokens of one long stream: T inputs and, shifted by one, T targets.
 
-    Each epoch starts at a new random offset below T, so windows begin at other tokens each time. The
-    tokens before the offset and after the last whole window, less than two windows, are left out of
-    that epoch.
+    Each epoch starts at a new random offset below T, so windows begin at other tokens each time.
+    The tokens before the offset and after the last whole window, less than two windows, are left
+    out of that epoch.
     """
 
     def __init__(self, stream: Tensor, length: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Find training rows that share a long run of words with rows kept for validation or evaluation.
+"""Find training rows that share a long run of words with validation or evaluation rows.
 
 A model that was trained on an answer gets a score that means nothing. The rule is GPT-3's (Brown et
 al. 2020, appendix C): a common run of 13 words, ignoring case and punctuation. Shorter rows count

@@ -1,10 +1,10 @@
 """Leave out rows that repeat an earlier one, exactly or nearly.
 
-Exact: equal after normalization (case, white space, Unicode form). Near: MinHash over runs of SHINGLE
-words (Broder 1997). Locality-sensitive bands give candidates, and each is confirmed by the estimated
-share of common runs. The hash functions are fixed, so results repeat. The first row of each group
-stays. Near-duplicates cost about a millisecond and 1 KB per row. A short row inside a long one is not
-found; `contamination.py` finds such overlaps between two sets.
+Exact: equal after normalization (case, white space, Unicode form). Near: MinHash over runs of
+SHINGLE words (Broder 1997). Locality-sensitive bands give candidates, and each is confirmed by the
+estimated share of common runs. The hash functions are fixed, so results repeat. The first row of
+each group stays. Near-duplicates cost about a millisecond and 1 KB per row. A short row inside a
+long one is not found; `contamination.py` finds such overlaps between two sets.
 """
 
 from __future__ import annotations

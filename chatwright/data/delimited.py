@@ -1,11 +1,11 @@
 """Rows of delimited text: .csv and .tsv files, and .txt files with tabs.
 
 The delimiter is found from the header line: a comma, semicolon, tab or vertical bar. Excel's first
-line `sep=;` is read too. In .csv, cells in quotes may hold delimiters and newlines. In .tsv and .txt
-with tabs, a quote is an ordinary character.
+line `sep=;` is read too. In .csv, cells in quotes may hold delimiters and newlines. In .tsv and
+.txt with tabs, a quote is an ordinary character.
 
-A .tsv or .txt file whose first line names no known columns has no header. Its columns are then named
-"1", "2" and so on.
+A .tsv or .txt file whose first line names no known columns has no header. Its columns are then
+named "1", "2" and so on.
 """
 
 from __future__ import annotations

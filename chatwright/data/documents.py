@@ -1,4 +1,4 @@
-"""Documents from .txt and .md files: one document per file, and several for a very long file."""
+"""Documents from .txt and .md files: one per file, and several for a very long file."""
 
 from __future__ import annotations
 

@@ -187,10 +187,10 @@ def _nothing_left(source: DataSource, n_row: int, n_learned: int, max_length: in
 
 
 def cut_after_answer(rendered: Rendered, max_length: int) -> Rendered | None:
-    """Return the longest beginning of at most `max_length` tokens that ends with a learned answer.
+    """Return the longest beginning of `max_length` tokens that ends with a learned answer.
 
-    None means that there is no such beginning. A cut inside an answer would show the model an answer
-    without its end token.
+    It may be shorter; None means that there is none. A cut inside an answer would show the model an
+    answer without its end token.
     """
     if len(rendered.token_ids) <= max_length:
         return rendered

@@ -85,8 +85,8 @@ def encode_documents_split(
 ) -> tuple[EncodedCorpus, EncodedCorpus]:
     """Encode the text rows at `source` as (train, validation).
 
-    Whole documents are kept for validation, chosen by their hash. Where no document is small enough,
-    the end of each is kept. If one huge document is most of the data, its end is kept too.
+    Whole documents are kept for validation, chosen by their hash. Where no document is small
+    enough, the end of each is kept. If one huge document is most of the data, its end is kept too.
     """
     require_fraction(validation_fraction)
     read = read_texts(source, options)

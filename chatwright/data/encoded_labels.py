@@ -1,4 +1,4 @@
-"""Labelled texts as an encoder reads them: <cls> text <sep>.
+"""Labeled texts as an encoder reads them: <cls> text <sep>.
 
 A text longer than the model's context becomes several pieces.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.data.rows import DataError, LabelledText
+from chatwright.data.rows import DataError, LabeledText
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 
 BATCH_TEXTS = 10_000  # texts tokenized at once
@@ -43,10 +43,10 @@ class EncodedLabels:
         }
 
 
-def encode_labelled(
-    rows: Sequence[LabelledText], tokenizer: Tokenizer, names: tuple[str, ...], max_length: int
+def encode_labeled(
+    rows: Sequence[LabeledText], tokenizer: Tokenizer, names: tuple[str, ...], max_length: int
 ) -> EncodedLabels:
-    """Encode labelled texts, in pieces of at most `max_length` tokens.
+    """Encode labeled texts, in pieces of at most `max_length` tokens.
 
     Raises DataError for a label that is not among `names`.
     """

@@ -1,8 +1,8 @@
 """Open text files of any character encoding as UTF-8.
 
 A byte order mark decides the encoding. A file without one must be UTF-8, unless you name its
-encoding. A guess from the bytes (`likely_encoding`) only fills the advice of an error message: it is
-never used to read the file.
+encoding. A guess from the bytes (`likely_encoding`) only fills the advice of an error message: it
+is never used to read the file.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def _likely_utf16(sample: bytes) -> str:
     return ""
 
 
-# Letters and punctuation of Western European texts. Missing on purpose: characters that are frequent
-# when text of Mac Roman, cp1250, cp1251 or Shift-JIS is read as cp1252 by mistake.
+# Letters and punctuation of Western European texts. Missing on purpose: characters that are
+# frequent when text of Mac Roman, cp1250, cp1251 or Shift-JIS is read as cp1252 by mistake.
 _LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüŒœÿ".encode("cp1252"))
 _PUNCTUATION = frozenset("€‚„…‘’“”•–—™\xa0¡£§©ª«®°²³´·º»¼½¾¿".encode("cp1252"))
 

@@ -23,7 +23,7 @@ DOCUMENT_MARKS = (
     (b"PK\x03\x04", "an Office document or a zip archive", "save it as plain text, or unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "save it as plain text"),
 )
-"""First bytes of documents that are saved under the name of a text file, and what to do with them."""
+"""First bytes of documents under the name of a text file, what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,10 @@ def _skip_rest_of_line(file: BinaryIO, raw: bytes) -> int:
 
 
 def binary(path: Path, raw: bytes, start: int, start_of_file: bytes) -> DataError:
-    """Return the error for a file that is not text; `raw` is a line, at byte `start`, that shows it."""
+    """Return the error for a file that is not text; `raw` is its first line that is not.
+
+    `start` is the offset of that line in bytes.
+    """
     location = Location(str(path))
     likely = likely_encoding(start_of_file) if b"\0" in start_of_file else ""
     if likely:

@@ -82,8 +82,8 @@ def parsed_messages(value: Any, column: str, location: Location) -> Any:
     """Parse a text that is JSON of messages; return any other value unchanged.
 
     Only text that cannot mean anything else is parsed: a list of objects that all have the keys of
-    a message. Other JSON stays text, since an answer may be JSON. Raises DataError for a broken list
-    of messages, which would otherwise be learned as text.
+    a message. Other JSON stays text, since an answer may be JSON. Raises DataError for a broken
+    list of messages, which would otherwise be learned as text.
     """
     if not isinstance(value, str):
         return value

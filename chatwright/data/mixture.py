@@ -1,4 +1,4 @@
-"""Texts and conversations in one training set: texts as rendered rows, conversations as documents."""
+"""Mix texts and conversations: documents as rendered rows, conversations as documents."""
 
 from __future__ import annotations
 

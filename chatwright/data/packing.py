@@ -1,8 +1,8 @@
 """Pack several short documents into one row, so that little is padding.
 
 Best-fit decreasing: the longest document first, each into the fullest row that still has room. A
-document id per token keeps documents from attending to each other. Nothing is cut here: cut or leave
-out documents longer than a row before.
+document id per token keeps documents from attending to each other. Nothing is cut here: cut or
+leave out documents longer than a row before.
 """
 
 import bisect

@@ -1,4 +1,4 @@
-"""Rows of files and folders: texts (.txt, .md) and tables (.jsonl, .json, .csv, .tsv, .parquet).
+"""Rows of files and folders: texts (.txt, .md) and tables (.jsonl, .csv and others).
 
 `scan_rows` yields rows and errors, for `data check`. `read_rows` raises the first error, for
 training.

@@ -13,7 +13,7 @@ from chatwright.data.messages import row_is_learned
 from chatwright.data.record import Record
 from chatwright.data.rows import (
     DataError,
-    LabelledText,
+    LabeledText,
     Location,
     MissingColumns,
     Row,
@@ -47,11 +47,11 @@ def to_row(record: Record) -> Row:
     has = {name for name, value in values.items() if value is not None}
     is_conversation = bool({"messages", "conversations"} & has or {"prompt", "completion"} <= has)
     if is_conversation and isinstance(values.get("label"), bool):
-        # Read as plain chat, the answers labelled false would be learned as good ones.
+        # Read as plain chat, the answers labeled false would be learned as good ones.
         raise DataError(
             location,
             "the row is a rated answer (a true/false label), which no stage reads yet",
-            "remove the rows labelled false and then the label column, or make pairs of chosen "
+            "remove the rows labeled false and then the label column, or make pairs of chosen "
             "and rejected",
             field="label",
         )
@@ -91,7 +91,7 @@ def _text_row(values: Mapping[str, Any], location: Location) -> TextRow:
     return TextRow(text, location, label_name(values.get("label")) or None)
 
 
-def to_labelled(record: Record) -> LabelledText:
+def to_labeled(record: Record) -> LabeledText:
     """Return the text and the label of a record, without white space around them.
 
     Raises DataError.
@@ -109,7 +109,7 @@ def to_labelled(record: Record) -> LabelledText:
             field="label",
         )
     _require_filled({"text": text, "label": label}, "fill it or remove the row", location)
-    return LabelledText(text, label, location)
+    return LabeledText(text, label, location)
 
 
 def label_name(value: Any) -> str | None:

@@ -71,7 +71,7 @@ class SentencePair:
 
 
 @dataclass(frozen=True)
-class LabelledText:
+class LabeledText:
     """A text and the name of its label, for classification."""
 
     text: str
@@ -83,7 +83,7 @@ Row = TextRow | ChatRow | PreferenceRow | SentencePair
 
 
 class DataError(InputError):
-    """Something in a data file that the user can correct. Its message never holds the file's text.
+    """An error in a data file. Its message never holds the text of the file.
 
     `field` is the column or setting that is wrong, or else the file.
     """

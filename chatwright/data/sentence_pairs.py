@@ -1,4 +1,4 @@
-"""Sentences with their translations, from tables with both sides or from two files line by line.
+"""Sentences with their translations, from tables or from two files line by line.
 
 One file: a table with the columns source and target, or prompt and completion; or .tsv or .txt
 with tabs and no header, as Tatoeba and Anki write it, where further columns are ignored. Two files

@@ -1,7 +1,8 @@
-"""Show which tokens of a row carry loss, the first thing to look at if a model learns wrong things.
+"""Show which tokens of a row carry loss.
 
-Every line begins with `loss |` or `     |`, so the mask can be read without colors, in a log or a
-pipe. This output holds the text of the row; logs and errors never do.
+Look at them first if a model learns the wrong things. Every line begins with `loss |` or
+`     |`, so the mask can be read without colors, in a log or a pipe. This output holds the text of
+the row; logs and errors never do.
 """
 
 from __future__ import annotations

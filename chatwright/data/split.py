@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from chatwright.errors import InputError
 
 MOST_OF_SMALL_GROUPS = 0.25
-"""Validation may take this share of the groups that are small enough for it, or twice `fraction`."""
+"""Largest share of the groups that fit into validation which it may take, or twice `fraction`."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def split(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> Split:
     that fit into `fraction` of the total size. It never takes more than that, and nothing if every
     group is larger.
 
-    If a huge group is most of the data, that share would be enough for most of the other groups, and
-    training would lose them. Then validation takes `fraction` of the other groups.
+    If a huge group is most of the data, that share would be enough for most of the other groups,
+    and training would lose them. Then validation takes `fraction` of the other groups.
     """
     require_fraction(fraction)
     group_sizes = _sizes(keys, sizes)

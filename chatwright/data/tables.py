@@ -1,8 +1,8 @@
 """Records of tables: .jsonl, .json, .csv, .tsv and .parquet files, also as .xz or .gz.
 
-Every reader of texts, conversations, labels and sentence pairs reads its tables here. What a record
-is, its columns decide: see `row_shapes.py`, `labelled.py` and `sentence_pairs.py`. Everything is
-streamed except .json, which has to be read whole.
+Every reader of texts, conversations, labels and sentence pairs reads its tables here. The columns
+of a record decide what kind of row it is, see `row_shapes.py`. Everything is streamed except .json,
+which has to be read whole.
 """
 
 from __future__ import annotations

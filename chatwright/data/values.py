@@ -1,4 +1,4 @@
-"""Parse and check single values of a record. Errors name the column and never hold the value's text."""
+"""Parse and check single values of a record. Errors name the column, never the text in it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _invalid_json(error: json.JSONDecodeError, location: Location) -> DataError:
 
 
 def require_columns(record: Record, names: Sequence[str], remedy: str) -> Mapping[str, Any]:
-    """Return the values of a record by column. Raises DataError unless all the columns are there."""
+    """Return the values of a record by column. Raises DataError if a column is missing."""
     values = record.values
     if not isinstance(values, Mapping):
         example = ", ".join(f'"{name}": "..."' for name in names)

@@ -15,8 +15,8 @@ from chatwright.commands import command_line
 from chatwright.conversation import Message
 from chatwright.data.encoded_conversations import read_conversations
 from chatwright.data.encoded_corpus import read_texts
-from chatwright.data.encoded_labels import encode_labelled
-from chatwright.data.labelled import read_labelled
+from chatwright.data.encoded_labels import encode_labeled
+from chatwright.data.labeled_texts import read_labeled
 from chatwright.data.sentence_pairs import read_pairs
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
@@ -151,8 +151,8 @@ def _labels(directory: Path, data: Path) -> Figures:
             field="head",
             value=model.config.head,
         )
-    texts = encode_labelled(
-        read_labelled(data), tokenizer, model.config.labels, model.config.context_length
+    texts = encode_labeled(
+        read_labeled(data), tokenizer, model.config.labels, model.config.context_length
     )
     batches = LabelBatches(texts, encoder_tokens_of(tokenizer), LabelBatchConfig(), 0, model.device)
     predicted = text_log_probs(model, batches).argmax(1)

@@ -88,8 +88,8 @@ def read_conversations(
     if train.n_overlaps:
         watcher.say(
             f"{train.n_overlaps:,} training conversations share 13 words in a row with a "
-            "validation "
-            "conversation. Their questions differ, but the validation loss is slightly too low"
+            "validation conversation. Their questions differ, but the validation loss is slightly "
+            "too low"
         )
     for part, name in ((train, "training"), (validation, "validation")):
         _report_shortened(watcher, part, name, context_length)

@@ -1,4 +1,4 @@
-"""Each epoch reads every row once, in another order; a resumed run reads exactly the next row."""
+"""Each epoch reads every row once, in a new order; a resumed run reads the next row."""
 
 import pytest
 import torch

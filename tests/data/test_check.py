@@ -1,4 +1,4 @@
-"""The check reports every planted problem with location, reason and fix, and counts what is there."""
+"""The check reports each planted problem with location, reason and fix, and counts rows."""
 
 import json
 from pathlib import Path
@@ -156,8 +156,8 @@ def test_encoding_and_columns_can_be_given(tmp_path: Path) -> None:
 def test_the_json_report_lists_every_problem_and_holds_no_text(tmp_path: Path) -> None:
     records = [{"text": ["secret words"]}] * 15 + [{"text": "secret words"}]
     write_json_lines(tmp_path / "a.jsonl", records)
-    labelled = [{"text": "x", "label": f"secret {i}"} for i in range(30)]
-    write_json_lines(tmp_path / "b.jsonl", labelled)
+    labeled = [{"text": "x", "label": f"secret {i}"} for i in range(30)]
+    write_json_lines(tmp_path / "b.jsonl", labeled)
     document = json.loads(to_json(check(tmp_path)))
     assert document["is_ok"] is False
     assert len(document["problems"]) == 15

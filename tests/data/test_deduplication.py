@@ -1,4 +1,4 @@
-"""Exact and near-duplicates: planted ones are found, others stay, estimates are near the truth."""
+"""Exact and near-duplicates: planted ones are found, others stay, estimates are close."""
 
 import random
 

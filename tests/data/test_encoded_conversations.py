@@ -1,4 +1,4 @@
-"""Conversations as token ids: one renderer, cut after answers, and everything left out is counted."""
+"""Conversations as token ids: rendered once, cut after answers; what is left out is counted."""
 
 from pathlib import Path
 from typing import Any

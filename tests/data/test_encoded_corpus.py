@@ -1,4 +1,4 @@
-"""Texts as one stream of token ids: worked out by hand, split by rules, and everything counted."""
+"""Texts as one stream of token ids: worked out by hand, split by rules, and counted."""
 
 import hashlib
 from pathlib import Path

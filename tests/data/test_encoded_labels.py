@@ -1,9 +1,9 @@
-"""Labelled texts as token ids: special tokens, pieces of long texts, and unknown labels."""
+"""Labeled texts as token ids: special tokens, pieces of long texts, and unknown labels."""
 
 import pytest
 
-from chatwright.data.encoded_labels import encode_labelled
-from chatwright.data.rows import DataError, LabelledText, Location
+from chatwright.data.encoded_labels import encode_labeled
+from chatwright.data.rows import DataError, LabeledText, Location
 from chatwright.tokenizer import wordpiece
 from chatwright.tokenizer.encoder_tokens import split_evenly
 
@@ -23,8 +23,8 @@ def test_texts_are_between_cls_and_sep_and_an_unknown_label_is_refused() -> None
     tokenizer = wordpiece.train(["the cat sat on the mat"] * 3, 60)
     encoder_tokens = tokenizer.encoder_tokens
     ids = tokenizer.encode("the cat sat on the mat")
-    rows = [LabelledText("the cat sat on the mat", "b", HERE), LabelledText("", "a", HERE)]
-    read = encode_labelled(rows, tokenizer, ("a", "b"), 5)
+    rows = [LabeledText("the cat sat on the mat", "b", HERE), LabeledText("", "a", HERE)]
+    read = encode_labeled(rows, tokenizer, ("a", "b"), 5)
     assert read.pieces == [
         [encoder_tokens.with_special_tokens(ids[:3]), encoder_tokens.with_special_tokens(ids[3:])],
         [[encoder_tokens.cls, encoder_tokens.sep]],
@@ -32,5 +32,5 @@ def test_texts_are_between_cls_and_sep_and_an_unknown_label_is_refused() -> None
     assert read.labels == [1, 0]
     assert read.describe()["labels"] == {"a": 1, "b": 1}
     with pytest.raises(DataError) as caught:
-        encode_labelled(rows, tokenizer, ("a", "c"), 5)
+        encode_labeled(rows, tokenizer, ("a", "c"), 5)
     assert caught.value.field == "label"

@@ -1,4 +1,4 @@
-"""Texts and conversations in one training set: nothing is changed, and unlearned answers stay out."""
+"""Mixed texts and conversations stay whole, and answers that are not learned stay out."""
 
 from pathlib import Path
 

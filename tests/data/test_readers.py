@@ -1,4 +1,4 @@
-"""Every format gives the same rows; every broken file gives an error with file, cause and remedy."""
+"""Every format gives the same rows; a broken file is an error with file, cause and remedy."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Sentence pairs are the same from every kind of file, and errors name file, line and column."""
+"""Sentence pairs are the same from every kind of file; errors name line and column."""
 
 import gzip
 import json

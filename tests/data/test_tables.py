@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.data.data_source import ReadOptions, parse_columns
-from chatwright.data.labelled import read_labelled
+from chatwright.data.labeled_texts import read_labeled
 from chatwright.data.readers import read_rows
 from chatwright.data.rows import ChatRow, DataError, MissingColumns
 from chatwright.data.sentence_pairs import read_pairs
@@ -20,7 +20,7 @@ READERS = {
     "text": (("n", "text"), lambda path: [("", row.text) for row in read_rows(path)]),
     "label": (
         ("label", "text"),
-        lambda path: [(row.label, row.text) for row in read_labelled(path)],
+        lambda path: [(row.label, row.text) for row in read_labeled(path)],
     ),
     "pair": (
         ("source", "target"),
@@ -68,7 +68,7 @@ def test_the_separator_line_of_excel_is_read(tmp_path: Path, kind: str) -> None:
 def test_the_separator_line_counts_as_a_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sep=;\ntext;label\na;b;c\n")
     with pytest.raises(DataError) as caught:
-        read_labelled(tmp_path / "a.csv")
+        read_labeled(tmp_path / "a.csv")
     assert caught.value.location.number == 3
 
 
@@ -109,7 +109,7 @@ def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module(
 
 def test_empty_columns_at_the_end_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label,,\na,b,,\n,,,\nc,d\n")
-    rows = read_labelled(tmp_path / "a.csv")
+    rows = read_labeled(tmp_path / "a.csv")
     assert [(row.text, row.label, row.location.number) for row in rows] == [
         ("a", "b", 2),
         ("c", "d", 4),
@@ -135,7 +135,7 @@ def test_columns_without_a_header_are_named_by_their_numbers(tmp_path: Path) -> 
     (tmp_path / "a.csv").write_text("ham;Hi, there\nspam;Text now\n")
     options = ReadOptions(rename_columns={"1": "label", "2": "text"})
     for name in ("a.tsv", "a.csv"):
-        rows = read_labelled(tmp_path / name, options)
+        rows = read_labeled(tmp_path / name, options)
         assert [(row.label, row.text) for row in rows] == [
             ("ham", "Hi, there"),
             ("spam", "Text now"),
@@ -145,7 +145,7 @@ def test_columns_without_a_header_are_named_by_their_numbers(tmp_path: Path) -> 
 def test_a_missing_column_is_reported_once_with_the_columns_found(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("review;stars\n" + "a;1\n" * 50)
     with pytest.raises(MissingColumns) as caught:
-        read_labelled(tmp_path / "a.csv")
+        read_labeled(tmp_path / "a.csv")
     assert caught.value.columns == ["'review'", "'stars'"]
     assert "--columns" in caught.value.advice
 

@@ -168,14 +168,14 @@ def data(tmp_path: Path) -> Path:
         for i in range(20)
     ]
     (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    labelled = [
+    labeled = [
         {"text": f"the {a} and the {b} are number {i}", "label": kind}
         for i in range(3)
         for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))
         for a in things
         for b in things
     ]
-    (place / "labels.jsonl").write_text("\n".join(map(json.dumps, labelled)))
+    (place / "labels.jsonl").write_text("\n".join(map(json.dumps, labeled)))
     numbers = {"un": "one", "deux": "two", "trois": "three", "quatre": "four"}
     (place / "pairs.tsv").write_text(
         "".join(f"{a} {b}\t{numbers[a]} {numbers[b]}\n" for a in numbers for b in numbers)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
-from chatwright.data.rows import LabelledText, Location
+from chatwright.data.encoded_labels import EncodedLabels, encode_labeled
+from chatwright.data.rows import LabeledText, Location
 from chatwright.devices import generator
 from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset
@@ -31,8 +31,8 @@ TEXTS = [
     for a in things
     for b in things
 ]
-LABELLED = [
-    LabelledText(text.rsplit(" ", 2)[0], text.rsplit(" ", 1)[1], Location("toy")) for text in TEXTS
+LABELED = [
+    LabeledText(text.rsplit(" ", 2)[0], text.rsplit(" ", 1)[1], Location("toy")) for text in TEXTS
 ]
 LOOP = LoopConfig(
     steps=12,
@@ -96,7 +96,7 @@ def masked_stage(seed: int = 1, rate: float = 0.3) -> MaskedLM:
 
 
 def encoded(max_length: int = 24) -> EncodedLabels:
-    return encode_labelled(LABELLED, tokenizer(), ("alive", "made"), max_length)
+    return encode_labeled(LABELED, tokenizer(), ("alive", "made"), max_length)
 
 
 def label_stage(

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright.data.data_source import ReadOptions, describe_source
-from chatwright.data.encoded_labels import EncodedLabels, encode_labelled
-from chatwright.data.labelled import label_names, read_labelled, split_labelled, without_repeats
+from chatwright.data.encoded_labels import EncodedLabels, encode_labeled
+from chatwright.data.labeled_texts import label_names, read_labeled, split_labeled, without_repeats
 from chatwright.data.problems import describe_skipped
-from chatwright.data.rows import DataError, LabelledText
+from chatwright.data.rows import DataError, LabeledText
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.heads import is_head_parameter
@@ -78,8 +78,8 @@ def prepare(config: ClassifyConfig, inputs: StageInputs) -> TrainingStage:
         head={"head": "labels", "labels": names},
     )
     length = model.config.context_length
-    train = encode_labelled(train_rows, tokenizer, names, length)
-    held_out = encode_labelled(validation_rows, tokenizer, names, length)
+    train = encode_labeled(train_rows, tokenizer, names, length)
+    held_out = encode_labeled(validation_rows, tokenizer, names, length)
     _report(inputs.watcher, train)
     encoder_tokens = encoder_tokens_of(tokenizer)
     stage = Classification(
@@ -100,26 +100,24 @@ def prepare(config: ClassifyConfig, inputs: StageInputs) -> TrainingStage:
     )
 
 
-def _read(
-    config: ClassifyConfig, watcher: Watcher
-) -> tuple[list[LabelledText], list[LabelledText]]:
+def _read(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabeledText], list[LabeledText]]:
     """Return the labeled texts for training and for validation."""
     skipped: list[DataError] = []
     source = to_data_source(config.data)
     watcher.say(f"reading {describe_source(source)}")
-    train = read_labelled(source, config, skipped)
+    train = read_labeled(source, config, skipped)
     if config.validation:
-        validation = read_labelled(to_data_source(config.validation), config, skipped)
+        validation = read_labeled(to_data_source(config.validation), config, skipped)
     else:
-        train, validation = split_labelled(train, config.validation_share)
+        train, validation = split_labeled(train, config.validation_share)
     for problem in describe_skipped(skipped):
         watcher.say(f"left out: {problem}")
     return train, _without_repeats(train, validation, watcher)
 
 
 def _without_repeats(
-    train: list[LabelledText], validation: list[LabelledText], watcher: Watcher
-) -> list[LabelledText]:
+    train: list[LabeledText], validation: list[LabeledText], watcher: Watcher
+) -> list[LabeledText]:
     """Return the validation rows whose text is not trained on, and say how many are left out."""
     kept = without_repeats(train, validation)
     n_repeats = len(validation) - len(kept)

@@ -149,8 +149,20 @@ def _read(
     pairs = _read_pairs(config.pairs, config.source, config.target, config, watcher)
     held_out = (config.validation_pairs, config.validation_source, config.validation_target)
     if any(held_out):
-        return pairs, _read_pairs(*held_out, config, watcher)
+        validation = _read_pairs(*held_out, config, watcher)
+        _report_repeats(pairs, validation, watcher)
+        return pairs, validation
     return split_pairs(pairs, config.validation_share)
+
+
+def _report_repeats(
+    train: list[SentencePair], validation: list[SentencePair], watcher: Watcher
+) -> None:
+    """Say how many validation pairs are trained on: they make the validation loss too low."""
+    trained = {(pair.source, pair.target) for pair in train}
+    n_repeats = sum((pair.source, pair.target) in trained for pair in validation)
+    if n_repeats:
+        watcher.say(f"{n_repeats:,} of {len(validation):,} validation pairs are training pairs too")
 
 
 def _read_pairs(

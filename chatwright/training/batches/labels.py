@@ -1,4 +1,4 @@
-"""Batches of labelled texts: every text once an epoch, in a new order each epoch, padded only to its micro-batch's longest.
+"""Batches of labeled texts: every text once an epoch, in a new order each epoch, padded only to its micro-batch's longest.
 
 Augmentation, in training alone: of a text in several pieces one is drawn each epoch, and `token_dropout` hides tokens behind <mask>, so that no
 single word decides. Which texts come next, which pieces and which tokens are hidden is a pure function of (seed, epoch, position).

@@ -12,32 +12,30 @@ from chatwright.data.data_source import DEFAULTS, DataSource, ReadOptions, descr
 from chatwright.data.files import TABLE_FORMATS
 from chatwright.data.plain_text import normalized
 from chatwright.data.readers import scan_files, scan_table, without_errors
-from chatwright.data.row_shapes import to_labelled
-from chatwright.data.rows import DataError, LabelledText, Location
+from chatwright.data.row_shapes import to_labeled
+from chatwright.data.rows import DataError, LabeledText, Location
 from chatwright.data.split import choose_validation
 
 
-def read_labelled(
+def read_labeled(
     source: DataSource, options: ReadOptions = DEFAULTS, skipped: list[DataError] | None = None
-) -> list[LabelledText]:
+) -> list[LabeledText]:
     """Return every row; see `readers.without_errors` for errors. No row at all is an error."""
-    items = (item for path in paths_of(source) for item in scan_labelled(path, options))
+    items = (item for path in paths_of(source) for item in scan_labeled(path, options))
     rows = list(without_errors(items, options, skipped))
     if not rows:
         raise DataError(
-            Location(describe_source(source)), "there is no labelled text in it", "check the path"
+            Location(describe_source(source)), "there is no labeled text in it", "check the path"
         )
     return rows
 
 
-def scan_labelled(
-    path: Path, options: ReadOptions = DEFAULTS
-) -> Iterator[LabelledText | DataError]:
+def scan_labeled(path: Path, options: ReadOptions = DEFAULTS) -> Iterator[LabeledText | DataError]:
     """Yield every row and every error, in the order of files and lines."""
-    return scan_files(path, TABLE_FORMATS, lambda file: scan_table(file, options, to_labelled))
+    return scan_files(path, TABLE_FORMATS, lambda file: scan_table(file, options, to_labeled))
 
 
-def label_names(rows: Sequence[LabelledText]) -> tuple[str, ...]:
+def label_names(rows: Sequence[LabeledText]) -> tuple[str, ...]:
     """Return the names of the labels in alphabetical order, numbers by size."""
     names = sorted(
         {row.label for row in rows},
@@ -53,9 +51,9 @@ def label_names(rows: Sequence[LabelledText]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def split_labelled(
-    rows: Sequence[LabelledText], validation_share: float
-) -> tuple[list[LabelledText], list[LabelledText]]:
+def split_labeled(
+    rows: Sequence[LabeledText], validation_share: float
+) -> tuple[list[LabeledText], list[LabeledText]]:
     """Split into (train, validation) by the hash of the text, so equal texts stay together."""
     chosen = choose_validation([row.text for row in rows], [1] * len(rows), validation_share)
     train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
@@ -70,8 +68,8 @@ def split_labelled(
 
 
 def without_repeats(
-    train: Sequence[LabelledText], validation: Sequence[LabelledText]
-) -> list[LabelledText]:
+    train: Sequence[LabeledText], validation: Sequence[LabeledText]
+) -> list[LabeledText]:
     """Return the validation rows whose text is not in the training rows.
 
     Texts that differ only in case, white space and Unicode form count as the same.
