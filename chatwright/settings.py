@@ -65,6 +65,8 @@ def table_of(cls: type, **extra_keys: str) -> dict[str, Any]:
 def settings_of(cls: type, defaults: object = None, prefix: str = "") -> list[Setting]:
     """List every setting of a config dataclass, those of nested config classes included.
 
+    Settings that the class inherits come after its own.
+
     Args:
         cls: The dataclass.
         defaults: An instance, or a table, whose values replace the defaults of the class.
@@ -73,7 +75,8 @@ def settings_of(cls: type, defaults: object = None, prefix: str = "") -> list[Se
     found: list[Setting] = []
     meanings = field_meanings(cls)
     hints = get_type_hints(cls)
-    for field in dataclasses.fields(cls):
+    own_names = inspect.get_annotations(cls)
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own_names):
         key = prefix + field.name
         default = _default_of(field, defaults)
         nested = nested_config(field, hints[field.name])

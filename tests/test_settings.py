@@ -45,9 +45,8 @@ class StageConfig(OptimizerConfig):
     """Shape of the model."""
 
 
-def test_every_key_of_nested_classes_is_listed_with_type_default_and_meaning() -> None:
+def test_every_key_also_of_nested_and_parent_classes_is_listed_with_its_meaning() -> None:
     assert settings_of(StageConfig) == [
-        Setting("learning_rate", "number", "0.001", "Peak learning rate."),
         Setting("data", "text or list of texts", '""', "Files to read."),
         Setting("loop.steps", "whole number", "7", "Number of optimizer steps, over all passes."),
         Setting("loop.kind", '"short" or "long"', '"short"', "Length of the run."),
@@ -63,6 +62,7 @@ def test_every_key_of_nested_classes_is_listed_with_type_default_and_meaning() -
         Setting("model.kind", '"short" or "long"', '"short"', "Length of the run."),
         Setting("model.undocumented", "true or false", "false", ""),
         Setting("model.optimizer.learning_rate", "number", "0.001", "Peak learning rate."),
+        Setting("learning_rate", "number", "0.001", "Peak learning rate."),
     ]
 
 

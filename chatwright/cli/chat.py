@@ -33,7 +33,10 @@ def chat(
         ),
     ] = False,
 ) -> None:
-    """Talk to a model in the terminal, or through a pipe with one message per line."""
+    """Talk to a model in the terminal.
+
+    Through a pipe, each line is one message. /help lists the commands of the terminal.
+    """
     from chatwright.chat.dialogue import CHAT_TEMPERATURE
     from chatwright.checkpoint import model_directory
     from chatwright.cli.load_model import model_name, open_assistant, read_sampling
@@ -82,7 +85,7 @@ def generate(
     text: Annotated[str, typer.Argument(help="The text to continue.")] = "",
     settings: SamplingSettings = None,
 ) -> None:
-    """Continue a text, without a conversation around it."""
+    """Continue a text, without a conversation."""
     from chatwright.cli.load_model import open_assistant, read_sampling
 
     assistant = open_assistant(directory)

@@ -36,7 +36,10 @@ def classify(
         ),
     ] = None,
 ) -> None:
-    """Classify texts: print the most probable label of each, with its probability."""
+    """Classify texts.
+
+    Of one text, every label is printed with its probability; of several, the most probable label.
+    """
     from chatwright.pipeline.classify_texts import classify_texts
     from chatwright.pipeline.text_input import file_named_by
 

@@ -36,8 +36,9 @@ def check(
     encoding: Encoding = "",
     columns: Columns = "",
 ) -> None:
-    """Report every problem with file, line, cause and remedy, and count the rows.
+    """Report every problem in the data.
 
+    Each problem has a file, a line, a cause and a remedy. The rows of each kind are counted.
     Exit status 1 if there is a problem.
     """
     from chatwright.data.check import check as check_data

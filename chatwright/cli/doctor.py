@@ -13,7 +13,10 @@ def doctor(
         typer.Argument(help="A model whose replies are checked too: are they the same in a batch?"),
     ] = None,
 ) -> None:
-    """Check this installation and machine. Exit status 1 if a requirement is not met."""
+    """Check this installation and machine.
+
+    Exit status 1 if a requirement is not met.
+    """
     from chatwright.pipeline.machine_checks import check_batch_invariance, checks, describe_machine
 
     for name, value in describe_machine().items():

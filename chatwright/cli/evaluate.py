@@ -41,7 +41,10 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Measure a model: bits per byte, BLiMP, stop rate, labels, BLEU, analogies, starter skills."""
+    """Measure a model.
+
+    --suite chooses what is measured, --data names what it is measured on.
+    """
     from chatwright.engine.beam_search import BeamConfig
     from chatwright.pipeline.evaluate import TranslationSettings
     from chatwright.pipeline.evaluate import evaluate as measure

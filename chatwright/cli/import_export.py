@@ -34,9 +34,10 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Import an open model: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT family, MarianMT.
+    """Import a model of another tool.
 
-    No code in its files is run.
+    Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its relatives, MarianMT. No
+    code in the files of the model is run.
     """
     from chatwright.pipeline.import_export import import_model
 
@@ -66,7 +67,10 @@ def export(
         ),
     ] = "hf",
 ) -> None:
-    """Export a model for other tools, open the result, and print how far the logits differ."""
+    """Export a model for other tools.
+
+    The result is opened again, and the largest difference of its logits is printed.
+    """
     if layout == "gguf":
         _export_gguf(directory, out)
         return

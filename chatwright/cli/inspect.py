@@ -25,7 +25,7 @@ def embeddings(
     top: Annotated[int, typer.Option("--top", min=1, help="Number of words to show.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the words as JSON.")] = False,
 ) -> None:
-    """List the words with the nearest embeddings to a word, or to a sum of words."""
+    """List the words nearest to a word or a sum."""
     from chatwright.checkpoint import model_directory
     from chatwright.inspection.embeddings import Embeddings
     from chatwright.model.model import Model

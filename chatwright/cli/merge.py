@@ -14,7 +14,10 @@ def merge(
     ],
     out: Annotated[Path, typer.Argument(help="The directory of the merged model.")],
 ) -> None:
-    """Add an adapter to the weights of its base: the result is one model that needs neither."""
+    """Merge an adapter into its base model.
+
+    The result is one model that needs neither.
+    """
     from chatwright.pipeline.merge import merge as merge_adapter
 
     gap = merge_adapter(adapter, out)

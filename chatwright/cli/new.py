@@ -44,7 +44,10 @@ def new(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing and take the defaults.")] = False,
 ) -> None:
-    """Make a folder for your own model: a recipe, and a place for your texts and conversations."""
+    """Make a folder for your own model.
+
+    It holds a recipe, and a place for your texts and conversations.
+    """
     from chatwright.pipeline import own_answers, own_recipe
 
     folder = Path(own_answers.folder_name(name))

@@ -52,7 +52,11 @@ def run(
     smoke: Smoke = False,
     as_json: ProgressAsJson = False,
 ) -> None:
-    """Run a recipe: skip finished stages, resume an interrupted one, redo outdated ones."""
+    """Run the stages of a recipe.
+
+    Finished stages are skipped, an interrupted one is resumed, and those whose data or settings
+    changed run again.
+    """
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.recipe import find_recipe, read_recipe
     from chatwright.pipeline.run_recipe import run_recipe

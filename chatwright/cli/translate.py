@@ -54,7 +54,7 @@ def translate(
         bool, typer.Option("--json", help="Print one JSON object per sentence.")
     ] = False,
 ) -> None:
-    """Translate sentences: one line in, one line out.
+    """Translate sentences, line by line.
 
     The direction is that of the training pairs. For the other direction, train a second model with
     columns=[2,1].

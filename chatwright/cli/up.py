@@ -35,7 +35,11 @@ def up(
         bool, typer.Option("--build-only", help="Build the model, and do not serve it.")
     ] = False,
 ) -> None:
-    """Build the starter model (10 minutes to an hour) or your own, and serve a chat page."""
+    """Build a model and serve it while it trains.
+
+    Without an argument this is the starter model, which takes 10 minutes to an hour. A second call
+    serves the finished model at once.
+    """
     from chatwright.pipeline.build import plan_build
 
     build = plan_build(recipe, data, out, smoke)
