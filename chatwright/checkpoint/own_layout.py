@@ -7,7 +7,7 @@ models have our own names.
 from typing import Any
 
 from chatwright.checkpoint import architectures
-from chatwright.checkpoint.families.encoder_fields import label_table
+from chatwright.checkpoint.families.encoder_fields import label_fields
 from chatwright.checkpoint.family import Weight
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
@@ -45,7 +45,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 
     They let other tools report that they do not know the model, and show the names of its labels.
     """
-    labels = label_table(config) if isinstance(config, EncoderConfig | GPTConfig) else {}
+    labels = label_fields(config) if isinstance(config, EncoderConfig | GPTConfig) else {}
     return {
         "architectures": [f"Chatwright-{architectures.for_config(config).name}"],
         "model_type": MODEL_TYPE,

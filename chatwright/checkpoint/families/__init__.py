@@ -1,4 +1,4 @@
-"""The public families this program reads and writes, in the order in which a config is offered to them."""
+"""The families of public models that can be read and written."""
 
 from chatwright.checkpoint.families.albert import ALBERT
 from chatwright.checkpoint.families.bert import BERT
@@ -16,6 +16,7 @@ from chatwright.checkpoint.families.smollm3 import SMOLLM3
 from chatwright.checkpoint.family import Family
 from chatwright.model.model import ModelConfig
 
+# A model is written in the first family that supports its settings.
 FAMILIES: tuple[Family, ...] = (
     QWEN3,
     LLAMA,
@@ -34,9 +35,10 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def for_config(config: ModelConfig) -> Family | None:
-    """The first family with a place for every setting of `config`; None where only our own layout has one."""
+    """Return the first family that supports every setting, or None if there is no such family."""
     return next((family for family in FAMILIES if family.supports(config)), None)
 
 
 def by_name(model_type: str) -> Family | None:
+    """Return the family with this `model_type`, or None."""
     return next((family for family in FAMILIES if family.name == model_type), None)

@@ -1,4 +1,4 @@
-"""ALBERT (Lan et al. 2019): one block serves many layers, and embeddings are narrower than the stream."""
+"""ALBERT (Lan et al. 2019): one block serves many layers; embeddings are smaller than d_model."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder_config import EncoderConfig
 
+# Our names -> ALBERT's names.
 LAYER = {
     "attention.query": "attention.query",
     "attention.key": "attention.key",
@@ -18,10 +19,13 @@ LAYER = {
     "feed_forward.down": "ffn_output",
     "feed_forward_norm": "full_layer_layer_norm",
 }
-MASKED = {"head.dense": "predictions.dense", "head.norm": "predictions.LayerNorm"}
+MASKED_LM_HEAD = {"head.dense": "predictions.dense", "head.norm": "predictions.LayerNorm"}
+LABEL_HEAD = {"label_head.dense": "albert.pooler", "label_head.labels": "classifier"}
+POOLER = {"label_head.dense": "pooler"}
 
 
-def expresses(config: Any) -> bool:
+def supports(config: Any) -> bool:
+    """Return whether ALBERT's layout can hold a model with these settings."""
     return (
         fields.has_shape(
             config,
@@ -40,6 +44,7 @@ def expresses(config: Any) -> bool:
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
+    """Return ALBERT's fields of config.json."""
     public = bert.to_public(config)
     return public | {
         "architectures": [fields.class_name(config, "Albert")],
@@ -50,62 +55,54 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
     }
 
 
-def from_public(table: PublicConfig) -> EncoderConfig:
-    for name, value in (
-        ("inner_group_num", 1),
-        ("tie_word_embeddings", True),
-        ("position_embedding_type", "absolute"),
-    ):
-        table.must_be(name, value)
-    shape, embedding_size = fields.shape_of(table), table.integer("embedding_size", 128)
+def from_public(public: PublicConfig) -> EncoderConfig:
+    """Return our settings."""
+    public.must_be("inner_group_num", 1)
+    public.must_be("tie_word_embeddings", True)
+    public.must_be("position_embedding_type", "absolute")
+    shape = fields.read_shape(public)
+    embedding_size = public.integer("embedding_size", 128)
     if embedding_size == shape["d_model"]:
-        raise table.refused(
-            "embedding_size",
-            "an ALBERT whose embeddings are as wide as its stream is not known here",
-        )
+        raise public.refused("embedding_size", "only a size other than hidden_size is supported")
     return EncoderConfig(
         **shape,
-        n_block=table.integer("num_hidden_groups", 1),
+        n_block=public.integer("num_hidden_groups", 1),
         embedding_size=embedding_size,
         pooler="tanh",
-        n_token_type=table.integer("type_vocab_size", 2),
-        norm_eps=table.real("layer_norm_eps", 1e-12),
-        label_dropout=fields.label_dropout(table, "classifier_dropout_prob"),
+        n_token_type=public.integer("type_vocab_size", 2),
+        norm_eps=public.real("layer_norm_eps", 1e-12),
+        label_dropout=fields.read_label_dropout(public, "classifier_dropout_prob"),
     )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
+    """Return the tensors of an ALBERT file."""
     prefix = "" if config.head == "none" else "albert."
-    body = [
-        *fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
-        *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
-        *fields.pairs({"projection": f"{prefix}encoder.embedding_hidden_mapping_in"}),
-        *(
-            w
-            for i in range(config.n_distinct_block)
-            for w in fields.pairs(
-                LAYER, f"blocks.{i}.", f"{prefix}encoder.albert_layer_groups.{i}.albert_layers.0."
-            )
-        ),
+    outside_layers = {
+        "embedding_norm": f"{prefix}embeddings.LayerNorm",
+        "projection": f"{prefix}encoder.embedding_hidden_mapping_in",
+    }
+    trunk = [
+        *fields.single_weights(bert.EMBEDDINGS, public_prefix=f"{prefix}embeddings."),
+        *fields.layer_weights(outside_layers),
     ]
+    for i in range(config.n_distinct_block):
+        public_prefix = f"{prefix}encoder.albert_layer_groups.{i}.albert_layers.0."
+        trunk += fields.layer_weights(LAYER, f"blocks.{i}.", public_prefix)
     match config.head:
         case "masked_lm":
-            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "predictions.bias")]
+            head = fields.layer_weights(MASKED_LM_HEAD)
+            return [*trunk, *head, Weight(("head.bias",), "predictions.bias")]
         case "labels":
-            return [
-                *body,
-                *fields.pairs(
-                    {"label_head.dense": "albert.pooler", "label_head.labels": "classifier"}
-                ),
-            ]
+            return [*trunk, *fields.layer_weights(LABEL_HEAD)]
         case _:
-            return [*body, *fields.pairs({"label_head.dense": "pooler"})]
+            return [*trunk, *fields.layer_weights(POOLER)]
 
 
 ALBERT = Family(
     "albert",
     ("AlbertForMaskedLM", "AlbertForPreTraining", "AlbertForSequenceClassification", "AlbertModel"),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

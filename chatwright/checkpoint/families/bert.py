@@ -1,6 +1,6 @@
-"""BERT (Devlin et al. 2018): post-norm, learned positions, two token types, a pooler with tanh before the labels.
+"""BERT (Devlin et al. 2018): post-norm, learned positions, two token types, a tanh pooler.
 
-Dropout of attention weights is not known here; it matters in training only.
+Dropout of attention weights is not supported. It matters only in training.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder_config import EncoderConfig
 
+# Our names -> BERT's names.
 EMBEDDINGS = {
     "embedding.weight": "word_embeddings.weight",
     "position_embedding.weight": "position_embeddings.weight",
@@ -25,19 +26,23 @@ LAYER = {
     "feed_forward.down": "output.dense",
     "feed_forward_norm": "output.LayerNorm",
 }
-MASKED = {"head.dense": "transform.dense", "head.norm": "transform.LayerNorm"}
+MASKED_LM_HEAD = {"head.dense": "transform.dense", "head.norm": "transform.LayerNorm"}
+LABEL_HEAD = {"label_head.dense": "bert.pooler.dense", "label_head.labels": "classifier"}
+POOLER = {"label_head.dense": "pooler.dense"}
 
 
-def expresses(config: Any) -> bool:
+def supports(config: Any) -> bool:
+    """Return whether BERT's layout can hold a model with these settings."""
     return (
         fields.has_shape(config, norm="layer", position_offset=0, wide_head=False)
-        and fields.is_plain(config)
+        and fields.has_plain_layers(config)
         and config.n_token_type > 0
         and (config.pooler == "tanh" or config.head == "masked_lm")
     )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
+    """Return BERT's fields of config.json."""
     return {
         "architectures": [fields.class_name(config, "Bert")],
         "vocab_size": config.vocab_size,
@@ -54,68 +59,62 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "classifier_dropout": config.label_dropout,
         "initializer_range": 0.02,
         "tie_word_embeddings": True,
-    } | fields.label_table(config)
+    } | fields.label_fields(config)
 
 
-def from_public(table: PublicConfig, position_offset: int = 0) -> EncoderConfig:
-    for name, value in (
-        ("position_embedding_type", "absolute"),
-        ("is_decoder", False),
-        ("tie_word_embeddings", True),
-    ):
-        table.must_be(name, value)
-    shape = fields.shape_of(table)
+def from_public(public: PublicConfig, position_offset: int = 0) -> EncoderConfig:
+    """Return our settings. The first token has the position `position_offset`."""
+    public.must_be("position_embedding_type", "absolute")
+    public.must_be("is_decoder", False)
+    public.must_be("tie_word_embeddings", True)
+    shape = fields.read_shape(public)
     if shape["context_length"] <= position_offset:
-        raise table.refused(
+        raise public.refused(
             "max_position_embeddings",
-            f"more than the {position_offset} places before the first are expected",
+            f"expected more than {position_offset}, the position of the first token",
         )
+    shape["context_length"] -= position_offset
     return EncoderConfig(
-        **(shape | {"context_length": shape["context_length"] - position_offset}),
+        **shape,
         position_offset=position_offset,
         pooler="tanh",
-        n_token_type=table.integer("type_vocab_size", 2),
-        norm_eps=table.real("layer_norm_eps", 1e-12),
-        label_dropout=fields.label_dropout(table, "classifier_dropout"),
+        n_token_type=public.integer("type_vocab_size", 2),
+        norm_eps=public.real("layer_norm_eps", 1e-12),
+        label_dropout=fields.read_label_dropout(public, "classifier_dropout"),
     )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
-    body = body_weights(config, "bert.")
+    """Return the tensors of a BERT file."""
     match config.head:
         case "masked_lm":
             return [
-                *body,
-                *fields.pairs(MASKED, theirs="cls.predictions."),
+                *trunk_weights(config, "bert."),
+                *fields.layer_weights(MASKED_LM_HEAD, public_prefix="cls.predictions."),
                 Weight(("head.bias",), "cls.predictions.bias"),
             ]
         case "labels":
-            return [
-                *body,
-                *fields.pairs(
-                    {"label_head.dense": "bert.pooler.dense", "label_head.labels": "classifier"}
-                ),
-            ]
+            return [*trunk_weights(config, "bert."), *fields.layer_weights(LABEL_HEAD)]
         case _:
-            return [*body_weights(config, ""), *fields.pairs({"label_head.dense": "pooler.dense"})]
+            return [*trunk_weights(config, ""), *fields.layer_weights(POOLER)]
 
 
-def body_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
-    return [
-        *fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."),
-        *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
-        *(
-            w
-            for i in range(config.n_layer)
-            for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
-        ),
+def trunk_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
+    """Return the tensors of embeddings and layers, whose public names begin with `prefix`."""
+    norm = {"embedding_norm": f"{prefix}embeddings.LayerNorm"}
+    listed = [
+        *fields.single_weights(EMBEDDINGS, public_prefix=f"{prefix}embeddings."),
+        *fields.layer_weights(norm),
     ]
+    for i in range(config.n_layer):
+        listed += fields.layer_weights(LAYER, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
+    return listed
 
 
 BERT = Family(
     "bert",
     ("BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification", "BertModel"),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

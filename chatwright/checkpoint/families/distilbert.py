@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types, and a relu instead of the pooler's tanh."""
+"""DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types and a ReLU pooler."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder_config import EncoderConfig
 
+# Our names -> DistilBERT's names.
 EMBEDDINGS = {
     "embedding.weight": "word_embeddings.weight",
     "position_embedding.weight": "position_embeddings.weight",
@@ -21,28 +22,29 @@ LAYER = {
     "feed_forward.down": "ffn.lin2",
     "feed_forward_norm": "output_layer_norm",
 }
-MASKED = {"head.dense": "vocab_transform", "head.norm": "vocab_layer_norm"}
-LABELS = {"label_head.dense": "pre_classifier", "label_head.labels": "classifier"}
+MASKED_LM_HEAD = {"head.dense": "vocab_transform", "head.norm": "vocab_layer_norm"}
+LABEL_HEAD = {"label_head.dense": "pre_classifier", "label_head.labels": "classifier"}
 NORM_EPS = 1e-12
 
 
-def expresses(config: Any) -> bool:
-    return (
-        fields.has_shape(
-            config,
-            norm="layer",
-            norm_eps=NORM_EPS,
-            position_offset=0,
-            n_token_type=0,
-            wide_head=False,
-        )
-        and fields.is_plain(config)
-        and config.pooler == ("relu" if config.head == "labels" else config.pooler)
-        and (config.head != "none" or config.pooler == "none")
-    )
+def supports(config: Any) -> bool:
+    """Return whether DistilBERT's layout can hold a model with these settings."""
+    if not fields.has_shape(
+        config,
+        norm="layer",
+        norm_eps=NORM_EPS,
+        position_offset=0,
+        n_token_type=0,
+        wide_head=False,
+    ):
+        return False
+    poolers = {"labels": ("relu",), "none": ("none",)}
+    has_pooler = config.head not in poolers or config.pooler in poolers[config.head]
+    return fields.has_plain_layers(config) and has_pooler
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
+    """Return DistilBERT's fields of config.json."""
     return {
         "architectures": [fields.class_name(config, "DistilBert")],
         "vocab_size": config.vocab_size,
@@ -58,48 +60,48 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
         "seq_classif_dropout": config.label_dropout,
         "initializer_range": 0.02,
         "tie_word_embeddings": True,
-    } | fields.label_table(config)
+    } | fields.label_fields(config)
 
 
-def from_public(table: PublicConfig) -> EncoderConfig:
-    """Sine/cosine positions stand in the file like learned ones, and are read as these."""
-    table.must_be("tie_word_embeddings", True)
-    table.get("sinusoidal_pos_embds")
-    shape = fields.shape_of(
-        table, "dim", "n_layers", "n_heads", "hidden_dim", "activation", "dropout"
+def from_public(public: PublicConfig) -> EncoderConfig:
+    """Return our settings. A file stores sinusoidal positions too, and they are read as learned."""
+    public.must_be("tie_word_embeddings", True)
+    public.get("sinusoidal_pos_embds")
+    shape = fields.read_shape(
+        public, "dim", "n_layers", "n_heads", "hidden_dim", "activation", "dropout"
     )
     return EncoderConfig(
         **shape,
         norm_eps=NORM_EPS,
         pooler="none" if shape["head"] == "none" else "relu",
-        label_dropout=table.real("seq_classif_dropout", 0.0),
+        label_dropout=public.real("seq_classif_dropout", 0.0),
     )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
+    """Return the tensors of a DistilBERT file."""
     prefix = "" if config.head == "none" else "distilbert."
-    body = [
-        *fields.matrices(EMBEDDINGS, theirs=f"{prefix}embeddings."),
-        *fields.pairs({"embedding_norm": f"{prefix}embeddings.LayerNorm"}),
-        *(
-            w
-            for i in range(config.n_layer)
-            for w in fields.pairs(LAYER, f"blocks.{i}.", f"{prefix}transformer.layer.{i}.")
-        ),
+    norm = {"embedding_norm": f"{prefix}embeddings.LayerNorm"}
+    trunk = [
+        *fields.single_weights(EMBEDDINGS, public_prefix=f"{prefix}embeddings."),
+        *fields.layer_weights(norm),
     ]
+    for i in range(config.n_layer):
+        trunk += fields.layer_weights(LAYER, f"blocks.{i}.", f"{prefix}transformer.layer.{i}.")
     match config.head:
         case "masked_lm":
-            return [*body, *fields.pairs(MASKED), Weight(("head.bias",), "vocab_projector.bias")]
+            head = fields.layer_weights(MASKED_LM_HEAD)
+            return [*trunk, *head, Weight(("head.bias",), "vocab_projector.bias")]
         case "labels":
-            return [*body, *fields.pairs(LABELS)]
+            return [*trunk, *fields.layer_weights(LABEL_HEAD)]
         case _:
-            return body
+            return trunk
 
 
 DISTILBERT = Family(
     "distilbert",
     ("DistilBertForMaskedLM", "DistilBertForSequenceClassification", "DistilBertModel"),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

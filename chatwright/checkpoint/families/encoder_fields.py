@@ -1,4 +1,4 @@
-"""What the families of encoders have in common: the head a file ends in, its labels, its activation, and weights that come with a bias."""
+"""What the families of encoders share: settings, heads, labels and activations."""
 
 from typing import Any, Literal, cast
 
@@ -8,13 +8,14 @@ from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.heads import HeadConfig, HeadKind
 
 Activation = Literal["gelu", "gelu_exact", "relu"]
+# Name in config.json -> our name.
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu_exact",
     "gelu_new": "gelu",
     "gelu_pytorch_tanh": "gelu",
     "relu": "relu",
 }
-# What every one of these families is: norms after the residuals, biases everywhere, a learned table of positions.
+# Settings of all these families: post-norm, biases everywhere, learned positions.
 SHAPE = {
     "norm_first": False,
     "bias": True,
@@ -24,7 +25,7 @@ SHAPE = {
     "head_norm": "layer",
     "ngrams": (),
 }
-# Buffers, tied weights written twice, and heads of pretraining tasks that are no longer asked for.
+# Ends of the names of buffers, of tied weights that are stored twice, and of pretraining heads.
 IGNORED = (
     "embeddings.position_ids",
     "pooler.dense.weight",
@@ -41,7 +42,8 @@ IGNORED = (
     "sop_classifier.classifier.weight",
     "sop_classifier.classifier.bias",
 )
-SUFFIXES: dict[str, HeadKind] = {
+# End of the class name in config.json -> our head.
+HEADS: dict[str, HeadKind] = {
     "ForMaskedLM": "masked_lm",
     "ForPreTraining": "masked_lm",
     "ForSequenceClassification": "labels",
@@ -49,19 +51,22 @@ SUFFIXES: dict[str, HeadKind] = {
 }
 
 
-def has_shape(config: Any, **wanted: Any) -> bool:
-    """Whether an encoder has the settings of `SHAPE` and those wanted, and a place in the layout for its activation and heads."""
+def has_shape(config: Any, **required: Any) -> bool:
+    """Return whether an encoder has the settings of `SHAPE` and the required ones.
+
+    Its activation and its head must have a name in config.json.
+    """
     return (
         isinstance(config, EncoderConfig)
-        and config.head in SUFFIXES.values()
-        and all(getattr(config, name) == value for name, value in (SHAPE | wanted).items())
+        and config.head in HEADS.values()
+        and all(getattr(config, name) == value for name, value in (SHAPE | required).items())
         and config.activation in ACTIVATIONS.values()
         and config.head_activation == config.activation
     )
 
 
-def is_plain(config: EncoderConfig) -> bool:
-    """Every layer its own block, as wide as the stream."""
+def has_plain_layers(config: EncoderConfig) -> bool:
+    """Return whether each layer has its own block, and everything has the size d_model."""
     return (
         config.n_distinct_block == config.n_layer
         and config.d_embedding == config.d_model
@@ -72,11 +77,12 @@ def is_plain(config: EncoderConfig) -> bool:
 
 
 def class_name(config: EncoderConfig, prefix: str) -> str:
-    return prefix + next(suffix for suffix, head in SUFFIXES.items() if head == config.head)
+    """Return the class name for config.json, such as BertForMaskedLM for the prefix Bert."""
+    return prefix + next(suffix for suffix, head in HEADS.items() if head == config.head)
 
 
-def shape_of(
-    table: PublicConfig,
+def read_shape(
+    public: PublicConfig,
     d_model: str = "hidden_size",
     n_layer: str = "num_hidden_layers",
     n_head: str = "num_attention_heads",
@@ -84,24 +90,25 @@ def shape_of(
     activation: str = "hidden_act",
     dropout: str = "hidden_dropout_prob",
 ) -> dict[str, Any]:
-    """Our settings from the fields all of these families share; DistilBERT has other names for them."""
-    heads, rate, kind = (
-        table.integer(n_head),
-        table.real(dropout, 0.0),
-        cast(Activation, table.one_of(activation, ACTIVATIONS, "gelu")),
-    )
-    if table.integer(d_model) % heads:
-        raise table.refused(d_model, f"a multiple of {n_head} ({heads}) is expected")
+    """Return our settings from the fields that all these families have.
+
+    The other arguments are the fields' names, which differ for DistilBERT.
+    """
+    heads, width = public.integer(n_head), public.integer(d_model)
+    if width % heads:
+        raise public.refused(d_model, f"expected a multiple of {n_head} ({heads})")
+    rate = public.real(dropout, 0.0)
+    kind = cast(Activation, public.one_of(activation, ACTIVATIONS, "gelu"))
     return {
-        "vocab_size": table.integer("vocab_size"),
-        "d_model": table.integer(d_model),
-        "n_layer": table.integer(n_layer, highest=1000),
+        "vocab_size": public.integer("vocab_size"),
+        "d_model": width,
+        "n_layer": public.integer(n_layer, highest=1000),
         "n_head": heads,
-        "head_dim": table.integer(d_model) // heads,
-        "d_ff": table.integer(d_ff),
+        "head_dim": width // heads,
+        "d_ff": public.integer(d_ff),
         "activation": kind,
         "head_activation": kind,
-        "context_length": table.integer("max_position_embeddings"),
+        "context_length": public.integer("max_position_embeddings"),
         "norm": "layer",
         "norm_first": False,
         "bias": True,
@@ -109,27 +116,28 @@ def shape_of(
         "embedding_norm": True,
         "dropout": rate,
         "embedding_dropout": rate,
-        **head_and_labels(table),
+        **_read_head(public),
     }
 
 
-def head_and_labels(table: PublicConfig) -> dict[str, Any]:
-    """{"head": ..., "labels": ...} from the class a config.json names and its id2label."""
-    named = table.get("architectures", ["Model"])
-    ending = str(named[0]) if isinstance(named, list) and named else ""
-    head = next((head for suffix, head in SUFFIXES.items() if ending.endswith(suffix)), None)
+def _read_head(public: PublicConfig) -> dict[str, Any]:
+    """Return our settings `head` and `labels`, from the class name and id2label."""
+    classes = public.get("architectures", ["Model"])
+    name = str(classes[0]) if isinstance(classes, list) and classes else ""
+    head = next((head for suffix, head in HEADS.items() if name.endswith(suffix)), None)
     if head is None:
-        raise table.refused("architectures", f"the heads known here are {', '.join(SUFFIXES)}")
+        raise public.refused("architectures", f"the supported heads are {', '.join(HEADS)}")
     if head != "labels":
         return {"head": head}
-    table.must_be("problem_type", None, "single_label_classification")
-    names = table.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
+    public.must_be("problem_type", None, "single_label_classification")
+    names = public.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
-        raise table.refused("id2label", "a name for each of 0, 1, ... is expected")
+        raise public.refused("id2label", "expected a name for each of 0, 1, ...")
     return {"head": head, "labels": tuple(str(names[str(i)]) for i in range(len(names)))}
 
 
-def label_table(config: HeadConfig) -> dict[str, Any]:
+def label_fields(config: HeadConfig) -> dict[str, Any]:
+    """Return the fields of config.json that name the labels."""
     if config.head != "labels":
         return {}
     return {
@@ -140,22 +148,29 @@ def label_table(config: HeadConfig) -> dict[str, Any]:
 
 
 def public_activation(config: EncoderConfig) -> str:
-    return next(name for name, ours in ACTIVATIONS.items() if ours == config.activation)
+    """Return the activation's name in config.json."""
+    return next(name for name, own in ACTIVATIONS.items() if own == config.activation)
 
 
-def label_dropout(table: PublicConfig, name: str) -> float:
-    """Where a file gives none for the labels, that of the layers counts."""
-    return table.real(name, table.real("hidden_dropout_prob", 0.0))
+def read_label_dropout(public: PublicConfig, name: str) -> float:
+    """Return the dropout before the label head, by default that of the layers."""
+    return public.real(name, public.real("hidden_dropout_prob", 0.0))
 
 
-def pairs(names: dict[str, str], ours: str = "", theirs: str = "") -> list[Weight]:
-    """Weight and bias of each layer named, with prefixes."""
+def layer_weights(names: dict[str, str], prefix: str = "", public_prefix: str = "") -> list[Weight]:
+    """Return weight and bias of each layer: our names -> public names, both with a prefix."""
     return [
-        Weight((f"{ours}{a}.{part}",), f"{theirs}{b}.{part}")
-        for a, b in names.items()
+        Weight((f"{prefix}{name}.{part}",), f"{public_prefix}{public_name}.{part}")
+        for name, public_name in names.items()
         for part in ("weight", "bias")
     ]
 
 
-def matrices(names: dict[str, str], ours: str = "", theirs: str = "") -> list[Weight]:
-    return [Weight((f"{ours}{a}",), f"{theirs}{b}") for a, b in names.items()]
+def single_weights(
+    names: dict[str, str], prefix: str = "", public_prefix: str = ""
+) -> list[Weight]:
+    """Return single tensors: our names -> public names, both with a prefix."""
+    return [
+        Weight((f"{prefix}{name}",), f"{public_prefix}{public_name}")
+        for name, public_name in names.items()
+    ]

@@ -1,4 +1,4 @@
-"""GPT-1 (Radford et al. 2018): as GPT-2 but for the norms, which come after, and for the last one, which is not there."""
+"""GPT-1 (Radford et al. 2018): GPT-2 with its norms after each part, and none at the end."""
 
 from typing import Any
 
@@ -7,49 +7,55 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt_config import GPTConfig
 
-READ = {
+# Name in config.json -> our name. Here "gelu" means the tanh form.
+ACTIVATIONS = {
     "gelu": "gelu",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
-}  # its "gelu" is the tanh form
+}
 
 
-def expresses(config: Any) -> bool:
+def supports(config: Any) -> bool:
+    """Return whether GPT-1's layout can hold a model with these settings."""
     return (
-        gpt2.has(config, norm_first=False)
-        and config.activation in READ
+        gpt2.has_shape(config, norm_first=False)
+        and config.activation in ACTIVATIONS
         and config.d_ff == 4 * config.d_model
     )
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
+    """Return GPT-1's fields of config.json."""
     return gpt2.public_shape(config) | {"afn": config.activation}
 
 
-def from_public(table: PublicConfig) -> GPTConfig:
-    shape = gpt2.shape_of(table)
+def from_public(public: PublicConfig) -> GPTConfig:
+    """Return our settings."""
+    shape = gpt2.read_shape(public)
     return GPTConfig(
         **shape,
         d_ff=4 * shape["d_model"],
         norm_first=False,
-        activation=table.one_of("afn", READ, "gelu"),
+        activation=public.one_of("afn", ACTIVATIONS, "gelu"),
     )
 
 
 def weights(config: GPTConfig) -> list[Weight]:
+    """Return the tensors of a GPT-1 file."""
+    head = [] if config.tied else [Weight(("head.weight",), "lm_head.weight")]
     return [
         Weight(("embedding.weight",), "transformer.tokens_embed.weight"),
         Weight(("position_embedding.weight",), "transformer.positions_embed.weight"),
         *(weight for i in range(config.n_layer) for weight in gpt2.layer_weights(i)),
-        *([] if config.tied else [Weight(("head.weight",), "lm_head.weight")]),
+        *head,
     ]
 
 
 GPT1 = Family(
     "openai-gpt",
     ("OpenAIGPTLMHeadModel",),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

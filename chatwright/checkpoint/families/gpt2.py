@@ -1,4 +1,7 @@
-"""GPT-2 (Radford et al. 2019): layer norm before, learned positions, GELU, biases everywhere; matrices are kept transposed, q, k and v as one."""
+"""GPT-2 (Radford et al. 2019): layer norm before each part, learned positions, GELU, biases.
+
+Files store matrices transposed, and query, key and value as one matrix.
+"""
 
 from typing import Any
 
@@ -17,13 +20,15 @@ SHAPE = {
     "n_previous": 0,
     "embedding_norm": False,
 }
-ACTIVATIONS = {
+# Our name -> name in config.json.
+PUBLIC_ACTIVATIONS = {
     "gelu": "gelu_new",
     "gelu_exact": "gelu",
     "relu": "relu",
     "silu": "silu",
-}  # ours -> theirs
-READ = {
+}
+# Name in config.json -> our name.
+ACTIVATIONS = {
     "gelu_new": "gelu",
     "gelu": "gelu_exact",
     "gelu_pytorch_tanh": "gelu",
@@ -35,18 +40,20 @@ READ = {
 QKV = ("attention.query", "attention.key", "attention.value")
 
 
-def has(config: Any, norm_first: bool) -> bool:
+def has_shape(config: Any, norm_first: bool) -> bool:
+    """Return whether a model has GPT-2's shape, with its norms before or after each part."""
     return (
         isinstance(config, GPTConfig)
         and all(getattr(config, name) == value for name, value in SHAPE.items())
         and config.norm_first == norm_first
-        and config.activation in ACTIVATIONS
+        and config.activation in PUBLIC_ACTIVATIONS
         and config.n_kv_head == config.n_head
         and config.n_head * config.head_dim == config.d_model
     )
 
 
 def public_shape(config: GPTConfig) -> dict[str, Any]:
+    """Return the fields of config.json that GPT-1 and GPT-2 share."""
     return {
         "vocab_size": config.vocab_size,
         "n_positions": config.context_length,
@@ -62,93 +69,95 @@ def public_shape(config: GPTConfig) -> dict[str, Any]:
     }
 
 
-def shape_of(table: PublicConfig) -> dict[str, Any]:
-    d_model, n_head = table.integer("n_embd"), table.integer("n_head")
+def read_shape(public: PublicConfig) -> dict[str, Any]:
+    """Return our settings from the fields that GPT-1 and GPT-2 share."""
+    d_model, n_head = public.integer("n_embd"), public.integer("n_head")
     if d_model % n_head:
-        raise table.refused("n_embd", f"a multiple of n_head ({n_head}) is expected")
+        raise public.refused("n_embd", f"expected a multiple of n_head ({n_head})")
     return {
-        "vocab_size": table.integer("vocab_size"),
-        "context_length": table.integer("n_positions"),
+        "vocab_size": public.integer("vocab_size"),
+        "context_length": public.integer("n_positions"),
         "d_model": d_model,
-        "n_layer": table.integer("n_layer", highest=1000),
+        "n_layer": public.integer("n_layer", highest=1000),
         "n_head": n_head,
         "n_kv_head": n_head,
         "head_dim": d_model // n_head,
         "norm": "layer",
-        "norm_eps": table.real("layer_norm_epsilon", 1e-5),
+        "norm_eps": public.real("layer_norm_epsilon", 1e-5),
         "qk_norm": False,
         "bias": True,
         "position": "learned",
-        "dropout": table.real("resid_pdrop", 0.0),
-        "embedding_dropout": table.real("embd_pdrop", 0.0),
-        "tied": table.flag("tie_word_embeddings", True),
+        "dropout": public.real("resid_pdrop", 0.0),
+        "embedding_dropout": public.real("embd_pdrop", 0.0),
+        "tied": public.flag("tie_word_embeddings", True),
     }
 
 
 def layer_weights(i: int) -> list[Weight]:
-    def pair(ours: tuple[str, ...], theirs: str, transposed: bool) -> list[Weight]:
-        names = tuple(f"blocks.{i}.{name}" for name in ours)
+    """Return the tensors of layer `i`, which have the same names in GPT-1 and GPT-2."""
+
+    def weight_and_bias(parts: tuple[str, ...], public: str, transposed: bool) -> list[Weight]:
+        weights = tuple(f"blocks.{i}.{part}.weight" for part in parts)
+        biases = tuple(f"blocks.{i}.{part}.bias" for part in parts)
         return [
-            Weight(
-                tuple(f"{name}.weight" for name in names),
-                f"transformer.h.{i}.{theirs}.weight",
-                transposed,
-            ),
-            Weight(tuple(f"{name}.bias" for name in names), f"transformer.h.{i}.{theirs}.bias"),
+            Weight(weights, f"transformer.h.{i}.{public}.weight", transposed),
+            Weight(biases, f"transformer.h.{i}.{public}.bias"),
         ]
 
     return [
-        *pair(("attention_norm",), "ln_1", False),
-        *pair(QKV, "attn.c_attn", True),
-        *pair(("attention.output",), "attn.c_proj", True),
-        *pair(("feed_forward_norm",), "ln_2", False),
-        *pair(("feed_forward.up",), "mlp.c_fc", True),
-        *pair(("feed_forward.down",), "mlp.c_proj", True),
+        *weight_and_bias(("attention_norm",), "ln_1", transposed=False),
+        *weight_and_bias(QKV, "attn.c_attn", transposed=True),
+        *weight_and_bias(("attention.output",), "attn.c_proj", transposed=True),
+        *weight_and_bias(("feed_forward_norm",), "ln_2", transposed=False),
+        *weight_and_bias(("feed_forward.up",), "mlp.c_fc", transposed=True),
+        *weight_and_bias(("feed_forward.down",), "mlp.c_proj", transposed=True),
     ]
 
 
-def expresses(config: Any) -> bool:
-    return has(config, norm_first=True)
+def supports(config: Any) -> bool:
+    """Return whether GPT-2's layout can hold a model with these settings."""
+    return has_shape(config, norm_first=True)
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
+    """Return GPT-2's fields of config.json."""
     return public_shape(config) | {
-        "activation_function": ACTIVATIONS[config.activation],
+        "activation_function": PUBLIC_ACTIVATIONS[config.activation],
         "n_inner": config.d_ff,
     }
 
 
-def from_public(table: PublicConfig) -> GPTConfig:
-    for name, value in (
-        ("scale_attn_weights", True),
-        ("scale_attn_by_inverse_layer_idx", False),
-        ("add_cross_attention", False),
-    ):
-        table.must_be(name, value)
-    shape = shape_of(table)
+def from_public(public: PublicConfig) -> GPTConfig:
+    """Return our settings."""
+    public.must_be("scale_attn_weights", True)
+    public.must_be("scale_attn_by_inverse_layer_idx", False)
+    public.must_be("add_cross_attention", False)
+    shape = read_shape(public)
     return GPTConfig(
         **shape,
-        d_ff=table.integer("n_inner", 4 * shape["d_model"]),
-        activation=table.one_of("activation_function", READ, "gelu_new"),
+        d_ff=public.integer("n_inner", 4 * shape["d_model"]),
+        activation=public.one_of("activation_function", ACTIVATIONS, "gelu_new"),
     )
 
 
 def weights(config: GPTConfig) -> list[Weight]:
+    """Return the tensors of a GPT-2 file."""
+    head = [] if config.tied else [Weight(("head.weight",), "lm_head.weight")]
     return [
         Weight(("embedding.weight",), "transformer.wte.weight"),
         Weight(("position_embedding.weight",), "transformer.wpe.weight"),
         *(weight for i in range(config.n_layer) for weight in layer_weights(i)),
         Weight(("norm.weight",), "transformer.ln_f.weight"),
         Weight(("norm.bias",), "transformer.ln_f.bias"),
-        *([] if config.tied else [Weight(("head.weight",), "lm_head.weight")]),
+        *head,
     ]
 
 
-# The oldest files hold the causal mask beside the weights, and name everything without the first word.
+# The oldest files leave out the prefix and also store the causal mask.
 GPT2 = Family(
     "gpt2",
     ("GPT2LMHeadModel",),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

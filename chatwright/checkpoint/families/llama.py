@@ -1,6 +1,7 @@
-"""Llama 2 and 3 (Touvron et al. 2023, Llama team 2024) and SmolLM 2: RMS norm before, rotary positions, SwiGLU, grouped heads.
+"""Llama 2 and 3 (Touvron et al. 2023, Llama team 2024) and SmolLM 2.
 
-Mistral, Qwen and SmolLM 3 are this layout with a setting or two more; they take what is common from here.
+RMS norm before each part, rotary positions, SwiGLU, grouped key/value heads. Mistral, Qwen and
+SmolLM 3 are the same layout with one or two more settings, and use the functions of this module.
 """
 
 from typing import Any
@@ -20,9 +21,10 @@ SHAPE = {
     "nope_layers": (),
     "window": 0,
 }
-# Settings that no other tool knows: any of them away from its default makes the shape our own.
-PLAIN = {"head": "language_model", "ngrams": (), "n_previous": 0, "embedding_norm": False}
+# Settings that no public family has. With another value, a model is written in our own layout.
+OWN_SETTINGS = {"head": "language_model", "ngrams": (), "n_previous": 0, "embedding_norm": False}
 
+# Our names -> Llama's names.
 LAYER = {
     "attention_norm": "input_layernorm",
     "attention.query": "self_attn.q_proj",
@@ -36,7 +38,8 @@ LAYER = {
     "feed_forward.up": "mlp.up_proj",
     "feed_forward.down": "mlp.down_proj",
 }
-BIASED = {
+# Layer -> the part of the setting `bias` that gives it a bias.
+BIAS_PARTS = {
     "attention.query": "qkv",
     "attention.key": "qkv",
     "attention.value": "qkv",
@@ -47,20 +50,35 @@ BIASED = {
 }
 
 
-def has(config: Any, *free: str, **wanted: Any) -> bool:
-    """Whether a config is a decoder of this shape, but for settings that are free or wanted otherwise."""
-    settings = {name: value for name, value in (SHAPE | PLAIN | wanted).items() if name not in free}
+def has_shape(config: Any, *free: str, **required: Any) -> bool:
+    """Return whether a decoder has Llama's shape.
+
+    Args:
+        config: The settings.
+        free: Names of settings that may have any value.
+        required: Settings that must have another value than Llama's.
+    """
+    settings = {
+        name: value for name, value in (SHAPE | OWN_SETTINGS | required).items() if name not in free
+    }
     return isinstance(config, GPTConfig) and all(
         getattr(config, name) == value for name, value in settings.items()
     )
 
 
 def biases(config: GPTConfig) -> tuple[bool, bool, bool]:
-    """Of queries, keys and values; of attention's output; of the feed-forward."""
+    """Return whether there are biases in query/key/value, attention output and feed-forward."""
     return config.has_bias("qkv"), config.has_bias("output"), config.has_bias("feed_forward")
 
 
+def bias_setting(qkv: bool, output: bool, feed_forward: bool) -> Any:
+    """Return our setting `bias` for layers that have one."""
+    parts = {"qkv": qkv, "output": output, "feed_forward": feed_forward}
+    return tuple(name for name, has_bias in parts.items() if has_bias) or False
+
+
 def public_shape(config: GPTConfig) -> dict[str, Any]:
+    """Return the fields of config.json that all these families share."""
     return {
         "vocab_size": config.vocab_size,
         "hidden_size": config.d_model,
@@ -79,29 +97,6 @@ def public_shape(config: GPTConfig) -> dict[str, Any]:
     }
 
 
-def shape_of(table: PublicConfig, tied: bool = False) -> dict[str, Any]:
-    """Our settings, from the fields all of these families share; `tied` is what the family does when config.json does not say."""
-    table.must_be("hidden_act", "silu")
-    table.must_be("partial_rotary_factor", 1.0)
-    d_model, n_head = table.integer("hidden_size"), table.integer("num_attention_heads")
-    base, scaling = _rotary(table)
-    return {
-        "vocab_size": table.integer("vocab_size"),
-        "d_model": d_model,
-        "d_ff": table.integer("intermediate_size"),
-        "n_layer": table.integer("num_hidden_layers", highest=1000),
-        "n_head": n_head,
-        "n_kv_head": table.integer("num_key_value_heads", n_head),
-        "head_dim": table.integer("head_dim", max(1, d_model // n_head)),
-        "context_length": table.integer("max_position_embeddings"),
-        "norm_eps": table.real("rms_norm_eps", 1e-6),
-        "rotary_base": base,
-        "rotary_scaling": scaling,
-        "tied": table.flag("tie_word_embeddings", tied),
-        "qk_norm": False,
-    }
-
-
 def _public_rotary(config: GPTConfig) -> dict[str, Any]:
     scaling = config.rotary_scaling
     if scaling is None:
@@ -116,19 +111,47 @@ def _public_rotary(config: GPTConfig) -> dict[str, Any]:
     return {"rope_theta": config.rotary_base, "rope_scaling": numbers}
 
 
-def _rotary(table: PublicConfig) -> tuple[float, RotaryScaling | None]:
-    """transformers writes `rope_parameters` since version 5, and `rope_theta` beside `rope_scaling` before."""
-    written = table.get("rope_parameters") or table.get("rope_scaling") or {}
-    if not isinstance(written, dict):
-        raise table.refused("rope_scaling", "a table is expected")
-    rope = PublicConfig(written, f"{table.source}: rope_scaling")
-    base = rope.real("rope_theta") if "rope_theta" in rope else table.real("rope_theta", 10_000.0)
+def read_shape(public: PublicConfig, tied: bool = False) -> dict[str, Any]:
+    """Return our settings from the fields that all these families share.
+
+    `tied` is the family's default for tie_word_embeddings.
+    """
+    public.must_be("hidden_act", "silu")
+    public.must_be("partial_rotary_factor", 1.0)
+    d_model, n_head = public.integer("hidden_size"), public.integer("num_attention_heads")
+    rotary_base, rotary_scaling = _read_rotary(public)
+    return {
+        "vocab_size": public.integer("vocab_size"),
+        "d_model": d_model,
+        "d_ff": public.integer("intermediate_size"),
+        "n_layer": public.integer("num_hidden_layers", highest=1000),
+        "n_head": n_head,
+        "n_kv_head": public.integer("num_key_value_heads", n_head),
+        "head_dim": public.integer("head_dim", max(1, d_model // n_head)),
+        "context_length": public.integer("max_position_embeddings"),
+        "norm_eps": public.real("rms_norm_eps", 1e-6),
+        "rotary_base": rotary_base,
+        "rotary_scaling": rotary_scaling,
+        "tied": public.flag("tie_word_embeddings", tied),
+        "qk_norm": False,
+    }
+
+
+def _read_rotary(public: PublicConfig) -> tuple[float, RotaryScaling | None]:
+    """Return the base and the scaling of rotary positions.
+
+    transformers writes `rope_parameters` since version 5. Before, it wrote `rope_theta` and
+    `rope_scaling`.
+    """
+    fields = public.get("rope_parameters") or public.get("rope_scaling") or {}
+    if not isinstance(fields, dict):
+        raise public.refused("rope_scaling", "expected an object")
+    rope = PublicConfig(fields, f"{public.source}: rope_scaling")
+    base = rope.real("rope_theta") if "rope_theta" in rope else public.real("rope_theta", 10_000.0)
     rope.must_be("partial_rotary_factor", 1.0)
-    kind = rope.one_of(
-        "rope_type" if "rope_type" in rope else "type",
-        {"default": None, "linear": "linear", "llama3": "llama3"},
-        "default",
-    )
+    kind_field = "rope_type" if "rope_type" in rope else "type"
+    kinds = {"default": None, "linear": "linear", "llama3": "llama3"}
+    kind = rope.one_of(kind_field, kinds, "default")
     if kind is None:
         return base, None
     if kind == "linear":
@@ -143,63 +166,59 @@ def _rotary(table: PublicConfig) -> tuple[float, RotaryScaling | None]:
 
 
 def weights(config: GPTConfig) -> list[Weight]:
-    return [
-        Weight(("embedding.weight",), "model.embed_tokens.weight"),
-        *(
-            weight
-            for i in range(config.n_layer)
-            for weight in _layer(f"blocks.{i}.", f"model.layers.{i}.", config)
-        ),
-        Weight(("norm.weight",), "model.norm.weight"),
-        *([] if config.tied else [Weight(("head.weight",), "lm_head.weight")]),
-    ]
+    """Return the tensors of a Llama file."""
+    listed = [Weight(("embedding.weight",), "model.embed_tokens.weight")]
+    for i in range(config.n_layer):
+        listed += _layer(f"blocks.{i}.", f"model.layers.{i}.", config)
+    listed.append(Weight(("norm.weight",), "model.norm.weight"))
+    if not config.tied:
+        listed.append(Weight(("head.weight",), "lm_head.weight"))
+    return listed
 
 
-def _layer(ours: str, theirs: str, config: GPTConfig) -> list[Weight]:
+def _layer(prefix: str, public_prefix: str, config: GPTConfig) -> list[Weight]:
     names = {
-        a: b
-        for a, b in LAYER.items()
-        if config.qk_norm or not a.endswith(("query_norm", "key_norm"))
+        name: public_name
+        for name, public_name in LAYER.items()
+        if config.qk_norm or not name.endswith(("query_norm", "key_norm"))
     }
-    biased = [a for a, part in BIASED.items() if config.has_bias(part)]  # type: ignore[arg-type]
-    return [
-        *(Weight((f"{ours}{a}.weight",), f"{theirs}{b}.weight") for a, b in names.items()),
-        *(Weight((f"{ours}{a}.bias",), f"{theirs}{names[a]}.bias") for a in biased),
+    with_bias = [name for name, part in BIAS_PARTS.items() if config.has_bias(part)]  # type: ignore[arg-type]
+    weights = [
+        Weight((f"{prefix}{name}.weight",), f"{public_prefix}{public_name}.weight")
+        for name, public_name in names.items()
     ]
+    biases = [
+        Weight((f"{prefix}{name}.bias",), f"{public_prefix}{names[name]}.bias")
+        for name in with_bias
+    ]
+    return weights + biases
 
 
-def expresses(config: Any) -> bool:
-    if not has(config, "rotary_scaling") or config.d_model % config.n_head:
+def supports(config: Any) -> bool:
+    """Return whether Llama's layout can hold a model with these settings."""
+    if not has_shape(config, "rotary_scaling") or config.d_model % config.n_head:
         return False
     qkv, output, _ = biases(config)
     return qkv == output
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
+    """Return Llama's fields of config.json."""
     attention, _, feed_forward = biases(config)
     return public_shape(config) | {"attention_bias": attention, "mlp_bias": feed_forward}
 
 
-def from_public(table: PublicConfig) -> GPTConfig:
-    attention, feed_forward = table.flag("attention_bias", False), table.flag("mlp_bias", False)
-    return GPTConfig(**shape_of(table), bias=named_biases(attention, attention, feed_forward))
-
-
-def named_biases(qkv: bool, output: bool, feed_forward: bool) -> Any:
-    return (
-        tuple(
-            name
-            for name, is_there in (("qkv", qkv), ("output", output), ("feed_forward", feed_forward))
-            if is_there
-        )
-        or False
-    )
+def from_public(public: PublicConfig) -> GPTConfig:
+    """Return our settings."""
+    attention, feed_forward = public.flag("attention_bias", False), public.flag("mlp_bias", False)
+    bias = bias_setting(attention, attention, feed_forward)
+    return GPTConfig(**read_shape(public), bias=bias)
 
 
 LLAMA = Family(
     "llama",
     ("LlamaForCausalLM",),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

@@ -1,4 +1,4 @@
-"""Mistral (Jiang et al. 2023): Llama's layout where every layer looks at the last few thousand tokens only."""
+"""Mistral (Jiang et al. 2023): Llama's layout with an attention window of a few thousand tokens."""
 
 from typing import Any
 
@@ -8,26 +8,28 @@ from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt_config import GPTConfig
 
 
-def expresses(config: Any) -> bool:
-    return llama.has(config, "rotary_scaling", "window", unwindowed_layers=()) and llama.biases(
-        config
-    ) == (False, False, False)
+def supports(config: Any) -> bool:
+    """Return whether Mistral's layout can hold a model with these settings."""
+    has_shape = llama.has_shape(config, "rotary_scaling", "window", unwindowed_layers=())
+    return has_shape and llama.biases(config) == (False, False, False)
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
+    """Return Mistral's fields of config.json."""
     return llama.public_shape(config) | {"sliding_window": config.window or None}
 
 
-def from_public(table: PublicConfig) -> GPTConfig:
-    # Absent is the 4,096 of the first release, null is none: they mean different things here.
-    is_windowed = "sliding_window" not in table or table["sliding_window"] is not None
-    n_kv_head = {"n_kv_head": table.integer("num_key_value_heads", 8)}
+def from_public(public: PublicConfig) -> GPTConfig:
+    """Return our settings."""
+    # An absent field means 4,096, the window of the first release. Null means no window.
+    has_window = "sliding_window" not in public or public["sliding_window"] is not None
+    shape = llama.read_shape(public) | {"n_kv_head": public.integer("num_key_value_heads", 8)}
     return GPTConfig(
-        **(llama.shape_of(table) | n_kv_head),
-        window=table.integer("sliding_window", 4096) if is_windowed else 0,
+        **shape,
+        window=public.integer("sliding_window", 4096) if has_window else 0,
     )
 
 
 MISTRAL = Family(
-    "mistral", ("MistralForCausalLM",), expresses, to_public, from_public, llama.weights
+    "mistral", ("MistralForCausalLM",), supports, to_public, from_public, llama.weights
 )

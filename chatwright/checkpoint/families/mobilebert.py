@@ -1,4 +1,7 @@
-"""MobileBERT (Sun et al. 2020): narrow blocks in a wide stream, several feed-forwards in each, and a scale and a shift instead of norms."""
+"""MobileBERT (Sun et al. 2020): blocks with a bottleneck and several feed-forward networks.
+
+A scale and a shift take the place of normalization.
+"""
 
 from typing import Any
 
@@ -8,23 +11,26 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder_config import EncoderConfig
 
-NARROWED = {
+# Our names -> MobileBERT's names.
+BOTTLENECK_INPUT = {
     "narrowed.linear": "bottleneck.input.dense",
     "narrowed.norm": "bottleneck.input.LayerNorm",
 }
-ASKING = {
+BOTTLENECK_ATTENTION = {
     "asking.linear": "bottleneck.attention.dense",
     "asking.norm": "bottleneck.attention.LayerNorm",
 }
-ATTENTION = {ours: theirs for ours, theirs in bert.LAYER.items() if ours.startswith("attention")}
-WIDEN = {"widen": "output.bottleneck.dense", "norm": "output.bottleneck.LayerNorm"}
-MASKED = {
+ATTENTION = {name: public for name, public in bert.LAYER.items() if name.startswith("attention")}
+BLOCK_OUTPUT = {"widen": "output.bottleneck.dense", "norm": "output.bottleneck.LayerNorm"}
+EMBEDDING_LAYERS = {"embedding_norm": "LayerNorm", "projection": "embedding_transformation"}
+MASKED_LM_HEAD = {
     "head.dense": "cls.predictions.transform.dense",
     "head.norm": "cls.predictions.transform.LayerNorm",
 }
 
 
-def expresses(config: Any) -> bool:
+def supports(config: Any) -> bool:
+    """Return whether MobileBERT's layout can hold a model with these settings."""
     return (
         fields.has_shape(
             config, norm="affine", position_offset=0, wide_head=True, projected="words"
@@ -38,6 +44,7 @@ def expresses(config: Any) -> bool:
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
+    """Return MobileBERT's fields of config.json."""
     return bert.to_public(config) | {
         "architectures": [fields.class_name(config, "MobileBert")],
         "embedding_size": config.d_embedding,
@@ -52,90 +59,72 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
     }
 
 
-def from_public(table: PublicConfig) -> EncoderConfig:
-    for name, value in (
-        ("use_bottleneck", True),
-        ("normalization_type", "no_norm"),
-        ("tie_word_embeddings", True),
-    ):
-        table.must_be(name, value)
-    has_bottleneck_values, bottleneck = (
-        table.flag("use_bottleneck_attention", False),
-        table.integer("intra_bottleneck_size", 128),
-    )
-    if not table.flag("key_query_shared_bottleneck", True) and not has_bottleneck_values:
-        raise table.refused(
-            "key_query_shared_bottleneck",
-            "queries and keys as wide as the stream are not known here",
+def from_public(public: PublicConfig) -> EncoderConfig:
+    """Return our settings."""
+    public.must_be("use_bottleneck", True)
+    public.must_be("normalization_type", "no_norm")
+    public.must_be("tie_word_embeddings", True)
+    bottleneck = public.integer("intra_bottleneck_size", 128)
+    has_bottleneck_values = public.flag("use_bottleneck_attention", False)
+    if not public.flag("key_query_shared_bottleneck", True) and not has_bottleneck_values:
+        raise public.refused(
+            "key_query_shared_bottleneck", "queries and keys outside the bottleneck are unsupported"
         )
-    shape = fields.shape_of(table)
-    shape |= {
-        "norm": "affine",
-        "head_dim": bottleneck // shape["n_head"],
-        "embedding_size": table.integer("embedding_size", 128),
-    }
+    shape = fields.read_shape(public)
+    shape["norm"] = "affine"
+    shape["head_dim"] = bottleneck // shape["n_head"]
     return EncoderConfig(
         **shape,
+        embedding_size=public.integer("embedding_size", 128),
         projected="words",
-        trigram_input=table.flag("trigram_input", True),
+        trigram_input=public.flag("trigram_input", True),
         bottleneck=bottleneck,
         bottleneck_values=has_bottleneck_values,
-        n_feed_forward=table.integer("num_feedforward_networks", 4, highest=100),
+        n_feed_forward=public.integer("num_feedforward_networks", 4, highest=100),
         wide_head=True,
-        pooler="tanh" if table.flag("classifier_activation", True) else "none",
-        n_token_type=table.integer("type_vocab_size", 2),
-        norm_eps=table.real("layer_norm_eps", 1e-12),
-        label_dropout=fields.label_dropout(table, "classifier_dropout"),
+        pooler="tanh" if public.flag("classifier_activation", True) else "none",
+        n_token_type=public.integer("type_vocab_size", 2),
+        norm_eps=public.real("layer_norm_eps", 1e-12),
+        label_dropout=fields.read_label_dropout(public, "classifier_dropout"),
     )
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
+    """Return the tensors of a MobileBERT file."""
     prefix = "" if config.head == "none" else "mobilebert."
-    body = [
-        *fields.matrices(bert.EMBEDDINGS, theirs=f"{prefix}embeddings."),
-        *fields.pairs(
-            {"embedding_norm": "LayerNorm", "projection": "embedding_transformation"},
-            theirs=f"{prefix}embeddings.",
-        ),
-        *(
-            w
-            for i in range(config.n_layer)
-            for w in _layer(config, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
-        ),
+    trunk = [
+        *fields.single_weights(bert.EMBEDDINGS, public_prefix=f"{prefix}embeddings."),
+        *fields.layer_weights(EMBEDDING_LAYERS, public_prefix=f"{prefix}embeddings."),
     ]
-    pooler = {"label_head.dense": f"{prefix}pooler.dense"} if config.pooler == "tanh" else {}
-    match config.head:
-        case "masked_lm":
-            extra = (
-                [Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)]
-                if config.d_embedding < config.d_model
-                else []
-            )
-            return [
-                *body,
-                *fields.pairs(MASKED),
-                Weight(("head.bias",), "cls.predictions.bias"),
-                *extra,
-            ]
-        case "labels":
-            return [*body, *fields.pairs(pooler | {"label_head.labels": "classifier"})]
-        case _:
-            return [*body, *fields.pairs(pooler)]
+    for i in range(config.n_layer):
+        trunk += _layer(config, f"blocks.{i}.", f"{prefix}encoder.layer.{i}.")
+    if config.head == "masked_lm":
+        return [*trunk, *_masked_lm_head(config)]
+    label_head = {"label_head.dense": f"{prefix}pooler.dense"} if config.pooler == "tanh" else {}
+    if config.head == "labels":
+        label_head["label_head.labels"] = "classifier"
+    return [*trunk, *fields.layer_weights(label_head)]
 
 
-def _layer(config: EncoderConfig, ours: str, theirs: str) -> list[Weight]:
-    last = config.n_feed_forward - 1
-    places = [f"ffn.{j}." for j in range(last)] + [""]
-    stack = [
-        {
-            f"feed_forwards.{j}.up": f"{place}intermediate.dense",
-            f"feed_forwards.{j}.down": f"{place}output.dense",
-            f"feed_forward_norms.{j}": f"{place}output.LayerNorm",
-        }
-        for j, place in enumerate(places)
-    ]
-    tables = [NARROWED, *([] if config.bottleneck_values else [ASKING]), ATTENTION, *stack, WIDEN]
-    return [weight for table in tables for weight in fields.pairs(table, ours, theirs)]
+def _masked_lm_head(config: EncoderConfig) -> list[Weight]:
+    head = [*fields.layer_weights(MASKED_LM_HEAD), Weight(("head.bias",), "cls.predictions.bias")]
+    if config.d_embedding < config.d_model:
+        extra = Weight(("head.extra",), "cls.predictions.dense.weight", transposed=True)
+        head.append(extra)
+    return head
+
+
+def _layer(config: EncoderConfig, prefix: str, public_prefix: str) -> list[Weight]:
+    # The last feed-forward network has its names in the layer itself.
+    public_names = [f"ffn.{j}." for j in range(config.n_feed_forward - 1)] + [""]
+    feed_forward = {}
+    for j, public in enumerate(public_names):
+        feed_forward[f"feed_forwards.{j}.up"] = f"{public}intermediate.dense"
+        feed_forward[f"feed_forwards.{j}.down"] = f"{public}output.dense"
+        feed_forward[f"feed_forward_norms.{j}"] = f"{public}output.LayerNorm"
+    own_query_key = {} if config.bottleneck_values else BOTTLENECK_ATTENTION
+    names = BOTTLENECK_INPUT | own_query_key | ATTENTION | feed_forward | BLOCK_OUTPUT
+    return fields.layer_weights(names, prefix, public_prefix)
 
 
 MOBILEBERT = Family(
@@ -146,7 +135,7 @@ MOBILEBERT = Family(
         "MobileBertForSequenceClassification",
         "MobileBertModel",
     ),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

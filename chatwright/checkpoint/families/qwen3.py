@@ -1,23 +1,24 @@
-"""Qwen 3 (Qwen team 2025): Llama's layout with norms of queries and keys. Our own default shape."""
+"""Qwen 3 (Qwen team 2025): Llama's layout with norms of queries and keys; our default shape."""
 
 from typing import Any
 
 from chatwright.checkpoint.families import llama
 from chatwright.checkpoint.families.qwen2 import late_layers
-from chatwright.checkpoint.families.windows import public_windows, windows_of
+from chatwright.checkpoint.families.windows import public_windows, read_windows
 from chatwright.checkpoint.family import Family
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt_config import GPTConfig
 
 
-def expresses(config: Any) -> bool:
-    return llama.has(config, "rotary_scaling", "window", qk_norm=True) and llama.biases(config) in (
-        (False, False, False),
-        (True, True, False),
-    )
+def supports(config: Any) -> bool:
+    """Return whether Qwen 3's layout can hold a model with these settings."""
+    if not llama.has_shape(config, "rotary_scaling", "window", qk_norm=True):
+        return False
+    return llama.biases(config) in ((False, False, False), (True, True, False))
 
 
 def to_public(config: GPTConfig) -> dict[str, Any]:
+    """Return Qwen 3's fields of config.json."""
     return (
         llama.public_shape(config)
         | public_windows(config)
@@ -25,16 +26,16 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
     )
 
 
-def from_public(table: PublicConfig) -> GPTConfig:
-    shape, attention = (
-        llama.shape_of(table) | {"qk_norm": True, "head_dim": table.integer("head_dim", 128)},
-        table.flag("attention_bias", False),
-    )
+def from_public(public: PublicConfig) -> GPTConfig:
+    """Return our settings."""
+    shape = llama.read_shape(public)
+    shape |= {"qk_norm": True, "head_dim": public.integer("head_dim", 128)}
+    has_bias, n_layer = public.flag("attention_bias", False), shape["n_layer"]
     return GPTConfig(
         **shape,
-        bias=llama.named_biases(attention, attention, False),
-        **windows_of(table, shape["n_layer"], late_layers(table, shape["n_layer"])),
+        bias=llama.bias_setting(has_bias, has_bias, False),
+        **read_windows(public, n_layer, late_layers(public, n_layer)),
     )
 
 
-QWEN3 = Family("qwen3", ("Qwen3ForCausalLM",), expresses, to_public, from_public, llama.weights)
+QWEN3 = Family("qwen3", ("Qwen3ForCausalLM",), supports, to_public, from_public, llama.weights)

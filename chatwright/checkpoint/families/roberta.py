@@ -1,4 +1,7 @@
-"""RoBERTa (Liu et al. 2019): BERT without sentence pairs; positions count from the id of the padding upwards, labels have a head of their own."""
+"""RoBERTa (Liu et al. 2019): BERT without sentence pairs, with another label head.
+
+Positions count from the padding token's id upward.
+"""
 
 from typing import Any
 
@@ -8,52 +11,54 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.encoder_config import EncoderConfig
 
-MASKED = {"head.dense": "lm_head.dense", "head.norm": "lm_head.layer_norm"}
-LABELS = {"label_head.dense": "classifier.dense", "label_head.labels": "classifier.out_proj"}
+MASKED_LM_HEAD = {"head.dense": "lm_head.dense", "head.norm": "lm_head.layer_norm"}
+LABEL_HEAD = {"label_head.dense": "classifier.dense", "label_head.labels": "classifier.out_proj"}
 
 
-def expresses(config: Any) -> bool:
+def supports(config: Any) -> bool:
+    """Return whether RoBERTa's layout can hold a model with these settings."""
     return (
         fields.has_shape(config, norm="layer", wide_head=False)
         and config.position_offset > 0
-        and fields.is_plain(config)
+        and fields.has_plain_layers(config)
         and config.n_token_type > 0
         and (config.pooler == "tanh" or config.head == "masked_lm")
     )
 
 
 def to_public(config: EncoderConfig) -> dict[str, Any]:
+    """Return RoBERTa's fields of config.json."""
     return bert.to_public(config) | {
         "architectures": [fields.class_name(config, "Roberta")],
         "pad_token_id": config.position_offset - 1,
     }
 
 
-def from_public(table: PublicConfig) -> EncoderConfig:
-    return bert.from_public(table, position_offset=table.integer("pad_token_id", 1, lowest=0) + 1)
+def from_public(public: PublicConfig) -> EncoderConfig:
+    """Return our settings."""
+    pad_id = public.integer("pad_token_id", 1, lowest=0)
+    return bert.from_public(public, position_offset=pad_id + 1)
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
+    """Return the tensors of a RoBERTa file."""
     match config.head:
         case "masked_lm":
             return [
-                *bert.body_weights(config, "roberta."),
-                *fields.pairs(MASKED),
+                *bert.trunk_weights(config, "roberta."),
+                *fields.layer_weights(MASKED_LM_HEAD),
                 Weight(("head.bias",), "lm_head.bias"),
             ]
         case "labels":
-            return [*bert.body_weights(config, "roberta."), *fields.pairs(LABELS)]
+            return [*bert.trunk_weights(config, "roberta."), *fields.layer_weights(LABEL_HEAD)]
         case _:
-            return [
-                *bert.body_weights(config, ""),
-                *fields.pairs({"label_head.dense": "pooler.dense"}),
-            ]
+            return [*bert.trunk_weights(config, ""), *fields.layer_weights(bert.POOLER)]
 
 
 ROBERTA = Family(
     "roberta",
     ("RobertaForMaskedLM", "RobertaForSequenceClassification", "RobertaModel"),
-    expresses,
+    supports,
     to_public,
     from_public,
     weights,

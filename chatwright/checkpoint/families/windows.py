@@ -1,4 +1,4 @@
-"""Which layers look only so far back, in the words of Mistral, Qwen and SmolLM 3: `sliding_window`, `layer_types`, `max_window_layers`."""
+"""Read and write which layers have an attention window, as Qwen and SmolLM 3 describe them."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 
 
 def public_windows(config: GPTConfig) -> dict[str, Any]:
+    """Return the fields of config.json."""
     kinds = [SLIDING if config.window_of(i) else FULL for i in range(config.n_layer)]
     return {
         "use_sliding_window": config.window > 0,
@@ -17,27 +18,22 @@ def public_windows(config: GPTConfig) -> dict[str, Any]:
     }
 
 
-def windows_of(table: PublicConfig, n_layer: int, windowed: list[bool]) -> dict[str, Any]:
-    """`windowed` is the family's rule for a file without `layer_types`."""
-    is_used, window, kinds = (
-        table.flag("use_sliding_window", False),
-        table.get("sliding_window"),
-        table.get("layer_types"),
-    )
-    if not is_used or window is None:  # what else the file says of windows is then without effect
+def read_windows(public: PublicConfig, n_layer: int, windowed: list[bool]) -> dict[str, Any]:
+    """Return our settings `window` and `unwindowed_layers`.
+
+    `windowed` says which layers have a window if config.json has no `layer_types`.
+    """
+    is_used = public.flag("use_sliding_window", False)
+    window, kinds = public.get("sliding_window"), public.get("layer_types")
+    if not is_used or window is None:  # the other fields have no effect then
         return {"window": 0}
     kinds = kinds or [SLIDING if is_windowed else FULL for is_windowed in windowed]
-    if (
-        not isinstance(kinds, list)
-        or len(kinds) != n_layer
-        or any(kind not in (SLIDING, FULL) for kind in kinds)
-    ):
-        raise table.refused(
-            "layer_types", f"a list of {n_layer} times {SLIDING!r} or {FULL!r} is expected"
+    is_list = isinstance(kinds, list) and len(kinds) == n_layer
+    if not is_list or any(kind not in (SLIDING, FULL) for kind in kinds):
+        raise public.refused(
+            "layer_types", f"expected a list of {n_layer} times {SLIDING!r} or {FULL!r}"
         )
     unwindowed = tuple(i for i, kind in enumerate(kinds) if kind == FULL)
-    return (
-        {"window": table.integer("sliding_window"), "unwindowed_layers": unwindowed}
-        if len(unwindowed) < n_layer
-        else {"window": 0}
-    )
+    if len(unwindowed) == n_layer:
+        return {"window": 0}
+    return {"window": public.integer("sliding_window"), "unwindowed_layers": unwindowed}
