@@ -13,6 +13,7 @@ from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from tests.tokenizer.example_tokenizers import (
+    TEXT,
     hard_strings,
     write_byte_level,
     write_chatml,
@@ -121,6 +122,38 @@ def test_added_tokens_get_the_ids_of_transformers(
     if reference.pad_token_id is not None:
         assert tokenizer.special_token_id("pad") == reference.pad_token_id
     texts = texts_with_words()
+    for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+        assert ids == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
+
+
+def test_added_words_of_a_sentencepiece_model_get_the_ids_of_transformers(tmp_path: Path) -> None:
+    """Texts that begin with a space are left out: transformers drops it, SentencePiece does not."""
+    import sentencepiece
+    from transformers import AddedToken, LlamaTokenizer
+
+    corpus = tmp_path / "corpus"
+    corpus.write_text("\n".join(TEXT))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(tmp_path / "tokenizer"),
+        hard_vocab_limit=False,
+        minloglevel=2,
+        model_type="bpe",
+        vocab_size=656,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+    )
+    plain = read(tmp_path)
+    next_id = len(plain.vocabulary.tokens)
+    table = {word: next_id + index for index, word in enumerate(WORDS)}
+    write_json(tmp_path / "added_tokens.json", table)
+    tokenizer = read(tmp_path)
+    model = plain.files.document["model"]
+    merges = [tuple(pair) for pair in model["merges"]]
+    reference = LlamaTokenizer(vocab=model["vocab"], merges=merges)
+    reference.add_tokens([AddedToken(word, normalized=True) for word in WORDS])
+    texts = [text for text in texts_with_words() if not text.startswith((" ", "▁"))]
     for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
         assert ids == reference(text, add_special_tokens=False)["input_ids"], ascii(text)
 
