@@ -34,7 +34,6 @@ __all__ = [
     "parse_overrides",
     "read_toml",
     "rename_old_keys",
-    "require_known",
     "settings_of",
     "table_of",
     "to_table",
@@ -252,14 +251,6 @@ def _require_known_everywhere(cls: type, table: Mapping[str, Any], source: str) 
             is_section = any(other.startswith(f"{key}.") for other in all_keys)
             if is_section and isinstance(value, Mapping):
                 pending.append((f"{key}.", value))
-
-
-def require_known(cls: type, keys: Iterable[str], source: str) -> None:
-    """Raise InputError for the first key that is no field of the dataclass `cls`."""
-    known = [field.name for field in dataclasses.fields(cls)]
-    for key in keys:
-        if key not in known:
-            raise _unknown_key(key, known, source)
 
 
 def _unknown_key(key: str, known: list[str], source: str) -> InputError:

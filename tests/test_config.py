@@ -1,13 +1,27 @@
 """TOML files and key=value settings become dataclasses; errors name field, value and remedy."""
 
-from dataclasses import dataclass, field
+import importlib
+import pkgutil
+import subprocess
+import sys
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import chatwright
 from chatwright import config
-from chatwright.config import build, merge, parse_overrides, read_toml, table_of, to_table, unquoted
+from chatwright.config import (
+    RENAMED_KEYS,
+    build,
+    merge,
+    parse_overrides,
+    read_toml,
+    table_of,
+    to_table,
+    unquoted,
+)
 from chatwright.errors import InputError
 
 
@@ -123,6 +137,44 @@ def test_an_old_key_still_loads_with_a_deprecation_warning(monkeypatch: pytest.M
     with pytest.raises(InputError) as caught:
         build(StageConfig, {"loop": {"judged_by": "accuracy", "monitor": "loss"}}, "old.toml")
     assert caught.value.field == "judged_by"
+
+
+def config_classes() -> dict[str, type]:
+    """Find every dataclass of the package by its name."""
+    found: dict[str, type] = {}
+    for module in pkgutil.walk_packages(chatwright.__path__, "chatwright."):
+        if not module.name.endswith("__main__"):
+            names = vars(importlib.import_module(module.name))
+            found |= {name: cls for name, cls in names.items() if is_dataclass(cls)}
+    return found
+
+
+def test_every_renamed_key_names_a_field_that_exists_and_one_that_does_not() -> None:
+    classes = config_classes()
+    for name, renamed in RENAMED_KEYS.items():
+        keys = {field.name for field in fields(classes[name])}
+        assert set(renamed.values()) <= keys, name
+        assert not renamed.keys() & keys, name
+
+
+NOTES = """
+from dataclasses import dataclass
+from chatwright.cli.app import show_renamed_settings
+from chatwright import config
+
+@dataclass(frozen=True)
+class LoopConfig:
+    monitor: str = "loss"
+
+show_renamed_settings()
+for source in ("recipe.toml: [sft]", "model/config.json"):
+    config.build(LoopConfig, {"judged_by": "accuracy"}, source)
+"""
+
+
+def test_the_command_line_notes_old_keys_in_recipes_but_not_in_files_it_wrote() -> None:
+    ran = subprocess.run([sys.executable, "-c", NOTES], capture_output=True, text=True, check=True)
+    assert ran.stderr == "note: recipe.toml: [sft]: judged_by is now called monitor.\n"
 
 
 @pytest.mark.parametrize("content", [None, b"[", b"a = \xff"])

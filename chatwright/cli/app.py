@@ -6,6 +6,7 @@ A verb imports what it needs when it runs, so that `--help` takes no torch and n
 import os
 import sys
 import traceback
+import warnings
 
 # OpenMP's threads spin while they wait. With anything else running on a small machine, unlimited
 # spinning makes training ten times slower. A spin count of 1000 covers most gaps within a training
@@ -75,10 +76,22 @@ def version() -> None:
 def main() -> None:
     """Run the command line; exit with a status that tells success, wrong input, failure and bug."""
     escape_missing_characters()
+    show_renamed_settings()
     try:
         app(standalone_mode=True)
     except Exception as error:
         sys.exit(report(error))
+
+
+def show_renamed_settings() -> None:
+    """Print a note where a recipe or a command uses the old name of a setting.
+
+    Python hides these warnings by default. Files that the program wrote, such as a model's
+    config.json, need no change by the user and stay silent.
+    """
+    warnings.filterwarnings("default", category=DeprecationWarning, module="chatwright.config")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, message=r".*\.json: ")
+    warnings.formatwarning = lambda message, *_: f"note: {message}\n"
 
 
 def report(error: Exception) -> int:

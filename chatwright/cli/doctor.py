@@ -10,7 +10,9 @@ import typer
 def doctor(
     directory: Annotated[
         Path | None,
-        typer.Argument(help="A model whose replies are checked too: are they the same in a batch?"),
+        typer.Argument(
+            help="A model to check too: its replies must have the same bits alone and in a batch."
+        ),
     ] = None,
 ) -> None:
     """Check this installation and machine.
