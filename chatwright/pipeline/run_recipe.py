@@ -1,8 +1,9 @@
 """Run a recipe: skip finished stages, resume interrupted ones, redo stale ones.
 
 A finished stage holds a file `stage.json` with a hash of everything it read and of its settings,
-except the settings of logging and saving. With other settings or data a stage is stale.
-Its directory is then renamed, never deleted, and it runs again, as do all later stages that read from it.
+except the settings of logging and saving. With other settings or data a stage is stale. Its
+directory is then renamed, never deleted, and it runs again, as do all later stages that read from
+it.
 """
 
 import dataclasses
