@@ -1,9 +1,9 @@
 """Save and load an adapter as PEFT does: adapter_config.json and adapter_model.safetensors.
 
-The base is referenced, not copied, so the directory is small. Chatwright adds base.json, with the
-path of the base (relative and absolute), the SHA-256 sum of its weights, the settings that were
-changed, and our layers that have an adapter. Loading rejects a base with other weights. An adapter
-made by PEFT has no base.json, so only the shapes of its base are checked.
+The base is referenced, not copied, so the directory is small. Chatwright adds base.json. It holds
+the relative and the absolute path of the base, and the SHA-256 sum of its weights. It also lists
+the settings that were changed and our layers that have an adapter. Loading rejects a base with
+other weights. An adapter of PEFT has no base.json, so only the shapes of its base are checked.
 """
 
 import json
@@ -154,7 +154,7 @@ def _find_base(path: Path, table: Mapping[str, Any], reference: Mapping[str, Any
 
 
 def check_base(path: Path, base: Base) -> None:
-    """Refuse a base whose weights are not those that the adapter was trained on."""
+    """Reject a base whose weights are not those that the adapter was trained on."""
     if not base.sha256:
         return
     actual = directory.sha256(base.path / "model.safetensors")

@@ -4,8 +4,8 @@ The public layout may store several of our layers as one matrix, as GPT-2 does w
 value. The factors of these layers become one pair of the summed rank: the A matrices are stacked,
 and the B matrices form the blocks of a block-diagonal matrix. The result is bitwise the same.
 
-Factors of a fused matrix that PEFT made have no such blocks. Then each of our layers takes all of A
-and its own rows of B.
+PEFT's own factors of a fused matrix have no such blocks. Then each of our layers takes all of A and
+its own rows of B.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

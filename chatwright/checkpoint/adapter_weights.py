@@ -70,7 +70,7 @@ def _require_fit(
 def _require_copies_of_base(
     model: Model, copies: Mapping[str, Tensor], weights: list[Weight], source: Path
 ) -> None:
-    """Refuse copies of the base's tensors that differ from the base.
+    """Reject copies of the base's tensors that differ from the base.
 
     PEFT stores the embedding and the output head if the adapter targets one of them. Copies that
     differ were trained, or belong to a resized vocabulary.

@@ -1,4 +1,4 @@
-"""Write and read config.json, which holds a public family's fields and Chatwright's own settings.
+"""Write and read config.json: a public family's fields and Chatwright's own settings.
 
 Other tools read the fields of the family. Chatwright reads its own settings, under "chatwright".
 """
@@ -20,7 +20,8 @@ LARGEST_COUNT = 1000  # of layers, heads and other parts that are counted
 def public_config(config: ModelConfig) -> dict[str, Any]:
     """Return the contents of config.json, except for token ids."""
     name = architectures.for_config(config).name
-    own = {"chatwright": {"architecture": name} | dataclasses.asdict(config)}  # type: ignore[call-overload]
+    settings = dataclasses.asdict(config)  # type: ignore[call-overload]
+    own = {"chatwright": {"architecture": name} | settings}
     family = families.for_config(config)
     if family is None:
         return own_layout.settings(config) | own
@@ -54,7 +55,7 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
 
 
 def _require_possible(config: ModelConfig, source: str) -> None:
-    """Refuse impossible numbers before memory is allocated for a billion layers."""
+    """Reject impossible numbers before memory is allocated for a billion layers."""
     for name, value in vars(config).items():
         largest = LARGEST_COUNT if name.startswith("n_") else LARGEST
         if isinstance(value, int) and value > largest:

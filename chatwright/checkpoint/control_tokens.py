@@ -1,4 +1,4 @@
-"""Add Chatwright's ten control tokens to a model that came without a chat format.
+"""Add Chatwright's ten control tokens to an imported model that has no chat format.
 
 The embedding (and an untied output head) grows by the rows that the tokens need. Each new row
 starts as the mean of the old ones, so no new token is more likely than an average token. The logits

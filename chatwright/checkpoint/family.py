@@ -1,4 +1,4 @@
-"""Describe a family of public models: how its files correspond to our settings and parameters.
+"""Describe a family of public models: its file format in terms of our settings and parameters.
 
 Each family is one file in `families/`. Importing uses `from_public` and `weights`; saving uses
 `to_public` and `weights`. One table of weights therefore serves both directions.
@@ -17,7 +17,7 @@ from chatwright.model.model import ModelConfig
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor of a public file, and the parameters of ours that it holds."""
+    """One tensor of a public file, and which of our parameters it holds."""
 
     parameters: tuple[str, ...]
     """Names of our parameters; several of them, such as query, key and value, are its rows."""

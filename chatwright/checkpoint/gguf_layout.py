@@ -1,4 +1,4 @@
-"""Describe our decoders in the terms of a GGUF file: architecture, settings and tensor names.
+"""Describe decoders in the terms of GGUF: architecture, settings and names of tensors.
 
 llama.cpp has its own code for each family of models. A shape that it has no code for is rejected
 with the setting that prevents the export.

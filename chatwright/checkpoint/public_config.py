@@ -99,36 +99,36 @@ class PublicConfig(Mapping[str, Any]):
         """Return an integer field from `lowest` to `highest`."""
         value = self._present(name, default)
         if type(value) is not int or not lowest <= value <= highest:
-            raise self.refused(name, f"expected an integer from {lowest} to {highest:,}")
+            raise self.error(name, f"expected an integer from {lowest} to {highest:,}")
         return value
 
     def real(self, name: str, default: float | None = None) -> float:
         """Return a finite number of at least 0."""
         value = self._present(name, default)
         if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-            raise self.refused(name, "expected a finite number of at least 0")
+            raise self.error(name, "expected a finite number of at least 0")
         return float(value)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """Return a boolean field."""
         value = self._present(name, default)
         if type(value) is not bool:
-            raise self.refused(name, "expected true or false")
+            raise self.error(name, "expected true or false")
         return value
 
     def one_of(self, name: str, known: Mapping[str, Any], default: str | None = None) -> Any:
         """Return what `known` maps the field's value to."""
         value = self._present(name, default)
         if not isinstance(value, str) or value not in known:
-            raise self.refused(name, f"only {', '.join(map(repr, known))} can be computed here")
+            raise self.error(name, f"only {', '.join(map(repr, known))} can be computed here")
         return known[value]
 
     def must_be(self, name: str, *allowed: Any) -> None:
         """Require that the field is absent or has one of the values that can be computed here."""
         if self.get(name, allowed[0]) not in allowed:
-            raise self.refused(name, f"only {' or '.join(map(repr, allowed))} can be computed here")
+            raise self.error(name, f"only {' or '.join(map(repr, allowed))} can be computed here")
 
-    def refused(self, name: str, reason: str) -> InputError:
+    def error(self, name: str, reason: str) -> InputError:
         """Return the error for a field that cannot be used."""
         value = self.table.get(name)
         return InputError(

@@ -90,13 +90,13 @@ def family_of(public: PublicConfig) -> Family:
     family = families.by_name(model_type) if isinstance(model_type, str) else None
     if family is None:
         known = ", ".join(family.name for family in families.FAMILIES)
-        raise public.refused("model_type", f"the supported families are {known}")
+        raise public.error("model_type", f"the supported families are {known}")
     is_list = isinstance(classes, list)
     if classes and not (is_list and set(map(str, classes)) & set(family.architectures)):
         supported = " or ".join(family.architectures)
-        raise public.refused("architectures", f"of {family.name}, {supported} is supported")
+        raise public.error("architectures", f"of {family.name}, {supported} is supported")
     if public.get("quantization_config") is not None:
-        raise public.refused("quantization_config", QUANTIZED)
+        raise public.error("quantization_config", QUANTIZED)
     return family
 
 
@@ -131,7 +131,7 @@ def _full_name(stored_name: str, expected: Mapping[str, tuple[int, ...]], family
 
 
 def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
-    """Refuse tensors of integers, which are quantized weights."""
+    """Reject tensors of integers, which are quantized weights."""
     for name, entry in tensors.items():
         if not entry.dtype.is_floating_point:
             dtype = str(entry.dtype).removeprefix("torch.")
@@ -142,7 +142,7 @@ def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
 
 @torch.no_grad()
 def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
-    """Refuse weights that are infinite or NaN."""
+    """Reject weights that are infinite or NaN."""
     parameters = dict(model.named_parameters())
     for weight in weights:
         for tensor in (parameters[name] for name in weight.parameters):

@@ -96,7 +96,7 @@ def read_into(entry: Entry, target: Tensor) -> None:
 
 
 def check_header(path: Path) -> dict[str, Entry]:
-    """Return the position of every tensor, after checking that the tensors cover the file exactly.
+    """Return the position of every tensor. The tensors must cover the file exactly.
 
     Raises:
         InputError: The file is missing, or its header is not valid.

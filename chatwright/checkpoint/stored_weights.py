@@ -88,7 +88,7 @@ def parameter_shapes(model: Model) -> dict[str, Shape]:
 def require_same_shapes(
     expected: Mapping[str, Shape], stored: Mapping[str, Shape], source: Path
 ) -> None:
-    """Refuse missing, unexpected and misshapen tensors. `source` is the directory of both files."""
+    """Reject missing, unexpected and misshapen tensors. `source` is the directory of both files."""
     missing = sorted(expected.keys() - stored.keys())
     unexpected = sorted(stored.keys() - expected.keys())
     if missing or unexpected:

@@ -1,7 +1,8 @@
-"""Import models of other tools and export ours: `chatwright import` and `chatwright export`.
+"""Import models of other tools and export models to them: `chatwright import` and `export`.
 
-An import either succeeds completely or names what it cannot read; it lists what it did not use. An
-export is read again, as another tool would read it, and its logits are compared with the model's.
+An import fails with the name of the field or file that it cannot read. It lists the fields and
+files that it did not use. An export is read again, as another tool would read it, and its logits
+are compared with the model's.
 """
 
 import json
@@ -117,7 +118,7 @@ def import_model(
 
 
 def _require_public_model(path: Path, source: str) -> None:
-    """Refuse anything but the folder of a model, with a remedy for what needs no import."""
+    """Reject anything but the folder of a model, with a remedy for what needs no import."""
     if not path.is_dir():
         problem = f"{source}: no such folder."
         remedy = (
@@ -189,7 +190,7 @@ def _with_tokenizer(
 
 
 def _require_same_model(tokenizer: ImportedTokenizer) -> None:
-    """Refuse a tokenizer with more tokens than the embedding has rows, or with far fewer."""
+    """Reject a tokenizer with more tokens than the embedding has rows, or with far fewer."""
     n_token, vocab_size = max(tokenizer.vocabulary.tokens) + 1, tokenizer.vocab_size
     if not SMALLEST_USED_SHARE * vocab_size <= n_token <= vocab_size:
         raise InputError(

@@ -1,4 +1,4 @@
-"""ALBERT (Lan et al. 2019): one block serves many layers; embeddings are smaller than d_model."""
+"""ALBERT (Lan et al. 2019): layers share blocks, and embeddings are smaller than d_model."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def from_public(public: PublicConfig) -> EncoderConfig:
     shape = fields.read_shape(public)
     embedding_size = public.integer("embedding_size", 128)
     if embedding_size == shape["d_model"]:
-        raise public.refused("embedding_size", "only a size other than hidden_size is supported")
+        raise public.error("embedding_size", "only a size other than hidden_size is supported")
     return EncoderConfig(
         **shape,
         n_block=public.integer("num_hidden_groups", 1),

@@ -69,7 +69,7 @@ def from_public(public: PublicConfig, position_offset: int = 0) -> EncoderConfig
     public.must_be("tie_word_embeddings", True)
     shape = fields.read_shape(public)
     if shape["context_length"] <= position_offset:
-        raise public.refused(
+        raise public.error(
             "max_position_embeddings",
             f"expected more than {position_offset}, the position of the first token",
         )

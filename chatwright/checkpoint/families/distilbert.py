@@ -1,4 +1,4 @@
-"""DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types and a ReLU pooler."""
+"""DistilBERT (Sanh et al. 2019): BERT with half the layers, no token types, a ReLU pooler."""
 
 from typing import Any
 

@@ -96,7 +96,7 @@ def read_shape(
     """
     heads, width = public.integer(n_head), public.integer(d_model)
     if width % heads:
-        raise public.refused(d_model, f"expected a multiple of {n_head} ({heads})")
+        raise public.error(d_model, f"expected a multiple of {n_head} ({heads})")
     rate = public.real(dropout, 0.0)
     kind = cast(Activation, public.one_of(activation, ACTIVATIONS, "gelu"))
     return {
@@ -126,13 +126,13 @@ def _read_head(public: PublicConfig) -> dict[str, Any]:
     name = str(classes[0]) if isinstance(classes, list) and classes else ""
     head = next((head for suffix, head in HEADS.items() if name.endswith(suffix)), None)
     if head is None:
-        raise public.refused("architectures", f"the supported heads are {', '.join(HEADS)}")
+        raise public.error("architectures", f"the supported heads are {', '.join(HEADS)}")
     if head != "labels":
         return {"head": head}
     public.must_be("problem_type", None, "single_label_classification")
     names = public.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
-        raise public.refused("id2label", "expected a name for each of 0, 1, ...")
+        raise public.error("id2label", "expected a name for each of 0, 1, ...")
     return {"head": head, "labels": tuple(str(names[str(i)]) for i in range(len(names)))}
 
 

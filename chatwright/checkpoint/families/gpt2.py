@@ -73,7 +73,7 @@ def read_shape(public: PublicConfig) -> dict[str, Any]:
     """Return our settings from the fields that GPT-1 and GPT-2 share."""
     d_model, n_head = public.integer("n_embd"), public.integer("n_head")
     if d_model % n_head:
-        raise public.refused("n_embd", f"expected a multiple of n_head ({n_head})")
+        raise public.error("n_embd", f"expected a multiple of n_head ({n_head})")
     return {
         "vocab_size": public.integer("vocab_size"),
         "context_length": public.integer("n_positions"),

@@ -39,7 +39,7 @@ LAYER = {
     "feed_forward.down": "mlp.down_proj",
 }
 # Layer -> the part of the setting `bias` that gives it a bias.
-BIAS_PARTS = {
+BIAS_PARTS: dict[str, Any] = {
     "attention.query": "qkv",
     "attention.key": "qkv",
     "attention.value": "qkv",
@@ -145,7 +145,7 @@ def _read_rotary(public: PublicConfig) -> tuple[float, RotaryScaling | None]:
     """
     fields = public.get("rope_parameters") or public.get("rope_scaling") or {}
     if not isinstance(fields, dict):
-        raise public.refused("rope_scaling", "expected an object")
+        raise public.error("rope_scaling", "expected an object")
     rope = PublicConfig(fields, f"{public.source}: rope_scaling")
     base = rope.real("rope_theta") if "rope_theta" in rope else public.real("rope_theta", 10_000.0)
     rope.must_be("partial_rotary_factor", 1.0)
@@ -182,7 +182,7 @@ def _layer(prefix: str, public_prefix: str, config: GPTConfig) -> list[Weight]:
         for name, public_name in LAYER.items()
         if config.qk_norm or not name.endswith(("query_norm", "key_norm"))
     }
-    with_bias = [name for name, part in BIAS_PARTS.items() if config.has_bias(part)]  # type: ignore[arg-type]
+    with_bias = [name for name, part in BIAS_PARTS.items() if config.has_bias(part)]
     weights = [
         Weight((f"{prefix}{name}.weight",), f"{public_prefix}{public_name}.weight")
         for name, public_name in names.items()

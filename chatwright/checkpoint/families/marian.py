@@ -119,9 +119,7 @@ def from_public(public: PublicConfig) -> EncoderDecoderConfig:
     public.must_be("decoder_attention_heads", n_head)
     public.must_be("decoder_ffn_dim", d_ff)
     if d_model % n_head:
-        raise public.refused(
-            "d_model", f"expected a multiple of encoder_attention_heads ({n_head})"
-        )
+        raise public.error("d_model", f"expected a multiple of encoder_attention_heads ({n_head})")
     dropout = public.real("dropout", 0.1)
     return EncoderDecoderConfig(
         vocab_size=vocab_size,

@@ -1,4 +1,4 @@
-"""Mistral (Jiang et al. 2023): Llama's layout with an attention window of a few thousand tokens."""
+"""Mistral (Jiang et al. 2023): Llama's layout with a sliding attention window."""
 
 from typing import Any
 

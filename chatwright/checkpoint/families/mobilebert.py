@@ -67,7 +67,7 @@ def from_public(public: PublicConfig) -> EncoderConfig:
     bottleneck = public.integer("intra_bottleneck_size", 128)
     has_bottleneck_values = public.flag("use_bottleneck_attention", False)
     if not public.flag("key_query_shared_bottleneck", True) and not has_bottleneck_values:
-        raise public.refused(
+        raise public.error(
             "key_query_shared_bottleneck", "queries and keys outside the bottleneck are unsupported"
         )
     shape = fields.read_shape(public)

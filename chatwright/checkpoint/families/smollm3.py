@@ -1,4 +1,4 @@
-"""SmolLM 3 (Hugging Face 2025): Llama's layout, with no rotary positions in every fourth layer."""
+"""SmolLM 3 (Hugging Face 2025): Llama's layout; every fourth layer has no positions (NoPE)."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def _rotary_layers(public: PublicConfig, n_layer: int) -> list[bool]:
     flags = public.get("no_rope_layers", default)
     is_list = isinstance(flags, list) and len(flags) >= n_layer
     if not is_list or any(flag not in (0, 1) for flag in flags):
-        raise public.refused("no_rope_layers", f"expected a list of at least {n_layer} 0s and 1s")
+        raise public.error("no_rope_layers", f"expected a list of at least {n_layer} 0s and 1s")
     return [bool(flag) for flag in flags[:n_layer]]
 
 

@@ -30,7 +30,7 @@ def read_windows(public: PublicConfig, n_layer: int, windowed: list[bool]) -> di
     kinds = kinds or [SLIDING if is_windowed else FULL for is_windowed in windowed]
     is_list = isinstance(kinds, list) and len(kinds) == n_layer
     if not is_list or any(kind not in (SLIDING, FULL) for kind in kinds):
-        raise public.refused(
+        raise public.error(
             "layer_types", f"expected a list of {n_layer} times {SLIDING!r} or {FULL!r}"
         )
     unwindowed = tuple(i for i, kind in enumerate(kinds) if kind == FULL)
