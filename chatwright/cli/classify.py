@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatwright.cli.options import ModelDirectory
+from chatwright.cli.options import Columns, Encoding, ModelDirectory, read_options
 from chatwright.cli.output import print_json
 
 if TYPE_CHECKING:
+    from chatwright.data.data_source import ReadOptions
     from chatwright.tasks.classify import Prediction
 
 
@@ -29,6 +30,8 @@ def classify(
             "--json", help="Print one JSON object per text, with the probability of every label."
         ),
     ] = False,
+    encoding: Encoding = "",
+    columns: Columns = "",
     attention: Annotated[
         Path | None,
         typer.Option(
@@ -45,18 +48,19 @@ def classify(
 
     file = None if text is None else file_named_by(text)
     is_one_text = text is not None and file is None
-    for prediction in classify_texts(directory, _texts(text, file), attention):
+    texts = _texts(text, file, read_options(encoding, columns))
+    for prediction in classify_texts(directory, texts, attention):
         _print(prediction, as_json, is_one_text)
     if attention is not None:
         print(f"attention: {attention} (open it in any browser)", file=sys.stderr)
 
 
-def _texts(text: str | None, file: Path | None) -> Iterable[str]:
+def _texts(text: str | None, file: Path | None, options: "ReadOptions") -> Iterable[str]:
     from chatwright.cli.standard_input import piped_lines
     from chatwright.pipeline.text_input import read_texts
 
     if file is not None:
-        return read_texts(file)
+        return read_texts(file, options)
     return [text] if text is not None else piped_lines("text")
 
 

@@ -2,30 +2,15 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from chatwright.cli.options import Columns, Encoding, read_options
 from chatwright.errors import InputError
-
-if TYPE_CHECKING:
-    from chatwright.data.data_source import ReadOptions
 
 app = typer.Typer(no_args_is_help=True, help="Check and show training data.")
 
-Encoding = Annotated[
-    str,
-    typer.Option(
-        "--encoding", help="Encoding of the files that are not UTF-8, for example cp1252."
-    ),
-]
-Columns = Annotated[
-    str,
-    typer.Option(
-        "--columns",
-        help="New names of columns, OLD=NEW with commas between: customer=prompt,agent=completion.",
-    ),
-]
 DataPath = Annotated[Path, typer.Argument(help="A file or a folder.")]
 
 
@@ -44,7 +29,7 @@ def check(
     from chatwright.data.check import check as check_data
     from chatwright.data.check_report import format_report, to_json
 
-    report = check_data(path, options=_read_options(encoding, columns))
+    report = check_data(path, options=read_options(encoding, columns))
     print(to_json(report) if as_json else format_report(report))
     if not report.is_ok:
         raise typer.Exit(1)
@@ -77,12 +62,6 @@ def show(
         )
     console = Console(highlight=False)
     loaded = None if tokenizer is None else open_tokenizer(tokenizer)
-    for row in islice(read_rows(path, _read_options(encoding, columns)), rows):
+    for row in islice(read_rows(path, read_options(encoding, columns)), rows):
         marked = show_mask(row, loaded) if mask and loaded is not None else show_row(row)
         console.print(marked, soft_wrap=True)
-
-
-def _read_options(encoding: str, columns: str) -> "ReadOptions":
-    from chatwright.data.data_source import ReadOptions, parse_columns
-
-    return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))

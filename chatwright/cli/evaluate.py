@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from chatwright.cli.options import Beam, LengthPenalty, ModelDirectory
+from chatwright.cli.options import (
+    Beam,
+    Columns,
+    Encoding,
+    LengthPenalty,
+    ModelDirectory,
+    read_options,
+)
 
 SUITE_HELP = (
     "What to measure: bits-per-byte, blimp, stop-rate, labels, translation, analogies or starter."
@@ -36,6 +43,8 @@ def evaluate(
     ] = "",
     beam: Beam = 5,
     length_penalty: LengthPenalty = 1.0,
+    encoding: Encoding = "",
+    columns: Columns = "",
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Only a few items, to check that everything works.")
     ] = False,
@@ -54,7 +63,8 @@ def evaluate(
         language=language,
         beam=BeamConfig(width=beam, length_penalty=length_penalty),
     )
-    figures = measure(directory, suite, data, smoke, settings)
+    options = read_options(encoding, columns)
+    figures = measure(directory, suite, data, smoke, settings, options)
     if as_json:
         print(json.dumps(figures))
         return

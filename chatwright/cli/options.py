@@ -1,9 +1,12 @@
 """Arguments and options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from chatwright.data.data_source import ReadOptions
 
 ModelDirectory = Annotated[
     Path, typer.Argument(help="A model directory, or the directory of a training run.")
@@ -22,6 +25,19 @@ RecipeData = Annotated[
     Path | None,
     typer.Option("--data", help="The file or folder that replaces {data} in the recipe."),
 ]
+Encoding = Annotated[
+    str,
+    typer.Option(
+        "--encoding", help="Encoding of the files that are not UTF-8, for example cp1252."
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        "--columns",
+        help="New names of columns, OLD=NEW with commas between: customer=prompt,agent=completion.",
+    ),
+]
 Port = Annotated[
     int, typer.Option("--port", help="Port on 127.0.0.1; 0 chooses a free port.", min=0, max=65535)
 ]
@@ -39,3 +55,13 @@ Smoke = Annotated[
 ProgressAsJson = Annotated[
     bool, typer.Option("--json", help="Print progress as one JSON object per line.")
 ]
+
+
+def read_options(encoding: str, columns: str) -> "ReadOptions":
+    """Return the options --encoding and --columns as settings of the readers.
+
+    Raises InputError for an unknown encoding, and for columns that are not OLD=NEW.
+    """
+    from chatwright.data.data_source import ReadOptions, parse_columns
+
+    return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))

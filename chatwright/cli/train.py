@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatwright.cli.options import ProgressAsJson, RecipeData, Smoke, TrainingSettings
+from chatwright.cli.options import (
+    Columns,
+    Encoding,
+    ProgressAsJson,
+    RecipeData,
+    Smoke,
+    TrainingSettings,
+    read_options,
+)
 from chatwright.pipeline.stage_kinds import STAGE_KINDS, StageKind
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
@@ -107,6 +115,8 @@ def _parameters(kind: StageKind) -> list[inspect.Parameter]:
         size = Annotated[int, typer.Option("--vocab-size", help="Size of the learned vocabulary.")]
         parameters.append(parameter("vocab_size", size, kind.vocabulary.size))
     parameters += [
+        parameter("encoding", Encoding, ""),
+        parameter("columns", Columns, ""),
         parameter("smoke", Smoke, False),
         parameter("find_learning_rate", FindRate, False),
         parameter("as_json", ProgressAsJson, False),
@@ -163,6 +173,8 @@ def _train(
     data: str,
     out: Path,
     parent: Path | None,
+    encoding: str,
+    columns: str,
     smoke: bool,
     find_learning_rate: bool,
     as_json: bool,
@@ -177,6 +189,7 @@ def _train(
         data=data,
         out=out,
         overrides=settings or [],
+        reading=read_options(encoding, columns),
         target=target,
         parent=parent,
         vocab_size=vocab_size,

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatwright.cli.options import Beam, LengthPenalty, ModelDirectory
+from chatwright.cli.options import (
+    Beam,
+    Columns,
+    Encoding,
+    LengthPenalty,
+    ModelDirectory,
+    read_options,
+)
 from chatwright.cli.output import print_json
 from chatwright.commands import quoted
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
+    from chatwright.data.data_source import ReadOptions
     from chatwright.pipeline.translate_texts import TranslatedText
 
 
@@ -50,6 +58,8 @@ def translate(
             "direction on (back-translation).",
         ),
     ] = None,
+    encoding: Encoding = "",
+    columns: Columns = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per sentence.")
     ] = False,
@@ -63,7 +73,8 @@ def translate(
     from chatwright.pipeline.translate_texts import TextTranslator
 
     config = BeamConfig(width=1 if greedy else beam, length_penalty=length_penalty, n_best=n_best)
-    translator = TextTranslator(directory, _texts(text, file), config, attention, pairs)
+    texts = _texts(text, file, read_options(encoding, columns))
+    translator = TextTranslator(directory, texts, config, attention, pairs)
     translated: list[TranslatedText] = []
     for result in translator.translate():
         _print(result, n_best, as_json, is_only_one=len(translator.texts) == 1)
@@ -72,7 +83,7 @@ def translate(
         print(message, file=sys.stderr)
 
 
-def _texts(text: str | None, file: Path | None) -> Iterable[str]:
+def _texts(text: str | None, file: Path | None, options: "ReadOptions") -> Iterable[str]:
     from chatwright.cli.standard_input import piped_lines
     from chatwright.pipeline.text_input import file_named_by, read_texts
 
@@ -81,7 +92,7 @@ def _texts(text: str | None, file: Path | None) -> Iterable[str]:
             "A text and --file are both given.", remedy="Leave out one of them.", field="--file"
         )
     if file is not None:
-        return read_texts(file)
+        return read_texts(file, options)
     if text is None:
         return piped_lines("sentence")
     if named := file_named_by(text):

@@ -86,6 +86,10 @@ def _skip_rest_of_line(file: BinaryIO, raw: bytes) -> int:
     return skipped
 
 
+def _encoding_option(name: str) -> str:
+    return f'--encoding {name} (in a recipe: encoding = "{name}")'
+
+
 def binary(path: Path, raw: bytes, start: int, start_of_file: bytes) -> DataError:
     """Return the error for a file that is not text; `raw` is its first line that is not.
 
@@ -97,7 +101,7 @@ def binary(path: Path, raw: bytes, start: int, start_of_file: bytes) -> DataErro
         return DataError(
             location,
             f"the file looks like {likely} without a byte order mark",
-            f"read it with --encoding {likely}, or save it as UTF-8",
+            f"read it with {_encoding_option(likely)}, or save it as UTF-8",
             field="encoding",
         )
     for mark, kind, remedy in DOCUMENT_MARKS:
@@ -123,8 +127,8 @@ def invalid_utf8(location: Location, byte: int, raw: bytes, start_of_file: bytes
         old_file = "<(tail -c +4 OLD)"  # without the mark, which iconv would convert too
     if likely:
         remedy = (
-            f"the text looks like {likely}: read the file with --encoding {likely}, or convert it: "
-            f"iconv -f {likely} -t utf-8 {old_file} > NEW"
+            f"the text looks like {likely}: read it with {_encoding_option(likely)}, or convert "
+            f"it: iconv -f {likely} -t utf-8 {old_file} > NEW"
         )
     else:
         remedy = (

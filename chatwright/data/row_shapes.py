@@ -34,7 +34,7 @@ KNOWN_SHAPES = (
 TASK_SHAPES = ("text+label", "source+target")
 """What a classifier and a translator are trained on."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
-RENAME = "rename columns with --columns OLD=NEW"
+RENAME = "rename columns with --columns OLD=NEW (in a recipe: rename_columns = {OLD = 'NEW'})"
 
 
 def to_row(record: Record) -> Row:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
 from chatwright.conversation import Message
+from chatwright.data.data_source import DEFAULTS, ReadOptions
 from chatwright.data.encoded_conversations import read_conversations
 from chatwright.data.encoded_corpus import read_texts
 from chatwright.data.encoded_labels import encode_labeled
@@ -73,6 +75,7 @@ def evaluate(
     data: Path | None,
     smoke: bool = False,
     translation: TranslationSettings = TranslationSettings(),
+    reading: ReadOptions = DEFAULTS,
 ) -> Figures:
     """Measure the model in a directory; return figures by name.
 
@@ -82,18 +85,19 @@ def evaluate(
         data: What to measure on. Only the suite "starter" does without.
         smoke: Measure a few items only, to see that everything works.
         translation: Settings of the suite "translation".
+        reading: How to read texts, conversations, labels and sentence pairs.
 
     Raises:
         InputError: The suite is unknown, or its data are missing or unsuitable.
     """
     suites: dict[str, Callable[[Path, Path], Figures]] = {
-        "bits-per-byte": _bits_per_byte,
+        "bits-per-byte": partial(_bits_per_byte, reading=reading),
         "blimp": _blimp,
-        "stop-rate": _stop_rate,
+        "stop-rate": partial(_stop_rate, reading=reading),
         "analogies": _analogies,
-        "labels": _labels,
+        "labels": partial(_labels, reading=reading),
         "translation": lambda directory, data: _translation(
-            directory, data, translation, SMOKE_ITEMS if smoke else None
+            directory, data, translation, reading, SMOKE_ITEMS if smoke else None
         ),
         "starter": lambda directory, _: _starter(
             directory, data, SMOKE_ITEMS if smoke else EXAM_ITEMS_PER_SKILL
@@ -117,9 +121,9 @@ def evaluate(
     return figures | {"seconds": round(time.perf_counter() - began, 2)}
 
 
-def _bits_per_byte(directory: Path, data: Path) -> Figures:
+def _bits_per_byte(directory: Path, data: Path, reading: ReadOptions) -> Figures:
     model, tokenizer = model_directory.load(directory)
-    texts = [row.text for row in read_texts(data).rows]
+    texts = [row.text for row in read_texts(data, reading).rows]
     result = bits_per_byte(model, tokenizer, texts, model.config.context_length)
     return {
         "bits_per_byte": result.bits_per_byte,
@@ -141,7 +145,7 @@ def _blimp(directory: Path, data: Path) -> Figures:
     }
 
 
-def _labels(directory: Path, data: Path) -> Figures:
+def _labels(directory: Path, data: Path, reading: ReadOptions) -> Figures:
     model, tokenizer = model_directory.load(directory, kind=Encoder)
     if not model.config.labels:
         words = ("train", "classify", "--from", directory, "--data", "FILE", "--out", "DIR")
@@ -152,7 +156,7 @@ def _labels(directory: Path, data: Path) -> Figures:
             value=model.config.head,
         )
     texts = encode_labeled(
-        read_labeled(data), tokenizer, model.config.labels, model.config.context_length
+        read_labeled(data, reading), tokenizer, model.config.labels, model.config.context_length
     )
     batches = LabelBatches(texts, encoder_tokens_of(tokenizer), LabelBatchConfig(), 0, model.device)
     predicted = text_log_probs(model, batches).argmax(1)
@@ -199,8 +203,8 @@ def _analogies(directory: Path, data: Path) -> Figures:
     }
 
 
-def _stop_rate(directory: Path, data: Path) -> Figures:
-    rows = read_conversations(data).rows
+def _stop_rate(directory: Path, data: Path, reading: ReadOptions) -> Figures:
+    rows = read_conversations(data, reading).rows
     prompts = [_first_question(row.messages) for row in rows[:MAX_STOP_RATE_PROMPTS]]
     replies = reply_greedily(*model_directory.load(directory), prompts)
     share = Share(sum(reply.stopped for reply in replies), len(replies))
@@ -209,12 +213,16 @@ def _stop_rate(directory: Path, data: Path) -> Figures:
 
 
 def _translation(
-    directory: Path, data: Path, settings: TranslationSettings, n_pair: int | None
+    directory: Path,
+    data: Path,
+    settings: TranslationSettings,
+    reading: ReadOptions,
+    n_pair: int | None,
 ) -> Figures:
     """Compute BLEU and, for languages that Moses knows, tokenized lower-case BLEU."""
     require_packages()
     require_language(settings.language)  # now, not after all texts are translated
-    pairs = read_pairs(data, settings.references)[:n_pair]
+    pairs = read_pairs(data, settings.references, options=reading)[:n_pair]
     model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
         translator = Translator(forward, tokenizer)

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.data_source import DEFAULTS, ReadOptions
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
 from chatwright.pipeline.recipe import SMOKE_LOOP
 from chatwright.pipeline.stage_kinds import StageKind, Vocabulary
@@ -32,6 +32,8 @@ class StageOptions:
     data: str
     out: Path
     overrides: Iterable[str] = ()
+    reading: ReadOptions = DEFAULTS
+    """How to read the data; settings in `overrides` replace these."""
     target: str = ""
     parent: Path | None = None
     vocab_size: int | None = None
@@ -68,9 +70,11 @@ def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> T
 
 
 def _data_settings(kind: StageKind, options: StageOptions) -> dict[str, Any]:
+    reading = {key: getattr(options.reading, key) for key in READ_KEYS}
+    changed = {key: value for key, value in reading.items() if value != getattr(DEFAULTS, key)}
     if kind.target_help:
-        return dict(translation.settings_from_options(options.data, options.target))
-    return {kind.data_key: options.data}
+        return translation.settings_from_options(options.data, options.target) | changed
+    return {kind.data_key: options.data} | changed
 
 
 def _holds_model(path: Path) -> bool:

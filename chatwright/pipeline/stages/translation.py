@@ -91,7 +91,7 @@ class TranslationConfig(ReadOptions):
             )
 
 
-def settings_from_options(data: str, target: str) -> dict[str, str]:
+def settings_from_options(data: str, target: str) -> dict[str, Any]:
     """Return the settings that --data and --target of the command line stand for."""
     return {"source": data, "target": target} if target else {"pairs": data}
 

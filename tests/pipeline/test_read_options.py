@@ -1,0 +1,82 @@
+"""Every stage kind reads other encodings, delimiters and column names, and skips bad rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatwright.data.data_source import ReadOptions
+from chatwright.data.rows import DataError
+from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
+from chatwright.pipeline.stage_kinds import STAGE_KINDS, stage_kind
+from chatwright.training.watcher import Watcher
+
+WORDS = ("caf\u00e9", "gar\u00e7on", "\u00e9t\u00e9", "na\u00efve", "h\u00f4tel")
+KINDS = [kind.name for kind in STAGE_KINDS if kind.trains]
+
+
+def sentences() -> Iterator[str]:
+    for a in WORDS:
+        for b in WORDS:
+            for c in WORDS[:2]:
+                yield f"the {a} and the {b} see a {c}; that is all, or not"
+
+
+def table(path: Path, columns: tuple[str, str]) -> Path:
+    """Write a cp1252 table with semicolons, quotes, and one row that has an empty cell."""
+    rows = [";".join(columns), ";"]
+    rows += [f'"{text}";"label {i % 2}"' for i, text in enumerate(sentences())]
+    rows.insert(5, ' ;"label 0"')
+    path.write_bytes("\r\n".join(rows).encode("cp1252"))
+    return path
+
+
+COLUMNS = {
+    "classify": {"review": "text", "verdict": "label"},
+    "translation": {"review": "source", "verdict": "target"},
+    "sft": {"review": "prompt", "verdict": "completion"},
+}
+
+
+@pytest.fixture(scope="module")
+def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one training step, for fine-tuning."""
+    folder = tmp_path_factory.mktemp("parent")
+    (folder / "texts.txt").write_text("\n".join(sentences()))
+    options = StageOptions(
+        data=str(folder / "texts.txt"),
+        out=folder / "run",
+        overrides=("model.size=nano", "model.context_length=64", "loop.steps=1"),
+        vocab_size=300,
+    )
+    prepare_stage(stage_kind("pretrain"), options, Watcher()).run(folder / "run", Watcher())
+    return folder / "run"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_reads_a_european_table_and_skips_bad_rows(
+    kind: str, tmp_path: Path, chat_model: Path
+) -> None:
+    data = table(tmp_path / "data.csv", ("review", "verdict"))
+    size = () if kind in ("word-vectors", "sft") else ("model.size=nano",)
+
+    def options(skip: bool) -> StageOptions:
+        return StageOptions(
+            data=str(data),
+            out=tmp_path / f"run-{skip}",
+            overrides=(*size, "validation_share=0.2"),
+            reading=ReadOptions(
+                encoding="cp1252",
+                rename_columns=COLUMNS.get(kind, {"review": "text"}),
+                skip_bad_rows=skip,
+            ),
+            parent=chat_model if kind == "sft" else None,
+            vocab_size=300,
+        )
+
+    with pytest.raises(DataError) as caught:
+        prepare_stage(stage_kind(kind), options(skip=False), Watcher())
+    assert caught.value.location.number == 6
+    lines: list[str] = []
+    prepare_stage(stage_kind(kind), options(skip=True), Watcher(say=lines.append))
+    assert any(line.startswith("left out") and "line 6" in line for line in lines)
