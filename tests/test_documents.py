@@ -34,7 +34,7 @@ def all_commands() -> list[Command]:
         command
         for page in pages()
         for command in (*commands_of(page), *inline_commands_of(page))
-        if command.words[0] == "chatwright"
+        if command.words[0] == "chatwright" and page.name != "CONTRIBUTING.md"
     ]
 
 
