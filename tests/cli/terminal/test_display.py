@@ -97,6 +97,20 @@ def test_every_command_is_one_object_and_an_unexpected_argument_is_refused(
     assert n_failed == 2
 
 
+def test_a_tool_call_is_one_object_in_the_shape_of_the_openai_api(
+    make_assistant: MakeAssistant,
+) -> None:
+    n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
+    call = [CONTROL.command, *b"COMMAND=FETCH_PRICE bread", CONTROL.end_of_command]
+    assistant = make_assistant((n_prompt, call))
+    rows, _, n_failed = talk(assistant, "hi", sampling=SamplingConfig(temperature=0))
+    assert rows[0]["reason"] == "tool_call"
+    assert (rows[0]["role"], rows[0]["content"]) == ("assistant", None)
+    function = {"name": "FETCH_PRICE", "arguments": '{"text": "bread"}'}
+    expected = {"id": "call_1", "type": "function", "function": function}
+    assert (rows[0]["tool_calls"], n_failed) == ([expected], 0)
+
+
 def test_left_out_messages_are_counted_in_the_object(make_assistant: MakeAssistant) -> None:
     rows, notes, n_failed = talk(
         make_assistant(context_length=64),
