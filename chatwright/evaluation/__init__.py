@@ -1,1 +1,1 @@
-"""Numbers about a model, each with the count it rests on and, where it is a share, an interval."""
+"""Evaluation: figures about a model, with the number of items and, for shares, an interval."""

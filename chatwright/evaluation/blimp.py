@@ -1,10 +1,12 @@
-"""BLiMP (Warstadt et al. 2020): does the model find the grammatical one of two nearly equal sentences more probable?
+"""BLiMP (Warstadt et al. 2020): choose the grammatical one of two sentences by its probability.
 
-67 files of 1,000 pairs; chance is 50 %. It needs no chat ability, which makes it the best held-out measure of a model of a few
-million parameters. A sentence is scored whole: log p(tokens given <|bos|>), without an end token, and not divided by its
-length (the "simple LM method" of the paper). Equal scores count half (7 of the
-67,000 pairs are the same sentence twice). The interval takes pairs as independent; the pairs of one
-file come from one template, so read the differences between files, not the last digit of the total.
+There are 67 files of 1,000 pairs; chance is 50 %. It needs no chat ability, so it measures models
+of a few million parameters well. A sentence is scored as a whole: log p(tokens given <bos>). There
+is no end token and no division by the length (the paper's "simple LM method"). Equal scores count
+half.
+
+The interval assumes independent pairs, but the pairs of a file come from one template. So compare
+files rather than small differences of the total.
 """
 
 import json
@@ -16,25 +18,27 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import nn
 
+from chatwright.errors import InputError
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.log_likelihood import log_likelihood
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 Pair = tuple[str, str]  # (good, bad)
 
+REMEDY = "Give the path of BLiMP.zip as it was downloaded."
+
 
 @dataclass(frozen=True)
 class BlimpScore:
-    by_file: dict[
-        str, Share
-    ]  # "anaphor_number_agreement" -> share of pairs in which the good sentence won
+    """Accuracy by file of the archive, such as "anaphor_number_agreement"."""
+
+    by_file: dict[str, Share]
 
     @property
     def overall(self) -> Share:
-        return Share(
-            sum(share.successes for share in self.by_file.values()),
-            sum(share.n for share in self.by_file.values()),
-        )
+        """Accuracy over all files."""
+        successes = sum(share.successes for share in self.by_file.values())
+        return Share(successes, sum(share.n for share in self.by_file.values()))
 
 
 def blimp(
@@ -44,7 +48,7 @@ def blimp(
     dtype: torch.dtype | None = None,
     pairs_per_file: int | None = None,
 ) -> BlimpScore:
-    """Accuracy for every file of BLiMP.zip; `pairs_per_file` takes only the first so many of each, for a quick look."""
+    """Score every file of BLiMP.zip, or only the first `pairs_per_file` pairs of each."""
     return BlimpScore(
         {
             name: accuracy(model, tokenizer, pairs[:pairs_per_file], dtype)
@@ -56,6 +60,7 @@ def blimp(
 def accuracy(
     model: nn.Module, tokenizer: Tokenizer, pairs: list[Pair], dtype: torch.dtype | None = None
 ) -> Share:
+    """Count the pairs whose good sentence is more probable; equal ones count half."""
     sentences = [sentence for pair in pairs for sentence in pair]
     rows = [[tokenizer.control.bos, *token_ids] for token_ids in tokenizer.encode_batch(sentences)]
     good, bad = log_likelihood(model, rows, dtype).view(-1, 2).unbind(dim=1)
@@ -63,34 +68,44 @@ def accuracy(
 
 
 def read_pairs(path: Path) -> Iterator[tuple[str, list[Pair]]]:
-    """(file name without its ending, pairs), in alphabetical order."""
+    """Yield each file's name without suffix and its pairs, in alphabetical order.
+
+    Raises:
+        InputError: The path is no zip archive, or holds no pairs.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(
-            f"{path} is not a zip archive ({error}); give the path of BLiMP.zip as it was downloaded"
+        raise InputError(
+            f"{path} is not a zip archive: {error}.", remedy=REMEDY, field=str(path)
         ) from error
     with archive:
-        # The published archive was packed on a Mac: beside each file lies a "__MACOSX/data/._name.jsonl" that is no JSON.
+        # The published archive was made on a Mac and has a file "__MACOSX/data/._name.jsonl", which
+        # is not JSON, beside each file.
         names = sorted(
             name
             for name in archive.namelist()
             if name.endswith(".jsonl") and not PurePosixPath(name).name.startswith(".")
         )
         if not names:
-            raise ValueError(
-                f"{path} holds no .jsonl file; give the path of BLiMP.zip as it was downloaded"
-            )
+            raise InputError(f"{path} holds no .jsonl file.", remedy=REMEDY, field=str(path))
         for name in names:
-            pairs: list[Pair] = []
-            for number, line in enumerate(archive.read(name).decode("utf-8").split("\n"), start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                    pairs.append((row["sentence_good"], row["sentence_bad"]))
-                except (json.JSONDecodeError, KeyError, TypeError) as error:
-                    raise ValueError(
-                        f"{path}, {name}, line {number}: expected sentence_good and sentence_bad ({error!r})"
-                    ) from error
-            yield PurePosixPath(name).stem, pairs
+            lines = archive.read(name).decode("utf-8").split("\n")
+            yield PurePosixPath(name).stem, _parse_pairs(lines, f"{path}, {name}")
+
+
+def _parse_pairs(lines: list[str], source: str) -> list[Pair]:
+    pairs: list[Pair] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            pairs.append((row["sentence_good"], row["sentence_bad"]))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{source}, line {number}: it has no sentence_good and sentence_bad ({error!r}).",
+                remedy=REMEDY,
+                field=f"{source}, line {number}",
+            ) from error
+    return pairs

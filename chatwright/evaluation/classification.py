@@ -1,7 +1,8 @@
-"""How well labels are told: accuracy and F1, each with the interval its count allows.
+"""Scores of a classifier: accuracy and F1, each with a 95 % interval.
 
-Accuracy is a share and has Wilson's interval. The mean of the labels' F1 is none, so its interval comes from drawing the same number of texts
-again from the table of what was told for what (percentile bootstrap, Efron 1979), always with the same draws.
+Accuracy is a share, so it has a Wilson interval. Macro-F1 is not, so its interval comes from a
+bootstrap: resample the texts from the confusion matrix (percentile bootstrap, Efron 1979). The
+random numbers are always the same, so equal predictions give equal intervals.
 """
 
 from dataclasses import dataclass
@@ -13,46 +14,57 @@ from chatwright.devices import generator
 from chatwright.evaluation.interval import Share
 
 N_RESAMPLE = 1000
+QUANTILES = (0.025, 0.975)  # of a 95 % interval
 
 
 @dataclass(frozen=True)
 class LabelScores:
+    """Scores of predictions against true labels."""
+
     accuracy: Share
     macro_f1: float
+    """Mean of the labels' F1."""
     macro_f1_interval: tuple[float, float]
-    f1: tuple[float, ...]  # of each label; 0 where a label was neither there nor told
+    f1: tuple[float, ...]
+    """F1 of each label; 0 for a label that is neither true nor predicted in any text."""
 
 
-def label_scores(told: Tensor, wanted: Tensor, n_label: int) -> LabelScores:
-    """(N,) indices of labels, twice."""
-    assert len(told) == len(wanted) > 0, "there must be something to score"
-    n = len(told)
-    table = torch.bincount(wanted * n_label + told, minlength=n_label**2).double()  # (L * L,)
-    draws = torch.multinomial(
-        table / n, n * N_RESAMPLE, replacement=True, generator=generator(0, "resampled texts")
-    ).view(N_RESAMPLE, n)
-    resampled = torch.zeros(N_RESAMPLE, n_label**2, dtype=torch.double).scatter_add_(
-        1, draws, torch.ones_like(draws, dtype=torch.double)
-    )
-    low, high = torch.quantile(
-        macro(f1_of(resampled.view(-1, n_label, n_label))),
-        torch.tensor([0.025, 0.975], dtype=torch.double),
-    ).tolist()
-    f1 = f1_of(table.view(1, n_label, n_label))
+def label_scores(predicted: Tensor, labels: Tensor, n_label: int) -> LabelScores:
+    """Score predicted label indices (N,) against the true ones (N,)."""
+    assert len(predicted) == len(labels) > 0, "there must be a prediction for every label"
+    n = len(predicted)
+    cells = labels * n_label + predicted
+    confusion = torch.bincount(cells, minlength=n_label**2).double()  # (L * L,)
+    f1 = f1_scores(confusion.view(1, n_label, n_label))  # (1, L)
     return LabelScores(
-        Share(int((told == wanted).sum()), n),
-        float(macro(f1)),
-        (low, high),
+        Share(int((predicted == labels).sum()), n),
+        float(macro_mean(f1)),
+        _bootstrap_interval(confusion, n, n_label),
         tuple(f1[0].nan_to_num(0.0).tolist()),
     )
 
 
-def f1_of(tables: Tensor) -> Tensor:
-    """2 tp / (2 tp + fp + fn) of each label; nan where it is neither there nor told. (N, L wanted, L told) -> (N, L)"""
-    right = tables.diagonal(dim1=1, dim2=2)
-    return 2 * right / (tables.sum(1) + tables.sum(2))
+def _bootstrap_interval(confusion: Tensor, n: int, n_label: int) -> tuple[float, float]:
+    """Compute the interval of macro-F1 from a confusion matrix (L * L,) of n texts."""
+    draws = torch.multinomial(
+        confusion / n, n * N_RESAMPLE, replacement=True, generator=generator(0, "resampled texts")
+    ).view(N_RESAMPLE, n)
+    counts = torch.zeros(N_RESAMPLE, n_label**2, dtype=torch.double)
+    counts = counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.double))
+    macro_f1 = macro_mean(f1_scores(counts.view(-1, n_label, n_label)))
+    low, high = torch.quantile(macro_f1, torch.tensor(QUANTILES, dtype=torch.double)).tolist()
+    return low, high
 
 
-def macro(f1: Tensor) -> Tensor:
-    """The mean over the labels that are there or were told. (N, L) -> (N,)"""
+def f1_scores(confusion: Tensor) -> Tensor:
+    """Compute 2 tp / (2 tp + fp + fn) of each label. (N, L true, L predicted) -> (N, L).
+
+    It is NaN for a label that is neither true nor predicted.
+    """
+    true_positives = confusion.diagonal(dim1=1, dim2=2)
+    return 2 * true_positives / (confusion.sum(1) + confusion.sum(2))
+
+
+def macro_mean(f1: Tensor) -> Tensor:
+    """Average over the labels that are true or predicted somewhere. (N, L) -> (N,)."""
     return f1.nanmean(dim=1)

@@ -1,51 +1,63 @@
-"""The Wilson score interval: how far a share measured on n trials may lie from the true one.
+"""The Wilson score interval of a share, such as an accuracy.
 
-Unlike the textbook p +- z sqrt(p(1-p)/n) it stays inside [0, 1] and does not collapse to a point at 0 or n successes,
-which is where a small evaluation usually ends. It assumes independent trials; twenty questions made from one template
-are not twenty trials, and the interval will then be too narrow.
+Unlike p +- z sqrt(p(1-p)/n), it stays inside [0, 1] and has a width even at 0 or n successes, where
+small evaluations often end. It assumes independent trials. Twenty questions from one template are
+not independent, so their interval is too narrow.
 """
 
 import math
 from dataclasses import dataclass
 
+from chatwright.errors import InputError
+
 
 def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """(low, high) for `successes` out of `n`; halves are allowed (a tie counts half). z = 1.96 is 95 %.
+    """Compute (low, high) for `successes` out of `n`; a tie may count as half a success.
 
-    With n = 0 nothing is known, and the answer is the whole range (0, 1).
+    z = 1.96 gives a 95 % interval. With n = 0 the interval is (0, 1).
+
+    Raises:
+        InputError: The counts are impossible, or z is not positive.
     """
     if n < 0 or not 0 <= successes <= n:
-        raise ValueError(f"successes ({successes}) must lie between 0 and n ({n})")
+        raise _refused("successes", successes, f"must be between 0 and n ({n}).")
     if not z > 0:
-        raise ValueError(f"z ({z}) must be positive; 1.96 gives a 95 % interval")
+        raise _refused("z", z, "must be positive; 1.96 gives a 95 % interval.")
     if n == 0:
         return 0.0, 1.0
-    # Wilson 1927; e.g. Brown, Cai & DasGupta 2001, eq. 4.
+    # Wilson 1927; for example Brown, Cai & DasGupta 2001, eq. 4.
     share = successes / n
     denominator = 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / denominator
+    center = (share + z * z / (2 * n)) / denominator
     half_width = z / denominator * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # Rounding may step a hair outside at 0 and n successes.
-    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+    # Rounding may leave [0, 1] at 0 and n successes.
+    return max(0.0, center - half_width), min(1.0, center + half_width)
+
+
+def _refused(name: str, value: float, reason: str) -> InputError:
+    return InputError(
+        f"{name} ({value}) {reason}", remedy="Correct the value.", field=name, value=value
+    )
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share with the count it rests on."""
+    """A share with its number of items."""
 
     successes: float
     n: int
 
     def __post_init__(self) -> None:
-        wilson(self.successes, self.n)  # refuses impossible counts
+        wilson(self.successes, self.n)  # raises for impossible counts
 
     @property
     def value(self) -> float:
-        """NaN when there was nothing to count: an empty evaluation is not a bad score."""
+        """The share; NaN without items, since an empty evaluation is not a bad score."""
         return self.successes / self.n if self.n else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval."""
         return wilson(self.successes, self.n)
 
     def __str__(self) -> str:

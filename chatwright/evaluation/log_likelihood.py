@@ -1,16 +1,18 @@
-"""How probable a model finds whole rows of token ids: the one place where evaluation turns logits into numbers.
+"""Log-likelihood of token sequences under a causal model.
 
-Rows of different length share a batch, padded on the right; a causal model cannot see the padding. Log-probabilities are
-taken in float32 whatever the model computes in, and summed in float64. The price is the full (B, T, V) logits per batch,
-which `tokens_per_batch` bounds.
+Rows of similar length share a batch and are padded at the end, where a causal model does not see
+the padding. Log-probabilities are float32 whatever dtype the model computes in, and sums are
+float64. The memory cost is the logits (B, T, V) of a batch, which `tokens_per_batch` limits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-IGNORED = -100  # cross_entropy's own default for "no target here"
+from chatwright.errors import InputError
+
+IGNORED = -100  # the index that torch's cross_entropy ignores
 
 
 def log_likelihood(
@@ -19,42 +21,60 @@ def log_likelihood(
     dtype: torch.dtype | None = None,
     tokens_per_batch: int = 4096,
 ) -> Tensor:
-    """For every row, log p(row[1:] given row[0]) in nats, float64, on the CPU, in the order of `rows`.
+    """Compute log p(row[1:] given row[0]) of each row, in nats. -> (N,), float64, on the CPU.
 
-    The obvious version: for each row, add up model(row[:-1]).log_softmax(-1)[t, row[t + 1]] over t.
+    The plain version: for each row, add up model(row[:-1]).log_softmax(-1)[t, row[t + 1]] over t.
+
+    Raises:
+        InputError: A row has fewer than two tokens.
     """
     for number, row in enumerate(rows):
         if len(row) < 2:
-            raise ValueError(
-                f"row {number} has {len(row)} token(s); a row needs a first token, which is given, and one to predict"
+            raise InputError(
+                f"Row {number} has {len(row)} token(s), but it needs at least two.",
+                remedy="Remove the row.",
+                field="rows",
+                value=number,
             )
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     result = torch.zeros(len(rows), dtype=torch.float64)
-    # Rows of like length together: little padding, and the largest batch comes first, so memory runs out early or never.
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
     was_training = model.training
     model.eval()
     try:
-        start = 0
-        while start < len(order):
-            length = len(rows[order[start]]) - 1
-            batch = order[start : start + max(1, tokens_per_batch // length)]
-            start += len(batch)
-            inputs = torch.zeros(
-                len(batch), length, dtype=torch.int64
-            )  # (B, T); 0 is as good a padding as any
-            targets = torch.full_like(inputs, IGNORED)
-            for b, i in enumerate(batch):
-                token_ids = torch.as_tensor(rows[i], dtype=torch.int64)
-                inputs[b, : len(token_ids) - 1] = token_ids[:-1]
-                targets[b, : len(token_ids) - 1] = token_ids[1:]
+        for batch in _batches(rows, tokens_per_batch):
+            inputs, targets = _padded([rows[i] for i in batch])  # (B, T) each
             with torch.no_grad():
                 logits = model(inputs.to(device), dtype=dtype).float()  # (B, T, V)
-                # Flat, because the vocabulary must lie last in memory: over a transposed (B, V, T) this is several times slower.
+                # Flat: over a transposed (B, V, T), cross_entropy is several times slower.
                 nats = nn.functional.cross_entropy(
                     logits.flatten(0, 1), targets.to(device).flatten(), reduction="none"
-                )  # (B * T)
+                )  # (B * T,)
             result[batch] = -nats.view_as(targets).double().sum(dim=1).cpu()
     finally:
         model.train(was_training)
     return result
+
+
+def _batches(rows: Sequence[Sequence[int]], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Group the indices of rows of similar length.
+
+    The longest come first, so memory runs out at the first batch or never.
+    """
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
+    start = 0
+    while start < len(order):
+        length = len(rows[order[start]]) - 1
+        end = start + max(1, tokens_per_batch // length)
+        yield order[start:end]
+        start = end
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Make inputs and targets of a batch, the longest row first. (B, T) each."""
+    inputs = torch.zeros(len(rows), len(rows[0]) - 1, dtype=torch.int64)
+    targets = torch.full_like(inputs, IGNORED)
+    for b, row in enumerate(rows):
+        token_ids = torch.as_tensor(row, dtype=torch.int64)
+        inputs[b, : len(token_ids) - 1] = token_ids[:-1]
+        targets[b, : len(token_ids) - 1] = token_ids[1:]
+    return inputs, targets

@@ -1,7 +1,7 @@
-"""How far two models that should be the same lie apart: the largest difference of any logit on a few prompts.
+"""The largest difference between the logits of two models that should be equal.
 
-What every conversion (merging an adapter, exporting, importing) is held against. The prompts are drawn at random from the vocabulary: no text
-is needed, and a difference in any weight shows in them.
+Conversions are checked with it: merging an adapter, export and import. The prompts are random token
+ids: they need no text, and a difference in any weight changes their logits.
 """
 
 from collections.abc import Sequence
@@ -13,47 +13,56 @@ from torch import nn
 from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder
 
-N_PROMPT, LONGEST = 32, 64
+N_PROMPT = 32
+LONGEST_PROMPT = 64
 
 
 @dataclass(frozen=True)
 class LogitGap:
-    largest: float  # difference of any two logits
-    scale: float  # the largest logit itself
+    """The largest difference of two models' logits."""
+
+    largest: float
+    """Largest difference of any two logits."""
+    scale: float
+    """Largest absolute logit of the first model."""
     n_prompt: int
+    """Number of prompts."""
 
     @property
     def relative(self) -> float:
+        """The largest difference, as a share of the largest logit if that is above 1."""
         return self.largest / max(1.0, self.scale)
 
     def __str__(self) -> str:
-        return f"{self.largest:.2e} on {self.n_prompt} prompts (logits reach {self.scale:.1f})"
+        return f"{self.largest:.2e} on {self.n_prompt} prompts (largest logit {self.scale:.1f})"
 
 
 def random_prompts(
     vocab_size: int, context_length: int, n_prompt: int = N_PROMPT
 ) -> list[torch.Tensor]:
-    """Rows of token ids, each (1, T), of lengths from 1 to `context_length` or LONGEST; always the same ones."""
+    """Draw prompts of random token ids, always the same ones: (1, T) each.
+
+    Their lengths go from 1 to LONGEST_PROMPT or the context, whichever is shorter.
+    """
     draws = generator(0, "prompts for logit gaps")
-    longest = min(LONGEST, context_length)
+    longest = min(LONGEST_PROMPT, context_length)
     lengths = torch.linspace(1, longest, n_prompt).long().tolist()
     return [torch.randint(vocab_size, (1, length), generator=draws) for length in lengths]
 
 
 @torch.no_grad()
 def largest_gap(first: nn.Module, second: nn.Module, prompts: Sequence[torch.Tensor]) -> LogitGap:
+    """Compare the logits of two models on the prompts."""
     largest, scale = 0.0, 0.0
     for prompt in prompts:
-        ours, theirs = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
-        largest, scale = (
-            max(largest, float((ours - theirs).abs().max())),
-            max(scale, float(ours.abs().max())),
-        )
+        logits, others = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
+        largest = max(largest, float((logits - others).abs().max()))
+        scale = max(scale, float(logits.abs().max()))
     return LogitGap(largest, scale, len(prompts))
 
 
 def _logits(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
-    """What a model makes of a prompt; one that reads a text and writes another is given it as both."""
+    """Run a model on a prompt; for an encoder-decoder it is source and target."""
     logits: torch.Tensor = (
         model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)
     )

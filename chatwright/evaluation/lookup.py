@@ -1,8 +1,9 @@
-"""The baseline that understands nothing: find the training question with the most words in common, give its answer.
+"""A baseline: give the answer of the training question with the most words in common.
 
-A model that beats it has learned more than a table of questions. It compares sets of words (Jaccard), once over the last
-turn and once over the whole conversation so far, because either may be what gives an answer away. Exact, not approximate;
-about a millisecond for each question over 70,000 answers, and all answers stay in memory.
+A model that scores higher has learned more than a table of questions. Questions are compared as
+sets of words (Jaccard index): either their last message or the whole conversation so far, since
+either may give the answer away. The search is exact. It takes about a millisecond per question over
+70,000 answers, which are all kept in memory.
 """
 
 import re
@@ -12,52 +13,70 @@ from typing import Literal
 import numpy as np
 
 from chatwright.conversation import Message
+from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.chat_template import ANSWERS
 from chatwright.tokenizer.tool_call_text import message_text
+
+Scope = Literal["last", "all"]
 
 _WORD = re.compile(r"[\w@.\-']*\w")
 
 
 def words(text: str) -> frozenset[str]:
+    """Return the set of words of a text, in lower case."""
     return frozenset(_WORD.findall(text.lower()))
 
 
-def _key(messages: Sequence[Message], scope: Literal["last", "all"]) -> frozenset[str]:
-    seen = messages[-1:] if scope == "last" else messages
-    return frozenset().union(*(words(message_text(message)) for message in seen))
+def _question_words(messages: Sequence[Message], scope: Scope) -> frozenset[str]:
+    compared = messages[-1:] if scope == "last" else messages
+    return frozenset().union(*(words(message_text(message)) for message in compared))
 
 
 class Lookup:
-    """`reply(prompt)` is the answer of the nearest training prompt; on a tie, of the earliest."""
+    """Answers with the reply to the most similar training question; of equals, the earliest."""
 
-    def __init__(
-        self, conversations: Iterable[Sequence[Message]], scope: Literal["last", "all"] = "last"
-    ) -> None:
+    def __init__(self, conversations: Iterable[Sequence[Message]], scope: Scope = "last") -> None:
+        """Index all answers by the words of their questions.
+
+        `scope` says what is compared: the last message of a question, or all of them.
+
+        Raises:
+            InputError: No message of the conversations is an answer.
+        """
         self.scope = scope
         self.answers: list[Message] = []
-        postings: dict[str, list[int]] = {}
-        sizes: list[int] = []
+        answers_by_word: dict[str, list[int]] = {}
+        n_words: list[int] = []
         for conversation in conversations:
-            for at, message in enumerate(conversation):
-                if at == 0 or turn_kind(message) not in ANSWERS:
+            for i, message in enumerate(conversation):
+                if i == 0 or turn_kind(message) not in ANSWERS:
                     continue
-                key = _key(conversation[:at], scope)
-                for word in key:
-                    postings.setdefault(word, []).append(len(self.answers))
-                sizes.append(len(key))
+                question = _question_words(conversation[:i], scope)
+                for word in question:
+                    answers_by_word.setdefault(word, []).append(len(self.answers))
+                n_words.append(len(question))
                 self.answers.append(message)
         if not self.answers:
-            raise ValueError(
-                "there is no answered turn in the conversations: a lookup needs at least one"
+            raise InputError(
+                "The conversations have no answer, but a lookup needs at least one.",
+                remedy="Give conversations with replies.",
+                field="conversations",
+                value=0,
             )
-        self._sizes = np.array(sizes)
-        self._postings = {word: np.array(rows) for word, rows in postings.items()}
+        self._n_words = np.array(n_words)
+        self._answers_by_word = {word: np.array(rows) for word, rows in answers_by_word.items()}
 
     def reply(self, prompt: Sequence[Message]) -> Message:
-        key = _key(prompt, self.scope)
-        found = [self._postings[word] for word in sorted(key) if word in self._postings]
-        if not found:
+        """Return the answer to the training question that is most similar to the prompt."""
+        question = _question_words(prompt, self.scope)
+        matches = [
+            self._answers_by_word[word]
+            for word in sorted(question)
+            if word in self._answers_by_word
+        ]
+        if not matches:
             return self.answers[0]
-        shared = np.bincount(np.concatenate(found), minlength=len(self.answers))
-        return self.answers[int(np.argmax(shared / (self._sizes + len(key) - shared).clip(1)))]
+        n_shared = np.bincount(np.concatenate(matches), minlength=len(self.answers))
+        n_all = self._n_words + len(question) - n_shared
+        return self.answers[int(np.argmax(n_shared / n_all.clip(1)))]

@@ -1,35 +1,49 @@
-"""The share of replies that end by themselves: a model that never stops is useless however low its loss is.
+"""Stop rate: the share of replies that the model ends itself, before the length limit.
 
-The usual cause is a loss mask that leaves out the end token, so this is measured after every fine-tuning. It says nothing
-about what the replies contain; a model that stops at once scores 100 %, which is why the mean length stands beside it.
+A model that never stops is useless however low its loss is; the usual cause is a loss mask without
+the end token. So this is measured after every fine-tuning. It says nothing about the content of the
+replies: a model that stops at once has a stop rate of 100 %. The mean length shows that.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from chatwright.errors import InputError
 from chatwright.evaluation.interval import Share
 
-# Prompts in, for each one (the reply's token ids, whether it ended by itself within the limit) out, in the same order.
+# From prompts to (token ids of the reply, whether the model ended it), in the same order.
 Generate = Callable[[Sequence[Sequence[int]]], Iterable[tuple[Sequence[int], bool]]]
 
 
 @dataclass(frozen=True)
 class StopRate:
+    """How many replies ended by themselves."""
+
     share: Share
-    mean_length: float  # tokens, over all replies
-    n_empty: int  # replies without a single token
+    mean_length: float
+    """Mean length of all replies, in tokens."""
+    n_empty: int
+    """Number of replies without tokens."""
 
 
 def stop_rate(generate: Generate, prompts: Sequence[Sequence[int]]) -> StopRate:
+    """Generate a reply to each prompt and count those that ended by themselves.
+
+    Raises:
+        InputError: There are no prompts.
+    """
     if not prompts:
-        raise ValueError("there are no prompts, so there is no stop rate; give at least one")
+        raise InputError(
+            "There are no prompts to measure a stop rate on.",
+            remedy="Give at least one conversation with a user message.",
+            field="prompts",
+            value=0,
+        )
     replies = list(generate(prompts))
-    assert len(replies) == len(prompts), (
-        f"{len(prompts)} prompts came back as {len(replies)} replies"
-    )
+    assert len(replies) == len(prompts), f"{len(prompts)} prompts gave {len(replies)} replies"
     lengths = [len(token_ids) for token_ids, _ in replies]
     return StopRate(
-        share=Share(sum(bool(stopped) for _, stopped in replies), len(replies)),
+        share=Share(sum(bool(has_ended) for _, has_ended in replies), len(replies)),
         mean_length=sum(lengths) / len(lengths),
         n_empty=lengths.count(0),
     )

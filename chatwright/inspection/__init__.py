@@ -1,0 +1,1 @@
+"""Inspection: read the attention weights and embeddings of a model, without changing it."""

@@ -1,4 +1,4 @@
-"""Who looked at whom while a text was read or written, gathered from the model that did it: weights of every layer and head, with the tokens."""
+"""Attention weights of every layer and head while a model translates a text, with the tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,100 +15,121 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class AttentionMap:
-    name: str
-    about: str
-    queries: list[str]  # T tokens that look
-    keys: list[str]  # S tokens that are looked at
-    weights: Tensor  # (n_layer, H, T, S), each row sums to 1
+    """The attention weights of one kind of attention."""
+
+    title: str
+    description: str
+    queries: list[str]
+    """T tokens that attend."""
+    keys: list[str]
+    """S tokens that they attend to."""
+    weights: Tensor
+    """(n_layer, H, T, S); each row sums to 1."""
 
 
 @torch.no_grad()
 def translation_maps(
-    model: EncoderDecoder, tokenizer: Tokenizer, source: str, written: Sequence[int]
+    model: EncoderDecoder, tokenizer: Tokenizer, source: str, target_ids: Sequence[int]
 ) -> list[AttentionMap]:
-    """A source and what was written for it (ids, <end> included if it came to one): cross-attention, the encoder's and the decoder's own.
+    """Compute cross-attention and self-attention of a source and its translation.
 
-    The decoder looks where it stands for what comes next, so its rows are named by the token they choose.
+    The rows of the decoder are named by the token that is predicted there.
+
+    Args:
+        model: The model that translated.
+        tokenizer: Its tokenizer.
+        source: The source text.
+        target_ids: The translation, with <end> if it has one.
     """
-    read, begun = (
-        source_ids(tokenizer.encode(source), tokenizer.control),
-        [decoder_start_id(tokenizer.control, model.config.start_id), *written[:-1]],
-    )
-    sources, chosen, before = (labels(tokenizer, ids) for ids in (read, written, begun))
-    watched = {
+    encoder_ids = source_ids(tokenizer.encode(source), tokenizer.control)
+    start_id = decoder_start_id(tokenizer.control, model.config.start_id)
+    decoder_ids = [start_id, *target_ids[:-1]]
+    source_tokens = token_labels(tokenizer, encoder_ids)
+    predicted_tokens = token_labels(tokenizer, target_ids)
+    target_tokens = token_labels(tokenizer, decoder_ids)
+
+    def run() -> None:
+        source_row = torch.tensor([encoder_ids], device=model.device)
+        target_row = torch.tensor([decoder_ids], device=model.device)
+        model.hidden_states(source_row, target_row)
+
+    groups = {
         "cross": _attentions(model.decoder, "cross_attention"),
-        "source": _attentions(model.encoder, "attention"),
-        "written": _attentions(model.decoder, "attention"),
+        "encoder": _attentions(model.encoder, "attention"),
+        "decoder": _attentions(model.decoder, "attention"),
     }
-    weights = _observe(
-        watched,
-        lambda: model.hidden_states(
-            torch.tensor([read], device=model.device), torch.tensor([begun], device=model.device)
-        ),
-    )
+    weights = {name: torch.stack(layers) for name, layers in observed_weights(groups, run).items()}
     return [
         AttentionMap(
-            "The translation looks at the source",
-            "Cross-attention: where the decoder looked when it chose each token.",
-            chosen,
-            sources,
+            "From the translation to the source",
+            "Cross-attention: which source tokens the decoder used to predict each token.",
+            predicted_tokens,
+            source_tokens,
             weights["cross"],
         ),
         AttentionMap(
-            "The source looks at itself",
-            "The encoder's self-attention: every token sees all others, before and after it.",
-            sources,
-            sources,
-            weights["source"],
+            "Within the source",
+            "Self-attention of the encoder: every token sees all others, before and after it.",
+            source_tokens,
+            source_tokens,
+            weights["encoder"],
         ),
         AttentionMap(
-            "The translation looks back at itself",
-            "The decoder's self-attention: only what is already written can be seen.",
-            chosen,
-            before,
-            weights["written"],
+            "Within the translation",
+            "Self-attention of the decoder: every token sees only the tokens before it.",
+            predicted_tokens,
+            target_tokens,
+            weights["decoder"],
         ),
     ]
 
 
 def _attentions(stack: Stack, name: str) -> list[Attention]:
-    found = [getattr(block, name) for block in stack.blocks]
-    assert all(isinstance(attention, Attention) for attention in found), (
-        f"every block has its {name}"
-    )
-    return found
+    attentions: list[Attention] = []
+    for block in stack.blocks:
+        attention = getattr(block, name)
+        assert isinstance(attention, Attention), f"every block has a layer {name}"
+        attentions.append(attention)
+    return attentions
 
 
-def _observe(
-    watched: Mapping[str, Sequence[Attention]], run: Callable[[], Any]
-) -> dict[str, Tensor]:
-    """Weights (n_layer, H, T, S) of each group while `run` runs the model on one text."""
-    seen: dict[str, list[Tensor]] = {name: [] for name in watched}
-    stops = [
-        attention.observe(_keeping(seen[name]))
-        for name, attentions in watched.items()
+def observed_weights(
+    groups: Mapping[str, Sequence[Attention]], run: Callable[[], Any]
+) -> dict[str, list[Tensor]]:
+    """Collect the weights of some attention layers while `run` runs the model on one text.
+
+    Returns the weights (H, T, S) of each layer of each group, in the order of computation.
+    """
+    weights: dict[str, list[Tensor]] = {name: [] for name in groups}
+    stop_functions = [
+        attention.observe(_append_to(weights[name]))
+        for name, attentions in groups.items()
         for attention in attentions
     ]
     try:
         run()
     finally:
-        for stop in stops:
+        for stop in stop_functions:
             stop()
-    return {name: torch.stack(layers) for name, layers in seen.items()}
+    return weights
 
 
-def _keeping(layers: list[Tensor]) -> Callable[[Tensor], None]:
+def _append_to(layers: list[Tensor]) -> Callable[[Tensor], None]:
     return lambda weights: layers.append(weights[0].float().cpu())
 
 
-def labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """Each token as a person reads it: a piece that goes on a word begins with a dot, a control token stands in angle brackets."""
+def token_labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """Write each token for people to read.
+
+    A token that continues a word begins with a dot; a control token is in angle brackets.
+    """
     texts = [tokenizer.token_bytes(token_id).decode("utf-8", errors="replace") for token_id in ids]
-    shown = []
-    for token_id, text, before in zip(ids, texts, ["", *texts], strict=False):
+    labels: list[str] = []
+    for token_id, text, previous in zip(ids, texts, ["", *texts], strict=False):
         name = tokenizer.control.name_of(token_id)
-        goes_on = before[-1:].isalnum() and text[:1].isalnum()
-        shown.append(
-            f"⟨{name.strip('<|>[]').lower()}⟩" if name else "·" * goes_on + (text.strip() or "␣")
-        )
-    return shown
+        if name:
+            labels.append(f"⟨{name.strip('<|>[]').lower()}⟩")
+            continue
+        continues_word = previous[-1:].isalnum() and text[:1].isalnum()
+        labels.append(("·" if continues_word else "") + (text.strip() or "␣"))
+    return labels

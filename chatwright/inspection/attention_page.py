@@ -1,4 +1,7 @@
-"""Attention maps as one page of HTML that opens without a network: every layer and head, their mean, and the two texts side by side."""
+"""An HTML page of attention maps: every layer and head, their mean, and both texts side by side.
+
+The page needs no network.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,29 +11,35 @@ from typing import Any
 from chatwright.inspection.attention_maps import AttentionMap
 
 TEMPLATE = Path(__file__).with_name("attention_page.html")
-PLACE = "/* the maps */ null"
+DATA_MARKER = "/* the maps */ null"
 
 
 def attention_page(title: str, texts: Sequence[tuple[str, str, Sequence[AttentionMap]]]) -> str:
-    """The page for (heading, what came out, maps) of each text."""
+    """Write the page; each text is (source, translation, maps)."""
     data = {
         "title": title,
         "texts": [
-            {"heading": heading, "result": result, "maps": [_plain(m) for m in maps]}
-            for heading, result, maps in texts
+            {"heading": source, "result": translation, "maps": [_to_json(m) for m in maps]}
+            for source, translation, maps in texts
         ],
     }
-    # A text may hold "</script>": in JSON inside a page every "<" is written as its escape.
-    return TEMPLATE.read_text(encoding="utf-8").replace(
-        PLACE, json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    )
+    return fill_template(TEMPLATE, DATA_MARKER, data)
 
 
-def _plain(attention_map: AttentionMap) -> dict[str, Any]:
-    weights = (attention_map.weights * 1000).round().int()  # thousandths are finer than any shade
+def fill_template(template: Path, marker: str, data: Any) -> str:
+    """Replace the marker in an HTML template by JSON.
+
+    "<" is escaped: a text may contain "</script>", which would end the script.
+    """
+    json_text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    return template.read_text(encoding="utf-8").replace(marker, json_text)
+
+
+def _to_json(attention_map: AttentionMap) -> dict[str, Any]:
+    weights = (attention_map.weights * 1000).round().int()  # thousandths: finer than a shade
     return {
-        "name": attention_map.name,
-        "about": attention_map.about,
+        "name": attention_map.title,
+        "about": attention_map.description,
         "queries": attention_map.queries,
         "keys": attention_map.keys,
         "weights": weights.tolist(),

@@ -1,8 +1,8 @@
-"""What a model's embedding matrix says of words: the nearest ones, and arithmetic (king - man + woman; Mikolov et al. 2013).
+"""Words in a model's embedding matrix: nearest words, and sums such as king - man + woman.
 
-Rows are compared by cosine. A word is looked up as one token; a word of several tokens has no row of its own and is refused by name. In a
-model that writes, the matrix holds what its first layer needs, which is spelling and grammar as much as meaning: expect less of its arithmetic
-than of vectors learned for nothing else (a stage of the kind "word-vectors").
+Rows are compared by cosine (Mikolov et al. 2013). A word has to be a single token to have a row. In
+a model that generates text, the matrix also encodes spelling and grammar, so sums of words work
+less well than with word vectors (a stage of the kind "word-vectors").
 """
 
 from collections.abc import Sequence
@@ -13,71 +13,103 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from chatwright.errors import InputError
 from chatwright.model.model import Model
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.word_lookup import single_token_id, token_texts
 
+EXAMPLE = "king - man + woman"
+
 
 @dataclass(frozen=True)
-class Neighbour:
+class Neighbor:
+    """A word near a vector."""
+
     word: str
-    similarity: float  # cosine
+    similarity: float
+    """Cosine of the angle between both vectors."""
     token_id: int
 
 
 class Embeddings:
+    """The words of an embedding matrix."""
+
     def __init__(self, matrix: Tensor, tokenizer: Tokenizer) -> None:
-        """matrix (V, D): a row for each of the tokenizer's ids."""
-        self.matrix, self.tokenizer = F.normalize(matrix.detach().float()), tokenizer
+        """Take a matrix (V, D) with one row for each of the tokenizer's ids."""
+        self.matrix = F.normalize(matrix.detach().float())
+        self.tokenizer = tokenizer
         self.words = token_texts(tokenizer)
-        self.spells = torch.tensor([bool(word) for word in self.words])
+        self.is_word = torch.tensor([bool(word) for word in self.words])
 
     @classmethod
     def of(cls, model: Model, tokenizer: Tokenizer) -> "Embeddings":
-        embedding: Any = model.get_submodule("embedding")  # every architecture of ours calls it so
+        """Take the embedding matrix of a model."""
+        embedding: Any = model.get_submodule("embedding")  # the name in every architecture
         return cls(embedding.weight, tokenizer)
 
     def row(self, word: str) -> int:
-        token_id = single_token_id(self.tokenizer, word)
-        if token_id is None:
-            pieces = [piece for i in self.tokenizer.encode(word) if (piece := self.words[i])]
-            cause = (
-                f"is several tokens here ({' + '.join(pieces)})"
-                if pieces
-                else "is not in the vocabulary"
-            )
-            raise ValueError(
-                f"{word!r} {cause}, so it has no row of its own in the embedding matrix. Try another word, or another form of it."
-            )
-        return token_id
+        """Return the row of a word.
 
-    def nearest(self, vector: Tensor, k: int = 10, without: Sequence[str] = ()) -> list[Neighbour]:
-        """The k tokens most like `vector` (D,). All spellings of the words in `without` are left out."""
-        left_out = {word.lower() for word in without}
-        allowed = self.spells & torch.tensor([word.lower() not in left_out for word in self.words])
-        similarity = (self.matrix @ F.normalize(vector, dim=0)).masked_fill(~allowed, -2.0)
-        values, found = similarity.topk(min(k, int(allowed.sum())))
+        Raises:
+            InputError: The word is not a single token.
+        """
+        token_id = single_token_id(self.tokenizer, word)
+        if token_id is not None:
+            return token_id
+        pieces = [self.words[i] for i in self.tokenizer.encode(word) if self.words[i]]
+        cause = "is not in the vocabulary"
+        if pieces:
+            cause = f"is several tokens here ({' + '.join(pieces)})"
+        raise InputError(
+            f"{word!r} {cause}, so it has no row in the embedding matrix.",
+            remedy="Try another word, or another form of it.",
+            field="word",
+            value=word,
+        )
+
+    def nearest(self, vector: Tensor, k: int = 10, without: Sequence[str] = ()) -> list[Neighbor]:
+        """Find the k words most similar to a vector (D,), except all spellings of `without`."""
+        excluded = {word.lower() for word in without}
+        is_allowed = self.is_word & torch.tensor(
+            [word.lower() not in excluded for word in self.words]
+        )
+        similarity = (self.matrix @ F.normalize(vector, dim=0)).masked_fill(~is_allowed, -2.0)
+        values, rows = similarity.topk(min(k, int(is_allowed.sum())))
         return [
-            Neighbour(self.words[i], value, i)
-            for value, i in zip(values.tolist(), found.tolist(), strict=True)
+            Neighbor(self.words[row], value, row)
+            for value, row in zip(values.tolist(), rows.tolist(), strict=True)
         ]
 
     def combined(self, expression: Sequence[str]) -> tuple[Tensor, list[str]]:
-        """["king", "-", "man", "+", "woman"] -> (the sum of unit vectors, the words in it)"""
-        total, words = torch.zeros(self.matrix.shape[1], device=self.matrix.device), list[str]()
+        """Add and subtract unit vectors of words, for example ["king", "-", "man"].
+
+        Returns the sum (D,) and the words in it.
+
+        Raises:
+            InputError: The expression does not alternate words and signs.
+        """
+        total = torch.zeros(self.matrix.shape[1], device=self.matrix.device)
+        words: list[str] = []
         sign, wants_word = 1.0, True
-        for place, part in enumerate(expression):
-            if part in ("+", "-") and (not wants_word or place == 0):
+        for i, part in enumerate(expression):
+            is_sign = part in ("+", "-")
+            if is_sign and (not wants_word or i == 0):
                 sign, wants_word = (1.0 if part == "+" else -1.0), True
-            elif wants_word and part not in ("+", "-"):
+            elif wants_word and not is_sign:
                 total, wants_word = total + sign * self.matrix[self.row(part)], False
                 words.append(part)
             else:
-                raise ValueError(
-                    f"{' '.join(expression)}: write words with + or - between them, for example king - man + woman. See {part!r}."
-                )
+                raise _bad_expression(expression, f"{part!r} is in the wrong place")
         if wants_word:
-            raise ValueError(
-                f"{' '.join(expression) or 'nothing given'}: a word is missing at the end. Write, for example, king - man + woman."
-            )
+            raise _bad_expression(expression, "a word is missing at the end")
         return total, words
+
+
+def _bad_expression(expression: Sequence[str], reason: str) -> InputError:
+    text = " ".join(expression)
+    return InputError(
+        f"The expression {text!r} cannot be computed: {reason}.",
+        remedy=f"Write words with + or - between them, for example {EXAMPLE}.",
+        field="expression",
+        value=text,
+    )

@@ -1,4 +1,4 @@
-"""A tokenizer small enough to check by eye: one id per byte, control ids after them."""
+"""A tokenizer for tests: one id per byte, then two control tokens."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 class ByteTokenizer:
     prefix = ""
     vocab_size = 258
-    control: Any = SimpleNamespace(bos=256, end=257)  # the two that evaluation may need
+    control: Any = SimpleNamespace(bos=256, end=257)
     chat_format = None
     public_ids: Any = None
 

@@ -1,3 +1,5 @@
+"""Bits per byte equal a token-by-token computation, whatever the windows."""
+
 import math
 from typing import Any
 
@@ -5,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.evaluation.bits_per_byte import bits_per_byte, nats_per_token, windows
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
@@ -30,7 +33,7 @@ class UniformModel(nn.Module):
 
 
 def slow_nats(model: nn.Module, stream: list[int], context_length: int) -> float:
-    """Token by token: token t is predicted from the inputs of its window that come before it."""
+    """Add up the loss of each token, predicted from the preceding inputs of its window."""
     total = 0.0
     with torch.no_grad():
         for t in range(1, len(stream)):
@@ -41,7 +44,7 @@ def slow_nats(model: nn.Module, stream: list[int], context_length: int) -> float
 
 
 @pytest.mark.parametrize("context_length", [1, 4, 16, 1000])
-def test_equals_the_sum_over_single_tokens(context_length: int) -> None:
+def test_the_score_equals_the_sum_over_single_tokens(context_length: int) -> None:
     model = PrefixModel()
     nats = sum(
         slow_nats(model, [256, *document.encode()], context_length) for document in DOCUMENTS
@@ -52,7 +55,7 @@ def test_equals_the_sum_over_single_tokens(context_length: int) -> None:
     assert (score.n_byte, score.n_token, score.n_document) == (size, size, 4)
 
 
-def test_equals_the_sum_over_single_tokens_with_the_real_model() -> None:
+def test_the_score_of_a_gpt_equals_the_sum_over_single_tokens() -> None:
     model = GPT(
         GPTConfig(
             vocab_size=258,
@@ -67,59 +70,60 @@ def test_equals_the_sum_over_single_tokens_with_the_real_model() -> None:
     )
     init_weights(model, torch.Generator().manual_seed(1))
     nats = sum(slow_nats(model, [256, *document.encode()], 16) for document in DOCUMENTS)
-    assert bits_per_byte(model, ByteTokenizer(), DOCUMENTS, 16).nats == pytest.approx(
-        nats, rel=1e-5
-    )
+    score = bits_per_byte(model, ByteTokenizer(), DOCUMENTS, 16)
+    assert score.nats == pytest.approx(nats, rel=1e-5)
 
 
-def test_a_uniform_model_spends_log2_of_its_vocabulary_on_every_byte() -> None:
-    assert bits_per_byte(
-        UniformModel(), ByteTokenizer(), "any text 猫", 4
-    ).bits_per_byte == pytest.approx(math.log2(258), rel=1e-6)
+def test_a_uniform_model_needs_log2_of_its_vocabulary_per_byte() -> None:
+    score = bits_per_byte(UniformModel(), ByteTokenizer(), "any text 猫", 4)
+    assert score.bits_per_byte == pytest.approx(math.log2(258), rel=1e-6)
 
 
 def test_a_string_is_one_document() -> None:
-    model = PrefixModel()
-    assert bits_per_byte(model, ByteTokenizer(), "abcdef", 4) == bits_per_byte(
-        model, ByteTokenizer(), iter(["abcdef"]), 4
-    )
-    assert (
-        bits_per_byte(model, ByteTokenizer(), ["abc", "def"], 4).nats
-        != bits_per_byte(model, ByteTokenizer(), "abcdef", 4).nats
-    )
+    model, tokenizer = PrefixModel(), ByteTokenizer()
+    score = bits_per_byte(model, tokenizer, "abcdef", 4)
+    assert score == bits_per_byte(model, tokenizer, iter(["abcdef"]), 4)
+    assert score.nats != bits_per_byte(model, tokenizer, ["abc", "def"], 4).nats
 
 
 def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
-    class Lossy(ByteTokenizer):
+    class ASCIITokenizer(ByteTokenizer):
         def encode(self, text: str) -> Any:
             return list(text.encode("ascii", errors="ignore"))
 
-    with pytest.raises(
-        ValueError, match="document 1: its tokens stand for 4 bytes, the text has 6"
-    ):
-        bits_per_byte(PrefixModel(), Lossy(), ["plain", "naïve"], 4)
+    with pytest.raises(InputError) as caught:
+        bits_per_byte(PrefixModel(), ASCIITokenizer(), ["plain", "naïve"], 4)
+    assert (caught.value.field, caught.value.value) == ("documents", 1)
 
 
-def test_nothing_to_score_is_an_error() -> None:
-    with pytest.raises(ValueError, match="every document is empty"):
+@pytest.mark.parametrize(
+    ("stream", "context_length", "field"),
+    [([1], 4, "stream"), ([1, 2, 3], 0, "context_length")],
+)
+def test_impossible_streams_and_windows_are_refused(
+    stream: list[int], context_length: int, field: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        nats_per_token(PrefixModel(), stream, context_length)
+    assert caught.value.field == field
+
+
+def test_empty_documents_alone_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
         bits_per_byte(PrefixModel(), ByteTokenizer(), ["", ""], 4)
-    with pytest.raises(ValueError, match="needs at least 2"):
-        nats_per_token(PrefixModel(), [1], 4)
-    with pytest.raises(ValueError, match=r"context_length \(0\)"):
-        nats_per_token(PrefixModel(), [1, 2, 3], 0)
+    assert caught.value.field == "documents"
 
 
 @pytest.mark.parametrize("context_length", [1, 3, 7, 8, 9, 50])
-def test_nats_per_token_counts_every_token_but_the_first_once(context_length: int) -> None:
+def test_nats_per_token_is_the_mean_over_all_tokens_but_the_first(context_length: int) -> None:
     model, stream = PrefixModel(), list(b"a stream of characters")
     expected = slow_nats(model, stream, context_length) / (len(stream) - 1)
     assert nats_per_token(model, stream, context_length) == pytest.approx(expected, rel=1e-5)
-    assert nats_per_token(model, torch.tensor(stream), context_length) == nats_per_token(
-        model, stream, context_length
-    )
+    from_tensor = nats_per_token(model, torch.tensor(stream), context_length)
+    assert from_tensor == nats_per_token(model, stream, context_length)
 
 
-def test_windows_by_hand() -> None:
+def test_windows_share_one_token() -> None:
     assert windows([0, 1, 2, 3, 4, 5, 6], 3) == [[0, 1, 2, 3], [3, 4, 5, 6]]
     assert windows([0, 1, 2, 3, 4], 3) == [[0, 1, 2, 3], [3, 4]]
     assert windows([0], 3) == []

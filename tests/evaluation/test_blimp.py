@@ -1,3 +1,5 @@
+"""BLiMP: models that know the good or the bad sentences, ties, and archives that are wrong."""
+
 import json
 import zipfile
 from pathlib import Path
@@ -6,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.evaluation.blimp import blimp, read_pairs
 from chatwright.evaluation.interval import wilson
 from tests.evaluation.byte_tokenizer import ByteTokenizer
@@ -33,14 +36,13 @@ def archive(tmp_path: Path) -> Path:
                 for good, bad in pairs
             ]
             target.writestr(f"data/{name}.jsonl", "\n".join(rows) + "\n")
-            target.writestr(
-                f"__MACOSX/data/._{name}.jsonl", b"\x00\x05\x16\x07Mac OS X\xb0"
-            )  # as in the published archive
+            # The published archive has such files, which are not JSON.
+            target.writestr(f"__MACOSX/data/._{name}.jsonl", b"\x00\x05\x16\x07Mac OS X\xb0")
     return path
 
 
-class Prefers(nn.Module):
-    """Knows some sentences by heart: after one of their beginnings it gives the next byte `bonus` more logit."""
+class MemorizingModel(nn.Module):
+    """A model that knows some sentences: it adds `bonus` to the logit of their next byte."""
 
     def __init__(self, sentences: list[str], bonus: float) -> None:
         super().__init__()
@@ -59,11 +61,8 @@ class Prefers(nn.Module):
 
 
 def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None:
-    score = blimp(
-        Prefers([good for pairs in PAIRS.values() for good, _ in pairs], 9.0),
-        ByteTokenizer(),
-        archive,
-    )
+    model = MemorizingModel([good for pairs in PAIRS.values() for good, _ in pairs], 9.0)
+    score = blimp(model, ByteTokenizer(), archive)
     assert {name: share.value for name, share in score.by_file.items()} == {
         "agreement": 1.0,
         "islands": 1.0,
@@ -72,11 +71,8 @@ def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None
 
 
 def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None:
-    score = blimp(
-        Prefers([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0),
-        ByteTokenizer(),
-        archive,
-    )
+    model = MemorizingModel([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0)
+    score = blimp(model, ByteTokenizer(), archive)
     assert list(score.by_file) == ["agreement", "islands"]
     assert score.overall.value == 0.0
 
@@ -84,49 +80,52 @@ def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None
 def test_ties_count_half(tmp_path: Path) -> None:
     path = tmp_path / "same_length.zip"
     with zipfile.ZipFile(path, "w") as target:
-        target.writestr(
-            "x.jsonl",
-            "\n".join(
-                json.dumps({"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"})
-                for i in range(4)
-            ),
-        )
-    score = blimp(Prefers([], 0.0), ByteTokenizer(), path)
+        rows = [{"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"} for i in range(4)]
+        target.writestr("x.jsonl", "\n".join(map(json.dumps, rows)))
+    score = blimp(MemorizingModel([], 0.0), ByteTokenizer(), path)
     assert (score.overall.successes, score.overall.n, score.overall.value) == (2.0, 4, 0.5)
 
 
-def test_only_the_first_pairs_when_asked(archive: Path) -> None:
-    score = blimp(Prefers(["The cats sleep."], 9.0), ByteTokenizer(), archive, pairs_per_file=1)
+def test_pairs_per_file_takes_the_first_pairs(archive: Path) -> None:
+    model = MemorizingModel(["The cats sleep."], 9.0)
+    score = blimp(model, ByteTokenizer(), archive, pairs_per_file=1)
     assert {name: share.n for name, share in score.by_file.items()} == {
         "agreement": 1,
         "islands": 1,
     }
 
 
-def test_bad_archives_say_where_and_what_to_do(tmp_path: Path) -> None:
-    not_zip = tmp_path / "a.zip"
-    not_zip.write_bytes(b"hello")
-    with pytest.raises(ValueError, match=r"not a zip archive.*BLiMP\.zip"):
-        list(read_pairs(not_zip))
-    empty = tmp_path / "b.zip"
-    with zipfile.ZipFile(empty, "w") as target:
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"hello")
+    with pytest.raises(InputError) as caught:
+        list(read_pairs(path))
+    assert caught.value.field == str(path)
+    assert "BLiMP.zip" in caught.value.remedy
+
+
+def test_an_archive_without_pairs_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w") as target:
         target.writestr("readme.txt", "")
-    with pytest.raises(ValueError, match=r"holds no \.jsonl file"):
-        list(read_pairs(empty))
-    broken = tmp_path / "c.zip"
-    with zipfile.ZipFile(broken, "w") as target:
-        target.writestr(
-            "data/x.jsonl", '{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good": "a"}\n'
-        )
-    with pytest.raises(
-        ValueError, match=r"data/x\.jsonl, line 2: expected sentence_good and sentence_bad"
-    ):
-        list(read_pairs(broken))
+    with pytest.raises(InputError) as caught:
+        list(read_pairs(path))
+    assert caught.value.field == str(path)
 
 
-def test_the_real_archive_has_67_files_of_1000_pairs(shared_data: Path) -> None:
+def test_a_line_without_both_sentences_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.zip"
+    lines = '{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good": "a"}\n'
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("data/x.jsonl", lines)
+    with pytest.raises(InputError) as caught:
+        list(read_pairs(path))
+    assert caught.value.field == f"{path}, data/x.jsonl, line 2"
+
+
+def test_the_published_archive_has_67_files_of_1000_pairs(shared_data: Path) -> None:
     files = dict(read_pairs(shared_data / "blimp" / "BLiMP.zip"))
     assert len(files) == 67
     assert {len(pairs) for pairs in files.values()} == {1000}
-    # Seven published pairs are twice the same sentence: ties for every model, half a point each.
+    # Seven published pairs have two equal sentences, so every model gets half a point for each.
     assert sum(good == bad for pairs in files.values() for good, bad in pairs) == 7

@@ -1,11 +1,14 @@
+"""The Wilson interval equals published values, and impossible counts are refused."""
+
 import math
 
 import pytest
 
+from chatwright.errors import InputError
 from chatwright.evaluation.interval import Share, wilson
 
 
-def test_published_values() -> None:
+def test_intervals_equal_published_values() -> None:
     # Newcombe 1998, Table I, method 3 (Wilson, no continuity correction).
     for successes, n, low, high in [
         (81, 263, 0.2553, 0.3662),
@@ -19,29 +22,36 @@ def test_published_values() -> None:
 @pytest.mark.parametrize(
     ("successes", "n"), [(0, 1), (1, 1), (3, 10), (7.5, 10), (10, 10), (500, 1000)]
 )
-def test_its_ends_are_the_shares_that_the_score_test_only_just_accepts(
+def test_the_ends_of_the_interval_are_where_the_score_test_has_its_limit(
     successes: float, n: int
 ) -> None:
     z = 1.96
     for end in wilson(successes, n, z):
-        if 0 < end < 1:  # at a clipped end the test has no variance
+        if 0 < end < 1:  # at 0 and 1 the score test has no variance
             assert abs(successes / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(z)
 
 
-def test_no_trials_say_nothing() -> None:
+def test_without_trials_the_interval_is_everything() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("successes", "n", "z"), [(3, 2, 1.96), (-1, 2, 1.96), (1, 2, 0.0), (math.nan, 2, 1.96)]
+    ("successes", "n", "z", "field"),
+    [
+        (3, 2, 1.96, "successes"),
+        (-1, 2, 1.96, "successes"),
+        (math.nan, 2, 1.96, "successes"),
+        (1, 2, 0.0, "z"),
+    ],
 )
-def test_impossible_counts_are_refused(successes: float, n: int, z: float) -> None:
-    with pytest.raises(ValueError, match="must"):
+def test_impossible_counts_are_refused(successes: float, n: int, z: float, field: str) -> None:
+    with pytest.raises(InputError) as caught:
         wilson(successes, n, z)
+    assert caught.value.field == field
 
 
-def test_a_share_carries_its_count() -> None:
+def test_a_share_is_written_with_its_interval_and_count() -> None:
     assert str(Share(7.5, 10)) == "75.0% (44.2% to 91.9%, n = 10)"
     assert math.isnan(Share(0, 0).value)
-    with pytest.raises(ValueError, match="must lie between"):
+    with pytest.raises(InputError):
         Share(3, 2)

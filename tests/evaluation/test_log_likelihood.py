@@ -1,12 +1,15 @@
+"""Log-likelihoods equal those computed token by token, whatever the batches."""
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.evaluation.log_likelihood import log_likelihood
 
 
 class PrefixModel(nn.Module):
-    """Causal, and every logit depends on the whole row so far: a cropped or shifted prefix changes the answer."""
+    """A causal model whose logits depend on all tokens so far, so a wrong prefix changes them."""
 
     def __init__(self, vocab_size: int = 11) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ def one_by_one(model: PrefixModel, row: list[int]) -> float:
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 7, 4096])
-def test_equals_one_row_and_one_token_at_a_time(tokens_per_batch: int) -> None:
+def test_batched_log_likelihoods_equal_those_of_single_tokens(tokens_per_batch: int) -> None:
     model = PrefixModel()
     expected = torch.tensor([one_by_one(model, row) for row in ROWS], dtype=torch.float64)
     torch.testing.assert_close(
@@ -47,13 +50,13 @@ def test_equals_one_row_and_one_token_at_a_time(tokens_per_batch: int) -> None:
     )
 
 
-def test_batches_stay_within_the_bound() -> None:
+def test_batches_have_at_most_the_given_number_of_tokens() -> None:
     model = PrefixModel()
     log_likelihood(model, ROWS, tokens_per_batch=12)
     assert model.batches == [(2, 6), (3, 3)]
 
 
-def test_the_model_is_left_in_the_mode_it_was_in() -> None:
+def test_the_model_keeps_its_mode() -> None:
     model = PrefixModel()
     for was_training in (True, False):
         model.train(was_training)
@@ -61,16 +64,15 @@ def test_the_model_is_left_in_the_mode_it_was_in() -> None:
         assert model.training is was_training
 
 
-def test_the_precision_is_passed_on_and_the_sum_stays_exact() -> None:
-    exact, rough = (
-        log_likelihood(PrefixModel(), ROWS),
-        log_likelihood(PrefixModel(), ROWS, dtype=torch.bfloat16),
-    )
+def test_the_model_computes_in_the_given_dtype_and_sums_are_float64() -> None:
+    exact = log_likelihood(PrefixModel(), ROWS)
+    rough = log_likelihood(PrefixModel(), ROWS, dtype=torch.bfloat16)
     assert not torch.equal(exact, rough)
     assert rough.dtype is torch.float64
     torch.testing.assert_close(exact, rough, rtol=0.05, atol=0.05)
 
 
-def test_a_row_with_nothing_to_predict_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"row 1 has 1 token"):
+def test_a_row_of_one_token_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
         log_likelihood(PrefixModel(), [[1, 2], [3]])
+    assert (caught.value.field, caught.value.value) == ("rows", 1)

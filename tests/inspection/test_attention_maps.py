@@ -1,4 +1,4 @@
-"""The maps are the weights the model used, every row sums to one, and the page shows them without trusting the text."""
+"""Attention maps hold the weights the model used; their page shows them and escapes all text."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chatwright.devices import generator
-from chatwright.inspection.attention_maps import AttentionMap, labels, translation_maps
+from chatwright.inspection.attention_maps import AttentionMap, token_labels, translation_maps
 from chatwright.inspection.attention_page import attention_page
 from chatwright.model.attention import attention_weights
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
@@ -38,34 +38,28 @@ def make() -> EncoderDecoder:
 
 
 def maps(model: EncoderDecoder) -> list[AttentionMap]:
-    return translation_maps(
-        model,
-        TOKENIZER,
-        "the cat sat",
-        [*TOKENIZER.encode("the dog on the log"), TOKENIZER.control.end],
-    )
+    target_ids = [*TOKENIZER.encode("the dog on the log"), TOKENIZER.control.end]
+    return translation_maps(model, TOKENIZER, "the cat sat", target_ids)
 
 
-def test_shapes_tokens_and_sums() -> None:
-    cross, source, written = maps(make())
-    assert source.keys == source.queries == cross.keys == ["the", "cat", "sat", "⟨end⟩"]
-    assert cross.queries == written.queries == ["the", "dog", "on", "the", "log", "⟨end⟩"]
-    assert written.keys == ["⟨bos⟩", "the", "dog", "on", "the", "log"]
-    assert [tuple(m.weights.shape) for m in (cross, source, written)] == [
+def test_maps_have_the_right_tokens_and_their_rows_sum_to_one() -> None:
+    cross, encoder, decoder = maps(make())
+    assert encoder.keys == encoder.queries == cross.keys == ["the", "cat", "sat", "⟨end⟩"]
+    assert cross.queries == decoder.queries == ["the", "dog", "on", "the", "log", "⟨end⟩"]
+    assert decoder.keys == ["⟨bos⟩", "the", "dog", "on", "the", "log"]
+    assert [tuple(m.weights.shape) for m in (cross, encoder, decoder)] == [
         (3, 4, 6, 4),
         (2, 4, 4, 4),
         (3, 4, 6, 6),
     ]
-    for m in (cross, source, written):
+    for m in (cross, encoder, decoder):
         torch.testing.assert_close(m.weights.sum(-1), torch.ones(m.weights.shape[:-1]))
-    assert torch.equal(written.weights, written.weights.tril()), (
-        "what is not written yet cannot be looked at"
-    )
+    assert torch.equal(decoder.weights, decoder.weights.tril()), "no token sees a later one"
 
 
-def test_the_first_map_is_worked_out_again_from_the_projections() -> None:
+def test_weights_of_the_first_layer_equal_those_computed_from_its_projections() -> None:
     model = make()
-    _, source, _ = maps(model)
+    _, encoder, _ = maps(model)
     ids = torch.tensor([[*TOKENIZER.encode("the cat sat"), TOKENIZER.control.end]])
     attention = model.encoder.blocks[0].attention
     with torch.no_grad():
@@ -73,10 +67,10 @@ def test_the_first_map_is_worked_out_again_from_the_projections() -> None:
         q, k = (
             part(x).view(1, 4, 4, 8).transpose(1, 2) for part in (attention.query, attention.key)
         )
-        torch.testing.assert_close(source.weights[0], attention_weights(q, k)[0])
+        torch.testing.assert_close(encoder.weights[0], attention_weights(q, k)[0])
 
 
-def test_looking_leaves_no_observer_behind_even_when_the_model_fails() -> None:
+def test_no_observer_remains_even_if_the_model_fails() -> None:
     model = make()
     maps(model)
     with pytest.raises(AssertionError, match="do not fit a context"):
@@ -84,67 +78,53 @@ def test_looking_leaves_no_observer_behind_even_when_the_model_fails() -> None:
     assert not any(getattr(module, "_observers", []) for module in model.modules())
 
 
-def test_labels_say_what_goes_on_a_word_and_what_is_no_text() -> None:
+def test_token_labels_mark_continued_words_and_control_tokens() -> None:
     ids = [TOKENIZER.control.bos, *TOKENIZER.encode("the matlog,"), TOKENIZER.control.end]
-    assert labels(TOKENIZER, ids) == ["⟨bos⟩", "the", "mat", "·log", ",", "⟨end⟩"]
+    assert token_labels(TOKENIZER, ids) == ["⟨bos⟩", "the", "mat", "·log", ",", "⟨end⟩"]
 
 
-def test_the_page_is_whole_holds_the_numbers_and_no_text_becomes_a_script() -> None:
+def test_the_page_holds_the_numbers_and_no_text_becomes_a_script() -> None:
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     m = maps(make())[0]
-    page = attention_page(
-        hostile,
-        [
-            (
-                hostile,
-                hostile,
-                [AttentionMap(hostile, hostile, [hostile] * 6, [hostile] * 4, m.weights)],
-            )
-        ],
-    )
+    hostile_map = AttentionMap(hostile, hostile, [hostile] * 6, [hostile] * 4, m.weights)
+    page = attention_page(hostile, [(hostile, hostile, [hostile_map])])
     assert page.count("<script") == 1
     assert "onerror" not in page.replace("\\u003cimg src=x onerror", "")
-    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//|url\(|@import|fetch\(", page), (
-        "nothing is fetched"
-    )
+    loads = re.search(r"(?:src|href)=[\"']?(?:https?:)?//|url\(|@import|fetch\(", page)
+    assert loads is None, "the page loads nothing"
     data = json.loads(re.search(r"const data = (\{.*\})$", page, flags=re.M)[1])
     assert data["texts"][0]["heading"] == hostile
     shown = torch.tensor(data["texts"][0]["maps"][0]["weights"]) / 1000
     torch.testing.assert_close(shown, m.weights, atol=5.1e-4, rtol=0)
 
 
-def test_in_a_browser_it_draws_every_head_and_follows_the_pointer(tmp_path: Path) -> None:
+def test_the_page_draws_every_head_and_follows_the_pointer_in_a_browser(tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("needs the browser chromium (apt-get install chromium), which is not here")
+        pytest.skip("needs the browser chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     hostile = "<img src=x onerror=document.title='ran'>"
-    made = maps(make())
-    (tmp_path / "page.html").write_text(attention_page("Attention", [(hostile, "the dog", made)]))
+    shown = maps(make())
+    (tmp_path / "page.html").write_text(attention_page("Attention", [(hostile, "the dog", shown)]))
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         problems: list[str] = []
+        requests: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                problems.append(request.url) if not request.url.startswith("file:") else None
-            ),
-        )
+        page.on("request", lambda request: requests.append(request.url))
         page.goto((tmp_path / "page.html").as_uri())
         assert page.locator("section").count() == 3
         cross = page.locator("section").first
         assert cross.locator(".pick").count() == 3 * (4 + 1) + 1
         cross.get_by_label("layer 2, head 3").click()
         cross.locator(".chip", has_text="log").hover()
-        weights = made[0].weights[1, 2, 4]
-        most = made[0].keys[int(weights.argmax())]
-        assert (
-            cross.locator(".reading").first.inner_text()
-            == f"log gives {most} {100 * weights.max():.1f} % of its attention"
-        )
+        weights = shown[0].weights[1, 2, 4]
+        key = shown[0].keys[int(weights.argmax())]
+        expected = f"log gives {key} {100 * weights.max():.1f} % of its attention"
+        assert cross.locator(".reading").first.inner_text() == expected
         assert page.title() == "Attention"
         assert problems == []
+        assert [url for url in requests if not url.startswith("file:")] == []
         browser.close()
