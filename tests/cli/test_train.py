@@ -39,3 +39,9 @@ def test_a_run_without_its_data_is_refused(command: Command) -> None:
     outcome = command("train", "pretrain", "--out", "run")
     assert outcome.status == 2
     assert "--data" in outcome.err
+
+
+@pytest.mark.parametrize("kind", STAGE_KINDS, ids=lambda kind: kind.name)
+def test_every_setting_of_every_stage_has_a_meaning(kind: StageKind) -> None:
+    settings = settings_of(kind.config_class())
+    assert [setting.key for setting in settings if not setting.meaning] == []

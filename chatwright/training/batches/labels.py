@@ -20,11 +20,14 @@ from chatwright.training.stage import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class LabelBatchConfig:
-    rows: int = 32  # texts of a step
-    accumulate: int = (
-        2  # micro-batches of a step, from its longest texts to its shortest: little is padded
-    )
-    token_dropout: float = 0.0  # share of the tokens hidden behind <mask> in training
+    """Settings of the batches of a classification stage."""
+
+    rows: int = 32
+    """Texts in one step."""
+    accumulate: int = 2
+    """Micro-batches in one step; sorting texts by length between them saves padding."""
+    token_dropout: float = 0.0
+    """Share of the tokens replaced by <mask> in training, so that no single word decides."""
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.accumulate < 1:

@@ -21,8 +21,12 @@ JITTER = 2.0  # tokens by which a source counts as longer at most
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatchConfig:
-    tokens: int = 4096  # of a step: rows x the longest sentence, on the longer side
-    accumulate: int = 4  # micro-batches of a step, each with sentences of its own length
+    """Settings of the batches of a translation stage."""
+
+    tokens: int = 4096
+    """Most tokens in one step, padding included, counted on the longer side of the pairs."""
+    accumulate: int = 4
+    """Micro-batches in one step; each holds sentences of about one length, which saves padding."""
 
     def __post_init__(self) -> None:
         for name in ("tokens", "accumulate"):

@@ -18,23 +18,30 @@ from chatwright.training.optim.row_rms import RowRMS
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
+    """Settings of the optimizer."""
+
     kind: Literal["muon", "adamw"] = "muon"
-    learning_rate: float = 3e-3  # AdamW's peak
-    matrix_learning_rate: float = 2e-2  # Muon's peak
-    embedding_learning_rate: float = (
-        0.0  # AdamW's peak for embedding tables and the head; 0 takes learning_rate
-    )
-    ngram_learning_rate: float = (
-        1e-1  # RowRMS's peak, for tables with sparse gradients: n-grams, word vectors
-    )
-    sparse_kind: Literal["rms", "adagrad"] = (
-        "rms"  # how those tables step: adagrad comes to rest, rms goes on as fast as it began
-    )
+    """adamw for every weight, or muon for the matrices of the blocks and AdamW for the rest."""
+    learning_rate: float = 3e-3
+    """Peak learning rate of AdamW."""
+    matrix_learning_rate: float = 2e-2
+    """Peak learning rate of Muon."""
+    embedding_learning_rate: float = 0.0
+    """Peak learning rate of AdamW for embeddings and the head; 0 takes learning_rate."""
+    ngram_learning_rate: float = 1e-1
+    """Peak learning rate of tables with sparse gradients: n-gram embeddings, word vectors."""
+    sparse_kind: Literal["rms", "adagrad"] = "rms"
+    """How those tables step: adagrad takes ever smaller steps, rms keeps their size."""
     beta1: float = 0.9
+    """Decay of AdamW's mean of the gradient."""
     beta2: float = 0.95
+    """Decay of AdamW's mean of the squared gradient."""
     eps: float = 1e-10
+    """Added to the denominator of AdamW."""
     momentum: float = 0.95
-    weight_decay: float = 0.1  # matrices only; norms, biases and embeddings are not decayed
+    """Momentum of Muon."""
+    weight_decay: float = 0.1
+    """Decay of the matrices; norms, biases and embeddings are not decayed."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "matrix_learning_rate"):
