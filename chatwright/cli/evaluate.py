@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chatwright.cli.figures import figure_lines
 from chatwright.cli.options import (
     Beam,
     Columns,
@@ -72,38 +73,6 @@ def evaluate(
         _print_skills(figures.pop("skills"))
     for line in figure_lines(figures):
         print(line)
-
-
-def figure_lines(figures: dict[str, Any], prefix: str = "") -> list[str]:
-    """Format each figure as one line, with its 95 % interval where it has one.
-
-    The bounds of the figure X are at X_low and X_high; those of the first figure at low and high.
-    """
-    bounds = {name: _bounds_of(name, figures) for name in figures}
-    shown_beside = {name for pair in bounds.values() for name in pair}
-    lines: list[str] = []
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            lines += figure_lines(value, f"{prefix}{name}.")
-        elif name not in shown_beside:
-            shown = f"{value:.4f}" if isinstance(value, float) else value
-            interval = ""
-            if bounds[name]:
-                low, high = (figures[bound] for bound in bounds[name])
-                interval = f"  95 % interval {low:.4f} to {high:.4f}"
-            lines.append(f"{prefix + name:40} {shown}{interval}")
-    return lines
-
-
-def _bounds_of(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
-    """Return the names of a figure's lower and upper bound; nothing where it has none."""
-    candidates = [(f"{name}_low", f"{name}_high")]
-    if name == next(iter(figures)):
-        candidates.append(("low", "high"))
-    for low, high in candidates:
-        if low in figures and high in figures:
-            return (low, high)
-    return ()
 
 
 def _print_skills(skills: dict[str, dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from chatwright.cli.figures import figures_in_one_line
 from chatwright.training.watcher import Progress, Watcher
 
 Report = Callable[[Progress], None]
@@ -155,8 +156,7 @@ class _ProgressView:
         return f"{left} in all" if left else ""
 
     def _show_evaluation(self, p: Progress) -> None:
-        figures = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in p.evaluation.items()]
-        self.console.print(f"[bold]step {p.step}[/bold]  {'  '.join(figures)}")
+        self.console.print(f"[bold]step {p.step}[/bold]  {figures_in_one_line(p.evaluation)}")
         for prompt, text in p.samples:
             sample = escape(" ".join(text.split()))[:MAX_SAMPLE]
             self.console.print(f"  [cyan]{escape(prompt)}[/cyan] {sample}")

@@ -1,6 +1,6 @@
-"""`chatwright eval` prints each figure on one line, with its interval where it has one."""
+"""Figures are printed with their 95 % interval where they have one."""
 
-from chatwright.cli.evaluate import figure_lines
+from chatwright.cli.figures import figure_lines, figures_in_one_line
 
 
 def test_an_interval_is_printed_beside_its_figure() -> None:
@@ -31,3 +31,9 @@ def test_a_figure_called_low_without_an_interval_is_printed_as_it_is() -> None:
         ["low", "0.5000"],
         ["n", "3"],
     ]
+
+
+def test_an_evaluation_during_training_shows_the_interval_beside_its_figure() -> None:
+    figures = {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75, "macro_f1": 0.5}
+    shown = figures_in_one_line(figures)
+    assert shown == "accuracy 0.5000 (95 % interval 0.2500 to 0.7500)  macro f1 0.5000"
