@@ -121,6 +121,11 @@ def find(path: Path) -> Path:
     )
 
 
+def holds_model(path: Path) -> bool:
+    """Return whether `path` is a model directory or a training run with a model."""
+    return _model_in(path) is not None
+
+
 def _where_models_are(path: Path) -> str:
     """Name the models below a directory, or say what makes one."""
     models: list[Path] = []

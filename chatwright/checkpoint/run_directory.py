@@ -1,20 +1,23 @@
-"""Find the model that a training run has written.
+"""The layout of a training run's directory.
 
-A run directory is recognized by its run.json, not by its name or the names inside it:
+A run is recognized by its run.json, and a checkpoint by its train_state.json. Neither is recognized
+by its name.
 
-    run.json        settings of the run; written before the first step
-    checkpoints/    one directory for each saved step
-    model/          the finished model
+    run.json             settings of the run; written before the first step
+    checkpoints/step-N   model and state of training after N steps
+    model                the finished model
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from chatwright.checkpoint import directory
 
 RUN_FILE = "run.json"
+STATE_FILE = "train_state.json"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
-CHECKPOINT_PATTERN = "step-*"
+STEP_PREFIX = "step-"
 
 
 def is_run(path: Path) -> bool:
@@ -22,11 +25,31 @@ def is_run(path: Path) -> bool:
     return (path / RUN_FILE).is_file()
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether `path` is the checkpoint of a training run."""
+    return (path / STATE_FILE).is_file()
+
+
 def finished_model(run: Path) -> Path:
     """Return the path of the run's finished model, which need not exist yet."""
     return directory.readable_path(run / MODEL)
 
 
-def newest_checkpoint(run: Path) -> Path | None:
-    """Return the newest undamaged checkpoint of a run, or None."""
-    return directory.newest_valid(run / CHECKPOINTS, CHECKPOINT_PATTERN)
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Return the path of the checkpoint after `step` steps. Names sort in the order of steps."""
+    return run / CHECKPOINTS / f"{STEP_PREFIX}{step:08d}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the number of steps before a checkpoint."""
+    return int(checkpoint.name.removeprefix(STEP_PREFIX))
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Return the run's checkpoints, the oldest first. Some can be damaged."""
+    return sorted((run / CHECKPOINTS).glob(f"{STEP_PREFIX}*"))
+
+
+def newest_checkpoint(run: Path, report: Callable[[str], None] = lambda _: None) -> Path | None:
+    """Return the newest undamaged checkpoint, or None; report damaged ones."""
+    return directory.newest_valid(run / CHECKPOINTS, f"{STEP_PREFIX}*", report)

@@ -29,7 +29,7 @@ def model_name(directory: Path, found: Path) -> str:
 
     Of an unfinished run, say which checkpoint answers.
     """
-    if found.parent.name == run_directory.CHECKPOINTS:
+    if run_directory.is_checkpoint(found):
         return f"{directory}, {found.name} of an unfinished training run"
     return str(directory)
 

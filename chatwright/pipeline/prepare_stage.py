@@ -18,8 +18,6 @@ from chatwright.pipeline.stages.tokenizer import prepare as prepare_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.watcher import Watcher
 
-MODEL_FILES = ("config.json", "adapter_config.json", "model", "checkpoints")
-"""A directory with one of these holds a model or a training run."""
 READ_KEYS = tuple(field.name for field in dataclasses.fields(ReadOptions))
 TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns", *READ_KEYS)
 """Settings of a stage that name the texts of a new vocabulary and say how to read them."""
@@ -54,7 +52,7 @@ def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> T
         table = config_files.merge(table, {"loop": SMOKE_LOOP})
     config = config_files.build(kind.config_class(), table, f"chatwright train {kind.name}")
     parent = options.parent
-    if parent is not None and not kind.needs_parent and not _holds_model(parent):
+    if parent is not None and not kind.needs_parent and not model_directory.holds_model(parent):
         tokenizer = _load_or_learn(kind, config, options, watcher)
         parent = None
     elif parent is not None:
@@ -75,10 +73,6 @@ def _data_settings(kind: StageKind, options: StageOptions) -> dict[str, Any]:
     if kind.target_help:
         return translation.settings_from_options(options.data, options.target) | changed
     return {kind.data_key: options.data} | changed
-
-
-def _holds_model(path: Path) -> bool:
-    return any((path / name).exists() for name in MODEL_FILES)
 
 
 def _load_or_learn(

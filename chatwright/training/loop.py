@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from chatwright import config as config_files
-from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint import directory, model_directory, run_directory
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.devices import (
     generator,
@@ -107,7 +107,7 @@ class Loop:
             self.base = model_directory.base_of(model, parent)
         self.state = self._fresh_state(settings, device)
         directory.recover(run)
-        directory.recover(run / "checkpoints")
+        directory.recover(run / run_directory.CHECKPOINTS)
         self._resume_or_start()
 
     def _fresh_state(self, settings: dict[str, Any], device: torch.device) -> TrainState:
@@ -126,9 +126,9 @@ class Loop:
         )
 
     def _resume_or_start(self) -> None:
-        newest = directory.newest_valid(self.run / "checkpoints", "step-*", self.watcher.say)
+        newest = run_directory.newest_checkpoint(self.run, self.watcher.say)
         log = self.run / "metrics.jsonl"
-        if newest is None and log.exists() and (self.run / "model").exists():
+        if newest is None and log.exists() and (self.run / run_directory.MODEL).exists():
             raise InputError(
                 f"{self.run}: this directory already holds a finished run.",
                 remedy="Give another --out directory, or delete this one to start over.",
@@ -140,7 +140,7 @@ class Loop:
             self.watcher.say(f"resuming at step {self.state.step} of {self.config.steps}")
         self.metrics = Metrics(log, None if newest is None else self.state.step)
         described = json.dumps(self.state.settings, indent=1, default=str)
-        (self.run / "run.json").write_text(described, encoding="utf-8")
+        (self.run / run_directory.RUN_FILE).write_text(described, encoding="utf-8")
 
     def run_to_end(self) -> Path:
         """Train to the last step and return the directory of the finished model."""
@@ -265,14 +265,14 @@ class Loop:
         self._save()
         with use_weights(self.model, weights):
             model_directory.save(
-                self.run / "model",
+                self.run / run_directory.MODEL,
                 self.model,
                 self.tokenizer,
                 self._notes(figures, change),
                 self.base,
             )
         self.model.eval()
-        return self.run / "model"
+        return self.run / run_directory.MODEL
 
     def _notes(self, figures: dict[str, float], change: float) -> dict[str, Any]:
         """Return what model/training.json says about the run."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chatwright.checkpoint import directory, model_directory, safetensors_file
+from chatwright.checkpoint import directory, model_directory, run_directory, safetensors_file
 from chatwright.checkpoint.adapter_directory import Base
 from chatwright.devices import environment
 from chatwright.errors import InputError
@@ -26,7 +26,7 @@ from chatwright.training.optim.optimizer import Optimizer
 from chatwright.training.run_settings import identifying, require_resumable
 from chatwright.training.stage import Stage, StageState
 
-NUMBERS_FILE = "train_state.json"
+NUMBERS_FILE = run_directory.STATE_FILE
 TENSORS_FILE = "train_state.safetensors"
 
 
@@ -59,7 +59,7 @@ class TrainState:
         Older checkpoints beyond `keep` are removed only after the new one was read back and
         verified.
         """
-        path = run / "checkpoints" / f"step-{self.step:08d}"
+        path = run_directory.checkpoint_path(run, self.step)
         with directory.atomic_directory(path) as building:
             model_directory.write(building, self.model, tokenizer, self.base)
             stage_state = self.stage.state()
@@ -67,7 +67,7 @@ class TrainState:
             numbers = json.dumps(self._numbers(stage_state), indent=1, default=str)
             (building / NUMBERS_FILE).write_text(numbers, encoding="utf-8")
         directory.verify(path)
-        for old in sorted((run / "checkpoints").glob("step-*"))[:-keep]:
+        for old in run_directory.checkpoints(run)[:-keep]:
             directory.remove(old)
         return path
 
