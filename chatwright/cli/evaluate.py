@@ -56,8 +56,8 @@ def evaluate(
     --suite chooses what is measured, --data names what it is measured on.
     """
     from chatwright.engine.beam_search import BeamConfig
-    from chatwright.pipeline.evaluate import TranslationSettings
     from chatwright.pipeline.evaluate import evaluate as measure
+    from chatwright.pipeline.translation_suite import TranslationSettings
 
     settings = TranslationSettings(
         references=references,

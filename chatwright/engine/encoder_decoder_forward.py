@@ -1,8 +1,8 @@
 """An encoder-decoder prepared for inference: packed kernels, tiled attention, a cache.
 
 On a CPU in float32 every row has the same bits whatever it is computed with (see `forward.py`). So
-the translation of a sentence does not depend on the other sentences in the batch. The cost: keys are
-padded to whole blocks, in short contexts to the context.
+the translation of a sentence does not depend on the other sentences in the batch. The cost: keys
+are padded to whole blocks, in short contexts to the context.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from chatwright.errors import InputError
 from chatwright.model import masks
-from chatwright.model.gpt import GPT, last_token
+from chatwright.model.gpt import GPT
+from chatwright.model.heads import last_token
 from chatwright.model.kv_cache import DenseCache
 from chatwright.model.linear import Linear, pack_linears, unpack_linears
 

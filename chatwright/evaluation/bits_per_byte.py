@@ -62,7 +62,8 @@ def bits_per_byte(
         InputError: All documents are empty, or the tokenizer loses bytes of one.
     """
     remaining = iter([documents] if isinstance(documents, str) else documents)
-    nats, n_token, n_byte, n_document = 0.0, 0, 0, 0
+    nats = 0.0
+    n_token = n_byte = n_document = 0
     while batch := list(islice(remaining, DOCUMENTS_PER_BATCH)):
         rows: list[Sequence[int]] = []
         texts = [document for document in batch if document]

@@ -27,6 +27,21 @@ class AttentionMap:
     """(n_layer, H, T, S); each row sums to 1."""
 
 
+# Title and description of each kind of attention in a translation.
+CROSS = (
+    "From the translation to the source",
+    "Cross-attention: which source tokens the decoder used to predict each token.",
+)
+ENCODER = (
+    "Within the source",
+    "Self-attention of the encoder: every token sees all others, before and after it.",
+)
+DECODER = (
+    "Within the translation",
+    "Self-attention of the decoder: every token sees only the tokens before it.",
+)
+
+
 @torch.no_grad()
 def translation_maps(
     model: EncoderDecoder, tokenizer: Tokenizer, source: str, target_ids: Sequence[int]
@@ -58,29 +73,12 @@ def translation_maps(
         "encoder": _attentions(model.encoder, "attention"),
         "decoder": _attentions(model.decoder, "attention"),
     }
-    weights = {name: torch.stack(layers) for name, layers in observed_weights(groups, run).items()}
+    layers = observed_weights(groups, run)
+    cross, encoder, decoder = (torch.stack(layers[name]) for name in groups)
     return [
-        AttentionMap(
-            "From the translation to the source",
-            "Cross-attention: which source tokens the decoder used to predict each token.",
-            predicted_tokens,
-            source_tokens,
-            weights["cross"],
-        ),
-        AttentionMap(
-            "Within the source",
-            "Self-attention of the encoder: every token sees all others, before and after it.",
-            source_tokens,
-            source_tokens,
-            weights["encoder"],
-        ),
-        AttentionMap(
-            "Within the translation",
-            "Self-attention of the decoder: every token sees only the tokens before it.",
-            predicted_tokens,
-            target_tokens,
-            weights["decoder"],
-        ),
+        AttentionMap(*CROSS, predicted_tokens, source_tokens, cross),
+        AttentionMap(*ENCODER, source_tokens, source_tokens, encoder),
+        AttentionMap(*DECODER, predicted_tokens, target_tokens, decoder),
     ]
 
 

@@ -153,11 +153,10 @@ class Encoder(Model):
         if self.projection is not None and self.config.projected == "words":
             x = self.projection(_with_neighbors(x) if self.config.trigram_input else x)
         if self.position_embedding is not None:
-            if positions is None:
-                positions_or_default = torch.arange(token_ids.shape[1], device=x.device)
-            else:
-                positions_or_default = positions
-            x = x + self.position_embedding(positions_or_default + self.config.position_offset)
+            indices = positions
+            if indices is None:
+                indices = torch.arange(token_ids.shape[1], device=x.device)
+            x = x + self.position_embedding(indices + self.config.position_offset)
         if self.token_type_embedding is not None:
             if token_types is None:
                 token_types = torch.zeros_like(token_ids)

@@ -20,6 +20,7 @@ from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.heads import (
     LabelHead,
     ScalarHead,
+    last_token,
     make_language_model_head,
 )
 from chatwright.model.kv_cache import KVCache
@@ -180,13 +181,6 @@ class GPT(Model):
             )
             mask_by_window[config.window] = masks.for_training(windowed, T, x)
         return mask_by_window
-
-
-def last_token(hidden: Tensor, lengths: Tensor | None) -> Tensor:
-    """Take the vector of the last token of each row. (B, T, D), (B,) -> (B, D)."""
-    if lengths is None:
-        return hidden[:, -1]
-    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
 
 
 def _make_ngrams(config: GPTConfig) -> NgramEmbedding:

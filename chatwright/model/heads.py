@@ -72,6 +72,13 @@ def is_head_parameter(name: str) -> bool:
     return name.split(".", 1)[0] in HEAD_MODULES
 
 
+def last_token(hidden: Tensor, lengths: Tensor | None) -> Tensor:
+    """Take the vector of the last token of each row. (B, T, D), (B,) -> (B, D)."""
+    if lengths is None:
+        return hidden[:, -1]
+    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+
+
 def make_language_model_head(embedding: nn.Embedding, tied: bool, bias: bool = False) -> Linear:
     """Make a linear layer (..., D) -> (..., V); `tied` shares the embedding matrix."""
     vocab_size, d_model = embedding.weight.shape

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,31 +18,20 @@ from chatwright.data.encoded_conversations import read_conversations
 from chatwright.data.encoded_corpus import read_texts
 from chatwright.data.encoded_labels import encode_labeled
 from chatwright.data.labeled_texts import read_labeled
-from chatwright.data.sentence_pairs import read_pairs
-from chatwright.engine.beam_search import BeamConfig
-from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.evaluation.analogies import analogies, read_questions
 from chatwright.evaluation.bits_per_byte import bits_per_byte
-from chatwright.evaluation.bleu import (
-    bleu,
-    has_moses_rules,
-    require_language,
-    require_packages,
-    tokenized_lowercase_bleu,
-)
 from chatwright.evaluation.blimp import blimp
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.evaluation.lookup import Lookup
 from chatwright.evaluation.starter import Reply, score_exam
 from chatwright.model.encoder import Encoder
-from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
-from chatwright.tasks.translate import Translator
+from chatwright.pipeline.translation_suite import TranslationSettings, evaluate_translation
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 from chatwright.tokenizer.word_lookup import single_token_words
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches
@@ -55,18 +43,6 @@ EXAM_ITEMS_PER_SKILL = 300
 SMOKE_ITEMS = 5
 
 Figures = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationSettings:
-    """How texts are translated and compared in the suite "translation"."""
-
-    references: Path | None = None
-    """File with the reference translation of each line of the data. None: the data hold both."""
-    language: str = ""
-    """Language of the references. It chooses BLEU's tokenizer."""
-    beam: BeamConfig = field(default_factory=BeamConfig)
-    """Settings of the beam search."""
 
 
 def evaluate(
@@ -96,7 +72,7 @@ def evaluate(
         "stop-rate": partial(_stop_rate, reading=reading),
         "analogies": _analogies,
         "labels": partial(_labels, reading=reading),
-        "translation": lambda directory, data: _translation(
+        "translation": lambda directory, data: evaluate_translation(
             directory, data, translation, reading, SMOKE_ITEMS if smoke else None
         ),
         "starter": lambda directory, _: _starter(
@@ -210,46 +186,6 @@ def _stop_rate(directory: Path, data: Path, reading: ReadOptions) -> Figures:
     share = Share(sum(reply.stopped for reply in replies), len(replies))
     low, high = share.interval
     return {"stop_rate": share.value, "low": low, "high": high, "prompts": share.n}
-
-
-def _translation(
-    directory: Path,
-    data: Path,
-    settings: TranslationSettings,
-    reading: ReadOptions,
-    n_pair: int | None,
-) -> Figures:
-    """Compute BLEU and, for languages that Moses knows, tokenized lower-case BLEU."""
-    require_packages()
-    require_language(settings.language)  # now, not after all texts are translated
-    pairs = read_pairs(data, settings.references, options=reading)[:n_pair]
-    model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
-    with EncoderDecoderForward(model) as forward:
-        translator = Translator(forward, tokenizer)
-        results = translator.translate([pair.source for pair in pairs], settings.beam)
-    best = [ranked[0] for ranked in results]
-    translations = [translated.text for translated in best]
-    references = [pair.target for pair in pairs]
-    cased = bleu(translations, references, settings.language)
-    figures: Figures = {
-        "bleu": cased.bleu,
-        "signature": cased.signature,
-        "sentences": len(pairs),
-        "beam": settings.beam.width,
-        "cut_off": sum(not translated.ended for translated in best),
-    }
-    lines = [number for number, translated in enumerate(best, 1) if translated.pieces]
-    if lines:
-        figures |= {"translated_in_pieces": len(lines), "lines_in_pieces": lines}
-    if cased.warning:
-        figures["warning"] = cased.warning
-    if has_moses_rules(settings.language):
-        lower = tokenized_lowercase_bleu(translations, references, settings.language)
-        figures |= {
-            "tokenized_lowercase_bleu": lower.bleu,
-            "tokenized_lowercase_signature": lower.signature,
-        }
-    return figures
 
 
 def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -12,7 +12,9 @@ from chatwright.devices import generator
 from chatwright.engine.beam_search import BeamConfig, Hypothesis, beam_search
 from chatwright.errors import InputError
 
-V, END, START = 5, 4, 3
+V = 5  # tokens in the vocabulary, with START and END
+START = 3
+END = 4
 
 
 class RandomModel:

@@ -13,7 +13,9 @@ from chatwright.model import masks
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
 from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
 
-V, BOS, END = 59, 57, 58
+V = 59  # tokens in the vocabulary, with BOS and END
+BOS = 57
+END = 58
 SETTINGS = [
     {},
     {

@@ -54,7 +54,9 @@ def tokens(B: int, T: int, name: str = "target") -> torch.Tensor:
     return torch.randint(V, (B, T), generator=generator(2, name))
 
 
-SOURCE, TARGET, LENGTHS = tokens(3, 11, "source"), tokens(3, 9), torch.tensor([11, 7, 4])
+SOURCE = tokens(3, 11, "source")
+TARGET = tokens(3, 9)
+LENGTHS = torch.tensor([11, 7, 4])
 PADDING = masks.padding(LENGTHS, 11)
 
 

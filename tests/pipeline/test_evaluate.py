@@ -11,7 +11,8 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.errors import InputError
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
 from chatwright.model.encoder_decoder_config import EncoderDecoderConfig
-from chatwright.pipeline.evaluate import TranslationSettings, evaluate
+from chatwright.pipeline.evaluate import evaluate
+from chatwright.pipeline.translation_suite import TranslationSettings
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
 SENTENCES = ["the cat sat", "the dog sat on the log; the cat sat on the mat. " * 3, "a dog"]
@@ -58,7 +59,7 @@ def test_an_unknown_language_is_refused_before_anything_is_translated(
     def fail(*_: object) -> torch.Tensor:
         raise AssertionError("a text was translated")
 
-    monkeypatch.setattr("chatwright.pipeline.evaluate.Translator.translate", fail)
+    monkeypatch.setattr("chatwright.pipeline.translation_suite.Translator.translate", fail)
     settings = TranslationSettings(language="germn")
     with pytest.raises(InputError) as caught:
         evaluate(translator, "translation", pairs, translation=settings)

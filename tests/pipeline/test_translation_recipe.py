@@ -12,11 +12,12 @@ from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.errors import InputError
 from chatwright.evaluation.bleu import bleu, tokenized_lowercase_bleu
 from chatwright.model.encoder_decoder import EncoderDecoder
-from chatwright.pipeline.evaluate import TranslationSettings, evaluate
+from chatwright.pipeline.evaluate import evaluate
 from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.pipeline.stage_kinds import stage_kind
+from chatwright.pipeline.translation_suite import TranslationSettings
 from chatwright.tasks.translate import Translator
 from chatwright.training.watcher import Watcher
 
