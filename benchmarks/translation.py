@@ -28,9 +28,9 @@ import yaml
 from chatwright.devices import environment
 from chatwright.evaluation.bleu import bleu, tokenized_lowercase_bleu
 from chatwright.pipeline.evaluate import evaluate
-from chatwright.pipeline.translation_suite import TranslationSettings
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
+from chatwright.pipeline.translation_suite import TranslationSettings
 from chatwright.training.watcher import Watcher
 
 TESTS = ("test_2016_flickr", "test_2017_flickr")
