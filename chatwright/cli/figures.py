@@ -1,6 +1,6 @@
 """Format measured figures, each with its 95 % interval where it has one.
 
-The bounds of the figure X are at X_low and X_high; those of the first figure may be at low and high.
+The bounds of the figure X are at X_low and X_high. Those of the first may be at low and high.
 """
 
 from collections.abc import Mapping
