@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import directory, model_directory, run_directory
 from chatwright.cli.load_model import model_name, open_tokenizer, read_sampling
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
@@ -17,9 +17,11 @@ def test_an_unfinished_run_is_named_with_its_newest_checkpoint(tmp_path: Path) -
     tokenizer = ByteBPE.train(["the cat sat"], 270)
     model, run = GPT(preset("nano", vocab_size=tokenizer.vocab_size)), tmp_path / "run"
     run.mkdir()
-    (run / "run.json").write_text("{}")
-    for step in ("step-00000002", "step-00000004"):
-        model_directory.save(run / "checkpoints" / step, model, tokenizer)
+    (run / run_directory.RUN_FILE).write_text("{}")
+    for step in (2, 4):
+        with directory.atomic_directory(run_directory.checkpoint_path(run, step)) as checkpoint:
+            model_directory.write(checkpoint, model, tokenizer)
+            (checkpoint / run_directory.STATE_FILE).write_text("{}")
     name = model_name(run, model_directory.find(run))
     assert name.startswith(str(run))
     assert "step-00000004" in name
