@@ -19,11 +19,15 @@ SamplingSettings = Annotated[
 ]
 TrainingSettings = Annotated[
     list[str] | None,
-    typer.Argument(help="Settings as key=value, for example loop.steps=200 model.d_model=128."),
+    typer.Argument(help="Settings as KEY=VALUE: loop.steps=200. --help-settings lists the keys."),
+]
+RecipeSettings = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings as STAGE.KEY=VALUE, for example sft.loop.steps=200."),
 ]
 RecipeData = Annotated[
     Path | None,
-    typer.Option("--data", help="The file or folder that replaces {data} in the recipe."),
+    typer.Option("--data", help="The file or folder to put for {data} in the recipe."),
 ]
 Encoding = Annotated[
     str,

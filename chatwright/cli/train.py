@@ -15,6 +15,7 @@ from chatwright.cli.options import (
     Encoding,
     ProgressAsJson,
     RecipeData,
+    RecipeSettings,
     Smoke,
     TrainingSettings,
     read_options,
@@ -45,7 +46,7 @@ def run(
     recipe: Annotated[
         Path, typer.Argument(help="A recipe file, or the name of a packaged recipe: own-data.")
     ],
-    settings: TrainingSettings = None,
+    settings: RecipeSettings = None,
     data: RecipeData = None,
     model: Annotated[
         Path | None,
@@ -55,7 +56,7 @@ def run(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Directory of the stages; default runs/<recipe name>."),
+        typer.Option("--out", help="The directory of the stages; by default runs/RECIPE."),
     ] = None,
     smoke: Smoke = False,
     as_json: ProgressAsJson = False,

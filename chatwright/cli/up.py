@@ -26,7 +26,7 @@ def up(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="The folder of the stages; by default FOLDER/runs, or runs/RECIPE."
+            "--out", help="The directory of the stages; by default FOLDER/runs, or runs/RECIPE."
         ),
     ] = None,
     port: Port = 8000,
