@@ -85,7 +85,8 @@ class GPT(Model):
         """Compute the output of the head that `config.head` names.
 
         language_model: logits of every next token, (B, T) -> (B, T, V). labels: (B, T) -> (B, L).
-        scalar: (B, T) -> (B,). none: (B, T) -> (B, T, D).
+        scalar: (B, T) -> (B,). none: (B, T) -> (B, T, D). For the value at every token, apply
+        `scalar_head` to `hidden_states`.
 
         Args:
             token_ids: (B, T).

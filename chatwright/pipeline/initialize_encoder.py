@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatwright import config as config_files
-from chatwright.checkpoint import build_model, model_directory
+from chatwright.checkpoint import build_model
 from chatwright.devices import generator
 from chatwright.model.encoder import Encoder, init_weights
-from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.encoder_presets import encoder_preset
-from chatwright.model.transfer import copy_trunk
+from chatwright.pipeline.start_from_parent import start_from_parent
 from chatwright.pipeline.teacher import student_from_layers
 from chatwright.training.stages.distillation import DistillationConfig
 
@@ -41,7 +39,7 @@ def initialize_encoder(
     if parent is None:
         model = _fresh(dict(shape) | dict(head or {}), vocab_size, seed)
         return model, None, [name for name, _ in model.named_parameters()]
-    model, fresh = _continue_from(parent, dict(shape) | dict(head or {}), seed)
+    model, fresh = start_from_parent(parent, dict(shape) | dict(head or {}), seed, Encoder)
     return model, parent, fresh
 
 
@@ -50,13 +48,3 @@ def _fresh(shape: dict[str, Any], vocab_size: int, seed: int) -> Encoder:
     model = build_model.build(Encoder, encoder_preset(size, **shape, vocab_size=vocab_size))
     init_weights(model, generator(seed, "weights"))
     return model
-
-
-def _continue_from(parent: Path, changes: dict[str, Any], seed: int) -> tuple[Encoder, list[str]]:
-    """Return a model with the parent's weights and the names of the parameters it lacked."""
-    loaded, _ = model_directory.load(parent, kind=Encoder)
-    changes = config_files.rename_old_keys(EncoderConfig, changes, "model")
-    config = config_files.build(EncoderConfig, {**vars(loaded.config), **changes}, "model")
-    model = build_model.build(Encoder, config)
-    init_weights(model, generator(seed, "weights of a new head"))
-    return model, copy_trunk(loaded, model)
