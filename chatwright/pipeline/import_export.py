@@ -20,25 +20,19 @@ from chatwright.checkpoint import (
     run_directory,
     stored_weights,
 )
-from chatwright.checkpoint.control_tokens import add_control_tokens
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
-from chatwright.tokenizer import chat_formats, hugging_face, imported_files, imported_settings
+from chatwright.pipeline.imported_tokenizer import tokenizer_notes, with_chat_format
+from chatwright.tokenizer import imported_files, imported_settings
 from chatwright.tokenizer.characters import CharacterTokenizer
-from chatwright.tokenizer.embedded_tokens import unembedded_tokens
-from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
 
-OWN_FORMAT = "chatwright"
-# Models round their vocabulary up, some by thousands of ids. Below this share of ids with a token,
-# the tokenizer is another model's.
-SMALLEST_USED_SHARE = 0.5
 # Relative to the largest logit. The exported numbers are the same, so a larger gap is a mistake.
 TOLERANCE = 1e-5
 # What other tools can open, by architecture.
@@ -96,7 +90,7 @@ def import_model(
     try:
         read = public_model.read(path, context_length)
         files = imported_files.read(path)
-        model, tokenizer, notes = _with_tokenizer(files, read.model, chat_format)
+        model, tokenizer = with_chat_format(files, read.model, chat_format)
     except ValueError as error:
         raise _naming(path, error) from None
     unused = [*read.unused, *_unused_files(path, files)]
@@ -110,7 +104,7 @@ def import_model(
         model.config.vocab_size,
         tokenizer.chat_format.name if has_format and tokenizer.chat_format else None,
         unused,
-        [*notes, *_unused_id_notes(tokenizer)],
+        tokenizer_notes(files, tokenizer),
     )
     training = {"imported_from": path.name, "family": read.family.name, "unused": unused}
     model_directory.save(out, model, tokenizer, training | {"notes": imported_model.notes})
@@ -150,77 +144,6 @@ def _naming(path: Path, error: ValueError) -> ValueError:
         problem = f"{path}: {error.problem}"
         return InputError(problem, remedy=error.remedy, field=error.field, value=error.value)
     return InputError(f"{path}: {error}", field="source", value=str(path))
-
-
-def _with_tokenizer(
-    files: TokenizerFiles, model: Model, chat_format: str | None
-) -> tuple[Model, ImportedTokenizer, list[str]]:
-    """Return the model and its tokenizer in the chosen chat format, and notes on the tokenizer."""
-    vocab_size = model.config.vocab_size
-    notes = _unembedded_notes(files, vocab_size)
-    if files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None:  # exported by Chatwright
-        first_control_id = hugging_face.first_control_id(files.document)
-        tokenizer = ImportedTokenizer(files, vocab_size, first_control_id=first_control_id)
-        _require_same_model(tokenizer)
-        return model, tokenizer, notes
-    plain = ImportedTokenizer(files, vocab_size)
-    _require_same_model(plain)
-    if not isinstance(model, GPT):
-        if chat_format is not None:
-            raise InputError(
-                f"--chat-format {chat_format}: this model is not a decoder, so it cannot chat.",
-                remedy="Leave the option out.",
-                field="chat_format",
-                value=chat_format,
-            )
-        return model, plain, notes
-    if chat_format == OWN_FORMAT:
-        return *add_control_tokens(model, plain), notes
-    name = chat_format or chat_formats.recognize_format(files.chat_template)
-    if name is None:
-        return model, plain, notes
-    system = chat_formats.default_system_text(files.chat_template)
-    try:
-        return model, ImportedTokenizer(files, vocab_size, name, system), notes
-    except ValueError as error:
-        if chat_format is not None or not notes:
-            raise
-        # The template needs an added token that the model cannot read.
-        return model, plain, [*notes, f"its chat template cannot be used: {error}"]
-
-
-def _require_same_model(tokenizer: ImportedTokenizer) -> None:
-    """Reject a tokenizer with more tokens than the embedding has rows, or with far fewer."""
-    n_token, vocab_size = max(tokenizer.vocabulary.tokens) + 1, tokenizer.vocab_size
-    if not SMALLEST_USED_SHARE * vocab_size <= n_token <= vocab_size:
-        raise InputError(
-            f"the tokenizer has {n_token:,} tokens, but the model's embedding has "
-            f"{vocab_size:,} rows. They do not belong to the same model.",
-            remedy="Get all files again from the model's source.",
-            field="vocab_size",
-            value=vocab_size,
-        )
-
-
-def _unembedded_notes(files: TokenizerFiles, vocab_size: int) -> list[str]:
-    tokens = unembedded_tokens(files, vocab_size)
-    if not tokens:
-        return []
-    names = ", ".join(tokens[:5]) + (f" and {len(tokens) - 5} more" if len(tokens) > 5 else "")
-    return [
-        f"the embedding has no row for the tokenizer's added tokens {names}; "
-        "text is never encoded to them"
-    ]
-
-
-def _unused_id_notes(tokenizer: ImportedTokenizer) -> list[str]:
-    n_unused = len(tokenizer.unused_ids)
-    if not n_unused:
-        return []
-    return [
-        f"{n_unused:,} of the model's {tokenizer.vocab_size:,} token ids have no token in its "
-        "tokenizer; they are never sampled"
-    ]
 
 
 def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:

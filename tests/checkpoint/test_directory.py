@@ -18,7 +18,7 @@ SYSTEM_CALLS = ("mkdir", "open", "fsync", "close", "rename", "rmdir", "unlink")
 
 
 class Crash(BaseException):
-    """Stands for a killed process: nothing catches this exception, and no code runs after it."""
+    """Simulates a killed process: nothing catches this exception, and no code runs after it."""
 
 
 def write(path: Path, content: str) -> None:
@@ -97,12 +97,14 @@ def test_verify_detects_a_directory_that_was_written_in_place(tmp_path: Path) ->
     assert caught.value.field == "a.txt"
 
 
-@pytest.mark.parametrize("refuses", ["open", "fsync"])
+@pytest.mark.parametrize("failing_call", ["open", "fsync"])
 def test_a_system_that_cannot_sync_a_directory_still_saves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: str
 ) -> None:
     """Windows refuses to open a directory; some network file systems refuse to sync one."""
-    refuse_directories(monkeypatch, refuses, errno.EACCES if refuses == "open" else errno.EINVAL)
+    fail_for_directories(
+        monkeypatch, failing_call, errno.EACCES if failing_call == "open" else errno.EINVAL
+    )
     write(tmp_path / "model", "old")
     write(tmp_path / "model", "new")
     assert read(tmp_path / "model") == "new"
@@ -113,23 +115,23 @@ def test_a_system_that_cannot_sync_a_directory_still_saves(
 def test_an_error_of_the_disk_while_syncing_a_directory_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse_directories(monkeypatch, "fsync", errno.EIO)
+    fail_for_directories(monkeypatch, "fsync", errno.EIO)
     with pytest.raises(InputError) as caught:
         write(tmp_path / "model", "new")
     assert caught.value.field == "out"
     assert not (tmp_path / "model").exists()
 
 
-def refuse_directories(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+def fail_for_directories(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
     """Make `os.open` or `os.fsync` fail for directories with this error number."""
     original = getattr(os, call)
 
-    def refusing(target, *args):
+    def failing(target, *args):
         if os.path.isdir(target):
             raise OSError(number, os.strerror(number))
         return original(target, *args)
 
-    monkeypatch.setattr(os, call, refusing)
+    monkeypatch.setattr(os, call, failing)
 
 
 FULL_DISK = """

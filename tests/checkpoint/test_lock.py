@@ -1,4 +1,4 @@
-"""One process writes into a folder; a second one is refused and told which process holds it."""
+"""One process writes into a folder; a second one gets an error with the first one's number."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ with writer_lock(Path(sys.argv[1])):
 """
 
 
-def test_a_second_process_is_refused_until_the_first_one_is_killed(tmp_path: Path) -> None:
+def test_a_second_process_gets_an_error_until_the_first_one_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -42,7 +42,7 @@ def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
     with writer_lock(tmp_path):
         with pytest.raises(InputError, match=str(os.getpid())), writer_lock(tmp_path):
             pass
-        assert (tmp_path / HOLDER_FILE).exists()  # the refused one left the holder's file alone
+        assert (tmp_path / HOLDER_FILE).exists()  # the second lock left the file alone
 
 
 def test_a_folder_can_be_held_again_after_its_release(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Model directories, adapters and settings of the previous version load with the same results."""
+"""Models, adapters and settings of the previous version load with the same results."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fields of another tool's config.json are checked one by one, and unread ones are listed."""
+"""Fields of another tool's config.json are checked one by one, and unread ones are listed."""
 
 from typing import Any
 

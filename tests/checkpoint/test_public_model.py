@@ -1,4 +1,4 @@
-"""Model directories of other tools are read, or rejected with the name of what is wrong."""
+"""Model directories of other tools are read, or rejected with the name of the wrong field."""
 
 import json
 from pathlib import Path

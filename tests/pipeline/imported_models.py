@@ -1,4 +1,4 @@
-"""Write model directories with transformers: small random models and tokenizers that fit them."""
+"""Write model directories with transformers: small random models and their tokenizers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An import rejects what it cannot read, and reports what it did not use."""
+"""An import rejects unreadable models, and lists the fields and files that it did not use."""
 
 import json
 from pathlib import Path
@@ -139,7 +139,7 @@ def sampled_ids(path: Path, sampling: SamplingConfig) -> tuple[list[int], list[i
 def test_an_added_token_without_an_embedding_row_is_noted_and_never_encoded(
     tmp_path: Path, token: str
 ) -> None:
-    """Many people added a padding token to Llama's tokenizer and did not resize the embedding."""
+    """Many models derived from Llama have a padding token, but no embedding row for it."""
     n_row = n_token(write(tmp_path / "plain", "llama"))
     source = write(tmp_path / "source", "llama", vocab_size=n_row)
     add_token(source, token)
