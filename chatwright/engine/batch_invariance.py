@@ -24,7 +24,7 @@ from chatwright.model.linear import Linear
 
 def find_difference(forward: Forward) -> str:
     """Describe the first difference between computing alone and in a batch; "" if there is none."""
-    if not forward.is_exact:
+    if not forward.has_packed_kernels:
         return (
             f"this device ({forward.device.type}, {forward.model.embedding.weight.dtype}) has no "
             "kernels whose results are known to be independent of the batch"

@@ -30,7 +30,7 @@ class EncoderDecoderForward:
         )
         self._was_training = model.training
         model.eval()
-        self.is_exact = pack_linears(model)
+        self.has_packed_kernels = pack_linears(model)
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class EncoderDecoderForward:
         token_ids = torch.tensor(
             [[*ids, *[0] * (longest - len(ids))] for ids in sources], device=self.device
         )  # (B, S)
-        n_keys = self.whole_blocks(longest) if self.is_exact else longest
+        n_keys = self.whole_blocks(longest) if self.has_packed_kernels else longest
         lengths = torch.tensor([len(ids) for ids in sources], device=self.device)
         allowed = masks.padding(lengths, n_keys)  # (B, 1, 1, n_keys)
         encoded = self.model.encode(token_ids, self.mask(allowed.expand(-1, -1, longest, -1)))
@@ -73,7 +73,7 @@ class EncoderDecoderForward:
 
     def mask(self, allowed: Tensor) -> masks.Mask:
         """Make the mask that this machine's kernels take from a bool mask."""
-        if not self.is_exact:
+        if not self.has_packed_kernels:
             return allowed
         return masks.tile_mask(allowed, self.config.n_head, self.config.n_head)
 
@@ -128,7 +128,7 @@ class TranslationBatch:
         forward, n_row = self.forward, len(token_ids)
         positions = torch.full((n_row, 1), self.n_token, device=forward.device)
         n_keys = self.n_token + 1
-        if forward.is_exact:
+        if forward.has_packed_kernels:
             n_keys = forward.whole_blocks(n_keys)
         self.cache.start_step(torch.arange(n_row, device=forward.device), positions, n_keys)
         hidden = forward.model.decode(

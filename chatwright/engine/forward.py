@@ -44,7 +44,7 @@ class Forward:
         )
         self._was_training = model.training
         model.eval()
-        self.is_exact = pack_linears(model)
+        self.has_packed_kernels = pack_linears(model)
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Forward:
         return logits
 
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:
-        if not self.is_exact:
+        if not self.has_packed_kernels:
             return masks.causal(positions, n_keys)
         n_padded_key = self._whole_blocks(n_keys)
         return masks.causal_tiles(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from chatwright.errors import InputError
-from chatwright.tasks.scripts import unspaced_share
+from chatwright.tasks.writing_systems import unspaced_share
 
 # fmt: off
 MOSES_LANGUAGES = frozenset({

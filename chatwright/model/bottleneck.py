@@ -50,8 +50,9 @@ class BottleneckBlock(nn.Module):
     ) -> None:
         """Allocate the layer.
 
-        Queries and keys have a projection to N of their own (`asking`), and values are computed
-        from the large vectors. With `bottleneck_values` all three come from one projection.
+        `narrowed` projects the layer's input to N. Queries and keys have a projection of their
+        own, `asking`, and values are computed from the large vectors. With `bottleneck_values`,
+        queries, keys and values all come from `narrowed`. Saved files hold these names.
         """
         super().__init__()
         self.narrowed = LinearAndNorm(d_model, bottleneck, norm, norm_eps)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from chatwright.errors import InputError
 from chatwright.model.feed_forward import Activation
 from chatwright.model.heads import HeadKind, PoolerKind, check_head
-from chatwright.model.linear import Fused
+from chatwright.model.linear import FusedActivation
 from chatwright.model.norms import NormKind
 from chatwright.model.positions import PositionKind
 from chatwright.model.setting_checks import (
@@ -85,7 +85,7 @@ class EncoderConfig:
     """With head = labels: the label names, in the order of the scores."""
     pooler: PoolerKind = "none"
     """Activation of the dense layer between [CLS] and the labels; none: no such layer."""
-    head_activation: Fused = "gelu_exact"
+    head_activation: FusedActivation = "gelu_exact"
     """Activation of the masked-token head."""
     head_norm: NormKind = "layer"
     """Kind of normalization in the masked-token head."""

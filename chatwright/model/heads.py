@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
-from chatwright.model.linear import Fused, Linear
+from chatwright.model.linear import FusedActivation, Linear
 from chatwright.model.norms import NormKind, make_norm
 
 HeadKind = Literal["language_model", "masked_lm", "labels", "scalar", "none"]
@@ -102,7 +102,7 @@ class MaskedTokenHead(nn.Module):
         n_feature: int,
         embedding_size: int,
         vocab_size: int,
-        activation: Fused,
+        activation: FusedActivation,
         norm: NormKind,
         norm_eps: float,
         bias: bool,

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Fused = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
+FusedActivation = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
 
 # Our name of an activation -> oneDNN's name and algorithm.
 _ONEDNN_NAMES = {
@@ -47,14 +47,14 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: Tensor | None = None
 
-    def forward(self, x: Tensor, activation: Fused = "none") -> Tensor:
+    def forward(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Apply the layer and the activation. (..., in_features) -> (..., out_features)."""
         if self.packed is not None:
             return self._forward_packed(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
 
-    def _forward_packed(self, x: Tensor, activation: Fused) -> Tensor:
+    def _forward_packed(self, x: Tensor, activation: FusedActivation) -> Tensor:
         assert not torch.is_grad_enabled(), (
             "packed weights have no gradient; call unpack() before training"
         )
@@ -77,7 +77,7 @@ class Linear(nn.Module):
         self.packed = None
 
 
-def activate(x: Tensor, activation: Fused) -> Tensor:
+def activate(x: Tensor, activation: FusedActivation) -> Tensor:
     """Apply an activation by name. The shape stays."""
     return x if activation == "none" else _ACTIVATIONS[activation](x)
 

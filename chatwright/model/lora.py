@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
 from chatwright.model.heads import is_head_parameter
-from chatwright.model.linear import Fused, Linear, activate, pack_weight
+from chatwright.model.linear import FusedActivation, Linear, activate, pack_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class LoRALinear(Linear):
         self.dropout = Dropout(dropout)
         self.train(base.training)
 
-    def forward(self, x: Tensor, activation: Fused = "none") -> Tensor:
+    def forward(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Apply the layer, the product and the activation. (..., in) -> (..., out)."""
         if self.packed is not None:
             return super().forward(x, activation)

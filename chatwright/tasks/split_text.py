@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from chatwright.errors import InputError
-from chatwright.tasks.scripts import is_unspaced
+from chatwright.tasks.writing_systems import is_unspaced
 
 # Each pattern ends where the next piece begins. Scripts without spaces need none after the mark.
 BOUNDARIES = (
