@@ -187,6 +187,7 @@ def test_an_error_that_only_a_bug_can_cause_asks_for_a_report(
     assert "chatwright doctor" in outcome.last_line
 
 
+@pytest.mark.ci
 def test_sigterm_saves_the_run_and_the_same_command_resumes_to_the_same_weights(
     tmp_path: Path,
 ) -> None:

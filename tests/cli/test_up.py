@@ -108,6 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "kills", [(1, 0, 1, 1), pytest.param((3, 3, 8, 6), marks=pytest.mark.full)]

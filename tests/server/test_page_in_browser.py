@@ -31,6 +31,7 @@ playwright = pytest.importorskip(
     reason="needs the package playwright: pip install -c constraints.txt -e '.[dev]'",
 )
 expect = playwright.expect
+pytestmark = pytest.mark.ci
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
