@@ -1,1 +1,1 @@
-"""The training loop, its stages, batches and optimizers."""
+"""Training: the loop, the stages that it runs, their batches, and the report of a run."""

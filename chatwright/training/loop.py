@@ -63,7 +63,7 @@ def train(
         tokenizer: Saved with the model.
         config: Settings of the loop.
         watcher: Receives progress and messages.
-        parent: The model directory that the weights came from.
+        parent: The model directory that the first weights were loaded from.
         settings: Further settings that identify the run, such as the model's shape.
 
     Raises:
@@ -275,7 +275,7 @@ class Loop:
         return self.run / run_directory.MODEL
 
     def _notes(self, figures: dict[str, float], change: float) -> dict[str, Any]:
-        """Return what model/training.json says about the run."""
+        """Return the contents of model/training.json."""
         state = self.state
         return {
             "stage": self.stage.name,

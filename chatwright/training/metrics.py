@@ -1,4 +1,7 @@
-"""metrics.jsonl: one JSON object a line, in step order, without gap or repeat across kills and resumes."""
+"""metrics.jsonl: the log of a run, one JSON object per line, in step order.
+
+The log has no gap and no repetition where a run was killed and resumed.
+"""
 
 import itertools
 import json
@@ -10,44 +13,56 @@ from chatwright.checkpoint import directory
 
 
 class Metrics:
-    """Append records; on resuming, what was written after the checkpoint's step is cut off, because it will be written again."""
+    """The open log of a run."""
 
     def __init__(self, path: Path, resume_after: int | None = None) -> None:
+        """Open the log.
+
+        Args:
+            path: The file.
+            resume_after: Step of the checkpoint to resume from. Later records are removed, because
+                the resumed run writes them again. None begins an empty log.
+        """
         self.path = path
-        self.records = (
-            [] if resume_after is None else [r for r in read(path) if r["step"] <= resume_after]
-        )
+        self.records: list[dict[str, Any]] = []
+        if resume_after is not None:
+            self.records = [record for record in read(path) if record["step"] <= resume_after]
         directory.write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
         self._stream = path.open("a", encoding="utf-8")
 
     def write(self, step: int, **values: Any) -> None:
+        """Append a record, unless the log has one of this step with the same keys.
+
+        A run that is killed after its last checkpoint repeats its last evaluation when it resumes.
+        """
         record = {"step": step} | values
-        if self._holds(
-            record
-        ):  # a run killed after its last checkpoint evaluates again when it goes on
+        if self._has(record):
             return
         self.records.append(record)
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
 
-    def _holds(self, record: dict[str, Any]) -> bool:
+    def _has(self, record: dict[str, Any]) -> bool:
         same_step = itertools.takewhile(
             lambda r: r["step"] == record["step"], reversed(self.records)
         )
         return any(r.keys() == record.keys() for r in same_step)
 
     def sync(self) -> None:
-        """Call before a checkpoint is committed, so that the log is never behind it."""
+        """Write to disk. Called before a checkpoint, so that the log is never behind it."""
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
+        """Close the file."""
         self._stream.close()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All whole records; a line cut by a kill is left out."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    """Return all complete records; a kill may have cut the last line."""
+    records: list[dict[str, Any]] = []
+    if not path.exists():
+        return records
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:

@@ -1,18 +1,24 @@
-"""report.html: what a run did, on one page that opens without a network: curves, samples, checks, data seen, cost."""
+"""report.html: curves, samples, checks, data and cost of a run, on one page without a network."""
 
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatwright.training import metrics
+from chatwright.training import loss_comparison, metrics
+from chatwright.training.figure_text import figure_texts
 from chatwright.training.html_page import new_figure, page, to_svg
+from chatwright.training.run_settings import flatten
 
 
 def write_report(run: Path) -> Path:
-    """Write run/report.html from run/metrics.jsonl, run/run.json and, when finished, run/model/training.json."""
+    """Write run/report.html and return its path.
+
+    Reads run/metrics.jsonl, run/run.json and, of a finished run, run/model/training.json.
+    """
     records = metrics.read(run / "metrics.jsonl")
-    config = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    settings = json.loads((run / "run.json").read_text(encoding="utf-8"))
     notes_file = run / "model" / "training.json"
     notes = json.loads(notes_file.read_text(encoding="utf-8")) if notes_file.exists() else {}
     parts = [
@@ -20,107 +26,102 @@ def write_report(run: Path) -> Path:
         _table(_summary(notes)),
         "<h2>Curves</h2>",
         _curves(records),
-        "<h2>Samples as it learned</h2>",
+        _loss_differences(settings),
+        "<h2>Samples during training</h2>",
         _samples(records),
-        "<h2>Data seen</h2>",
-        _table(_flat(config.get("data", {}))),
+        "<h2>Data</h2>",
+        _table(dict(flatten(settings.get("data", {})))),
         "<h2>Checks</h2>",
         _table(_checks(notes)),
         "<h2>Settings</h2>",
-        _table(_flat({k: config[k] for k in ("model", "loop") if k in config})),
+        _table(dict(flatten({k: settings[k] for k in ("model", "loop") if k in settings}))),
     ]
     path = run / "report.html"
     path.write_text(page(f"Training report: {run.name}", parts), encoding="utf-8")
     return path
 
 
-def _summary(notes: dict[str, Any]) -> dict[str, Any]:
+def _summary(notes: Mapping[str, Any]) -> dict[str, str]:
     if not notes:
-        return {"state": "not finished; these are the figures so far"}
+        return {"state": "not finished; the curves end at the last logged step"}
     shown = {
         "stage": notes["stage"],
         "parameters": f"{notes['parameters']:,}",
         "steps": f"{notes['steps']:,}",
         "trained tokens": f"{notes['trained_tokens']:,}",
-        "training time": f"{notes['seconds'] / 60:.1f} minutes (evaluation apart)",
-        "computed in": notes["dtype"],
+        "training time": f"{notes['seconds'] / 60:.1f} minutes, without evaluations",
+        "number format": notes["dtype"],
     }
-    if notes.get("trained_parameters", notes["parameters"]) < notes["parameters"]:
-        shown |= {
-            "trained parameters": f"{notes['trained_parameters']:,} (an adapter; the rest is its base, unchanged)"
-        }
-    return shown | {
-        name.replace("_", " "): f"{value:.4f}" for name, value in notes["figures"].items()
-    }
+    n_trained = notes.get("trained_parameters", notes["parameters"])
+    if n_trained < notes["parameters"]:
+        shown["trained parameters"] = f"{n_trained:,} (an adapter; its base is unchanged)"
+    return shown | figure_texts(notes["figures"])
 
 
-def _checks(notes: dict[str, Any]) -> dict[str, Any]:
+def _checks(notes: Mapping[str, Any]) -> dict[str, str]:
     if not notes:
         return {}
     return {
-        "loss before the first step": f"{notes['first_loss']:.4f} (inside its band, or the run would have failed)",
-        "relative change of the weights": f"{notes['weight_change']:.4f} (zero would have failed)",
-        "supervised tokens": f"{notes['trained_tokens']:,} (zero would have failed)",
+        "loss before the first step": f"{notes['first_loss']:.4f} (checked when the run began)",
+        "relative change of the weights": f"{notes['weight_change']:.4f} (not zero)",
+        "supervised tokens": f"{notes['trained_tokens']:,} (not zero)",
     }
 
 
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
-    return flat
+def _loss_differences(settings: Mapping[str, Any]) -> str:
+    """Return a list of the reasons why training and validation loss differ; "" without any."""
+    items = "".join(f"<li>{html.escape(text)}" for text in loss_comparison.differences(settings))
+    if not items:
+        return ""
+    reason = "The training loss differs from the validation loss for these reasons:"
+    return f"<p>{reason}</p><ul>{items}</ul>"
 
 
-def _table(rows: dict[str, Any]) -> str:
+def _table(rows: Mapping[str, Any]) -> str:
     cells = "".join(
-        f"<tr><th>{html.escape(str(k))}</th><td class=number>{html.escape(str(v))}</td></tr>"
-        for k, v in rows.items()
+        f"<tr><th>{html.escape(name)}</th><td class=number>{html.escape(str(value))}</td></tr>"
+        for name, value in rows.items()
     )
     return f"<table>{cells}</table>"
 
 
 def _samples(records: list[dict[str, Any]]) -> str:
-    with_samples = [r for r in records if r.get("samples")]
+    """Return the samples of the first, the last and two evaluations between them."""
+    with_samples = [record for record in records if record.get("samples")]
     if not with_samples:
-        return "<p>None were taken.</p>"
-    # First, middle and last ones tell the story; all of them are in metrics.jsonl.
-    chosen = [
-        with_samples[i]
-        for i in sorted(
-            {0, len(with_samples) // 3, 2 * len(with_samples) // 3, len(with_samples) - 1}
-        )
-    ]
+        return "<p>There are no samples.</p>"
+    n = len(with_samples)
+    chosen = [with_samples[i] for i in sorted({0, n // 3, 2 * n // 3, n - 1})]
+    return "".join(f"<h3>step {r['step']:,}</h3>{_sample_texts(r['samples'])}" for r in chosen)
+
+
+def _sample_texts(samples: list[tuple[str, str]]) -> str:
     return "".join(
-        f"<h3>step {r['step']:,}</h3>"
-        + "".join(f"<pre><b>{html.escape(p)}</b> {html.escape(t)}</pre>" for p, t in r["samples"])
-        for r in chosen
+        f"<pre><b>{html.escape(prompt)}</b> {html.escape(text)}</pre>" for prompt, text in samples
     )
 
 
 def _curves(records: list[dict[str, Any]]) -> str:
-    """Loss and gradient norm over steps, as one inline SVG."""
+    """Return loss and gradient norm over the steps as one inline SVG."""
     figure = new_figure(9, 3.4)
     losses, norms = figure.subplots(1, 2)
-    for key, label in (("loss", "training"), ("validation_loss", "validation")):
-        points = [(r["step"], r[key]) for r in records if key in r]
-        if points:
-            losses.plot(
-                *zip(*points, strict=True),
-                label=label,
-                linewidth=1.2,
-                marker="o" if key != "loss" else None,
-                markersize=3,
-            )
+    if points := _points(records, "loss"):
+        losses.plot(*zip(*points, strict=True), label="training", linewidth=1.2)
+    if points := _points(records, "validation_loss"):
+        style = {"linewidth": 1.2, "marker": "o", "markersize": 3}
+        losses.plot(*zip(*points, strict=True), label="validation", **style)
     losses.set(xlabel="step", ylabel="nats per token", title="Loss")
     if losses.lines:
         losses.legend(frameon=False)
-    # Of sparse gradients alone there is no norm: it stays 0, which a logarithmic axis cannot show.
-    points = [(r["step"], r["gradient_norm"]) for r in records if r.get("gradient_norm", 0.0) > 0]
+    # Sparse gradients have no norm. Where all are sparse, the logged norm is 0, which a logarithmic
+    # axis cannot show.
+    points = [(step, norm) for step, norm in _points(records, "gradient_norm") if norm > 0]
     if points:
         norms.plot(*zip(*points, strict=True), linewidth=1.0)
     norms.set(xlabel="step", title="Norm of the gradient", yscale="log" if points else "linear")
     return to_svg(figure)
+
+
+def _points(records: list[dict[str, Any]], name: str) -> list[tuple[int, float]]:
+    """Return (step, value) of all records that have the figure `name`."""
+    return [(record["step"], record[name]) for record in records if name in record]

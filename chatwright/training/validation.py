@@ -1,4 +1,7 @@
-"""How well a model predicts data kept out of training, measured the way the stage reads: windows of a stream, or whole documents."""
+"""Validation of a decoder, measured on the rows that its stage trains on.
+
+These are windows of a stream (`StreamValidation`) or whole documents (`PackedValidation`).
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,45 +18,65 @@ from chatwright.training.cross_entropy import next_token_loss
 
 
 class Validation(Protocol):
+    """Validation data of a decoder."""
+
     def figures(self, model: GPT) -> dict[str, float]:
-        """`validation_loss` in nats per supervised token, and `validation_bits_per_byte` where every token of a text is one."""
+        """Return `validation_loss` in nats per supervised token.
+
+        Where all tokens of the texts are supervised, `validation_bits_per_byte` is added.
+        """
         ...
 
-    def describe(self) -> dict[str, Any]: ...
+    def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the data."""
+        ...
 
 
 @dataclass(frozen=True)
 class StreamValidation:
+    """Texts as one stream, cut into windows of `context_length` tokens."""
+
     corpus: EncodedCorpus
     context_length: int
     dtype: torch.dtype
+    """Number format of the forward pass."""
 
     def figures(self, model: GPT) -> dict[str, float]:
+        """Return the loss in nats per token, and bits per byte."""
         nats = nats_per_token(model, self.corpus.stream, self.context_length, self.dtype)
         bits = nats / math.log(2) * len(self.corpus.stream) / max(1, self.corpus.n_bytes)
         return {"validation_loss": nats, "validation_bits_per_byte": bits}
 
     def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the texts."""
         return describe_corpus(self.corpus)
 
 
 @dataclass(frozen=True)
 class PackedValidation:
-    """Nothing to measure is no figure, not a figure of zero."""
+    """Whole documents, packed into rows."""
 
     batches: PackedBatches
     dtype: torch.dtype
-    n_bytes: int = 0  # of the text that all tokens stand for; 0 where only answers count
+    """Number format of the forward pass."""
+    n_bytes: int = 0
+    """Bytes of the texts that all tokens stand for; 0 where only some tokens are supervised."""
 
     def figures(self, model: GPT) -> dict[str, float]:
+        """Return the loss in nats per supervised token, and bits per byte where known.
+
+        Without supervised tokens there are no figures.
+        """
         losses = [next_token_loss(model, micro, self.dtype) for micro in self.batches.all_rows()]
-        nats, count = sum(float(loss.sum) for loss in losses), sum(loss.count for loss in losses)
-        found = {"validation_loss": nats / count} if count else {}
-        return found | (
-            {"validation_bits_per_byte": nats / math.log(2) / self.n_bytes}
-            if count and self.n_bytes
-            else {}
-        )
+        nats = sum(float(loss.sum) for loss in losses)
+        count = sum(loss.count for loss in losses)
+        if not count:
+            return {}
+        figures = {"validation_loss": nats / count}
+        if self.n_bytes:
+            figures["validation_bits_per_byte"] = nats / math.log(2) / self.n_bytes
+        return figures
 
     def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the documents."""
         return self.batches.describe()

@@ -1,1 +1,1 @@
-"""Resumable batches from texts, conversations, labels and sentence pairs."""
+"""Resumable sources of batches, one module for each layout of rows."""

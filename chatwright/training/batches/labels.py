@@ -1,11 +1,13 @@
-"""Batches of labeled texts: every text once an epoch, in a new order each epoch, padded only to its micro-batch's longest.
+"""Batches of labeled texts, each micro-batch padded to its longest text.
 
-Augmentation, in training alone: of a text in several pieces one is drawn each epoch, and `token_dropout` hides tokens behind <mask>, so that no
-single word decides. Which texts come next, which pieces and which tokens are hidden is a pure function of (seed, epoch, position).
+Every text comes once in an epoch, in an order that changes with the epoch. Training augments the
+texts in two ways: of a text in several pieces one piece is drawn each epoch, and `token_dropout`
+replaces tokens by <mask>, so that no single word decides the label. The order, the pieces and the
+masked tokens depend only on (seed, epoch, position), so a resumed run draws the same ones.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,33 +16,43 @@ from torch import Tensor
 from chatwright.data.batches import Shuffled
 from chatwright.data.encoded_labels import EncodedLabels
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
 from chatwright.training.stage import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelBatchConfig:
-    """Settings of the batches of a classification stage."""
+    """The shape of one optimizer step, and the augmentation of its texts."""
 
     rows: int = 32
     """Texts in one step."""
     accumulate: int = 2
-    """Micro-batches in one step; sorting texts by length between them saves padding."""
+    """Micro-batches in one step. Texts are sorted by length among them, to pad less."""
     token_dropout: float = 0.0
-    """Share of the tokens replaced by <mask> in training, so that no single word decides."""
+    """Share of the tokens that training replaces by <mask>."""
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.accumulate < 1:
-            raise ValueError(
-                f"rows ({self.rows}) and accumulate ({self.accumulate}) must be at least 1"
-            )
-        if not 0.0 <= self.token_dropout < 1.0:
-            raise ValueError(f"token_dropout ({self.token_dropout}) must be at least 0 and below 1")
+        self._require("rows", self.rows >= 1, "must be at least 1")
+        self._require("accumulate", self.accumulate >= 1, "must be at least 1")
+        self._require(
+            "token_dropout", 0.0 <= self.token_dropout < 1.0, "must be at least 0 and below 1"
+        )
+
+    def _require(self, name: str, holds: bool, requirement: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            field = f"batches.{name}"
+            raise InputError(f"{field} is {value}; it {requirement}.", field=field, value=value)
 
 
 @dataclass(frozen=True)
 class LabelMicroBatch:
-    """token_ids (B, T), lengths (B,), labels (B,); text (B,) says which text a row is a piece of."""
+    """Pieces of labeled texts, side by side.
+
+    token_ids (B, T); lengths (B,) without padding; labels (B,); text (B,) is the index of the text
+    that a row is a piece of.
+    """
 
     token_ids: Tensor
     lengths: Tensor
@@ -49,6 +61,8 @@ class LabelMicroBatch:
 
 
 class LabelBatches:
+    """Labeled texts in batches of `config.rows`."""
+
     def __init__(
         self,
         texts: EncodedLabels,
@@ -57,62 +71,54 @@ class LabelBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.texts, self.encoder_tokens, self.config, self.seed, self.device = (
-            texts,
-            encoder_tokens,
-            config,
-            seed,
-            device,
-        )
+        self.texts = texts
+        self.encoder_tokens = encoder_tokens
+        self.config = config
+        self.seed = seed
+        self.device = device
         self.order = Shuffled(len(texts), seed)
 
     def next_batch(self) -> Batch[LabelMicroBatch]:
-        draws = generator(
-            self.seed, f"pieces and hidden tokens at {self.order.epoch}, {self.order.position}"
-        )
+        """Return the next texts, augmented, the longest ones in the first micro-batch."""
+        # The draws depend on this name, so changing it changes the results of every run.
+        name = f"pieces and hidden tokens at {self.order.epoch}, {self.order.position}"
+        draws = generator(self.seed, name)
         rows = []
         for index in self.order.take(self.config.rows):
             pieces = self.texts.pieces[index]
             rows.append((index, pieces[int(torch.randint(len(pieces), (), generator=draws))]))
         rows.sort(key=lambda row: len(row[1]), reverse=True)
         size = -(-len(rows) // self.config.accumulate)
-        parts = [
+        micro_batches = [
             self._micro_batch(rows[start : start + size]) for start in range(0, len(rows), size)
         ]
-        return Batch([self._hide(part, draws) for part in parts], len(rows))
+        return Batch([self._drop_tokens(micro, draws) for micro in micro_batches], len(rows))
 
-    def _hide(self, batch: LabelMicroBatch, draws: torch.Generator) -> LabelMicroBatch:
+    def _drop_tokens(self, batch: LabelMicroBatch, draws: torch.Generator) -> LabelMicroBatch:
+        """Replace a share of the tokens by <mask>, but neither <cls> nor padding."""
         if not self.config.token_dropout:
             return batch
         draw = torch.rand(batch.token_ids.shape, generator=draws).to(self.device)
         is_masked = draw < self.config.token_dropout
-        is_masked &= (batch.token_ids != self.encoder_tokens.cls) & (
-            batch.token_ids != self.encoder_tokens.pad
-        )
-        return LabelMicroBatch(
-            batch.token_ids.masked_fill(is_masked, self.encoder_tokens.mask),
-            batch.lengths,
-            batch.labels,
-            batch.text,
-        )
+        is_masked &= batch.token_ids != self.encoder_tokens.cls
+        is_masked &= batch.token_ids != self.encoder_tokens.pad
+        token_ids = batch.token_ids.masked_fill(is_masked, self.encoder_tokens.mask)
+        return replace(batch, token_ids=token_ids)
 
     def _micro_batch(self, rows: Sequence[tuple[int, list[int]]]) -> LabelMicroBatch:
+        """Pad (index of the text, token ids of a piece) to one length."""
         longest = max(len(ids) for _, ids in rows)
-        indices = [index for index, _ in rows]
+        pad = self.encoder_tokens.pad
+        padded = [[*ids, *[pad] * (longest - len(ids))] for _, ids in rows]
         return LabelMicroBatch(
-            *(
-                torch.tensor(values, device=self.device)
-                for values in (
-                    [[*ids, *[self.encoder_tokens.pad] * (longest - len(ids))] for _, ids in rows],
-                    [len(ids) for _, ids in rows],
-                    [self.texts.labels[i] for i in indices],
-                    indices,
-                )
-            )
+            token_ids=torch.tensor(padded, device=self.device),
+            lengths=torch.tensor([len(ids) for _, ids in rows], device=self.device),
+            labels=torch.tensor([self.texts.labels[i] for i, _ in rows], device=self.device),
+            text=torch.tensor([index for index, _ in rows], device=self.device),
         )
 
     def all_pieces(self) -> Iterator[LabelMicroBatch]:
-        """Every piece of every text once, longest first: what validation looks at."""
+        """Yield every piece of every text once for validation, the longest first."""
         rows = [
             (index, piece) for index, pieces in enumerate(self.texts.pieces) for piece in pieces
         ]
@@ -121,10 +127,13 @@ class LabelBatches:
             yield self._micro_batch(rows[start : start + self.config.rows])
 
     def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the texts."""
         return self.texts.describe()
 
     def state_dict(self) -> dict[str, int]:
+        """Return epoch and position."""
         return self.order.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue from a position that `state_dict` returned."""
         self.order.load_state_dict(state)

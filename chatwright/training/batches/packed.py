@@ -1,7 +1,9 @@
-"""Batches of whole documents (conversations, short texts), side by side in rows; each sees only itself.
+"""Batches of whole documents (conversations, short texts) packed side by side into rows.
 
-Attention costs the square of a row's length, so documents that fit go into short rows where `short_rows` is given: a third of a step's time
-for the starter. Every step takes its share of every length, so no step is made of long documents alone.
+Each document attends to itself only. The cost of attention grows with the square of a row's length.
+With `short_rows`, documents that fit into short rows are therefore packed apart from longer ones,
+which saves a third of the starter's time per step. Every step takes the same share of every row
+length, so that no step consists of long documents alone.
 """
 
 import hashlib
@@ -19,12 +21,13 @@ from chatwright.tokenizer.chat_template import Rendered
 from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.stage import Batch, BatchConfig, MicroBatch
 
-PACKED_AT_ONCE = 4096
+DOCUMENTS_AT_ONCE = 4096
+"""Documents packed together. See `_pack`."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Packed rows of one length, each tensor (N, T)."""
+    """Packed rows of one length; each tensor is (N, T)."""
 
     token_ids: Tensor
     targets: Tensor
@@ -37,7 +40,7 @@ class Rows:
     def micro_batches(
         self, indices: Sequence[int], n: int, device: torch.device
     ) -> list[MicroBatch]:
-        """The rows at `indices`, in at most `n` parts."""
+        """Return the rows at `indices`, in at most `n` micro-batches."""
         chosen = torch.tensor(indices, dtype=torch.long)
         parts = (
             t[chosen].to(device).chunk(n)
@@ -47,7 +50,10 @@ class Rows:
 
 
 class PackedBatches:
-    """Every row once an epoch, in a new order each epoch. A step is `rows` x `context_length` tokens, whatever lengths its rows have."""
+    """Rows of packed documents, each once in an epoch, in an order that changes with the epoch.
+
+    A step holds `rows` x `context_length` tokens, whatever the lengths of its rows.
+    """
 
     def __init__(
         self,
@@ -58,92 +64,109 @@ class PackedBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.config, self.seed, self.device = config, seed, device
+        """Pack the documents.
+
+        Args:
+            documents: Token ids and loss masks.
+            pad: The id that fills rows.
+            config: The shape of a step.
+            context_length: Length of a row where the config has none.
+            seed: Seed of packing and order.
+            device: Where the micro-batches go.
+        """
+        self.config = config
+        self.seed = seed
+        self.device = device
         length = config.context_length or context_length
-        self.described = _described(documents)
+        self.description = _describe(documents)
         self.pools = list(_pools(documents, length, config.short_rows, pad, seed))
-        self.n_step = max(
-            1, round(sum(rows.token_ids.numel() for rows in self.pools) / (config.rows * length))
-        )
-        self.steps = Shuffled(self.n_step, seed)  # the epoch, and how far in it
+        """Rows of one length each: short rows, where there are any, then long ones."""
+        n_token = sum(rows.token_ids.numel() for rows in self.pools)
+        self.n_step = max(1, round(n_token / (config.rows * length)))
+        """Steps in an epoch."""
+        self.steps = Shuffled(self.n_step, seed)
+        """Counts epochs and steps."""
 
     def next_batch(self) -> Batch[MicroBatch]:
-        epoch, step = self.steps.epoch, self.steps.position
+        """Return the next rows of every pool."""
+        epoch = self.steps.epoch
+        step = self.steps.position
         self.steps.take(1)
         micro_batches = []
         for number, rows in enumerate(self.pools):
-            here = slice(step * len(rows) // self.n_step, (step + 1) * len(rows) // self.n_step)
-            if indices := self._order(epoch, number)[here].tolist():
+            start = step * len(rows) // self.n_step
+            end = (step + 1) * len(rows) // self.n_step
+            if indices := self._order(epoch, number)[start:end].tolist():
                 micro_batches += rows.micro_batches(indices, self.config.accumulate, self.device)
-        return Batch(micro_batches, sum(int((m.targets != IGNORED).sum()) for m in micro_batches))
+        count = sum(int((micro.targets != IGNORED).sum()) for micro in micro_batches)
+        return Batch(micro_batches, count)
 
     def _order(self, epoch: int, number: int) -> Tensor:
-        return torch.randperm(
-            len(self.pools[number]),
-            generator=generator(self.seed, f"order of epoch {epoch}, pool {number}"),
-        )
+        """Return the order of one pool's rows in an epoch."""
+        draws = generator(self.seed, f"order of epoch {epoch}, pool {number}")
+        return torch.randperm(len(self.pools[number]), generator=draws)
 
     def all_rows(self) -> Iterator[MicroBatch]:
-        """Every row once, in order: what validation looks at."""
+        """Yield every row once for validation, in an order that never changes."""
         for rows in self.pools:
-            for some in torch.arange(len(rows)).split(self.config.rows):
-                yield from rows.micro_batches(some.tolist(), 1, self.device)
+            for indices in torch.arange(len(rows)).split(self.config.rows):
+                yield from rows.micro_batches(indices.tolist(), 1, self.device)
 
     def describe(self) -> dict[str, Any]:
-        return self.described
+        """Return counts and a hash of the documents."""
+        return self.description
 
     def state_dict(self) -> dict[str, Any]:
+        """Return epoch and step."""
         return self.steps.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a position that `state_dict` returned."""
         self.steps.load_state_dict(state)
 
 
 def _pools(
-    documents: Sequence[Rendered], length: int, short: int, pad: int, seed: int
+    documents: Sequence[Rendered], length: int, short_length: int, pad: int, seed: int
 ) -> Iterator[Rows]:
-    """Rows of `length`, and before them, where `short` is given, rows of that many tokens with all that fits into one."""
-    if short:
-        fitting = [document for document in documents if len(document.token_ids) - 1 <= short]
-        documents = [document for document in documents if len(document.token_ids) - 1 > short]
-        yield from filter(len, [_pack(fitting, short, pad, seed)])
+    """Yield short rows of the documents that fit into one, and long rows of the others."""
+    if short_length:
+        # The last token of a document has no successor, so it takes no position in a row.
+        short = [d for d in documents if len(d.token_ids) - 1 <= short_length]
+        documents = [d for d in documents if len(d.token_ids) - 1 > short_length]
+        yield from filter(len, [_pack(short, short_length, pad, seed)])
     yield from filter(len, [_pack(documents, length, pad, seed)])
 
 
 def _pack(documents: Sequence[Rendered], length: int, pad: int, seed: int) -> Rows:
-    """Pack in shuffled portions: best-fit over everything would put all long documents into the same rows."""
+    """Pack documents into rows, in shuffled portions.
+
+    Best-fit over all documents at once would put all long documents into the same rows.
+    """
     order = torch.randperm(len(documents), generator=generator(seed, "packing")).tolist()
     rows = []
-    for start in range(0, len(order), PACKED_AT_ONCE):
-        portion = [documents[i] for i in order[start : start + PACKED_AT_ONCE]]
+    for start in range(0, len(order), DOCUMENTS_AT_ONCE):
+        portion = [documents[i] for i in order[start : start + DOCUMENTS_AT_ONCE]]
         for members in best_fit([len(d.token_ids) - 1 for d in portion], length):
-            rows.append(
-                pack_row(
-                    [(portion[i].token_ids, portion[i].loss_mask) for i in members],
-                    length,
-                    pad,
-                    IGNORED,
-                )
-            )
+            sequences = [(portion[i].token_ids, portion[i].loss_mask) for i in members]
+            rows.append(pack_row(sequences, length, pad, IGNORED))
     if not rows:
         empty = torch.empty(0, length, dtype=torch.long)
         return Rows(empty, empty, empty, empty)
     return Rows(
-        *(
-            torch.stack([getattr(row, name) for row in rows])
-            for name in ("token_ids", "targets", "document_ids", "positions")
-        )
+        token_ids=torch.stack([row.token_ids for row in rows]),
+        targets=torch.stack([row.targets for row in rows]),
+        document_ids=torch.stack([row.document_ids for row in rows]),
+        positions=torch.stack([row.positions for row in rows]),
     )
 
 
-def _described(documents: Sequence[Rendered]) -> dict[str, Any]:
+def _describe(documents: Sequence[Rendered]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for document in documents:
         digest.update(repr((document.token_ids, document.loss_mask)).encode())
-    supervised = sum(sum(d.loss_mask) for d in documents)
     return {
         "documents": len(documents),
-        "tokens": sum(len(d.token_ids) for d in documents),
-        "supervised_tokens": supervised,
+        "tokens": sum(len(document.token_ids) for document in documents),
+        "supervised_tokens": sum(sum(document.loss_mask) for document in documents),
         "sha256": digest.hexdigest(),
     }

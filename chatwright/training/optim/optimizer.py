@@ -1,16 +1,21 @@
-"""The optimizer of a run: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest; tables with sparse gradients
-take RowRMS.
+"""The optimizer of a run: AdamW, Muon and RowRMS, each for its kind of parameter.
 
-State is a flat table of named tensors, so that it is saved as safetensors and compared bit by bit.
+- Matrices inside the blocks: Muon, or AdamW with `kind = "adamw"`.
+- Tables with sparse gradients (n-grams, word vectors): RowRMS.
+- Everything else: AdamW.
+
+The state is a flat dictionary of named tensors, so that it can be saved as safetensors and compared
+bit by bit.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from chatwright.errors import InputError
 from chatwright.model.model import Model, trained_parameters
 from chatwright.training.optim.muon import Muon
 from chatwright.training.optim.row_rms import RowRMS
@@ -18,39 +23,43 @@ from chatwright.training.optim.row_rms import RowRMS
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Settings of the optimizer."""
+    """Settings of the optimizer. Each learning rate is the peak of its schedule."""
 
     kind: Literal["muon", "adamw"] = "muon"
-    """adamw for every weight, or muon for the matrices of the blocks and AdamW for the rest."""
+    """Optimizer of the matrices inside the blocks. The other parameters take AdamW."""
     learning_rate: float = 3e-3
     """Peak learning rate of AdamW."""
     matrix_learning_rate: float = 2e-2
     """Peak learning rate of Muon."""
     embedding_learning_rate: float = 0.0
-    """Peak learning rate of AdamW for embeddings and the head; 0 takes learning_rate."""
+    """Peak learning rate of embedding tables and the head; 0 takes learning_rate."""
     ngram_learning_rate: float = 1e-1
-    """Peak learning rate of tables with sparse gradients: n-gram embeddings, word vectors."""
+    """Peak learning rate of tables with sparse gradients: n-grams, word vectors."""
     sparse_kind: Literal["rms", "adagrad"] = "rms"
-    """How those tables step: adagrad takes ever smaller steps, rms keeps their size."""
+    """Optimizer of those tables. The steps of adagrad shrink with every update of a row."""
     beta1: float = 0.9
-    """Decay of AdamW's mean of the gradient."""
+    """Decay of the mean gradient in AdamW."""
     beta2: float = 0.95
-    """Decay of AdamW's mean of the squared gradient."""
+    """Decay of the mean squared gradient in AdamW and in tables with sparse gradients."""
     eps: float = 1e-10
-    """Added to the denominator of AdamW."""
+    """Added to the root of the mean squared gradient in AdamW."""
     momentum: float = 0.95
-    """Momentum of Muon."""
+    """Decay of the mean gradient in Muon."""
     weight_decay: float = 0.1
-    """Decay of the matrices; norms, biases and embeddings are not decayed."""
+    """Weight decay of matrices inside the blocks. Norms, biases and embeddings have none."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "matrix_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be above 0")
+            value = getattr(self, name)
+            if not value > 0:
+                field = f"loop.optimizer.{name}"
+                raise InputError(
+                    f"{field} is {value}; it must be above 0.", field=field, value=value
+                )
 
 
 class Optimizer:
-    """Both kinds behind one face. Learning rates are set by `set_factor`, as a share of their peaks."""
+    """All optimizers of a run behind one interface."""
 
     def __init__(
         self,
@@ -59,77 +68,42 @@ class Optimizer:
         compute_dtype: torch.dtype,
         own: Mapping[str, nn.Parameter] | None = None,
     ) -> None:
-        """`own` are the stage's weights, which are trained along."""
-        self.named = trained_parameters(model) | {
-            f"stage.{name}": p for name, p in (own or {}).items()
-        }
-        matrices = {name: p for name, p in self.named.items() if "blocks." in name and p.ndim == 2}
-        sparse = {name: p for name, p in self.named.items() if name.startswith(model.sparse_tables)}
-        tables = {
-            name: p
-            for name, p in self.named.items()
-            if p.ndim == 2 and name not in matrices | sparse
-        }
-        small = {name: p for name, p in self.named.items() if p.ndim != 2}
-        table_lr = config.embedding_learning_rate or config.learning_rate
-        self.rates = _rates_in_use(config, bool(matrices), bool(tables), bool(small), bool(sparse))
-        groups = [
-            {"params": list(tables.values()), "weight_decay": 0.0, "lr": table_lr},
-            {"params": list(small.values()), "weight_decay": 0.0, "lr": config.learning_rate},
-        ]
-        self.parts: list[torch.optim.Optimizer] = []
-        if config.kind == "muon" and matrices:
-            self.parts.append(
-                Muon(
-                    matrices.values(),
-                    config.matrix_learning_rate,
-                    config.momentum,
-                    config.weight_decay,
-                    compute_dtype,
-                )
-            )
-        else:
-            groups.append(
-                {
-                    "params": list(matrices.values()),
-                    "weight_decay": config.weight_decay,
-                    "lr": config.learning_rate,
-                }
-            )
-        if sparse:
-            self.parts.append(
-                RowRMS(
-                    sparse.values(),
-                    config.ngram_learning_rate,
-                    1.0 if config.sparse_kind == "adagrad" else config.beta2,
-                )
-            )
-        groups = [group for group in groups if group["params"]]
-        if groups:
-            self.parts.append(
-                torch.optim.AdamW(
-                    groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True
-                )
-            )
+        """Sort the parameters by kind and create their optimizers.
+
+        Args:
+            model: The model.
+            config: Learning rates and decays.
+            compute_dtype: Number format of Muon's orthogonalization.
+            own: Weights of the stage that are trained with the model.
+        """
+        own_weights = {f"stage.{name}": p for name, p in (own or {}).items()}
+        self.named = trained_parameters(model) | own_weights
+        groups = _Groups(self.named, model.sparse_tables)
+        self.rates = groups.rates_in_use(config)
+        """The learning rates of the config that move this model."""
+        self.parts = groups.optimizers(config, compute_dtype)
         for part in self.parts:
             for group in part.param_groups:
                 group["peak"] = group["lr"]
 
     def set_factor(self, factor: float) -> None:
+        """Set all learning rates to `factor` times their peaks."""
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = group["peak"] * factor
 
     def step(self) -> None:
+        """Update all parameters that have a gradient."""
         for part in self.parts:
             part.step()
 
     def zero_grad(self) -> None:
+        """Remove the gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """`name|entry` -> tensor, for every parameter that has been stepped."""
+        """Return the state as {"parameter|entry": tensor}, of all parameters updated so far."""
         tensors = {}
         for part in self.parts:
             for name, p in self.named.items():
@@ -138,7 +112,8 @@ class Optimizer:
         return tensors
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        owner = {
+        """Restore a state that `state_tensors` returned."""
+        part_of = {
             id(p): part
             for part in self.parts
             for group in part.param_groups
@@ -147,22 +122,81 @@ class Optimizer:
         for key, value in tensors.items():
             name, entry = key.rsplit("|", 1)
             p = self.named[name]
-            owner[id(p)].state[p][entry] = value.to(
-                p.device
-            )  # its count of steps too: the fused kernel reads it there
+            # The fused kernel of AdamW reads even the step count from the parameter's device.
+            part_of[id(p)].state[p][entry] = value.to(p.device)
 
 
-def _rates_in_use(
-    config: OptimizerConfig, matrices: bool, tables: bool, small: bool, sparse: bool
-) -> dict[str, float]:
-    """The settings that move this model, given which kinds of parameter it has."""
-    has_own_rate = config.embedding_learning_rate > 0
-    in_use = {
-        "learning_rate": small
-        or (tables and not has_own_rate)
-        or (matrices and config.kind == "adamw"),
-        "matrix_learning_rate": matrices and config.kind == "muon",
-        "embedding_learning_rate": tables and has_own_rate,
-        "ngram_learning_rate": sparse,
-    }
-    return {name: getattr(config, name) for name, is_used in in_use.items() if is_used}
+class _Groups:
+    """The parameters of a run by kind."""
+
+    def __init__(self, named: Mapping[str, Tensor], sparse_tables: tuple[str, ...]) -> None:
+        self.matrices: list[Tensor] = []
+        """Matrices inside the blocks."""
+        self.sparse: list[Tensor] = []
+        """Tables with sparse gradients."""
+        self.tables: list[Tensor] = []
+        """Other matrices: embeddings and heads."""
+        self.vectors: list[Tensor] = []
+        """Norms and biases."""
+        for name, p in named.items():
+            if "blocks." in name and p.ndim == 2:
+                self.matrices.append(p)
+            elif name.startswith(sparse_tables):
+                self.sparse.append(p)
+            elif p.ndim == 2:
+                self.tables.append(p)
+            else:
+                self.vectors.append(p)
+
+    def optimizers(
+        self, config: OptimizerConfig, compute_dtype: torch.dtype
+    ) -> list[torch.optim.Optimizer]:
+        """Create the optimizers."""
+        adamw_matrices = self.matrices
+        parts: list[torch.optim.Optimizer] = []
+        if config.kind == "muon" and self.matrices:
+            adamw_matrices = []
+            muon = Muon(
+                self.matrices,
+                config.matrix_learning_rate,
+                config.momentum,
+                config.weight_decay,
+                compute_dtype,
+            )
+            parts.append(muon)
+        if self.sparse:
+            beta = 1.0 if config.sparse_kind == "adagrad" else config.beta2
+            parts.append(RowRMS(self.sparse, config.ngram_learning_rate, beta))
+        if groups := self._adamw_groups(config, adamw_matrices):
+            betas = (config.beta1, config.beta2)
+            parts.append(torch.optim.AdamW(groups, betas=betas, eps=config.eps, fused=True))
+        return parts
+
+    def _adamw_groups(
+        self, config: OptimizerConfig, matrices: list[Tensor]
+    ) -> list[dict[str, Any]]:
+        """Return the parameter groups of AdamW that are not empty."""
+        rate = config.learning_rate
+        table_rate = config.embedding_learning_rate or rate
+        groups: list[dict[str, Any]] = [
+            {"params": self.tables, "weight_decay": 0.0, "lr": table_rate},
+            {"params": self.vectors, "weight_decay": 0.0, "lr": rate},
+            {"params": matrices, "weight_decay": config.weight_decay, "lr": rate},
+        ]
+        return [group for group in groups if group["params"]]
+
+    def rates_in_use(self, config: OptimizerConfig) -> dict[str, float]:
+        """Return the learning rates of the config that move at least one parameter."""
+        has_table_rate = config.embedding_learning_rate > 0
+        uses_muon = config.kind == "muon"
+        in_use = {
+            "learning_rate": bool(
+                self.vectors
+                or (self.tables and not has_table_rate)
+                or (self.matrices and not uses_muon)
+            ),
+            "matrix_learning_rate": bool(self.matrices) and uses_muon,
+            "embedding_learning_rate": bool(self.tables) and has_table_rate,
+            "ngram_learning_rate": bool(self.sparse),
+        }
+        return {name: getattr(config, name) for name, is_used in in_use.items() if is_used}

@@ -1,1 +1,1 @@
-"""Kinds of training: what each batch holds and what its loss is."""
+"""The stages: one module for each kind of training."""

@@ -1,7 +1,7 @@
-"""Supervised fine-tuning: learn the replies of example conversations (Ouyang et al. 2022, step 1).
+"""Supervised fine-tuning: learn the replies of example conversations.
 
-Whole conversations are packed side by side into rows. Each attends to itself only, and only the
-assistant's messages carry loss.
+Ouyang et al. 2022, step 1. Whole conversations are packed side by side into rows. Each attends to
+itself only, and only the assistant's messages carry loss.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""A smaller model out of a larger one: every other layer of it, with embeddings, norms and head as they are (Sanh et al. 2019, section 3)."""
+"""A smaller model from every other layer of a larger one (Sanh et al. 2019, section 3).
+
+Embeddings, norms and head are copied unchanged.
+"""
 
 import dataclasses
 import re
@@ -6,43 +9,53 @@ from typing import Any, TypeVar
 
 import torch
 
+from chatwright.errors import InputError
 from chatwright.model.model import Model, count_parameters
 
 M = TypeVar("M", bound=Model)
 
 
 def every_other_layer(teacher: M) -> M:
-    """Layers 1, 3, 5, ... of the teacher as a model of its own. Raises ValueError where a model has no plain stack of layers."""
+    """Return a new model with layers 1, 3, 5, ... of the teacher.
+
+    Raises:
+        InputError: The teacher has one layer, or layers that share their weights.
+    """
     config: Any = teacher.config
     n_layer = getattr(config, "n_layer", 0)
     if n_layer < 2 or len(getattr(teacher, "blocks", ())) != n_layer:
-        raise ValueError(
-            'start = "every-other-layer" needs a teacher of two layers or more, each with weights of its own. '
-            'Use start = "fresh" and say the student\'s shape in model.'
+        raise InputError(
+            'distillation.start = "every-other-layer" needs a teacher of at least two layers, each '
+            "with its own weights.",
+            remedy='Set distillation.start = "fresh" and give the shape of the student in model.',
+            field="distillation.start",
+            value="every-other-layer",
         )
     kept = list(range(0, n_layer, 2))
-    student = type(teacher)(_smaller(config, kept))
-    theirs = dict(teacher.named_parameters())
+    student = type(teacher)(_smaller_config(config, kept))
+    weights = dict(teacher.named_parameters())
     with torch.no_grad():
         for name, parameter in student.named_parameters():
-            parameter.copy_(
-                theirs[
-                    re.sub(
-                        r"^blocks\.(\d+)\.", lambda found: f"blocks.{kept[int(found[1])]}.", name
-                    )
-                ]
-            )
+            parameter.copy_(weights[_teacher_name(name, kept)])
     assert count_parameters(student) < count_parameters(teacher)
     return student.train(teacher.training)
 
 
-def _smaller(config: Any, kept: list[int]) -> Any:
-    """Settings that name layers by number name the same layers by their new ones."""
-    by_layer = {
+def _teacher_name(name: str, kept: list[int]) -> str:
+    """Return the teacher's name of a student's parameter: blocks.1. is the teacher's blocks.2."""
+    return re.sub(r"^blocks\.(\d+)\.", lambda match: f"blocks.{kept[int(match[1])]}.", name)
+
+
+def _smaller_config(config: Any, kept: list[int]) -> Any:
+    """Return the config with fewer layers.
+
+    Settings that list layers by number, such as `nope_layers`, list the new numbers.
+    """
+    layer_lists = [
         field.name for field in dataclasses.fields(config) if field.name.endswith("_layers")
-    }
+    ]
     changes = {
         name: tuple(new for new, old in enumerate(kept) if old in getattr(config, name))
-        for name in by_layer
+        for name in layer_lists
     }
     return dataclasses.replace(config, n_layer=len(kept), **changes)

@@ -1,6 +1,7 @@
 """A stage around another stage, which changes only the methods it overrides.
 
-A teacher (`distillation.py`) or a forgetting check (`forgetting.py`) can so be added to any stage.
+A teacher (`distillation.py`) and a forgetting check (`forgetting.py`) are added to a stage in this
+way.
 """
 
 from pathlib import Path
