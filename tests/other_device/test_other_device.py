@@ -1,12 +1,14 @@
-"""Every kind of training on a device that is not the CPU, stopped and gone on with, ends where the CPU ends.
+"""Every kind of training works on a device other than the CPU, and resumes there.
 
-The device is pretended (pretended.py): no GPU is needed, and where the memory lies is checked as a GPU checks it. How fast or exact a GPU's own
-kernels are, this says nothing about."""
+The device is simulated (simulated_device.py), so no GPU is needed. It checks the devices of tensors
+as a GPU does. It does not test the speed or the precision of a GPU's kernels.
+"""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,10 @@ from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
-HERE = Path(__file__).parent
+PROGRAM = Path(__file__).parent / "simulated_device.py"
 LOOP = 'steps = 6\nevaluate_every = 4\nprecision = "float32"\n'
-LONGER = LOOP.replace("6", "12")  # a tuned model must end its replies
+# A fine-tuned model must end its replies, so its run is longer.
+LONGER = LOOP.replace("6", "12")
 CHAT = f"""
 stages = ["tokenizer", "pretrain", "sft", "adapter", "student"]
 [tokenizer]
@@ -151,44 +154,49 @@ RECIPES = {"chat": CHAT, "labels": LABELS, "pairs": PAIRS, "words": WORDS}
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    place = tmp_path / "data"
-    place.mkdir()
-    (place / "a.txt").write_text(
-        "\n\n".join(
-            f"the cat number {i} sat on the mat and the dog sat on the log. " * 3 for i in range(40)
-        )
-    )
-    rows = [
-        {
-            "messages": [
-                {"role": "user", "content": f"cat {i}?"},
-                {"role": "assistant", "content": "yes."},
-            ]
-        }
-        for i in range(20)
+    """Return a folder with texts, conversations, labeled texts and sentence pairs."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    texts = [
+        f"the cat number {i} sat on the mat and the dog sat on the log. " * 3 for i in range(40)
     ]
-    (place / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    labeled = [
-        {"text": f"the {a} and the {b} are number {i}", "label": kind}
-        for i in range(3)
-        for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))
-        for a in things
-        for b in things
-    ]
-    (place / "labels.jsonl").write_text("\n".join(map(json.dumps, labeled)))
+    (folder / "a.txt").write_text("\n\n".join(texts))
+    write_rows(folder / "chat.jsonl", [conversation(i) for i in range(20)])
+    write_rows(folder / "labels.jsonl", labeled_rows())
     numbers = {"un": "one", "deux": "two", "trois": "three", "quatre": "four"}
-    (place / "pairs.tsv").write_text(
-        "".join(f"{a} {b}\t{numbers[a]} {numbers[b]}\n" for a in numbers for b in numbers)
-    )
-    return place
+    pairs = [f"{a} {b}\t{numbers[a]} {numbers[b]}\n" for a in numbers for b in numbers]
+    (folder / "pairs.tsv").write_text("".join(pairs))
+    return folder
 
 
-def losses(run: Path) -> dict[str, float]:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+def conversation(number: int) -> dict[str, Any]:
+    question = {"role": "user", "content": f"cat {number}?"}
+    return {"messages": [question, {"role": "assistant", "content": "yes."}]}
+
+
+def labeled_rows() -> list[dict[str, Any]]:
+    things = {"alive": ("cat", "dog", "bird"), "made": ("log", "mat", "cup")}
+    return [
+        {"text": f"the {first} and the {second} are number {i}", "label": label}
+        for i in range(3)
+        for label, names in things.items()
+        for first in names
+        for second in names
+    ]
+
+
+def losses_of(run: Path) -> dict[str, float]:
+    """Return the logged losses as {"step name": value}."""
+    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return {
-        f"{row['step']} {name}": row[name]
-        for row in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        f"{record['step']} {name}": record[name]
+        for record in records
         for name in ("loss", "validation_loss")
-        if name in row
+        if name in record
     }
 
 
@@ -199,46 +207,49 @@ def losses(run: Path) -> dict[str, float]:
         *(pytest.param(name, marks=pytest.mark.full) for name in ("labels", "pairs", "words")),
     ],
 )
-def test_a_recipe_on_another_device_ends_where_the_cpu_ends(
+def test_recipe_on_another_device_has_the_losses_of_the_cpu(
     tmp_path: Path, data: Path, name: str
 ) -> None:
+    """Each stage is stopped at step 3 and resumed on the other device, but not on the CPU."""
     recipe = tmp_path / "r.toml"
     recipe.write_text(RECIPES[name])
-    told = subprocess.run(
-        [sys.executable, HERE / "pretended.py", recipe, tmp_path / "there", data, "3"],
-        capture_output=True,
-        text=True,
+    on_device = tmp_path / "on device"
+    on_cpu = tmp_path / "on cpu"
+    process = subprocess.run(
+        [sys.executable, PROGRAM, recipe, on_device, data, "3"], capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-4000:]
-    plan = read_recipe(recipe)
-    trained = [stage.name for stage in plan.stages if stage.kind.trains]
-    assert told.stdout.count("going on from step 3 of ") == len(trained)
-    run_recipe(
-        read_recipe(recipe, [f"{stage}.loop.log_every=1" for stage in trained]),
-        tmp_path / "here",
-        data,
-        Watcher(),
-    )
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
+    trained = [stage.name for stage in read_recipe(recipe).stages if stage.kind.trains]
+    assert process.stdout.count("resuming at step 3 of ") == len(trained)
+    overrides = [f"{stage}.loop.log_every=1" for stage in trained]
+    run_recipe(read_recipe(recipe, overrides), on_cpu, data, Watcher())
     for stage in trained:
-        assert losses(tmp_path / "there" / stage) == pytest.approx(
-            losses(tmp_path / "here" / stage), rel=1e-3
-        ), stage
+        expected = pytest.approx(losses_of(on_cpu / stage), rel=1e-3)
+        assert losses_of(on_device / stage) == expected, stage
 
 
-def test_the_pretended_device_tells_where_a_gpu_would() -> None:
+def test_simulated_device_refuses_tensors_of_the_cpu_as_a_gpu_does() -> None:
     program = f"""
 import sys, torch
-sys.path.insert(0, {str(HERE)!r})
-import pretended
-kept = pretended.register()
-here = torch.ones(3, device=pretended.NAME)
-assert type(here) is pretended.Pretended and float((here + 2.0).sum()) == 9.0
-for wrong in (lambda: here + torch.ones(3), lambda: torch.ones(3) + here, lambda: torch.ones(3)[here.long() > 0], lambda: here.add_(torch.ones(3))):
+sys.path.insert(0, {str(PROGRAM.parent)!r})
+import simulated_device
+
+registered = simulated_device.register()
+tensor = torch.ones(3, device=simulated_device.NAME)
+assert type(tensor) is simulated_device.SimulatedTensor
+assert float((tensor + 2.0).sum()) == 9.0
+on_cpu = torch.ones(3)
+for mix_devices in (
+    lambda: tensor + on_cpu,
+    lambda: on_cpu + tensor,
+    lambda: on_cpu[tensor.long() > 0],
+    lambda: tensor.add_(on_cpu),
+):
     try:
-        wrong()
+        mix_devices()
     except RuntimeError as error:
         assert "expected all tensors to be on the same device" in str(error), error
     else:
-        raise SystemExit("not told")
+        raise SystemExit("tensors on different devices were accepted")
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -1,3 +1,5 @@
+"""Make the helper modules of this folder importable from its subfolders."""
+
 import sys
 from pathlib import Path
 

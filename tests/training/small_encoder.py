@@ -1,4 +1,4 @@
-"""Encoder runs small enough to stop, resume and repeat: masked tokens and labels of a toy language."""
+"""Encoder runs of a second: masked tokens and labels of a toy language."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +24,14 @@ from chatwright.training.stages.masked_lm import MaskedLM, Masking
 from chatwright.training.watcher import Watcher
 
 CPU = torch.device("cpu")
-# The last word says whether the things named are alive, whatever stands between.
+LABELS = ("alive", "made")
+THINGS = {"alive": ("cat", "dog", "bird"), "made": ("log", "mat", "cup")}
+# The last word is the label of both things.
 TEXTS = [
-    f"the {a} and the {b} are {kind}"
-    for kind, things in (("alive", ("cat", "dog", "bird")), ("made", ("log", "mat", "cup")))
-    for a in things
-    for b in things
+    f"the {first} and the {second} are {label}"
+    for label, things in THINGS.items()
+    for first in things
+    for second in things
 ]
 LABELED = [
     LabeledText(text.rsplit(" ", 2)[0], text.rsplit(" ", 1)[1], Location("toy")) for text in TEXTS
@@ -46,76 +48,73 @@ LOOP = LoopConfig(
 )
 
 
-def tokenizer() -> ImportedTokenizer:
+def wordpiece_tokenizer() -> ImportedTokenizer:
     return wordpiece.train(TEXTS, 90)
 
 
-def model(**changes: Any) -> Encoder:
-    small = {
-        "vocab_size": tokenizer().vocab_size,
+def small_model(**changes: Any) -> Encoder:
+    """Return an untrained encoder with n-gram tables and dropout."""
+    shape = {
+        "vocab_size": wordpiece_tokenizer().vocab_size,
         "context_length": 24,
         "n_layer": 1,
         "dropout": 0.1,
         "ngrams": (2,),
         "ngram_rows": 64,
     }
-    made = Encoder(encoder_preset("nano", **(small | changes)))
-    init_weights(made, generator(1, "weights"))
-    return made
+    model = Encoder(encoder_preset("nano", **(shape | changes)))
+    init_weights(model, generator(1, "weights"))
+    return model
 
 
-def classifier(**changes: Any) -> Encoder:
-    return model(head="labels", labels=("alive", "made"), **changes)
+def small_classifier(**changes: Any) -> Encoder:
+    return small_model(head="labels", labels=LABELS, **changes)
 
 
 def masked_stage(seed: int = 1, rate: float = 0.3) -> MaskedLM:
-    words = tokenizer()
-    framed = [
-        Rendered(
-            [*words.encoder_tokens.with_special_tokens(ids), words.encoder_tokens.sep],
-            [True] * (len(ids) + 3),
-        )
-        for ids in words.encode_batch(TEXTS)
+    tokenizer = wordpiece_tokenizer()
+    control = tokenizer.encoder_tokens
+    # Packing uses the last token of a document only as a target. A second <sep> is appended, so
+    # that no other token is lost.
+    documents = [
+        Rendered([*control.with_special_tokens(ids), control.sep], [True] * (len(ids) + 3))
+        for ids in tokenizer.encode_batch(TEXTS)
     ]
-    batches = [
-        PackedBatches(
-            framed,
-            words.encoder_tokens.pad,
-            BatchConfig(rows=4, accumulate=2, context_length=24),
-            24,
-            seed,
-            CPU,
-        )
-        for _ in range(2)
-    ]
+    config = BatchConfig(rows=4, accumulate=2, context_length=24)
     return MaskedLM(
-        *batches,
-        Masking(rate, words.encoder_tokens.mask, words.control.all(), words.vocab_size, seed),
+        PackedBatches(documents, control.pad, config, 24, seed, CPU),
+        PackedBatches(documents, control.pad, config, 24, seed, CPU),
+        Masking(rate, control.mask, tokenizer.control.all(), tokenizer.vocab_size, seed),
         torch.float32,
     )
 
 
-def encoded(max_length: int = 24) -> EncodedLabels:
-    return encode_labeled(LABELED, tokenizer(), ("alive", "made"), max_length)
+def encoded_labels(max_length: int = 24) -> EncodedLabels:
+    return encode_labeled(LABELED, wordpiece_tokenizer(), LABELS, max_length)
 
 
 def label_stage(
     seed: int = 1, max_length: int = 24, has_fresh_head: bool = True, **changes: Any
 ) -> Classification:
     config = LabelBatchConfig(**({"rows": 6, "accumulate": 2, "token_dropout": 0.1} | changes))
-    batches = [
-        LabelBatches(encoded(max_length), tokenizer().encoder_tokens, config, seed, CPU)
-        for _ in range(2)
-    ]
-    return Classification(*batches, torch.float32, has_fresh_head)
+    texts = encoded_labels(max_length)
+    control = wordpiece_tokenizer().encoder_tokens
+    return Classification(
+        LabelBatches(texts, control, config, seed, CPU),
+        LabelBatches(texts, control, config, seed, CPU),
+        torch.float32,
+        has_fresh_head,
+    )
 
 
 def run(
     out: Path,
     stage: Any,
-    made: Encoder,
+    model: Encoder,
     parent: Path | None = None,
     watcher: Watcher = Watcher(),
     **changes: Any,
 ) -> Path:
-    return train(out, made, stage, tokenizer(), replace(LOOP, **changes), watcher, parent)
+    """Train and return the directory of the finished model; `changes` are loop settings."""
+    loop = replace(LOOP, **changes)
+    return train(out, model, stage, wordpiece_tokenizer(), loop, watcher, parent)

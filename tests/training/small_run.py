@@ -1,10 +1,16 @@
-"""A training run small enough to kill, resume and repeat many times. Also a program: python small_run.py OUT STEPS [SAVE_EVERY]."""
+"""Decoder runs of a second, to stop, resume and repeat many times.
 
+Also a program that trains one: python small_run.py OUT STEPS [SAVE_EVERY].
+"""
+
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
 from chatwright.conversation import Message
@@ -23,7 +29,7 @@ from chatwright.training.stage import BatchConfig, Stage
 from chatwright.training.stages.pretrain import Pretrain
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation
-from chatwright.training.watcher import Watcher
+from chatwright.training.watcher import Stopped, Watcher
 
 TEXTS = [
     "the cat sat on the mat and the dog sat on the log. ",
@@ -37,6 +43,7 @@ QUESTIONS = [
     ("what could fly?", "the bird."),
     ("was the log wet?", "yes."),
 ]
+CPU = torch.device("cpu")
 LOOP = LoopConfig(
     steps=12,
     warmup=2,
@@ -48,15 +55,16 @@ LOOP = LoopConfig(
     average_decay=0.9,
 )
 BATCHES = BatchConfig(rows=8, context_length=16)
-CPU = torch.device("cpu")
+SFT_BATCHES = BatchConfig(rows=4, context_length=48)
 
 
-def tokenizer() -> CharacterTokenizer:
+def character_tokenizer() -> CharacterTokenizer:
     return CharacterTokenizer.train([*TEXTS, *(text for pair in QUESTIONS for text in pair)])
 
 
-def model(**changes: object) -> GPT:
-    small = {
+def small_model(**changes: Any) -> GPT:
+    """Return an untrained decoder with n-gram tables and all kinds of dropout."""
+    shape = {
         "n_layer": 1,
         "d_model": 32,
         "d_ff": 64,
@@ -68,9 +76,10 @@ def model(**changes: object) -> GPT:
         "ngram_dropout": changes.get("dropout", 0.2),
         "embedding_dropout": changes.get("dropout", 0.1),
     }
-    made = GPT(preset("nano", vocab_size=tokenizer().vocab_size, **(small | changes)))
-    init_weights(made, generator(1, "weights"))
-    return made
+    vocab_size = character_tokenizer().vocab_size
+    model = GPT(preset("nano", vocab_size=vocab_size, **(shape | changes)))
+    init_weights(model, generator(1, "weights"))
+    return model
 
 
 def pretrain_stage(
@@ -79,58 +88,82 @@ def pretrain_stage(
     dtype: torch.dtype = torch.float32,
     texts: list[str] = TEXTS,
 ) -> Pretrain:
-    chars = tokenizer()
+    tokenizer = character_tokenizer()
+    corpus = encode_texts(texts, tokenizer)
+    validation = encode_texts(texts[:1], tokenizer)
     return Pretrain(
-        WindowBatches(encode_texts(texts, chars), chars.control.bos, batches, 48, seed, CPU),
-        StreamValidation(encode_texts(texts[:1], chars), batches.context_length, dtype),
+        WindowBatches(corpus, tokenizer.control.bos, batches, 48, seed, CPU),
+        StreamValidation(validation, batches.context_length, dtype),
         dtype,
     )
 
 
-def sft_stage(batches: BatchConfig = BatchConfig(rows=4, context_length=48), seed: int = 1) -> SFT:
-    chars = tokenizer()
-    rendered = [render([Message("user", q), Message("assistant", a)], chars) for q, a in QUESTIONS]
-    packed, held_out = (
-        PackedBatches(some, chars.control.pad, batches, 48, seed, CPU)
-        for some in (rendered, rendered[:1])
-    )
-    return SFT(packed, PackedValidation(held_out, torch.float32), torch.float32)
+def sft_stage(batches: BatchConfig = SFT_BATCHES, seed: int = 1) -> SFT:
+    tokenizer = character_tokenizer()
+    conversations = [
+        render([Message("user", question), Message("assistant", answer)], tokenizer)
+        for question, answer in QUESTIONS
+    ]
+    pad = tokenizer.control.pad
+    training = PackedBatches(conversations, pad, batches, 48, seed, CPU)
+    validation = PackedBatches(conversations[:1], pad, batches, 48, seed, CPU)
+    return SFT(training, PackedValidation(validation, torch.float32), torch.float32)
 
 
 def run(
     out: Path,
     loop: LoopConfig = LOOP,
-    stage: Stage | None = None,
-    made: GPT | None = None,
+    stage: Stage[Any, Any] | None = None,
+    model: Any = None,
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda _: None,
     parent: Path | None = None,
 ) -> Path:
+    """Train and return the directory of the finished model."""
     return train(
         out,
-        made or model(),
+        model or small_model(),
         stage or pretrain_stage(),
-        tokenizer(),
+        character_tokenizer(),
         loop,
         Watcher(say=say, should_stop=should_stop),
         parent,
     )
 
 
-def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, bytes]:
-    """Everything of a finished run that must be the same twice: final weights, the last checkpoint, the log without its clock."""
-    import json
+def stop_after(steps: int) -> Callable[[], bool]:
+    """Return a `should_stop` that stops a run after its first `steps` steps."""
+    calls = iter(range(1, 1_000_000))
+    return lambda: next(calls) >= steps
 
+
+def stopped_run(out: Path, steps: int, loop: LoopConfig = LOOP, **parts: Any) -> None:
+    """Start or resume a run, and stop it after `steps` more steps."""
+    with pytest.raises(Stopped):
+        run(out, loop, should_stop=stop_after(steps), **parts)
+
+
+def with_optimizer(loop: LoopConfig, **changes: Any) -> LoopConfig:
+    return replace(loop, optimizer=replace(OptimizerConfig(), **changes))
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    """Return the records of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, bytes]:
+    """Return all of a finished run that two equal runs must share bit by bit.
+
+    These are the finished model, the last checkpoint, and the log without its times.
+    """
     last = sorted((out / "checkpoints").glob("step-*"))[-1]
-    numbers = {
-        k: v
-        for k, v in json.loads((last / "train_state.json").read_text()).items()
-        if k not in ("seconds", "environment")
-    }
-    log = [
-        {k: v for k, v in json.loads(line).items() if k != "seconds"}
-        for line in (out / "metrics.jsonl").read_text().splitlines()
-    ]
+    numbers = json.loads((last / "train_state.json").read_text())
+    for name in ("seconds", "environment"):
+        numbers.pop(name)
+    log = log_of(out)
+    for record in log:
+        record.pop("seconds")
     return {
         "model": (out / "model" / weights).read_bytes(),
         "weights": (last / weights).read_bytes(),
@@ -142,13 +175,5 @@ def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, byte
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    run(
-        Path(sys.argv[1]),
-        replace(
-            LOOP, steps=int(sys.argv[2]), save_every=int(sys.argv[3]) if len(sys.argv) > 3 else 4
-        ),
-    )
-
-
-def with_optimizer(loop: LoopConfig, **changes: object) -> LoopConfig:
-    return replace(loop, optimizer=replace(OptimizerConfig(), **changes))
+    save_every = int(sys.argv[3]) if len(sys.argv) > 3 else 4
+    run(Path(sys.argv[1]), replace(LOOP, steps=int(sys.argv[2]), save_every=save_every))

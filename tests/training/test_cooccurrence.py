@@ -1,77 +1,89 @@
-"""Counted embeddings equal the obvious computation, and words used alike lie together."""
+"""Co-occurrence embeddings equal the direct computation, and similar words get similar vectors."""
 
+import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from chatwright.devices import generator
 from chatwright.training import cooccurrence
 from chatwright.training.cooccurrence import cooccurrence_embeddings
 
 V = 40
+SEPARATOR = 0
+IS_TEXT = torch.arange(V) != SEPARATOR
 
 
-def text(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A stream in which 0 separates documents."""
+def random_stream(n: int) -> Tensor:
+    """Return random words, with a separator after every 16."""
     stream = torch.randint(1, V, (n,), generator=generator(1, "text"))
-    stream[::17] = 0
-    return stream, torch.arange(V) > 0
+    stream[::17] = SEPARATOR
+    return stream
 
 
-def obvious_table(stream: torch.Tensor, window: int) -> torch.Tensor:
+def direct_ppmi(stream: Tensor, window: int) -> Tensor:
+    """Return the PPMI table (V, V) by a loop over all pairs of positions."""
     counts = torch.zeros(V, V, dtype=torch.double)
     words = stream.tolist()
     for i, word in enumerate(words):
         for j in range(max(0, i - window), min(len(words), i + window + 1)):
-            if i != j and word and words[j]:
+            if i != j and word != SEPARATOR and words[j] != SEPARATOR:
                 counts[word, words[j]] += 1 / abs(i - j)
     smoothed = counts.sum(1) ** 0.75 / (counts.sum(1) ** 0.75).sum()
-    return (
-        (counts / counts.sum(1, keepdim=True) / smoothed)
-        .log()
-        .clamp(min=0)
-        .nan_to_num(0.0, 0.0, 0.0)
-        .float()
-    )
+    information = (counts / counts.sum(1, keepdim=True) / smoothed).log()
+    return information.clamp(min=0).nan_to_num(0.0, 0.0, 0.0).float()
 
 
-def test_the_embeddings_give_back_the_table_as_well_as_so_many_numbers_can(monkeypatch) -> None:
-    """E E^T is U S U^T: compared with that of torch's full singular values; in one piece and in several."""
-    stream, is_text = text(1000)
-    table = obvious_table(stream, 3)
-    u, s, _ = torch.linalg.svd(table)
-    wanted = (u[:, :8] * s[:8]) @ u[:, :8].T
-    for at_once in (2_000_000, 137):
-        monkeypatch.setattr(cooccurrence, "TOKENS_AT_ONCE", at_once)
-        made = cooccurrence_embeddings(stream, is_text, V, 8, 3, 1.0, 0)
-        scale = (u[:, :8] * s[:8].sqrt())[is_text].square().mean().sqrt()
-        torch.testing.assert_close(made @ made.T * scale**2, wanted, atol=1e-3, rtol=1e-3)
+@pytest.mark.parametrize("tokens_at_once", [2_000_000, 137])
+def test_embeddings_are_the_singular_vectors_of_the_direct_table(
+    monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
+) -> None:
+    """E E^T is U S U^T of torch's exact decomposition, counted in one portion and in several."""
+    monkeypatch.setattr(cooccurrence, "TOKENS_AT_ONCE", tokens_at_once)
+    stream = random_stream(1000)
+    u, s, _ = torch.linalg.svd(direct_ppmi(stream, 3))
+    expected = (u[:, :8] * s[:8]) @ u[:, :8].T
+    embeddings = cooccurrence_embeddings(stream, IS_TEXT, V, 8, 3, 1.0, 0)
+    scale = (u[:, :8] * s[:8].sqrt())[IS_TEXT].square().mean().sqrt()
+    product = embeddings @ embeddings.T * scale**2
+    torch.testing.assert_close(product, expected, atol=1e-3, rtol=1e-3)
 
 
-def test_words_used_alike_lie_together_and_control_tokens_at_zero() -> None:
-    """1 and 2 stand in the same company, 3 and 4 in another."""
+def stream_of_two_groups() -> Tensor:
+    """Return sentences in which 1 and 2 have the neighbors 10..19, and 3 and 4 have 20..29."""
     draws = generator(2, "sentences")
-    rows = []
+    tokens: list[int] = []
     for _ in range(600):
-        first, company = (
-            ((1, 2), range(10, 20))
-            if torch.rand((), generator=draws) < 0.5
-            else ((3, 4), range(20, 30))
-        )
-        word = first[int(torch.randint(2, (), generator=draws))]
-        others = [company[int(i)] for i in torch.randint(10, (4,), generator=draws)]
-        rows += [0, *others[:2], word, *others[2:], 0]
-    made = cooccurrence_embeddings(torch.tensor(rows), torch.arange(V) > 0, V, 6, 2, 0.05, 0)
-    near = torch.nn.functional.normalize(made, dim=1) @ torch.nn.functional.normalize(made, dim=1).T
-    assert float(near[1, 2]) > 0.8
-    assert float(near[3, 4]) > 0.8
-    assert float(near[1, 3]) < 0.3
-    assert bool((made[0] == 0).all())
-    assert torch.equal(
-        made, cooccurrence_embeddings(torch.tensor(rows), torch.arange(V) > 0, V, 6, 2, 0.05, 0)
-    )
+        is_first = torch.rand((), generator=draws) < 0.5
+        words = (1, 2) if is_first else (3, 4)
+        neighbors = range(10, 20) if is_first else range(20, 30)
+        word = words[int(torch.randint(2, (), generator=draws))]
+        chosen = [neighbors[int(i)] for i in torch.randint(10, (4,), generator=draws)]
+        tokens += [SEPARATOR, *chosen[:2], word, *chosen[2:], SEPARATOR]
+    return torch.tensor(tokens)
 
 
-def test_more_width_than_words_is_filled_with_zeros() -> None:
-    stream, is_text = text(300)
-    made = cooccurrence_embeddings(stream, is_text, V, 64, 2, 0.05, 0)
-    assert made.shape == (V, 64)
-    assert bool((made[:, V:] == 0).all())
+def test_words_with_the_same_neighbors_get_similar_vectors() -> None:
+    embeddings = cooccurrence_embeddings(stream_of_two_groups(), IS_TEXT, V, 6, 2, 0.05, 0)
+    unit = F.normalize(embeddings, dim=1)
+    similarity = unit @ unit.T
+    assert float(similarity[1, 2]) > 0.8
+    assert float(similarity[3, 4]) > 0.8
+    assert float(similarity[1, 3]) < 0.3
+
+
+def test_control_tokens_get_zeros() -> None:
+    embeddings = cooccurrence_embeddings(stream_of_two_groups(), IS_TEXT, V, 6, 2, 0.05, 0)
+    assert bool((embeddings[SEPARATOR] == 0).all())
+
+
+def test_same_seed_gives_the_same_bits() -> None:
+    stream = stream_of_two_groups()
+    first = cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0)
+    assert torch.equal(first, cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0))
+
+
+def test_columns_beyond_the_vocabulary_are_zero() -> None:
+    embeddings = cooccurrence_embeddings(random_stream(300), IS_TEXT, V, 64, 2, 0.05, 0)
+    assert embeddings.shape == (V, 64)
+    assert bool((embeddings[:, V:] == 0).all())

@@ -1,153 +1,141 @@
-"""A run with patience ends where patience ends, with the weights of its best evaluation, and resumed it ends the same."""
+"""A run with patience keeps the weights of its best evaluation, also when it is resumed."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from small_run import LOOP, model, pretrain_stage, run, state_bytes
+from small_run import LOOP, log_of, pretrain_stage, run, small_model, state_bytes, stopped_run
 
 from chatwright.checkpoint import safetensors_file
+from chatwright.errors import InputError
 from chatwright.training.early_stopping import BestEvaluation
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stage import Stage
-from chatwright.training.watcher import Stopped
 
 PATIENT = replace(LOOP, steps=40, evaluate_every=2, save_every=3, patience=3)
-CURVE = [
-    9.0,
-    7.0,
-    5.0,
-    6.0,
-    4.0,
-    4.5,
-    4.0,
-    8.0,
-    1.0,
-]  # best at the fifth evaluation (step 8), three no better after it; never reaches the 1
+# The best of the first eight evaluations is the fifth, at step 8. Three evaluations that are not
+# better follow it, so the run stops at step 14 and never reaches the 1.0.
+CURVE = [9.0, 7.0, 5.0, 6.0, 4.0, 4.5, 4.0, 8.0, 1.0]
+BEST_STEP = 8
+LAST_STEP = 14
 
 
-def scripted(curve: list[float], name: str = "validation_loss") -> Callable[[], Stage]:
-    """A stage whose evaluations follow a curve by the step they stand at, which is told by the data's position."""
+def stage_with_curve(curve: list[float], name: str = "validation_loss") -> Stage[Any, Any]:
+    """Return a stage whose evaluation at step 2 i returns curve[i].
 
-    def make() -> Stage:
-        stage = pretrain_stage()
+    The step is read from the position in the data, so it is right after a resume, too.
+    """
+    stage = pretrain_stage()
 
-        def taken() -> int:
-            state = stage.state().numbers
-            return state["epoch"] * stage.batches.windows.n + state["position"]
+    def rows_taken() -> int:
+        position = stage.state().numbers
+        return position["epoch"] * stage.batches.windows.n + position["position"]
 
-        stage.evaluate = lambda _: {
-            name: curve[max(0, taken() // 8 - (taken() == 8)) // 2],
-            "other": 1.0,
-        }
-        return stage
+    def evaluate(_: object) -> dict[str, float]:
+        # A step takes 8 rows. The evaluation of step 0 comes after the first batch was taken.
+        step = rows_taken() // 8
+        step = 0 if step == 1 else step
+        return {name: curve[step // 2], "other": 1.0}
 
-    return make
+    stage.evaluate = evaluate
+    return stage
 
 
-def test_the_curve_is_read_at_the_right_steps(tmp_path: Path) -> None:
-    run(tmp_path / "out", PATIENT, scripted(CURVE)())
-    logged = [
-        json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
-    ]
-    assert [(r["step"], r["validation_loss"]) for r in logged if "validation_loss" in r] == [
-        (2 * i, figure) for i, figure in enumerate(CURVE[:8])
-    ]
+def test_helper_returns_the_curve_at_its_steps(tmp_path: Path) -> None:
+    run(tmp_path / "out", PATIENT, stage_with_curve(CURVE))
+    evaluations = [record for record in log_of(tmp_path / "out") if "validation_loss" in record]
+    measured = [(record["step"], record["validation_loss"]) for record in evaluations]
+    assert measured == [(2 * i, figure) for i, figure in enumerate(CURVE[:8])]
 
 
 @pytest.mark.parametrize("average_decay", [0.0, 0.9])
-def test_patience_ends_the_run_and_the_best_weights_are_the_result(
+def test_patience_stops_the_run_and_keeps_the_best_weights(
     tmp_path: Path, average_decay: float
 ) -> None:
-    said: list[str] = []
+    """The kept weights equal those of the same run without patience, stopped at the best step."""
+    messages: list[str] = []
     patient = replace(PATIENT, average_decay=average_decay)
-    run(tmp_path / "patient", patient, scripted(CURVE)(), say=said.append)
-    assert said[-1] == (
-        "the weights of step 8 are kept: validation_loss 4.0000. Stopped at step 14 of 40, after 3 evaluations that were no better"
-    )
-    # Equal to what? A run of the same 40 planned steps, stopped by hand at step 8: what it would evaluate there.
-    calls = iter(range(1, 100))
-    with pytest.raises(Stopped):
-        run(
-            tmp_path / "eight",
-            replace(patient, patience=0),
-            scripted(CURVE)(),
-            should_stop=lambda: next(calls) >= 8,
-        )
-    checkpoint = tmp_path / "eight" / "checkpoints" / "step-00000008"
-    state = safetensors_file.load(checkpoint / "train_state.safetensors")
+    run(tmp_path / "patient", patient, stage_with_curve(CURVE), say=messages.append)
+    assert {f"{BEST_STEP}:", f"{LAST_STEP}", "4.0000."} <= set(messages[-1].split())
+    impatient = replace(patient, patience=0)
+    stopped_run(tmp_path / "eight", BEST_STEP, impatient, stage=stage_with_curve(CURVE))
+    checkpoint = tmp_path / "eight" / "checkpoints" / f"step-{BEST_STEP:08d}"
+    expected_state = safetensors_file.load(checkpoint / "train_state.safetensors")
+    expected = safetensors_file.load(checkpoint / "model.safetensors")
     kept = safetensors_file.load(tmp_path / "patient" / "model" / "model.safetensors")
-    there = safetensors_file.load(checkpoint / "model.safetensors")
-    best = safetensors_file.load(
-        tmp_path / "patient" / "checkpoints" / "step-00000014" / "train_state.safetensors"
-    )
-    assert kept.keys() == there.keys()
+    last = tmp_path / "patient" / "checkpoints" / f"step-{LAST_STEP:08d}"
+    last_state = safetensors_file.load(last / "train_state.safetensors")
+    assert kept.keys() == expected.keys()
     if average_decay == 0.0:
-        assert all(kept[name].equal(t) for name, t in there.items())
-    averages = [name for name in state if name.startswith("average/")]
+        assert all(kept[name].equal(tensor) for name, tensor in expected.items())
+    averages = [name for name in expected_state if name.startswith("average/")]
     assert len(averages) == (len(kept) if average_decay else 0)
-    assert all(state[name].equal(best[name.replace("average/", "best/")]) for name in averages)
+    for name in averages:
+        assert expected_state[name].equal(last_state[name.replace("average/", "best/")])
     notes = json.loads((tmp_path / "patient" / "model" / "training.json").read_text())
-    assert (notes["steps"], notes["figures"]["validation_loss"]) == (14, 4.0)
+    assert notes["steps"] == LAST_STEP
+    assert notes["figures"]["validation_loss"] == 4.0
 
 
-@pytest.mark.parametrize("asked", [1, 3, 8, 9, 13])
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, asked: int) -> None:
-    run(tmp_path / "whole", PATIENT, scripted(CURVE)())
-    calls = iter(range(1, 100))
-    with pytest.raises(Stopped):
-        run(
-            tmp_path / "parts", PATIENT, scripted(CURVE)(), should_stop=lambda: next(calls) >= asked
-        )
-    run(tmp_path / "parts", PATIENT, scripted(CURVE)())
+@pytest.mark.parametrize("steps", [1, 3, 8, 9, 13])
+def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, steps: int) -> None:
+    run(tmp_path / "whole", PATIENT, stage_with_curve(CURVE))
+    stopped_run(tmp_path / "parts", steps, PATIENT, stage=stage_with_curve(CURVE))
+    run(tmp_path / "parts", PATIENT, stage_with_curve(CURVE))
     assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("steps", [40, 12], ids=["gave up", "reached its end"])
-def test_killed_between_the_last_checkpoint_and_the_model_equals_uninterrupted(
+@pytest.mark.parametrize("steps", [40, 12], ids=["stopped by patience", "all steps done"])
+def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
     tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
+    def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
     loop = replace(PATIENT, steps=steps)
-    run(tmp_path / "whole", loop, scripted(CURVE)())
+    run(tmp_path / "whole", loop, stage_with_curve(CURVE))
     with monkeypatch.context() as patch:
-        patch.setattr("chatwright.training.loop.model_directory.save", killed)
+        patch.setattr("chatwright.training.loop.model_directory.save", kill)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "killed", loop, scripted(CURVE)())
-    run(tmp_path / "killed", loop, scripted(CURVE)())
+            run(tmp_path / "killed", loop, stage_with_curve(CURVE))
+    run(tmp_path / "killed", loop, stage_with_curve(CURVE))
     assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "whole")
 
 
 def test_without_patience_the_last_weights_are_the_result(tmp_path: Path) -> None:
-    run(tmp_path / "a", replace(PATIENT, patience=0, steps=12), scripted(CURVE)())
-    run(tmp_path / "b", replace(PATIENT, patience=0, steps=12), scripted([1.0] * 20)())
+    impatient = replace(PATIENT, patience=0, steps=12)
+    run(tmp_path / "a", impatient, stage_with_curve(CURVE))
+    run(tmp_path / "b", impatient, stage_with_curve([1.0] * 20))
     assert state_bytes(tmp_path / "a")["model"] == state_bytes(tmp_path / "b")["model"]
 
 
-def test_another_figure_and_the_other_direction(tmp_path: Path) -> None:
-    config = replace(PATIENT, monitor="bleu", higher_is_better=True)
-    run(tmp_path / "out", config, scripted([1.0, 3.0, 9.0, 8.0, 7.0, 6.0, 5.0], "bleu")())
-    assert (
-        json.loads((tmp_path / "out" / "model" / "training.json").read_text())["figures"]["bleu"]
-        == 9.0
-    )
-    with pytest.raises(
-        ValueError,
-        match="loop.monitor",
-    ):
-        run(tmp_path / "wrong", replace(PATIENT, monitor="accuracy"), scripted(CURVE)())
-    with pytest.raises(ValueError, match="loop.patience"):
-        replace(PATIENT, patience=-1)
+def test_patience_can_monitor_a_figure_that_should_rise(tmp_path: Path) -> None:
+    loop = replace(PATIENT, monitor="bleu", higher_is_better=True)
+    curve = [1.0, 3.0, 9.0, 8.0, 7.0, 6.0, 5.0]
+    run(tmp_path / "out", loop, stage_with_curve(curve, "bleu"))
+    notes = json.loads((tmp_path / "out" / "model" / "training.json").read_text())
+    assert notes["figures"]["bleu"] == 9.0
 
 
-def test_a_figure_that_is_not_a_number_is_worse_than_all_and_better_than_nothing() -> None:
-    nan, made = float("nan"), model()
-    for curve, wanted in (([nan, 2.0, nan, 3.0], 1), ([2.0, nan, nan], 0), ([nan, nan], 0)):
-        best = BestEvaluation()
-        for step, figure in enumerate(curve):
-            best.add(step, {"validation_loss": figure}, made, LoopConfig(patience=5))
-        assert best.step == wanted
+def test_monitored_figure_that_is_not_measured_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "out", replace(PATIENT, monitor="accuracy"), stage_with_curve(CURVE))
+    assert caught.value.field == "loop.monitor"
+    assert caught.value.value == "accuracy"
+    assert "validation_loss" in caught.value.remedy
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("curve", "best_step"), [([NAN, 2.0, NAN, 3.0], 1), ([2.0, NAN, NAN], 0), ([NAN, NAN], 0)]
+)
+def test_nan_is_worse_than_any_number(curve: list[float], best_step: int) -> None:
+    model = small_model()
+    best = BestEvaluation()
+    for step, figure in enumerate(curve):
+        best.add(step, {"validation_loss": figure}, model, LoopConfig(patience=5))
+    assert best.step == best_step

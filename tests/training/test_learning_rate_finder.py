@@ -1,4 +1,4 @@
-"""The sweep finds where a known loss breaks, suggests a rate below that, and draws what it saw."""
+"""The sweep finds where a known loss diverges, suggests a lower rate, and draws the curve."""
 
 import json
 from dataclasses import replace
@@ -7,95 +7,93 @@ from typing import Any
 
 import pytest
 import torch
-from small_run import LOOP, model, pretrain_stage
+from small_run import LOOP, pretrain_stage, small_model
 from torch import Tensor, nn
 
 from chatwright.model.model import Model
-from chatwright.training import learning_rate_finder
 from chatwright.training.checks import RunFailed
-from chatwright.training.learning_rate_finder import suggest, sweep, write
+from chatwright.training.learning_rate_finder import DIVERGED, STEPS, suggest, sweep, write
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import Batch, Loss
 
+ADAMW = OptimizerConfig(kind="adamw", learning_rate=1.0)
+NO_CLIPPING = replace(LOOP, clip=0.0, optimizer=ADAMW)
 
-class Point(Model):
-    """One vector, and nothing else."""
+
+class VectorModel(Model):
+    """A model of one vector."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = nn.Parameter(torch.full((8,), 3.0))
+        self.vector = nn.Parameter(torch.full((8,), 3.0))
 
 
-class Bowl:
-    """loss = |place|^2 / 8: every step of size r lowers it while r is small beside the distance left."""
+class Quadratic:
+    """A stage with the loss |vector|^2 / 8, which diverges at steps larger than the vector."""
 
-    name = "bowl"
+    name = "quadratic"
 
     def next_batch(self, _: object) -> Batch[Any]:
         return Batch([None], 8)
 
-    def loss(self, point: Point, _: object) -> Loss:
-        total: Tensor = point.place.square().sum()
+    def loss(self, model: VectorModel, _: object) -> Loss:
+        total: Tensor = model.vector.square().sum()
         return Loss(total, 8)
 
-    def own_weights(self) -> dict[str, Tensor]:
+    def own_weights(self) -> dict[str, nn.Parameter]:
         return {}
 
 
-ADAMW = OptimizerConfig(kind="adamw", learning_rate=1.0)
+def test_suggestion_is_a_third_of_the_factor_with_the_lowest_loss() -> None:
+    result = sweep(VectorModel(), Quadratic(), NO_CLIPPING)
+    lowest = result.smoothed.index(min(result.smoothed))
+    assert 0 < lowest < len(result.smoothed) - 1
+    assert result.suggested == pytest.approx(result.factors[lowest] / 3)
+    assert result.losses[0] == pytest.approx(9.0)
 
 
-def test_the_loss_falls_then_breaks_and_the_suggestion_lies_before_that() -> None:
-    found = sweep(Point(), Bowl(), replace(LOOP, clip=0.0, optimizer=ADAMW))
-    lowest = found.smoothed.index(min(found.smoothed))
-    assert 0 < lowest < len(found.smoothed) - 1
-    assert found.suggested == pytest.approx(found.factors[lowest] / 3)
-    assert found.losses[0] == pytest.approx(9.0)
-    assert (
-        found.smoothed[-1] > 1.5 * min(found.smoothed)
-        or len(found.factors) == learning_rate_finder.STEPS
-    )
+def test_sweep_ends_where_the_loss_diverges_or_after_all_its_steps() -> None:
+    result = sweep(VectorModel(), Quadratic(), NO_CLIPPING)
+    has_diverged = result.smoothed[-1] > DIVERGED * min(result.smoothed)
+    assert has_diverged or len(result.factors) == STEPS
 
 
-def test_the_suggestion_as_settings_is_the_factor_times_the_settings() -> None:
-    found = sweep(Point(), Bowl(), replace(LOOP, clip=0.0, optimizer=ADAMW))
-    assert found.rates == {"learning_rate": pytest.approx(found.suggested, rel=0.05)}  # two digits
-    assert found.overrides() == f"loop.optimizer.learning_rate={found.suggested:.2g}"
+def test_suggested_settings_are_the_factor_times_the_settings() -> None:
+    result = sweep(VectorModel(), Quadratic(), NO_CLIPPING)
+    # The settings are rounded to two digits.
+    assert result.rates == {"learning_rate": pytest.approx(result.suggested, rel=0.05)}
+    assert result.overrides() == f"loop.optimizer.learning_rate={result.suggested:.2g}"
 
 
-def test_smoothing_is_a_decaying_mean_corrected_for_its_beginning() -> None:
-    found = sweep(Point(), Bowl(), replace(LOOP, optimizer=ADAMW), steps=5)
+def test_smoothed_loss_is_a_decaying_mean_with_corrected_start() -> None:
+    result = sweep(VectorModel(), Quadratic(), replace(LOOP, optimizer=ADAMW), steps=5)
     weights = [0.9**2, 0.9, 1.0]
-    expected = sum(w * loss for w, loss in zip(weights, found.losses[:3], strict=True)) / sum(
-        weights
-    )
-    assert found.smoothed[2] == pytest.approx(expected)
+    total = sum(w * loss for w, loss in zip(weights, result.losses[:3], strict=True))
+    assert result.smoothed[2] == pytest.approx(total / sum(weights))
 
 
-def test_only_rates_that_move_the_model_are_suggested() -> None:
-    assert sweep(model(), pretrain_stage(), LOOP, steps=30).rates.keys() == {
+def test_only_learning_rates_that_move_the_model_are_suggested() -> None:
+    all_kinds = sweep(small_model(), pretrain_stage(), LOOP, steps=30)
+    assert all_kinds.rates.keys() == {
         "learning_rate",
         "matrix_learning_rate",
         "ngram_learning_rate",
     }
-    plain = model(ngrams=(), n_previous=0)
-    assert sweep(
-        plain, pretrain_stage(), replace(LOOP, optimizer=OptimizerConfig(kind="adamw")), steps=30
-    ).rates.keys() == {"learning_rate"}
+    plain = small_model(ngrams=(), n_previous=0)
+    adamw = replace(LOOP, optimizer=OptimizerConfig(kind="adamw"))
+    assert sweep(plain, pretrain_stage(), adamw, steps=30).rates.keys() == {"learning_rate"}
 
 
-def test_a_sweep_that_never_helps_says_so() -> None:
+def test_sweep_in_which_no_rate_lowers_the_loss_fails() -> None:
     with pytest.raises(RunFailed) as failed:
         suggest([0.1, 1.0], [2.0, 2.5])
     assert failed.value.check == "learning_rate"
 
 
-def test_the_curve_and_the_figures_are_left_behind(tmp_path: Path) -> None:
-    found = sweep(model(), pretrain_stage(), LOOP, steps=20)
-    page = write(found, tmp_path / "out").read_text()
+def test_curve_and_suggestion_are_written(tmp_path: Path) -> None:
+    result = sweep(small_model(), pretrain_stage(), LOOP, steps=20)
+    page = write(result, tmp_path / "out").read_text()
     assert "<svg" in page
-    assert found.overrides() in page
-    assert (
-        json.loads((tmp_path / "out" / "learning-rate.json").read_text())["suggested"]
-        == found.suggested
-    )
+    assert result.overrides() in page
+    saved = json.loads((tmp_path / "out" / "learning-rate.json").read_text())
+    assert saved["suggested"] == result.suggested

@@ -1,124 +1,144 @@
-"""Batches of pairs: every pair once an epoch and whole, little padding, steps of several lengths, resumable at any step."""
+"""Batches of pairs: complete, little padding, mixed lengths in a step, resumable at any step."""
+
+from typing import Any
 
 import pytest
 import torch
 
 from chatwright.data.encoded_pairs import EncodedPairs
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches, PairMicroBatch
 from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.stage import Batch
 
-CPU, PAD, BOS, END = torch.device("cpu"), 900, 901, 902
+N_PAIR = 500
+PAD = 900
+BOS = 901
+END = 902
 
 
-def pairs(n: int = 500) -> EncodedPairs:
-    """Pair i is told by its first source token."""
-    lengths = torch.randint(3, 20, (n, 2), generator=generator(1, "lengths")).tolist()
-    sources = [[i, *range(s - 2), END] for i, (s, _) in enumerate(lengths)]
-    return EncodedPairs(
-        sources, [[BOS, i, *range(t - 2), END] for i, (_, t) in enumerate(lengths)], 0, "sum"
-    )
+def encoded_pairs() -> EncodedPairs:
+    """Return pairs of random lengths; pair i begins with the token i on both sides."""
+    lengths = torch.randint(3, 20, (N_PAIR, 2), generator=generator(1, "lengths")).tolist()
+    sources = [[i, *range(n - 2), END] for i, (n, _) in enumerate(lengths)]
+    targets = [[BOS, i, *range(n - 2), END] for i, (_, n) in enumerate(lengths)]
+    return EncodedPairs(sources, targets, 0, "hash")
 
 
-def make(seed: int = 1, **changes: int) -> PairBatches:
-    return PairBatches(
-        pairs(), PAD, PairBatchConfig(**({"tokens": 400, "accumulate": 4} | changes)), seed, CPU
-    )
+def pair_batches(seed: int = 1, **changes: Any) -> PairBatches:
+    config = PairBatchConfig(**({"tokens": 400, "accumulate": 4} | changes))
+    return PairBatches(encoded_pairs(), PAD, config, seed, torch.device("cpu"))
 
 
 def epoch_of(batches: PairBatches) -> list[Batch[PairMicroBatch]]:
-    epoch, steps = batches.epoch, []
+    epoch = batches.epoch
+    steps = []
     while batches.epoch == epoch:
         steps.append(batches.next_batch())
     return steps
 
 
-def rows_of(steps: list[Batch[PairMicroBatch]]) -> list[int]:
-    return [
-        i for step in steps for micro in step.micro_batches for i in micro.source_ids[:, 0].tolist()
+def pairs_of(micro: PairMicroBatch) -> list[int]:
+    return micro.source_ids[:, 0].tolist()
+
+
+def pairs_of_steps(steps: list[Batch[PairMicroBatch]]) -> list[int]:
+    return [i for step in steps for micro in step.micro_batches for i in pairs_of(micro)]
+
+
+def test_every_pair_comes_once_in_an_epoch() -> None:
+    batches = pair_batches()
+    for _ in range(2):
+        assert sorted(pairs_of_steps(epoch_of(batches))) == list(range(N_PAIR))
+
+
+def test_order_depends_on_epoch_and_seed_only() -> None:
+    batches = pair_batches()
+    first = pairs_of_steps(epoch_of(batches))
+    assert first != pairs_of_steps(epoch_of(batches))
+    assert first == pairs_of_steps(epoch_of(pair_batches()))
+    assert first != pairs_of_steps(epoch_of(pair_batches(seed=2)))
+
+
+def test_other_pairs_share_a_micro_batch_in_the_next_epoch() -> None:
+    batches = pair_batches()
+    groups = [
+        {frozenset(pairs_of(micro)) for step in epoch_of(batches) for micro in step.micro_batches}
+        for _ in range(2)
     ]
+    n_same = len(groups[0] & groups[1])
+    assert n_same < 0.2 * len(groups[0])
 
 
-def test_every_pair_comes_once_an_epoch_in_another_order_and_other_company() -> None:
-    batches = make()
-    first, second = epoch_of(batches), epoch_of(batches)
-    assert sorted(rows_of(first)) == sorted(rows_of(second)) == list(range(500))
-    assert rows_of(first) != rows_of(second)
-    assert rows_of(first) == rows_of(epoch_of(make()))
-    assert rows_of(first) != rows_of(epoch_of(make(seed=2)))
-    together = [
-        {
-            frozenset(micro.source_ids[:, 0].tolist())
-            for step in steps
-            for micro in step.micro_batches
-        }
-        for steps in (first, second)
-    ]
-    assert len(together[0] & together[1]) < 0.2 * len(together[0]), (
-        "few lengths are shared by enough pairs here"
-    )
-
-
-def check_rows(micro: PairMicroBatch, made: EncodedPairs) -> None:
-    for source, length, target_in, target_out in zip(
-        micro.source_ids, micro.source_lengths, micro.target_ids, micro.targets, strict=True
-    ):
+def assert_rows_are_pairs(micro: PairMicroBatch, pairs: EncodedPairs) -> None:
+    rows = zip(micro.source_ids, micro.source_lengths, micro.target_ids, micro.targets, strict=True)
+    for source, length, target_ids, targets in rows:
         i = int(source[0])
-        n = len(made.targets[i]) - 1
-        assert source[:length].tolist() == made.sources[i]
-        assert target_in[:n].tolist() == made.targets[i][:-1]
-        assert target_out[:n].tolist() == made.targets[i][1:]
-        assert set(source[length:].tolist()) | set(target_in[n:].tolist()) <= {PAD}
-        assert set(target_out[n:].tolist()) <= {IGNORED}
+        n = len(pairs.targets[i]) - 1
+        assert source[:length].tolist() == pairs.sources[i]
+        assert target_ids[:n].tolist() == pairs.targets[i][:-1]
+        assert targets[:n].tolist() == pairs.targets[i][1:]
+        padding = source[length:].tolist() + target_ids[n:].tolist()
+        assert set(padding) <= {PAD}
+        assert set(targets[n:].tolist()) <= {IGNORED}
 
 
-def test_rows_are_whole_pairs_and_the_count_is_that_of_their_targets() -> None:
-    made = pairs()
-    for step in epoch_of(make()):
-        assert step.count == sum(
-            int((micro.targets != IGNORED).sum()) for micro in step.micro_batches
-        )
+def test_rows_are_complete_pairs_and_the_count_is_the_number_of_targets() -> None:
+    pairs = encoded_pairs()
+    for step in epoch_of(pair_batches()):
+        n_target = sum(int((micro.targets != IGNORED).sum()) for micro in step.micro_batches)
+        assert step.count == n_target
         for micro in step.micro_batches:
-            check_rows(micro, made)
+            assert_rows_are_pairs(micro, pairs)
 
 
-def test_micro_batches_keep_to_the_limit_with_little_padding_and_steps_mix_lengths() -> None:
-    steps = epoch_of(make())
-    micros = [micro for step in steps for micro in step.micro_batches]
-    assert all(max(micro.source_ids.numel(), micro.target_ids.numel()) <= 100 for micro in micros)
-    padded = sum(int((micro.targets == IGNORED).sum()) for micro in micros) / sum(
-        micro.targets.numel() for micro in micros
-    )
-    assert padded < 0.05
-    assert sum(
-        len({micro.targets.shape[1] for micro in step.micro_batches}) > 1 for step in steps
-    ) > 0.9 * len(steps)
+def test_micro_batches_keep_to_the_limit_with_little_padding() -> None:
+    micro_batches = [micro for step in epoch_of(pair_batches()) for micro in step.micro_batches]
+    for micro in micro_batches:
+        assert max(micro.source_ids.numel(), micro.target_ids.numel()) <= 100
+    n_padded = sum(int((micro.targets == IGNORED).sum()) for micro in micro_batches)
+    assert n_padded / sum(micro.targets.numel() for micro in micro_batches) < 0.05
 
 
-def test_resumed_at_any_step_equals_uninterrupted() -> None:
-    whole = make()
-    steps = [rows_of([whole.next_batch()]) for _ in range(40)]
-    assert whole.epoch >= 1, "an epoch's border lies among them"
-    for at in (0, 1, 17, 39):
-        first, second = make(), make()
-        for _ in range(at):
-            first.next_batch()
-        second.load_state_dict(first.state_dict())
-        assert [rows_of([second.next_batch()]) for _ in range(40 - at)] == steps[at:]
+def test_most_steps_mix_sentences_of_different_lengths() -> None:
+    steps = epoch_of(pair_batches())
+    lengths = [{micro.targets.shape[1] for micro in step.micro_batches} for step in steps]
+    assert sum(len(step) > 1 for step in lengths) > 0.9 * len(steps)
 
 
-def test_validation_sees_every_pair_once_always_alike() -> None:
-    batches = make()
-    seen = [micro.source_ids[:, 0].tolist() for micro in batches.all_pairs()]
+def test_restored_position_continues_with_the_same_pairs() -> None:
+    uninterrupted = pair_batches()
+    steps = [pairs_of_steps([uninterrupted.next_batch()]) for _ in range(40)]
+    assert uninterrupted.epoch >= 1, "the end of an epoch is among the steps"
+    for n_done in (0, 1, 17, 39):
+        stopped = pair_batches()
+        for _ in range(n_done):
+            stopped.next_batch()
+        resumed = pair_batches()
+        resumed.load_state_dict(stopped.state_dict())
+        rest = [pairs_of_steps([resumed.next_batch()]) for _ in range(40 - n_done)]
+        assert rest == steps[n_done:]
+
+
+def test_validation_has_every_pair_once_in_a_fixed_order() -> None:
+    batches = pair_batches()
+    before = [pairs_of(micro) for micro in batches.all_pairs()]
     batches.next_batch()
-    assert [micro.source_ids[:, 0].tolist() for micro in batches.all_pairs()] == seen
-    assert sorted(i for rows in seen for i in rows) == list(range(500))
+    assert [pairs_of(micro) for micro in batches.all_pairs()] == before
+    assert sorted(i for pairs in before for i in pairs) == list(range(N_PAIR))
 
 
-def test_a_sentence_that_fits_into_no_micro_batch_is_refused_with_a_remedy() -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"batches.tokens \(64\) in 4 micro-batches leaves 16 .* longest sentence has 19: raise batches.tokens",
-    ):
-        make(tokens=64)
+def test_sentence_longer_than_a_micro_batch_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"\b19\b") as caught:
+        pair_batches(tokens=64)
+    assert caught.value.field == "batches.tokens"
+    assert caught.value.value == 64
+    assert "batches.accumulate" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["tokens", "accumulate"])
+def test_setting_below_one_is_an_error(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        PairBatchConfig(**{name: 0})
+    assert caught.value.field == f"batches.{name}"

@@ -1,4 +1,4 @@
-"""What is forgotten is bits per byte on the old texts, before and after: in the log, in the notes, resumed, and failing where asked."""
+"""Forgetting is measured as bits per byte on old texts, logged, resumed, and limited."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import LOOP, TEXTS, model, pretrain_stage, run, state_bytes
-from small_run import tokenizer as characters
+from small_run import (
+    LOOP,
+    TEXTS,
+    character_tokenizer,
+    pretrain_stage,
+    run,
+    state_bytes,
+    stopped_run,
+)
 
 from chatwright.checkpoint import model_directory
 from chatwright.errors import InputError
@@ -15,77 +22,77 @@ from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.training.checks import RunFailed
 from chatwright.training.stages import forgetting
 from chatwright.training.stages.forgetting import ForgettingCheck
-from chatwright.training.watcher import Stopped
+
+OLD_TEXTS = TEXTS[2:]
 
 
-def checked(old_texts: list[str] = TEXTS[2:]) -> ForgettingCheck:
-    return ForgettingCheck(
-        pretrain_stage(texts=TEXTS[:1] * 8), old_texts, characters(), torch.float32
-    )
+def stage_with_old_texts(old_texts: list[str] = OLD_TEXTS) -> ForgettingCheck:
+    """Return a stage that trains on one text and measures others."""
+    inner = pretrain_stage(texts=TEXTS[:1] * 8)
+    return ForgettingCheck(inner, old_texts, character_tokenizer(), torch.float32)
 
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(
-        tmp_path_factory.mktemp("parent"),
-        replace(LOOP, steps=40, average_decay=0.0),
-        pretrain_stage(texts=TEXTS),
-    )
+    out = tmp_path_factory.mktemp("parent")
+    return run(out, replace(LOOP, steps=40, average_decay=0.0), pretrain_stage(texts=TEXTS))
 
 
-def figures(out: Path) -> dict[str, float]:
+def figures_of(out: Path) -> dict[str, float]:
     return json.loads((out / "model" / "training.json").read_text())["figures"]
 
 
-def test_the_figures_are_the_parents_and_the_finished_models(tmp_path: Path, parent: Path) -> None:
-    made, _ = model_directory.load(parent)
-    finished = run(
-        tmp_path / "out", replace(LOOP, average_decay=0.0), checked(), made, parent=parent
-    )
-    for directory, name in ((parent, "old_bits_per_byte_before"), (finished, "old_bits_per_byte")):
-        loaded, tokenizer = model_directory.load(directory)
-        expected = bits_per_byte(loaded, tokenizer, TEXTS[2:], 48).bits_per_byte
-        assert figures(tmp_path / "out")[name] == pytest.approx(expected, rel=1e-6)
-    found = figures(tmp_path / "out")
-    assert found["forgotten"] == pytest.approx(
-        found["old_bits_per_byte"] / found["old_bits_per_byte_before"] - 1
-    )
-    assert found["forgotten"] > 0, (
-        "one text eight times over must push out the others, or the test proves nothing"
-    )
+def test_figures_are_those_of_the_parent_and_the_finished_model(
+    tmp_path: Path, parent: Path
+) -> None:
+    model, tokenizer = model_directory.load(parent)
+    before = bits_per_byte(model, tokenizer, OLD_TEXTS, 48).bits_per_byte
+    loop = replace(LOOP, average_decay=0.0)
+    finished = run(tmp_path / "out", loop, stage_with_old_texts(), model, parent=parent)
+    model, tokenizer = model_directory.load(finished)
+    after = bits_per_byte(model, tokenizer, OLD_TEXTS, 48).bits_per_byte
+    figures = figures_of(tmp_path / "out")
+    assert figures["old_bits_per_byte_before"] == pytest.approx(before, rel=1e-6)
+    assert figures["old_bits_per_byte"] == pytest.approx(after, rel=1e-6)
+    assert figures["forgotten"] == pytest.approx(after / before - 1)
+    assert figures["forgotten"] > 0, "training on one text must increase the loss of the others"
 
 
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    run(tmp_path / "whole", stage=checked())
-    calls = iter(range(1, 100))
-    with pytest.raises(Stopped):
-        run(tmp_path / "parts", stage=checked(), should_stop=lambda: next(calls) >= 6)
-    run(tmp_path / "parts", stage=checked())
+def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
+    run(tmp_path / "whole", stage=stage_with_old_texts())
+    stopped_run(tmp_path / "parts", 6, stage=stage_with_old_texts())
+    run(tmp_path / "parts", stage=stage_with_old_texts())
     assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
 
 
-def test_a_limit_makes_the_run_fail_and_keeps_the_model(tmp_path: Path, parent: Path) -> None:
-    made, _ = model_directory.load(parent)
-    run(tmp_path / "out", stage=checked(), made=made, parent=parent)
-    forgetting.check(tmp_path / "out", 0.0)  # only said
+def test_run_above_the_limit_fails_and_keeps_its_model(tmp_path: Path, parent: Path) -> None:
+    model, _ = model_directory.load(parent)
+    run(tmp_path / "out", stage=stage_with_old_texts(), model=model, parent=parent)
+    forgetting.check(tmp_path / "out", 0.0)  # no limit
     forgetting.check(tmp_path / "out", 50.0)
-    with pytest.raises(RunFailed, match="forgetting_limit"):
+    with pytest.raises(RunFailed) as failed:
         forgetting.check(tmp_path / "out", 1e-6)
+    assert failed.value.check == "forgetting"
     assert (tmp_path / "out" / "model" / "model.safetensors").exists()
 
 
-def test_other_old_texts_are_another_run(tmp_path: Path) -> None:
-    calls = iter(range(1, 100))
-    with pytest.raises(Stopped):
-        run(tmp_path / "out", stage=checked(), should_stop=lambda: next(calls) >= 3)
-    with pytest.raises(InputError, match="data"):
-        run(tmp_path / "out", stage=checked(TEXTS[1:]))
+def test_run_with_other_old_texts_is_not_resumed(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", 3, stage=stage_with_old_texts())
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "out", stage=stage_with_old_texts(TEXTS[1:]))
+    assert caught.value.field.startswith("data.old_texts.")
 
 
-def test_long_old_texts_are_cut_to_what_can_be_measured_often(
+def test_old_texts_are_cut_at_a_number_of_bytes_between_characters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(forgetting, "MAX_BYTES", 10)
-    assert list(forgetting._first_bytes(["four", "eight ch", "more"])) == ["four", "eight "]
-    assert list(forgetting._first_bytes(["ééééééé"])) == ["ééééé"]
-    assert model().config.vocab_size == characters().vocab_size
+    tokenizer = character_tokenizer()
+
+    def kept(texts: list[str]) -> list[str]:
+        return ForgettingCheck(pretrain_stage(), texts, tokenizer, torch.float32).old_texts
+
+    assert kept(["four", "eight ch", "more"]) == ["four", "eight "]
+    assert kept(["ééééééé"]) == ["ééééé"]
+    assert kept(["1234567é"]) == ["1234567é"]
+    assert kept(["123456789é"]) == ["123456789"]

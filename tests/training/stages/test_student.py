@@ -1,57 +1,62 @@
-"""Every other layer of a model is a model that computes what those layers compute."""
+"""Every other layer of a model is a smaller model that computes the same as those layers."""
+
+from typing import Any
 
 import pytest
 import torch
 
 from chatwright.devices import generator
+from chatwright.errors import InputError
 from chatwright.model import encoder
+from chatwright.model.encoder import Encoder, EncoderConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 from chatwright.training.stages.student import every_other_layer
 
-TOKENS = torch.arange(30).view(2, 15)
+TOKEN_IDS = torch.arange(30).view(2, 15)
 
 
-def teacher(**changes: object) -> GPT:
-    made = GPT(preset("nano", vocab_size=40, n_layer=5, **changes))
-    init_weights(made, generator(0, "weights"))
-    return made.eval()
+def decoder(**changes: Any) -> GPT:
+    """Return a decoder of five layers."""
+    model = GPT(preset("nano", vocab_size=40, n_layer=5, **changes))
+    init_weights(model, generator(0, "weights"))
+    return model.eval()
 
 
-def test_it_computes_what_the_teachers_layers_compute() -> None:
-    model = teacher()
-    student = every_other_layer(model)
+def small_encoder(**changes: Any) -> Encoder:
+    """Return an encoder of four layers."""
+    shape = {"vocab_size": 40, "d_model": 16, "n_head": 2, "head_dim": 8, "d_ff": 16}
+    model = Encoder(EncoderConfig(n_layer=4, **shape, **changes)).eval()
+    encoder.init_weights(model, generator(0, "weights"))
+    return model
+
+
+def test_student_of_a_decoder_computes_the_same_as_the_teachers_layers() -> None:
+    teacher = decoder()
+    student = every_other_layer(teacher)
     assert student.config.n_layer == 3
-    del model.blocks[3], model.blocks[1]
+    del teacher.blocks[3], teacher.blocks[1]
     with torch.no_grad():
-        assert torch.equal(student(TOKENS), model(TOKENS))
+        assert torch.equal(student(TOKEN_IDS), teacher(TOKEN_IDS))
 
 
-def test_settings_that_name_layers_follow_them() -> None:
-    student = every_other_layer(teacher(window=4, unwindowed_layers=(0, 3, 4), nope_layers=(2,)))
+def test_student_of_an_encoder_computes_the_same_as_the_teachers_layers() -> None:
+    teacher = small_encoder()
+    student = every_other_layer(teacher)
+    del teacher.blocks[3], teacher.blocks[1]
+    teacher.config = student.config
+    with torch.no_grad():
+        assert torch.equal(student(TOKEN_IDS), teacher(TOKEN_IDS))
+
+
+def test_settings_that_list_layers_list_the_new_numbers() -> None:
+    teacher = decoder(window=4, unwindowed_layers=(0, 3, 4), nope_layers=(2,))
+    student = every_other_layer(teacher)
     assert student.config.unwindowed_layers == (0, 2)
     assert student.config.nope_layers == (1,)
 
 
-def test_an_encoder_has_a_student_too() -> None:
-    model = encoder.Encoder(
-        encoder.EncoderConfig(vocab_size=40, n_layer=4, d_model=16, n_head=2, head_dim=8, d_ff=16)
-    ).eval()
-    encoder.init_weights(model, generator(0, "weights"))
-    student = every_other_layer(model)
-    del model.blocks[3], model.blocks[1]
-    model.config = student.config
-    with torch.no_grad():
-        assert torch.equal(student(TOKENS), model(TOKENS))
-
-
-def test_layers_that_share_their_weights_are_refused() -> None:
-    shared = encoder.Encoder(
-        encoder.EncoderConfig(
-            vocab_size=40, n_layer=4, n_block=1, d_model=16, n_head=2, head_dim=8, d_ff=16
-        )
-    )
-    with pytest.raises(
-        ValueError, match="needs a teacher of two layers or more, each with weights of its own"
-    ):
-        every_other_layer(shared)
+def test_teacher_whose_layers_share_weights_is_an_error() -> None:
+    with pytest.raises(InputError) as caught:
+        every_other_layer(small_encoder(n_block=1))
+    assert caught.value.field == "distillation.start"

@@ -1,4 +1,4 @@
-"""A wrapped stage behaves as the stage inside it."""
+"""A wrapped stage behaves like the stage inside it."""
 
 import inspect
 
@@ -7,15 +7,15 @@ from chatwright.training.stages.wrapped_stage import WrappedStage
 
 
 def test_every_method_of_a_stage_is_forwarded() -> None:
-    """A method added to `Stage` later must be added to `WrappedStage` too."""
+    """A method that is added to `Stage` must be added to `WrappedStage` too."""
     methods = {name for name, _ in inspect.getmembers(Stage, inspect.isfunction)}
     public = {name for name in methods if not name.startswith("_")}
-    assert public, "the check would pass without methods"
+    assert public, "without methods this test would always pass"
     assert public <= vars(WrappedStage).keys()
 
 
-def test_a_fresh_head_inside_is_checked_as_fresh() -> None:
-    """Fault: the wrapper hid `has_fresh_head`, so the head was compared with a parent without one."""
+def test_first_loss_is_checked_by_the_inner_stage() -> None:
+    """Fault: the wrapper lacked `has_fresh_head`, and a new head was compared with the parent's."""
 
     class Inner:
         name = "inner"

@@ -1,8 +1,9 @@
-"""A translation small enough to train many times: numbers in words, forwards in one language and backwards in the other."""
+"""Translation runs of a second: number words, in reversed order in the target language."""
 
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,11 +21,14 @@ from chatwright.training.watcher import Watcher
 
 CPU = torch.device("cpu")
 WORDS = {"un": "one", "deux": "two", "trois": "three", "quatre": "four", "cinq": "five"}
+SOURCES = [words for n in (1, 2, 3) for words in product(WORDS, repeat=n)]
 PAIRS = [
     SentencePair(
-        " ".join(words), " ".join(WORDS[word] for word in reversed(words)), Location("made", i)
+        source=" ".join(words),
+        target=" ".join(WORDS[word] for word in reversed(words)),
+        location=Location("toy", i),
     )
-    for i, words in enumerate(words for n in (1, 2, 3) for words in product(WORDS, repeat=n))
+    for i, words in enumerate(SOURCES)
 ]
 TOKENIZER = ByteBPE.train([text for pair in PAIRS for text in (pair.source, pair.target)], 300, " ")
 LOOP = LoopConfig(
@@ -40,7 +44,7 @@ LOOP = LoopConfig(
 BATCHES = PairBatchConfig(tokens=64, accumulate=2)
 
 
-def model(**changes: object) -> EncoderDecoder:
+def small_model(**changes: Any) -> EncoderDecoder:
     shape = {
         "context_length": 16,
         "n_encoder_layer": 1,
@@ -51,31 +55,36 @@ def model(**changes: object) -> EncoderDecoder:
         "d_ff": 64,
         "norm_first": True,
     }
-    made = EncoderDecoder(
-        EncoderDecoderConfig(vocab_size=TOKENIZER.vocab_size, **(shape | changes))
-    )
-    init_weights(made, generator(1, "weights"))
-    return made
+    config = EncoderDecoderConfig(vocab_size=TOKENIZER.vocab_size, **(shape | changes))
+    model = EncoderDecoder(config)
+    init_weights(model, generator(1, "weights"))
+    return model
 
 
-def stage(
+def translation_stage(
     batches: PairBatchConfig = BATCHES,
     pairs: list[SentencePair] = PAIRS,
     smoothing: float = 0.1,
     seed: int = 1,
 ) -> Translation:
-    made = [
-        PairBatches(encode_pairs(some, TOKENIZER, 16), TOKENIZER.control.pad, config, seed, CPU)
-        for some, config in ((pairs, batches), (PAIRS[::7], replace(batches, accumulate=1)))
-    ]
-    return Translation(*made, torch.float32, smoothing)
+    training = encode_pairs(pairs, TOKENIZER, 16)
+    validation = encode_pairs(PAIRS[::7], TOKENIZER, 16)
+    pad = TOKENIZER.control.pad
+    return Translation(
+        PairBatches(training, pad, batches, seed, CPU),
+        PairBatches(validation, pad, replace(batches, accumulate=1), seed, CPU),
+        torch.float32,
+        smoothing,
+    )
 
 
 def run(
     out: Path,
     loop: LoopConfig = LOOP,
-    made: EncoderDecoder | None = None,
-    of: Translation | None = None,
+    model: EncoderDecoder | None = None,
+    stage: Translation | None = None,
     watcher: Watcher = Watcher(),
 ) -> Path:
-    return train(out, made or model(), of or stage(), TOKENIZER, loop, watcher)
+    """Train and return the directory of the finished model."""
+    model = model or small_model()
+    return train(out, model, stage or translation_stage(), TOKENIZER, loop, watcher)

@@ -1,0 +1,190 @@
+"""A run that was stopped or killed and then resumed equals an uninterrupted run, bit by bit."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_run
+from small_run import LOOP, pretrain_stage, run, sft_stage, state_bytes, stopped_run
+
+from chatwright.checkpoint.lock import writer_lock
+from chatwright.errors import InputError
+from chatwright.training import train_state
+from chatwright.training.loop_config import BOOKKEEPING
+from chatwright.training.stage import Stage
+
+PROGRAM = Path(small_run.__file__)
+SAVE_EVERY = "2"
+StageMaker = Callable[[], Stage[Any, Any]]
+
+
+@pytest.mark.parametrize("make_stage", [pretrain_stage, sft_stage], ids=["pretrain", "sft"])
+def test_stopped_and_resumed_run_equals_uninterrupted_run(
+    tmp_path: Path, make_stage: StageMaker
+) -> None:
+    run(tmp_path / "whole", stage=make_stage())
+    for steps in range(1, 5):
+        stopped_run(tmp_path / "parts", steps, stage=make_stage())
+    run(tmp_path / "parts", stage=make_stage())
+    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+
+
+def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:
+    """Start the program and kill it at a random time, `kills` times, and then let it finish.
+
+    Returns how many kills came before the program's end.
+    """
+    draws = random.Random(seed)
+    n_killed = 0
+    command = [sys.executable, str(PROGRAM), str(out), str(steps), SAVE_EVERY]
+    for _ in range(kills):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        # Wait for a random step and then for a random time, so that kills hit steps and saves.
+        last_step = draws.randrange(steps)
+        while process.poll() is None and _last_logged_step(out) < last_step:
+            time.sleep(0.002)
+        time.sleep(draws.random() * 0.03)
+        n_killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    return n_killed
+
+
+def _last_logged_step(out: Path) -> int:
+    try:
+        return int(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"])
+    except (OSError, IndexError, ValueError):
+        return -1
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.full)])
+def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, kills: int) -> None:
+    command = [sys.executable, str(PROGRAM), str(tmp_path / "whole"), "40", SAVE_EVERY]
+    subprocess.run(command, check=True, capture_output=True)
+    n_killed = 0
+    for trial in range(max(1, kills // 4)):
+        out = tmp_path / f"killed-{trial}"
+        n_killed += kill_and_resume(out, 40, trial, min(kills, 4))
+        assert state_bytes(out) == state_bytes(tmp_path / "whole")
+    assert n_killed > 0, "no kill came before the end of a run, so nothing was tested"
+
+
+def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The resumed run repeats its last evaluation, which must be in the log only once.
+
+    Two hundred random kills found this case.
+    """
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("chatwright.training.loop.model_directory.save", kill)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed")
+    run(tmp_path / "killed")
+    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "whole")
+
+
+def test_run_resumed_without_the_dropout_generator_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control of the tests above: they would notice a generator that is not saved."""
+    under = train_state._under
+
+    def without_generators(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+        return {} if prefix == "generator/" else under(tensors, prefix)
+
+    monkeypatch.setattr(train_state, "_under", without_generators)
+    run(tmp_path / "whole")
+    stopped_run(tmp_path / "parts", 5)
+    run(tmp_path / "parts")
+    assert state_bytes(tmp_path / "parts")["model"] != state_bytes(tmp_path / "whole")["model"]
+
+
+def test_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", 9)
+    newest = sorted((tmp_path / "out" / "checkpoints").glob("step-*"))[-1]
+    weights = newest / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 1
+    weights.write_bytes(data)
+    messages: list[str] = []
+    run(tmp_path / "out", say=messages.append)
+    run(tmp_path / "whole")
+    assert any(newest.name in message for message in messages)
+    assert state_bytes(tmp_path / "out") == state_bytes(tmp_path / "whole")
+
+
+def test_second_process_does_not_delete_what_the_first_is_writing(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    unfinished = tmp_path / "a" / "checkpoints" / ".tmp-step-00000012-1"
+    unfinished.mkdir()
+    with writer_lock(tmp_path / "a"), pytest.raises(InputError):
+        run(tmp_path / "a")
+    assert unfinished.exists()
+
+
+def test_run_with_other_settings_is_not_resumed(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", 5)
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "out", replace(LOOP, clip=0.5))
+    assert caught.value.field == "loop.clip"
+    assert caught.value.value == 0.5
+
+
+def test_error_names_every_changed_setting_with_both_values(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", 3)
+    with pytest.raises(InputError, match=r"loop\.clip .*1\.0.*0\.5.*loop\.seed .*1.*2"):
+        run(tmp_path / "out", replace(LOOP, clip=0.5, seed=2))
+
+
+def test_settings_of_logging_and_saving_may_change_during_a_run(tmp_path: Path) -> None:
+    stopped_run(tmp_path / "out", 5)
+    changes = {"log_every": 3, "save_every": 2, "save_seconds": 1.0, "keep": 3}
+    assert set(changes) == set(BOOKKEEPING)
+    assert not any(getattr(LOOP, name) == value for name, value in changes.items())
+    run(tmp_path / "out", replace(LOOP, **changes))
+    run(tmp_path / "whole")
+    checkpoints = sorted((tmp_path / "out" / "checkpoints").glob("step-*"))
+    saved_steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
+    assert saved_steps == [8, 10, 12], "saved as the changed settings require"
+    resumed = state_bytes(tmp_path / "out")
+    whole = state_bytes(tmp_path / "whole")
+    assert {name for name in resumed if resumed[name] != whole[name]} == {"log"}
+
+
+def test_run_with_a_constant_learning_rate_may_be_lengthened(tmp_path: Path) -> None:
+    short = replace(LOOP, schedule="constant", steps=8)
+    longer = replace(short, steps=12)
+    stopped_run(tmp_path / "lengthened", 6, short)
+    run(tmp_path / "lengthened", longer)
+    run(tmp_path / "whole", longer)
+    assert state_bytes(tmp_path / "lengthened") == state_bytes(tmp_path / "whole")
+
+
+def test_wsd_run_may_be_lengthened_only_before_its_decay(tmp_path: Path) -> None:
+    short = replace(LOOP, schedule="wsd", decay_share=0.5, steps=12)
+    longer = replace(short, steps=20)
+    stopped_run(tmp_path / "before", 5, short)
+    run(tmp_path / "before", longer)
+    run(tmp_path / "whole", longer)
+    assert state_bytes(tmp_path / "before") == state_bytes(tmp_path / "whole")
+    stopped_run(tmp_path / "after", 9, short)
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "after", longer)
+    assert caught.value.field == "loop.steps"
+    assert caught.value.value == 20
