@@ -81,7 +81,7 @@ def mean_loss(model: M, stage: Stage[M, Micro], batch: Batch[Micro]) -> float:
 
 def parent_loss(model: M, stage: Stage[M, Micro], batch: Batch[Micro], parent: Path) -> float:
     """Return the loss of the model in directory `parent` on the same batch."""
-    # Rows may be longer than the parent was made for, so it gets this model's context length.
+    # Rows may be longer than the parent's context, so it gets this model's context length.
     changes = {"context_length": model.config.context_length}
     parent_model: Any = model_directory.load(
         parent, model.device, changes=changes, kind=type(model)

@@ -79,7 +79,7 @@ class BestEvaluation:
         }
 
     def message(self, step: int, config: LoopConfig) -> str:
-        """Say which weights are kept, and why the run ended at `step`."""
+        """Return a message: which weights are kept, and why the run ended at `step`."""
         figure = self.figures[config.monitor]
         kept = f"keeping the weights of step {self.step}: {config.monitor} {figure:.4f}"
         if step == config.steps:

@@ -36,7 +36,7 @@ class Sweep:
     factors: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     smoothed: list[float] = field(default_factory=list)
-    """The losses' moving average, from which the suggestion is made."""
+    """Moving average of the losses, which decides the suggestion."""
     suggested: float = 0.0
     """Suggested factor of the settings' learning rates."""
     rates: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def _smoothed(losses: list[float]) -> float:
 
 
 def suggest(factors: list[float], smoothed: list[float]) -> float:
-    """Return a third of the factor with the lowest loss, since there the loss is about to diverge.
+    """Return a third of the factor with the lowest loss; just above it the loss diverges.
 
     Raises:
         RunFailed: No factor lowered the loss.

@@ -1,4 +1,4 @@
-"""report.html: curves, samples, checks, data and cost of a run, on one page without a network."""
+"""report.html: curves, samples, checks, data and settings of a run, on one offline page."""
 
 import html
 import json
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chatwright.evaluation.figures import with_interval, without_bounds
 from chatwright.training import loss_comparison, metrics
-from chatwright.training.figure_text import figure_texts
 from chatwright.training.html_page import new_figure, page, to_svg
 from chatwright.training.run_settings import flatten
 
@@ -55,7 +55,10 @@ def _summary(notes: Mapping[str, Any]) -> dict[str, str]:
     n_trained = notes.get("trained_parameters", notes["parameters"])
     if n_trained < notes["parameters"]:
         shown["trained parameters"] = f"{n_trained:,} (an adapter; its base is unchanged)"
-    return shown | figure_texts(notes["figures"])
+    figures = notes["figures"]
+    return shown | {
+        name.replace("_", " "): with_interval(name, figures) for name in without_bounds(figures)
+    }
 
 
 def _checks(notes: Mapping[str, Any]) -> dict[str, str]:

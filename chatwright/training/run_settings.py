@@ -4,9 +4,8 @@ A run resumes only with the settings and data it began with, because it must end
 as an uninterrupted one. Two kinds of change are allowed:
 
 - Settings of logging and saving (`loop_config.BOOKKEEPING`) do not change the result.
-- `loop.steps` may change where the learning-rate schedule of the steps already done stays the same:
-with a
-  constant schedule at any time, with "wsd" before its decay begins.
+- `loop.steps` may change where the learning-rate schedule of the steps already done stays the
+  same: with a constant schedule at any time, with "wsd" before its decay begins.
 """
 
 import json
@@ -30,7 +29,7 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
 def require_resumable(
     saved: Mapping[str, Any], current: Mapping[str, Any], config: LoopConfig, step: int, run: str
 ) -> None:
-    """Refuse to resume a run whose settings changed the steps already done.
+    """Raise an error where a run was begun with other settings.
 
     Args:
         saved: Identifying settings in the checkpoint.
@@ -42,8 +41,8 @@ def require_resumable(
     Raises:
         InputError: Names every setting that differs, with both values.
     """
-    before = dict(_flat(_as_json(saved)))
-    after = dict(_flat(_as_json(identifying(current))))
+    before = dict(flatten(_as_json(saved)))
+    after = dict(flatten(_as_json(identifying(current))))
     changed = sorted(
         key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
     )
@@ -93,13 +92,13 @@ def _as_json(settings: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(settings, default=str))
 
 
-def _flat(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ("loop.steps", 100) for {"loop": {"steps": 100}}."""
+def flatten(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested tables: {"loop": {"steps": 100}} gives ("loop.steps", 100)."""
     if not isinstance(table, Mapping):
         yield prefix, table
         return
     for key, value in table.items():
-        yield from _flat(value, f"{prefix}.{key}" if prefix else key)
+        yield from flatten(value, f"{prefix}.{key}" if prefix else key)
 
 
 def _short(value: Any) -> str:

@@ -151,7 +151,7 @@ class Stage(Protocol[M, Micro]):
         Args:
             model: The model to be trained.
             batch: The first batch.
-            parent: The model directory that the weights came from, or None for fresh weights.
+            parent: The model directory that the weights were loaded from, or None for fresh ones.
 
         Raises:
             RunFailed: The loss is not what an untrained or a continued model has.

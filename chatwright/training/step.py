@@ -25,7 +25,7 @@ class StepResult:
 
     @property
     def is_finite(self) -> bool:
-        """Whether loss and gradient are numbers, so that the update was made."""
+        """Whether loss and gradient are finite, so that the weights were updated."""
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
@@ -39,7 +39,7 @@ def train_step(
 
     Args:
         model: The model, on its device and in training mode.
-        stage: Where the loss comes from.
+        stage: Computes the loss.
         batch: The micro-batches of this step and their count.
         optimizer: The optimizer, with its learning rates set.
         clip: The largest gradient norm; 0 leaves gradients as they are.

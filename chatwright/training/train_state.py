@@ -39,7 +39,7 @@ class TrainState:
     stage: Stage[Any, Any]
     generators: dict[str, torch.Generator]
     settings: dict[str, Any]
-    """Settings of the run, to refuse resuming with others."""
+    """Settings of the run. A checkpoint of a run with other settings is not loaded."""
     base: Base | None = None
     """The base model of an adapter; a checkpoint then holds the adapter alone."""
     step: int = 0

@@ -60,7 +60,7 @@ class PackedValidation:
     dtype: torch.dtype
     """Number format of the forward pass."""
     n_bytes: int = 0
-    """Bytes of the texts that all tokens stand for; 0 where only some tokens are supervised."""
+    """Size of the texts in bytes; 0 where only some of their tokens are supervised."""
 
     def figures(self, model: GPT) -> dict[str, float]:
         """Return the loss in nats per supervised token, and bits per byte where known.

@@ -161,8 +161,12 @@ def register() -> torch.library.Library:
     _foreach_utils._foreach_supported_types.append(SimulatedTensor)  # type: ignore[arg-type]
     # A device that is written in Python cannot have generators, so draws come from the CPU.
     for module in (loop, learning_rate_finder):
-        module.generator = lambda seed, name, device: devices.generator(seed, name)  # type: ignore[attr-defined]
+        module.generator = generator_on_cpu  # type: ignore[attr-defined]
     return library
+
+
+def generator_on_cpu(seed: int, name: str, device: torch.device) -> torch.Generator:
+    return devices.generator(seed, name)
 
 
 def create_on_cpu(create: Callable[..., Tensor]) -> Callable[..., Tensor]:

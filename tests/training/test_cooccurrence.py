@@ -1,4 +1,4 @@
-"""Co-occurrence embeddings equal the direct computation, and similar words get similar vectors."""
+"""Co-occurrence embeddings equal a direct computation; similar words get similar vectors."""
 
 import pytest
 import torch

@@ -81,10 +81,10 @@ def test_patience_stops_the_run_and_keeps_the_best_weights(
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 9, 13])
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, steps: int) -> None:
-    run(tmp_path / "whole", PATIENT, stage_with_curve(CURVE))
-    stopped_run(tmp_path / "parts", steps, PATIENT, stage=stage_with_curve(CURVE))
-    run(tmp_path / "parts", PATIENT, stage_with_curve(CURVE))
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+    run(tmp_path / "uninterrupted", PATIENT, stage_with_curve(CURVE))
+    stopped_run(tmp_path / "resumed", steps, PATIENT, stage=stage_with_curve(CURVE))
+    run(tmp_path / "resumed", PATIENT, stage_with_curve(CURVE))
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize("steps", [40, 12], ids=["stopped by patience", "all steps done"])
@@ -95,13 +95,13 @@ def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
         raise KeyboardInterrupt
 
     loop = replace(PATIENT, steps=steps)
-    run(tmp_path / "whole", loop, stage_with_curve(CURVE))
+    run(tmp_path / "uninterrupted", loop, stage_with_curve(CURVE))
     with monkeypatch.context() as patch:
         patch.setattr("chatwright.training.loop.model_directory.save", kill)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "killed", loop, stage_with_curve(CURVE))
     run(tmp_path / "killed", loop, stage_with_curve(CURVE))
-    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "whole")
+    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_without_patience_the_last_weights_are_the_result(tmp_path: Path) -> None:

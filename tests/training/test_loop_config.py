@@ -1,4 +1,4 @@
-"""Every setting of the loop and the optimizer has an effect, and values out of range are errors."""
+"""Settings of loop and optimizer have an effect, and values out of range are errors."""
 
 import dataclasses
 from dataclasses import replace

@@ -43,12 +43,12 @@ def adapter_bytes(out: Path) -> dict[str, bytes]:
 
 
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, parent: Path) -> None:
-    run(tmp_path / "whole", stage=sft_stage(), model=with_adapter(parent), parent=parent)
+    run(tmp_path / "uninterrupted", stage=sft_stage(), model=with_adapter(parent), parent=parent)
     for steps in (2, 5):
         parts = {"stage": sft_stage(), "model": with_adapter(parent), "parent": parent}
-        stopped_run(tmp_path / "parts", steps, **parts)
-    run(tmp_path / "parts", stage=sft_stage(), model=with_adapter(parent), parent=parent)
-    assert adapter_bytes(tmp_path / "parts") == adapter_bytes(tmp_path / "whole")
+        stopped_run(tmp_path / "resumed", steps, **parts)
+    run(tmp_path / "resumed", stage=sft_stage(), model=with_adapter(parent), parent=parent)
+    assert adapter_bytes(tmp_path / "resumed") == adapter_bytes(tmp_path / "uninterrupted")
 
 
 def test_base_is_unchanged_and_checkpoints_hold_only_the_adapter(

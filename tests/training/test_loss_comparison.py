@@ -1,4 +1,4 @@
-"""The report explains a difference between training and validation loss by the settings of the run.
+"""The report explains by the settings why training and validation loss differ.
 
 The tests look for settings and numbers in the explanation, not for its sentences.
 """

@@ -30,11 +30,11 @@ StageMaker = Callable[[], Stage[Any, Any]]
 def test_stopped_and_resumed_run_equals_uninterrupted_run(
     tmp_path: Path, make_stage: StageMaker
 ) -> None:
-    run(tmp_path / "whole", stage=make_stage())
+    run(tmp_path / "uninterrupted", stage=make_stage())
     for steps in range(1, 5):
-        stopped_run(tmp_path / "parts", steps, stage=make_stage())
-    run(tmp_path / "parts", stage=make_stage())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+        stopped_run(tmp_path / "resumed", steps, stage=make_stage())
+    run(tmp_path / "resumed", stage=make_stage())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:
@@ -69,13 +69,13 @@ def _last_logged_step(out: Path) -> int:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.full)])
 def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, kills: int) -> None:
-    command = [sys.executable, str(PROGRAM), str(tmp_path / "whole"), "40", SAVE_EVERY]
+    command = [sys.executable, str(PROGRAM), str(tmp_path / "uninterrupted"), "40", SAVE_EVERY]
     subprocess.run(command, check=True, capture_output=True)
     n_killed = 0
     for trial in range(max(1, kills // 4)):
         out = tmp_path / f"killed-{trial}"
         n_killed += kill_and_resume(out, 40, trial, min(kills, 4))
-        assert state_bytes(out) == state_bytes(tmp_path / "whole")
+        assert state_bytes(out) == state_bytes(tmp_path / "uninterrupted")
     assert n_killed > 0, "no kill came before the end of a run, so nothing was tested"
 
 
@@ -90,13 +90,13 @@ def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
     def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
-    run(tmp_path / "whole")
+    run(tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         patch.setattr("chatwright.training.loop.model_directory.save", kill)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "killed")
     run(tmp_path / "killed")
-    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "whole")
+    assert state_bytes(tmp_path / "killed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_run_resumed_without_the_dropout_generator_differs(
@@ -109,10 +109,13 @@ def test_run_resumed_without_the_dropout_generator_differs(
         return {} if prefix == "generator/" else under(tensors, prefix)
 
     monkeypatch.setattr(train_state, "_under", without_generators)
-    run(tmp_path / "whole")
-    stopped_run(tmp_path / "parts", 5)
-    run(tmp_path / "parts")
-    assert state_bytes(tmp_path / "parts")["model"] != state_bytes(tmp_path / "whole")["model"]
+    run(tmp_path / "uninterrupted")
+    stopped_run(tmp_path / "resumed", 5)
+    run(tmp_path / "resumed")
+    assert (
+        state_bytes(tmp_path / "resumed")["model"]
+        != state_bytes(tmp_path / "uninterrupted")["model"]
+    )
 
 
 def test_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
@@ -124,9 +127,9 @@ def test_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
     weights.write_bytes(data)
     messages: list[str] = []
     run(tmp_path / "out", say=messages.append)
-    run(tmp_path / "whole")
+    run(tmp_path / "uninterrupted")
     assert any(newest.name in message for message in messages)
-    assert state_bytes(tmp_path / "out") == state_bytes(tmp_path / "whole")
+    assert state_bytes(tmp_path / "out") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_second_process_does_not_delete_what_the_first_is_writing(tmp_path: Path) -> None:
@@ -158,13 +161,13 @@ def test_settings_of_logging_and_saving_may_change_during_a_run(tmp_path: Path) 
     assert set(changes) == set(BOOKKEEPING)
     assert not any(getattr(LOOP, name) == value for name, value in changes.items())
     run(tmp_path / "out", replace(LOOP, **changes))
-    run(tmp_path / "whole")
+    run(tmp_path / "uninterrupted")
     checkpoints = sorted((tmp_path / "out" / "checkpoints").glob("step-*"))
     saved_steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
     assert saved_steps == [8, 10, 12], "saved as the changed settings require"
     resumed = state_bytes(tmp_path / "out")
-    whole = state_bytes(tmp_path / "whole")
-    assert {name for name in resumed if resumed[name] != whole[name]} == {"log"}
+    uninterrupted = state_bytes(tmp_path / "uninterrupted")
+    assert {name for name in resumed if resumed[name] != uninterrupted[name]} == {"log"}
 
 
 def test_run_with_a_constant_learning_rate_may_be_lengthened(tmp_path: Path) -> None:
@@ -172,8 +175,8 @@ def test_run_with_a_constant_learning_rate_may_be_lengthened(tmp_path: Path) -> 
     longer = replace(short, steps=12)
     stopped_run(tmp_path / "lengthened", 6, short)
     run(tmp_path / "lengthened", longer)
-    run(tmp_path / "whole", longer)
-    assert state_bytes(tmp_path / "lengthened") == state_bytes(tmp_path / "whole")
+    run(tmp_path / "uninterrupted", longer)
+    assert state_bytes(tmp_path / "lengthened") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_wsd_run_may_be_lengthened_only_before_its_decay(tmp_path: Path) -> None:
@@ -181,8 +184,8 @@ def test_wsd_run_may_be_lengthened_only_before_its_decay(tmp_path: Path) -> None
     longer = replace(short, steps=20)
     stopped_run(tmp_path / "before", 5, short)
     run(tmp_path / "before", longer)
-    run(tmp_path / "whole", longer)
-    assert state_bytes(tmp_path / "before") == state_bytes(tmp_path / "whole")
+    run(tmp_path / "uninterrupted", longer)
+    assert state_bytes(tmp_path / "before") == state_bytes(tmp_path / "uninterrupted")
     stopped_run(tmp_path / "after", 9, short)
     with pytest.raises(InputError) as caught:
         run(tmp_path / "after", longer)

@@ -1,4 +1,4 @@
-"""What a stage returns reaches its files: metrics the log, tensors of its state the checkpoints."""
+"""Metrics of a stage reach the log, and tensors of its state reach the checkpoints."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ SHORT = replace(LOOP, steps=3)
 
 
 class MeanTarget(WrappedStage[GPT, MicroBatch]):
-    """Logs the mean id of the supervised targets, which is easy to calculate for a whole step."""
+    """Logs the mean id of the supervised targets, which is easy to calculate for all of a step."""
 
     def __init__(self, accumulate: int) -> None:
         config = BatchConfig(rows=2, context_length=48, accumulate=accumulate)
@@ -135,10 +135,10 @@ def sample_rollouts(model: GPT, draws: torch.Generator) -> Tensor:
 
 @pytest.mark.parametrize("steps", [1, 4, 5, 6])
 def test_stopped_run_with_tensor_state_equals_uninterrupted_run(tmp_path: Path, steps: int) -> None:
-    run(tmp_path / "whole", stage=Rollouts())
-    stopped_run(tmp_path / "parts", steps, stage=Rollouts())
-    run(tmp_path / "parts", stage=Rollouts())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+    run(tmp_path / "uninterrupted", stage=Rollouts())
+    stopped_run(tmp_path / "resumed", steps, stage=Rollouts())
+    run(tmp_path / "resumed", stage=Rollouts())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize("kill_at", [5, 7, 10])
@@ -146,19 +146,22 @@ def test_killed_run_with_tensor_state_equals_uninterrupted_run(
     tmp_path: Path, kill_at: int
 ) -> None:
     """The run resumes from step 4 or 8; the rollouts in use are those of step 3 or 6."""
-    run(tmp_path / "whole", stage=Rollouts())
+    run(tmp_path / "uninterrupted", stage=Rollouts())
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stage=Rollouts(kill_at))
-    run(tmp_path / "parts", stage=Rollouts())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+        run(tmp_path / "resumed", stage=Rollouts(kill_at))
+    run(tmp_path / "resumed", stage=Rollouts())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_run_that_samples_again_after_a_kill_differs(tmp_path: Path) -> None:
     """Control of the tests above: they would notice rollouts that are not saved."""
-    run(tmp_path / "whole", stage=Rollouts())
-    stopped_run(tmp_path / "parts", 4, stage=ForgetfulRollouts())
-    run(tmp_path / "parts", stage=ForgetfulRollouts())
-    assert state_bytes(tmp_path / "parts")["model"] != state_bytes(tmp_path / "whole")["model"]
+    run(tmp_path / "uninterrupted", stage=Rollouts())
+    stopped_run(tmp_path / "resumed", 4, stage=ForgetfulRollouts())
+    run(tmp_path / "resumed", stage=ForgetfulRollouts())
+    assert (
+        state_bytes(tmp_path / "resumed")["model"]
+        != state_bytes(tmp_path / "uninterrupted")["model"]
+    )
 
 
 def test_checkpoint_holds_the_tensors_of_the_stage(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Batches of labeled texts, each micro-batch padded to its longest text.
 
-Every text comes once in an epoch, in an order that changes with the epoch. Training augments the
-texts in two ways: of a text in several pieces one piece is drawn each epoch, and `token_dropout`
+An epoch holds every text once, in an order that changes with the epoch. Training augments the texts
+in two ways: of a text in several pieces one piece is drawn each epoch, and `token_dropout`
 replaces tokens by <mask>, so that no single word decides the label. The order, the pieces and the
 masked tokens depend only on (seed, epoch, position), so a resumed run draws the same ones.
 """

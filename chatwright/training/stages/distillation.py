@@ -117,7 +117,7 @@ class Distillation(WrappedStage[M, Micro]):
     def check_start(self, model: M, batch: Batch[Micro], parent: Path | None) -> float:
         """Check the first loss, unless the student begins with layers of its teacher.
 
-        Nobody can say beforehand what such a model predicts.
+        The first loss of such a student is not known in advance.
         """
         if self.config.start != "every-other-layer":
             return super().check_start(model, batch, parent)

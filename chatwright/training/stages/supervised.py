@@ -39,7 +39,7 @@ class SupervisedStage(Stage[M, Micro]):
             batches: Training data.
             validation: Validation data; its `describe` is saved with the run.
             dtype: Number format of the forward pass.
-            sampler: Makes the samples of an evaluation.
+            sampler: Returns the samples of an evaluation.
             has_fresh_head: Whether the model has a head that its parent lacks. The first loss is
                 then that of uniform predictions, not the parent's.
         """

@@ -1,4 +1,4 @@
-"""Batches of labeled texts: complete epochs, little padding, and augmentation in training only."""
+"""Batches of labeled texts: complete epochs, little padding, augmentation in training only."""
 
 import pytest
 import torch

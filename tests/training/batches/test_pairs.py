@@ -1,4 +1,4 @@
-"""Batches of pairs: complete, little padding, mixed lengths in a step, resumable at any step."""
+"""Batches of pairs: complete epochs, little padding, mixed lengths, resumable at any step."""
 
 from typing import Any
 

@@ -114,13 +114,13 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> Non
     def stage() -> Classification:
         return label_stage(max_length=8)
 
-    run(tmp_path / "whole", stage(), small_classifier())
+    run(tmp_path / "uninterrupted", stage(), small_classifier())
     for steps in (2, 5):
         watcher = Watcher(should_stop=stop_after(steps))
         with pytest.raises(Stopped):
-            run(tmp_path / "parts", stage(), small_classifier(), watcher=watcher)
-    run(tmp_path / "parts", stage(), small_classifier())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+            run(tmp_path / "resumed", stage(), small_classifier(), watcher=watcher)
+    run(tmp_path / "resumed", stage(), small_classifier())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_continued_classifier_must_start_at_its_parents_loss(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Distillation: the loss is its formula, runs resume exactly, and validation is the student's."""
+"""Distillation: the loss is its formula, runs resume exactly, validation is the student's."""
 
 import json
 from collections.abc import Callable
@@ -152,11 +152,11 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     def stage() -> Distillation[Any, Any]:
         return with_teacher(teacher, config, make_inner())
 
-    run(tmp_path / "whole", stage=stage(), model=fresh_student())
+    run(tmp_path / "uninterrupted", stage=stage(), model=fresh_student())
     for steps in (2, 6):
-        stopped_run(tmp_path / "parts", steps, stage=stage(), model=fresh_student())
-    run(tmp_path / "parts", stage=stage(), model=fresh_student())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+        stopped_run(tmp_path / "resumed", steps, stage=stage(), model=fresh_student())
+    run(tmp_path / "resumed", stage=stage(), model=fresh_student())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_projection_is_trained_and_not_part_of_the_result(tmp_path: Path, teacher: Path) -> None:
@@ -260,8 +260,8 @@ def test_distilled_encoder_resumes_exactly(tmp_path: Path, kind: str) -> None:
         stage = Distillation(make_stage(), teacher, "hash of the teacher", config, 64, draws)
         small_encoder.run(out, stage, make_model(), **changes)
 
-    distill(tmp_path / "whole")
+    distill(tmp_path / "uninterrupted")
     with pytest.raises(Stopped):
-        distill(tmp_path / "parts", watcher=Watcher(should_stop=stop_after(6)))
-    distill(tmp_path / "parts")
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+        distill(tmp_path / "resumed", watcher=Watcher(should_stop=stop_after(6)))
+    distill(tmp_path / "resumed")
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")

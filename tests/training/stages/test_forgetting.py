@@ -59,10 +59,10 @@ def test_figures_are_those_of_the_parent_and_the_finished_model(
 
 
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
-    run(tmp_path / "whole", stage=stage_with_old_texts())
-    stopped_run(tmp_path / "parts", 6, stage=stage_with_old_texts())
-    run(tmp_path / "parts", stage=stage_with_old_texts())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+    run(tmp_path / "uninterrupted", stage=stage_with_old_texts())
+    stopped_run(tmp_path / "resumed", 6, stage=stage_with_old_texts())
+    run(tmp_path / "resumed", stage=stage_with_old_texts())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_run_above_the_limit_fails_and_keeps_its_model(tmp_path: Path, parent: Path) -> None:

@@ -1,4 +1,4 @@
-"""Masked-language training: BERT's masking rule, torch's loss, exact resume, a learned language."""
+"""Masked-language training: BERT's masking rule, torch's loss, exact resume, learning."""
 
 import math
 from pathlib import Path
@@ -115,10 +115,10 @@ def test_finished_model_can_be_loaded(tmp_path: Path) -> None:
 
 
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
-    run(tmp_path / "whole", masked_stage(), small_model())
+    run(tmp_path / "uninterrupted", masked_stage(), small_model())
     for steps in (2, 5):
         watcher = Watcher(should_stop=stop_after(steps))
         with pytest.raises(Stopped):
-            run(tmp_path / "parts", masked_stage(), small_model(), watcher=watcher)
-    run(tmp_path / "parts", masked_stage(), small_model())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+            run(tmp_path / "resumed", masked_stage(), small_model(), watcher=watcher)
+    run(tmp_path / "resumed", masked_stage(), small_model())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")

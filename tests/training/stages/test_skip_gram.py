@@ -1,4 +1,4 @@
-"""Skip-gram: the loss is its formula pair by pair, runs resume exactly, similar words are close."""
+"""Skip-gram: the loss is its formula, runs resume exactly, similar words are close."""
 
 import math
 from dataclasses import replace
@@ -153,12 +153,12 @@ def test_samples_are_words_with_their_nearest_words() -> None:
 
 
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
-    run(tmp_path / "whole", small_model())
+    run(tmp_path / "uninterrupted", small_model())
     for steps in (3, 4):
         with pytest.raises(Stopped):
-            run(tmp_path / "parts", small_model(), watcher=Watcher(should_stop=stop_after(steps)))
-    run(tmp_path / "parts", small_model())
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+            run(tmp_path / "resumed", small_model(), watcher=Watcher(should_stop=stop_after(steps)))
+    run(tmp_path / "resumed", small_model())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize(

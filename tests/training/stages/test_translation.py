@@ -1,4 +1,4 @@
-"""Translation: the loss is torch's pair by pair, runs resume exactly, and the task is learned."""
+"""Translation: the loss is torch's pair by pair, runs resume exactly, the task is learned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -69,12 +69,12 @@ def test_two_runs_are_bit_identical(tmp_path: Path) -> None:
 
 
 def test_stopped_and_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
-    run(tmp_path / "whole")
+    run(tmp_path / "uninterrupted")
     for steps in (1, 3, 4):
         with pytest.raises(Stopped):
-            run(tmp_path / "parts", watcher=Watcher(should_stop=stop_after(steps)))
-    run(tmp_path / "parts")
-    assert state_bytes(tmp_path / "parts") == state_bytes(tmp_path / "whole")
+            run(tmp_path / "resumed", watcher=Watcher(should_stop=stop_after(steps)))
+    run(tmp_path / "resumed")
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
 def test_gradient_does_not_depend_on_the_micro_batches() -> None:
