@@ -1,7 +1,7 @@
 """Batches of sentence pairs of similar length, so that little is padded.
 
-An epoch holds every pair once, and groups it with other pairs than the last one. A step holds at most
-`tokens` token ids of the longer side, padding included. Its `accumulate` micro-batches have
+An epoch holds every pair once; the pairs of a micro-batch change from epoch to epoch. A step holds
+at most `tokens` token ids of the longer side, padding included. Its `accumulate` micro-batches have
 different lengths, because a step of short sentences alone would have a biased gradient. The order
 depends only on (seed, epoch, position), so a resumed run continues with the same pairs.
 """
