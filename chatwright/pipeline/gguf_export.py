@@ -12,6 +12,7 @@ from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import gguf_vocabulary, imported_files
+from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -76,10 +77,11 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
 
 
 def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
-    """Return the tokenizer's files as other tools find them in an exported directory."""
+    """Return the tokenizer's files as other tools find them, without tokens the model lacks."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder))
-        return imported_files.read(Path(folder))
+        files = imported_files.read(Path(folder))
+    return without_unembedded_tokens(files, tokenizer.vocab_size)
 
 
 def _require_same_merges(

@@ -152,3 +152,26 @@ def n_token(directory: Path) -> int:
     if (directory / "vocab.txt").is_file():
         return len((directory / "vocab.txt").read_text().splitlines())
     return len(json.loads((directory / "vocab.json").read_text()))
+
+
+def add_token(source: Path, token: str, token_id: int | None = None) -> None:
+    """Add a token to tokenizer.json without resizing the model's embedding.
+
+    A token in brackets is also named as the padding token. The default id follows the last token.
+    """
+    file = source / "tokenizer.json"
+    document = json.loads(file.read_text())
+    added = {
+        "id": n_token(source) if token_id is None else token_id,
+        "content": token,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": token.startswith("["),
+    }
+    document["added_tokens"].append(added)
+    file.write_text(json.dumps(document))
+    if added["special"]:
+        config = json.loads((source / "tokenizer_config.json").read_text())
+        (source / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": token}))

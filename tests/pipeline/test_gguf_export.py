@@ -32,7 +32,7 @@ from chatwright.pipeline.import_export import import_model
 from chatwright.tokenizer import imported_files
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.imported import ImportedTokenizer
-from tests.pipeline.imported_models import WRITE_TOKENIZER, write
+from tests.pipeline.imported_models import WRITE_TOKENIZER, add_token, write
 from tests.tokenizer import example_tokenizers
 from tests.tokenizer.example_tokenizers import hard_strings
 
@@ -305,6 +305,17 @@ def test_a_tokenizer_that_llama_cpp_cannot_compute_is_rejected(tmp_path: Path) -
             export_gguf(tmp_path / name, tmp_path / "model.gguf")
         assert caught.value.field == "tokenizer"
         assert "--format hf" in caught.value.remedy
+
+
+@needs_llama_cpp
+def test_a_model_with_an_unembedded_token_and_unused_ids_is_exported(tmp_path: Path) -> None:
+    """The GGUF file leaves out the token, and marks the ids as unused."""
+    source = write(tmp_path / "source", "llama")
+    vocab_size = json.loads((source / "config.json").read_text())["vocab_size"]
+    add_token(source, "padding", token_id=vocab_size)
+    assert len(import_model(str(source), tmp_path / "model").notes) == 2
+    export_gguf(tmp_path / "model", tmp_path / "model.gguf")
+    assert largest_difference(tmp_path / "model", tmp_path / "model.gguf") < 1e-4
 
 
 def test_merges_that_no_scores_can_express_are_rejected(tmp_path: Path) -> None:

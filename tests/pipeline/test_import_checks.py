@@ -14,7 +14,7 @@ from chatwright.engine.request import Event, Request, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.pipeline.import_export import export_model, import_model
-from tests.pipeline.imported_models import n_token, write, write_encoder
+from tests.pipeline.imported_models import add_token, n_token, write, write_encoder
 
 pytestmark = pytest.mark.uses_global_rng
 
@@ -152,18 +152,6 @@ def test_an_added_token_without_an_embedding_row_is_noted_and_never_encoded(
     assert max(tokenizer.public_ids.values()) < model.config.vocab_size
     export_model(tmp_path / "model", tmp_path / "exported")
     assert import_model(str(tmp_path / "exported"), tmp_path / "again").notes == imported.notes
-
-
-def add_token(source: Path, token: str) -> None:
-    """Add a token after the last one of a tokenizer, as `add_tokens` of transformers does."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    if token.startswith("["):
-        tokenizer.add_special_tokens({"pad_token": token})
-    else:
-        tokenizer.add_tokens([token])
-    tokenizer.save_pretrained(source)
 
 
 @pytest.mark.parametrize(
