@@ -19,29 +19,33 @@ DEFAULT_PURPOSE = "answer questions about a small bakery"  # what the example da
 DEFAULT_PURPOSE_OF_OWN_DATA = "answer questions about the texts I have read"
 
 
+AssistantName = Annotated[str | None, typer.Option("--assistant", help="Name of the assistant.")]
+About = Annotated[
+    str | None,
+    typer.Option("--about", help='Its purpose: completes the sentence "I am here to ...".'),
+]
+OwnData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Your texts and conversations: a file or a folder. Without it, examples are "
+        "written for you to replace.",
+    ),
+]
+TrainingTime = Annotated[
+    str | None,
+    typer.Option("--time", help="Training time on this machine: minutes, hour or night."),
+]
+
+
 def new(
     name: Annotated[
         str, typer.Argument(help="Name of the folder, and of the model on the chat page.")
     ],
-    assistant: Annotated[
-        str | None, typer.Option("--assistant", help="Name of the assistant.")
-    ] = None,
-    about: Annotated[
-        str | None,
-        typer.Option("--about", help='Its purpose: completes the sentence "I am here to ...".'),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="Your texts and conversations: a file or a folder. Without it, examples are "
-            "written for you to replace.",
-        ),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", help="Training time on this machine: minutes, hour or night."),
-    ] = None,
+    assistant: AssistantName = None,
+    about: About = None,
+    data: OwnData = None,
+    time: TrainingTime = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing and take the defaults.")] = False,
 ) -> None:
     """Make a folder for your own model.

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from chatwright.pipeline.translate_texts import TranslatedText
 
 
+PairsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--pairs",
+        help="Also write each translation, a tab and its text: pairs to train the other "
+        "direction on (back-translation).",
+    ),
+]
+
+
 def translate(
     directory: ModelDirectory,
     text: Annotated[
@@ -50,14 +60,7 @@ def translate(
             "--attention", help="Also write an HTML page of the attention between both texts."
         ),
     ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            "--pairs",
-            help="Also write each translation, a tab and its text: pairs to train the other "
-            "direction on (back-translation).",
-        ),
-    ] = None,
+    pairs: PairsFile = None,
     encoding: Encoding = "",
     columns: Columns = "",
     as_json: Annotated[

@@ -1,4 +1,4 @@
-"""`chatwright data check` and `chatwright data show` on the kinds of files that offices have."""
+"""`chatwright data check` and `chatwright data show` on files that offices have."""
 
 import json
 from pathlib import Path
