@@ -1,4 +1,9 @@
-"""The settings `old_texts` and `forgetting_limit`, which measure what a model forgets."""
+"""Measure what a model forgets in training.
+
+`old_texts` names texts that it was trained on earlier; every evaluation measures bits per byte on
+them. `forgetting_limit` is the largest allowed relative increase of that figure; above it the
+finished run fails.
+"""
 
 import torch
 
@@ -17,7 +22,7 @@ def require_old_texts(old_texts: DataSources, limit: float) -> None:
     if limit < 0 or (limit and not old_texts):
         raise InputError(
             f"forgetting_limit is {limit}; it must be at least 0 and needs old_texts.",
-            remedy="Name texts the model knew before with old_texts, or set forgetting_limit=0.",
+            remedy="Set old_texts to texts the model was trained on, or forgetting_limit=0.",
             field="forgetting_limit",
             value=limit,
         )

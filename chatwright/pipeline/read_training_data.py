@@ -88,8 +88,8 @@ def read_conversations(
     if train.n_overlaps:
         watcher.say(
             f"{train.n_overlaps:,} training conversations share 13 words in a row with a "
-            "validation conversation. Their questions differ, but the validation loss is slightly "
-            "too low"
+            "validation conversation. No question is in both parts, but the shared words make the "
+            "validation loss slightly too low"
         )
     for part, name in ((train, "training"), (validation, "validation")):
         _report_shortened(watcher, part, name, context_length)
@@ -107,8 +107,8 @@ def _report_shortened(
         )
     if read.n_not_learned:
         watcher.say(
-            f"{part}: {read.n_not_learned:,} conversations were left out, because weight, train or "
-            "loss marks every answer as not to be learned"
+            f"{part}: {read.n_not_learned:,} conversations were left out, because their field "
+            "`weight`, `train` or `loss` excludes every answer from training"
         )
 
 
