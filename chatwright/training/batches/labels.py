@@ -28,9 +28,9 @@ class LabelBatchConfig:
     rows: int = 32
     """Texts in one step."""
     accumulate: int = 2
-    """Micro-batches in one step. Texts are sorted by length among them, to pad less."""
+    """Micro-batches in one step; each holds texts of similar length, which saves padding."""
     token_dropout: float = 0.0
-    """Share of the tokens that training replaces by <mask>."""
+    """Share of the tokens that training replaces by <mask>, so that no single word decides."""
 
     def __post_init__(self) -> None:
         self._require("rows", self.rows >= 1, "must be at least 1")

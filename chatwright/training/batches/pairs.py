@@ -28,9 +28,9 @@ class PairBatchConfig:
     """The shape of one optimizer step."""
 
     tokens: int = 4096
-    """Token ids in one step, padding included: rows x longest sentence, on the longer side."""
+    """Largest number of tokens in one step, padding included, on the longer side of its pairs."""
     accumulate: int = 4
-    """Micro-batches in one step, each with sentences of similar length."""
+    """Micro-batches in one step; each holds sentences of similar length, which saves padding."""
 
     def __post_init__(self) -> None:
         for name in ("tokens", "accumulate"):

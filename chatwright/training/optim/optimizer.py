@@ -26,7 +26,7 @@ class OptimizerConfig:
     """Settings of the optimizer. Each learning rate is the peak of its schedule."""
 
     kind: Literal["muon", "adamw"] = "muon"
-    """Optimizer of the matrices inside the blocks. The other parameters take AdamW."""
+    """Optimizer of the matrices inside the blocks. Other weights take AdamW or sparse_kind."""
     learning_rate: float = 3e-3
     """Peak learning rate of AdamW."""
     matrix_learning_rate: float = 2e-2
@@ -36,11 +36,11 @@ class OptimizerConfig:
     ngram_learning_rate: float = 1e-1
     """Peak learning rate of tables with sparse gradients: n-grams, word vectors."""
     sparse_kind: Literal["rms", "adagrad"] = "rms"
-    """Optimizer of those tables. The steps of adagrad shrink with every update of a row."""
+    """Optimizer of tables with sparse gradients. Steps of adagrad shrink with every update."""
     beta1: float = 0.9
     """Decay of the mean gradient in AdamW."""
     beta2: float = 0.95
-    """Decay of the mean squared gradient in AdamW and in tables with sparse gradients."""
+    """Decay of the mean squared gradient in AdamW and rms."""
     eps: float = 1e-10
     """Added to the root of the mean squared gradient in AdamW."""
     momentum: float = 0.95
