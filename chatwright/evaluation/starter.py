@@ -50,7 +50,7 @@ def score_exam(replier: Replier, items: Sequence[ExamItem]) -> dict[str, Any]:
 def _score_skill(results: list[tuple[ExamItem, bool]]) -> dict[str, Any]:
     score = _share(right for _, right in results)
     # Knowing a fact from training and reading it in the prompt are different abilities.
-    by_book = _scores_by([(item.book, right) for item, right in results if item.book])
+    by_book = _scores_by([(item.setting, right) for item, right in results if item.setting])
     if len(by_book) > 1:
         score["books"] = by_book
     # A model often misreads one exam question each time and gets all others right.

@@ -1,4 +1,4 @@
-"""The starter corpus: synthetic training data and an exam, made without a download."""
+"""The starter corpus: synthetic training data, and an exam as the held-out evaluation set."""
 
 from chatwright.starter.corpus import (
     CorpusSettings,

@@ -1,7 +1,7 @@
-"""The attributes of people, towns, objects and shops, and all sentences about them.
+"""The attributes of people, towns, objects and shops, with the sentence patterns about them.
 
-The sentences are in `patterns/people.toml` and `patterns/things.toml`; the head of `people.toml`
-explains the slots.
+The patterns are in `patterns/people.toml` and `patterns/things.toml`; the head of `people.toml`
+explains the slots. The exam, the held-out evaluation set, has other questions than training.
 """
 
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ class Attribute:
     statements: tuple[str, ...]
     """Sentences for documents."""
     statements_from_value: tuple[str, ...]
-    """Sentences for documents that begin with the value."""
+    """Sentences that begin with the value, for documents."""
     questions: tuple[str, ...]
-    """Training questions. The exam's are separate, here and below."""
+    """Questions for training conversations."""
     clauses: tuple[str, ...]
-    """What is asked, as a clause: "where Mira lives"."""
+    """Clauses that name the attribute in a request: "where Mira lives"."""
     nouns: tuple[str, ...]
-    """What is asked, as a noun phrase: "Mira's home"."""
+    """Noun phrases that name the attribute in a request: "Mira's home"."""
     exam_questions: tuple[str, ...]
     follow_ups: tuple[str, ...]
-    """Questions after an earlier one, with a pronoun for the person. Only people have them."""
+    """Follow-up questions, with a pronoun for the person. Empty for towns, objects and shops."""
     exam_follow_ups: tuple[str, ...]
     premise_questions: tuple[str, ...]
-    """Questions that presuppose the value. Only people have them."""
+    """Questions that presuppose the value. Empty for towns, objects and shops."""
     exam_premise_questions: tuple[str, ...]
 
 
-def _read(path: str) -> dict[str, Attribute]:
+def _read_attributes(path: str) -> dict[str, Attribute]:
     file = DataFile(path)
-    lists = [name for name in Attribute.__annotations__ if name not in ("name", "answer")]
+    list_names = [name for name in Attribute.__annotations__ if name not in ("name", "answer")]
     return {
         name: Attribute(
             name,
             file.text(f"{name}.answer"),
-            **{patterns: file.get(f"{name}.{patterns}") for patterns in lists},
+            **{list_name: file.get(f"{name}.{list_name}") for list_name in list_names},
         )
         for name in file.names()
     }
 
 
-PERSON_ATTRIBUTES = _read("patterns/people.toml")
-THING_ATTRIBUTES = _read("patterns/things.toml")
+PERSON_ATTRIBUTES = _read_attributes("patterns/people.toml")
+THING_ATTRIBUTES = _read_attributes("patterns/things.toml")
 ATTRIBUTES = PERSON_ATTRIBUTES | THING_ATTRIBUTES

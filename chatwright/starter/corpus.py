@@ -1,5 +1,7 @@
 """The starter corpus: documents for pretraining, conversations for fine-tuning, and an exam.
 
+The exam is the held-out evaluation set.
+
     write_corpus(Path("starter"), size=1, seed=0)
 
 writes pretrain.jsonl, chat.jsonl, heldout.jsonl (the exam) and manifest.json (row counts and
@@ -32,18 +34,18 @@ FACT_DOCUMENT_SHARE = 0.55  # of the characters; the rest are general documents
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """What a corpus is made from."""
+    """The settings that determine the training data of a corpus."""
 
     size: float = 1.0
     seed: int = 0
     n_conversations: int = 0
-    """0 means as many as the size gives."""
+    """0 means `size` times N_CONVERSATIONS."""
 
 
 def read_settings(directory: Path) -> CorpusSettings:
     """Read the settings of the corpus that `write_corpus` wrote to `directory`.
 
-    Raises InputError if there is none, or if its manifest is damaged.
+    Raises InputError if the directory has no manifest, or a damaged one.
     """
     path = directory / "manifest.json"
     try:
@@ -68,7 +70,7 @@ def read_settings(directory: Path) -> CorpusSettings:
 
 
 def pretraining_documents(size: float = 1.0, seed: int = 0) -> Iterator[Document]:
-    """Draw fact documents and general documents, mixed so that any beginning is a fair sample."""
+    """Draw fact documents and general documents, in random alternation."""
     table = make_fact_table(size, seed)
     rng = random.Random(f"starter-prose-{seed}")
     fact_rng = random.Random(f"starter-world-prose-{seed}")
@@ -99,7 +101,7 @@ def heldout_documents(size: float = 1.0, seed: int = 0, n_characters: int = 100_
 def training_conversations(
     size: float = 1.0, seed: int = 0, count: int = 0
 ) -> Iterator[tuple[Message, ...]]:
-    """Draw `count` conversations; 0 means as many as the size gives."""
+    """Draw `count` conversations; 0 means `size` times N_CONVERSATIONS."""
     table = make_fact_table(size, seed)
     rng = random.Random(f"starter-chat-{seed}")
     yield from mixture.draw_conversations(table, rng, count or int(N_CONVERSATIONS * size))
@@ -142,7 +144,7 @@ def write_corpus(
 
 
 def _chat_row(conversation: Iterable[Message]) -> dict[str, Any]:
-    """A message that is shown but not learned has weight 0."""
+    """Return a row of chat.jsonl. Training does not learn messages with weight 0."""
     return {
         "messages": [
             {"role": file_role(message), "content": message_text(message)}

@@ -7,8 +7,8 @@ Patterns use three kinds of brackets:
 
 - `[Say|Tell me]` is one of the alternatives, drawn at random. One of them can be empty.
 - `{town}` is a slot that the code fills.
-- `<now>` is the text `now` of the file's table `[fragments]`. If `span` is a list there, an entry
-  `<span>` of another list stands for all its texts.
+- `<now>` is replaced by the text `now` of the file's table `[fragments]`. If `span` is a list in
+  that table, an entry `<span>` of another list is replaced by all texts of `span`.
 """
 
 import random
@@ -43,12 +43,12 @@ class DataFile:
     @cached_property
     def _lists(self) -> dict[str, tuple[str, ...]]:
         return {
-            name: tuple(text for entry in value for text in self._spliced(entry))
+            name: tuple(text for entry in value for text in self._texts_of(entry))
             for name, value in self._entries.items()
             if isinstance(value, tuple)
         }
 
-    def _spliced(self, entry: str) -> tuple[str, ...]:
+    def _texts_of(self, entry: str) -> tuple[str, ...]:
         match = _FRAGMENT.fullmatch(entry)
         fragment = self._entries[f"fragments.{match[1]}"] if match else entry
         texts = (fragment,) if isinstance(fragment, str) else fragment
@@ -74,11 +74,11 @@ class DataFile:
         return self._with_fragments(value)
 
     def table(self, name: str) -> dict[str, str]:
-        """Return the texts of one table by name, in the order of the file."""
+        """Return a TOML table as a dictionary of texts, in the order of the file."""
         return dict(self._content_at(name))
 
     def names(self, name: str = "") -> list[str]:
-        """Return the names of the tables in the file, or in one of its tables, in order."""
+        """Return the names of the tables in the file, or in the table `name`, in order."""
         return [key for key, value in self._content_at(name).items() if isinstance(value, dict)]
 
     def _content_at(self, name: str) -> dict[str, Any]:
@@ -92,18 +92,21 @@ class DataFile:
         return expand(rng.choice(self[name]), rng)
 
     def request(self, name: str, rng: random.Random) -> str:
-        """Draw a phrase from the list called `name` and put it into a frame that asks for it.
+        """Draw a phrase from the list called `name` and put it into a drawn request pattern.
 
-        The last part of the name decides the frames: `actions` ("count to ten"), `clauses`
-        ("what it costs") or `nouns` ("the price"). A dozen phrases give hundreds of sentences.
+        The last part of the name selects the request patterns: `actions` ("count to ten"),
+        `clauses` ("what it costs") or `nouns` ("the price"). A dozen phrases give hundreds of
+        sentences.
         """
-        frames = REQUEST_FRAMES[name.rpartition(".")[2]]
-        return compose_request(frames, self[name], rng)
+        request_patterns = REQUEST_PATTERNS[name.rpartition(".")[2]]
+        return compose_request(request_patterns, self[name], rng)
 
 
-def compose_request(frames: tuple[str, ...], phrases: tuple[str, ...], rng: random.Random) -> str:
-    """Draw a frame, put a drawn phrase into its slot {it}, and expand the result."""
-    pattern = rng.choice(frames).replace("{it}", rng.choice(phrases))
+def compose_request(
+    request_patterns: tuple[str, ...], phrases: tuple[str, ...], rng: random.Random
+) -> str:
+    """Draw a request pattern, put a drawn phrase into its slot {it}, and expand the result."""
+    pattern = rng.choice(request_patterns).replace("{it}", rng.choice(phrases))
     return as_sentence(expand(pattern, rng))
 
 
@@ -115,4 +118,4 @@ def _flatten(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, str | tu
             yield f"{prefix}{key}", value if isinstance(value, str) else tuple(value)
 
 
-REQUEST_FRAMES = DataFile("patterns/requests.toml")
+REQUEST_PATTERNS = DataFile("patterns/requests.toml")

@@ -1,4 +1,4 @@
-"""One item of the exam: a prompt, a reference reply, and the rule that judges a reply.
+"""One item of the exam (the held-out evaluation set): a prompt and the rule for a right reply.
 
 `evaluation/starter.py` applies the rule.
 """
@@ -11,7 +11,9 @@ from chatwright.starter.messages import file_role
 from chatwright.tokenizer.tool_call_text import message_text
 
 Check = Literal["contains", "command", "exact", "number", "joke"]
-Book = Literal["closed", "open", ""]
+Setting = Literal["closed", "open", ""]
+CLOSED_BOOK: Setting = "closed"
+OPEN_BOOK: Setting = "open"
 PhraseGroups = tuple[tuple[str, ...], ...]
 
 
@@ -34,13 +36,13 @@ class ExamItem:
     check: Check = "contains"
     """`contains` compares phrases, `exact` the whole reply, `command` a tool call,
     `number` the numbers, and `joke` also requires a new and complete joke."""
-    book: Book = ""
-    """Where the answer is: "closed" in the training documents only, "open" in the prompt."""
+    setting: Setting = ""
+    """CLOSED_BOOK: only training documents state the answer. OPEN_BOOK: the prompt does."""
     template: str = ""
-    """The exam question before its slots were filled; the scores are also given by template."""
+    """The exam question with its slots unfilled. Each template also has a score of its own."""
 
     def as_row(self) -> dict[str, Any]:
-        """The item as a row of heldout.jsonl, whose keys are those of the first version."""
+        """Return a row of heldout.jsonl, whose keys differ from the names of the fields."""
         return {
             "skill": self.skill,
             "messages": [_message_row(message) for message in self.messages],
@@ -50,7 +52,7 @@ class ExamItem:
             "deniable": self.forbidden_unless_denied,
             "max_words": self.max_words,
             "check": self.check,
-            "book": self.book,
+            "book": self.setting,
             "template": self.template,
         }
 

@@ -1,7 +1,7 @@
 """Training documents that state facts of the fact table.
 
 A model learns a fact from many different sentences about it, not from one sentence many times.
-Every document lists the facts that it states. The documents are repetitive by design.
+Every document lists the facts that it states.
 """
 
 import random
@@ -16,11 +16,12 @@ from chatwright.starter.fact_wording import fill_with_fact
 from chatwright.starter.phrasing import capitalize_first
 
 _PATTERNS = DataFile("patterns/fact_documents.toml")
-_STARTS_WITH_VALUE_SHARE = 0.25
-_PRONOUN_SHARE = 0.45
+_STARTS_WITH_VALUE_SHARE = 0.25  # of the sentences with a name
+_PRONOUN_SHARE = 0.45  # of the sentences after the first in a biography
+# Shares of the documents; the rest are about towns, shops and objects.
 _BIOGRAPHY_SHARE = 0.62
 _COMPARISON_SHARE = 0.16
-_LISTING_SHARE = 0.10  # the remaining documents are about towns, shops and objects
+_LISTING_SHARE = 0.10
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Document:
     fact_ids: tuple[str, ...] = ()
 
     def as_row(self) -> dict[str, Any]:
-        """The document as a row of pretrain.jsonl."""
+        """Return a row of pretrain.jsonl."""
         return {"text": self.text, "facts": self.fact_ids}
 
 
@@ -46,14 +47,14 @@ def _draw_sentence(
     if not by_pronoun and rng.random() < _STARTS_WITH_VALUE_SHARE:
         return fill_with_fact(rng.choice(attribute.statements_from_value), fact, table)
     sentence = fill_with_fact(rng.choice(attribute.statements), fact, table, by_pronoun)
-    link = rng.choice(_PATTERNS["links"])
-    if link and by_pronoun:
-        return link + sentence[0].lower() + sentence[1:]
+    connective = rng.choice(_PATTERNS["connectives"])
+    if connective and by_pronoun:
+        return connective + sentence[0].lower() + sentence[1:]
     return capitalize_first(sentence)
 
 
 def draw_biography(table: FactTable, person: Person, rng: random.Random) -> Document:
-    """Draw facts of one person in random order, by name first and later often by pronoun."""
+    """Draw facts of one person in random order. Later sentences often use a pronoun."""
     facts = rng.sample(list(person.facts.values()), rng.randint(3, len(person.facts)))
     opening = rng.choice(_PATTERNS["openings"])
     opening = opening.format(name=person.name, surname=person.surname)
@@ -65,7 +66,7 @@ def draw_biography(table: FactTable, person: Person, rng: random.Random) -> Docu
 
 
 def draw_comparison(table: FactTable, rng: random.Random) -> Document:
-    """Draw three attributes of two or three people, whom a model must tell apart."""
+    """Draw the same three attributes of two or three people."""
     people = rng.sample(list(table.people), rng.choice((2, 2, 3)))
     attribute = rng.choice(list(PERSON_ATTRIBUTES))
     others = rng.sample([name for name in PERSON_ATTRIBUTES if name != attribute], 2)
@@ -82,7 +83,10 @@ def draw_listing(table: FactTable, rng: random.Random) -> Document:
 
 
 def draw_thing_document(table: FactTable, rng: random.Random) -> Document:
-    """Draw facts about towns, shops or objects, sometimes also what changes about them."""
+    """Draw lasting facts about towns, shops or objects.
+
+    Some documents add that the weather, opening hours or price changes, without its value.
+    """
     kind = rng.choice(("towns", "towns", "shops", "objects"))
     all_things: dict[str, tuple[Thing, ...]] = {
         "towns": table.towns,
@@ -102,14 +106,14 @@ def draw_thing_document(table: FactTable, rng: random.Random) -> Document:
 def draw_fact_documents(
     table: FactTable, rng: random.Random, n_characters: int
 ) -> Iterator[Document]:
-    """Draw about `n_characters` of documents. Biographies take all people in turn."""
-    waiting: list[Person] = []
+    """Draw documents with about `n_characters` in total. Biographies take all people in turn."""
+    remaining_people: list[Person] = []
     n_written = 0
     while n_written < n_characters:
         draw = rng.random()
         if draw < _BIOGRAPHY_SHARE:
-            waiting = waiting or rng.sample(list(table.people), len(table.people))
-            document = draw_biography(table, waiting.pop(), rng)
+            remaining_people = remaining_people or rng.sample(list(table.people), len(table.people))
+            document = draw_biography(table, remaining_people.pop(), rng)
         elif draw < _BIOGRAPHY_SHARE + _COMPARISON_SHARE:
             document = draw_comparison(table, rng)
         elif draw < _BIOGRAPHY_SHARE + _COMPARISON_SHARE + _LISTING_SHARE:

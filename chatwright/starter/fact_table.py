@@ -1,11 +1,12 @@
 """Invented facts about people, towns, shops and objects, which do not contradict each other.
 
-The table is a function of size and seed. Three kinds of facts matter for teaching:
+The table is a function of size and seed. The exam is the held-out evaluation set. There are three
+kinds of facts:
 
 - training facts: training conversations may ask about them;
 - held-out facts: documents state them, only the exam asks about them;
-- changing facts (weather, prices, opening hours): they have no lasting value, so a model must
-  call a tool.
+- changing facts (weather, prices, opening hours): the table has no value for them, so a model
+  must call a tool.
 
 Making a table takes a few milliseconds.
 """
@@ -25,7 +26,7 @@ N_KNOWN_OBJECTS = 24
 
 @dataclass(frozen=True)
 class Fact:
-    """One value of one subject: Mira, home, Marn."""
+    """One attribute of one subject: the home of Mira is Marn."""
 
     id: str
     subject: str
@@ -41,7 +42,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Person:
-    """A person, with facts by attribute."""
+    """A person, with a dictionary from attribute to fact."""
 
     name: str
     surname: str
@@ -66,7 +67,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Thing:
-    """A town, a shop or an object, with facts by attribute."""
+    """A town, a shop or an object, with a dictionary from attribute to fact."""
 
     name: str
     facts: dict[str, Fact] = field(compare=False)
@@ -87,7 +88,7 @@ class FactTable:
         return {person.name: person for person in self.people}
 
     def person(self, name: str) -> Person:
-        """The person called `name`."""
+        """Return the person called `name`."""
         return self._people_by_name[name]
 
     @cached_property
@@ -101,11 +102,11 @@ class FactTable:
         return [fact for fact in self.facts if fact.is_held_out]
 
     def askable_facts(self, for_exam: bool) -> list[Fact]:
-        """The facts that the exam, or training, may ask about."""
+        """Return the facts that the exam may ask about, or else those for training."""
         return self.held_out_facts if for_exam else self.training_facts
 
     def values_of(self, attribute: str) -> list[str]:
-        """Every value that the attribute has in this table, sorted."""
+        """Return every value that the attribute has in this table, sorted."""
         return sorted({fact.value for fact in self.facts if fact.attribute == attribute})
 
 
@@ -117,12 +118,13 @@ def is_about_person(fact: Fact) -> bool:
 def make_fact_table(size: float = 1.0, seed: int = 0) -> FactTable:
     """Make the table of a size and a seed; `size` scales the numbers of people, towns and shops.
 
-    Raises InputError if `size` is out of range: the name lists hold no more.
+    Raises InputError if `size` is not above 0, or above LARGEST_SIZE, which needs more names than
+    the lists have.
     """
     if not 0 < size <= LARGEST_SIZE:
         raise InputError(
             f"size is {size:g}, but it must be above 0 and at most {LARGEST_SIZE:g}.",
-            remedy="Set size=1 for the starter as it ships.",
+            remedy="Set size=1, the default.",
             field="size",
             value=size,
         )
@@ -130,20 +132,20 @@ def make_fact_table(size: float = 1.0, seed: int = 0) -> FactTable:
     # Shuffle the whole lists, then cut: a larger table contains the names of a smaller one.
     girls = _shuffled(NAMES["girls"], rng)
     boys = _shuffled(NAMES["boys"], rng)
-    towns = _shuffled(NAMES["towns"], rng)
-    pets = _shuffled(NAMES["pets"], rng)
+    all_town_names = _shuffled(NAMES["towns"], rng)
+    pet_names = _shuffled(NAMES["pets"], rng)
     n_people = max(8, round(36 * size))
     names = [name for pair in zip(girls, boys, strict=False) for name in pair][:n_people]
-    town_names = towns[: min(len(towns), max(4, round(6 + 4 * size)))]
-    # The order of these four decides the random draws, and so the corpus.
-    people = tuple(_person(rng, name, names, town_names, pets) for name in names)
+    town_names = all_town_names[: max(4, round(6 + 4 * size))]
+    # The order of these four assignments decides the random draws, and so the corpus.
+    people = tuple(_person(rng, name, names, town_names, pet_names) for name in names)
     objects = tuple(_object(rng, name) for name in THINGS["objects"][:N_KNOWN_OBJECTS])
     shop_names = _shop_names(rng, max(4, round(8 * size)))
     shops = tuple(_shop(rng, name, names, town_names) for name in shop_names)
-    made_towns = tuple(_town(rng, name) for name in town_names)
-    subjects: tuple[Person | Thing, ...] = (*people, *made_towns, *shops, *objects)
+    towns = tuple(_town(rng, name) for name in town_names)
+    subjects: tuple[Person | Thing, ...] = (*people, *towns, *shops, *objects)
     facts = tuple(fact for subject in subjects for fact in subject.facts.values())
-    return FactTable(people, made_towns, shops, objects, facts)
+    return FactTable(people, towns, shops, objects, facts)
 
 
 def _shuffled(names: tuple[str, ...], rng: random.Random) -> list[str]:

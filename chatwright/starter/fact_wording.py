@@ -1,27 +1,27 @@
-"""Statements of facts and questions about them, from the patterns of their attributes."""
+"""Write statements and questions about facts with the sentence patterns of their attributes."""
 
 import random
 
 from chatwright.starter.attributes import ATTRIBUTES, PERSON_ATTRIBUTES, Attribute
-from chatwright.starter.data_file import REQUEST_FRAMES
+from chatwright.starter.data_file import REQUEST_PATTERNS
 from chatwright.starter.fact_table import Fact, FactTable, Person
 from chatwright.starter.phrasing import capitalize_first, expand, with_article
 
 _QUESTION_SHARE = 0.5
-_CLAUSE_SHARE = 0.25  # the remaining quarter asks for a noun phrase
+_CLAUSE_SHARE = 0.25  # requests with a clause; the remaining quarter has a noun phrase
 
 
 def draw_question_pattern(
     attribute: Attribute, rng: random.Random, by_pronoun: bool = False
 ) -> str:
     """Draw a training question about `attribute`, with its slots not yet filled."""
-    kind = rng.random()
-    if kind < _QUESTION_SHARE:
+    draw = rng.random()
+    if draw < _QUESTION_SHARE:
         return expand(rng.choice(attribute.follow_ups if by_pronoun else attribute.questions), rng)
-    asks_for_clause = kind < _QUESTION_SHARE + _CLAUSE_SHARE
-    frame = rng.choice(REQUEST_FRAMES["fact.clauses" if asks_for_clause else "fact.nouns"])
-    phrase = rng.choice(attribute.clauses if asks_for_clause else attribute.nouns)
-    return expand(frame.replace("{it}", phrase), rng)
+    uses_clause = draw < _QUESTION_SHARE + _CLAUSE_SHARE
+    request_pattern = rng.choice(REQUEST_PATTERNS["fact.clauses" if uses_clause else "fact.nouns"])
+    phrase = rng.choice(attribute.clauses if uses_clause else attribute.nouns)
+    return expand(request_pattern.replace("{it}", phrase), rng)
 
 
 def fill_template(

@@ -1,7 +1,6 @@
-"""Training documents that state no fact of the table: animals, sums, stories, reviews, French.
+"""Training documents without facts of the fact table: animals, sums, stories, reviews, French.
 
-About half of them are texts about invented people, so that a model learns to read a name and use
-it again.
+Many of them are about invented people, so that a model learns to copy new names from a text.
 """
 
 import random
@@ -33,7 +32,7 @@ _PATTERNS = DataFile("patterns/general_documents.toml")
 
 
 def draw_animals(rng: random.Random) -> str:
-    """Draw what one to three animals eat, where they live, and what they sound like."""
+    """Draw sentences about the food, home and sound of one to three animals."""
     sentences = []
     for name in rng.sample(sorted(ANIMALS.names()), rng.choice((1, 2, 3))):
         facts = ANIMALS.table(name)
@@ -48,7 +47,7 @@ def draw_animals(rng: random.Random) -> str:
 
 
 def draw_calendar(rng: random.Random) -> str:
-    """Draw which days or months follow each other."""
+    """Draw sentences about the order of days or months."""
     kind = rng.choice(("day", "month"))
     names = VALUES[f"{kind}s"]
     sentences = []
@@ -61,7 +60,7 @@ def draw_calendar(rng: random.Random) -> str:
 
 
 def draw_seasons(rng: random.Random) -> str:
-    """Draw a season: when it is and what happens in it."""
+    """Draw sentences about a season."""
     name = rng.choice(sorted(_PATTERNS.names("seasons")))
     slots = _PATTERNS.table(f"seasons.{name}") | {"name": name, "Name": name.capitalize()}
     sentences = [pattern.format(**slots) for pattern in _PATTERNS["season_sentences"]]
@@ -131,7 +130,7 @@ def draw_reviews(rng: random.Random) -> str:
 
 
 def draw_stories(rng: random.Random) -> str:
-    """Draw a story and several answers that it gives."""
+    """Draw a story and sentences that answer questions about it."""
     events, text = passages.draw_passage(rng, for_exam=False)
     return f"{text} {passages.draw_answers(events, rng)}"
 
@@ -154,14 +153,14 @@ def draw_people(rng: random.Random) -> str:
 
 
 def draw_picture_book(rng: random.Random) -> str:
-    """Draw a few nouns and repeat them in order. They are topics of jokes."""
+    """Draw a few topics of jokes and list them twice in the same order."""
     nouns = [with_article(name) for name in rng.sample(jokes.TOPICS, rng.randint(2, 5))]
     opening = rng.choice(_PATTERNS["page_openings"])
     ending = rng.choice(_PATTERNS["page_endings"])
     return f"{opening} {', then '.join(nouns)}. {ending} {', '.join(nouns[:-1])} and {nouns[-1]}."
 
 
-# Each kind with its share. Sums have the largest: they are short and need many examples.
+# Each kind with its relative weight. Sums have the largest: they need many examples.
 KINDS: dict[Callable[[random.Random], str], float] = {
     draw_animals: 3,
     draw_calendar: 3,
@@ -181,7 +180,7 @@ KINDS: dict[Callable[[random.Random], str], float] = {
 
 
 def draw_general_documents(rng: random.Random, n_characters: int) -> Iterator[Document]:
-    """Draw about `n_characters` of documents."""
+    """Draw documents with about `n_characters` in total."""
     n_written = 0
     kinds = list(KINDS)
     weights = list(KINDS.values())

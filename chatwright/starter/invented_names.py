@@ -1,6 +1,6 @@
 """Invent names of people and towns, which a model can only know by reading them in the text.
 
-`split.is_held_out` assigns each name to training or to the exam.
+`split.is_held_out` assigns each name to training or to the exam, the held-out evaluation set.
 """
 
 import random
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from chatwright.starter.split import is_held_out
 from chatwright.starter.word_lists import NAMES, THINGS
 
-_KNOWN = frozenset(
+_KNOWN_NAMES = frozenset(
     [*NAMES["girls"], *NAMES["boys"], *NAMES["towns"]]
     + [noun.capitalize() for noun in THINGS["objects"]]
 )
@@ -29,7 +29,7 @@ def _invent(rng: random.Random, endings: str, for_exam: bool) -> str:
     parts = ("starts", "vowels", "middles", endings)
     while True:
         name = "".join(rng.choice(NAMES[f"invented.{part}"]) for part in parts)
-        if name not in _KNOWN and is_held_out(name) == for_exam:
+        if name not in _KNOWN_NAMES and is_held_out(name) == for_exam:
             return name
 
 

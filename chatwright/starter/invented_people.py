@@ -14,8 +14,8 @@ from chatwright.starter.invented_names import (
 )
 from chatwright.starter.word_lists import NAMES, VALUES
 
-# Without names, dates and ages: each value fits into one short sentence, and no value of one
-# attribute looks like a value of another.
+# Pet names, friends, birthdays and ages are left out. Each value fits into one short sentence, and
+# no value of one attribute looks like a value of another.
 STORY_ATTRIBUTES = ("home", "job", "pet", "food", "colour", "hobby")
 _PATTERNS = DataFile("patterns/invented_people.toml")
 _VALUE_LISTS = {
@@ -33,7 +33,7 @@ def draw_values(
 ) -> list[str]:
     """Draw `count` different values of an attribute.
 
-    Half of the towns are invented; their first letters differ from those of the names in `people`.
+    In half of the draws, all towns are invented; their first letters differ from those of `people`.
     """
     if attribute != "home":
         return rng.sample(VALUES[_VALUE_LISTS[attribute]], count)
@@ -69,7 +69,8 @@ def _is_short_and_starts_with_name(statement: str) -> bool:
     )
 
 
-# In a text of these sentences, any six words in a row contain a name that no training text has.
+# In an exam story of these sentences, any six words in a row contain a name that no training text
+# has. The exam is the held-out evaluation set.
 _EXAM_STATEMENTS = {
     name: [
         text for text in PERSON_ATTRIBUTES[name].statements if _is_short_and_starts_with_name(text)

@@ -1,4 +1,4 @@
-"""The messages of the starter's conversations, and how the corpus files write them."""
+"""Create the messages of the starter corpus, and name their roles in the corpus files."""
 
 from chatwright.conversation import Message, ToolCall, ToolResult
 
@@ -8,32 +8,32 @@ class WrongReply(Message):
 
 
 def user(text: str) -> Message:
-    """A message of the user."""
+    """Return a message of the user."""
     return Message("user", text)
 
 
 def assistant(text: str) -> Message:
-    """A reply of the assistant."""
+    """Return a reply of the assistant."""
     return Message("assistant", text)
 
 
 def wrong_reply(text: str) -> Message:
-    """A reply that training does not learn."""
+    """Return a wrong reply, which training shows but does not learn."""
     return WrongReply("assistant", text)
 
 
 def tool_call(name: str, target: str) -> Message:
-    """A request of the assistant to run the tool `name` on `target`."""
+    """Return the assistant's call of the tool `name` with the text `target`."""
     return Message("assistant", (ToolCall("", name, {"text": target}),))
 
 
 def tool_result(content: str) -> Message:
-    """The result of the tool call before it."""
+    """Return the result of the tool call before it."""
     return Message("tool", (ToolResult("", content),))
 
 
 def file_role(message: Message) -> str:
-    """The role in the corpus files, which write tool calls and results as roles of their own."""
+    """Return the role in the corpus files: "command" for a tool call, "result" for its result."""
     if message.tool_calls:
         return "command"
     return "result" if message.tool_results else message.role

@@ -1,7 +1,7 @@
 """Turn sentence patterns into sentences.
 
 A pattern lists alternatives in square brackets: "[Say|Tell me], [|please,] where {s} lives."
-Brackets nest. Slots in braces stay as they are until `str.format` fills them.
+Brackets can be nested. Slots in braces stay as they are until `str.format` fills them.
 """
 
 import random

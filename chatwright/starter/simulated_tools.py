@@ -1,4 +1,4 @@
-"""Simulate the tools of the starter's models: weather, prices and opening hours.
+"""Simulated tools for models trained on the starter corpus: weather, prices, opening hours.
 
 The values are drawn from the name of the town, object or shop and, where they change daily, from
 the date. The same call on the same day returns the same result. No network is used.
@@ -30,7 +30,7 @@ class SimulatedTool:
     changes_daily: bool = True
 
     def result_text(self, values: dict[str, str]) -> str:
-        """The result as the tool returns it."""
+        """Return the result as the tool writes it."""
         return f'{self.name}: "{self.result.format(**values)}"'
 
 
@@ -83,7 +83,7 @@ def draw_values(rng: random.Random) -> dict[str, str]:
 
 
 class SimulatedTools:
-    """The simulated tools as `chat.assistant.Tools`."""
+    """The simulated tools, with the interface `chat.assistant.Tools`."""
 
     def __init__(self, today: Callable[[], date] = date.today) -> None:
         """Remember the function that gives the date, which the daily values depend on."""
@@ -92,7 +92,7 @@ class SimulatedTools:
     def run(self, call: ToolCall) -> str:
         """Run a tool call and return its result.
 
-        The result of an unknown tool, or of a call without a target, says what can be fetched.
+        For an unknown tool or a call without a target, the result lists the known tools.
         """
         name, _, target = write_tool_call(call).removeprefix("COMMAND=").strip().partition(" ")
         target = target.strip()

@@ -10,7 +10,7 @@ from chatwright.conversation import Message
 from chatwright.evaluation.lookup import Lookup, words
 from chatwright.evaluation.starter import Reply, is_complete_joke, is_right, score_exam
 from chatwright.starter import ExamItem, exam_items, training_conversations
-from chatwright.starter.conversations.jokes import JOKES, is_training_joke, tell
+from chatwright.starter.conversations.jokes import JOKES, fill_joke, is_training_joke
 from chatwright.starter.messages import assistant, tool_call, user
 from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.tool_call_text import (
@@ -387,7 +387,7 @@ def test_a_joke_that_repeats_one_word_is_not_complete():
 
 
 def test_a_training_joke_is_recognized_with_other_case_and_punctuation():
-    joke = tell(JOKES[3], "cat")
+    joke = fill_joke(JOKES[3], "cat")
     assert is_training_joke(joke)
     assert is_training_joke(joke.upper().replace("!", "."))
 
@@ -405,7 +405,7 @@ def test_the_jokes_in_training_conversations_are_recognized():
 
 def test_scores_have_counts_intervals_and_scores_by_book(items):
     def only_closed_book(item: ExamItem) -> Message:
-        return assistant("?") if item.book == "open" else item.expected
+        return assistant("?") if item.setting == "open" else item.expected
 
     entry = score_skills(items, only_closed_book)["follow_up"]
     assert entry["low"] < entry["score"] < entry["high"]

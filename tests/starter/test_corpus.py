@@ -115,14 +115,14 @@ def test_every_skill_has_at_least_five_exam_questions(items):
 def test_a_fact_item_is_closed_or_open_book_as_its_skill_says(items):
     for item in items:
         if item.skill in ("fact_closed", "fact_open"):
-            assert item.book == item.skill.removeprefix("fact_")
+            assert item.setting == item.skill.removeprefix("fact_")
 
 
 def test_an_open_book_prompt_contains_the_answer_and_no_name_of_the_fact_table(items):
     names = {person.name for person in make_fact_table(SIZE, SEED).people}
     about_people = ("fact_open", "follow_up", "correction_right", "correction_wrong")
     for item in items:
-        if item.book == "open" and item.skill in (*about_people, "false_premise"):
+        if item.setting == "open" and item.skill in (*about_people, "false_premise"):
             text = " ".join(message_text(message) for message in item.messages)
             assert not names & set(re.findall(r"[A-Z][a-z]+", text)), text
             assert item.required[0][0] in text

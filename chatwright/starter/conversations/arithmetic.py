@@ -1,6 +1,6 @@
 """Sums and differences of numbers below 100, in digits and in words.
 
-A fifth of the pairs of numbers is held out for the exam.
+A fifth of the problems with a number above 9 is held out for the exam, the evaluation set.
 """
 
 import random
@@ -18,7 +18,7 @@ from chatwright.starter.word_lists import NUMBERS
 SKILLS = ("arithmetic",)
 _PATTERNS = DataFile("patterns/arithmetic.toml")
 _WORDS_SHARE = 0.15  # share of the questions with numbers in words
-_STORY_SHARE = 0.2
+_STORY_SHARE = 0.2  # share of the other questions that tell a story
 
 
 def in_words(number: int) -> str:
@@ -27,8 +27,9 @@ def in_words(number: int) -> str:
     if number < 20:
         return ones[number]
     if number >= 100:
-        rest = number % 100
-        return f"{ones[number // 100]} hundred" + (f" and {in_words(rest)}" if rest else "")
+        remainder = number % 100
+        ending = f" and {in_words(remainder)}" if remainder else ""
+        return f"{ones[number // 100]} hundred{ending}"
     tens, unit = divmod(number, 10)
     return NUMBERS["tens"][tens - 2] + (f"-{ones[unit]}" if unit else "")
 
@@ -46,7 +47,7 @@ class _Problem:
 
     @property
     def section(self) -> str:
-        """The table of patterns that asks for this problem."""
+        """The TOML table with the questions for this problem."""
         return "addition" if self.sign == "+" else "subtraction"
 
     @property
@@ -64,10 +65,10 @@ class _Problem:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the pair of numbers is for the exam.
+        """Whether the problem is for the exam.
 
-        The order does not count: knowing 5 + 13 must not give away 13 + 5. Pairs of one-digit
-        numbers are too few to split, so all of them are for training.
+        The order of the numbers does not matter: knowing 5 + 13 must not give away 13 + 5. Pairs of
+        one-digit numbers are too few to split, so all of them are for training.
         """
         smaller, larger = sorted((self.a, self.b))
         return larger > 9 and is_held_out(f"{smaller}{self.sign}{larger}")
@@ -83,12 +84,12 @@ def _draw_problem(rng: random.Random, for_exam: bool) -> _Problem:
             a, b = b, a
         problem = _Problem(a, sign, b)
         if for_exam and problem.result in (a, b):
-            continue  # Repeating the question would give the answer.
+            continue  # A reply that repeats the question would contain the result.
         if problem.is_held_out == for_exam:
             return problem
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw one to four problems in a row."""
     return [turn for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))) for turn in draw_turns(rng)]
 
@@ -109,12 +110,12 @@ def draw_turns(rng: random.Random) -> list[Message]:
 
 def _draw_question(problem: _Problem, rng: random.Random) -> str:
     section = problem.section
-    kind = rng.random()
-    if kind < 0.45:
+    draw = rng.random()
+    if draw < 0.45:
         return _PATTERNS.draw(f"{section}.questions", rng)
-    if kind < 0.7:
+    if draw < 0.7:
         return _PATTERNS.request(f"{section}.actions", rng)
-    return _PATTERNS.request(f"{section}.{'clauses' if kind < 0.85 else 'nouns'}", rng)
+    return _PATTERNS.request(f"{section}.{'clauses' if draw < 0.85 else 'nouns'}", rng)
 
 
 def _draw_story(problem: _Problem, rng: random.Random) -> str:
@@ -132,8 +133,8 @@ def draw_statement(rng: random.Random) -> str:
     return rng.choice((equation, problem.answer))
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
-    """Draw a held-out pair of numbers and an exam question."""
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+    """Draw a held-out problem and an exam question about it."""
     problem = _draw_problem(rng, for_exam=True)
     template = rng.choice(_PATTERNS[f"{problem.section}.exam_questions"])
     return ExamItem(

@@ -1,11 +1,14 @@
-"""Closed-book questions: the training documents state the fact, the conversation does not."""
+"""Closed-book questions: the training documents state the fact, the conversation does not.
+
+The exam, the held-out evaluation set, asks about other facts than training does.
+"""
 
 import random
 
 from chatwright.conversation import Message
 from chatwright.starter.attributes import ATTRIBUTES
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import CLOSED_BOOK, ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, is_about_person
 from chatwright.starter.fact_wording import fill_with_fact, question_about_fact
 from chatwright.starter.invented_names import invent_person_name
@@ -14,12 +17,12 @@ from chatwright.starter.phrasing import capitalize_first
 
 SKILLS = ("fact_closed",)
 _PATTERNS = DataFile("patterns/closed_book.toml")
-_UNKNOWN_PERSON_SHARE = 0.08
+_UNKNOWN_PERSON_SHARE = 0.08  # of the questions, about a person who is in no document
 
 
-def frame_question(question: str, rng: random.Random) -> str:
-    """Put a greeting, a thank-you or the like around a question."""
-    return _PATTERNS.draw("frames", rng).format(question=question)
+def add_small_talk(question: str, rng: random.Random) -> str:
+    """Put a question into a user message, often with a greeting, thanks or a remark."""
+    return _PATTERNS.draw("prompts", rng).format(question=question)
 
 
 def answer_to(fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
@@ -30,9 +33,10 @@ def answer_to(fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
 
 
 def competing_values(fact: Fact, table: FactTable) -> tuple[str, ...]:
-    """Every other value of the attribute in the table; a reply that names one of them guesses.
+    """Return the wrong answers: the attribute's other values in the table, or all other ages.
 
-    Values whose words are all in the right answer do not count: the Lucky Bell sells no bells.
+    A value is left out if the subject and the right value contain all its words. A right answer
+    about the shop "the Lucky Bell" names a bell, though other shops sell bells.
     """
     if fact.attribute == "age":
         return tuple(str(age) for age in range(1, 100) if str(age) != fact.value)
@@ -45,7 +49,7 @@ def competing_values(fact: Fact, table: FactTable) -> tuple[str, ...]:
 
 
 def spellings(fact: Fact) -> tuple[str, ...]:
-    """All spellings of the value that count as right; only dates have several."""
+    """Return all spellings of the value that count as right; only dates have several."""
     if fact.attribute != "birthday":
         return (fact.value,)
     month, day = fact.value.split()
@@ -53,21 +57,21 @@ def spellings(fact: Fact) -> tuple[str, ...]:
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
-    """Draw a question about a fact, sometimes about a person who is not in the table."""
+    """Draw a question about a fact, sometimes about a person who is not in the fact table."""
     if rng.random() < _UNKNOWN_PERSON_SHARE:
         return _unknown_person(table, rng)
     fact = rng.choice(table.training_facts)
-    question = frame_question(question_about_fact(fact, table, rng), rng)
+    question = add_small_talk(question_about_fact(fact, table, rng), rng)
     return [user(question), assistant(answer_to(fact, table))]
 
 
 def _unknown_person(table: FactTable, rng: random.Random) -> list[Message]:
-    """The reply says that it does not know the person instead of guessing."""
+    """Draw a question about an unknown person; the reply says so instead of guessing."""
     name = invent_person_name(rng, for_exam=False)
     fact = rng.choice([fact for fact in table.training_facts if is_about_person(fact)])
     question = question_about_fact(fact, table, rng).replace(fact.subject, name)
     reply = _PATTERNS.text("unknown_person").format(name=name)
-    return [user(frame_question(question, rng)), assistant(reply)]
+    return [user(add_small_talk(question, rng)), assistant(reply)]
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
@@ -82,6 +86,6 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
         required=(spellings(fact),),
         forbidden=competing_values(fact, table),
         max_words=20,
-        book="closed",
+        setting=CLOSED_BOOK,
         template=template,
     )

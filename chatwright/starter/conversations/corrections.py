@@ -1,7 +1,8 @@
 """Corrections by the user, right (`correction_right`) or wrong (`correction_wrong`).
 
 After a right correction, the reply admits the mistake. After a wrong one, it repeats the answer.
-A right correction needs a wrong reply before it: training shows that reply without learning it.
+A right correction needs an earlier wrong reply, which training shows without learning it. The exam,
+the held-out evaluation set, scores both cases as skills.
 """
 
 import random
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.conversations.closed_book import competing_values, spellings
-from chatwright.starter.conversations.open_book import frame_text_and_question
+from chatwright.starter.conversations.open_book import compose_prompt
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import CLOSED_BOOK, OPEN_BOOK, ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_person
 from chatwright.starter.fact_wording import (
     answer_about_person,
@@ -31,8 +32,8 @@ from chatwright.starter.phrasing import capitalize_first
 SKILLS = ("correction_right", "correction_wrong")
 # Right and wrong corrections use the same words: only the facts decide which is which.
 _PATTERNS = DataFile("patterns/corrections.toml")
-_QUOTE_SHARE = 0.45
-_GUESS_SHARE = 0.2
+_QUOTE_SHARE = 0.45  # share of the conversations in which the user quotes the reply
+_GUESS_SHARE = 0.2  # share of the other ones, in which the user asks for a guess
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,17 @@ class _Dispute:
     wrong: str
     """A wrong value."""
     text: str
-    """What states the fact; "" if only the documents do."""
+    """A text in the prompt that states the fact; "" if only training documents state it."""
 
     def claims(self, user_is_right: bool) -> tuple[str, str]:
-        """What the assistant said, and what the user claims."""
+        """Return the assistant's earlier sentence and the user's claim."""
         attribute = self.fact.attribute
         truth = answer_about_person(attribute, self.person, self.fact.value)
         mistake = answer_about_person(attribute, self.person, self.wrong)
         return (mistake, truth) if user_is_right else (truth, mistake)
 
     def reply(self, user_is_right: bool) -> str:
-        """The assistant's reply to the correction."""
+        """Return the assistant's reply to the correction."""
         return reply_to_correction(self.fact, self.person, self.wrong, user_is_right)
 
 
@@ -111,11 +112,11 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
 
 
 def _with_text(text: str, question: str, rng: random.Random) -> str:
-    return frame_text_and_question(text, question, rng) if text else question
+    return compose_prompt(text, question, rng) if text else question
 
 
 def _objection(claim: str, rng: random.Random, after_quote: bool = False) -> str:
-    """Draw an objection, in words that do not reveal whether it is right."""
+    """Draw an objection whose words do not reveal whether it is right."""
     uses_short_doubt = after_quote and rng.random() < 0.5
     doubt = _PATTERNS.draw("after_quote" if uses_short_doubt else "doubts", rng)
     statement = _PATTERNS.draw("claims", rng)
@@ -145,7 +146,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
         forbidden=tuple(value for value in forbidden if value != dispute.wrong),
         forbidden_unless_denied=(dispute.wrong,) if user_is_right else (dispute.wrong, *admissions),
         max_words=30,
-        book="open" if dispute.text else "closed",
+        setting=OPEN_BOOK if dispute.text else CLOSED_BOOK,
         template=template,
     )
 
@@ -153,7 +154,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
 def _exam_prompt(
     dispute: _Dispute, user_is_right: bool, rng: random.Random
 ) -> tuple[str, tuple[Message, ...]]:
-    """The exam template of the correction, and the messages up to it."""
+    """Draw an exam template for the correction, and the messages that end with the correction."""
     said, claim = dispute.claims(user_is_right)
     lead = f"{dispute.text} " if dispute.text else ""
     if rng.random() < 0.3:

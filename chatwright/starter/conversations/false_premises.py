@@ -1,7 +1,8 @@
 """Questions that presuppose a claim, true or false.
 
 If the claim is false, the reply objects and states the truth. If it is true, the reply agrees and
-says that it knows no more. A model that always objects fails the items with a true claim.
+says that it knows no more. The exam, the held-out evaluation set, has both kinds, so a model that
+always objects fails the items with a true claim.
 """
 
 import random
@@ -9,10 +10,10 @@ from dataclasses import dataclass
 
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
-from chatwright.starter.conversations.closed_book import competing_values, frame_question
-from chatwright.starter.conversations.open_book import frame_text_and_question
+from chatwright.starter.conversations.closed_book import add_small_talk, competing_values
+from chatwright.starter.conversations.open_book import compose_prompt
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem, PhraseGroups
+from chatwright.starter.exam_item import CLOSED_BOOK, OPEN_BOOK, ExamItem, PhraseGroups
 from chatwright.starter.fact_table import Fact, FactTable, Person
 from chatwright.starter.fact_wording import answer_about_person, fill_template
 from chatwright.starter.invented_people import (
@@ -35,15 +36,16 @@ class _Premise:
     person: Person
     false_value: str
     text: str
-    """What states the fact; "" if only the documents do."""
+    """A text in the prompt that states the fact; "" if only training documents state it."""
     competing: tuple[str, ...]
+    """Other values of the attribute, which a right reply does not name."""
 
 
 def reply_to_premise(fact: Fact, person: Person, claimed: str) -> str:
     """Agree or object to the claim that the value is `claimed`.
 
-    The exclamation mark after the claim returns after the truth if both are the same; see
-    `corrections.reply_to_correction`.
+    An exclamation mark follows the claim, and also the truth if the claim is true;
+    `corrections.reply_to_correction` gives the reason.
     """
     truth = answer_about_person(fact.attribute, person, fact.value).removesuffix(".")
     template = _PATTERNS.text("agree" if claimed == fact.value else "object")
@@ -87,9 +89,9 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     claimed = premise.fact.value if is_true else premise.false_value
     question = _draw_question(premise, claimed, rng)
     if premise.text:
-        question = frame_text_and_question(premise.text, question, rng)
+        question = compose_prompt(premise.text, question, rng)
     else:
-        question = frame_question(question, rng)
+        question = add_small_talk(question, rng)
     return [user(question), assistant(reply_to_premise(premise.fact, premise.person, claimed))]
 
 
@@ -131,6 +133,6 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
         required=required,
         forbidden=forbidden,
         forbidden_unless_denied=() if is_true else (premise.false_value,),
-        book="open" if premise.text else "closed",
+        setting=OPEN_BOOK if premise.text else CLOSED_BOOK,
         template=template,
     )

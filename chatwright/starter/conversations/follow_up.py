@@ -1,7 +1,8 @@
-"""Follow-up questions with a pronoun or only a name, which need the turns before.
+"""Follow-up questions such as "And his job?", which a model must read with the earlier turns.
 
-The conversations are closed-book, about people of the fact table, or open-book, about invented
-people.
+Closed-book conversations are about people of the fact table, whom training documents describe.
+Open-book conversations are about invented people, whom the prompt describes. The exam, the
+held-out evaluation set, has both.
 """
 
 import random
@@ -9,9 +10,9 @@ import random
 from chatwright.conversation import Message
 from chatwright.starter.attributes import PERSON_ATTRIBUTES
 from chatwright.starter.conversations.closed_book import answer_to, competing_values, spellings
-from chatwright.starter.conversations.open_book import frame_text_and_question
+from chatwright.starter.conversations.open_book import compose_prompt
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import CLOSED_BOOK, OPEN_BOOK, ExamItem
 from chatwright.starter.fact_table import Fact, FactTable, Person, is_about_person
 from chatwright.starter.fact_wording import (
     fill_template,
@@ -46,25 +47,27 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
 
 
 def _same_person(table: FactTable, rng: random.Random) -> list[Message]:
-    last = rng.choice(_facts_about_people(table.training_facts))
-    first = _other_fact_of_person(table, rng, last)
+    last_fact = rng.choice(_facts_about_people(table.training_facts))
+    first_fact = _other_fact_of_person(table, rng, last_fact)
     return [
-        user(question_about_fact(first, table, rng)),
-        assistant(answer_to(first, table)),
-        user(_ask_about_same_person(last.attribute, table.person(last.subject), rng)),
-        assistant(answer_to(last, table, by_pronoun=rng.random() < 0.5)),
+        user(question_about_fact(first_fact, table, rng)),
+        assistant(answer_to(first_fact, table)),
+        user(_ask_about_same_person(last_fact.attribute, table.person(last_fact.subject), rng)),
+        assistant(answer_to(last_fact, table, by_pronoun=rng.random() < 0.5)),
     ]
 
 
 def _other_person(table: FactTable, rng: random.Random) -> list[Message]:
-    last = rng.choice(_facts_about_people(table.training_facts))
-    same_attribute = [fact for fact in table.training_facts if fact.attribute == last.attribute]
-    first = rng.choice([fact for fact in same_attribute if fact != last] or [last])
+    last_fact = rng.choice(_facts_about_people(table.training_facts))
+    same_attribute = [
+        fact for fact in table.training_facts if fact.attribute == last_fact.attribute
+    ]
+    first_fact = rng.choice([fact for fact in same_attribute if fact != last_fact] or [last_fact])
     return [
-        user(question_about_fact(first, table, rng)),
-        assistant(answer_to(first, table)),
-        user(_ask_about_other_person(last.subject, rng)),
-        assistant(answer_to(last, table)),
+        user(question_about_fact(first_fact, table, rng)),
+        assistant(answer_to(first_fact, table)),
+        user(_ask_about_other_person(last_fact.subject, rng)),
+        assistant(answer_to(last_fact, table)),
     ]
 
 
@@ -74,7 +77,7 @@ def _invented_people(rng: random.Random) -> list[Message]:
     person, other = rng.sample(people, 2)
     text = draw_story(people, attributes, rng, for_exam=False)
     question = question_about_person(attributes[0], person, rng)
-    opening = user(frame_text_and_question(text, question, rng))
+    opening = user(compose_prompt(text, question, rng))
     turns = [opening, assistant(answer_about(person, attributes[0]))]
     if rng.random() < 0.5:
         follow_up = _ask_about_same_person(attributes[1], person, rng)
@@ -95,12 +98,12 @@ def _facts_about_people(facts: list[Fact]) -> list[Fact]:
 
 
 def _ask_about_other_person(name: str, rng: random.Random) -> str:
-    """The question before, about somebody else: "And Tobin?"."""
+    """Draw a question that repeats the previous one for another person: "And Tobin?"."""
     return _PATTERNS.draw("other_person", rng).format(name=name)
 
 
 def _ask_about_same_person(attribute: str, person: Person, rng: random.Random) -> str:
-    """A question about the same person, now by pronoun."""
+    """Draw a question about the same person, with a pronoun for the name."""
     if rng.random() < _SHORT_QUESTION_SHARE:
         noun = expand(rng.choice(PERSON_ATTRIBUTES[attribute].nouns), rng)
         noun = fill_template(noun, person.name, person, by_pronoun=True)
@@ -109,36 +112,36 @@ def _ask_about_same_person(attribute: str, person: Person, rng: random.Random) -
     return expand(f"{_PATTERNS.text('before_again')} {question}", rng)
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
-    """Draw a follow-up about the fact table or about invented people."""
+def draw_exam_item(table: FactTable, rng: random.Random, _skill: str) -> ExamItem:
+    """Draw an item about people of the fact table or about invented people."""
     if rng.random() < 0.5:
         return _closed_book_item(table, rng)
     return _open_book_item(rng)
 
 
 def _closed_book_item(table: FactTable, rng: random.Random) -> ExamItem:
-    last = rng.choice(_facts_about_people(table.held_out_facts))
+    last_fact = rng.choice(_facts_about_people(table.held_out_facts))
     if rng.random() < 0.6:
-        first = _other_fact_of_person(table, rng, last)
-        template = rng.choice(PERSON_ATTRIBUTES[last.attribute].exam_follow_ups)
-        question = capitalize_first(fill_with_fact(template, last, table, by_pronoun=True))
+        first_fact = _other_fact_of_person(table, rng, last_fact)
+        template = rng.choice(PERSON_ATTRIBUTES[last_fact.attribute].exam_follow_ups)
+        question = capitalize_first(fill_with_fact(template, last_fact, table, by_pronoun=True))
     else:
-        first = _fact_with_other_value(table, rng, last)
+        first_fact = _fact_with_other_value(table, rng, last_fact)
         template = rng.choice(_PATTERNS["exam_other_person"])
-        question = template.format(name=last.subject)
-    opening = rng.choice(PERSON_ATTRIBUTES[first.attribute].exam_questions)
+        question = template.format(name=last_fact.subject)
+    opening = rng.choice(PERSON_ATTRIBUTES[first_fact.attribute].exam_questions)
     return ExamItem(
         skill="follow_up",
         messages=(
-            user(fill_with_fact(opening, first, table)),
-            assistant(answer_to(first, table)),
+            user(fill_with_fact(opening, first_fact, table)),
+            assistant(answer_to(first_fact, table)),
             user(question),
         ),
-        expected=assistant(answer_to(last, table)),
-        required=(spellings(last),),
-        forbidden=competing_values(last, table),
+        expected=assistant(answer_to(last_fact, table)),
+        required=(spellings(last_fact),),
+        forbidden=competing_values(last_fact, table),
         max_words=20,
-        book="closed",
+        setting=CLOSED_BOOK,
         template=template,
     )
 
@@ -180,6 +183,6 @@ def _open_book_item(rng: random.Random) -> ExamItem:
         required=((subject.facts[attribute].value,),),
         forbidden=tuple(p.facts[attribute].value for p in people if p is not subject),
         max_words=20,
-        book="open",
+        setting=OPEN_BOOK,
         template=template,
     )

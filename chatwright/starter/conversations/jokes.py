@@ -1,7 +1,7 @@
 """Jokes with a slot for any topic, so that a new topic gives a new joke.
 
-A third of the topics is held out for the exam; documents may name them all the same.
-`is_training_joke` recognizes every joke that training can contain.
+A third of the topics is held out for the exam, the evaluation set. No training joke is about them,
+but training documents may name them. `is_training_joke` recognizes every possible training joke.
 """
 
 import random
@@ -25,7 +25,7 @@ JOKES = _PATTERNS["jokes"]
 
 
 def _topics() -> list[str]:
-    """All nouns that no joke contains outside its slot, sorted."""
+    """Return all nouns that no joke pattern contains, sorted."""
     nouns = {*ANIMALS.names(), *VALUES["pets"], *VALUES["jobs"], *THINGS["objects"]}
     return sorted({*nouns, *_PATTERNS["topics"]} - _words_of_jokes())
 
@@ -43,7 +43,7 @@ _TRAINING_TOPICS = tuple(
 )
 
 
-def tell(joke: str, topic: str) -> str:
+def fill_joke(joke: str, topic: str) -> str:
     """Put a topic into a joke, with the right article."""
     for article in ("A", "a"):
         joke = joke.replace(f"{article} {{t}}", with_article(topic).replace("a", article, 1))
@@ -53,28 +53,28 @@ def tell(joke: str, topic: str) -> str:
 def _draw_joke(rng: random.Random, for_exam: bool) -> tuple[str, str]:
     """Draw a topic and a joke about it."""
     topic = rng.choice(_EXAM_TOPICS) if for_exam else _draw_training_topic(rng)
-    return topic, tell(JOKES[rng.randrange(len(JOKES))], topic)
+    return topic, fill_joke(JOKES[rng.randrange(len(JOKES))], topic)
 
 
 def _draw_training_topic(rng: random.Random) -> str:
-    """Draw a topic, also an invented word, so that the model copies any topic from the request."""
+    """Draw a topic, sometimes an invented word, so that the model learns to copy any topic."""
     if rng.random() < 0.7:
         return rng.choice(_TRAINING_TOPICS)
     return invent_person_name(rng, for_exam=False).lower()
 
 
 def letters_only(text: str) -> str:
-    """Lower-case words without punctuation: a copy with another comma is still a copy."""
+    """Return lower-case words without punctuation, to find copies with other punctuation."""
     letters = "".join(char if char.isalpha() else " " for char in text.lower())
     return " ".join(letters.split())
 
 
 @cache
 def _joke_patterns() -> tuple[re.Pattern[str], ...]:
-    """A regular expression for every joke; its first group matches the topic."""
+    """Return a regular expression for every joke; its first group matches the topic."""
     topic = "topic"
     texts = (
-        letters_only(tell(joke, topic)).replace(f"a {topic}", f"an? {topic}") for joke in JOKES
+        letters_only(fill_joke(joke, topic)).replace(f"a {topic}", f"an? {topic}") for joke in JOKES
     )
     return tuple(
         re.compile(text.replace(topic, r"(\w+)", 1).replace(topic, r"\1")) for text in texts
@@ -82,13 +82,13 @@ def _joke_patterns() -> tuple[re.Pattern[str], ...]:
 
 
 def is_training_joke(text: str) -> bool:
-    """Tell whether training can contain this joke: any topic counts that the exam does not use."""
-    plain = letters_only(text)
-    matches = (pattern.fullmatch(plain) for pattern in _joke_patterns())
+    """Whether training can contain this joke: a joke pattern with a topic not held out."""
+    words = letters_only(text)
+    matches = (pattern.fullmatch(words) for pattern in _joke_patterns())
     return any(match[1] not in _EXAM_TOPICS for match in matches if match)
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a request for a joke, mostly with a topic, sometimes followed by another one."""
     topic, joke = _draw_joke(rng, for_exam=False)
     if rng.random() < 0.15:
@@ -109,7 +109,7 @@ def _draw_request(rng: random.Random) -> str:
     return _PATTERNS.request(rng.choice(("actions", "nouns")), rng)
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a request for a joke about an exam topic."""
     topic, joke = _draw_joke(rng, for_exam=True)
     template = rng.choice(_PATTERNS["exam_questions"])

@@ -1,7 +1,7 @@
-"""Mix all kinds of conversation for training, and draw the exam.
+"""Mix all kinds of conversation for training, and draw the exam (the held-out evaluation set).
 
-Some conversations continue with another topic, some user messages are typed carelessly, and some
-leave out small words.
+Some conversations continue with another topic. Some user messages have typing errors, and some
+leave out small words such as articles.
 """
 
 import random
@@ -42,19 +42,19 @@ class ExaminedModule(Protocol):
     def SKILLS(self) -> tuple[str, ...]:
         """The names of the skills."""
 
-    def draw_conversation(self, table: FactTable, rng: random.Random) -> Turns:
+    def draw_conversation(self, table: FactTable, rng: random.Random, /) -> Turns:
         """Draw a training conversation."""
 
-    def draw_exam_item(self, table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+    def draw_exam_item(self, table: FactTable, rng: random.Random, skill: str, /) -> ExamItem:
         """Draw an exam item of one of the skills."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationKind:
-    """One kind of conversation and its share of the training conversations."""
+    """One kind of conversation and its weight among the training conversations."""
 
-    share: float
-    """In percent; what is hard to learn, or asked most often, gets more."""
+    weight: float
+    """Relative weight; kinds that are hard to learn or often asked have more."""
     draw: Callable[[FactTable, random.Random], Turns]
     skills: tuple[str, ...] = ()
     draw_exam_item: Callable[[FactTable, random.Random, str], ExamItem] | None = None
@@ -63,14 +63,14 @@ class ConversationKind:
     """Whether the answer can change if the question loses a small word."""
 
 
-def _examined(
+def _kind_with_exam(
     module: ExaminedModule,
-    share: float,
+    weight: float,
     allows_typos: bool = False,
     needs_every_word: bool = False,
 ) -> ConversationKind:
     return ConversationKind(
-        share=share,
+        weight=weight,
         draw=module.draw_conversation,
         skills=module.SKILLS,
         draw_exam_item=module.draw_exam_item,
@@ -80,42 +80,42 @@ def _examined(
 
 
 KINDS = (
-    ConversationKind(share=5, draw=smalltalk.draw_conversation, allows_typos=True),
-    _examined(closed_book, share=11, allows_typos=True),
-    _examined(open_book, share=10),
-    _examined(follow_up, share=9, allows_typos=True),
-    _examined(corrections, share=12),
-    _examined(false_premises, share=10),
-    _examined(refusals, share=7, allows_typos=True),
-    _examined(tool_calls, share=9),
-    _examined(sentiment, share=10, needs_every_word=True),
-    _examined(passages, share=15),
-    _examined(translation, share=3, needs_every_word=True),
-    _examined(repeat, share=7),
-    _examined(arithmetic, share=10),
-    _examined(jokes, share=4, allows_typos=True),
-    _examined(stopping, share=11),
+    ConversationKind(weight=5, draw=smalltalk.draw_conversation, allows_typos=True),
+    _kind_with_exam(closed_book, weight=11, allows_typos=True),
+    _kind_with_exam(open_book, weight=10),
+    _kind_with_exam(follow_up, weight=9, allows_typos=True),
+    _kind_with_exam(corrections, weight=12),
+    _kind_with_exam(false_premises, weight=10),
+    _kind_with_exam(refusals, weight=7, allows_typos=True),
+    _kind_with_exam(tool_calls, weight=9),
+    _kind_with_exam(sentiment, weight=10, needs_every_word=True),
+    _kind_with_exam(passages, weight=15),
+    _kind_with_exam(translation, weight=3, needs_every_word=True),
+    _kind_with_exam(repeat, weight=7),
+    _kind_with_exam(arithmetic, weight=10),
+    _kind_with_exam(jokes, weight=4, allows_typos=True),
+    _kind_with_exam(stopping, weight=11),
 )
 SKILLS = tuple(skill for kind in KINDS for skill in kind.skills)
 _PATTERNS = DataFile("patterns/mixture.toml")
-_ONE_TOPIC_SHARE = 0.8
-_SYSTEM_MESSAGE_SHARE = 0.08
-_CAPITALS_SHARE = 0.015
-_TYPO_SHARE = 0.2
-_SHORTENED_SHARE = 0.15
+_ONE_TOPIC_SHARE = 0.8  # of the conversations
+_SYSTEM_MESSAGE_SHARE = 0.08  # of the conversations
+_CAPITALS_SHARE = 0.015  # of the topics: the user writes in capitals
+_TYPO_SHARE = 0.2  # of the topics whose kind allows typing errors
+_SHORTENED_SHARE = 0.15  # of the topics: the user leaves out small words
 
 
 def draw_conversations(
     table: FactTable, rng: random.Random, count: int
 ) -> Iterator[tuple[Message, ...]]:
     """Draw `count` training conversations."""
-    shares = [kind.share for kind in KINDS]
+    weights = [kind.weight for kind in KINDS]
     for _ in range(count):
         n_topics = 1 if rng.random() < _ONE_TOPIC_SHARE else rng.choice((2, 2, 3))
         turns: Turns = []
         if rng.random() < _SYSTEM_MESSAGE_SHARE:
             turns.append(Message("system", rng.choice(_PATTERNS["system_messages"])))
-        for kind in rng.choices(KINDS, shares, k=n_topics):
+        for kind in rng.choices(KINDS, weights, k=n_topics):
             turns += _draw_topic(kind, table, rng)
         yield tuple(turns)
 
@@ -123,7 +123,7 @@ def draw_conversations(
 def _draw_topic(kind: ConversationKind, table: FactTable, rng: random.Random) -> Turns:
     turns = kind.draw(table, rng)
     if rng.random() < _CAPITALS_SHARE:
-        # The tokenizer knows a word in capitals as another word: the reply says so.
+        # To the tokenizer, a word in capitals is a different word, so the reply asks to repeat it.
         reply = _PATTERNS.text("reply_to_capitals")
         return [user(turns[0].text.upper()), assistant(reply)]
     if kind.allows_typos:
@@ -171,9 +171,9 @@ def _shortened(text: str, rng: random.Random) -> str:
 
 
 def draw_exam(table: FactTable, seed: int, n_per_skill: int) -> list[ExamItem]:
-    """Draw up to `n_per_skill` different items of every skill; a small table has fewer.
+    """Draw up to `n_per_skill` different items of every skill; a small fact table gives fewer.
 
-    Training asks none of the questions in the same way.
+    No training conversation contains one of the questions.
     """
     items: list[ExamItem] = []
     for kind in KINDS:

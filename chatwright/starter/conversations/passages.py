@@ -1,15 +1,16 @@
 """Small stories about invented people: questions about them, and summaries in one sentence.
 
-A story says what several people did, with side details. Copying it scores neither skill: the story
-contains competing answers (`passage_qa`), and a summary must leave out the details (`summary`).
+A story says what several people did, with side details. In the exam, the held-out evaluation set, a
+reply that copies the story is wrong. The story contains wrong answers to the question (skill
+`passage_qa`), and a summary must leave out the details (skill `summary`).
 """
 
 import random
 from dataclasses import dataclass
 
 from chatwright.conversation import Message
-from chatwright.starter.data_file import REQUEST_FRAMES, DataFile, compose_request
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.data_file import REQUEST_PATTERNS, DataFile, compose_request
+from chatwright.starter.exam_item import OPEN_BOOK, ExamItem
 from chatwright.starter.fact_table import FactTable
 from chatwright.starter.invented_names import (
     invent_person_names,
@@ -22,9 +23,9 @@ from chatwright.starter.word_lists import DEEDS, THINGS, VALUES
 
 SKILLS = ("summary", "passage_qa")
 _PATTERNS = DataFile("patterns/passages.toml")
-_SUMMARY_SHARE = 0.35
-# The exam uses the first two patterns: in the others, six words in a row can be without a new name,
-# so that training texts can contain them too.
+_SUMMARY_SHARE = 0.35  # of the conversations
+# The exam uses the first two event patterns. The others can give six words in a row without a
+# held-out name, which a training text may contain too.
 _N_EXAM_EVENT_PATTERNS = 2
 
 
@@ -42,7 +43,7 @@ class Event:
     day: str
 
     def fill(self, pattern: str) -> str:
-        """Fill the slots of a pattern without brackets."""
+        """Fill the slots of a pattern whose brackets are expanded."""
         noun = with_article(self.thing)
         return pattern.format(
             name=self.name,
@@ -64,7 +65,7 @@ class Event:
 
     @property
     def summary(self) -> str:
-        """The event in one short sentence."""
+        """One short sentence about the event, the right summary of a story with side details."""
         return self.fill(_PATTERNS.text("summary.answer"))
 
 
@@ -89,7 +90,7 @@ def _draw_events(rng: random.Random, for_exam: bool, count: int) -> list[Event]:
 def _draw_details(rng: random.Random, for_exam: bool, count: int) -> list[str]:
     """Draw side details.
 
-    Training details begin with all kinds of nouns. Otherwise a model would take every capitalized
+    Training details begin with many different nouns. Otherwise a model would take every capitalized
     first word for a name.
     """
     if for_exam:
@@ -127,8 +128,8 @@ def draw_report(rng: random.Random, for_exam: bool) -> tuple[Event, str]:
 
 def draw_answers(events: list[Event], rng: random.Random) -> str:
     """Draw three to five sentences that answer questions about a passage, for documents."""
-    # Most answers are names. A name comes before its thing, town or day in the text, and a model
-    # learns to look backwards more slowly than forwards.
+    # Most answers are names. In the text, a name comes before its thing, town or day. A model
+    # learns more slowly to copy a word before the clue than a word after it.
     names_by_clue = [_PATTERNS.text(f"answers.{clue}.name") for clue in ("thing", "town", "day")]
     by_name = _PATTERNS.table("answers.name").values()
     by_thing = _PATTERNS.table("answers.thing").values()
@@ -151,7 +152,7 @@ class _Question:
 
     @property
     def answer(self) -> str:
-        """A sentence that begins with what the question names and ends with what it asks for."""
+        """A sentence from the detail in the question to the detail that it asks for."""
         clue = next(name for name in _PATTERNS.names("answers") if f"{{{name}}}" in self.template)
         return self.event.fill(_PATTERNS.text(f"answers.{clue}.{self.asks_for}"))
 
@@ -172,21 +173,21 @@ def _draw_question(events: list[Event], rng: random.Random, for_exam: bool) -> _
 def _draw_summary_request(rng: random.Random) -> str:
     kind = rng.choice(("questions", "actions", "clauses", "nouns"))
     if kind == "questions":
-        # A request with an empty phrase, so that all kinds make the same random draws.
+        # The phrase is empty; drawing it uses as many random numbers as the other kinds do.
         request = compose_request(_PATTERNS["summary.questions"], ("",), rng)
     else:
-        request = compose_request(REQUEST_FRAMES[kind], _PATTERNS[f"summary.{kind}"], rng)
+        request = compose_request(REQUEST_PATTERNS[kind], _PATTERNS[f"summary.{kind}"], rng)
     return expand(request.replace("{story}", _PATTERNS.text("story_word")), rng)
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a summary, or one or two questions about a passage."""
     if rng.random() < _SUMMARY_SHARE:
         return _summary_conversation(rng)
     events, text = draw_passage(rng, for_exam=False)
     question = _draw_question(events, rng, for_exam=False)
-    frame = rng.choice(_PATTERNS["frames"]).replace("{story}", _PATTERNS.text("story_word"))
-    opening = expand(frame, rng).format(text=text, question=question.text)
+    prompt = rng.choice(_PATTERNS["prompts"]).replace("{story}", _PATTERNS.text("story_word"))
+    opening = expand(prompt, rng).format(text=text, question=question.text)
     turns = [user(opening), assistant(question.answer)]
     if rng.random() < 0.3:
         question = _draw_question(events, rng, for_exam=False)
@@ -202,7 +203,7 @@ def _summary_conversation(rng: random.Random) -> list[Message]:
     return [user(prompt), assistant(event.summary)]
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw an item of `summary` or `passage_qa`."""
     return _summary_item(rng) if skill == "summary" else _question_item(rng)
 
@@ -217,7 +218,7 @@ def _summary_item(rng: random.Random) -> ExamItem:
         required=((event.name,), (event.past,), (event.thing,)),
         forbidden=_PATTERNS["exam_detail_words"],
         max_words=14,
-        book="open",
+        setting=OPEN_BOOK,
         template=template,
     )
 
@@ -225,7 +226,7 @@ def _summary_item(rng: random.Random) -> ExamItem:
 def _question_item(rng: random.Random) -> ExamItem:
     events, text = draw_passage(rng, for_exam=True)
     question = _draw_question(events, rng, for_exam=True)
-    prompt = rng.choice(_PATTERNS["exam_frames"]).format(text=text, question=question.text)
+    prompt = rng.choice(_PATTERNS["exam_prompts"]).format(text=text, question=question.text)
     others = [event for event in events if event is not question.event]
     return ExamItem(
         skill="passage_qa",
@@ -236,6 +237,6 @@ def _question_item(rng: random.Random) -> ExamItem:
             part for other in others for part in (other.name, other.thing, other.town, other.day)
         ),
         max_words=20,
-        book="open",
+        setting=OPEN_BOOK,
         template=question.template,
     )

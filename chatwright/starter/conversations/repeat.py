@@ -1,4 +1,7 @@
-"""Repeat an e-mail address or a phone number exactly, though the user named two of them earlier."""
+"""Repeat one of two e-mail addresses or phone numbers that the user gave earlier.
+
+The exam, the held-out evaluation set, uses other addresses and numbers than training.
+"""
 
 import random
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from chatwright.conversation import Message
 from chatwright.starter.conversations import arithmetic
 from chatwright.starter.conversations.closed_book import answer_to
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import OPEN_BOOK, ExamItem
 from chatwright.starter.fact_table import FactTable
 from chatwright.starter.fact_wording import question_about_fact
 from chatwright.starter.invented_names import invent_person_name, with_different_initials
@@ -25,7 +28,7 @@ class _Task:
 
     turns: list[Message]
     kind: str
-    """E-mail address or phone number."""
+    """"e-mail address" or "phone number"."""
     owner: str
     """The person whose value the question asks for; "" for the user."""
     value: str
@@ -38,7 +41,7 @@ class _Task:
 
     @property
     def answer(self) -> str:
-        """The reply. It has no full stop, which would look like a part of the address."""
+        """The reply. It has no full stop, which would look like a part of the value."""
         owner = self.owner.replace("my ", "your ")
         subject = f"The {self.kind} of {owner}" if owner else f"Your {self.kind}"
         return f"{subject} is {self.value}"
@@ -67,12 +70,12 @@ def _draw_task(table: FactTable, rng: random.Random, for_exam: bool) -> _Task:
     kind = rng.choice(_PATTERNS["kinds"])
     owners = _PATTERNS["owners"]
     owner = rng.choice(owners if for_exam else owners + _PATTERNS["more_owners"])
-    own, other = with_different_initials(lambda: _draw_value(kind, rng, for_exam), 2)
+    own_value, other_value = with_different_initials(lambda: _draw_value(kind, rng, for_exam), 2)
     slots = {"kind": kind, "owner": owner}
     own_pattern = _draw_statement("own", rng, for_exam)
     other_pattern = _draw_statement("other", rng, for_exam)
-    own_statement = own_pattern.format(value=own, **slots)
-    other_statement = other_pattern.format(value=other, **slots)
+    own_statement = own_pattern.format(value=own_value, **slots)
+    other_statement = other_pattern.format(value=other_value, **slots)
     if rng.random() < 0.5:
         turns = [user(own_statement), _acknowledgment(rng)]
         turns += [user(other_statement), _acknowledgment(rng)]
@@ -80,8 +83,8 @@ def _draw_task(table: FactTable, rng: random.Random, for_exam: bool) -> _Task:
         turns = [user(f"{own_statement} {other_statement}"), _acknowledgment(rng)]
         turns += _draw_unrelated_turns(table, rng, for_exam)
     if rng.random() < 0.5:
-        return _Task(turns, kind, "", own, other)
-    return _Task(turns, kind, owner, other, own)
+        return _Task(turns, kind, "", own_value, other_value)
+    return _Task(turns, kind, owner, other_value, own_value)
 
 
 def _draw_statement(section: str, rng: random.Random, for_exam: bool) -> str:
@@ -105,7 +108,7 @@ def _draw_unrelated_turns(table: FactTable, rng: random.Random, for_exam: bool) 
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
-    """Draw two statements, something in between, and a question about one of the values."""
+    """Draw two statements, sometimes unrelated turns, and a question about one of the values."""
     task = _draw_task(table, rng, for_exam=False)
     question = _draw_question(task.section, rng).format(kind=task.kind, owner=task.owner)
     return [*task.turns, user(question), assistant(task.answer)]
@@ -118,7 +121,7 @@ def _draw_question(section: str, rng: random.Random) -> str:
 
 
 def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
-    """Draw statements and a question with exam names, numbers and templates."""
+    """Draw statements with held-out values, and an exam question about one of them."""
     task = _draw_task(table, rng, for_exam=True)
     template = rng.choice(_PATTERNS[f"{task.section}.exam_questions"])
     question = template.format(kind=task.kind, owner=task.owner)
@@ -129,6 +132,6 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
         required=((task.value,),),
         forbidden=(task.other_value,),
         max_words=20,
-        book="open",
+        setting=OPEN_BOOK,
         template=template,
     )

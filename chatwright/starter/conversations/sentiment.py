@@ -1,7 +1,8 @@
-"""Tell whether a review is positive, negative or neutral, often about one of several things.
+"""Classify a review as positive, negative or neutral, often about one of several things.
 
 Most reviews judge two or three things differently and the question asks about one of them. Others
-negate a word. Single words therefore do not decide the label.
+negate a word. Single words therefore do not decide the label. A fifth of the pairs of a thing and
+an adjective is held out for the exam, the evaluation set.
 """
 
 import random
@@ -30,7 +31,7 @@ class _Judgment:
     clause: str
     """The judgment as a part of a sentence."""
     statement: str
-    """The judgment as a sentence that begins with the thing, without full stop."""
+    """The judgment as a sentence without full stop, mostly in the form "The soup was dull"."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,21 @@ class Review:
     def answer(self) -> str:
         """Repeat the judgment, then give the label.
 
-        The repetition makes the label independent of where in the text the judgment was.
+        The label then depends only on the words just before it, not on the place in the review.
         """
         return f"{self.judgment.statement}. That is {self.judgment.label}."
 
 
-def _words(name: str, for_exam: bool) -> tuple[str, ...]:
+def _opinion_words(name: str, for_exam: bool) -> tuple[str, ...]:
     return OPINIONS[name] if for_exam else OPINIONS[name] + OPINIONS[f"more_{name}"]
 
 
 def _draw_judgment(rng: random.Random, label: str, for_exam: bool) -> _Judgment:
-    """Draw a judgment. Pairs of a thing and a word are for training or for the exam."""
+    """Draw a judgment. Each pair of thing and word is for training or for the exam."""
     while True:
-        thing = rng.choice(_words("things", for_exam))
+        thing = rng.choice(_opinion_words("things", for_exam))
         is_negated = label != "neutral" and rng.random() < 0.35
-        word = rng.choice(_words(_OPPOSITE[label] if is_negated else label, for_exam))
+        word = rng.choice(_opinion_words(_OPPOSITE[label] if is_negated else label, for_exam))
         if is_held_out(f"{thing} {word}") == for_exam:
             break
     if for_exam:
@@ -82,7 +83,7 @@ def _draw_judgment(rng: random.Random, label: str, for_exam: bool) -> _Judgment:
 
 
 def _statement(clause: str, thing: str, word: str) -> str:
-    """Take the end of the clause if it has its own verb: "the soup looked dull"."""
+    """Keep the verb of the clause if it follows the thing ("looked dull"); else write "was"."""
     after_thing = clause.partition(f"{thing} ")[2]
     if after_thing.endswith(word) and after_thing != word:
         return f"The {thing} {after_thing}"
@@ -101,22 +102,22 @@ def draw_reviews(rng: random.Random, for_exam: bool) -> list[Review]:
     clauses = [judgment.clause for judgment in judgments.values()]
     text = clauses[0]
     if count > 1:
-        text = _join(clauses, ", but " if for_exam else rng.choice(_PATTERNS["joints"]))
+        text = _join(clauses, ", but " if for_exam else rng.choice(_PATTERNS["separators"]))
     text = f"{capitalize_first(text)}."
     return [Review(text, judgment, count > 1) for judgment in judgments.values()]
 
 
-def _join(clauses: list[str], joint: str) -> str:
-    if joint == ". ":
+def _join(clauses: list[str], separator: str) -> str:
+    if separator == ". ":
         return ". ".join([clauses[0], *(capitalize_first(clause) for clause in clauses[1:])])
-    return ", ".join(clauses[:-1]) + joint + clauses[-1]
+    return ", ".join(clauses[:-1]) + separator + clauses[-1]
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a review and a question about its sentiment."""
     review = rng.choice(draw_reviews(rng, for_exam=False))
     question = _draw_question_about(review, rng)
-    prompt = _PATTERNS.draw("layouts", rng).format(text=review.text, question=question)
+    prompt = _PATTERNS.draw("prompts", rng).format(text=review.text, question=question)
     return [user(prompt), assistant(review.answer)]
 
 
@@ -132,16 +133,16 @@ def _draw_question_about(review: Review, rng: random.Random) -> str:
 
 
 def _draw_question(rng: random.Random, about: str) -> str:
-    kind = rng.random()
-    if kind < 0.6:
+    draw = rng.random()
+    if draw < 0.6:
         question = _PATTERNS.draw("questions", rng)
     else:
-        phrases = ("clauses", "nouns", "actions")[int((kind - 0.6) / 0.4 * 3)]
+        phrases = ("clauses", "nouns", "actions")[int((draw - 0.6) / 0.4 * 3)]
         question = _PATTERNS.request(phrases, rng)
     return as_sentence(question.format(about=about))
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a review with a held-out pair of thing and word, and an exam question."""
     review = rng.choice(draw_reviews(rng, for_exam=True))
     questions = "exam_aspect_questions" if review.is_about_several else "exam_questions"

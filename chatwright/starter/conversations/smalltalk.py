@@ -1,6 +1,6 @@
 """Greetings, thanks, farewells, questions about the assistant, and topics that it does not know.
 
-Training has these conversations, the exam does not.
+The exam, the held-out evaluation set, has no such conversations.
 """
 
 import random
@@ -12,8 +12,8 @@ from chatwright.starter.messages import assistant, user
 from chatwright.starter.phrasing import capitalize_first
 
 _PATTERNS = DataFile("patterns/smalltalk.toml")
-_UNKNOWN_TOPIC_SHARE = 0.25
-# What people say most often occurs twice.
+_UNKNOWN_TOPIC_SHARE = 0.25  # of the messages
+# Frequent kinds of message are listed twice.
 _KINDS = (
     "greeting",
     "greeting",

@@ -1,8 +1,8 @@
-"""Lists that must end at the right place: a count, a range of days, a word several times.
+"""Lists that must end at the right place, such as the days from Monday to Friday.
 
-The exam asks for numbers, days, months and repeated words, training also for letters. In training,
-lists of days and months can pass the end of the week or year. Otherwise there are so few lists that
-a model memorizes them instead of reading where to stop.
+The exam, the held-out evaluation set, asks for numbers, days, months and repeated words; training
+also asks for letters. In training, lists of days and months can continue past the end of the week
+or year. Otherwise there are so few lists that a model memorizes them.
 """
 
 import random
@@ -34,13 +34,13 @@ class ListTask:
     kind: str
     """A key of the weights above."""
     entries: list[str]
-    """The list that is right."""
+    """The entries of the right list."""
     uses_digits: bool = False
-    """Whether the request says how often to repeat a word in digits."""
+    """Whether the request writes the number of repetitions in digits."""
 
     @property
     def slots(self) -> dict[str, str]:
-        """The slots of the request."""
+        """The values of the slots in the request."""
         first = self.entries[0]
         if self.kind == "times":
             count = len(self.entries)
@@ -51,8 +51,8 @@ class ListTask:
     def answer(self) -> str:
         """Repeat the task, then write the list.
 
-        An exclamation mark follows the last entry in both. A small model copies where the mark
-        returns and need not compare words.
+        In a range, an exclamation mark follows the last entry both times. A small model learns this
+        more easily than to stop after a given word.
         """
         slots = self.slots
         entries = ", ".join(self.entries)
@@ -62,7 +62,7 @@ class ListTask:
 
     @property
     def section(self) -> str:
-        """The table of patterns that asks for this kind of list."""
+        """The TOML table with the requests for this kind of list."""
         return {"number": "numbers", "times": "times"}.get(self.kind, "names")
 
     def is_held_out(self) -> bool:
@@ -77,8 +77,8 @@ def draw_list_task(rng: random.Random, for_exam: bool) -> ListTask:
     kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
     while True:
         kind = rng.choice(kinds)
-        draw = _draw_repetition if kind == "times" else _draw_range
-        task = draw(kind, rng, for_exam)
+        draw_task = _draw_repetition if kind == "times" else _draw_range
+        task = draw_task(kind, rng, for_exam)
         if task.is_held_out() == for_exam:
             return task
 
@@ -99,8 +99,8 @@ def _draw_range(kind: str, rng: random.Random, for_exam: bool) -> ListTask:
         length = rng.randint(3, 8 if kind == "number" else 5)
     else:
         length = rng.randint(2, min(12, len(names)))
-    passes_end = not for_exam and kind in ("day", "month")
-    start = rng.randrange(len(names) if passes_end else len(names) - length + 1)
+    continues_past_end = not for_exam and kind in ("day", "month")
+    start = rng.randrange(len(names) if continues_past_end else len(names) - length + 1)
     return ListTask(kind, [names[(start + i) % len(names)] for i in range(length)])
 
 
@@ -112,7 +112,7 @@ def _names_in_order(kind: str, for_exam: bool) -> list[str]:
     return list(VALUES[f"{kind}s"])
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a request for a list and the list."""
     task = draw_list_task(rng, for_exam=False)
     if task.kind == "times" and rng.random() < 0.25:
@@ -121,17 +121,17 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
 
 
 def _draw_request(task: ListTask, rng: random.Random) -> str:
-    kind = rng.random()
-    if kind < 0.35:
+    draw = rng.random()
+    if draw < 0.35:
         return _PATTERNS.request(f"{task.section}.actions", rng)
-    if kind < 0.5 and task.kind != "times":
+    if draw < 0.5 and task.kind != "times":
         return _PATTERNS.request(f"{task.section}.clauses", rng)
-    if kind < 0.65:
+    if draw < 0.65:
         return _PATTERNS.request(f"{task.section}.nouns", rng)
     return _PATTERNS.draw(f"{task.section}.questions", rng)
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a held-out list and an exam question."""
     task = draw_list_task(rng, for_exam=True)
     template = rng.choice(_PATTERNS[f"{task.section}.exam_questions"])

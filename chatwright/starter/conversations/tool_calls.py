@@ -1,11 +1,11 @@
-"""Questions about what changes: the assistant calls a tool instead of answering from memory.
+"""Questions about changing values such as prices: the assistant calls a tool.
 
-Skills:
+Skills of the exam, the held-out evaluation set:
 
 - `command`: answer the request with a tool call and nothing else.
 - `command_reply`: put the result of a call into a natural sentence.
 - `changing_fact`: call the tool again when an old result may be out of date, but answer questions
-  about lasting facts of the same towns, objects and shops without a call.
+  about lasting facts of towns, objects and shops without a call.
 """
 
 import random
@@ -15,7 +15,7 @@ from chatwright.conversation import Message
 from chatwright.starter.attributes import ATTRIBUTES
 from chatwright.starter.conversations.closed_book import answer_to, competing_values
 from chatwright.starter.data_file import DataFile
-from chatwright.starter.exam_item import ExamItem
+from chatwright.starter.exam_item import CLOSED_BOOK, OPEN_BOOK, ExamItem
 from chatwright.starter.fact_table import FactTable, is_about_person
 from chatwright.starter.fact_wording import fill_with_fact, question_about_fact
 from chatwright.starter.invented_names import invent_person_name, invent_town_name
@@ -68,7 +68,7 @@ class SimulatedCall:
         )
 
     def patterns(self, name: str) -> tuple[str, ...]:
-        """The patterns of this tool called `name`."""
+        """The list `name` of this tool's patterns."""
         return _PATTERNS[f"{self.tool.patterns}.{name}"]
 
 
@@ -81,9 +81,9 @@ def draw_call(table: FactTable, rng: random.Random, for_exam: bool) -> Simulated
 
 def _draw_target(tool: SimulatedTool, table: FactTable, rng: random.Random, for_exam: bool) -> str:
     """Draw a town, object or shop. Its name is used in training or in the exam, never in both."""
-    draw = {WEATHER: _draw_town, PRICE: _draw_object, OPENING_HOURS: _draw_shop}[tool]
+    draw_name = {WEATHER: _draw_town, PRICE: _draw_object, OPENING_HOURS: _draw_shop}[tool]
     while True:
-        target = draw(table, rng, for_exam)
+        target = draw_name(table, rng, for_exam)
         if is_held_out(target) == for_exam:
             return target
 
@@ -98,10 +98,10 @@ def _draw_object(table: FactTable, rng: random.Random, for_exam: bool) -> str:
     """Draw an object. Training also has invented words, so that the model copies any target."""
     if for_exam:
         return rng.choice(THINGS["objects"])
-    kind = rng.random()
-    if kind < 0.4:
+    draw = rng.random()
+    if draw < 0.4:
         return rng.choice(THINGS["objects"])
-    if kind < 0.75:
+    if draw < 0.75:
         return rng.choice(THINGS["more_objects"])
     return invent_person_name(rng, for_exam=False).lower()
 
@@ -120,10 +120,10 @@ def _draw_shop(table: FactTable, rng: random.Random, for_exam: bool) -> str:
 
 def _draw_question(call: SimulatedCall, rng: random.Random) -> str:
     section = call.tool.patterns
-    kind = rng.random()
-    if kind < 0.6:
+    draw = rng.random()
+    if draw < 0.6:
         return call.fill(_PATTERNS.draw(f"{section}.questions", rng))
-    phrases = "clauses" if kind < 0.8 else "nouns"
+    phrases = "clauses" if draw < 0.8 else "nouns"
     return call.fill(_PATTERNS.request(f"{section}.{phrases}", rng))
 
 
@@ -194,7 +194,7 @@ def _lasting_fact_item(table: FactTable, rng: random.Random) -> ExamItem:
         expected=assistant(answer_to(fact, table)),
         required=((fact.value,),),
         forbidden=competing_values(fact, table),
-        book="closed",
+        setting=CLOSED_BOOK,
         template=template,
     )
 
@@ -208,7 +208,7 @@ def _call_item(
         expected=call.message,
         required=((message_text(call.message),),),
         check="command",
-        book="open" if skill == "changing_fact" else "",
+        setting=OPEN_BOOK if skill == "changing_fact" else "",
         template=template,
     )
 
@@ -222,13 +222,13 @@ def _reply_item(call: SimulatedCall, rng: random.Random, question: str, template
         required=tuple((call.values[name],) for name in call.tool.reply_values),
         forbidden=_forbidden_in_reply(call, expected),
         max_words=25,
-        book="open",
+        setting=OPEN_BOOK,
         template=template,
     )
 
 
 def _forbidden_in_reply(call: SimulatedCall, expected: str) -> tuple[str, ...]:
-    """Everything that shows a raw result, a wrong value or a wrong verdict."""
+    """Phrases that show a raw tool result, a wrong value, or a wrong "yes" or "no"."""
     values = call.values
     wrong_verdict = {"Yes.": ("no",), "No.": ("yes",)}.get(expected.split(" ", 1)[0], ())
     return (

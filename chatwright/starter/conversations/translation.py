@@ -1,6 +1,6 @@
 """Translate short sentences between English and French, from a small grammar.
 
-A fifth of the combinations of words is held out for the exam.
+A fifth of the combinations of words is held out for the exam, the evaluation set.
 """
 
 import random
@@ -16,7 +16,7 @@ from chatwright.starter.word_lists import FRENCH
 
 SKILLS = ("translation",)
 _PATTERNS = DataFile("patterns/translation.toml")
-_PHRASE_SHARE = 0.12
+_PHRASE_SHARE = 0.12  # share of the conversations about a fixed phrase
 
 
 def _nouns() -> list[str]:
@@ -24,15 +24,15 @@ def _nouns() -> list[str]:
     return sorted(noun for table in tables for noun in table)
 
 
-def _with_the(noun: str) -> tuple[str, str]:
-    """The noun with its article, in English and in French."""
+def _with_definite_article(noun: str) -> tuple[str, str]:
+    """Return the noun with its definite article, in English and in French."""
     feminine = FRENCH.table("feminine_nouns")
     if noun in feminine:
         return f"the {noun}", f"la {feminine[noun]}"
     return f"the {noun}", f"le {FRENCH.table('masculine_nouns')[noun]}"
 
 
-def _in_french(adjective: str, noun: str) -> str:
+def _french_adjective(adjective: str, noun: str) -> str:
     gender = "feminine" if noun in FRENCH.table("feminine_nouns") else "masculine"
     return FRENCH.text(f"{gender}_adjectives.{adjective}")
 
@@ -42,16 +42,19 @@ def _draw_sentence(rng: random.Random, for_exam: bool) -> tuple[str, str]:
     while True:
         has_adjective = rng.random() < 0.5
         subject, thing = rng.sample(_nouns(), 2)
-        english, french = _with_the(subject)
+        english, french = _with_definite_article(subject)
         if has_adjective:
             adjective = rng.choice(sorted(FRENCH.table("masculine_adjectives")))
             key = f"{subject} {adjective}"
-            sentence = f"{english} is {adjective}", f"{french} est {_in_french(adjective, subject)}"
+            sentence = (
+                f"{english} is {adjective}",
+                f"{french} est {_french_adjective(adjective, subject)}",
+            )
         else:
             verbs = FRENCH.table("verbs")
             verb = rng.choice(sorted(verbs))
             key = f"{subject} {verb} {thing}"
-            english_thing, french_thing = _with_the(thing)
+            english_thing, french_thing = _with_definite_article(thing)
             sentence = f"{english} {verb} {english_thing}", f"{french} {verbs[verb]} {french_thing}"
         if is_held_out(key) == for_exam:
             return sentence
@@ -61,7 +64,7 @@ def _draw_phrase(rng: random.Random) -> tuple[str, str]:
     return rng.choice(sorted(FRENCH.table("phrases").items()))
 
 
-def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
+def draw_conversation(_table: FactTable, rng: random.Random) -> list[Message]:
     """Draw a request for a translation, in either direction, and the translation."""
     if rng.random() < _PHRASE_SHARE:
         english, french = _draw_phrase(rng)
@@ -80,12 +83,12 @@ def _draw_request(rng: random.Random, into_french: bool) -> str:
 
 
 def _draw_request_pattern(rng: random.Random, into_french: bool) -> str:
-    kind = rng.random()
-    if kind < 0.06 and not into_french:
+    draw = rng.random()
+    if draw < 0.06 and not into_french:
         return _PATTERNS.draw("meaning", rng)
-    if kind < 0.45:
+    if draw < 0.45:
         return _PATTERNS.draw("questions", rng)
-    if kind >= 0.65:
+    if draw >= 0.65:
         return _PATTERNS.request(f"with_text.{rng.choice(('actions', 'clauses', 'nouns'))}", rng)
     if rng.random() < 0.6:
         return f'{_PATTERNS.request("before_text.actions", rng)} "{{text}}"'
@@ -95,7 +98,7 @@ def _draw_request_pattern(rng: random.Random, into_french: bool) -> str:
 def draw_statement(rng: random.Random) -> str:
     """Draw a sentence about a word, a phrase or a sentence in both languages, for documents."""
     if rng.random() < 0.3:
-        english, french = _with_the(rng.choice(_nouns()))
+        english, french = _with_definite_article(rng.choice(_nouns()))
     elif rng.random() < 0.15:
         english, french = _draw_phrase(rng)
     else:
@@ -103,7 +106,7 @@ def draw_statement(rng: random.Random) -> str:
     return rng.choice((f'"{french}" means "{english}".', f'"{english}" is "{french}" in French.'))
 
 
-def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem:
+def draw_exam_item(_table: FactTable, rng: random.Random, skill: str) -> ExamItem:
     """Draw a held-out sentence and an exam question."""
     english, french = _draw_sentence(rng, for_exam=True)
     into_french = rng.random() < 0.5
