@@ -3,8 +3,8 @@
     python benchmarks/walks.py MODEL DATA OUT
 
 Walk 1 goes from the command `chatwright train sft` to the loss of the first batch. Walk 2 goes from
-`chatwright chat MODEL` to loaded weights. A stop is a distinct function of the package that is entered on
-the way, counted by `sys.setprofile`. Modules and class bodies do not count.
+`chatwright chat MODEL` to loaded weights. A stop is a distinct function of the package that is
+entered on the way, counted by `sys.setprofile`. Modules and class bodies do not count.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """The documents agree with the program: commands, settings, links, generated pages, figures."""
 
 import ast
+import importlib
+import importlib.util
 import re
 import runpy
 from collections.abc import Iterator
@@ -166,6 +168,21 @@ def test_every_recipe_says_what_it_is_and_how_to_run_it(recipe: Path) -> None:
     assert text.startswith(("# chatwright run " + recipe.stem, "# chatwright up"))
     assert config.read_toml(recipe)["about"]
     assert packaged_recipe(recipe.stem) == recipe
+
+
+SCRIPTS = [
+    file for folder in ("benchmarks", "recipes", "docs") for file in (ROOT / folder).glob("*.py")
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_what_a_script_imports_of_the_package_exists(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chatwright"):
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                name = f"{module.__name__}.{alias.name}"
+                assert hasattr(module, alias.name) or importlib.util.find_spec(name), name
 
 
 def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
