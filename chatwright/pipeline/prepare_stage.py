@@ -8,6 +8,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
+from chatwright.commands import command_line
 from chatwright.data.data_source import DEFAULTS, ReadOptions
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
 from chatwright.pipeline.recipe import SMOKE_LOOP
@@ -50,7 +51,7 @@ def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> T
     )
     if options.smoke:
         table = config_files.merge(table, {"loop": SMOKE_LOOP})
-    config = config_files.build(kind.config_class(), table, f"chatwright train {kind.name}")
+    config = config_files.build(kind.config_class(), table, command_line("train", kind.name))
     parent = options.parent
     if parent is not None and not kind.needs_parent and not model_directory.holds_model(parent):
         tokenizer = _load_or_learn(kind, config, options, watcher)

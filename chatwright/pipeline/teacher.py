@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from chatwright.checkpoint import model_directory
+from chatwright.commands import quoted
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model.model import Model
@@ -79,7 +80,7 @@ def _require_same_vocabulary(student: Tokenizer, teacher: Tokenizer, path: Path)
         raise InputError(
             f"{path}: the teacher has another vocabulary ({teacher.vocab_size} tokens) than the "
             f"student ({student.vocab_size} tokens), so its probabilities belong to other words.",
-            remedy=f"Give the student the teacher's tokenizer: --from {path}/tokenizer.",
+            remedy=f"Give the student the teacher's tokenizer: --from {quoted(path / 'tokenizer')}",
             field="distillation.teacher",
             value=str(path),
         )
