@@ -177,8 +177,10 @@ def _input_error(cls: type, details: "ErrorDetails", source: str) -> InputError:
     cause = details["msg"].removeprefix("Value error, ")
     raised = details.get("ctx", {}).get("error")
     if isinstance(raised, InputError):
-        full_field = ".".join(filter(None, (field, raised.field)))
-        named = f"{field}: " if field else ""
+        # A nested dataclass names its field alone ("steps") or with its table ("loop.steps").
+        is_full = bool(field) and raised.field.startswith(f"{field}.")
+        full_field = raised.field if is_full else ".".join(filter(None, (field, raised.field)))
+        named = f"{field}: " if field and not is_full else ""
         return InputError(
             f"{source}: {named}{raised.problem}",
             remedy=raised.remedy,

@@ -20,7 +20,7 @@ SMALLEST_SCALE = 1e-3
 
 
 class RunFailed(RuntimeError):
-    """A training run that must not continue. The message says cause and remedy."""
+    """A training run that must not continue. The message names cause and remedy."""
 
     def __init__(self, message: str, *, check: str = "") -> None:
         """Store the message and the name of the check that failed."""
@@ -32,9 +32,8 @@ def check_finite(value: float, what: str, step: int) -> None:
     """Fail where the loss or the gradient norm of a step is infinite or not a number."""
     if not math.isfinite(value):
         raise RunFailed(
-            f"step {step}: {what} is {value}. This step updated nothing, and the last "
-            "checkpoint is intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or "
-            "set "
+            f"step {step}: {what} is {value}. This step updated nothing, and the last checkpoint "
+            "is intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or set "
             "loop.precision=float32, and run again with another --out directory.",
             check="finite",
         )
@@ -45,10 +44,8 @@ def check_fresh_loss(loss: float, expected: float) -> None:
     if not _is_near(loss, expected, FRESH_BAND):
         raise RunFailed(
             f"step 0: the loss of the untrained model is {loss:.4f}, more than {FRESH_BAND:.0%} "
-            "from "
-            f"the {expected:.4f} of uniform predictions. The initialization or the targets are "
-            "wrong. "
-            "This is a bug unless you changed the model.",
+            f"from the {expected:.4f} of uniform predictions. The initialization or the targets "
+            "are wrong. This is a bug unless you changed the model.",
             check="fresh_loss",
         )
 
@@ -59,8 +56,7 @@ def check_continued_loss(loss: float, parent_loss: float) -> None:
         raise RunFailed(
             f"step 0: the loss is {loss:.4f}, but the parent model's loss on the same batch is "
             f"{parent_loss:.4f}, more than {CONTINUED_BAND:.0%} apart. The parent's weights were "
-            "not "
-            "loaded completely; check --from.",
+            "not loaded completely; check --from.",
             check="continued_loss",
         )
 

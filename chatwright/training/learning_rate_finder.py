@@ -97,8 +97,7 @@ def suggest(factors: list[float], smoothed: list[float]) -> float:
     if len(smoothed) < 2 or min(smoothed) >= smoothed[0]:
         raise checks.RunFailed(
             "No learning rate of the sweep lowered the loss. Divide loop.optimizer.learning_rate "
-            "and "
-            "matrix_learning_rate by ten, or check the data: "
+            "and matrix_learning_rate by ten, or check the data: "
             "chatwright data show --mask DATA --tokenizer DIR",
             check="learning_rate",
         )
@@ -112,8 +111,7 @@ def write(result: Sweep, out: Path) -> Path:
     (out / "learning-rate.json").write_text(curve, encoding="utf-8")
     explanation = (
         "<p>The learning rate grew at every step. The loss falls where a rate helps and rises "
-        "where "
-        "it is too high. The suggestion is a third of the rate with the lowest loss: "
+        "where it is too high. The suggestion is a third of the rate with the lowest loss: "
         f"<b>{result.suggested:.2g}</b> times the settings.</p>"
     )
     parts = [explanation, f"<pre>{result.overrides()}</pre>", _curve(result)]

@@ -240,7 +240,7 @@ class Loop:
         return figures
 
     def _is_save_due(self) -> bool:
-        """Whether the step is one to save; this changes no result, only what a kill would cost."""
+        """Whether to save after this step. How often a run is saved never changes its result."""
         state = self.state
         seconds = state.seconds - self.saved_at
         is_late = 0 < self.config.save_seconds <= seconds

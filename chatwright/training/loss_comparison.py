@@ -1,9 +1,8 @@
-"""Explain why the training loss of a run is not comparable with its validation loss.
+"""Explain why the training loss of a run differs from its validation loss.
 
-The two losses differ in the tokens that they count and in the state of the model. In the starter's
-fine-tuning, for example, the training loss ends near 0.5 and the validation loss near 0.07: two
-fifths of its training tokens with loss belong to texts, at about 1.1 nats each, and validation
-measures replies only.
+The two losses count different tokens, and the model is in another state. For example, the starter's
+fine-tuning ends at a training loss near 0.5 and a validation loss near 0.07. Two fifths of its
+training tokens with loss belong to texts, at about 1.1 nats each; validation measures replies only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,10 +47,7 @@ def _different_model(settings: Mapping[str, Any]) -> Iterator[str]:
         if name.endswith("dropout") and not name.startswith(("stage.model.", "data.")) and value
     ]
     if rates:
-        yield (
-            f"Dropout is active in training only ({', '.join(rates)}), which raises the training "
-            "loss."
-        )
+        yield (f"Dropout is active in training only ({', '.join(rates)}), and raises its loss.")
     if settings.get("loop.average_decay"):
         yield (
             "Validation measures the moving average of the weights (loop.average_decay), which is "

@@ -40,17 +40,17 @@ class BatchConfig:
     def __post_init__(self) -> None:
         if self.short_rows < 0:
             raise InputError(
-                f"short_rows is {self.short_rows}, but a length cannot be negative.",
+                f"batches.short_rows is {self.short_rows}, but a length cannot be negative.",
                 remedy="Give a number of tokens, or 0 for rows of one length.",
-                field="short_rows",
+                field="batches.short_rows",
                 value=self.short_rows,
             )
         if self.rows < 1 or self.accumulate < 1 or self.rows % self.accumulate:
             raise InputError(
-                f"rows ({self.rows}) must be a positive multiple of accumulate "
+                f"batches.rows ({self.rows}) must be a positive multiple of batches.accumulate "
                 f"({self.accumulate}).",
                 remedy="Change one of them.",
-                field="rows",
+                field="batches.rows",
                 value=self.rows,
             )
 

@@ -52,8 +52,7 @@ def train_step(
         total += loss.sum.detach()
         for name, value in loss.metrics.items():
             metrics[name] = metrics.get(name, 0.0) + value * loss.count / batch.count
-    # Sparse gradients (n-gram tables) have a step size of their own, which clipping does not
-    # change.
+    # Sparse gradients (n-gram tables) are not clipped: RowRMS divides them by their own size.
     parameters = [
         p for p in optimizer.named.values() if p.grad is not None and not p.grad.is_sparse
     ]

@@ -9,7 +9,9 @@ import pytest
 import torch
 from small_run import LOOP, pretrain_stage, run, state_bytes, with_optimizer
 
+from chatwright import config as config_files
 from chatwright.errors import InputError
+from chatwright.pipeline.stages.pretrain import PretrainConfig
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
 
@@ -105,3 +107,25 @@ def test_learning_rate_of_zero_is_an_error(name: str) -> None:
     with pytest.raises(InputError) as caught:
         OptimizerConfig(**{name: 0.0})
     assert caught.value.field == f"loop.optimizer.{name}"
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value"),
+    [
+        ({"loop": {"steps": 0}}, "loop.steps", 0),
+        ({"loop": {"optimizer": {"learning_rate": 0.0}}}, "loop.optimizer.learning_rate", 0.0),
+        ({"batches": {"rows": 0}}, "batches.rows", 0),
+        ({"batches": {"short_rows": -1}}, "batches.short_rows", -1),
+        ({"distillation": {"teacher": ""}}, "distillation.teacher", ""),
+        ({"lora": {"rank": 0}}, "lora.rank", 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_error_in_a_recipe_names_the_setting_with_its_table_once(
+    table: dict[str, Any], name: str, value: object
+) -> None:
+    """Fault: the field of a wrong loop.steps was "loop.loop.steps"."""
+    with pytest.raises(InputError) as caught:
+        config_files.build(PretrainConfig, {"data": "a"} | table, "recipe.toml")
+    assert caught.value.field == name
+    assert caught.value.value == value

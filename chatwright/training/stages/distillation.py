@@ -1,10 +1,9 @@
 """Knowledge distillation: learn from a teacher's probabilities (Hinton et al. 2015).
 
-    loss = (1 - a) x cross-entropy + a x T^2 x KL(teacher at temperature T || student at temperature
-    T)
+    loss = (1 - a) x cross-entropy + a x T^2 x KL(teacher || student, both at temperature T)
            [+ w x mean squared distance of P(student features) and teacher features]
 
-Works around any stage whose model scores the same classes as the teacher's: tokens of one
+It wraps any stage whose model scores the same classes as the teacher's: tokens of one
 vocabulary, or labels. The projection P of the last term (DistilBERT and TinyBERT match hidden
 states in this way) is trained with the student and then discarded. Validation measures the student
 alone, so its losses compare with those of other runs. The cost is one forward pass of the teacher

@@ -94,8 +94,7 @@ def check(run: Path, limit: float) -> None:
             f"{figures['old_bits_per_byte_before']:.3f} to "
             f"{figures['old_bits_per_byte']:.3f} bits per byte, {figures['forgotten']:.1%} more. "
             f"forgetting_limit allows {limit:.1%}. Train for fewer steps or at a lower learning "
-            "rate, "
-            "add old texts to the training data (texts = ... in an sft stage), or train an adapter "
-            "(lora.rank=8). The model was kept.",
+            "rate, add old texts to the training data (texts = ... in an sft stage), or train an "
+            "adapter (lora.rank=8). The model was kept.",
             check="forgetting",
         )

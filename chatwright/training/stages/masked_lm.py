@@ -63,12 +63,16 @@ class Masking:
         shape = token_ids.shape
         is_selected = torch.rand(shape, generator=draws) < self.rate
         is_selected &= self.is_text[token_ids]
-        fate = torch.rand(shape, generator=draws)
-        choice = torch.randint(len(self.text_ids), shape, generator=draws)
-        is_masked = is_selected & (fate < SHARE_MASKED)
-        is_random = is_selected & (fate >= SHARE_MASKED) & (fate < SHARE_MASKED + SHARE_RANDOM)
+        replacement_draw = torch.rand(shape, generator=draws)
+        random_index = torch.randint(len(self.text_ids), shape, generator=draws)
+        is_masked = is_selected & (replacement_draw < SHARE_MASKED)
+        is_random = (
+            is_selected
+            & (replacement_draw >= SHARE_MASKED)
+            & (replacement_draw < SHARE_MASKED + SHARE_RANDOM)
+        )
         masked = token_ids.masked_fill(is_masked, self.mask)
-        masked = torch.where(is_random, self.text_ids[choice], masked)
+        masked = torch.where(is_random, self.text_ids[random_index], masked)
         device = batch.token_ids.device
         return MaskedMicroBatch(
             masked.to(device),
@@ -91,7 +95,8 @@ class MaskedLM(SupervisedStage[Encoder, MaskedMicroBatch]):
         masking: Masking,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(batches, validation, dtype)  # type: ignore[arg-type]  # masked in next_batch
+        # The batches hold unmasked rows; `next_batch` masks them.
+        super().__init__(batches, validation, dtype)  # type: ignore[arg-type]
         self.masking = masking
         self.n_batch = 0
         """Batches drawn so far, which seeds the masks of the next one."""

@@ -1,12 +1,12 @@
 """Skip-gram with negative sampling: learn word vectors (Mikolov et al. 2013, eq. 4).
 
-    -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)     for every word w and
-    neighbor c
+    -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)
 
-A step reads consecutive words of the text, not shuffled pairs. Neighbors are then shifted rows, and
-all words of the step share the sampled negatives, so a step is two lookups and one product.
-Frequent words are mostly skipped, and the window is drawn for each word (both as in the paper). All
-draws depend on the seed and the step alone, so a resumed run draws the same.
+for every word w and neighbor c. A step reads consecutive words of the text, not shuffled pairs.
+Neighbors are then shifted rows, and all words of the step share the sampled negatives, so a step is
+two lookups and one product. Frequent words are mostly skipped, and the window is drawn for each
+word (both as in the paper). All draws depend on the seed and the step alone, so a resumed run draws
+the same.
 """
 
 import math
@@ -86,8 +86,8 @@ class SkipGramBatches:
         self.device = device
         counts = torch.bincount(corpus.stream.long(), minlength=vocab_size).double()
         share = counts / counts.sum()
-        # word2vec keeps sqrt(t / f) + t / f of a word with frequency f; the second term is left
-        # out.
+        # word2vec keeps the share sqrt(t / f) + t / f of a word with frequency f. We leave out the
+        # second term.
         keep = (config.keep / share.clamp(min=1e-12)).sqrt()
         self.keep_probability = keep.clamp(max=1.0).float()
         self.negative_weights = (share**0.75).float()
