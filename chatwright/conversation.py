@@ -42,7 +42,7 @@ class File:
 
 @dataclass(frozen=True, init=False)
 class ToolCall:
-    """A request of the assistant to run a tool.
+    """A request by the assistant to run a tool.
 
     `id` links the call to its result. It is "" where the source has no ids, as in training rows;
     then a result answers the call before it. `arguments` is a JSON object with sorted keys.
@@ -92,7 +92,10 @@ class Message:
     parts: tuple[Part, ...]
 
     def __init__(self, role: Role, parts: str | Iterable[Part]) -> None:
-        """Store the parts; a string is short for one text part."""
+        """Accept parts, or a string as a short form of one text part.
+
+        Raises InputError if a part may not occur in a message of this role.
+        """
         as_tuple = (Text(parts),) if isinstance(parts, str) else tuple(parts)
         object.__setattr__(self, "role", role)
         object.__setattr__(self, "parts", as_tuple)
@@ -101,7 +104,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text parts joined; "" for a tool call or a tool result."""
+        """The text of all text parts, joined; "" if there are none."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property

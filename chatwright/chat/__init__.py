@@ -1,1 +1,1 @@
-"""From conversations to replies: context, sampling of text, tool calls. No user interface."""
+"""Reply to conversations: fit the context, sample text, run tools. No user interface."""

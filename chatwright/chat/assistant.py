@@ -1,9 +1,9 @@
-"""Messages in, a reply out: the only path from a conversation to a reply.
+"""Reply to conversations, and continue texts, with one model.
 
-The terminal, the server and the evaluations use `Assistant`. It shortens the conversation to the
-model's context, renders it as token ids, submits them to the engine and decodes the sampled tokens.
-Several replies can be open at once: asking one for its next event steps the engine for all.
-An assistant reads all events of its engine, so do not step the engine elsewhere.
+The terminal, the server and the evaluations all reply through `Assistant`. It shortens the
+conversation to the model's context, renders it as token ids, submits them to the engine and decodes
+the sampled tokens. Several replies can be live at once: asking one for its next event steps the
+engine for all. An assistant reads all events of its engine, so do not step the engine elsewhere.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Assistant:
     def continue_text(
         self, prompt: str, sampling: SamplingConfig | None = None
     ) -> Generator[TextDelta | Finished, None, None]:
-        """Yield what a base model writes after `prompt`, while it is sampled."""
+        """Yield the events of a plain continuation of `prompt` while it is sampled."""
         sampling = _with_seed(sampling)
         token_ids = [self.tokenizer.control.bos, *self.tokenizer.encode(prompt)]
         for event in self._events(self._submit(token_ids, sampling, None)):
@@ -95,7 +95,8 @@ class Assistant:
     ) -> list[Finished]:
         """Return one reply per conversation, in order, sampled in batches.
 
-        All replies use the same seed, so each equals the reply to its conversation alone.
+        All replies use the same seed. Unless the engine reports a `batch_variance`, each equals the
+        reply to its conversation alone.
         """
         sampling = _with_seed(sampling)
         results: dict[int, Finished] = {}
@@ -117,7 +118,7 @@ class Assistant:
         return [results[index] for index in range(len(conversations))]
 
     def choices(self, conversation: Conversation, sampling: SamplingConfig) -> list[Finished]:
-        """Return `n` replies to one conversation: the most probable of `best_of`, if that is set.
+        """Return `n` replies to one conversation; if `best_of` is larger, its `n` most probable.
 
         Tool calls are returned and not run.
         """
@@ -216,7 +217,7 @@ class Assistant:
                 self._conclude(reply, stream)
 
     def _conclude(self, reply: LiveReply, stream: ReplyStream) -> None:
-        """After a request has ended: finish the reply, or run a tool and submit another request."""
+        """Finish the reply of an ended request, or run its tool and submit the next request."""
         finished = stream.finished
         assert finished is not None, "the engine reported the end of the request"
         reply.n_completion_tokens += finished.usage.completion_tokens

@@ -1,6 +1,6 @@
 """Measure how much of the model's context a conversation takes.
 
-The counts come from the renderer that makes the prompt, so they equal what the model reads.
+The counts come from the function that renders prompts, so they equal the real prompt lengths.
 """
 
 from dataclasses import dataclass
@@ -8,52 +8,58 @@ from itertools import pairwise
 
 from chatwright.chat.context_window import fit_to_context, room_for_prompt
 from chatwright.conversation import Conversation, Message
-from chatwright.tokenizer.chat_template import ANSWERED, render_prompt, render_turns
+from chatwright.tokenizer.chat_template import (
+    ROLES_AWAITING_REPLY,
+    render_prompt,
+    render_turns,
+)
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
 class ContextUse:
-    """Tokens of the context by message."""
+    """The number of tokens of each message in the context."""
 
     messages: list[Message]
     """The messages that the model sees, with the system message."""
     n_tokens: list[int]
-    """Tokens of each of these messages."""
-    n_around: int
-    """Tokens before every conversation."""
+    """Number of tokens of each of these messages."""
+    n_before: int
+    """Number of tokens that the chat format puts before every conversation."""
     n_cut: int
     """Number of messages left out."""
     context_length: int
-    """Tokens that the model can read, prompt and reply together."""
+    """Maximum number of tokens of prompt and reply together."""
     n_free: int
     """Longest next user message, in tokens, for which no message must be left out."""
 
     @property
     def n_used(self) -> int:
-        """Tokens of the whole conversation."""
-        return self.n_around + sum(self.n_tokens)
+        """Number of tokens of all messages, with those before the conversation."""
+        return self.n_before + sum(self.n_tokens)
 
 
 def measure_context(
     conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
 ) -> ContextUse:
-    """Measure the conversation as the last reply saw it, and that reply.
+    """Measure the messages in the prompt of the last reply, and that reply.
 
-    Raises ConversationTooLong if the conversation is too long for any reply.
+    Raises ConversationTooLong if the last exchange of the prompt does not fit.
     """
-    answered = [index for index, message in enumerate(conversation) if message.role in ANSWERED]
+    questions = [
+        index for index, message in enumerate(conversation) if message.role in ROLES_AWAITING_REPLY
+    ]
     seen = list(conversation)
     n_cut = 0
-    if answered:
-        n_prompt = answered[-1] + 1  # messages in the prompt of the last reply
+    if questions:
+        n_prompt = questions[-1] + 1  # messages in the prompt of the last reply
         fitted = fit_to_context(conversation[:n_prompt], tokenizer, context_length, max_tokens)
         seen = [*fitted.messages, *conversation[n_prompt:]]
         n_cut = fitted.n_cut
     lengths = [len(render_turns(seen[:n], tokenizer).token_ids) for n in range(1, len(seen) + 1)]
-    n_around = len(render_turns([], tokenizer).token_ids)
-    n_tokens = [after - before for before, after in pairwise([n_around, *lengths])]
-    n_empty_question = len(render_prompt([Message("user", "")], tokenizer)) - n_around
+    n_before = len(render_turns([], tokenizer).token_ids)
+    n_tokens = [after - before for before, after in pairwise([n_before, *lengths])]
+    n_empty_question = len(render_prompt([Message("user", "")], tokenizer)) - n_before
     n_room = room_for_prompt(context_length, max_tokens)
-    n_free = n_room - (n_around + sum(n_tokens)) - n_empty_question
-    return ContextUse(seen, n_tokens, n_around, n_cut, context_length, max(n_free, 0))
+    n_free = n_room - (n_before + sum(n_tokens)) - n_empty_question
+    return ContextUse(seen, n_tokens, n_before, n_cut, context_length, max(n_free, 0))

@@ -1,7 +1,8 @@
 """Fit a conversation into the model's context by leaving out its oldest exchanges.
 
 An exchange is a user message with all messages that answer it. The system message and the last
-exchange always stay; if they do not fit, that is an error with numbers. No message is ever cut.
+exchange always stay; if they do not fit, `ConversationTooLong` is raised. No message is ever
+shortened.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 
 class ConversationTooLong(InputError):
-    """The last exchange alone does not fit into the model's context."""
+    """The system message and the last exchange do not fit into the model's context."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FittedConversation:
     """The part of a conversation that the model sees."""
 
     token_ids: list[int]
-    """The rendered prompt, ready to sample after."""
+    """Token ids of the rendered prompt."""
     messages: list[Message]
     """The messages in the prompt."""
     n_cut: int
@@ -32,20 +33,20 @@ class FittedConversation:
 def fit_to_context(
     conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
 ) -> FittedConversation:
-    """Return the latest exchanges that leave room for a reply.
+    """Render the latest exchanges that leave room for a reply.
 
-    The room is `max_tokens`; if that is None, a quarter of the context as long as exchanges can be
-    left out, and at least one token.
+    The room is `max_tokens`. If that is None, exchanges are left out until a quarter of the context
+    is free; a prompt of the last exchange alone needs to leave room for one token only.
 
     Raises ConversationTooLong if the last exchange does not fit, and InputError for turns out of
     order.
     """
     require_order(conversation)  # also of the messages that are left out
     system, exchanges = _split(conversation)
-    room = room_for_prompt(context_length, max_tokens)
+    prompt_room = room_for_prompt(context_length, max_tokens)
 
-    def without(n_exchange: int) -> FittedConversation:
-        kept = (message for exchange in exchanges[n_exchange:] for message in exchange)
+    def leave_out(n_oldest: int) -> FittedConversation:
+        kept = (message for exchange in exchanges[n_oldest:] for message in exchange)
         messages = [*system, *kept]
         n_cut = len(conversation) - len(messages)
         return FittedConversation(render_prompt(messages, tokenizer), messages, n_cut)
@@ -55,11 +56,11 @@ def fit_to_context(
     high = max(len(exchanges) - 1, 0)
     while low < high:
         middle = (low + high) // 2
-        if len(without(middle).token_ids) <= room:
+        if len(leave_out(middle).token_ids) <= prompt_room:
             high = middle
         else:
             low = middle + 1
-    fitted = without(low)
+    fitted = leave_out(low)
     n_tokens = len(fitted.token_ids)
     if n_tokens + (max_tokens or 1) > context_length:
         raise _too_long(n_tokens, context_length, max_tokens, has_system=bool(system))

@@ -1,6 +1,7 @@
 """A conversation between one user and the model: replying, retrying, editing, saving.
 
-The terminal shows it; nothing here prints. What fails leaves the conversation unchanged.
+This module prints nothing; `cli/terminal` shows the conversation. A failed reply, command or file
+leaves the conversation unchanged.
 """
 
 from collections.abc import Generator, Sequence
@@ -16,11 +17,11 @@ from chatwright.conversation import Message, tool_result_message
 from chatwright.engine.request import TokenSampled
 from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_template import ANSWERED
+from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY
 from chatwright.tokenizer.tool_call_text import message_text
 
 CHAT_TEMPERATURE = 0.3
-"""Default temperature of a chat: near the greedy sampling of the evaluations, yet with variety."""
+"""Default temperature of a chat: near 0, as in the evaluations, but high enough for variety."""
 
 
 class Dialogue:
@@ -43,13 +44,13 @@ class Dialogue:
 
     @property
     def conversation(self) -> list[Message]:
-        """The messages with the system message."""
+        """The messages, after the system message if there is a system text."""
         return self._with_system(self.messages)
 
     @property
     def waits_for_reply(self) -> bool:
         """Whether the last message is a question or a tool result without an answer."""
-        return bool(self.messages) and self.messages[-1].role in ANSWERED
+        return bool(self.messages) and self.messages[-1].role in ROLES_AWAITING_REPLY
 
     @property
     def waits_for_tool_result(self) -> bool:
@@ -58,12 +59,12 @@ class Dialogue:
 
     @property
     def questions(self) -> list[int]:
-        """Indexes of the user's messages."""
+        """Indices of the user's messages."""
         return [index for index, message in enumerate(self.messages) if message.role == "user"]
 
     @property
     def sampled_tokens(self) -> list[TokenSampled] | None:
-        """Tokens of the reply that ends the conversation; None if it was not sampled just now."""
+        """Sampled tokens of the last message; None unless that is the reply sampled last."""
         if self._last_reply is None or not self.messages:
             return None
         reply, tokens = self._last_reply
@@ -79,7 +80,7 @@ class Dialogue:
         )
 
     def with_next(self, text: str) -> list[Message]:
-        """Return the messages and a new one: a tool result after a tool call, else a question.
+        """Return the messages and `text`: as a tool result after a tool call, else as a question.
 
         Raises InputError if the last question has no answer.
         """
@@ -96,7 +97,8 @@ class Dialogue:
     def with_last_question(self) -> list[Message]:
         """Return the messages up to the last question, to answer it again.
 
-        If a seed is set, it is increased, since the same seed would give the same answer.
+        If a seed is set, it is increased by 1, since the same seed would give the same answer.
+        Raises InputError if there is no question.
         """
         if not self.messages:
             raise InputError("There is no question to answer again.", field="messages")
@@ -105,12 +107,12 @@ class Dialogue:
         return self.messages[: self.questions[-1] + 1]
 
     def with_edited(self, question: int, text: str) -> list[Message]:
-        """Return the messages up to a question, with other text; `question` counts from 1."""
+        """Return the messages up to question number `question` (from 1), with a new text."""
         index = self.questions[question - 1]
         return [*self.messages[:index], Message("user", text)]
 
     def undo(self) -> None:
-        """Remove the last question and everything after it."""
+        """Remove the last question and all messages after it; InputError if there is none."""
         if not self.messages:
             raise InputError("There is nothing to undo.", field="messages")
         self.messages = self.messages[: self.questions[-1]]
@@ -120,18 +122,19 @@ class Dialogue:
         self.messages = []
 
     def reply_to(self, messages: Sequence[Message]) -> Generator[ReplyEvent, None, None]:
-        """Yield the events of a reply; then `messages` and the reply are the conversation.
+        """Yield the events of a reply to `messages`, and keep both as the conversation.
 
-        Closing the generator keeps the text sampled so far. Without any text the conversation
-        stays as it was.
+        Closing the generator keeps the text sampled so far. A reply without text is not kept, and
+        the conversation stays unchanged.
         """
-        before = list(messages)
+        prompt = list(messages)
         text = ""
         tokens: list[TokenSampled] = []
         is_finished = False
-        # Alternatives cost little, as the logits are there. With them /why needs no second pass.
+        # The terminal command /why shows alternative tokens. Asking for them here is cheap and
+        # saves a second forward pass.
         sampling = replace(self.sampling, top_log_probs=MAX_ALTERNATIVES)
-        with closing(self.assistant.reply(self._with_system(before), sampling)) as events:
+        with closing(self.assistant.reply(self._with_system(prompt), sampling)) as events:
             try:
                 for event in events:
                     match event:
@@ -139,21 +142,22 @@ class Dialogue:
                             text += event.text
                             tokens += event.tokens
                         case ToolReturned():
-                            before.append(Message("assistant", (event.call,)))
-                            before.append(Message("tool", (event.result,)))
+                            prompt.append(Message("assistant", (event.call,)))
+                            prompt.append(Message("tool", (event.result,)))
                         case Finished():
                             is_finished = True
-                            self._keep(before, event.message, [*tokens, *event.tokens])
+                            self._keep(prompt, event.message, [*tokens, *event.tokens])
                     yield event
             except GeneratorExit:
                 if not is_finished:
-                    self._keep(before, Message("assistant", text), tokens)
+                    self._keep(prompt, Message("assistant", text), tokens)
                 raise
 
     def save(self, path: Path) -> int:
-        """Write the conversation to a new file; return the number of messages.
+        """Write the conversation to a new file; return its number of messages.
 
-        Raises InputError if there are none, or if the file cannot be written.
+        The system message counts as one. Raises InputError if there are no messages, or if the
+        file cannot be written.
         """
         if not self.conversation:
             raise InputError("There is nothing to save yet.", field="messages")
@@ -161,9 +165,10 @@ class Dialogue:
         return len(self.conversation)
 
     def load(self, path: Path) -> int:
-        """Continue a saved conversation; return the number of its messages.
+        """Replace the conversation by a saved one.
 
-        Raises InputError if the file holds no conversation; then nothing changes.
+        Return the number of its messages, without the system message. Raises InputError, and
+        changes nothing, if the file holds no conversation.
         """
         messages = saved_conversation.load(path)
         self.system = messages.pop(0).text if messages[0].role == "system" else ""

@@ -10,7 +10,7 @@ from chatwright.engine.sampling import SamplingConfig
 
 
 class LiveReply:
-    """A reply that is being sampled. Tool calls make it submit several requests, one by one."""
+    """A reply that is being sampled. After each tool call it needs a further request."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class LiveReply:
         self.streams = streams
         self.sampling = sampling
         self.messages = messages
-        self.events: deque[ReplyEvent] = deque()
+        self.events: deque[ReplyEvent] = deque()  # not yet yielded to the caller
         self.finished: Finished | None = None
         self.n_tool_calls = 0
         self.n_completion_tokens = 0

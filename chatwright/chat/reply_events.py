@@ -38,8 +38,11 @@ class Truncated:
     """The oldest messages did not fit into the model's context and were left out."""
 
     n_cut: int
+    """Number of messages left out."""
     n_kept: int
+    """Number of messages in the prompt."""
     context_length: int
+    """Maximum number of tokens of prompt and reply together."""
 
     def __str__(self) -> str:
         """Return the explanation for the user."""
@@ -54,7 +57,7 @@ class Usage:
     """Counts of tokens."""
 
     prompt_tokens: int
-    """Tokens of the prompt; of the last request, where tool calls caused several."""
+    """Tokens of the last request's prompt; each tool call causes a further request."""
     completion_tokens: int
     """Sampled tokens of all requests, stop tokens included."""
 
@@ -68,14 +71,15 @@ class Finished:
     message: Message
     """The reply; it holds a tool call if the reason is "tool_call"."""
     seed: int | None = None
-    """The same conversation, settings, model and seed give the same reply."""
+    """Seed of the sampling. The same conversation, settings, model and seed give the same reply."""
     stopped_by: str = ""
-    """Name of the control token or the stop text that ended the reply.
+    """Name of the control token, or the stop text, that ended the reply; "" if none did.
 
-    "end" is the end token that the model learned for replies.
+    "end" is Chatwright's end token. Special tokens of imported models have no other name than their
+    string, for example "<|im_end|>".
     """
     mean_log_prob: float = 0.0
-    """Mean over the sampled tokens, under the model without temperature and penalties."""
+    """Mean log-probability of the sampled tokens, before temperature and penalties."""
     error: str = ""
     """Explanation for the user, if the reason is "failed"."""
     tokens: tuple[TokenSampled, ...] = field(default=(), compare=False)
@@ -83,7 +87,7 @@ class Finished:
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether the model ended the reply with the end token of a reply or a tool call."""
+        """Whether one of Chatwright's end tokens, of a reply or a tool call, ended the reply."""
         return self.stopped_by in ("end", "end_of_command")
 
 

@@ -1,7 +1,7 @@
-"""Turn the engine's tokens of one reply into text events and an end.
+"""Turn the tokens that the engine samples for one reply into reply events.
 
 The first token decides whether the reply is text or a tool call. Any other control token ends the
-reply: a model that writes the user's marker would go on to write the user's turn.
+reply, because a model that writes the marker of a user turn would write the user's turn next.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ReplyStream:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the text is complete although the engine has not ended the request."""
+        """Whether the text is complete although the engine has not ended the request yet."""
         return bool(self._stopped_by) and self.finished is None
 
     def take(self, event: Event) -> Iterator[ReplyEvent]:
@@ -87,7 +87,7 @@ class ReplyStream:
             rest = self._watcher.push(self._decoder.finish()) + self._watcher.finish()
             yield from self._add(rest)
         reason: Reason = event.reason
-        # After a stop text the request was canceled; after a control token the engine ended it.
+        # At a stop text the assistant canceled the request; for the caller this is a stop, too.
         if self._stopped_by:
             reason = "tool_call" if self.is_tool_call else "stop"
         self.finished = Finished(

@@ -17,6 +17,7 @@ from chatwright.tokenizer.tool_call_text import message_from_turn, message_text
 from chatwright.tokenizer.validation import require_unicode
 
 EXPECTED = 'Give a file that /save wrote: {"messages": [{"role": "user", "content": "..."}, ...]}.'
+"""Remedy in errors about the content of a file; /save is the terminal command."""
 
 
 def save(path: Path, messages: Sequence[Message]) -> None:
@@ -46,9 +47,9 @@ def save(path: Path, messages: Sequence[Message]) -> None:
 
 
 def load(path: Path) -> list[Message]:
-    """Read a conversation that the model can reply to or that ends with a reply.
+    """Read a saved conversation of text, tool calls and tool results.
 
-    Raises InputError if the file cannot be read or holds no such conversation.
+    Raises InputError if the file cannot be read or its messages are not in a valid order.
     """
     messages = _messages(path, _json(path, _text(path)))
     try:
@@ -144,7 +145,7 @@ def _messages(path: Path, row: Any) -> list[Message]:
 
 
 def _message(item: dict[str, Any]) -> Message:
-    """Return the message of one JSON object; KeyError, TypeError or IndexError if it is none."""
+    """Return the message of a JSON object; KeyError, TypeError or InputError if malformed."""
     role: Role = _string(item["role"])  # type: ignore[assignment]  # require_order checks the role
     if item.get("tool_calls"):
         calls = item["tool_calls"]

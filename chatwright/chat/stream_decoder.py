@@ -1,7 +1,7 @@
 """Decode token ids to text while they arrive, and find stop texts in it.
 
 A character whose bytes arrive in several tokens is held back until it is complete. Invalid bytes
-are shown as U+FFFD, the same ones as if all bytes were decoded at once.
+become U+FFFD, exactly as if all bytes were decoded at once.
 """
 
 import codecs
@@ -16,7 +16,7 @@ class StreamDecoder:
     def __init__(self, tokenizer: Tokenizer, is_opening: bool = True) -> None:
         """Start at the beginning of a text, or in the middle if `is_opening` is False.
 
-        At the beginning the tokenizer's prefix is removed.
+        At the beginning `tokenizer.prefix`, which the tokenizer adds to every text, is removed.
         """
         self._tokenizer = tokenizer
         self._prefix = tokenizer.prefix.encode() if is_opening else b""
@@ -36,7 +36,7 @@ class StreamDecoder:
 
 
 class StopWatcher:
-    """Passes text on up to the first stop text, holding back what may be the start of one."""
+    """Passes on text up to the first stop text, and holds back text that may begin one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         """Watch for any of the non-empty texts in `stops`."""
@@ -52,7 +52,9 @@ class StopWatcher:
         text = self._held + text
         matches = [(text.find(stop), -len(stop), stop) for stop in self._stops if stop in text]
         if matches:
-            start, _, self.found = min(matches)  # the earliest; among several there, the longest
+            # The earliest match; of several at the same position, the longest.
+            start, _, stop = min(matches)
+            self.found = stop
             self._held = ""
             return text[:start]
         n_held = self._length_of_possible_start(text)
@@ -66,7 +68,7 @@ class StopWatcher:
         return held
 
     def _length_of_possible_start(self, text: str) -> int:
-        """Return the length of the longest end of `text` with which a stop text could begin."""
+        """Return the length of the longest suffix of `text` that begins a stop text."""
         lengths = (
             length
             for stop in self._stops

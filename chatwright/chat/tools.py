@@ -1,11 +1,11 @@
-"""What the assistant needs of a collection of tools."""
+"""The interface of the tools that an assistant may run."""
 
 from typing import Protocol
 
 from chatwright.conversation import ToolCall
 
 MAX_TOOL_CALLS = 4
-"""Tool calls run in one reply; some models would call tools forever."""
+"""Maximum number of tool calls run in one reply; some models would call tools forever."""
 
 
 class Tools(Protocol):

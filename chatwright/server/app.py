@@ -1,8 +1,8 @@
 """The web application for one machine: OpenAI's chat API, the page, and the build status.
 
-It knows no users: everyone who can use this machine can use the model (`guard.py` says what is
-refused). Routes only translate HTTP; the engine's thread owns the model. Nothing is stored, and no
-text of a conversation is logged.
+There are no accounts: everyone who can use this machine can use the model. `guard.py` refuses
+requests from other web pages. Routes only translate HTTP; one thread (`engine_thread.py`) calls the
+model. Nothing is stored, and no text of a conversation is logged.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class Service:
     def __init__(
         self, limits: Limits | None = None, status: Callable[[], Status] | None = None
     ) -> None:
-        """Start without a model. `status` returns the status of a build that makes one."""
+        """Start without a model. `status` returns the status of the build that trains it."""
         self.engine = EngineThread(limits=limits)
         self.model_name = ""
         self._status = status
 
     def publish(self, assistant: Replier, model_name: str, description: str = "") -> None:
-        """Serve a model, also while the server runs.
+        """Serve a model from now on; the server may already be running.
 
         Args:
-            assistant: The model.
+            assistant: The assistant with the model.
             model_name: The id that clients ask for. Keep it during a build, so that open pages
                 continue to work.
-            description: Which model this is, for people: "step 300 of 900, learning to converse".
+            description: Description for people, such as "step 300 of 900, learning to converse".
         """
         self.model_name = model_name
         self.engine.set_assistant(assistant, description)
@@ -85,7 +85,7 @@ def make_app(
     """Return the application. Use `app.state.service.publish` to serve a model later.
 
     Args:
-        assistant: The model, or None while it is being built.
+        assistant: The assistant with the model, or None while it is being built.
         model_name: The id that clients ask for.
         status: Returns the status of the build.
         limits: Bounds on the work that the server accepts.
@@ -156,7 +156,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
         request = parse_request(await http.body())
-        if service.engine.is_ready:  # if not, complete_chat answers that it is being built
+        if service.engine.is_ready:  # if not, complete_chat answers 503
             require_model(request.model, service)
         return await complete_chat(http, request, service.engine)
 

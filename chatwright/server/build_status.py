@@ -1,8 +1,9 @@
 """Turn the progress of a training loop into the status that the page shows during a build.
 
-The build's thread writes it, the server's reads it. Fraction and time left are those of the whole
-build. Stages that have not begun are assumed to take as long a step as the current one, so the time
-left is an estimate.
+The build's thread updates the status and the server's thread reads it. A build is a sequence of
+stages, such as pretraining and fine-tuning; `fraction` and `seconds_left` cover all of them. A step
+of a later stage is assumed to take as long as one of the current stage, so the time left is an
+estimate.
 """
 
 import threading
@@ -16,8 +17,9 @@ from chatwright.server.status import Sample, Status
 from chatwright.training.watcher import Progress
 
 SAMPLES_PER_PROMPT = 4
-"""The newest sample of each prompt and a few older ones, so that the improvement shows."""
+"""Number of samples kept of each prompt: the newest and a few older ones, for comparison."""
 LABELS = {kind.name: kind.label for kind in STAGE_KINDS if kind.label}
+"""Names of the stages for people, by stage kind."""
 
 
 class BuildStatus:
@@ -48,7 +50,7 @@ class BuildStatus:
             return self._status
 
     def update(self, progress: Progress) -> None:
-        """Take in the progress of the training loop."""
+        """Update the status from the progress of the training loop."""
         with self._lock:
             is_new_stage = self._is_new_stage(progress)
             if is_new_stage:
@@ -60,7 +62,7 @@ class BuildStatus:
             status = replace(self._status, stage=label, fraction=n_done / n_all)
             if self._seconds_per_step is not None:
                 status = replace(status, seconds_left=self._seconds_per_step * (n_all - n_done))
-            if is_new_stage:  # its loss and its samples do not compare with the earlier stage's
+            if is_new_stage:  # losses of different stages are not comparable
                 status = replace(status, loss_curve=(), samples=())
             self._status = _with_results(status, progress)
 
@@ -89,7 +91,7 @@ class BuildStatus:
         planned = [index for index in following if self._kinds[index] == progress.stage]
         if planned:
             self._stage = planned[0]
-        else:  # a stage that the plan does not hold
+        else:  # a stage that was not planned
             self._stage = self._stage + 1
             self._kinds.insert(self._stage, progress.stage)
             self._steps.insert(self._stage, progress.steps)
@@ -99,7 +101,7 @@ class BuildStatus:
     def _measure_speed(self, progress: Progress) -> None:
         """Measure seconds per step by the clock, since evaluating and saving take time too.
 
-        Directly after a resume, use the loop's own average of the steps before.
+        Directly after a resume, use the training loop's average over the earlier steps.
         """
         start, first_step = self._stage_start
         if progress.step > first_step:

@@ -1,8 +1,8 @@
 """POST /v1/chat/completions: the replies to one request, as JSON or as server-sent events.
 
-Both forms are made of the same events, so their texts are equal. If one choice fails, the request
-fails: with an HTTP error before the first event, later with an error event. `[DONE]` is sent only
-if everything went well. A client that disconnects cancels its replies.
+Both forms are made from the same reply events, so their texts are equal. If one of the n replies
+fails, the request fails: with an HTTP error before the first event, later with an error event.
+`[DONE]` is sent only if no reply failed. A client that disconnects cancels its replies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Replies:
-    """The n replies to one request, passed from the engine's thread to this event loop."""
+    """The n replies to one request, passed from the engine's thread to the HTTP event loop."""
 
     def __init__(
         self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier
@@ -86,7 +86,7 @@ class EventStream(StreamingResponse):
 
 async def complete_chat(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
-    # Read once, so that the reply, its tokens and the model's description belong together.
+    # Read once, because another model may be served before the replies are complete.
     served = engine.require_served()
     completion = Completion(request, served)
     replies = Replies(engine, request, completion.seed, served.assistant)
@@ -98,7 +98,7 @@ async def complete_chat(http: Request, request: ChatRequest, engine: EngineThrea
         return EventStream(server_sent_events(completion, replies, first), replies)
     except ClientDisconnect:
         replies.cancel()
-        return Response(status_code=499)  # never read
+        return Response(status_code=499)  # nobody receives it
     except BaseException:
         replies.cancel()
         raise
@@ -114,7 +114,7 @@ async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
 async def server_sent_events(
     completion: Completion, replies: Replies, first: tuple[int, ReplyEvent] | None
 ) -> AsyncIterator[str]:
-    """Yield the events of a streamed response. `first` is the reply event that was awaited."""
+    """Yield the events of a streamed response. `first` is the first reply event."""
     request = completion.request
     with_usage = request.stream_options is not None and request.stream_options.include_usage
 

@@ -4,7 +4,7 @@ Every list, string and number has a limit. An unsupported field is refused by na
 ignored option looks like one that works. Only fields without influence on the reply are ignored.
 
 A tool call of the model is a call of the function "command" with arguments {"text": ...}, and its
-result is a "tool" message. So a client can send back a conversation exactly as the model had it.
+result is a "tool" message. So a client can send back exactly the conversation that the model saw.
 The model's tool calls are free text, so the client's own `tools` are refused.
 """
 
@@ -38,7 +38,7 @@ TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown fields, and does not convert "1" to a number."""
+    """A Pydantic model that refuses unknown fields and does not convert "1" to a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -88,7 +88,10 @@ class ChatMessage(Strict):
 
     @model_validator(mode="after")
     def has_content_or_tool_call(self) -> ChatMessage:
-        """Refuse a message with neither, and tool calls beside content or of another role."""
+        """Refuse a message without content and tool calls.
+
+        Tool calls beside content or outside an assistant message are refused, too.
+        """
         if self.tool_calls and (self.role != "assistant" or self.content):
             raise ValueError("tool_calls belong in an assistant message without content")
         if self.content is None and not self.tool_calls:
@@ -183,7 +186,7 @@ class ChatRequest(Strict):
         return self.max_completion_tokens if self.max_tokens is None else self.max_tokens
 
     def sampling(self, index: int, seed: int) -> SamplingConfig:
-        """Return the settings of choice `index`: choice i of seed s is choice 0 of seed s + i."""
+        """Return the sampling settings of choice `index`, whose seed is `seed` + `index`."""
         return SamplingConfig(
             temperature=self.temperature,
             top_p=self.top_p,

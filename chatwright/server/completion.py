@@ -1,9 +1,9 @@
-"""Collect the events of the replies to one request and write them as JSON of OpenAI's API.
+"""Collect the events of the replies to one request and write them as JSON of the OpenAI API.
 
 A tool call of the model becomes a call of the function "command" (`chat_request.py` reads it back).
-One field of the response is not OpenAI's, `chatwright`:
+The field `chatwright` of the response is not part of the OpenAI API. It holds:
 
-- seed: the seed of choice 0. Choice i has seed + i, which repeats it on the same model.
+- seed: the seed of choice 0. Choice i uses seed + i. The same seed and model repeat a reply.
 - model: number and description of the model that replied. The number grows with each new model.
 - truncated: how many of the oldest messages did not fit into the context, and an explanation.
 - tools: tool calls that were run during the reply, and their results.
@@ -29,7 +29,7 @@ from chatwright.server.pending_reply import Served
 from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, write_tool_call
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls"}
-"""OpenAI's finish_reason by our reason; other reasons are errors."""
+"""OpenAI's finish_reason for each `Finished.reason`; other reasons are errors."""
 N_DRAWN_SEEDS = 2**53
 """Seeds are drawn from integers that JavaScript holds exactly, so that a page can send one back."""
 
@@ -60,7 +60,7 @@ class Completion:
         else:
             self.seed = request.seed % (MAX_SEED + 1)
         self.choices = [Choice() for _ in range(request.n)]
-        self.notes: dict[str, Any] = {
+        self.notes: dict[str, Any] = {  # the response's field `chatwright`
             "seed": self.seed,
             "model": {"number": served.number, "description": served.description},
         }

@@ -1,12 +1,11 @@
-"""The thread that owns the model: a bounded queue of requested replies in, their events out.
+"""Sample the replies of all clients in one thread, the only one that calls the model.
 
 All live replies advance together. Each is an iterator of `Assistant.reply`, and this thread asks
 them in turn for their next event. The first one asked steps the engine, which samples one token for
 every live reply; the others then find their event ready. So one round costs about one batched step.
 
-Another model can be put in place at any time. A reply is made by one model from its first token to
-its last. HTTP handlers only queue and listen, they never touch the model. An error that kills the
-interpreter, such as running out of memory, also ends the server.
+Another model can be served at any time; a live reply keeps its model to its last token. HTTP
+handlers only put replies into a bounded queue and receive their events.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ class Limits:
     """Bounds on the work that the server accepts."""
 
     max_live: int = 8
-    """Replies sampled together."""
+    """Maximum number of replies sampled at the same time."""
     max_waiting: int = 32
-    """Replies that may wait for a slot; the server answers further requests with 503."""
+    """Maximum number of waiting replies; the server answers further requests with 503."""
     max_seconds: float = 600.0
-    """Time from the request to the last token."""
+    """Maximum time of a reply, from its request to its last token."""
     retry_after: int = 5
     """Seconds after which a refused client should try again."""
 
@@ -64,7 +63,7 @@ class EngineThread:
 
     @property
     def served(self) -> Served | None:
-        """The served model. Read it once where its parts must belong together."""
+        """The served model; None if there is none yet. It may change between two reads."""
         return self._served
 
     def require_served(self) -> Served:
@@ -148,7 +147,7 @@ class EngineThread:
             if event is None:
                 return self._end(pending)
             pending.deliver(event)
-        except Exception as error:  # must not end the other replies
+        except Exception as error:  # one failure must not end the other replies
             self._end(pending, Failed(self._api_error(error)))
 
     def _timeout(self) -> ApiError:
@@ -171,7 +170,7 @@ class EngineThread:
                 return internal_error(error)
 
     def _end(self, pending: PendingReply, last: Failed | None = None) -> None:
-        """Release the slot of a reply and deliver its end. Every reply ends here."""
+        """Release the slot of a reply. Deliver `last`, if given, and then None as the end."""
         with self._changed:
             if pending in self._live:
                 self._live.remove(pending)

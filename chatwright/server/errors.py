@@ -1,8 +1,8 @@
 """API errors in the shape of OpenAI: {"error": {"message", "type", "code", "param"}}.
 
-An error of the client says what to change. An error of the server reports only an id, under which
-the log has the details. The log has the type and the position of an exception. It leaves out the
-message, which could hold text of a conversation.
+The message of an `ApiError` says what is wrong and what to do. An unexpected exception gives a
+response (500) with only an id. The log holds the exception's type and traceback under this id, but
+not its message, which could hold text of a conversation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 log = logging.getLogger("chatwright.server")
 
 ERROR_TYPES = {404: "not_found_error", 429: "rate_limit_error"}
-"""Error types by HTTP status. Others are invalid_request_error below 500, server_error above."""
+"""Error types by HTTP status. Others are invalid_request_error below 500, else server_error."""
 
 
 class ApiError(Exception):
@@ -34,7 +34,7 @@ class ApiError(Exception):
         param: str | None = None,
         retry_after: int | None = None,
     ) -> None:
-        """Store the parts.
+        """Set the HTTP status and the fields of the body.
 
         Args:
             status: HTTP status.
@@ -82,18 +82,18 @@ def internal_error(error: BaseException) -> ApiError:
 
 
 async def handle_api_error(_request: Request, error: Exception) -> JSONResponse:
-    """Handle an ApiError."""
+    """Return the response for an ApiError."""
     assert isinstance(error, ApiError), "registered for ApiError only"
     return error_response(error)
 
 
 async def handle_http_error(_request: Request, error: Exception) -> JSONResponse:
-    """Handle Starlette's own errors: no such route (404), wrong method (405)."""
+    """Return the response for an error of Starlette: no such route (404), wrong method (405)."""
     assert isinstance(error, HTTPException), "registered for HTTPException only"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     return error_response(ApiError(error.status_code, str(error.detail), code=code))
 
 
 async def handle_unexpected_error(_request: Request, error: Exception) -> JSONResponse:
-    """Handle an exception that only a bug can cause."""
+    """Return the response for an exception that only a bug can cause."""
     return error_response(internal_error(error))

@@ -1,10 +1,10 @@
-"""Refuse requests from other web pages, before any route sees them.
+"""Refuse requests from other web pages, before any route handles them.
 
-A web page elsewhere can make a browser send requests to 127.0.0.1. Three checks stop it. The Host
-header must name this machine (against DNS rebinding). A request that changes something must come
-from our own page or from no page (against cross-site requests). A body must be JSON, which a plain
-form cannot send. No CORS header is ever sent. There is no login: everyone who can open a socket on
-this machine can use the model, so do not run the server on a shared machine.
+A page of another site can make a browser send requests to 127.0.0.1. Three checks refuse these. The
+Host header must name this machine (against DNS rebinding). A request that changes something must
+come from our own page or from no page (against cross-site requests). A body must be JSON, which a
+plain form cannot send. No CORS header is ever sent. There is no login: everyone who can open a
+socket on this machine can use the model, so do not run the server on a shared machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatwright.server.errors import ApiError, error_response
 
-# Any port: a rebinding attack cannot choose the name, and a tunnel (ssh -L) changes the port.
+# Any port is allowed: a tunnel (ssh -L) changes it, and DNS rebinding is seen by the host name.
 LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, and whose responses another page cannot read."""
@@ -112,7 +112,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body again, and then what follows (the disconnect)."""
+    """Return a `receive` that first returns the body, and then later messages (the disconnect)."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

@@ -31,7 +31,7 @@ def serve(
     limits: Limits | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve until Ctrl-C. InputError, with a free port in its remedy, if the port is taken."""
+    """Serve until Ctrl-C. Raises InputError, which names a free port, if the port is taken."""
     listener = open_port(port)
     app = make_app(assistant, model_name, status=status, limits=limits)
     announce(f"{model_name} is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C stops it)")
@@ -53,8 +53,8 @@ def serve_in_thread(
     listener = open_port(port)
     app = make_app(None, model_name, status=status, limits=limits)
     server = uvicorn_server(app)
-    run = {"sockets": [listener]}
-    thread = threading.Thread(target=server.run, kwargs=run, name="http", daemon=True)
+    arguments = {"sockets": [listener]}
+    thread = threading.Thread(target=server.run, kwargs=arguments, name="http", daemon=True)
     thread.start()
     try:
         yield app.state.service, f"http://{HOST}:{listener.getsockname()[1]}"
@@ -64,7 +64,7 @@ def serve_in_thread(
 
 
 def open_port(port: int) -> socket.socket:
-    """Return a socket that listens on this machine only; InputError if the port is unusable.
+    """Return a socket that listens on 127.0.0.1 only; InputError if the port is unusable.
 
     Open it before anything slow, so that a taken port is reported at once.
     """

@@ -29,9 +29,9 @@ class Served:
 
     assistant: Replier
     number: int
-    """Counts the models served so far, this one included."""
+    """Number of models served so far, this one included."""
     description: str = ""
-    """Which model this is, for people."""
+    """Description for people, for example "step 300 of 900"."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Failed:
 
 
 Deliver = Callable[[ReplyEvent | Failed | None], None]
-"""Takes the events of a reply; None ends them."""
+"""Receives the events of a reply, and None after the last one."""
 
 
 class PendingReply:
-    """A reply that waits or is being sampled. `EngineThread` releases what it holds."""
+    """A reply that waits to be sampled or is being sampled by `EngineThread`."""
 
     def __init__(
         self,
@@ -67,10 +67,10 @@ class PendingReply:
         self.sampling = sampling
         self.deliver = deliver
         self.assistant = assistant
-        # Written by the handler's thread and read by the engine's; assigning a bool needs no lock.
+        # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
         self.is_canceled = False
-        self.events: Iterator[ReplyEvent] | None = None
-        self.deadline = 0.0
+        self.events: Iterator[ReplyEvent] | None = None  # None until sampling begins
+        self.deadline = 0.0  # seconds of the engine thread's clock
 
     def cancel(self) -> None:
         """Ask the engine's thread to end the reply."""

@@ -1,7 +1,7 @@
 """The status of a build and of the served model, as the page shows it.
 
 `chatwright up` gives the server a function that returns a Status; the server calls it about once a
-second. Numbers that are not finite become null, because JSON cannot write them.
+second. NaN and infinity become null, because JSON has neither.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Status:
     message: str = ""
     """A warning, or the cause and remedy of a failure."""
     loss_curve: tuple[tuple[int, float], ...] = ()
-    """(step, validation loss) of the stage under way."""
+    """(step, validation loss) of the current stage."""
     samples: tuple[Sample, ...] = ()
-    """Oldest first."""
+    """Replies of the current stage's model, oldest first."""
     can_chat: bool = False
     """Whether a model replies. The server sets this and the next two fields."""
     model: str = ""

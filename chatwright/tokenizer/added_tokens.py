@@ -8,9 +8,9 @@ beginning of a text and the like. They can be in:
     special_tokens_map.json    names such as "bos_token", in older models
     added_tokens.json          {"[PAD]": 50257}, in older models
 
-The rules are those of transformers 5 (`from_pretrained` in tokenization_utils_base.py): the two
-older files are read only if there is no "added_tokens_decoder", and a special token without an id
-gets the next free one.
+The rules are those of transformers 5 (`from_pretrained` in tokenization_utils_base.py):
+added_tokens.json is read only if there is no "added_tokens_decoder", and a special token without an
+id gets the next free one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from chatwright.tokenizer.tokenizer_json import (
     new_added_token,
 )
 
+# The names of special tokens in Chatwright.
 NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-# Special tokens of models so old that no file names them.
+# Special tokens and their names, for models so old that no file names them.
 DEFAULT_SPECIAL_TOKENS: dict[str, tuple[str, ...]] = {
     "<|endoftext|>": ("bos", "eos"),
     "<s>": ("bos", "cls"),
@@ -43,32 +44,34 @@ DEFAULT_SPECIAL_TOKENS: dict[str, tuple[str, ...]] = {
 }
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
-Table = dict[str, Any]  # a JSON object
+JsonObject = dict[str, Any]
 
 
-def collect(document: Document, tables: dict[str, Table]) -> tuple[Document, dict[str, str]]:
+def collect(
+    document: Document, json_files: dict[str, JsonObject]
+) -> tuple[Document, dict[str, str]]:
     """Add the tokens of the other files to tokenizer.json.
 
     Args:
         document: tokenizer.json.
-        tables: The other JSON files, by file name.
+        json_files: The parsed JSON files, by file name.
 
     Returns tokenizer.json with all added tokens, and the special tokens by name, for example
     {"bos": "<s>"}. Raises InputError if a file is malformed.
     """
-    settings = tables.get("tokenizer_config.json", {})
-    token_map = tables.get("special_tokens_map.json", {})
+    settings = json_files.get("tokenizer_config.json", {})
+    token_map = json_files.get("special_tokens_map.json", {})
     has_decoder = "added_tokens_decoder" in settings
-    # Where both files name a token, the older file wins only if it is read by transformers.
-    weak, strong = (token_map, settings) if has_decoder else (settings, token_map)
-    named = _named_tokens(weak) | _named_tokens(strong)
-    unnamed = [*_unnamed_tokens(weak), *_unnamed_tokens(strong)]
+    # Where both files name a token, the newer file wins if it has added_tokens_decoder.
+    fallback, preferred = (token_map, settings) if has_decoder else (settings, token_map)
+    named = _named_tokens(fallback) | _named_tokens(preferred)
+    unnamed = [*_unnamed_tokens(fallback), *_unnamed_tokens(preferred)]
 
     vocabulary = _GrowingVocabulary(document)
     if has_decoder:
         declared = _from_decoder(settings["added_tokens_decoder"])
     else:
-        added = tables.get("added_tokens.json", {})
+        added = json_files.get("added_tokens.json", {})
         declared = _from_added_tokens_json(added, {*named.values(), *unnamed})
     for token in sorted(declared, key=lambda token: token["id"]):
         vocabulary.add(token)
@@ -84,7 +87,7 @@ def collect(document: Document, tables: dict[str, Table]) -> tuple[Document, dic
 
 def default_special_tokens(document: Document) -> dict[str, str]:
     """Return the usual special tokens that a vocabulary has, by name."""
-    known = tokenizer_json.contents(document)
+    known = tokenizer_json.all_tokens(document)
     return {
         name: content
         for content, names in DEFAULT_SPECIAL_TOKENS.items()
@@ -149,21 +152,21 @@ class _GrowingVocabulary:
         return max(self._used_ids, default=-1) + 1
 
 
-def _named_tokens(table: Table) -> dict[str, str]:
+def _named_tokens(settings: JsonObject) -> dict[str, str]:
     """Return {"bos": "<s>"} from {"bos_token": "<s>"} or {"bos_token": {"content": "<s>"}}."""
-    named = {name: _content(table.get(f"{name}_token")) for name in NAMES}
+    named = {name: _content(settings.get(f"{name}_token")) for name in NAMES}
     return {name: content for name, content in named.items() if content}
 
 
-def _unnamed_tokens(table: Table) -> list[str]:
-    """Return special tokens without one of our names, such as "image_token" of some models."""
+def _unnamed_tokens(settings: JsonObject) -> list[str]:
+    """Return special tokens whose names are not in NAMES, such as "image_token"."""
     values = [
         value
-        for key, value in table.items()
+        for key, value in settings.items()
         if key.endswith("_token") and key.removesuffix("_token") not in NAMES
     ]
     for key in ("additional_special_tokens", "extra_special_tokens"):
-        more = table.get(key) or []
+        more = settings.get(key) or []
         values += (
             more.values() if isinstance(more, dict) else more if isinstance(more, list) else []
         )
@@ -190,12 +193,12 @@ def _from_decoder(decoder: Any) -> list[AddedToken]:
     return tokens
 
 
-def _from_added_tokens_json(table: Table, special: set[str]) -> list[AddedToken]:
-    """Read added_tokens.json: {"[PAD]": 50257}. Tokens that another file names are special."""
-    for content, token_id in table.items():
+def _from_added_tokens_json(ids: JsonObject, special: set[str]) -> list[AddedToken]:
+    """Read added_tokens.json: {"[PAD]": 50257}. The tokens in `special` are special."""
+    for content, token_id in ids.items():
         if not tokenizer_json.is_id(token_id) or not content:
             raise _malformed("added_tokens.json", content, token_id)
-    return [new_added_token(i, content, content in special) for content, i in table.items()]
+    return [new_added_token(i, content, content in special) for content, i in ids.items()]
 
 
 def _malformed(file: str, key: str, value: object) -> InputError:

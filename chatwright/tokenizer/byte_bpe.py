@@ -10,9 +10,9 @@ chat_template.jinja) that other tools can open. In memory the control tokens are
 library's tokenizer, because the library finds them inside text even with
 `add_special_tokens=False`: a user who types "<|end|>" would otherwise end a turn.
 
-With `prefix` a space is added before every text and removed when decoding (Hugging Face calls this
-`add_prefix_space`). A word then has the same token at the beginning of a text and inside it, which
-saves a small model from learning "Ada" and " Ada" as two words.
+If `prefix` is " ", a space is put before every text and removed when decoding (Hugging Face calls
+this `add_prefix_space`). A word then has the same token at the beginning of a text and inside it,
+which saves a small model from learning "Ada" and " Ada" as two words.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ByteBPE:
     """A byte-level BPE tokenizer with Chatwright's control tokens."""
 
     def __init__(self, library: tokenizers.Tokenizer, prefix: str = "") -> None:
-        """Use `train` or `load` instead: `library` must not hold any added tokens."""
+        """For callers, `train` and `load` exist. `library` must not hold any added tokens."""
         assert not library.get_added_tokens_decoder(), "the library must not know added tokens"
         self.prefix = prefix
         self._library = library
@@ -222,7 +222,7 @@ def bytes_to_unicode() -> list[str]:
     """Return the printable character that represents each byte in tokenizer.json.
 
     Printable Latin-1 characters represent themselves; the other bytes use the characters from
-    U+0100 on, in order. This is the table of GPT-2's `bytes_to_unicode` (encoder.py).
+    U+0100 on, in order. This is the mapping of GPT-2's `bytes_to_unicode` (encoder.py).
     """
     printable = {
         *range(ord("!"), ord("~") + 1),

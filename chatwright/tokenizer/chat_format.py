@@ -1,8 +1,8 @@
 """The chat format of a model as token ids: what surrounds each turn and what ends a reply.
 
-A format is data and code, never a template that runs. Text is encoded apart from the markers, so
-in formats whose markers are control tokens no text of a user can become one. Formats whose markers
-are ordinary words ([INST] of Llama 2) cannot promise that.
+The Jinja template of a model is never run. Text and markers are encoded separately, so in formats
+whose markers are control tokens, no user text becomes a marker. Formats whose markers are ordinary
+words ([INST] of Llama 2) do not guarantee this.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Turn:
     """The token ids around the text of one kind of turn."""
 
     before: tuple[int, ...]
-    """Precede the turn. Never learned; before an answer they are the end of the prompt."""
+    """Ids before the turn, without loss. A prompt ends with those of an answer."""
     after: tuple[int, ...]
-    """End the turn. The model learns to write them after an answer."""
+    """Ids that end the turn. The model learns to write them after an answer."""
     opens: tuple[int, ...] = ()
-    """First ids of an answer of this kind, written by the model itself."""
+    """Ids before the text of an answer of this kind, written by the model itself."""
     between: tuple[int, ...] = ()
-    """Follow the turn. Never learned."""
+    """Ids between this turn and the next, without loss."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class ChatFormat:
     stop_ids: tuple[int, ...]
     """Ids that end a reply."""
     tool_call: int | None = None
-    """The id that makes a reply a tool call, where it is the first id of the reply."""
+    """First id of a reply that is a tool call; None if the format has no tool calls."""
     default_system: str = ""
-    """System text of conversations that bring none."""
+    """System text of conversations without one, in formats with a system turn."""
     around_system: tuple[str, str] | None = None
-    """Text before and after the system text, written even if the system text is empty."""
+    """Text before and after the system text. A system turn holds it even without a system text."""
     system_in: int | None = None
     """Index of the user turn that begins with the system text: 0 the first, -1 the last.
 
     None where the format has a system turn.
     """
     before_last: tuple[int, ...] = ()
-    """Ids between `Turn.before` and an answer that ends the conversation; also end a prompt."""
+    """Ids after `Turn.before` in a prompt, and in an answer that ends the conversation."""
 
     def turn(self, kind: str) -> Turn:
         """Return the ids around a turn of this kind; InputError if the format has none."""

@@ -1,7 +1,7 @@
 """Chat formats of known open models, as data, and how they become token ids.
 
-The chat template in a model's files is searched for known markers and never run. A piece of a
-format is a special token where the tokenizer has one of that spelling, otherwise ordinary text. The
+The chat template in a model's files is searched for known markers and never run. Each string of a
+format is a special token if the tokenizer has one of that spelling, otherwise ordinary text. The
 markers of llama2 and mistral are ordinary words, so a user can type text that looks like them.
 """
 
@@ -16,7 +16,7 @@ from chatwright.tokenizer.chat_format import ChatFormat, Turn
 
 Pieces = tuple[str, ...]
 TurnPieces = tuple[Pieces, Pieces, Pieces]
-"""What precedes the text of a turn, what ends the turn, and what follows its end."""
+"""Strings before the text of a turn, strings that end the turn, strings between it and the next."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class FormatPieces:
     """A chat format as strings; `build` turns it into the ids of a tokenizer."""
 
     turns: Mapping[str, TurnPieces]
-    """By role."""
+    """Strings around the text of each turn, by role."""
     signs: Pieces
-    """A template that holds all of these strings is of this format."""
+    """A Jinja template that holds all of these strings has this format."""
     begin: Pieces = ()
-    """Precede the first turn."""
+    """Strings before the first turn."""
     around_system: tuple[str, str] | None = None
     """See `ChatFormat.around_system`."""
     system_in: int | None = None
@@ -64,7 +64,7 @@ def _mistral() -> dict[str, TurnPieces]:
 
 
 UNSUPPORTED_MARKERS = ("[SYSTEM_PROMPT]",)
-"""Markers of later formats that also hold the markers of a known one."""
+"""Markers of unsupported formats, whose templates also hold the markers of a known format."""
 FORMATS: dict[str, FormatPieces] = {
     # SmolLM 3 writes headings around its system text. Its template also writes today's date, which
     # is left out here, so that a conversation has the same ids on every day.
@@ -162,10 +162,10 @@ def build(
     pieces = FORMATS[name]
     _require_end_tokens(name, pieces, markers)
 
-    def ids(of: Pieces) -> tuple[int, ...]:
+    def ids(strings: Pieces) -> tuple[int, ...]:
         return tuple(
             token_id
-            for piece in of
+            for piece in strings
             for token_id in ([markers[piece]] if piece in markers else encode(piece))
         )
 

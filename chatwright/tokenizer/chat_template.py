@@ -33,19 +33,21 @@ ORDER_REMEDY = {
     "tool": "Let each tool result follow the tool call it answers.",
 }
 ANSWERS = ("assistant", "tool_call")
-ANSWERED = ("user", "tool")
+"""Kinds of turns that the model writes."""
+ROLES_AWAITING_REPLY = ("user", "tool")
+"""Roles of the messages to which the model replies."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A conversation as token ids, with what the model learns from it."""
+    """A conversation as token ids, with its loss mask."""
 
     token_ids: list[int]
     """The whole conversation."""
     loss_mask: list[bool]
     """True for every token that the model learns to produce; as long as `token_ids`."""
     answers: tuple[tuple[int, int], ...] = ()
-    """Start and end (exclusive) of each answer with its end token, learned or not."""
+    """Start and end (exclusive) of each answer and its end token in `token_ids`, learned or not."""
 
     def __post_init__(self) -> None:
         """Check that the mask has one entry per token."""
@@ -81,13 +83,13 @@ def render(
 
 
 def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]:
-    """Return the ids after which the model answers: the conversation and the answer's marker.
+    """Return the ids of a prompt: the conversation and the marker that begins an answer.
 
     Raises InputError for turns out of order, or if the last turn is already an answer.
     """
     require_order(conversation)
     last = turn_kind(conversation[-1])
-    if last not in ANSWERED:
+    if last not in ROLES_AWAITING_REPLY:
         raise InputError(
             f"turn {len(conversation) - 1} ({last}) is the last, so there is nothing to answer.",
             remedy="End the conversation with a user turn or a tool result.",
@@ -129,35 +131,35 @@ def render_turns(
     loss_mask: list[bool] = []
     answers: list[tuple[int, int]] = []
 
-    def put(ids: Sequence[int], is_learned: bool) -> None:
+    def append(ids: Sequence[int], is_learned: bool) -> None:
         token_ids.extend(ids)
         loss_mask.extend([is_learned] * len(ids))
 
-    put(chat_format.begin, False)
+    append(chat_format.begin, False)
     messages = with_system(conversation, chat_format)
     # `with_system` adds or removes messages at the front only, so flags are aligned at the end.
     n_added = len(messages) - len(conversation)
     for index, message in enumerate(messages):
         kind = turn_kind(message)
         turn = chat_format.turn(kind)
-        put(turn.before, False)
+        append(turn.before, False)
         is_answer = kind in ANSWERS
         if is_answer and index == len(messages) - 1:
-            put(chat_format.before_last, False)
+            append(chat_format.before_last, False)
         start = len(token_ids)
         content = [*turn.opens, *tokenizer.encode(message_text(message)), *turn.after]
-        put(content, is_answer and learned[index - n_added])
+        append(content, is_answer and learned[index - n_added])
         if is_answer:
             answers.append((start, len(token_ids)))
-        put(turn.between, False)
+        append(turn.between, False)
     return Rendered(token_ids, loss_mask, tuple(answers))
 
 
 def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
     """Return the conversation with its system text where the format puts it.
 
-    The text is the conversation's own or the format's default. It becomes a turn of its own or the
-    beginning of a user turn.
+    The system text becomes a separate turn or the beginning of a user turn. A separate turn holds
+    the format's default if the conversation has no system message.
     """
     has_system = bool(conversation) and conversation[0].role == "system"
     system_text = conversation[0].text if has_system else chat_format.default_system
@@ -171,9 +173,9 @@ def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversa
     user_turns = [index for index, message in enumerate(rest) if message.role == "user"]
     if not user_turns:
         return [Message("user", text), *rest]
-    opened = user_turns[chat_format.system_in]
-    with_text = Message("user", text + rest[opened].text)
-    return [*rest[:opened], with_text, *rest[opened + 1 :]]
+    index = user_turns[chat_format.system_in]
+    with_text = Message("user", text + rest[index].text)
+    return [*rest[:index], with_text, *rest[index + 1 :]]
 
 
 def require_order(conversation: Conversation) -> None:
@@ -205,7 +207,7 @@ def require_order(conversation: Conversation) -> None:
 
 
 def require_text_only(conversation: Conversation) -> None:
-    """Raise InputError for the first part that a model which reads only text cannot read."""
+    """Raise InputError unless each message is text, one tool call or one tool result."""
     for index, message in enumerate(conversation):
         for part in message.parts:
             if not isinstance(part, Text | ToolCall | ToolResult):

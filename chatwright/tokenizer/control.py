@@ -82,7 +82,7 @@ class ControlIds:
     assistant: ControlId
     """Begins an answer: an assistant turn or a tool call."""
     command: ControlId
-    """Makes an answer a tool call; the model writes it right after `assistant`."""
+    """Marks an answer as a tool call; the model writes it right after `assistant`."""
     end_of_command: ControlId
     """Ends a tool call; sampling stops here until the tool has returned."""
     result: ControlId

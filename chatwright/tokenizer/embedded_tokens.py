@@ -1,8 +1,8 @@
 """Match the tokens of an imported tokenizer with the rows of its model's embedding.
 
-The two numbers often differ. Models round their vocabulary up, so some ids have no token and must
-never be sampled. In other models, a token was added to the tokenizer without resizing the
-embedding, so no text may be encoded to that token.
+The numbers of tokens and of rows often differ. Models round their vocabulary up, so some ids have
+no token and must never be sampled. In other models, a token was added to the tokenizer without
+resizing the embedding, so no text may be encoded to that token.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from chatwright.tokenizer.tokenizer_json import added_tokens
 
 
 def without_unembedded_tokens(files: TokenizerFiles, vocab_size: int) -> TokenizerFiles:
-    """Leave out the added tokens with ids from `vocab_size` on, but keep them in `files.files`."""
+    """Remove the added tokens with ids of `vocab_size` or more from the parsed files.
+
+    `TokenizerFiles.files`, the content of the files for export, is unchanged.
+    """
     removed = set(unembedded_tokens(files, vocab_size))
     if not removed:
         return files

@@ -1,7 +1,7 @@
 """Write a tokenizer as the metadata of a GGUF file, llama.cpp's file format.
 
 llama.cpp does not read tokenizer.json. It has its own code for each known way to split a text into
-words before BPE. A tokenizer that splits otherwise cannot be exported. Two kinds can: byte-level
+words before BPE. A tokenizer that splits otherwise cannot be exported. Two kinds can be: byte-level
 BPE, and SentencePiece's BPE with bytes for unknown characters.
 """
 
@@ -20,7 +20,12 @@ from chatwright.tokenizer.token_bytes import BYTE_TOKEN, WORD_START
 from chatwright.tokenizer.tokenizer_json import Document
 
 # llama.cpp's token types (llama_token_attr in llama.h).
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+NORMAL = 1
+UNKNOWN = 2
+CONTROL = 3
+USER_DEFINED = 4
+UNUSED = 5
+BYTE = 6
 REMEDY = "For other tools, export with: --format hf"
 GGUF_NAMES = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
@@ -28,8 +33,8 @@ _WORD_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# The steps of the pre-tokenizer, and llama.cpp's name for them. The second name is for tokenizers
-# with `ignore_merges`: a word that is in the vocabulary becomes one token without merging.
+# The steps of each pre-tokenizer, and its two names in llama.cpp. The second is for tokenizers with
+# `ignore_merges`: a word that is in the vocabulary becomes one token without merging.
 PRE_TOKENIZERS = [
     ({"ByteLevel": True}, "gpt-2", "gpt-2"),
     ({"Digits": True, "ByteLevel": True}, "smollm", "smollm"),
@@ -70,7 +75,7 @@ def encode_as_llama_cpp(text: str, metadata: Mapping[str, Any]) -> list[int]:
     """Encode a text as llama.cpp does with SentencePiece metadata, slowly.
 
     Of all neighbors that together make a token, the pair with the highest score is merged first,
-    and the leftmost of equals. Export compares the result with the tokenizer's own.
+    and the leftmost of equals. The GGUF export compares the result with the tokenizer's own ids.
     """
     ids = {token: i for i, token in enumerate(metadata["tokenizer.ggml.tokens"])}
     scores = metadata["tokenizer.ggml.scores"]
@@ -200,7 +205,7 @@ def _sentencepiece(files: TokenizerFiles, tokens: list[str], types: list[int]) -
 
 
 def _space_settings(files: TokenizerFiles) -> tuple[bool, bool]:
-    """Whether a space is added before every text, and whether runs of spaces become one."""
+    """Return whether every text gets a space before it, and whether runs of spaces become one."""
     sentencepiece = files.sentencepiece
     if sentencepiece is not None and not sentencepiece.precompiled_charsmap:
         return sentencepiece.add_dummy_prefix, sentencepiece.remove_extra_whitespaces

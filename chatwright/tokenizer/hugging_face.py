@@ -17,8 +17,8 @@ from chatwright.tokenizer.control import CONTROL_TOKENS, ControlIds
 
 MAX_FILE_BYTES = 64 * 2**20
 
-# The chat format of `chat_template.py` once more, for tools that render Jinja. A test compares the
-# two. Chatwright never runs it.
+# The chat format of `chat_format.own_format` as Jinja, for other tools. Chatwright never runs it; a
+# test compares its ids with those of `chat_template.render`.
 CHAT_TEMPLATE_JINJA = """\
 {{- '<|bos|>' }}
 {%- for message in messages %}
@@ -192,8 +192,8 @@ def _find_difference(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> 
         return "it is not a BPE tokenizer"
     vocab = model.get("vocab")
     if not isinstance(vocab, dict):
-        return "its vocabulary is not a table of tokens and ids"
-    if not _gives_texts_back(document):
+        return "its vocabulary is not a JSON object of tokens and ids"
+    if not _decoding_inverts_encoding(document):
         return "it has a normalizer, so decode(encode(text)) would differ from the text"
     if document.get("pre_tokenizer") != pre_tokenizer:
         return "it has another pre-tokenizer"
@@ -211,7 +211,7 @@ def _find_difference(document: Any, pre_tokenizer: Any, alphabet: list[str]) -> 
     return None
 
 
-def _gives_texts_back(document: dict[str, Any]) -> bool:
+def _decoding_inverts_encoding(document: dict[str, Any]) -> bool:
     """Whether there is no normalizer, or only a prefix that the decoder removes."""
     if document.get("normalizer") is None:
         return True

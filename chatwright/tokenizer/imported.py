@@ -1,9 +1,9 @@
 """The tokenizer of an imported model: BPE, WordPiece or Unigram, run by the `tokenizers` library.
 
-No text is encoded to a special token or a marker (see `imported_vocabulary.py`), but saved and
-exported files contain both. A marker that the model generates is shown as text; a special token is
-not. Unlike Chatwright's own tokenizers, an imported one may normalize texts, so
-`decode(encode(text))` can differ from the text.
+No text is encoded to a special token or to a marker, an added token such as <tool_call> (see
+`imported_vocabulary.py`). Saved and exported files contain both. A marker that the model generates
+is shown as text; a special token is not. Unlike Chatwright's own tokenizers, an imported one may
+normalize texts, so `decode(encode(text))` can differ from the text.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ImportedTokenizer:
         Args:
             files: The content of the tokenizer's files.
             vocab_size: The model's vocabulary size, which may exceed the tokenizer's. Added tokens
-                with ids from here on are left out. None: as many ids as the tokenizer has.
+                with ids of this size or more are left out. None: as many ids as the tokenizer has.
             chat_format: A name in `chat_formats`, or None if the model cannot chat.
             system: The format's default system message.
             first_control_id: The first id of Chatwright's control tokens, if the model was given
@@ -105,7 +105,7 @@ class ImportedTokenizer:
 
     @property
     def prefix(self) -> str:
-        """The text that `encode` adds before every text: "" or " "."""
+        """Text that `encode` puts before every input and `decode` removes: "" or " "."""
         return self._prefix
 
     @property
@@ -127,14 +127,16 @@ class ImportedTokenizer:
     @property
     def encoder_tokens(self) -> EncoderTokens:
         """The ids of [CLS], [SEP], [PAD] and [MASK]. Raises InputError if one is missing."""
-        cls, sep, pad, mask = (
-            ControlId(self.special_token_id(name)) for name in ("cls", "sep", "pad", "mask")
+        return EncoderTokens(
+            cls=ControlId(self.special_token_id("cls")),
+            sep=ControlId(self.special_token_id("sep")),
+            pad=ControlId(self.special_token_id("pad")),
+            mask=ControlId(self.special_token_id("mask")),
         )
-        return EncoderTokens(cls, sep, pad, mask)
 
     @cached_property
     def target_tokenizer(self) -> ImportedTokenizer:
-        """The tokenizer of translations: MarianMT has one of its own, other models use this one."""
+        """The tokenizer of the target language. Only MarianMT has a separate one."""
         if self.files.target is None:
             return self
         return ImportedTokenizer(self.files.target, self._vocab_size)
@@ -208,7 +210,7 @@ class ImportedTokenizer:
                 settings.system,
                 settings.first_control_id,
             )
-        except ValueError as error:  # name the directory, whatever is wrong in it
+        except ValueError as error:  # add the directory to messages that lack it
             if str(directory) in str(error):
                 raise
             field = error.field if isinstance(error, InputError) else ""
@@ -217,7 +219,7 @@ class ImportedTokenizer:
     def with_control_tokens(self) -> ImportedTokenizer:
         """Return this tokenizer with Chatwright's control tokens after its own.
 
-        A model that cannot chat is given them before it learns to.
+        A model that cannot chat gets them before it is trained on conversations.
         """
         first = max(self.vocabulary.tokens) + 1
         control = ControlIds.after_text(first)
@@ -235,17 +237,17 @@ class ImportedTokenizer:
         """Return the bytes of each token, by id."""
         to_bytes = token_to_bytes(self.files.document)
         vocabulary = self.vocabulary
-        table = {token_id: to_bytes(token) for token_id, token in vocabulary.tokens.items()}
-        table |= dict.fromkeys(vocabulary.special_ids, b"")
+        bytes_of = {token_id: to_bytes(token) for token_id, token in vocabulary.tokens.items()}
+        bytes_of |= dict.fromkeys(vocabulary.special_ids, b"")
         if vocabulary.unknown is not None:
-            table[vocabulary.unknown] = UNKNOWN_BYTES
-        return table
+            bytes_of[vocabulary.unknown] = UNKNOWN_BYTES
+        return bytes_of
 
     def _find_prefix(self) -> str:
         """Return the text that is added before every text.
 
-        Also encodes a character that no vocabulary has. A tokenizer that has no unknown token
-        fails here and not while it is used.
+        The test text has a character that no vocabulary has. A tokenizer without an unknown token
+        therefore fails here and not while it is used.
         """
         try:
             ids = self.encode("a \U0010ffff")

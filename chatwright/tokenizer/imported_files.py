@@ -42,7 +42,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """What the files of a tokenizer say."""
+    """The content of a tokenizer's files."""
 
     document: dict[str, Any]  # tokenizer.json, or the other forms converted to it
     special_tokens: dict[str, str]  # by name: {"bos": "<s>", "eos": "</s>", ...}
@@ -57,22 +57,22 @@ class TokenizerFiles:
 def read(directory: Path) -> TokenizerFiles:
     """Read the tokenizer in a directory. Raises InputError if it is missing or damaged."""
     files = {name: _bytes(directory / name) for name in FILES if (directory / name).is_file()}
-    tables = {
+    json_files = {
         name: _json_object(directory / name, data)
         for name, data in files.items()
         if name.endswith(".json")
     }
     if _is_marian(files):
-        source = _marian(tables["vocab.json"], files["source.spm"], files)
-        target = _marian(tables["vocab.json"], files["target.spm"], files)
+        source = _marian(json_files["vocab.json"], files["source.spm"], files)
+        target = _marian(json_files["vocab.json"], files["target.spm"], files)
         return replace(source, target=target)
-    settings = tables.get("tokenizer_config.json", {})
+    settings = json_files.get("tokenizer_config.json", {})
     sentencepiece = _sentencepiece(directory, files, settings)
     if sentencepiece is None:
-        document = _document(directory, files, tables)
+        document = _document(directory, files, json_files)
     else:
         document = sentencepiece_document.to_document(sentencepiece)
-    document, special = added_tokens.collect(document, tables)
+    document, special = added_tokens.collect(document, json_files)
     template = _chat_template(settings, files)
     return TokenizerFiles(document, special, template, files, sentencepiece=sentencepiece)
 
@@ -113,15 +113,17 @@ def _sentencepiece(
     return sentencepiece_file.read(data)
 
 
-def _document(directory: Path, files: dict[str, bytes], tables: dict[str, Any]) -> dict[str, Any]:
-    """Return tokenizer.json, or the same made from vocab.json and merges.txt or from vocab.txt."""
-    settings = tables.get("tokenizer_config.json", {})
+def _document(
+    directory: Path, files: dict[str, bytes], json_files: dict[str, Any]
+) -> dict[str, Any]:
+    """Return tokenizer.json, or convert vocab.json and merges.txt, or vocab.txt, to it."""
+    settings = json_files.get("tokenizer_config.json", {})
     if "tokenizer.json" in files:
-        return tables["tokenizer.json"]
+        return json_files["tokenizer.json"]
     try:
         if "vocab.json" in files and "merges.txt" in files:
             merges = _text(directory / "merges.txt", files["merges.txt"])
-            return vocabulary_files.from_merges(tables["vocab.json"], merges, settings)
+            return vocabulary_files.from_merges(json_files["vocab.json"], merges, settings)
         if "vocab.txt" in files:
             pieces = _text(directory / "vocab.txt", files["vocab.txt"])
             return vocabulary_files.from_word_pieces(pieces, settings)
@@ -184,15 +186,15 @@ def _unix_newlines(text: str) -> str:
 
 def _json_object(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        table = json.loads(data)
+        value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not valid JSON ({error}).", remedy=DOWNLOAD_AGAIN, field=path.name
         ) from None
-    if not isinstance(table, dict):
+    if not isinstance(value, dict):
         raise InputError(
-            f"{path} must hold a JSON object, but holds a {type(table).__name__}.",
+            f"{path} must hold a JSON object, but holds a {type(value).__name__}.",
             remedy=DOWNLOAD_AGAIN,
             field=path.name,
         )
-    return table
+    return value

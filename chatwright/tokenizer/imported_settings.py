@@ -1,4 +1,4 @@
-"""The file beside an imported tokenizer's own files that says how Chatwright uses them."""
+"""Read and write the file that says how Chatwright uses an imported tokenizer."""
 
 from __future__ import annotations
 

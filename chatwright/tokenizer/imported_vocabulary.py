@@ -1,8 +1,7 @@
-"""Tell text tokens, special tokens and markers of an imported tokenizer apart.
+"""Divide the tokens of an imported tokenizer into text tokens, special tokens and markers.
 
-No text may be encoded to a special token. Added tokens that look like markers, such as
-<tool_call>, cannot be written by text either. Added tokens of letters and spaces are ordinary
-vocabulary.
+No text is encoded to a special token or to a marker: an added token with symbols in it, such as
+<tool_call>. Added tokens of letters, digits and spaces are ordinary vocabulary.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class ImportedVocabulary:
     ids: dict[str, int]  # by token
     named_ids: dict[str, int]  # of the special tokens by name: bos, eos, unk, sep, pad, cls, mask
     special_ids: frozenset[int]  # special tokens; they decode to nothing
-    markers: dict[str, int]  # ids of added tokens that text cannot write, special ones included
+    markers: dict[str, int]  # ids of markers by token, added special tokens included
 
     @property
     def unknown(self) -> int | None:
@@ -68,7 +67,8 @@ def control_of(files: TokenizerFiles, vocabulary: ImportedVocabulary) -> Importe
     """Choose the tokens that begin a document, end it and fill a batch."""
     named = vocabulary.named_ids
     end = next((named[name] for name in ("eos", "sep", "pad") if name in named), 0)
-    # Begin with what the tokenizer itself would put first, else with what separates documents.
+    # A document begins with the token that the tokenizer puts first, else with one that separates
+    # documents.
     candidates = (
         first_special_token(files.document, vocabulary.ids),
         vocabulary.ids.get("<|endoftext|>"),

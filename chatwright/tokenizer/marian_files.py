@@ -1,4 +1,4 @@
-"""Read MarianMT's tokenizer: one SentencePiece model per language and a common vocab.json.
+"""Read MarianMT's tokenizer: one SentencePiece model per language and a shared vocab.json.
 
 vocab.json gives the pieces of both languages their ids. A piece that is missing in vocab.json is
 unknown to the translation model, although SentencePiece uses it. A piece that only the other
@@ -25,7 +25,7 @@ class MarianLanguage:
     """The tokenizer of one language."""
 
     model: SentencePieceModel
-    document: dict[str, Any]  # tokenizer.json; ids from n_token on are pieces without an id
+    document: dict[str, Any]  # tokenizer.json; ids from n_token on: pieces that vocab.json lacks
     n_token: int  # size of vocab.json, which is the translation model's vocabulary
     unreachable: frozenset[str]  # pieces of the other language, which no text is encoded to
 

@@ -1,4 +1,4 @@
-"""Read a SentencePiece model (.model, .spm) and convert it to tokenizer.json's form.
+"""Read a SentencePiece model file (.model, .spm), and normalize texts by its settings.
 
 SentencePiece (Kudo & Richardson 2018) splits a text into pieces of a learned vocabulary, with
 spaces written as "▁". Its two usual algorithms are BPE and Unigram, which picks the most probable
@@ -20,8 +20,13 @@ from chatwright.errors import InputError
 from chatwright.tokenizer import sentencepiece_normalizer
 from chatwright.tokenizer.token_bytes import WORD_START
 
-UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType
-UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # SentencePiece.Type; 1 is a normal piece
+# TrainerSpec.ModelType.
+UNIGRAM = 1
+BPE = 2
+# SentencePiece.Type; 1 is a normal piece.
+UNKNOWN = 2
+CONTROL = 3
+USER_DEFINED = 4
 MAX_BYTES = 8 * 2**20
 MAX_PIECES = 2**21
 MAX_VARINT_BITS = 70

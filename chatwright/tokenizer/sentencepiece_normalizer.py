@@ -1,13 +1,13 @@
 """Replace characters in a text as SentencePiece does before it tokenizes.
 
-A SentencePiece model stores its normalization rules as a table, `precompiled_charsmap`, from
+A SentencePiece model stores its normalization rules as a mapping, `precompiled_charsmap`, from
 strings to replacement strings. Most models use NFKC: Unicode's normal form that replaces
 compatibility characters, such as "ﬁ" by "fi" (Unicode Standard Annex #15). At each position the
 longest matching entry is replaced.
 
-The `tokenizers` library reads the same table, but looks up a letter together with its accents. For
-some mixtures it gives other ids than SentencePiece, with which the model was trained.
-Source: sentencepiece's normalizer.cc, and darts.h for the format of the table.
+The `tokenizers` library reads the same mapping, but looks up a letter together with its accents.
+For some mixtures it gives other ids than SentencePiece, with which the model was trained. Source:
+sentencepiece's normalizer.cc, and darts.h for the format of the mapping.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from collections.abc import Callable
 
 from chatwright.errors import InputError
 
-# Longest entry and replacement in bytes: a malicious table must not blow up short texts.
+# Longest entry and replacement, in bytes, so that a malicious file cannot turn a short text into
+# a huge one.
 MAX_ENTRY_BYTES = 256
 
 
 def from_charsmap(data: bytes) -> Callable[[str], str]:
     """Return the function that normalizes a text by `precompiled_charsmap`.
 
-    The table begins with the trie's size in bytes (32 bits, little-endian). The trie follows as
+    The data begins with the trie's size in bytes (32 bits, little-endian). The trie follows as
     32-bit units, then the replacement strings, each ending with a zero byte. Raises InputError if
-    the table is damaged.
+    the data is damaged.
     """
     size = struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
     if not size or size % 4 or 4 + size > len(data):
@@ -60,8 +61,8 @@ def _longest_match(trie: tuple[int, ...], source: bytes, position: int) -> tuple
     Returns its length and where its replacement begins, or (0, 0) if no entry matches.
 
     The trie is a double array (darts-clone): the child of a node for a byte is at the node's
-    offset XOR the byte. A unit that carries another byte belongs to another node, so there is no
-    such child.
+    offset XOR the byte. If the entry of the array at this index carries another byte, it belongs to
+    another node, and the child does not exist.
     """
     node = _child_offset(trie[0])
     match = 0, 0
@@ -77,6 +78,7 @@ def _longest_match(trie: tuple[int, ...], source: bytes, position: int) -> tuple
 
 
 def _child_offset(unit: int) -> int:
+    """Return the offset of a node's children (`offset` in darts.h)."""
     return unit >> 10 << ((unit & 0x200) >> 6)
 
 

@@ -23,7 +23,10 @@ from chatwright.tokenizer.tokenizer_json import DOWNLOAD_AGAIN, AddedToken, Docu
 
 
 class TextLibrary:
-    """The library's tokenizer, which adds no tokens and gives the ids of text tokens only."""
+    """The `tokenizers` library's tokenizer, restricted to the ids of text tokens.
+
+    An added word is an added token that is no marker, and therefore ordinary vocabulary.
+    """
 
     def __init__(self, files: TokenizerFiles, vocabulary: ImportedVocabulary) -> None:
         """Build the library's tokenizer. Raises InputError if the library refuses the files."""
@@ -39,7 +42,7 @@ class TextLibrary:
             words = [word | {"content": word["content"].replace(" ", WORD_START)} for word in words]
         forbidden = {vocabulary.tokens[token_id] for token_id in vocabulary.forbidden}
         self._library = _load(document, words, forbidden | files.unreachable)
-        self._file_id_of = _renumbered(self._library, document, words)
+        self._file_id_of = _file_ids_of_words(self._library, document, words)
         self._word_start_id = vocabulary.ids.get(WORD_START) if self._normalize else None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -63,10 +66,10 @@ class TextLibrary:
         return [self._file_id_of.get(token_id, token_id) for token_id in ids]
 
     def _known_ids(self, text: str, ids: Sequence[int]) -> list[int]:
-        """Replace MarianMT's ids that the model does not know.
+        """Replace the ids that MarianMT's translation model does not know by the unknown token.
 
-        A piece without an id becomes unknown. A part of the text that this language's pieces
-        cannot write may still be a piece of the other language.
+        A part of the text that is unknown in this language may be a piece of the other language.
+        It gets the id of that piece.
         """
         unknown, n_known = self._vocabulary.named_ids["unk"], self._n_known
         assert n_known is not None, "only MarianMT has pieces without an id"
@@ -108,7 +111,7 @@ def _load(document: Document, words: list[AddedToken], forbidden: set[str]) -> t
 
 
 def _without(forbidden: set[str], model: dict[str, Any]) -> dict[str, Any]:
-    """Return the model with placeholders instead of `forbidden` tokens, so that ids stay.
+    """Return the model with placeholders instead of `forbidden` tokens, so that all ids stay.
 
     No text matches a placeholder, because it contains spaces: they are split off or rewritten
     before the vocabulary is looked up.
@@ -132,8 +135,8 @@ def _without(forbidden: set[str], model: dict[str, Any]) -> dict[str, Any]:
 def _without_gaps(vocab: dict[str, int]) -> dict[str, int]:
     """Fill unused ids with placeholders.
 
-    The library numbers added words from the number of tokens on, which would otherwise be an id
-    that is taken.
+    The library numbers added words from the number of tokens on. If the ids had gaps, that id would
+    already be taken.
     """
     gaps = set(range(max(vocab.values()) + 1)) - {*vocab.values()}
     return vocab | {_placeholder(token_id): token_id for token_id in gaps}
@@ -143,7 +146,7 @@ def _placeholder(token_id: int) -> str:
     return f"no text {token_id}"
 
 
-def _renumbered(
+def _file_ids_of_words(
     library: tokenizers.Tokenizer, document: Document, words: list[AddedToken]
 ) -> dict[int, int]:
     """Return the file's id of each added word, by the id that the library gave it.

@@ -43,7 +43,10 @@ class Tokenizer(Protocol):
 
     @property
     def prefix(self) -> str:
-        """Text that `encode` adds before every text and `decode` removes: "" or " "."""
+        """Text that `encode` puts before every input and `decode` removes: "" or " ".
+
+        It is not part of the input.
+        """
 
     def encode(self, text: str) -> TextIds:
         """Return the token ids of a text."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from chatwright.errors import InputError
 
-MAX_ID = 2**22  # far above real vocabularies, but small enough for tables of all ids
+MAX_ID = 2**22  # far above real vocabularies, but small enough for lists of all ids
 DOWNLOAD_AGAIN = "Download the model's files again."
 
 Document = dict[str, Any]  # tokenizer.json
@@ -68,7 +68,7 @@ def added_tokens(document: Document) -> list[AddedToken]:
     return tokens
 
 
-def contents(document: Document) -> set[str]:
+def all_tokens(document: Document) -> set[str]:
     """Return all tokens: the vocabulary and the added tokens."""
     return {*vocabulary_ids(document), *(token["content"] for token in added_tokens(document))}
 

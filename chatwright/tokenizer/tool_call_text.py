@@ -15,12 +15,13 @@ from chatwright.conversation import Message, Text, ToolCall, ToolResult
 from chatwright.errors import InputError
 
 FREE_TEXT_FUNCTION = "command"
+"""Function name of tool calls that do not have the form `COMMAND=NAME argument`."""
 _NAMED_CALL = re.compile(r"COMMAND=([A-Za-z_][A-Za-z0-9_]*) (.*)", re.DOTALL)
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_tool_call(text: str, call_id: str = "") -> ToolCall:
-    """Return the tool call that is written as `text`; every text is one."""
+    """Return the tool call that is written as `text`; every text is a valid call."""
     named = _NAMED_CALL.fullmatch(text)
     if named is None or named[1] == FREE_TEXT_FUNCTION:
         return ToolCall(call_id, FREE_TEXT_FUNCTION, {"text": text})
@@ -67,7 +68,7 @@ def tool_call_message(text: str, call_id: str = "") -> Message:
 
 
 def message_from_turn(role: str, text: str, call_id: str = "") -> Message:
-    """Return the message of a turn of plain text, by its role or kind.
+    """Return the message of a turn of plain text; `role` is its role or turn kind.
 
     The roles `command` and `result` of earlier files become a tool call and a tool result. An
     unknown role is kept, for `chat_template.require_order` to refuse.

@@ -1,8 +1,8 @@
 """Convert the oldest tokenizer files to tokenizer.json: vocab.json with merges.txt, or vocab.txt.
 
-The first pair is that of GPT-1, GPT-2 and RoBERTa (BPE), the second file is BERT's (WordPiece).
-These files hold only the vocabulary. The other steps are those of the transformers classes that
-read them, GPT2Tokenizer, OpenAIGPTTokenizer and BertTokenizer.
+GPT-1, GPT-2 and RoBERTa have the first two files (BPE), BERT has the last (WordPiece). The files
+hold only the vocabulary. Normalization, pre-tokenization and decoding are those of the transformers
+classes that read them: GPT2Tokenizer, OpenAIGPTTokenizer and BertTokenizer.
 """
 
 from __future__ import annotations

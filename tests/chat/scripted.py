@@ -1,4 +1,4 @@
-"""A tokenizer of single bytes and a model that samples scripted tokens: replies are known."""
+"""A byte tokenizer, and a model that samples scripted tokens, so that its replies are known."""
 
 from types import SimpleNamespace
 

@@ -89,11 +89,11 @@ def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(make_assistant: MakeAs
         "END",
         7,
     )
-    assert assistant.engine.n_free_slot == 4, "the request ended with the text"
+    assert assistant.engine.n_free_slot == 4, "the stop text also ended the request"
 
 
 @pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
-def test_any_other_control_token_ends_the_reply_and_is_named(
+def test_an_unexpected_control_token_ends_the_reply_and_is_its_stopped_by(
     make_assistant: MakeAssistant, name: str
 ) -> None:
     assistant = make_assistant(
@@ -128,10 +128,11 @@ FETCH = ToolCall("call_1", "command", {"text": "FETCH"})
 
 class Weather:
     def __init__(self, result: str = "sunny") -> None:
-        self.result, self.asked = result, list[str]()
+        self.result = result
+        self.calls: list[str] = []
 
     def run(self, call: ToolCall) -> str:
-        self.asked.append(write_tool_call(call))
+        self.calls.append(write_tool_call(call))
         return self.result
 
 
@@ -154,7 +155,7 @@ def test_a_tool_is_run_and_the_reply_continues_with_its_result(
     assert events[:2] == [ToolCalled(FETCH), ToolReturned(FETCH, ToolResult("call_1", "sunny"))]
     assert "".join(texts(events)) == "It is."
     assert last(events).usage == Usage(n_prompt(following), 7 + 7)
-    assert weather.asked == ["FETCH"]
+    assert weather.calls == ["FETCH"]
 
 
 def test_a_model_that_keeps_calling_tools_is_stopped(make_assistant: MakeAssistant) -> None:
@@ -167,10 +168,10 @@ def test_a_model_that_keeps_calling_tools_is_stopped(make_assistant: MakeAssista
     weather = Weather()
     events = list(make_assistant(*script, tools=weather).reply(HELLO, GREEDY))
     assert last(events).reason == "tool_call"
-    assert len(weather.asked) == 4
+    assert len(weather.calls) == 4
 
 
-def test_a_tool_result_that_does_not_fit_fails_its_own_reply(
+def test_a_reply_whose_tool_result_does_not_fit_into_the_context_fails(
     make_assistant: MakeAssistant,
 ) -> None:
     assistant = make_assistant(
@@ -223,7 +224,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused() -> None:
     assert (caught.value.field, caught.value.value) == ("vocab_size", 266)
 
 
-def test_replies_sampled_together_equal_each_alone(untrained: Assistant) -> None:
+def test_replies_sampled_in_one_batch_equal_replies_sampled_alone(untrained: Assistant) -> None:
     conversations = [[Message("user", "hi" * n)] for n in range(1, 9)]
     sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
     together = untrained.replies(conversations, sampling)
@@ -234,23 +235,23 @@ def test_replies_sampled_together_equal_each_alone(untrained: Assistant) -> None
     assert untrained.engine.n_free_slot == 3
 
 
-def test_interleaved_streams_equal_each_alone(untrained: Assistant) -> None:
+def test_interleaved_replies_equal_replies_sampled_alone(untrained: Assistant) -> None:
     sampling = SamplingConfig(seed=3, max_tokens=12)
     conversations = [[Message("user", text)] for text in ("one", "two", "three", "four", "five")]
     live = {
         number: untrained.reply(conversation, sampling)
         for number, conversation in enumerate(conversations)
     }
-    found: dict[int, list[ReplyEvent]] = {number: [] for number in live}
+    collected: dict[int, list[ReplyEvent]] = {number: [] for number in live}
     while live:
         for number, events in list(live.items()):
             event = next(events, None)
             if event is None:
                 del live[number]
             else:
-                found[number].append(event)
+                collected[number].append(event)
     if not untrained.engine.batch_variance:
-        assert [last(found[number]) for number in found] == untrained.replies(
+        assert [last(collected[number]) for number in collected] == untrained.replies(
             conversations, sampling
         )
 
@@ -269,7 +270,9 @@ def test_a_completion_continues_the_text_without_a_chat_format(untrained: Assist
     assert whole.usage.prompt_tokens == 5
 
 
-def test_choices_are_n_replies_and_best_of_keeps_the_most_probable(untrained: Assistant) -> None:
+def test_choices_returns_n_replies_and_best_of_keeps_the_most_probable(
+    untrained: Assistant,
+) -> None:
     every = untrained.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
     best = untrained.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
     ranked = sorted(every, key=lambda reply: -reply.mean_log_prob)

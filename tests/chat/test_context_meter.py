@@ -1,4 +1,4 @@
-"""The measured context use, compared with the rendered ids and with what is left out."""
+"""The measured context use, compared with the rendered ids and the messages left out."""
 
 import pytest
 
@@ -28,7 +28,9 @@ QUESTION = exchanges(1)[:1]
         [*QUESTION, message_from_turn("tool_call", "F"), message_from_turn("tool", "é")],
     ],
 )
-def test_the_use_equals_the_length_of_the_rendered_ids(conversation: list[Message]) -> None:
+def test_the_measured_use_equals_the_length_of_the_rendered_ids(
+    conversation: list[Message],
+) -> None:
     use = measure_context(conversation, TOKENIZER, 200, 10)  # type: ignore[arg-type]
     assert use.n_used == len(render_turns(use.messages, TOKENIZER).token_ids)  # type: ignore[arg-type]
     assert use.n_cut + len(use.messages) == len(conversation)
@@ -53,7 +55,7 @@ def test_a_reply_that_ended_itself_uses_the_tokens_that_its_usage_reports(
 
 
 @pytest.mark.parametrize("max_tokens", [10, None])
-def test_a_question_of_n_free_tokens_fits_and_one_more_token_does_not(
+def test_a_question_of_n_free_tokens_leaves_no_message_out_and_a_longer_one_does(
     max_tokens: int | None,
 ) -> None:
     conversation = [SYSTEM, *exchanges(2)]

@@ -21,7 +21,7 @@ def length(messages: list[Message]) -> int:
     return len(render_prompt(messages, TOKENIZER))  # type: ignore[arg-type]
 
 
-def test_a_conversation_that_fits_to_the_last_token_is_unchanged() -> None:
+def test_a_conversation_that_exactly_fits_is_unchanged() -> None:
     conversation = [SYSTEM, *up_to_question(4)]
     n = length(conversation)
     fitted = fit_to_context(conversation, TOKENIZER, n + 10, 10)  # type: ignore[arg-type]
@@ -71,5 +71,7 @@ def test_a_last_message_that_does_not_fit_is_refused_with_numbers() -> None:
     assert (caught.value.field, caught.value.value) == ("messages", 54)
     assert "64" in caught.value.problem
     assert caught.value.remedy
-    with pytest.raises(ConversationTooLong, match="system message"):
+    with pytest.raises(ConversationTooLong) as caught:
         fit_to_context([SYSTEM, long_question], TOKENIZER, 64, 20)  # type: ignore[arg-type]
+    assert caught.value.value == length([SYSTEM, long_question])
+    assert "system message" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""A dialogue keeps complete exchanges, and what fails leaves it unchanged."""
+"""A dialogue keeps complete replies; a failed reply leaves it unchanged."""
 
 from collections.abc import Callable
 
@@ -56,7 +56,9 @@ def test_a_reply_without_text_leaves_the_conversation_unchanged(
     assert dialogue.sampled_tokens is None
 
 
-def test_answering_a_question_again_uses_the_next_seed(make_assistant: MakeAssistant) -> None:
+def test_answering_the_last_question_again_increases_the_seed_by_one(
+    make_assistant: MakeAssistant,
+) -> None:
     dialogue = Dialogue(make_assistant(), SamplingConfig(seed=4, max_tokens=3))
     list(dialogue.reply_to(dialogue.with_next("hi")))
     assert dialogue.with_last_question() == HI

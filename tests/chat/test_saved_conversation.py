@@ -8,6 +8,7 @@ import pytest
 
 from chatwright.chat.saved_conversation import load, save
 from chatwright.conversation import Message, ToolCall, tool_result_message
+from chatwright.data.record import Record
 from chatwright.data.row_shapes import to_row
 from chatwright.data.rows import ChatRow, Location
 from chatwright.errors import InputError
@@ -50,7 +51,8 @@ def test_tool_calls_are_saved_in_the_shape_of_the_openai_api(tmp_path: Path) -> 
 
 def test_a_saved_conversation_is_a_row_of_training_data(tmp_path: Path) -> None:
     save(tmp_path / "talk.json", TALK_WITH_TOOL)
-    row = to_row(json.loads((tmp_path / "talk.json").read_text("utf-8")), Location("talk.json"))
+    saved = json.loads((tmp_path / "talk.json").read_text("utf-8"))
+    row = to_row(Record(saved, Location("talk.json")))
     assert isinstance(row, ChatRow)
     assert list(row.messages) == TALK_WITH_TOOL
 
@@ -159,7 +161,7 @@ def test_a_path_that_cannot_be_read_is_named(
     def refuse(path: Path, **named: object) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    # Changing the file's mode would not do: the administrator may read every file.
+    # Changing the file's mode would have no effect for root, who may read every file.
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(InputError) as caught:
         load(tmp_path / "secret")

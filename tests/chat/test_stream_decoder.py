@@ -45,7 +45,7 @@ def test_a_text_split_anywhere_streams_without_incomplete_characters(
 
 
 @given(PIECES)
-def test_any_bytes_stream_like_decoding_at_once(pieces: list[bytes]) -> None:
+def test_streaming_any_bytes_equals_decoding_them_at_once(pieces: list[bytes]) -> None:
     assert "".join(stream(pieces)) == b"".join(pieces).decode("utf-8", errors="replace")
 
 
@@ -54,7 +54,7 @@ def test_a_character_appears_with_its_last_byte() -> None:
     assert stream([b"a", euro[:1], euro[1:2], euro[2:], b""]) == ["a", "", "", "€", "", ""]
 
 
-def passed_on(watcher: StopWatcher, pieces: list[str]) -> str:
+def text_passed_on(watcher: StopWatcher, pieces: list[str]) -> str:
     return "".join(watcher.push(piece) for piece in pieces) + watcher.finish()
 
 
@@ -69,7 +69,7 @@ def test_a_stop_text_split_anywhere_is_found_and_not_shown(
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     watcher = StopWatcher(stops)
-    shown = passed_on(watcher, pieces)
+    shown = text_passed_on(watcher, pieces)
     if watcher.found:
         assert watcher.found in stops
         assert text.startswith(shown + watcher.found)
@@ -83,7 +83,7 @@ def test_a_stop_text_split_anywhere_is_found_and_not_shown(
         assert len(shown) + len(watcher.found) >= min(ends) - max(map(len, stops))
 
 
-def test_a_possible_start_of_a_stop_text_is_held_back_until_it_is_none() -> None:
+def test_text_that_may_begin_a_stop_text_is_held_back_until_the_next_piece_decides() -> None:
     watcher = StopWatcher(["END", "ENEMY"])
     assert [
         watcher.push(piece) for piece in ("the E", "N", "d of", " it EN", "D and more", "x")

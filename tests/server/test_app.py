@@ -1,4 +1,4 @@
-"""The routes except chat, and running the server: during a build, and on a taken port."""
+"""All routes but chat completions, and the server during a build and on a port in use."""
 
 import json
 import math

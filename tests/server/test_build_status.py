@@ -19,9 +19,9 @@ def build_status(clock):
 
 
 def progress(stage, step, steps=None, seconds=0.0, loss=None, samples=()):
-    figures = {} if loss is None else {"validation_loss": loss}
+    evaluation = {} if loss is None else {"validation_loss": loss}
     return Progress(
-        stage, step, steps or dict(PLAN)[stage], 1.0, 1, seconds, 999.0, figures, list(samples)
+        stage, step, steps or dict(PLAN)[stage], 1.0, 1, seconds, 999.0, evaluation, list(samples)
     )
 
 
@@ -57,7 +57,7 @@ def test_fraction_and_time_left_are_those_of_the_whole_build(build_status, clock
     assert seen == [
         ("Learning to read", 50 / 400, 700.0),  # 2 seconds a step so far, 350 steps to go
         ("Learning to read", 100 / 400, 600.0),
-        ("Learning to converse", 100 / 400, 600.0),  # its own speed is not known yet
+        ("Learning to converse", 100 / 400, 600.0),  # the second stage's speed is not known yet
         ("Learning to converse", 200 / 400, 200.0),  # 1 second a step
         ("Learning to converse", 1.0, 0.0),
     ]
@@ -73,7 +73,7 @@ def test_a_resumed_build_counts_its_earlier_steps(build_status, clock):
     assert build_status.status().seconds_left == 540.0
 
 
-def test_two_stages_of_one_kind_and_an_unplanned_one_are_counted():
+def test_two_stages_of_one_kind_and_an_unplanned_stage_count_for_the_fraction():
     build_status = BuildStatus([("sft", 10), ("sft", 30)])
     build_status.update(progress("sft", 10, 10))
     build_status.update(progress("sft", 0, 30))

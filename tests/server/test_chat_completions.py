@@ -147,7 +147,7 @@ def error_of(response):
         ({"model": "gpt-5"}, "model", "model_not_found"),
     ],
 )
-def test_a_wrong_field_is_named(client, change, param, code):
+def test_the_error_for_a_wrong_field_names_it(client, change, param, code):
     response = client.post(
         URL, content=json.dumps({**ASK, **change}), headers={"content-type": "application/json"}
     )

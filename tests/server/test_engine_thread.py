@@ -1,4 +1,4 @@
-"""The thread that owns the model: live replies take turns, and every reply ends once."""
+"""The engine thread: live replies take turns, and every reply ends once."""
 
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""The page in a real browser, with a real server and real (small, untrained) models.
+"""The page in a real browser, with a real server and small untrained models.
 
-Replies are compared with those of the same model without a server. Nothing sleeps: a reply pauses
-at a gate where its middle matters, and the browser waits for the text that it should show.
+Replies are compared with those of the same model without a server. No test sleeps: a reply can pause
+in its middle (at a gate), and the browser waits for the text that it should show.
 """
 
 import re
@@ -62,7 +62,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def engines():
-    """Two models with different replies, each twice: one is served, its twin replies alone."""
+    """Two models with different replies, each twice: served, and as a twin without a server."""
     shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "d_model": 32, "d_ff": 64}
     with ExitStack() as stack:
         engines = []
@@ -120,7 +120,7 @@ def models(engines):
 
 
 class Build:
-    """A served build; the test reports to `status` and `service`, as `chatwright up` does."""
+    """A server during a build; the test reports the progress, as `chatwright up` does."""
 
     def __init__(self, port=0):
         self.now = 0.0
@@ -134,9 +134,9 @@ class Build:
         steps = {"pretrain": 100, "sft": 300}[stage]
         self.now += 0.0 if step == 0 else seconds_per_step * (step - self._at)
         self._at = step
-        figures = {} if loss is None else {"validation_loss": loss}
+        evaluation = {} if loss is None else {"validation_loss": loss}
         self.status.update(
-            Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), figures, list(samples))
+            Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), evaluation, list(samples))
         )
 
     def publish(self, assistant, description=""):
@@ -152,7 +152,7 @@ class Build:
 
 @pytest.fixture
 def build(models):
-    """Yield a served build. Its end opens the gates, since the server waits for paused replies."""
+    """Yield a server during a build. At the end all gates open, so that no reply stays paused."""
     build = Build()
     yield build
     for model in models:
@@ -162,7 +162,7 @@ def build(models):
 
 @pytest.fixture
 def open_page(browser):
-    """Open an address in a new window. No script may fail and the page's policy refuse nothing."""
+    """Open an address in a new window; at the end, fail if the console reported an error."""
     contexts = []
     errors = []
 
@@ -207,12 +207,13 @@ def wait_for_reply(page):
 
 
 def assert_fits_window(page):
-    """Nothing is wider than the window, and the message box is inside it."""
+    """Check that nothing is wider than the window, and that the message box is inside it."""
     for element in ("document.documentElement", "document.querySelector('main')"):
         assert page.evaluate(f"{element}.scrollWidth <= innerWidth")
     composer = page.locator("#composer")
     if composer.is_visible():
-        box, window = composer.bounding_box(), page.viewport_size
+        box = composer.bounding_box()
+        window = page.viewport_size
         assert box["y"] + box["height"] <= window["height"] + 1
 
 
@@ -282,7 +283,7 @@ def test_a_better_model_that_arrives_during_a_reply_is_announced_after_it(build,
     expect(page.locator(".news")).to_have_text(
         ["A better trained model replies from now on (step 200)."]
     )
-    build.publish(models[1], "step 300")  # no message since: one line, not two
+    build.publish(models[1], "step 300")  # no message was sent since: the line is replaced
     expect(page.locator(".news")).to_have_text(
         ["A better trained model replies from now on (step 300)."]
     )
@@ -303,7 +304,7 @@ def test_news_before_the_first_message_is_shown_in_the_welcome(build, models, op
     expect(page.locator("#welcome-news")).to_have_text(BUILD_FINISHED)
 
 
-def test_a_reply_announces_its_model_without_the_status(build, models, open_page):
+def test_a_reply_announces_a_new_model_while_the_status_is_unreachable(build, models, open_page):
     build.publish(models[0], "step 100")
     page = open_page(build.address)
     ask(page, "one")
@@ -329,7 +330,7 @@ def test_a_build_that_fails_before_a_model_is_served_shows_its_message(build, op
     expect(page.get_by_role("progressbar")).to_be_hidden()
 
 
-def test_a_build_that_fails_later_leaves_a_model_to_chat_with(build, models, open_page):
+def test_after_a_failed_build_the_model_served_before_still_replies(build, models, open_page):
     build.report("sft", 0)
     build.publish(models[0], "step 0")
     page = open_page(build.address)
@@ -361,7 +362,7 @@ def test_everything_can_be_done_with_the_keyboard(build, models, open_page):
     page.keyboard.press("Enter")
     page.keyboard.type("  ")
     page.keyboard.press("Enter")
-    expect(page.locator(".turn")).to_have_count(0)  # nothing was first, so nothing is sent
+    expect(page.locator(".turn")).to_have_count(0)  # empty and blank messages are not sent
 
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("a")
@@ -484,7 +485,7 @@ def test_markup_in_any_text_stays_text(build, models, open_page, text):
     expect(page.locator("b, img")).to_have_count(0)
 
 
-def test_a_server_that_stops_and_starts_again(open_page, models):
+def test_the_page_works_again_after_the_server_stopped_and_started(open_page, models):
     build = Build()
     build.publish(models[0], "step 0")
     page = open_page(build.address)

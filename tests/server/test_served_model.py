@@ -1,4 +1,4 @@
-"""The server with a real, small, untrained model: its replies equal the assistant's own."""
+"""The server with a small untrained model: its replies equal those of the assistant alone."""
 
 import threading
 
@@ -79,7 +79,7 @@ def test_live_replies_share_the_engine_steps(engine, monkeypatch):
     assert n_step[0] < 2 * 24, "one by one it would be 8 x 24"
 
 
-def test_concurrent_replies_equal_replies_alone(client, engine):
+def test_replies_to_concurrent_requests_equal_replies_sampled_alone(client, engine):
     texts = {seed: "abcdefgh"[: 1 + seed % 7] for seed in range(12)}
     served = {}
 
@@ -148,7 +148,7 @@ def test_log_probs_list_the_tokens_of_the_text(client):
         {"seed": 2},
     ],
 )
-def test_every_option_changes_the_reply(client, fields):
+def test_every_sampling_option_changes_the_reply(client, fields):
     plain = ask(seed=1)
     usual = client.post(URL, json=plain).json()["choices"][0]["message"]["content"]
     assert len(usual) == 24

@@ -1,6 +1,6 @@
 """Write tokenizer directories as other tools do, and generate strings that are hard to tokenize.
 
-Some use the real vocabularies of the shared data sets, the others train a small vocabulary here.
+Some directories hold real vocabularies from the shared data sets, others small trained ones.
 """
 
 import base64

@@ -48,15 +48,15 @@ def reference_of(directory: Path) -> Any:
 
 
 def update_json(path: Path, changes: dict[str, Any]) -> None:
-    table = json.loads(path.read_text()) if path.is_file() else {}
-    write_json(path, table | changes)
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    write_json(path, content | changes)
 
 
 def write_added_tokens_json(directory: Path, next_id: int) -> None:
     """Add "[NEW]" and WORDS; no file names "[NEW]", so it is not special."""
     tokens = ["[NEW]", *WORDS]
-    table = {token: next_id + index for index, token in enumerate(tokens)}
-    write_json(directory / "added_tokens.json", table)
+    ids = {token: next_id + index for index, token in enumerate(tokens)}
+    write_json(directory / "added_tokens.json", ids)
 
 
 def write_added_tokens_json_and_names(directory: Path, next_id: int) -> None:
@@ -146,8 +146,8 @@ def test_added_words_of_a_sentencepiece_model_get_the_ids_of_transformers(tmp_pa
     )
     plain = read(tmp_path)
     next_id = len(plain.vocabulary.tokens)
-    table = {word: next_id + index for index, word in enumerate(WORDS)}
-    write_json(tmp_path / "added_tokens.json", table)
+    ids_of_words = {word: next_id + index for index, word in enumerate(WORDS)}
+    write_json(tmp_path / "added_tokens.json", ids_of_words)
     tokenizer = read(tmp_path)
     model = plain.files.document["model"]
     merges = [tuple(pair) for pair in model["merges"]]
@@ -159,7 +159,7 @@ def test_added_words_of_a_sentencepiece_model_get_the_ids_of_transformers(tmp_pa
 
 
 def test_a_gpt2_vocabulary_with_an_added_padding_token_is_read(tmp_path: Path) -> None:
-    """An added "[PAD]" was refused as "not in the vocabulary"."""
+    """An earlier version refused an added "[PAD]", because the vocabulary lacks it."""
     directory = write_byte_level(tmp_path)
     next_id = len(read(directory).vocabulary.tokens)
     write_json(directory / "added_tokens.json", {"[PAD]": next_id})

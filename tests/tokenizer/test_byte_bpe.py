@@ -239,7 +239,7 @@ CHANGES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "part"), CHANGES)
-def test_a_changed_tokenizer_json_is_refused_with_the_changed_part(
+def test_the_error_for_a_changed_tokenizer_json_names_the_changed_part(
     bpe: ByteBPE, tmp_path: Path, change: Callable[[dict[str, Any]], Any], part: str
 ) -> None:
     bpe.save(tmp_path)
@@ -274,7 +274,7 @@ def test_a_directory_with_two_tokenizers_is_refused(bpe: ByteBPE, tmp_path: Path
         load_tokenizer(tmp_path)
 
 
-def test_bytes_are_represented_by_the_characters_of_the_library() -> None:
+def test_bytes_have_the_same_characters_as_in_the_tokenizers_library() -> None:
     from tokenizers.pre_tokenizers import ByteLevel
 
     characters = byte_bpe.bytes_to_unicode()

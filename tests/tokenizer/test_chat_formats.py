@@ -264,7 +264,9 @@ def test_an_unknown_template_has_no_chat_format(template: str, tmp_path: Path) -
     assert caught.value.field == "chat_format"
 
 
-def test_an_unknown_format_or_one_without_its_end_token_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_format_and_a_format_whose_end_token_is_missing_are_refused(
+    tmp_path: Path,
+) -> None:
     files = imported_files.read(write_chatml(tmp_path))
     for name in ("llama3", "alpaca"):
         with pytest.raises(InputError) as caught:
@@ -273,7 +275,7 @@ def test_an_unknown_format_or_one_without_its_end_token_is_refused(tmp_path: Pat
         assert caught.value.remedy
 
 
-def test_a_tool_call_is_refused_by_a_format_that_has_none(tmp_path: Path) -> None:
+def test_a_format_without_tool_calls_refuses_a_tool_call(tmp_path: Path) -> None:
     tokenizer = open_tokenizer(write_chatml(tmp_path))
     with pytest.raises(InputError) as caught:
         render([*QUESTION, message_from_turn("tool_call", "FETCH")], tokenizer)

@@ -21,7 +21,7 @@ def conversation(*turns):
     return [message_from_turn(role, content) for role, content in turns]
 
 
-def test_ids_and_loss_mask_of_a_conversation_by_hand():
+def test_ids_and_loss_mask_of_a_conversation_equal_hand_written_values():
     rendered = render(
         conversation(
             ("system", "a"), ("user", "bc"), ("assistant", "de"), ("user", "f"), ("assistant", "a")
@@ -34,7 +34,7 @@ def test_ids_and_loss_mask_of_a_conversation_by_hand():
     ]
 
 
-def test_ids_and_loss_mask_of_a_tool_call_and_its_result_by_hand():
+def test_ids_and_loss_mask_of_a_tool_call_and_its_result_equal_hand_written_values():
     rendered = render(
         conversation(("user", "a"), ("tool_call", "bc"), ("tool", "d"), ("assistant", "e")), LETTERS
     )
@@ -129,7 +129,7 @@ OUT_OF_ORDER = [
 
 @pytest.mark.parametrize(("turns", "index", "kind"), OUT_OF_ORDER)
 @pytest.mark.parametrize("render_function", [render, render_prompt])
-def test_a_turn_out_of_order_is_named(render_function, turns, index, kind):
+def test_the_error_for_a_turn_out_of_order_names_the_turn(render_function, turns, index, kind):
     with pytest.raises(InputError) as caught:
         render_function(conversation(*turns), LETTERS)
     assert caught.value.field == f"messages[{index}].role"
@@ -178,7 +178,7 @@ def test_a_prompt_needs_a_last_turn_to_answer(turns, field):
     ("part", "kind"),
     [(Image(b"", "image/png"), "image"), (File("a.pdf", "application/pdf", b""), "file")],
 )
-def test_a_text_only_model_refuses_other_parts_by_name(part, kind):
+def test_a_text_only_model_refuses_images_and_files(part, kind):
     turns = [Message("user", (Text("a"), part)), Message("assistant", "b")]
     for refused in (lambda: render(turns, LETTERS), lambda: render_prompt(turns[:1], LETTERS)):
         with pytest.raises(InputError) as caught:

@@ -52,7 +52,7 @@ FRAGMENTS = [
 
 @pytest.fixture(scope="module")
 def bpe() -> ByteBPE:
-    """A tokenizer trained on the control strings: the worst case, their parts are text tokens."""
+    """A tokenizer trained on the control strings, so that parts of them are text tokens."""
     return ByteBPE.train([" ".join(CONTROL_STRINGS * 50), "plain words " * 50], 400)
 
 

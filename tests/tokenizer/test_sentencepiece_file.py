@@ -104,7 +104,7 @@ def test_both_languages_of_marian_get_the_ids_of_transformers(tmp_path: Path) ->
     assert tokenizer.target_tokenizer.encode_batch(texts) == targets
 
 
-def test_marian_encodes_pieces_that_its_vocabulary_lacks_to_unknown(tmp_path: Path) -> None:
+def test_marian_encodes_pieces_that_vocab_json_lacks_as_unknown(tmp_path: Path) -> None:
     tokenizer = read(write_marian(tmp_path))
     unknown = tokenizer.special_token_id("unk")
     encoded = tokenizer.encode_batch(["The quick brown fox doesn't jump over 12 lazy dogs"])

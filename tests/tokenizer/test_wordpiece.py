@@ -17,7 +17,7 @@ TEXTS = [
     "Cats sitting, sat and will sit again!",
     "naïve café résumé",
     "unaffable people wo n't be affable",
-    # Four symbols inside words, equally frequent: their ids must not depend on chance.
+    # Four symbols of equal frequency, whose ids must be the same in every run.
     "a¯b c±d e±f g¯h",
 ] * 5
 HARD_STRINGS = [

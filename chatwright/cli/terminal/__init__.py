@@ -1,1 +1,1 @@
-"""The terminal chat behind `chatwright chat`."""
+"""The chat in the terminal: the command `chatwright chat`."""

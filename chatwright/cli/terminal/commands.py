@@ -11,7 +11,7 @@ from chatwright.errors import InputError
 
 @dataclass(frozen=True)
 class CommandForm:
-    """One way to write a command, with its help; long help has several lines."""
+    """One way to write a command, with its help text of one or more lines."""
 
     usage: str
     help: str
@@ -23,7 +23,7 @@ class CommandForm:
 
     @property
     def has_argument(self) -> bool:
-        """Whether something follows the name."""
+        """Whether an argument follows the name."""
         return " " in self.usage
 
 
@@ -51,6 +51,7 @@ FORMS = (
 NAMES = tuple(dict.fromkeys(form.name for form in FORMS))
 WITHOUT_ARGUMENT = frozenset(NAMES) - {form.name for form in FORMS if form.has_argument}
 HELP_COLUMN = 16
+"""Width of the column of commands in the help, in characters."""
 KEYS_HELP = """Keys: Enter sends; Alt-Enter (or Esc, then Enter) starts a new line; pasted lines
 stay one message; Up recalls earlier messages, Ctrl-R searches them; Ctrl-C stops
 a reply."""
@@ -73,24 +74,24 @@ def parse_command(line: str) -> tuple[str, str]:
 
     Raises InputError for an unknown name, or an argument that the command does not take.
     """
-    written, *rest = line.split(maxsplit=1)
-    name = written.lower()
+    typed, *rest = line.split(maxsplit=1)
+    name = typed.lower()
     argument = rest[0].strip() if rest else ""
     if name not in NAMES:
         close = difflib.get_close_matches(name, NAMES, n=1)
         suggestion = f"Did you mean {close[0]}? " if close else ""
         raise InputError(
-            f"{written} is not a command.",
+            f"{typed} is not a command.",
             remedy=f"{suggestion}/help lists the commands. Begin with // to send the line.",
             field="command",
-            value=written,
+            value=typed,
         )
     if argument and name in WITHOUT_ARGUMENT:
         raise InputError(
-            f"{written} takes no argument, so nothing was done.",
+            f"{typed} takes no argument, so nothing was done.",
             remedy="Begin with // to send the line as a message.",
             field="command",
-            value=written,
+            value=typed,
         )
     return name, argument
 

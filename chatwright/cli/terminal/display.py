@@ -13,7 +13,7 @@ from chatwright.chat.reply_events import Finished, Truncated
 
 
 class Display(Protocol):
-    """Where the terminal chat writes to."""
+    """The output of the terminal chat."""
 
     is_interactive: bool
     """Whether the user reads the output live; additional notes are shown then."""
@@ -22,7 +22,7 @@ class Display(Protocol):
         """Show the next piece of a reply."""
 
     def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
-        """End a reply, with the messages that were left out of its prompt."""
+        """End a reply; `truncated` says which messages were left out of its prompt."""
 
     def stop_reply(self) -> None:
         """End a reply that the user stopped."""
@@ -81,7 +81,7 @@ class Screen:
 class JsonLines:
     """Writes one JSON object per line of input, for scripts.
 
-    The object is the reply, the error, or the notes of a command. `notes` shows the same notes to
+    The object holds the reply, the error, or the notes of a command. The notes are also shown to
     people, on standard error.
     """
 
@@ -145,7 +145,7 @@ class JsonLines:
 
 
 def printable(text: str) -> Text:
-    """Return the text without control characters: a reply must not send escape sequences."""
+    """Replace control characters, so that a reply cannot send escape sequences to the terminal."""
     return Text(
         "".join(
             "\N{REPLACEMENT CHARACTER}" if is_control(c) or "\ud800" <= c <= "\udfff" else c

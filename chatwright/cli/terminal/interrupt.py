@@ -14,11 +14,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """
     pressed: list[int] = []
     try:
-        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    except ValueError:  # outside the main thread, which no Ctrl-C reaches
+        previous_handler = signal.signal(
+            signal.SIGINT, lambda number, _frame: pressed.append(number)
+        )
+    except ValueError:  # only the main thread receives Ctrl-C
         yield lambda: False
         return
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

@@ -51,7 +51,7 @@ def _key_bindings() -> KeyBindings:
     # The library's multi-line mode uses Enter for a new line, so both keys are bound here.
     # Ctrl-J sends too: an Enter typed while a reply was running arrives as Ctrl-J.
     keys = KeyBindings()
-    # Not in the search of the history (Ctrl-R), where Enter takes the match.
+    # Not while searching the history (Ctrl-R), where Enter accepts the match.
     is_typing = has_focus(DEFAULT_BUFFER)
 
     @keys.add("enter", filter=is_typing)

@@ -8,7 +8,7 @@ from chatwright.errors import InputError
 
 
 class UnreadableLine(InputError):
-    """A line that is not valid UTF-8. The next line may be."""
+    """A line is not valid UTF-8. The lines after it can still be read."""
 
 
 def line_reader(stream: TextIO) -> Callable[[], str | None]:
@@ -17,7 +17,7 @@ def line_reader(stream: TextIO) -> Callable[[], str | None]:
     The function raises UnreadableLine for a line that is not valid UTF-8.
     """
     if isinstance(stream, io.TextIOWrapper):
-        # With the default error handler a bad byte would end the reading of all further lines.
+        # With the default error handler no line after an invalid byte could be read.
         stream.reconfigure(errors="surrogateescape")
     is_first = True
 

@@ -1,4 +1,4 @@
-"""Parse `/set`: change sampling settings by `key=value` pairs, all of them or none."""
+"""The command `/set`: change sampling settings by `key=value` pairs, all of them or none."""
 
 import re
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ UNAVAILABLE = {
     "top_log_probs": "/why shows the alternatives without it.",
 }
 """Settings that have no effect in a chat, with the explanation."""
-# A pair extends over spaces up to the next `key=`, and over quoted text: stop=["a b", "c"] is one.
+# A pair extends to the next `key=` and may hold spaces and quoted text: stop=["a b", "c"].
 PAIR = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\s+(?![\w.]+\s*=)|\S)+""")
 
 
 def change_settings(
     sampling: SamplingConfig, argument: str, initial: SamplingConfig
 ) -> SamplingConfig:
-    """Return the settings with the pairs of `argument`; `key=none` takes the value of `initial`.
+    """Change the settings by the pairs in `argument`; `key=none` restores the value in `initial`.
 
-    Raises InputError for a pair that is no pair, an unknown key or a value that is not allowed.
+    Raises InputError for text that is not a pair, an unknown key or a value that is not allowed.
     """
-    table = to_table(sampling)
-    initial_table = to_table(initial)
+    settings = to_table(sampling)
+    initial_settings = to_table(initial)
     for pair in PAIR.findall(argument):
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals and value):
@@ -40,14 +40,14 @@ def change_settings(
             raise InputError(
                 f"/set {key} has no effect here.", remedy=UNAVAILABLE[key], field=key, value=value
             )
-        if value.lower() == "none" and key in initial_table:
-            table[key] = initial_table[key]
+        if value.lower() == "none" and key in initial_settings:
+            settings[key] = initial_settings[key]
         else:
-            table = merge(table, parse_overrides([f"{key}={value}"]))
-    return build(SamplingConfig, table, "/set")
+            settings = merge(settings, parse_overrides([f"{key}={value}"]))
+    return build(SamplingConfig, settings, "/set")
 
 
 def settings_text(sampling: SamplingConfig) -> str:
     """Return the settings that can be changed, as `key=value` pairs."""
-    table: Mapping[str, Any] = to_table(sampling)
-    return ", ".join(f"{key}={value}" for key, value in table.items() if key not in UNAVAILABLE)
+    settings: Mapping[str, Any] = to_table(sampling)
+    return ", ".join(f"{key}={value}" for key, value in settings.items() if key not in UNAVAILABLE)

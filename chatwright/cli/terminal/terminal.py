@@ -1,4 +1,4 @@
-"""The loop behind `chatwright chat`: read a line, show the reply, or run a command.
+"""The loop of `chatwright chat`: read a line, then show a reply or run a command.
 
 Lines that begin with / are commands; /help lists them. In a pipe each line is one message. Ctrl-C
 stops the reply, not the program. Nothing is stored unless you /save it.
@@ -56,9 +56,9 @@ class Terminal:
         Args:
             assistant: The model that replies.
             display: Where replies and notes go.
-            read_line: Where lines come from.
+            read_line: Returns the next line of input.
             edit_text: Lets the user edit a text; None without a keyboard.
-            sampling: Sampling settings; `/set key=none` returns to them.
+            sampling: Sampling settings; `/set key=none` restores them.
             system: Text of the system message; "" for none.
             name: The model's name in the greeting.
         """
@@ -114,12 +114,12 @@ class Terminal:
         self.display.end_line()
 
     def _answer(self, messages: Sequence[Message]) -> None:
-        """Show the reply to `messages`; with it they become the conversation."""
+        """Show the reply to `messages`; the dialogue then keeps both."""
         if n_control := sum(map(is_control, message_text(messages[-1]))):
             self.display.note(
                 f"(the message holds control characters, sent unchanged: {n_control})"
             )
-        before = self.dialogue.messages
+        messages_before = self.dialogue.messages
         finished: Finished | None = None
         truncated: Truncated | None = None
         try:
@@ -142,7 +142,7 @@ class Terminal:
             self.display.stop_reply()
         else:
             self._end_reply(finished, truncated)
-        if self.dialogue.messages is before:
+        if self.dialogue.messages is messages_before:
             self.display.note(UNCHANGED)
         elif self.display.is_interactive:
             self.display.note(context_summary(self.dialogue.context_use()))
@@ -178,10 +178,10 @@ class Terminal:
     def _undo(self) -> None:
         self.dialogue.undo()
         n_left = len(self.dialogue.messages)
-        self.display.note(f"Undone. {_counted(n_left)} left.")
+        self.display.note(f"Undone. {_message_count_text(n_left)} left.")
 
     def _edit(self, argument: str) -> None:
-        """Replace a question. The # keeps a number apart from a text that begins with a number."""
+        """Replace a question. In `#2 TEXT`, # marks 2 as its number, not a part of the text."""
         n_questions = len(self.dialogue.questions)
         if not n_questions:
             raise InputError("There is no question to edit.", field="/edit")
@@ -196,13 +196,13 @@ class Terminal:
                 value=number,
             )
         if not text:
-            text = self._edited_by_hand(number)
+            text = self._text_from_keyboard(number)
         if not text.strip():
             self.display.note("The question is unchanged.")
             return
         self._answer(self.dialogue.with_edited(number, text))
 
-    def _edited_by_hand(self, question: int) -> str:
+    def _text_from_keyboard(self, question: int) -> str:
         if self.edit_text is None:
             raise InputError(
                 "/edit needs the new text, since there is no keyboard to edit with.",
@@ -258,17 +258,17 @@ class Terminal:
     def _save(self, argument: str) -> None:
         path = parse_path(argument, "/save")
         n_messages = self.dialogue.save(path)
-        self.display.note(f"{_counted(n_messages)} written to {path}.")
+        self.display.note(f"{_message_count_text(n_messages)} written to {path}.")
 
     def _load(self, argument: str) -> None:
         path = parse_path(argument, "/load")
         n_messages = self.dialogue.load(path)
-        self.display.note(f"{_counted(n_messages)} read from {path}.")
+        self.display.note(f"{_message_count_text(n_messages)} read from {path}.")
         if self.dialogue.waits_for_reply:
             self.display.note("The last question has no answer yet; /retry answers it.")
         if self.dialogue.waits_for_tool_result:
             self.display.note(TOOL_RESULT_WANTED)
 
 
-def _counted(n: int) -> str:
+def _message_count_text(n: int) -> str:
     return "1 message" if n == 1 else f"{n} messages"

@@ -62,16 +62,16 @@ def probability(log_prob: float) -> str:
 
 
 def display_token(token_id: int, tokenizer: Tokenizer) -> str:
-    r"""Return a token so that every token looks different.
+    r"""Return the display of a token; different tokens look different.
 
-    Text is in quotes, so that spaces show; control tokens are not. Characters that do not print
-    are escaped: \n, \u200b for a character, \xe2 for a byte that is only part of one.
+    Text is in quotes, which make spaces visible; control tokens are not. Characters that do not
+    print are escaped: \n, \u200b for a character, \xe2 for a byte that is only part of one.
     """
     control = tokenizer.control.string_of(token_id)
     if control is not None:
         return control
     if token_id >= tokenizer.vocab_size:
-        return f"(id {token_id}, unused)"  # models round their vocabulary up
+        return f"(id {token_id}, unused)"  # the model has more ids than its tokenizer
     text = tokenizer.token_bytes(token_id).decode("utf-8", errors="surrogateescape")
     return '"' + "".join(map(_escaped, text)) + '"'
 

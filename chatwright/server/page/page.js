@@ -1,5 +1,5 @@
 // The chat page: poll the server's status, show the build, chat with the model. No framework, no
-// code from elsewhere. Text is only ever put into text nodes, so it can never become markup.
+// external code. Text is only inserted as text nodes, so it never becomes markup.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -14,10 +14,10 @@ let wasBuilding = false; // whether the last status was that of a build
 let turns = []; // {role, content, element}; the conversation that is sent to the model
 let abort = null; // AbortController while a reply is streamed, otherwise null
 let nReplies = 0; // replies requested so far
-let edit = null; // {draft} while the last question is being edited
-let pendingNews = ""; // news to show after the current reply
+let edit = null; // {draft: text typed before} while the last question is edited
+let pendingNews = ""; // announcement to show after the current reply
 let wasScrolledToEnd = true;
-let mustReloadModel = true; // read the model's id again: at first and after an error
+let mustReloadModel = true; // whether to read the model's id: at the start and after an error
 
 // ---- helpers --------------------------------------------------------------------------------------
 
@@ -224,8 +224,8 @@ function showWelcome(status) {
     : "This model runs on your own machine, and what you write stays there. It is small: expect it to be wrong, often and with confidence.");
 }
 
-// A line between two replies, or in the welcome before the first message. If no message was
-// sent since the last news, the new line replaces it.
+// Announce something in a line between two replies, or in the welcome before the first message. If
+// no message was sent since the previous announcement, the new one replaces it.
 function showNews(text, before = null) {
   if (!byId("turns").childElementCount) return setText("welcome-news", text);
   if (abort && !before) { pendingNews = text; return; }
@@ -308,7 +308,7 @@ function submitQuestion() {
 }
 
 // Replace the turns from index `first` on with a question (if given) and its reply. If the reply
-// stays empty, the replaced turns come back.
+// stays empty, the replaced turns are restored.
 async function replaceFrom(first, text) {
   if (abort) return;
   endEdit();
@@ -331,7 +331,7 @@ async function replaceFrom(first, text) {
   focusQuestion();
 }
 
-function restoreQuestion(text, wasEdit) { // in front of what the user has typed meanwhile
+function restoreQuestion(text, wasEdit) { // before any text that the user has typed meanwhile
   const draft = byId("question").value;
   if (wasEdit) startEdit(); // keeps the draft
   setQuestion(wasEdit || !draft ? text : `${text}\n${draft}`);

@@ -1,4 +1,4 @@
-"""The lines of /context."""
+"""The lines that the terminal command /context shows."""
 
 from chatwright.chat.context_meter import measure_context
 from chatwright.cli.terminal.context_table import EXCERPT, context_lines, context_summary
@@ -7,9 +7,9 @@ from tests.chat.scripted import ByteTokenizer, exchanges
 
 
 def test_every_message_that_the_model_sees_has_a_line() -> None:
-    """One exchange is 12 + 10 tokens, the last question 122 and its answer 3.
+    """An earlier exchange has 12 + 10 tokens, the last question 122 and its answer 3.
 
-    So four earlier exchanges and a half fit into 250 tokens less 10 for the reply.
+    Of 250 tokens, 10 are kept for the reply. So five of the nine earlier exchanges fit.
     """
     conversation = [*exchanges(9), Message("user", "ab\n" * 40), Message("assistant", "x")]
     use = measure_context(conversation, ByteTokenizer(), 250, 10)  # type: ignore[arg-type]

@@ -47,7 +47,9 @@ def talk(
     )
 
 
-def test_each_reply_is_one_object_equal_to_the_assistants_own(untrained: Assistant) -> None:
+def test_each_reply_is_one_json_object_with_the_text_of_the_assistants_reply(
+    untrained: Assistant,
+) -> None:
     sampling = SamplingConfig(seed=11, max_tokens=12)
     rows, notes, n_failed = talk(untrained, "hi", "/why", "who", sampling=sampling)
     assert "most probable alternatives" in rows.pop(1)["note"]
@@ -66,7 +68,7 @@ def test_each_reply_is_one_object_equal_to_the_assistants_own(untrained: Assista
     assert "most probable alternatives" in notes
 
 
-def test_a_line_that_fails_is_one_object_and_the_next_line_is_answered(
+def test_a_failed_line_gives_one_error_object_and_the_next_line_is_answered(
     make_assistant: MakeAssistant,
 ) -> None:
     n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
@@ -86,7 +88,7 @@ def test_a_line_that_fails_is_one_object_and_the_next_line_is_answered(
     assert (rows[4]["content"], rows[4]["stopped_by"], n_failed) == ("né", "end", 4)
 
 
-def test_every_command_is_one_object_and_an_unexpected_argument_is_refused(
+def test_every_command_gives_one_json_object_and_an_unexpected_argument_is_refused(
     untrained: Assistant,
 ) -> None:
     """A script waits for one object per line and must notice a message read as a command."""
@@ -97,7 +99,7 @@ def test_every_command_is_one_object_and_an_unexpected_argument_is_refused(
     assert n_failed == 2
 
 
-def test_a_tool_call_is_one_object_in_the_shape_of_the_openai_api(
+def test_a_tool_call_is_one_json_object_in_the_shape_of_the_openai_api(
     make_assistant: MakeAssistant,
 ) -> None:
     n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
@@ -111,7 +113,9 @@ def test_a_tool_call_is_one_object_in_the_shape_of_the_openai_api(
     assert (rows[0]["tool_calls"], n_failed) == ([expected], 0)
 
 
-def test_left_out_messages_are_counted_in_the_object(make_assistant: MakeAssistant) -> None:
+def test_the_json_object_of_a_reply_counts_the_messages_left_out(
+    make_assistant: MakeAssistant,
+) -> None:
     rows, notes, n_failed = talk(
         make_assistant(context_length=64),
         *["a question"] * 4,

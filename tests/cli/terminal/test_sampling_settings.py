@@ -1,4 +1,4 @@
-"""The pairs of /set as sampling settings."""
+"""The terminal command /set changes sampling settings by key=value pairs."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_pairs_change_settings(argument: str, expected: SamplingConfig) -> None:
     assert change_settings(DEFAULT, argument, DEFAULT) == expected
 
 
-def test_other_settings_stay() -> None:
+def test_settings_without_a_pair_keep_their_values() -> None:
     before = SamplingConfig(temperature=0.5, seed=3, stop=("x",), logit_bias={65: 1.0})
     assert change_settings(before, "top_k=2", DEFAULT) == SamplingConfig(
         temperature=0.5, seed=3, stop=("x",), logit_bias={65: 1.0}, top_k=2
@@ -53,7 +53,7 @@ def test_other_settings_stay() -> None:
         ("top_log_probs=2", "top_log_probs"),
     ],
 )
-def test_a_setting_that_cannot_be_changed_is_named(argument: str, named: str) -> None:
+def test_the_error_for_an_invalid_pair_names_its_key(argument: str, named: str) -> None:
     with pytest.raises(ValueError, match=re.escape(named)):
         change_settings(DEFAULT, argument, DEFAULT)
 

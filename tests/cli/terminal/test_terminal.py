@@ -1,4 +1,4 @@
-"""The terminal chat: lines are typed, and its output and its conversation are checked."""
+"""The terminal chat: typed lines give the expected output and conversation."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_retry_answers_the_last_question_again_with_another_seed(
     assert "no question" in talk(assistant, "/retry")[1]
 
 
-def test_settings_are_changed_and_wrong_ones_are_named(make_assistant: MakeAssistant) -> None:
+def test_set_changes_settings_and_names_a_wrong_setting(make_assistant: MakeAssistant) -> None:
     terminal, output = talk(
         make_assistant(),
         "/set temperature=0.5",
@@ -269,7 +269,7 @@ def test_ctrl_c_stops_the_reply_and_keeps_its_text(make_assistant: MakeAssistant
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_at_the_prompt_does_not_leave(make_assistant: MakeAssistant) -> None:
+def test_ctrl_c_at_the_prompt_does_not_end_the_chat(make_assistant: MakeAssistant) -> None:
     lines = iter([KeyboardInterrupt, "hi", None])
 
     def read_line() -> str | None:
@@ -302,7 +302,9 @@ SEEDED = SamplingConfig(seed=11, max_tokens=12)
 
 
 @pytest.mark.parametrize("edit", ["/edit who", "/edit #2 who", "/Edit #2", "/edit 2", "/edit"])
-def test_an_edited_question_is_answered_like_a_fresh_one(untrained: Assistant, edit: str) -> None:
+def test_an_edited_question_gets_the_reply_of_a_new_chat_with_that_question(
+    untrained: Assistant, edit: str
+) -> None:
     offered: list[str] = []
 
     def edit_text(text: str) -> str:
@@ -385,7 +387,7 @@ def test_the_context_use_is_shown_in_a_terminal_and_not_in_a_pipe(
 ) -> None:
     assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
     rendered = [*HI, Message("assistant", "hey"), Message("user", "")]
-    # Without the two tokens of the empty question and the one that asks for an answer.
+    # Less the two tokens of the empty question and the marker that begins an answer.
     meter = f"context {n_prompt(rendered) - 3} of 256 tokens"
     _, output = talk(assistant, "hi", "", is_terminal=True)
     assert meter in output
@@ -394,12 +396,14 @@ def test_the_context_use_is_shown_in_a_terminal_and_not_in_a_pipe(
     assert meter in talk(assistant, "hi", "/context")[1]
 
 
-def test_slashes_capitals_and_control_characters_are_handled(make_assistant: MakeAssistant) -> None:
-    hard = "A\x00b\x1b[31m\tÉ"
-    terminal, output = talk(make_assistant(), "//etc", hard, "/HELP", "/retri")
+def test_double_slashes_are_sent_and_capital_commands_run_and_control_characters_are_counted(
+    make_assistant: MakeAssistant,
+) -> None:
+    unusual = "A\x00b\x1b[31m\tÉ"
+    terminal, output = talk(make_assistant(), "//etc", unusual, "/HELP", "/retri")
     assert [message.text for message in terminal.dialogue.messages if message.role == "user"] == [
         "/etc",
-        hard,
+        unusual,
     ]
     assert "control characters, sent unchanged: 2" in output
     assert help_text() in output

@@ -1,4 +1,4 @@
-"""The probabilities of /why, compared with a slow forward pass, and the display of tokens."""
+"""The tables of the terminal command /why, compared with probabilities of full forward passes."""
 
 import math
 
@@ -35,7 +35,7 @@ def sampled(assistant: Assistant, sampling: SamplingConfig) -> list[TokenSampled
     ]
 
 
-def test_every_probability_equals_the_softmax_of_the_logits_of_a_full_forward_pass(
+def test_every_probability_equals_that_of_a_full_forward_pass(
     untrained: Assistant,
 ) -> None:
     sampling = SamplingConfig(seed=4, max_tokens=10, temperature=1.3, top_log_probs=20)
@@ -92,7 +92,9 @@ def test_reporting_alternatives_does_not_change_the_sampled_tokens(untrained: As
         (b"", '""'),
     ],
 )
-def test_every_token_is_displayed_differently(content: bytes, seen: str) -> None:
+def test_spaces_control_characters_and_incomplete_characters_of_a_token_are_visible(
+    content: bytes, seen: str
+) -> None:
     class Tokenizer(ByteTokenizer):
         prefix = ""
 
@@ -102,12 +104,12 @@ def test_every_token_is_displayed_differently(content: bytes, seen: str) -> None
     assert display_token(7, Tokenizer()) == seen  # type: ignore[arg-type]
 
 
-def test_control_tokens_are_displayed_by_name_and_unused_ids_as_unused() -> None:
+def test_control_tokens_are_displayed_by_their_string_and_unused_ids_as_unused() -> None:
     assert display_token(TOKENIZER.control.end, TOKENIZER) == "<|end|>"  # type: ignore[arg-type]
     assert display_token(TOKENIZER.vocab_size + 3, TOKENIZER) == "(id 269, unused)"  # type: ignore[arg-type]
 
 
-def test_tables_worked_out_by_hand() -> None:
+def test_the_tables_of_one_token_equal_hand_written_lines() -> None:
     assert [
         probability(p) for p in (0.0, math.log(0.25), math.log(0.00006), math.log(0.00004))
     ] == ["1.0000", "0.2500", "0.0001", "<.0001"]
