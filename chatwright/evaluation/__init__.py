@@ -1,1 +1,1 @@
-"""Evaluation: figures about a model, with the number of items and, for shares, an interval."""
+"""Evaluate models: scores with the number of items and, for proportions, an interval."""

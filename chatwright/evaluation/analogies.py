@@ -32,7 +32,7 @@ class Analogies:
     by_section: Mapping[str, Share]
     """Right answers among the questions whose words all have a vector."""
     n_question: int
-    """Number of all questions."""
+    """Number of all questions, with and without vectors."""
 
     @property
     def overall(self) -> Share:
@@ -52,7 +52,7 @@ def read_questions(path: Path) -> dict[str, list[Question]]:
     A line ": name" begins a section; every other line holds four words.
 
     Raises:
-        InputError: A line has another number of words, or the file cannot be read.
+        InputError: A line has not exactly four words, or the file cannot be read.
     """
     sections: dict[str, list[Question]] = {}
     section = "questions"
@@ -85,8 +85,8 @@ def analogies(
 
     Args:
         matrix: (V, D), the vectors.
-        row_of: Row of each word. A word that is missing is looked up in lower case.
-        sections: The questions.
+        row_of: Row of each word in `matrix`. A missing word is looked up in lower case.
+        sections: The questions of each section.
     """
     unit = F.normalize(matrix.detach().float())
     is_word = torch.zeros(len(unit), dtype=torch.bool, device=unit.device)
@@ -105,7 +105,7 @@ def analogies(
 
 
 def _count_right(unit: Tensor, is_word: Tensor, questions: Tensor) -> int:
-    """Count the questions, rows (Q, 4), that are answered right."""
+    """Count the right answers. Each of the Q questions is four rows of `unit`: (Q, 4)."""
     n_right = 0
     for batch in questions.split(QUESTIONS_PER_BATCH):
         a, b, c, expected = batch.unbind(dim=1)

@@ -2,11 +2,11 @@
 
 A document of n tokens is read as <bos> t1 ... tn, in windows of `context_length` inputs that do not
 overlap. t1 is predicted from <bos>. The first target of each later window is predicted from one
-token, the last of the window before. Every other token sees its window up to itself. So every token
-and every byte counts exactly once. No end token is counted.
+token, the last of the window before. Every other token is predicted from all tokens before it in
+its window. So every token and every byte counts exactly once. No end token is counted.
 
-Tokens at the beginning of a window have little context, so the figure is an upper bound. A sliding
-window would give a lower one at several times the cost.
+Tokens at the beginning of a window have little context, so the result is higher than that of a
+sliding window, which would cost several times as much.
 
 The text is scored as it is. WikiText-2, for example, is tokenized in advance ("0 @.@ 7", "<unk>").
 Undoing that would change the number of bytes, and no published number would be comparable.
@@ -25,7 +25,7 @@ from chatwright.evaluation.log_likelihood import log_likelihood
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 DOCUMENTS_PER_BATCH = 256
-"""Documents in memory together, where `documents` is a long stream."""
+"""Number of documents that are encoded and scored together."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TextScore:
 
     @property
     def nats_per_token(self) -> float:
-        """Mean loss per token."""
+        """Mean negative log-likelihood per token."""
         return self.nats / self.n_token
 
 
@@ -59,7 +59,7 @@ def bits_per_byte(
     """Score documents; a string is one document. Empty documents are skipped.
 
     Raises:
-        InputError: All documents are empty, or the tokenizer loses bytes of one.
+        InputError: All documents are empty, or the tokens of one differ in bytes from its text.
     """
     remaining = iter([documents] if isinstance(documents, str) else documents)
     nats = 0.0
@@ -68,11 +68,11 @@ def bits_per_byte(
         rows: list[Sequence[int]] = []
         texts = [document for document in batch if document]
         for text, token_ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
-            size = len(text.encode("utf-8"))
-            _require_all_bytes(tokenizer, token_ids, size, n_document)
+            n_text_byte = len(text.encode("utf-8"))
+            _require_equal_bytes(tokenizer, token_ids, n_text_byte, n_document)
             rows += windows([tokenizer.control.bos, *token_ids], context_length)
             n_token += len(token_ids)
-            n_byte += size
+            n_byte += n_text_byte
             n_document += 1
         nats -= float(log_likelihood(model, rows, dtype).sum())
     if n_byte == 0:
@@ -85,16 +85,19 @@ def bits_per_byte(
     return TextScore(nats, n_token, n_byte, n_document)
 
 
-def _require_all_bytes(
-    tokenizer: Tokenizer, token_ids: Sequence[int], size: int, n_document: int
+def _require_equal_bytes(
+    tokenizer: Tokenizer, token_ids: Sequence[int], n_text_byte: int, n_document: int
 ) -> None:
-    """Raise InputError if the tokens of a document have fewer bytes than its text."""
-    n_covered = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)
-    n_covered -= len(tokenizer.prefix.encode())
-    if n_covered != size:
+    """Raise InputError if the tokens of a document and its text differ in their number of bytes.
+
+    The prefix that some tokenizers add before a text, usually a space, does not count.
+    """
+    n_token_byte = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)
+    n_token_byte -= len(tokenizer.prefix.encode())
+    if n_token_byte != n_text_byte:
         raise InputError(
-            f"Document {n_document}: its tokens have {n_covered} bytes, its text {size}. Losing "
-            "bytes would improve the score.",
+            f"Document {n_document}: its tokens have {n_token_byte} bytes, its text {n_text_byte}. "
+            "Lost bytes would improve the score.",
             remedy="Use a tokenizer that can encode every byte, or text that it knows.",
             field="documents",
             value=n_document,
@@ -110,7 +113,7 @@ def nats_per_token(
     """Compute the mean loss over a stream of token ids, in windows that do not overlap.
 
     There is no <bos>: the first token is given, and every other one is predicted once. The last
-    window may be shorter. This is the validation loss of the character models.
+    window may be shorter. Training measures the validation loss of a continuous text this way.
 
     Raises:
         InputError: The stream has fewer than two tokens.
@@ -135,7 +138,7 @@ def windows(stream: Sequence[int], context_length: int) -> list[Sequence[int]]:
     if context_length < 1:
         raise InputError(
             f"context_length ({context_length}) must be at least 1.",
-            remedy="Correct the value.",
+            remedy="Give a positive number of tokens.",
             field="context_length",
             value=context_length,
         )

@@ -1,7 +1,7 @@
-"""BLEU (Papineni et al. 2002) by sacrebleu, in the two ways that papers state it.
+"""BLEU (Papineni et al. 2002) by sacrebleu, in the two variants that papers report.
 
-`bleu` is sacrebleu's own: cased, with its tokenizer, and with the signature that makes results
-comparable (Post 2018). Languages without spaces between words need a tokenizer of their own.
+`bleu` is sacrebleu's default: cased, with its tokenizer, and with a signature of all settings (Post
+2018). A language without spaces between words needs a special tokenizer.
 
 `tokenized_lowercase_bleu` is what papers on Multi30k report: lower case, words split by Moses, then
 plain BLEU. It is higher, for French by several points: Moses splits "l'homme" into two words.
@@ -45,9 +45,9 @@ class Score:
     bleu: float
     """From 0 to 100."""
     signature: str
-    """sacrebleu's description of how it was computed."""
+    """sacrebleu's description of all settings; only scores with equal signatures compare."""
     warning: str = ""
-    """What to know before comparing the score with others."""
+    """Reason why the score may not be comparable with others; "" if there is none."""
 
 
 def bleu(translations: Sequence[str], references: Sequence[str], language: str = "") -> Score:
@@ -86,7 +86,7 @@ def tokenized_lowercase_bleu(
 
 
 def has_moses_rules(language: str) -> bool:
-    """Whether `tokenized_lowercase_bleu` knows the language."""
+    """Whether Moses has rules for the language, which `tokenized_lowercase_bleu` needs."""
     return base_language(language) in MOSES_LANGUAGES
 
 
@@ -155,7 +155,7 @@ def _score(
             field="references",
             value=len(references),
         )
-    # force: no warning that the input of "none" is tokenized already.
+    # `force` silences a warning about tokenized input, which is intended with tokenizer "none".
     metric = BLEU(tokenize=tokenizer, force=True)
     score = metric.corpus_score(list(translations), [list(references)]).score
     return Score(score, str(metric.get_signature()), warning)
@@ -164,7 +164,7 @@ def _score(
 def require_packages() -> None:
     """Raise InputError if a package for BLEU is missing."""
     try:
-        import sacrebleu
+        import sacrebleu  # noqa: F401
         import sacremoses  # noqa: F401
     except ImportError as error:
         raise InputError(
@@ -172,4 +172,3 @@ def require_packages() -> None:
             remedy="Install it: pip install 'chatwright[translation]'",
             field=str(error.name),
         ) from None
-    assert sacrebleu.__version__

@@ -1,12 +1,12 @@
 """BLiMP (Warstadt et al. 2020): choose the grammatical one of two sentences by its probability.
 
-There are 67 files of 1,000 pairs; chance is 50 %. It needs no chat ability, so it measures models
-of a few million parameters well. A sentence is scored as a whole: log p(tokens given <bos>). There
-is no end token and no division by the length (the paper's "simple LM method"). Equal scores count
-half.
+There are 67 files of 1,000 pairs; chance is 50 %. The test needs no chat ability, so it suits
+models of a few million parameters. A sentence is scored as a whole: log p(tokens given <bos>).
+There is no end token and no division by the length (the paper's "simple LM method"). Equal scores
+count half.
 
-The interval assumes independent pairs, but the pairs of a file come from one template. So compare
-files rather than small differences of the total.
+The interval assumes independent pairs, but the pairs of a file come from one template. It is too
+narrow, so do not rely on small differences between two models.
 """
 
 import json
@@ -60,7 +60,7 @@ def blimp(
 def accuracy(
     model: nn.Module, tokenizer: Tokenizer, pairs: list[Pair], dtype: torch.dtype | None = None
 ) -> Share:
-    """Count the pairs whose good sentence is more probable; equal ones count half."""
+    """Count the pairs whose good sentence is more probable; equal probabilities count half."""
     sentences = [sentence for pair in pairs for sentence in pair]
     rows = [[tokenizer.control.bos, *token_ids] for token_ids in tokenizer.encode_batch(sentences)]
     good, bad = log_likelihood(model, rows, dtype).view(-1, 2).unbind(dim=1)
@@ -71,7 +71,7 @@ def read_pairs(path: Path) -> Iterator[tuple[str, list[Pair]]]:
     """Yield each file's name without suffix and its pairs, in alphabetical order.
 
     Raises:
-        InputError: The path is no zip archive, or holds no pairs.
+        InputError: The file is no zip archive, holds no .jsonl file, or a line has no pair.
     """
     try:
         archive = zipfile.ZipFile(path)

@@ -1,8 +1,8 @@
-"""Scores of a classifier: accuracy and F1, each with a 95 % interval.
+"""Scores of a classifier: accuracy and macro-F1 with 95 % intervals, and F1 of each label.
 
-Accuracy is a share, so it has a Wilson interval. Macro-F1 is not, so its interval comes from a
-bootstrap: resample the texts from the confusion matrix (percentile bootstrap, Efron 1979). The
-random numbers are always the same, so equal predictions give equal intervals.
+Accuracy is a proportion, so it has a Wilson interval. Macro-F1 is not, so its interval comes from a
+bootstrap: resample the texts from the confusion matrix (percentile bootstrap, Efron 1979). The seed
+is fixed, so equal predictions give equal intervals.
 """
 
 from dataclasses import dataclass
@@ -31,10 +31,12 @@ class LabelScores:
 
 def label_scores(predicted: Tensor, labels: Tensor, n_label: int) -> LabelScores:
     """Score predicted label indices (N,) against the true ones (N,)."""
-    assert len(predicted) == len(labels) > 0, "there must be a prediction for every label"
+    assert len(predicted) == len(labels) > 0, (
+        "there must be a prediction for every true label, and at least one"
+    )
     n = len(predicted)
-    cells = labels * n_label + predicted
-    confusion = torch.bincount(cells, minlength=n_label**2).double()  # (L * L,)
+    cell_indices = labels * n_label + predicted
+    confusion = torch.bincount(cell_indices, minlength=n_label**2).double()  # (L * L,)
     f1 = f1_scores(confusion.view(1, n_label, n_label))  # (1, L)
     return LabelScores(
         Share(int((predicted == labels).sum()), n),
@@ -66,5 +68,5 @@ def f1_scores(confusion: Tensor) -> Tensor:
 
 
 def macro_mean(f1: Tensor) -> Tensor:
-    """Average over the labels that are true or predicted somewhere. (N, L) -> (N,)."""
+    """Average over the labels whose F1 is not NaN. (N, L) -> (N,)."""
     return f1.nanmean(dim=1)

@@ -1,8 +1,8 @@
-"""The Wilson score interval of a share, such as an accuracy.
+"""The Wilson score interval of a proportion, such as an accuracy.
 
-Unlike p +- z sqrt(p(1-p)/n), it stays inside [0, 1] and has a width even at 0 or n successes, where
-small evaluations often end. It assumes independent trials. Twenty questions from one template are
-not independent, so their interval is too narrow.
+Unlike p +- z sqrt(p(1-p)/n), it stays inside [0, 1] and has a width even at 0 or n successes, which
+are frequent results of small evaluations. It assumes independent trials. Twenty questions from one
+template are not independent, so their interval is too narrow.
 """
 
 import math
@@ -20,9 +20,10 @@ def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
         InputError: The counts are impossible, or z is not positive.
     """
     if n < 0 or not 0 <= successes <= n:
-        raise _refused("successes", successes, f"must be between 0 and n ({n}).")
+        reason = f"must be between 0 and n ({n})."
+        raise _refused("successes", successes, reason, "Give 0 <= successes <= n.")
     if not z > 0:
-        raise _refused("z", z, "must be positive; 1.96 gives a 95 % interval.")
+        raise _refused("z", z, "must be positive.", "Use 1.96 for a 95 % interval.")
     if n == 0:
         return 0.0, 1.0
     # Wilson 1927; for example Brown, Cai & DasGupta 2001, eq. 4.
@@ -34,25 +35,24 @@ def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, center - half_width), min(1.0, center + half_width)
 
 
-def _refused(name: str, value: float, reason: str) -> InputError:
-    return InputError(
-        f"{name} ({value}) {reason}", remedy="Correct the value.", field=name, value=value
-    )
+def _refused(name: str, value: float, reason: str, remedy: str) -> InputError:
+    return InputError(f"{name} ({value}) {reason}", remedy=remedy, field=name, value=value)
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share with its number of items."""
+    """A proportion with its number of items."""
 
     successes: float
     n: int
+    """Number of items."""
 
     def __post_init__(self) -> None:
         wilson(self.successes, self.n)  # raises for impossible counts
 
     @property
     def value(self) -> float:
-        """The share; NaN without items, since an empty evaluation is not a bad score."""
+        """The proportion; NaN without items, since an empty evaluation is not a score of 0."""
         return self.successes / self.n if self.n else math.nan
 
     @property

@@ -23,7 +23,7 @@ def log_likelihood(
 ) -> Tensor:
     """Compute log p(row[1:] given row[0]) of each row, in nats. -> (N,), float64, on the CPU.
 
-    The plain version: for each row, add up model(row[:-1]).log_softmax(-1)[t, row[t + 1]] over t.
+    Equal to the sum of model(row[:-1]).log_softmax(-1)[t, row[t + 1]] over all positions t.
 
     Raises:
         InputError: A row has fewer than two tokens.
@@ -45,7 +45,7 @@ def log_likelihood(
             inputs, targets = _padded([rows[i] for i in batch])  # (B, T) each
             with torch.no_grad():
                 logits = model(inputs.to(device), dtype=dtype).float()  # (B, T, V)
-                # Flat: over a transposed (B, V, T), cross_entropy is several times slower.
+                # Flatten: cross_entropy on transposed logits (B, V, T) is several times slower.
                 nats = nn.functional.cross_entropy(
                     logits.flatten(0, 1), targets.to(device).flatten(), reduction="none"
                 )  # (B * T,)
@@ -70,7 +70,7 @@ def _batches(rows: Sequence[Sequence[int]], tokens_per_batch: int) -> Iterator[l
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Make inputs and targets of a batch, the longest row first. (B, T) each."""
+    """Pad a batch, whose longest row is first, to inputs and targets. (B, T) each."""
     inputs = torch.zeros(len(rows), len(rows[0]) - 1, dtype=torch.int64)
     targets = torch.full_like(inputs, IGNORED)
     for b, row in enumerate(rows):

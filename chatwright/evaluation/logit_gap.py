@@ -1,7 +1,7 @@
 """The largest difference between the logits of two models that should be equal.
 
-Conversions are checked with it: merging an adapter, export and import. The prompts are random token
-ids: they need no text, and a difference in any weight changes their logits.
+It checks conversions of a model: merging an adapter, export and import. The prompts are random
+token ids, so no text is needed.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ LONGEST_PROMPT = 64
 
 @dataclass(frozen=True)
 class LogitGap:
-    """The largest difference of two models' logits."""
+    """The largest difference between the logits of two models."""
 
     largest: float
-    """Largest difference of any two logits."""
+    """Largest absolute difference between logits at the same position and token."""
     scale: float
     """Largest absolute logit of the first model."""
     n_prompt: int
@@ -30,7 +30,7 @@ class LogitGap:
 
     @property
     def relative(self) -> float:
-        """The largest difference, as a share of the largest logit if that is above 1."""
+        """The largest difference, divided by `scale` or by 1 if `scale` is smaller."""
         return self.largest / max(1.0, self.scale)
 
     def __str__(self) -> str:
@@ -44,10 +44,10 @@ def random_prompts(
 
     Their lengths go from 1 to LONGEST_PROMPT or the context, whichever is shorter.
     """
-    draws = generator(0, "prompts for logit gaps")
+    random_numbers = generator(0, "prompts for logit gaps")
     longest = min(LONGEST_PROMPT, context_length)
     lengths = torch.linspace(1, longest, n_prompt).long().tolist()
-    return [torch.randint(vocab_size, (1, length), generator=draws) for length in lengths]
+    return [torch.randint(vocab_size, (1, length), generator=random_numbers) for length in lengths]
 
 
 @torch.no_grad()
@@ -55,14 +55,14 @@ def largest_gap(first: nn.Module, second: nn.Module, prompts: Sequence[torch.Ten
     """Compare the logits of two models on the prompts."""
     largest, scale = 0.0, 0.0
     for prompt in prompts:
-        logits, others = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
-        largest = max(largest, float((logits - others).abs().max()))
-        scale = max(scale, float(logits.abs().max()))
+        first_logits, second_logits = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
+        largest = max(largest, float((first_logits - second_logits).abs().max()))
+        scale = max(scale, float(first_logits.abs().max()))
     return LogitGap(largest, scale, len(prompts))
 
 
 def _logits(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
-    """Run a model on a prompt; for an encoder-decoder it is source and target."""
+    """Run a model on a prompt. An encoder-decoder gets it as the source and as the target."""
     logits: torch.Tensor = (
         model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)
     )

@@ -1,9 +1,8 @@
-"""A baseline: give the answer of the training question with the most words in common.
+"""A baseline: give the answer to the most similar training question.
 
-A model that scores higher has learned more than a table of questions. Questions are compared as
-sets of words (Jaccard index): either their last message or the whole conversation so far, since
-either may give the answer away. The search is exact. It takes about a millisecond per question over
-70,000 answers, which are all kept in memory.
+A model that scores higher does more than look up memorized questions. Questions are compared as
+sets of words (Jaccard index): either the last message or all messages before the answer. The search
+is exact. It takes about a millisecond per question over 70,000 answers, all kept in memory.
 """
 
 import re
@@ -34,7 +33,7 @@ def _question_words(messages: Sequence[Message], scope: Scope) -> frozenset[str]
 
 
 class Lookup:
-    """Answers with the reply to the most similar training question; of equals, the earliest."""
+    """Gives the answer to the most similar training question; with equal ones, the earliest."""
 
     def __init__(self, conversations: Iterable[Sequence[Message]], scope: Scope = "last") -> None:
         """Index all answers by the words of their questions.
@@ -68,7 +67,10 @@ class Lookup:
         self._answers_by_word = {word: np.array(rows) for word, rows in answers_by_word.items()}
 
     def reply(self, prompt: Sequence[Message]) -> Message:
-        """Return the answer to the training question that is most similar to the prompt."""
+        """Return the answer to the training question that is most similar to the prompt.
+
+        Without any common word, this is the first answer of the training data.
+        """
         question = _question_words(prompt, self.scope)
         matches = [
             self._answers_by_word[word]
@@ -78,5 +80,5 @@ class Lookup:
         if not matches:
             return self.answers[0]
         n_shared = np.bincount(np.concatenate(matches), minlength=len(self.answers))
-        n_all = self._n_words + len(question) - n_shared
-        return self.answers[int(np.argmax(n_shared / n_all.clip(1)))]
+        n_in_either = self._n_words + len(question) - n_shared
+        return self.answers[int(np.argmax(n_shared / n_in_either.clip(1)))]

@@ -1,11 +1,11 @@
-"""The exam of the starter's models: one score per skill, with its confidence interval.
+"""Score the exam (the held-out evaluation set) of the starter corpus, skill by skill.
 
     score_exam(replier, items)["skills"]["fact_closed"] -> {"score":, "n":, "low":, "high":, ...}
 
-A reply is right or wrong, with nothing between. A right reply ended by itself, is of the expected
-kind (a tool call or text), contains every required phrase and no competing answer, and is short.
-Neither repeating the question nor naming every answer therefore scores. The exam does not judge
-grammar or style.
+Each score has a 95 % interval. A reply is right or wrong; there is no partial credit. A right reply
+ended before the length limit, is of the expected kind (a tool call or text), contains the required
+phrases and no wrong answer, and is short. A model that repeats the question or names every answer
+therefore scores 0. The exam does not judge grammar or style.
 """
 
 import re
@@ -49,18 +49,18 @@ def score_exam(replier: Replier, items: Sequence[ExamItem]) -> dict[str, Any]:
 
 def _score_skill(results: list[tuple[ExamItem, bool]]) -> dict[str, Any]:
     score = _share(right for _, right in results)
-    # Knowing a fact from training and reading it in the prompt are different abilities.
-    by_book = _scores_by([(item.setting, right) for item, right in results if item.setting])
-    if len(by_book) > 1:
-        score["books"] = by_book
-    # A model often misreads one exam question each time and gets all others right.
+    # Closed-book items need a fact from training, open-book items a fact in the prompt.
+    by_setting = _scores_by([(item.setting, right) for item, right in results if item.setting])
+    if len(by_setting) > 1:
+        score["books"] = by_setting
+    # A model often fails all items of one template and none of the others.
     score["templates"] = _scores_by([(item.template, right) for item, right in results])
     return score
 
 
 def _scores_by(results: list[tuple[str, bool]]) -> dict[str, Any]:
-    names = sorted({name for name, _ in results})
-    return {name: _share(right for other, right in results if other == name) for name in names}
+    groups = sorted({group for group, _ in results})
+    return {group: _share(right for other, right in results if other == group) for group in groups}
 
 
 def _share(outcomes: Iterable[bool]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def without_announcement(text: str) -> str:
 
 
 def contains(text: str, phrase: str) -> bool:
-    """Tell whether a phrase occurs as whole words, in upper or lower case.
+    """Whether a phrase occurs as whole words; upper and lower case count as equal.
 
     "party" does not contain "art", 312 and 12.5 do not contain 12, and an address does not
     contain another one.
@@ -136,21 +136,24 @@ def contains(text: str, phrase: str) -> bool:
 
 
 def asserts(text: str, phrase: str) -> bool:
-    """Tell whether a phrase occurs outside denials ("not a baker") and quotes ("I said baker")."""
+    """Whether a phrase occurs outside denials ("not a baker") and quotes ("I said baker")."""
     return contains(_without_denials_and_quotes(text, phrase), phrase)
 
 
 def _without_denials_and_quotes(text: str, phrase: str) -> str:
     words = re.escape(phrase)
     text = re.sub(rf"\b(I said|you say) {words}\b", "", text, flags=re.IGNORECASE)
-    # Up to three of these may come between: "isn't a baker", "did not work as a baker".
-    between = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"
-    denial = rf"\b(not|never|no|\w+n't) (({between}) ){{0,3}}{words}\b"
+    # Up to three of these words may follow the negation: "did not work as a baker".
+    fillers = "a|an|the|in|on|at|as|by|from|of|called|live|work|have|like|love|own|choose|think"
+    denial = rf"\b(not|never|no|\w+n't) (({fillers}) ){{0,3}}{words}\b"
     return re.sub(denial, "", text, flags=re.IGNORECASE)
 
 
 def is_complete_joke(text: str) -> bool:
-    """Require a question and a punchline of at least three words that ends, without repetition."""
+    """Whether a joke has a question of five words or more and a punchline of three or more.
+
+    The punchline must end with . or !, and no word may occur more than five times.
+    """
     setup, question_mark, punchline = text.strip().rpartition("?")
     words = re.findall(r"[a-z']+", text.lower())
     return (

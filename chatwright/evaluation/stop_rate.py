@@ -1,8 +1,8 @@
 """Stop rate: the share of replies that the model ends itself, before the length limit.
 
 A model that never stops is useless however low its loss is; the usual cause is a loss mask without
-the end token. So this is measured after every fine-tuning. It says nothing about the content of the
-replies: a model that stops at once has a stop rate of 100 %. The mean length shows that.
+the end token. Fine-tuning therefore reports this rate. The rate says nothing about the content: a
+model that stops at once has a stop rate of 100 %. Its mean length of replies is then near 0.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Attention weights of every layer and head while a model translates a text, with the tokens."""
+"""Attention weights of a translation, for every layer and head, with the tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """The attention weights of one kind of attention."""
+    """The weights of cross-attention, or of self-attention in the encoder or decoder."""
 
     title: str
     description: str
     queries: list[str]
-    """T tokens that attend."""
+    """The T tokens of the queries. Those of the decoder are the tokens it predicts."""
     keys: list[str]
-    """S tokens that they attend to."""
+    """The S tokens of the keys, which the queries attend to."""
     weights: Tensor
     """(n_layer, H, T, S); each row sums to 1."""
 
@@ -34,11 +34,11 @@ CROSS = (
 )
 ENCODER = (
     "Within the source",
-    "Self-attention of the encoder: every token sees all others, before and after it.",
+    "Self-attention of the encoder: every token can attend to the whole source.",
 )
 DECODER = (
     "Within the translation",
-    "Self-attention of the decoder: every token sees only the tokens before it.",
+    "Self-attention of the decoder: each token is predicted from the tokens before it.",
 )
 
 
@@ -47,8 +47,6 @@ def translation_maps(
     model: EncoderDecoder, tokenizer: Tokenizer, source: str, target_ids: Sequence[int]
 ) -> list[AttentionMap]:
     """Compute cross-attention and self-attention of a source and its translation.
-
-    The rows of the decoder are named by the token that is predicted there.
 
     Args:
         model: The model that translated.
@@ -94,9 +92,9 @@ def _attentions(stack: Stack, name: str) -> list[Attention]:
 def observed_weights(
     groups: Mapping[str, Sequence[Attention]], run: Callable[[], Any]
 ) -> dict[str, list[Tensor]]:
-    """Collect the weights of some attention layers while `run` runs the model on one text.
+    """Collect the weights of groups of attention layers while `run` runs the model on one text.
 
-    Returns the weights (H, T, S) of each layer of each group, in the order of computation.
+    Returns, for each group, the weights (H, T, S) of its layers in the order of computation.
     """
     weights: dict[str, list[Tensor]] = {name: [] for name in groups}
     stop_functions = [
@@ -117,9 +115,9 @@ def _append_to(layers: list[Tensor]) -> Callable[[Tensor], None]:
 
 
 def token_labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """Write each token for people to read.
+    """Return a readable label of each token.
 
-    A token that continues a word begins with a dot; a control token is in angle brackets.
+    The label begins with "·" if the token continues a word. Control tokens are in angle brackets.
     """
     texts = [tokenizer.token_bytes(token_id).decode("utf-8", errors="replace") for token_id in ids]
     labels: list[str] = []

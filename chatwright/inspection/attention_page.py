@@ -1,4 +1,4 @@
-"""An HTML page of attention maps: every layer and head, their mean, and both texts side by side.
+"""An HTML page of attention maps, for every layer and head and their mean.
 
 The page needs no network.
 """
@@ -11,11 +11,11 @@ from typing import Any
 from chatwright.inspection.attention_maps import AttentionMap
 
 TEMPLATE = Path(__file__).with_name("attention_page.html")
-DATA_MARKER = "/* the maps */ null"
+DATA_MARKER = "/* the maps */ null"  # stands for the data in the template
 
 
 def attention_page(title: str, texts: Sequence[tuple[str, str, Sequence[AttentionMap]]]) -> str:
-    """Write the page; each text is (source, translation, maps)."""
+    """Return the page as HTML. Each of `texts` is (source, translation, attention maps)."""
     data = {
         "title": title,
         "texts": [
@@ -27,7 +27,7 @@ def attention_page(title: str, texts: Sequence[tuple[str, str, Sequence[Attentio
 
 
 def fill_template(template: Path, marker: str, data: Any) -> str:
-    """Replace the marker in an HTML template by JSON.
+    """Replace the marker in an HTML template by `data` as JSON.
 
     "<" is escaped: a text may contain "</script>", which would end the script.
     """
@@ -36,7 +36,8 @@ def fill_template(template: Path, marker: str, data: Any) -> str:
 
 
 def _to_json(attention_map: AttentionMap) -> dict[str, Any]:
-    weights = (attention_map.weights * 1000).round().int()  # thousandths: finer than a shade
+    # The page divides by 1000 again. Integers keep it small, and its colors show less precision.
+    weights = (attention_map.weights * 1000).round().int()
     return {
         "name": attention_map.title,
         "about": attention_map.description,

@@ -1,8 +1,8 @@
 """Words in a model's embedding matrix: nearest words, and sums such as king - man + woman.
 
-Rows are compared by cosine (Mikolov et al. 2013). A word has to be a single token to have a row. In
+Rows are compared by cosine (Mikolov et al. 2013). Only a word that is a single token has a row. In
 a model that generates text, the matrix also encodes spelling and grammar, so sums of words work
-less well than with word vectors (a stage of the kind "word-vectors").
+less well than with word vectors, which the training stage "word-vectors" learns.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class Embeddings:
         pieces = [self.words[i] for i in self.tokenizer.encode(word) if self.words[i]]
         cause = "is not in the vocabulary"
         if pieces:
-            cause = f"is several tokens here ({' + '.join(pieces)})"
+            cause = f"is several tokens ({' + '.join(pieces)})"
         raise InputError(
             f"{word!r} {cause}, so it has no row in the embedding matrix.",
             remedy="Try another word, or another form of it.",
@@ -68,7 +68,7 @@ class Embeddings:
         )
 
     def nearest(self, vector: Tensor, k: int = 10, without: Sequence[str] = ()) -> list[Neighbor]:
-        """Find the k words most similar to a vector (D,), except all spellings of `without`."""
+        """Find the k words most similar to a vector (D,), except `without` in any letter case."""
         excluded = {word.lower() for word in without}
         is_allowed = self.is_word & torch.tensor(
             [word.lower() not in excluded for word in self.words]
@@ -90,17 +90,17 @@ class Embeddings:
         """
         total = torch.zeros(self.matrix.shape[1], device=self.matrix.device)
         words: list[str] = []
-        sign, wants_word = 1.0, True
+        sign, expects_word = 1.0, True
         for i, part in enumerate(expression):
             is_sign = part in ("+", "-")
-            if is_sign and (not wants_word or i == 0):
-                sign, wants_word = (1.0 if part == "+" else -1.0), True
-            elif wants_word and not is_sign:
-                total, wants_word = total + sign * self.matrix[self.row(part)], False
+            if is_sign and (not expects_word or i == 0):
+                sign, expects_word = (1.0 if part == "+" else -1.0), True
+            elif expects_word and not is_sign:
+                total, expects_word = total + sign * self.matrix[self.row(part)], False
                 words.append(part)
             else:
                 raise _bad_expression(expression, f"{part!r} is in the wrong place")
-        if wants_word:
+        if expects_word:
             raise _bad_expression(expression, "a word is missing at the end")
         return total, words
 

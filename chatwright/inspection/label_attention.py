@@ -1,7 +1,8 @@
-"""Attention of [CLS] to every token of a text that is classified, by layer and head.
+"""Attention of [CLS] to every token of a classified text, by layer and head.
 
-The label is computed from the vector at [CLS]. Attention shows which tokens were used for that
-vector. It does not explain the label.
+A text longer than the model's context is classified in pieces. The label is computed from the
+vector at [CLS]. Attention shows which tokens were used for that vector. It does not explain the
+label.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class LabelAttention:
 
 @torch.no_grad()
 def label_attention(model: Encoder, tokenizer: Tokenizer, piece: Sequence[int]) -> LabelAttention:
-    """Collect the weights of the forward pass that classifies a piece (with [CLS] and [SEP])."""
+    """Collect the weights while the model reads a piece: token ids with [CLS] and [SEP]."""
     attentions: list[Attention] = []
     for block in model.blocks:
         assert isinstance(block.attention, Attention), "every block has an attention layer"

@@ -1,4 +1,4 @@
-"""An HTML page of what [CLS] attended to: the tokens shaded by attention, for every head.
+"""An HTML page that shades each token by the attention of [CLS] to it, for every head.
 
 The page needs no network.
 """
@@ -11,14 +11,19 @@ from chatwright.inspection.attention_page import fill_template
 from chatwright.inspection.label_attention import LabelAttention
 
 TEMPLATE = Path(__file__).with_name("label_page.html")
-DATA_MARKER = "/* the texts */ null"
+DATA_MARKER = "/* the texts */ null"  # stands for the data in the template
 
 
 def label_page(texts: Sequence[tuple[Mapping[str, float], Sequence[LabelAttention]]]) -> str:
-    """Write the page; each text is (probability of every label, attention of every piece)."""
+    """Return the page as HTML.
+
+    Each of `texts` is (probability of every label, attention in every piece of the text).
+    """
     data = [
         {
-            "labels": [[name, round(share, 4)] for name, share in probabilities.items()],
+            "labels": [
+                [name, round(probability, 4)] for name, probability in probabilities.items()
+            ],
             "pieces": [_to_json(piece) for piece in pieces],
         }
         for probabilities, pieces in texts
@@ -27,5 +32,6 @@ def label_page(texts: Sequence[tuple[Mapping[str, float], Sequence[LabelAttentio
 
 
 def _to_json(piece: LabelAttention) -> dict[str, Any]:
-    weights = (piece.weights * 10_000).round().int()  # finer than a shade
+    # The page divides by 10,000 again. Integers keep it small, and its colors show less precision.
+    weights = (piece.weights * 10_000).round().int()
     return {"tokens": piece.tokens, "weights": weights.tolist()}

@@ -1,4 +1,4 @@
-"""Analogies on a few vectors: right, wrong and unknown ones, and the coverage."""
+"""Analogies on six vectors: right and wrong answers, words without vectors, the coverage."""
 
 import lzma
 from pathlib import Path
@@ -25,27 +25,27 @@ Oslo Norway king woman
 """
 
 
-def test_right_wrong_and_unknown_questions_are_counted_by_section(tmp_path: Path) -> None:
+def test_right_answers_and_questions_with_vectors_are_counted_by_section(tmp_path: Path) -> None:
     (tmp_path / "q.txt").write_text(QUESTIONS)
     result = analogies(MATRIX, ROW_OF, read_questions(tmp_path / "q.txt"))
     family, places = result.by_section["family"], result.by_section["places"]
     # The third question is wrong: woman - man + queen is not nearest to king.
     assert (family.successes, family.n) == (2, 3)
-    # "oslo" has no vector, since only "Oslo" has one. "Norway" is found in lower case.
+    # "oslo" has no vector, since only "Oslo" has one. "Norway" has the vector of "norway".
     assert (places.successes, places.n) == (0, 1)
     assert result.n_question == 6
     assert result.coverage.value == pytest.approx(4 / 6)
     assert result.overall.value == pytest.approx(2 / 4)
 
 
-def test_a_row_without_a_word_is_never_an_answer() -> None:
+def test_a_matrix_row_without_a_word_is_never_an_answer() -> None:
     # The last row has queen's direction, but belongs to no word.
     matrix = torch.cat([MATRIX, torch.tensor([[2.0, 0.0, 2.0, 0.0]])])
     questions = {"": [("man", "king", "woman", "queen")]}
     assert analogies(matrix, ROW_OF, questions).overall.value == 1.0
 
 
-def test_a_compressed_file_is_read(tmp_path: Path) -> None:
+def test_questions_are_read_from_an_xz_file(tmp_path: Path) -> None:
     with lzma.open(tmp_path / "q.txt.xz", "wt") as file:
         file.write(QUESTIONS)
     sections = read_questions(tmp_path / "q.txt.xz")

@@ -17,6 +17,8 @@ DOCUMENTS = ["The cat sat.", "", "Ünïcödé — 猫 🐈, twice.", "x", "a lon
 
 
 class PrefixModel(nn.Module):
+    """A causal model whose logits depend on all tokens so far."""
+
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(3)
@@ -28,6 +30,8 @@ class PrefixModel(nn.Module):
 
 
 class UniformModel(nn.Module):
+    """A model that gives every token the same probability."""
+
     def forward(self, token_ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return torch.zeros(*token_ids.shape, 258)
 
@@ -86,7 +90,7 @@ def test_a_string_is_one_document() -> None:
     assert score.nats != bits_per_byte(model, tokenizer, ["abc", "def"], 4).nats
 
 
-def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
+def test_a_tokenizer_that_loses_bytes_of_a_document_is_refused() -> None:
     class ASCIITokenizer(ByteTokenizer):
         def encode(self, text: str) -> Any:
             return list(text.encode("ascii", errors="ignore"))
@@ -100,7 +104,7 @@ def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
     ("stream", "context_length", "field"),
     [([1], 4, "stream"), ([1, 2, 3], 0, "context_length")],
 )
-def test_impossible_streams_and_windows_are_refused(
+def test_a_stream_of_one_token_or_a_context_of_zero_is_refused(
     stream: list[int], context_length: int, field: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -108,14 +112,14 @@ def test_impossible_streams_and_windows_are_refused(
     assert caught.value.field == field
 
 
-def test_empty_documents_alone_are_refused() -> None:
+def test_documents_that_are_all_empty_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         bits_per_byte(PrefixModel(), ByteTokenizer(), ["", ""], 4)
     assert caught.value.field == "documents"
 
 
 @pytest.mark.parametrize("context_length", [1, 3, 7, 8, 9, 50])
-def test_nats_per_token_is_the_mean_over_all_tokens_but_the_first(context_length: int) -> None:
+def test_nats_per_token_is_the_mean_loss_of_all_tokens_but_the_first(context_length: int) -> None:
     model, stream = PrefixModel(), list(b"a stream of characters")
     expected = slow_nats(model, stream, context_length) / (len(stream) - 1)
     assert nats_per_token(model, stream, context_length) == pytest.approx(expected, rel=1e-5)
@@ -123,7 +127,7 @@ def test_nats_per_token_is_the_mean_over_all_tokens_but_the_first(context_length
     assert from_tensor == nats_per_token(model, stream, context_length)
 
 
-def test_windows_share_one_token() -> None:
+def test_the_last_target_of_a_window_is_the_first_input_of_the_next() -> None:
     assert windows([0, 1, 2, 3, 4, 5, 6], 3) == [[0, 1, 2, 3], [3, 4, 5, 6]]
     assert windows([0, 1, 2, 3, 4], 3) == [[0, 1, 2, 3], [3, 4]]
     assert windows([0], 3) == []

@@ -1,4 +1,4 @@
-"""BLiMP: models that know the good or the bad sentences, ties, and archives that are wrong."""
+"""BLiMP: models that prefer the good or the bad sentences, ties, and invalid archives."""
 
 import json
 import zipfile
@@ -36,7 +36,7 @@ def archive(tmp_path: Path) -> Path:
                 for good, bad in pairs
             ]
             target.writestr(f"data/{name}.jsonl", "\n".join(rows) + "\n")
-            # The published archive has such files, which are not JSON.
+            # The published archive has files of this name, which are not JSON.
             target.writestr(f"__MACOSX/data/._{name}.jsonl", b"\x00\x05\x16\x07Mac OS X\xb0")
     return path
 
@@ -60,7 +60,7 @@ class MemorizingModel(nn.Module):
         return logits
 
 
-def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None:
+def test_a_model_that_knows_the_good_sentences_has_accuracy_1(archive: Path) -> None:
     model = MemorizingModel([good for pairs in PAIRS.values() for good, _ in pairs], 9.0)
     score = blimp(model, ByteTokenizer(), archive)
     assert {name: share.value for name, share in score.by_file.items()} == {
@@ -70,15 +70,15 @@ def test_a_model_that_knows_the_good_sentences_scores_one(archive: Path) -> None
     assert score.overall.interval == wilson(5, 5)
 
 
-def test_a_model_that_knows_the_bad_sentences_scores_zero(archive: Path) -> None:
+def test_a_model_that_knows_the_bad_sentences_has_accuracy_0(archive: Path) -> None:
     model = MemorizingModel([bad for pairs in PAIRS.values() for _, bad in pairs], 9.0)
     score = blimp(model, ByteTokenizer(), archive)
     assert list(score.by_file) == ["agreement", "islands"]
     assert score.overall.value == 0.0
 
 
-def test_ties_count_half(tmp_path: Path) -> None:
-    path = tmp_path / "same_length.zip"
+def test_pairs_with_equal_probabilities_count_half(tmp_path: Path) -> None:
+    path = tmp_path / "ties.zip"
     with zipfile.ZipFile(path, "w") as target:
         rows = [{"sentence_good": f"abc{i}", "sentence_bad": f"xyz{i}"} for i in range(4)]
         target.writestr("x.jsonl", "\n".join(map(json.dumps, rows)))
@@ -95,7 +95,7 @@ def test_pairs_per_file_takes_the_first_pairs(archive: Path) -> None:
     }
 
 
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"hello")
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""Scores equal numbers computed by hand, and their intervals cover the true value."""
+"""Scores of a classifier equal numbers computed by hand; intervals cover the true value."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from chatwright.devices import generator
 from chatwright.evaluation.classification import label_scores
 
 
-def test_scores_equal_those_computed_by_hand() -> None:
+def test_accuracy_and_f1_equal_values_computed_by_hand() -> None:
     """F1 of the labels: 2*2 / (3+2) = 0.8, 2*1 / (2+2) = 0.5, 2*1 / (1+2) = 0.667."""
     labels, predicted = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 2, 2])
     scores = label_scores(predicted, labels, 3)
@@ -18,14 +18,14 @@ def test_scores_equal_those_computed_by_hand() -> None:
     assert low < scores.macro_f1 < high
 
 
-def test_a_label_that_is_neither_true_nor_predicted_does_not_count() -> None:
+def test_macro_f1_leaves_out_a_label_that_is_neither_true_nor_predicted() -> None:
     scores = label_scores(torch.tensor([0, 1]), torch.tensor([0, 1]), 3)
     assert scores.macro_f1 == 1.0
     assert scores.f1 == (1.0, 1.0, 0.0)
     assert scores.macro_f1_interval == (1.0, 1.0)
 
 
-def test_the_95_percent_interval_of_macro_f1_covers_the_true_value_about_as_often() -> None:
+def test_the_interval_of_macro_f1_covers_the_true_value_in_about_95_of_100_trials() -> None:
     """Predictions that are right with probability 0.8 on balanced labels have macro-F1 0.8."""
     draws = generator(3, "coin")
     n_covered = 0

@@ -22,16 +22,16 @@ def test_intervals_equal_published_values() -> None:
 @pytest.mark.parametrize(
     ("successes", "n"), [(0, 1), (1, 1), (3, 10), (7.5, 10), (10, 10), (500, 1000)]
 )
-def test_the_ends_of_the_interval_are_where_the_score_test_has_its_limit(
+def test_the_score_statistic_at_both_ends_of_the_interval_equals_z(
     successes: float, n: int
 ) -> None:
     z = 1.96
     for end in wilson(successes, n, z):
-        if 0 < end < 1:  # at 0 and 1 the score test has no variance
+        if 0 < end < 1:  # at 0 and 1 the statistic divides by zero
             assert abs(successes / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(z)
 
 
-def test_without_trials_the_interval_is_everything() -> None:
+def test_without_trials_the_interval_is_from_0_to_1() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
@@ -44,13 +44,15 @@ def test_without_trials_the_interval_is_everything() -> None:
         (1, 2, 0.0, "z"),
     ],
 )
-def test_impossible_counts_are_refused(successes: float, n: int, z: float, field: str) -> None:
+def test_impossible_counts_and_a_z_of_zero_are_refused(
+    successes: float, n: int, z: float, field: str
+) -> None:
     with pytest.raises(InputError) as caught:
         wilson(successes, n, z)
     assert caught.value.field == field
 
 
-def test_a_share_is_written_with_its_interval_and_count() -> None:
+def test_a_share_prints_its_interval_and_number_of_items() -> None:
     assert str(Share(7.5, 10)) == "75.0% (44.2% to 91.9%, n = 10)"
     assert math.isnan(Share(0, 0).value)
     with pytest.raises(InputError):

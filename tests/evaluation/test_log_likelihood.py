@@ -29,7 +29,7 @@ class PrefixModel(nn.Module):
 ROWS = [[3, 1], [0, 1, 2, 3, 4, 5, 6], [9, 9, 9], [10, 2, 7, 7], [4, 0, 0, 1, 2, 8, 8]]
 
 
-def one_by_one(model: PrefixModel, row: list[int]) -> float:
+def token_by_token(model: PrefixModel, row: list[int]) -> float:
     total = 0.0
     with torch.no_grad():
         for t in range(1, len(row)):
@@ -39,9 +39,9 @@ def one_by_one(model: PrefixModel, row: list[int]) -> float:
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 7, 4096])
-def test_batched_log_likelihoods_equal_those_of_single_tokens(tokens_per_batch: int) -> None:
+def test_batched_log_likelihoods_equal_a_token_by_token_computation(tokens_per_batch: int) -> None:
     model = PrefixModel()
-    expected = torch.tensor([one_by_one(model, row) for row in ROWS], dtype=torch.float64)
+    expected = torch.tensor([token_by_token(model, row) for row in ROWS], dtype=torch.float64)
     torch.testing.assert_close(
         log_likelihood(model, ROWS, tokens_per_batch=tokens_per_batch),
         expected,
@@ -50,13 +50,13 @@ def test_batched_log_likelihoods_equal_those_of_single_tokens(tokens_per_batch: 
     )
 
 
-def test_batches_have_at_most_the_given_number_of_tokens() -> None:
+def test_batches_have_at_most_tokens_per_batch_tokens() -> None:
     model = PrefixModel()
     log_likelihood(model, ROWS, tokens_per_batch=12)
     assert model.batches == [(2, 6), (3, 3)]
 
 
-def test_the_model_keeps_its_mode() -> None:
+def test_the_model_returns_to_its_training_or_evaluation_mode() -> None:
     model = PrefixModel()
     for was_training in (True, False):
         model.train(was_training)

@@ -1,4 +1,4 @@
-"""The logit gap of equal models is 0, and a planted difference is measured exactly."""
+"""The logit gap of equal models is 0, and a known difference is measured exactly."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ class ShiftedModel(nn.Module):
         return shifted[..., None].float().expand(-1, -1, 10)
 
 
-def test_a_planted_difference_is_measured_exactly() -> None:
+def test_a_known_difference_of_logits_is_measured_exactly() -> None:
     prompts = random_prompts(10, 16)
     assert largest_gap(ShiftedModel(0.0), ShiftedModel(0.0), prompts).largest == 0.0
     gap = largest_gap(ShiftedModel(0.0), ShiftedModel(-0.5), prompts)
@@ -28,7 +28,7 @@ def test_a_planted_difference_is_measured_exactly() -> None:
     assert gap.relative == pytest.approx(0.5 / 9)
 
 
-def test_random_prompts_are_always_the_same_and_fit_the_model() -> None:
+def test_random_prompts_are_always_the_same_and_fit_context_and_vocabulary() -> None:
     first, again = random_prompts(300, 20), random_prompts(300, 20)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert {len(p[0]) for p in first} == set(range(1, 21))

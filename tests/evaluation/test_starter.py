@@ -1,4 +1,4 @@
-"""The exam's rules: reference replies score 1; repetition, naming everything and lookup do not."""
+"""Rules of the exam (the held-out evaluation set): right replies score 1, trivial ones do not."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -35,41 +35,42 @@ def items() -> list[ExamItem]:
 def score_skills(
     items: list[ExamItem], reply_to: Callable[[ExamItem], Message]
 ) -> dict[str, dict[str, Any]]:
-    """The scores by skill of a model that gives these replies."""
+    """The scores by skill of a model that replies to each item with `reply_to(item)`."""
     return score_exam(lambda prompts: [Reply(reply_to(item)) for item in items], items)["skills"]
 
 
-def score_where(
+def score_selected(
     items: list[ExamItem],
     skill: str,
     reply_to: Callable[[ExamItem], str],
-    only: Callable[[ExamItem], bool] = lambda item: True,
+    is_selected: Callable[[ExamItem], bool] = lambda item: True,
 ) -> float:
-    """The share of right replies among the items of one skill for which `only` is true."""
-    chosen = [item for item in items if item.skill == skill and only(item)]
-    assert chosen
-    return sum(is_right(item, Reply(assistant(reply_to(item)))) for item in chosen) / len(chosen)
+    """The share of right replies among the items of a skill for which `is_selected` is true."""
+    selected = [item for item in items if item.skill == skill and is_selected(item)]
+    assert selected
+    n_right = sum(is_right(item, Reply(assistant(reply_to(item)))) for item in selected)
+    return n_right / len(selected)
 
 
 def expected_text(item: ExamItem) -> str:
     return message_text(item.expected)
 
 
-def test_the_exam_has_these_eighteen_skills(items):
+def test_the_exam_scores_eighteen_skills(items):
     assert set(score_skills(items, lambda item: item.expected)) == SKILLS
 
 
-def test_reference_replies_score_one_in_every_skill(items):
+def test_expected_replies_score_1_in_every_skill(items):
     scores = score_skills(items, lambda item: item.expected)
     assert {skill: entry["score"] for skill, entry in scores.items()} == dict.fromkeys(SKILLS, 1.0)
 
 
-def test_reference_replies_are_right_in_the_largest_corpus():
+def test_expected_replies_are_right_in_the_largest_corpus():
     """In a large corpus one shop is called the Lucky Lantern and another one sells lanterns."""
     assert all(is_right(item, Reply(item.expected)) for item in exam_items(4.0, 0, 300))
 
 
-def test_reference_replies_that_do_not_stop_score_nothing(items):
+def test_expected_replies_that_do_not_stop_score_0(items):
     result = score_exam(
         lambda prompts: [Reply(item.expected, stopped=False) for item in items], items
     )
@@ -77,21 +78,21 @@ def test_reference_replies_that_do_not_stop_score_nothing(items):
     assert result["stopped"]["score"] == 0.0
 
 
-def test_repeating_the_question_scores_nothing(items):
+def test_repeating_the_question_scores_0(items):
     def repeat(item: ExamItem) -> Message:
         return assistant(message_text(item.messages[-1]))
 
     assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
 
 
-def test_repeating_the_question_as_a_tool_call_scores_nothing(items):
+def test_repeating_the_question_as_a_tool_call_scores_0(items):
     def repeat(item: ExamItem) -> Message:
         return tool_call_message(message_text(item.messages[-1]))
 
     assert {entry["score"] for entry in score_skills(items, repeat).values()} == {0.0}
 
 
-def test_naming_every_answer_scores_nothing(items):
+def test_naming_all_right_and_wrong_answers_scores_0(items):
     def everything(item: ExamItem) -> Message:
         prompt = " ".join(message_text(message) for message in item.messages)
         wrong = " ".join((*item.forbidden, *item.forbidden_unless_denied))
@@ -112,7 +113,7 @@ def test_naming_every_answer_scores_nothing(items):
         "",
     ],
 )
-def test_one_fixed_sentence_scores_almost_nothing(items, sentence: str):
+def test_one_fixed_reply_scores_at_most_5_percent_except_for_sentiment(items, sentence: str):
     for skill, entry in score_skills(items, lambda item: assistant(sentence)).items():
         assert entry["score"] <= (0.5 if skill == "sentiment" else 0.05), skill
 
@@ -134,11 +135,11 @@ def training_pairs() -> list[tuple[tuple[Message, ...], Message]]:
     ]
 
 
-def test_the_lookup_baseline_gives_the_replies_to_training_prompts():
+def test_the_lookup_baseline_gives_most_replies_to_training_prompts():
     lookup = Lookup(list(training_conversations(0.02)))
     pairs = training_pairs()[:200]
     n_same = sum(lookup.reply(prompt) == reply for prompt, reply in pairs)
-    assert n_same > 120  # Several training prompts have the same question and other replies.
+    assert n_same > 120  # Not all: training prompts with equal questions have different replies.
 
 
 @pytest.mark.parametrize(
@@ -146,8 +147,8 @@ def test_the_lookup_baseline_gives_the_replies_to_training_prompts():
 )
 def test_the_lookup_baseline_equals_a_loop_over_all_replies(question: str):
     def similarity(prompt: tuple[Message, ...]) -> float:
-        here, there = words(question), words(message_text(prompt[-1]))
-        return len(here & there) / max(1, len(here | there))
+        asked, trained = words(question), words(message_text(prompt[-1]))
+        return len(asked & trained) / max(1, len(asked | trained))
 
     _, nearest = max(training_pairs(), key=lambda pair: similarity(pair[0]))
     lookup = Lookup(list(training_conversations(0.02)))
@@ -197,7 +198,7 @@ def test_a_right_reply_asserts_the_required_phrase_and_nothing_forbidden(text: s
         # The truth is only quoted.
         ("I said baker. You say miller! You are right, I was wrong.", False),
         ("I said baker. You say miller! Mira is a miller or a baker! You are right.", False),
-        # "I said a baker" is not a quote in the trained form.
+        # Only "I said baker", the form in training, counts as a quote.
         ("I said a baker. You are right, Mira is a miller.", False),
     ],
 )
@@ -210,11 +211,11 @@ def test_the_truth_without_an_objection_is_wrong_after_a_false_premise(items):
     objection = "So there is a mistake in the question."
 
     def score(change: Callable[[str], str]) -> float:
-        return score_where(
+        return score_selected(
             items,
             "false_premise",
             lambda item: change(expected_text(item)),
-            only=lambda item: objection in expected_text(item),
+            is_selected=lambda item: objection in expected_text(item),
         )
 
     assert score(lambda text: text.replace(objection, "More than that I do not know.")) == 0.0
@@ -225,7 +226,7 @@ def test_the_truth_without_an_objection_is_wrong_after_a_false_premise(items):
 @pytest.mark.parametrize("skill", ["fact_open", "passage_qa"])
 def test_the_right_value_with_another_name_is_wrong(items, skill: str):
     def names(item: ExamItem) -> list[str]:
-        """The capitalized words of the reply that are in the prompt and are not the answer."""
+        """The names in the expected reply that the prompt contains and that are not the answer."""
         [right] = item.required[0]
         return [
             word
@@ -237,14 +238,13 @@ def test_the_right_value_with_another_name_is_wrong(items, skill: str):
         ]
 
     def with_other_name(item: ExamItem) -> str:
-        days = ("day",)
-        other = next(p for p in item.forbidden if p[0].isupper() and not p.endswith(days))
+        other = next(p for p in item.forbidden if p[0].isupper() and not p.endswith("day"))
         return expected_text(item).replace(names(item)[0], other)
 
     def starts_with_name(item: ExamItem) -> bool:
         return expected_text(item).split()[0].replace("'s", "") in message_text(item.messages[0])
 
-    assert score_where(items, skill, with_other_name, only=starts_with_name) == 0.0
+    assert score_selected(items, skill, with_other_name, is_selected=starts_with_name) == 0.0
 
 
 def test_opening_hours_in_the_wrong_order_are_wrong(items):
@@ -256,15 +256,15 @@ def test_opening_hours_in_the_wrong_order_are_wrong(items):
         return f"It is open from {hours[first]} to {hours[second]} today."
 
     def score(first: int, second: int) -> float:
-        return score_where(
-            items, "command_reply", lambda item: reply(item, first, second), only=gives_hours
+        return score_selected(
+            items, "command_reply", lambda item: reply(item, first, second), is_selected=gives_hours
         )
 
     assert score(0, 1) == 1.0
     assert score(1, 0) == 0.0
 
 
-def test_the_opposite_of_yes_or_no_is_wrong(items):
+def test_a_reply_with_no_instead_of_yes_or_the_reverse_is_wrong(items):
     opposite = {"Yes.": "No.", "No.": "Yes."}
 
     def reversed_verdict(item: ExamItem) -> str:
@@ -274,7 +274,7 @@ def test_the_opposite_of_yes_or_no_is_wrong(items):
     def has_verdict(item: ExamItem) -> bool:
         return expected_text(item).startswith(tuple(opposite))
 
-    assert score_where(items, "command_reply", reversed_verdict, only=has_verdict) == 0.0
+    assert score_selected(items, "command_reply", reversed_verdict, is_selected=has_verdict) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -286,10 +286,10 @@ def test_the_opposite_of_yes_or_no_is_wrong(items):
         ("correction_wrong", "You're right, sorry. It is {}.", 0.0),
     ],
 )
-def test_other_words_than_the_trained_ones_can_admit_or_deny_a_mistake(
+def test_a_mistake_can_be_admitted_or_denied_in_words_that_training_lacks(
     items, skill: str, reply: str, expected: float
 ):
-    assert score_where(items, skill, lambda item: reply.format(item.required[0][0])) == expected
+    assert score_selected(items, skill, lambda item: reply.format(item.required[0][0])) == expected
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_other_words_than_the_trained_ones_can_admit_or_deny_a_mistake(
         ("Nine! 3, 4, 5!", False),
     ],
 )
-def test_an_exact_reply_may_have_an_announcement_and_must_be_the_only_answer(
+def test_a_right_list_may_follow_an_announcement_and_must_be_the_only_answer(
     text: str, right: bool
 ):
     item = make_item(
@@ -332,7 +332,7 @@ def test_an_exact_reply_may_have_an_announcement_and_must_be_the_only_answer(
         ("12 minus 30 is -42.", False),
     ],
 )
-def test_a_number_must_be_the_last_one_beside_the_operands(text: str, right: bool):
+def test_a_right_number_comes_last_and_only_the_operands_may_come_before(text: str, right: bool):
     item = make_item(
         check="number",
         required=(("42",),),
@@ -353,7 +353,7 @@ def test_a_number_must_be_the_last_one_beside_the_operands(text: str, right: boo
         ("It is tom.pim@mail.com", False),
     ],
 )
-def test_a_part_of_an_address_is_not_the_address(text: str, right: bool):
+def test_an_address_inside_a_longer_address_does_not_count(text: str, right: bool):
     item = make_item(required=(("pim@mail.com",),))
     assert is_right(item, Reply(assistant(text))) is right
 
@@ -403,7 +403,7 @@ def test_the_jokes_in_training_conversations_are_recognized():
     assert all(is_training_joke(joke) for joke in jokes)
 
 
-def test_scores_have_counts_intervals_and_scores_by_book(items):
+def test_a_skill_has_a_count_an_interval_and_open_and_closed_book_scores(items):
     def only_closed_book(item: ExamItem) -> Message:
         return assistant("?") if item.setting == "open" else item.expected
 
@@ -414,7 +414,7 @@ def test_scores_have_counts_intervals_and_scores_by_book(items):
     assert entry["books"]["closed"]["n"] + entry["books"]["open"]["n"] == entry["n"]
 
 
-def test_scores_are_also_given_by_template(items):
+def test_each_template_of_a_skill_has_its_own_score(items):
     misread = next(item.template for item in items if item.skill == "arithmetic")
 
     def all_but_one_template(item: ExamItem) -> Message:
@@ -430,6 +430,6 @@ def test_the_counts_of_all_templates_add_up_to_the_count_of_the_skill(items):
     assert sum(part["n"] for part in entry["templates"].values()) == entry["n"]
 
 
-def test_a_replier_that_loses_prompts_is_a_bug(items):
+def test_fewer_replies_than_prompts_raise_an_assertion_error(items):
     with pytest.raises(AssertionError):
         score_exam(lambda prompts: [], items)

@@ -1,4 +1,4 @@
-"""Attention maps hold the weights the model used; their page shows them and escapes all text."""
+"""Attention maps contain the weights that the model used; their page shows them safely."""
 
 import json
 import re
@@ -20,7 +20,7 @@ TEXT = "the cat sat on the mat, the dog sat on the log. "
 TOKENIZER = ByteBPE.train([TEXT * 20], 300, " ")
 
 
-def make() -> EncoderDecoder:
+def make_model() -> EncoderDecoder:
     model = EncoderDecoder(
         EncoderDecoderConfig(
             vocab_size=TOKENIZER.vocab_size,
@@ -37,13 +37,13 @@ def make() -> EncoderDecoder:
     return model.eval()
 
 
-def maps(model: EncoderDecoder) -> list[AttentionMap]:
+def make_maps(model: EncoderDecoder) -> list[AttentionMap]:
     target_ids = [*TOKENIZER.encode("the dog on the log"), TOKENIZER.control.end]
     return translation_maps(model, TOKENIZER, "the cat sat", target_ids)
 
 
 def test_maps_have_the_right_tokens_and_their_rows_sum_to_one() -> None:
-    cross, encoder, decoder = maps(make())
+    cross, encoder, decoder = make_maps(make_model())
     assert encoder.keys == encoder.queries == cross.keys == ["the", "cat", "sat", "⟨end⟩"]
     assert cross.queries == decoder.queries == ["the", "dog", "on", "the", "log", "⟨end⟩"]
     assert decoder.keys == ["⟨bos⟩", "the", "dog", "on", "the", "log"]
@@ -58,8 +58,8 @@ def test_maps_have_the_right_tokens_and_their_rows_sum_to_one() -> None:
 
 
 def test_weights_of_the_first_layer_equal_those_computed_from_its_projections() -> None:
-    model = make()
-    _, encoder, _ = maps(model)
+    model = make_model()
+    _, encoder, _ = make_maps(model)
     ids = torch.tensor([[*TOKENIZER.encode("the cat sat"), TOKENIZER.control.end]])
     attention = model.encoder.blocks[0].attention
     with torch.no_grad():
@@ -70,22 +70,22 @@ def test_weights_of_the_first_layer_equal_those_computed_from_its_projections() 
         torch.testing.assert_close(encoder.weights[0], attention_weights(q, k)[0])
 
 
-def test_no_observer_remains_even_if_the_model_fails() -> None:
-    model = make()
-    maps(model)
-    with pytest.raises(AssertionError, match="do not fit a context"):
+def test_the_model_has_no_observer_afterwards_even_if_it_raises() -> None:
+    model = make_model()
+    make_maps(model)
+    with pytest.raises(AssertionError, match="context"):
         translation_maps(model, TOKENIZER, "the cat", TOKENIZER.encode("dog " * 40))
     assert not any(getattr(module, "_observers", []) for module in model.modules())
 
 
-def test_token_labels_mark_continued_words_and_control_tokens() -> None:
+def test_token_labels_mark_control_tokens_and_tokens_inside_a_word() -> None:
     ids = [TOKENIZER.control.bos, *TOKENIZER.encode("the matlog,"), TOKENIZER.control.end]
     assert token_labels(TOKENIZER, ids) == ["⟨bos⟩", "the", "mat", "·log", ",", "⟨end⟩"]
 
 
-def test_the_page_holds_the_numbers_and_no_text_becomes_a_script() -> None:
+def test_the_page_contains_the_weights_and_escapes_script_tags() -> None:
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
-    m = maps(make())[0]
+    m = make_maps(make_model())[0]
     hostile_map = AttentionMap(hostile, hostile, [hostile] * 6, [hostile] * 4, m.weights)
     page = attention_page(hostile, [(hostile, hostile, [hostile_map])])
     assert page.count("<script") == 1
@@ -98,14 +98,16 @@ def test_the_page_holds_the_numbers_and_no_text_becomes_a_script() -> None:
     torch.testing.assert_close(shown, m.weights, atol=5.1e-4, rtol=0)
 
 
-def test_the_page_draws_every_head_and_follows_the_pointer_in_a_browser(tmp_path: Path) -> None:
+def test_the_page_draws_every_head_and_describes_the_token_under_the_pointer(
+    tmp_path: Path,
+) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs the browser chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     hostile = "<img src=x onerror=document.title='ran'>"
-    shown = maps(make())
+    shown = make_maps(make_model())
     (tmp_path / "page.html").write_text(attention_page("Attention", [(hostile, "the dog", shown)]))
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -27,7 +27,7 @@ VECTORS = {
 def embeddings() -> Embeddings:
     matrix = torch.zeros(15, 4)
     matrix[:5] = torch.tensor(list(VECTORS.values()), dtype=torch.float)
-    # Control tokens are not words, so they are never an answer, even with queen's vector.
+    # Control tokens have the vector of queen here. They are not words, so never an answer.
     matrix[5:] = torch.tensor([1.0, 0.0, 1.0, 0.0])
     return Embeddings(matrix, WordTokenizer(list(VECTORS)))
 
@@ -57,7 +57,9 @@ def test_a_word_that_is_not_one_token_is_refused(embeddings: Embeddings, word: s
 @pytest.mark.parametrize(
     "expression", ["king queen", "- - king", "king -", "king - - man", "-", ""]
 )
-def test_words_and_signs_must_alternate(embeddings: Embeddings, expression: str) -> None:
+def test_an_expression_that_does_not_alternate_words_and_signs_is_refused(
+    embeddings: Embeddings, expression: str
+) -> None:
     with pytest.raises(InputError) as caught:
         embeddings.combined(expression.split())
     assert (caught.value.field, caught.value.value) == ("expression", expression)

@@ -1,4 +1,4 @@
-"""The corpus is deterministic, keeps training and exam apart, and documents state their facts."""
+"""The corpus is deterministic, and its exam (the evaluation set) is not in the training data."""
 
 import hashlib
 import json
@@ -27,7 +27,8 @@ from chatwright.starter.fact_wording import fill_with_fact
 from chatwright.tokenizer.chat_template import require_order
 from chatwright.tokenizer.tool_call_text import message_text
 
-SIZE, SEED = 0.2, 0
+SIZE = 0.2
+SEED = 0
 SPAN_LENGTH = 6  # words
 
 
@@ -43,7 +44,7 @@ def items() -> list[ExamItem]:
 
 @pytest.fixture(scope="module")
 def full_training_texts() -> list[str]:
-    """All that the starter's recipe trains on: a leak may occur once in thousands of texts."""
+    """All training texts of the default size: a leak may occur once in thousands of texts."""
     messages = [message_text(message) for turns in training_conversations() for message in turns]
     return messages + [document.text for document in pretraining_documents()]
 
@@ -54,7 +55,7 @@ def full_exam() -> list[ExamItem]:
 
 
 def spans(text: str) -> set[tuple[str, ...]]:
-    """All runs of six words."""
+    """All runs of six words, in lower case and without punctuation."""
     words = re.findall(r"[\w'@.+-]*\w", text.lower())
     return {tuple(words[i : i + SPAN_LENGTH]) for i in range(len(words) - SPAN_LENGTH + 1)}
 
@@ -112,7 +113,7 @@ def test_every_skill_has_at_least_five_exam_questions(items):
         assert len({item.template for item in of_skill}) >= 5, skill
 
 
-def test_a_fact_item_is_closed_or_open_book_as_its_skill_says(items):
+def test_items_of_fact_closed_are_closed_book_and_those_of_fact_open_are_open_book(items):
     for item in items:
         if item.skill in ("fact_closed", "fact_open"):
             assert item.setting == item.skill.removeprefix("fact_")
@@ -141,7 +142,7 @@ def test_training_replies_answer_training_facts_and_no_held_out_fact(conversatio
         return fill_with_fact(ATTRIBUTES[fact.attribute].answer, fact, table) in replies
 
     assert not [fact.id for fact in table.held_out_facts if is_answered(fact)]
-    # Positive control: the same search finds the training facts.
+    # The same search finds training facts, so it would find held-out ones.
     n_answered = sum(is_answered(fact) for fact in table.training_facts)
     assert n_answered > 0.9 * len(table.training_facts)
 
@@ -152,7 +153,7 @@ def test_documents_contain_the_value_of_every_held_out_fact():
         assert fact.value.lower() in text, fact.id
 
 
-def test_a_document_states_the_facts_that_it_lists_and_all_lasting_facts_are_stated():
+def test_documents_state_the_facts_they_list_and_together_all_lasting_facts():
     table = make_fact_table(SIZE, SEED)
     facts = {fact.id: fact for fact in table.facts}
     stated: set[str] = set()
@@ -165,7 +166,7 @@ def test_a_document_states_the_facts_that_it_lists_and_all_lasting_facts_are_sta
     assert stated == {fact.id for fact in table.facts if not fact.is_changing}
 
 
-def test_conversations_are_in_order_and_replies_are_short(conversations):
+def test_the_roles_of_a_conversation_are_in_a_valid_order_and_replies_are_short(conversations):
     for turns in conversations:
         require_order(turns)
         assert all(message_text(message).strip() for message in turns)
@@ -194,7 +195,7 @@ def test_a_reply_gives_a_price_temperature_or_hour_only_after_a_tool_result(conv
     assert set(roles_before) == {"tool"}
 
 
-def test_writing_twice_gives_the_same_files_and_a_manifest_that_describes_them(tmp_path: Path):
+def test_writing_a_corpus_twice_gives_equal_files_and_a_manifest_with_their_hashes(tmp_path: Path):
     before = random.getstate()
     first = write_corpus(tmp_path / "one", 0.05, 7, n_per_skill=20)
     second = write_corpus(tmp_path / "two", 0.05, 7, n_per_skill=20)
@@ -210,7 +211,7 @@ def test_writing_twice_gives_the_same_files_and_a_manifest_that_describes_them(t
 
 
 def test_the_bytes_of_a_corpus_are_the_same_on_every_machine_and_in_every_version(tmp_path: Path):
-    """A change of a pattern or a word list changes these; then models must be trained again."""
+    """A change of a pattern or word list changes these hashes; then train the models again."""
     files = write_corpus(tmp_path, 0.05, 7, n_per_skill=20)["files"]
     assert {name: entry["sha256"][:16] for name, entry in files.items()} == {
         "pretrain.jsonl": "888546c23a2dcac6",
@@ -219,7 +220,7 @@ def test_the_bytes_of_a_corpus_are_the_same_on_every_machine_and_in_every_versio
     }
 
 
-def test_written_rows_name_their_facts_and_roles(tmp_path: Path):
+def test_rows_of_pretrain_jsonl_list_facts_and_rows_of_chat_jsonl_have_roles(tmp_path: Path):
     write_corpus(tmp_path, 0.05, 7, n_per_skill=20)
     rows = [json.loads(line) for line in (tmp_path / "pretrain.jsonl").read_text().splitlines()]
     stated = {fact_id for row in rows for fact_id in row["facts"]}
@@ -238,7 +239,9 @@ def test_the_settings_of_a_written_corpus_are_read_back(tmp_path: Path):
 
 
 @pytest.mark.parametrize("manifest", [None, "", "{}", '{"size": "large"}'])
-def test_a_folder_without_a_readable_manifest_is_refused(tmp_path: Path, manifest: str | None):
+def test_a_folder_with_a_missing_or_damaged_manifest_is_refused(
+    tmp_path: Path, manifest: str | None
+):
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(InputError) as caught:
@@ -247,7 +250,7 @@ def test_a_folder_without_a_readable_manifest_is_refused(tmp_path: Path, manifes
     assert caught.value.remedy
 
 
-def test_size_scales_the_corpus():
+def test_size_scales_the_numbers_of_conversations_and_characters():
     assert sum(1 for _ in training_conversations(0.1)) == 4000
     n_characters = sum(len(document.text) for document in pretraining_documents(0.1))
     assert 450_000 < n_characters < 560_000

@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> DataFile:
     return DataFile(str(path))
 
 
-def test_a_fragment_is_put_into_texts_and_a_list_fragment_into_lists(file: DataFile) -> None:
+def test_fragments_are_inserted_into_texts_and_lists(file: DataFile) -> None:
     expected = ("Is it [late|early]?", "Hi Pip.", "Bye.", "Is it [late|early]?")
     assert file["questions"] == expected
     assert file.text("reply") == "It is [late|early]."
@@ -48,7 +48,7 @@ def test_tables_are_named_by_dotted_paths(file: DataFile) -> None:
         file["no_such_list"]
 
 
-def test_expanding_draws_every_alternative_also_of_nested_brackets() -> None:
+def test_expanding_draws_every_alternative_of_nested_brackets() -> None:
     rng = random.Random(0)
     drawn = {expand("[a|b [c|d]] {slot}", rng) for _ in range(200)}
     assert drawn == {"a {slot}", "b c {slot}", "b d {slot}"}
@@ -58,9 +58,9 @@ def test_a_sentence_has_a_capital_and_no_space_before_punctuation() -> None:
     assert as_sentence("tell me , please .") == "Tell me, please."
 
 
-def test_a_request_puts_the_phrase_into_the_frame() -> None:
-    frames, phrases = ("can you {it}?",), ("[count|add]",)
-    requests = {compose_request(frames, phrases, random.Random(i)) for i in range(20)}
+def test_a_phrase_is_inserted_into_a_request_pattern() -> None:
+    request_patterns, phrases = ("can you {it}?",), ("[count|add]",)
+    requests = {compose_request(request_patterns, phrases, random.Random(i)) for i in range(20)}
     assert requests == {"Can you count?", "Can you add?"}
 
 

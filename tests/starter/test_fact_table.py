@@ -42,7 +42,7 @@ def test_facts_have_unique_ids_and_known_attributes_and_changing_facts_have_no_v
         assert fact.is_changing or fact.attribute in ATTRIBUTES
 
 
-def test_values_that_name_people_or_towns_exist():
+def test_friends_shopkeepers_and_towns_in_facts_exist_in_the_table():
     table = make_fact_table(1)
     people = {person.name for person in table.people}
     towns = {town.name for town in table.towns}
@@ -59,6 +59,6 @@ def test_about_a_quarter_of_the_lasting_facts_is_held_out():
 
 @pytest.mark.parametrize("for_exam", [False, True])
 @pytest.mark.parametrize("invent", [invent_person_name, invent_town_name])
-def test_an_invented_name_is_on_the_side_of_the_split_that_was_asked_for(invent, for_exam):
+def test_invented_names_are_held_out_only_if_they_are_for_the_exam(invent, for_exam):
     rng = random.Random(0)
     assert all(is_held_out(invent(rng, for_exam)) == for_exam for _ in range(200))

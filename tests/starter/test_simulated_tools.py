@@ -1,4 +1,4 @@
-"""The simulated tools answer every call that training teaches, in the form that it teaches."""
+"""The simulated tools answer every call in the training data, in the form of its results."""
 
 import random
 import re
@@ -22,7 +22,7 @@ RESULT_PATTERNS = {
 }
 
 
-def test_every_call_of_the_training_data_gets_a_result_in_the_trained_form() -> None:
+def test_every_call_in_the_training_data_gets_a_result_of_the_same_form() -> None:
     table, rng = make_fact_table(0.2, 0), random.Random(1)
     for _ in range(300):
         call = draw_call(table, rng, for_exam=rng.random() < 0.5)
@@ -47,7 +47,7 @@ def test_weather_and_prices_change_daily_and_opening_hours_do_not(
     assert len(set(results(MONDAY))) > 15
 
 
-def test_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
+def test_letter_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
     tools = SimulatedTools(lambda: MONDAY)
     calls = [ToolCall("", "FETCH_PRICE", {"text": name}) for name in ("the Lamp ", "the lamp")]
     assert tools.run(calls[0]) == tools.run(calls[1])
@@ -56,11 +56,11 @@ def test_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
 @pytest.mark.parametrize(
     "command", ["COMMAND=FETCH_NEWS today", "COMMAND=", "", "COMMAND=FETCH_PRICE"]
 )
-def test_the_result_of_an_impossible_call_says_that_it_is_unknown(command: str) -> None:
+def test_the_result_of_an_unknown_or_incomplete_call_says_so(command: str) -> None:
     assert "not known here" in SimulatedTools().run(read_tool_call(command))
 
 
-def test_only_models_beside_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
+def test_only_models_in_a_run_with_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
     write_corpus(tmp_path / "runs" / "starter" / "world" / "world", 0.02, 0, n_per_skill=1)
     for path in ("sft", "sft/model", "pretrain/checkpoints/step-00000200"):
         assert is_starter(tmp_path / "runs" / "starter" / path)
