@@ -31,7 +31,7 @@ class ContextUse:
     context_length: int
     """Maximum number of tokens of prompt and reply together."""
     n_free: int
-    """Longest next user message, in tokens, for which no message must be left out."""
+    """Maximum length, in tokens, of a next user message for which no message is left out."""
 
     @property
     def n_used(self) -> int:

@@ -1,10 +1,11 @@
 """Sample the replies of all clients in one thread, the only one that calls the model.
 
 All live replies advance together. Each is an iterator of `Assistant.reply`, and this thread asks
-them in turn for their next event. The first one asked steps the engine, which samples one token for
-every live reply; the others then find their event ready. So one round costs about one batched step.
+them in turn for their next event. The first reply asked steps the engine, which samples one token
+for every live reply; the other replies then have their event ready. So one round costs about one
+batched step.
 
-Another model can be served at any time; a live reply keeps its model to its last token. HTTP
+Another model can be served at any time; a live reply keeps its model until its last token. HTTP
 handlers only put replies into a bounded queue and receive their events.
 """
 

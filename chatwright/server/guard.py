@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatwright.server.errors import ApiError, error_response
 
-# Any port is allowed: a tunnel (ssh -L) changes it, and DNS rebinding is seen by the host name.
+# Any port is allowed: a tunnel (ssh -L) changes it, and DNS rebinding shows in the host name.
 LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, and whose responses another page cannot read."""

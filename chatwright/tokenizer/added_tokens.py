@@ -62,7 +62,8 @@ def collect(
     settings = json_files.get("tokenizer_config.json", {})
     token_map = json_files.get("special_tokens_map.json", {})
     has_decoder = "added_tokens_decoder" in settings
-    # Where both files name a token, the newer file wins if it has added_tokens_decoder.
+    # Where both files name a token, tokenizer_config.json wins if it has added_tokens_decoder, else
+    # the older special_tokens_map.json.
     fallback, preferred = (token_map, settings) if has_decoder else (settings, token_map)
     named = _named_tokens(fallback) | _named_tokens(preferred)
     unnamed = [*_unnamed_tokens(fallback), *_unnamed_tokens(preferred)]

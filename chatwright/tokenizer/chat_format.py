@@ -20,7 +20,7 @@ class Turn:
     """The token ids around the text of one kind of turn."""
 
     before: tuple[int, ...]
-    """Ids before the turn, without loss. A prompt ends with those of an answer."""
+    """Ids before the turn, without loss. Those of an answer are the end of the prompt."""
     after: tuple[int, ...]
     """Ids that end the turn. The model learns to write them after an answer."""
     opens: tuple[int, ...] = ()

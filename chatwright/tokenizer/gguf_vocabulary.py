@@ -138,7 +138,9 @@ def _special_tokens(
 def _byte_level(document: Document) -> dict[str, Any]:
     normalizer = document.get("normalizer")
     if normalizer not in (None, {"type": "NFC"}):
-        hint = " (the space that space_before adds)" if normalizer.get("type") == "Prepend" else ""
+        hint = (
+            " (the space of tokenizer.space_before)" if normalizer.get("type") == "Prepend" else ""
+        )
         raise _unsupported(f"llama.cpp has no {normalizer.get('type')} normalizer{hint}")
     steps = _pre_tokenizer_steps(document.get("pre_tokenizer"))
     for known_steps, name, name_if_merges_ignored in PRE_TOKENIZERS:

@@ -102,14 +102,14 @@ def test_every_reply_names_its_model_while_models_change_during_a_build():
             assert json.loads(opening.removeprefix("data: "))["chatwright"]["model"] == expected
 
 
-def test_without_a_build_the_state_follows_the_model():
+def test_without_a_build_the_state_is_ready_once_a_model_is_served():
     with TestClient(make_app(None, "m"), base_url="http://localhost") as client:
         assert client.get("/api/status").json()["state"] == "building"
         client.app.state.service.publish(FakeAssistant(), "m")
         assert client.get("/api/status").json()["state"] == "ready"
 
 
-def test_a_taken_port_is_named_and_a_free_one_suggested():
+def test_the_error_for_a_port_in_use_names_it_and_suggests_a_free_port():
     with open_port(0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError) as caught:
@@ -125,7 +125,7 @@ def test_a_number_that_is_not_a_port_is_refused(port):
     assert (caught.value.field, caught.value.value) == ("port", port)
 
 
-def test_the_server_listens_on_this_machine_only_until_its_context_ends():
+def test_the_server_listens_on_127_0_0_1_only_and_stops_when_its_context_ends():
     with serve_in_thread("m", 0, status=lambda: BUILDING) as (service, address):
         with urllib.request.urlopen(address + "/api/status") as response:
             assert json.load(response)["state"] == "building"

@@ -315,7 +315,7 @@ def test_an_unexpected_error_shows_an_id_and_no_text(caplog):
     assert "conversation text" not in response.text + caplog.text
 
 
-def test_a_conversation_that_the_model_refuses_is_a_400_streamed_or_not():
+def test_a_conversation_that_the_model_refuses_gives_status_400_streamed_or_not():
     def refuse():
         raise ValueError("turn 0 is odd: change it")
 
@@ -326,7 +326,7 @@ def test_a_conversation_that_the_model_refuses_is_a_400_streamed_or_not():
             assert "change it" in error_of(response)["message"]
 
 
-def test_a_full_queue_is_a_503_with_retry_after():
+def test_a_full_queue_gives_status_503_with_retry_after():
     gate = threading.Event()
     inside = threading.Event()
 
@@ -397,7 +397,7 @@ def disconnect(app, request, after_messages):
     ("stream", "after_messages"), [(True, 0), (True, 1), (True, 5), (False, 0)]
 )
 def test_disconnecting_cancels_the_replies(stream, after_messages):
-    assistant = FakeAssistant(endless=True)  # without canceling it would never end
+    assistant = FakeAssistant(endless=True)  # if it is not canceled, it never ends
     app = make_app(assistant, "m")
     disconnect(app, {**ASK, "stream": stream, "n": 2}, after_messages)
     engine = app.state.service.engine

@@ -47,7 +47,7 @@ def start_engine():
         engine.close()
 
 
-def test_live_replies_take_turns_and_waiting_replies_follow(start_engine):
+def test_live_replies_take_turns_and_a_waiting_reply_starts_when_a_slot_is_free(start_engine):
     order = []
 
     class RecordingAssistant(FakeAssistant):

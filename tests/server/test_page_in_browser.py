@@ -1,7 +1,7 @@
 """The page in a real browser, with a real server and small untrained models.
 
-Replies are compared with those of the same model without a server. No test sleeps: a reply can pause
-in its middle (at a gate), and the browser waits for the text that it should show.
+Replies are compared with those of the same model without a server. No test sleeps: a reply can
+pause in its middle (at a gate), and the browser waits for the text that it should show.
 """
 
 import re
@@ -132,8 +132,8 @@ class Build:
 
     def report(self, stage, step, loss=None, samples=(), seconds_per_step=1.0):
         steps = {"pretrain": 100, "sft": 300}[stage]
-        self.now += 0.0 if step == 0 else seconds_per_step * (step - self._at)
-        self._at = step
+        self.now += 0.0 if step == 0 else seconds_per_step * (step - self._last_step)
+        self._last_step = step
         evaluation = {} if loss is None else {"validation_loss": loss}
         self.status.update(
             Progress(stage, step, steps, 1.0, 1, self.now, float("nan"), evaluation, list(samples))
@@ -295,7 +295,7 @@ def test_a_better_model_that_arrives_during_a_reply_is_announced_after_it(build,
     assert shown == ["turn user", "turn assistant", "news", "turn user", "turn assistant"]
 
 
-def test_news_before_the_first_message_is_shown_in_the_welcome(build, models, open_page):
+def test_an_announcement_before_the_first_message_is_shown_in_the_welcome(build, models, open_page):
     build.publish(models[0], "step 100")
     page = open_page(build.address)
     expect(page.locator("#welcome-title")).to_contain_text("while it learns")

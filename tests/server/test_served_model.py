@@ -102,8 +102,8 @@ def test_replies_to_concurrent_requests_equal_replies_sampled_alone(client, engi
 
 
 def test_choices_use_consecutive_seeds_and_a_drawn_seed_is_reported(client):
-    several = client.post(URL, json=ask(seed=2**64 - 2, n=1)).status_code
-    assert several == 400, "seeds are signed 64-bit integers, as in the OpenAI API"
+    status = client.post(URL, json=ask(seed=2**64 - 2, n=1)).status_code
+    assert status == 400, "seeds are signed 64-bit integers, as in the OpenAI API"
     choices = client.post(URL, json=ask(seed=-2, n=3)).json()["choices"]
     alone = [
         client.post(URL, json=ask(seed=seed)).json()["choices"][0]["message"]

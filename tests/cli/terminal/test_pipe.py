@@ -9,7 +9,7 @@ import pytest
 from chatwright.cli.terminal.pipe import UnreadableLine, line_reader
 
 
-def test_one_line_is_one_message_with_or_without_its_end() -> None:
+def test_each_line_is_one_message_with_or_without_a_newline() -> None:
     read_line = line_reader(
         io.TextIOWrapper(io.BytesIO(b"one\n\r\ntw\xc3\xb6\r\nthree\x00"), encoding="utf-8")
     )

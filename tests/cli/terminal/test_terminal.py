@@ -151,7 +151,9 @@ def test_a_loaded_tool_call_asks_for_its_result(
     assert TOOL_RESULT_WANTED in output
 
 
-def test_none_restores_the_first_value_of_a_setting(make_assistant: MakeAssistant) -> None:
+def test_set_with_the_value_none_restores_the_first_value_of_a_setting(
+    make_assistant: MakeAssistant,
+) -> None:
     terminal, _ = talk(
         make_assistant(),
         "/set temperature=0.9 top_k=3",
@@ -361,7 +363,9 @@ def test_several_settings_change_together_or_not_at_all(make_assistant: MakeAssi
     )
 
 
-def test_why_explains_only_the_reply_just_sampled(make_assistant: MakeAssistant) -> None:
+def test_the_command_why_explains_only_the_reply_sampled_last(
+    make_assistant: MakeAssistant,
+) -> None:
     assistant = make_assistant(*script((HI, [*b"h", CONTROL.end])))
     _, output = talk(assistant, "/why", "hi", "/why", "/why x", "/why 3", "/undo", "/why 1")
     assert output.count("/why explains the reply just sampled, and there is none.") == 2
