@@ -1,6 +1,7 @@
-"""Figures and their intervals: which figures are the bounds of another one.
+"""Format figures (the numbers of an evaluation) with their 95 % intervals.
 
-The bounds of the figure X are at X_low and X_high. Those of the first may be at low and high.
+The bounds of a figure `x` are the entries `x_low` and `x_high`. For the first figure of a
+dictionary, they may also be called `low` and `high`.
 """
 
 from collections.abc import Mapping
@@ -8,13 +9,13 @@ from typing import Any
 
 
 def without_bounds(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures without the bounds that are shown beside them."""
-    shown_beside = {bound for name in figures for bound in _bounds_of(name, figures)}
-    return {name: value for name, value in figures.items() if name not in shown_beside}
+    """Return the figures without the bounds of their intervals."""
+    bounds = {bound for name in figures for bound in _bounds_of(name, figures)}
+    return {name: value for name, value in figures.items() if name not in bounds}
 
 
 def interval_of(name: str, figures: Mapping[str, Any]) -> str:
-    """Format the 95 % interval of a figure; an empty text where it has none."""
+    """Format the 95 % interval of a figure; return "" if the figure has none."""
     bounds = _bounds_of(name, figures)
     if not bounds:
         return ""

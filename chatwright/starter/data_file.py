@@ -29,7 +29,7 @@ class DataFile:
     """The texts and lists of one file, by name. The file is read when an entry is first used."""
 
     def __init__(self, path: str) -> None:
-        """Remember the file at `path`, relative to this package: "patterns/jokes.toml"."""
+        """Use the file at `path`, relative to this package: "patterns/jokes.toml"."""
         self.path = _PACKAGE / path
 
     @cached_property

@@ -79,5 +79,5 @@ def question_about_person(
 
 
 def answer_about_person(attribute: str, person: Person, value: str) -> str:
-    """Answer a question about `attribute` of a person with `value`."""
+    """Return the sentence that gives `value`, right or wrong, for an attribute of a person."""
     return fill_template(PERSON_ATTRIBUTES[attribute].answer, person.name, person, value)

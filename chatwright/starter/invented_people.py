@@ -1,4 +1,7 @@
-"""Invented people with drawn facts: a model can only know them by reading the conversation."""
+"""Invented people with drawn facts: a model can only know them by reading the conversation.
+
+The exam, the held-out evaluation set, uses other names and simpler sentences than training.
+"""
 
 import random
 from collections.abc import Iterable
@@ -70,7 +73,7 @@ def _is_short_and_starts_with_name(statement: str) -> bool:
 
 
 # In an exam story of these sentences, any six words in a row contain a name that no training text
-# has. The exam is the held-out evaluation set.
+# has.
 _EXAM_STATEMENTS = {
     name: [
         text for text in PERSON_ATTRIBUTES[name].statements if _is_short_and_starts_with_name(text)
@@ -88,7 +91,7 @@ def draw_statement(person: Person, attribute: str, rng: random.Random, for_exam:
 
 
 def answer_about(person: Person, attribute: str) -> str:
-    """Answer a question about a person."""
+    """Return the sentence that answers a question about an attribute of a person."""
     return answer_about_person(attribute, person, person.facts[attribute].value)
 
 

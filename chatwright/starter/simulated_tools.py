@@ -83,10 +83,10 @@ def draw_values(rng: random.Random) -> dict[str, str]:
 
 
 class SimulatedTools:
-    """The simulated tools, with the interface `chat.assistant.Tools`."""
+    """The simulated tools, with the interface `chat.tools.Tools`."""
 
     def __init__(self, today: Callable[[], date] = date.today) -> None:
-        """Remember the function that gives the date, which the daily values depend on."""
+        """Use `today` to get the date, which the daily values depend on."""
         self.today = today
 
     def run(self, call: ToolCall) -> str:

@@ -17,7 +17,7 @@ from chatwright.starter.phrasing import capitalize_first
 
 SKILLS = ("fact_closed",)
 _PATTERNS = DataFile("patterns/closed_book.toml")
-_UNKNOWN_PERSON_SHARE = 0.08  # of the questions, about a person who is in no document
+_UNKNOWN_PERSON_SHARE = 0.08  # share of the questions about a person who is in no document
 
 
 def add_small_talk(question: str, rng: random.Random) -> str:
@@ -26,7 +26,7 @@ def add_small_talk(question: str, rng: random.Random) -> str:
 
 
 def answer_to(fact: Fact, table: FactTable, by_pronoun: bool = False) -> str:
-    """Write the sentence that answers a question about a fact."""
+    """Return the sentence that answers a question about a fact."""
     return capitalize_first(
         fill_with_fact(ATTRIBUTES[fact.attribute].answer, fact, table, by_pronoun)
     )

@@ -59,6 +59,7 @@ class ConversationKind:
     skills: tuple[str, ...] = ()
     draw_exam_item: Callable[[FactTable, random.Random, str], ExamItem] | None = None
     allows_typos: bool = False
+    """Whether user messages may get typing errors."""
     needs_every_word: bool = False
     """Whether the answer can change if the question loses a small word."""
 
