@@ -1,1 +1,1 @@
-"""Readers of the public data sets: one function per set, each turning the files as published into our rows."""
+"""Readers of the public data sets: one function per set turns the published files into rows."""

@@ -1,10 +1,9 @@
-"""Several turns: chit-chat, persona chat, task dialogues with commands, stories on request."""
+"""Conversations of several turns: small talk, people with a persona, stories on request."""
 
 import csv
 import io
 import json
 import re
-import tarfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -21,80 +20,65 @@ from chat_real_sets.cleaning import (
     finish,
     n_word,
 )
-from chat_real_sets.held_out import read_text
-from chat_real_sets.instructions import json_rows
-from chat_real_sets.prose import tinystories
+from chat_real_sets.files import read_text
+from chat_real_sets.tinystories import tinystories
+from chat_real_sets.tool_dialogues import task_utterances
 
-MOST_TASK_DIALOGUES = 1_500
-MOST_TOOL_QUESTIONS = 800
-MOST_STORIES = 3_000
-COMMANDS = "You may use these commands: {}."
-
+MAX_STORIES = 3_000
+# fmt: off
 NAMES = (
-    "Alex",
-    "Sam",
-    "Maria",
-    "David",
-    "Anna",
-    "Chris",
-    "Laura",
-    "Peter",
-    "Nina",
-    "Tom",
-    "Julia",
-    "Omar",
-    "Grace",
-    "Leo",
-    "Ruth",
+    "Alex", "Sam", "Maria", "David", "Anna", "Chris", "Laura", "Peter", "Nina", "Tom", "Julia",
+    "Omar", "Grace", "Leo", "Ruth",
 )
-
-# botprofile: another bot's name and habits. coding: programs that do not run.
+# fmt: on
+# botprofile: the name and habits of another bot. coding: programs that do not run.
 CHATTERBOT_LEFT_OUT = {"botprofile.yml", "coding.yml"}
+# In the other files, every line after the first is another answer to it.
+CHATTERBOT_DIALOGUES = {"conversations.yml", "health.yml"}
+QUESTION = re.compile(
+    r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has|should)\b"
+)
 
 
 def chatterbot(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """Hand-written chit-chat. The lines after the first are other answers to it, except in two files, where the talk goes on."""
-    seen = set()
+    """Yield small talk written by hand."""
+    seen: set[tuple[str, ...]] = set()
     for path in sorted((data / "chatterbot-corpus" / "english").glob("*.yml")):
         for lines in yaml_lists(path.read_text(encoding="utf-8")):
             if path.name in CHATTERBOT_LEFT_OUT:
                 dropped[f"file {path.name}"] += 1
                 continue
-            turns = [spoken(line) for line in lines]
-            together = path.name in ("conversations.yml", "health.yml")
-            for some in (
-                [turns[: len(turns) // 2 * 2]]
-                if together
-                else [[turns[0], answer] for answer in turns[1:]]
-            ):
-                if (
-                    len(some) < 2
-                    or not all(some)
-                    or tuple(some) in seen
-                    or some[0] == some[1]
-                    or CODE_FENCE in "".join(some)
-                ):
+            turns = [sentence_case(line) for line in lines]
+            exchanges = [[turns[0], answer] for answer in turns[1:]]
+            if path.name in CHATTERBOT_DIALOGUES:
+                exchanges = [turns[: len(turns) // 2 * 2]]
+            for exchange in exchanges:
+                if not _is_usable(exchange) or tuple(exchange) in seen:
                     dropped["empty, code, a duplicate or an echo"] += 1
                     continue
-                seen.add(tuple(some))
-                yield dialogue(*some)
+                seen.add(tuple(exchange))
+                yield dialogue(*exchange)
 
 
-def spoken(line: str) -> str:
-    """Some files are all small letters, some all capitals."""
+def _is_usable(turns: list[str]) -> bool:
+    is_echo = len(turns) >= 2 and turns[0] == turns[1]
+    return len(turns) >= 2 and all(turns) and not is_echo and CODE_FENCE not in "".join(turns)
+
+
+def sentence_case(line: str) -> str:
+    """Write a line in sentence case: some files have small letters only, some capitals only."""
     line = clean(line).replace("\n", " ")
     if not line or not (line.islower() or (line.isupper() and n_word(line) > 1)):
         return line
     line = re.sub(r"\bi\b", "I", line.lower())
-    is_question = re.match(
-        r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has|should)\b",
-        line,
-    )
-    return finish(line + "?" if is_question and line[-1].isalnum() else line)
+    return finish(line + "?" if QUESTION.match(line) and line[-1].isalnum() else line)
 
 
 def yaml_lists(text: str) -> list[list[str]]:
-    """The one shape these files have: "- - first", "  - next", lines folded with four spaces, quoted or not."""
+    """Parse the only YAML shape of these files: "- - first", then "  - next".
+
+    A line with four spaces continues the item before it. Items may be quoted.
+    """
     lists: list[list[str]] = []
     for line in text.partition("conversations:")[2].splitlines():
         if line.startswith("- - "):
@@ -103,10 +87,10 @@ def yaml_lists(text: str) -> list[list[str]]:
             lists[-1].append(line[4:])
         elif lists and line.strip():
             lists[-1][-1] += " " + line.strip()
-    return [[unquoted(item.strip()) for item in items] for items in lists]
+    return [[_unquoted(item.strip()) for item in items] for items in lists]
 
 
-def unquoted(item: str) -> str:
+def _unquoted(item: str) -> str:
     if len(item) > 1 and item[0] == item[-1] == "'":
         return item[1:-1].replace("''", "'")
     if len(item) > 1 and item[0] == item[-1] == '"':
@@ -115,40 +99,43 @@ def unquoted(item: str) -> str:
 
 
 def persona_rows(data: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
-    """(turns of User 1, User 2, User 1, ...; the personas of the two)"""
+    """Yield the turns of User 1, User 2, User 1 and so on, with the personas of the two."""
     for split in ("valid", "test"):
-        rows = csv.DictReader(
-            io.StringIO(
-                read_text(
-                    data / "synthetic-persona-chat" / f"Synthetic-Persona-Chat_{split}.csv.xz"
-                )
-            )
-        )
-        for number, row in enumerate(rows):
-            # Half of the "[user 1's name]" left open can be filled; "[name]" cannot, it is unclear whose.
-            for speaker, offset in (("1", 0), ("2", 7)):
-                name = NAMES[(number + offset) % len(NAMES)]
-                row["Best Generated Conversation"] = re.sub(
-                    rf"[\[(]user ?{speaker}(?:'s)?(?: name)?[\])]",
-                    name,
-                    row["Best Generated Conversation"],
-                    flags=re.IGNORECASE,
-                )
-            said = re.findall(
-                r"^User ([12]): ?(.*(?:\n(?!User [12]:).*)*)",
-                row["Best Generated Conversation"],
-                flags=re.MULTILINE,
-            )
-            turns: list[str] = []
-            for i, (speaker, text) in enumerate(said):
-                if (speaker == "1") != (i % 2 == 0):
-                    break  # somebody speaks twice in a row; what came before is fine
-                turns.append(clean(text).replace("\n", " "))
-            yield turns, [clean(row[f"user {n} personas"]).split("\n") for n in (1, 2)]
+        name = f"Synthetic-Persona-Chat_{split}.csv.xz"
+        content = read_text(data / "synthetic-persona-chat" / name)
+        for number, row in enumerate(csv.DictReader(io.StringIO(content))):
+            conversation = _with_names(row["Best Generated Conversation"], number)
+            personas = [clean(row[f"user {n} personas"]).split("\n") for n in (1, 2)]
+            yield _alternating_turns(conversation), personas
+
+
+def _with_names(conversation: str, number: int) -> str:
+    """Fill in "[user 1's name]"; a bare "[name]" stays, since it is unclear whose name it is."""
+    for speaker, offset in (("1", 0), ("2", 7)):
+        name = NAMES[(number + offset) % len(NAMES)]
+        placeholder = rf"[\[(]user ?{speaker}(?:'s)?(?: name)?[\])]"
+        conversation = re.sub(placeholder, name, conversation, flags=re.IGNORECASE)
+    return conversation
+
+
+def _alternating_turns(conversation: str) -> list[str]:
+    """The turns up to where a speaker speaks twice in a row."""
+    spoken = re.findall(
+        r"^User ([12]): ?(.*(?:\n(?!User [12]:).*)*)", conversation, flags=re.MULTILINE
+    )
+    turns: list[str] = []
+    for i, (speaker, text) in enumerate(spoken):
+        if (speaker == "1") != (i % 2 == 0):
+            break
+        turns.append(clean(text).replace("\n", " "))
+    return turns
 
 
 def persona_chat(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """Each conversation from both sides. The persona is the system turn, so that only a person who asks for one gets one."""
+    """Yield each conversation from both sides, with the persona as the system turn.
+
+    The model takes on a persona only where the system turn gives it one.
+    """
     for turns, personas in persona_rows(data):
         for first in (0, 1):
             view = turns[first : first + 14]
@@ -158,14 +145,12 @@ def persona_chat(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
             elif PLACEHOLDER.search(" ".join(view)):
                 dropped["a name left open"] += 1
             else:
-                yield dialogue(
-                    *view,
-                    system="Speak as this person. "
-                    + " ".join(finish(line) for line in personas[1 - first] if line),
-                )
+                persona = " ".join(finish(line) for line in personas[1 - first] if line)
+                yield dialogue(*view, system=f"Speak as this person. {persona}")
 
 
 def topical_rows(data: Path) -> Iterator[list[dict[str, str]]]:
+    """Yield the turns of each dialogue, with speaker and rating."""
     for name in ("valid_freq", "valid_rare", "test_freq", "test_rare"):
         rows = json.loads(read_text(data / "topical-chat" / f"{name}.json.xz"))
         for key in sorted(rows):
@@ -173,7 +158,7 @@ def topical_rows(data: Path) -> Iterator[list[dict[str, str]]]:
 
 
 def topical_chat(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """Pieces of eight turns in which no answer was rated poor by the people who took part."""
+    """Yield pieces of eight turns in which the participants rated no answer poor."""
     for content in topical_rows(data):
         for start in range(0, len(content) - 3, 8):
             piece = content[start : start + 8]
@@ -183,162 +168,37 @@ def topical_chat(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
             elif any(turn["turn_rating"] in ("Poor", "Not Good") for turn in piece[1::2]):
                 dropped["an answer rated poor"] += 1
             else:
-                yield dialogue(*(clean(turn["message"]).replace("\n", " ") for turn in piece))
+                yield dialogue(*map(_message, piece))
 
 
-def command_name(name: str) -> str:
-    """FindRestaurants, find_restaurants -> FIND_RESTAURANTS"""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", name).upper()
-
-
-def command(name: str, arguments: Any) -> Turn:
-    return {
-        "role": "command",
-        "content": f"{command_name(name)} {json.dumps(arguments, ensure_ascii=False)}",
-    }
-
-
-def result(name: str, value: Any) -> Turn:
-    return {
-        "role": "result",
-        "content": f"{command_name(name)}: {json.dumps(value, ensure_ascii=False)}",
-    }
-
-
-def task_files(data: Path) -> Iterator[dict[str, Any]]:
-    """The training dialogues of schema-guided-dialogue, in order; dev and test stay untouched."""
-    with tarfile.open(data / "schema-guided-dialogue" / "sgd_subset.tar.xz", "r:xz") as archive:
-        members = {
-            member.name: member
-            for member in archive
-            if re.fullmatch(r"(?:\./)?train/dialogues_\d+\.json", member.name)
-        }
-        for name in sorted(members):
-            file = archive.extractfile(members[name])
-            assert file is not None, f"{name} is not a file"
-            yield from json.load(file)
-
-
-def task_dialogues(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """A service call becomes a command turn, its results a result turn (their number, and the first). The commands a dialogue
-    needs are named in its system turn."""
-    for row in evenly(list(task_files(data)), MOST_TASK_DIALOGUES):
-        turns: list[Turn] = []
-        calls: dict[str, None] = {}
-        for said in row["turns"]:
-            if len(turns) >= 12 and turns[-1]["role"] == "assistant":
-                break
-            if said["speaker"] == "SYSTEM":
-                for frame in said["frames"]:
-                    if "service_call" in frame:
-                        name, found = (
-                            frame["service_call"]["method"],
-                            frame.get("service_results", []),
-                        )
-                        calls[command_name(name)] = None
-                        turns.append(command(name, frame["service_call"]["parameters"]))
-                        turns.append(
-                            result(
-                                name,
-                                {"found": len(found), "first": found[0]} if found else {"found": 0},
-                            )
-                        )
-            turns.append(
-                {
-                    "role": "user" if said["speaker"] == "USER" else "assistant",
-                    "content": clean(said["utterance"]),
-                }
-            )
-        while turns and turns[-1]["role"] != "assistant":
-            turns.pop()
-        system = [{"role": "system", "content": COMMANDS.format(", ".join(calls))}] if calls else []
-        yield system + turns
-
-
-def task_prose(data: Path) -> Iterator[list[str]]:
-    """Only what was said, of the dialogues that `task_dialogues` may leave out too."""
-    for row in task_files(data):
-        yield [clean(said["utterance"]) for said in row["turns"]]
-
-
-def glaive(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """LLaMA-Factory's sample of Glaive function calls."""
-    roles = {"human": "user", "gpt": "assistant"}
-    for row in json_rows(data / "llamafactory-demos" / "glaive_toolcall_en_demo.json.xz"):
-        tools = [tool["name"] for tool in json.loads(row["tools"])] if row["tools"] else []
-        turns: list[Turn] = []
-        last = ""
-        for said in row["conversations"]:
-            if said["from"] == "function_call":
-                call = json.loads(said["value"])
-                last = call["name"]
-                turns.append(command(last, call["arguments"]))
-            elif said["from"] == "observation":
-                turns.append(result(last, json.loads(said["value"])))
-            else:
-                turns.append({"role": roles[said["from"]], "content": clean(said["value"])})
-        system = (
-            [{"role": "system", "content": COMMANDS.format(", ".join(map(command_name, tools)))}]
-            if tools
-            else []
-        )
-        yield system + turns
-
-
-def toolformer(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """Questions that one command answers. The set has no results, so these end with the command."""
-    found = []
-    for row in json_rows(data / "gpteacher" / "toolformer.json.xz"):
-        instruction, calls = (
-            row["instruction"],
-            re.findall(r"\b(\w+)\('([^'()]*)'\)", row["output"]),
-        )
-        head = re.match(
-            r"toolformer: enabled\ntoolformer access: (\w+)\n.*\n\w+\(\w+\)\n", instruction
-        )
-        if head is None or len(calls) != 1 or calls[0][0] != head[1] or head[1] == "python":
-            dropped["not exactly one plain call"] += 1
-            continue
-        question = clean(instruction[head.end() :])
-        question += f"\n{clean(row['input'])}" if row["input"] else ""
-        system = {"role": "system", "content": COMMANDS.format(head[1].upper())}
-        found.append(
-            [
-                system,
-                {"role": "user", "content": question},
-                command(head[1], {"query": clean(calls[0][1])}),
-            ]
-        )
-    yield from evenly(found, MOST_TOOL_QUESTIONS)
+def _message(turn: dict[str, Any]) -> str:
+    return clean(turn["message"]).replace("\n", " ")
 
 
 def stories(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
-    """tinystories as answers to "Tell me a story about ..."."""
-    kept = [story for story in tinystories(data, dropped) if n_word(story) <= 190]
-    for i, story in enumerate(evenly(kept, MOST_STORIES)):
+    """Yield stories as answers to "Tell me a story about ..."."""
+    short = [story for story in tinystories(data, dropped) if n_word(story) <= 190]
+    for i, story in enumerate(evenly(short, MAX_STORIES)):
         hero = re.search(r"\b(?:named|called) ([A-Z][a-z]+)", story)
         thing = re.search(
-            r"\b(?:was|lived|saw) (an? (?:little|big|small|old|brave|kind) (?!boy|girl|man|woman|child|kid)[a-z]+)",
+            r"\b(?:was|lived|saw) (an? (?:little|big|small|old|brave|kind) "
+            r"(?!boy|girl|man|woman|child|kid)[a-z]+)",
             story,
         )
-        asked = [f"Tell me a story about {found[1]}." for found in (hero, thing) if found]
-        yield dialogue(
-            asked[i % len(asked)]
-            if asked and i % 4
-            else ("Tell me a story.", "Please write a short story.")[i % 2],
-            story,
-        )
+        requests = [f"Tell me a story about {found[1]}." for found in (hero, thing) if found]
+        if requests and i % 4:
+            request = requests[i % len(requests)]
+        else:
+            request = ("Tell me a story.", "Please write a short story.")[i % 2]
+        yield dialogue(request, story)
 
 
 def plain_dialogues(data: Path, dropped: Dropped) -> Iterator[str]:
-    """The chat sets once more as text, for pretraining: whole conversations, one line a turn, speakers A and B."""
-    spoken_rows: list[list[str]] = [turns for turns, _ in persona_rows(data)]
-    spoken_rows += [
-        [clean(turn["message"]).replace("\n", " ") for turn in content]
-        for content in topical_rows(data)
-    ]
-    spoken_rows += list(task_prose(data))
-    for turns in spoken_rows:
+    """Yield whole conversations as text for pretraining: one turn a line, speakers A and B."""
+    conversations = [turns for turns, _ in persona_rows(data)]
+    conversations += [list(map(_message, content)) for content in topical_rows(data)]
+    conversations += list(task_utterances(data))
+    for turns in conversations:
         if len(turns) < 4:
             dropped["under 4 turns"] += 1
         elif PLACEHOLDER.search(" ".join(turns)):

@@ -1,19 +1,20 @@
-"""The evaluation sets, as something a training row can be compared with.
+"""Compare training rows with the evaluation sets.
 
-A row is held out if it shares a span of 13 words with an evaluation file, or asks word for word one of its questions. Words are
-runs of letters and digits in lower case, so that wikitext-2's own tokenisation ("0 @.@ 7", "lobster 's") does not hide a match.
+A row is dropped if it shares a span of 13 words with an evaluation file, or asks one of its
+questions word for word. Words are runs of letters and digits in lower case, so the tokenization of
+wikitext-2 ("0 @.@ 7", "lobster 's") does not hide a match.
 """
 
 import csv
-import gzip
 import io
 import json
-import lzma
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from chat_real_sets.files import read_text
 
 SPAN = 13
 FILES = {
@@ -34,11 +35,15 @@ FILES = {
 
 
 def words(text: str) -> list[str]:
+    """Return the runs of letters and digits, in lower case."""
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
 class HeldOut:
+    """The spans and questions of evaluation sets."""
+
     def __init__(self, texts: dict[str, list[str]]) -> None:
+        """Index the texts of each evaluation set."""
         self.spans: dict[tuple[str, ...], str] = {}
         self.questions: dict[tuple[str, ...], str] = {}
         for name, strings in texts.items():
@@ -47,14 +52,14 @@ class HeldOut:
                 self.spans.update(
                     (span, name) for span in zip(*(sequence[i:] for i in range(SPAN)), strict=False)
                 )
-                # A question of four words ("who is the president") is no more theirs than anybody's.
+                # A question of four words ("who is the president") is asked everywhere.
                 if 5 <= len(sequence) < SPAN and name not in ("wikitext-2", "blimp"):
                     self.questions[tuple(sequence)] = name
-        # Three words of each span, to find candidates at the speed of C; nearly all text ends here.
+        # Three words of each span find candidates fast: nearly every text is decided here.
         self.anchors = {(span[0], span[6], span[12]) for span in self.spans}
 
     def source(self, text: str) -> str | None:
-        """The evaluation set that shares a span with the text, if one does."""
+        """Return the evaluation set that shares a span with the text, if one does."""
         sequence = words(text)
         if self.anchors.isdisjoint(zip(sequence, sequence[6:], sequence[12:], strict=False)):
             return None
@@ -62,11 +67,12 @@ class HeldOut:
         return next((self.spans[span] for span in spans if span in self.spans), None)
 
     def question(self, text: str) -> str | None:
-        """The evaluation set in which this very question stands."""
+        """Return the evaluation set that asks exactly this question, if one does."""
         return self.questions.get(tuple(words(text)))
 
 
 def load(data: Path) -> HeldOut:
+    """Read the evaluation sets below a folder."""
     return HeldOut(
         {
             name: [text for path in paths for text in strings(data / path)]
@@ -76,21 +82,13 @@ def load(data: Path) -> HeldOut:
 
 
 def strings(path: Path) -> Iterator[str]:
-    """Every string in a file, whatever its format."""
+    """Yield every string in a file, whatever its format."""
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if (
-                    name.endswith(".jsonl") and "__MACOSX" not in name
-                ):  # Mac resource forks, not JSON
-                    for line in archive.read(name).decode("utf-8").splitlines():
-                        row = json.loads(line)
-                        yield row["sentence_good"]
-                        yield row["sentence_bad"]
+        yield from _blimp_sentences(path)
         return
     content = read_text(path)
     if ".json" in path.name:
-        for line in content.split("\n"):  # not splitlines: texts hold U+2028
+        for line in content.split("\n"):  # not splitlines: the texts hold U+2028
             yield from leaves(json.loads(line)) if line.strip() else ()
     elif ".csv" in path.name:
         for cells in csv.reader(io.StringIO(content)):
@@ -99,17 +97,22 @@ def strings(path: Path) -> Iterator[str]:
         yield from content.splitlines()
 
 
+def _blimp_sentences(path: Path) -> Iterator[str]:
+    with zipfile.ZipFile(path) as archive:
+        for name in sorted(archive.namelist()):
+            if not name.endswith(".jsonl") or "__MACOSX" in name:  # resource forks of a Mac
+                continue
+            for line in archive.read(name).decode("utf-8").splitlines():
+                row = json.loads(line)
+                yield row["sentence_good"]
+                yield row["sentence_bad"]
+
+
 def leaves(value: Any) -> Iterator[str]:
+    """Yield every string inside a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         yield from (leaf for child in value.values() for leaf in leaves(child))
     elif isinstance(value, list):
         yield from (leaf for child in value for leaf in leaves(child))
-
-
-def read_text(path: Path) -> str:
-    """A text file, packed or not."""
-    opened = lzma.open if path.suffix == ".xz" else gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as file:
-        return str(file.read())

@@ -1,215 +1,129 @@
-"""Running text for pretraining: books, textbooks, children's stories, speeches, a small mixed corpus."""
+"""Running text for pretraining: books, textbooks, children's stories, speeches, a mixed corpus."""
 
 import re
-import tarfile
 import zipfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
 from chat_real_sets.cleaning import BROKEN, Dropped, clean, documents, n_word
-from chat_real_sets.held_out import read_text
+from chat_real_sets.files import decode, read_text, tar_texts
 
-# Correspondence, spam, tweets and papers are mostly addresses, headers and numbers; scripts are mostly stage directions.
+MIN_WORDS = 60
+"""A shorter document is dropped."""
+# Correspondence, spam, tweets and papers are mostly addresses, headers and numbers; scripts are
+# mostly stage directions.
 MASC_LEFT_OUT = {"email", "spam", "twitter", "technical", "movie-script"}
 BACK_MATTER = re.compile(
-    r"#+ (Learning Objectives|Key Terms|References|(Suggested|Further) Readings?|For Further Exploration|Articles|Books|Videos|Websites"
-    r"|Collaborative Group|Review Questions|Thought Questions|Figuring [Ff]or Yourself|Critical Thinking Questions|Answer)"
+    r"#+ (Learning Objectives|Key Terms|References|(Suggested|Further) Readings?"
+    r"|For Further Exploration|Articles|Books|Videos|Websites|Collaborative Group|Review Questions"
+    r"|Thought Questions|Figuring [Ff]or Yourself|Critical Thinking Questions|Answer)"
 )
-NO_NAMES = {
-    "may",
-    "out",
-    "will",
-    "hope",
-    "mom",
-    "dad",
-    "mommy",
-    "daddy",
-    "mum",
-    "mummy",
-    "grandma",
-    "grandpa",
-}
-BORDERS = {
+# Headings that every section has, so they carry no meaning.
+REPEATED_HEADINGS = {
     "# Section Summary",
     "# Introduction",
     "# Thinking Ahead",
     "# Key Concepts and Summary",
-}  # on every section, so they say nothing
+}
 NO_SPACE_BEFORE = {".", ",", ":", ";", "?", "!", ")", "]", "%", "n't", "...", "'"}
 NO_SPACE_AFTER = {"(", "[", "$", "#"}
 
 
-def tar_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """(name, text) of every file in a .tar.xz, by name. Some trivia files mix cp1252 and UTF-8, so each line is asked for itself."""
-    with tarfile.open(path, "r:xz") as archive:
-        contents = {
-            member.name: file.read()
-            for member in archive
-            if (file := archive.extractfile(member)) is not None
-        }
-    for name in sorted(contents):
-        yield name, decode(contents[name])
-
-
-def decode(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    lines = []
-    for line in raw.split(b"\n"):
-        try:
-            lines.append(line.decode("utf-8"))
-        except UnicodeDecodeError:
-            lines.append(line.decode("cp1252", errors="replace"))
-    return "\n".join(lines)
-
-
 def classic_books(data: Path, dropped: Dropped) -> Iterator[str]:
-    """186 books in chapters. Verse, plays, lists and tables of contents go by one rule: most of their text stands in short lines."""
+    """Yield 186 books in chapters.
+
+    One rule drops verse, plays, lists and tables of contents: most of their text is in short lines.
+    """
     for _, text in tar_texts(data / "classic-books" / "books.tar.xz"):
-        _, _, body = text.replace("\r\n", "\n").partition(
-            "-------"
-        )  # title, author, year stand above the dashes
-        body = re.sub(
-            r"(?<![A-Za-z0-9])_([^_\n]{1,400})_(?![A-Za-z0-9])", r"\1", body.replace("**", "")
-        )  # _emphasis_
-        body = re.sub(r"!?\[(?:Illustration[^]]*|\^?\d+)\](?:\([^)]*\))?", "", body)
-        blocks = []
-        for block in re.split(r"\n\s*\n", clean(body)):
-            lines = [
-                line
-                for line in block.split("\n")
-                if line and not re.fullmatch(r"[*\-_=~. ]+", line)
-            ]
-            if not lines:
-                continue
-            blocks.append(unwrapped(lines))
-        for document in documents(blocks):
-            if sum(len(line) for line in document.split("\n") if len(line) < 50) > 0.6 * len(
-                document
-            ):
+        for document in documents(_book_paragraphs(text)):
+            lines = document.split("\n")
+            if sum(len(line) for line in lines if len(line) < 50) > 0.6 * len(document):
                 dropped["verse, play or list (short lines)"] += 1
             elif BROKEN.search(document):
                 dropped["broken characters"] += 1
-            elif n_word(document) < 60:
+            elif n_word(document) < MIN_WORDS:
                 dropped["under 60 words"] += 1
             else:
                 yield document
 
 
-def unwrapped(lines: list[str]) -> str:
-    """Prose that was wrapped goes on in the middle of a sentence, in small letters; verse begins each line with a capital."""
-    goes_on = sum(line[0].islower() for line in lines[1:])
-    if median(map(len, lines)) >= 45 or goes_on >= 0.4 * (len(lines) - 1):
-        return re.sub(
-            r"(?<=[a-z]-) (?=[a-z])", "", " ".join(lines)
-        )  # "tooth-" "ache" is tooth-ache
+def _book_paragraphs(text: str) -> list[str]:
+    # Title, author and year are above the dashes.
+    _, _, body = text.replace("\r\n", "\n").partition("-------")
+    emphasis = r"(?<![A-Za-z0-9])_([^_\n]{1,400})_(?![A-Za-z0-9])"
+    body = re.sub(emphasis, r"\1", body.replace("**", ""))
+    body = re.sub(r"!?\[(?:Illustration[^]]*|\^?\d+)\](?:\([^)]*\))?", "", body)
+    paragraphs = []
+    for block in re.split(r"\n\s*\n", clean(body)):
+        lines = [
+            line for line in block.split("\n") if line and not re.fullmatch(r"[*\-_=~. ]+", line)
+        ]
+        if lines:
+            paragraphs.append(unwrap(lines))
+    return paragraphs
+
+
+def unwrap(lines: list[str]) -> str:
+    """Join the lines of a wrapped paragraph; verse keeps its lines.
+
+    The lines of wrapped prose are long, or begin in the middle of a sentence with a small letter.
+    """
+    n_continued = sum(line[0].islower() for line in lines[1:])
+    if median(map(len, lines)) >= 45 or n_continued >= 0.4 * (len(lines) - 1):
+        return re.sub(r"(?<=[a-z]-) (?=[a-z])", "", " ".join(lines))  # "tooth-" "ache"
     return "\n".join(lines)
 
 
 def openstax(data: Path, dropped: Dropped) -> Iterator[str]:
-    """Three textbooks by section, without the lists of learning objectives and the holes where figures were referred to."""
+    """Yield three textbooks by section, without learning objectives and references to figures."""
     for book in ("us-history", "astronomy", "philosophy"):
         text = clean(read_text(data / "openstax" / f"{book}.txt.xz"))
-        text = re.sub(
-            r" ?\((?:[Ss]ee|[Ff]igure|[Tt]able|and|[;, ])*\)", "", text
-        )  # "( )", "(see )"
-        blocks = []
-        is_back_matter = False
-        raw = text.split("\n\n")
-        for block, after in zip(raw, [*raw[1:], ""], strict=True):
-            if block.startswith("#"):
-                # Reading lists have headings of their own ("# Pluto"); real text shows by a long paragraph without an address.
-                is_back_matter = bool(BACK_MATTER.match(block)) or (
-                    is_back_matter and (len(after) < 250 or "http" in after)
-                )
-            if (
-                not is_back_matter
-                and "http" not in block
-                and block not in BORDERS
-                and not block.startswith("By the end of this section")
-            ):
-                blocks.append(block)
-        # A heading over nothing (its section was all figures and formulas) is noise.
-        full = [
-            a
-            for a, b in zip(blocks, [*blocks[1:], "#"], strict=True)
-            if not (a.startswith("#") and b.startswith("#"))
-        ]
-        for document in documents(full, low=1_000):
-            if n_word(document) < 60:
+        text = re.sub(r" ?\((?:[Ss]ee|[Ff]igure|[Tt]able|and|[;, ])*\)", "", text)  # "(see )"
+        for document in documents(_textbook_blocks(text.split("\n\n")), low=1_000):
+            if n_word(document) < MIN_WORDS:
                 dropped["under 60 words"] += 1
             else:
                 yield document
 
 
+def _textbook_blocks(raw: list[str]) -> list[str]:
+    """Headings and paragraphs of the body, without back matter and headings of nothing."""
+    blocks: list[str] = []
+    is_back_matter = False
+    for block, after in zip(raw, [*raw[1:], ""], strict=True):
+        if block.startswith("#"):
+            # Reading lists have headings of their own ("# Pluto"). Body text has a long paragraph
+            # without an address.
+            is_list = is_back_matter and (len(after) < 250 or "http" in after)
+            is_back_matter = bool(BACK_MATTER.match(block)) or is_list
+        if is_back_matter or "http" in block or block in REPEATED_HEADINGS:
+            continue
+        if not block.startswith("By the end of this section"):
+            blocks.append(block)
+    # The section of a heading before another heading was all figures and formulas.
+    return [
+        block
+        for block, after in zip(blocks, [*blocks[1:], "#"], strict=True)
+        if not (block.startswith("#") and after.startswith("#"))
+    ]
+
+
 def pratham_stories(data: Path, dropped: Dropped) -> Iterator[str]:
-    """Children's stories; "##" marks a page, the last page is the licence."""
+    """Yield children's stories. "##" marks a page, and the last page is the license."""
     for _, text in tar_texts(data / "pratham-stories" / "en.tar.xz"):
         pages = [page for page in re.split(r"(?m)^##.*$", text) if "* License:" not in page]
         story = clean("\n\n".join(page.strip().removeprefix("# ") for page in pages))
-        story = re.sub(
-            r"(?<![A-Za-z0-9])[_*]{1,2}([^_*\n]{1,400})[_*]{1,2}(?![A-Za-z0-9])", r"\1", story
-        )
-        if n_word(story) < 60:
+        emphasis = r"(?<![A-Za-z0-9])[_*]{1,2}([^_*\n]{1,400})[_*]{1,2}(?![A-Za-z0-9])"
+        story = re.sub(emphasis, r"\1", story)
+        if n_word(story) < MIN_WORDS:
             dropped["under 60 words"] += 1
         else:
             yield story
 
 
-def tinystories(data: Path, dropped: Dropped) -> Iterator[str]:
-    """The published sample is all lower-case; capitals are put back by rule (see `restore_case`), so some names stay small."""
-    text = clean(read_text(data / "tinystories-sample" / "tinystories.txt.xz"))
-    # Inside a story paragraphs are a blank line apart; a new story begins on the very next line.
-    stories = re.split(r"(?<!\n)\n(?!\n)", text)
-    named = Counter(re.findall(r"\b(?:named|name was|name is) ([a-z]{3,})\b", text))
-    common = Counter(
-        word
-        for word in re.findall(
-            r"\b(?:the|an?|her|his|my|some|very|so|to|was|were|its) ([a-z]+)\b", text
-        )
-    )
-    anywhere = Counter(re.findall(r"[a-z]+", text))
-    # "the spot", "a star": a word that usually stands behind an article is no name; nor is one that is rarely introduced as one.
-    names = {
-        name
-        for name, n in named.items()
-        if n >= 2 and n > 0.015 * anywhere[name] and common[name] < 0.15 * anywhere[name]
-    }
-    beside = Counter(
-        b for a, b in re.findall(r"\b([a-z]+) and (?=([a-z]{3,})\b)", text) if a in names
-    )  # "lily and ben"
-    names |= {
-        name
-        for name, n in beside.items()
-        if n >= 5 and n > 0.1 * anywhere[name] and common[name] < 0.15 * anywhere[name]
-    }
-    names -= NO_NAMES
-    for story in stories:
-        if n_word(story) < 40:
-            dropped["under 40 words"] += 1
-        elif BROKEN.search(story):
-            dropped["broken characters"] += 1
-        elif not story.rstrip('"').endswith((".", "!", "?")):
-            dropped["cut off"] += 1
-        else:
-            yield restore_case(story, names)
-
-
-def restore_case(text: str, names: set[str]) -> str:
-    """Capitals at the start of sentences and quotations, for "I", and for words known to be names."""
-    text = re.sub(r"(^|\n\n|[.!?]['\"]? +\"?|[,:] \")([a-z])", lambda m: m[1] + m[2].upper(), text)
-    text = re.sub(r"(^|\n\n)\"([a-z])", lambda m: f'{m[1]}"{m[2].upper()}', text)
-    text = re.sub(r"\bi(?=\b(?!-))", "I", text)
-    text = re.sub(r"\b(mr|mrs|dr)(?=\.? )", lambda m: m[1].capitalize(), text)
-    return re.sub(r"\b[a-z]{3,}\b", lambda m: m[0].capitalize() if m[0] in names else m[0], text)
-
-
 def masc(data: Path, dropped: Dropped) -> Iterator[str]:
-    """The MASC corpus, put together again from its tagged words."""
+    """Yield the MASC corpus, joined from its tagged words."""
     with zipfile.ZipFile(data / "nltk-corpora" / "masc_tagged.zip") as archive:
         listing = archive.read("masc_tagged/categories.txt").decode("utf-8").splitlines()
         for name, category in sorted(line.rsplit(" ", 1) for line in listing if line.strip()):
@@ -217,59 +131,55 @@ def masc(data: Path, dropped: Dropped) -> Iterator[str]:
                 dropped[f"category {category}"] += 1
                 continue
             text = archive.read(f"masc_tagged/{name}").decode("utf-8", errors="replace")
-            paragraphs = (
-                detokenise([token.rsplit("_", 1)[0] for token in block.split()])
-                for block in re.split(r"\n\s*\n", text)
-            )
-            kept = [
-                clean(paragraph)
-                for paragraph in paragraphs
-                if not re.search(r"http|www|@|\.com|\*{2}|_{2}|/ ?/", paragraph)
-            ]
-            for document in documents(block for block in kept if block):
-                if n_word(document) < 60 or BROKEN.search(document):
-                    dropped["under 60 words or broken"] += 1
-                else:
-                    yield document
+            yield from _usable(documents(_tagged_paragraphs(text)), dropped)
 
 
-def detokenise(tokens: list[str]) -> str:
+def _tagged_paragraphs(text: str) -> Iterator[str]:
+    """The paragraphs of a tagged text, without those that hold addresses or markup."""
+    for block in re.split(r"\n\s*\n", text):
+        paragraph = detokenize([token.rsplit("_", 1)[0] for token in block.split()])
+        if re.search(r"http|www|@|\.com|\*{2}|_{2}|/ ?/", paragraph):
+            continue
+        if cleaned := clean(paragraph):
+            yield cleaned
+
+
+def _usable(found: Iterable[str], dropped: Dropped) -> Iterator[str]:
+    for document in found:
+        if n_word(document) < MIN_WORDS or BROKEN.search(document):
+            dropped["under 60 words or broken"] += 1
+        else:
+            yield document
+
+
+def detokenize(tokens: list[str]) -> str:
+    """Join words and punctuation with the spaces of ordinary text."""
     text = ""
-    quote_is_open = glue = False
+    quote_is_open = False
+    joins_next = False
     for token in tokens:
         if token in ('"', "''", "``"):
-            text += '"' if quote_is_open or not text or glue else ' "'
-            quote_is_open, glue = not quote_is_open, not quote_is_open
+            text += '"' if quote_is_open or not text or joins_next else ' "'
+            quote_is_open = not quote_is_open
+            joins_next = quote_is_open
             continue
-        if (
-            not text
-            or glue
-            or token in NO_SPACE_BEFORE
-            or re.fullmatch(r"'(s|re|ve|ll|d|m|S|RE|VE|LL|D|M)", token)
-        ):
+        is_ending = re.fullmatch(r"'(s|re|ve|ll|d|m|S|RE|VE|LL|D|M)", token)
+        if not text or joins_next or token in NO_SPACE_BEFORE or is_ending:
             text += token
         else:
             text += " " + token
-        glue = token in NO_SPACE_AFTER
+        joins_next = token in NO_SPACE_AFTER
     return text
 
 
 def speeches(data: Path, dropped: Dropped) -> Iterator[str]:
-    """State of the Union and inaugural addresses."""
+    """Yield State of the Union and inaugural addresses."""
     for corpus in ("state_union", "inaugural"):
         with zipfile.ZipFile(data / "nltk-corpora" / f"{corpus}.zip") as archive:
-            for name in sorted(
-                name for name in archive.namelist() if re.search(r"\d{4}-.*\.txt$", name)
-            ):
-                blocks = [
-                    line
-                    for line in clean(decode(archive.read(name))).split("\n")
-                    if n_word(line) > 3
-                ]
+            names = [name for name in archive.namelist() if re.search(r"\d{4}-.*\.txt$", name)]
+            for name in sorted(names):
+                lines = clean(decode(archive.read(name))).split("\n")
+                blocks = [line for line in lines if n_word(line) > 3]
                 if corpus == "state_union" and blocks and blocks[0].isupper():
                     blocks = blocks[1:]  # the title, in capitals
-                for document in documents(blocks):
-                    if n_word(document) < 60 or BROKEN.search(document):
-                        dropped["under 60 words or broken"] += 1
-                    else:
-                        yield document
+                yield from _usable(documents(blocks), dropped)
