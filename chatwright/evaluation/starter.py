@@ -33,7 +33,7 @@ Replier = Callable[[Sequence[Sequence[Message]]], Sequence[Reply]]
 
 
 def score_exam(replier: Replier, items: Sequence[ExamItem]) -> dict[str, Any]:
-    """Give all prompts to the replier at once, so that it can batch, and score each skill."""
+    """Score each skill. The replier gets all prompts at once, so that it can batch them."""
     replies = list(replier([item.messages for item in items]))
     assert len(replies) == len(items), f"{len(replies)} replies to {len(items)} prompts"
     results = [(item, is_right(item, reply)) for item, reply in zip(items, replies, strict=True)]
@@ -127,8 +127,8 @@ def without_announcement(text: str) -> str:
 def contains(text: str, phrase: str) -> bool:
     """Whether a phrase occurs as whole words; upper and lower case count as equal.
 
-    "party" does not contain "art", 312 and 12.5 do not contain 12, and an address does not
-    contain another one.
+    "party" does not contain "art", 312 and 12.5 do not contain 12, and a longer e-mail address
+    does not contain a shorter one.
     """
     not_in_word = r"(?<![\w@.+-])" if "@" in phrase else r"(?<![\w@])"
     pattern = rf"{not_in_word}(?<!\d[.,:-]){re.escape(phrase.lower())}(?![\w@]|[.,:-]\w)"

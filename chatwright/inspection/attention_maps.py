@@ -52,7 +52,7 @@ def translation_maps(
         model: The model that translated.
         tokenizer: Its tokenizer.
         source: The source text.
-        target_ids: The translation, with <end> if it has one.
+        target_ids: Token ids of the translation, with <end> if it has one.
     """
     encoder_ids = source_ids(tokenizer.encode(source), tokenizer.control)
     start_id = decoder_start_id(tokenizer.control, model.config.start_id)

@@ -11,7 +11,7 @@ from typing import Any
 from chatwright.inspection.attention_maps import AttentionMap
 
 TEMPLATE = Path(__file__).with_name("attention_page.html")
-DATA_MARKER = "/* the maps */ null"  # stands for the data in the template
+DATA_MARKER = "/* the maps */ null"  # replaced by the data
 
 
 def attention_page(title: str, texts: Sequence[tuple[str, str, Sequence[AttentionMap]]]) -> str:

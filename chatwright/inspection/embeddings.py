@@ -27,7 +27,7 @@ class Neighbor:
 
     word: str
     similarity: float
-    """Cosine of the angle between both vectors."""
+    """Cosine of the angle between the word's vector and the given one."""
     token_id: int
 
 

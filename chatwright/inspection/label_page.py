@@ -11,7 +11,7 @@ from chatwright.inspection.attention_page import fill_template
 from chatwright.inspection.label_attention import LabelAttention
 
 TEMPLATE = Path(__file__).with_name("label_page.html")
-DATA_MARKER = "/* the texts */ null"  # stands for the data in the template
+DATA_MARKER = "/* the texts */ null"  # replaced by the data
 
 
 def label_page(texts: Sequence[tuple[Mapping[str, float], Sequence[LabelAttention]]]) -> str:

@@ -31,9 +31,10 @@ from chatwright.starter.phrasing import capitalize_first, expand
 
 SKILLS = ("follow_up",)
 _PATTERNS = DataFile("patterns/follow_up.toml")
+# Shares of the closed-book conversations; the rest are open-book.
 _SAME_PERSON_SHARE = 0.4
-_OTHER_PERSON_SHARE = 0.15  # the remaining conversations are open-book
-_SHORT_QUESTION_SHARE = 0.3
+_OTHER_PERSON_SHARE = 0.15
+_SHORT_QUESTION_SHARE = 0.3  # of the follow-ups about the same person
 
 
 def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:

@@ -152,7 +152,7 @@ class _Question:
 
     @property
     def answer(self) -> str:
-        """A sentence from the detail in the question to the detail that it asks for."""
+        """A sentence that begins with the detail in the question and ends with the answer."""
         clue = next(name for name in _PATTERNS.names("answers") if f"{{{name}}}" in self.template)
         return self.event.fill(_PATTERNS.text(f"answers.{clue}.{self.asks_for}"))
 

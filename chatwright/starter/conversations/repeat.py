@@ -28,7 +28,7 @@ class _Task:
 
     turns: list[Message]
     kind: str
-    """"e-mail address" or "phone number"."""
+    """The kind of value: "e-mail address" or "phone number"."""
     owner: str
     """The person whose value the question asks for; "" for the user."""
     value: str

@@ -47,7 +47,7 @@ class Review:
     def answer(self) -> str:
         """Repeat the judgment, then give the label.
 
-        The label then depends only on the words just before it, not on the place in the review.
+        The label then follows from the words just before it, wherever the review has the judgment.
         """
         return f"{self.judgment.statement}. That is {self.judgment.label}."
 
