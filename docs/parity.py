@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Equality with an independent implementation
 
 The largest absolute difference between the outputs of `transformers` {transformers} and of
-Chatwright (torch {torch}, CPU, {capability}). `transformers` makes a small model with random
-weights and writes it; Chatwright reads it. All outputs are of the order of 1.
+Chatwright (torch {torch}, CPU, {capability}). `transformers` saves a small model with random
+weights, and Chatwright loads it. The outputs are of the order of 1.
 
 Each row is one variant of a family's settings. Each number is the largest difference over:
 
@@ -36,13 +36,14 @@ Each row is one variant of a family's settings. Each number is the largest diffe
 
 What the dtypes show:
 
-- float64: both compute the same formula. Where the difference stays near 1e-7, `transformers`
-  computes its norms in float32 in every dtype.
-- float32: the dtype in use.
-- bfloat16: what this dtype costs, in two implementations that round at different places.
+- float64: both implementations compute the same formula. Where the difference is near 1e-7,
+  `transformers` computes its norms in float32 whatever the dtype.
+- float32: the dtype of the weights.
+- bfloat16: the rounding error of this dtype. The implementations round intermediate results at
+  different points.
 
-Written by `python docs/parity.py` at commit {commit}. The tests measure float32 again and require
-1e-4 or less: `pytest tests/parity`.
+`python docs/parity.py` wrote this page at commit {commit}. `pytest tests/parity` measures float32
+again and fails above 1e-4.
 
 | family | variant | {dtypes} |
 |---|---|{lines}|

@@ -1,9 +1,10 @@
 """Save and load an adapter as PEFT does: adapter_config.json and adapter_model.safetensors.
 
-The base is referenced, not copied, so the directory is small. Chatwright adds base.json. It holds
-the relative and the absolute path of the base, and the SHA-256 sum of its weights. It also lists
-the settings that were changed and our layers that have an adapter. Loading rejects a base with
-other weights. An adapter of PEFT has no base.json, so only the shapes of its base are checked.
+The base is referenced, not copied, so the directory is small. Chatwright adds base.json, which
+holds the paths of the base (relative and absolute) and the SHA-256 sum of its weights. base.json
+also lists the changed settings of the base and the names of our layers that have an adapter.
+Loading rejects a base with another sum. An adapter that PEFT wrote has no base.json, so only the
+shapes of its base are checked.
 """
 
 import json
@@ -44,11 +45,11 @@ class Adapter:
 
     base: Base
     factors: dict[str, LoRAFactors]
-    """LoRA factors by layer of the public layout."""
+    """LoRA factors, by the name of their layer in Hugging Face files."""
     copies: dict[str, Tensor]
-    """Copies of the base's tensors, by their names in the public layout."""
+    """Copies of the base's tensors, by their names in Hugging Face files."""
     layers: tuple[str, ...]
-    """Our layers with an adapter; empty if PEFT wrote the directory."""
+    """Names of our layers that have an adapter; empty if PEFT wrote the directory."""
     dropout: float
 
 
@@ -60,7 +61,7 @@ def is_adapter(path: Path) -> bool:
 def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> None:
     """Write the model's adapter into the existing directory `target`.
 
-    `weights` is the layout of the base.
+    `weights` lists the tensors in the base's file.
     """
     weights = list(weights)
     adapted = lora.lora_layers(model)
@@ -69,9 +70,9 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
         name: LoRAFactors(linear.lora_a.detach(), linear.lora_b.detach(), linear.alpha)
         for name, linear in adapted.items()
     }
-    public = adapter_layout.to_public(factors, layers, adapter_layout.linear_rows(model))
+    stored = adapter_layout.to_public(factors, layers, adapter_layout.linear_rows(model))
     first = factors[next(iter(factors))]
-    table = {
+    config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM" if isinstance(model, GPT) else None,
         "base_model_name_or_path": str(base.path),
@@ -81,15 +82,15 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
         "bias": "none",
         "fan_in_fan_out": any(weight.transposed for weight in weights),
         "inference_mode": True,
-        "target_modules": _target_modules(set(public), set(layers)),
+        "target_modules": _target_modules(set(stored), set(layers)),
         "rank_pattern": {
-            name: pair.rank for name, pair in public.items() if pair.rank != first.rank
+            name: pair.rank for name, pair in stored.items() if pair.rank != first.rank
         },
         "alpha_pattern": {
-            name: pair.alpha for name, pair in public.items() if pair.alpha != first.alpha
+            name: pair.alpha for name, pair in stored.items() if pair.alpha != first.alpha
         },
     }
-    adapter_file.write(target, table, public)
+    adapter_file.write(target, config, stored)
     reference = {
         "path": str(base.path),
         "from_here": _relative_path(base.path, target),
@@ -101,7 +102,7 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
 
 
 def _relative_path(path: Path, start: Path) -> str:
-    """Return the path from `start`, so that a folder with base and adapter can be moved."""
+    """Return `path` relative to `start`: a folder that holds base and adapter can then be moved."""
     try:
         return Path(os.path.relpath(path, start.resolve())).as_posix()
     except ValueError:  # on Windows there is no path from one drive to another
@@ -109,7 +110,10 @@ def _relative_path(path: Path, start: Path) -> str:
 
 
 def _target_modules(adapted: set[str], layers: set[str]) -> list[str]:
-    """Return the last parts of the names, if they select exactly these layers, or whole names."""
+    """Return PEFT's target_modules, which select the layers `adapted` out of `layers`.
+
+    These are the last parts of the names, or whole names if the last parts select other layers too.
+    """
     ends = {name.split(".")[-1] for name in adapted}
     selected = {name for name in layers if name.split(".")[-1] in ends}
     return sorted(ends if selected == adapted else adapted)
@@ -121,20 +125,20 @@ def read(path: Path) -> Adapter:
     Raises:
         InputError: A setting is not supported, a file is damaged, or the base is missing.
     """
-    table = adapter_file.read_config(path)
+    config = adapter_file.read_config(path)
     reference = json_file.read_object(path / BASE) if (path / BASE).is_file() else {}
-    factors, copies = adapter_file.read_tensors(path, table)
+    factors, copies = adapter_file.read_tensors(path, config)
     return Adapter(
-        _find_base(path, table, reference),
+        _find_base(path, config, reference),
         factors,
         copies,
         tuple(map(str, reference.get("layers", ()))),
-        adapter_file.number(path, table, "lora_dropout", 0.0),
+        adapter_file.number(path, config, "lora_dropout", 0.0),
     )
 
 
-def _find_base(path: Path, table: Mapping[str, Any], reference: Mapping[str, Any]) -> Base:
-    absolute = Path(str(reference.get("path") or table.get("base_model_name_or_path")))
+def _find_base(path: Path, config: Mapping[str, Any], reference: Mapping[str, Any]) -> Base:
+    absolute = Path(str(reference.get("path") or config.get("base_model_name_or_path")))
     candidates = [absolute]
     if "from_here" in reference:
         candidates.insert(0, path / str(reference["from_here"]))
@@ -147,14 +151,14 @@ def _find_base(path: Path, table: Mapping[str, Any], reference: Mapping[str, Any
         setting = f'"base_model_name_or_path" of {path / CONFIG}'
     raise InputError(
         f"{path}: this is an adapter, and its base is not at {absolute}.",
-        remedy=f"Put the base there, or write its path into {setting}.",
+        remedy=f"Put the base at that path, or write the base's path into {setting}.",
         field="base",
         value=str(absolute),
     )
 
 
 def check_base(path: Path, base: Base) -> None:
-    """Reject a base whose weights are not those that the adapter was trained on."""
+    """Reject a base with other weights than the one that the adapter was trained on."""
     if not base.sha256:
         return
     actual = directory.sha256(base.path / "model.safetensors")
@@ -162,7 +166,7 @@ def check_base(path: Path, base: Base) -> None:
         raise InputError(
             f"{path}: this adapter was trained on other weights than those at {base.path} "
             f"(SHA-256 {base.sha256[:12]}…, but the file has {actual[:12]}…).",
-            remedy="Put the base that it was trained on there, or train the adapter again.",
+            remedy="Put the original base at that path, or train the adapter again.",
             field="base",
             value=actual,
         )

@@ -1,7 +1,7 @@
 """Read and write the two files of a PEFT adapter: its config and its LoRA factors.
 
-PEFT can store copies of the base's embedding and output head beside the factors. They are returned,
-so that they can be compared with the base.
+PEFT can store copies of the base's embedding and output head beside the factors. `read_tensors`
+returns these copies, so that the caller can compare them with the base.
 """
 
 import json
@@ -21,8 +21,9 @@ WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # PEFT wraps the model and puts this before every name
 FACTOR = re.compile(r"(?P<layer>.+)\.lora_(?P<factor>[AB])\.weight")
 COPY = re.compile(r"(?P<module>.+?)(\.base_layer)?\.(?P<kind>weight|bias)")
-# Settings that do not change the result. The tensors themselves name the layers they belong to.
-IGNORED_SETTINGS = {
+# Any value of these settings is accepted. Some are read, such as lora_alpha. Others follow from the
+# tensors, such as r. The rest does not change the model's output.
+ACCEPTED_SETTINGS = {
     "alora_invocation_tokens",
     "alpha_pattern",
     "auto_mapping",
@@ -61,7 +62,7 @@ def read_config(path: Path) -> dict[str, Any]:
             value=table.get("peft_type"),
         )
     for key, value in table.items():
-        if key not in IGNORED_SETTINGS and value not in (None, False, "none", {}, []):
+        if key not in ACCEPTED_SETTINGS and value not in (None, False, "none", {}, []):
             raise InputError(
                 f"{path / CONFIG}: {key} = {value!r} is not supported, and ignoring it would "
                 "change the model's output.",
@@ -73,11 +74,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def number(path: Path, table: Mapping[str, Any], key: str, default: float | None = None) -> float:
-    """Return a setting that must be a number from 0 to a million."""
+    """Return a setting that must be a number of at least 0 and below a million."""
     value = table.get(key, default)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e6:
         raise InputError(
-            f"{path / CONFIG}: {key} = {value!r}: expected a number from 0 to a million.",
+            f"{path / CONFIG}: {key} = {value!r}: expected a number of at least 0 and below a "
+            "million.",
             remedy=GET_AGAIN,
             field=key,
             value=value,
@@ -86,7 +88,7 @@ def number(path: Path, table: Mapping[str, Any], key: str, default: float | None
 
 
 def write(target: Path, table: Mapping[str, Any], factors: Mapping[str, LoRAFactors]) -> None:
-    """Write the config and the factors of the public layout's layers."""
+    """Write both files. `factors` has the names of layers in Hugging Face files as keys."""
     tensors = {}
     for layer, pair in factors.items():
         tensors[f"{PREFIX}{layer}.lora_A.weight"] = pair.a
@@ -101,7 +103,8 @@ def read_tensors(
     """Return the factors by layer, and copies of the base's tensors by name.
 
     Raises:
-        InputError: A factor is missing or does not fit the other, or a tensor is of another kind.
+        InputError: A factor is missing or does not fit the other one of its layer, or a tensor is
+            neither a factor nor a copy.
     """
     tensors = safetensors_file.load(path / WEIGHTS)
     pairs: dict[str, dict[str, Tensor]] = {}

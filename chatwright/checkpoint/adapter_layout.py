@@ -1,11 +1,14 @@
-"""Convert the LoRA factors of our layers to those of the public layout, and back.
+"""Convert LoRA factors of our layers to factors of the layers in Hugging Face files, and back.
 
-The public layout may store several of our layers as one matrix, as GPT-2 does with query, key and
-value. The factors of these layers become one pair of the summed rank: the A matrices are stacked,
-and the B matrices form the blocks of a block-diagonal matrix. The result is bitwise the same.
+Such a file may store several of our layers as one fused matrix, as GPT-2 does with query, key and
+value. The factors of these layers become one pair, whose rank is the sum of theirs: the A matrices
+are stacked, and the B matrices form the blocks of a block-diagonal matrix. Converting back returns
+the same factors.
 
-PEFT's own factors of a fused matrix have no such blocks. Then each of our layers takes all of A and
-its own rows of B.
+PEFT's own factors of a fused matrix have no such blocks. Each of our layers then gets the whole A
+and its own rows of B.
+
+Names and functions with "public" refer to the layers in Hugging Face files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +40,7 @@ class LoRAFactors:
 
 
 def public_layers(model: Model, weights: Iterable[Weight]) -> dict[str, tuple[str, ...]]:
-    """Map each linear layer of the public layout to our layers, which are its rows in order."""
+    """Map each linear layer of the file to our layers, which form its rows in this order."""
     wanted = {f"{name}.weight" for name in linear_layers(model)}
     return {
         weight.public_name.removesuffix(".weight"): tuple(
@@ -54,14 +57,14 @@ def linear_layers(model: Model) -> dict[str, Linear]:
 
 
 def linear_rows(model: Model) -> dict[str, int]:
-    """Return the number of rows (outputs) of each linear layer."""
+    """Return the number of rows (outputs) of each of our linear layers."""
     return {name: len(linear.weight) for name, linear in linear_layers(model).items()}
 
 
 def with_tied_head(model: Model, weights: Iterable[Weight]) -> list[Weight]:
-    """Add the tied output head, which a file stores only as the embedding.
+    """Return `weights` and the tied output head, which a file stores only as the embedding.
 
-    PEFT can adapt such a head without changing the embedding.
+    PEFT can add an adapter to a tied head without changing the embedding.
     """
     weights = list(weights)
     if isinstance(model, GPT) and model.head is not None and model.config.tied:
@@ -74,12 +77,12 @@ def to_public(
     layers: Mapping[str, tuple[str, ...]],
     n_out: Mapping[str, int],
 ) -> dict[str, LoRAFactors]:
-    """Return the factors of the public layout's layers.
+    """Convert the factors of our layers to those of the file's layers.
 
     Args:
         factors: The factors of our layers.
         layers: The result of `public_layers`.
-        n_out: The number of rows of each of our layers.
+        n_out: The result of `linear_rows`.
     """
     public = {}
     for public_name, parts in layers.items():
@@ -110,24 +113,24 @@ def to_model(
     n_out: Mapping[str, int],
     adapted: Iterable[str],
 ) -> dict[str, LoRAFactors]:
-    """Return the factors of our layers.
+    """Convert the factors of the file's layers to those of our layers.
 
     Args:
-        factors: The factors of the public layout's layers.
+        factors: The factors of the file's layers.
         layers: The result of `public_layers`.
-        n_out: The number of rows of each of our layers.
-        adapted: Our layers with an adapter, if we wrote the file; empty if another tool did.
+        n_out: The result of `linear_rows`.
+        adapted: Our layers that have an adapter; empty if another tool wrote the file.
     """
     ours: dict[str, LoRAFactors] = {}
     for public_name, fused in factors.items():
         parts = layers[public_name]
-        own = [name for name in parts if name in set(adapted)]
+        names = [name for name in parts if name in set(adapted)]
         if len(parts) == 1:
             ours[parts[0]] = fused
-        elif own and fused.rank % len(own) == 0 and _is_block_diagonal(fused.b, parts, own, n_out):
-            for rows, columns, name in _blocks(fused.b, parts, own, n_out):
+        elif names and _is_block_diagonal(fused.b, parts, names, n_out):
+            for rows, columns, name in _blocks(fused.b, parts, names, n_out):
                 block = fused.b[rows, columns]
-                ours[name] = LoRAFactors(fused.a[columns], block, fused.alpha / len(own))
+                ours[name] = LoRAFactors(fused.a[columns], block, fused.alpha / len(names))
         else:
             all_rows = fused.b.split([n_out[name] for name in parts])
             for name, rows_of_b in zip(parts, all_rows, strict=True):
@@ -139,7 +142,8 @@ def _blocks(
     b: Tensor, parts: Sequence[str], adapted: Sequence[str], n_out: Mapping[str, int]
 ) -> Iterator[tuple[slice, slice, str]]:
     """Yield the rows, the columns and the layer of each block on the diagonal of B."""
-    rank, row = b.shape[1] // len(adapted), 0
+    rank = b.shape[1] // len(adapted)
+    row = 0
     for name in parts:
         if name in adapted:
             column = rank * adapted.index(name)
@@ -150,6 +154,9 @@ def _blocks(
 def _is_block_diagonal(
     b: Tensor, parts: Sequence[str], adapted: Sequence[str], n_out: Mapping[str, int]
 ) -> bool:
+    """Return whether B is zero outside one block of equal rank for each layer of `adapted`."""
+    if b.shape[1] % len(adapted):
+        return False
     rest = b.clone()
     for rows, columns, _ in _blocks(b, parts, adapted, n_out):
         rest[rows, columns] = 0

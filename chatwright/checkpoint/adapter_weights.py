@@ -21,9 +21,9 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
     """Add the adapter to the layers of its base.
 
     Args:
-        model: The base; it gets an adapter in place.
-        adapter: What `adapter_directory.read` returned.
-        weights: The layout of the base.
+        model: The base, which is changed in place.
+        adapter: The result of `adapter_directory.read`.
+        weights: The tensors in the base's file.
         source: The adapter's directory, for errors.
 
     Raises:
@@ -84,11 +84,14 @@ def _require_copies_of_base(
             raise InputError(
                 f"{source}: its base has no tensor {name}.", remedy=OTHER_MODEL, field=name
             )
-        [own] = to_public_tensors([by_name[name]], parameters).values()
-        if own.shape != copy.shape or not torch.equal(own.detach().to(copy.dtype), copy):
+        [original] = to_public_tensors([by_name[name]], parameters).values()
+        is_equal = original.shape == copy.shape and torch.equal(
+            original.detach().to(copy.dtype), copy
+        )
+        if not is_equal:
             raise InputError(
-                f"{source}: it stores a tensor {name} that differs from its base, so more than "
-                "LoRA factors was trained.",
+                f"{source}: it stores a tensor {name} that differs from its base, so weights "
+                "other than LoRA factors were trained.",
                 remedy="Merge it into its base with the tool that made it, then import the result.",
                 field=name,
                 value=tuple(copy.shape),
@@ -106,8 +109,8 @@ def restore(model: Model, adapter: Adapter, weights: Iterable[Weight], source: P
     }
     if expected != {name: (pair.a.shape, pair.b.shape) for name, pair in factors.items()}:
         raise InputError(
-            f"{source}: holds an adapter of other layers or another rank, so the run cannot be "
-            "resumed from there.",
+            f"{source}: holds an adapter with other layers or another rank, so the run cannot be "
+            "resumed from it.",
             remedy="Choose another folder with --out.",
             field="out",
             value=str(source),

@@ -15,7 +15,7 @@ from chatwright.model.skip_gram import SkipGram, SkipGramConfig
 
 @dataclass(frozen=True)
 class Architecture:
-    """One kind of model: its classes and what to do with it."""
+    """One kind of model: its classes, and the command and the words for it."""
 
     name: str
     """Value of "architecture" in config.json."""
@@ -24,7 +24,7 @@ class Architecture:
     command: str
     """The command that uses such a model."""
     description: str
-    """A noun phrase for messages."""
+    """A noun phrase for error messages."""
 
 
 ARCHITECTURES = (
@@ -50,7 +50,7 @@ def by_name(name: str, source: str) -> Architecture:
     known = ", ".join(architecture.name for architecture in ARCHITECTURES)
     raise InputError(
         f"{source}: architecture = {name!r} is unknown (known: {known}).",
-        remedy="A newer Chatwright wrote it; update yours.",
+        remedy="If a newer version of Chatwright wrote this file, update Chatwright.",
         field="architecture",
         value=name,
     )

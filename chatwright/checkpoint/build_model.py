@@ -30,8 +30,8 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
     with torch.device("meta"):
         empty = kind(config)
         n_parameter = count_parameters(empty)
-        n_number = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
-    needed, free = 4 * n_number, available_memory()  # bytes; a number takes four
+        n_element = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
+    needed, free = 4 * n_element, available_memory()  # bytes; a float32 element takes 4
     if torch.device(device).type == "cpu" and needed > free:
         raise InputError(
             f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory, but "
@@ -45,7 +45,7 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
 
 
 def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Copy tensors into the parameters of the same names. `source` is named in errors."""
+    """Copy tensors into the parameters of the same names. Errors name the file `source`."""
     stored_weights.require_same_shapes(
         stored_weights.parameter_shapes(model),
         {name: tuple(tensor.shape) for name, tensor in weights.items()},

@@ -1,6 +1,7 @@
-"""Write and read config.json: a public family's fields and Chatwright's own settings.
+"""Write and read config.json: the fields of a model family and Chatwright's own settings.
 
-Other tools read the fields of the family. Chatwright reads its own settings, under "chatwright".
+Other tools read the fields of the family, such as Llama. Chatwright reads its own settings, which
+are stored under the key "chatwright".
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from chatwright.checkpoint.public_config import LARGEST
 from chatwright.errors import InputError
 from chatwright.model.model import ModelConfig
 
-LARGEST_COUNT = 1000  # of layers, heads and other parts that are counted
+LARGEST_COUNT = 1000  # largest number of layers, heads and other parts
 
 
 def public_config(config: ModelConfig) -> dict[str, Any]:
@@ -39,8 +40,8 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
     own = json_file.read_object(file).get("chatwright")
     if not isinstance(own, dict):
         raise InputError(
-            f'{file}: not written by Chatwright: it has no "chatwright" settings.',
-            remedy="Import a model of another tool first, with chatwright import.",
+            f'{file}: it has no "chatwright" settings, so Chatwright did not write it.',
+            remedy="If another tool wrote the model, import it with: chatwright import",
             field="chatwright",
         )
     architecture = architectures.by_name(own.pop("architecture", "gpt"), str(file))
@@ -55,7 +56,7 @@ def read_config(path: Path, changes: Mapping[str, Any] | None = None) -> ModelCo
 
 
 def _require_possible(config: ModelConfig, source: str) -> None:
-    """Reject impossible numbers before memory is allocated for a billion layers."""
+    """Reject sizes that no model has, before memory is allocated for them."""
     for name, value in vars(config).items():
         largest = LARGEST_COUNT if name.startswith("n_") else LARGEST
         if isinstance(value, int) and value > largest:

@@ -1,8 +1,8 @@
 """Add Chatwright's ten control tokens to an imported model that has no chat format.
 
-The embedding (and an untied output head) grows by the rows that the tokens need. Each new row
-starts as the mean of the old ones, so no new token is more likely than an average token. The logits
-of the old tokens do not change.
+The embedding and an untied output head get a row for each new token. Each new row starts as the
+mean of the old rows, so a new token's logit is the mean of the old logits. The logits of the old
+tokens do not change.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from chatwright.model.gpt import GPT
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer
 
-VOCABULARY_TABLES = ("embedding.weight", "head.weight")
+VOCABULARY_MATRICES = ("embedding.weight", "head.weight")  # one row per token
 N_CONTROL_TOKEN = len(dataclasses.fields(ControlIds))
 
 
@@ -26,7 +26,7 @@ def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, I
     first_id = int(new_tokenizer.control.bos)
     config = dataclasses.replace(model.config, vocab_size=new_tokenizer.vocab_size)
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    for name in VOCABULARY_TABLES:
+    for name in VOCABULARY_MATRICES:
         if name in weights:
             weights[name] = _with_new_rows(weights[name], first_id, config.vocab_size)
     new_model = build(GPT, config)
@@ -35,17 +35,17 @@ def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, I
 
 
 def has_untrained_control_tokens(model: GPT, control: ControlIds) -> bool:
-    """Return whether the rows of the control tokens are still equal, as they start."""
+    """Return whether the control tokens' rows are all equal, as `add_control_tokens` made them."""
     rows = model.embedding.weight[int(control.bos) :][:N_CONTROL_TOKEN]
     return bool((rows == rows[0]).all())
 
 
-def _with_new_rows(table: Tensor, first_id: int, vocab_size: int) -> Tensor:
-    """Set the control tokens' rows and all rows beyond the old end to the mean row.
+def _with_new_rows(matrix: Tensor, first_id: int, vocab_size: int) -> Tensor:
+    """Set the control tokens' rows and all added rows to the mean of the rows before `first_id`.
 
-    (V, D) -> (vocab_size, D). The mean is taken over the rows before `first_id`.
+    (V, D) -> (vocab_size, D).
     """
-    mean = table[:first_id].mean(dim=0)
-    longer = torch.cat([table, mean.expand(vocab_size - len(table), -1)])
+    mean = matrix[:first_id].mean(dim=0)
+    longer = torch.cat([matrix, mean.expand(vocab_size - len(matrix), -1)])
     longer[first_id : first_id + N_CONTROL_TOKEN] = mean
     return longer

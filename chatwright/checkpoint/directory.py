@@ -2,7 +2,7 @@
 
 The directory is built under a hidden temporary name beside its final path. Every file is synced
 to disk, a manifest of SHA-256 sums is written last, and one rename commits the directory. After
-a crash, either the old directory or the new one is there, never a mixture. The cost is one fsync
+a crash, either the old directory or the new one can be read, never a mixture. The cost is one fsync
 and one read per file.
 """
 
@@ -19,7 +19,7 @@ from chatwright.errors import InputError
 
 MANIFEST = "MANIFEST.json"
 FORMAT = 1
-# What systems and network file systems answer when they cannot sync a directory.
+# Errors of systems and network file systems that cannot sync a directory.
 CANNOT_SYNC = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP, errno.EPERM}
 
 
@@ -31,8 +31,8 @@ class BrokenCheckpoint(InputError):
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty directory to fill; it becomes `path` when the block ends.
 
-    A directory already at `path` is replaced and stays readable until the rename. If the block
-    raises an error, nothing is left behind and `path` is unchanged.
+    A directory already at `path` stays readable until it is replaced. If the block raises an error,
+    the new directory is deleted and `path` is unchanged.
 
     Raises:
         InputError: The disk is full or the path cannot be written.
@@ -88,9 +88,9 @@ def _previous(path: Path) -> Path:
 
 
 def readable_path(path: Path) -> Path:
-    """Return where the directory called `path` can be read now.
+    """Return `path`, or its previous version if a crash left nothing at `path`.
 
-    This is its previous version if a replacement was interrupted between its two renames.
+    This happens if a replacement is interrupted between its two renames.
     """
     previous = _previous(path)
     return previous if not path.exists() and previous.exists() else path
@@ -99,8 +99,8 @@ def readable_path(path: Path) -> Path:
 def recover(parent: Path) -> None:
     """Clean up `parent` after a crash: delete unfinished directories, restore interrupted ones.
 
-    Call this only while holding the writer lock of `parent`. Otherwise it deletes what another
-    process is building.
+    Call this only while holding the writer lock of `parent`. Otherwise it deletes directories that
+    another process is writing.
     """
     if not parent.is_dir():
         return
@@ -115,7 +115,7 @@ def recover(parent: Path) -> None:
 
 
 def verify(path: Path) -> None:
-    """Check that every file has the size and the SHA-256 sum that the manifest states.
+    """Check that every file in the manifest has the size and the SHA-256 sum stated there.
 
     Raises:
         BrokenCheckpoint: A file differs, or the manifest is missing or unreadable.
@@ -140,7 +140,7 @@ def verify(path: Path) -> None:
 def _broken(file: Path, problem: str) -> BrokenCheckpoint:
     return BrokenCheckpoint(
         f"{file}: {problem}",
-        remedy="The checkpoint is damaged; use another one of the same run.",
+        remedy="The checkpoint is damaged; use another checkpoint of the same run.",
         field=file.name,
         value=str(file),
     )
@@ -149,7 +149,7 @@ def _broken(file: Path, problem: str) -> BrokenCheckpoint:
 def newest_valid(
     parent: Path, pattern: str, report: Callable[[str], None] = lambda _: None
 ) -> Path | None:
-    """Return the last directory by name that passes `verify`; report and skip damaged ones."""
+    """Return the last directory in name order that passes `verify`; report damaged ones."""
     for path in sorted(parent.glob(pattern), reverse=True) if parent.is_dir() else []:
         try:
             verify(path)

@@ -1,7 +1,9 @@
-"""Describe a family of public models: its file format in terms of our settings and parameters.
+"""Map the files of a model family, such as Llama or BERT, to our settings and parameters.
 
-Each family is one file in `families/`. Importing uses `from_public` and `weights`; saving uses
-`to_public` and `weights`. One table of weights therefore serves both directions.
+A family is an architecture that transformers knows by a `model_type`. The names of its fields and
+tensors in Hugging Face files are called public names. Each family is one module in `families/`.
+Importing uses `from_public` and `weights`; saving uses `to_public` and `weights`. One list of
+weights therefore serves both directions.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,10 +19,10 @@ from chatwright.model.model import ModelConfig
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor of a public file, and which of our parameters it holds."""
+    """One tensor of a Hugging Face file, and which of our parameters it holds."""
 
     parameters: tuple[str, ...]
-    """Names of our parameters; several of them, such as query, key and value, are its rows."""
+    """Names of our parameters; several, such as query, key and value, are stacked by rows."""
     public_name: str
     """The tensor's name in the file."""
     transposed: bool = False
@@ -30,38 +32,38 @@ class Weight:
 
     @property
     def is_stored_directly(self) -> bool:
-        """Whether the file holds the numbers in the order of our parameters."""
+        """Whether the file holds the elements in the order of our parameters."""
         return not self.transposed and not self.is_row
 
 
 @dataclass(frozen=True)
 class Family:
-    """A family of public models."""
+    """A model family."""
 
     name: str
     """`model_type` in config.json."""
     architectures: tuple[str, ...]
     """Class names in config.json that can be read; the first one is written."""
     supports: Callable[[Any], bool]
-    """Whether this family's layout can hold a model with these settings."""
+    """Whether this family's files can hold a model with these settings."""
     to_public: Callable[[Any], dict[str, Any]]
     """Our settings -> the family's own fields of config.json."""
     from_public: Callable[[PublicConfig], ModelConfig]
-    """config.json -> our settings. Raises InputError for a field that cannot be computed here."""
+    """config.json -> our settings. Raises InputError for a value that is not supported."""
     weights: Callable[[Any], list[Weight]]
     """Our settings -> the tensors of the file."""
     prefix: str = ""
-    """Start of the tensors' names; some files leave it out."""
+    """Beginning of the tensors' names, which some files leave out."""
     extra_ids: Callable[[Any, Mapping[str, int]], dict[str, int]] = lambda *_: {}
     """(our settings, the tokenizer's ids) -> further token ids for config.json."""
     ignored_suffixes: tuple[str, ...] = ()
-    """Ends of the names of tensors that are not weights (buffers), in older files."""
+    """Ends of the names of tensors that a file may hold and the model does not need."""
 
 
 def to_public_tensors(
     weights: Iterable[Weight], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the tensors of a public file, by public name, from our parameters."""
+    """Return the tensors of a Hugging Face file, by public name, from our parameters."""
     tensors = {}
     for weight in weights:
         parts = [parameters[name] for name in weight.parameters]
@@ -73,14 +75,14 @@ def to_public_tensors(
 
 
 def as_parameters(weight: Weight, stored: Tensor) -> Tensor:
-    """Return a stored tensor as our parameters, one below the other, without a copy."""
+    """Return a stored tensor as our parameters, stacked by rows, without a copy."""
     return stored[0] if weight.is_row else stored.T if weight.transposed else stored
 
 
 def public_shapes(
     weights: Iterable[Weight], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors in a public file, given those of our parameters."""
+    """Return the shapes of the tensors in a Hugging Face file, given those of our parameters."""
     public = {}
     for weight in weights:
         n_row = sum(shapes[name][0] for name in weight.parameters)

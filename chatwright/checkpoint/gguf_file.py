@@ -1,8 +1,8 @@
 """Write a GGUF file, llama.cpp's single file for a model and its tokenizer.
 
 The file is written completely or not at all, and read again to compare every setting and tensor.
-Needs the `gguf` extra. Models are not loaded from GGUF files: the files written here hold float32
-numbers, as safetensors files do.
+This module needs the `gguf` extra. Models cannot be loaded from GGUF files; the safetensors files
+hold the same float32 weights.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
             if different := differences(temporary, settings, tensors):
                 raise InputError(
                     f"{path}: {different[0]} differs when it is read again, so the file was not "
-                    "kept. The disk or the gguf package is at fault.",
-                    remedy="Try another disk, then another version of the package.",
+                    "kept.",
+                    remedy="Try another disk, then another version of the gguf package.",
                     field=different[0],
                 )
     except OSError as error:
@@ -49,7 +49,7 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
 def _write(
     library: Any, path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    # The writer itself writes the architecture's setting.
+    # The constructor of GGUFWriter writes the setting ARCHITECTURE.
     writer = library.GGUFWriter(path, settings[ARCHITECTURE])
     for name, value in settings.items():
         if name != ARCHITECTURE:
@@ -81,7 +81,7 @@ def _add_setting(writer: Any, name: str, value: Any) -> None:
 def differences(
     path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> list[str]:
-    """Return the names of missing, additional and differing settings and tensors of the file."""
+    """Return the names of settings and tensors that the file lacks, adds or changes."""
     stored_settings, stored_tensors = read(path)
     different = (settings.keys() ^ stored_settings.keys()) | (
         tensors.keys() ^ stored_tensors.keys()
@@ -111,7 +111,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _is_same_setting(stored: Any, value: Any) -> bool:
-    # Real numbers are stored in 32 bits.
+    # GGUF stores real numbers as float32.
     if isinstance(value, float):
         return bool(np.float32(stored) == np.float32(value))
     if isinstance(value, list) and value and isinstance(value[0], float):

@@ -1,7 +1,7 @@
-"""Describe decoders in the terms of GGUF: architecture, settings and names of tensors.
+"""Convert decoders to the terms of GGUF files: architecture, settings and names of tensors.
 
-llama.cpp has its own code for each family of models. A shape that it has no code for is rejected
-with the setting that prevents the export.
+llama.cpp, which reads GGUF files, has separate code for each model family. A model that it cannot
+compute is rejected, and the error names the setting that prevents the export.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
 
+# Our name of a layer -> its name in GGUF files.
 TENSORS = {
     "embedding": "token_embd",
     "position_embedding": "position_embd",
@@ -35,8 +36,8 @@ TENSORS = {
     "feed_forward.down": "ffn_down",
 }
 QKV = ("query", "key", "value")
-# For these families llama.cpp rotates neighboring numbers of a head. For the others, and here, the
-# first half of a head is rotated with the second half.
+# In these architectures llama.cpp applies rotary positions to pairs of neighboring elements of a
+# head. In the others, as in our models, a pair is an element of each half of the head.
 INTERLEAVED_ROTARY = ("llama", "smollm3")
 # Our family -> llama.cpp's architecture.
 ARCHITECTURES = {
@@ -47,10 +48,10 @@ ARCHITECTURES = {
     "qwen3": "qwen3",
     "smollm3": "smollm3",
 }
-ALL_FLOAT32 = 0  # general.file_type
-TRAIN_DEFAULT = (
-    "Only Chatwright runs such a model. Models with the default settings, for example "
-    "model.size=small, can be exported."
+ALL_FLOAT32 = 0  # value of the setting general.file_type
+USE_DEFAULT_SETTINGS = (
+    "Only Chatwright runs such a model. To export one, train it with the default settings, for "
+    "example model.size=small."
 )
 
 
@@ -60,11 +61,11 @@ class Obstacle:
 
     field: str
     reason: str
-    remedy: str = TRAIN_DEFAULT
+    remedy: str = USE_DEFAULT_SETTINGS
 
 
 def architecture_of(config: Any) -> str:
-    """Return llama.cpp's name for the shape. Raises InputError if it has none."""
+    """Return llama.cpp's name for a model's architecture. Raises InputError if it has none."""
     if not isinstance(config, GPTConfig):
         raise InputError(
             "this model is not a decoder, and only decoders can be written as GGUF.",
@@ -81,7 +82,7 @@ def architecture_of(config: Any) -> str:
             field=obstacle.field,
             value=value,
         )
-    assert family is not None, "a shape of no family has an obstacle"
+    assert family is not None, "_obstacle rejects models of no family"
     return ARCHITECTURES[family.name]
 
 
@@ -93,18 +94,18 @@ def _obstacle(config: GPTConfig, family: str | None) -> Obstacle | None:
     if 0 < config.window < config.context_length:
         return Obstacle(
             "window",
-            "for these families llama.cpp attends to all tokens, without a window",
-            f"Import the model again with --context-length {config.window}; up to that length "
-            "both compute the same.",
+            "for this architecture llama.cpp attends to all tokens, without a window",
+            f"Import the model again with --context-length {config.window}: in a context of that "
+            "length the window has no effect.",
         )
     if family not in ARCHITECTURES:
         return Obstacle(_differing_setting(config), "llama.cpp has no such decoder")
     if family == "gpt2" and config.activation != "gelu":
-        return Obstacle("activation", "llama.cpp computes GPT-2 only with its published GELU")
+        return Obstacle("activation", "llama.cpp computes GPT-2 only with GELU in its tanh form")
     if family == "qwen3" and config.bias:
         return Obstacle("bias", "llama.cpp computes Qwen 3 without biases")
     if family == "smollm3" and config.nope_layers != tuple(range(3, config.n_layer, 4)):
-        return Obstacle("nope_layers", "llama.cpp has positions in all but every fourth layer")
+        return Obstacle("nope_layers", "llama.cpp omits positions exactly in every fourth layer")
     scaling = config.rotary_scaling
     if scaling is not None and scaling.kind == "llama3" and family not in ("llama", "mistral"):
         return Obstacle("rotary_scaling", "llama.cpp has this scaling only for Llama")
@@ -112,7 +113,7 @@ def _obstacle(config: GPTConfig, family: str | None) -> Obstacle | None:
 
 
 def _differing_setting(config: GPTConfig) -> str:
-    """Return a setting that differs from GPT-2 (learned positions) or Llama (other positions)."""
+    """Return a setting that differs from GPT-2's (learned positions) or Llama's (all others)."""
     if config.position == "learned":
         required = gpt2.SHAPE | {"n_kv_head": config.n_head}
     else:
@@ -126,7 +127,7 @@ def _differing_setting(config: GPTConfig) -> str:
 def settings(config: GPTConfig, architecture: str) -> dict[str, Any]:
     """Return the settings of the model for the file's header, by their full names."""
     epsilon = "layer_norm_epsilon" if config.norm == "layer" else "layer_norm_rms_epsilon"
-    own: dict[str, Any] = {
+    values: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "context_length": config.context_length,
         "embedding_length": config.d_model,
@@ -139,17 +140,17 @@ def settings(config: GPTConfig, architecture: str) -> dict[str, Any]:
         f"attention.{epsilon}": config.norm_eps,
     }
     if config.position == "rotary":
-        own |= {"rope.dimension_count": config.head_dim, "rope.freq_base": config.rotary_base}
+        values |= {"rope.dimension_count": config.head_dim, "rope.freq_base": config.rotary_base}
         scaling = config.rotary_scaling
         if scaling is not None and scaling.kind == "linear":
-            own |= {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.factor}
-    full_names = {f"{architecture}.{name}": value for name, value in own.items()}
+            values |= {"rope.scaling.type": "linear", "rope.scaling.factor": scaling.factor}
+    full_names = {f"{architecture}.{name}": value for name, value in values.items()}
     return {"general.file_type": ALL_FLOAT32, **full_names}
 
 
 @torch.no_grad()
 def tensors(model: GPT, architecture: str) -> dict[str, Tensor]:
-    """Return the tensors of the file by name. Matrices keep one row for each output."""
+    """Return the tensors of the file by name. Each matrix has one row per output feature."""
     config = model.config
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     if architecture in INTERLEAVED_ROTARY:
@@ -188,5 +189,5 @@ def _with_fused_qkv(parameters: dict[str, Tensor], n_layer: int) -> Iterator[tup
 
 
 def _interleave_halves(rows: Tensor, head_dim: int) -> Tensor:
-    """Reorder the rows of each head so that its two halves alternate: (H*Dh, ...) in and out."""
+    """Reorder the rows (H*Dh, ...) so that the two halves of each head alternate."""
     return rows.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).reshape(rows.shape)

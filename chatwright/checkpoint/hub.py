@@ -1,6 +1,6 @@
 """Download a model by name from huggingface.co, with the `hub` extra.
 
-This happens only when you give such a name, and only data files are fetched.
+Nothing is downloaded unless you give such a name, and only data files are.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from chatwright.errors import InputError
 
 NAME = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
-# No pickle files and no code.
+# Leaves out pickle files and code.
 DATA_FILES = [
     "*.json",
     "model*.safetensors",
@@ -24,8 +24,8 @@ DATA_FILES = [
 def is_hub_name(source: str) -> bool:
     """Return whether `source` looks like organization/model or organization/model@revision.
 
-    If the folder before the slash exists, `source` is a path. A mistyped path is never sent to the
-    network.
+    If the folder before the slash exists, `source` counts as a path. A mistyped name in that folder
+    therefore causes no network request.
     """
     return NAME.fullmatch(source) is not None and not Path(source).parent.is_dir()
 

@@ -16,7 +16,7 @@ def read_object(file: Path) -> dict[str, Any]:
         InputError: The file is missing, too large, not JSON, or holds another JSON value.
     """
     try:
-        if not file.is_file():  # opening a pipe would wait for ever
+        if not file.is_file():  # opening a named pipe would wait forever
             raise ValueError("it is missing or not a regular file")
         if file.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
@@ -26,7 +26,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file}: cannot be read: {error}.",
-            remedy="Give the directory of a model, with all of its files.",
+            remedy="Give a model directory that holds all files of the model.",
             field=file.name,
             value=str(file),
         ) from None

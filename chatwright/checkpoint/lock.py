@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from chatwright.errors import InputError
 
 LOCK_FILE = ".lock"
-# The process number has a file of its own: Windows lets no other process read a locked file.
+# The process id is in a separate file: on Windows, other processes cannot read a locked file.
 HOLDER_FILE = ".lock-holder"
 
 
@@ -31,7 +31,7 @@ def writer_lock(path: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise _is_locked(path, holder) from None
+        raise _locked_error(path, holder) from None
     try:
         holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
@@ -40,10 +40,10 @@ def writer_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _is_locked(path: Path, holder: Path) -> InputError:
+def _locked_error(path: Path, holder: Path) -> InputError:
     try:
         process = f"process {int(holder.read_text(encoding='utf-8'))}"
-    except (OSError, ValueError):  # the other process has not yet written its number
+    except (OSError, ValueError):  # the other process has not yet written its id
         process = "another process"
     return InputError(
         f"{path}: {process} is writing into this folder.",

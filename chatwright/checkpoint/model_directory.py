@@ -1,11 +1,11 @@
 """Save and load models: one directory holds one model, in the Hugging Face layout.
 
 A directory holds config.json, model.safetensors, generation_config.json and the tokenizer's files.
-A model whose shape belongs to a public family is written as that family, so that other tools open
-it. Every other shape is written in Chatwright's own layout.
+If a family of transformers, such as Llama, supports the model's settings, the files have the names
+of that family, so that other tools can load them. Otherwise they have Chatwright's own names.
 
-A model with an adapter is written as the adapter alone (`adapter_directory`). Loading it also loads
-its base.
+For a model with an adapter, only the adapter is written (`adapter_directory`). Loading it also
+loads its base.
 """
 
 import dataclasses
@@ -87,12 +87,12 @@ def _write_model(target: Path, model: Model, tokenizer: Tokenizer) -> None:
     if family := families.for_config(model.config):
         ids |= family.extra_ids(model.config, ids)
     stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
-    for name, table in (("config.json", config | ids), ("generation_config.json", ids | stops)):
-        (target / name).write_text(json.dumps(table, indent=1), encoding="utf-8")
+    for name, content in (("config.json", config | ids), ("generation_config.json", ids | stops)):
+        (target / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def layout(model: Model, model_type: str) -> list[Weight]:
-    """Return the tensors of `model` in a file of that `model_type`."""
+    """List the tensors of a file with this `model_type`, and the parameters of `model` in each."""
     family = families.by_name(model_type)
     return own_layout.weights(model) if family is None else family.weights(model.config)
 
@@ -102,13 +102,13 @@ def _layout_at(path: Path, model: Model) -> list[Weight]:
 
 
 def find(path: Path) -> Path:
-    """Return the model directory that `path` means.
+    """Return the model directory at `path`, which may also be the directory of a training run.
 
-    `path` is a model directory, or the directory of a training run: then the run's finished model,
-    or else its newest checkpoint. Only reads, so a run may be writing there.
+    For a training run, this is its finished model, or else its newest checkpoint. Nothing is
+    written, so the run may still be in progress.
 
     Raises:
-        InputError: There is no model, or `path` holds several stages.
+        InputError: `path` is neither. Directories below it, such as stages, are not searched.
     """
     if model := _model_in(path):
         return model
@@ -127,15 +127,15 @@ def holds_model(path: Path) -> bool:
 
 
 def _where_models_are(path: Path) -> str:
-    """Name the models below a directory, or say what makes one."""
+    """Name the models below a directory, or explain how to get one."""
     models: list[Path] = []
-    for folder in [*path.glob("*"), *path.glob("*/*")]:  # stages, or those in the folder runs
+    for folder in [*path.glob("*"), *path.glob("*/*")]:  # stages of a recipe, also in path/runs
         if folder.parent not in models and _model_in(folder):
             models.append(folder)
     if models:
         return f"Give one of the models in it: {', '.join(map(quoted, sorted(models)))}"
     if path.is_dir() and next(path.glob("*.toml"), None):
-        return f"If chatwright new made it, build its model first: {command_line('up', path)}"
+        return f"If chatwright new created it, build its model: {command_line('up', path)}"
     return "Give a model directory, or the directory of a training run."
 
 
@@ -182,12 +182,12 @@ def load(
 
     Args:
         path: A model directory or a training run, as in `find`.
-        device: Where the model goes.
-        changes: Settings that no weight depends on, such as dropout or a longer context.
-        kind: The class that the caller can use; `Model` accepts every architecture.
+        device: The device of the returned model.
+        changes: New values of settings that do not change the weights' shapes, such as dropout.
+        kind: The class of model that the caller needs; `Model` accepts every architecture.
 
     Raises:
-        InputError: The directory's files do not belong together, or hold another kind of model.
+        InputError: The files do not belong together, or hold a model of another class.
     """
     path = find(path)
     if adapter_directory.is_adapter(path):
@@ -236,7 +236,7 @@ def _load_with_base(
 
 
 def restore(model: Model, path: Path) -> None:
-    """Load what `write` wrote at `path` into a model of the same settings."""
+    """Load the weights that `write` wrote at `path` into a model with the same settings."""
     if lora.lora_layers(model):
         adapter = adapter_directory.read(path)
         adapter_weights.restore(model, adapter, _layout_at(adapter.base.path, model), path)
@@ -248,7 +248,7 @@ def restore(model: Model, path: Path) -> None:
 def weights_hash(path: Path) -> str:
     """Return the SHA-256 sum of a model's weights, or of an adapter's own weights.
 
-    An adapter needs no sum of its base, because it names the base by its hash.
+    The hash of an adapter does not cover its base, whose hash is stored in base.json.
     """
     path = find(path)
     is_adapter = adapter_directory.is_adapter(path)

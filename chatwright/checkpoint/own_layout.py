@@ -1,7 +1,6 @@
-"""Chatwright's own file layout, for shapes that belong to no public family.
+"""Names in the files of models whose settings no family of transformers supports.
 
-Every parameter is stored once. The parameters of decoders have names like Qwen 3's; those of other
-models have our own names.
+Every parameter is stored once. Decoders use Qwen 3's names for parameters; other models use ours.
 """
 
 from typing import Any
@@ -34,16 +33,16 @@ RENAMES = [
     ("position_embedding.", "model.embed_positions."),
     ("embedding.", "model.embed_tokens."),
     ("head.", "lm_head."),
-    # As transformers calls the output of its classifiers and reward models on decoders.
+    # transformers uses this name for the output layer of classifiers and reward models.
     ("label_head.labels.", "score."),
     ("scalar_head.score.", "score."),
 ]
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
-    """Return the fields of config.json besides our own settings.
+    """Return the fields of config.json that other tools read.
 
-    They let other tools report that they do not know the model, and show the names of its labels.
+    From these fields, other tools see that they do not know the model, and what its labels mean.
     """
     labels = label_fields(config) if isinstance(config, EncoderConfig | GPTConfig) else {}
     return {

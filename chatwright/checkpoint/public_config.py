@@ -1,7 +1,7 @@
 """Read the fields of another tool's config.json one by one, each with its type and range.
 
-A field that changes what the model computes and that cannot be honored is rejected by name.
-Ignoring it would import a different model. Fields that nothing read can be listed.
+A field whose value changes the model's output but is not supported raises an error: ignoring it
+would import a different model. `unread` lists the fields that were not read.
 """
 
 import math
@@ -41,7 +41,7 @@ IRRELEVANT = frozenset(
         "transformers_version",
         "unk_token_id",
         "use_cache",
-        # Heads for other tasks.
+        # Settings of heads for other tasks.
         "summary_activation",
         "summary_first_dropout",
         "summary_proj_to_labels",
@@ -49,8 +49,8 @@ IRRELEVANT = frozenset(
         "summary_use_proj",
     }
 )
-# Kinds of dropout that do not exist here. They are reported when they are on: they change further
-# training, but not the logits.
+# Kinds of dropout that Chatwright does not have. `unread` lists those that are not zero, which
+# change further training, but not the logits.
 OTHER_DROPOUT = frozenset(
     {
         "activation_dropout",
@@ -64,10 +64,10 @@ OTHER_DROPOUT = frozenset(
 
 
 class PublicConfig(Mapping[str, Any]):
-    """A JSON object that knows its file and records which of its fields were read."""
+    """A JSON object that records which of its fields were read and names its file in errors."""
 
     def __init__(self, table: Mapping[str, Any], source: str) -> None:
-        """Wrap `table`; `source` names its file in errors."""
+        """Copy the JSON object `table`. `source` is the file that errors name."""
         self.table = dict(table)
         self.source = source
         self._read: set[str] = set()
@@ -117,16 +117,16 @@ class PublicConfig(Mapping[str, Any]):
         return value
 
     def one_of(self, name: str, known: Mapping[str, Any], default: str | None = None) -> Any:
-        """Return what `known` maps the field's value to."""
+        """Return the value in `known` for the key that the field holds."""
         value = self._present(name, default)
         if not isinstance(value, str) or value not in known:
-            raise self.error(name, f"only {', '.join(map(repr, known))} can be computed here")
+            raise self.error(name, f"the supported values are {', '.join(map(repr, known))}")
         return known[value]
 
     def must_be(self, name: str, *allowed: Any) -> None:
-        """Require that the field is absent or has one of the values that can be computed here."""
+        """Require that the field is absent, null, or one of the supported values."""
         if self.get(name, allowed[0]) not in allowed:
-            raise self.error(name, f"only {' or '.join(map(repr, allowed))} can be computed here")
+            raise self.error(name, f"only {' or '.join(map(repr, allowed))} is supported")
 
     def error(self, name: str, reason: str) -> InputError:
         """Return the error for a field that cannot be used."""
@@ -138,9 +138,9 @@ class PublicConfig(Mapping[str, Any]):
         )
 
     def unread(self, irrelevant: Iterable[str] = IRRELEVANT) -> list[str]:
-        """Return the fields that nothing read.
+        """Return the names of fields that were not read.
 
-        Leaves out the fields that do not change the logits, and kinds of dropout that are off.
+        Fields that do not change the logits are left out, and so are kinds of dropout that are off.
         """
         off = {name for name in OTHER_DROPOUT & self.table.keys() if not self.table[name]}
         return sorted(self.table.keys() - self._read - set(irrelevant) - off)

@@ -1,7 +1,7 @@
-"""Read the config.json and safetensors files of another tool's model into a model of ours.
+"""Load a model that another tool wrote, from its config.json and safetensors files.
 
-Nothing in the directory is executed: no pickle, no code, no template. Fields and tensors that are
-not used are listed in the result.
+Nothing in the directory is executed: no pickle, no code, no template. The result lists fields and
+tensors that were not used.
 """
 
 import dataclasses
@@ -40,10 +40,10 @@ class PublicModel:
 
 
 def read(path: Path, context_length: int | None = None) -> PublicModel:
-    """Read the model in the directory `path`, optionally with a shorter context.
+    """Load the model in the directory `path`, optionally with a shorter context.
 
     Raises:
-        InputError: The model cannot be computed here, or its files are damaged.
+        InputError: The model's family or a setting is not supported, or a file is damaged.
     """
     file = path / "config.json"
     public = PublicConfig(json_file.read_object(file), str(file))
@@ -65,8 +65,8 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
 def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:
     """Return the settings with a shorter context.
 
-    Only decoders with rotary positions support this: other models have a table of positions, which
-    would have to be cut.
+    Only decoders with rotary positions support this: other models store a vector for each position,
+    and these vectors would have to be cut.
     """
     if (
         not isinstance(config, GPTConfig)
@@ -94,7 +94,7 @@ def family_of(public: PublicConfig) -> Family:
     is_list = isinstance(classes, list)
     if classes and not (is_list and set(map(str, classes)) & set(family.architectures)):
         supported = " or ".join(family.architectures)
-        raise public.error("architectures", f"of {family.name}, {supported} is supported")
+        raise public.error("architectures", f"for {family.name}, only {supported} is supported")
     if public.get("quantization_config") is not None:
         raise public.error("quantization_config", QUANTIZED)
     return family
@@ -103,18 +103,19 @@ def family_of(public: PublicConfig) -> Family:
 def match_names(
     tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Rename tensors as the family names them, and list those that are not weights.
+    """Give the tensors the family's full names, and set aside those that the model does not need.
 
     Returns:
-        The weights by their names in `family`, and the stored names of all other tensors.
+        The tensors to load by full name, and the stored names of those that are not needed. An
+        unknown tensor is among the first, so that loading rejects it.
     """
     named: dict[str, Entry] = {}
     unused = []
     for stored_name, tensor in tensors.items():
         name = _full_name(stored_name, expected, family)
-        # A tied output head is the embedding, which is stored under its own name.
-        is_buffer = name.endswith(family.ignored_suffixes) or name == "lm_head.weight"
-        if name not in expected and is_buffer:
+        # A tied output head is not needed, because the embedding holds the same weights.
+        is_ignored = name.endswith(family.ignored_suffixes) or name == "lm_head.weight"
+        if name not in expected and is_ignored:
             unused.append(stored_name)
         else:
             named[name] = tensor
@@ -122,7 +123,7 @@ def match_names(
 
 
 def _full_name(stored_name: str, expected: Mapping[str, tuple[int, ...]], family: Family) -> str:
-    # The oldest files, converted from TensorFlow, call the parameters of a norm gamma and beta.
+    # The oldest files come from TensorFlow, where a norm's parameters are called gamma and beta.
     name = stored_name.replace("LayerNorm.gamma", "LayerNorm.weight")
     name = name.replace("LayerNorm.beta", "LayerNorm.bias")
     if name not in expected and family.prefix + name in expected:
@@ -136,7 +137,7 @@ def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
         if not entry.dtype.is_floating_point:
             dtype = str(entry.dtype).removeprefix("torch.")
             raise InputError(
-                f"{path}: {name} holds {dtype} numbers: {QUANTIZED}.", field=name, value=dtype
+                f"{path}: {name} holds {dtype} values: {QUANTIZED}.", field=name, value=dtype
             )
 
 
@@ -146,11 +147,11 @@ def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
     parameters = dict(model.named_parameters())
     for weight in weights:
         for tensor in (parameters[name] for name in weight.parameters):
-            # The sum is faster to check, but it can overflow although every number is finite.
+            # Checking the sum is faster, but it can overflow although every element is finite.
             is_finite = torch.isfinite(tensor.sum()) or torch.isfinite(tensor).all()
             if not bool(is_finite):
                 raise InputError(
-                    f"{path}: {weight.public_name} holds infinite or NaN numbers, so the file is "
+                    f"{path}: {weight.public_name} holds infinite or NaN values, so the file is "
                     "damaged.",
                     remedy="Get it again from the model's source.",
                     field=weight.public_name,

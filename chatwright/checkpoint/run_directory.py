@@ -1,10 +1,10 @@
 """The layout of a training run's directory.
 
-A run is recognized by its run.json, and a checkpoint by its train_state.json. Neither is recognized
-by its name.
+A directory that holds run.json is a run, and one that holds train_state.json is a checkpoint,
+whatever its name.
 
     run.json             settings of the run; written before the first step
-    checkpoints/step-N   model and state of training after N steps
+    checkpoints/step-N   model and training state after N steps
     model                the finished model
 """
 
@@ -36,17 +36,17 @@ def finished_model(run: Path) -> Path:
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    """Return the path of the checkpoint after `step` steps. Names sort in the order of steps."""
+    """Return the path of the checkpoint after `step` steps. Sorting names sorts them by step."""
     return run / CHECKPOINTS / f"{STEP_PREFIX}{step:08d}"
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the number of steps before a checkpoint."""
+    """Return the number of training steps after which a checkpoint was saved."""
     return int(checkpoint.name.removeprefix(STEP_PREFIX))
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Return the run's checkpoints, the oldest first. Some can be damaged."""
+    """Return the run's checkpoints, oldest first. Some may be damaged."""
     return sorted((run / CHECKPOINTS).glob(f"{STEP_PREFIX}*"))
 
 

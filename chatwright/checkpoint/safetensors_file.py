@@ -57,7 +57,7 @@ def save(tensors: Mapping[str, Tensor], path: Path) -> None:
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(copies, path, metadata={"format": "pt"})
-    except Exception as error:  # the library wraps the system's error in a type of its own
+    except Exception as error:  # safetensors raises an exception of its own type
         raise OSError(f"writing {path.name}: {error}") from error
 
 
@@ -67,7 +67,7 @@ def load(path: Path) -> dict[str, Tensor]:
 
 
 def read(entry: Entry) -> Tensor:
-    """Return one tensor."""
+    """Read one tensor into new memory."""
     tensor = torch.empty(entry.shape, dtype=entry.dtype)
     read_into(entry, tensor)
     return tensor
@@ -76,9 +76,9 @@ def read(entry: Entry) -> Tensor:
 def read_into(entry: Entry, target: Tensor) -> None:
     """Read one tensor into `target`, a contiguous tensor of the same dtype and size.
 
-    The file is not memory-mapped, although mapping loads sooner. If someone overwrites a mapped
-    file, the weights of a running model change or the process ends. Mapped tensors are also aligned
-    differently, which changes the last bits of matrix products.
+    The file is not memory-mapped, although mapping would be faster. If someone overwrites a mapped
+    file, the weights of a running model change or the process crashes. Mapped tensors also have
+    another memory alignment, which changes the last bits of matrix products.
     """
     assert target.dtype == entry.dtype, "the target has another dtype"
     assert target.is_contiguous(), "the target is not contiguous"
@@ -96,7 +96,9 @@ def read_into(entry: Entry, target: Tensor) -> None:
 
 
 def check_header(path: Path) -> dict[str, Entry]:
-    """Return the position of every tensor. The tensors must cover the file exactly.
+    """Check the header and return the position of every tensor by name.
+
+    The tensors must cover the rest of the file without gaps.
 
     Raises:
         InputError: The file is missing, or its header is not valid.
@@ -119,7 +121,7 @@ def check_header(path: Path) -> dict[str, Entry]:
 
 def _read_header(path: Path) -> tuple[dict[str, object], int]:
     """Return the JSON header and the offset of the first tensor."""
-    if not path.is_file():  # opening a pipe would wait for ever, and a device has no end
+    if not path.is_file():  # a named pipe would block, and a device has no end
         raise _unreadable(path, "it is missing or not a regular file")
     try:
         size = path.stat().st_size

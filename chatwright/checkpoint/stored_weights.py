@@ -30,7 +30,7 @@ Shape = tuple[int, ...]
 
 
 def find_tensors(directory: Path) -> dict[str, Entry]:
-    """Return where each tensor of the model is stored, by its name in the file."""
+    """Return the position of each tensor of the model, by its name in the file."""
     if (directory / SINGLE).is_file():
         return safetensors_file.check_header(directory / SINGLE)
     if not (directory / INDEX).is_file():
@@ -42,7 +42,8 @@ def find_tensors(directory: Path) -> dict[str, Entry]:
         listed = {tensor for tensor, its_file in file_of.items() if its_file == file}
         if wrong := sorted(part.keys() ^ listed):
             raise InputError(
-                f"{directory / file}: the tensor {wrong[0][:80]!r} is not where {INDEX} says.",
+                f"{directory / file}: {INDEX} and this file disagree on whether it holds the "
+                f"tensor {wrong[0][:80]!r}.",
                 remedy=MIXED,
                 field=wrong[0][:80],
                 value=file,
@@ -55,7 +56,7 @@ def _no_weights(directory: Path) -> InputError:
     others = sorted(p.name for p in directory.glob("*") if p.suffix in UNREAD_SUFFIXES)
     problem = f"{directory}: holds no {SINGLE}."
     if others:
-        problem += f" {others[0]} is not read: such files can run code, or are another tool's."
+        problem += f" {others[0]} is not read: such files can run code or have another format."
     return InputError(
         problem,
         remedy="Get the safetensors files from the model's source.",
@@ -65,7 +66,7 @@ def _no_weights(directory: Path) -> InputError:
 
 
 def _read_index(index: Path) -> dict[str, str]:
-    """Return the file of each tensor, all of them in the index's own directory."""
+    """Return the file name of each tensor. All files are in the index's own directory."""
     file_of = json_file.read_object(index).get("weight_map")
     if not isinstance(file_of, dict) or not all(
         isinstance(file, str) and re.fullmatch(r"[\w-][\w.-]*\.safetensors", file)
@@ -88,7 +89,7 @@ def parameter_shapes(model: Model) -> dict[str, Shape]:
 def require_same_shapes(
     expected: Mapping[str, Shape], stored: Mapping[str, Shape], source: Path
 ) -> None:
-    """Reject missing, unexpected and misshapen tensors. `source` is the directory of both files."""
+    """Reject missing, unexpected and misshapen tensors of the model directory `source`."""
     missing = sorted(expected.keys() - stored.keys())
     unexpected = sorted(stored.keys() - expected.keys())
     if missing or unexpected:
@@ -116,8 +117,8 @@ def load_into(
 
     Args:
         model: The model; unchanged if a tensor is missing, unexpected or misshapen.
-        weights: How the file names the parameters.
-        entries: Where each tensor is stored.
+        weights: The tensors of the file, and the parameters that each one holds.
+        entries: The position of each tensor.
         source: The model directory, for errors.
     """
     weights = list(weights)
@@ -138,7 +139,7 @@ def load_into(
         for target, part in zip(targets, parts, strict=True):
             target.copy_(part)
 
-    # One thread waits for the file while the other transposes.
+    # While one thread waits for the file, the other can transpose.
     with ThreadPoolExecutor(N_THREAD) as pool:
         list(pool.map(read, weights))
 
@@ -160,7 +161,7 @@ def _can_read_into(target: Tensor, entry: Entry) -> bool:
 
 
 def _read_rows(entry: Entry, targets: list[Tensor]) -> None:
-    """Read one tensor into several parameters, which are its rows in order."""
+    """Read one tensor into several parameters, which are stacked in it by rows."""
     start = entry.start
     for target in targets:
         rows = Entry(entry.file, entry.dtype, tuple(target.shape), start)
@@ -169,9 +170,9 @@ def _read_rows(entry: Entry, targets: list[Tensor]) -> None:
 
 
 class _Buffers(threading.local):
-    """A buffer for each thread, reused for one tensor after another.
+    """A buffer for each thread, reused for all of its tensors.
 
-    Allocating memory anew for each tensor costs as much time as reading into it.
+    Allocating new memory for each tensor takes as long as reading the tensor.
     """
 
     def __init__(self) -> None:

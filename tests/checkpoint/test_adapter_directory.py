@@ -1,4 +1,4 @@
-"""Saved adapters load exactly, open in PEFT with equal logits, and a wrong base is rejected."""
+"""Adapters are loaded exactly and give equal logits in PEFT; a wrong base is rejected."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ GPT2 = {
 
 
 def peft_test(test: Any) -> Any:
-    """Mark a test that uses PEFT, which warns about its own use of transformers and torch."""
+    """Mark a test that uses PEFT: ignore PEFT's warnings and allow it to use the global RNG."""
     for message in (
         "`is_gradient_checkpointing`:FutureWarning",
         "fan_in_fan_out is set to:UserWarning",
@@ -109,7 +109,9 @@ def assert_equal_logits(model: torch.nn.Module, reference: torch.nn.Module) -> N
     ],
     ids=str,
 )
-def test_save_and_load_are_opposites(tmp_path: Path, config: LoRAConfig) -> None:
+def test_a_loaded_adapter_gives_the_logits_of_the_saved_one(
+    tmp_path: Path, config: LoRAConfig
+) -> None:
     model = save_adapter(tmp_path, config)
     loaded, tokenizer = model_directory.load(tmp_path / "adapter")
     assert lora.lora_layers(loaded).keys() == lora.lora_layers(model).keys()
@@ -126,7 +128,7 @@ def test_save_and_load_are_opposites(tmp_path: Path, config: LoRAConfig) -> None
     [(), ("query", "value"), ("blocks.1.feed_forward.up", "blocks.0.attention.output")],
     ids=str,
 )
-def test_our_adapter_opens_in_peft_with_equal_logits(
+def test_an_adapter_that_we_saved_gives_equal_logits_in_peft(
     tmp_path: Path, targets: tuple[str, ...]
 ) -> None:
     model = save_adapter(tmp_path, LoRAConfig(rank=3, alpha=5.0, targets=targets))
@@ -147,7 +149,7 @@ def test_our_adapter_opens_in_peft_with_equal_logits(
     ],
     ids=str,
 )
-def test_an_adapter_of_peft_opens_here_with_equal_logits(
+def test_an_adapter_that_peft_saved_is_loaded_with_equal_logits(
     tmp_path: Path, changes: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     """PEFT stores copies of the embedding and the head if one of them has an adapter."""
@@ -173,7 +175,7 @@ def test_a_stored_head_that_differs_from_the_base_is_rejected(tmp_path: Path, ch
 
 
 @peft_test
-def test_an_adapted_embedding_is_rejected_by_its_name(tmp_path: Path) -> None:
+def test_an_adapter_of_the_embedding_is_rejected_with_its_name(tmp_path: Path) -> None:
     save_base(tmp_path / "base", tied=False)
     make_in_peft(tmp_path, target_modules=["q_proj", "embed_tokens"])
     with pytest.raises(InputError) as caught:
@@ -189,7 +191,9 @@ def test_a_folder_with_base_and_adapter_can_be_moved(tmp_path: Path) -> None:
     assert torch.equal(loaded(TOKENS), model(TOKENS))
 
 
-def test_settings_that_were_changed_for_training_are_loaded_again(tmp_path: Path) -> None:
+def test_settings_of_the_base_that_training_changed_are_loaded_with_the_adapter(
+    tmp_path: Path,
+) -> None:
     save_base(tmp_path / "base")
     model, tokenizer = model_directory.load(tmp_path / "base", changes={"context_length": 512})
     lora.attach(model, LoRAConfig(), generator(0, "lora"))
@@ -214,9 +218,9 @@ def test_an_adapter_cannot_be_its_own_base(tmp_path: Path) -> None:
     save_adapter(tmp_path)
     adapter = tmp_path / "adapter"
     shutil.copy(tmp_path / "base" / "config.json", adapter)
-    table = json.loads((adapter / "base.json").read_text())
+    reference = json.loads((adapter / "base.json").read_text())
     changes = {"path": str(adapter), "from_here": ".", "sha256": ""}
-    (adapter / "base.json").write_text(json.dumps(table | changes))
+    (adapter / "base.json").write_text(json.dumps(reference | changes))
     with pytest.raises(InputError) as caught:
         model_directory.load(adapter)
     assert caught.value.field == "base"
@@ -233,7 +237,7 @@ def test_an_adapter_cannot_be_its_own_base(tmp_path: Path) -> None:
         ("alpha_pattern", {".*q_proj": 3}),
     ],
 )
-def test_an_unsupported_setting_is_rejected_by_its_name(
+def test_an_unsupported_setting_is_rejected_with_its_name(
     tmp_path: Path, field: str, value: object
 ) -> None:
     save_adapter(tmp_path)
@@ -244,7 +248,7 @@ def test_an_unsupported_setting_is_rejected_by_its_name(
     assert caught.value.field == field
 
 
-def test_factors_of_another_model_are_rejected_by_their_layer(tmp_path: Path) -> None:
+def test_factors_of_another_model_are_rejected_with_the_name_of_their_layer(tmp_path: Path) -> None:
     save_adapter(tmp_path / "small")
     save_adapter(tmp_path / "deep", n_layer=3)
     save_adapter(tmp_path / "wide", d_ff=256)
@@ -256,7 +260,7 @@ def test_factors_of_another_model_are_rejected_by_their_layer(tmp_path: Path) ->
         assert layer in caught.value.field
 
 
-def test_missing_extra_and_misshapen_factors_are_rejected_by_name(tmp_path: Path) -> None:
+def test_missing_extra_and_misshapen_factors_are_rejected_with_their_name(tmp_path: Path) -> None:
     save_adapter(tmp_path)
     file = tmp_path / "adapter" / adapter_file.WEIGHTS
     tensors = safetensors_file.load(file)
@@ -275,7 +279,7 @@ def test_missing_extra_and_misshapen_factors_are_rejected_by_name(tmp_path: Path
 
 
 @pytest.mark.parametrize("targets", [(), ("query", "value"), ("key", "down")], ids=str)
-def test_factors_of_a_fused_matrix_are_loaded_separately(
+def test_factors_stored_for_a_fused_matrix_are_loaded_into_separate_layers(
     tmp_path: Path, targets: tuple[str, ...]
 ) -> None:
     """GPT-2 stores query, key and value as one matrix."""
@@ -287,7 +291,7 @@ def test_factors_of_a_fused_matrix_are_loaded_separately(
 
 @peft_test
 @pytest.mark.parametrize("targets", [(), ("query", "value")], ids=str)
-def test_an_adapter_of_gpt2_opens_in_peft_with_equal_logits(
+def test_an_adapter_of_gpt2_gives_equal_logits_in_peft(
     tmp_path: Path, targets: tuple[str, ...]
 ) -> None:
     model = save_adapter(tmp_path, LoRAConfig(rank=3, targets=targets), **GPT2)

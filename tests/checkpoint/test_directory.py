@@ -1,4 +1,4 @@
-"""A save is complete or absent: after any crash, on a full disk, and with any file damaged."""
+"""After a crash or on a full disk, a directory is complete or absent; damaged files are found."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ def read(path: Path) -> str:
 
 
 def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
-    """Crash before or after the system call with this number; later calls crash too."""
+    """Simulate a crash before or after the system call with this number: later calls fail too."""
     count = 0
 
     def wrap(call: Callable) -> Callable:
@@ -75,7 +75,7 @@ def test_a_crash_at_any_system_call_leaves_the_old_or_the_new_directory(
                 crashed = False
             except Crash:
                 crashed = True
-        readable = directory.readable_path(path)  # readers see a directory before any recovery
+        readable = directory.readable_path(path)  # readers need no recovery
         assert (read(readable) if readable.exists() else None) in allowed
         directory.recover(path.parent)
         content = read(path) if path.exists() else None
@@ -84,12 +84,12 @@ def test_a_crash_at_any_system_call_leaves_the_old_or_the_new_directory(
         seen.add(content)
         if not crashed:
             break
-    assert number > 10, "too few system calls were intercepted: the test proved nothing"
+    assert number > 10, "too few system calls were intercepted"
     assert len(seen) == 2
 
 
-def test_verify_detects_a_directory_that_was_written_in_place(tmp_path: Path) -> None:
-    """The control: writing file by file in place leaves a mixture after a power failure."""
+def test_verify_detects_a_directory_with_old_and_new_files(tmp_path: Path) -> None:
+    """A power failure leaves such a mixture if files are overwritten one by one."""
     write(tmp_path / "model", "old")
     (tmp_path / "model" / "a.txt").write_text("new")
     with pytest.raises(BrokenCheckpoint) as caught:
@@ -98,7 +98,7 @@ def test_verify_detects_a_directory_that_was_written_in_place(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("failing_call", ["open", "fsync"])
-def test_a_system_that_cannot_sync_a_directory_still_saves(
+def test_a_directory_is_saved_even_if_the_system_cannot_sync_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: str
 ) -> None:
     """Windows refuses to open a directory; some network file systems refuse to sync one."""
@@ -112,7 +112,7 @@ def test_a_system_that_cannot_sync_a_directory_still_saves(
     assert (tmp_path / "file").read_text() == "text"
 
 
-def test_an_error_of_the_disk_while_syncing_a_directory_is_reported(
+def test_a_disk_error_while_a_directory_is_synced_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_for_directories(monkeypatch, "fsync", errno.EIO)
@@ -155,7 +155,7 @@ except ValueError as error:
 def test_a_full_disk_keeps_the_old_directory_and_is_reported(
     tmp_path: Path, free_bytes: int
 ) -> None:
-    """Limit the file size so that writes fail at once, in the tensors, or in a later file."""
+    """A limit on the file size makes the first write fail, or the tensors, or config.json."""
     target = tmp_path / "model"
     write(target, "old")
     result = subprocess.run(
@@ -169,7 +169,7 @@ def test_a_full_disk_keeps_the_old_directory_and_is_reported(
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_every_kind_of_damage_is_reported_with_the_file(tmp_path: Path) -> None:
+def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
     write(tmp_path / "good", "content")
     for name, damage, file in (
         ("missing", lambda p: (p / "b.txt").unlink(), "b.txt"),

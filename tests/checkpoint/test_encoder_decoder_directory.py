@@ -1,4 +1,4 @@
-"""Saved encoder-decoders load exactly; one of MarianMT's shape opens and translates there."""
+"""Encoder-decoders are loaded exactly; transformers loads those with MarianMT's settings."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def save_encoder_decoder(path: Path, **changes: Any) -> EncoderDecoder:
             noise = torch.empty_like(parameter)
             parameter.add_(noise.uniform_(-0.3, 0.3, generator=generator(1, name)))
         if model.head.bias is not None:
-            # As in a trained model: control tokens are unlikely, except for the end.
+            # As in a trained model, control tokens are unlikely, except for the end token.
             model.head.bias[list(TOKENIZER.control.all())] = -50.0
             model.head.bias[TOKENIZER.control.end] = 1.0
     model_directory.save(path, model.eval(), TOKENIZER)
@@ -58,7 +58,9 @@ def save_encoder_decoder(path: Path, **changes: Any) -> EncoderDecoder:
 @pytest.mark.parametrize(
     "changes", [{}, MARIAN, MODERN, {"position": "learned", "tied": False}], ids=str
 )
-def test_save_and_load_are_opposites(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_loaded_encoder_decoder_equals_the_saved_one(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     model = save_encoder_decoder(tmp_path / "m", **changes)
     loaded, tokenizer = model_directory.load(tmp_path / "m", kind=EncoderDecoder)
     assert loaded.config == model.config
@@ -66,14 +68,14 @@ def test_save_and_load_are_opposites(tmp_path: Path, changes: dict[str, Any]) ->
     assert all(torch.equal(a, b) for a, b in pairs)
     assert tokenizer.encode(TEXT) == TOKENIZER.encode(TEXT)
     source, target = torch.arange(12).view(2, 6), torch.arange(10).view(2, 5)
-    with torch.no_grad():  # compares fixed positions too, which no file stores
+    with torch.no_grad():  # the logits also depend on fixed positions, which no file stores
         assert torch.equal(model(source, target), loaded(source, target))
-    table = json.loads((tmp_path / "m" / "config.json").read_text())
-    assert (table["model_type"] == "marian") == (changes == MARIAN)
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert (config["model_type"] == "marian") == (changes == MARIAN)
 
 
 @pytest.mark.uses_global_rng
-def test_a_marian_shape_opens_in_transformers_with_equal_logits_and_translations(
+def test_transformers_gives_equal_logits_and_translations_for_a_saved_marian_model(
     tmp_path: Path,
 ) -> None:
     from transformers import AutoTokenizer
@@ -101,7 +103,7 @@ def test_a_marian_shape_opens_in_transformers_with_equal_logits_and_translations
         translated = Translator(forward, TOKENIZER).translate(texts, BeamConfig(width=1))
     for [best], row in zip(translated, generated.tolist(), strict=True):
         token_ids = [*best.token_ids, *[TOKENIZER.control.end] * best.ended]
-        n = min(len(token_ids), 19)  # transformers forces the last token to be the end
+        n = min(len(token_ids), 19)  # transformers forces the last of 20 tokens to be the end token
         assert row[1 : 1 + n] == token_ids[:n]
 
 

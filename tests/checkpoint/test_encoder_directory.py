@@ -1,4 +1,4 @@
-"""Saved encoders load exactly and open in transformers as their public family, with labels."""
+"""Encoders are loaded exactly; transformers loads them too, with equal logits and labels."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 }
 SHAPES: dict[str, dict[str, Any]] = {
     "bert-base": SMALL,
-    # RoBERTa counts positions from the padding token's id.
+    # RoBERTa's first position is the padding token's id plus one.
     "roberta-base": SMALL | {"position_offset": ByteBPE.train([TEXT], 300).control.pad + 1},
     "distilbert": SMALL,
     "albert-base": SMALL | {"embedding_size": 8},
@@ -50,7 +50,7 @@ def save_encoder(path: Path, size: str, **changes: Any) -> Encoder:
 @pytest.mark.uses_global_rng
 @pytest.mark.parametrize("head", ["masked_lm", "labels"])
 @pytest.mark.parametrize("size", SHAPES)
-def test_a_saved_encoder_opens_in_transformers_with_equal_logits(
+def test_transformers_gives_equal_logits_for_a_saved_encoder(
     tmp_path: Path, size: str, head: str
 ) -> None:
     labels = ("bad", "good", "neither") if head == "labels" else ()
@@ -58,14 +58,14 @@ def test_a_saved_encoder_opens_in_transformers_with_equal_logits(
     reference = open_in_transformers(tmp_path / "m", head)
     token_ids = torch.tensor([[70, 80, 90, 100, 110], [75, 85, 95, 0, 0]])
     lengths = torch.tensor([5, 3])
-    exists = torch.arange(5) < lengths[:, None]  # (B, T), False at padding
+    is_text = torch.arange(5) < lengths[:, None]  # (B, T), False at padding
     with torch.no_grad():
         logits = model(token_ids, masks.padding(lengths, 5))
-        expected = reference(input_ids=token_ids, attention_mask=exists.long()).logits
+        expected = reference(input_ids=token_ids, attention_mask=is_text.long()).logits
     if head == "labels":
         assert reference.config.id2label == {0: "bad", 1: "good", 2: "neither"}
     else:
-        logits, expected = logits[exists], expected[exists]
+        logits, expected = logits[is_text], expected[is_text]
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
     loaded, _ = model_directory.load(tmp_path / "m", kind=Encoder)
     assert loaded.config == model.config
@@ -82,16 +82,16 @@ def open_in_transformers(path: Path, head: str) -> Any:
     return model
 
 
-def test_an_encoder_of_no_public_family_stores_its_labels_too(tmp_path: Path) -> None:
+def test_an_encoder_that_no_family_supports_stores_its_labels_too(tmp_path: Path) -> None:
     model = save_encoder(tmp_path / "m", "nano", head="labels", labels=("ham", "spam"))
-    table = json.loads((tmp_path / "m" / "config.json").read_text())
-    assert table["id2label"] == {"0": "ham", "1": "spam"}
-    assert table["model_type"] == "chatwright"
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["id2label"] == {"0": "ham", "1": "spam"}
+    assert config["model_type"] == "chatwright"
     loaded, _ = model_directory.load(tmp_path / "m", kind=Encoder)
     assert loaded.config == model.config
 
 
-def test_an_encoder_cannot_chat(tmp_path: Path) -> None:
+def test_loading_an_encoder_as_a_decoder_fails_and_suggests_classify(tmp_path: Path) -> None:
     save_encoder(tmp_path / "m", "nano")
     with pytest.raises(InputError) as caught:
         model_directory.load(tmp_path / "m")

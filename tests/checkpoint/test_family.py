@@ -1,4 +1,4 @@
-"""Tensors are converted to a public file's names and shapes, and back, exactly."""
+"""Tensors and settings of a model are converted to the Hugging Face format and back exactly."""
 
 import torch
 
@@ -25,7 +25,7 @@ PARAMETERS = {
 SHAPES = {name: tensor.shape for name, tensor in PARAMETERS.items()}
 
 
-def test_conversion_and_its_inverse_give_the_same_tensors() -> None:
+def test_tensors_converted_to_a_file_and_back_are_unchanged() -> None:
     public = to_public_tensors(WEIGHTS, PARAMETERS)
     assert public["row"].shape == (1, 4)
     query_key_value = [PARAMETERS[name] for name in ("query", "key", "value")]
@@ -39,7 +39,7 @@ def test_conversion_and_its_inverse_give_the_same_tensors() -> None:
             assert torch.equal(part, PARAMETERS[name])
 
 
-def test_settings_are_read_again_from_their_public_form() -> None:
+def test_settings_converted_to_config_json_and_back_are_unchanged() -> None:
     config = preset("tiny", vocab_size=300, tied=False, rotary_base=5e5)
     assert QWEN3.supports(config)
     assert QWEN3.from_public(PublicConfig(QWEN3.to_public(config), "config.json")) == config

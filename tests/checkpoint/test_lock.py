@@ -1,4 +1,4 @@
-"""One process writes into a folder; a second one gets an error with the first one's number."""
+"""While one process writes into a folder, another gets an error with the first one's process id."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import pytest
 from chatwright.checkpoint.lock import HOLDER_FILE, writer_lock
 from chatwright.errors import InputError
 
-HOLD = """
+HOLD_LOCK = """
 import sys
 from pathlib import Path
 from chatwright.checkpoint.lock import writer_lock
@@ -24,7 +24,9 @@ with writer_lock(Path(sys.argv[1])):
 
 def test_a_second_process_gets_an_error_until_the_first_one_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLD_LOCK, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline()
@@ -42,7 +44,7 @@ def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
     with writer_lock(tmp_path):
         with pytest.raises(InputError, match=str(os.getpid())), writer_lock(tmp_path):
             pass
-        assert (tmp_path / HOLDER_FILE).exists()  # the second lock left the file alone
+        assert (tmp_path / HOLDER_FILE).exists()  # the failed attempt did not delete the file
 
 
 def test_a_folder_can_be_held_again_after_its_release(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_folder_can_be_held_again_after_its_release(tmp_path: Path) -> None:
             pass
 
 
-def test_a_holder_that_has_not_written_its_number_is_still_reported(tmp_path: Path) -> None:
+def test_a_lock_is_reported_before_its_holder_has_written_its_process_id(tmp_path: Path) -> None:
     with writer_lock(tmp_path):
         (tmp_path / HOLDER_FILE).unlink()
         with pytest.raises(InputError) as caught, writer_lock(tmp_path):
@@ -59,7 +61,7 @@ def test_a_holder_that_has_not_written_its_number_is_still_reported(tmp_path: Pa
     assert caught.value.field == "out"
 
 
-def test_a_disk_without_locks_is_not_mistaken_for_another_process(
+def test_a_file_system_without_locks_raises_its_own_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def acquire(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Saved models load exactly, open in transformers, and mismatched files are rejected."""
+"""Models are loaded exactly; transformers loads them too; mismatched files are rejected."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def have_equal_parameters(first: Model, second: Model) -> bool:
     ],
     ids=str,
 )
-def test_save_and_load_are_opposites(tmp_path: Path, changes: dict) -> None:
+def test_a_loaded_model_equals_the_saved_one(tmp_path: Path, changes: dict) -> None:
     model, tokenizer = save_model(tmp_path / "m", **changes)
     loaded, loaded_tokenizer = model_directory.load(tmp_path / "m")
     assert loaded.config == model.config
@@ -56,7 +56,7 @@ def test_save_and_load_are_opposites(tmp_path: Path, changes: dict) -> None:
 
 
 @pytest.mark.uses_global_rng
-def test_a_saved_model_opens_in_transformers_with_equal_logits(tmp_path: Path) -> None:
+def test_transformers_gives_equal_logits_for_a_saved_model(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, tokenizer = save_model(tmp_path / "m")
@@ -69,8 +69,8 @@ def test_a_saved_model_opens_in_transformers_with_equal_logits(tmp_path: Path) -
         torch.testing.assert_close(model(token_ids), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_readers_find_the_model_while_a_run_writes_it(tmp_path: Path) -> None:
-    """Readers look for the model in the middle of a save and between its two renames."""
+def test_readers_find_the_model_while_a_run_replaces_it(tmp_path: Path) -> None:
+    """They find it while the new model is being written and between the two renames."""
     (tmp_path / run_directory.RUN_FILE).write_text("{}")
     model, _ = save_model(tmp_path / "model")
     with directory.atomic_directory(tmp_path / "other") as temporary:
@@ -84,7 +84,7 @@ def test_readers_find_the_model_while_a_run_writes_it(tmp_path: Path) -> None:
 
 def test_a_run_is_recognized_by_its_run_file_and_not_by_names_in_it(tmp_path: Path) -> None:
     save_model(tmp_path / "run" / "model")
-    with pytest.raises(InputError) as caught:  # a folder with a folder called "model" in it
+    with pytest.raises(InputError) as caught:  # the folder holds "model", but no run.json
         model_directory.find(tmp_path / "run")
     assert str(tmp_path / "run" / "model") in caught.value.remedy
     (tmp_path / "run" / run_directory.RUN_FILE).write_text("{}")
@@ -110,7 +110,7 @@ def test_tensors_that_do_not_match_the_config_are_rejected(tmp_path: Path) -> No
         assert tensor in caught.value.field
 
 
-def test_a_tokenizer_of_another_size_is_rejected(tmp_path: Path) -> None:
+def test_a_tokenizer_with_another_vocabulary_size_is_rejected(tmp_path: Path) -> None:
     save_model(tmp_path / "a")
     tokenizer = ByteBPE.train([TEXT], 270)
     tokenizer.save(tmp_path / "a")
@@ -138,13 +138,13 @@ def test_an_unknown_architecture_is_rejected(tmp_path: Path) -> None:
     assert (caught.value.field, caught.value.value) == ("architecture", "oracle")
 
 
-def test_a_shape_of_no_public_family_is_written_in_our_own_layout(tmp_path: Path) -> None:
-    """The names are part of the file format; the oldest directories name no architecture."""
+def test_a_model_that_no_family_supports_is_saved_with_our_own_names(tmp_path: Path) -> None:
+    """It is loaded even without "architecture", which the oldest directories do not have."""
     save_model(tmp_path / "m", activation="relu2", ngrams=(2,), ngram_rows=16, tied=False)
-    table = json.loads((tmp_path / "m" / "config.json").read_text())
-    assert table["model_type"] == "chatwright"
-    del table["chatwright"]["architecture"]
-    (tmp_path / "m" / "config.json").write_text(json.dumps(table))
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert config["model_type"] == "chatwright"
+    del config["chatwright"]["architecture"]
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     assert {
         "model.embed_tokens.weight",
         "ngrams.tables.0",
@@ -161,7 +161,7 @@ def test_a_shape_of_no_public_family_is_written_in_our_own_layout(tmp_path: Path
 def test_settings_that_contradict_the_model_type_are_rejected(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    """Otherwise tensors without a name in that family would stay unset."""
+    """Otherwise parameters that the family's files do not hold would stay unset."""
     save_model(tmp_path / "a")
     change_settings(tmp_path / "a", change)
     with pytest.raises(InputError) as caught:
@@ -200,17 +200,17 @@ def test_a_config_without_our_settings_is_rejected(tmp_path: Path, text: str, fi
 def change_settings(path: Path, change: dict[str, Any]) -> None:
     """Change Chatwright's own settings in a saved config.json."""
     file = path / "config.json"
-    table = json.loads(file.read_text())
-    file.write_text(json.dumps(table | {"chatwright": table["chatwright"] | change}))
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"chatwright": config["chatwright"] | change}))
 
 
-def test_a_missing_directory_is_not_answered_with_building_another_model(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_directory_does_not_suggest_chatwright_up(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing") as caught:
         model_directory.load(tmp_path / "nothing")
     assert "chatwright up" not in caught.value.remedy
 
 
-def test_a_folder_of_chatwright_new_is_answered_with_its_models_or_how_to_build_them(
+def test_the_error_for_a_recipe_folder_names_its_model_or_the_command_to_build_it(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "my bakery"
@@ -226,7 +226,7 @@ def test_a_folder_of_chatwright_new_is_answered_with_its_models_or_how_to_build_
     assert caught.value.remedy.endswith(f'"{folder / "runs" / "sft"}"')
 
 
-def test_a_folder_of_several_stages_lists_those_with_a_model(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_of_stages_lists_those_with_a_model(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe"
     (recipe / "tokenizer").mkdir(parents=True)
     save_model(recipe / "pretrain")

@@ -1,4 +1,4 @@
-"""Models, adapters and settings of the previous version load with the same results."""
+"""Models, adapters and settings of the previous version are loaded with the same results."""
 
 import json
 from pathlib import Path
@@ -42,11 +42,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* is now called :DeprecationWar
 
 @torch.no_grad()
 def outputs(model: Model, token_ids: list[list[int]]) -> torch.Tensor:
-    """Return all outputs for one row of token ids, of which a file may hold the last part."""
+    """Return all outputs for one row of token ids per argument of the model."""
     return model(*(torch.tensor([row]) for row in token_ids)).flatten()
 
 
 def assert_expected(actual: torch.Tensor, name: str) -> None:
+    """Compare with the stored outputs, which may be only the last part of all outputs."""
     expected = LOGITS[name]
     # Another processor can round the last bits differently.
     torch.testing.assert_close(actual[-len(expected) :], expected, atol=1e-5, rtol=1e-5)
@@ -70,7 +71,7 @@ def test_a_run_of_the_previous_version_gives_the_same_logits_and_prompts() -> No
     assert_same_tokenization(tokenizer)
 
 
-def test_an_adapter_of_the_previous_version_keeps_its_base_and_its_changed_settings() -> None:
+def test_an_adapter_of_the_previous_version_is_loaded_with_its_base_and_changed_settings() -> None:
     model, tokenizer = model_directory.load(PREVIOUS / "adapter")
     assert model.config.context_length == 48
     assert {name.rsplit(".", 1)[-1] for name in lora.lora_layers(model)} == {"query", "down"}

@@ -1,4 +1,4 @@
-"""Fields of another tool's config.json are checked one by one, and unread ones are listed."""
+"""Each field of another tool's config.json is checked, and fields that were not read are listed."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def read_llama(changes: dict[str, Any]) -> GPTConfig:
     ],
     ids=str,
 )
-def test_a_field_that_cannot_be_used_is_rejected_by_name(
+def test_an_invalid_or_unsupported_field_is_rejected_with_its_name(
     change: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InputError, match=r"config\.json") as caught:
@@ -61,7 +61,7 @@ def test_settings_that_contradict_each_other_are_rejected() -> None:
         read_llama({"num_key_value_heads": 3})
 
 
-def test_the_old_and_the_new_spelling_of_rotary_settings_mean_the_same() -> None:
+def test_old_and_new_fields_of_rotary_positions_give_the_same_settings() -> None:
     numbers = {
         "rope_type": "llama3",
         "factor": 8.0,
@@ -83,7 +83,7 @@ def test_the_old_and_the_new_spelling_of_rotary_settings_mean_the_same() -> None
     [({}, 4096), ({"sliding_window": None}, 0), ({"sliding_window": 16}, 16)],
     ids=str,
 )
-def test_mistral_reads_an_absent_window_as_the_default_and_null_as_none(
+def test_mistral_has_the_default_window_if_the_field_is_absent_and_none_if_it_is_null(
     change: dict[str, Any], window: int
 ) -> None:
     """4,096 is the window of Mistral's first release."""

@@ -1,4 +1,4 @@
-"""Model directories of other tools are read, or rejected with the name of the wrong field."""
+"""Models of other tools are loaded, or rejected with the name of the wrong field or tensor."""
 
 import json
 from pathlib import Path
@@ -61,8 +61,10 @@ def write(directory: Path, weights: dict[str, Tensor], **changes: Any) -> Path:
     return directory
 
 
-def test_the_oldest_files_of_gpt2_are_read_and_their_buffers_are_listed(tmp_path: Path) -> None:
-    """They have no common prefix, store the causal mask, and store the tied head again."""
+def test_the_oldest_files_of_gpt2_are_loaded_and_their_unused_tensors_listed(
+    tmp_path: Path,
+) -> None:
+    """Their names have no prefix; they also store the causal mask and a copy of the tied head."""
     old = tensors("") | {
         "h.0.attn.bias": torch.ones(1, 1, 8, 8),
         "lm_head.weight": torch.ones(11, 8),
@@ -112,7 +114,9 @@ def test_a_config_that_does_not_match_the_model_is_rejected(
     assert caught.value.field == field
 
 
-def test_missing_unexpected_and_damaged_tensors_are_rejected_by_name(tmp_path: Path) -> None:
+def test_missing_unexpected_and_damaged_tensors_are_rejected_with_their_name(
+    tmp_path: Path,
+) -> None:
     complete, name = tensors(), "transformer.h.0.mlp.c_fc.weight"
     without_one = {key: tensor for key, tensor in complete.items() if key != name}
     not_finite = complete | {name: torch.full((8, 32), float("nan"))}

@@ -20,7 +20,9 @@ def test_a_renamed_run_and_a_renamed_checkpoint_are_still_recognized(tmp_path: P
     assert run_directory.is_checkpoint(moved.rename(tmp_path / "copy"))
 
 
-def test_directories_with_the_usual_names_alone_are_not_recognized(tmp_path: Path) -> None:
+def test_directories_with_the_usual_names_but_without_these_files_are_not_recognized(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
     assert not run_directory.is_run(tmp_path / "run")
@@ -34,7 +36,7 @@ def test_checkpoints_are_listed_in_the_order_of_their_steps(tmp_path: Path) -> N
     assert [run_directory.step_of(path) for path in listed] == [9, 20, 100]
 
 
-def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_taken(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_returned(tmp_path: Path) -> None:
     good, damaged = save_checkpoint(tmp_path, 1), save_checkpoint(tmp_path, 2)
     (damaged / run_directory.STATE_FILE).write_text("[]")
     reports: list[str] = []

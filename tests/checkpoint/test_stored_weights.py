@@ -1,4 +1,4 @@
-"""Stored tensors of any form are read exactly: fused, transposed, in other dtypes or files."""
+"""Tensors that are fused, transposed, of another dtype or in several files are loaded exactly."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def load(directory: Path, weights: list[Weight] = WEIGHTS) -> SmallModel:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("weights", [WEIGHTS, TRANSPOSED], ids=["rows", "transposed"])
-def test_every_number_is_read_into_its_parameter(
+def test_every_element_is_read_into_its_parameter(
     weights: list[Weight], dtype: torch.dtype, tmp_path: Path
 ) -> None:
     fused = FUSED.T if weights is TRANSPOSED else FUSED
@@ -63,7 +63,7 @@ def test_every_number_is_read_into_its_parameter(
     ],
     ids=["missing", "unexpected", "misshapen"],
 )
-def test_tensors_that_do_not_match_change_no_parameter(
+def test_tensors_that_do_not_match_the_model_change_no_parameter(
     tmp_path: Path, stored: dict[str, torch.Tensor], field: str
 ) -> None:
     safetensors_file.save(stored, tmp_path / "model.safetensors")
@@ -74,7 +74,7 @@ def test_tensors_that_do_not_match_change_no_parameter(
     assert all(not parameter.any() for parameter in model.parameters())
 
 
-def test_overwriting_the_file_changes_no_loaded_weight(tmp_path: Path) -> None:
+def test_overwriting_the_file_does_not_change_loaded_weights(tmp_path: Path) -> None:
     safetensors_file.save({"fused": FUSED, "row": ROW}, tmp_path / "model.safetensors")
     model = load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
@@ -115,7 +115,7 @@ def test_a_model_in_several_files_is_read_through_its_index(tmp_path: Path) -> N
         assert caught.value.field == field
 
 
-def test_a_pickle_file_is_named_and_not_opened(tmp_path: Path) -> None:
+def test_a_pickle_file_is_named_in_the_error_and_not_opened(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     with pytest.raises(InputError) as caught:
         stored_weights.find_tensors(tmp_path)

@@ -1,8 +1,8 @@
-"""Compare a model with its implementation in transformers.
+"""Compare a model of Chatwright with the same model in transformers, called the reference.
 
-The reference model gets random weights and writes them to disk; Chatwright reads them, and both
-models compute the same inputs. The files of the families list the cases, `measure` returns the
-largest difference, and docs/parity.py writes the table in docs/PARITY.md.
+The reference gets random weights and is saved; Chatwright loads it, and both models compute outputs
+for the same inputs. The other modules of this folder list the cases. `measure` returns the largest
+difference, and docs/parity.py writes the table in docs/PARITY.md.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from chatwright.checkpoint import public_model
 from chatwright.model.model import Model
 
-# Outputs to compare by name: (reference's, model's).
+# Name of an output -> (the reference's, the model's).
 Pairs = dict[str, tuple[Tensor, Tensor]]
-# (reference, model, dtype of the model's activations) -> outputs. None: the dtype of the weights.
+# (reference, model, dtype of the model's activations; None: of its weights) -> outputs to compare.
 Outputs = Callable[[Any, Any, torch.dtype | None], Pairs]
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -29,16 +29,16 @@ class Case:
     """One configuration of a model family."""
 
     family: str  # model_type in config.json
-    variant: str  # the settings that this configuration tries
-    make_reference: Callable[[], nn.Module]  # makes the model of transformers
+    variant: str  # the settings of this configuration, in words
+    make_reference: Callable[[], nn.Module]
     outputs: Outputs
 
 
 def make_random(model_class: Any, config: Any) -> nn.Module:
     """Make a transformers model in which every weight is random.
 
-    Usual initial values, such as norms of exactly 1 and biases of exactly 0, would hide a weight
-    that is not read.
+    With the usual initial values, such as 1 for norms and 0 for biases, a weight that is not loaded
+    would make no difference.
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -55,7 +55,7 @@ def make_random(model_class: Any, config: Any) -> nn.Module:
 
 
 def read_back(reference: Any, directory: Path) -> Model:
-    """Write the reference model to a directory and read it with Chatwright."""
+    """Save the reference in a directory and load it with Chatwright."""
     reference.save_pretrained(directory)
     return public_model.read(directory).model
 
@@ -72,8 +72,8 @@ def largest_difference(pairs: Pairs) -> float:
 def measure(case: Case, directory: Path, dtypes: Iterable[str] = DTYPES) -> dict[str, float]:
     """Return the largest difference of a case by dtype.
 
-    In float64 a small difference shows that both compute the same formula. In bfloat16 it shows
-    how much the dtype costs. The weights stay in float32 for bfloat16 activations.
+    A small difference in float64 shows that both compute the same formula. The difference in
+    bfloat16 shows the rounding error. Chatwright keeps weights in float32 for bfloat16 activations.
     """
     reference = case.make_reference()
     model = read_back(reference, directory)

@@ -1,7 +1,7 @@
-"""Cases of decoders: every setting of each family that changes the computation.
+"""Decoders to compare with transformers: every setting of each family that changes the output.
 
-Each case compares the logits of whole texts, padded texts, texts of the full context length, token
-by token with a key/value cache, in training, and in the engine.
+Each case compares the logits of whole texts, padded texts and texts of the full context length, of
+chunks with a key/value cache, of the forward pass in training, and of the engine.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ LENGTHS = (24, 15)  # of two texts; the shorter one is padded
 
 
 def outputs(reference: Any, model: GPT, dtype: torch.dtype | None) -> Pairs:
-    """Compute the logits (B, T, V) of both models in every way."""
+    """Return the logits (B, T, V) of both models for every kind of input and forward pass."""
     T = LENGTHS[0]
     ids = random_ids(model, 2, T, seed=1)
     full_context = random_ids(model, 1, model.config.context_length, seed=2)
@@ -61,7 +61,7 @@ def padded_left(
     is_text = torch.arange(T) >= T - torch.tensor(LENGTHS)[:, None]  # (B, T)
     positions = (is_text.cumsum(1) - 1).clamp(min=0)
     mask = masks.causal(torch.arange(T)[None], T) & is_text[:, None, None]
-    # Padding attends to itself, because a softmax over an empty row is not a number.
+    # Each padding token attends to itself, because the softmax of a fully masked row is NaN.
     mask = mask | torch.eye(T, dtype=torch.bool)
     expected = reference(ids, attention_mask=is_text.long(), position_ids=positions).logits
     actual = model(ids, mask=mask, positions=positions, dtype=dtype)
@@ -92,12 +92,12 @@ def with_cache(model: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 @torch.enable_grad()
 def in_training(model: GPT, ids: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """Compute the logits with gradients on, which uses the operations written for training."""
+    """Compute the logits with gradients enabled, which selects the operations for training."""
     return model(ids, dtype=dtype).detach()
 
 
 def in_engine(model: GPT, ids: Tensor) -> Tensor:
-    """Compute the last logits with packed kernels and tiled attention, in two chunks."""
+    """Compute the last token's logits with packed kernels and tiled attention, in two chunks."""
     text = ids[0].tolist()
     middle = len(text) // 3
     with Forward(model) as forward:
@@ -107,7 +107,7 @@ def in_engine(model: GPT, ids: Tensor) -> Tensor:
 
 
 def case(family: str, model_class: str, variant: str, **settings: Any) -> Case:
-    """Return a case. `settings` are the arguments of the family's config class."""
+    """Return a case. `settings` are the arguments of the config class in transformers."""
 
     def make_reference() -> Any:
         import transformers

@@ -1,7 +1,7 @@
-"""Cases of encoder-decoders: every setting of MarianMT that changes the computation.
+"""Encoder-decoders to compare with transformers: every setting of MarianMT that changes the output.
 
-Each case compares the logits of whole and padded texts, texts of the full context length, step by
-step with a key/value cache, in training, and in the engine.
+Each case compares the logits of whole texts, padded texts and texts of the full context length, of
+chunks with a key/value cache, of the forward pass in training, and of the engine.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ S, T = 19, 16
 
 
 def outputs(reference: Any, model: EncoderDecoder, dtype: torch.dtype | None) -> Pairs:
-    """Compute the logits (B, T, V) of both models in every way."""
+    """Return the logits (B, T, V) of both models for every kind of input and forward pass."""
     source = random_ids(model, 2, S, seed=1)
     target = random_ids(model, 2, T, seed=2)
     is_source = torch.arange(S) < SOURCE_LENGTHS[:, None]  # (B, S)
@@ -59,7 +59,7 @@ def random_ids(model: EncoderDecoder, n_row: int, n_token: int, seed: int) -> Te
 def in_training(
     model: EncoderDecoder, source: Tensor, target: Tensor, mask: Tensor, dtype: torch.dtype | None
 ) -> Tensor:
-    """Compute the logits with gradients on, which uses the operations written for training."""
+    """Compute the logits with gradients enabled, which selects the operations for training."""
     return model(source, target, mask, dtype).detach()
 
 

@@ -1,7 +1,7 @@
-"""Cases of encoders: every setting of each family that changes the computation, with each head.
+"""Encoders to compare with transformers: every setting that changes the output, with each head.
 
-Each case compares the outputs of a single text, padded texts with token types, a text of the full
-context length, and training.
+Each case compares the outputs of a single text, of padded texts with token types, of a text of the
+full context length, and of the forward pass in training.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ MOBILEBERT = SMALL | {"embedding_size": 16, "intra_bottleneck_size": 24, "interm
 
 
 def outputs(has_token_types: bool) -> Outputs:
-    """Return the function that computes the outputs of both models in every way."""
+    """Return a function that computes both models' outputs for every kind of input."""
 
     def compute(reference: Any, model: Encoder, dtype: torch.dtype | None) -> Pairs:
         is_text = torch.arange(T) < LENGTHS[:, None]  # (B, T)
@@ -51,8 +51,8 @@ def outputs(has_token_types: bool) -> Outputs:
         mask = masks.padding(LENGTHS, T)
         actual = model(ids, mask, token_types=types, dtype=dtype)
         trained = in_training(model, ids, mask, types, dtype)
-        has_row_per_text = model.config.head == "labels"
-        compared = slice(None) if has_row_per_text else is_text  # padding has no output to compare
+        is_one_output_per_text = model.config.head == "labels"
+        compared = slice(None) if is_one_output_per_text else is_text  # leaves out padding
         single = output_of(reference(input_ids=ids[1:2]))
         full = output_of(reference(input_ids=full_context))
         pairs = {
@@ -85,7 +85,7 @@ def random_ids(n_row: int, n_token: int) -> Tensor:
 def in_training(
     model: Encoder, ids: Tensor, mask: Tensor, types: Tensor | None, dtype: torch.dtype | None
 ) -> Tensor:
-    """Compute the outputs with gradients on, which uses the operations written for training."""
+    """Compute the outputs with gradients enabled, which selects the operations for training."""
     return model(ids, mask, token_types=types, dtype=dtype).detach()
 
 
@@ -104,7 +104,7 @@ def _cases(
     has_token_types: bool = True,
     **changes: Any,
 ) -> list[Case]:
-    """Return one case for each head. `prefix` begins the names of the transformers classes."""
+    """Return one case per head. Names of classes in transformers begin with `prefix`."""
 
     def make_reference(head: str) -> Any:
         import transformers

@@ -1,4 +1,7 @@
-"""All cases. A new family adds the list of its file here."""
+"""The list of all models that are compared with transformers.
+
+To add a model family, add its cases to one of the three modules below.
+"""
 
 from tests.parity import decoders, encoder_decoders, encoders
 from tests.parity.case import Case

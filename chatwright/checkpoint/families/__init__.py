@@ -1,4 +1,4 @@
-"""The families of public models that can be read and written."""
+"""The model families of transformers that can be imported and exported, one module each."""
 
 from chatwright.checkpoint.families.albert import ALBERT
 from chatwright.checkpoint.families.bert import BERT
@@ -16,7 +16,7 @@ from chatwright.checkpoint.families.smollm3 import SMOLLM3
 from chatwright.checkpoint.family import Family
 from chatwright.model.model import ModelConfig
 
-# A model is written in the first family that supports its settings.
+# In order of preference: a model is saved as the first family that supports its settings.
 FAMILIES: tuple[Family, ...] = (
     QWEN3,
     LLAMA,

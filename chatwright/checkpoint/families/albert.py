@@ -25,7 +25,7 @@ POOLER = {"label_head.dense": "pooler"}
 
 
 def supports(config: Any) -> bool:
-    """Return whether ALBERT's layout can hold a model with these settings."""
+    """Return whether ALBERT's files can hold a model with these settings."""
     return (
         fields.has_shape(
             config,
@@ -56,7 +56,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> EncoderConfig:
-    """Return our settings."""
+    """Convert ALBERT's config.json to our settings."""
     public.must_be("inner_group_num", 1)
     public.must_be("tie_word_embeddings", True)
     public.must_be("position_embedding_type", "absolute")

@@ -1,6 +1,6 @@
 """BERT (Devlin et al. 2018): post-norm, learned positions, two token types, a tanh pooler.
 
-Dropout of attention weights is not supported. It matters only in training.
+Dropout of attention weights, which matters only in training, is not supported.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ POOLER = {"label_head.dense": "pooler.dense"}
 
 
 def supports(config: Any) -> bool:
-    """Return whether BERT's layout can hold a model with these settings."""
+    """Return whether BERT's files can hold a model with these settings."""
     return (
         fields.has_shape(config, norm="layer", position_offset=0, wide_head=False)
         and fields.has_plain_layers(config)
@@ -63,7 +63,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig, position_offset: int = 0) -> EncoderConfig:
-    """Return our settings. The first token has the position `position_offset`."""
+    """Convert config.json to our settings. The first token has the position `position_offset`."""
     public.must_be("position_embedding_type", "absolute")
     public.must_be("is_decoder", False)
     public.must_be("tie_word_embeddings", True)
@@ -100,7 +100,7 @@ def weights(config: EncoderConfig) -> list[Weight]:
 
 
 def trunk_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
-    """Return the tensors of embeddings and layers, whose public names begin with `prefix`."""
+    """Return the tensors of a model without its head. Their public names begin with `prefix`."""
     norm = {"embedding_norm": f"{prefix}embeddings.LayerNorm"}
     listed = [
         *fields.single_weights(EMBEDDINGS, public_prefix=f"{prefix}embeddings."),

@@ -28,7 +28,7 @@ NORM_EPS = 1e-12
 
 
 def supports(config: Any) -> bool:
-    """Return whether DistilBERT's layout can hold a model with these settings."""
+    """Return whether DistilBERT's files can hold a model with these settings."""
     if not fields.has_shape(
         config,
         norm="layer",
@@ -64,9 +64,12 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> EncoderConfig:
-    """Return our settings. A file stores sinusoidal positions too, and they are read as learned."""
+    """Convert config.json to our settings.
+
+    Files also store sinusoidal positions as a tensor, which is read as learned positions.
+    """
     public.must_be("tie_word_embeddings", True)
-    public.get("sinusoidal_pos_embds")
+    public.get("sinusoidal_pos_embds")  # counts as read, so that it is not listed as unused
     shape = fields.read_shape(
         public, "dim", "n_layers", "n_heads", "hidden_dim", "activation", "dropout"
     )

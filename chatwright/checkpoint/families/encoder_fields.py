@@ -1,4 +1,4 @@
-"""What the families of encoders share: settings, heads, labels and activations."""
+"""Settings, heads, labels and activations that the families of encoders share."""
 
 from typing import Any, Literal, cast
 
@@ -15,7 +15,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu",
     "relu": "relu",
 }
-# Settings of all these families: post-norm, biases everywhere, learned positions.
+# Settings of all families of encoders: post-norm, biases everywhere, learned positions.
 SHAPE = {
     "norm_first": False,
     "bias": True,
@@ -25,7 +25,8 @@ SHAPE = {
     "head_norm": "layer",
     "ngrams": (),
 }
-# Ends of the names of buffers, of tied weights that are stored twice, and of pretraining heads.
+# Ends of the names of tensors that a model may not need: buffers, second copies of tied weights,
+# poolers, and heads that were used only in pretraining.
 IGNORED = (
     "embeddings.position_ids",
     "pooler.dense.weight",
@@ -52,9 +53,9 @@ HEADS: dict[str, HeadKind] = {
 
 
 def has_shape(config: Any, **required: Any) -> bool:
-    """Return whether an encoder has the settings of `SHAPE` and the required ones.
+    """Return whether an encoder has the settings of `SHAPE` and the `required` ones.
 
-    Its activation and its head must have a name in config.json.
+    Its activation and its head must be among `ACTIVATIONS` and `HEADS`.
     """
     return (
         isinstance(config, EncoderConfig)
@@ -66,7 +67,7 @@ def has_shape(config: Any, **required: Any) -> bool:
 
 
 def has_plain_layers(config: EncoderConfig) -> bool:
-    """Return whether each layer has its own block, and everything has the size d_model."""
+    """Return whether the layers are BERT's: not shared, without bottleneck, all of size d_model."""
     return (
         config.n_distinct_block == config.n_layer
         and config.d_embedding == config.d_model
@@ -90,15 +91,15 @@ def read_shape(
     activation: str = "hidden_act",
     dropout: str = "hidden_dropout_prob",
 ) -> dict[str, Any]:
-    """Return our settings from the fields that all these families have.
+    """Return our settings from the fields that all families of encoders have.
 
-    The other arguments are the fields' names, which differ for DistilBERT.
+    All arguments but the first are names of fields, which differ for DistilBERT.
     """
     heads, width = public.integer(n_head), public.integer(d_model)
     if width % heads:
         raise public.error(d_model, f"expected a multiple of {n_head} ({heads})")
-    rate = public.real(dropout, 0.0)
-    kind = cast(Activation, public.one_of(activation, ACTIVATIONS, "gelu"))
+    dropout_rate = public.real(dropout, 0.0)
+    function = cast(Activation, public.one_of(activation, ACTIVATIONS, "gelu"))
     return {
         "vocab_size": public.integer("vocab_size"),
         "d_model": width,
@@ -106,16 +107,16 @@ def read_shape(
         "n_head": heads,
         "head_dim": width // heads,
         "d_ff": public.integer(d_ff),
-        "activation": kind,
-        "head_activation": kind,
+        "activation": function,
+        "head_activation": function,
         "context_length": public.integer("max_position_embeddings"),
         "norm": "layer",
         "norm_first": False,
         "bias": True,
         "position": "learned",
         "embedding_norm": True,
-        "dropout": rate,
-        "embedding_dropout": rate,
+        "dropout": dropout_rate,
+        "embedding_dropout": dropout_rate,
         **_read_head(public),
     }
 
@@ -153,12 +154,12 @@ def public_activation(config: EncoderConfig) -> str:
 
 
 def read_label_dropout(public: PublicConfig, name: str) -> float:
-    """Return the dropout before the label head, by default that of the layers."""
+    """Return the dropout before the label head; if it is absent, the dropout of the layers."""
     return public.real(name, public.real("hidden_dropout_prob", 0.0))
 
 
 def layer_weights(names: dict[str, str], prefix: str = "", public_prefix: str = "") -> list[Weight]:
-    """Return weight and bias of each layer: our names -> public names, both with a prefix."""
+    """Return the weight and the bias of each layer in `names` (our name -> public name)."""
     return [
         Weight((f"{prefix}{name}.{part}",), f"{public_prefix}{public_name}.{part}")
         for name, public_name in names.items()
@@ -169,7 +170,7 @@ def layer_weights(names: dict[str, str], prefix: str = "", public_prefix: str = 
 def single_weights(
     names: dict[str, str], prefix: str = "", public_prefix: str = ""
 ) -> list[Weight]:
-    """Return single tensors: our names -> public names, both with a prefix."""
+    """Return each tensor in `names` (our name -> public name)."""
     return [
         Weight((f"{prefix}{name}",), f"{public_prefix}{public_name}")
         for name, public_name in names.items()

@@ -1,4 +1,4 @@
-"""GPT-1 (Radford et al. 2018): GPT-2 with its norms after each part, and none at the end."""
+"""GPT-1 (Radford et al. 2018): GPT-2 with post-norm layers and without a final norm."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from chatwright.checkpoint.family import Family, Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.model.gpt_config import GPTConfig
 
-# Name in config.json -> our name. Here "gelu" means the tanh form.
+# Name in config.json -> our name. GPT-1's "gelu" is the tanh form, as is ours.
 ACTIVATIONS = {
     "gelu": "gelu",
     "relu": "relu",
@@ -17,7 +17,7 @@ ACTIVATIONS = {
 
 
 def supports(config: Any) -> bool:
-    """Return whether GPT-1's layout can hold a model with these settings."""
+    """Return whether GPT-1's files can hold a model with these settings."""
     return (
         gpt2.has_shape(config, norm_first=False)
         and config.activation in ACTIVATIONS
@@ -31,7 +31,7 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert GPT-1's config.json to our settings."""
     shape = gpt2.read_shape(public)
     return GPTConfig(
         **shape,

@@ -1,6 +1,6 @@
-"""GPT-2 (Radford et al. 2019): layer norm before each part, learned positions, GELU, biases.
+"""GPT-2 (Radford et al. 2019): pre-norm layers, learned positions, GELU, biases.
 
-Files store matrices transposed, and query, key and value as one matrix.
+Files store the transposes of matrices, and query, key and value as one matrix.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ QKV = ("attention.query", "attention.key", "attention.value")
 
 
 def has_shape(config: Any, norm_first: bool) -> bool:
-    """Return whether a model has GPT-2's shape, with its norms before or after each part."""
+    """Return whether a model has GPT-2's shape, with pre-norm or else post-norm layers."""
     return (
         isinstance(config, GPTConfig)
         and all(getattr(config, name) == value for name, value in SHAPE.items())
@@ -96,9 +96,9 @@ def read_shape(public: PublicConfig) -> dict[str, Any]:
 def layer_weights(i: int) -> list[Weight]:
     """Return the tensors of layer `i`, which have the same names in GPT-1 and GPT-2."""
 
-    def weight_and_bias(parts: tuple[str, ...], public: str, transposed: bool) -> list[Weight]:
-        weights = tuple(f"blocks.{i}.{part}.weight" for part in parts)
-        biases = tuple(f"blocks.{i}.{part}.bias" for part in parts)
+    def weight_and_bias(names: tuple[str, ...], public: str, transposed: bool) -> list[Weight]:
+        weights = tuple(f"blocks.{i}.{name}.weight" for name in names)
+        biases = tuple(f"blocks.{i}.{name}.bias" for name in names)
         return [
             Weight(weights, f"transformer.h.{i}.{public}.weight", transposed),
             Weight(biases, f"transformer.h.{i}.{public}.bias"),
@@ -115,7 +115,7 @@ def layer_weights(i: int) -> list[Weight]:
 
 
 def supports(config: Any) -> bool:
-    """Return whether GPT-2's layout can hold a model with these settings."""
+    """Return whether GPT-2's files can hold a model with these settings."""
     return has_shape(config, norm_first=True)
 
 
@@ -128,7 +128,7 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert GPT-2's config.json to our settings."""
     public.must_be("scale_attn_weights", True)
     public.must_be("scale_attn_by_inverse_layer_idx", False)
     public.must_be("add_cross_attention", False)
@@ -153,7 +153,7 @@ def weights(config: GPTConfig) -> list[Weight]:
     ]
 
 
-# The oldest files leave out the prefix and also store the causal mask.
+# The oldest files leave out the prefix of names and also store the causal mask.
 GPT2 = Family(
     "gpt2",
     ("GPT2LMHeadModel",),

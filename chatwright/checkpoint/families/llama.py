@@ -1,7 +1,7 @@
 """Llama 2 and 3 (Touvron et al. 2023, Llama team 2024) and SmolLM 2.
 
-RMS norm before each part, rotary positions, SwiGLU, grouped key/value heads. Mistral, Qwen and
-SmolLM 3 are the same layout with one or two more settings, and use the functions of this module.
+Pre-norm layers with RMS norm, rotary positions, SwiGLU, grouped key/value heads. Mistral, Qwen and
+SmolLM 3 have the same layers with one or two more settings, and use the functions of this module.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ SHAPE = {
     "nope_layers": (),
     "window": 0,
 }
-# Settings that no public family has. With another value, a model is written in our own layout.
+# Settings that these families lack. A model with other values is saved with our own names.
 OWN_SETTINGS = {"head": "language_model", "ngrams": (), "n_previous": 0, "embedding_norm": False}
 
 # Our names -> Llama's names.
@@ -38,7 +38,7 @@ LAYER = {
     "feed_forward.up": "mlp.up_proj",
     "feed_forward.down": "mlp.down_proj",
 }
-# Layer -> the part of the setting `bias` that gives it a bias.
+# Layer -> the name in our setting `bias` that gives this layer a bias.
 BIAS_PARTS: dict[str, Any] = {
     "attention.query": "qkv",
     "attention.key": "qkv",
@@ -56,7 +56,7 @@ def has_shape(config: Any, *free: str, **required: Any) -> bool:
     Args:
         config: The settings.
         free: Names of settings that may have any value.
-        required: Settings that must have another value than Llama's.
+        required: Required values that are not Llama's.
     """
     settings = {
         name: value for name, value in (SHAPE | OWN_SETTINGS | required).items() if name not in free
@@ -72,13 +72,13 @@ def biases(config: GPTConfig) -> tuple[bool, bool, bool]:
 
 
 def bias_setting(qkv: bool, output: bool, feed_forward: bool) -> Any:
-    """Return our setting `bias` for layers that have one."""
+    """Return our setting `bias`: the parts that have biases, or False if none has."""
     parts = {"qkv": qkv, "output": output, "feed_forward": feed_forward}
     return tuple(name for name, has_bias in parts.items() if has_bias) or False
 
 
 def public_shape(config: GPTConfig) -> dict[str, Any]:
-    """Return the fields of config.json that all these families share."""
+    """Return the fields of config.json that Llama, Mistral, Qwen and SmolLM 3 share."""
     return {
         "vocab_size": config.vocab_size,
         "hidden_size": config.d_model,
@@ -112,7 +112,7 @@ def _public_rotary(config: GPTConfig) -> dict[str, Any]:
 
 
 def read_shape(public: PublicConfig, tied: bool = False) -> dict[str, Any]:
-    """Return our settings from the fields that all these families share.
+    """Return our settings from the fields that Llama, Mistral, Qwen and SmolLM 3 share.
 
     `tied` is the family's default for tie_word_embeddings.
     """
@@ -140,7 +140,7 @@ def read_shape(public: PublicConfig, tied: bool = False) -> dict[str, Any]:
 def _read_rotary(public: PublicConfig) -> tuple[float, RotaryScaling | None]:
     """Return the base and the scaling of rotary positions.
 
-    transformers writes `rope_parameters` since version 5. Before, it wrote `rope_theta` and
+    Version 5 of transformers writes `rope_parameters`. Earlier versions write `rope_theta` and
     `rope_scaling`.
     """
     fields = public.get("rope_parameters") or public.get("rope_scaling") or {}
@@ -195,7 +195,7 @@ def _layer(prefix: str, public_prefix: str, config: GPTConfig) -> list[Weight]:
 
 
 def supports(config: Any) -> bool:
-    """Return whether Llama's layout can hold a model with these settings."""
+    """Return whether Llama's files can hold a model with these settings."""
     if not has_shape(config, "rotary_scaling") or config.d_model % config.n_head:
         return False
     qkv, output, _ = biases(config)
@@ -209,7 +209,7 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert Llama's config.json to our settings."""
     attention, feed_forward = public.flag("attention_bias", False), public.flag("mlp_bias", False)
     bias = bias_setting(attention, attention, feed_forward)
     return GPTConfig(**read_shape(public), bias=bias)

@@ -1,7 +1,8 @@
-"""MarianMT (Junczys-Dowmunt et al. 2018; the opus-mt models): the encoder-decoder of 2017.
+"""MarianMT (Junczys-Dowmunt et al. 2018; the opus-mt models): an encoder-decoder.
 
-The sines of a position come before its cosines, and the logits have a bias. The decoder begins with
-the padding token, which config.json names.
+It is the transformer of Vaswani et al. 2017, with two differences. In position vectors all sines
+come before the cosines, and the logits have a bias. The decoder begins with the padding token,
+whose id is in config.json.
 """
 
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ DECODER_LAYER = (
 
 
 def supports(config: Any) -> bool:
-    """Return whether MarianMT's layout can hold a model with these settings."""
+    """Return whether MarianMT's files can hold a model with these settings."""
     return (
         isinstance(config, EncoderDecoderConfig)
         and all(getattr(config, name) == value for name, value in SHAPE.items())
@@ -108,7 +109,7 @@ def to_public(config: EncoderDecoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> EncoderDecoderConfig:
-    """Return our settings."""
+    """Convert MarianMT's config.json to our settings."""
     for name, value in REQUIRED.items():
         public.must_be(name, value)
     for name in IRRELEVANT:
@@ -161,12 +162,12 @@ def weights(config: EncoderDecoderConfig) -> list[Weight]:
 
 
 def extra_ids(config: EncoderDecoderConfig, token_ids: Mapping[str, int]) -> dict[str, int]:
-    """Return the ids that begin and end a translation; `token_ids` are the tokenizer's."""
+    """Return the ids that begin and end a translation, given the tokenizer's `token_ids`."""
     start = token_ids["bos_token_id"] if config.start_id is None else config.start_id
     return {"decoder_start_token_id": start, "forced_eos_token_id": token_ids["eos_token_id"]}
 
 
-# Files can also store the shared embedding twice, and the fixed sines.
+# Files may also store copies of the shared embedding, and the fixed position vectors.
 MARIAN = Family(
     "marian",
     ("MarianMTModel",),

@@ -1,4 +1,4 @@
-"""Mistral (Jiang et al. 2023): Llama's layout with a sliding attention window."""
+"""Mistral (Jiang et al. 2023): Llama with a sliding attention window."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chatwright.model.gpt_config import GPTConfig
 
 
 def supports(config: Any) -> bool:
-    """Return whether Mistral's layout can hold a model with these settings."""
+    """Return whether Mistral's files can hold a model with these settings."""
     has_shape = llama.has_shape(config, "rotary_scaling", "window", unwindowed_layers=())
     return has_shape and llama.biases(config) == (False, False, False)
 
@@ -20,7 +20,7 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert Mistral's config.json to our settings."""
     # An absent field means 4,096, the window of the first release. Null means no window.
     has_window = "sliding_window" not in public or public["sliding_window"] is not None
     shape = llama.read_shape(public) | {"n_kv_head": public.integer("num_key_value_heads", 8)}

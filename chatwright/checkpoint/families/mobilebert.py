@@ -1,6 +1,6 @@
 """MobileBERT (Sun et al. 2020): blocks with a bottleneck and several feed-forward networks.
 
-A scale and a shift take the place of normalization.
+A scale and a shift replace layer normalization.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ MASKED_LM_HEAD = {
 
 
 def supports(config: Any) -> bool:
-    """Return whether MobileBERT's layout can hold a model with these settings."""
+    """Return whether MobileBERT's files can hold a model with these settings."""
     return (
         fields.has_shape(
             config, norm="affine", position_offset=0, wide_head=True, projected="words"
@@ -60,7 +60,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> EncoderConfig:
-    """Return our settings."""
+    """Convert MobileBERT's config.json to our settings."""
     public.must_be("use_bottleneck", True)
     public.must_be("normalization_type", "no_norm")
     public.must_be("tie_word_embeddings", True)
@@ -68,7 +68,7 @@ def from_public(public: PublicConfig) -> EncoderConfig:
     has_bottleneck_values = public.flag("use_bottleneck_attention", False)
     if not public.flag("key_query_shared_bottleneck", True) and not has_bottleneck_values:
         raise public.error(
-            "key_query_shared_bottleneck", "queries and keys outside the bottleneck are unsupported"
+            "key_query_shared_bottleneck", "queries and keys without a bottleneck are not supported"
         )
     shape = fields.read_shape(public)
     shape["norm"] = "affine"
@@ -115,15 +115,15 @@ def _masked_lm_head(config: EncoderConfig) -> list[Weight]:
 
 
 def _layer(config: EncoderConfig, prefix: str, public_prefix: str) -> list[Weight]:
-    # The last feed-forward network has its names in the layer itself.
+    # The names of the last feed-forward network have no prefix ffn.
     public_names = [f"ffn.{j}." for j in range(config.n_feed_forward - 1)] + [""]
     feed_forward = {}
     for j, public in enumerate(public_names):
         feed_forward[f"feed_forwards.{j}.up"] = f"{public}intermediate.dense"
         feed_forward[f"feed_forwards.{j}.down"] = f"{public}output.dense"
         feed_forward[f"feed_forward_norms.{j}"] = f"{public}output.LayerNorm"
-    own_query_key = {} if config.bottleneck_values else BOTTLENECK_ATTENTION
-    names = BOTTLENECK_INPUT | own_query_key | ATTENTION | feed_forward | BLOCK_OUTPUT
+    query_key_input = {} if config.bottleneck_values else BOTTLENECK_ATTENTION
+    names = BOTTLENECK_INPUT | query_key_input | ATTENTION | feed_forward | BLOCK_OUTPUT
     return fields.layer_weights(names, prefix, public_prefix)
 
 

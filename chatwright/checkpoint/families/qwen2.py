@@ -1,4 +1,4 @@
-"""Qwen 2 and 2.5 (Qwen team 2024): Llama's layout with biases of queries, keys and values."""
+"""Qwen 2 and 2.5 (Qwen team 2024): Llama with biases of queries, keys and values."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from chatwright.model.gpt_config import GPTConfig
 
 
 def supports(config: Any) -> bool:
-    """Return whether Qwen 2's layout can hold a model with these settings."""
+    """Return whether Qwen 2's files can hold a model with these settings."""
     return (
         llama.has_shape(config, "rotary_scaling", "window")
         and llama.biases(config) == (True, False, False)
@@ -26,15 +26,15 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert Qwen 2's config.json to our settings."""
     shape = llama.read_shape(public)
     n_layer = shape["n_layer"]
-    windows = read_windows(public, n_layer, late_layers(public, n_layer))
+    windows = read_windows(public, n_layer, windowed_layers(public, n_layer))
     return GPTConfig(**shape, bias=("qkv",), **windows)
 
 
-def late_layers(public: PublicConfig, n_layer: int) -> list[bool]:
-    """Return for each layer whether it has a window: those from `max_window_layers` on have one."""
+def windowed_layers(public: PublicConfig, n_layer: int) -> list[bool]:
+    """Return for each layer whether it has a window, as those from `max_window_layers` on have."""
     first = public.integer("max_window_layers", 28, lowest=0)
     return [i >= first for i in range(n_layer)]
 

@@ -1,9 +1,9 @@
-"""Qwen 3 (Qwen team 2025): Llama's layout with norms of queries and keys; our default shape."""
+"""Qwen 3 (Qwen team 2025), the family of our presets: Llama with norms of queries and keys."""
 
 from typing import Any
 
 from chatwright.checkpoint.families import llama
-from chatwright.checkpoint.families.qwen2 import late_layers
+from chatwright.checkpoint.families.qwen2 import windowed_layers
 from chatwright.checkpoint.families.windows import public_windows, read_windows
 from chatwright.checkpoint.family import Family
 from chatwright.checkpoint.public_config import PublicConfig
@@ -11,7 +11,7 @@ from chatwright.model.gpt_config import GPTConfig
 
 
 def supports(config: Any) -> bool:
-    """Return whether Qwen 3's layout can hold a model with these settings."""
+    """Return whether Qwen 3's files can hold a model with these settings."""
     if not llama.has_shape(config, "rotary_scaling", "window", qk_norm=True):
         return False
     return llama.biases(config) in ((False, False, False), (True, True, False))
@@ -27,14 +27,14 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert Qwen 3's config.json to our settings."""
     shape = llama.read_shape(public)
     shape |= {"qk_norm": True, "head_dim": public.integer("head_dim", 128)}
     has_bias, n_layer = public.flag("attention_bias", False), shape["n_layer"]
     return GPTConfig(
         **shape,
         bias=llama.bias_setting(has_bias, has_bias, False),
-        **read_windows(public, n_layer, late_layers(public, n_layer)),
+        **read_windows(public, n_layer, windowed_layers(public, n_layer)),
     )
 
 

@@ -1,6 +1,6 @@
-"""RoBERTa (Liu et al. 2019): BERT without sentence pairs, with another label head.
+"""RoBERTa (Liu et al. 2019): BERT with another label head and shifted positions.
 
-Positions count from the padding token's id upward.
+The first token's position is the padding token's id plus one.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ LABEL_HEAD = {"label_head.dense": "classifier.dense", "label_head.labels": "clas
 
 
 def supports(config: Any) -> bool:
-    """Return whether RoBERTa's layout can hold a model with these settings."""
+    """Return whether RoBERTa's files can hold a model with these settings."""
     return (
         fields.has_shape(config, norm="layer", wide_head=False)
         and config.position_offset > 0
@@ -35,7 +35,7 @@ def to_public(config: EncoderConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> EncoderConfig:
-    """Return our settings."""
+    """Convert RoBERTa's config.json to our settings."""
     pad_id = public.integer("pad_token_id", 1, lowest=0)
     return bert.from_public(public, position_offset=pad_id + 1)
 

@@ -1,4 +1,4 @@
-"""SmolLM 3 (Hugging Face 2025): Llama's layout; every fourth layer has no positions (NoPE)."""
+"""SmolLM 3 (Hugging Face 2025): Llama, but every fourth layer has no positions (NoPE)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from chatwright.model.gpt_config import GPTConfig
 
 
 def supports(config: Any) -> bool:
-    """Return whether SmolLM 3's layout can hold a model with these settings."""
+    """Return whether SmolLM 3's files can hold a model with these settings."""
     has_shape = llama.has_shape(config, "rotary_scaling", "window", "nope_layers")
     if not has_shape or config.d_model != config.n_head * config.head_dim:
         return False
@@ -31,7 +31,7 @@ def to_public(config: GPTConfig) -> dict[str, Any]:
 
 
 def from_public(public: PublicConfig) -> GPTConfig:
-    """Return our settings."""
+    """Convert SmolLM 3's config.json to our settings."""
     shape = llama.read_shape(public, tied=True)
     is_rotary = _rotary_layers(public, shape["n_layer"])
     attention, feed_forward = public.flag("attention_bias", False), public.flag("mlp_bias", False)

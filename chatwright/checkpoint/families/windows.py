@@ -1,4 +1,4 @@
-"""Read and write which layers have an attention window, as Qwen and SmolLM 3 describe them."""
+"""Read and write the fields in which Qwen and SmolLM 3 list layers with an attention window."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 
 
 def public_windows(config: GPTConfig) -> dict[str, Any]:
-    """Return the fields of config.json."""
+    """Return the fields of config.json that describe windows."""
     kinds = [SLIDING if config.window_of(i) else FULL for i in range(config.n_layer)]
     return {
         "use_sliding_window": config.window > 0,
@@ -25,7 +25,7 @@ def read_windows(public: PublicConfig, n_layer: int, windowed: list[bool]) -> di
     """
     is_used = public.flag("use_sliding_window", False)
     window, kinds = public.get("sliding_window"), public.get("layer_types")
-    if not is_used or window is None:  # the other fields have no effect then
+    if not is_used or window is None:  # layer_types has no effect
         return {"window": 0}
     kinds = kinds or [SLIDING if is_windowed else FULL for is_windowed in windowed]
     is_list = isinstance(kinds, list) and len(kinds) == n_layer
