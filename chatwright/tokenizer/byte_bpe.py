@@ -52,7 +52,7 @@ class ByteBPE:
     """A byte-level BPE tokenizer with Chatwright's control tokens."""
 
     def __init__(self, library: tokenizers.Tokenizer, prefix: str = "") -> None:
-        """For callers, `train` and `load` exist. `library` must not hold any added tokens."""
+        """Callers use `train` or `load` instead. `library` must not hold any added tokens."""
         assert not library.get_added_tokens_decoder(), "the library must not know added tokens"
         self.prefix = prefix
         self._library = library

@@ -1,8 +1,8 @@
 """Write a tokenizer as the metadata of a GGUF file, llama.cpp's file format.
 
 llama.cpp does not read tokenizer.json. It has its own code for each known way to split a text into
-words before BPE. A tokenizer that splits otherwise cannot be exported. Two kinds can be: byte-level
-BPE, and SentencePiece's BPE with bytes for unknown characters.
+words before BPE. A tokenizer that splits otherwise cannot be exported. Two kinds are supported:
+byte-level BPE, and SentencePiece's BPE with bytes for unknown characters.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from chatwright.tokenizer.tokenizer_json import DOWNLOAD_AGAIN, AddedToken, Docu
 class TextLibrary:
     """The `tokenizers` library's tokenizer, restricted to the ids of text tokens.
 
-    An added word is an added token that is no marker, and therefore ordinary vocabulary.
+    An added word is an added token that is not a marker (see `imported_vocabulary.py`).
     """
 
     def __init__(self, files: TokenizerFiles, vocabulary: ImportedVocabulary) -> None:
@@ -135,8 +135,8 @@ def _without(forbidden: set[str], model: dict[str, Any]) -> dict[str, Any]:
 def _without_gaps(vocab: dict[str, int]) -> dict[str, int]:
     """Fill unused ids with placeholders.
 
-    The library numbers added words from the number of tokens on. If the ids had gaps, that id would
-    already be taken.
+    The library gives the first added word the number of tokens as its id. If the ids had gaps, a
+    token could already have this id.
     """
     gaps = set(range(max(vocab.values()) + 1)) - {*vocab.values()}
     return vocab | {_placeholder(token_id): token_id for token_id in gaps}

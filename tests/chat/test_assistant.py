@@ -93,7 +93,7 @@ def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(make_assistant: MakeAs
 
 
 @pytest.mark.parametrize("name", ["user", "bos", "assistant", "end_of_question", "command"])
-def test_an_unexpected_control_token_ends_the_reply_and_is_its_stopped_by(
+def test_an_unexpected_control_token_ends_the_reply_and_stopped_by_names_it(
     make_assistant: MakeAssistant, name: str
 ) -> None:
     assistant = make_assistant(

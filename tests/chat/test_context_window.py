@@ -56,7 +56,9 @@ def test_a_tool_call_and_its_result_are_left_out_with_their_question() -> None:
     assert (fitted.n_cut, fitted.messages) == (4, [Message("user", "and now?")])
 
 
-def test_without_max_tokens_a_quarter_of_the_context_stays_free_while_exchanges_can_go() -> None:
+def test_without_max_tokens_a_quarter_of_the_context_stays_free_if_exchanges_can_be_left_out() -> (
+    None
+):
     fitted = fit_to_context(up_to_question(6), TOKENIZER, 100, None)  # type: ignore[arg-type]
     assert len(fitted.token_ids) <= 75
     single = [Message("user", "y" * 90)]

@@ -51,7 +51,7 @@ def test_a_gap_between_the_ids_of_a_tokenizer_is_unused(tmp_path: Path) -> None:
     assert unused_ids(read(directory)) == (n_token, n_token + 1, n_token + 2)
 
 
-def test_our_own_tokenizers_have_no_unused_ids() -> None:
+def test_chatwrights_own_tokenizers_have_no_unused_ids() -> None:
     assert unused_ids(ByteBPE.train(["the cat"], 300)) == ()
 
 

@@ -79,7 +79,7 @@ def random_texts(count: int, seed: int) -> list[str]:
     return texts
 
 
-def test_control_strings_halves_and_lookalikes_stay_text(bpe: ByteBPE) -> None:
+def test_control_strings_and_their_halves_and_lookalikes_stay_text(bpe: ByteBPE) -> None:
     assert_only_text_ids(bpe, FRAGMENTS)
     assert_only_text_ids(bpe, [first + second for first in FRAGMENTS for second in CONTROL_STRINGS])
 

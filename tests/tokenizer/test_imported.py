@@ -271,7 +271,7 @@ def test_a_merge_of_three_tokens_is_refused_with_its_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [*SMALL, "gpt2"])
-def test_a_tokenizer_with_our_control_tokens_renders_chats_and_opens_in_transformers(
+def test_a_tokenizer_with_added_control_tokens_renders_chats_and_opens_in_transformers(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     from transformers import AutoTokenizer

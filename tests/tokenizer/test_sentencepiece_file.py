@@ -37,7 +37,7 @@ def train_model(directory: Path, **settings: Any) -> Path:
     return directory / "tokenizer.model"
 
 
-def test_every_line_of_a_novel_gets_the_ids_of_the_library(
+def test_every_line_of_a_novel_gets_the_ids_of_sentencepiece(
     shared_data: Path, tmp_path: Path
 ) -> None:
     source = shared_data / "tokenizers" / "sentencepiece_test_model.model"
@@ -75,7 +75,9 @@ UNIGRAM_WITH_BYTES = {
     ],
     ids=["like-llama-2", "bpe", "unigram", "unigram-with-bytes"],
 )
-def test_hard_strings_get_the_ids_of_the_library(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_hard_strings_get_the_ids_of_sentencepiece(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
     path = train_model(tmp_path, **settings)
     library = sentencepiece.SentencePieceProcessor(model_file=str(path))
     assert differences(read(tmp_path), library, hard_strings()) == []

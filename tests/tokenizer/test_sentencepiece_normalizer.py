@@ -27,7 +27,7 @@ def model_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return directory / "m.model"
 
 
-def test_every_character_and_hard_string_is_normalized_as_in_the_library(
+def test_every_character_and_hard_string_is_normalized_as_by_sentencepiece(
     model_path: Path,
 ) -> None:
     library = sentencepiece.SentencePieceNormalizer(

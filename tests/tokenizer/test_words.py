@@ -81,14 +81,14 @@ def test_a_word_of_several_tokens_is_not_found() -> None:
     assert single_token_id(bpe, "kingqueen") is None
 
 
-def test_the_texts_of_tokens_have_no_spaces_and_control_tokens_have_none() -> None:
+def test_texts_of_tokens_have_no_surrounding_spaces_and_those_of_control_tokens_are_empty() -> None:
     bpe = ByteBPE.train(["the king and the queen saw the king. " * 50], 300)
     texts = token_texts(bpe)
     assert texts[single_token_words(bpe)["queen"]] == "queen"
     assert {texts[i] for i in bpe.control.all()} == {""}
 
 
-def test_a_word_is_found_in_lower_case_if_the_vocabulary_has_only_that() -> None:
+def test_a_word_is_found_in_lower_case_if_the_vocabulary_has_only_lower_case() -> None:
     words = WordTokenizer.train([TEXT] * 3, 30)
     expected = words.encode("king")[0]
     assert single_token_id(words, "King") == single_token_id(words, "king") == expected

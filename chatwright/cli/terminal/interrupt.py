@@ -17,7 +17,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         previous_handler = signal.signal(
             signal.SIGINT, lambda number, _frame: pressed.append(number)
         )
-    except ValueError:  # only the main thread receives Ctrl-C
+    except ValueError:  # not in the main thread, which alone receives Ctrl-C
         yield lambda: False
         return
     try:
