@@ -121,20 +121,18 @@ def invalid_utf8(location: Location, byte: int, raw: bytes, start_of_file: bytes
     """
     cause = f"byte {byte} of the file is not valid UTF-8"
     likely = likely_encoding(raw[:SAMPLE_BYTES])
-    old_file = "OLD"
+    convert = f"iconv -f {likely} -t utf-8"
+    command = f"{convert} OLD > NEW"
     if start_of_file.startswith(codecs.BOM_UTF8):
         cause += ", although the file begins with a byte order mark of UTF-8"
-        old_file = "<(tail -c +4 OLD)"  # without the mark, which iconv would convert too
+        command = f"tail -c +4 OLD | {convert} > NEW"  # without the mark
+    remedy = (
+        "name the encoding of the file, for example --encoding cp1251, shift_jis, gb18030 or "
+        "mac_roman, or save the file as UTF-8"
+    )
     if likely:
-        remedy = (
-            f"the text looks like {likely}: read it with {_encoding_option(likely)}, or convert "
-            f"it: iconv -f {likely} -t utf-8 {old_file} > NEW"
-        )
-    else:
-        remedy = (
-            "name the encoding of the file, for example --encoding cp1251, shift_jis, gb18030 or "
-            "mac_roman, or save the file as UTF-8"
-        )
+        option = _encoding_option(likely)
+        remedy = f"the text looks like {likely}: read it with {option}, or convert it: {command}"
     return DataError(location, cause, remedy, field="encoding")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from chatwright.data.encoded_conversations import has_learned_answer
 from chatwright.data.plain_text import texts_of
 from chatwright.data.rows import ChatRow, PreferenceRow, Row, SentencePair, TextRow
 from chatwright.tokenizer.chat_template import Rendered, render
@@ -44,6 +45,10 @@ def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
     if isinstance(row, TextRow):
         return show_rendered(_render_text(row, tokenizer), tokenizer)
     if isinstance(row, ChatRow):
+        if not has_learned_answer(row):
+            return show_row(row).append(
+                "no answer is learned: left out of training\n", style="bold"
+            )
         return show_rendered(render(row.messages, tokenizer, row.learned or None), tokenizer)
     if isinstance(row, SentencePair):
         return _show_pair(row, tokenizer)

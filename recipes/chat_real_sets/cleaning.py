@@ -1,4 +1,4 @@
-"""Clean the texts of every set: one spelling of quotes and spaces, no markup, no broken characters.
+"""Clean the texts of every set: quotes, spaces, markup and broken characters.
 
 These are rules, not models: cheap and the same on every machine. They are sometimes wrong, and the
 counts in the manifest show how often a row is dropped.

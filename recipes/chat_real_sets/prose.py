@@ -1,4 +1,4 @@
-"""Running text for pretraining: books, textbooks, children's stories, speeches, a mixed corpus."""
+"""Running text for pretraining: books, textbooks, stories, speeches, a mixed corpus."""
 
 import re
 import zipfile

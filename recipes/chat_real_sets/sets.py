@@ -1,4 +1,4 @@
-"""The public data sets: names, licenses, folders (sets.json) and the function that reads each."""
+"""The public data sets: names, licenses and folders (sets.json), and their readers."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -110,3 +110,10 @@ def test_a_sentence_pair_has_loss_on_its_target_only(bpe):
     assert "loss |" not in source
     assert target.splitlines()[:2] == ["     | <|bos|>", "loss | words<|end|>"]
     assert show_row(SentencePair("some", "words", HERE)).plain == "source: some\ntarget: words\n"
+
+
+def test_a_row_without_an_answer_to_learn_is_shown_as_left_out(bpe):
+    row = ChatRow((Message("user", "q"), Message("assistant", "a")), HERE, (False, False))
+    shown = show_mask(row, bpe).plain
+    assert shown.startswith("user: q\nassistant: a\n")
+    assert "left out" in shown
