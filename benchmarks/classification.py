@@ -30,8 +30,8 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.config import build
-from chatwright.data.encoded_labels import encode_labeled
-from chatwright.data.labeled_texts import read_labeled
+from chatwright.data.encoded.labels import encode_labeled
+from chatwright.data.readers.labeled_texts import read_labeled
 from chatwright.data.rows import LabeledText
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share

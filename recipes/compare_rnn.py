@@ -23,7 +23,7 @@ from compare_rnn_page import Result, Settings, write
 from torch import Tensor, nn
 
 from chatwright.data.batches import Windows
-from chatwright.data.readers import read_rows
+from chatwright.data.readers.row_reader import read_rows
 from chatwright.data.rows import TextRow
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights

@@ -11,7 +11,7 @@ from chatwright.cli.options import Columns, Encoding, ModelDirectory, read_optio
 from chatwright.cli.output import print_json
 
 if TYPE_CHECKING:
-    from chatwright.data.data_source import ReadOptions
+    from chatwright.data.readers.data_source import ReadOptions
     from chatwright.tasks.classify import Prediction
 
 

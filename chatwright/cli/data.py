@@ -26,8 +26,8 @@ def check(
     Each problem has a file, a line, a cause and a remedy. The rows of each kind are counted.
     Exit status 1 if there is a problem.
     """
-    from chatwright.data.check import check as check_data
-    from chatwright.data.check_report import format_report, to_json
+    from chatwright.data.checks.check import check as check_data
+    from chatwright.data.checks.check_report import format_report, to_json
 
     report = check_data(path, options=read_options(encoding, columns))
     print(to_json(report) if as_json else format_report(report))
@@ -51,8 +51,8 @@ def show(
     from rich.console import Console
 
     from chatwright.cli.load_model import open_tokenizer
-    from chatwright.data.readers import read_rows
-    from chatwright.data.show import show_mask, show_row
+    from chatwright.data.checks.show import show_mask, show_row
+    from chatwright.data.readers.row_reader import read_rows
 
     if mask and tokenizer is None:
         raise InputError(

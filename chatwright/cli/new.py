@@ -11,7 +11,7 @@ from chatwright.commands import command_line
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from chatwright.data.check import Report
+    from chatwright.data.checks.check import Report
     from chatwright.pipeline.own_recipe import OwnFolder
 
 Answer = TypeVar("Answer")

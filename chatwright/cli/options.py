@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from chatwright.data.data_source import ReadOptions
+    from chatwright.data.readers.data_source import ReadOptions
 
 ModelDirectory = Annotated[
     Path, typer.Argument(help="A model directory, or the directory of a training run.")
@@ -66,6 +66,6 @@ def read_options(encoding: str, columns: str) -> "ReadOptions":
 
     Raises InputError for an unknown encoding, and for columns that are not OLD=NEW.
     """
-    from chatwright.data.data_source import ReadOptions, parse_columns
+    from chatwright.data.readers.data_source import ReadOptions, parse_columns
 
     return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))

@@ -20,7 +20,7 @@ from chatwright.commands import quoted
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from chatwright.data.data_source import ReadOptions
+    from chatwright.data.readers.data_source import ReadOptions
     from chatwright.pipeline.translate_texts import TranslatedText
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from chatwright.data.files import read_bytes
+from chatwright.data.readers.files import read_bytes
 from chatwright.errors import InputError
 from chatwright.evaluation.interval import Share
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatwright.commands import command_line, quoted
-from chatwright.data.check import check
-from chatwright.data.check_report import format_report
-from chatwright.data.data_source import DEFAULTS, ReadOptions
+from chatwright.data.checks.check import check
+from chatwright.data.checks.check_report import format_report
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (

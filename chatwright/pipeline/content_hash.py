@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import directory
-from chatwright.data.files import files_below
+from chatwright.data.readers.files import files_below
 from chatwright.errors import InputError
 
 

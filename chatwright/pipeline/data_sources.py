@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from chatwright.data.data_source import DataSource
+from chatwright.data.readers.data_source import DataSource
 
 DataSources = str | tuple[str, ...]
 """What a recipe may write for data: one file or directory, or a list of them."""

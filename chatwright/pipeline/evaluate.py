@@ -13,11 +13,11 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
 from chatwright.conversation import Message
-from chatwright.data.data_source import DEFAULTS, ReadOptions
-from chatwright.data.encoded_conversations import read_conversations
-from chatwright.data.encoded_corpus import read_texts
-from chatwright.data.encoded_labels import encode_labeled
-from chatwright.data.labeled_texts import read_labeled
+from chatwright.data.encoded.conversations import read_conversations
+from chatwright.data.encoded.corpus import read_texts
+from chatwright.data.encoded.labels import encode_labeled
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
+from chatwright.data.readers.labeled_texts import read_labeled
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError

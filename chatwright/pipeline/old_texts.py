@@ -7,8 +7,8 @@ finished run fails.
 
 import torch
 
-from chatwright.data.data_source import ReadOptions
-from chatwright.data.encoded_corpus import read_texts
+from chatwright.data.encoded.corpus import read_texts
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.pipeline.data_sources import DataSources, to_data_source

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from chatwright.commands import command_line
 from chatwright.config import unquoted
-from chatwright.data.check import Report
-from chatwright.data.check import check as check_data
+from chatwright.data.checks.check import Report
+from chatwright.data.checks.check import check as check_data
 from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import BUDGETS
 

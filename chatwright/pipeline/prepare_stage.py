@@ -9,7 +9,7 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
-from chatwright.data.data_source import DEFAULTS, ReadOptions
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
 from chatwright.pipeline.recipe import SMOKE_LOOP
 from chatwright.pipeline.stage_kinds import StageKind, Vocabulary

@@ -1,11 +1,11 @@
 """Read and encode training data, and tell the user what was read, held out and left out."""
 
-from chatwright.data.data_source import ReadOptions, describe_source
-from chatwright.data.encoded_conversations import (
+from chatwright.data.encoded.conversations import (
     EncodedConversations,
     encode_conversations_split,
 )
-from chatwright.data.encoded_corpus import EncodedCorpus, encode_documents_split
+from chatwright.data.encoded.corpus import EncodedCorpus, encode_documents_split
+from chatwright.data.readers.data_source import ReadOptions, describe_source
 from chatwright.data.rows import Location
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.tokenizer.tokenizer import Tokenizer

@@ -1,8 +1,8 @@
 """Read the sentence pairs that a recipe names."""
 
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.readers.data_source import ReadOptions
+from chatwright.data.readers.sentence_pairs import read_pairs
 from chatwright.data.rows import DataError, SentencePair
-from chatwright.data.sentence_pairs import read_pairs
 from chatwright.errors import InputError
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 

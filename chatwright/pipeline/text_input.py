@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from chatwright.data.data_source import DEFAULTS, ReadOptions
-from chatwright.data.files import COMPRESSIONS, FORMATS, TABLE_FORMATS, format_of
-from chatwright.data.lines import read_lines
-from chatwright.data.row_shapes import RENAME
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
+from chatwright.data.readers.files import COMPRESSIONS, FORMATS, TABLE_FORMATS, format_of
+from chatwright.data.readers.lines import read_lines
+from chatwright.data.readers.row_shapes import RENAME
+from chatwright.data.readers.tables import scan_records
+from chatwright.data.readers.values import require_columns, require_string
 from chatwright.data.rows import DataError
-from chatwright.data.tables import scan_records
-from chatwright.data.values import require_columns, require_string
 from chatwright.errors import InputError
 
 FILE_ENDINGS = (*FORMATS, *COMPRESSIONS)

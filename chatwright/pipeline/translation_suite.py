@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import model_directory
-from chatwright.data.data_source import ReadOptions
-from chatwright.data.sentence_pairs import read_pairs
+from chatwright.data.readers.data_source import ReadOptions
+from chatwright.data.readers.sentence_pairs import read_pairs
 from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.evaluation.bleu import (

@@ -3,7 +3,7 @@
 Training, evaluation, the terminal and the server all call this renderer, so their ids agree. Text
 is encoded apart from the markers, so text of a user, a file or a tool never becomes a control
 token. Rendering never shortens a conversation: `chat/context_window.py` and
-`data/encoded_conversations.py` do that.
+`data/encoded/conversations.py` do that.
 """
 
 from __future__ import annotations

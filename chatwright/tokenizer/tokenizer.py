@@ -1,7 +1,7 @@
 """The interface of all tokenizers, and how to open a saved one.
 
 `encode` never returns a control id, whatever the text contains; only `chat_template.py` and
-`data/encoded_corpus.py` insert control ids. `load_tokenizer` chooses the class by the files in the
+`data/encoded/corpus.py` insert control ids. `load_tokenizer` chooses the class by the files in the
 directory. It runs no code and no template from them.
 """
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from chatwright.data.encoded_corpus import EncodedCorpus
+from chatwright.data.encoded.corpus import EncodedCorpus
 from chatwright.evaluation.bits_per_byte import nats_per_token
 from chatwright.model.gpt import GPT
 from chatwright.training.batches.packed import PackedBatches

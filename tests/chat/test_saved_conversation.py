@@ -8,8 +8,8 @@ import pytest
 
 from chatwright.chat.saved_conversation import load, save
 from chatwright.conversation import Message, ToolCall, tool_result_message
-from chatwright.data.record import Record
-from chatwright.data.row_shapes import to_row
+from chatwright.data.readers.record import Record
+from chatwright.data.readers.row_shapes import to_row
 from chatwright.data.rows import ChatRow, Location
 from chatwright.errors import InputError
 

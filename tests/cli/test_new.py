@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from chatwright.cli import new
-from chatwright.data.check import check
+from chatwright.data.checks.check import check
 from chatwright.data.own_folder import EXAMPLE, ROWS, SHOWN
-from chatwright.data.readers import scan_rows
-from chatwright.data.row_shapes import KNOWN_SHAPES
+from chatwright.data.readers.row_reader import scan_rows
+from chatwright.data.readers.row_shapes import KNOWN_SHAPES
 from chatwright.data.rows import ChatRow, DataError, PreferenceRow, TextRow
 from chatwright.pipeline.build import plan_build
 from chatwright.pipeline.own_recipe import BUDGETS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import model_directory
-from chatwright.data.sentence_pairs import read_pairs
+from chatwright.data.readers.sentence_pairs import read_pairs
 from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights
 from chatwright.model.encoder_decoder_config import EncoderDecoderConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.data.rows import DataError
 from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 from chatwright.pipeline.stage_kinds import STAGE_KINDS, stage_kind

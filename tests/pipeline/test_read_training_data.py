@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.read_training_data import read_conversations, read_texts
 from chatwright.pipeline.stages.classify import ClassifyConfig

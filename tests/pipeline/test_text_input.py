@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 from chatwright.pipeline.text_input import (

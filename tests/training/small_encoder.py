@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from chatwright.data.encoded_labels import EncodedLabels, encode_labeled
+from chatwright.data.encoded.labels import EncodedLabels, encode_labeled
 from chatwright.data.rows import LabeledText, Location
 from chatwright.devices import generator
 from chatwright.model.encoder import Encoder, init_weights

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from chatwright.conversation import Message
-from chatwright.data.encoded_corpus import encode_texts
+from chatwright.data.encoded.corpus import encode_texts
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from chatwright.data.encoded_pairs import encode_pairs
+from chatwright.data.encoded.pairs import encode_pairs
 from chatwright.data.rows import Location, SentencePair
 from chatwright.devices import generator
 from chatwright.model.encoder_decoder import EncoderDecoder, init_weights

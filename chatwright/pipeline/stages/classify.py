@@ -3,10 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatwright.data.data_source import ReadOptions, describe_source
-from chatwright.data.encoded_labels import EncodedLabels, encode_labeled
-from chatwright.data.labeled_texts import label_names, read_labeled, split_labeled, without_repeats
-from chatwright.data.problems import describe_skipped
+from chatwright.data.encoded.labels import EncodedLabels, encode_labeled
+from chatwright.data.readers.data_source import ReadOptions, describe_source
+from chatwright.data.readers.labeled_texts import (
+    label_names,
+    read_labeled,
+    split_labeled,
+    without_repeats,
+)
+from chatwright.data.readers.problems import describe_skipped
 from chatwright.data.rows import DataError, LabeledText
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError

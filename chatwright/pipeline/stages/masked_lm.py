@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from chatwright import config as config_files
-from chatwright.data.data_source import ReadOptions
-from chatwright.data.encoded_corpus import EncodedCorpus, documents_of
+from chatwright.data.encoded.corpus import EncodedCorpus, documents_of
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from chatwright import config as config_files
-from chatwright.data import mixture
-from chatwright.data.data_source import ReadOptions
-from chatwright.data.encoded_conversations import EncodedConversations
-from chatwright.data.encoded_corpus import EncodedCorpus
+from chatwright.data.encoded import mixture
+from chatwright.data.encoded.conversations import EncodedConversations
+from chatwright.data.encoded.corpus import EncodedCorpus
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.gpt_config import GPTConfig

@@ -10,9 +10,9 @@ from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.control_tokens import add_control_tokens, has_untrained_control_tokens
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.commands import command_line
-from chatwright.data import mixture
-from chatwright.data.data_source import DataSource, ReadOptions, paths_of
-from chatwright.data.encoded_corpus import encode_documents_split
+from chatwright.data.encoded import mixture
+from chatwright.data.encoded.corpus import encode_documents_split
+from chatwright.data.readers.data_source import DataSource, ReadOptions, paths_of
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.lora import LoRAConfig

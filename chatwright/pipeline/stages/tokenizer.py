@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from chatwright.checkpoint import directory
-from chatwright.data.data_source import ReadOptions, describe_source
-from chatwright.data.problems import describe_skipped
-from chatwright.data.readers import read_rows
+from chatwright.data.readers.data_source import ReadOptions, describe_source
+from chatwright.data.readers.problems import describe_skipped
+from chatwright.data.readers.row_reader import read_rows
 from chatwright.data.rows import ChatRow, DataError, TextRow
 from chatwright.errors import InputError
 from chatwright.pipeline.data_sources import DataSources, to_data_source

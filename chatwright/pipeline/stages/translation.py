@@ -6,9 +6,9 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import build_model, model_directory
-from chatwright.data.data_source import ReadOptions, describe_source
-from chatwright.data.encoded_pairs import EncodedPairs, encode_pairs, split_pairs
-from chatwright.data.problems import describe_skipped
+from chatwright.data.encoded.pairs import EncodedPairs, encode_pairs, split_pairs
+from chatwright.data.readers.data_source import ReadOptions, describe_source
+from chatwright.data.readers.problems import describe_skipped
 from chatwright.data.rows import DataError, SentencePair
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatwright import config as config_files
 from chatwright.checkpoint import build_model
-from chatwright.data.data_source import ReadOptions
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import generator, resolve_device
 from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from chatwright.data.batches import Shuffled
-from chatwright.data.encoded_labels import EncodedLabels
+from chatwright.data.encoded.labels import EncodedLabels
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.tokenizer.encoder_tokens import EncoderTokens

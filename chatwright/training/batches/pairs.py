@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chatwright.data.encoded_pairs import EncodedPairs
+from chatwright.data.encoded.pairs import EncodedPairs
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.training.cross_entropy import IGNORED

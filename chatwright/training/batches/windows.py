@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from chatwright.data.batches import Windows
-from chatwright.data.encoded_corpus import EncodedCorpus
+from chatwright.data.encoded.corpus import EncodedCorpus
 from chatwright.training.stage import Batch, BatchConfig, MicroBatch
 
 

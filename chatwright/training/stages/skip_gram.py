@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chatwright.data.batches import Windows
-from chatwright.data.encoded_corpus import EncodedCorpus
+from chatwright.data.encoded.corpus import EncodedCorpus
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram

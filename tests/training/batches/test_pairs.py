@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatwright.data.encoded_pairs import EncodedPairs
+from chatwright.data.encoded.pairs import EncodedPairs
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.training.batches.pairs import PairBatchConfig, PairBatches, PairMicroBatch

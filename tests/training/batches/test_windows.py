@@ -3,7 +3,7 @@
 import torch
 from small_run import CPU, TEXTS, character_tokenizer
 
-from chatwright.data.encoded_corpus import encode_texts
+from chatwright.data.encoded.corpus import encode_texts
 from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.stage import BatchConfig
 

@@ -12,7 +12,7 @@ from small_run import CPU, LOOP, state_bytes, stop_after
 from torch import Tensor
 
 from chatwright.checkpoint import model_directory
-from chatwright.data.encoded_corpus import encode_texts
+from chatwright.data.encoded.corpus import encode_texts
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram, SkipGramConfig, init_weights

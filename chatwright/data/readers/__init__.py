@@ -1,0 +1,1 @@
+"""Read rows from files: encodings, tables, and the kinds of rows."""

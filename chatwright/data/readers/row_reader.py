@@ -1,0 +1,153 @@
+"""Rows of files and folders: texts (.txt, .md) and tables (.jsonl, .csv and others).
+
+`scan_rows` yields rows and errors, for `data check`. `read_rows` raises the first error, for
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from chatwright.data.readers.data_source import (
+    DEFAULTS,
+    DataSource,
+    ReadOptions,
+    describe_source,
+    paths_of,
+)
+from chatwright.data.readers.documents import scan_documents
+from chatwright.data.readers.files import (
+    FORMATS,
+    TABLE_FORMATS,
+    TEXT_FORMATS,
+    find_files,
+    format_of,
+)
+from chatwright.data.readers.problems import describe_skipped
+from chatwright.data.readers.record import Record
+from chatwright.data.readers.row_shapes import to_row
+from chatwright.data.readers.tables import scan_records
+from chatwright.data.rows import DataError, Location, MissingColumns, Row, UnsupportedFile
+
+RowType = TypeVar("RowType")
+KindType = TypeVar("KindType", bound=Row)
+
+
+def read_rows(
+    source: DataSource, options: ReadOptions = DEFAULTS, skipped: list[DataError] | None = None
+) -> Iterator[Row]:
+    """Yield the rows at `source`, whatever their kinds; see `without_errors` for errors."""
+    items = (item for path in paths_of(source) for item in scan_rows(path, options))
+    return without_errors(items, options, skipped)
+
+
+@dataclass(frozen=True)
+class RowsRead(Generic[KindType]):
+    """The rows of one kind at a data source."""
+
+    source: DataSource
+    rows: list[KindType]
+    n_ignored: int
+    """Rows of other kinds."""
+    skipped: tuple[str, ...]
+    """Files and rows that were left out because they cannot be read, one line per reason."""
+
+
+def read_kind(
+    kind: type[KindType], source: DataSource, options: ReadOptions, *, name: str, remedy: str
+) -> RowsRead[KindType]:
+    """Return the rows of one kind. Raises DataError, with `name` and `remedy`, if there is none."""
+    skipped: list[DataError] = []
+    rows: list[KindType] = []
+    n_ignored = 0
+    for row in read_rows(source, options, skipped):
+        if isinstance(row, kind):
+            rows.append(row)
+        else:
+            n_ignored += 1
+    if not rows:
+        location = Location(describe_source(source))
+        raise DataError(location, f"no {name} among its {n_ignored} rows", remedy)
+    return RowsRead(source, rows, n_ignored, describe_skipped(skipped))
+
+
+def without_errors(
+    items: Iterable[RowType | DataError], options: ReadOptions, skipped: list[DataError] | None
+) -> Iterator[RowType]:
+    """Yield the rows among `items`. Raises the first error that may not be left out.
+
+    With a list for `skipped`, files of unknown formats inside a folder are left out, and with
+    `options.skip_bad_rows` every row that cannot be read. They are appended to `skipped`, so that
+    they can be reported. An error is raised where nothing else is left.
+    """
+    assert skipped is not None or not options.skip_bad_rows, "skipped rows must be reported"
+    n_row = 0
+    first: DataError | None = None
+    for item in items:
+        if not isinstance(item, DataError):
+            n_row += 1
+            yield item
+            continue
+        first = first or item
+        may_skip = options.skip_bad_rows or (isinstance(item, UnsupportedFile) and item.in_folder)
+        if skipped is None or not may_skip:
+            raise item
+        skipped.append(item)
+    if not n_row and first is not None:
+        raise first
+
+
+def scan_rows(path: Path, options: ReadOptions = DEFAULTS) -> Iterator[Row | DataError]:
+    """Yield every row and every error, in the order of files and lines."""
+
+    def scan(file: Path) -> Iterator[Row | DataError]:
+        if format_of(file, TEXT_FORMATS):
+            return scan_documents(file, options)
+        return scan_table(file, options, to_row)
+
+    return scan_files(path, FORMATS, scan)
+
+
+def scan_files(
+    path: Path,
+    formats: tuple[str, ...],
+    scan: Callable[[Path], Iterator[RowType | DataError]],
+) -> Iterator[RowType | DataError]:
+    """Yield what `scan` yields for each file at `path` that has one of the formats.
+
+    Yields an error for each other file, for an empty file and for a missing path.
+    """
+    path = Path(path)
+    try:
+        files, unsupported = find_files(path, formats)
+    except DataError as error:
+        yield error
+        return
+    yield from unsupported
+    for file in files:
+        is_empty = True
+        for item in scan(file):
+            is_empty = False
+            yield item
+        if is_empty:
+            yield DataError(Location(str(file)), "the file is empty", "fill it or remove it")
+
+
+def scan_table(
+    path: Path, options: ReadOptions, convert: Callable[[Record], RowType]
+) -> Iterator[RowType | DataError]:
+    """Yield a row for each record of a table. One bad record does not hide the next."""
+    has_fixed_columns = format_of(path, TABLE_FORMATS) in (".csv", ".tsv", ".parquet")
+    for item in scan_records(path, options):
+        if isinstance(item, DataError):
+            yield item
+            continue
+        try:
+            yield convert(item)
+        except DataError as error:
+            yield error
+            if isinstance(error, MissingColumns) and has_fixed_columns:
+                return  # every further row would give the same error
