@@ -24,26 +24,47 @@ class Command:
     page: str
 
 
+@dataclass(frozen=True)
+class SavedFile:
+    """A file that a page asks the reader to save."""
+
+    name: str
+    text: str
+
+
 def pages() -> list[Path]:
     """Return every Markdown document for readers."""
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def commands_of(page: Path) -> list[Command]:
-    """Return the commands in the fenced blocks of a page, in order.
+def steps_of(page: Path) -> list[Command | SavedFile]:
+    """Return the files to save and the commands to run on a page, in order.
 
     Commands in a `bash` block run in the tests. Those in a `text` block are only parsed.
     """
-    found = []
-    for block in FENCE.finditer(page.read_text(encoding="utf-8")):
-        if block["language"] not in ("bash", "text"):
-            continue
-        for line in block["body"].splitlines():
-            if line.strip().startswith(("chatwright ", "python ")):
-                words = tuple(shlex.split(COMMENT.sub("", line.strip())))
-                runs = block["language"] == "bash"
-                found.append(Command(words, runs, page.relative_to(ROOT).as_posix()))
-    return found
+    text = page.read_text(encoding="utf-8")
+    files = {match.start("body"): match["name"] for match in SAVED_FILE.finditer(text)}
+    steps: list[Command | SavedFile] = []
+    for block in FENCE.finditer(text):
+        if block.start("body") in files:
+            steps.append(SavedFile(files[block.start("body")], block["body"]))
+        elif block["language"] in ("bash", "text"):
+            runs = block["language"] == "bash"
+            steps += _commands_in(block["body"], runs, page.relative_to(ROOT).as_posix())
+    return steps
+
+
+def _commands_in(text: str, runs: bool, page: str) -> list[Command]:
+    return [
+        Command(tuple(shlex.split(COMMENT.sub("", line.strip()))), runs, page)
+        for line in text.splitlines()
+        if line.strip().startswith(("chatwright ", "python "))
+    ]
+
+
+def commands_of(page: Path) -> list[Command]:
+    """Return the commands in the fenced blocks of a page, in order."""
+    return [step for step in steps_of(page) if isinstance(step, Command)]
 
 
 def inline_commands_of(page: Path) -> list[Command]:
@@ -51,9 +72,3 @@ def inline_commands_of(page: Path) -> list[Command]:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     names = re.findall(r"`(chatwright [^`]+)`", text)
     return [Command(tuple(shlex.split(name)), False, page.name) for name in names]
-
-
-def saved_files_of(page: Path) -> dict[str, str]:
-    """Return the files that a page asks the reader to save: contents by path."""
-    text = page.read_text(encoding="utf-8")
-    return {match["name"]: match["body"] for match in SAVED_FILE.finditer(text)}

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from chatwright.cli.app import app
-from tests.docs.markdown import ROOT, Command, commands_of, saved_files_of
+from tests.docs.markdown import ROOT, Command, SavedFile, commands_of, steps_of
 from tests.docs.workspace import write_workspace
 
 SHORTENED = ("run", "train", "eval")
@@ -75,11 +75,11 @@ def test_every_command_of_the_guide_works(page: str, monkeypatch: pytest.MonkeyP
 
 def run_page(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Save the files of a page and run its commands in order."""
-    for name, text in saved_files_of(ROOT / page).items():
-        Path(name).write_text(text, encoding="utf-8")
-    for command in commands_of(ROOT / page):
-        if command.runs:
-            run(command, monkeypatch)
+    for step in steps_of(ROOT / page):
+        if isinstance(step, SavedFile):
+            Path(step.name).write_text(step.text, encoding="utf-8")
+        elif step.runs:
+            run(step, monkeypatch)
 
 
 def run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +88,9 @@ def run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hello!\n"))
     if program == "python":
         runpy.run_path(arguments[0], run_name="__main__")
+    elif arguments[0] == "new":
+        shutil.rmtree(arguments[1], ignore_errors=True)  # another page may have made it
+        call(arguments)
     elif arguments[0] == "serve":
         serve_and_stop(arguments)
     elif arguments[0] == "up":
