@@ -10,7 +10,7 @@ from chatwright.engine.sampling import SamplingConfig
 
 
 class LiveReply:
-    """A reply that is being sampled. After each tool call it needs a further request."""
+    """A reply that is being sampled. After each tool that is run it needs a further request."""
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class Usage:
     """Counts of tokens."""
 
     prompt_tokens: int
-    """Tokens of the last request's prompt; each tool call causes a further request."""
+    """Tokens of the last request's prompt; each tool that is run causes a further request."""
     completion_tokens: int
     """Sampled tokens of all requests, stop tokens included."""
 

@@ -88,7 +88,7 @@ class ChatMessage(Strict):
 
     @model_validator(mode="after")
     def has_content_or_tool_call(self) -> ChatMessage:
-        """Refuse a message without content and tool calls.
+        """Refuse a message with neither content nor tool calls.
 
         Tool calls beside content or outside an assistant message are refused, too.
         """
