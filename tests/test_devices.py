@@ -35,7 +35,7 @@ print(resident())
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be set to keep memory"
 )
-def test_freed_memory_is_fetched_once_and_given_back_at_the_end() -> None:
+def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it() -> None:
     """Allocate 64 MB twenty times: by default each time causes page faults again."""
     ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     by_default, kept, during, after = map(int, ran.stdout.split())

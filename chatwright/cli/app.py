@@ -1,6 +1,6 @@
-"""Entry point of the command line: register the verbs, and end every failure with one line.
+"""Entry point of the command line: register the verbs, and print one line for each failure.
 
-A verb imports what it needs when it runs, so that `--help` takes no torch and no time.
+A verb imports what it needs when it runs, so that `--help` does not load torch.
 """
 
 import os
@@ -74,7 +74,7 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with a status that tells success, wrong input, failure and bug."""
+    """Run the command line; exit with 0, or with the status that `report` returns."""
     escape_missing_characters()
     show_renamed_settings()
     try:

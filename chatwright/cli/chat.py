@@ -48,7 +48,7 @@ def chat(
             field="DIRECTORY",
             value=str(directory),
         )
-    # Once: a run under way may save the next checkpoint in the meantime.
+    # Find the model only once: a run in progress may save another checkpoint meanwhile.
     found = model_directory.find(directory)
     sampling = read_sampling(settings or [], temperature=CHAT_TEMPERATURE)
     name = model_name(directory, found)
@@ -60,7 +60,7 @@ def chat(
 def _converse(
     assistant: "Assistant", sampling: "SamplingConfig", system: str, name: str, as_json: bool
 ) -> int:
-    """Run the conversation; return the number of lines that failed, which only JSON counts."""
+    """Run the conversation; return how many lines failed with --json, else 0."""
     from chatwright.cli.terminal.display import JsonLines, Screen
     from chatwright.cli.terminal.pipe import line_reader
     from chatwright.cli.terminal.terminal import Terminal

@@ -7,7 +7,7 @@ from chatwright.evaluation.figures import interval_of, with_interval, without_bo
 
 
 def figure_lines(figures: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Format each figure as one line of a table; those of inner tables get a dotted name."""
+    """Format each figure as one line of a table; a figure of a nested table gets a dotted name."""
     lines: list[str] = []
     for name, value in without_bounds(figures).items():
         if isinstance(value, dict):

@@ -25,9 +25,9 @@ def open_assistant(directory: Path) -> Assistant:
 
 
 def model_name(directory: Path, found: Path) -> str:
-    """Name the model at `found` by the directory the user gave.
+    """Return how to call the model at `found`: the directory the user gave.
 
-    Of an unfinished run, say which checkpoint answers.
+    For an unfinished run, the name includes the checkpoint that answers.
     """
     if run_directory.is_checkpoint(found):
         return f"{directory}, {found.name} of an unfinished training run"

@@ -20,7 +20,7 @@ def escape_missing_characters() -> None:
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    r"""Write characters as \uXXXX, which JSON reads back; those beyond U+FFFF as two of them."""
+    r"""Write characters as \uXXXX, as JSON does; those above U+FFFF as surrogate pairs."""
     assert isinstance(error, UnicodeEncodeError)
     missing = error.object[error.start : error.end]
     return json.dumps(missing).strip('"'), error.end

@@ -82,7 +82,7 @@ def _build_and_serve(build: "Build", port: int) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):
                 service.publish(open_assistant(checkpoint), build.name, description)
 
-        # A build that was stopped left a checkpoint; it answers while the build resumes.
+        # An interrupted build left a checkpoint: serve it while the build resumes.
         if newest := newest_servable_checkpoint(build.recipe, build.out):
             publish(newest)
         with terminal_watcher(

@@ -13,7 +13,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_without_an_argument_and_a_starter_model_the_command_that_builds_it_is_named(
+def test_chat_without_a_starter_model_names_the_command_that_builds_it(
     command: Command,
 ) -> None:
     outcome = command("chat")
@@ -22,7 +22,7 @@ def test_without_an_argument_and_a_starter_model_the_command_that_builds_it_is_n
     assert "chatwright up" in outcome.error.remedy
 
 
-def test_a_directory_that_does_not_exist_is_named(command: Command) -> None:
+def test_chat_with_a_missing_directory_names_it(command: Command) -> None:
     outcome = command("chat", "nosuch")
     assert outcome.status == 2
     assert isinstance(outcome.error, InputError)
@@ -30,7 +30,7 @@ def test_a_directory_that_does_not_exist_is_named(command: Command) -> None:
     assert "chatwright up" not in outcome.last_line
 
 
-def test_a_new_folder_whose_model_is_not_built_is_answered_with_its_own_command(
+def test_chat_with_an_unbuilt_folder_names_the_command_that_builds_it(
     command: Command,
 ) -> None:
     command("new", "bakery", "--yes")

@@ -59,7 +59,7 @@ def test_the_table_of_one_text_shows_the_numbers_of_its_json(
     assert sum(found["probabilities"].values()) == pytest.approx(1.0)
 
 
-def test_a_text_alone_in_a_file_and_from_a_pipe_has_the_same_bits(
+def test_an_argument_a_file_and_a_pipe_give_the_same_probabilities(
     directory: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = [json.loads(command("classify", directory, text, "--json").out) for text in TEXTS]

@@ -208,7 +208,7 @@ def test_a_folder_with_texts_and_conversations_is_read_by_every_stage(
     ]
 
 
-def test_a_folder_or_file_of_the_name_is_never_touched(here: Path, command: Command) -> None:
+def test_new_never_changes_an_existing_file_or_folder(here: Path, command: Command) -> None:
     (here / "b").mkdir()
     (here / "c").write_text("a file")
     for name in ("b", "c"):
@@ -249,7 +249,7 @@ def test_a_terminal_is_asked_again_until_an_answer_is_valid(here: Path) -> None:
     assert "{here}/../chats" in (here / "b/recipe.toml").read_text()
 
 
-def test_an_end_of_input_writes_nothing_and_an_option_is_not_asked_for(here: Path) -> None:
+def test_ctrl_d_writes_nothing_and_given_options_are_not_asked_for(here: Path) -> None:
     shown = type_in_terminal(["new", "b", "--assistant", "Ash"], ["", CTRL_D])
     assert "name of your assistant" not in shown
     assert "--yes" in shown

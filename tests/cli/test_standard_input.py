@@ -26,7 +26,9 @@ def test_a_line_that_is_not_utf_8_is_refused_and_earlier_lines_are_not(
         next(texts)
 
 
-def test_a_keyboard_instead_of_a_pipe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_text_is_an_error_where_no_pipe_is_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     with pytest.raises(InputError) as caught:
         piped_lines("sentence")

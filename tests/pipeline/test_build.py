@@ -69,7 +69,7 @@ def test_without_a_recipe_the_command_that_makes_one_is_named(argument: str, rem
 @pytest.mark.parametrize(
     ("inside", "argument", "levels"), [("texts", ".", ".."), ("texts/deep", "..", "../..")]
 )
-def test_the_new_folder_is_never_made_inside_the_data(
+def test_the_suggested_command_never_makes_the_folder_inside_the_data(
     inside: str, argument: str, levels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(inside).mkdir(parents=True)
