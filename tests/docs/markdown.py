@@ -57,7 +57,7 @@ def steps_of(page: Path) -> list[Command | SavedFile]:
 def _commands_in(text: str, runs: bool, page: str) -> list[Command]:
     return [
         Command(tuple(shlex.split(COMMENT.sub("", line.strip()))), runs, page)
-        for line in text.splitlines()
+        for line in text.replace("\\\n", "").splitlines()
         if line.strip().startswith(("chatwright ", "python "))
     ]
 
