@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+# A word with a space whose other characters are not special in any shell.
 ONLY_SPACES = re.compile(r"[\w ./\\:-]* [\w ./\\:-]*")
 
 

@@ -1,8 +1,8 @@
 """Read TOML files and `key=value` overrides into frozen dataclasses.
 
 A file states only differences from the defaults, and overrides replace the values of the file.
-An unknown key is an error that suggests the nearest known one.
-Each config dataclass lies beside the class it configures.
+An unknown key is an error that suggests the nearest known one. A table, here as in TOML, is a
+dictionary of settings that may hold further tables.
 """
 
 import dataclasses
@@ -162,7 +162,7 @@ def build(cls: type[T], table: Mapping[str, Any], source: str) -> T:
     from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
     table = rename_old_keys(cls, table, source)
-    _require_known_everywhere(cls, table, source)
+    _require_known_keys(cls, table, source)
     if not hasattr(cls, "__pydantic_config__"):
         cls = with_config(ConfigDict(extra="forbid"))(cls)
     try:
@@ -187,19 +187,19 @@ def _input_error(cls: type, details: "ErrorDetails", source: str) -> InputError:
             field=full_field,
             value=raised.value,
         )
-    if raised is not None:  # a __post_init__ raised it, so its message names field and value
+    if raised is not None:  # __post_init__ raised this error; its message names field and value
         named = f"{field}: " if field else ""
         return InputError(f"{source}: {named}{cause}", field=field, value=details["input"])
     return InputError(
         f"{source}: {field} = {details['input']!r}: {cause}.",
-        remedy="Correct the value or remove the key.",
+        remedy="Change the value, or remove the key.",
         field=field,
         value=details["input"],
     )
 
 
 def _field_path(cls: type, location: Iterable[int | str]) -> list[str]:
-    """Keep the names of fields in an error's location and drop pydantic's own (union options)."""
+    """Keep the field names of an error's location; drop the names that pydantic adds for unions."""
     path: list[str] = []
     level: type | None = cls
     for part in location:
@@ -211,7 +211,7 @@ def _field_path(cls: type, location: Iterable[int | str]) -> list[str]:
 
 
 def rename_old_keys(cls: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the table with old keys under their current names, in nested tables too.
+    """Return the table with current names for old keys and values, in nested tables too.
 
     Raises:
         InputError: The table holds a key under both its old and its current name.
@@ -240,7 +240,7 @@ def rename_old_keys(cls: type, table: Mapping[str, Any], source: str) -> dict[st
     return current
 
 
-def _require_known_everywhere(cls: type, table: Mapping[str, Any], source: str) -> None:
+def _require_known_keys(cls: type, table: Mapping[str, Any], source: str) -> None:
     """Raise InputError for the first unknown key of the table or of a table inside it."""
     all_keys = dotted_keys(cls)
     pending: list[tuple[str, Mapping[str, Any]]] = [("", table)]

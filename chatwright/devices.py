@@ -1,6 +1,6 @@
-"""Device, dtype, memory and random generators, as values that callers pass down.
+"""Device, dtype, memory and random generators of a run.
 
-Other packages read none of this from globals: a caller asks once and passes the answer on.
+A caller asks for them once and passes them down as arguments; other packages read no globals.
 """
 
 import ctypes
@@ -31,13 +31,13 @@ def resolve_device(name: str = "auto") -> torch.device:
     "auto" is an NVIDIA GPU if there is one, else the CPU.
 
     Raises:
-        InputError: torch does not know the device, or this machine does not have it.
+        InputError: torch does not know the device, or this machine has no GPU of that kind.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:  # torch's own error lists dozens of back ends that no user has
+    except RuntimeError:  # torch's own error lists dozens of back ends that hardly anyone has
         raise InputError(
             f"device={name}: torch knows no such device.",
             remedy="Use auto, cpu, cuda (an NVIDIA GPU) or mps (Apple silicon).",
@@ -76,7 +76,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 
 def available_memory() -> int:
-    """Return the bytes of memory this process can still take, container limits included."""
+    """Return how many bytes of memory this process can still allocate within container limits."""
     candidates = [psutil.virtual_memory().available]
     # psutil reports the machine's memory; a Linux container may have less.
     limit = Path("/sys/fs/cgroup/memory.max")
@@ -113,7 +113,7 @@ def keeping_freed_memory() -> Iterator[None]:
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a random generator for one purpose.
 
-    The seed is mixed with `name`, so that two purposes never draw the same numbers.
+    The seed is mixed with `name`, so that different purposes draw different numbers.
     """
     mixed = seed
     for byte in name.encode():  # FNV-1a: equal in every process, unlike hash()
@@ -124,7 +124,10 @@ def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch
 
 
 def environment() -> dict[str, str]:
-    """Describe what decides the bits of a run; a resumed run reports what differs."""
+    """Describe the software and hardware that a run's exact numbers depend on.
+
+    A resumed run reports what has changed.
+    """
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""Errors that a user can correct, with the parts that a program or a test can read."""
+"""The exception for wrong input, with field and value as attributes for programs and tests."""
 
 
 class InputError(ValueError):
@@ -17,7 +17,7 @@ class InputError(ValueError):
     def __init__(
         self, problem: str, *, remedy: str = "", field: str = "", value: object = None
     ) -> None:
-        """Store the parts.
+        """Join problem and remedy to the message.
 
         Args:
             problem: What is wrong and why, naming the field and the value.

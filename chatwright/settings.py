@@ -20,8 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-TABLE_OF = "table_of"  # metadata keys that `table_of` writes
+# Metadata keys that `table_of` writes.
+TABLE_OF = "table_of"
 EXTRA_KEYS = "extra_keys"
+# Type -> its description in the singular and in the plural.
 SCALAR_WORDS = {
     int: ("whole number", "whole numbers"),
     float: ("number", "numbers"),
@@ -47,9 +49,9 @@ class Setting:
 
 
 def table_of(cls: type, **extra_keys: str) -> dict[str, Any]:
-    """Return metadata for a field that holds a table with the keys of `cls`.
+    """Return metadata for a field that holds a table (a dictionary) with the keys of `cls`.
 
-    A stage's `model` table is one: its defaults depend on the preset that `size` names.
+    An example is a stage's `model` table, whose defaults depend on the preset that `size` names:
 
         model: dict[str, Any] = field(
             default_factory=dict, metadata=table_of(GPTConfig, size="Name of a preset.")
@@ -70,24 +72,24 @@ def settings_of(cls: type, defaults: object = None, prefix: str = "") -> list[Se
     Args:
         cls: The dataclass.
         defaults: An instance, or a table, whose values replace the defaults of the class.
-        prefix: What each key begins with, for example "loop.".
+        prefix: Beginning of each key, for example "loop.".
     """
-    found: list[Setting] = []
+    settings: list[Setting] = []
     meanings = field_meanings(cls)
     hints = get_type_hints(cls)
-    own_names = inspect.get_annotations(cls)
-    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own_names):
+    declared = inspect.get_annotations(cls)  # without inherited fields
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in declared):
         key = prefix + field.name
         default = _default_of(field, defaults)
         nested = nested_config(field, hints[field.name])
         if nested is None or not dataclasses.is_dataclass(default):
             type_words = "table" if nested else describe_type(hints[field.name])
             shown = _default_as_toml(default)
-            found.append(Setting(key, type_words, shown, meanings.get(field.name, "")))
+            settings.append(Setting(key, type_words, shown, meanings.get(field.name, "")))
         if nested is not None:
-            found += _extra_settings(field, default, f"{key}.")
-            found += settings_of(nested, default, f"{key}.")
-    return found
+            settings += _extra_settings(field, default, f"{key}.")
+            settings += settings_of(nested, default, f"{key}.")
+    return settings
 
 
 def _extra_settings(
@@ -100,7 +102,7 @@ def _extra_settings(
 
 
 def nested_config(field: dataclasses.Field[Any], hint: Any) -> type | None:
-    """Return the config dataclass whose keys the table at `field` may hold, if it is a table."""
+    """Return the config dataclass whose keys `field` may hold; None if it holds no table."""
     if TABLE_OF in field.metadata:
         declared: type = field.metadata[TABLE_OF]
         return declared
@@ -113,26 +115,26 @@ def nested_config(field: dataclasses.Field[Any], hint: Any) -> type | None:
 def nested_configs(cls: type) -> dict[str, tuple[type, frozenset[str]]]:
     """Map each field of `cls` that holds a table to the table's class and its extra keys."""
     hints = get_type_hints(cls)
-    found: dict[str, tuple[type, frozenset[str]]] = {}
+    tables: dict[str, tuple[type, frozenset[str]]] = {}
     for field in dataclasses.fields(cls):
         nested = nested_config(field, hints[field.name])
         if nested is not None:
-            found[field.name] = (nested, frozenset(field.metadata.get(EXTRA_KEYS, ())))
-    return found
+            tables[field.name] = (nested, frozenset(field.metadata.get(EXTRA_KEYS, ())))
+    return tables
 
 
 def dotted_keys(cls: type, prefix: str = "") -> list[str]:
     """List every key that a table for `cls` may hold, nested ones with dots."""
     nested = nested_configs(cls)
-    found: list[str] = []
+    keys: list[str] = []
     for field in dataclasses.fields(cls):
-        found.append(prefix + field.name)
+        keys.append(prefix + field.name)
         if field.name in nested:
             inner, extra_keys = nested[field.name]
             inner_prefix = f"{prefix}{field.name}."
-            found += [inner_prefix + name for name in sorted(extra_keys)]
-            found += dotted_keys(inner, inner_prefix)
-    return found
+            keys += [inner_prefix + name for name in sorted(extra_keys)]
+            keys += dotted_keys(inner, inner_prefix)
+    return keys
 
 
 @cache
@@ -195,7 +197,7 @@ def _default_as_toml(value: object) -> str:
 
 
 def _as_toml(value: object) -> str:
-    """Write a value in TOML notation, which for all but tables is that of JSON."""
+    """Write a value in TOML notation, which equals JSON for everything except tables."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):

@@ -6,8 +6,8 @@ torch chooses kernels by processor, so the check runs on your machine with the m
     attention       queries at the ends of tiles and key blocks, up to the whole context
     model           a text read whole, in chunks, beside others and in another slot of the cache
 
-It takes a fraction of a second for small models. A difference that it finds is certain. If it finds
-none, that is strong evidence but no proof.
+It takes a fraction of a second for small models. A reported difference is certain; finding none is
+strong evidence but no proof.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from chatwright.model.linear import Linear
 
 
 def find_difference(forward: Forward) -> str:
-    """Describe the first difference between computing alone and in a batch; "" if there is none."""
+    """Describe the first difference between results alone and in a batch; "" if there is none."""
     if not forward.has_packed_kernels:
         return (
             f"this device ({forward.device.type}, {forward.model.embedding.weight.dtype}) has no "
@@ -52,7 +52,10 @@ def _check_linears(forward: Forward, generator: torch.Generator) -> Iterator[str
             for start, end in ((0, 1), (1, 3), (3, 8), (8, 24), (24, n_row)):
                 if not torch.equal(module(x[start:end], activation), whole[start:end]):
                     shape = tuple(module.weight.shape)
-                    yield f"{name} {shape} gives {end - start} rows other bits than {n_row} rows"
+                    yield (
+                        f"{name} {shape}: the results for {end - start} and for {n_row} rows "
+                        "have different bits"
+                    )
 
 
 def _check_attention(forward: Forward, generator: torch.Generator) -> Iterator[str]:
@@ -78,8 +81,8 @@ def _check_attention(forward: Forward, generator: torch.Generator) -> Iterator[s
             alone = attend_tiled(q[:, :, t : t + 1], k[:, :, :n_visible], v[:, :, :n_visible], mask)
             if not torch.equal(alone[:, :, 0], whole[:, :, t]):
                 yield (
-                    f"attention with heads of size {config.head_dim} at position {start + t} gives "
-                    f"one query other bits than {end - start} queries"
+                    f"attention with heads of size {config.head_dim} at position {start + t}: the "
+                    f"results for one and for {end - start} queries have different bits"
                 )
 
 
@@ -97,6 +100,6 @@ def _check_model(forward: Forward, generator: torch.Generator) -> Iterator[str]:
     together = forward.logits([second[-1:], first[-1:]], [length - 1] * 2, cache, [0, 1])
     alone = [forward.logits([text], [0])[0] for text in (second, first)]
     if not torch.equal(token_by_token[0], alone[0]):
-        yield "the model gives other bits token by token with a cache than for the whole text"
+        yield "the model's logits token by token with a cache and for the whole text differ"
     if not all(torch.equal(row, expected) for row, expected in zip(together, alone, strict=True)):
-        yield "the model gives a text other bits in a batch than alone"
+        yield "the model's logits for a text in a batch and alone differ"

@@ -2,12 +2,12 @@
 
     score = log p(tokens) / ((5 + length) / 6)^length_penalty                Wu et al. 2016, eq. 14
 
-It finds sentences whose first words are not the most probable ones. It works on ids, with any model
-that implements `DecodingBatch`. Width 1 is greedy search.
+Beam search also finds texts whose first tokens are not the most probable ones. It works on token
+ids, with any model that implements `DecodingBatch`. Width 1 is greedy search.
 
-A hypothesis is finished when its end token is among the best `width` candidates of its text. It
-leaves the beam, which keeps its width. A text is done when it has `width` finished hypotheses, or
-when no unfinished one can still enter the best `n_best`. That bound is exact.
+A hypothesis is finished when its end token is among the best `width` candidates of its text. The
+next best unfinished one then takes its row. A text is done when it has `width` finished hypotheses,
+or when an upper bound shows that no unfinished one can still enter the best `n_best`.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,17 +33,17 @@ class BeamConfig:
 
     def __post_init__(self) -> None:
         if self.width < 1:
-            raise self._refused("width", "must be at least 1 (greedy search).")
+            raise self._refused("width", "must be at least 1.", "Use 1 for greedy search.")
         if not -10 <= self.length_penalty <= 10:
-            raise self._refused("length_penalty", "must be from -10 to 10.")
+            reason = "must be from -10 to 10."
+            raise self._refused("length_penalty", reason, "Use 0 for no penalty.")
         if not 1 <= self.n_best <= self.width:
-            raise self._refused("n_best", f"must be from 1 to the beam's width ({self.width}).")
+            reason = f"must be from 1 to the beam's width ({self.width})."
+            raise self._refused("n_best", reason, "Lower n_best, or raise width.")
 
-    def _refused(self, name: str, reason: str) -> InputError:
+    def _refused(self, name: str, reason: str, remedy: str) -> InputError:
         value = getattr(self, name)
-        return InputError(
-            f"{name} ({value}) {reason}", remedy="Correct the value.", field=name, value=value
-        )
+        return InputError(f"{name} ({value}) {reason}", remedy=remedy, field=name, value=value)
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ class Hypothesis:
     log_prob: float
     """Log-probability of all its tokens."""
     score: float
+    """Log-probability divided by the length penalty."""
     ended: bool
     """Whether it has an end token; False: it was cut off at the limit."""
 
 
 class DecodingBatch(Protocol):
-    """Rows of unfinished texts in a model; `encoder_decoder_forward.TranslationBatch` is one."""
+    """A model with one row per unfinished text, such as `TranslationBatch`."""
 
     def next_logits(self, token_ids: Tensor) -> Tensor:
         """Add one token to each row and compute the logits after it. (N,) -> (N, V)."""
@@ -100,7 +101,7 @@ def beam_search(
 class _Search:
     """The beams of all texts that are not done.
 
-    b texts, W = width: tokens (b, W, t), log_probs (b, W) in float64. `texts` holds the number of
+    b texts, W = width: tokens (b, W, t), log_probs (b, W) in float64. `texts` holds the index of
     each text; b shrinks as texts are done.
     """
 
@@ -119,7 +120,7 @@ class _Search:
         self.texts = list(range(len(limits)))
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
         self.tokens = torch.full((len(limits), config.width, 1), start_id)
-        # At first each text has one hypothesis, in its first row. The others do not exist yet.
+        # At first each text has one hypothesis, in its first row; the others have probability 0.
         self.log_probs = torch.full((len(limits), config.width), float("-inf"), dtype=torch.float64)
         self.log_probs[:, 0] = 0.0
 
@@ -144,15 +145,16 @@ class _Search:
     def _candidates(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Find each text's best 2W continuations: log-probability, row and token, each (b, 2W).
 
-        At most W of them end, so that W can continue.
+        At most one per row is an end token, so at least W of them are unfinished.
         """
         b, W = self.log_probs.shape
         # The best 2W of a text are among the best 2W of its rows.
         n = min(2 * W, logits.shape[1])
-        step = logits.float().log_softmax(dim=-1)
-        step[:, self.banned] = float("-inf")
-        step, tokens = (x.cpu().view(b, W, n) for x in step.topk(n, dim=-1))
-        total = (self.log_probs[:, :, None] + step).flatten(1)  # (b, W * n)
+        token_log_probs = logits.float().log_softmax(dim=-1)
+        token_log_probs[:, self.banned] = float("-inf")
+        best_of_rows = token_log_probs.topk(n, dim=-1)
+        token_log_probs, tokens = (x.cpu().view(b, W, n) for x in best_of_rows)
+        total = (self.log_probs[:, :, None] + token_log_probs).flatten(1)  # (b, W * n)
         best, indices = total.topk(min(2 * W, W * n), dim=1)
         return best, indices // n, tokens.flatten(1).gather(1, indices)
 
@@ -189,8 +191,8 @@ class _Search:
             return True
         if len(finished) < self.config.n_best:
             return False
-        # Log-probabilities only fall, so an unfinished hypothesis scores at most this, whether it
-        # ends at the next token or at the limit.
+        # A log-probability never rises with more tokens, and the length factor is monotonic. So an
+        # unfinished hypothesis scores at most this, wherever it ends.
         bound = max(best / self._length_factor(length + 1), best / self._length_factor(limit))
         scores = sorted((hypothesis.score for hypothesis in finished), reverse=True)
         return scores[self.config.n_best - 1] >= bound

@@ -1,8 +1,8 @@
 """An encoder-decoder prepared for inference: packed kernels, tiled attention, a cache.
 
-On a CPU in float32 every row has the same bits whatever it is computed with (see `forward.py`). So
-the translation of a sentence does not depend on the other sentences in the batch. The cost: keys
-are padded to whole blocks, in short contexts to the context.
+On a CPU in float32, the translation of a sentence is bit-identical whatever other sentences are in
+the batch (see `forward.py`). The cost: keys are padded to a multiple of 512, or to the context
+length if that is less.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class EncoderDecoderForward:
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
-        """Restore the model's mode and weights: it can be trained again."""
+        """Unpack the weights and restore the model's mode, so that it can be trained again."""
         if not self._was_packed:
             unpack_linears(self.model)
         self.model.train(self._was_training)
@@ -72,18 +72,18 @@ class EncoderDecoderForward:
         )
 
     def mask(self, allowed: Tensor) -> masks.Mask:
-        """Make the mask that this machine's kernels take from a bool mask."""
+        """Convert a bool mask to the kind that the kernels of this machine take."""
         if not self.has_packed_kernels:
             return allowed
         return masks.tile_mask(allowed, self.config.n_head, self.config.n_head)
 
     def whole_blocks(self, n_keys: int) -> int:
-        """Round a number of keys up to whole blocks."""
+        """Round a number of keys up to a multiple of the block size."""
         return -(-n_keys // self.key_block) * self.key_block
 
 
 def _pad_keys(x: Tensor, n_keys: int) -> Tensor:
-    """(B, H, S, Dh) -> (B, H, n_keys, Dh): padding once here saves padding in every step."""
+    """Pad (B, H, S, Dh) to (B, H, n_keys, Dh) once, so that no decoding step has to."""
     return torch.nn.functional.pad(x, (0, 0, 0, n_keys - x.shape[2]))
 
 
@@ -102,7 +102,7 @@ class TranslationBatch:
         Args:
             forward: The prepared model.
             memory: Keys and values of each row's source, per layer: (N, H, S, Dh).
-            allowed: (N, 1, 1, S), which source tokens exist.
+            allowed: (N, 1, 1, S), True for source tokens and False for padding.
             sources: (N,), the index of each row's source.
         """
         self.forward = forward
@@ -147,7 +147,7 @@ class TranslationBatch:
         """Copy row rows[i] to row i, for every i, and drop the rows beyond. (N',)."""
         rows = rows.to(self.forward.device)
         sources = self.sources[rows]
-        # Rows of one source share its memory, so exchanging them moves nothing.
+        # Rows of one source have equal keys and values, so reordering these rows copies nothing.
         if not torch.equal(sources, self.sources):
             self.sources = sources
             self.memory = [KeyValues(keys[rows], values[rows]) for keys, values in self.memory]

@@ -1,8 +1,8 @@
-"""Label probabilities of a text: token ids of its pieces in, probabilities out.
+"""Compute the label probabilities of a text from the token ids of its pieces.
 
-Each piece is computed by itself, without padding, so a text's probabilities have the same bits
-whatever else is classified. `training.stages.classification.text_log_probs` computes many pieces
-together: several times faster, and equal within 1e-5.
+Each piece is computed alone, without padding, so a text's probabilities are bit-identical whatever
+else is classified. `training.stages.classification.text_log_probs` computes many pieces together:
+several times faster, and equal within 1e-5.
 """
 
 from collections.abc import Sequence

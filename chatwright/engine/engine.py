@@ -3,11 +3,12 @@
     submit(request) -> step() -> events -> step() -> ...
 
 Each step runs two forward passes: one new token for every reply in progress, and a limited part of
-the prompts of new replies. So a long prompt delays the others by one part only, and a new request
-joins at the next step. A request is refused before anything is allocated for it, or served to its
-end. The engine is synchronous and runs in the calling process.
+the prompts of new replies. So a long prompt delays other replies only a little in each step, and a
+new request joins at the next step. A request is either refused at once or served to its end. The
+engine is synchronous and runs in the calling process.
 
-The KV cache is allocated once: n_slot slots of the whole context. Each reply reads its prompt anew.
+The KV cache is allocated once: n_slot slots of the whole context. Replies do not share prompts:
+each one computes the keys and values of its own prompt.
 """
 
 import secrets
@@ -41,13 +42,13 @@ class EngineConfig:
     """Limits of an engine."""
 
     n_slot: int = 8
-    """Replies that are generated together."""
+    """Number of replies that are generated together."""
     prefill_tokens: int = 256
-    """Prompt tokens read per step, over all new replies."""
+    """Largest number of prompt tokens read per step, over all new replies."""
     max_waiting: int = 256
-    """Replies that may wait for a slot."""
+    """Largest number of replies that wait for a slot."""
     max_waiting_tokens: int = 262_144
-    """Prompt tokens of all waiting replies."""
+    """Largest number of prompt tokens of all waiting replies."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_slot", "prefill_tokens", "max_waiting", "max_waiting_tokens")
@@ -90,7 +91,7 @@ class Engine:
     def batch_variance(self) -> str:
         """Why a reply's bits may depend on the other requests in the batch; "" if they do not.
 
-        The first use measures it on the model, which takes seconds for a large one.
+        The first use measures this on the model, which takes seconds for a large model.
         """
         return find_difference(self.forward)
 
@@ -168,7 +169,7 @@ class Engine:
         if not n_prompt:
             raise InputError(
                 "token_ids is empty, but a prompt needs at least one token.",
-                remedy="Begin with the token that begins a text.",
+                remedy="Begin the prompt with the <bos> token.",
                 field="token_ids",
                 value=[],
             )
@@ -212,21 +213,21 @@ class Engine:
             )
 
     def _next_prefill(self) -> tuple[list[Sequence], int]:
-        """Choose whose prompts are read in this step, in order of arrival, and how many tokens."""
+        """Choose the replies whose prompts are read in this step, and the most tokens of each."""
         chosen: list[Sequence] = []
-        longest, allowance = 0, self.config.prefill_tokens
+        longest, limit = 0, self.config.prefill_tokens
         for sequence in self._running:
             if sequence.state is not State.PREFILL:
                 continue
-            length = max(longest, min(len(sequence.prompt) - sequence.n_read, allowance))
-            if chosen and length * (len(chosen) + 1) > allowance:
+            length = max(longest, min(len(sequence.prompt) - sequence.n_read, limit))
+            if chosen and length * (len(chosen) + 1) > limit:
                 break
             chosen.append(sequence)
             longest = length
         return chosen, longest
 
     def _run(self, sequences: list[Sequence], length: int) -> None:
-        """Run the model on the next tokens of these replies; sample where all tokens are read."""
+        """Run the model on the next tokens of these replies; sample if the prompt is read."""
         if not sequences:
             return
         sequences = sorted(sequences, key=lambda sequence: sequence.slot or 0)
@@ -307,7 +308,7 @@ class Engine:
     def _report_best(self, sequences: list[Sequence]) -> None:
         """Add the held events of the n best replies: complete ones first, then by probability."""
         n = sequences[0].sampling.n
-        # Sorting keeps the order of equals.
+        # Sorting is stable: equally probable replies keep their order.
         ranked = sorted(sequences, key=lambda s: (s.state is not State.DONE, -s.mean_log_prob))
         for index, sequence in enumerate(ranked[:n]):
             self._events.extend(
@@ -321,7 +322,7 @@ def _cache_too_large(n_slot: int, needed: int, free: float) -> InputError:
     return InputError(
         f"n_slot = {n_slot}: the KV cache needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB "
         f"are free. One slot takes {needed / n_slot / 1e6:,.1f} MB.",
-        remedy="Use fewer slots.",
+        remedy="Lower n_slot.",
         field="n_slot",
         value=n_slot,
     )

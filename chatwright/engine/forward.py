@@ -1,7 +1,8 @@
 """A decoder prepared for inference: packed kernels, tiled attention, logits of last tokens only.
 
-On a CPU in float32 every row has the same bits whatever it is computed with. Other devices use the
-ordinary kernels, and bits may depend on the batch. `batch_invariance.py` checks your machine.
+On a CPU in float32, the logits of a text are bit-identical whatever other texts are in the batch.
+On other devices the kernels are torch's own, and bits may depend on the batch.
+`batch_invariance.py` checks your machine.
 
 Packing copies the weights. While a Forward is open, later changes of the weights have no effect and
 the model cannot be trained.
@@ -48,7 +49,7 @@ class Forward:
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
-        """Restore the model's mode and weights: it can be trained again."""
+        """Unpack the weights and restore the model's mode, so that it can be trained again."""
         if not self._was_packed:
             unpack_linears(self.model)
         self.model.train(self._was_training)
@@ -73,7 +74,7 @@ class Forward:
         )
 
     def cache_bytes(self, n_slot: int) -> int:
-        """Compute the memory of such a cache, in bytes."""
+        """Compute the memory of a cache for `n_slot` sequences in float32, in bytes."""
         config = self.config
         capacity = self._whole_blocks(config.context_length) + 1
         n_number = 2 * n_slot * config.n_layer * config.n_kv_head * config.head_dim * capacity
@@ -120,7 +121,7 @@ class Forward:
         mask = self._mask(query_positions, n_keys)
         hidden = self.model.hidden_states(token_ids, mask, query_positions, cache)  # (B, T, D)
         last = last_token(hidden, torch.tensor(lengths, device=self.device))  # (B, D)
-        assert self.model.head is not None, "checked when the Forward was made"
+        assert self.model.head is not None, "the constructor refuses a model without it"
         logits: Tensor = self.model.head(last)  # (B, V)
         return logits
 

@@ -1,8 +1,8 @@
-"""Philox4x32-10: a random number generator without state (Salmon et al. 2011).
+"""Philox4x32-10: a counter-based random number generator, without state (Salmon et al. 2011).
 
-The same (seed, position) always gives the same number. The sampler draws one number per token, so a
-reply does not depend on the order of requests or on the other requests in the batch. Pure Python,
-some microseconds per number. Not for cryptography.
+The same (seed, position) always gives the same number. The sampler draws one number per token this
+way, so a reply does not depend on the order of requests or on the other requests in the batch. Pure
+Python, a few microseconds per number. Not for cryptography.
 """
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -22,12 +22,10 @@ def philox4x32(
     for _ in range(10):
         product0 = _MULTIPLIERS[0] * c0
         product1 = _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (
-            (product1 >> 32) ^ c1 ^ k0,
-            product1 & _WORD,
-            (product0 >> 32) ^ c3 ^ k1,
-            product0 & _WORD,
-        )
+        c0 = (product1 >> 32) ^ c1 ^ k0
+        c1 = product1 & _WORD
+        c2 = (product0 >> 32) ^ c3 ^ k1
+        c3 = product0 & _WORD
         k0 = (k0 + _KEY_STEPS[0]) & _WORD
         k1 = (k1 + _KEY_STEPS[1]) & _WORD
     return c0, c1, c2, c3
@@ -36,7 +34,7 @@ def philox4x32(
 def uniform(seed: int, position: int, sample: int = 0) -> float:
     """Draw a number in [0, 1) with 53 random bits for the token at `position`.
 
-    `sample` is the index of the reply where a request asks for several.
+    `sample` is the index of the reply if a request asks for several replies.
     """
     counter = (position & _WORD, position >> 32, sample, 0)
     key = (seed & _WORD, seed >> 32 & _WORD)

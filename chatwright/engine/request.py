@@ -2,8 +2,8 @@
 
     QUEUED -> PREFILL -> DECODE -> DONE      (from the first three also -> CANCELLED or FAILED)
 
-A Request never changes. A Sequence is one reply to it (a request for n replies has n) and holds all
-state of that reply, so a cache slot that is used again cannot hold state of the reply before.
+A Request never changes. A Sequence is one reply to it and holds all state of that reply; a request
+for n replies has n sequences. A cache slot that is reused keeps no state of its previous reply.
 """
 
 import secrets
@@ -35,9 +35,9 @@ class Request:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How tokens are chosen."""
     stop_ids: Collection[int] = ()
-    """Tokens that end the reply; the one sampled is the reply's last token."""
+    """Token ids that end the reply. The sampled one is kept as the reply's last token."""
     banned_ids: Collection[int] = ()
-    """Tokens that are never sampled, such as ids without a token."""
+    """Token ids that are never sampled, such as those that the tokenizer does not use."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Sequence:
     reason: Reason | None = None
     error: str = ""
     held_events: list[TokenSampled] = field(default_factory=list)
-    """Events that are not reported until best_of has chosen."""
+    """With best_of: events that wait until all replies have ended and the best are known."""
 
     def set_state(self, state: State) -> None:
         """Change the state; an impossible change is a bug."""
@@ -153,9 +153,9 @@ class Sequence:
         return torch.tensor(self.prompt, dtype=torch.int64)
 
     def sample_token(self, logits: Tensor) -> TokenSampled:
-        """Draw the next token from its logits (V,) on the CPU; end the reply if the token does."""
+        """Draw the next token from its logits (V,) on the CPU; update the state of the reply."""
         config = self.sampling
-        # Tensors of token ids are made only where a penalty reads them: prompts can be long.
+        # Prompts can be long, so tensors of token ids are made only for the penalties.
         prompt = self._prompt_ids if config.has_repetition_penalty else _NO_TOKENS
         generated = _NO_TOKENS
         if config.has_penalty:

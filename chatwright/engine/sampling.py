@@ -1,4 +1,4 @@
-"""Sampling: from logits to one token, in pure functions on one row of numbers.
+"""Sampling: choose one token from a row of logits, in pure functions.
 
     repetition -> frequency and presence -> bias -> temperature -> top-k -> top-p -> min-p -> draw
 
@@ -25,19 +25,19 @@ class SamplingConfig:
     """How the tokens of a reply are chosen. The defaults draw from the model's own distribution."""
 
     temperature: float = 1.0
-    """Divides the logits. 0: always the most probable token."""
+    """Divisor of the logits. 0: always the token with the largest logit."""
     top_k: int = 0
     """Keep the k most probable tokens. 0: off."""
     top_p: float = 1.0
     """Keep the smallest set of tokens that reaches this probability. 1: off."""
     min_p: float = 0.0
-    """Keep tokens at least this share as probable as the most probable one. 0: off."""
+    """Keep tokens whose probability is at least this share of the highest one. 0: off."""
     frequency_penalty: float = 0.0
     """Subtracted from a token's logit for each time it was generated."""
     presence_penalty: float = 0.0
     """Subtracted once from the logit of every token that was generated."""
     repetition_penalty: float = 1.0
-    """Divides the logits of tokens in the prompt or reply (Keskar et al. 2019). 1: off."""
+    """For tokens in the prompt or reply: divisor of positive logits, factor of negative. 1: off."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     """Numbers added to the logits, by token id."""
     stop: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def _check_range(
     excludes_low: bool = False,
     low_name: str = "",
 ) -> None:
-    """Check that a number is in its range; None is allowed."""
+    """Check that a number is in its range; None is allowed. `low_name` explains `low`."""
     if value is None:
         return
     is_number = isinstance(value, int | float) and value == value and abs(value) != float("inf")
@@ -115,14 +115,17 @@ def _check_range(
         allowed += f" and at most {high}"
     raise InputError(
         f"{name} = {value!r} must be {allowed}.",
-        remedy="Correct the value or leave it out.",
+        remedy="Change the value, or leave the setting out.",
         field=name,
         value=value,
     )
 
 
 def apply_repetition_penalty(logits: Tensor, token_ids: Tensor, penalty: float) -> Tensor:
-    """Divide positive logits of these tokens and multiply negative ones. (V,), (N,) -> (V,)."""
+    """Divide positive logits of these tokens and multiply negative ones (Keskar et al. 2019).
+
+    (V,), (N,) -> (V,).
+    """
     logits = logits.clone()
     old = logits[token_ids]
     logits[token_ids] = torch.where(old > 0, old / penalty, old * penalty)
@@ -141,14 +144,14 @@ def apply_frequency_and_presence_penalty(
 
 
 def add_bias(logits: Tensor, bias: Mapping[int, float]) -> Tensor:
-    """Add numbers to the logits of some tokens, by id. (V,) -> (V,)."""
+    """Add the numbers in `bias`, by token id, to the logits. (V,) -> (V,)."""
     ids = torch.tensor(list(bias), dtype=torch.int64, device=logits.device)
     values = torch.tensor(list(bias.values()), dtype=logits.dtype, device=logits.device)
     return logits.index_add(0, ids, values)
 
 
 def top_k(logits: Tensor, k: int) -> Tensor:
-    """Keep the k largest logits, and all that equal the smallest of them. (V,) -> (V,)."""
+    """Keep the k largest logits, and logits equal to the smallest of these. (V,) -> (V,)."""
     if k >= len(logits):
         return logits
     return logits.masked_fill(logits < logits.topk(k).values[-1], float("-inf"))
@@ -188,16 +191,16 @@ def adjust_logits(
     generated: Tensor,
     banned_ids: Tensor | None = None,
 ) -> Tensor:
-    """Apply everything between the model's logits and the draw. (V,) -> (V,) in float64.
+    """Apply bans, penalties, bias, temperature and filters. (V,) -> (V,) in float64.
 
-    At temperature 0 only penalties and bias apply.
+    Temperature 0 skips the temperature and the filters (top-k, top-p, min-p).
 
     Args:
         logits: (V,), those of the model.
         config: Which adjustments apply.
         prompt: (N,), the prompt's token ids; only read if `config.has_repetition_penalty`.
         generated: (N,), the reply's token ids; only read if `config.has_penalty`.
-        banned_ids: (N,), token ids that get a probability of 0.
+        banned_ids: (N,), token ids that are never sampled.
     """
     if banned_ids is not None:
         # Before top-k and top-p, which choose among the ids that may be sampled.

@@ -3,8 +3,9 @@
     softmax(q k^T / sqrt(Dh)) v                                   Vaswani et al. 2017, eq. 1
 
 Decoder, encoder and encoder-decoder differ only in mask and context: `x` gives the queries,
-`context` the keys and values. Fewer key/value heads than query heads are shared by groups of query
-heads (Ainslie et al. 2023). You can observe the attention weights without changing the output.
+`context` the keys and values. With fewer key/value heads than query heads, a group of query heads
+shares one of them (grouped-query attention, Ainslie et al. 2023). You can observe the attention
+weights without changing the output.
 """
 
 import math
@@ -27,7 +28,7 @@ Observer = Callable[[Tensor], None]
 class KeyValues(NamedTuple):
     """Keys and values of a context for one attention layer, each (B, K, S, Dh).
 
-    A decoder computes those of its source text once and uses them in every step.
+    Token-by-token decoding computes the keys and values of a source text only once.
     """
 
     keys: Tensor
@@ -74,9 +75,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
 def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
     """Compute attention in tiles of a fixed number of query rows. Shapes as in `attend`.
 
-    A row's bits then do not depend on its batch, its chunk or a cache. The tiles take the place of
-    query heads in torch's kernel: it computes each by itself, and tiles of one key/value head share
-    its keys. Keys are padded to the length of the mask.
+    The result of a row is then bit-identical in any batch, in any chunk, and with a cache. The
+    tiles are passed to torch's kernel as query heads, which it computes independently. Tiles of one
+    key/value head share its keys. Keys are padded to the length of the mask.
     """
     B, H, T, head_dim = q.shape
     n_kv_head = k.shape[1]
@@ -116,7 +117,7 @@ class Attention(nn.Module):
             head_dim: Size of one head; default: d_model / n_head.
             bias: Whether query, key and value projections have a bias.
             qk_norm: Whether queries and keys are normalized in every head.
-            norm_eps: Number added in that norm against division by zero.
+            norm_eps: Epsilon of the query and key norms.
             value_width: Size of the vectors that values are computed from; default: d_model.
             output_bias: Whether the output projection has a bias; default: `bias`.
         """
@@ -147,13 +148,14 @@ class Attention(nn.Module):
         """Let every vector of `x` attend to the context. (B, T, D) -> (B, T, D).
 
         Args:
-            x: (B, T, D), the source of the queries.
-            context: (B, S, D), the source of keys and values, or those themselves. Default: x.
-            values: (B, S, value_width), the source of the values where it is not the context.
+            x: (B, T, D), input of the query projection.
+            context: (B, S, D), input of the key and value projections, or the result of
+                `key_values`. Default: x.
+            values: (B, S, value_width), input of the value projection. Default: context.
             mask: Which keys each query sees (`masks.py`).
             rotary: Rotary angles of the positions.
             cache: Keys and values of earlier tokens; the new ones are appended.
-            head_gates: (H,) factors of the heads' results; 0 switches a head off.
+            head_gates: (H,) factors of the heads' outputs; 0 switches a head off.
         """
         q = self._split_heads(self.query(x), self.n_head)  # (B, H, T, Dh)
         if self.query_norm is not None:

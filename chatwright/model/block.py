@@ -1,7 +1,7 @@
 """One Transformer layer: attention and feed-forward, each with a norm and a residual connection.
 
 Pre-norm (GPT-2 and later): x + f(norm(x)). Post-norm (Vaswani et al. 2017, GPT-1): norm(x + f(x)).
-In a decoder that reads another text, cross-attention to that text comes between the two.
+In the decoder of an encoder-decoder, cross-attention to the source text comes between the two.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ class Block(nn.Module):
     ) -> Tensor:
         """Apply the layer. (B, T, D) -> (B, T, D).
 
-        `context` is what cross-attention reads: (B, S, D), or its keys and values for this block.
+        `context` is the input of cross-attention: (B, S, D), or its keys and values for this block.
         """
         assert (context is None) == (self.cross_attention is None), (
             "a block needs a context if and only if it has cross-attention"
@@ -81,9 +81,10 @@ class Block(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """Compute the first token's output alone. (B, T, D) -> (B, 1, D).
+        """Compute the output of the first token only. (B, T, D) -> (B, 1, D).
 
-        The result is that of `forward` for this token. The other tokens give keys and values only.
+        The result equals `forward` at the first token. Of the other tokens only the keys and values
+        are computed.
         """
         key_values = self.attention.key_values(
             self.attention_norm(x) if self.norm_first else x, rotary=rotary
@@ -101,7 +102,7 @@ class Block(nn.Module):
         return self._residual(self.feed_forward, self.feed_forward_norm, x)
 
     def _residual(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:
-        """Apply a part of the block with its norm and residual connection, in the chosen order."""
+        """Apply a part of the block with its norm and residual connection."""
         if self.norm_first:
             return x + self.dropout(part(norm(x)))
         normed: Tensor = norm(x + self.dropout(part(x)))

@@ -1,9 +1,9 @@
 """MobileBERT's block: a layer that computes with small vectors (Sun et al. 2020, figure 1c).
 
-    D -> N -> attention -> n feed-forward networks -> D
+    D -> N -> attention -> n_feed_forward x feed-forward network -> D
 
-Vectors between the layers stay large (D), so that the model can imitate a large teacher layer by
-layer. Everything computed inside a layer is small (N). Post-norm throughout.
+Vectors between the layers have size D, so that the model can imitate a large teacher layer by
+layer. Inside a layer, vectors have the smaller size N. Every norm is a post-norm.
 """
 
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class LinearAndNorm(nn.Module):
     """A linear layer followed by a norm. (B, T, D) -> (B, T, N)."""
 
     def __init__(self, d_model: int, bottleneck: int, norm: NormKind, norm_eps: float) -> None:
-        """Allocate both."""
+        """Allocate the linear layer and the norm."""
         super().__init__()
         self.linear = Linear(d_model, bottleneck, bias=True)
         self.norm = make_norm(norm, bottleneck, norm_eps)
@@ -33,7 +33,7 @@ class LinearAndNorm(nn.Module):
 
 
 class BottleneckBlock(nn.Module):
-    """One layer. (B, T, D) -> (B, T, D), with N numbers per token inside."""
+    """One layer. (B, T, D) -> (B, T, D), with vectors of size N inside."""
 
     def __init__(
         self,
@@ -50,9 +50,10 @@ class BottleneckBlock(nn.Module):
     ) -> None:
         """Allocate the layer.
 
-        `narrowed` projects the layer's input to N. Queries and keys have a projection of their
-        own, `asking`, and values are computed from the large vectors. With `bottleneck_values`,
-        queries, keys and values all come from `narrowed`. Saved files hold these names.
+        `narrowed` projects the layer's input to size N. A second projection, `asking`, makes the
+        input of queries and keys; values are computed from the vectors of size D. With
+        `bottleneck_values`, queries, keys and values all come from `narrowed`. Saved files use the
+        names `narrowed` and `asking`.
         """
         super().__init__()
         self.narrowed = LinearAndNorm(d_model, bottleneck, norm, norm_eps)
@@ -81,16 +82,16 @@ class BottleneckBlock(nn.Module):
         head_gates: Tensor | None = None,
     ) -> Tensor:
         """Apply the layer. (B, T, D) -> (B, T, D)."""
-        small = self.narrowed(x)  # (B, T, N)
-        queries = small if self.asking is None else self.asking(x)  # (B, T, N)
+        inner = self.narrowed(x)  # (B, T, N)
+        queries = inner if self.asking is None else self.asking(x)  # (B, T, N)
         values = None if self.asking is None else x
         attended = self.attention(
             queries, values=values, mask=mask, rotary=rotary, cache=cache, head_gates=head_gates
         )
-        small = self.attention_norm(small + attended)
+        inner = self.attention_norm(inner + attended)
         for feed_forward, norm in zip(self.feed_forwards, self.feed_forward_norms, strict=True):
-            small = norm(small + feed_forward(small))
-        return self.norm(x + self.dropout(self.widen(small)))  # (B, T, D)
+            inner = norm(inner + feed_forward(inner))
+        return self.norm(x + self.dropout(self.widen(inner)))  # (B, T, D)
 
     def first(
         self,
@@ -99,5 +100,5 @@ class BottleneckBlock(nn.Module):
         rotary: Rotary | None = None,
         head_gates: Tensor | None = None,
     ) -> Tensor:
-        """Return the first token's output alone. (B, T, D) -> (B, 1, D)."""
+        """Return the output of the first token only. (B, T, D) -> (B, 1, D)."""
         return self.forward(x, mask, rotary, None, head_gates)[:, :1]

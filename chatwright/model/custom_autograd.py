@@ -1,6 +1,6 @@
 """Custom autograd functions: their backward passes are several times faster on a CPU than torch's.
 
-The forward passes are the plain formulas. Tests compare values and gradients with torch's autograd.
+The forward passes follow the formulas. Tests compare values and gradients with torch's autograd.
 `SoftmaxAttention` keeps the weights (B, H, T, S) for the backward pass. Their memory is quadratic
 in T, so callers use torch's fused kernel for long rows.
 """
@@ -62,7 +62,7 @@ class SquaredReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Square the positive part. The shape stays."""
+        """Square the positive part. The shape does not change."""
         positive = torch.relu(x)
         ctx.save_for_backward(positive)
         return positive * positive
@@ -75,11 +75,11 @@ class SquaredReLU(torch.autograd.Function):
 
 
 class SwishGate(torch.autograd.Function):
-    """silu(gate) * up, the activation of SwiGLU. Both passes use the same sigmoid."""
+    """silu(gate) * up, the activation of SwiGLU. The backward pass reuses the sigmoid."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        """Multiply. (..., d_ff) twice -> (..., d_ff)."""
+        """Compute silu(gate) * up. Twice (..., d_ff) -> (..., d_ff)."""
         sigmoid = torch.sigmoid(gate)
         swish = gate * sigmoid
         ctx.save_for_backward(sigmoid, swish, up)
@@ -94,11 +94,11 @@ class SwishGate(torch.autograd.Function):
 
 
 class SoftmaxAttention(torch.autograd.Function):
-    """softmax(q k^T + bias) v, keeping the weights for the backward pass."""
+    """softmax(q k^T + bias) v. The backward pass reuses the attention weights."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        """Attend; q is scaled already.
+        """Compute attention for queries that are already scaled by 1 / sqrt(Dh).
 
         q (B, H, T, Dh), k and v (B, H, S, Dh), bias (1 or B, 1, T, S) -> (B, H, T, Dh).
         """

@@ -1,4 +1,4 @@
-"""Dropout with a generator of its own: a resumed run draws the noise of an uninterrupted one."""
+"""Dropout that draws from a generator you pass in, so that a resumed run can restore the noise."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,21 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """In training, zero each number with probability p and scale the rest by 1 / (1 - p).
 
-    p is rounded to a multiple of 1/256: the noise is one byte per number, a quarter of a float's.
+    p is rounded to a multiple of 1/256, at least 1/256, because the noise is one random byte per
+    number. That takes a quarter of the memory of float32 noise.
     """
 
     def __init__(self, p: float) -> None:
-        """Set the rate; `set_dropout_generator` gives the source of noise before training."""
+        """Set the rate. Call `set_dropout_generator` before training."""
         super().__init__()
         self.p = p
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop single numbers. The shape stays."""
+        """Drop single numbers. The shape does not change."""
         return x if self.p == 0.0 or not self.training else x * self._factors(x.shape, x)
 
-    def rows(self, x: Tensor) -> Tensor:
+    def drop_vectors(self, x: Tensor) -> Tensor:
         """Drop whole vectors: all numbers of a token together. (..., D) -> (..., D)."""
         return x if self.p == 0.0 or not self.training else x * self._factors((*x.shape[:-1], 1), x)
 

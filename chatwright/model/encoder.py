@@ -88,7 +88,7 @@ class Encoder(Model):
         Args:
             token_ids: (B, T).
             mask: Which tokens each token sees: `masks.padding` for texts of different lengths,
-                `masks.same_document` for several texts in a row.
+                `masks.same_document` where a row holds several texts.
             positions: (B, T), needed where a row holds several texts.
             token_types: (B, T), first or second text of a pair. Default: 0 everywhere.
             dtype: dtype of the activations; default: that of the weights.
@@ -121,7 +121,7 @@ class Encoder(Model):
     ) -> Tensor:
         """Return the output of the last layer, before any head. (B, T) -> (B, T, D).
 
-        With `first_only` the last layer computes the first token alone: (B, T) -> (B, 1, D).
+        With `first_only` the last layer computes only the first token: (B, T) -> (B, 1, D).
         `forward` explains the other arguments.
         """
         T, context_length = token_ids.shape[1], self.config.context_length
@@ -134,7 +134,7 @@ class Encoder(Model):
         for layer in range(self.config.n_layer):
             # ALBERT: consecutive layers share a block.
             block = self.blocks[layer * self.config.n_distinct_block // self.config.n_layer]
-            assert isinstance(block, Block | BottleneckBlock), "made by _make_block"
+            assert isinstance(block, Block | BottleneckBlock), "_make_block makes no other kind"
             gates = None if head_gates is None else head_gates[layer]
             is_last = layer == self.config.n_layer - 1
             compute = block.first if first_only and is_last else block
@@ -149,7 +149,7 @@ class Encoder(Model):
         dtype: torch.dtype | None,
     ) -> Tensor:
         """Sum the embeddings of tokens, positions, token types and n-grams. (B, T) -> (B, T, D)."""
-        x = self.token_dropout.rows(self.embedding(token_ids))  # (B, T, d_embedding)
+        x = self.token_dropout.drop_vectors(self.embedding(token_ids))  # (B, T, d_embedding)
         if self.projection is not None and self.config.projected == "words":
             x = self.projection(_with_neighbors(x) if self.config.trigram_input else x)
         if self.position_embedding is not None:
@@ -241,9 +241,9 @@ def _make_masked_token_head(config: EncoderConfig) -> MaskedTokenHead:
 def init_weights(model: Encoder, generator: torch.Generator) -> None:
     """Set all parameters to their initial values, drawn from `generator`.
 
-    Biases, n-gram tables, label and scalar scores: 0, so that a fresh classifier finds every label
-    equally likely. Norm weights: 1. Matrices: normal(0, 0.02), divided by sqrt(2 n_layer) where
-    they write into the residual stream.
+    Biases, n-gram tables, the last layer of label and scalar heads: 0, so that a fresh classifier
+    gives every label the same probability. Norm weights: 1. Matrices: normal(0, 0.02), divided by
+    sqrt(2 n_layer) where they write into the residual stream.
     """
     zero_tables = ("ngrams.", "label_head.labels.", "scalar_head.")
     with torch.no_grad():

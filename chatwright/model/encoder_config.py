@@ -52,7 +52,7 @@ class EncoderConfig:
     bias: bool = False
     """Whether the linear layers in the blocks have a bias."""
     position: PositionKind = "rotary"
-    """Kind of positions."""
+    """Kind of position encoding."""
     rotary_base: float = 10_000.0
     """Base of the rotary frequencies (theta in the paper)."""
     position_offset: int = 0
@@ -70,7 +70,7 @@ class EncoderConfig:
     bottleneck: int = 0
     """Size of each token's vector inside a block (MobileBERT). 0: d_model."""
     bottleneck_values: bool = False
-    """With a bottleneck: compute attention's values from the small vectors as well."""
+    """With a bottleneck: compute attention's values, too, from vectors of that size."""
     n_feed_forward: int = 1
     """With a bottleneck: number of feed-forward networks in each block."""
     ngrams: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class EncoderConfig:
     ngram_dropout: float = 0.0
     """Share of n-gram embeddings left out in training, drawn separately for each length."""
     head: HeadKind = "masked_lm"
-    """Output: logits of tokens (masked_lm) or labels (labels), a number (scalar), or none."""
+    """Output: logits of tokens (masked_lm) or labels, a number (scalar), or vectors (none)."""
     labels: tuple[str, ...] = ()
     """With head = labels: the label names, in the order of the scores."""
     pooler: PoolerKind = "none"
@@ -90,7 +90,7 @@ class EncoderConfig:
     head_norm: NormKind = "layer"
     """Kind of normalization in the masked-token head."""
     wide_head: bool = False
-    """Features of size d_model in the masked-token head, not embedding_size (MobileBERT)."""
+    """Masked-token head: use features of size d_model, not embedding_size (MobileBERT)."""
     dropout: float = 0.0
     """Dropout rate of each block's additions to the residual stream."""
     embedding_dropout: float = 0.0
@@ -111,7 +111,7 @@ class EncoderConfig:
         if self.n_block and self.n_layer % self.n_block:
             raise self._refused(
                 "n_block",
-                f"must divide n_layer ({self.n_layer}): each block serves as many layers.",
+                f"must divide n_layer ({self.n_layer}): all blocks serve equally many layers.",
             )
         if self.n_feed_forward > 1 and not self.bottleneck:
             raise self._refused("n_feed_forward", "above 1 needs a bottleneck (MobileBERT).")
@@ -142,5 +142,5 @@ class EncoderConfig:
 
     @property
     def n_distinct_block(self) -> int:
-        """Number of blocks with weights of their own."""
+        """Number of blocks that do not share weights."""
         return self.n_block or self.n_layer

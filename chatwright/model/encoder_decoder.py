@@ -6,7 +6,7 @@
            -> head -> logits
 
 The defaults are Vaswani et al. 2017: post-norm, sine/cosine positions, ReLU, biases, and one matrix
-for both embeddings and the head, multiplied by sqrt(D) where it embeds (section 3.4). Pre-norm, RMS
+for both embeddings and the head; embeddings are multiplied by sqrt(D) (section 3.4). Pre-norm, RMS
 norm, rotary positions, SwiGLU and q/k norm are other settings of the same parts.
 """
 
@@ -146,8 +146,8 @@ class EncoderDecoder(Model):
     ) -> Tensor:
         """Return the decoder's output before the head. (B, S), (B, T) -> (B, T, D).
 
-        `source_mask` (`masks.padding`) hides the padding of the source. The target's padding is at
-        its end, where no earlier token sees it.
+        `source_mask` (`masks.padding`) hides the padding of the source. Padding at the end of the
+        target needs no mask: decoder tokens see only earlier tokens.
         """
         return self.decode(target_ids, self.encode(source_ids, source_mask, dtype), source_mask)
 
@@ -160,13 +160,13 @@ class EncoderDecoder(Model):
         return encoded
 
     def cross_key_values(self, encoded: Tensor) -> list[KeyValues]:
-        """Compute the keys and values of every decoder layer's cross-attention. (B, S, D).
+        """Compute the keys and values of every decoder layer's cross-attention from (B, S, D).
 
         They depend on the source alone, so token-by-token decoding computes them once.
         """
         key_values: list[KeyValues] = []
         for block in self.decoder.blocks:
-            assert isinstance(block, Block), "made by _make_block"
+            assert isinstance(block, Block), "_make_block makes no other kind"
             assert block.cross_attention is not None, "every decoder block has cross-attention"
             key_values.append(block.cross_attention.key_values(encoded))
         return key_values
@@ -205,7 +205,7 @@ class EncoderDecoder(Model):
         assert context_length >= T, (
             f"{T} tokens do not fit a context of {context_length}; the caller must cut"
         )
-        x = self.token_dropout.rows(self.embedding(token_ids))  # (B, T, D)
+        x = self.token_dropout.drop_vectors(self.embedding(token_ids))  # (B, T, D)
         if self.config.embedding_scale:
             x = x * math.sqrt(self.config.d_model)
         if self.position_embedding is not None:
@@ -221,8 +221,9 @@ class EncoderDecoder(Model):
 def init_weights(model: EncoderDecoder, generator: torch.Generator) -> None:
     """Set all parameters to their initial values, drawn from `generator`.
 
-    Biases: 0. Norm weights: 1. Embeddings: normal(0, 1 / (4 sqrt(D))), small enough that no token's
-    first logits are much above the others. Matrices by `config.init`:
+    Biases: 0. Norm weights: 1. Matrices outside the blocks, such as embeddings: normal(0,
+    1 / (4 sqrt(D))), so that the initial logits are nearly equal. Matrices in the blocks by
+    `config.init`:
 
     xavier: uniform(-a, a) with a = sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010).
     zero: 0 where they write into the residual stream, so that every block starts as the identity;

@@ -20,7 +20,7 @@ class EncoderDecoderConfig:
     vocab_size: int
     """Number of tokens in the vocabulary, which source and target share."""
     context_length: int = 256
-    """Longest source and longest target, in tokens."""
+    """Longest source and longest target that the model can read, in tokens."""
     n_encoder_layer: int = 6
     """Number of encoder blocks."""
     n_decoder_layer: int = 6
@@ -46,7 +46,7 @@ class EncoderDecoderConfig:
     bias: bool = True
     """Whether the linear layers in the blocks have a bias."""
     position: PositionKind = "sinusoidal"
-    """Kind of positions."""
+    """Kind of position encoding."""
     rotary_base: float = 10_000.0
     """Base of the rotary frequencies (theta in the paper)."""
     embedding_scale: bool = True

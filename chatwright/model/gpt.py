@@ -2,9 +2,9 @@
 
     tokens -> embedding (+ position) -> n_layer x block -> norm -> head -> logits
 
-The default is exactly Qwen3-shaped, so that other tools open what you train here: RMS norm, rotary
-positions, SwiGLU, grouped heads, q/k norm and tied embeddings. GPT-1, GPT-2, GPT-3 (`presets.py`),
-Llama, Mistral, Qwen 2.5 and SmolLM are other settings of the same parts.
+The default has exactly the architecture of Qwen3, so that other tools can load your models: RMS
+norm, rotary positions, SwiGLU, grouped-query attention, q/k norm and tied embeddings. GPT-1, GPT-2,
+GPT-3 (`presets.py`), Llama, Mistral, Qwen 2.5 and SmolLM are other settings of the same parts.
 """
 
 import torch
@@ -53,7 +53,7 @@ class GPT(Model):
             config.rotary_scaling,
         )
         self.ngrams = _make_ngrams(config) if config.ngrams else None
-        # One more row than the vocabulary: that of "there is no token before this one".
+        # The last row of each table means "there is no token before this one".
         self.previous = nn.ParameterList(
             nn.Parameter(torch.empty(vocab_size + 1, d_model)) for _ in range(config.n_previous)
         )
@@ -91,7 +91,7 @@ class GPT(Model):
         Args:
             token_ids: (B, T).
             mask: Which tokens each token sees (`masks.py`).
-            positions: (B, T), needed with a cache or with rows of several texts.
+            positions: (B, T), needed with a cache or where a row holds several texts.
             cache: Keys and values of tokens already read.
             dtype: dtype of the activations; default: that of the weights.
             head_gates: (n_layer, H) factors of the attention heads' outputs; 0 switches a head off.
@@ -147,7 +147,7 @@ class GPT(Model):
 
     def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
         """Sum the embeddings of tokens, positions and preceding tokens. (B, T) -> (B, T, D)."""
-        x: Tensor = self.token_dropout.rows(self.embedding(token_ids))
+        x: Tensor = self.token_dropout.drop_vectors(self.embedding(token_ids))
         if self.position_embedding is not None:
             if positions is None:
                 indices = torch.arange(token_ids.shape[1], device=token_ids.device)
@@ -169,7 +169,7 @@ class GPT(Model):
     def _masks(self, mask: Mask, key_positions: Tensor | None, x: Tensor) -> dict[int, Mask]:
         """Make the mask for each window size once, for all layers.
 
-        `key_positions` (B, T) are the queries' indices among the keys. None: query t is key t.
+        `key_positions` (B, T): index of each query's token among the keys. None: 0, 1, ..., T - 1.
         """
         config, T = self.config, x.shape[1]
         mask_by_window = {0: masks.for_training(mask, T, x)}
@@ -221,13 +221,13 @@ def _make_block(config: GPTConfig) -> Block:
 def init_weights(model: GPT, generator: torch.Generator) -> None:
     """Set all parameters to their initial values, drawn from `generator`.
 
-    Biases, tables of n-grams and preceding tokens, label and scalar scores: 0. Norm weights: 1.
+    Biases, tables of n-grams and preceding tokens, label and scalar heads: 0. Norm weights: 1.
     Matrices by `config.init`:
 
     gpt2: normal(0, 0.02), divided by sqrt(2 n_layer) where they write into the residual stream.
     zero: 0 where they write into the residual stream, so that every block starts as the identity;
-    normal(0, 0.6 / sqrt(inputs)) elsewhere in the blocks. An untied head 0, its embeddings
-    normal(0, 1).
+    normal(0, 0.6 / sqrt(inputs)) elsewhere in the blocks. Embeddings: normal(0, 0.02) if they are
+    tied to the head; otherwise normal(0, 1), and the head is 0.
     """
     zero_tables = ("ngrams.", "previous.", "label_head.", "scalar_head.")
     with torch.no_grad():

@@ -52,11 +52,11 @@ class GPTConfig:
     bias: bool | tuple[BiasedPart, ...] = False
     """Which linear layers in the blocks have a bias: all (true), none (false), or named parts."""
     position: PositionKind = "rotary"
-    """Kind of positions."""
+    """Kind of position encoding."""
     rotary_base: float = 10_000.0
     """Base of the rotary frequencies (theta in the paper)."""
     rotary_scaling: RotaryScaling | None = None
-    """How rotary frequencies are changed to read texts longer than those of the training."""
+    """How rotary frequencies are changed for texts longer than those in training."""
     nope_layers: tuple[int, ...] = ()
     """Layers without rotary positions, counted from 0 (SmolLM 3: every fourth)."""
     window: int = 0
@@ -66,7 +66,7 @@ class GPTConfig:
     tied: bool = True
     """Whether the language-model head uses the embedding matrix."""
     head: HeadKind = "language_model"
-    """Output: logits of tokens (language_model) or labels (labels), a number (scalar), or none."""
+    """Output: logits of tokens (language_model) or labels, a number (scalar), or vectors (none)."""
     labels: tuple[str, ...] = ()
     """With head = labels: the label names, in the order of the scores."""
     ngrams: tuple[int, ...] = ()
@@ -76,7 +76,7 @@ class GPTConfig:
     ngram_dropout: float = 0.0
     """Share of n-gram embeddings left out in training, drawn separately for each length."""
     n_previous: int = 0
-    """Number of preceding tokens that are added to each input, through one table per distance."""
+    """Number of preceding tokens that each input includes, with one embedding table for each."""
     embedding_norm: bool = False
     """Apply an RMS norm without a weight between the embeddings and the first block."""
     init: Literal["gpt2", "zero"] = "gpt2"

@@ -1,4 +1,4 @@
-"""Heads: layers from the last vectors to scores of tokens, scores of labels, or one number.
+"""Heads: layers that turn the last hidden states into token logits, label logits or one number.
 
     language_model   every vector -> one logit per token of the vocabulary    (B, T, D) -> (B, T, V)
     masked_lm        the same, through a dense layer and a norm               (B, T, D) -> (B, T, V)
@@ -42,7 +42,7 @@ class HeadConfig(Protocol):
 
 
 def check_head(config: HeadConfig, allowed: tuple[HeadKind, ...]) -> None:
-    """Raise InputError for a head that is not allowed, or for labels that do not fit it."""
+    """Raise InputError for a head that is not allowed, or for labels that do not fit the head."""
     names = list(config.labels)
     if config.head not in allowed:
         raise InputError(
@@ -91,9 +91,9 @@ def make_language_model_head(embedding: nn.Embedding, tied: bool, bias: bool = F
 class MaskedTokenHead(nn.Module):
     """Dense layer, activation, norm, then one logit per token (Devlin et al. 2018, section 3.1).
 
-    The logits are products of the features with the embedding matrix, plus a bias. The features
-    have the embeddings' size F. MobileBERT's features are larger than its embeddings: the missing
-    columns are a matrix of their own, `extra`.
+    The logits are products of the features (size F) with the embedding matrix (size E), plus a
+    bias. Usually F = E. MobileBERT's features are larger than its embeddings; `extra` (V, F - E)
+    then supplies the missing columns of the matrix.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class MaskedTokenHead(nn.Module):
         norm_eps: float,
         bias: bool,
     ) -> None:
-        """Allocate the layers; `bias` is that of the dense layer and of the logits."""
+        """Allocate the layers; `bias` gives the dense layer and the logits a bias each."""
         super().__init__()
         self.activation = activation
         self.dense = Linear(d_model, n_feature, bias)
@@ -143,7 +143,7 @@ class LabelHead(nn.Module):
     def __init__(
         self, d_model: int, n_label: int, pooler: PoolerKind, dropout: float, bias: bool = True
     ) -> None:
-        """Allocate the layers; n_label = 0 makes the dense layer alone (a published pooler)."""
+        """Allocate the layers; n_label = 0 makes only the dense layer (a published pooler)."""
         super().__init__()
         self.pooler = pooler
         self.dense = None if pooler == "none" else Linear(d_model, d_model, bias=True)

@@ -35,7 +35,7 @@ class DenseCache:
     """One slot of fixed length per sequence.
 
     Keys and values are (n_layer, n_slot, K, capacity + 1, Dh).
-    Call `start_step` before each forward pass: it names the slots and positions of the new tokens.
+    Call `start_step` before each forward pass to set the slots and positions of the new tokens.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DenseCache:
         device: torch.device | str = "cpu",
     ) -> None:
         """Allocate the cache, all zeros; `capacity` is the length of a slot in tokens."""
-        # One position more than the capacity: padding is written there, and no query sees it.
+        # One position more than the capacity: padding is written there, and no query reads it.
         self.capacity = capacity
         shape = (n_layer, n_slot, n_kv_head, capacity + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
@@ -58,7 +58,7 @@ class DenseCache:
         self._step: _Step | None = None
 
     def start_step(self, slots: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
-        """Name the slot and the positions of each row's new tokens.
+        """Set the slot and the positions of each row's new tokens.
 
         Args:
             slots: (B,), the slot of each row of the batch.
@@ -67,7 +67,7 @@ class DenseCache:
         """
         first = int(slots[0])
         positions = torch.where(positions < 0, self.capacity, positions)
-        # Consecutive slots are returned as a view; others are copied together in every layer.
+        # Consecutive slots are read as a view; other slots are copied into one tensor per layer.
         is_range = slots.tolist() == list(range(first, first + len(slots)))
         selection = slice(first, first + len(slots)) if is_range else slots
         self._step = _Step(slots[:, None], positions, selection, n_keys or self.capacity)
@@ -88,13 +88,13 @@ class DenseCache:
         return torch.where(earlier >= 0, stored, no_token)
 
     def select(self, slots: Tensor, n_token: int) -> None:
-        """Copy the first `n_token` positions of slot slots[i] into slot i, for every i. (N,)."""
+        """Copy the first `n_token` positions of slot `slots[i]` into slot i; slots is (N,)."""
         for cached in (self.keys, self.values):
             cached[:, : len(slots), :, :n_token] = cached[:, slots, :, :n_token]
         self.token_ids[: len(slots), :n_token] = self.token_ids[slots, :n_token]
 
     def clear_slot(self, slot: int) -> None:
-        """Set a slot to zeros: a masked value is still multiplied by 0, and 0 times NaN is NaN."""
+        """Set a slot to zeros. A NaN left in it would spread: masked values are multiplied by 0."""
         self.keys[:, slot].zero_()
         self.values[:, slot].zero_()
 
@@ -111,7 +111,7 @@ class DenseLayerCache:
     """One layer of a `DenseCache` in one step."""
 
     def __init__(self, keys: Tensor, values: Tensor, step: _Step) -> None:
-        """Take the layer's tensors (n_slot, K, capacity + 1, Dh) and the step to perform."""
+        """Take the layer's tensors (n_slot, K, capacity + 1, Dh) and the current step."""
         self.keys = keys
         self.values = values
         self.step = step

@@ -2,13 +2,13 @@
 
 Weights are float32. Training in bfloat16 casts them on use, so the optimizer keeps full precision.
 
-`pack` converts a weight to oneDNN's layout. Packed products of two or more rows have the same bits
-whatever the number of rows, so a reply does not depend on the other requests in the batch. Packed
-weights have no gradient: use them under `torch.no_grad` only.
+`pack` converts a weight to oneDNN's layout. The product of a row with a packed weight is then
+bit-identical for any number of rows from two on, so a reply does not depend on the other requests
+in the batch. Packed weights have no gradient: use them under `torch.no_grad` only.
 
-The layer also applies the activation after it. A packed layer computes it inside the kernel:
-torch's silu and gelu compute the last few numbers of a tensor in another way than the rest, so the
-bits of a row would depend on its place in the tensor.
+The layer also applies the activation that follows it. A packed layer computes the activation in
+oneDNN's kernel: torch's silu and gelu compute the last few numbers of a tensor in another way than
+the rest, so the bits of a row would depend on its index in the tensor.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Linear(nn.Module):
         )
         rows = x.reshape(-1, x.shape[-1])  # (N, in_features)
         n_row = rows.shape[0]
-        if n_row == 1:  # oneDNN computes a single row with another kernel, whose bits differ
+        if n_row == 1:  # oneDNN uses another kernel for a single row, with different bits
             rows = rows.expand(2, -1).contiguous()
         name, algorithm = _ONEDNN_NAMES[activation]
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -78,7 +78,7 @@ class Linear(nn.Module):
 
 
 def activate(x: Tensor, activation: FusedActivation) -> Tensor:
-    """Apply an activation by name. The shape stays."""
+    """Apply an activation by name. The shape does not change."""
     return x if activation == "none" else _ACTIVATIONS[activation](x)
 
 
@@ -89,9 +89,9 @@ def pack_weight(weight: Tensor) -> Tensor:
 
 
 def pack_linears(model: nn.Module) -> bool:
-    """Pack every Linear of the model; return False where this device or torch build cannot.
+    """Pack every Linear of the model; return False, and pack none, where that is impossible.
 
-    Then nothing is changed.
+    Packing needs float32 weights on a CPU and a torch build with oneDNN.
     """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
     has_kernel = torch.backends.mkldnn.is_available() and hasattr(

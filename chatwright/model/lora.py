@@ -4,9 +4,9 @@
 
 A (rank, in) starts random and B (out, rank) zero, so a fresh adapter does not change the model.
 `attach` adds such products to the chosen linear layers and freezes everything else. `merge` adds
-them to the weights; `remove` takes them away. Frozen weights stay frozen after both: to train all
-weights of a merged model, save it and load it again.
-A packed layer holds the merged weight, so serving an adapter costs nothing.
+them to the weights; `remove` deletes them. Frozen weights stay frozen after both: to train all
+weights of a merged model, save the model and load it again.
+A packed layer holds the merged weight, so an adapter does not slow down inference.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class LoRAConfig:
         if self.rank < 1:
             raise self._refused("rank", "must be at least 1.")
         if not self.alpha > 0:
-            raise self._refused("alpha", "must be above 0, or the adapter would change nothing.")
+            raise self._refused("alpha", "must be above 0: at 0 the adapter changes nothing.")
         if not 0.0 <= self.dropout < 1.0:
             raise self._refused("dropout", "must be at least 0 and below 1.")
 
@@ -54,7 +54,7 @@ class LoRAConfig:
 
 
 class LoRALinear(Linear):
-    """A linear layer with a product beside the weight of the layer that it replaces."""
+    """A linear layer that adds a product to the frozen weight of the layer that it replaces."""
 
     def __init__(self, base: Linear, rank: int, alpha: float, dropout: float) -> None:
         """Take over the weight and bias of `base`; the product starts at zero."""
@@ -99,7 +99,7 @@ def attach(model: nn.Module, config: LoRAConfig, generator: torch.Generator) -> 
             remedy="Train it further without lora settings, or merge it first: chatwright merge.",
             field="lora",
         )
-    layers = dict.fromkeys(_chosen(model, config), (config.rank, config.alpha))
+    layers = dict.fromkeys(_target_layers(model, config), (config.rank, config.alpha))
     insert_layers(model, layers, config.dropout)
     for layer in lora_layers(model).values():
         # Uniform in +-1/sqrt(in), as in the paper's code and in PEFT.
@@ -147,7 +147,7 @@ def _replace(model: nn.Module, weight_of: Callable[[LoRALinear], Tensor]) -> Non
         model.set_submodule(name, plain.train(layer.training))
 
 
-def _chosen(model: nn.Module, config: LoRAConfig) -> dict[str, Linear]:
+def _target_layers(model: nn.Module, config: LoRAConfig) -> dict[str, Linear]:
     """Return the layers that the config names, by name."""
     linears = {name: module for name, module in model.named_modules() if isinstance(module, Linear)}
     for target in config.targets:

@@ -5,8 +5,8 @@ A mask is one of:
     None            every query sees every key
     CAUSAL          query t sees keys 0..t, of as many keys as queries; torch's fastest kernel
     a bool tensor   broadcasts to (B, H, T, S); True: the query sees the key
-    a float tensor  the same as numbers that are added to the scores (training)
-    TiledMask       for inference whose bits do not depend on the other rows of the batch
+    a float tensor  numbers that are added to the scores, very low for hidden keys (training)
+    TiledMask       for inference that is bit-identical in any batch
 
 Every query must see at least one key.
 """
@@ -21,12 +21,12 @@ from torch import Tensor
 CAUSAL: Literal["causal"] = "causal"
 
 TILE_ROWS = 4
-"""Query rows per tile. Tiles of one size make each row's kernel call independent of the others."""
+"""Query rows per tile. With tiles of equal size, a row's bits do not depend on other rows."""
 
 KEY_BLOCK = 512
-"""torch's CPU kernel reads keys in blocks of 512. Padding to whole blocks makes all blocks equal.
+"""Keys per block, as in torch's CPU kernel. Keys are padded to whole blocks, all of equal size.
 
-With blocks of 256, 5 of 120 cases differed between 768 and 1,024 keys.
+With padding to multiples of 256, 5 of 120 results had different bits for 768 and 1,024 keys.
 """
 
 LONGEST_KEPT_WEIGHTS = 1024
@@ -43,7 +43,7 @@ class TiledMask:
     allowed: Tensor
     """(B, 1, T, S): the same mask as a bool tensor."""
     n_keys: int
-    """S, in whole blocks."""
+    """S, a multiple of the block size."""
     bias: Tensor
     """(B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores."""
     n_tile: int
@@ -60,22 +60,22 @@ def causal(query_positions: Tensor, n_keys: int) -> Tensor:
 
 
 def causal_tiles(query_positions: Tensor, n_keys: int, n_head: int, n_kv_head: int) -> TiledMask:
-    """Make `causal` as tiles. (B, T); n_keys in whole blocks."""
+    """Make the mask of `causal` as tiles; n_keys must be a multiple of the block size."""
     return tile_mask(causal(query_positions, n_keys), n_head, n_kv_head)
 
 
 def tile_mask(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
-    """Cut a bool mask (B, 1, T, S) into tiles; S in whole blocks."""
+    """Cut a bool mask (B, 1, T, S) into tiles; S must be a multiple of the block size."""
     group_size = n_head // n_kv_head
     B, _, T, S = allowed.shape
     n_row = group_size * T
     n_tile = -(-n_row // TILE_ROWS)
     rows = allowed[:, 0].repeat(1, group_size, 1)
     rows = F.pad(rows, (0, 0, 0, n_tile * TILE_ROWS - n_row))  # (B, n_tile * TILE_ROWS, S)
-    rows[:, n_row:, 0] = True  # padding rows see the first key, for each row must see one
+    rows[:, n_row:, 0] = True  # every row must see a key, so padding rows see the first one
     bias = torch.zeros(rows.shape, device=rows.device).masked_fill_(~rows, float("-inf"))
     bias = bias.view(B, n_tile, TILE_ROWS, S)
-    # One tile broadcasts over the key/value heads; several take the place of heads, K times over.
+    # One tile broadcasts over the K key/value heads; several are passed as heads, so repeat them.
     if n_tile > 1:
         bias = bias.repeat(1, n_kv_head, 1, 1)
     return TiledMask(allowed, S, bias, n_tile)
@@ -89,7 +89,7 @@ def block_size(context_length: int) -> int:
 def additive(
     mask: Tensor | Literal["causal"], n_token: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Make the numbers to add to the scores: 0 for a visible key, -10,000 for another.
+    """Make the numbers to add to the scores: 0 for a visible key, -10,000 for a hidden one.
 
     Returns (1 or B, 1, T, T). -10,000 is low enough for a weight of exactly 0, in bfloat16 too.
     """
@@ -101,7 +101,7 @@ def additive(
 def for_training(mask: Mask, n_key: int, x: Tensor) -> Mask:
     """Make the mask additive where attention should keep its weights for the backward pass.
 
-    On a CPU the backward pass of torch's fused attention takes three times as long, for short rows.
+    For short rows on a CPU, the backward pass of torch's fused attention takes three times as long.
     """
     keeps_weights = (
         torch.is_grad_enabled() and x.device.type == "cpu" and n_key <= LONGEST_KEPT_WEIGHTS
@@ -134,13 +134,13 @@ def same_document(document_ids: Tensor) -> Tensor:
 def first_query(mask: Mask) -> Mask:
     """Take the mask of the first query alone. (B, 1, T, S) -> (B, 1, 1, S)."""
     assert mask is None or isinstance(mask, Tensor), (
-        "the first token of a causal text sees only itself"
+        "in a causal mask the first token sees only itself; compute it without a mask"
     )
     return mask if mask is None else mask[..., :1, :]
 
 
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
-    """Let each query see the last `window` keys, its own included. (B, T) -> (B, 1, T, S)."""
+    """Let each query see the last `window` keys up to its own. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)
     ages = query_positions[..., None] - keys  # (B, T, S)
     return ((ages >= 0) & (ages < window))[:, None]
@@ -166,7 +166,7 @@ def within(
 def _windowed(allowed: Tensor, key_positions: Tensor, window: int) -> Tensor:
     """Limit a bool mask. (B, 1, T, S) -> (B, 1, T, S).
 
-    A row that would see nothing keeps what it had: padding, which sees the first token.
+    A row that would see no key keeps its mask. Such a row is padding and sees the first token.
     """
     windowed = allowed & sliding(key_positions, allowed.shape[-1], window)
     return windowed | (allowed & ~windowed.any(dim=-1, keepdim=True))

@@ -32,7 +32,7 @@ class Model(nn.Module):
 
     config: ModelConfig
     sparse_tables: tuple[str, ...] = ("ngrams.",)
-    """Name prefixes of tables with sparse gradients: a step reads few of their rows."""
+    """Name prefixes of tables with sparse gradients: a training step reads few of their rows."""
 
     def hidden_states(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the normalized output of the last layer, before any head. (B, T) -> (B, T, D)."""
@@ -45,7 +45,7 @@ class Model(nn.Module):
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Count trainable numbers. A tied matrix counts once; fixed position tables do not count."""
+    """Count trainable parameters. A tied matrix counts once; fixed position tables do not count."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

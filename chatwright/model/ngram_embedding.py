@@ -1,10 +1,10 @@
 """Embeddings of token n-grams, added to each token's own embedding.
 
-They give each position its last few tokens without attention. Every n-gram has a table row; long
-n-grams share rows by hash (Svenstrup et al. 2017; Mikolov et al. use hashed n-gram features).
+They tell each position its last few tokens without attention. Every n-gram has a row in a table;
+if there are more n-grams than rows, they share rows by hash (Svenstrup et al. 2017).
 Cost: one table lookup per n-gram length and almost no compute, but n_rows x D weights per length,
-which can memorize a small corpus. Other tools do not know these tables, so only the experimental
-preset has them.
+which can memorize a small corpus. Other tools cannot load these tables, so only the experimental
+preset "speedrun" has them.
 """
 
 import torch
@@ -33,8 +33,8 @@ class NgramEmbedding(nn.Module):
         super().__init__()
         self.vocab_size = vocab_size
         self.orders = orders
-        # Each length is dropped by itself, so that the model learns to use a shorter n-gram where
-        # it has not seen the longer one.
+        # Each length is dropped independently, so that the model learns to use a shorter n-gram
+        # where it has not seen the longer one.
         self.dropout = Dropout(dropout)
         self.tables = nn.ParameterList(
             nn.Parameter(torch.empty(min(n_rows, (vocab_size + 1) ** n), d_model)) for n in orders
@@ -54,15 +54,15 @@ class NgramEmbedding(nn.Module):
         key = token_ids
         total = torch.zeros((), device=token_ids.device)
         for n in range(2, max(self.orders) + 1):
-            # The product overflows for long n-grams, which a hash may.
+            # The product may overflow for long n-grams; the overflowed number is still a hash.
             key = key + preceding[..., n - 2] * (self.vocab_size + 1) ** (n - 1)
             if n in self.orders:
                 table = self.tables[self.orders.index(n)]
-                rows = self._row(key, n, len(table))
-                total = total + self.dropout.rows(F.embedding(rows, table, sparse=True))
+                rows = self._row_indices(key, n, len(table))
+                total = total + self.dropout.drop_vectors(F.embedding(rows, table, sparse=True))
         return total  # (B, T, D)
 
-    def _row(self, key: Tensor, n: int, n_rows: int) -> Tensor:
+    def _row_indices(self, key: Tensor, n: int, n_rows: int) -> Tensor:
         """Choose the row of each n-gram: its number if all n-grams have rows, else a hash."""
         if (self.vocab_size + 1) ** n == n_rows:
             return key
@@ -72,7 +72,7 @@ class NgramEmbedding(nn.Module):
 def predecessors(token_ids: Tensor, positions: Tensor | None, reach: int, no_token: int) -> Tensor:
     """Return the `reach` tokens before each token, within its document. (B, T) -> (B, T, reach).
 
-    `no_token` stands for a token before the beginning: position p has only p predecessors.
+    Position p has only p predecessors; the others are `no_token`.
     """
     T = token_ids.shape[1]
     if positions is None:

@@ -1,9 +1,9 @@
-"""Positions of tokens: sine/cosine, learned, rotary and binary.
+"""Position encodings: sine/cosine, learned, rotary and binary.
 
 Sine/cosine: Vaswani et al. 2017, section 3.5. Rotary: Su et al. 2021, eq. 34; the two numbers of a
-pair are Dh/2 apart, as in the open models. Scaling of rotary frequencies to longer texts: linear
-(Chen et al. 2023), llama3 (Llama team 2024, as published with the weights of 3.1). Binary: the bits
-of the position, the simplest code of a position; sine/cosine is its smooth form.
+pair are Dh/2 apart, as in Transformers. Scaling of rotary frequencies for longer texts: linear
+(Chen et al. 2023), llama3 (Llama team 2024, as published with the weights of Llama 3.1). Binary:
+the bits of the position; sine/cosine is a continuous version of them.
 """
 
 import math
@@ -60,14 +60,14 @@ def binary(n_position: int, d_model: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class RotaryScaling:
-    """How rotary frequencies are lowered to read longer texts than in the training."""
+    """How rotary frequencies are lowered for texts longer than those in training."""
 
     kind: Literal["linear", "llama3"]
     """linear: divide all frequencies by `factor`. llama3: divide the low ones only."""
     factor: float
-    """By how much frequencies are divided."""
+    """Divisor of the frequencies."""
     original_length: int = 8192
-    """llama3: longest text of the training, in tokens."""
+    """llama3: longest text in training, in tokens."""
     low: float = 1.0
     """llama3: frequencies with fewer turns than this over original_length are divided."""
     high: float = 4.0
@@ -84,15 +84,18 @@ class RotaryScaling:
     def _refused(self, name: str, reason: str) -> InputError:
         value = getattr(self, name)
         return InputError(
-            f"{name} ({value}) {reason}", remedy="Correct the value.", field=name, value=value
+            f"{name} ({value}) {reason}",
+            remedy="Take the value from the config.json of the published model.",
+            field=name,
+            value=value,
         )
 
     def scaled(self, rates: Tensor) -> Tensor:
-        """Scale angles per position. (Dh/2,) -> (Dh/2,)."""
+        """Scale frequencies, in radians per position. (Dh/2,) -> (Dh/2,)."""
         if self.kind == "linear":
             return rates / self.factor
         turns = self.original_length * rates / (2 * math.pi)
-        # 1 where fast, 0 where slow, linear between.
+        # 1 for high frequencies, 0 for low ones, linear in between.
         kept = ((turns - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
         return kept * rates + (1 - kept) * rates / self.factor
 
@@ -128,8 +131,8 @@ def _cos_and_sin(
     if _is_meta_default():
         shape = (n_position, head_dim // 2)
         return torch.empty(shape), torch.empty(shape)
-    # As the open models compute it: base ** -x differs in the last bit, and thousands of positions
-    # multiply that difference.
+    # As Transformers computes it: base ** -x would differ in the last bit, and multiplying it by
+    # positions in the thousands makes that difference large.
     rates = 1.0 / base ** (torch.arange(0, head_dim, 2).float() / head_dim)  # (Dh/2,)
     if scaling is not None:
         rates = scaling.scaled(rates)
@@ -140,7 +143,7 @@ def _cos_and_sin(
 def _is_meta_default() -> bool:
     """Whether the default device is torch's meta device, where only shapes matter.
 
-    The first operation there imports modules for seconds, so tables are left without values.
+    The first computation there imports modules for seconds, so tables get no values.
     """
     return torch.get_default_device().type == "meta"
 
@@ -149,7 +152,7 @@ FIXED_TABLES = {"sinusoidal": sinusoidal, "sinusoidal_halves": sinusoidal_halves
 
 
 class FixedPositions(nn.Module):
-    """A computed table of positions: it is neither trained nor saved. (B, T) -> (B, T, D)."""
+    """A computed table of positions, neither trained nor saved. (B, T) -> (B, T, D)."""
 
     weight: Tensor
 
@@ -171,9 +174,9 @@ def make_positions(
     rotary_base: float,
     rotary_scaling: RotaryScaling | None = None,
 ) -> tuple[nn.Embedding | FixedPositions | None, RotaryTable | None]:
-    """Make the table that is added to the embeddings, or the one that rotates queries and keys.
+    """Make a table to add to the embeddings (first) or one to rotate queries and keys (second).
 
-    The other one is None; for kind "none" both are. A learned table has no values yet.
+    The other of the two is None; for kind "none" both are. A learned table has no values yet.
     """
     if kind == "rotary":
         return None, RotaryTable(n_position, head_dim, rotary_base, rotary_scaling)

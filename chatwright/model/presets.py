@@ -56,13 +56,13 @@ def _gpt(
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Our own, Qwen3-shaped: from a smoke test to a model that a GPU trains in a day.
+    # Our own, with Qwen3's architecture: from a smoke test to a model that a GPU trains in a day.
     "nano": _modern(2, 64, 2, 1, 32, 192, 256),
     "tiny": _modern(4, 192, 6, 2, 32, 512, 512),
     "small": _modern(6, 256, 4, 2, 64, 768, 512),
     "medium": _modern(8, 384, 6, 2, 64, 1024, 1024),
     "large": _modern(12, 768, 12, 4, 64, 2048, 1024),
-    # Experimental: the fastest on small data and a CPU. Other tools cannot open it.
+    # Experimental: learns fastest from small data on a CPU. Other tools cannot load it.
     "speedrun": _modern(4, 256, 4, 4, 64, 1024, 256)
     | {
         "activation": "relu2",
@@ -99,7 +99,7 @@ def unknown_preset(size: str, known: Iterable[str]) -> InputError:
     """Make the error for a size that names no preset."""
     return InputError(
         f"size = {size!r} names no preset.",
-        remedy=f"Choose one of {', '.join(known)}, and override single settings beside it.",
+        remedy=f"Choose one of {', '.join(known)}. You can override single settings of it.",
         field="size",
         value=size,
     )

@@ -1,4 +1,4 @@
-"""Checks that several model configs share; each raises InputError with the field and its value."""
+"""Checks of settings that several configs share; each raises InputError with field and value."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def require_at_least(config: Any, lowest: int, *names: str) -> None:
         if value < lowest:
             raise InputError(
                 f"{name} ({value}) must be at least {lowest}.",
-                remedy="Correct the value, or remove the setting.",
+                remedy=f"Set {name} = {lowest} or more, or remove the setting.",
                 field=name,
                 value=value,
             )
@@ -25,18 +25,18 @@ def require_dropout_rates(config: Any, *names: str) -> None:
         if not 0.0 <= value < 1.0:
             raise InputError(
                 f"{name} ({value}) must be at least 0 and below 1.",
-                remedy="Correct the value, or remove the setting.",
+                remedy=f"Set for example {name} = 0.1, or remove the setting.",
                 field=name,
                 value=value,
             )
 
 
 def require_even_head_dim(config: Any) -> None:
-    """Check that rotary positions, which rotate pairs of numbers, have an even head size."""
+    """Check that head_dim is even for rotary positions, which rotate pairs of numbers."""
     if config.position == "rotary" and config.head_dim % 2:
         raise InputError(
             f"head_dim ({config.head_dim}) must be even: rotary positions rotate pairs of numbers.",
-            remedy=f"Set head_dim = {config.head_dim + 1}, or other positions.",
+            remedy=f"Set head_dim = {config.head_dim + 1}, or choose another position encoding.",
             field="head_dim",
             value=config.head_dim,
         )

@@ -2,7 +2,7 @@
 
 Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality".
 There are two tables: `embedding` for a word itself (the result) and `context` for a word as a
-neighbor. Both have sparse gradients: the cost of a step depends on its words, not the vocabulary.
+neighbor. Both have sparse gradients, so the cost of a step does not grow with the vocabulary.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SkipGramConfig:
     d_model: int = 100
     """Size of a word's vector."""
     context_length: int = 512
-    """Most words per row of a batch; each word sees only itself."""
+    """Largest number of words per row of a batch. Words in a row do not see each other."""
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "vocab_size", "d_model", "context_length")
@@ -60,7 +60,7 @@ def _sparse_table(config: SkipGramConfig) -> nn.Embedding:
 
 
 def init_weights(model: SkipGram, generator: torch.Generator) -> None:
-    """Draw words uniform in +-1/(2 D) and set neighbors to 0, as in word2vec."""
+    """Draw `embedding` uniformly from +-1/(2 D) and set `context` to 0, as in word2vec."""
     with torch.no_grad():
         model.embedding.weight.uniform_(-0.5, 0.5, generator=generator).div_(model.config.d_model)
         model.context.weight.zero_()

@@ -2,7 +2,7 @@
 
 A classifier starts from a masked language model, a reward model from a chat model, a value model
 from a reward model. The trunk (everything before the head) is copied whole. Parameters that the
-source does not have keep their initial values; the caller learns their names.
+source does not have keep their initial values; `copy_trunk` returns their names.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ LABEL_SCORES = "label_head.labels."
 
 @torch.no_grad()
 def copy_trunk(source: Model, target: Model) -> list[str]:
-    """Copy every parameter that both models have; return the names of the others, which stay fresh.
+    """Copy every parameter that both models have; return the names of the others in `target`.
 
     Head parameters are copied too where both models have the same head. Scores of labels are
     copied only if the labels and the pooler are the same.
@@ -27,25 +27,25 @@ def copy_trunk(source: Model, target: Model) -> list[str]:
     Raises:
         InputError: The trunks differ, so that a weight would be lost or would stay random.
     """
-    trained = dict(source.named_parameters())
+    source_weights = dict(source.named_parameters())
     has_same_labels = _label_settings(source) == _label_settings(target)
-    fresh: list[str] = []
+    not_copied: list[str] = []
     for name, parameter in target.named_parameters():
-        weight = trained.pop(name, None)
+        weight = source_weights.pop(name, None)
         is_other_label = name.startswith(LABEL_SCORES) and not has_same_labels
         if weight is not None and weight.shape == parameter.shape and not is_other_label:
             parameter.copy_(weight)
             continue
         if not is_head_parameter(name):
             _require_no_effect(name, parameter, weight)
-        fresh.append(name)
-    if lost := [name for name in trained if not is_head_parameter(name)]:
-        raise _different_trunk(lost[0], tuple(trained[lost[0]].shape), None)
-    return fresh
+        not_copied.append(name)
+    if lost := [name for name in source_weights if not is_head_parameter(name)]:
+        raise _different_trunk(lost[0], tuple(source_weights[lost[0]].shape), None)
+    return not_copied
 
 
 def _label_settings(model: Model) -> tuple[Any, Any]:
-    """Return what label scores depend on beside the trunk: the labels and the layer before them."""
+    """Return the settings that label scores depend on: the labels and the pooler."""
     return getattr(model.config, "labels", ()), getattr(model.config, "pooler", "none")
 
 

@@ -33,7 +33,7 @@ class Classifier:
         self.encoder_tokens = encoder_tokens_of(tokenizer)
 
     def pieces(self, text: str) -> list[list[int]]:
-        """Encode a text as rows of at most the model's context."""
+        """Encode a text as pieces that fit the model's context."""
         return self.encoder_tokens.chunks(self.tokenizer.encode(text), self.forward.max_length)
 
     def predict(self, texts: Iterable[str]) -> Iterator[Prediction]:

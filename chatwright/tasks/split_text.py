@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from chatwright.errors import InputError
 from chatwright.tasks.writing_systems import is_unspaced
 
-# Each pattern ends where the next piece begins. Scripts without spaces need none after the mark.
+# A match ends where the next piece begins. Punctuation of Chinese and Japanese needs no space.
 BOUNDARIES = (
     re.compile(r"""[.!?…]['")\]»”’]*\s+|[。！？｡][」』”’）]*|\n+"""),  # sentences
     re.compile(r"[,;:]\s+|\s[–—-]\s+|[，；：、]"),  # clauses
@@ -19,7 +19,7 @@ BOUNDARIES = (
 
 
 def split_text(text: str, fits: Callable[[str], bool]) -> list[str]:
-    """Split a text into as few pieces as needed for each to fit, without surrounding spaces.
+    """Split a text into pieces that fit, without surrounding spaces. `fits` checks a piece.
 
     Raises:
         InputError: Not even a single character fits.
@@ -39,7 +39,7 @@ def split_text(text: str, fits: Callable[[str], bool]) -> list[str]:
 
 
 def _best_cut(text: str) -> int:
-    """Find the boundary of the highest level that is nearest the middle of the text."""
+    """Find the cut nearest the middle: after a sentence, else a clause, else a word."""
     middle = len(text) // 2
     for boundary in BOUNDARIES:
         cuts = [match.end() for match in boundary.finditer(text) if match.end() < len(text)]
@@ -49,7 +49,7 @@ def _best_cut(text: str) -> int:
 
 
 def join_texts(texts: Sequence[str]) -> str:
-    """Join pieces with spaces, but without them between characters of scripts that have none."""
+    """Join pieces with spaces, except between two characters of scripts without spaces."""
     joined = ""
     for text in filter(None, texts):
         needs_space = joined and not (is_unspaced(joined[-1]) and is_unspaced(text[0]))

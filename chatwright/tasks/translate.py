@@ -1,6 +1,6 @@
 """Translate texts with an encoder-decoder: for the command line, training samples and evaluation.
 
-Texts of similar length are translated together. On a CPU a translation has the same bits whatever
+Texts of similar length are translated together. On a CPU a translation is bit-identical whatever
 else is translated. A text longer than the model's context is translated in pieces.
 """
 
@@ -15,7 +15,7 @@ from chatwright.tokenizer.sentence_pair import decoder_start_id, source_ids
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
 MAX_ROWS = 256
-"""Unfinished hypotheses that are extended together, over all texts."""
+"""Largest number of unfinished hypotheses in a batch, over all its texts."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Translated:
 
     text: str
     token_ids: tuple[int, ...]
-    """Its tokens, without <end>; of pieces, one after another."""
+    """Its tokens, without <end>; the tokens of pieces are concatenated."""
     score: float
-    """The beam's score: log-probability over length penalty; of pieces, the sum."""
+    """Log-probability divided by the length penalty; the scores of pieces are added."""
     log_prob: float
     """Log-probability of all tokens."""
     ended: bool
@@ -79,7 +79,7 @@ class Translator:
     def _translate_pieces(
         self, pieces: Sequence[str], config: BeamConfig
     ) -> list[list[Translated]]:
-        """Translate texts that fit the context, those of similar length together."""
+        """Translate texts that fit the context, in batches of similar length."""
         sources = self.encode(pieces)
         translated: dict[int, list[Translated]] = {
             i: [Translated("", (), 0.0, 0.0, True)]

@@ -1,13 +1,13 @@
 """Writing systems without spaces between words, such as Chinese, Japanese and Thai.
 
-Joining pieces of a text and splitting it into words depend on them.
+Text in them is split into words, and joined from pieces, in a different way.
 """
 
 import unicodedata
 from collections.abc import Iterable
 from itertools import islice
 
-# Beginnings of the Unicode names of their characters.
+# Prefixes of the Unicode names of the characters of these scripts.
 UNSPACED_SCRIPTS = (
     "CJK ",
     "HIRAGANA ",

@@ -201,7 +201,7 @@ def test_find_difference_finds_unpacked_linears(
     # Claim to have packed the layers, but leave them as they are.
     monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: True)
     with Forward(make_model(d_model=192, d_ff=83)) as forward:
-        assert "rows other bits" in find_difference(forward)
+        assert "rows have different bits" in find_difference(forward)
 
 
 def test_find_difference_finds_a_cache_off_by_one(

@@ -66,7 +66,7 @@ def hidden_tokens() -> torch.Tensor:
     """Return which tokens the generator's first noise hides. (2, 20)."""
     dropout = Dropout(0.5)
     set_dropout_generator(dropout, generator(0, "dropout"))
-    return dropout.rows(torch.ones(2, 20, 1))[..., 0] == 0
+    return dropout.drop_vectors(torch.ones(2, 20, 1))[..., 0] == 0
 
 
 @pytest.mark.parametrize(
