@@ -16,7 +16,7 @@ Micro = TypeVar("Micro")
 FRESH_BAND = 0.05
 CONTINUED_BAND = 0.10
 SMALLEST_SCALE = 1e-3
-"""The bands are relative to the expected loss, or to this where that is nearly zero."""
+"""Both bands are relative to the expected loss, or to this number if that is larger."""
 
 
 class RunFailed(RuntimeError):
@@ -28,19 +28,19 @@ class RunFailed(RuntimeError):
         self.check = check
 
 
-def check_finite(value: float, what: str, step: int) -> None:
-    """Fail where the loss or the gradient norm of a step is infinite or not a number."""
+def check_finite(value: float, quantity: str, step: int) -> None:
+    """Fail if a quantity of a step, such as its loss, is infinite or not a number."""
     if not math.isfinite(value):
         raise RunFailed(
-            f"step {step}: {what} is {value}. This step updated nothing, and the last checkpoint "
-            "is intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or set "
-            "loop.precision=float32, and run again with another --out directory.",
+            f"step {step}: {quantity} is {value}. This step updated nothing, and the last "
+            "checkpoint is intact. Lower loop.optimizer.learning_rate and matrix_learning_rate, or "
+            "set loop.precision=float32, and run again with another --out directory.",
             check="finite",
         )
 
 
 def check_fresh_loss(loss: float, expected: float) -> None:
-    """Fail where an untrained model's loss is not that of uniform predictions."""
+    """Fail if an untrained model's loss is not that of uniform predictions."""
     if not _is_near(loss, expected, FRESH_BAND):
         raise RunFailed(
             f"step 0: the loss of the untrained model is {loss:.4f}, more than {FRESH_BAND:.0%} "
@@ -51,7 +51,7 @@ def check_fresh_loss(loss: float, expected: float) -> None:
 
 
 def check_continued_loss(loss: float, parent_loss: float) -> None:
-    """Fail where a model does not start at its parent's loss on the same batch."""
+    """Fail if the first loss differs from the parent model's loss on the same batch."""
     if not _is_near(loss, parent_loss, CONTINUED_BAND):
         raise RunFailed(
             f"step 0: the loss is {loss:.4f}, but the parent model's loss on the same batch is "
@@ -86,7 +86,7 @@ def parent_loss(model: M, stage: Stage[M, Micro], batch: Batch[Micro], parent: P
 
 
 def check_supervised(count: int, step: int) -> None:
-    """Fail where no token of a batch carries loss."""
+    """Fail if no token of a batch carries loss."""
     if count == 0:
         raise RunFailed(
             f"step {step}: no token of the batch carries loss, so nothing would be learned. "
@@ -96,7 +96,7 @@ def check_supervised(count: int, step: int) -> None:
 
 
 def check_changed(before: dict[str, torch.Tensor], model: Model) -> float:
-    """Return the relative change of the weights over the run; fail where there is none."""
+    """Return the relative change of the weights over the run; fail if it is zero."""
     parameters = dict(model.named_parameters())
     moved = sum(
         float((parameters[name].detach() - weights).square().sum())

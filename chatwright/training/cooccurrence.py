@@ -4,8 +4,8 @@ Words with similar neighbors get similar vectors before the first training step.
 a truncated singular value decomposition of the positive pointwise mutual information (PPMI) of
 words within a window. Levy & Goldberg 2014 show that word2vec approximates this factorization by
 gradient descent. Context frequencies are smoothed by the power 0.75 (Levy et al. 2015). It costs
-one pass over the text and a few products with a sparse table: a few seconds. The counts ignore word
-order and context, which training adds.
+one pass over the text and a few products with a sparse matrix: a few seconds. The counts ignore
+word order, which only training can learn.
 """
 
 import torch
@@ -43,8 +43,8 @@ def cooccurrence_embeddings(
     """
     keys, counts = _count_pairs(stream.long(), is_text, vocab_size, window)
     words = keys // vocab_size
-    table = _ppmi(words, keys % vocab_size, counts, vocab_size)
-    vectors, values = _left_singular(table, min(d_model, vocab_size), seed)
+    matrix = _ppmi(words, keys % vocab_size, counts, vocab_size)
+    vectors, values = _left_singular(matrix, min(d_model, vocab_size), seed)
     seen = words.unique()
     embeddings = torch.zeros(vocab_size, d_model)
     embeddings[seen, : len(values)] = (vectors * values.sqrt())[seen]
@@ -86,28 +86,28 @@ def _sum_equal(keys: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ppmi(words: Tensor, contexts: Tensor, counts: Tensor, vocab_size: int) -> Tensor:
-    """Return max(0, log p(w, c) / (p(w) p'(c))) with smoothed p', as a sparse (V, V)."""
+    """Return max(0, log p(w, c) / (p(w) p'(c))) with smoothed p', as a sparse (V, V) matrix."""
     total = torch.zeros(vocab_size, dtype=torch.double).index_add_(0, words, counts)
     smoothed = total**SMOOTHING / (total**SMOOTHING).sum()
     values = (counts / total[words] / smoothed[contexts]).log()
     is_positive = values > 0
-    table = torch.sparse_coo_tensor(
+    matrix = torch.sparse_coo_tensor(
         torch.stack([words[is_positive], contexts[is_positive]]),
         values[is_positive].float(),
         (vocab_size, vocab_size),
         check_invariants=True,
     )
-    return table.coalesce()
+    return matrix.coalesce()
 
 
-def _left_singular(table: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the first n left singular vectors (V, n) and singular values (n,) of (V, V)."""
-    q = min(n + OVERSAMPLING, table.shape[0])
-    transposed = table.t().coalesce()
-    draws = torch.randn(table.shape[0], q, generator=generator(seed, "co-occurrence"))
-    basis = torch.linalg.qr(table @ draws)[0]
+def _left_singular(matrix: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the first n left singular vectors (V, n) and values (n,) of a (V, V) matrix."""
+    q = min(n + OVERSAMPLING, matrix.shape[0])
+    transposed = matrix.t().coalesce()
+    draws = torch.randn(matrix.shape[0], q, generator=generator(seed, "co-occurrence"))
+    basis = torch.linalg.qr(matrix @ draws)[0]
     for _ in range(POWER_ITERATIONS):
-        basis = torch.linalg.qr(table @ torch.linalg.qr(transposed @ basis)[0])[0]
+        basis = torch.linalg.qr(matrix @ torch.linalg.qr(transposed @ basis)[0])[0]
     projected = (transposed @ basis).T  # (q, V)
     vectors, values, _ = torch.linalg.svd(projected, full_matrices=False)
     return (basis @ vectors)[:, :n], values[:n]

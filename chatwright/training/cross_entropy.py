@@ -1,9 +1,9 @@
-"""Cross-entropy as a sum and a count, without a table of all logits.
+"""Cross-entropy as a sum and a count, without a matrix of all logits.
 
-On a CPU, the (tokens x vocabulary) table of logits costs more time than the product that makes it.
+On a CPU, storing the (tokens x vocabulary) matrix of logits takes longer than computing it.
 `HeadCrossEntropy` therefore computes head, softmax and both gradients together, for a few tokens at
-a time, and skips tokens without a target. The softmax is in float32 whatever the model computes in,
-because a sum of thousands of bfloat16 terms would be inexact.
+a time. `head_loss` skips tokens without a target. The softmax is in float32 even if the model
+computes in bfloat16, because a sum of thousands of bfloat16 terms would be inexact.
 """
 
 from typing import Any
@@ -31,8 +31,8 @@ class HeadCrossEntropy(torch.autograd.Function):
 
     hidden (N, D), weight (V, D), targets (N,) -> scalar. With label smoothing e, the target
     distribution gives 1 - e to the token and e in equal parts to all V tokens (Szegedy et al. 2016,
-    eq. 5). The second term needs only the mean logit, hidden . mean(W), so no other pass over the
-    logits.
+    section 7). The equal parts need only the mean logit, hidden . mean(W), so the logits are not
+    read a second time.
     """
 
     @staticmethod
@@ -57,7 +57,7 @@ class HeadCrossEntropy(torch.autograd.Function):
             norm = exponentials.sum(dim=1, keepdim=True)
             total += norm.log().sum()
             if wants_gradient:
-                # softmax - (1 - e) x one-hot; `_smooth` adds the equal part.
+                # softmax - (1 - e) x one-hot; `_smooth` subtracts the equal parts e / V.
                 minus_target = torch.full_like(norm, smoothing - 1.0)
                 grad_logits = exponentials.div_(norm).scatter_add_(1, target, minus_target)
                 grad_logits = grad_logits.to(weight.dtype)
@@ -109,7 +109,7 @@ def output_loss(
         bias = None if bias is None else bias.to(hidden.dtype)
         logits = F.linear(hidden, weight, bias).float()
         return F.cross_entropy(logits, targets, reduction="sum")
-    if bias is not None:  # as one more column: [hidden, 1] . [W, b]
+    if bias is not None:  # the bias is one more column of the weight: [hidden, 1] . [W, b]
         hidden = torch.cat([hidden, hidden.new_ones(len(hidden), 1)], dim=1)
         weight = torch.cat([weight, bias.to(weight.dtype)[:, None]], dim=1)
     return HeadCrossEntropy.apply(hidden, weight, targets)
@@ -130,7 +130,7 @@ def next_token_outputs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None 
 
 
 def _hidden_states(model: GPT, batch: MicroBatch, dtype: torch.dtype | None) -> Tensor:
-    """Return the last hidden states (B, T, D); the documents of a row do not see each other."""
+    """Return the last hidden states (B, T, D); a document of a row attends to itself only."""
     mask: Mask = masks.CAUSAL
     if batch.document_ids is not None:
         mask = masks.causal_documents(batch.document_ids)
@@ -151,7 +151,7 @@ def _supervised(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def head_loss(head: Linear, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Loss:
-    """Return the summed cross-entropy of a head's logits where there is a target.
+    """Return the summed cross-entropy of a head's logits over the tokens that have a target.
 
     hidden (..., D), targets (...).
     """

@@ -21,12 +21,9 @@ class BestEvaluation:
     step: int = 0
     """Step of the best evaluation."""
     worse: int = 0
-    """Evaluations since then that were no better."""
+    """Number of evaluations after the best one; none of them was better."""
     last_step: int = -1
-    """Step of the last evaluation.
-
-    A run killed after its last checkpoint evaluates that step again.
-    """
+    """Step of the last evaluation. A resumed run may repeat it; `add` ignores the repetition."""
     figures: dict[str, float] = field(default_factory=dict)
     """Figures of the best evaluation."""
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -66,7 +63,7 @@ class BestEvaluation:
         return figure > best if config.higher_is_better else figure < best
 
     def should_stop(self, config: LoopConfig) -> bool:
-        """Whether `loop.patience` is used up."""
+        """Whether `loop.patience` evaluations in a row were no better than the best one."""
         return 0 < config.patience <= self.worse
 
     def numbers(self) -> dict[str, Any]:

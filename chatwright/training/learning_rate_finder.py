@@ -1,8 +1,8 @@
-"""Find a learning rate by a short run in which the rate grows at every step.
+"""Find a learning rate by a short run, a sweep, in which the rate grows at every step.
 
-The loss falls where a rate helps and rises where it is too high (Smith 2017, section 3.3). All peak
-rates of the optimizer (AdamW's, Muon's, the tables') grow together, as one factor of the settings.
-Only the curve is kept: the weights are useless afterwards. It costs at most `STEPS` steps.
+The loss falls while the rate is useful and rises once it is too high (Smith 2017, section 3.3). One
+factor, which grows at every step, multiplies all learning rates of the settings. The weights are
+useless afterwards, and only the curve of the losses is kept. It costs at most `STEPS` steps.
 """
 
 import json
@@ -25,25 +25,27 @@ LOWEST = 1e-3
 HIGHEST = 30.0
 """The factors of the first and the last step."""
 SMOOTHING = 0.9
+"""Decay of the moving average of the losses."""
 DIVERGED = 1.5
-"""The sweep ends where the smoothed loss is this many times the lowest one."""
+"""The sweep ends when the smoothed loss is this many times the lowest one."""
 
 
 @dataclass
 class Sweep:
-    """The curve of a sweep and the suggestion from it."""
+    """The losses of a sweep and the suggested learning rates."""
 
     factors: list[float] = field(default_factory=list)
+    """Factor of the learning rates at each step."""
     losses: list[float] = field(default_factory=list)
     smoothed: list[float] = field(default_factory=list)
-    """Moving average of the losses, which decides the suggestion."""
+    """Moving average of the losses; its minimum decides the suggestion."""
     suggested: float = 0.0
-    """Suggested factor of the settings' learning rates."""
+    """Suggested factor for the learning rates of the settings."""
     rates: dict[str, float] = field(default_factory=dict)
-    """The suggestion as settings of the optimizer."""
+    """Suggested learning rates by the name of their optimizer setting."""
 
     def overrides(self) -> str:
-        """Return the suggestion as settings for the command line."""
+        """Return the suggested rates as key=value settings for the command line."""
         return " ".join(f"loop.optimizer.{name}={value:.2g}" for name, value in self.rates.items())
 
 
@@ -53,7 +55,7 @@ def sweep(model: Model, stage: Stage[Any, Any], config: LoopConfig, steps: int =
     The model is moved to the device and is useless afterwards.
 
     Raises:
-        RunFailed: No rate lowered the loss.
+        RunFailed: No rate lowered the loss, or a batch has no token with loss.
     """
     device = resolve_device(config.device)
     model.to(device).train()
@@ -89,7 +91,9 @@ def _smoothed(losses: list[float]) -> float:
 
 
 def suggest(factors: list[float], smoothed: list[float]) -> float:
-    """Return a third of the factor with the lowest loss; just above it the loss diverges.
+    """Return a third of the factor with the lowest loss.
+
+    With a factor just above the lowest loss, training would diverge.
 
     Raises:
         RunFailed: No factor lowered the loss.
@@ -110,8 +114,8 @@ def write(result: Sweep, out: Path) -> Path:
     curve = json.dumps(asdict(result), indent=1)
     (out / "learning-rate.json").write_text(curve, encoding="utf-8")
     explanation = (
-        "<p>The learning rate grew at every step. The loss falls where a rate helps and rises "
-        "where it is too high. The suggestion is a third of the rate with the lowest loss: "
+        "<p>The learning rate grew at every step. The loss falls while the rate is useful and "
+        "rises once it is too high. The suggestion is a third of the rate with the lowest loss: "
         f"<b>{result.suggested:.2g}</b> times the settings.</p>"
     )
     parts = [explanation, f"<pre>{result.overrides()}</pre>", _curve(result)]

@@ -2,7 +2,7 @@
 
 A stage supplies batches and a loss (`stage.py`). Everything else is here once: gradient
 accumulation, clipping, the learning-rate schedule, weight averaging, evaluation, checkpoints, exact
-resume and the checks that fail a run which learned nothing.
+resume and the checks that fail a run that learned nothing.
 """
 
 import json
@@ -54,7 +54,7 @@ def train(
 ) -> Path:
     """Train `model` and return the directory of the finished model, run/model.
 
-    A run that was interrupted in `run` is resumed, bit for bit.
+    An interrupted run in the directory `run` is resumed, with a bit-identical result.
 
     Args:
         run: Directory of the run: model, metrics.jsonl, run.json, checkpoints.
@@ -116,13 +116,13 @@ class Loop:
         optimizer = Optimizer(
             self.model, self.config.optimizer, self.dtype, self.stage.own_weights()
         )
-        described = settings | {
+        run_settings = settings | {
             "loop": config_files.to_table(self.config),
             "data": self.stage.describe(),
             "parent": _identity(self.parent),
         }
         return TrainState(
-            self.model, optimizer, self.stage, {"dropout": dropout}, described, self.base
+            self.model, optimizer, self.stage, {"dropout": dropout}, run_settings, self.base
         )
 
     def _resume_or_start(self) -> None:
@@ -139,16 +139,17 @@ class Loop:
             self.state.load(newest, self.config, self.watcher.say)
             self.watcher.say(f"resuming at step {self.state.step} of {self.config.steps}")
         self.metrics = Metrics(log, None if newest is None else self.state.step)
-        described = json.dumps(self.state.settings, indent=1, default=str)
-        (self.run / run_directory.RUN_FILE).write_text(described, encoding="utf-8")
+        settings = json.dumps(self.state.settings, indent=1, default=str)
+        (self.run / run_directory.RUN_FILE).write_text(settings, encoding="utf-8")
 
     def run_to_end(self) -> Path:
         """Train to the last step and return the directory of the finished model."""
         state = self.state
         config = self.config
         before = {name: p.detach().clone() for name, p in trained_parameters(self.model).items()}
-        self.saved_at = state.seconds
-        self.steps_here = 0  # 0 for a run that was killed between its last save and its end
+        self.seconds_at_save = state.seconds
+        # This stays 0 if the run was killed after its last step was saved.
+        self.steps_since_resume = 0
         while state.step < config.steps and not state.best.should_stop(config):
             batch = self.stage.next_batch(self.model)
             checks.check_supervised(batch.count, state.step)
@@ -191,7 +192,7 @@ class Loop:
         state.seconds += time.perf_counter() - began
         state.step += 1
         state.trained_tokens += batch.count
-        self.steps_here += 1
+        self.steps_since_resume += 1
         return result
 
     def _log(self, result: StepResult) -> None:
@@ -223,7 +224,7 @@ class Loop:
         )
 
     def _evaluate(self, step: int) -> dict[str, float]:
-        """Measure figures and samples, with the averaged weights where there is an average."""
+        """Log figures and samples; use the averaged weights if there are any."""
         with use_weights(self.model, self.state.average), torch.no_grad():
             self.model.eval()
             figures = self.stage.evaluate(self.model)
@@ -240,14 +241,14 @@ class Loop:
         return figures
 
     def _is_save_due(self) -> bool:
-        """Whether to save after this step. How often a run is saved never changes its result."""
+        """Whether to save after this step. Saving never changes the result of a run."""
         state = self.state
-        seconds = state.seconds - self.saved_at
+        seconds = state.seconds - self.seconds_at_save
         is_late = 0 < self.config.save_seconds <= seconds
         return state.step % self.config.save_every == 0 or is_late
 
     def _save(self) -> None:
-        self.saved_at = self.state.seconds
+        self.seconds_at_save = self.state.seconds
         self.metrics.sync()
         self.watcher.saved(self.state.save(self.run, self.tokenizer, self.config.keep))
 
@@ -261,7 +262,7 @@ class Loop:
             figures = state.best.figures
             weights = state.best.weights
             self.watcher.say(state.best.message(state.step, config))
-        change = checks.check_changed(before, self.model) if self.steps_here else math.nan
+        change = checks.check_changed(before, self.model) if self.steps_since_resume else math.nan
         self._save()
         with use_weights(self.model, weights):
             model_directory.save(
@@ -293,5 +294,5 @@ class Loop:
 
 
 def _identity(parent: Path | None) -> str | None:
-    """Return the hash of the parent's weights: a run from other weights is another run."""
+    """Return the hash of the parent's weights, which is part of the run's identity."""
     return None if parent is None else model_directory.weights_hash(parent)

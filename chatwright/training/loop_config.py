@@ -15,7 +15,7 @@ BOOKKEEPING = ("log_every", "save_every", "save_seconds", "keep")
 
 
 def without_bookkeeping(loop: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table of loop settings without those of logging and saving."""
+    """Return the loop settings without those of logging and saving."""
     return {name: value for name, value in loop.items() if name not in BOOKKEEPING}
 
 
@@ -30,7 +30,7 @@ class LoopConfig:
     device: str = "auto"
     """Where to train: auto, cpu, cuda or mps."""
     precision: Precision = "auto"
-    """Number format of the forward pass. auto takes bfloat16 where the device is faster in it."""
+    """Number format of the forward pass; auto: bfloat16 if the device computes faster in it."""
     schedule: ScheduleKind = "wsd"
     """Shape of the learning rate over the run: wsd (constant, then falling), cosine or constant."""
     warmup: int = 20
@@ -67,7 +67,7 @@ class LoopConfig:
         self._require(
             "keep",
             self.keep >= 2,
-            "must be at least 2: a damaged last checkpoint would lose the run",
+            "must be at least 2, so that one damaged checkpoint does not lose the run",
         )
         self._require(
             "save_seconds", self.save_seconds >= 0, "must be at least 0; 0 sets no time limit"

@@ -1,8 +1,9 @@
 """Explain why the training loss of a run differs from its validation loss.
 
-The two losses count different tokens, and the model is in another state. For example, the starter's
-fine-tuning ends at a training loss near 0.5 and a validation loss near 0.07. Two fifths of its
-training tokens with loss belong to texts, at about 1.1 nats each; validation measures replies only.
+The two losses may count different tokens and be measured with different dropout, weights or
+targets. For example, the starter's fine-tuning ends at a training loss near 0.5 and a validation
+loss near 0.07. Two fifths of its training tokens with loss belong to texts, at about 1.1 nats each;
+validation measures replies only.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """metrics.jsonl: the log of a run, one JSON object per line, in step order.
 
-The log has no gap and no repetition where a run was killed and resumed.
+After a kill and a resume, the log has neither gaps nor repeated records.
 """
 
 import itertools
@@ -49,7 +49,7 @@ class Metrics:
         return any(r.keys() == record.keys() for r in same_step)
 
     def sync(self) -> None:
-        """Write to disk. Called before a checkpoint, so that the log is never behind it."""
+        """Flush the log to disk; a checkpoint must not be newer than the log."""
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """The inputs of a model's last linear layer at the supervised tokens.
 
-Distillation compares teacher and student by them, without a table of all logits.
+Distillation computes the logits of teacher and student from them, for a few tokens at a time.
 """
 
 from dataclasses import dataclass

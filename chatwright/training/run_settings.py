@@ -1,11 +1,11 @@
 """The settings that identify a run, and the rule for resuming it with changed ones.
 
-A run resumes only with the settings and data it began with, because it must end with the same bits
-as an uninterrupted one. Two kinds of change are allowed:
+A run resumes only with the settings and data it began with, because its result must be
+bit-identical to that of an uninterrupted run. Two kinds of change are allowed:
 
 - Settings of logging and saving (`loop_config.BOOKKEEPING`) do not change the result.
-- `loop.steps` may change where the learning-rate schedule of the steps already done stays the
-  same: with a constant schedule at any time, with "wsd" before its decay begins.
+- `loop.steps` may change if the learning rates of the steps already done stay the same: with a
+  constant schedule at any time, with "wsd" before its decay begins.
 """
 
 import json
@@ -29,7 +29,7 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
 def require_resumable(
     saved: Mapping[str, Any], current: Mapping[str, Any], config: LoopConfig, step: int, run: str
 ) -> None:
-    """Raise an error where a run was begun with other settings.
+    """Raise an error if the run began with other settings.
 
     Args:
         saved: Identifying settings in the checkpoint.
@@ -88,7 +88,7 @@ def _same_schedule(config: LoopConfig, steps_before: int, done: int) -> bool:
 
 
 def _as_json(settings: Mapping[str, Any]) -> Any:
-    """Return the settings as they read after being saved: tuples as lists, paths as strings."""
+    """Return the settings as JSON saves them: tuples as lists, paths as strings."""
     return json.loads(json.dumps(settings, default=str))
 
 

@@ -35,7 +35,7 @@ class BatchConfig:
     accumulate: int = 1
     """Micro-batches in one step. More of them need less memory and give the same gradient."""
     short_rows: int = 0
-    """Length of extra, shorter rows for short documents, which saves attention; 0: none."""
+    """Length in tokens of extra, shorter rows for short documents: less attention; 0: none."""
 
     def __post_init__(self) -> None:
         if self.short_rows < 0:
@@ -96,7 +96,7 @@ class Batches(Protocol[Micro]):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Return counts and a hash of the data, for the report and to recognize a run."""
+        """Return counts and a hash of the data, for the report and the run's identity."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Stage(Protocol[M, Micro]):
         return []
 
     def describe(self) -> dict[str, Any]:
-        """Return counts and hashes of the data, for the report and to recognize a run."""
+        """Return counts and hashes of the data, for the report and the run's identity."""
         ...
 
     def state(self) -> StageState:

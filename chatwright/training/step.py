@@ -13,7 +13,7 @@ from chatwright.training.stage import Batch, Stage
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step measured, before its update.
+    """Loss, gradient norm and metrics of one step, before its update.
 
     `loss` is the mean per supervised token. `gradient_norm` is the norm before clipping. `metrics`
     are the stage's own, averaged over the step.
@@ -32,7 +32,7 @@ class StepResult:
 def train_step(
     model: Model, stage: Stage[Any, Any], batch: Batch[Any], optimizer: Optimizer, clip: float
 ) -> StepResult:
-    """Update the weights once. Nothing is updated where the loss or the gradient is not finite.
+    """Update the weights once. Nothing is updated if the loss or the gradient is not finite.
 
     The summed loss is divided by the count of the whole batch, not of each micro-batch. A mean of
     means would weight short rows more, and the result would depend on the number of micro-batches.

@@ -1,8 +1,9 @@
-"""Everything that must survive a kill, saved as one checkpoint.
+"""The state of a run, from which a killed run resumes, saved as one checkpoint.
 
-Weights, optimizer, every random generator by name, the stage's own state, the moving average, the
-best weights and the counters. A checkpoint is itself a model directory, so you can chat with a
-model that is still being trained. The state is safetensors and JSON, never a pickle.
+It holds the weights, the optimizer's state, every random generator by name, the stage's state, the
+moving average, the best weights and the counters. A checkpoint is itself a model directory, so you
+can chat with a model that is still being trained. The state is safetensors and JSON, never a
+pickle.
 """
 
 import json
@@ -45,6 +46,7 @@ class TrainState:
     step: int = 0
     """Optimizer steps done."""
     trained_tokens: int = 0
+    """Sum of the counts of all batches: supervised tokens, texts or pairs."""
     seconds: float = 0.0
     """Training time, without evaluations."""
     first_loss: float = float("nan")
@@ -105,7 +107,7 @@ class TrainState:
         Args:
             path: The checkpoint directory.
             config: The loop settings of this command.
-            report: Receives a message where machine or build differ from the checkpoint's.
+            report: Receives a message if machine or build differ from the checkpoint's.
 
         Raises:
             InputError: The checkpoint belongs to a run with other settings or data.

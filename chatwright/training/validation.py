@@ -1,6 +1,6 @@
-"""Validation of a decoder, measured on the rows that its stage trains on.
+"""Validation of a decoder, on held-out data in the same form as the training data.
 
-These are windows of a stream (`StreamValidation`) or whole documents (`PackedValidation`).
+The form is windows of a stream (`StreamValidation`) or packed documents (`PackedValidation`).
 """
 
 import math
@@ -23,7 +23,7 @@ class Validation(Protocol):
     def figures(self, model: GPT) -> dict[str, float]:
         """Return `validation_loss` in nats per supervised token.
 
-        Where all tokens of the texts are supervised, `validation_bits_per_byte` is added.
+        If all tokens of the texts are supervised, `validation_bits_per_byte` is added.
         """
         ...
 
@@ -60,10 +60,10 @@ class PackedValidation:
     dtype: torch.dtype
     """Number format of the forward pass."""
     n_bytes: int = 0
-    """Size of the texts in bytes; 0 where only some of their tokens are supervised."""
+    """Size of the texts in bytes; 0 if only some of their tokens are supervised."""
 
     def figures(self, model: GPT) -> dict[str, float]:
-        """Return the loss in nats per supervised token, and bits per byte where known.
+        """Return the loss in nats per supervised token, and bits per byte if `n_bytes` is set.
 
         Without supervised tokens there are no figures.
         """

@@ -1,4 +1,4 @@
-"""How a training run reports to the terminal, to the page, or to a test."""
+"""Callbacks by which a training run reports to the terminal, the browser or a test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ class Progress:
     step: int
     steps: int
     loss: float
+    """Training loss of the step; for an evaluation, the loss before the first step."""
     tokens: int
     seconds: float
     seconds_left: float
@@ -22,7 +23,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Watcher:
-    """Callbacks of a run. Each may be left out."""
+    """Callbacks of a run, all optional."""
 
     progress: Callable[[Progress], None] = lambda _: None
     """Called after every logged step and every evaluation."""

@@ -1,4 +1,4 @@
-"""The moving average of the weights, and evaluation with weights other than the current."""
+"""The moving average of the weights, and evaluation with other weights than the current."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from chatwright.model.model import Model, trained_parameters
 
 
 def update_average(average: dict[str, Tensor], model: Model, decay: float) -> dict[str, Tensor]:
-    """Return the exponential moving average after one more step; {} where `decay` is 0."""
+    """Return the exponential moving average after one more step; {} if `decay` is 0."""
     if decay == 0.0:
         return average
     weights = {name: p.detach() for name, p in trained_parameters(model).items()}
@@ -22,19 +22,19 @@ def update_average(average: dict[str, Tensor], model: Model, decay: float) -> di
 
 @contextmanager
 def use_weights(model: Model, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let the model hold `weights` inside the block, and its own bits again afterwards.
+    """Give the model `weights` inside the block, and restore its own weights exactly afterwards.
 
     Empty `weights` leave the model as it is.
     """
     if not weights:
         yield
         return
-    own = {name: p.detach().clone() for name, p in trained_parameters(model).items()}
+    current = {name: p.detach().clone() for name, p in trained_parameters(model).items()}
     _copy(weights, model)
     try:
         yield
     finally:
-        _copy(own, model)
+        _copy(current, model)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Encoder runs of a second: masked tokens and labels of a toy language."""
+"""Encoder runs that take a second: masked tokens and labels of a toy language."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from chatwright.training.watcher import Watcher
 CPU = torch.device("cpu")
 LABELS = ("alive", "made")
 THINGS = {"alive": ("cat", "dog", "bird"), "made": ("log", "mat", "cup")}
-# The last word is the label of both things.
+# "the cat and the dog are alive": the last word is the label.
 TEXTS = [
     f"the {first} and the {second} are {label}"
     for label, things in THINGS.items()

@@ -1,6 +1,6 @@
-"""Decoder runs of a second, to stop, resume and repeat many times.
+"""Decoder runs that take a second, to stop, resume and repeat many times.
 
-Also a program that trains one: python small_run.py OUT STEPS [SAVE_EVERY].
+As a program, this file trains one model: python small_run.py OUT STEPS [SAVE_EVERY].
 """
 
 import json
@@ -153,7 +153,7 @@ def log_of(out: Path) -> list[dict[str, Any]]:
 
 
 def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, bytes]:
-    """Return all of a finished run that two equal runs must share bit by bit.
+    """Return the parts of a finished run that must be bit-identical in two equal runs.
 
     These are the finished model, the last checkpoint, and the log without its times.
     """

@@ -1,4 +1,4 @@
-"""Translation runs of a second: number words, in reversed order in the target language."""
+"""Translation runs that take a second: number words, translated in reversed order."""
 
 from dataclasses import replace
 from itertools import product

@@ -22,7 +22,7 @@ def random_stream(n: int) -> Tensor:
 
 
 def direct_ppmi(stream: Tensor, window: int) -> Tensor:
-    """Return the PPMI table (V, V) by a loop over all pairs of positions."""
+    """Return the PPMI matrix (V, V) by a loop over all pairs of positions."""
     counts = torch.zeros(V, V, dtype=torch.double)
     words = stream.tolist()
     for i, word in enumerate(words):
@@ -35,10 +35,10 @@ def direct_ppmi(stream: Tensor, window: int) -> Tensor:
 
 
 @pytest.mark.parametrize("tokens_at_once", [2_000_000, 137])
-def test_embeddings_are_the_singular_vectors_of_the_direct_table(
+def test_embeddings_are_the_singular_vectors_of_the_directly_computed_matrix(
     monkeypatch: pytest.MonkeyPatch, tokens_at_once: int
 ) -> None:
-    """E E^T is U S U^T of torch's exact decomposition, counted in one portion and in several."""
+    """E E^T equals U S U^T of torch's exact decomposition, with one portion and with several."""
     monkeypatch.setattr(cooccurrence, "TOKENS_AT_ONCE", tokens_at_once)
     stream = random_stream(1000)
     u, s, _ = torch.linalg.svd(direct_ppmi(stream, 3))
@@ -77,7 +77,7 @@ def test_control_tokens_get_zeros() -> None:
     assert bool((embeddings[SEPARATOR] == 0).all())
 
 
-def test_same_seed_gives_the_same_bits() -> None:
+def test_same_seed_gives_bit_identical_embeddings() -> None:
     stream = stream_of_two_groups()
     first = cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0)
     assert torch.equal(first, cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0))

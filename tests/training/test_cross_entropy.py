@@ -1,4 +1,4 @@
-"""The loss without a table of logits equals torch's cross-entropy, as do its gradients."""
+"""The loss computed for a few tokens at a time equals torch's, as do its gradients."""
 
 import pytest
 import torch
@@ -84,7 +84,7 @@ def test_large_logits_do_not_overflow() -> None:
     assert HeadCrossEntropy.apply(hidden, weight, torch.tensor([1])).item() == 2000.0
 
 
-def test_next_token_loss_is_that_of_the_models_logits() -> None:
+def test_next_token_loss_equals_the_cross_entropy_of_the_models_logits() -> None:
     model = small_model(dropout=0.0)
     [micro] = sft_stage().next_batch(model).micro_batches
     loss = next_token_loss(model, micro)

@@ -1,4 +1,4 @@
-"""A run with patience keeps the weights of its best evaluation, also when it is resumed."""
+"""A run with patience keeps the weights of its best evaluation, even if it was resumed."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ LAST_STEP = 14
 def stage_with_curve(curve: list[float], name: str = "validation_loss") -> Stage[Any, Any]:
     """Return a stage whose evaluation at step 2 i returns curve[i].
 
-    The step is read from the position in the data, so it is right after a resume, too.
+    The step is read from the position in the data, so a resumed run continues the curve.
     """
     stage = pretrain_stage()
 
@@ -43,7 +43,7 @@ def stage_with_curve(curve: list[float], name: str = "validation_loss") -> Stage
     return stage
 
 
-def test_helper_returns_the_curve_at_its_steps(tmp_path: Path) -> None:
+def test_stage_with_curve_measures_each_figure_at_its_step(tmp_path: Path) -> None:
     run(tmp_path / "out", PATIENT, stage_with_curve(CURVE))
     evaluations = [record for record in log_of(tmp_path / "out") if "validation_loss" in record]
     measured = [(record["step"], record["validation_loss"]) for record in evaluations]
@@ -59,8 +59,8 @@ def test_patience_stops_the_run_and_keeps_the_best_weights(
     patient = replace(PATIENT, average_decay=average_decay)
     run(tmp_path / "patient", patient, stage_with_curve(CURVE), say=messages.append)
     assert {f"{BEST_STEP}:", f"{LAST_STEP}", "4.0000."} <= set(messages[-1].split())
-    impatient = replace(patient, patience=0)
-    stopped_run(tmp_path / "eight", BEST_STEP, impatient, stage=stage_with_curve(CURVE))
+    without_patience = replace(patient, patience=0)
+    stopped_run(tmp_path / "eight", BEST_STEP, without_patience, stage=stage_with_curve(CURVE))
     checkpoint = tmp_path / "eight" / "checkpoints" / f"step-{BEST_STEP:08d}"
     expected_state = safetensors_file.load(checkpoint / "train_state.safetensors")
     expected = safetensors_file.load(checkpoint / "model.safetensors")
@@ -105,9 +105,9 @@ def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
 
 
 def test_without_patience_the_last_weights_are_the_result(tmp_path: Path) -> None:
-    impatient = replace(PATIENT, patience=0, steps=12)
-    run(tmp_path / "a", impatient, stage_with_curve(CURVE))
-    run(tmp_path / "b", impatient, stage_with_curve([1.0] * 20))
+    without_patience = replace(PATIENT, patience=0, steps=12)
+    run(tmp_path / "a", without_patience, stage_with_curve(CURVE))
+    run(tmp_path / "b", without_patience, stage_with_curve([1.0] * 20))
     assert state_bytes(tmp_path / "a")["model"] == state_bytes(tmp_path / "b")["model"]
 
 
@@ -119,7 +119,7 @@ def test_patience_can_monitor_a_figure_that_should_rise(tmp_path: Path) -> None:
     assert notes["figures"]["bleu"] == 9.0
 
 
-def test_monitored_figure_that_is_not_measured_is_an_error(tmp_path: Path) -> None:
+def test_monitor_that_the_stage_does_not_measure_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         run(tmp_path / "out", replace(PATIENT, monitor="accuracy"), stage_with_curve(CURVE))
     assert caught.value.field == "loop.monitor"

@@ -1,4 +1,4 @@
-"""The sweep finds where a known loss diverges, suggests a lower rate, and draws the curve."""
+"""The sweep ends when the loss diverges, suggests a lower rate, and draws the curve."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ NO_CLIPPING = replace(LOOP, clip=0.0, optimizer=ADAMW)
 
 
 class VectorModel(Model):
-    """A model of one vector."""
+    """A model whose only weight is a vector."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,15 +52,15 @@ def test_suggestion_is_a_third_of_the_factor_with_the_lowest_loss() -> None:
     assert result.losses[0] == pytest.approx(9.0)
 
 
-def test_sweep_ends_where_the_loss_diverges_or_after_all_its_steps() -> None:
+def test_sweep_ends_when_the_loss_diverges_or_after_all_its_steps() -> None:
     result = sweep(VectorModel(), Quadratic(), NO_CLIPPING)
     has_diverged = result.smoothed[-1] > DIVERGED * min(result.smoothed)
     assert has_diverged or len(result.factors) == STEPS
 
 
-def test_suggested_settings_are_the_factor_times_the_settings() -> None:
+def test_suggested_rates_are_the_suggested_factor_times_the_configured_rates() -> None:
     result = sweep(VectorModel(), Quadratic(), NO_CLIPPING)
-    # The settings are rounded to two digits.
+    # The suggested rates are rounded to two digits.
     assert result.rates == {"learning_rate": pytest.approx(result.suggested, rel=0.05)}
     assert result.overrides() == f"loop.optimizer.learning_rate={result.suggested:.2g}"
 
@@ -72,9 +72,9 @@ def test_smoothed_loss_is_a_decaying_mean_with_corrected_start() -> None:
     assert result.smoothed[2] == pytest.approx(total / sum(weights))
 
 
-def test_only_learning_rates_that_move_the_model_are_suggested() -> None:
-    all_kinds = sweep(small_model(), pretrain_stage(), LOOP, steps=30)
-    assert all_kinds.rates.keys() == {
+def test_only_learning_rates_that_a_parameter_uses_are_suggested() -> None:
+    muon = sweep(small_model(), pretrain_stage(), LOOP, steps=30)
+    assert muon.rates.keys() == {
         "learning_rate",
         "matrix_learning_rate",
         "ngram_learning_rate",

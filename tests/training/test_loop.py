@@ -1,4 +1,4 @@
-"""The loop: equal runs are equal, micro-batches do not change results, and failed runs stop."""
+"""The loop: runs repeat bit-identically, micro-batches change nothing, failed checks stop runs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def test_stage_can_overfit_one_batch(tmp_path: Path, make_stage: StageMaker) -> 
     assert losses[-1] < 0.1
 
 
-def test_result_is_the_average_and_training_weights_are_restored(tmp_path: Path) -> None:
+def test_result_is_the_average_and_use_weights_restores_the_models_weights(tmp_path: Path) -> None:
     model = small_model()
     run(tmp_path / "out", model=model)
     states = state_bytes(tmp_path / "out")

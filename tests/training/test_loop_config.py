@@ -1,4 +1,4 @@
-"""Settings of loop and optimizer have an effect, and values out of range are errors."""
+"""Every setting of loop and optimizer has an effect; values out of range are errors."""
 
 import dataclasses
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""An adapter trains like a model: exact resume, small checkpoints, an unchanged base."""
+"""Adapter training: exact resume, checkpoints without the base, an unchanged base."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def with_adapter(parent: Path, **changes: Any) -> GPT:
 
 
 def adapter_bytes(out: Path) -> dict[str, bytes]:
-    """Return the files of a run, with the weights of the adapter instead of a model's."""
+    """Return the files of a run; its weights are those of the adapter."""
     return state_bytes(out, adapter_file.WEIGHTS)
 
 
@@ -86,8 +86,8 @@ def test_finished_adapter_can_be_trained_further(tmp_path: Path, parent: Path) -
     assert loaded.config.vocab_size == character_tokenizer().vocab_size
 
 
-def test_adapter_can_overfit_most_of_one_batch(tmp_path: Path) -> None:
-    """Not all of it: the base never saw the control tokens, and their embeddings are frozen."""
+def test_adapter_reduces_the_loss_of_one_batch_to_a_third(tmp_path: Path) -> None:
+    """It cannot reach 0: the base never saw the control tokens, and their embeddings are frozen."""
     base = small_model(dropout=0.0, d_model=64, d_ff=128)
     parent = run(tmp_path / "parent", replace(LOOP, steps=30), model=base)
     stage = sft_stage()

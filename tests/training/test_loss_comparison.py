@@ -1,4 +1,4 @@
-"""The report explains by the settings why training and validation loss differ.
+"""The report explains from the settings why training and validation loss differ.
 
 The tests look for settings and numbers in the explanation, not for its sentences.
 """
@@ -65,8 +65,8 @@ def test_starters_fine_tuning_is_explained_by_its_texts() -> None:
     assert "43%" in explanation
 
 
-def test_share_of_texts_is_that_of_the_packed_rows() -> None:
-    """All tokens of a text have loss, and those of the replies of a conversation."""
+def test_share_of_texts_is_their_share_of_the_tokens_with_loss() -> None:
+    """All tokens of a text have loss, but only the replies of a conversation do."""
     tokenizer = character_tokenizer()
     conversations = [
         render([Message("user", question), Message("assistant", answer)], tokenizer)

@@ -34,7 +34,7 @@ def test_repeated_evaluation_of_a_step_is_written_once(tmp_path: Path) -> None:
     assert read(path) == [{"step": 4, "loss": 1.0}, {"step": 4, "validation_loss": 2.0}]
 
 
-def test_line_that_a_kill_cut_is_left_out(tmp_path: Path) -> None:
+def test_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert read(path) == [{"step": 1, "loss": 2.0}]

@@ -50,7 +50,9 @@ def test_report_of_an_unfinished_run_has_curves_and_no_checks(tmp_path: Path) ->
     assert "weights" not in text
 
 
-def test_samples_are_of_the_first_the_last_and_two_evaluations_between(tmp_path: Path) -> None:
+def test_samples_are_from_the_first_the_last_and_two_evaluations_between_them(
+    tmp_path: Path,
+) -> None:
     records: list[dict[str, Any]] = [
         {"step": step, "samples": [["prompt", f"sample {step}."]]} for step in range(9)
     ]
@@ -61,7 +63,7 @@ def test_samples_are_of_the_first_the_last_and_two_evaluations_between(tmp_path:
     assert shown == [0, 3, 6, 8]
 
 
-def test_bounds_of_an_accuracy_are_named_an_interval(tmp_path: Path) -> None:
+def test_bounds_of_accuracy_and_macro_f1_are_shown_as_intervals(tmp_path: Path) -> None:
     """Fault: the report had the rows "accuracy low" and "accuracy high"."""
     small_encoder.run(
         tmp_path / "run", small_encoder.label_stage(), small_encoder.small_classifier(), steps=3

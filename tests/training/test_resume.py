@@ -1,4 +1,4 @@
-"""A run that was stopped or killed and then resumed equals an uninterrupted run, bit by bit."""
+"""A stopped or killed run that is resumed is bit-identical to an uninterrupted run."""
 
 import json
 import random
@@ -40,7 +40,7 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
 def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:
     """Start the program and kill it at a random time, `kills` times, and then let it finish.
 
-    Returns how many kills came before the program's end.
+    Returns how many kills came before the end of the program.
     """
     draws = random.Random(seed)
     n_killed = 0
@@ -84,7 +84,7 @@ def test_run_killed_after_its_last_checkpoint_equals_uninterrupted_run(
 ) -> None:
     """The resumed run repeats its last evaluation, which must be in the log only once.
 
-    Two hundred random kills found this case.
+    The test with 200 random kills found this case.
     """
 
     def kill(*_: object) -> None:
@@ -132,7 +132,9 @@ def test_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
     assert state_bytes(tmp_path / "out") == state_bytes(tmp_path / "uninterrupted")
 
 
-def test_second_process_does_not_delete_what_the_first_is_writing(tmp_path: Path) -> None:
+def test_second_process_does_not_delete_the_unfinished_checkpoint_of_the_first(
+    tmp_path: Path,
+) -> None:
     run(tmp_path / "a")
     unfinished = tmp_path / "a" / "checkpoints" / ".tmp-step-00000012-1"
     unfinished.mkdir()
@@ -149,7 +151,7 @@ def test_run_with_other_settings_is_not_resumed(tmp_path: Path) -> None:
     assert caught.value.value == 0.5
 
 
-def test_error_names_every_changed_setting_with_both_values(tmp_path: Path) -> None:
+def test_error_names_every_changed_setting_with_its_old_and_new_value(tmp_path: Path) -> None:
     stopped_run(tmp_path / "out", 3)
     with pytest.raises(InputError, match=r"loop\.clip .*1\.0.*0\.5.*loop\.seed .*1.*2"):
         run(tmp_path / "out", replace(LOOP, clip=0.5, seed=2))

@@ -29,7 +29,7 @@ SHORT = replace(LOOP, steps=3)
 
 
 class MeanTarget(WrappedStage[GPT, MicroBatch]):
-    """Logs the mean id of the supervised targets, which is easy to calculate for all of a step."""
+    """Log the mean id of the supervised targets, which the test can compute for a whole step."""
 
     def __init__(self, accumulate: int) -> None:
         config = BatchConfig(rows=2, context_length=48, accumulate=accumulate)
@@ -61,7 +61,7 @@ def test_metrics_are_averaged_over_micro_batches_by_their_counts(tmp_path: Path)
         assert len(parts) == 2
         has_unequal_counts |= len(parts[0]) != len(parts[1])
         assert record["mean_target"] == pytest.approx(float(torch.cat(parts).double().mean()))
-    assert has_unequal_counts, "a plain mean of means would pass this test"
+    assert has_unequal_counts, "with equal counts, a plain mean of means would pass this test"
 
 
 def test_metrics_do_not_depend_on_the_number_of_micro_batches(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_metrics_do_not_depend_on_the_number_of_micro_batches(tmp_path: Path) ->
 
 
 class Rollouts(WrappedStage[GPT, MicroBatch]):
-    """Trains on the model's own samples, drawn every `EVERY` steps and kept in between.
+    """Train on the model's own samples, drawn every `EVERY` steps and kept in between.
 
-    It is a small form of reinforcement learning: what a step trains on depends on the weights of an
-    earlier step, so it cannot be drawn again after a kill.
+    It is a small form of reinforcement learning. The samples depend on the weights of an earlier
+    step, so they cannot be drawn again after a kill.
     """
 
     EVERY = 3
@@ -108,16 +108,16 @@ class Rollouts(WrappedStage[GPT, MicroBatch]):
 
 
 class ForgetfulRollouts(Rollouts):
-    """Draws its samples again after a kill."""
+    """Draw new samples after a kill."""
 
     def load_state(self, state: StageState) -> None:
         super().load_state(state)
-        self.lost = True
+        self.must_sample = True
 
     def next_batch(self, model: GPT) -> Batch[MicroBatch]:
-        if getattr(self, "lost", False):
+        if getattr(self, "must_sample", False):
             self.rollouts = sample_rollouts(model, generator(1, "rollouts after a kill"))
-            self.lost = False
+            self.must_sample = False
         return super().next_batch(model)
 
 

@@ -1,8 +1,8 @@
 """Batches of labeled texts, each micro-batch padded to its longest text.
 
 An epoch holds every text once, in an order that changes with the epoch. Training augments the texts
-in two ways: of a text in several pieces one piece is drawn each epoch, and `token_dropout`
-replaces tokens by <mask>, so that no single word decides the label. The order, the pieces and the
+in two ways: of a long text, cut into pieces, one piece is drawn in each epoch, and `token_dropout`
+replaces tokens with <mask>, so that no single word decides the label. The order, the pieces and the
 masked tokens depend only on (seed, epoch, position), so a resumed run draws the same ones.
 """
 
@@ -30,7 +30,7 @@ class LabelBatchConfig:
     accumulate: int = 2
     """Micro-batches in one step; each holds texts of similar length, which saves padding."""
     token_dropout: float = 0.0
-    """Share of the tokens that training replaces by <mask>, so that no single word decides."""
+    """Share of tokens replaced with <mask> in training, so that no one word decides the label."""
 
     def __post_init__(self) -> None:
         self._require("rows", self.rows >= 1, "must be at least 1")
@@ -48,10 +48,10 @@ class LabelBatchConfig:
 
 @dataclass(frozen=True)
 class LabelMicroBatch:
-    """Pieces of labeled texts, side by side.
+    """Pieces of labeled texts, padded to one length.
 
     token_ids (B, T); lengths (B,) without padding; labels (B,); text (B,) is the index of the text
-    that a row is a piece of.
+    that each row belongs to.
     """
 
     token_ids: Tensor
@@ -92,10 +92,10 @@ class LabelBatches:
         micro_batches = [
             self._micro_batch(rows[start : start + size]) for start in range(0, len(rows), size)
         ]
-        return Batch([self._drop_tokens(micro, draws) for micro in micro_batches], len(rows))
+        return Batch([self._mask_tokens(micro, draws) for micro in micro_batches], len(rows))
 
-    def _drop_tokens(self, batch: LabelMicroBatch, draws: torch.Generator) -> LabelMicroBatch:
-        """Replace a share of the tokens by <mask>, but neither <cls> nor padding."""
+    def _mask_tokens(self, batch: LabelMicroBatch, draws: torch.Generator) -> LabelMicroBatch:
+        """Replace a share of the tokens with <mask>, but neither <cls> nor padding."""
         if not self.config.token_dropout:
             return batch
         draw = torch.rand(batch.token_ids.shape, generator=draws).to(self.device)

@@ -1,9 +1,9 @@
 """Batches of whole documents (conversations, short texts) packed side by side into rows.
 
 Each document attends to itself only. The cost of attention grows with the square of a row's length.
-With `short_rows`, documents that fit into short rows are therefore packed apart from longer ones,
-which saves a third of the starter's time per step. Every step takes the same share of every row
-length, so that no step consists of long documents alone.
+With the setting `short_rows`, a length in tokens, there are rows of two lengths: short rows for the
+documents that fit, and long rows for the others. For the starter corpus this saves a third of the
+time per step. Every step has short and long rows in the same proportion.
 """
 
 import hashlib
@@ -50,9 +50,9 @@ class Rows:
 
 
 class PackedBatches:
-    """Rows of packed documents, each once in an epoch, in an order that changes with the epoch.
+    """Rows of packed documents. An epoch holds every row once, in a new order.
 
-    A step holds `rows` x `context_length` tokens, whatever the lengths of its rows.
+    A step holds about `rows` x `context_length` tokens, padding included.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PackedBatches:
             documents: Token ids and loss masks.
             pad: The id that fills rows.
             config: The shape of a step.
-            context_length: Length of a row where the config has none.
+            context_length: Length of a row if the config does not set one.
             seed: Seed of packing and order.
             device: Where the micro-batches go.
         """
@@ -79,21 +79,21 @@ class PackedBatches:
         self.device = device
         length = config.context_length or context_length
         self.description = _describe(documents)
-        self.pools = list(_pools(documents, length, config.short_rows, pad, seed))
-        """Rows of one length each: short rows, where there are any, then long ones."""
-        n_token = sum(rows.token_ids.numel() for rows in self.pools)
+        self.rows_by_length = list(_by_length(documents, length, config.short_rows, pad, seed))
+        """The short rows, if there are any, and then the long rows."""
+        n_token = sum(rows.token_ids.numel() for rows in self.rows_by_length)
         self.n_step = max(1, round(n_token / (config.rows * length)))
         """Steps in an epoch."""
-        self.steps = Shuffled(self.n_step, seed)
-        """Counts epochs and steps."""
+        self.counter = Shuffled(self.n_step, seed)
+        """Counts epochs and steps; its order is not used."""
 
     def next_batch(self) -> Batch[MicroBatch]:
-        """Return the next rows of every pool."""
-        epoch = self.steps.epoch
-        step = self.steps.position
-        self.steps.take(1)
+        """Return the next rows of every length."""
+        epoch = self.counter.epoch
+        step = self.counter.position
+        self.counter.take(1)
         micro_batches = []
-        for number, rows in enumerate(self.pools):
+        for number, rows in enumerate(self.rows_by_length):
             start = step * len(rows) // self.n_step
             end = (step + 1) * len(rows) // self.n_step
             if indices := self._order(epoch, number)[start:end].tolist():
@@ -102,13 +102,14 @@ class PackedBatches:
         return Batch(micro_batches, count)
 
     def _order(self, epoch: int, number: int) -> Tensor:
-        """Return the order of one pool's rows in an epoch."""
+        """Return the order, in an epoch, of the rows of one length."""
+        # The draws depend on this name, so changing it changes the results of every run.
         draws = generator(self.seed, f"order of epoch {epoch}, pool {number}")
-        return torch.randperm(len(self.pools[number]), generator=draws)
+        return torch.randperm(len(self.rows_by_length[number]), generator=draws)
 
     def all_rows(self) -> Iterator[MicroBatch]:
         """Yield every row once for validation, in an order that never changes."""
-        for rows in self.pools:
+        for rows in self.rows_by_length:
             for indices in torch.arange(len(rows)).split(self.config.rows):
                 yield from rows.micro_batches(indices.tolist(), 1, self.device)
 
@@ -118,14 +119,14 @@ class PackedBatches:
 
     def state_dict(self) -> dict[str, Any]:
         """Return epoch and step."""
-        return self.steps.state_dict()
+        return self.counter.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position that `state_dict` returned."""
-        self.steps.load_state_dict(state)
+        self.counter.load_state_dict(state)
 
 
-def _pools(
+def _by_length(
     documents: Sequence[Rendered], length: int, short_length: int, pad: int, seed: int
 ) -> Iterator[Rows]:
     """Yield short rows of the documents that fit into one, and long rows of the others."""

@@ -20,7 +20,7 @@ from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.stage import Batch
 
 JITTER = 2.0
-"""Largest random number added to a source's length before sorting."""
+"""Largest random number that is added to a source's length before sorting by length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class PairBatchConfig:
 
 @dataclass(frozen=True)
 class PairMicroBatch:
-    """B sentence pairs side by side.
+    """B sentence pairs, padded to one length on each side.
 
     source_ids (B, S) with source_lengths (B,); target_ids (B, T) are the decoder's inputs and
     targets (B, T) the ids that follow them, -100 where padded.
@@ -67,7 +67,7 @@ class PairBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        """Store the pairs.
+        """Measure the lengths of the pairs.
 
         Raises:
             InputError: The longest sentence does not fit into a micro-batch.
@@ -82,9 +82,9 @@ class PairBatches:
             for source, target in zip(pairs.sources, pairs.targets, strict=True)
         ]
         self.lengths = torch.tensor(lengths)
-        """Positions of the target and of the source of every pair. (N, 2)"""
+        """Number of positions of the target and of the source of every pair. (N, 2)"""
         self.limit = max(1, config.tokens // config.accumulate)
-        """Token ids in a micro-batch."""
+        """Largest number of token ids in a micro-batch, on the longer side of its pairs."""
         self._require_room(int(self.lengths.max()))
         self.epoch = 0
         self.position = 0
@@ -125,7 +125,7 @@ class PairBatches:
         return self._cached_groups
 
     def _by_length(self, jitter: Tensor) -> Iterator[list[int]]:
-        """Yield groups of pairs of similar length, sorted by target and then by source.
+        """Yield groups of pairs of similar length, sorted by target length, then source length.
 
         Without `jitter` (N,) the same pairs would share a micro-batch in every epoch, and the
         gradients of different epochs would be correlated.

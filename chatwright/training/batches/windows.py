@@ -28,13 +28,13 @@ class WindowBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        """Store the corpus.
+        """Cut the corpus into windows.
 
         Args:
             corpus: The stream of token ids, and its description.
             bos: The id that opens a document.
             config: The shape of a step.
-            context_length: Length of a window where the config has none.
+            context_length: Length of a window if the config does not set one.
             seed: Seed of offsets and order.
             device: Where the micro-batches go.
         """

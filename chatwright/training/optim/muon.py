@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float,
         dtype: torch.dtype,
     ) -> None:
-        """Store the parameters; `dtype` is the number format of the orthogonalization."""
+        """Set the learning rate and decays; `dtype` is the number format to orthogonalize in."""
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
 
@@ -64,7 +64,7 @@ class Muon(torch.optim.Optimizer):
     def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Update matrices of one shape."""
         n_row, n_column = params[0].shape
-        # With sqrt(rows / columns), the outputs of a tall matrix move as far as a square one's.
+        # The factor makes an update change the outputs of tall and square matrices equally.
         scale = max(1.0, n_row / n_column) ** 0.5
         momentum = torch.stack([self._momentum(p, group["momentum"]) for p in params])
         updates = orthogonalize(momentum, self.dtype)
@@ -73,7 +73,7 @@ class Muon(torch.optim.Optimizer):
             p.add_(update, alpha=-group["lr"] * scale)
 
     def _momentum(self, p: Tensor, momentum: float) -> Tensor:
-        """Return Nesterov momentum: the gradient moved towards the updated average."""
+        """Return the Nesterov momentum: the gradient, moved towards its updated average."""
         assert p.grad is not None
         buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
         buffer.lerp_(p.grad, 1 - momentum)

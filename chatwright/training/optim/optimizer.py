@@ -1,11 +1,10 @@
-"""The optimizer of a run: AdamW, Muon and RowRMS, each for its kind of parameter.
+"""The optimizer of a run: AdamW, Muon and RowRMS, each for one kind of parameter.
 
-- Matrices inside the blocks: Muon, or AdamW with `kind = "adamw"`.
-- Tables with sparse gradients (n-grams, word vectors): RowRMS.
-- Everything else: AdamW.
+- Matrices inside the Transformer blocks: Muon, or AdamW with `kind = "adamw"`.
+- Embedding tables with sparse gradients (of n-grams or word vectors): RowRMS.
+- All other parameters: AdamW.
 
-The state is a flat dictionary of named tensors, so that it can be saved as safetensors and compared
-bit by bit.
+The state is a flat dictionary of named tensors, so that it can be saved as safetensors.
 """
 
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ class OptimizerConfig:
     """Settings of the optimizer. Each learning rate is the peak of its schedule."""
 
     kind: Literal["muon", "adamw"] = "muon"
-    """Optimizer of the matrices inside the blocks. Other weights take AdamW or sparse_kind."""
+    """Optimizer of the matrices inside the blocks. Others use AdamW or sparse_kind."""
     learning_rate: float = 3e-3
     """Peak learning rate of AdamW."""
     matrix_learning_rate: float = 2e-2
@@ -36,11 +35,11 @@ class OptimizerConfig:
     ngram_learning_rate: float = 1e-1
     """Peak learning rate of tables with sparse gradients: n-grams, word vectors."""
     sparse_kind: Literal["rms", "adagrad"] = "rms"
-    """Optimizer of tables with sparse gradients. Steps of adagrad shrink with every update."""
+    """Optimizer of tables with sparse gradients. adagrad shrinks its steps with every update."""
     beta1: float = 0.9
     """Decay of the mean gradient in AdamW."""
     beta2: float = 0.95
-    """Decay of the mean squared gradient in AdamW and rms."""
+    """Decay of the mean squared gradient in AdamW and in sparse_kind=rms."""
     eps: float = 1e-10
     """Added to the root of the mean squared gradient in AdamW."""
     momentum: float = 0.95
@@ -59,14 +58,14 @@ class OptimizerConfig:
 
 
 class Optimizer:
-    """All optimizers of a run behind one interface."""
+    """All optimizers of a run, stepped and saved together."""
 
     def __init__(
         self,
         model: Model,
         config: OptimizerConfig,
         compute_dtype: torch.dtype,
-        own: Mapping[str, nn.Parameter] | None = None,
+        stage_weights: Mapping[str, nn.Parameter] | None = None,
     ) -> None:
         """Sort the parameters by kind and create their optimizers.
 
@@ -74,14 +73,16 @@ class Optimizer:
             model: The model.
             config: Learning rates and decays.
             compute_dtype: Number format of Muon's orthogonalization.
-            own: Weights of the stage that are trained with the model.
+            stage_weights: Weights of the stage that are trained with the model.
         """
-        own_weights = {f"stage.{name}": p for name, p in (own or {}).items()}
-        self.named = trained_parameters(model) | own_weights
+        added = {f"stage.{name}": p for name, p in (stage_weights or {}).items()}
+        self.named = trained_parameters(model) | added
+        """All trained parameters by name."""
         groups = _Groups(self.named, model.sparse_tables)
         self.rates = groups.rates_in_use(config)
-        """The learning rates of the config that move this model."""
+        """The learning rates of the config that at least one parameter uses, by setting."""
         self.parts = groups.optimizers(config, compute_dtype)
+        """The torch optimizers, at most one of each class."""
         for part in self.parts:
             for group in part.param_groups:
                 group["peak"] = group["lr"]
@@ -122,7 +123,7 @@ class Optimizer:
         for key, value in tensors.items():
             name, entry = key.rsplit("|", 1)
             p = self.named[name]
-            # The fused kernel of AdamW reads even the step count from the parameter's device.
+            # Fused AdamW needs its whole state, even the step count, on the parameter's device.
             part_of[id(p)].state[p][entry] = value.to(p.device)
 
 
@@ -131,7 +132,7 @@ class _Groups:
 
     def __init__(self, named: Mapping[str, Tensor], sparse_tables: tuple[str, ...]) -> None:
         self.matrices: list[Tensor] = []
-        """Matrices inside the blocks."""
+        """Matrices inside the Transformer blocks."""
         self.sparse: list[Tensor] = []
         """Tables with sparse gradients."""
         self.tables: list[Tensor] = []
@@ -151,7 +152,7 @@ class _Groups:
     def optimizers(
         self, config: OptimizerConfig, compute_dtype: torch.dtype
     ) -> list[torch.optim.Optimizer]:
-        """Create the optimizers."""
+        """Create the optimizers that have at least one parameter."""
         adamw_matrices = self.matrices
         parts: list[torch.optim.Optimizer] = []
         if config.kind == "muon" and self.matrices:
@@ -175,7 +176,7 @@ class _Groups:
     def _adamw_groups(
         self, config: OptimizerConfig, matrices: list[Tensor]
     ) -> list[dict[str, Any]]:
-        """Return the parameter groups of AdamW that are not empty."""
+        """Return the non-empty parameter groups of AdamW; `matrices` are those without Muon."""
         rate = config.learning_rate
         table_rate = config.embedding_learning_rate or rate
         groups: list[dict[str, Any]] = [
@@ -186,7 +187,7 @@ class _Groups:
         return [group for group in groups if group["params"]]
 
     def rates_in_use(self, config: OptimizerConfig) -> dict[str, float]:
-        """Return the learning rates of the config that move at least one parameter."""
+        """Return the learning rates of the config that at least one parameter uses."""
         has_table_rate = config.embedding_learning_rate > 0
         uses_muon = config.kind == "muon"
         in_use = {

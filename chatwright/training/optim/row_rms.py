@@ -1,12 +1,13 @@
 """Row-wise RMS updates for large embedding tables, of which a step uses few rows.
 
-A row moves by the learning rate along its gradient, divided by a running root mean square of the
-row's gradients. The mean is corrected by the row's own count of updates (row-wise Adagrad of Naumov
-et al. 2019, with Adam's decaying mean). The cost grows with the rows used, not with the table.
+An update of a row is the learning rate times its negative gradient, divided by the running root
+mean square of the row's gradients. Adam's bias correction uses the row's own count of updates. This
+is row-wise Adagrad (Naumov et al. 2019) with Adam's decaying mean. The cost grows with the number
+of rows used, not with the size of the table.
 
-With `beta` 1 a sum replaces the mean, so the steps of a row shrink with every update. This is
-Adagrad (Duchi et al. 2011). Word vectors need it: a frequent word must settle while a rare one
-still moves.
+With `beta` 1 a sum replaces the mean, so the steps of a row shrink with every update, as in Adagrad
+(Duchi et al. 2011). Word vectors need this: vectors of frequent words converge while those of rare
+words still take large steps.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ class RowRMS(torch.optim.Optimizer):
     def __init__(
         self, params: Iterable[Tensor], lr: float, beta: float, eps: float = 1e-12
     ) -> None:
-        """Store the parameters; `beta` is the decay of the mean square, 1 for a sum."""
+        """Set the learning rate and the decay `beta` of the mean square; 1 means a sum."""
         super().__init__(params, {"lr": lr, "beta": beta, "eps": eps})
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """The learning rate over a run, as a fraction of its peak.
 
-A pure function of the step, so resuming needs no state. After the warm-up:
+It depends on the step and the settings alone, so resuming needs no state. After the warm-up:
 
 - "cosine" falls along half a cosine (Loshchilov & Hutter 2016);
 - "wsd" (warm-up, stable, decay; Hu et al. 2024) stays at the peak, then falls linearly;
@@ -23,7 +23,7 @@ def factor(
         step: The step, counted from 0.
         steps: The length of the run.
         warmup: Steps until the peak is reached.
-        final: The fraction at the end of the run.
+        final: The fraction at the end of the run, except for "constant".
         decay_share: The share of a wsd run in which the rate decays.
     """
     if step < warmup:

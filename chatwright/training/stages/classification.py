@@ -1,6 +1,6 @@
 """Text classification from the <cls> token (Devlin et al. 2018, section 3.2).
 
-A text longer than the model reads is cut into pieces; its prediction is the mean of their
+A text longer than the model's context is cut into pieces. Its prediction is the mean of the pieces'
 log-probabilities.
 """
 
@@ -54,7 +54,7 @@ class Classification(SupervisedStage[Encoder, LabelMicroBatch]):
         return Loss(total, len(logits))
 
     def outputs(self, model: Encoder, micro_batch: LabelMicroBatch) -> Outputs:
-        """Return what distillation compares: pooled features and the label matrix."""
+        """Return pooled features and the weights of the labels, for distillation."""
         head = model.label_head
         assert head is not None, "classification needs a label head"
         assert head.labels is not None, "classification needs labels"

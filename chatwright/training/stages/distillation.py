@@ -3,11 +3,10 @@
     loss = (1 - a) x cross-entropy + a x T^2 x KL(teacher || student, both at temperature T)
            [+ w x mean squared distance of P(student features) and teacher features]
 
-It wraps any stage whose model scores the same classes as the teacher's: tokens of one
-vocabulary, or labels. The projection P of the last term (DistilBERT and TinyBERT match hidden
-states in this way) is trained with the student and then discarded. Validation measures the student
-alone, so its losses compare with those of other runs. The cost is one forward pass of the teacher
-in every step.
+It wraps any stage. Student and teacher must score the same classes: tokens of one vocabulary, or
+labels. The projection P of the last term (DistilBERT and TinyBERT match hidden states in this way)
+is trained with the student and then discarded. Validation measures the student alone, so its losses
+are comparable with those of other runs. The cost is one forward pass of the teacher in every step.
 """
 
 from dataclasses import dataclass
@@ -36,11 +35,11 @@ class DistillationConfig:
     temperature: float = 2.0
     """Softens both distributions; higher values give small probabilities more weight."""
     share: float = 0.5
-    """Weight of the teacher in the loss; the rest is the data's own target."""
+    """Weight of the teacher in the loss; the rest is the weight of the data's targets."""
     hidden_weight: float = 0.0
     """Weight of the distance between the last hidden states; 0: not compared."""
     start: Literal["fresh", "every-other-layer"] = "fresh"
-    """First weights of the student: random, or the teacher's layers 1, 3, 5, ..."""
+    """Initial weights of the student: random, or the teacher's layers 1, 3, 5, ..."""
 
     def __post_init__(self) -> None:
         self._require("teacher", bool(self.teacher), "names no model. Give a model directory")
@@ -71,7 +70,7 @@ class Distillation(WrappedStage[M, Micro]):
         d_student: int,
         generator: torch.Generator,
     ) -> None:
-        """Put a teacher beside the inner stage.
+        """Add a teacher to the inner stage.
 
         Args:
             inner: The stage that supplies batches and the student's loss.
@@ -178,15 +177,15 @@ class DistilledCrossEntropy(torch.autograd.Function):
         grad_bias = weight.new_zeros(len(weight))
         rows = max(1, NUMBERS_AT_ONCE // len(weight))
         for start in range(0, len(features), rows):
-            here = slice(start, start + rows)
-            part = _rows(student, here)
+            chunk = slice(start, start + rows)
+            part = _rows(student, chunk)
             loss, grad_logits = loss_and_gradient(
-                part.logits(), _rows(teacher, here).logits(), part.targets, temperature, share
+                part.logits(), _rows(teacher, chunk).logits(), part.targets, temperature, share
             )
             total += loss
             grad_bias += grad_logits.sum(dim=0)
             grad_logits = grad_logits.to(features.dtype)
-            torch.mm(grad_logits, weight.to(features.dtype), out=grad_features[here])
+            torch.mm(grad_logits, weight.to(features.dtype), out=grad_features[chunk])
             grad_weight += grad_logits.T @ part.features
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.has_bias = bias is not None
@@ -207,14 +206,14 @@ class DistilledCrossEntropy(torch.autograd.Function):
         )
 
 
-def _rows(outputs: Outputs, here: slice) -> Outputs:
-    return Outputs(outputs.features[here], outputs.weight, outputs.bias, outputs.targets[here])
+def _rows(outputs: Outputs, chunk: slice) -> Outputs:
+    return Outputs(outputs.features[chunk], outputs.weight, outputs.bias, outputs.targets[chunk])
 
 
 def loss_and_gradient(
     student: Tensor, teacher: Tensor, targets: Tensor, temperature: float, share: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the summed loss of some rows and its gradient with respect to the student's logits.
+    """Return the summed loss and its gradient with respect to the student's logits.
 
     student, teacher (N, C), targets (N,) -> scalar, (N, C). The factor T^2 keeps the gradient of
     the soft targets as large as that of the hard ones at any temperature (Hinton et al. 2015,

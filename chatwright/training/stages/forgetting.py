@@ -1,8 +1,8 @@
 """Measure what a model forgets while it learns something new.
 
-The figure is bits per byte on texts of what the model knew, before the first step and at every
-evaluation. It is logged like any other figure. With a limit, a run that forgot more fails; its
-model is kept, so that you can inspect it.
+The measure is bits per byte on old texts, like those that the model was trained on before. It is
+taken before the first step and at every evaluation, and logged with the other figures. A run that
+forgot more than an optional limit fails. Its model is kept, so that you can inspect it.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
 
 
 def _first_bytes(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the first MAX_BYTES of the texts; the last one is cut."""
+    """Yield texts up to MAX_BYTES in total; the last text may be cut."""
     room = MAX_BYTES
     for text in texts:
         if part := text.encode()[:room].decode(errors="ignore"):

@@ -1,9 +1,9 @@
 """Masked-language pretraining: predict masked tokens from both sides.
 
 Devlin et al. 2018, section 3.1. Of the selected tokens 80 % become <mask>, 10 % another random
-token, and 10 % stay, because a model in use meets no <mask>. Masks are drawn anew for each epoch
-(Liu et al. 2019). Their generator depends on the step alone, so a resumed run draws the same masks.
-Small models learn faster from more than BERT's 15 % selected tokens (Wettig et al. 2022).
+token, and 10 % stay, because the model meets no <mask> after pretraining. Masks are drawn anew for
+each epoch (Liu et al. 2019). They depend on the seed and the step alone, so a resumed run draws the
+same masks. Selecting more than BERT's 15 % can be better (Wettig et al. 2022).
 """
 
 from collections.abc import Iterable
@@ -99,7 +99,7 @@ class MaskedLM(SupervisedStage[Encoder, MaskedMicroBatch]):
         super().__init__(batches, validation, dtype)  # type: ignore[arg-type]
         self.masking = masking
         self.n_batch = 0
-        """Batches drawn so far, which seeds the masks of the next one."""
+        """Number of batches drawn so far, which seeds the masks of the next batch."""
 
     def next_batch(self, model: Encoder) -> Batch[MaskedMicroBatch]:
         """Return the next packed rows, with masks drawn for this step."""

@@ -21,9 +21,9 @@ class Pretrain(SupervisedStage[GPT, MicroBatch]):
         return next_token_loss(model, micro_batch, self.dtype)
 
     def outputs(self, model: GPT, micro_batch: MicroBatch) -> Outputs:
-        """Return what distillation compares at the supervised tokens."""
+        """Return hidden states and head weights at the supervised tokens, for distillation."""
         return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return the validation loss, and bits per byte where the data allows it."""
+        """Return the validation loss, and bits per byte if all tokens carry loss."""
         return dict(self.validation.figures(model))

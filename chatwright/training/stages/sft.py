@@ -1,7 +1,7 @@
 """Supervised fine-tuning: learn the replies of example conversations.
 
-Ouyang et al. 2022, step 1. Whole conversations are packed side by side into rows. Each attends to
-itself only, and only the assistant's messages carry loss.
+Ouyang et al. 2022, step 1. Whole conversations are packed side by side into rows. Each conversation
+attends to itself only, and only the assistant's messages carry loss.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from chatwright.training.stages.supervised import SupervisedStage, no_samples
 from chatwright.training.validation import PackedValidation
 
 StopRate = Callable[[GPT], dict[str, float]]
-"""Measures how many replies end by themselves."""
+"""Measures the share of replies that end with an end token instead of at the length limit."""
 
 
 def no_figures(_: Any) -> dict[str, float]:
-    """Measure nothing."""
+    """Return no figures."""
     return {}
 
 
@@ -47,9 +47,9 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
         return next_token_loss(model, micro_batch, self.dtype)
 
     def outputs(self, model: GPT, micro_batch: MicroBatch) -> Outputs:
-        """Return what distillation compares at the supervised tokens."""
+        """Return hidden states and head weights at the supervised tokens, for distillation."""
         return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return the validation loss and the share of replies that end by themselves."""
+        """Return the validation loss and the figures of `stop_rate`."""
         return self.validation.figures(model) | self.stop_rate(model)

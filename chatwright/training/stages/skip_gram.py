@@ -2,11 +2,10 @@
 
     -log sigmoid(w . c) - k x mean over sampled n of log sigmoid(-w . n)
 
-for every word w and neighbor c. A step reads consecutive words of the text, not shuffled pairs.
-Neighbors are then shifted rows, and all words of the step share the sampled negatives, so a step is
-two lookups and one product. Frequent words are mostly skipped, and the window is drawn for each
-word (both as in the paper). All draws depend on the seed and the step alone, so a resumed run draws
-the same.
+for every word w and neighbor c. A step reads consecutive words of the text, not shuffled pairs. The
+vectors of neighbors are then the same rows, shifted, and all words of the step share the sampled
+negatives. Frequent words are mostly skipped, and the window is drawn for each word (both as in the
+paper). All draws depend on the seed and the step alone, so a resumed run repeats them.
 """
 
 import math
@@ -41,11 +40,11 @@ class SkipGramBatchConfig:
     window: int = 5
     """Largest distance of a neighbor, in words."""
     negatives: float = 5.0
-    """Weight of the sampled words beside one neighbor (k in the formula)."""
+    """Weight of the mean over the sampled words, relative to one neighbor (k in the formula)."""
     drawn: int = 512
-    """Words sampled in a step, shared by all its words."""
+    """Words sampled as negatives in a step, shared by all words of the step."""
     keep: float = 1e-4
-    """Words above this frequency are skipped at random, frequent ones more often; 1: none."""
+    """Words above this frequency are skipped at random, frequent ones more often; 1: never."""
 
     def __post_init__(self) -> None:
         for name in ("words", "window", "drawn"):
@@ -136,7 +135,7 @@ class SkipGramStage(SupervisedStage[SkipGram, SkipGramMicroBatch]):
     def __init__(
         self, batches: SkipGramBatches, validation: EncodedCorpus, spellings: list[str]
     ) -> None:
-        """Store the parts; `spellings` holds the text of every token, "" for control tokens."""
+        """Set up the stage; `spellings` holds the text of every token, "" for control tokens."""
         super().__init__(batches, validation, torch.float32)
         self.spellings = spellings
 

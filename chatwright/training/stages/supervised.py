@@ -1,4 +1,4 @@
-"""What the stages with fixed data and a cross-entropy have in common."""
+"""Base class of the stages that minimize a cross-entropy over fixed data."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Sampler = Callable[[M], list[tuple[str, str]]]
 
 
 def no_samples(_: Any) -> list[tuple[str, str]]:
-    """Show nothing."""
+    """Return no samples."""
     return []
 
 
@@ -33,7 +33,7 @@ class SupervisedStage(Stage[M, Micro]):
         sampler: Callable[[Any], list[tuple[str, str]]] = no_samples,
         has_fresh_head: bool = False,
     ) -> None:
-        """Store the parts.
+        """Set up the stage.
 
         Args:
             batches: Training data.
@@ -54,7 +54,7 @@ class SupervisedStage(Stage[M, Micro]):
         return self.batches.next_batch()
 
     def fresh_loss(self, model: M) -> float:
-        """Return the loss of uniform predictions, ln V: what an untrained model must start at."""
+        """Return the loss of uniform predictions, ln V, at which an untrained model must start."""
         return math.log(model.config.vocab_size)
 
     def check_start(self, model: M, batch: Batch[Micro], parent: Path | None) -> float:

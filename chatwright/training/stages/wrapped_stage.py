@@ -1,7 +1,6 @@
-"""A stage around another stage, which changes only the methods it overrides.
+"""Base class of stages that wrap another stage and override some of its methods.
 
-A teacher (`distillation.py`) and a forgetting check (`forgetting.py`) are added to a stage in this
-way.
+`distillation.py` adds a teacher to a stage in this way, and `forgetting.py` a forgetting check.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Packed rows hold every document once in an epoch, and packing does not change the loss."""
+"""An epoch holds every packed document once, and packing does not change the loss."""
 
 from collections import Counter
 from typing import Any

@@ -61,7 +61,7 @@ def test_order_depends_on_epoch_and_seed_only() -> None:
     assert first != pairs_of_steps(epoch_of(pair_batches(seed=2)))
 
 
-def test_other_pairs_share_a_micro_batch_in_the_next_epoch() -> None:
+def test_pairs_are_grouped_differently_in_the_next_epoch() -> None:
     batches = pair_batches()
     groups = [
         {frozenset(pairs_of(micro)) for step in epoch_of(batches) for micro in step.micro_batches}
@@ -93,7 +93,7 @@ def test_rows_are_complete_pairs_and_the_count_is_the_number_of_targets() -> Non
             assert_rows_are_pairs(micro, pairs)
 
 
-def test_micro_batches_keep_to_the_limit_with_little_padding() -> None:
+def test_micro_batches_stay_within_the_token_limit_with_little_padding() -> None:
     micro_batches = [micro for step in epoch_of(pair_batches()) for micro in step.micro_batches]
     for micro in micro_batches:
         assert max(micro.source_ids.numel(), micro.target_ids.numel()) <= 100

@@ -17,7 +17,7 @@ def windows_of(texts: list[str]) -> WindowBatches:
     )
 
 
-def test_targets_are_the_next_tokens_and_all_of_them_count() -> None:
+def test_targets_are_the_next_tokens_and_the_count_is_their_number() -> None:
     batch = windows_of(TEXTS).next_batch()
     assert [micro.token_ids.shape for micro in batch.micro_batches] == [(2, 24), (2, 24)]
     assert batch.count == 4 * 24

@@ -1,4 +1,4 @@
-"""Muon equals torch's, and matrices of one shape are orthogonalized together as each alone."""
+"""Muon equals torch.optim.Muon and trains exactly the matrices inside the blocks."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def test_muon_equals_torchs_muon(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(ours, torchs, atol=2e-3, rtol=0)
 
 
-def test_matrices_together_equal_each_alone() -> None:
+def test_orthogonalizing_matrices_together_equals_one_at_a_time() -> None:
     matrices = draw(5, 12, 8, name="matrices")
     together = orthogonalize(matrices, torch.float32)
     alone = torch.cat([orthogonalize(matrix[None], torch.float32) for matrix in matrices])

@@ -41,7 +41,7 @@ def test_row_rms_equals_its_formula_row_by_row(beta: float) -> None:
     assert count[4] == 0, "row 4 was never used"
 
 
-def test_steps_shrink_with_beta_one_and_stay_equal_below_it() -> None:
+def test_steps_shrink_with_beta_one_and_keep_their_size_with_a_smaller_beta() -> None:
     sizes = {}
     for beta in (0.9, 1.0):
         table = nn.Parameter(torch.zeros(1, 2))

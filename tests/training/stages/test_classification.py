@@ -35,7 +35,7 @@ from chatwright.training.watcher import Stopped, Watcher
 
 
 def random_classifier() -> Encoder:
-    """Return a classifier whose weights, the label head's too, are random."""
+    """Return a classifier with random weights, including those of the label head."""
     model = small_classifier(dropout=0.0).eval()
     with torch.no_grad():
         for name, p in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Distillation: the loss is its formula, runs resume exactly, validation is the student's."""
+"""Distillation: its loss equals the formula, runs resume exactly, validation omits the teacher."""
 
 import json
 from collections.abc import Callable

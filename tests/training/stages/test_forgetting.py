@@ -27,7 +27,7 @@ OLD_TEXTS = TEXTS[2:]
 
 
 def stage_with_old_texts(old_texts: list[str] = OLD_TEXTS) -> ForgettingCheck:
-    """Return a stage that trains on one text and measures others."""
+    """Return a stage that trains on one text and measures forgetting on other texts."""
     inner = pretrain_stage(texts=TEXTS[:1] * 8)
     return ForgettingCheck(inner, old_texts, character_tokenizer(), torch.float32)
 
@@ -42,7 +42,7 @@ def figures_of(out: Path) -> dict[str, float]:
     return json.loads((out / "model" / "training.json").read_text())["figures"]
 
 
-def test_figures_are_those_of_the_parent_and_the_finished_model(
+def test_figures_before_and_after_are_those_of_the_parent_and_the_finished_model(
     tmp_path: Path, parent: Path
 ) -> None:
     model, tokenizer = model_directory.load(parent)
@@ -83,7 +83,7 @@ def test_run_with_other_old_texts_is_not_resumed(tmp_path: Path) -> None:
     assert caught.value.field.startswith("data.old_texts.")
 
 
-def test_old_texts_are_cut_at_a_number_of_bytes_between_characters(
+def test_old_texts_are_cut_at_max_bytes_but_never_inside_a_character(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(forgetting, "MAX_BYTES", 10)

@@ -1,4 +1,4 @@
-"""Skip-gram: the loss is its formula, runs resume exactly, similar words are close."""
+"""Skip-gram: its loss equals the formula, runs resume exactly, similar words are close."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every other layer of a model is a smaller model that computes the same as those layers."""
+"""A student from every other layer of a teacher computes the same as those layers."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_student_of_an_encoder_computes_the_same_as_the_teachers_layers() -> Non
         assert torch.equal(student(TOKEN_IDS), teacher(TOKEN_IDS))
 
 
-def test_settings_that_list_layers_list_the_new_numbers() -> None:
+def test_settings_that_list_layers_by_number_are_renumbered() -> None:
     teacher = decoder(window=4, unwindowed_layers=(0, 3, 4), nope_layers=(2,))
     student = every_other_layer(teacher)
     assert student.config.unwindowed_layers == (0, 2)

@@ -1,4 +1,4 @@
-"""Translation: the loss is torch's pair by pair, runs resume exactly, the task is learned."""
+"""Translation: the loss equals torch's for each pair, runs resume exactly, the task is learned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -128,8 +128,8 @@ def test_unseen_sentences_are_translated(tmp_path: Path, changes: dict[str, Any]
     with EncoderDecoderForward(loaded) as forward:
         translator = Translator(forward, tokenizer)
         for width in (1, 4):
-            found = translator.translate([p.source for p in unseen], BeamConfig(width=width))
-            texts = [best.text for best, *_ in found]
+            translations = translator.translate([p.source for p in unseen], BeamConfig(width=width))
+            texts = [best.text for best, *_ in translations]
             n_right = sum(text == pair.target for text, pair in zip(texts, unseen, strict=True))
             assert n_right >= 0.9 * len(unseen), f"beam width {width}"
 
