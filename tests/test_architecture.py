@@ -1,4 +1,4 @@
-"""The rules of the architecture: allowed imports, no cycles, a current file map."""
+"""Rules for the source code: allowed imports, no cycles, file names, no dangerous functions."""
 
 import ast
 import re
@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "chatwright"
-GROUND = {"conversation", "config", "commands", "devices", "errors", "settings"}
+# Modules that every package may import.
+SHARED_MODULES = {"conversation", "config", "commands", "devices", "errors", "settings"}
+# Package -> the packages that it may import.
 MAY_IMPORT = {
     "tokenizer": set(),
     "model": set(),
@@ -65,15 +67,15 @@ def modules() -> dict[str, Path]:
 def imports_of(path: Path) -> set[str]:
     """List the chatwright modules a file imports, also inside functions and for type checkers."""
     known = modules()
-    found = set()
+    imported = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            deep = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= (deep & known.keys()) or {node.module or ""}
-    return {name for name in found if name.split(".")[0] == "chatwright"}
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & known.keys()
+            imported |= submodules or {node.module or ""}
+    return {name for name in imported if name.split(".")[0] == "chatwright"}
 
 
 def package_of(module: str) -> str:
@@ -84,12 +86,13 @@ def package_of(module: str) -> str:
 def violations(graph: dict[str, set[str]]) -> list[str]:
     wrong = []
     for module, targets in graph.items():
-        own = package_of(module)
+        package = package_of(module)
+        is_shared = package in SHARED_MODULES
         for target in targets:
             other = package_of(target)
-            if other in ("", own) or (other in GROUND and own not in GROUND):
+            if other in ("", package) or (other in SHARED_MODULES and not is_shared):
                 continue
-            if other not in MAY_IMPORT.get(own, GROUND if own in GROUND else set()):
+            if other not in MAY_IMPORT.get(package, SHARED_MODULES if is_shared else set()):
                 wrong.append(f"{module} imports {target}")
     return wrong
 
@@ -116,7 +119,7 @@ def graph() -> dict[str, set[str]]:
     return {name: imports_of(path) for name, path in modules().items()}
 
 
-def test_packages_import_only_what_the_table_allows(graph: dict[str, set[str]]) -> None:
+def test_packages_import_only_what_may_import_lists(graph: dict[str, set[str]]) -> None:
     assert violations(graph) == []
 
 
@@ -138,7 +141,7 @@ def test_the_file_map_is_current() -> None:
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"](), "run docs/file_map.py"
 
 
-def test_every_module_name_says_what_is_in_it() -> None:
+def test_no_module_has_a_vague_name_such_as_utils() -> None:
     vague = {"utils", "common", "helpers", "core", "manager", "base", "misc"}
     assert [name for name in modules() if vague & set(name.split("."))] == []
 

@@ -22,15 +22,16 @@ COMMAND_BEFORE_A_PATH = re.compile(rf"(chatwright (VALUE|{VERBS})( [^:.,]*)?|--(
 @pytest.mark.parametrize(
     "word", ["runs/a", "my model", "a[1]", "it's", 'a "b" c', "$HOME", "", "é"]
 )
-def test_a_shell_reads_every_word_of_a_command_as_it_was(word: str) -> None:
+def test_a_shell_parses_a_command_line_back_into_its_words(word: str) -> None:
     assert shlex.split(command_line("chat", word)) == ["chatwright", "chat", word]
 
 
-def test_a_path_with_spaces_alone_is_quoted_as_every_system_reads_it() -> None:
+def test_a_path_whose_only_special_character_is_a_space_gets_double_quotes() -> None:
     assert quoted(Path("my model")) == '"my model"'
 
 
 def unquoted_values(path: Path) -> Iterator[str]:
+    """Find values that an f-string of the file inserts into a command without `quoted`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.JoinedStr):
             continue
@@ -51,7 +52,7 @@ def test_every_value_inserted_into_a_command_is_quoted() -> None:
     assert found == []
 
 
-def test_an_unquoted_value_in_a_command_is_found(tmp_path: Path) -> None:
+def test_the_check_finds_a_planted_unquoted_value(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     lines = ['f"see chatwright chat {a}"', 'f"--from {b}"', 'f"chatwright up {quoted(c)}"']
     lines += ['f"see: chatwright {verb} {d}"', 'f"{e}: see {command_line(1, f)}"']

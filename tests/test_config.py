@@ -45,7 +45,7 @@ class LoopConfig:
                 value=self.steps,
             )
         if self.monitor == "mood":
-            raise ValueError("monitor (mood) is no figure")
+            raise ValueError("monitor (mood) is not a metric")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def test_a_table_and_overrides_become_one_dataclass() -> None:
     assert to_table(built)["loop"]["optimizer"] == {"learning_rate": 0.01}
 
 
-def test_a_value_that_is_not_toml_is_a_string() -> None:
+def test_an_override_whose_value_is_not_toml_is_read_as_a_string() -> None:
     parsed = parse_overrides(["a=tiny", "b=3", "c=[1, 2]", 'd="x=y"', "e=x=y"])
     assert parsed == {"a": "tiny", "b": 3, "c": [1, 2], "d": "x=y", "e": "x=y"}
 
@@ -131,7 +131,7 @@ def test_an_old_key_still_loads_with_a_deprecation_warning(monkeypatch: pytest.M
     renamed = {"LoopConfig": {"judged_by": "monitor"}, "ShapeConfig": {"width": "d_model"}}
     monkeypatch.setattr(config, "RENAMED_KEYS", renamed)
     table = {"loop": {"judged_by": "accuracy"}, "model": {"width": 16}}
-    with pytest.warns(DeprecationWarning, match="is now called"):
+    with pytest.warns(DeprecationWarning, match="monitor"):
         built = build(StageConfig, table, "old.toml")
     assert (built.loop.monitor, built.model) == ("accuracy", {"d_model": 16})
     with pytest.raises(InputError) as caught:
@@ -140,7 +140,7 @@ def test_an_old_key_still_loads_with_a_deprecation_warning(monkeypatch: pytest.M
 
 
 def config_classes() -> dict[str, type]:
-    """Find every dataclass of the package by its name."""
+    """Return every dataclass of the package by its name."""
     found: dict[str, type] = {}
     for module in pkgutil.walk_packages(chatwright.__path__, "chatwright."):
         if not module.name.endswith("__main__"):
@@ -149,7 +149,7 @@ def config_classes() -> dict[str, type]:
     return found
 
 
-def test_every_renamed_key_names_a_field_that_exists_and_one_that_does_not() -> None:
+def test_in_renamed_keys_every_new_name_is_a_field_and_no_old_name_is() -> None:
     classes = config_classes()
     for name, renamed in RENAMED_KEYS.items():
         keys = {field.name for field in fields(classes[name])}
@@ -157,7 +157,8 @@ def test_every_renamed_key_names_a_field_that_exists_and_one_that_does_not() -> 
         assert not renamed.keys() & keys, name
 
 
-NOTES = """
+# Builds a config with an old key twice: from a recipe, and from a file that the program wrote.
+NOTES_PROGRAM = """
 from dataclasses import dataclass
 from chatwright.cli.app import show_renamed_settings
 from chatwright import config
@@ -172,13 +173,16 @@ for source in ("recipe.toml: [sft]", "model/config.json"):
 """
 
 
-def test_the_command_line_notes_old_keys_in_recipes_but_not_in_files_it_wrote() -> None:
-    ran = subprocess.run([sys.executable, "-c", NOTES], capture_output=True, text=True, check=True)
+def test_the_command_line_reports_old_keys_in_recipes_but_not_in_model_directories() -> None:
+    program = [sys.executable, "-c", NOTES_PROGRAM]
+    ran = subprocess.run(program, capture_output=True, text=True, check=True)
     assert ran.stderr == "note: recipe.toml: [sft]: judged_by is now called monitor.\n"
 
 
 @pytest.mark.parametrize("content", [None, b"[", b"a = \xff"])
-def test_a_toml_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_toml_file_is_refused_with_its_path(
+    tmp_path: Path, content: bytes | None
+) -> None:
     file = tmp_path / "r.toml"
     if content is not None:
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Messages and their parts."""
+"""Messages of a conversation and their parts."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from chatwright.conversation import (
 from chatwright.errors import InputError
 
 
-def test_a_string_is_short_for_one_text_part() -> None:
+def test_a_message_made_from_a_string_has_one_text_part() -> None:
     assert Message("user", "Hello") == Message("user", [Text("Hello")])
     assert Message("user", "Hello").parts == (Text("Hello"),)
     assert Message("user", (Text("a"), Image(b"", "image/png"), Text("b"))).text == "ab"
@@ -33,7 +33,7 @@ def test_messages_and_parts_can_be_hashed_and_replaced() -> None:
     assert replace(message, parts="hi") == Message("assistant", "hi")
 
 
-def test_arguments_are_canonical_json_whether_given_as_text_or_as_a_mapping() -> None:
+def test_tool_call_arguments_become_canonical_json_from_text_or_a_mapping() -> None:
     call = ToolCall("", "f", '{"b":  "é", "a": 1}')
     assert call == ToolCall("", "f", {"a": 1, "b": "é"})
     assert call.arguments == '{"a": 1, "b": "é"}'
@@ -41,7 +41,7 @@ def test_arguments_are_canonical_json_whether_given_as_text_or_as_a_mapping() ->
 
 
 @pytest.mark.parametrize("arguments", ["", "3", "[]", "{", '{"a": NaN}', "[" * 100_000])
-def test_arguments_that_are_not_a_json_object_are_refused(arguments: str) -> None:
+def test_tool_call_arguments_that_are_not_a_json_object_are_refused(arguments: str) -> None:
     with pytest.raises(InputError) as caught:
         ToolCall("", "f", arguments)
     assert caught.value.field == "arguments"
@@ -61,12 +61,12 @@ def test_a_part_in_a_message_of_the_wrong_role_is_refused() -> None:
             Message(role, (part,))  # type: ignore[arg-type]
 
 
-def test_a_tool_result_answers_its_call_by_id() -> None:
+def test_a_tool_result_message_has_the_id_of_its_call() -> None:
     call = ToolCall("call_3", "f", {})
     assert tool_result_message(call, "5").tool_results == (ToolResult("call_3", "5"),)
 
 
-def test_call_ids_count_the_calls_of_a_conversation() -> None:
+def test_the_next_call_id_counts_the_tool_calls_of_the_conversation() -> None:
     called = Message("assistant", (ToolCall("call_1", "f", {}),))
     assert next_call_id([Message("user", "a")]) == "call_1"
     assert next_call_id([Message("user", "a"), called]) == "call_2"

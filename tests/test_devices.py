@@ -11,7 +11,9 @@ import torch
 from chatwright.devices import available_memory, resolve_device
 from chatwright.errors import InputError
 
-FAULTS = """
+# Prints the page faults by default and with memory kept, then the resident pages inside the
+# `with` block and after it.
+PAGE_FAULTS_PROGRAM = """
 import resource, torch
 from chatwright.devices import keeping_freed_memory
 
@@ -36,12 +38,13 @@ print(resident())
     platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be set to keep memory"
 )
 def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it() -> None:
-    """Allocate 64 MB twenty times: by default each time causes page faults again."""
-    ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    """Allocate 64 MB twenty times. By default every allocation causes page faults."""
+    program = [sys.executable, "-c", PAGE_FAULTS_PROGRAM]
+    ran = subprocess.run(program, capture_output=True, text=True, check=True)
     by_default, kept, during, after = map(int, ran.stdout.split())
-    assert by_default > 20 * 30  # pages of 4 kB; of 2 MB where the system makes them large
+    assert by_default > 20 * 30  # 64 MB are 32 faults with pages of 2 MB, and more with 4 kB
     assert kept < 20
-    assert during - after > 15_000  # pages of 4 kB
+    assert during - after > 15_000  # 64 MB are 16,384 pages of 4 kB
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda", "mps", "cuda:x", ""])

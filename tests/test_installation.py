@@ -57,8 +57,8 @@ def test_an_installed_wheel_finds_its_recipe(wheel: Path, tmp_path: Path) -> Non
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-def test_a_machine_without_a_network_installs_from_the_wheelhouse(tmp_path: Path) -> None:
-    """`make wheelhouse` needs a package index; the new environment then uses none."""
+def test_a_machine_without_a_network_installs_from_a_folder_of_wheels(tmp_path: Path) -> None:
+    """Build the wheels of all dependencies with a package index; install them without one."""
     wheelhouse = tmp_path / "wheelhouse"
     constraints = ["-c", str(ROOT / "constraints.txt")]
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Training and chatting need nothing that only POSIX systems have, in unusual paths."""
+"""The program runs without POSIX-only features, in paths with spaces and non-ASCII letters."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ from tests.portable_program import POSIX_MODULES
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_training_resuming_and_chatting_need_nothing_that_only_posix_has(tmp_path: Path) -> None:
+def test_training_resuming_and_chatting_run_without_posix_only_features(tmp_path: Path) -> None:
     program = [sys.executable, "-X", "warn_default_encoding", "-m", "tests.portable_program"]
     ran = subprocess.run(
         [*program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
@@ -27,21 +27,21 @@ def calls_and_imports() -> Iterator[tuple[str, ast.Call | ast.Import | ast.Impor
                 yield f"{path.name}:{node.lineno}", node
 
 
-def test_no_module_imports_what_only_posix_has() -> None:
-    found = []
+def test_no_module_imports_a_posix_only_module() -> None:
+    posix_imports = []
     for line, node in calls_and_imports():
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
-        found += [f"{line} {name}" for name in names if name in POSIX_MODULES]
-    assert found == []
+        posix_imports += [f"{line} {name}" for name in names if name in POSIX_MODULES]
+    assert posix_imports == []
 
 
 def test_every_text_file_is_opened_with_an_explicit_encoding() -> None:
-    """Without one, Windows reads and writes code page 1252."""
-    found = []
+    """Without one, Windows uses a legacy code page."""
+    without_encoding = []
     for line, node in calls_and_imports():
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
@@ -54,5 +54,5 @@ def test_every_text_file_is_opened_with_an_explicit_encoding() -> None:
             node.func.attr == "open" and node.args and not is_binary
         )
         if is_text and "utf-8" not in ast.unparse(node):
-            found.append(f"{line} {ast.unparse(node)}")
-    assert found == []
+            without_encoding.append(f"{line} {ast.unparse(node)}")
+    assert without_encoding == []

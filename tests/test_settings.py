@@ -1,4 +1,4 @@
-"""Settings describe themselves: dotted key, type in plain words, default, meaning."""
+"""Descriptions of settings: dotted key, type in plain words, default, meaning."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ class LoopConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        """A method's docstring is not one either."""
+        """A method's docstring is not the meaning of a field either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class StageConfig(OptimizerConfig):
     """Shape of the model."""
 
 
-def test_every_key_also_of_nested_and_parent_classes_is_listed_with_its_meaning() -> None:
+def test_all_keys_of_a_class_its_nested_classes_and_its_parents_are_listed() -> None:
     assert settings_of(StageConfig) == [
         Setting("data", "text or list of texts", '""', "Files to read."),
         Setting("loop.steps", "whole number", "7", "Number of optimizer steps, over all passes."),
@@ -66,7 +66,7 @@ def test_every_key_also_of_nested_and_parent_classes_is_listed_with_its_meaning(
     ]
 
 
-def test_the_listed_keys_are_the_keys_a_table_may_hold() -> None:
+def test_settings_of_and_dotted_keys_list_the_same_keys() -> None:
     sections = {"loop", "loop.optimizer", "model.optimizer"}
     listed = {setting.key for setting in settings_of(StageConfig)}
     assert set(dotted_keys(StageConfig)) == listed | sections

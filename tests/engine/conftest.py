@@ -1,4 +1,4 @@
-"""Small models with random weights."""
+"""Fixtures for tests of the engine: small models with random weights, and one thread."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,7 +31,7 @@ def make_model() -> Callable[..., GPT]:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread: a second one does not help small models, and waits for busy cores."""
+    """Use one thread: a second one does not make small models faster."""
     n_thread = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,6 +1,7 @@
-"""Slow generation: no cache, no batch, the whole text computed again for every token.
+"""Slow generation: no cache and no batch; the whole text is computed again for every token.
 
-The engine is compared with it. It uses the same kernels (`forward.py`), so equal means bit for bit.
+Tests compare the engine with it. Both use the same kernels (`forward.py`), so results must be
+bit-identical.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -23,7 +24,7 @@ class Generated:
     """A reply."""
 
     token_ids: list[int]
-    """Its tokens, with the stop token if one was sampled."""
+    """Token ids of the reply, with the stop token if one was sampled."""
     log_probs: list[float]
     """Log-probability of each token, before temperature and penalties."""
     reason: Literal["stop", "length"]

@@ -1,4 +1,4 @@
-"""Beam search equals exhaustive, greedy and plain unbatched search."""
+"""Beam search equals exhaustive search, greedy search and a simple search without batches."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ END = 4
 
 
 class RandomModel:
-    """A model with random next-token logits, drawn anew for every different sequence of tokens."""
+    """A model with random next-token logits, which depend on the text and on all its tokens."""
 
     def __init__(self, n_text: int, width: int, seed: int = 0, end_bias: float = 0.0) -> None:
         self.seed = seed
@@ -118,8 +118,8 @@ def plain_beam_search(text: int, limit: int, config: BeamConfig, seed: int) -> l
         longer = []
         for tokens, total in live:
             logits = RandomModel(1, 1, seed).logits((text, START, *tokens))
-            step = logits.double().log_softmax(0).tolist()
-            longer += [((*tokens, token), total + p) for token, p in enumerate(step)]
+            log_probs = logits.double().log_softmax(0).tolist()
+            longer += [((*tokens, token), total + p) for token, p in enumerate(log_probs)]
         longer.sort(key=lambda item: -item[1])
         finished += [(tokens, p) for tokens, p in longer[: config.width] if tokens[-1] == END]
         live = [(tokens, p) for tokens, p in longer if tokens[-1] != END][: config.width]
@@ -157,7 +157,7 @@ def test_batched_search_equals_plain_search_of_each_text(config: BeamConfig) -> 
                 assert math.isclose(one.score, other.score, rel_tol=1e-5)
 
 
-def test_a_finished_hypothesis_competes_by_its_own_length() -> None:
+def test_the_score_of_a_finished_hypothesis_uses_its_own_length() -> None:
     """Three sequences can end, with these probabilities.
 
     (END): 0.4; (0, END): 0.6 * 0.5 = 0.30; (0, 1, END): 0.6 * 0.5 * 1 = 0.30.
@@ -178,7 +178,7 @@ def test_a_finished_hypothesis_competes_by_its_own_length() -> None:
     assert best(2.0) == (0, 1, END)
 
 
-def test_nothing_is_computed_for_texts_that_are_done() -> None:
+def test_texts_that_are_done_are_removed_from_the_batch() -> None:
     model = RandomModel(4, 3, end_bias=2.0)
     n_rows: list[int] = []
     next_logits = model.next_logits

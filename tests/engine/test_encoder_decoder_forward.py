@@ -1,4 +1,4 @@
-"""Inference of the encoder-decoder equals the plain model; its bits do not depend on the batch."""
+"""Encoder-decoder inference equals the plain model and is bit-identical in any batch."""
 
 import random
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def make(**changes: object) -> EncoderDecoder:
     model = EncoderDecoder(EncoderDecoderConfig(**(shape | changes)))
     init_weights(model, generator(0, "weights"))
     with torch.no_grad():
-        model.embedding.weight.mul_(3.0)  # less equal logits, so that hypotheses differ
+        model.embedding.weight.mul_(3.0)  # larger differences of logits, so that hypotheses differ
     return model.eval()
 
 
@@ -69,7 +69,9 @@ def decode(
     return torch.stack([batch.next_logits(torch.tensor(tokens)) for tokens in steps])
 
 
-def test_steps_equal_the_plain_forward_pass(forward: EncoderDecoderForward) -> None:
+def test_logits_of_decoding_steps_equal_a_plain_forward_pass(
+    forward: EncoderDecoderForward,
+) -> None:
     sources, targets = texts(3), torch.randint(50, (3, 9), generator=generator(1, "targets"))
     logits = decode(forward, sources, targets.tolist())
     longest = max(map(len, sources))
@@ -82,7 +84,7 @@ def test_steps_equal_the_plain_forward_pass(forward: EncoderDecoderForward) -> N
     torch.testing.assert_close(logits.transpose(0, 1), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_logits_have_the_same_bits_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
+def test_logits_are_bit_identical_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
     if not forward.has_packed_kernels:
         pytest.skip("this torch build has no packed linear kernel")
     sources = texts(9, 40)
@@ -93,7 +95,7 @@ def test_logits_have_the_same_bits_alone_and_in_a_batch(forward: EncoderDecoderF
         assert torch.equal(logits, together[:, chosen]), f"texts {chosen}"
 
 
-def test_beam_search_has_the_same_bits_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
+def test_beam_search_is_bit_identical_alone_and_in_a_batch(forward: EncoderDecoderForward) -> None:
     if not forward.has_packed_kernels:
         pytest.skip("this torch build has no packed linear kernel")
     sources, config = texts(6), BeamConfig(width=4, n_best=3)
@@ -118,7 +120,7 @@ def test_log_probs_of_hypotheses_equal_those_of_the_plain_model() -> None:
             assert abs(h.log_prob - expected) < 1e-3
 
 
-def test_select_moves_the_source_with_its_row() -> None:
+def test_select_reorders_the_sources_together_with_the_rows() -> None:
     sources, order = texts(3), [2, 0, 1]
     with EncoderDecoderForward(make()) as forward:
         moved = forward.start(sources)

@@ -1,6 +1,6 @@
-"""Requests: their order, ends, cancelling, queues, several replies and failures.
+"""Requests to the engine: order, ends, cancelling, the queue, several replies and failures.
 
-The exactness of their logits is in test_batch_invariance.py.
+test_batch_invariance.py compares the logits.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,7 +68,9 @@ def test_without_max_tokens_a_reply_fills_the_context(make_model: MakeModel) -> 
         assert len(tokens(run(engine), request_id)) == 5
 
 
-def test_equal_seeds_give_equal_replies_and_other_seeds_other_ones(make_model: MakeModel) -> None:
+def test_equal_seeds_give_equal_replies_and_different_seeds_different_ones(
+    make_model: MakeModel,
+) -> None:
     with Engine(make_model()) as engine:
         ids = [
             engine.submit(Request([1, 2], SamplingConfig(seed=seed, max_tokens=20)))
@@ -81,7 +83,7 @@ def test_equal_seeds_give_equal_replies_and_other_seeds_other_ones(make_model: M
         assert tokens(events, unseeded[0]) != tokens(events, unseeded[1])
 
 
-def test_a_request_joins_while_another_is_in_progress(make_model: MakeModel) -> None:
+def test_a_later_request_can_finish_before_an_earlier_one(make_model: MakeModel) -> None:
     with Engine(make_model()) as engine:
         longer = engine.submit(Request([1, 2], SamplingConfig(seed=1, max_tokens=30)))
         first = [event for _ in range(5) for event in engine.step()]
@@ -103,7 +105,7 @@ def test_a_long_prompt_does_not_stop_other_replies(make_model: MakeModel) -> Non
         assert len(tokens(engine.step(), prefilling)) == 1
 
 
-def test_cancelling_frees_the_slot_at_any_time(make_model: MakeModel) -> None:
+def test_cancelling_a_request_in_any_state_frees_its_slot(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=1, prefill_tokens=4)) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
         for n_step in (0, 1, 4):  # while it waits, is prefilled, and is generated
@@ -120,7 +122,7 @@ def test_cancelling_frees_the_slot_at_any_time(make_model: MakeModel) -> None:
         engine.cancel(RequestId("unknown"))
 
 
-def test_a_cancelled_request_does_not_change_others(make_model: MakeModel) -> None:
+def test_a_cancelled_request_does_not_change_the_replies_to_others(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=2)) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
         cancelled = engine.submit(
@@ -135,7 +137,9 @@ def test_a_cancelled_request_does_not_change_others(make_model: MakeModel) -> No
         assert tokens(events, beside) == tokens(events, after) == expected
 
 
-def test_several_replies_differ_and_the_first_equals_a_single_one(make_model: MakeModel) -> None:
+def test_several_replies_differ_and_the_first_equals_the_reply_with_n_one(
+    make_model: MakeModel,
+) -> None:
     with Engine(make_model(), EngineConfig(n_slot=2)) as engine:
         several = engine.submit(Request([1, 2], SamplingConfig(seed=7, n=3, max_tokens=8)))
         single = engine.submit(Request([1, 2], SamplingConfig(seed=7, max_tokens=8)))
@@ -187,13 +191,11 @@ def test_log_probs_do_not_depend_on_temperature_and_bias(make_model: MakeModel) 
             )
 
 
-def test_damaged_weights_fail_their_request_alone(
-    make_model: MakeModel,
-) -> None:
+def test_logits_that_are_not_finite_fail_only_their_own_request(make_model: MakeModel) -> None:
     model = make_model()
     with torch.no_grad():
         model.embedding.weight[60] = float("nan")
-        # The head is tied to the embeddings. Give it a weight of its own without the NaN.
+        # The head shares this matrix. Give the head a copy without the NaN.
         model.head.weight = torch.nn.Parameter(torch.nan_to_num(model.head.weight.detach().clone()))
     with Engine(model, EngineConfig(n_slot=2)) as engine:
         config = SamplingConfig(seed=1, max_tokens=6, logit_bias={60: -100.0})
@@ -230,18 +232,18 @@ def test_a_failing_step_ends_its_replies_and_the_engine_continues(
         assert len(tokens(run(engine), next_request)) == 3
 
 
-def test_the_queue_is_limited_and_a_refused_request_leaves_nothing(make_model: MakeModel) -> None:
+def test_a_full_queue_refuses_a_request_and_keeps_no_part_of_it(make_model: MakeModel) -> None:
     with Engine(
         make_model(), EngineConfig(n_slot=1, max_waiting=2, max_waiting_tokens=20)
     ) as engine:
         config = SamplingConfig(seed=1, max_tokens=2)
         for _ in range(2):
             engine.submit(Request([1] * 5, config))
-        with pytest.raises(EngineFull, match="2 replies are waiting"):
+        with pytest.raises(EngineFull):  # max_waiting
             engine.submit(Request([1], config))
         assert len(run(engine)) == 2 * (2 + 1)
         engine.submit(Request([1] * 15, config))
-        with pytest.raises(EngineFull, match="20 prompt tokens"):
+        with pytest.raises(EngineFull):  # max_waiting_tokens
             engine.submit(Request([1] * 6, config))
 
 
@@ -278,7 +280,7 @@ def test_a_cache_that_does_not_fit_in_memory_is_refused(make_model: MakeModel) -
 def test_opening_an_engine_does_not_measure_batch_variance(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measuring takes seconds for a large model, so it happens at the first use, once."""
+    """Measuring takes seconds for a large model, so it happens once, at the first use."""
     measured: list[Forward] = []
 
     def measure(forward: Forward) -> str:
@@ -313,7 +315,7 @@ def test_a_sequence_cannot_leave_a_final_state() -> None:
     sequence.set_state(State.PREFILL)
     sequence.set_state(State.CANCELLED)
     assert sequence.is_finished
-    with pytest.raises(AssertionError, match="a cancelled sequence cannot become decode"):
+    with pytest.raises(AssertionError):
         sequence.set_state(State.DECODE)
 
 
@@ -329,7 +331,7 @@ class CountedPrompt(tuple):
 
 @pytest.mark.parametrize("penalty", [1.0, 1.2])
 def test_a_prompt_becomes_a_tensor_at_most_once(penalty: float) -> None:
-    """A tensor per sampled token would cost as much as the prompt is long, for every token."""
+    """Making the tensor again for every sampled token would be slow for long prompts."""
     prompt = CountedPrompt((1, 2, 3))
     config = SamplingConfig(repetition_penalty=penalty)
     sequence = EngineSequence(RequestId("x"), 0, prompt, config, 0, frozenset(), 20)
@@ -339,7 +341,7 @@ def test_a_prompt_becomes_a_tensor_at_most_once(penalty: float) -> None:
     assert prompt.n_reading == (0 if penalty == 1.0 else 1)
 
 
-def test_no_state_is_left_after_many_requests(make_model: MakeModel) -> None:
+def test_after_many_requests_all_slots_are_free_and_cleared(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=3)) as engine:
         for seed in range(40):
             request_id = engine.submit(

@@ -32,7 +32,7 @@ def test_words_equal_the_published_vectors(counter: str, key: str, answer: str) 
     assert philox4x32(words(counter), words(key)) == words(answer)  # type: ignore[arg-type]
 
 
-def test_a_number_has_53_bits_of_the_words() -> None:
+def test_a_uniform_number_has_27_bits_of_the_first_word_and_26_of_the_second() -> None:
     # Seed 0 and position 0 give the first vector.
     assert uniform(0, 0) == (0x6627E8D5 >> 5) * 2**26 / 2**53 + (0xE169C58D >> 6) / 2**53
 
@@ -47,7 +47,7 @@ def test_numbers_differ_by_seed_position_and_sample_and_are_uniform() -> None:
     assert len(set(numbers)) == len(numbers)
     assert all(0 <= u < 1 for u in numbers)
     tenths = [sum(int(u * 10) == tenth for u in numbers) for tenth in range(10)]
-    # 400 are expected in each tenth, with a standard deviation of 19. The limit is five of those.
+    # 400 are expected in each tenth, with a standard deviation of 19. The limit is five times that.
     assert all(abs(count - 400) < 95 for count in tenths)
 
 

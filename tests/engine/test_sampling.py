@@ -1,4 +1,4 @@
-"""Each step of sampling equals values computed by hand."""
+"""Each step from logits to a token gives values computed by hand."""
 
 import math
 
@@ -33,7 +33,7 @@ def assert_equal(actual: Tensor, expected: list[float]) -> None:
     torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64))
 
 
-def test_top_k_keeps_the_k_largest_and_equals_of_the_smallest() -> None:
+def test_top_k_keeps_the_k_largest_logits_and_logits_equal_to_the_smallest_of_these() -> None:
     assert_equal(probabilities(top_k(PROBS.log(), 2)), [0.3, 0.5, 0, 0])
     assert_equal(top_k(torch.tensor([1.0, 3.0, 1.0, 2.0], dtype=torch.float64), 3), [1, 3, 1, 2])
     assert_equal(top_k(PROBS.log(), 9), PROBS.log().tolist())
@@ -43,7 +43,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p() -> None:
     assert_equal(probabilities(top_p(PROBS.log(), 0.7)), [0.3, 0.5, 0, 0])
     assert_equal(probabilities(top_p(PROBS.log(), 0.81)), [0.3, 0.5, 0, 0.15])
     assert_equal(probabilities(top_p(PROBS.log(), 1e-9)), [0, 0.5, 0, 0])
-    # Among equals, the lower ids stay.
+    # Of equally probable tokens, those with lower ids are kept.
     assert_equal(top_p(torch.zeros(4, dtype=torch.float64), 0.5), [0, 0, -math.inf, -math.inf])
 
 
@@ -75,7 +75,7 @@ def test_the_frequency_penalty_counts_and_the_presence_penalty_does_not() -> Non
     )
 
 
-def test_bias_is_added() -> None:
+def test_logit_bias_is_added_by_token_id() -> None:
     assert_equal(add_bias(torch.zeros(3, dtype=torch.float64), {2: 1.5, 0: -100.0}), [-100, 0, 1.5])
 
 
@@ -92,11 +92,11 @@ def test_draws_follow_the_probabilities() -> None:
         torch.tensor([inverse_cdf(PROBS.log(), uniform(5, position)) for position in range(4000)]),
         minlength=4,
     )
-    # The limit is five standard deviations of a share, sqrt(p (1 - p) / 4000).
+    # The limit is five standard deviations; that of a token's share is sqrt(p (1 - p) / 4000).
     assert ((counts / 4000 - PROBS).abs() < 5 * (PROBS * (1 - PROBS) / 4000).sqrt()).all()
 
 
-def test_temperature_zero_takes_the_lowest_id_among_equals_whatever_the_number() -> None:
+def test_temperature_zero_takes_the_lowest_id_of_the_largest_logits_for_every_draw() -> None:
     config = SamplingConfig(temperature=0)
     logits = torch.zeros(5000)
     logits[[17, 3000, 4999]] = 2.0
@@ -104,7 +104,7 @@ def test_temperature_zero_takes_the_lowest_id_among_equals_whatever_the_number()
     assert {choose_token(adjusted, config, u) for u in (0.0, 0.5, 0.999)} == {17}
 
 
-def test_the_steps_run_in_the_stated_order() -> None:
+def test_penalties_bias_temperature_top_k_top_p_and_min_p_apply_in_this_order() -> None:
     config = SamplingConfig(
         temperature=0.5,
         top_k=3,

@@ -13,8 +13,8 @@ from chatwright.model.attention import Attention, attend, attend_tiled, attentio
 
 KEYS = torch.tensor([[1.0, 2.0], [2.0, 5.0], [0.0, 1.0]])
 VALUES = torch.tensor([[5.0, 2.0, 1.0, 4.0], [0.0, 1.0, 0.0, 1.0], [8.0, 4.0, 2.0, 1.0]])
-# A worked example from lecture slides: query, its weights, the result, the keys that the query sees
-# under a mask (counted from 1), the masked result. The slides misprint 0.0818 as 1.01 and 0.1070 as
+# A worked example from lecture slides. Each row: query, weights, result, the keys that a mask lets
+# the query see (counted from 1), masked result. The slides misprint 0.0818 as 1.01 and 0.1070 as
 # 1.11.
 WORKED_EXAMPLE = [
     ((1, 1), (0.0551, 0.9316, 0.0134), (0.3824, 1.0952, 0.0818, 1.1652), {1}, (5, 2, 1, 4)),
@@ -65,9 +65,10 @@ def test_attention_weights_equal_the_worked_example(  # type: ignore[no-untyped-
 
 
 def identity_attention() -> Attention:
-    """Make an Attention whose projections are the identity, for keys of size 2 in heads of size 4.
+    """Make an Attention whose projections are the identity, for the example padded to size 4.
 
-    The query projection is multiplied by sqrt(2), so that the scale is still 1/sqrt(2).
+    The example scales by 1/sqrt(2) and a head of size 4 by 1/sqrt(4), so queries are multiplied by
+    sqrt(2).
     """
     attention = Attention(d_model=4, n_head=1)
     with torch.no_grad():
@@ -77,7 +78,7 @@ def identity_attention() -> Attention:
     return attention
 
 
-def test_the_module_equals_the_worked_example_for_all_queries_together() -> None:
+def test_the_attention_module_equals_the_worked_example_for_all_queries_together() -> None:
     queries = torch.tensor([row[0] for row in WORKED_EXAMPLE], dtype=torch.float32)
     queries = F.pad(queries, (0, 2))[None]  # (1, 5, 4)
     context = F.pad(KEYS, (0, 2))[None]
@@ -155,7 +156,7 @@ def test_grouped_key_value_heads_equal_repeated_ones(mask: masks.Mask) -> None:
 @pytest.mark.parametrize(("n_head", "n_kv_head"), [(4, 4), (6, 2), (3, 1)])
 @pytest.mark.parametrize("length", [1, 3, 8, 17])
 def test_tiled_attention_equals_causal_attention(n_head: int, n_kv_head: int, length: int) -> None:
-    # In memory (B, T, H, Dh), as after a projection.
+    # The memory order is (B, T, H, Dh), as after a projection.
     q, k, v = (
         draw(2, length, heads, 8, name=name).transpose(1, 2)
         for heads, name in ((n_head, "q"), (n_kv_head, "k"), (n_kv_head, "v"))
@@ -197,7 +198,7 @@ def test_observing_the_weights_does_not_change_the_output(mask_kind: str) -> Non
         assert torch.equal(observed[0], observed[0].tril())
 
 
-def test_a_gate_of_zero_equals_a_zeroed_part_of_the_output_projection() -> None:
+def test_a_head_gate_of_zero_equals_zero_columns_of_the_output_projection() -> None:
     attention, x = make(), draw(2, 5, 24)
     with torch.no_grad():
         gated = attention(x, head_gates=torch.tensor([1.0, 1.0, 0.0, 1.0]))

@@ -1,4 +1,4 @@
-"""Token dropout hides whole tokens in every architecture."""
+"""Token dropout leaves out the embeddings of whole tokens in every architecture."""
 
 from collections.abc import Callable
 
@@ -62,8 +62,8 @@ def translator() -> Model:
     return model
 
 
-def hidden_tokens() -> torch.Tensor:
-    """Return which tokens the generator's first noise hides. (2, 20)."""
+def dropped_tokens() -> torch.Tensor:
+    """Return which tokens are dropped by the first noise of the generator. (2, 20)."""
     dropout = Dropout(0.5)
     set_dropout_generator(dropout, generator(0, "dropout"))
     return dropout.drop_vectors(torch.ones(2, 20, 1))[..., 0] == 0
@@ -72,9 +72,9 @@ def hidden_tokens() -> torch.Tensor:
 @pytest.mark.parametrize(
     "make", [decoder, bidirectional_encoder, translator], ids=lambda make: make.__name__
 )
-def test_a_hidden_token_does_not_change_the_output(make: Callable[[], Model]) -> None:
-    model, hidden = make().train(), hidden_tokens()
-    assert 10 < int(hidden.sum()) < 30
+def test_the_output_does_not_depend_on_a_dropped_token(make: Callable[[], Model]) -> None:
+    model, dropped = make().train(), dropped_tokens()
+    assert 10 < int(dropped.sum()) < 30
 
     def run(tokens: torch.Tensor) -> torch.Tensor:
         set_dropout_generator(model, generator(0, "dropout"))
@@ -83,9 +83,9 @@ def test_a_hidden_token_does_not_change_the_output(make: Callable[[], Model]) ->
         return model.hidden_states(tokens)
 
     before = run(TOKENS)
-    assert torch.equal(run(torch.where(hidden, 3, TOKENS)), before)
-    assert not torch.equal(run(torch.where(hidden, TOKENS, 3)), before)
+    assert torch.equal(run(torch.where(dropped, 3, TOKENS)), before)
+    assert not torch.equal(run(torch.where(dropped, TOKENS, 3)), before)
     model.eval()
-    assert not torch.equal(run(torch.where(hidden, 3, TOKENS)), run(TOKENS)), (
-        "nothing is hidden in eval mode"
+    assert not torch.equal(run(torch.where(dropped, 3, TOKENS)), run(TOKENS)), (
+        "no token is dropped in eval mode"
     )

@@ -1,6 +1,6 @@
-"""The encoder: padding and packing change nothing, every token sees every other.
+"""The encoder: outputs do not depend on padding or packing; every token sees every other.
 
-Equality with transformers: tests/parity.
+tests/parity compares encoders with transformers.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return token_ids.masked_fill(torch.arange(30) >= lengths[:, None], 1), lengths
 
 
-SMALL = {
+SMALL_SHAPE = {
     "vocab_size": 97,
     "n_layer": 2,
     "d_model": 32,
@@ -48,7 +48,7 @@ KINDS: list[dict[str, Any]] = [
 
 
 def make(**changes: Any) -> Encoder:
-    model = Encoder(EncoderConfig(**(SMALL | changes)))
+    model = Encoder(EncoderConfig(**(SMALL_SHAPE | changes)))
     init_weights(model, generator(0, "weights"))
     # The weights of a fresh model are so small that a missing part would not change the output.
     with torch.no_grad():
@@ -60,7 +60,7 @@ def make(**changes: Any) -> Encoder:
 
 
 @pytest.mark.parametrize("changes", KINDS, ids=str)
-def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
+def test_padding_does_not_change_the_output(changes: dict[str, Any]) -> None:
     model, (token_ids, lengths) = make(**changes), batch()
     with torch.no_grad():
         padded = model(token_ids, masks.padding(lengths, 30))
@@ -143,7 +143,7 @@ def test_first_only_gives_the_first_token_of_the_whole_output(
         torch.testing.assert_close(first[:, 0], whole[:, 0], atol=1e-5, rtol=1e-5)
 
 
-def test_a_gate_of_one_changes_nothing_and_a_gate_of_zero_removes_the_attention_head() -> None:
+def test_a_head_gate_of_one_has_no_effect_and_one_of_zero_removes_the_attention_head() -> None:
     model, (token_ids, _) = make(), batch()
     gates = torch.ones(2, 2)
     with torch.no_grad():
@@ -168,8 +168,8 @@ def test_a_shared_block_reports_its_attention_once_per_layer() -> None:
     torch.testing.assert_close(observed[1].sum(-1), torch.ones(3, 2, 30))
 
 
-def test_a_fresh_classifier_finds_every_label_equally_likely() -> None:
-    model = Encoder(EncoderConfig(**SMALL, head="labels", labels=("a", "b", "c", "d")))
+def test_a_fresh_classifier_gives_all_labels_equal_probabilities() -> None:
+    model = Encoder(EncoderConfig(**SMALL_SHAPE, head="labels", labels=("a", "b", "c", "d")))
     init_weights(model, generator(0, "weights"))
     assert torch.equal(model(batch()[0]).softmax(-1), torch.full((3, 4), 0.25))
 
@@ -191,6 +191,6 @@ def test_a_fresh_classifier_finds_every_label_equally_likely() -> None:
 )
 def test_wrong_settings_are_refused_with_their_field(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError) as caught:
-        EncoderConfig(**(SMALL | changes))
+        EncoderConfig(**(SMALL_SHAPE | changes))
     assert caught.value.field == field
     assert caught.value.remedy

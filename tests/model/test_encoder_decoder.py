@@ -63,7 +63,7 @@ PADDING = masks.padding(LENGTHS, 11)
 def torch_transformer(model: EncoderDecoder) -> nn.Transformer:
     """Load the model's weights into torch's modules.
 
-    torch.nn.Transformer adds a final norm of its own even for post-norm; the paper has none.
+    By default torch.nn.Transformer adds a final norm even for post-norm; the paper has none.
     """
     config = model.config
     common = {
@@ -96,7 +96,7 @@ def torch_transformer(model: EncoderDecoder) -> nn.Transformer:
 
 
 def weights_for_torch(model: EncoderDecoder) -> dict[str, torch.Tensor]:
-    """Name the model's weights as torch.nn.Transformer does."""
+    """Return the model's weights under the names of torch.nn.Transformer."""
     weights = model.state_dict()
     renamed: dict[str, torch.Tensor] = {}
     for side in ("encoder", "decoder"):
@@ -160,7 +160,9 @@ def test_logits_equal_torch_transformer(norm_first: bool) -> None:
 
 
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
-def test_target_tokens_change_later_logits_and_source_tokens_change_all(changes: dict) -> None:
+def test_a_target_token_changes_no_earlier_logits_and_a_source_token_changes_all(
+    changes: dict,
+) -> None:
     model, other_target, other_source = make(**changes), TARGET.clone(), SOURCE.clone()
     other_target[:, 5] = (TARGET[:, 5] + 1) % V
     other_source[:, 2] = (SOURCE[:, 2] + 1) % V
@@ -174,7 +176,7 @@ def test_target_tokens_change_later_logits_and_source_tokens_change_all(changes:
 
 
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
-def test_padding_changes_nothing(changes: dict) -> None:
+def test_padding_does_not_change_the_logits(changes: dict) -> None:
     model = make(**changes)
     with torch.no_grad():
         padded = model(SOURCE, TARGET, PADDING)
@@ -211,7 +213,7 @@ def test_decoding_in_steps_with_a_cache_equals_decoding_together(
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-5, rtol=1e-4)
 
 
-def test_keys_of_the_source_are_computed_once_for_all_steps() -> None:
+def test_keys_of_the_source_are_computed_once_for_all_decoding_steps() -> None:
     model, calls = make(), []
     for block in model.decoder.blocks:
         block.cross_attention.key.register_forward_hook(lambda *_: calls.append(1))
@@ -226,7 +228,7 @@ def test_keys_of_the_source_are_computed_once_for_all_steps() -> None:
 def test_gradients_equal_those_of_torch_fused_attention(
     changes: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Training uses `SoftmaxAttention`, whose backward pass is our own."""
+    """Training uses `SoftmaxAttention`, which has a custom backward pass."""
     model = make(**changes)
 
     def gradients() -> dict[str, torch.Tensor]:
@@ -242,7 +244,7 @@ def test_gradients_equal_those_of_torch_fused_attention(
         torch.testing.assert_close(custom[name], gradient, atol=1e-6, rtol=1e-3, msg=name)
 
 
-def test_a_fresh_model_finds_every_token_equally_likely() -> None:
+def test_a_fresh_model_gives_all_tokens_nearly_equal_probabilities() -> None:
     for init in ("xavier", "zero"):
         model = EncoderDecoder(
             EncoderDecoderConfig(

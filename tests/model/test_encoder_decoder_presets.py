@@ -1,4 +1,4 @@
-"""Encoder-decoder presets have as many parameters as their paper states."""
+"""Published encoder-decoder presets have as many parameters as their paper states."""
 
 import pytest
 import torch

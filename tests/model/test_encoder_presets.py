@@ -1,4 +1,4 @@
-"""Published encoder presets have as many weights as in transformers."""
+"""Published encoder presets have as many parameters as in transformers."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("head", ["masked_lm", "labels"])
-def test_published_presets_have_as_many_weights_as_in_transformers(name: str, head: str) -> None:
+def test_published_presets_have_as_many_parameters_as_in_transformers(name: str, head: str) -> None:
     import transformers
 
     prefix, settings = PUBLISHED[name]

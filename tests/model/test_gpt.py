@@ -1,4 +1,4 @@
-"""The decoder: logits equal to transformers' Qwen 3, causality, packing, sizes of the presets."""
+"""The decoder: equality with Qwen 3 in transformers, causality, packing, sizes of the presets."""
 
 import pytest
 import torch
@@ -39,9 +39,9 @@ def test_logits_equal_transformers_qwen3(changes: dict) -> None:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     model = make(**changes)
-    names = ("chatwright", "architectures", "model_type")
+    not_settings = ("chatwright", "architectures", "model_type")
     public = public_config(model.config)
-    settings = {name: value for name, value in public.items() if name not in names}
+    settings = {name: value for name, value in public.items() if name not in not_settings}
     reference = Qwen3ForCausalLM(Qwen3Config(**settings)).eval()
     weights = to_public_tensors(layout(model, "qwen3"), dict(model.named_parameters()))
     if model.config.tied:
@@ -86,7 +86,7 @@ def test_two_layers_with_a_window_of_four_see_six_tokens_back() -> None:
             assert changed.nonzero().flatten().tolist() == list(range(10, 17))
 
 
-def test_only_the_named_parts_have_a_bias() -> None:
+def test_with_bias_qkv_only_query_key_and_value_projections_have_a_bias() -> None:
     biased = {
         name.rpartition(".")[0].partition("attention.")[2]
         for name, _ in make(bias=("qkv",)).named_parameters()
@@ -113,12 +113,12 @@ def test_documents_packed_into_one_row_equal_documents_alone(changes: dict) -> N
 
 def test_logits_are_equal_with_and_without_gradients() -> None:
     model, x = make(), tokens(2, 30)
-    with torch.no_grad():
+    with torch.no_grad():  # torch's fused attention; with gradients, SoftmaxAttention
         fused = model(x)
     torch.testing.assert_close(model(x), fused, atol=1e-5, rtol=1e-5)
 
 
-def test_a_gate_of_one_changes_nothing_and_a_gate_of_zero_removes_the_attention_head() -> None:
+def test_a_head_gate_of_one_has_no_effect_and_one_of_zero_removes_the_attention_head() -> None:
     model, x = make(), tokens(1, 12)
     gates = torch.ones(2, 2)
     with torch.no_grad():

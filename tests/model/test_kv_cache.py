@@ -1,4 +1,4 @@
-"""The dense cache stores and returns the right positions; cached logits equal uncached ones."""
+"""The KV cache stores and returns the right positions; cached logits equal uncached ones."""
 
 import torch
 
@@ -11,7 +11,7 @@ from chatwright.model.presets import preset
 
 def test_append_returns_stored_keys_at_their_positions() -> None:
     cache = DenseCache(n_layer=2, n_slot=4, n_kv_head=1, head_dim=2, capacity=5)
-    for slots in ([1, 2], [3, 0]):  # consecutive slots are a view, others a copy
+    for slots in ([1, 2], [3, 0]):  # consecutive slots are read as a view, others as a copy
         keys = torch.arange(12.0).view(2, 1, 3, 2) + 1
         cache.start_step(torch.tensor(slots), torch.tensor([[0, 1, 2], [2, 3, -1]]))
         got_keys, got_values = cache.layer(1).append(keys, -keys)
@@ -24,14 +24,14 @@ def test_append_returns_stored_keys_at_their_positions() -> None:
     assert not cache.keys[0].any(), "the other layer is unchanged"
 
 
-def test_append_returns_as_many_keys_as_requested() -> None:
+def test_append_returns_as_many_keys_as_start_step_requests() -> None:
     cache = DenseCache(1, 1, 1, 2, capacity=8)
     cache.start_step(torch.tensor([0]), torch.tensor([[0]]), n_keys=4)
     keys, _ = cache.layer(0).append(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
     assert keys.shape == (1, 1, 4, 2)
 
 
-def test_select_copies_slots() -> None:
+def test_select_copies_keys_values_and_tokens_between_slots() -> None:
     cache = DenseCache(n_layer=2, n_slot=3, n_kv_head=1, head_dim=2, capacity=5)
     keys = torch.arange(12.0).view(3, 1, 2, 2) + 1
     cache.start_step(torch.arange(3), torch.tensor([[0, 1]] * 3))
@@ -65,7 +65,8 @@ def logits_with_cache(
 ) -> torch.Tensor:
     """Compute all logits of a text in pieces.
 
-    `shift` is subtracted from the positions of later pieces: an error that the test must find.
+    `shift` is subtracted from the positions of all pieces but the first. The logits must then be
+    wrong.
     """
     cache = DenseCache(
         model.config.n_layer, 1, model.config.n_kv_head, model.config.head_dim, token_ids.shape[1]

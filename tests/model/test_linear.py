@@ -1,4 +1,4 @@
-"""Packed linear layers equal plain ones, and their rows do not depend on each other."""
+"""Packed linear layers equal unpacked ones, and their rows do not depend on each other."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def packed(linear: Linear) -> Linear:
 
 @pytest.mark.parametrize("activation", ["none", "relu", "silu", "gelu", "gelu_exact"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_packed_layer_equals_a_plain_one(activation: str, bias: bool) -> None:
+def test_a_packed_layer_equals_an_unpacked_one(activation: str, bias: bool) -> None:
     linear, x = make(24, 40, bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
     with torch.no_grad():
         plain = linear(x, activation)  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ def test_a_packed_layer_equals_a_plain_one(activation: str, bias: bool) -> None:
         torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 
 
-# In the last shape a single row would take another kernel: it shows that single rows are doubled.
+# With the last shape oneDNN uses another kernel for a single row, so `Linear` computes it twice.
 @pytest.mark.parametrize(("n_in", "n_out"), [(64, 192), (192, 65), (100, 683), (3072, 768)])
 @pytest.mark.parametrize("activation", ["none", "relu", "silu"])
 def test_packed_rows_do_not_depend_on_the_other_rows(
@@ -57,7 +57,7 @@ def test_packed_rows_do_not_depend_on_the_other_rows(
 
 
 def test_the_bits_of_torch_silu_depend_on_the_length_of_the_tensor() -> None:
-    """The reason for fused activations. If this fails, torch has changed: fuse for speed only."""
+    """This is why packed layers fuse the activation. If the test fails, torch has changed."""
     x = torch.randn(80, 683, generator=generator(1, "x")) * 3
     whole = F.silu(x)
     assert any(not torch.equal(F.silu(x[:count].clone()), whole[:count]) for count in range(1, 40))
@@ -66,14 +66,14 @@ def test_the_bits_of_torch_silu_depend_on_the_length_of_the_tensor() -> None:
 def test_packed_layers_refuse_gradients_until_unpacked() -> None:
     model = nn.Sequential(make(8, 8), make(8, 8))
     packed(model)  # type: ignore[arg-type]
-    with pytest.raises(AssertionError, match="unpack"):
+    with pytest.raises(AssertionError):
         model(torch.ones(2, 8))
     unpack_linears(model)
     model(torch.ones(2, 8)).sum().backward()
     assert model[0].weight.grad is not None
 
 
-def test_layers_of_other_dtypes_are_not_packed() -> None:
+def test_float64_layers_are_not_packed() -> None:
     model = make(8, 8).double()
     assert not pack_linears(model)
     assert model.packed is None

@@ -1,4 +1,4 @@
-"""LoRA: a fresh adapter changes nothing, merging keeps the logits, removing restores the base."""
+"""LoRA: attaching, merging and removing an adapter; its targets, gradients and refused settings."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def adapted(model: GPT, config: LoRAConfig = LoRAConfig()) -> GPT:
     return model
 
 
-def test_a_fresh_adapter_does_not_change_a_bit_of_the_logits() -> None:
+def test_the_logits_with_a_fresh_adapter_are_bit_identical_to_those_of_the_base() -> None:
     model = base()
     before = model(TOKENS)
     lora.attach(model, LoRAConfig(), generator(0, "lora"))
@@ -64,18 +64,18 @@ def test_an_adapted_layer_equals_its_formula(activation: str) -> None:
     ],
     ids=str,
 )
-def test_merging_keeps_the_logits(changes: dict) -> None:
+def test_merging_an_adapter_does_not_change_the_logits(changes: dict) -> None:
     model = adapted(base(**changes))
     before = model(TOKENS)
     lora.merge(model)
     assert lora.lora_layers(model) == {}
     assert (before - base(**changes)(TOKENS)).abs().max() > 0.1, (
-        "an adapter that changes nothing would pass this test in any case"
+        "the adapter must change the logits, or this test would pass without a merge"
     )
     torch.testing.assert_close(model(TOKENS), before, atol=1e-5, rtol=1e-5)
 
 
-def test_removing_restores_every_bit_of_the_base() -> None:
+def test_removing_an_adapter_restores_the_base_bit_for_bit() -> None:
     model = adapted(base())
     lora.remove(model)
     assert torch.equal(model(TOKENS), base()(TOKENS))
@@ -90,7 +90,7 @@ def test_a_packed_adapter_equals_an_unpacked_one() -> None:
             torch.testing.assert_close(model(TOKENS), before, atol=1e-5, rtol=1e-5)
 
 
-def test_only_the_chosen_layers_have_gradients() -> None:
+def test_only_the_adapter_matrices_of_the_target_layers_have_gradients() -> None:
     model = adapted(base(), LoRAConfig(targets=("query", "feed_forward.up")))
     model(TOKENS).square().mean().backward()
     with_gradient = {name for name, p in model.named_parameters() if p.grad is not None}
@@ -103,7 +103,7 @@ def test_only_the_chosen_layers_have_gradients() -> None:
     assert with_gradient == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_without_targets_all_linear_layers_but_the_head_are_chosen() -> None:
+def test_without_targets_all_linear_layers_but_the_head_are_adapted() -> None:
     model = adapted(base(tied=False))
     linears = {
         name for name, module in base(tied=False).named_modules() if isinstance(module, Linear)
@@ -111,12 +111,12 @@ def test_without_targets_all_linear_layers_but_the_head_are_chosen() -> None:
     assert lora.lora_layers(model).keys() == linears - {"head"}
 
 
-def test_an_untied_head_can_be_chosen_by_name() -> None:
+def test_an_untied_head_can_be_a_target() -> None:
     model = adapted(base(tied=False), LoRAConfig(targets=("head",)))
     assert lora.lora_layers(model).keys() == {"head"}
 
 
-def test_dropout_acts_in_training_only_and_uses_its_generator() -> None:
+def test_adapter_dropout_acts_only_in_training_and_draws_from_its_generator() -> None:
     model = adapted(base(), LoRAConfig(dropout=0.5))
     without_dropout = model(TOKENS)
     model.train()

@@ -1,4 +1,4 @@
-"""N-gram embeddings: one row per n-gram, and each position depends on its n-gram alone."""
+"""N-gram embeddings: one row per n-gram; each position depends only on its own n-grams."""
 
 import torch
 
@@ -9,7 +9,7 @@ from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 
 
-def filled(vocab_size: int, orders: tuple[int, ...], n_rows: int) -> NgramEmbedding:
+def random_embedding(vocab_size: int, orders: tuple[int, ...], n_rows: int) -> NgramEmbedding:
     module = NgramEmbedding(vocab_size, 4, orders, n_rows)
     with torch.no_grad():
         for table in module.tables:
@@ -29,7 +29,7 @@ def test_predecessors_stop_at_the_start_of_a_document() -> None:
 
 
 def test_every_bigram_has_its_own_row_if_the_table_is_large_enough() -> None:
-    module, row_of = filled(5, (2,), 36), {}
+    module, row_of = random_embedding(5, (2,), 36), {}
     token_ids = torch.randint(5, (1, 400), generator=generator(1, "ids"))
     out = module(token_ids, predecessors(token_ids, None, 1, 5))
     for t, row in enumerate(out[0]):
@@ -39,7 +39,7 @@ def test_every_bigram_has_its_own_row_if_the_table_is_large_enough() -> None:
 
 
 def test_a_token_changes_the_embeddings_of_the_n_grams_that_contain_it() -> None:
-    module = filled(50, (2, 4), 64)
+    module = random_embedding(50, (2, 4), 64)
     token_ids = torch.randint(50, (1, 30), generator=generator(2, "ids"))
     out = module(token_ids, predecessors(token_ids, None, 3, 50))
     changed = token_ids.clone()
@@ -50,9 +50,9 @@ def test_a_token_changes_the_embeddings_of_the_n_grams_that_contain_it() -> None
 
 
 def test_preceding_tokens_are_added_through_one_table_per_distance() -> None:
-    """The input of the first block equals a sum written token by token.
+    """Compare the input of the first block with a sum written out token by token.
 
-    Row 11 of a table stands for "no token": a document's first tokens have none before them.
+    Row 11 of a table means "no token": it is used before the beginning of a document.
     """
     config = GPTConfig(
         vocab_size=11,

@@ -1,4 +1,4 @@
-"""Position tables equal their formulas."""
+"""Position encodings equal their formulas."""
 
 import math
 
@@ -25,11 +25,11 @@ def test_sinusoidal_equals_the_formula_of_vaswani_et_al() -> None:
             assert math.isclose(table[p, 2 * i + 1].item(), math.cos(angle), abs_tol=1e-5)
 
 
-def test_binary_positions_are_the_bits_of_the_position() -> None:
+def test_binary_encodings_are_the_bits_of_the_position() -> None:
     assert binary(4, 4).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 1, 1]]
 
 
-def test_rotary_scores_depend_on_the_distance_only_and_norms_stay() -> None:
+def test_rotation_keeps_norms_and_makes_scores_depend_on_the_distance_only() -> None:
     table = RotaryTable(64, 8, 10_000.0)
     q, k = torch.arange(8.0).view(1, 1, 1, 8), torch.arange(8.0, 0, -1).view(1, 1, 1, 8)
 
@@ -43,8 +43,11 @@ def test_rotary_scores_depend_on_the_distance_only_and_norms_stay() -> None:
     assert not torch.allclose(score(5, 2), score(5, 3))
 
 
-def test_llama3_scaling_lowers_low_frequencies_alone() -> None:
-    """With base 100 and Dh = 4 the rates are 1 and 1/10: 6.37 and 0.637 turns in 40 positions."""
+def test_llama3_scaling_lowers_only_low_frequencies() -> None:
+    """With base 100 and Dh = 4, the angles grow by 1 and 1/10 radian per position.
+
+    That is 6.37 and 0.637 turns in 40 positions.
+    """
     plain = RotaryTable(50, 4, 100.0)
     scaling = RotaryScaling(kind="llama3", factor=4.0, original_length=40, low=1.0, high=4.0)
     scaled = RotaryTable(50, 4, 100.0, scaling)

@@ -1,4 +1,4 @@
-"""A trunk is copied whole into a model with another head; fresh parameters are named."""
+"""Copying the trunk of a model into a model with another head."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def small_encoder(seed: int, **changes: object) -> Encoder:
 
 
 @pytest.mark.parametrize(
-    ("changes", "fresh"),
+    ("changes", "not_copied"),
     [
         ({"head": "scalar"}, ["scalar_head.score.weight"]),
         ({"head": "labels", "labels": ("a", "b")}, ["label_head.labels.weight"]),
@@ -37,23 +37,23 @@ def small_encoder(seed: int, **changes: object) -> Encoder:
     ids=str,
 )
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_language_model_gives_its_trunk_to_another_head(
-    changes: dict, fresh: list[str], tied: bool
+def test_the_trunk_of_a_language_model_is_copied_into_a_model_with_another_head(
+    changes: dict, not_copied: list[str], tied: bool
 ) -> None:
     language_model = decoder(0, tied=tied)
     model = decoder(1, tied=tied, **changes)
-    assert copy_trunk(language_model, model) == fresh
+    assert copy_trunk(language_model, model) == not_copied
     assert torch.equal(model.hidden_states(TOKENS), language_model.hidden_states(TOKENS))
 
 
-def test_a_value_model_starts_as_the_reward_model() -> None:
+def test_a_value_model_starts_with_all_weights_of_the_reward_model() -> None:
     reward_model, value_model = decoder(0, head="scalar"), decoder(1, head="scalar")
     reward_model.scalar_head.score.weight.data.fill_(0.5)
     assert copy_trunk(reward_model, value_model) == []
     assert torch.equal(value_model(TOKENS), reward_model(TOKENS))
 
 
-def test_scores_of_other_labels_are_not_copied() -> None:
+def test_label_scores_are_copied_only_if_the_labels_are_the_same() -> None:
     trained = small_encoder(0, head="labels", labels=("a", "b"), pooler="tanh")
     trained.label_head.labels.weight.data.fill_(0.5)
     same = small_encoder(1, head="labels", labels=("a", "b"), pooler="tanh")
@@ -64,7 +64,7 @@ def test_scores_of_other_labels_are_not_copied() -> None:
     assert torch.equal(other.label_head.dense.weight, trained.label_head.dense.weight)
 
 
-def test_new_n_gram_tables_start_at_zero_and_are_fresh() -> None:
+def test_new_n_gram_tables_are_allowed_and_stay_zero() -> None:
     plain, model = small_encoder(0), small_encoder(1, ngrams=(2, 3))
     assert copy_trunk(plain, model) == ["ngrams.tables.0", "ngrams.tables.1"]
     assert torch.equal(model(TOKENS), plain(TOKENS))
@@ -80,7 +80,7 @@ def test_new_n_gram_tables_start_at_zero_and_are_fresh() -> None:
     ],
     ids=str,
 )
-def test_a_trunk_that_would_lose_or_draw_weights_is_refused(
+def test_a_copy_that_loses_weights_or_leaves_random_ones_is_refused(
     source: dict, target: dict, field: str
 ) -> None:
     with pytest.raises(InputError) as caught:

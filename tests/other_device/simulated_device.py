@@ -1,7 +1,7 @@
-"""A simulated device, to find errors of tensors on different devices without a GPU.
+"""A simulated device, to find operations that mix tensors of two devices, without a GPU.
 
-Its tensors hold CPU memory. Operations on them raise the errors that a GPU's tensors would raise
-where a tensor of the CPU is among their arguments.
+Tensors on the device keep their data in CPU memory. An operation that also gets a tensor on the CPU
+raises the error that it would raise on a GPU.
 
 This is also a program, because torch registers a device once per process:
 python simulated_device.py RECIPE OUT DATA STOP_AT trains the recipe's stages on the device. Each
@@ -28,14 +28,14 @@ from chatwright.training.watcher import Progress, Stopped, Watcher
 NAME = "simulated"
 aten = torch.ops.aten
 COPIES_BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default}
-# On a GPU, too, these operations take indices that are on the CPU.
+# A GPU accepts indices on the CPU for these operations.
 TAKES_INDICES_FROM_THE_CPU = {
     aten.index.Tensor,
     aten.index_put_.default,
     aten.index_put.default,
     aten._index_put_impl_.default,
 }
-# The kernels of these operations get pointers, so not even a scalar may be on the CPU.
+# These operations refuse even a scalar tensor on the CPU: their kernels read it by its pointer.
 NEEDS_ALL_ON_ONE_DEVICE = {
     getattr(aten, name).default for name in dir(aten) if name.startswith("_fused_adam")
 }
@@ -66,7 +66,7 @@ class SimulatedTensor(Tensor):
     ) -> Any:
         return compute(operation, args, kwargs or {})
 
-    # torch supports `tolist` and indexing with lists for a GPU's tensors but not for a subclass.
+    # torch does not support `tolist` and indexing with lists for subclasses of Tensor.
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -84,7 +84,7 @@ def lists_to_tensors(index: Any) -> Any:
 
 
 def compute(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run an operation on the data of its arguments, and put the result on the right device.
+    """Run an operation on the CPU data of its arguments, and put the result on its device.
 
     Raises:
         RuntimeError: The arguments are on different devices, and a GPU would refuse that.
@@ -109,7 +109,7 @@ def check_devices(operation: Any, args: Any, kwargs: dict[str, Any]) -> None:
         return
     if operation in TAKES_INDICES_FROM_THE_CPU and isinstance(args[0], SimulatedTensor):
         return
-    # Most operations accept scalars of the CPU.
+    # Most operations accept scalar tensors on the CPU.
     wrong = [t for t in on_cpu if t.dim() or operation in NEEDS_ALL_ON_ONE_DEVICE]
     if wrong:
         raise RuntimeError(
@@ -147,19 +147,19 @@ def to_device(value: Any) -> Any:
 
 
 def register() -> torch.library.Library:
-    """Register the device with torch. It exists as long as the returned library."""
+    """Register the device with torch. Keep the returned library: without it the device is gone."""
     _setup_privateuseone_for_python_backend(NAME)
     library = torch.library.Library("_", "IMPL")
     library.fallback(
         lambda operation, *args, **kwargs: compute(operation, args, kwargs), "PrivateUse1"
     )
-    # torch creates these tensors without asking a device that is written in Python.
+    # torch.tensor and torch.arange do not support a device that is written in Python.
     torch.tensor = create_on_cpu(torch.tensor)
     torch.arange = create_on_cpu(torch.arange)
     # As on a GPU, moving a module keeps its parameter objects, so tied weights stay tied.
     torch.__future__.set_swap_module_params_on_conversion(True)
     _foreach_utils._foreach_supported_types.append(SimulatedTensor)  # type: ignore[arg-type]
-    # A device that is written in Python cannot have generators, so draws come from the CPU.
+    # A device that is written in Python cannot have generators, so the CPU's are used.
     for module in (loop, learning_rate_finder):
         module.generator = generator_on_cpu  # type: ignore[attr-defined]
     return library
@@ -186,7 +186,7 @@ def main(recipe: Path, out: Path, data: Path, stop_at: int) -> None:
     watcher = Watcher(
         say=print, progress=reached.append, should_stop=lambda: reached[-1].step == stop_at
     )
-    # Each stage stops once; when it is resumed, its next step is a later one.
+    # Each stage stops once: after resuming, its steps are later than `stop_at`.
     for _ in range(len(trained) + 1):
         try:
             run_recipe(plan, out, data, watcher)

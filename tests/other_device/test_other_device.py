@@ -1,7 +1,7 @@
 """Every kind of training works on a device other than the CPU, and resumes there.
 
-The device is simulated (simulated_device.py), so no GPU is needed. It checks the devices of tensors
-as a GPU does. It does not test the speed or the precision of a GPU's kernels.
+The device is simulated (simulated_device.py), so no GPU is needed. Like a GPU, it refuses to mix
+tensors of two devices. It does not show the speed or the precision of a GPU.
 """
 
 import json
@@ -18,8 +18,8 @@ from chatwright.training.watcher import Watcher
 
 PROGRAM = Path(__file__).parent / "simulated_device.py"
 LOOP = 'steps = 6\nevaluate_every = 4\nprecision = "float32"\n'
-# A fine-tuned model must end its replies, so its run is longer.
-LONGER = LOOP.replace("6", "12")
+# Fine-tuning fails if the model does not learn to end its replies, so it gets more steps.
+LONGER_LOOP = LOOP.replace("6", "12")
 CHAT = f"""
 stages = ["tokenizer", "pretrain", "sft", "adapter", "student"]
 [tokenizer]
@@ -58,7 +58,7 @@ forgetting_limit = 100.0
 rows = 2
 [sft.loop]
 patience = 9
-{LONGER}
+{LONGER_LOOP}
 [adapter]
 kind = "sft"
 data = "{{data}}/chat.jsonl"
@@ -190,7 +190,7 @@ def labeled_rows() -> list[dict[str, Any]]:
 
 
 def losses_of(run: Path) -> dict[str, float]:
-    """Return the logged losses as {"step name": value}."""
+    """Return the logged losses under keys such as "3 loss" (step and name)."""
     records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return {
         f"{record['step']} {name}": record[name]
@@ -207,7 +207,7 @@ def losses_of(run: Path) -> dict[str, float]:
         *(pytest.param(name, marks=pytest.mark.full) for name in ("labels", "pairs", "words")),
     ],
 )
-def test_recipe_on_another_device_has_the_losses_of_the_cpu(
+def test_losses_of_a_recipe_on_another_device_equal_those_on_the_cpu(
     tmp_path: Path, data: Path, name: str
 ) -> None:
     """Each stage is stopped at step 3 and resumed on the other device, but not on the CPU."""
@@ -228,7 +228,7 @@ def test_recipe_on_another_device_has_the_losses_of_the_cpu(
         assert losses_of(on_device / stage) == expected, stage
 
 
-def test_simulated_device_refuses_tensors_of_the_cpu_as_a_gpu_does() -> None:
+def test_the_simulated_device_refuses_to_mix_its_tensors_with_tensors_on_the_cpu() -> None:
     program = f"""
 import sys, torch
 sys.path.insert(0, {str(PROGRAM.parent)!r})

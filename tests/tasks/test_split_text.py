@@ -1,4 +1,4 @@
-"""Long texts are split at the ends of sentences, clauses or words, and joined again."""
+"""Long texts are split at the ends of sentences, clauses or words; pieces are joined again."""
 
 import pytest
 

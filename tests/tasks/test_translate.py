@@ -36,7 +36,7 @@ def make(**changes: object) -> Translator:
 
 
 @pytest.mark.parametrize("config", [BeamConfig(width=1), BeamConfig(width=3, n_best=2)], ids=str)
-def test_translations_are_the_same_alone_and_with_others(
+def test_translations_are_equal_alone_and_together_with_other_texts(
     config: BeamConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     translator = make()
@@ -58,7 +58,7 @@ def test_decoding_starts_with_the_start_token_of_the_model() -> None:
     assert embedded[1].tolist() == [[TOKENIZER.control.pad]]
 
 
-def test_translations_have_no_control_tokens_and_their_text_is_that_of_their_ids() -> None:
+def test_translations_have_no_control_tokens_and_their_text_is_their_decoded_ids() -> None:
     translator, control = make(), TOKENIZER.control
     for [translated] in translator.translate(TEXTS, BeamConfig(width=4)):
         assert not set(translated.token_ids) & set(control.all())
