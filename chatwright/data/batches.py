@@ -1,6 +1,6 @@
-"""The order in which training reads rows, as a pure function of seed and epoch.
+"""The order in which training reads rows; it depends on seed and epoch only.
 
-The state is two integers, epoch and position, so a resumed run continues with the next row exactly.
+The state is two integers, epoch and position, so a resumed run continues with the next row.
 """
 
 import torch
@@ -45,7 +45,7 @@ class Shuffled:
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from an earlier `state_dict`."""
+        """Continue from a state that `state_dict` returned."""
         self.epoch = state["epoch"]
         self.position = state["position"]
 
@@ -53,13 +53,13 @@ class Shuffled:
 class Windows:
     """Windows of T+1 tokens of one long stream: T inputs and, shifted by one, T targets.
 
-    Each epoch starts at a new random offset below T, so windows begin at other tokens each time.
+    Each epoch starts at a new random offset below T, so windows begin at other tokens every time.
     The tokens before the offset and after the last whole window, less than two windows, are left
     out of that epoch.
     """
 
     def __init__(self, stream: Tensor, length: int, seed: int) -> None:
-        """Cut `stream`, (n_tokens,), into windows of `length` inputs, or one of all that is there.
+        """Cut `stream` (n_tokens,) into windows of `length` inputs; a shorter stream is one window.
 
         Raises InputError for a stream of less than two tokens.
         """
@@ -71,7 +71,8 @@ class Windows:
             )
         self.stream, self.seed = stream, seed
         self.length = min(length, len(stream) - 1)
-        # Room for every offset costs one window. A stream of one window moves by what is left over.
+        # One window less leaves room for every offset. A single window moves within the tokens that
+        # are left over.
         has_several = (len(stream) - 1) // self.length > 1
         self.n_offset = self.length if has_several else len(stream) - self.length
         self.n = (len(stream) - self.length) // self.length if has_several else 1
@@ -96,5 +97,5 @@ class Windows:
         return self.shuffled.state_dict()
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from an earlier `state_dict`."""
+        """Continue from a state that `state_dict` returned."""
         self.shuffled.load_state_dict(state)

@@ -1,7 +1,7 @@
-"""What a new data folder begins with: example files of every row shape, and identity rows.
+"""Files for a new data folder: examples of every row shape, and identity rows.
 
-The examples are about an invented bakery. Their file names begin with EXAMPLE, so that you see what
-to replace. No text says that it is an example, since the model would learn to say it too.
+The examples are about an invented bakery. Their file names begin with EXAMPLE, so that you see
+which to replace. No text calls itself an example, since the model would learn to say so.
 """
 
 import json
@@ -31,7 +31,7 @@ SHOWN = {
         "a better and a worse answer to one question; no stage of this recipe reads these yet"
     ),
 }
-"""What each example shows, in the order to look at them."""
+"""What each example file shows, in the order in which to read them."""
 
 
 def write_examples(folder: Path) -> None:
@@ -46,7 +46,7 @@ def write_identity(folder: Path, assistant: str, about: str) -> None:
     Args:
         folder: Where to write them.
         assistant: The model's name.
-        about: What completes "I am here to ...".
+        about: The end of the sentence "I am here to ...".
     """
 
     def filled(text: str) -> str:

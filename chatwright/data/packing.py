@@ -1,8 +1,8 @@
 """Pack several short documents into one row, so that little is padding.
 
 Best-fit decreasing: the longest document first, each into the fullest row that still has room. A
-document id per token keeps documents from attending to each other. Nothing is cut here: cut or
-leave out documents longer than a row before.
+document id per token keeps documents from attending to each other. Documents longer than a row must
+be cut or left out before.
 """
 
 import bisect
@@ -65,12 +65,12 @@ def pack_row(
     start = 0
     for number, (ids, loss_mask) in enumerate(documents):
         n = len(ids) - 1
-        here = slice(start, start + n)
+        span = slice(start, start + n)
         is_ignored = ~torch.tensor(loss_mask[1:], dtype=torch.bool)
-        token_ids[here] = torch.tensor(ids[:-1])
-        targets[here] = torch.tensor(ids[1:]).masked_fill(is_ignored, ignored)
-        document_ids[here] = number
-        positions[here] = torch.arange(n)
+        token_ids[span] = torch.tensor(ids[:-1])
+        targets[span] = torch.tensor(ids[1:]).masked_fill(is_ignored, ignored)
+        document_ids[span] = number
+        positions[span] = torch.arange(n)
         start += n
-    assert start <= length, "the documents of one row fit into it"
+    assert start <= length, f"{start} tokens do not fit into a row of {length}"
     return PackedRow(token_ids, targets, document_ids, positions)

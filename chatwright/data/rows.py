@@ -17,7 +17,7 @@ class Location:
     number: int | None = None
     """Counted from 1; None means the whole file."""
     unit: str = "line"
-    """"row" in a JSON array or parquet file, where lines mean nothing."""
+    """The word before the number; "row" in a JSON array or a parquet file."""
 
     def __str__(self) -> str:
         # A file name may hold control characters, which must not reach the terminal.
@@ -35,7 +35,7 @@ class TextRow:
     text: str
     location: Location
     label: str | None = None
-    """The label, if the row has one; only `data check` reads it."""
+    """The label, if the row has one; only the command `data check` reads it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ChatRow:
     messages: tuple[Message, ...]
     location: Location
     learned: tuple[bool, ...] = ()
-    """One flag per message; False marks an answer that is shown and not learned.
+    """One flag per message; False marks an answer that is context but carries no loss.
 
     An empty tuple means that every answer is learned.
     """
@@ -89,7 +89,7 @@ class DataError(InputError):
     """
 
     def __init__(self, location: Location, cause: str, remedy: str, *, field: str = "") -> None:
-        """Store the parts. Write `cause` and `remedy` in lower case and without a full stop."""
+        """Join the parts into a message. `cause` and `remedy` have no capital and no full stop."""
         super().__init__(
             f"{location}: {cause}.",
             remedy=f"{remedy[:1].upper()}{remedy[1:]}.",
@@ -97,7 +97,7 @@ class DataError(InputError):
         )
         self.location = location
         self.cause = cause
-        self.advice = remedy
+        self.advice = remedy  # `self.remedy` has a capital and a full stop
 
 
 class UnsupportedFile(DataError):
@@ -106,23 +106,23 @@ class UnsupportedFile(DataError):
     def __init__(
         self, location: Location, cause: str, remedy: str, *, in_folder: bool = False
     ) -> None:
-        """Store the parts; `in_folder` says that the user named a folder, not this file."""
+        """Set the message; `in_folder` is True if the user named a folder, not this file."""
         super().__init__(location, cause, remedy)
         self.in_folder = in_folder
 
 
 class MissingColumns(DataError):
-    """A row without the columns it needs. In a table every further row lacks them too."""
+    """A row without the columns it needs. In a table, all further rows lack them too."""
 
     def __init__(
         self, location: Location, names: Iterable[str], remedy: str, *, cause: str = ""
     ) -> None:
         """Name the columns found; `cause` replaces the usual beginning of the message."""
         self.columns = [f"{name!a}"[:40] for name in names]
-        found = ", ".join(self.columns[:20]) or "none"
+        listed = ", ".join(self.columns[:20]) or "none"
         super().__init__(
             location,
-            f"{cause or 'no known shape fits the columns found'} ({found})",
+            f"{cause or 'no known shape fits the columns found'} ({listed})",
             remedy,
             field="columns",
         )

@@ -1,7 +1,8 @@
-"""Which rows are kept out of training for validation, decided by their content.
+"""Split rows into training and validation by the hash of their content.
 
-The hash of a row's key decides, so the same data gives the same split in any order, and equal keys
-are always on the same side. Similar rows may be on different sides: `contamination.py` finds them.
+The hash of a row's key decides, so the split does not depend on the order of the rows, and rows
+with equal keys are always on the same side. Similar rows may be on different sides:
+`contamination.py` finds them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from chatwright.errors import InputError
 
 MOST_OF_SMALL_GROUPS = 0.25
-"""Largest share of the groups that fit into validation which it may take, or twice `fraction`."""
+"""Largest share of the small groups that validation may take, unless twice `fraction` is more.
+
+Small groups are those that fit into validation.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Split:
 def choose_validation(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> list[bool]:
     """Return True for each row that is kept for validation; see `split`.
 
-    If all rows but the dominant ones would stay in training, as many as fit are taken all the same.
+    If `split` keeps no row because it leaves dominant rows out of account, the groups that fit into
+    `fraction` of all data are kept.
     """
     chosen = split(keys, sizes, fraction).is_validation
     return chosen if any(chosen) else _in_groups(keys, _fitting(_sizes(keys, sizes), fraction))
@@ -44,8 +49,8 @@ def split(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> Split:
     that fit into `fraction` of the total size. It never takes more than that, and nothing if every
     group is larger.
 
-    If a huge group is most of the data, that share would be enough for most of the other groups,
-    and training would lose them. Then validation takes `fraction` of the other groups.
+    If a huge group is most of the data, `fraction` of the total size could hold most of the other
+    groups, and training would lose them. Then validation takes `fraction` of the other groups.
     """
     require_fraction(fraction)
     group_sizes = _sizes(keys, sizes)
@@ -64,7 +69,7 @@ def _digest(key: str) -> bytes:
 
 
 def _sizes(keys: Sequence[str], sizes: Sequence[int]) -> dict[bytes, int]:
-    """The size of each group of equal keys, by the hash of the key."""
+    """Return the size of each group of equal keys, by the hash of the key."""
     group_sizes: dict[bytes, int] = {}
     for key, size in zip(keys, sizes, strict=True):
         digest = _digest(key)
@@ -73,7 +78,7 @@ def _sizes(keys: Sequence[str], sizes: Sequence[int]) -> dict[bytes, int]:
 
 
 def _fitting(group_sizes: dict[bytes, int], fraction: float) -> list[bytes]:
-    """In the order of the hashes, the groups that fit into `fraction` of the total size."""
+    """Return, in the order of the hashes, the groups that fit into `fraction` of the total."""
     left = fraction * sum(group_sizes.values())
     fitting = []
     for digest in sorted(group_sizes):

@@ -1,4 +1,4 @@
-"""Packing: every document is whole and in one row that has room, with targets of its own."""
+"""Packing puts every document whole into one row and separates the documents of a row."""
 
 import random
 
@@ -17,11 +17,11 @@ def test_every_document_is_in_exactly_one_row_that_has_room(seed: int) -> None:
     assert len(rows) <= 1.05 * sum(lengths) / 100 + 1  # best-fit decreasing wastes little
 
 
-def test_rows_match_those_worked_out_by_hand() -> None:
+def test_best_fit_equals_rows_worked_out_by_hand() -> None:
     assert best_fit([5, 3, 8, 2], 8) == [[2], [0, 1], [3]]
 
 
-def test_a_packed_row_matches_one_worked_out_by_hand() -> None:
+def test_packed_row_equals_one_worked_out_by_hand() -> None:
     row = pack_row(
         [([1, 5, 6, 2], [False, False, True, True]), ([1, 7, 2], [False, True, True])], 7, pad=0
     )

@@ -1,4 +1,4 @@
-"""The split for validation: a pure function of the content that never empties training."""
+"""The split for validation depends on the content only and leaves most data for training."""
 
 import hashlib
 import random
@@ -9,7 +9,7 @@ from chatwright.data.split import choose_validation, split
 
 
 def split_of_earlier_versions(keys, sizes, fraction):
-    """The rule of earlier versions, whose splits ordinary data must keep."""
+    """Return the split of earlier versions, which must stay the same for ordinary data."""
     groups: dict[bytes, list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(hashlib.sha256(key.encode("utf-8")).digest(), []).append(index)

@@ -1,8 +1,8 @@
-"""Check a file or folder and report everything that training would stop at, all at once.
+"""Check a file or folder and report all errors at which training would stop.
 
-Each problem says file, line, reason and fix, and never the text itself. Duplicates are reported and
-are not problems: a set may repeat rows on purpose. Memory grows with the number of rows (a hash
-each), not with their size.
+Each problem gives file, line, reason and fix, but never the text itself. Duplicates are reported,
+but are not problems: a data set may repeat rows on purpose. Memory grows with the number of rows (a
+hash each), not with their size.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from chatwright.data.rows import (
 from chatwright.tokenizer.chat_format import turn_kind
 
 N_LONGEST = 5
+"""Number of the longest rows that a report lists."""
 DOMINANT_SHARE = 0.9
 """A file with more than this share of the text gets a warning, if there are other files."""
 KINDS: dict[type, str] = {
@@ -42,7 +43,7 @@ KINDS: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that training would stop at."""
+    """An error at which training would stop."""
 
     location: Location
     reason: str
@@ -59,7 +60,7 @@ class LongRow:
 
 @dataclass
 class Report:
-    """What is in a file or folder, and what is wrong with it."""
+    """Counts and problems of a file or folder."""
 
     path: str
     n_rows: Counter[str] = field(default_factory=Counter)
@@ -87,7 +88,7 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """What training can read, and what you may not want."""
+        """Warnings about data that training can read but that you may not want."""
         warnings = []
         if len(self.n_characters_by_file) > 1:
             [(file, n_largest)] = self.n_characters_by_file.most_common(1)
@@ -108,11 +109,12 @@ class Report:
 def check(path: Path, near: float | None = None, options: ReadOptions = DEFAULTS) -> Report:
     """Read everything at `path` and return the report.
 
-    `near` also finds near-duplicates, about a millisecond a row; 0.8 is usual.
+    `near` is the threshold for near-duplicates (`DuplicateFinder`), about a millisecond a row. None
+    looks for exact duplicates only.
     """
     report = Report(str(path), looked_for_near_duplicates=near is not None)
     finder = DuplicateFinder(near)
-    # (length, -number, location): of rows of equal length the earlier one stays.
+    # A heap of (length, -number, location). Of rows of equal length, the earlier one is kept.
     longest: list[tuple[int, int, Location]] = []
     for item in scan_rows(path, options):
         if isinstance(item, DataError):

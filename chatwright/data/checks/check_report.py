@@ -11,7 +11,7 @@ from chatwright.data.checks.check import Report
 from chatwright.data.checks.show import printable
 from chatwright.data.readers.problems import group_problems
 
-MAX_LABELS = 20  # more different values are no labels but texts, which a report never holds
+MAX_LABELS = 20  # with more distinct values, they may be texts, which a report never holds
 
 
 def format_report(report: Report) -> str:
@@ -65,7 +65,7 @@ def _duplicates(report: Report) -> list[str]:
 
 
 def _problems(report: Report) -> Iterable[str]:
-    """One entry for each kind of problem, with its count and first locations."""
+    """Yield an entry for each kind of problem, with its count and first locations."""
     count = len(report.problems)
     yield f"{count:,} {_plural('problem', count)}"
     for kind in group_problems((p.reason, p.fix, p.location) for p in report.problems):
@@ -92,5 +92,5 @@ def to_json(report: Report) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Lists of dataclasses as lists of dictionaries; other values unchanged."""
+    """Convert a list of dataclasses to dictionaries; return any other value unchanged."""
     return [asdict(item) for item in value] if isinstance(value, list) else value

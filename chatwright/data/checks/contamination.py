@@ -1,6 +1,6 @@
 """Find training rows that share a long run of words with validation or evaluation rows.
 
-A model that was trained on an answer gets a score that means nothing. The rule is GPT-3's (Brown et
+The score of a model that was trained on the answers means nothing. The rule is GPT-3's (Brown et
 al. 2020, appendix C): a common run of 13 words, ignoring case and punctuation. Shorter rows count
 only if all their words are equal. This finds copies, not paraphrases or translations. It costs one
 pass over the training words, and memory for the held-out rows only.
@@ -20,7 +20,7 @@ from chatwright.errors import InputError
 
 N_WORDS = 13
 MULTIPLIER = numpy.uint64(0x9E3779B97F4A7C15)
-"""Any odd number: equal hashes are only candidates, and the words themselves are compared."""
+"""Any odd number will do: for equal hashes, the words themselves are compared."""
 
 RowType = TypeVar("RowType", bound=Row)
 
@@ -61,7 +61,10 @@ def remove_overlaps(
 
 
 class HeldOutIndex:
-    """Every run of words of the held-out rows: sorted hashes, and the words to confirm a match."""
+    """An index of all runs of words in the held-out rows.
+
+    Sorted hashes find candidates, and the words confirm a match.
+    """
 
     def __init__(self, held_out: Iterable[Row], n_words: int) -> None:
         """Index the held-out rows. Raises InputError for runs of less than two words."""
@@ -89,7 +92,7 @@ class HeldOutIndex:
         self._sort(hashes)
 
     def _sort(self, hashes: list[Any]) -> None:
-        """Sort the hashes of all rows, and keep for each the row and the word where its run is."""
+        """Sort the hashes of all runs; keep the row and the first word's index of each run."""
         all_hashes = numpy.concatenate(hashes) if hashes else numpy.empty(0, dtype=numpy.uint64)
         lengths = [len(row_hashes) for row_hashes in hashes]
         starts = [numpy.arange(length) for length in lengths] or [numpy.empty(0, dtype=numpy.int64)]
@@ -120,12 +123,13 @@ class HeldOutIndex:
         return None if first is None else Overlap(row.location, first, covered)
 
     def _candidates(self, hashes: Any) -> list[tuple[int, int]]:
-        """(index among `hashes`, index among the sorted hashes) of each equal hash."""
-        found = numpy.searchsorted(self._hashes, hashes)
-        # A hash above all others gets an index past the end. Any index will do: it is not equal.
-        found[found == len(self._hashes)] = 0
-        starts = numpy.flatnonzero(self._hashes[found] == hashes).tolist()
-        return [(start, int(found[start])) for start in starts]
+        """Return (index in `hashes`, index in the sorted hashes) for each equal hash."""
+        indices = numpy.searchsorted(self._hashes, hashes)
+        # A hash above all others gets an index past the end. Any valid index will do, since the
+        # hashes there differ.
+        indices[indices == len(self._hashes)] = 0
+        starts = numpy.flatnonzero(self._hashes[indices] == hashes).tolist()
+        return [(start, int(indices[start])) for start in starts]
 
 
 def run_hashes(ids: Sequence[int], n_words: int) -> Any:

@@ -1,10 +1,11 @@
 """Leave out rows that repeat an earlier one, exactly or nearly.
 
-Exact: equal after normalization (case, white space, Unicode form). Near: MinHash over runs of
-SHINGLE words (Broder 1997). Locality-sensitive bands give candidates, and each is confirmed by the
-estimated share of common runs. The hash functions are fixed, so results repeat. The first row of
-each group stays. Near-duplicates cost about a millisecond and 1 KB per row. A short row inside a
-long one is not found; `contamination.py` finds such overlaps between two sets.
+Exact duplicates are equal after normalization (case, white space, Unicode form). Near-duplicates
+share most runs of SHINGLE words, as MinHash estimates it (Broder 1997). Locality-sensitive bands
+give candidates, and the estimated share confirms each. The hash functions are fixed, so results
+repeat. The first row of each group stays. Near-duplicates cost about a millisecond and 1 KB per
+row. A short row inside a long one is not found; `contamination.py` finds such overlaps between two
+sets.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from chatwright.data.rows import Location, Row
 from chatwright.errors import InputError
 
 SHINGLE = 3
-"""Words in a run."""
+"""Words in a run (a shingle)."""
 N_HASH = 128
-"""Length of a signature."""
+"""Number of hash functions, the length of a MinHash signature."""
 ROWS_PER_BAND = 4
 """Signature values per band.
 
 With 32 bands of 4, two rows that share 60 % of their runs become candidates with probability 0.99.
 """
 BLOCK = 4096
-"""Shingles hashed at once: a book has a million, and the table must fit into memory."""
+"""Shingles hashed at once. A book has a million, too many for one matrix in memory."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def deduplicate(rows: Iterable[Row], near: float | None = None) -> Deduplicated:
 
 
 class DuplicateFinder:
-    """Find duplicates one row at a time, for data that does not fit into memory."""
+    """Find duplicates one row at a time, so the rows need not fit into memory together."""
 
     def __init__(self, near: float | None = None) -> None:
         """Look for exact duplicates, and with `near` for near-duplicates too.
@@ -107,7 +108,7 @@ class DuplicateFinder:
 
 
 class NearIndex:
-    """Signatures of the rows kept so far, which any of their bands finds."""
+    """MinHash signatures of the rows kept so far, indexed by their bands."""
 
     def __init__(self, threshold: float) -> None:
         """Start empty. `threshold` is the share of equal values that makes two rows duplicates."""
@@ -120,7 +121,7 @@ class NearIndex:
         """Return the earlier row that this one nearly repeats; None adds this row."""
         shingles = shingle_hashes(words(row))
         if not len(shingles):
-            return None  # too short for anything but equality
+            return None  # too short: only exact copies are found
         signature = minhash(shingles)
         kind = type(row).__name__
         bands = [
@@ -165,7 +166,7 @@ def minhash(shingles: Any) -> Any:
 
 
 def _fixed_numbers(name: str) -> Any:
-    """N_HASH odd numbers of 64 bits that depend on the name only."""
+    """Return N_HASH odd numbers of 64 bits that depend on the name only."""
     digests = (
         hashlib.blake2b(f"{name} {index}".encode(), digest_size=8).digest()
         for index in range(N_HASH)

@@ -1,6 +1,6 @@
 """The text of a row for comparisons: normalized, as one string or as words.
 
-Deduplication, contamination and repeats use it. Normalized text is never trained on.
+Deduplication and the search for contamination use it. Training never reads normalized text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def normalized(text: str) -> str:
 def identity(row: Row) -> str:
     """Return a string that is equal for rows that teach the same.
 
-    Roles count: the same words of another role make another row.
+    Roles count: the same words with another role teach something else.
     """
     if isinstance(row, TextRow):
         return normalized(row.text)
@@ -46,9 +46,9 @@ def identity(row: Row) -> str:
 
 
 def words(row: Row) -> list[str]:
-    """Return the words in order, without punctuation and without those of system messages.
+    """Return the words in order, without punctuation and without system messages.
 
-    Every row of a set may have the same system message.
+    All rows of a data set may have the same system message, which must not make them similar.
     """
     texts = [text for name, text in texts_of(row) if name != "system"]
     return [word for text in texts for word in WORD.findall(normalized(text))]

@@ -1,8 +1,8 @@
 """Show which tokens of a row carry loss.
 
-Look at them first if a model learns the wrong things. Every line begins with `loss |` or
-`     |`, so the mask can be read without colors, in a log or a pipe. This output holds the text of
-the row; logs and errors never do.
+If a model learns the wrong things, check the loss mask first. Every line begins with
+`loss |` or `     |`, so the mask can be read without colors, in a log or a pipe. Unlike logs and
+errors, this output holds the text of the row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def show_row(row: Row) -> Text:
 
 
 def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
-    """Return the row as the model is trained on it, both endings of a preference row."""
+    """Return the tokens of a row with their loss mask; for a preference, both endings."""
     if isinstance(row, TextRow):
         return show_rendered(_render_text(row, tokenizer), tokenizer)
     if isinstance(row, ChatRow):
@@ -104,13 +104,13 @@ def show_rendered(rendered: Rendered, tokenizer: Tokenizer) -> Text:
 
 def segments(rendered: Rendered, tokenizer: Tokenizer) -> list[Segment]:
     """Cut a rendered row into segments: text with loss, text without, and control tokens."""
-    found: list[Segment] = []
+    result: list[Segment] = []
     ids: list[int] = []
     was_learned = False
 
     def flush() -> None:
         if ids:
-            found.append(Segment(tokenizer.decode(ids), was_learned, is_control=False))
+            result.append(Segment(tokenizer.decode(ids), was_learned, is_control=False))
             ids.clear()
 
     for token_id, is_learned in zip(rendered.token_ids, rendered.loss_mask, strict=True):
@@ -121,13 +121,13 @@ def segments(rendered: Rendered, tokenizer: Tokenizer) -> list[Segment]:
         if name is None:
             ids.append(token_id)
         else:
-            found.append(Segment(name, is_learned, is_control=True))
+            result.append(Segment(name, is_learned, is_control=True))
     flush()
-    return found
+    return result
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters written out, so that it cannot drive the terminal.
+    """Return the text with control characters escaped, so that it cannot control the terminal.
 
     Newlines and tabs stay.
     """

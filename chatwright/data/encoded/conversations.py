@@ -1,6 +1,6 @@
 """Conversations as token ids with loss masks, for fine-tuning.
 
-What is left out or shortened is counted, and the counts are part of the result.
+The result counts the conversations that are shortened or left out.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def encode_conversations_split(
     pairs = list(zip(read.rows, chosen, strict=True))
     train = [row for row, is_validation in pairs if not is_validation]
     validation = [row for row, is_validation in pairs if is_validation]
-    # Repeats stay: a row that is there twelve times is meant to weigh twelve times. They are all on
-    # one side, by their question.
+    # Repeated rows stay, because repeating a row gives it more weight. Their equal questions keep
+    # them on one side of the split.
     n_overlaps = len(find_overlaps(train, validation))
     return (
         replace(_encode_rows(train, read, tokenizer, max_length), n_overlaps=n_overlaps),
@@ -174,7 +174,7 @@ def _nothing_left(source: DataSource, n_row: int, n_learned: int, max_length: in
     if not n_learned:
         return DataError(
             location,
-            f"in none of its {n_row} conversations an answer is to be learned",
+            f"none of its {n_row} conversations has an answer to be learned",
             "remove weight, train and loss from some answers",
             field="weight",
         )
@@ -187,10 +187,10 @@ def _nothing_left(source: DataSource, n_row: int, n_learned: int, max_length: in
 
 
 def cut_after_answer(rendered: Rendered, max_length: int) -> Rendered | None:
-    """Return the longest beginning of `max_length` tokens that ends with a learned answer.
+    """Return the longest beginning within `max_length` tokens that ends with a learned answer.
 
-    It may be shorter; None means that there is none. A cut inside an answer would show the model an
-    answer without its end token.
+    A conversation that fits is returned unchanged. The result is None if no learned answer ends
+    within the limit. A cut inside an answer would show the model an answer without its end token.
     """
     if len(rendered.token_ids) <= max_length:
         return rendered

@@ -1,7 +1,6 @@
 """Documents as one stream of token ids, for pretraining.
 
-Everything is held in memory: the text, and 4 bytes per token. What is left out is counted, and the
-counts are part of the result.
+The text and 4 bytes per token are held in memory. The result counts the rows that are left out.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from chatwright.data.split import require_fraction, split
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 BATCH_CHARACTERS = 4_000_000
-"""How much text is tokenized at once: enough for all processor cores, little enough for memory."""
+"""Characters tokenized at once: enough to use all processor cores, but little memory."""
 NO_TEXTS = (
-    "pretraining reads .txt, .md or rows with a text column; conversations are for fine-tuning "
-    "(sft), and for chat in pretraining, which needs no data beside it: in a recipe without texts "
-    "leave out data in [pretrain] and texts in [sft]"
+    "pretraining reads .txt, .md or rows with a text column. Give conversations as data of [sft] "
+    "or as chat of [pretrain]. A recipe without texts leaves out data in [pretrain] and texts in "
+    "[sft]"
 )
 
 
@@ -85,8 +84,8 @@ def encode_documents_split(
 ) -> tuple[EncodedCorpus, EncodedCorpus]:
     """Encode the text rows at `source` as (train, validation).
 
-    Whole documents are kept for validation, chosen by their hash. Where no document is small
-    enough, the end of each is kept. If one huge document is most of the data, its end is kept too.
+    Whole documents are kept for validation, chosen by their hash. If no document is small enough,
+    the end of each is kept. If one huge document is most of the data, its end is kept too.
     """
     require_fraction(validation_fraction)
     read = read_texts(source, options)
@@ -110,7 +109,7 @@ def encode_documents_split(
 def _split_rows(
     rows: Sequence[TextRow], fraction: float, leave_out_overlaps: bool
 ) -> tuple[list[TextRow], list[TextRow], int]:
-    """(train, validation, number of training rows that overlap with validation rows)."""
+    """Return (train, validation, number of training rows that overlap with validation rows)."""
     parts = split([row.text for row in rows], [len(row.text) for row in rows], fraction)
     if not any(parts.is_validation):
         beginnings, ends = _cut(rows, fraction)
@@ -130,7 +129,7 @@ def _split_rows(
 
 
 def _cut(rows: Sequence[TextRow], fraction: float) -> tuple[list[TextRow], list[TextRow]]:
-    """The beginning of each text, and the last `fraction` of it. Empty beginnings are left out."""
+    """Return the beginning and the last `fraction` of each text, without empty beginnings."""
     beginnings: list[TextRow] = []
     ends: list[TextRow] = []
     for row in rows:
@@ -175,7 +174,7 @@ def encode_texts(
 
 
 def _batches(texts: Sequence[str]) -> list[list[str]]:
-    """Neighboring texts in groups of about BATCH_CHARACTERS."""
+    """Group neighboring texts into batches of about BATCH_CHARACTERS."""
     groups: list[list[str]] = []
     length = BATCH_CHARACTERS
     for text in texts:

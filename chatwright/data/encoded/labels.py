@@ -21,9 +21,9 @@ class EncodedLabels:
     """Texts as token ids, and their labels."""
 
     pieces: list[list[list[int]]]
-    """For each text its pieces, each a list of token ids."""
+    """For each text, its pieces; each piece is a list of token ids."""
     labels: list[int]
-    """For each text the index of its label in `names`."""
+    """For each text, the index of its label in `names`."""
     names: tuple[str, ...]
     sha256: str
     """Hash of texts and labels."""
@@ -32,7 +32,7 @@ class EncodedLabels:
         return len(self.labels)
 
     def describe(self) -> dict[str, Any]:
-        """Return the counts that identify the data in a run's records."""
+        """Return the counts and the hash that identify the data of a run."""
         counts = {name: self.labels.count(i) for i, name in enumerate(self.names)}
         return {
             "texts": len(self),
@@ -57,7 +57,7 @@ def encode_labeled(
             raise DataError(
                 row.location,
                 f"the label {row.label[:40]!a} is none of {', '.join(names[:20])}",
-                "correct it, or train with it",
+                "correct the label, or add rows with this label to the training data",
                 field="label",
             )
         content.update(repr((row.text, row.label)).encode())

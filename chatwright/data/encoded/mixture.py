@@ -1,4 +1,8 @@
-"""Mix texts and conversations: documents as rendered rows, conversations as documents."""
+"""Mix texts and conversations.
+
+For fine-tuning, documents become rows like rendered conversations. For pretraining, conversations
+become documents of the stream.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +55,8 @@ def mix_in(
 ) -> EncodedCorpus:
     """Return the corpus with conversations among its documents, in random order.
 
-    A stream learns every token, so conversations with an answer that is not to be learned are left
-    out.
+    Every token of a stream carries loss, so conversations with an answer that is not to be learned
+    are left out.
     """
     kept = [conversation for conversation in conversations if learns_every_answer(conversation)]
     documents = documents_of(corpus.stream, control.bos)
@@ -82,25 +86,27 @@ def learns_every_answer(conversation: Rendered) -> bool:
     return all(conversation.loss_mask[start] for start, _ in conversation.answers)
 
 
-def corpus_of_conversations(read: EncodedConversations, tokenizer: Tokenizer) -> EncodedCorpus:
+def corpus_of_conversations(encoded: EncodedConversations, tokenizer: Tokenizer) -> EncodedCorpus:
     """Return conversations as the documents of a stream, for pretraining without texts.
 
     Conversations with an answer that is not to be learned are left out.
     """
-    kept = [rendered.token_ids for rendered in read.conversations if learns_every_answer(rendered)]
+    kept = [
+        rendered.token_ids for rendered in encoded.conversations if learns_every_answer(rendered)
+    ]
     token_ids = [token_id for ids in kept for token_id in ids]
     return EncodedCorpus(
         torch.tensor(token_ids, dtype=torch.int32),
         len(kept),
         _n_bytes(token_ids, tokenizer),
-        read.sha256,
-        read.n_rows_ignored,
-        read.skipped,
+        encoded.sha256,
+        encoded.n_rows_ignored,
+        encoded.skipped,
     )
 
 
 def _n_bytes(token_ids: Sequence[int], tokenizer: Tokenizer) -> int:
-    """Size in UTF-8 of the texts between control tokens, without the prefix the tokenizer adds."""
+    """Return the UTF-8 size of the texts between control tokens, without the tokenizer's prefix."""
     control = tokenizer.control.all()
     n_prefixes = sum(id_ in control and next_ not in control for id_, next_ in pairwise(token_ids))
     n_bytes = sum(len(tokenizer.token_bytes(token_id)) for token_id in token_ids)

@@ -28,7 +28,7 @@ class EncodedPairs:
         return len(self.sources)
 
     def describe(self) -> dict[str, Any]:
-        """Return the counts that identify the data in a run's records."""
+        """Return the counts and the hash that identify the data of a run."""
         return {
             "pairs": len(self),
             "source_tokens": sum(map(len, self.sources)),

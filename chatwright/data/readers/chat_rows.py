@@ -46,7 +46,7 @@ def chat_row(values: Mapping[str, Any], location: Location) -> ChatRow:
 
 
 def preference_row(values: Mapping[str, Any], location: Location) -> PreferenceRow:
-    """Return the prompt and its two endings of a record. Raises DataError."""
+    """Return the preference of a record: a prompt and two endings. Raises DataError."""
     prompt = _prompt(values, location)
     chosen = read_messages(values["chosen"], "assistant", "chosen", location)
     rejected = read_messages(values["rejected"], "assistant", "rejected", location)
@@ -107,27 +107,27 @@ def _require_answer(
 
 
 def _prompt(values: Mapping[str, Any], location: Location) -> list[ReadMessage]:
-    """Everything before the answer; for `messages` and `conversations`, the whole conversation."""
-    has = {name for name, value in values.items() if value is not None}
+    """Return the messages before the answer, or all of `messages` or `conversations`."""
+    filled = {name for name, value in values.items() if value is not None}
     before: list[ReadMessage] = []
-    if "system" in has:
+    if "system" in filled:
         before += read_messages(values["system"], "system", "system", location)
     for name in ("messages", "conversations", "prompt"):
-        if name in has:
+        if name in filled:
             return before + read_messages(values[name], "user", name, location)
-    if "instruction" not in has:
+    if "instruction" not in filled:
         return before
     before += _history(values.get("history") or (), location)
     question = require_string(values["instruction"], "instruction", location)
     for name in ("input", "context"):
-        extra = require_string(values[name], name, location) if name in has else ""
+        extra = require_string(values[name], name, location) if name in filled else ""
         if extra.strip():
             question += "\n\n" + extra
     return before + read_messages(question, "user", "instruction", location)
 
 
 def _history(history: Any, location: Location) -> list[ReadMessage]:
-    """Earlier questions and answers of an Alpaca record."""
+    """Return the earlier questions and answers of an Alpaca record."""
     before: list[ReadMessage] = []
     for pair in history if isinstance(history, list | tuple) else [history]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:

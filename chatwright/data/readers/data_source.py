@@ -10,7 +10,7 @@ from chatwright.data.readers.encoding import require_encoding
 from chatwright.errors import InputError
 
 DataSource = Path | tuple[Path, ...]
-"""A file or folder, or several that are read one after another."""
+"""A file or folder, or several, which are read one after another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ReadOptions:
 
     @property
     def read_options(self) -> ReadOptions:
-        """These settings alone, where they are part of the settings of a stage."""
+        """A plain copy of these settings, for subclasses that have further settings."""
         return ReadOptions(
             encoding=self.encoding,
             rename_columns=self.rename_columns,
@@ -53,7 +53,7 @@ DEFAULTS = ReadOptions()
 def parse_columns(text: str) -> dict[str, str]:
     """Parse "customer=prompt,agent=completion" as {"customer": "prompt", "agent": "completion"}.
 
-    Raises InputError where a part is not OLD=NEW.
+    Raises InputError if a part is not OLD=NEW.
     """
     columns: dict[str, str] = {}
     for part in text.split(",") if text.strip() else []:

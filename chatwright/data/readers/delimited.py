@@ -1,8 +1,8 @@
 """Rows of delimited text: .csv and .tsv files, and .txt files with tabs.
 
-The delimiter is found from the header line: a comma, semicolon, tab or vertical bar. Excel's first
-line `sep=;` is read too. In .csv, cells in quotes may hold delimiters and newlines. In .tsv and
-.txt with tabs, a quote is an ordinary character.
+The delimiter is guessed from the header line: a comma, semicolon, tab or vertical bar. A first line
+`sep=;`, which Excel writes, names it. In .csv, cells in quotes may hold delimiters and newlines. In
+.tsv and .txt with tabs, a quote is an ordinary character.
 
 A .tsv or .txt file whose first line names no known columns has no header. Its columns are then
 named "1", "2" and so on.
@@ -26,7 +26,7 @@ from chatwright.data.rows import DataError, Location
 DELIMITERS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 N_SAMPLE = 20
-"""Lines that decide the delimiter where the header does not."""
+"""First lines of a file that decide the delimiter if the header does not."""
 
 
 def scan_delimited(path: Path, options: ReadOptions) -> Iterator[Record | DataError]:
@@ -56,12 +56,13 @@ class _Table:
         self.path, self.options = path, options
         self.is_csv = format_of(path, (".csv",)) is not None
         self.new_names = {name for name in options.rename_columns if not name.isdecimal()}
-        self.has_numbers = len(self.new_names) < len(options.rename_columns)
-        self.row_start = 1  # the line on which the present row begins
-        self.n_line = 0  # the line read last
+        # Renaming a numbered column says that the file has no header.
+        self.renames_numbers = len(self.new_names) < len(options.rename_columns)
+        self.row_start = 1  # number of the line on which the current row begins
+        self.n_line = 0  # number of the line read last
 
     def records(self) -> Iterator[Record | DataError]:
-        """Yield the records. Raises DataError or csv.Error where the rest cannot be read."""
+        """Yield the records. Raises DataError or csv.Error if the rest cannot be read."""
         lines = _without_blank_start(read_lines(self.path, self.options.encoding))
         sample = list(islice(lines, N_SAMPLE))
         delimiter = _named_delimiter(sample)
@@ -107,8 +108,8 @@ class _Table:
     def _delimiter(self, start: Sequence[str]) -> str:
         """Return the delimiter with the most known column names in the first line.
 
-        If several have as many, .tsv means tabs. In .csv the one that gives every line the same
-        number of cells is better, then the comma.
+        If several delimiters tie, .tsv and .txt files use tabs. In .csv, a delimiter is preferred
+        that gives every line the same number of cells, and then the comma.
         """
 
         def quality(delimiter: str) -> tuple[int, bool, bool, bool, int]:
@@ -123,7 +124,7 @@ class _Table:
         names = set(_split(first, delimiter))
         if names & self.new_names or any(header <= names for header in HEADERS):
             return True
-        return self.is_csv and not self.has_numbers
+        return self.is_csv and not self.renames_numbers
 
     def _header(self, row: tuple[Location, list[str]] | None) -> list[str]:
         """Return the column names in the first row."""
@@ -158,7 +159,7 @@ class _Table:
 
 
 def _without_blank_start(lines: Iterable[Line | DataError]) -> Iterator[Line | DataError]:
-    """The lines from the first one that is not blank."""
+    """Yield the lines from the first one that is not blank."""
     has_begun = False
     for line in lines:
         has_begun = has_begun or isinstance(line, DataError) or bool(line.text.strip())
@@ -167,7 +168,7 @@ def _without_blank_start(lines: Iterable[Line | DataError]) -> Iterator[Line | D
 
 
 def _named_delimiter(lines: Sequence[Line | DataError]) -> str | None:
-    """The delimiter that Excel's first line `sep=;` names."""
+    """Return the delimiter that a first line `sep=;` names, or None without such a line."""
     first = lines[0] if lines else None
     match = SEPARATOR_LINE.fullmatch(first.text) if isinstance(first, Line) else None
     return match[1] if match else None
@@ -183,7 +184,7 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _is_even(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether every row of the lines has the same number of cells, more than one."""
+    """Whether all rows in the lines have the same number of cells, which is at least two."""
     try:
         counts = {len(cells) for cells in csv.reader(lines, delimiter=delimiter) if cells}
     except csv.Error:

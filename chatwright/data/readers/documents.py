@@ -9,9 +9,8 @@ from chatwright.data.readers.data_source import ReadOptions
 from chatwright.data.readers.lines import read_lines
 from chatwright.data.rows import DataError, Location, TextRow
 
-# A longer text becomes several documents, cut at a blank line if one follows, so that no file has
-# to fit into memory.
 DOCUMENT_LIMIT = 32 * 2**20  # characters
+"""A longer text is cut at the next blank line, or at twice this length, to save memory."""
 
 
 def scan_documents(path: Path, options: ReadOptions) -> Iterator[TextRow | DataError]:
@@ -22,7 +21,7 @@ def scan_documents(path: Path, options: ReadOptions) -> Iterator[TextRow | DataE
     for line in read_lines(path, options.encoding):
         if isinstance(line, DataError):
             yield line
-            return  # half a document is not a document
+            return  # do not train on the part before the error
         text = line.text.removesuffix("\r\n") + "\n" if line.text.endswith("\r\n") else line.text
         lines.append(text)
         length += len(text)

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 from chatwright.data.readers.files import open_binary
 from chatwright.errors import InputError
 
-START_BYTES = 2**20  # how much of a file decides its encoding and its line endings
+START_BYTES = 2**20  # searched for a byte order mark and for line endings
 CHUNK = 2**18  # bytes
 # The mark of UTF-32 begins with the mark of UTF-16, so UTF-32 comes first.
 BYTE_ORDER_MARKS = (
@@ -53,7 +53,8 @@ def open_utf8(path: Path, encoding: str = "") -> BinaryIO:
     encoding = _encoding_to_use(path, start, encoding)
     file = open_binary(path)
     if encoding not in UTF8:
-        if start.startswith(codecs.BOM_UTF8):  # some programs put it before other encodings too
+        # Some programs write the mark of UTF-8 before text in other encodings.
+        if start.startswith(codecs.BOM_UTF8):
             file.read(len(codecs.BOM_UTF8))
             start = start.removeprefix(codecs.BOM_UTF8)
         file = _converted(file, _to_utf8(encoding))

@@ -1,8 +1,8 @@
-"""Data files in folders, and their bytes.
+"""Find data files in folders, and open them.
 
-A folder is read recursively in sorted order. Hidden files and what operating systems leave in
-folders (Thumbs.db) are ignored. `.xz` and `.gz` files are unpacked while reading. Archives (.tar,
-.zip) are not opened.
+A folder is read recursively in sorted order. Hidden files and files that operating systems create
+(Thumbs.db) are ignored. `.xz` and `.gz` files are unpacked while reading. Archives (.tar, .zip) are
+not opened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TABLE_FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 FORMATS = (*TEXT_FORMATS, *TABLE_FORMATS)
 COMPRESSIONS = (".xz", ".gz")
 IGNORED_NAMES = ("thumbs.db", "desktop.ini", "__macosx")
-"""What operating systems leave in folders, in lower case."""
+"""Names of files that operating systems create, in lower case."""
 READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 SAVE_AS_TEXT = "save it as plain text (.txt, encoding UTF-8)"
@@ -43,7 +43,7 @@ REMEDIES = {
     ".tar": UNPACK,
     ".tgz": UNPACK,
 }
-"""What to do with a file of a kind that is not read, by the ending of its name."""
+"""Remedies for files of a kind that is not read, by the ending of their names."""
 
 
 def format_of(path: Path, formats: tuple[str, ...] = FORMATS) -> str | None:
@@ -86,13 +86,13 @@ def files_below(path: Path) -> list[Path]:
 
     A link to a folder is returned itself and not followed. Hidden and ignored names are left out.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for folder, folders, names in os.walk(path, onerror=_raise_unreadable_folder):
         inside = sorted(name for name in folders if not _is_ignored(name))
         links = [name for name in inside if (Path(folder) / name).is_symlink()]
         folders[:] = [name for name in inside if name not in links]
-        found += [Path(folder) / name for name in [*names, *links] if not _is_ignored(name)]
-    return sorted(found)
+        files += [Path(folder) / name for name in [*names, *links] if not _is_ignored(name)]
+    return sorted(files)
 
 
 def _is_ignored(name: str) -> bool:
@@ -131,7 +131,7 @@ def unsupported_file(path: Path, formats: tuple[str, ...], in_folder: bool) -> U
 
 
 def _remedy(path: Path, formats: tuple[str, ...]) -> str:
-    """What to do with a file whose format is not read."""
+    """Return the advice for a file whose format is not read."""
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in COMPRESSIONS:
         endings.pop()
@@ -141,7 +141,7 @@ def _remedy(path: Path, formats: tuple[str, ...]) -> str:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open the file's bytes, unpacked where its name ends in .xz or .gz. Raises DataError."""
+    """Open the file's bytes, unpacked if its name ends in .xz or .gz. Raises DataError."""
     try:
         if path.suffix.lower() == ".xz":
             return cast(BinaryIO, lzma.open(path, "rb"))

@@ -1,6 +1,6 @@
-"""Texts with a label each, from tables with the columns text and label.
+"""Labeled texts from tables with the columns text and label.
 
-A label is a name; whole numbers are names too. Further columns are ignored.
+A label is a text or a whole number. Further columns are ignored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Lines of text files, read without trusting the files.
+"""Read the lines of text files that may be huge, binary or in another encoding.
 
-A line is never longer than LINE_LIMIT, so a line of 1 GB costs an error and 16 MiB of memory.
+A line over LINE_LIMIT is an error, so a line of 1 GB takes 16 MiB of memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DOCUMENT_MARKS = (
     (b"PK\x03\x04", "an Office document or a zip archive", "save it as plain text, or unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "save it as plain text"),
 )
-"""First bytes of documents under the name of a text file, what they are, and what to do."""
+"""(first bytes, kind, remedy) of documents that may be named like a text file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Line:
 def read_lines(path: Path, encoding: str = "") -> Iterator[Line | DataError]:
     """Yield every line, and an error for each line that is not text.
 
-    `encoding` is that of `ReadOptions`. Reading continues after an error unless the file is binary
+    For `encoding`, see `ReadOptions`. Reading continues after an error unless the file is binary
     or damaged.
     """
     try:
@@ -91,9 +91,13 @@ def _encoding_option(name: str) -> str:
 
 
 def binary(path: Path, raw: bytes, start: int, start_of_file: bytes) -> DataError:
-    """Return the error for a file that is not text; `raw` is its first line that is not.
+    """Return the error for a file that is not text.
 
-    `start` is the offset of that line in bytes.
+    Args:
+        path: The file.
+        raw: The first line that is not text.
+        start: The offset of that line, in bytes.
+        start_of_file: The first bytes of the file.
     """
     location = Location(str(path))
     likely = likely_encoding(start_of_file) if b"\0" in start_of_file else ""
@@ -117,7 +121,7 @@ def binary(path: Path, raw: bytes, start: int, start_of_file: bytes) -> DataErro
 def invalid_utf8(location: Location, byte: int, raw: bytes, start_of_file: bytes) -> DataError:
     """Return the error for a line that is not UTF-8, with advice that fits its likely encoding.
 
-    `byte` is the offset in the file, `raw` the line, `start_of_file` the first line or more of it.
+    `byte` is the offset in the file, `raw` the line, `start_of_file` the first bytes of the file.
     """
     cause = f"byte {byte} of the file is not valid UTF-8"
     likely = likely_encoding(raw[:SAMPLE_BYTES])
@@ -137,7 +141,7 @@ def invalid_utf8(location: Location, byte: int, raw: bytes, start_of_file: bytes
 
 
 def undecodable(path: Path, error: UnicodeDecodeError) -> DataError:
-    """Return the error for a file that is not in the encoding that was named or marked."""
+    """Return the error for a file that is not in the encoding of its option or byte order mark."""
     return DataError(
         Location(str(path)),
         f"the file is not valid {error.encoding} ({error.reason})",

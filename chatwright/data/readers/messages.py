@@ -1,7 +1,7 @@
 """Messages of conversations from the JSON values of data files.
 
 A message is {"role": ..., "content": ...} or ShareGPT's {"from": ..., "value": ...}. A message with
-weight 0, or with train or loss false, is shown to the model and not learned.
+weight 0, or with train or loss false, is context for the model but carries no loss.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ KIND_OF_ROLE: dict[str, str] = {
 }
 """The kind of turn (`chat_format.turn_kind`) that each role name of a data file stands for."""
 KEYS = (("role", "content"), ("from", "value"))
+"""The keys of role and content: OpenAI's and ShareGPT's."""
 FLAGS = ("weight", "train", "loss")
 """Keys that say whether an answer is learned: OpenAI's, Axolotl's and ms-swift's."""
 JSON_COLUMNS = ("messages", "conversations")
 """Columns whose text is always JSON, since CSV itself has no lists."""
 MESSAGE_LIST = re.compile(r"""\s*\[\s*\{\s*["'](?:role|content|from|value)["']\s*:""")
+"""The beginning of a list of messages, also of one that is not valid JSON."""
 
 
 class ReadMessage(NamedTuple):
-    """A message of a data file, and whether training learns it."""
+    """A message of a data file, and whether it carries loss in training."""
 
     message: Message
     is_learned: bool
@@ -81,9 +83,9 @@ def read_messages(value: Any, role: str, column: str, location: Location) -> lis
 def parsed_messages(value: Any, column: str, location: Location) -> Any:
     """Parse a text that is JSON of messages; return any other value unchanged.
 
-    Only text that cannot mean anything else is parsed: a list of objects that all have the keys of
-    a message. Other JSON stays text, since an answer may be JSON. Raises DataError for a broken
-    list of messages, which would otherwise be learned as text.
+    A text is parsed if it is in one of JSON_COLUMNS, or if it is one message or a list of messages
+    as JSON. Other JSON stays text, since an answer may be JSON. Raises DataError for a broken list
+    of messages, which would otherwise be learned as text.
     """
     if not isinstance(value, str):
         return value
@@ -162,7 +164,7 @@ def _role_and_content(item: Mapping[str, Any], name: str, location: Location) ->
 
 
 def _is_learned(item: Mapping[str, Any], name: str, location: Location) -> bool:
-    """Whether every flag of a message says that it is learned."""
+    """Whether no flag of a message says that it carries no loss."""
     flags = {key: item[key] for key in FLAGS if item.get(key) is not None}
     for key, flag in flags.items():
         if not isinstance(flag, int) or flag not in (0, 1):
@@ -188,12 +190,12 @@ def row_is_learned(values: Mapping[str, Any]) -> bool:
 
 
 def _tool_call(calls: Any, content: Any, name: str, location: Location) -> Message:
-    """The assistant message of one tool call in OpenAI's form."""
+    """Return the assistant message of one tool call in OpenAI's form."""
     name = f"{name}.tool_calls"
     if not isinstance(calls, list) or len(calls) != 1 or content:
         raise DataError(
             location,
-            f"{name} is not one call without text",
+            f"{name} does not hold exactly one call, or the message has content too",
             "write each tool call in an assistant message of its own, with content null",
             field=name,
         )

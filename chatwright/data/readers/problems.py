@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from chatwright.data.rows import DataError, Location
 
 N_SHOWN = 3
+"""Locations that are named for each kind of problem."""
 
 
 @dataclass
@@ -38,7 +39,7 @@ def _in_file(file: str, unit: str, locations: list[Location]) -> str:
 
 
 def group_problems(problems: Iterable[tuple[str, str, Location]]) -> list[ProblemKind]:
-    """Group (cause, advice, location) by cause and advice, in the order of the first of each."""
+    """Group (cause, advice, location) by cause and advice, in the order of first appearance."""
     kinds: dict[tuple[str, str], ProblemKind] = {}
     for cause, advice, location in problems:
         key = (re.sub(r"\d+", "0", cause), advice)

@@ -1,4 +1,4 @@
-"""A record of a table: values by column name, before it is known what kind of row they are."""
+"""Records of tables: values by column name, not yet converted to a kind of row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS = (
     {"instruction", "response"},
     {"source", "target"},
 )
-"""Column names of which one set, if all of it is in the first line, makes that line a header."""
+"""The first line of a file is a header if it holds all names of one of these sets."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Rows of files and folders: texts (.txt, .md) and tables (.jsonl, .csv and others).
 
-`scan_rows` yields rows and errors, for `data check`. `read_rows` raises the first error, for
-training.
+`scan_rows` yields rows and errors, for the command `data check`. `read_rows` raises the first
+error, for training.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def without_errors(
     """Yield the rows among `items`. Raises the first error that may not be left out.
 
     With a list for `skipped`, files of unknown formats inside a folder are left out, and with
-    `options.skip_bad_rows` every row that cannot be read. They are appended to `skipped`, so that
-    they can be reported. An error is raised where nothing else is left.
+    `options.skip_bad_rows` every row that cannot be read. Their errors are appended to `skipped`,
+    so that they can be reported. If no row is left, the first error is raised.
     """
     assert skipped is not None or not options.skip_bad_rows, "skipped rows must be reported"
     n_row = 0

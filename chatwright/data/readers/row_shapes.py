@@ -30,9 +30,9 @@ KNOWN_SHAPES = (
     "instruction+output (Alpaca)",
     "conversations (ShareGPT)",
 )
-"""What a model that converses is trained on."""
+"""Shapes of rows for pretraining, fine-tuning and preferences."""
 TASK_SHAPES = ("text+label", "source+target")
-"""What a classifier and a translator are trained on."""
+"""Shapes of rows for a classifier and a translator."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
 RENAME = "rename columns with --columns OLD=NEW (in a recipe: rename_columns = {OLD = 'NEW'})"
 
@@ -40,12 +40,14 @@ RENAME = "rename columns with --columns OLD=NEW (in a recipe: rename_columns = {
 def to_row(record: Record) -> Row:
     """Return the row of a record. Raises DataError.
 
-    Where several shapes fit: a preference, else a conversation, else a text, else a sentence pair.
+    If several shapes fit, the order is: preference, conversation, text, sentence pair.
     """
     location = record.location
     values = _named_values(record)
-    has = {name for name, value in values.items() if value is not None}
-    is_conversation = bool({"messages", "conversations"} & has or {"prompt", "completion"} <= has)
+    filled = {name for name, value in values.items() if value is not None}
+    is_conversation = bool(
+        {"messages", "conversations"} & filled or {"prompt", "completion"} <= filled
+    )
     if is_conversation and isinstance(values.get("label"), bool):
         # Read as plain chat, the answers labeled false would be learned as good ones.
         raise DataError(
@@ -55,13 +57,17 @@ def to_row(record: Record) -> Row:
             "and rejected",
             field="label",
         )
-    if {"chosen", "rejected"} <= has:
+    if {"chosen", "rejected"} <= filled:
         return preference_row(values, location)
-    if is_conversation or {"instruction", "output"} <= has or {"instruction", "response"} <= has:
+    if (
+        is_conversation
+        or {"instruction", "output"} <= filled
+        or {"instruction", "response"} <= filled
+    ):
         return chat_row(values, location)
-    if "text" in has:
+    if "text" in filled:
         return _text_row(values, location)
-    if {"source", "target"} <= has or not record.has_header:
+    if {"source", "target"} <= filled or not record.has_header:
         return to_pair(record)
     names = [f"{name} (null)" if values[name] is None else name for name in values]
     raise MissingColumns(location, names, f"name them {ALL_SHAPES}; {RENAME}")

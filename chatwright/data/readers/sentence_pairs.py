@@ -1,8 +1,9 @@
-"""Sentences with their translations, from tables or from two files line by line.
+"""Sentences with their translations, from tables or from two parallel text files.
 
-One file: a table with the columns source and target, or prompt and completion; or .tsv or .txt
-with tabs and no header, as Tatoeba and Anki write it, where further columns are ignored. Two files
-may have any ending (train.fr.gz and train.en.gz).
+A table has the columns source and target, or prompt and completion. Without a header (.tsv or .txt
+with tabs, as from Tatoeba and Anki), two columns are read by their numbers. Two parallel files may
+have any ending (train.fr.gz and train.en.gz); line n of one is the translation of line n of the
+other.
 """
 
 from __future__ import annotations

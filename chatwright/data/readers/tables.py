@@ -26,7 +26,7 @@ JSON_LIMIT = 512 * 2**20  # bytes
 def scan_records(path: Path, options: ReadOptions) -> Iterator[Record | DataError]:
     """Yield every record of a table, and an error for each that cannot be read.
 
-    A file that is no table by its ending, such as .txt, is read as delimited text.
+    A file without the ending of a table, such as .txt, is read as delimited text.
     """
     scan = SCANNERS[format_of(path, TABLE_FORMATS) or ".tsv"]
     for item in scan(path, options):
@@ -112,7 +112,7 @@ def _scan_parquet(path: Path, options: ReadOptions) -> Iterator[Record | DataErr
             f"this is not a whole parquet file ({_first_line(error)})",
             "copy or download it again",
         )
-    except (ValueError, OverflowError) as error:  # a date or text that Python has no value for
+    except (ValueError, OverflowError) as error:  # such as a date that Python cannot represent
         yield DataError(
             Location(str(path)),
             f"a value in it cannot be read ({_first_line(error)})",

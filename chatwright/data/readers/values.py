@@ -84,7 +84,7 @@ def require_string(value: Any, column: str, location: Location) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """Return what a JSON value is in words: "a list", "null"."""
+    """Return the type of a JSON value in words: "a list", "null"."""
     names = {
         type(None): "null",
         bool: "true or false",

@@ -57,7 +57,7 @@ def test_a_missing_path_is_a_problem_in_the_report(tmp_path: Path) -> None:
     assert [problem.location.file for problem in report.problems] == [str(tmp_path / "nowhere")]
 
 
-def test_duplicates_are_reported_and_are_not_problems(tmp_path: Path) -> None:
+def test_duplicates_are_reported_but_are_not_problems(tmp_path: Path) -> None:
     long = " ".join(f"word{i}" for i in range(100))
     write_json_lines(
         tmp_path / "a.jsonl",
@@ -65,12 +65,12 @@ def test_duplicates_are_reported_and_are_not_problems(tmp_path: Path) -> None:
     )
     report = check(tmp_path)
     assert report.is_ok
-    found = [(d.location.number, d.of.number, d.is_exact) for d in report.duplicates]
-    assert found == [(2, 1, True)]
+    reported = [(d.location.number, d.of.number, d.is_exact) for d in report.duplicates]
+    assert reported == [(2, 1, True)]
     assert f"{tmp_path / 'a.jsonl'}, line 2" in format_report(report)
     near = check(tmp_path, near=0.8)
-    found = [(d.location.number, d.of.number, d.is_exact) for d in near.duplicates]
-    assert found == [(2, 1, True), (4, 3, False)]
+    reported = [(d.location.number, d.of.number, d.is_exact) for d in near.duplicates]
+    assert reported == [(2, 1, True), (4, 3, False)]
 
 
 def test_the_longest_rows_come_first(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_problems_of_one_kind_are_one_entry_with_count_and_first_locations(tmp_p
     lines = format_report(check(tmp_path)).splitlines()
     heading = next(i for i, line in enumerate(lines) if line.startswith("37 "))
     entries = [lines[i : i + 3] for i in range(heading + 1, len(lines), 3)]
-    assert len(entries) == 3, "a kind each of .docx files, empty texts and empty messages"
+    assert len(entries) == 3, "one entry each for .docx files, empty texts and empty messages"
     docx, text, message = entries
     assert "2 times" in docx[0]
     assert "30 times" in text[0]
@@ -134,7 +134,7 @@ def test_rows_without_an_answer_to_learn_get_a_warning(tmp_path: Path) -> None:
         ("a.tsv", "prompt\tcompletion\nHi?\tHello.\nWho?\tMe.\n", "conversation"),
     ],
 )
-def test_labels_and_sentence_pairs_are_read(
+def test_rows_of_delimited_tables_are_counted_by_kind(
     tmp_path: Path, name: str, content: str, kind: str
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -144,7 +144,7 @@ def test_labels_and_sentence_pairs_are_read(
     assert report.n_labels == ({"good": 1, "bad": 1} if kind == "text" else {})
 
 
-def test_encoding_and_columns_can_be_given(tmp_path: Path) -> None:
+def test_check_accepts_an_encoding_and_renamed_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("customer;agent\ncaf\u00e9?;Yes.\n".encode("cp1252"))
     assert not check(tmp_path).is_ok
     options = ReadOptions(

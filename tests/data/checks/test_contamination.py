@@ -1,4 +1,4 @@
-"""Overlaps of training and held-out rows: planted copies are found, as by a slow search."""
+"""Overlaps of training and held-out rows equal those of a slow search."""
 
 import random
 
@@ -105,11 +105,12 @@ def test_the_fast_search_finds_what_a_slow_search_finds(n_words):
 
     known = set().union(*map(runs, held_out))
     expected = [row.location for row in train if runs(row) & known]
-    found = find_overlaps(train, held_out, n_words)
-    assert [overlap.train for overlap in found] == expected
-    assert 0 < len(found) < 200
+    overlaps = find_overlaps(train, held_out, n_words)
+    assert [overlap.train for overlap in overlaps] == expected
+    assert 0 < len(overlaps) < 200
     assert all(
-        runs(train[overlap.train.number]) & runs(rows[overlap.held_out.number]) for overlap in found
+        runs(train[overlap.train.number]) & runs(rows[overlap.held_out.number])
+        for overlap in overlaps
     )
 
 

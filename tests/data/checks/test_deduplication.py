@@ -1,4 +1,4 @@
-"""Exact and near-duplicates: planted ones are found, others stay, estimates are close."""
+"""Planted exact and near-duplicates are found, and other rows stay."""
 
 import random
 
@@ -29,11 +29,11 @@ def test_rows_that_differ_in_case_and_white_space_are_exact_duplicates():
     assert (result.n_exact, result.n_near) == (2, 0)
 
 
-def test_unicode_forms_of_one_text_are_the_same():
+def test_unicode_forms_of_one_text_are_exact_duplicates():
     assert deduplicate(text_rows("caf\u00e9", "cafe\u0301")).n_exact == 1
 
 
-def test_the_same_words_of_another_role_are_no_duplicate():
+def test_rows_with_the_same_words_in_another_role_are_not_duplicates():
     def chat(*turns):
         return ChatRow(
             tuple(message_from_turn(role, content) for role, content in turns), Location("a", 1)
@@ -57,7 +57,7 @@ def test_near_duplicates_are_found_and_different_rows_stay():
         (i + 20, i) for i in range(1, 21)
     ]
     assert result.n_near == 20
-    assert deduplicate(rows).duplicates == []  # without `near` they all stay
+    assert deduplicate(rows).duplicates == []  # without `near`, all rows stay
 
 
 def test_a_copy_of_a_near_duplicate_is_reported_as_copy_of_the_row_that_stays():

@@ -1,4 +1,4 @@
-"""The shown loss mask, line by line, agrees with the loss mask of the tokens."""
+"""The displayed loss mask, line by line, agrees with the loss mask of the tokens."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.tool_call_text import message_from_turn
 
-HERE = Location("a", 1)
+LOCATION = Location("a", 1)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_conversation_is_shown_line_by_line(bpe):
             message_from_turn("result", "5"),
             Message("assistant", "Five.\nYes."),
         ),
-        HERE,
+        LOCATION,
     )
     shown = show_mask(row, bpe).plain
     assert shown.splitlines()[:-1] == [
@@ -43,8 +43,8 @@ def test_a_conversation_is_shown_line_by_line(bpe):
     )
 
 
-def test_a_text_row_learns_everything_after_bos(bpe):
-    shown = show_mask(TextRow("words", HERE), bpe).plain
+def test_all_tokens_of_a_text_row_after_bos_carry_loss(bpe):
+    shown = show_mask(TextRow("words", LOCATION), bpe).plain
     assert shown.splitlines()[:2] == ["     | <|bos|>", "loss | words<|end|>"]
 
 
@@ -53,7 +53,7 @@ def test_a_preference_row_shows_both_endings(bpe):
         (Message("user", "q"),),
         (Message("assistant", "good"),),
         (Message("assistant", "bad"),),
-        HERE,
+        LOCATION,
     )
     shown = show_mask(row, bpe).plain
     assert (
@@ -66,7 +66,7 @@ def test_a_preference_row_shows_both_endings(bpe):
 
 def test_joined_segments_are_the_whole_row(bpe):
     row = ChatRow(
-        (Message("system", "é🙂"), Message("user", "a  b"), Message("assistant", "東京")), HERE
+        (Message("system", "é🙂"), Message("user", "a  b"), Message("assistant", "東京")), LOCATION
     )
     parts = segments(render(row.messages, bpe), bpe)
     expected = "<|bos|><|system|>é🙂<|end|><|user|>a  b<|end_of_question|><|assistant|>東京<|end|>"
@@ -75,7 +75,9 @@ def test_joined_segments_are_the_whole_row(bpe):
 
 
 def test_text_that_looks_like_a_control_token_has_another_style(bpe):
-    shown = show_mask(ChatRow((Message("user", "a"), Message("assistant", "<|end|>")), HERE), bpe)
+    shown = show_mask(
+        ChatRow((Message("user", "a"), Message("assistant", "<|end|>")), LOCATION), bpe
+    )
     first, second = (
         position
         for position in range(len(shown.plain))
@@ -90,30 +92,33 @@ def test_text_that_looks_like_a_control_token_has_another_style(bpe):
 
 def test_control_characters_in_a_row_are_escaped(bpe):
     shown = show_mask(
-        ChatRow((Message("user", "\x1b]0;title\x07\r\u202e"), Message("assistant", "a")), HERE), bpe
+        ChatRow((Message("user", "\x1b]0;title\x07\r\u202e"), Message("assistant", "a")), LOCATION),
+        bpe,
     ).plain
     assert "\\u001b]0;title\\u0007\\u000d\\u202e" in shown
     assert all(c.isprintable() or c == "\n" for c in shown)
 
 
-def test_an_answer_that_is_not_learned_is_shown_without_loss(bpe):
+def test_answer_that_is_not_to_be_learned_is_shown_without_loss(bpe):
     messages = (Message("user", "q"), Message("assistant", "wrong"), Message("user", "no"))
-    row = ChatRow((*messages, Message("assistant", "right")), HERE, (True, False, True, True))
+    row = ChatRow((*messages, Message("assistant", "right")), LOCATION, (True, False, True, True))
     shown = show_mask(row, bpe).plain
     assert "loss | right<|end|>" in shown
     assert "     | <|bos|><|user|>q<|end_of_question|><|assistant|>wrong<|end|>" in shown
 
 
 def test_a_sentence_pair_has_loss_on_its_target_only(bpe):
-    shown = show_mask(SentencePair("some", "words", HERE), bpe).plain
+    shown = show_mask(SentencePair("some", "words", LOCATION), bpe).plain
     source, target = shown.split("target\n")
     assert "loss |" not in source
     assert target.splitlines()[:2] == ["     | <|bos|>", "loss | words<|end|>"]
-    assert show_row(SentencePair("some", "words", HERE)).plain == "source: some\ntarget: words\n"
+    assert (
+        show_row(SentencePair("some", "words", LOCATION)).plain == "source: some\ntarget: words\n"
+    )
 
 
 def test_a_row_without_an_answer_to_learn_is_shown_as_left_out(bpe):
-    row = ChatRow((Message("user", "q"), Message("assistant", "a")), HERE, (False, False))
+    row = ChatRow((Message("user", "q"), Message("assistant", "a")), LOCATION, (False, False))
     shown = show_mask(row, bpe).plain
     assert shown.startswith("user: q\nassistant: a\n")
     assert "left out" in shown

@@ -1,4 +1,4 @@
-"""Conversations as token ids: rendered once, cut after answers; what is left out is counted."""
+"""Conversations as token ids: rendered, cut after answers, split, and counted if left out."""
 
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,14 @@ def test_a_conversation_may_be_cut_after_a_tool_call() -> None:
     assert kept == render(turns[:2], LETTERS)
 
 
-def marked(record: dict[str, Any], index: int, **flags: object) -> dict[str, Any]:
+def with_flags(record: dict[str, Any], index: int, **flags: object) -> dict[str, Any]:
     record["messages"][index] |= flags
     return record
 
 
 @pytest.mark.parametrize("flag", [{"weight": 0}, {"train": False}, {"loss": False}])
-def test_a_marked_answer_carries_no_loss(tmp_path: Path, flag: dict[str, object]) -> None:
-    record = marked(chat("a", "b", "c", "d"), 1, **flag)
+def test_answer_with_a_false_flag_carries_no_loss(tmp_path: Path, flag: dict[str, object]) -> None:
+    record = with_flags(chat("a", "b", "c", "d"), 1, **flag)
     path = write_json_lines(tmp_path / "a.jsonl", [record])
     [rendered] = encode_conversations(path, LETTERS, 100).conversations
     turns = [Message(("user", "assistant")[i % 2], letter) for i, letter in enumerate("abcd")]
@@ -88,19 +88,19 @@ def test_conversations_without_an_answer_to_learn_are_left_out_and_counted(
     tmp_path: Path, flag: dict[str, object]
 ) -> None:
     kept = chat("a", "b")
-    whole_row = chat("c", "d") | flag
-    its_only_answer = marked(chat("e", "f"), 1, **flag)
-    path = write_json_lines(tmp_path / "a.jsonl", [kept, whole_row, its_only_answer])
+    unlearned_row = chat("c", "d") | flag
+    unlearned_answer = with_flags(chat("e", "f"), 1, **flag)
+    path = write_json_lines(tmp_path / "a.jsonl", [kept, unlearned_row, unlearned_answer])
     encoded = encode_conversations(path, LETTERS, 100)
     assert len(encoded.conversations) == 1
     assert encoded.n_not_learned == 2
-    write_json_lines(path, [whole_row])
+    write_json_lines(path, [unlearned_row])
     with pytest.raises(DataError) as caught:
         encode_conversations(path, LETTERS, 100)
     assert caught.value.field == "weight"
 
 
-def test_equal_questions_are_on_the_same_side(tmp_path: Path) -> None:
+def test_equal_questions_are_on_the_same_side_of_the_split(tmp_path: Path) -> None:
     records = [chat(question, answer) for question in "abcdef" for answer in ("aa", "bb", "cc")]
     train, validation = encode_conversations_split(
         write_json_lines(tmp_path / "a.jsonl", records), LETTERS, 20, 0.4

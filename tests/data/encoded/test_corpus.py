@@ -1,4 +1,4 @@
-"""Texts as one stream of token ids: worked out by hand, split by rules, and counted."""
+"""Encoding texts as a stream of token ids: the ids, the validation split, and the counts."""
 
 import hashlib
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_bytes_are_counted_in_utf8_and_the_hash_is_of_the_text(tmp_path: Path) -
     assert corpus.sha256 == hashlib.sha256((6).to_bytes(8, "little") + "é🙂".encode()).hexdigest()
 
 
-def test_the_hash_depends_on_where_documents_end() -> None:
+def test_hash_depends_on_the_borders_between_documents() -> None:
     hashes = {
         encode_texts(texts, LETTERS).sha256
         for texts in (["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"])
@@ -96,7 +96,7 @@ def test_two_notes_beside_a_huge_log_are_not_both_held_out(tmp_path: Path) -> No
     (tmp_path / "note-2.txt").write_text("cba" * 9)
     train, validation = encode_documents_split(tmp_path, LETTERS, 0.02)
     assert train.n_documents == 3
-    assert validation.n_documents == 3, "the end of each"
+    assert validation.n_documents == 3, "the end of each file"
 
 
 def test_a_long_list_of_short_documents_is_split_evenly(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Mixed texts and conversations stay whole, and answers that are not learned stay out."""
+"""Mixed texts and conversations stay whole, and unlearned answers are left out."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from chatwright.tokenizer.chat_template import render
 from tests.data.letters import LETTERS, chat, write_json_lines
 
 
-def test_mixed_in_conversations_are_whole_and_nothing_else_changes() -> None:
+def test_mix_in_adds_whole_conversations_but_none_with_an_unlearned_answer() -> None:
     texts = encode_texts(["ab", "c", "def"], LETTERS)
     conversations = [
         render([Message("user", question), Message("assistant", reply)], LETTERS)
@@ -41,7 +41,7 @@ def test_mixed_in_conversations_are_whole_and_nothing_else_changes() -> None:
     assert torch.equal(mixed.stream, without_mistake.stream)
 
 
-def test_pretraining_learns_all_of_a_conversation_but_unlearned_answers() -> None:
+def test_with_questions_learned_gives_loss_to_all_tokens_but_unlearned_answers() -> None:
     turns = (
         Message("user", "ab"),
         Message("assistant", "cd"),
@@ -49,18 +49,20 @@ def test_pretraining_learns_all_of_a_conversation_but_unlearned_answers() -> Non
         Message("assistant", "fa"),
     )
     rendered = render(turns, LETTERS, learned=[True, False, True, True])
-    read = with_questions_learned(rendered)
-    assert read.token_ids == rendered.token_ids
+    with_questions = with_questions_learned(rendered)
+    assert with_questions.token_ids == rendered.token_ids
     without_loss = [
         token_id
-        for token_id, is_learned in zip(read.token_ids, read.loss_mask, strict=True)
+        for token_id, is_learned in zip(
+            with_questions.token_ids, with_questions.loss_mask, strict=True
+        )
         if not is_learned
     ]
     assert without_loss == [*LETTERS.encode("cd"), LETTERS.control.end]
     assert all(with_questions_learned(render(turns, LETTERS)).loss_mask)
 
 
-def test_the_bytes_of_conversations_are_those_of_their_texts(tmp_path: Path) -> None:
+def test_byte_count_of_conversations_is_that_of_their_texts_alone(tmp_path: Path) -> None:
     write_json_lines(tmp_path / "a.jsonl", [chat("größe", "ok")] * 3)
     for prefix in ("", " "):
         tokenizer = ByteBPE.train(["größe ok"] * 5, 300, prefix)
@@ -83,7 +85,7 @@ def test_conversations_of_several_files_follow_each_other_as_documents(tmp_path:
     assert (corpus.n_documents, corpus.n_bytes) == (2, 2 * (2 + 3))
 
 
-def test_sampled_rows_are_pieces_of_documents_with_about_the_tokens_asked_for() -> None:
+def test_sampled_rows_are_pieces_of_documents_with_about_the_requested_tokens() -> None:
     texts = encode_texts(["ab", "abcdef", "c"] * 20, LETTERS)
     pieces = {
         tuple(part.tolist())

@@ -1,4 +1,4 @@
-"""Sentence pairs as token ids: the layout of both sides, what is left out, and the split."""
+"""Sentence pairs as token ids: the layout of both sides, pairs left out, and the split."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from chatwright.data.rows import DataError, Location, SentencePair
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 TOKENIZER = CharacterTokenizer.train(["abcdefgh "])
-HERE = Location("here", 1)
+LOCATION = Location("a.tsv", 1)
 
 
 def pair(source: str, target: str) -> SentencePair:
-    return SentencePair(source, target, HERE)
+    return SentencePair(source, target, LOCATION)
 
 
 def test_the_source_ends_with_end_and_the_target_has_bos_and_end() -> None:
@@ -41,7 +41,7 @@ def test_pairs_with_a_side_that_does_not_fit_are_left_out_and_counted() -> None:
     assert caught.value.field == "model.context_length"
 
 
-def test_the_hash_depends_on_where_a_side_ends() -> None:
+def test_hash_depends_on_the_border_between_source_and_target() -> None:
     assert (
         encode_pairs([pair("ab", "c")], TOKENIZER, 9).sha256
         != encode_pairs([pair("a", "bc")], TOKENIZER, 9).sha256

@@ -1,4 +1,4 @@
-"""Files of every encoding and line ending are read, or refused with advice that works."""
+"""Files of every encoding and line ending are read, or the error gives working advice."""
 
 import gzip
 import subprocess
@@ -67,7 +67,9 @@ def test_a_named_encoding_is_used_for_files_that_are_not_utf8(
     assert texts(path, encoding) == [text], "a UTF-8 file stays UTF-8 whatever encoding is named"
 
 
-def test_a_utf8_mark_before_another_encoding_is_not_part_of_the_text(tmp_path: Path) -> None:
+def test_utf8_byte_order_mark_before_another_encoding_is_not_part_of_the_text(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbf" + CURLY.encode("cp1252"))
     assert texts(path, "cp1252") == [CURLY]
@@ -89,7 +91,9 @@ def test_the_advised_conversion_of_cp1252_gives_the_right_text(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])
-def test_utf16_without_a_mark_is_named(tmp_path: Path, name: str) -> None:
+def test_error_for_utf16_without_a_byte_order_mark_names_the_encoding(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).write_bytes('[{"text": "caf\u00e9"}]'.encode("utf-16-be"))
     error = error_of(tmp_path / name)
     assert "--encoding utf-16-be" in error.advice
@@ -116,7 +120,7 @@ def test_utf16_without_a_mark_is_named(tmp_path: Path, name: str) -> None:
         ("plain text", "utf-16-be", "utf-16-be"),
     ],
 )
-def test_the_likely_encoding_is_named_only_where_it_is_clear(
+def test_likely_encoding_is_given_only_for_unambiguous_bytes(
     text: str, encoding: str, expected: str
 ) -> None:
     assert likely_encoding(text.encode(encoding)) == expected
@@ -133,7 +137,7 @@ def test_a_wrong_or_unknown_encoding_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.tsv", "a.jsonl.gz"])
-def test_bare_carriage_returns_end_lines(tmp_path: Path, name: str) -> None:
+def test_carriage_returns_end_lines_in_files_without_newlines(tmp_path: Path, name: str) -> None:
     lines, expected = {
         "txt": (["one", "two"], ["one\ntwo\n"]),
         "jsonl": (['{"text": "one"}', '{"text": "two"}'], ["one", "two"]),
@@ -154,14 +158,14 @@ def test_a_carriage_return_inside_a_line_of_other_endings_stays(tmp_path: Path) 
     ("start", "word"),
     [(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", "PDF"), (b"PK\x03\x04\x14\x00", "Office")],
 )
-def test_a_document_under_the_name_of_a_text_is_called_what_it_is(
+def test_error_for_a_document_named_like_a_text_file_names_its_format(
     tmp_path: Path, start: bytes, word: str
 ) -> None:
     (tmp_path / "a.txt").write_bytes(start + b"rest")
     assert word in error_of(tmp_path / "a.txt").cause
 
 
-def test_every_bad_line_is_reported_and_the_good_ones_are_read(tmp_path: Path) -> None:
+def test_lines_after_a_line_in_another_encoding_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"one\ncaf\xe9\nthree\n")
     kinds = [type(item).__name__ for item in read_lines(tmp_path / "a.txt")]
     assert kinds == ["Line", "DataError", "Line"]

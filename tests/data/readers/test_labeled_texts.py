@@ -1,4 +1,4 @@
-"""Labeled texts are the same from every kind of file; errors name line and column."""
+"""Every file format gives the same labeled texts; errors name line and column."""
 
 import gzip
 import json
@@ -24,11 +24,11 @@ FILES = {
     "a.json": json.dumps(RECORDS),
     "a.csv": 'label,text\ngood,a fine film\nbad,"he said ""no"", twice"\ngood,"and\tthat is all"\n',
 }
-HERE = Location("x")
+LOCATION = Location("x")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_kind_of_file_holds_the_same_rows(tmp_path: Path, name: str) -> None:
+def test_every_file_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     compressed = tmp_path / f"{name}.gz"
     path.write_text(FILES[name])
@@ -66,7 +66,7 @@ def test_a_quote_in_tsv_is_an_ordinary_character(tmp_path: Path) -> None:
         ("a.csv", "sentence,label\nx,y\n", 2, "columns"),
     ],
 )
-def test_an_error_names_line_and_column(
+def test_error_names_the_line_and_the_column(
     tmp_path: Path, name: str, content: str, line: int, field: str
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -85,7 +85,9 @@ def test_an_error_names_line_and_column(
         ("a.jsonl", "\n"),
     ],
 )
-def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+def test_error_for_an_unreadable_file_names_the_file(
+    tmp_path: Path, name: str, content: str
+) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError) as caught:
         read_labeled(tmp_path / name)
@@ -93,13 +95,13 @@ def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: str) ->
     assert caught.value.remedy
 
 
-def test_a_text_file_holds_no_labels(tmp_path: Path) -> None:
+def test_text_file_is_not_read_as_labeled_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x\n")
     with pytest.raises(UnsupportedFile):
         read_labeled(tmp_path / "a.txt")
 
 
-def test_bad_rows_can_be_left_out_and_are_reported(tmp_path: Path) -> None:
+def test_skip_bad_rows_leaves_out_bad_rows_and_reports_them(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"text": "x", "label": "y"}\n{"text": "x"}\n{"text": "z", "label": "n"}\n'
     )
@@ -109,26 +111,29 @@ def test_bad_rows_can_be_left_out_and_are_reported(tmp_path: Path) -> None:
     assert [error.location.number for error in skipped] == [2]
 
 
-def test_names_are_in_order_and_numbers_by_size() -> None:
-    words = [LabeledText("x", label, HERE) for label in ("spam", "ham", "spam")]
+def test_label_names_are_sorted_alphabetically_and_numbers_by_size() -> None:
+    words = [LabeledText("x", label, LOCATION) for label in ("spam", "ham", "spam")]
     assert label_names(words) == ("ham", "spam")
-    numbers = [LabeledText("x", label, HERE) for label in ("10", "9", "0")]
+    numbers = [LabeledText("x", label, LOCATION) for label in ("10", "9", "0")]
     assert label_names(numbers) == ("0", "9", "10")
+
+
+def test_rows_that_all_have_the_same_label_are_an_error() -> None:
     with pytest.raises(DataError) as caught:
-        label_names([LabeledText("x", "y", HERE)] * 2)
+        label_names([LabeledText("x", "y", LOCATION)] * 2)
     assert caught.value.field == "label"
 
 
 def test_equal_texts_are_on_the_same_side_of_the_split() -> None:
-    rows = [LabeledText(f"text {i // 2}", "ab"[i % 2], HERE) for i in range(200)]
+    rows = [LabeledText(f"text {i // 2}", "ab"[i % 2], LOCATION) for i in range(200)]
     train, validation = split_labeled(rows, 0.2)
     assert len(validation) == 40
     assert not {row.text for row in train} & {row.text for row in validation}
 
 
-def test_validation_rows_that_repeat_training_rows_are_taken_out() -> None:
-    train = [LabeledText(text, "a", HERE) for text in ("One film", "two", "caf\u00e9")]
-    repeats = [LabeledText(text, "b", HERE) for text in ("one  FILM", "two", "cafe\u0301")]
-    others = [LabeledText(text, "a", HERE) for text in ("two films", "three")]
+def test_validation_rows_that_repeat_training_rows_are_left_out() -> None:
+    train = [LabeledText(text, "a", LOCATION) for text in ("One film", "two", "caf\u00e9")]
+    repeats = [LabeledText(text, "b", LOCATION) for text in ("one  FILM", "two", "cafe\u0301")]
+    others = [LabeledText(text, "a", LOCATION) for text in ("two films", "three")]
     assert without_repeats(train, [*repeats, *others]) == others
     assert without_repeats(train, repeats) == []

@@ -77,7 +77,7 @@ def test_messages_as_json_text_are_parsed_in_every_format(tmp_path: Path, name: 
     assert contents(path) == [QUESTION_ANSWER]
 
 
-def test_text_files_are_one_document_each_exactly_as_written(tmp_path: Path) -> None:
+def test_text_files_are_one_document_each_with_unix_line_endings(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("\ufeffone\r\n\r\ntwo \n\n".encode())
     (tmp_path / "a.md").write_bytes(b"# Title\n\ntext")
     rows = list(read_rows(tmp_path))
@@ -124,7 +124,7 @@ def test_a_folder_is_read_in_sorted_order_without_hidden_files(tmp_path: Path) -
         ("b.png", ".jsonl"),
     ],
 )
-def test_a_file_of_an_unknown_kind_is_reported_with_what_to_do(
+def test_file_of_an_unknown_kind_is_reported_with_advice(
     tmp_path: Path, name: str, advice: str
 ) -> None:
     (tmp_path / "a.txt").write_text("text")
@@ -140,7 +140,7 @@ def test_a_file_of_an_unknown_kind_is_reported_with_what_to_do(
         list(read_rows(tmp_path / name, skipped=[]))
 
 
-def test_bad_rows_can_be_left_out_and_are_reported(tmp_path: Path) -> None:
+def test_skip_bad_rows_leaves_out_bad_rows_and_reports_them(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "one"}\n{"text": 2}\n{"text": "three"}\n')
     skipped: list[DataError] = []
@@ -149,10 +149,10 @@ def test_bad_rows_can_be_left_out_and_are_reported(tmp_path: Path) -> None:
     path.write_text('{"text": 1}\n')
     with pytest.raises(DataError) as caught:
         list(read_rows(path, SKIP, []))
-    assert caught.value.location.number == 1, "an error, since nothing is left"
+    assert caught.value.location.number == 1, "an error, since no row is left"
 
 
-# name -> (file, content, line or row, what the message must name)
+# Name -> (file name, content, line or row of the error, text that the error must contain).
 BROKEN_FILES = {
     "empty": ("a.txt", b"", None, "empty"),
     "only spaces": ("a.md", b" \n\n ", None, "empty"),
@@ -189,17 +189,17 @@ BROKEN_FILES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "number", "named"), BROKEN_FILES.values(), ids=BROKEN_FILES.keys()
+    ("name", "content", "number", "expected"), BROKEN_FILES.values(), ids=BROKEN_FILES.keys()
 )
-def test_a_broken_file_is_an_error_with_place_cause_and_remedy(
-    tmp_path: Path, name: str, content: bytes, number: int | None, named: str
+def test_broken_file_is_an_error_with_location_cause_and_remedy(
+    tmp_path: Path, name: str, content: bytes, number: int | None, expected: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
         list(read_rows(path))
     assert (caught.value.location.file, caught.value.location.number) == (str(path), number)
-    assert named in f"{caught.value.cause} {caught.value.advice}"
+    assert expected in f"{caught.value.cause} {caught.value.advice}"
     assert caught.value.remedy
     assert path.read_bytes() == content
 
@@ -280,7 +280,7 @@ def test_errors_in_json_and_parquet_name_the_row(tmp_path: Path) -> None:
         assert str(caught.value.location) == f"{tmp_path / name}, row 2"
 
 
-def test_one_bad_row_does_not_hide_the_next(tmp_path: Path) -> None:
+def test_rows_after_a_bad_row_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": 1}\n{"text": "good"}\nnot json\n')
     kinds = [(type(item), item.location.number) for item in scan_rows(path)]

@@ -1,4 +1,4 @@
-"""Every known shape of record becomes the right row; every wrong one names its column."""
+"""Every known shape of record becomes the right row; errors name the wrong column."""
 
 import json
 from typing import Any
@@ -20,11 +20,11 @@ from chatwright.data.rows import (
 )
 from chatwright.tokenizer.tool_call_text import message_from_turn
 
-HERE = Location("a.jsonl", 7)
+LOCATION = Location("a.jsonl", 7)
 
 
 def row_of(values: Any) -> Row:
-    return to_row(Record(values, HERE))
+    return to_row(Record(values, LOCATION))
 
 
 def chat(*turns: tuple[Any, Any]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def chat(*turns: tuple[Any, Any]) -> dict[str, Any]:
 
 
 def with_flags(**flags: object) -> dict[str, Any]:
-    """A record of two exchanges whose first answer has the flags."""
+    """Return a record of two exchanges whose first answer has the flags."""
     record = chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
     record["messages"][1] |= flags
     return record
@@ -49,7 +49,7 @@ QUESTION_ANSWER = (Message("user", "What is it?"), Message("assistant", "A cat."
 AB = (Message("user", "a"), Message("assistant", "b"))
 PARTS = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
 
-# The record, and the column that the error names; "" where the row or the file is meant.
+# Name -> (record, column that the error names). "" means that the error names the file.
 BROKEN_RECORDS = {
     "no answer": (chat(("user", "a")), ""),
     "unknown role": (chat(("robot", "a")), "messages[0]"),
@@ -110,8 +110,8 @@ BROKEN_RECORDS = {
 def test_a_broken_record_is_an_error_with_location_and_column(record: Any, field: str) -> None:
     with pytest.raises(DataError) as caught:
         row_of(record)
-    assert caught.value.location == HERE
-    assert caught.value.field == (field or HERE.file)
+    assert caught.value.location == LOCATION
+    assert caught.value.field == (field or LOCATION.file)
     assert caught.value.remedy
 
 
@@ -128,14 +128,14 @@ def test_turns_out_of_order_are_an_error(record: Any) -> None:
     assert "turn" in caught.value.cause
 
 
-def test_a_missing_key_of_a_message_is_named() -> None:
+def test_error_names_the_missing_key_of_a_message() -> None:
     for message, missing in (({"role": "user"}, "content"), ({"value": "a"}, "role")):
         with pytest.raises(DataError) as caught:
             row_of({"messages": [message]})
         assert caught.value.cause.startswith(f"messages[0] lacks {missing!r}")
 
 
-def test_errors_never_hold_the_text() -> None:
+def test_errors_never_contain_the_text_of_the_row() -> None:
     secret = "the patient said"
     records = [
         chat(("user", secret), ("user", secret)),
@@ -152,7 +152,7 @@ def test_errors_never_hold_the_text() -> None:
         assert secret not in str(caught.value)
 
 
-def test_missing_columns_are_listed() -> None:
+def test_error_for_missing_columns_lists_the_columns_of_the_record() -> None:
     with pytest.raises(MissingColumns) as caught:
         row_of({"customer": "a", "agent": None})
     assert caught.value.columns == ["'customer'", "'agent (null)'"]
@@ -228,8 +228,10 @@ CONVERSATIONS = {
 
 
 @pytest.mark.parametrize(("record", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS.keys())
-def test_known_shapes_of_conversations(record: Any, expected: tuple[Message, ...]) -> None:
-    assert row_of(record) == ChatRow(expected, HERE)
+def test_known_conversation_shapes_become_chat_rows(
+    record: Any, expected: tuple[Message, ...]
+) -> None:
+    assert row_of(record) == ChatRow(expected, LOCATION)
 
 
 @pytest.mark.parametrize(
@@ -244,23 +246,25 @@ def test_known_shapes_of_conversations(record: Any, expected: tuple[Message, ...
         "[]",
     ],
 )
-def test_an_answer_that_is_json_of_something_else_stays_text(answer: str) -> None:
+def test_answer_that_is_json_but_not_messages_stays_text(answer: str) -> None:
     row = row_of({"prompt": "a", "completion": answer})
     assert isinstance(row, ChatRow)
     assert row.messages[1] == Message("assistant", answer)
 
 
-def test_texts_and_sentence_pairs_are_told_apart_by_their_columns() -> None:
-    assert row_of({"text": "a"}) == TextRow("a", HERE)
-    assert row_of({"text": "a", "label": 3}) == TextRow("a", HERE, "3")
-    assert row_of({"text": "a", "label": 0.5}) == TextRow("a", HERE)
-    assert row_of({"text": "a", "source": "web"}) == TextRow("a", HERE)
-    assert row_of({"source": " a", "target": "b"}) == SentencePair("a", "b", HERE)
-    numbered = Record({"1": "a", "2": "b"}, HERE, has_header=False)
-    assert to_row(numbered) == SentencePair("a", "b", HERE)
+def test_columns_decide_between_text_and_sentence_pair() -> None:
+    assert row_of({"text": "a"}) == TextRow("a", LOCATION)
+    assert row_of({"text": "a", "label": 3}) == TextRow("a", LOCATION, "3")
+    assert row_of({"text": "a", "label": 0.5}) == TextRow("a", LOCATION)
+    assert row_of({"text": "a", "source": "web"}) == TextRow("a", LOCATION)
+    assert row_of({"source": " a", "target": "b"}) == SentencePair("a", "b", LOCATION)
+    numbered = Record({"1": "a", "2": "b"}, LOCATION, has_header=False)
+    assert to_row(numbered) == SentencePair("a", "b", LOCATION)
 
 
-A, B, C = Message("user", "a"), Message("assistant", "b"), Message("assistant", "c")
+PROMPT = Message("user", "a")
+CHOSEN = Message("assistant", "b")
+REJECTED = Message("assistant", "c")
 TURNS = [
     {"role": "user", "content": "a"},
     {"role": "assistant", "content": "b"},
@@ -286,21 +290,21 @@ PREFERENCES = {
 
 
 @pytest.mark.parametrize("record", PREFERENCES.values(), ids=PREFERENCES.keys())
-def test_known_shapes_of_preferences(record: Any) -> None:
-    assert row_of(record) == PreferenceRow((A,), (B,), (C,), HERE)
+def test_known_preference_shapes_become_preference_rows(record: Any) -> None:
+    assert row_of(record) == PreferenceRow((PROMPT,), (CHOSEN,), (REJECTED,), LOCATION)
 
 
 @pytest.mark.parametrize(
     "flags", [{"weight": 0}, {"weight": False}, {"train": False}, {"loss": False}, {"train": 0}]
 )
-def test_a_marked_answer_is_not_learned(flags: dict[str, object]) -> None:
+def test_answer_with_a_false_flag_is_not_learned(flags: dict[str, object]) -> None:
     row = row_of(with_flags(**flags))
     assert isinstance(row, ChatRow)
     assert row.learned == (True, False, True, True)
 
 
 @pytest.mark.parametrize("flags", [{"weight": 1}, {"train": True}, {"loss": None}, {}])
-def test_an_answer_marked_as_learned_is_learned(flags: dict[str, object]) -> None:
+def test_answer_without_a_false_flag_is_learned(flags: dict[str, object]) -> None:
     row = row_of(with_flags(**flags))
     assert isinstance(row, ChatRow)
     assert row.learned == ()
@@ -308,14 +312,14 @@ def test_an_answer_marked_as_learned_is_learned(flags: dict[str, object]) -> Non
 
 @pytest.mark.parametrize("value", [False, "false", " False"])
 @pytest.mark.parametrize("key", ["train", "loss"])
-def test_no_answer_of_a_marked_row_is_learned(key: str, value: object) -> None:
+def test_no_answer_of_a_row_with_a_false_flag_is_learned(key: str, value: object) -> None:
     row = row_of({**CHAT, key: value})
     assert isinstance(row, ChatRow)
     assert row.learned == (False, False)
 
 
 @pytest.mark.parametrize("value", [True, "true", None, "", 2.5, 0.0])
-def test_a_column_of_measured_losses_marks_nothing(value: object) -> None:
+def test_loss_column_that_is_not_false_leaves_all_answers_learned(value: object) -> None:
     row = row_of({**CHAT, "loss": value})
     assert isinstance(row, ChatRow)
     assert row.learned == ()

@@ -1,4 +1,4 @@
-"""Sentence pairs are the same from every kind of file; errors name line and column."""
+"""Every file format gives the same sentence pairs; errors name line and column."""
 
 import gzip
 import json
@@ -75,7 +75,7 @@ def test_two_files_in_another_encoding_are_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"source": "Va !", "target": 3}\n', 1, "target"),
     ],
 )
-def test_an_error_names_line_and_column(
+def test_error_names_the_line_and_the_column(
     tmp_path: Path, name: str, text: str, line: int, field: str
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -85,14 +85,16 @@ def test_an_error_names_line_and_column(
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.jsonl", "[1]\n"), ("a.tsv", ""), ("a.pdf", "x")])
-def test_a_file_without_pairs_is_named(tmp_path: Path, name: str, text: str) -> None:
+def test_error_for_a_file_without_pairs_names_the_file(
+    tmp_path: Path, name: str, text: str
+) -> None:
     with pytest.raises(DataError) as caught:
         read_pairs(write(tmp_path / name, text))
     assert caught.value.location.file == str(tmp_path / name)
     assert isinstance(caught.value, UnsupportedFile) == name.endswith("pdf")
 
 
-def test_files_of_unequal_length_are_refused_with_the_longer_one(tmp_path: Path) -> None:
+def test_error_for_files_of_unequal_length_names_the_longer_file(tmp_path: Path) -> None:
     french = write(tmp_path / "a.fr", "un\ndeux\ntrois\n")
     english = write(tmp_path / "a.en", "one\ntwo\n")
     for source, target in ((french, english), (english, french)):
@@ -105,7 +107,7 @@ def test_files_of_unequal_length_are_refused_with_the_longer_one(tmp_path: Path)
     assert "2 source files" in caught.value.cause
 
 
-def test_one_bad_line_does_not_hide_the_next(tmp_path: Path) -> None:
+def test_lines_after_a_bad_line_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "un\tone\nkaputt\ndeux\ttwo\n")
     skipped: list[DataError] = []
     pairs = read_pairs(path, options=ReadOptions(skip_bad_rows=True), skipped=skipped)
@@ -114,7 +116,7 @@ def test_one_bad_line_does_not_hide_the_next(tmp_path: Path) -> None:
     assert len(list(scan_pairs(path))) == 3
 
 
-def test_the_shared_sets_are_read_whole(shared_data: Path) -> None:
+def test_multi30k_and_tatoeba_are_read_completely(shared_data: Path) -> None:
     folder = shared_data / "multi30k"
     assert len(read_pairs(folder / "train.fr.gz", folder / "train.en.gz")) == 29_000
     pairs = read_pairs(shared_data / "tatoeba-fra-eng" / "fra.txt.xz", columns=(2, 1))

@@ -1,4 +1,4 @@
-"""Tables: delimiters, headers and cells that do not fit, alike for every kind of row."""
+"""Delimited tables are read alike for texts, labels, sentence pairs and conversations."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from chatwright.data.readers.tables import scan_records
 from chatwright.data.rows import ChatRow, DataError, MissingColumns
 from chatwright.errors import InputError
 
-# For each kind of row: its columns, a reader, and what to compare.
+# Kind of row -> (its two columns, a function that reads them). Text rows do not read the column n.
 READERS = {
     "text": (("n", "text"), lambda path: [("", row.text) for row in read_rows(path)]),
     "label": (
@@ -52,9 +52,10 @@ def test_every_delimiter_gives_the_same_rows(tmp_path: Path, kind: str, delimite
     header, read = READERS[kind]
     path = tmp_path / "a.csv"
     path.write_text(table(header, delimiter), newline="")
-    found = read(path)
-    assert [second for _, second in found] == [second for _, second in CELLS]
-    assert [first for first, _ in found] in ([first for first, _ in CELLS], [""] * 3)
+    rows = read(path)
+    assert [second for _, second in rows] == [second for _, second in CELLS]
+    first_cells = [""] * 3 if kind == "text" else [first for first, _ in CELLS]
+    assert [first for first, _ in rows] == first_cells
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -65,7 +66,7 @@ def test_the_separator_line_of_excel_is_read(tmp_path: Path, kind: str) -> None:
     assert [second for _, second in read(path)] == [second for _, second in CELLS]
 
 
-def test_the_separator_line_counts_as_a_line(tmp_path: Path) -> None:
+def test_line_numbers_in_errors_count_the_separator_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sep=;\ntext;label\na;b;c\n")
     with pytest.raises(DataError) as caught:
         read_labeled(tmp_path / "a.csv")
@@ -82,7 +83,7 @@ def test_the_separator_line_counts_as_a_line(tmp_path: Path) -> None:
         ("a.csv", ",", "only one cell"),
     ],
 )
-def test_a_row_with_other_cells_than_the_header_is_an_error_that_names_both_numbers(
+def test_error_states_the_number_of_cells_in_the_row_and_of_columns_in_the_header(
     tmp_path: Path, kind: str, name: str, delimiter: str, row: str
 ) -> None:
     header, read = READERS[kind]
@@ -96,13 +97,13 @@ def test_a_row_with_other_cells_than_the_header_is_an_error_that_names_both_numb
 
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
-def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module(
+def test_cell_longer_than_the_default_limit_of_the_csv_module_is_read(
     tmp_path: Path, kind: str, name: str
 ) -> None:
     header, read = READERS[kind]
     long = "word " * 60_000
     delimiter = "," if name == "a.csv" else "\t"
-    csv.field_size_limit(131_072)  # the module's default, which another program part may set
+    csv.field_size_limit(131_072)  # the default limit, in characters
     (tmp_path / name).write_text(f"{delimiter.join(header)}\nx{delimiter}{long}\n")
     assert [second.strip() for _, second in read(tmp_path / name)] == [long.strip()]
 
@@ -116,7 +117,7 @@ def test_empty_columns_at_the_end_are_ignored(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_are_renamed(tmp_path: Path) -> None:
+def test_columns_can_be_renamed_in_every_format(tmp_path: Path) -> None:
     columns = parse_columns("customer = prompt, agent=completion")
     options = ReadOptions(rename_columns=columns)
     record = {"customer": "Hi?", "agent": "Hello.", "prompt": "not this"}
@@ -130,7 +131,7 @@ def test_columns_are_renamed(tmp_path: Path) -> None:
     ] * 4
 
 
-def test_columns_without_a_header_are_named_by_their_numbers(tmp_path: Path) -> None:
+def test_columns_without_a_header_can_be_renamed_by_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("ham\tHi, there\nspam\tText now\n")
     (tmp_path / "a.csv").write_text("ham;Hi, there\nspam;Text now\n")
     options = ReadOptions(rename_columns={"1": "label", "2": "text"})
@@ -151,13 +152,13 @@ def test_a_missing_column_is_reported_once_with_the_columns_found(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["customer", "customer=", "=prompt", "a=prompt,b"])
-def test_a_renaming_without_two_names_is_refused(text: str) -> None:
+def test_column_renaming_that_is_not_old_equals_new_is_an_error(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_columns(text)
     assert caught.value.field == "columns"
 
 
-def test_two_columns_cannot_get_the_same_name() -> None:
+def test_renaming_two_columns_to_the_same_name_is_an_error() -> None:
     with pytest.raises(InputError) as caught:
         ReadOptions(rename_columns={"a": "text", "b": "text"})
     assert caught.value.field == "rename_columns"
