@@ -1,1 +1,1 @@
-"""Recipes: stages that are prepared, run in order, skipped when finished and resumed."""
+"""Run recipes, which list training stages; import, export, merge and evaluate models."""

@@ -12,8 +12,8 @@ from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.recipe import (
     Recipe,
+    external_data_paths,
     find_recipe,
-    given_data,
     packaged_recipe,
     read_recipe,
 )
@@ -21,17 +21,17 @@ from chatwright.pipeline.recipe import (
 
 @dataclass(frozen=True)
 class Build:
-    """A recipe with everything that `chatwright up` needs to run and serve it."""
+    """A recipe, and the paths and names that `chatwright up` needs to run and serve it."""
 
     recipe: Recipe
     name: str
     """The name of the served model."""
     out: Path
-    """The folder of the stages."""
+    """The folder that gets a folder for each stage."""
     data: Path | None
-    """Replaces {data} in the recipe."""
+    """Path that replaces {data} in the recipe."""
     checks_data: bool
-    """Whether the data are the user's own, so that `check_data` looks through them first."""
+    """Whether `check_data` reads the data: it does if they are the user's own."""
 
     @property
     def trained_stages(self) -> list[tuple[str, int]]:
@@ -40,20 +40,20 @@ class Build:
         return [(stage.kind.name, stage.steps) for stage in stages]
 
     def require_chat_model(self) -> None:
-        """Raise InputError unless the last stage leaves a model to chat with."""
+        """Raise InputError unless the last stage trains a model to chat with."""
         last = self.recipe.stages[-1]
         if last.kind.is_servable:
             return
         options: list[str | Path] = [] if self.data is None else ["--data", self.data]
         raise InputError(
-            f"{self.recipe.path}: the last stage, [{last.name}], leaves no model to chat with, "
+            f"{self.recipe.path}: the last stage, [{last.name}], trains no model to chat with, "
             "so there is nothing to serve.",
             remedy=f"Build it: {command_line('run', self.recipe.path, *options)}",
             field=str(self.recipe.path),
         )
 
     def check_data(self, show: Callable[[str], None]) -> None:
-        """Find everything in the data that would stop the training, before anything is built.
+        """Check the data before anything is built, and report all problems at once.
 
         Args:
             show: Receives the report of a file or folder with problems.
@@ -63,7 +63,7 @@ class Build:
         """
         if not self.checks_data:
             return
-        sources = given_data(self.recipe, self.out, self.data)
+        sources = external_data_paths(self.recipe, self.out, self.data)
         _require_needed_rows(self.recipe, _row_kinds(self.recipe, sources, show))
 
 
@@ -78,12 +78,12 @@ def plan_build(
     Args:
         recipe: A folder made by `chatwright new`, a recipe file, or the name of a packaged recipe;
             None is the starter.
-        data: Replaces {data} in the recipe.
-        out: The folder of the stages; None is FOLDER/runs or runs/NAME.
+        data: Path that replaces {data} in the recipe.
+        out: The folder that gets a folder for each stage; None is FOLDER/runs or runs/NAME.
         smoke: Train each stage for a few steps only.
     """
     path = packaged_recipe("starter") if recipe is None else find_recipe(recipe)
-    if path.name == RECIPE and path.is_file():  # the recipe of a folder means the folder
+    if path.name == RECIPE and path.is_file():  # FOLDER/recipe.toml counts as FOLDER
         path = path.parent
     is_folder = path.is_dir() or not (path.exists() or path.suffix == ".toml")
     plan = read_recipe(_recipe_in(path) if is_folder else path, smoke=smoke)
@@ -94,33 +94,33 @@ def plan_build(
 
 
 def _recipe_in(folder: Path) -> Path:
-    """Return the recipe in a folder; without one, say how to make one."""
+    """Return the recipe in a folder. The error for a missing one names the command to make one."""
     if (folder / RECIPE).is_file():
         return folder / RECIPE
     if folder.exists():
         problem = f"{folder}: there is no {RECIPE} in this folder."
-        advice = "To learn from the files in it, make a folder beside it"
+        advice = "To train on the files in it, create a recipe folder beside it"
         raise InputError(problem, remedy=f"{advice}: {_new_beside(folder)}", field=str(folder))
     is_name = str(folder) == folder.name and not folder.suffix and not folder.name.startswith(".")
     if not is_name:
         raise InputError(
             f"{folder}: there is no such recipe or folder.",
-            remedy=f"Check the path, or make a new folder: {command_line('new', 'NAME')}",
+            remedy=f"Check the path, or create a new folder: {command_line('new', 'NAME')}",
             field=str(folder),
         )
     raise InputError(
         f"{folder}: there is no such folder.",
-        remedy=f"Make it: {command_line('new', folder.name)}",
+        remedy=f"Create it: {command_line('new', folder.name)}",
         field=str(folder),
     )
 
 
 def _new_beside(folder: Path) -> str:
-    """Return the command that makes a folder which is not inside the data it learns from."""
-    here, resolved = Path.cwd(), folder.resolve()
-    if not here.is_relative_to(resolved):
+    """Return the command that creates a recipe folder outside `folder`, which holds the data."""
+    current, resolved = Path.cwd(), folder.resolve()
+    if not current.is_relative_to(resolved):
         return command_line("new", "NAME", "--data", folder)
-    levels = len(here.relative_to(resolved).parts) + 1
+    levels = len(current.relative_to(resolved).parts) + 1
     change_directory = f"cd {quoted('/'.join(['..'] * levels))}"
     return f"{change_directory} && {command_line('new', 'NAME', '--data', resolved.name)}"
 
@@ -128,9 +128,9 @@ def _new_beside(folder: Path) -> str:
 def _row_kinds(
     recipe: Recipe, sources: Mapping[tuple[str, str], Sequence[Path]], show: Callable[[str], None]
 ) -> dict[tuple[str, str], set[str]]:
-    """Return the kinds of row that each setting of a stage names.
+    """Return the kinds of rows in the data of each setting, by (stage, setting).
 
-    Raises InputError, after showing the problems, where data cannot be read.
+    If data cannot be read, show the problems and raise InputError.
     """
     configs = {stage.name: stage.config for stage in recipe.stages}
     checked: list[tuple[Path, ReadOptions, set[str]]] = []
@@ -140,15 +140,17 @@ def _row_kinds(
         options = config.read_options if isinstance(config, ReadOptions) else DEFAULTS
         kinds[stage, key] = set()
         for path in paths:
-            known = [found for other, read, found in checked if (other, read) == (path, options)]
-            found = known[0] if known else _check(path, options, show)
-            checked.append((path, options, found))
-            kinds[stage, key] |= found
+            earlier = [
+                result for other, read, result in checked if (other, read) == (path, options)
+            ]
+            row_kinds = earlier[0] if earlier else _check(path, options, show)
+            checked.append((path, options, row_kinds))
+            kinds[stage, key] |= row_kinds
     return kinds
 
 
 def _check(path: Path, options: ReadOptions, show: Callable[[str], None]) -> set[str]:
-    """Return the kinds of row at `path`, or show the problems and raise InputError."""
+    """Return the kinds of rows at `path`, or show the problems and raise InputError."""
     report = check(path, options=options)
     if report.problems and not options.skip_bad_rows:
         show(format_report(report))

@@ -1,4 +1,4 @@
-"""Classify texts with the encoder in a directory, and show what it attended to."""
+"""Classify texts with the encoder in a directory, and write a page that shows its attention."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,12 +17,13 @@ MAX_TEXTS_ON_PAGE = 20
 def classify_texts(
     directory: Path, texts: Iterable[str], attention_page: Path | None = None
 ) -> Iterator[Prediction]:
-    """Yield the prediction for each text, as soon as the text arrives.
+    """Yield the prediction for each text, before the next text is read.
 
     Args:
         directory: A model directory, or the directory of a run.
-        texts: At least one that is not blank.
-        attention_page: Where to write an HTML page of what the [CLS] token attended to.
+        texts: The texts, of which at least one is not blank. With `attention_page`, all of them are
+            read before the first prediction.
+        attention_page: Path of an HTML page to write, which shows the attention of [CLS].
     """
     texts = require_text(texts)
     if attention_page is not None:

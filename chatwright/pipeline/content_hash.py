@@ -1,4 +1,4 @@
-"""Hashes that tell whether settings or data have changed."""
+"""Hashes of settings and data, which show whether they have changed."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ def hash_json(value: Any) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Return a hash of a file, or of all data files below a directory with their names.
+    """Return a hash of a file, or of the names and contents of all data files below a directory.
 
-    Files that no reader looks at, such as those of a .git directory, do not count.
+    Files that are never read as data, such as those of a .git directory, do not count.
 
     Raises:
         InputError: The path does not exist.

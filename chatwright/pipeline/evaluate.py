@@ -1,4 +1,4 @@
-"""Measure a model with one of several suites (`chatwright eval`)."""
+"""Evaluate a model with a suite, which is one kind of measurement (`chatwright eval`)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -39,10 +39,11 @@ from chatwright.training.stages.classification import text_log_probs
 
 MAX_STOP_RATE_PROMPTS = 200
 MAX_REPLY_TOKENS = 200
-EXAM_ITEMS_PER_SKILL = 300
+EXAM_ITEMS_PER_SKILL = 300  # test questions on each skill that the starter corpus teaches
 SMOKE_ITEMS = 5
 
 Figures = dict[str, Any]
+"""Measured values by name."""
 
 
 def evaluate(
@@ -53,13 +54,13 @@ def evaluate(
     translation: TranslationSettings = TranslationSettings(),
     reading: ReadOptions = DEFAULTS,
 ) -> Figures:
-    """Measure the model in a directory; return figures by name.
+    """Evaluate the model in a directory and return the measured values by name.
 
     Args:
         directory: A model directory, or the directory of a run.
-        suite: Name of the measurement.
-        data: What to measure on. Only the suite "starter" does without.
-        smoke: Measure a few items only, to see that everything works.
+        suite: Name of the suite.
+        data: The data to measure on. Only the suite "starter" needs none.
+        smoke: Measure only a few items of the suites "translation" and "starter", as a quick test.
         translation: Settings of the suite "translation".
         reading: How to read texts, conversations, labels and sentence pairs.
 
@@ -89,7 +90,7 @@ def evaluate(
     if data is None and suite != "starter":
         raise InputError(
             f"--suite {suite} needs data to measure on.",
-            remedy="Name them with --data PATH.",
+            remedy="Give them with --data PATH.",
             field="--data",
         )
     began = time.perf_counter()
@@ -194,10 +195,11 @@ def _first_question(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 
 def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> Figures:
-    """Score every skill of the starter's exam, beside the lookup baseline and bits per byte.
+    """Score the replies to test questions on each skill that the starter corpus teaches.
 
-    Bits per byte are measured on texts about the same facts that are not in the training data.
-    `corpus` is the folder that a recipe wrote its corpus into; None means the corpus as it ships.
+    Beside each score is that of the lookup baseline, which repeats replies of the training data.
+    Bits per byte are measured on new texts about the same facts. `corpus` is the folder of a corpus
+    that a recipe wrote; None means the corpus with default settings.
     """
     settings = starter.CorpusSettings() if corpus is None else starter.read_settings(corpus)
     items = starter.exam_items(settings.size, settings.seed, n_per_skill)
@@ -220,7 +222,7 @@ def _starter(directory: Path, corpus: Path | None, n_per_skill: int) -> Figures:
 def reply_greedily(
     model: GPT, tokenizer: Tokenizer, prompts: Sequence[Sequence[Message]]
 ) -> list[Reply]:
-    """Generate the most probable reply to each conversation, all of them together."""
+    """Generate a reply to each conversation by greedy decoding, all in one engine."""
     config = EngineConfig(n_slot=32, max_waiting=len(prompts) + 1, max_waiting_tokens=2**40)
     max_tokens = min(MAX_REPLY_TOKENS, model.config.context_length // 2)
     with Engine(model, config) as engine:

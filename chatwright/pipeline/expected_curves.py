@@ -1,11 +1,11 @@
-"""The loss curve that a recipe is expected to follow.
+"""Compare the validation losses of a run with those measured earlier for its recipe.
 
-It is a file beside the recipe: recipes/NAME.expected.json holds
+The expected losses are in a file beside the recipe. recipes/NAME.expected.json holds
 
     {"recipe": hash of the settings, "band": 0.1, "curves": {"pretrain": [[step, loss], ...], ...}}
 
-A run whose validation loss leaves the band gets a warning. A recipe with changed settings has
-another hash; the user is told that it is not compared.
+A validation loss that differs from the expected one by more than the share `band` gives a warning.
+A recipe with changed settings has another hash; it is not compared, and the user gets a message.
 """
 
 import json
@@ -23,9 +23,9 @@ class ExpectedCurves:
     """Measured validation losses of a recipe."""
 
     recipe: str
-    """Hash of the settings they were measured with."""
+    """Hash of the recipe's settings."""
     band: float
-    """Relative deviation that is still normal."""
+    """Largest relative deviation without a warning."""
     curves: Mapping[str, Mapping[int, float]]
     """Validation loss by stage and step."""
 
@@ -50,7 +50,7 @@ def curves_file(recipe: Path) -> Path:
 
 
 def read_expected_curves(recipe: Path) -> ExpectedCurves | None:
-    """Read a recipe's expected curves; None where it has none.
+    """Read a recipe's expected curves; None if it has none.
 
     Raises:
         InputError: The file is damaged.
@@ -73,8 +73,8 @@ def read_expected_curves(recipe: Path) -> ExpectedCurves | None:
         ) from None
 
 
-def comparing(watcher: Watcher, recipe: Path, settings_hash: str) -> Watcher:
-    """Return a watcher that also warns when a validation loss leaves the expected band."""
+def with_comparison(watcher: Watcher, recipe: Path, settings_hash: str) -> Watcher:
+    """Return a watcher that also warns about a validation loss outside the expected band."""
     expected = read_expected_curves(recipe)
     if expected is None:
         return watcher

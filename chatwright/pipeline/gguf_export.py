@@ -17,7 +17,7 @@ from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer import Tokenizer
 
-N_TEXT = 32  # texts for comparing the two ways to merge
+N_TEXT = 32  # random texts on which merging by scores and by the list of merges are compared
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ExportedGGUF:
     n_tensor: int
     n_byte: int
     notes: list[str]
-    """What llama.cpp does differently."""
+    """What llama.cpp computes differently."""
 
 
 def export_gguf(source: Path, out: Path) -> ExportedGGUF:
@@ -77,7 +77,7 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
 
 
 def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
-    """Return the tokenizer's files as other tools find them, without tokens the model lacks."""
+    """Return the tokenizer's saved files, without tokens that have no row in the embedding."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder))
         files = imported_files.read(Path(folder))
@@ -87,9 +87,9 @@ def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
 def _require_same_merges(
     tokenizer: Tokenizer, files: TokenizerFiles, metadata: Mapping[str, Any]
 ) -> None:
-    """Check that merging by scores, as llama.cpp does, gives the ids of the list of merges.
+    """Check that merging by scores, as llama.cpp does, gives the same ids as the list of merges.
 
-    GGUF stores scores for a SentencePiece vocabulary, and no list of merges.
+    For a SentencePiece vocabulary, a GGUF file stores scores and no list of merges.
     """
     if "tokenizer.ggml.scores" not in metadata:
         return
@@ -102,7 +102,8 @@ def _require_same_merges(
         pieces = (space + text).replace(" ", WORD_START)
         if gguf_vocabulary.encode_as_llama_cpp(pieces, metadata) != tokenizer.encode(text):
             raise InputError(
-                "tokenizer: llama.cpp merges by scores, and no scores give these merges.",
+                "tokenizer: llama.cpp merges tokens by scores, and no scores give the order of "
+                "this tokenizer's merges.",
                 remedy="For other tools, export with: --format hf",
                 field="tokenizer",
             )

@@ -1,8 +1,8 @@
 """Import models of other tools and export models to them: `chatwright import` and `export`.
 
-An import fails with the name of the field or file that it cannot read. It lists the fields and
-files that it did not use. An export is read again, as another tool would read it, and its logits
-are compared with the model's.
+An import that fails names the field or file that it cannot read. The result of an import lists
+the fields and files that were not used. An export is loaded again as another tool's model, and its
+logits are compared with the original's.
 """
 
 import json
@@ -33,9 +33,10 @@ from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
 
-# Relative to the largest logit. The exported numbers are the same, so a larger gap is a mistake.
+# Largest difference of logits, relative to the largest logit. The exported weights are equal, so a
+# larger difference is a bug.
 TOLERANCE = 1e-5
-# What other tools can open, by architecture.
+# Architecture -> the models that other tools can load.
 EXPORTABLE = {
     "gpt": "the default shapes (model.size = nano, tiny, small, medium, large), gpt1 and gpt2",
     "encoder": "imported encoders, and those trained with a published shape (model.size = "
@@ -67,13 +68,13 @@ class Imported:
     unused: list[str]
     """Fields, tensors and files that were not read."""
     notes: list[str]
-    """Differences from the original model that you should know."""
+    """Differences from the original model."""
 
 
 def import_model(
     source: str, out: Path, chat_format: str | None = None, context_length: int | None = None
 ) -> Imported:
-    """Read the model of another tool and write it to `out` as a model directory.
+    """Load the model of another tool and save it to `out` as a model directory.
 
     Args:
         source: A folder, or a name on huggingface.co such as organization/model.
@@ -82,7 +83,7 @@ def import_model(
         context_length: A shorter context than the model's, in tokens.
 
     Raises:
-        InputError: `source` is not a model that can be read, or an option does not apply to it.
+        InputError: `source` is not a supported model, or an option does not apply to it.
     """
     _require_absent(out)
     path = hub.fetch(source) if hub.is_hub_name(source) else Path(source)
@@ -92,7 +93,7 @@ def import_model(
         files = imported_files.read(path)
         model, tokenizer = with_chat_format(files, read.model, chat_format)
     except ValueError as error:
-        raise _naming(path, error) from None
+        raise _with_path(path, error) from None
     unused = [*read.unused, *_unused_files(path, files)]
     if files.chat_template and tokenizer.chat_format is None:
         unused.append("the chat template (no known format; choose one with --chat-format)")
@@ -112,7 +113,7 @@ def import_model(
 
 
 def _require_public_model(path: Path, source: str) -> None:
-    """Reject anything but the folder of a model, with a remedy for what needs no import."""
+    """Raise InputError unless the folder holds config.json. Adapters and runs need no import."""
     if not path.is_dir():
         problem = f"{source}: no such folder."
         remedy = (
@@ -136,8 +137,8 @@ def _require_public_model(path: Path, source: str) -> None:
     raise InputError(problem, remedy=remedy, field="source", value=source)
 
 
-def _naming(path: Path, error: ValueError) -> ValueError:
-    """Put the folder's path before an error that does not name it."""
+def _with_path(path: Path, error: ValueError) -> ValueError:
+    """Put the folder's path before the message of an error that does not contain the path."""
     if str(path) in str(error):
         return error
     if isinstance(error, InputError):
@@ -147,7 +148,7 @@ def _naming(path: Path, error: ValueError) -> ValueError:
 
 
 def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
-    """Return the names of files that were not opened, except those for readers."""
+    """Return the names of files that were not read, except hidden files, README and LICENSE."""
     weights = {entry.file.name for entry in stored_weights.find_tensors(path).values()}
     used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
     others = sorted(file.name for file in path.iterdir() if file.name not in used)
@@ -155,38 +156,39 @@ def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
 
 
 def export_model(source: Path, out: Path) -> Exported:
-    """Write a model in its family's public layout, read it again and compare the logits.
+    """Save a model in its family's Hugging Face format, load it again and compare the logits.
 
     Raises:
-        InputError: `out` exists, or no other tool knows models of this shape.
+        InputError: `out` exists, or other tools do not support the model's settings.
         RunFailed: The exported model or tokenizer differs from the original; nothing is kept.
     """
     _require_absent(out)
     if adapter_directory.is_adapter(model_directory.find(source)):
         raise InputError(
-            f"{source}: holds an adapter, which PEFT opens as it is.",
-            remedy="For one whole model, merge it first: "
+            f"{source}: holds an adapter, which PEFT can load without an export.",
+            remedy="To export a whole model, merge the adapter first: "
             + command_line("merge", source, "MERGED"),
             field="source",
             value=str(source),
         )
     model, tokenizer = model_directory.load(source, kind=Model)
-    _require_public_shape(source, model)
+    _require_family(source, model)
     with directory.atomic_directory(out) as temporary:
         write_public(temporary, model, tokenizer)
         gap = _check_weights(temporary, model, source, out)
         _check_tokenizer(temporary, tokenizer, out)
     (out / directory.MANIFEST).unlink()
-    notes = ["other tools cannot read its tokenizer, only the weights"]
+    notes = ["other tools can load the weights, but not the tokenizer"]
     return Exported(gap, notes if isinstance(tokenizer, CharacterTokenizer) else [])
 
 
-def _require_public_shape(source: Path, model: Model) -> None:
+def _require_family(source: Path, model: Model) -> None:
     if families.for_config(model.config) is not None:
         return
     name = architectures.for_config(model.config).name
     raise InputError(
-        f"{source}: no other tool knows {name} models of this shape, so it cannot be exported.",
+        f"{source}: no other tool supports {name} models with these settings, so it cannot be "
+        "exported.",
         remedy=f"These can be exported: {EXPORTABLE[name]}.",
         field="source",
         value=str(source),
@@ -194,12 +196,12 @@ def _require_public_shape(source: Path, model: Model) -> None:
 
 
 def write_public(target: Path, model: Model, tokenizer: Tokenizer) -> None:
-    """Write the model as another tool would, without Chatwright's own settings."""
+    """Save the model without Chatwright's own settings, as another tool would."""
     model_directory.write(target, model, tokenizer)
-    config = target / "config.json"
-    table = json.loads(config.read_text(encoding="utf-8"))
-    del table["chatwright"]
-    config.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    file = target / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    del config["chatwright"]
+    file.write_text(json.dumps(config, indent=1), encoding="utf-8")
     (target / imported_settings.SETTINGS_FILE).unlink(missing_ok=True)
 
 
@@ -208,25 +210,25 @@ def _check_weights(exported: Path, model: Model, source: Path, out: Path) -> Log
     gap = largest_gap(model, public_model.read(exported).model, prompts)
     if not gap.relative <= TOLERANCE:
         raise RunFailed(
-            f"{out}: the exported model's logits differ from the model's by {gap}, so it was not "
-            f"kept. This is a bug; please report it with {source}/config.json."
+            f"{out}: the exported model's logits differ from the original's by {gap}, so nothing "
+            f"was kept. This is a bug; please report it with {source}/config.json."
         )
     return gap
 
 
 def _check_tokenizer(exported: Path, tokenizer: Tokenizer, out: Path) -> None:
-    """Check that the exported files encode texts to the same ids.
+    """Check that the exported tokenizer encodes texts to the same ids.
 
-    Character tokenizers are skipped: other tools have no form for them.
+    Character tokenizers are not checked, because other tools cannot load them.
     """
     if isinstance(tokenizer, CharacterTokenizer):
         return
-    again = ImportedTokenizer(imported_files.read(exported), tokenizer.vocab_size)
+    loaded = ImportedTokenizer(imported_files.read(exported), tokenizer.vocab_size)
     texts = [tokenizer.decode(row[0].tolist()) for row in random_prompts(tokenizer.vocab_size, 64)]
-    if again.encode_batch(texts) != tokenizer.encode_batch(texts):
+    if loaded.encode_batch(texts) != tokenizer.encode_batch(texts):
         raise RunFailed(
-            f"{out}: the exported tokenizer gives other ids than the model's, so nothing was kept. "
-            "This is a bug; please report it."
+            f"{out}: the exported tokenizer gives other ids than the original, so nothing was "
+            "kept. This is a bug; please report it."
         )
 
 

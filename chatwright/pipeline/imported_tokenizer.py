@@ -1,4 +1,4 @@
-"""Choose the chat format of an imported model, and check that its tokenizer belongs to it."""
+"""Choose the chat format of an imported model, and check that its tokenizer fits the model."""
 
 from chatwright.checkpoint.control_tokens import add_control_tokens
 from chatwright.errors import InputError
@@ -11,10 +11,10 @@ from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.imported_files import TokenizerFiles
 
 OWN_FORMAT = "chatwright"
-# Models round their vocabulary up, some by thousands of ids. Below this share of ids with a token,
-# the tokenizer is another model's.
+# Many models have more ids than tokens, some by thousands. If less than this share of the ids has a
+# token, the tokenizer is rejected as another model's.
 SMALLEST_USED_SHARE = 0.5
-MAX_NAMES = 5  # of tokens that a note lists
+MAX_NAMES = 5  # names of tokens in a note
 
 
 def with_chat_format(
@@ -29,7 +29,7 @@ def with_chat_format(
             None: the format of the model's chat template, if it is known.
 
     Raises:
-        InputError: The tokenizer is another model's, or has not the tokens of the format.
+        InputError: The tokenizer does not fit the model, or lacks the tokens of the format.
     """
     vocab_size = model.config.vocab_size
     if files.chat_template == CHAT_TEMPLATE_JINJA and chat_format is None:  # exported by Chatwright
@@ -58,7 +58,7 @@ def with_chat_format(
         return model, ImportedTokenizer(files, vocab_size, name, system)
     except ValueError:
         if chat_format is None and unembedded_tokens(files, vocab_size):
-            return model, plain  # the template needs a token that the model cannot read
+            return model, plain  # the template needs a token without a row in the embedding
         raise
 
 

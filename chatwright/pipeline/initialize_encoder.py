@@ -1,4 +1,4 @@
-"""The encoder a stage begins with: random weights, a parent's, or a teacher's layers."""
+"""Create the encoder that a stage trains, from random weights, a parent's or a teacher's."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,17 +21,21 @@ def initialize_encoder(
     distillation: DistillationConfig | None,
     head: Mapping[str, Any] | None = None,
 ) -> tuple[Encoder, Path | None, list[str]]:
-    """Return the encoder, the parent whose first loss it must have, and its fresh parameters.
+    """Create the encoder.
 
     Args:
-        shape: The table `model` of the stage.
+        shape: The setting `model` of the stage.
         vocab_size: The tokenizer's size, for a new model.
         seed: Seed of random weights.
         parent: The model directory to start from.
         distillation: Settings of a teacher, whose layers may become the student's.
         head: Settings of the head; they replace a parent's head.
+
+    Returns:
+        The encoder, the parent whose loss its first loss must equal (or None), and the names of
+        parameters with random weights.
     """
-    # The teacher gives the student its shape, so a preset named for other runs does not apply.
+    # A student has its teacher's shape, so the preset that `size` names does not apply.
     changes = {name: value for name, value in shape.items() if name != "size"}
     student = student_from_layers(distillation, changes, Encoder)
     if student is not None:

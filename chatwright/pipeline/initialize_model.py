@@ -1,6 +1,6 @@
-"""The decoder a stage begins with.
+"""Create the decoder that a stage trains, from random weights, a parent's or a teacher's.
 
-Its weights are random, a parent's or a teacher's; an adapter may be added.
+An adapter can be added to a parent.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from chatwright.training.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class StartingModel:
-    """The settings that decide which decoder a stage begins with."""
+    """The settings that determine the decoder that a stage trains."""
 
     shape: Mapping[str, Any]
-    """The table `model` of the stage."""
+    """The setting `model` of the stage."""
     lora: LoRAConfig | None
     distillation: DistillationConfig | None
     seed: int
@@ -35,16 +35,16 @@ class StartingModel:
 def initialize_model(
     start: StartingModel, vocab_size: int, parent: Path | None, watcher: Watcher
 ) -> tuple[GPT, Path | None]:
-    """Return the model, and the parent whose first loss it must have, if there is one.
+    """Return the decoder, and the parent whose loss its first loss must equal, if there is one.
 
     Args:
-        start: What to begin with.
+        start: Settings of the decoder.
         vocab_size: The tokenizer's size, for a new model.
         parent: The model directory to start from.
         watcher: Receives a message about an adapter's size.
 
     Raises:
-        InputError: An adapter is asked for without a model to attach it to.
+        InputError: The settings ask for an adapter, but there is no saved model to attach it to.
     """
     student = student_from_layers(start.distillation, start.shape, GPT)
     if student is not None:
@@ -52,7 +52,7 @@ def initialize_model(
             raise InputError(
                 "lora and distillation.start=every-other-layer do not work together: an adapter "
                 "needs a saved base model, and this student is new.",
-                remedy="Train the student first, then train an adapter --from it.",
+                remedy="Train the student first, then an adapter with --from STUDENT.",
                 field="lora",
             )
         return student, None
@@ -73,7 +73,7 @@ def initialize_model(
 
 
 def _continue_from(parent: Path, start: StartingModel, watcher: Watcher) -> GPT:
-    """Load the parent, with changed settings and an adapter where the stage asks for them."""
+    """Load the parent, and apply changed settings and an adapter if the stage has them."""
     model, _ = model_directory.load(parent, changes=start.shape)
     if start.lora:
         lora.attach(model, start.lora, generator(start.seed, "lora"))

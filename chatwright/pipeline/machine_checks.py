@@ -1,4 +1,4 @@
-"""Check this installation and machine: what `chatwright doctor` prints."""
+"""Check this installation and this machine, for `chatwright doctor`."""
 
 import importlib.metadata
 import importlib.util
@@ -25,7 +25,7 @@ SERVING_PACKAGES = ("fastapi", "uvicorn")  # of the extra chatwright[serve]
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement, and what to do where it is not met."""
+    """One requirement, and what to do if it is not met."""
 
     name: str
     value: str
@@ -34,7 +34,7 @@ class Check:
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe the device and what decides the bits and the speed of a training run."""
+    """Describe the software, the device, the dtype of training and the speed of matrix products."""
     device = resolve_device()
     trains_in = "bfloat16" if has_fast_bfloat16(device) else "float32"
     speed = f"{_gflops(torch.float32):.0f} GFLOP/s float32, {_gflops(torch.bfloat16):.0f} bfloat16"
@@ -63,9 +63,10 @@ def checks() -> Iterator[Check]:
     )
     yield Check(
         "packed kernels",
-        "a reply has the same bits alone and in a batch",
+        "replies do not depend on other requests in the batch",
         torch.backends.mkldnn.is_available(),
-        "this torch has no oneDNN: replies stay right, but their last bits may depend on the batch",
+        "this build of torch has no oneDNN, so logits may differ by rounding errors when other "
+        "requests are in the batch",
     )
     for package in SERVING_PACKAGES:
         is_installed = importlib.util.find_spec(package) is not None
@@ -76,16 +77,16 @@ def checks() -> Iterator[Check]:
 def check_batch_invariance(directory: Path) -> Check:
     """Check whether the model's replies depend on the other requests in the batch.
 
-    It computes with the model's own weights, which takes seconds for a large model.
+    The check computes with the model's own weights, which takes seconds for a large model.
     """
     model, _ = model_directory.load(directory)
     with Engine(model, EngineConfig(n_slot=1)) as engine:
         difference = engine.batch_variance
     return Check(
         "batch invariance",
-        difference or "a reply of this model has the same bits alone and in a batch",
+        difference or "this model's replies do not depend on other requests in the batch",
         not difference,
-        "replies stay right, but their last bits may depend on the other requests in the batch",
+        "logits may differ by rounding errors when other requests are in the batch",
     )
 
 

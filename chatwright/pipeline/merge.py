@@ -10,14 +10,14 @@ from chatwright.model import lora
 from chatwright.model.model import Model
 from chatwright.training.checks import RunFailed
 
-# Relative to the largest logit. Merged and unmerged models are equally far from a float64 result:
-# up to 1e-5 if the adapter is several times larger than its base, and 1e-7 if it is small. A wrong
-# merge differs by far more.
+# Largest difference of logits, relative to the largest logit. Both the merged and the unmerged
+# logits differ from float64 logits by up to 1e-5 if the adapter's update is several times larger
+# than the base's weights, and by 1e-7 if it is small. A wrong merge differs by far more.
 TOLERANCE = 1e-4
 
 
 def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
-    """Write the merged model, load it again and compare its logits with the unmerged model's.
+    """Save the merged model, load it again and compare its logits with the unmerged model's.
 
     Args:
         adapter: The adapter's directory.
@@ -63,7 +63,7 @@ def _require_mergeable(model: Model, adapter: Path) -> None:
     if not adapted:
         raise InputError(
             f"{adapter}: holds a whole model, not an adapter, so there is nothing to merge.",
-            remedy="Use it as it is.",
+            remedy="Use the model without merging.",
             field="adapter",
             value=str(adapter),
         )

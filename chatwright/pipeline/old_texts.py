@@ -1,8 +1,8 @@
-"""Measure what a model forgets in training.
+"""Measure how much a model forgets in training, as the settings of a stage ask for.
 
-`old_texts` names texts that it was trained on earlier; every evaluation measures bits per byte on
-them. `forgetting_limit` is the largest allowed relative increase of that figure; above it the
-finished run fails.
+The setting `old_texts` names texts of earlier training. Every evaluation measures bits per byte on
+these texts. The setting `forgetting_limit` is the largest allowed relative increase of bits per
+byte: a finished run with a larger increase fails.
 """
 
 import torch
@@ -18,11 +18,11 @@ from chatwright.training.stages.forgetting import ForgettingCheck
 
 
 def require_old_texts(old_texts: DataSources, limit: float) -> None:
-    """Raise InputError for a negative limit, or for a limit without texts to measure."""
+    """Raise InputError for a negative limit, or for a limit without old texts."""
     if limit < 0 or (limit and not old_texts):
         raise InputError(
             f"forgetting_limit is {limit}; it must be at least 0 and needs old_texts.",
-            remedy="Set old_texts to texts the model was trained on, or forgetting_limit=0.",
+            remedy="Set old_texts to texts that the model was trained on, or forgetting_limit=0.",
             field="forgetting_limit",
             value=limit,
         )
@@ -35,7 +35,7 @@ def measure_old_texts(
     tokenizer: Tokenizer,
     dtype: torch.dtype,
 ) -> Stage[GPT, MicroBatch]:
-    """Return the stage with a forgetting check around it, where the settings name old texts."""
+    """Return a stage that also measures the old texts, or the stage itself if there are none."""
     if not old_texts:
         return stage
     rows = read_texts(to_data_source(old_texts), options).rows

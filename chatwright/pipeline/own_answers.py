@@ -9,24 +9,24 @@ from chatwright.data.checks.check import check as check_data
 from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import BUDGETS
 
-FORBIDDEN_CHARACTERS = set('/\\:*?"<>|')  # some system forbids each of them in file names
+FORBIDDEN_CHARACTERS = set('/\\:*?"<>|')  # each is forbidden in file names on some system
 MAX_NAME = 60  # characters
 MAX_PURPOSE = 300
 SENTENCE_BEGINNINGS = ("i am here to ", "i'm here to ", "to ")
 
 
 def folder_name(text: str) -> str:
-    """Return the name of the new folder.
+    """Return the name of the new folder unchanged, after checking it.
 
     Raises:
-        InputError: Some system does not allow the name, or it would be a path.
+        InputError: Some operating system does not allow the name, or it is a path.
     """
     reason = ""
     if not text.strip():
         reason = "the name is empty"
     elif FORBIDDEN_CHARACTERS & set(text):
         forbidden = " ".join(sorted(FORBIDDEN_CHARACTERS))
-        reason = f"a name must not contain any of {forbidden} (the folder is made where you are)"
+        reason = f"a name must not contain any of {forbidden} (it is not a path)"
     elif text.startswith("."):
         reason = "a name that begins with a dot is hidden"
     elif not text.isprintable():
@@ -54,7 +54,7 @@ def assistant_name(text: str) -> str:
 
 
 def purpose(text: str) -> str:
-    """Return what completes "I am here to ...", also where the whole sentence was given."""
+    """Return the end of the sentence "I am here to ...". An answer may hold the whole sentence."""
     rest = text.strip().rstrip(".!")
     for beginning in SENTENCE_BEGINNINGS:
         if f"{rest} ".lower().startswith(beginning):
@@ -85,10 +85,11 @@ def budget_name(text: str) -> str:
 
 
 def data_report(text: str, new_folder: Path) -> Report | None:
-    """Check the user's own data; None without a path.
+    """Check the user's data at the path `text`; return None if `text` is empty.
 
     Raises:
-        InputError: Nothing is there, nothing in it can be read, or the new folder would lie inside.
+        InputError: The path does not exist, holds no texts or conversations, or would contain the
+            new folder.
     """
     if not text:
         return None
@@ -96,23 +97,25 @@ def data_report(text: str, new_folder: Path) -> Report | None:
     if not path.exists():
         raise InputError(
             f"{path}: there is no such file or folder.",
-            remedy="Check the path, or leave it out to begin with examples.",
+            remedy="Check the path, or leave it out to start with example data.",
             field="--data",
             value=text,
         )
     if new_folder.resolve().is_relative_to(path.resolve()):
         raise InputError(
-            f"{path}: the new folder {new_folder} would lie inside it and be read as data too.",
-            remedy="Put the data into a folder of its own.",
+            f"{path}: the new folder {new_folder} would be inside this folder and be read as data.",
+            remedy="Put the data into a separate folder.",
             field="--data",
             value=text,
         )
     report = check_data(path)
     if not {"text", "conversation"} & report.n_rows.keys():
-        found = "only preferences, which no stage reads yet" if report.n_rows else "nothing"
+        content = (
+            "only preferences, which no stage reads yet" if report.n_rows else "no readable rows"
+        )
         raise InputError(
-            f"{path}: texts or conversations are needed, and {found} can be read in it.",
-            remedy=f"See what is in it: {command_line('data', 'check', path)}",
+            f"{path}: expected texts or conversations, but the path holds {content}.",
+            remedy=f"List the rows and problems: {command_line('data', 'check', path)}",
             field="--data",
             value=text,
         )

@@ -1,4 +1,4 @@
-"""Write the folder that `chatwright new` makes: a recipe, data, and a README."""
+"""Write the folder that `chatwright new` creates: a recipe, data, and a README."""
 
 import json
 import os
@@ -15,13 +15,13 @@ RECIPE = "recipe.toml"
 
 @dataclass(frozen=True)
 class Budget:
-    """What a build may cost on two processor cores.
+    """The settings of a recipe that takes the time `time` on two processor cores.
 
-    The models have no n-gram tables. On 400 kB of text, a model with tables had its best
-    validation loss (4.73) after 50 steps; the preset "tiny" reached 4.41 after 250 steps.
+    The models have no n-gram embeddings, because these overfit small data. On 400 kB of text, the
+    best validation loss was 4.73 with them, and 4.41 with the preset "tiny".
     """
 
-    time: str
+    time: str  # in words, for the recipe and the README
     vocab_size: int
     model: str  # lines of TOML
     pretrain_steps: int
@@ -36,18 +36,18 @@ BUDGETS = {
     ),
 }
 
-ONLY_IDENTITY_STEPS = 60  # enough to learn a few dozen rows by heart
+ONLY_IDENTITY_STEPS = 60  # optimizer steps that are enough to memorize a few dozen rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnFolder:
-    """What the user answered to the questions of `chatwright new`."""
+    """The user's answers to the questions of `chatwright new`."""
 
     name: str
     assistant: str
     """Name of the assistant."""
     about: str
-    """Its purpose: completes "I am here to ..."."""
+    """Purpose of the assistant: the end of the sentence "I am here to ..."."""
     time: str
     """A key of BUDGETS."""
     data: Path | None = None
@@ -55,13 +55,14 @@ class OwnFolder:
     has_texts: bool = True
     """Whether `data` holds texts."""
     has_conversations: bool = True
+    """Whether `data` holds conversations."""
 
 
 def write(parent: Path, own: OwnFolder) -> Path:
-    """Make the folder parent/NAME. If that fails midway, nothing is left.
+    """Create the folder parent/NAME. If an error occurs, delete it again.
 
     Raises:
-        InputError: The folder exists; it is not touched.
+        InputError: The folder already exists. It is not changed.
     """
     folder = parent / own.name
     require_free(folder)
@@ -83,15 +84,15 @@ def require_free(folder: Path) -> None:
     """Raise InputError if the folder, or a file or link of this name, exists."""
     if os.path.lexists(folder):
         raise InputError(
-            f"{folder}: a file or folder of this name exists, and it stays as it is.",
-            remedy="Choose another name, or move it away.",
+            f"{folder}: a file or folder with this name already exists.",
+            remedy="Choose another name, or rename the existing one.",
             field="NAME",
             value=str(folder),
         )
 
 
 def recipe_text(own: OwnFolder, folder: Path) -> str:
-    """Return the recipe as TOML, with comments for the user who changes it."""
+    """Return the recipe as TOML, with comments that explain its settings."""
     budget = BUDGETS[own.time]
     paths = _data_paths(own, folder)
     data = _toml(paths[0] if len(paths) == 1 else paths)
@@ -169,7 +170,7 @@ sample_prompts = ["Hello!", "Who are you?", "What can you do?"]"""
 
 
 def _data_paths(own: OwnFolder, folder: Path) -> list[str]:
-    """Return what the recipe reads: the user's data, relative to the folder, and its data/."""
+    """Return the paths that the recipe reads: the user's data, if given, and the folder data/."""
     inside = "{here}/data"
     if own.data is None:
         return [inside]
@@ -180,7 +181,7 @@ def _data_paths(own: OwnFolder, folder: Path) -> list[str]:
 
 
 def _without_placeholders(path: str) -> str:
-    """Double the braces of a path, which a recipe would read as a placeholder."""
+    """Double the braces in a path, so that a recipe does not read them as a placeholder."""
     return path.replace("{", "{{").replace("}", "}}")
 
 
@@ -191,7 +192,7 @@ def _moving_note(own: OwnFolder) -> str:
 
 
 def _toml(value: str | list[str]) -> str:
-    """Write a text or a list of texts as TOML, which is JSON as long as nothing is invisible."""
+    """Return a string or a list of strings as TOML, which equals JSON for printable text."""
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Prepare one stage without a recipe, as the verbs of `chatwright train` do."""
+"""Prepare one stage without a recipe, for `chatwright train KIND`."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -21,27 +21,30 @@ from chatwright.training.watcher import Watcher
 
 READ_KEYS = tuple(field.name for field in dataclasses.fields(ReadOptions))
 TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns", *READ_KEYS)
-"""Settings of a stage that name the texts of a new vocabulary and say how to read them."""
+"""Settings of a stage that a new tokenizer needs too: its texts and how to read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageOptions:
-    """What the command line gives a stage."""
+    """Options of `chatwright train` for a stage."""
 
     data: str
     out: Path
     overrides: Iterable[str] = ()
+    """Settings as "key=value"."""
     reading: ReadOptions = DEFAULTS
     """How to read the data; settings in `overrides` replace these."""
     target: str = ""
+    """File with the translation of each line of `data`; "" if there is none."""
     parent: Path | None = None
+    """The model to start from, or a directory with only a tokenizer (option --from)."""
     vocab_size: int | None = None
-    """Size of a vocabulary to learn; None takes the kind's."""
+    """Size of a vocabulary to learn; None means the default of the stage's kind."""
     smoke: bool = False
 
 
 def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> TrainingStage:
-    """Build the settings, find or learn the tokenizer, and prepare the stage.
+    """Build the settings, load or train the tokenizer, and prepare the stage.
 
     Raises:
         InputError: A setting is wrong, or the data or the parent cannot be read.
@@ -79,7 +82,7 @@ def _data_settings(kind: StageKind, options: StageOptions) -> dict[str, Any]:
 def _load_or_learn(
     kind: StageKind, config: Any, options: StageOptions, watcher: Watcher
 ) -> Tokenizer:
-    """Load the tokenizer given by --from, or the one in out/tokenizer, which is learned first."""
+    """Load the tokenizer given by --from, or that in out/tokenizer, which is trained if missing."""
     if options.parent is None and not (options.out / "tokenizer").is_dir():
         assert kind.vocabulary is not None, "only kinds that need a parent have no vocabulary"
         settings = _vocabulary_settings(kind.vocabulary, config, options.vocab_size)

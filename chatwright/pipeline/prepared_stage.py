@@ -20,7 +20,7 @@ from chatwright.training.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What a stage gets besides its settings."""
+    """The inputs of a stage besides its settings."""
 
     out: Path
     """Directory of the stage."""
@@ -31,7 +31,7 @@ class StageInputs:
     """The model directory to start from."""
 
     def require_tokenizer(self) -> Tokenizer:
-        """Return the tokenizer; stages with a vocabulary are never prepared without one."""
+        """Return the tokenizer, for stages that always get one."""
         assert self.tokenizer is not None, "the pipeline loads a tokenizer before it prepares"
         return self.tokenizer
 
@@ -46,7 +46,7 @@ class PreparedStage(Protocol):
 
 @dataclass(frozen=True)
 class FileStage:
-    """A stage that writes files and trains nothing."""
+    """A stage that only writes files, without training a model."""
 
     write: Callable[[Path, Watcher], Path]
 
@@ -57,7 +57,7 @@ class FileStage:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStage:
-    """A stage that trains a model. Its learning rate can be searched instead."""
+    """A stage that trains a model, or searches a learning rate for it."""
 
     model: Model
     stage: Stage[Any, Any]
@@ -67,7 +67,7 @@ class TrainingStage:
     """Settings besides the loop's that identify the run; see `identifying_settings`."""
     parent: Path | None = None
     checks: tuple[Callable[[Path], None], ...] = ()
-    """Called with the finished run's directory; each raises RunFailed where the result is bad."""
+    """Called with the finished run's directory; each raises RunFailed if the result is bad."""
 
     def run(self, out: Path, watcher: Watcher) -> Path:
         """Train, write the report, check the result, and return the model's directory."""
@@ -87,7 +87,7 @@ class TrainingStage:
         return finished
 
     def find_learning_rate(self, out: Path) -> Sweep:
-        """Search a learning rate and write its curve to `out`; the model is useless afterwards."""
+        """Search a learning rate and write its curve to `out`. This ruins the model's weights."""
         result = learning_rate_finder.sweep(self.model, self.stage, self.loop)
         learning_rate_finder.write(result, out)
         return result
@@ -96,8 +96,8 @@ class TrainingStage:
 def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
     """Return the settings of a stage that identify its run, besides the loop's.
 
-    Data and teacher are identified by their content elsewhere, so their paths are left out. You may
-    move a data directory and resume.
+    The run identifies data and teacher by hashes of their content, so their paths are left out: you
+    may move a data directory and resume.
     """
     settings = config_files.to_table(config)
     settings.pop("loop", None)

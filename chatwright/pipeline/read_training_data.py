@@ -1,4 +1,4 @@
-"""Read and encode training data, and tell the user what was read, held out and left out."""
+"""Read and encode training data, and report how much was read, kept for validation or left out."""
 
 from chatwright.data.encoded.conversations import (
     EncodedConversations,
@@ -12,11 +12,11 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.watcher import Watcher
 
 N_FILES = 3
-"""Files named in a message."""
+"""Number of files that a message names."""
 
 
 def read_texts(
-    written: DataSources,
+    data: DataSources,
     tokenizer: Tokenizer,
     watcher: Watcher,
     validation_share: float,
@@ -29,16 +29,16 @@ def read_texts(
     """Encode texts and return (training, validation).
 
     Args:
-        written: The setting that names the texts.
-        tokenizer: Encodes them.
-        watcher: Receives what was read and left out.
+        data: Paths of the texts, as a setting of a stage holds them.
+        tokenizer: The tokenizer.
+        watcher: Receives messages about the number of texts read and left out.
         validation_share: Share of the texts kept for validation.
         options: How to read the files.
         with_control: Put <|bos|> and <|end|> around each text.
         leave_out_duplicates: Leave out texts that repeat an earlier one.
         leave_out_overlaps: Leave out training texts that share 13 words in a row with validation.
     """
-    source = to_data_source(written)
+    source = to_data_source(data)
     watcher.say(f"reading {describe_source(source)}")
     texts, validation = encode_documents_split(
         source,
@@ -67,7 +67,7 @@ def read_texts(
 
 
 def read_conversations(
-    written: DataSources,
+    data: DataSources,
     tokenizer: Tokenizer,
     watcher: Watcher,
     context_length: int,
@@ -75,7 +75,7 @@ def read_conversations(
     options: ReadOptions,
 ) -> tuple[EncodedConversations, EncodedConversations]:
     """Encode conversations of at most `context_length` tokens; return (training, validation)."""
-    source = to_data_source(written)
+    source = to_data_source(data)
     watcher.say(f"reading {describe_source(source)}")
     train, validation = encode_conversations_split(
         source, tokenizer, context_length, validation_share, options=options
@@ -99,7 +99,7 @@ def read_conversations(
 def _report_shortened(
     watcher: Watcher, read: EncodedConversations, part: str, context_length: int
 ) -> None:
-    """Say which conversations lost turns or were left out."""
+    """Report how many conversations lost turns or were left out."""
     if read.n_cut or read.n_too_long:
         watcher.say(
             f"{part}: {read.n_cut:,} conversations lost later turns and {read.n_too_long:,} were "
@@ -115,7 +115,7 @@ def _report_shortened(
 def _report_left_out(
     watcher: Watcher, read: EncodedCorpus | EncodedConversations, kind: str
 ) -> None:
-    """Say how many rows were of another kind or could not be read."""
+    """Report how many rows were of another kind, and which could not be read."""
     if read.n_rows_ignored:
         watcher.say(f"ignored: {read.n_rows_ignored:,} rows that are not {kind}")
     for problem in read.skipped:
@@ -123,7 +123,7 @@ def _report_left_out(
 
 
 def _largest_files(corpus: EncodedCorpus) -> str:
-    """Name the files that a corpus is from: "97 % server.log, 2 % notes.txt, 12 more files"."""
+    """Return the largest files of a corpus, as "97 % server.log, 2 % notes.txt, 12 more files"."""
     total = max(sum(corpus.n_characters_by_file.values()), 1)
     largest = sorted(corpus.n_characters_by_file.items(), key=lambda item: (-item[1], item[0]))
     parts = [f"{100 * n / total:.0f} % {Location(file)}" for file, n in largest[:N_FILES]]

@@ -17,28 +17,28 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.errors import InputError
 from chatwright.pipeline.content_hash import hash_json
-from chatwright.pipeline.data_sources import data_source_keys, written_paths
+from chatwright.pipeline.data_sources import data_source_keys, path_strings
 from chatwright.pipeline.stage_kinds import StageKind, stage_kind
 from chatwright.training.loop_config import without_bookkeeping
 
 GIVEN_MODEL = "{model}"
 """In `from`: the model given by the option --from."""
 SMOKE_LOOP = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
-"""Loop settings of --smoke, which only shows that everything works."""
+"""Loop settings of --smoke, a short run to test that everything works."""
 SMOKE_STARTER_SIZE = 0.1
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage of a recipe, checked and not run yet."""
+    """One stage of a recipe, with checked settings."""
 
     name: str
     """Name in the recipe; also the name of the stage's directory."""
     kind: StageKind
     config: Any
-    """Settings, with {data}, {here} and names of stages still in braces."""
+    """Settings whose placeholders, such as {data} and {here}, are not replaced yet."""
     table: dict[str, Any]
-    """The settings as they were written, for the hash."""
+    """The settings as in the recipe and its overrides, without defaults, for the hash."""
     parent: str
     """The stage whose model this one starts from, or GIVEN_MODEL; "" for none."""
 
@@ -54,7 +54,7 @@ class PlannedStage:
         return self.kind.is_servable and any(getattr(self.config, key) for key in keys)
 
     def identifying_table(self) -> dict[str, Any]:
-        """Return the written settings without those of logging and saving."""
+        """Return `table` without the settings of logging and saving."""
         if "loop" not in self.table:
             return self.table
         return self.table | {"loop": without_bookkeeping(self.table["loop"])}
@@ -95,7 +95,7 @@ def packaged_recipe(name: str) -> Path:
 
 
 def find_recipe(path: Path) -> Path:
-    """Return the recipe at `path`, or the packaged one of this name where no such file exists.
+    """Return `path` if it exists, or else the path of the packaged recipe with this name.
 
     A packaged recipe may be named `own-data`, or by its path in a checkout,
     `recipes/own-data.toml`.
@@ -119,7 +119,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
         smoke: Train 20 steps per stage.
 
     Raises:
-        InputError: Names file, section, key and value.
+        InputError: A stage or a setting is wrong. The error names file, section, key and value.
     """
     table = config_files.merge(
         config_files.read_toml(path), config_files.parse_overrides(overrides)
@@ -148,7 +148,7 @@ def _stage_names(names: Any, path: Path) -> list[str]:
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return names
     raise InputError(
-        f"{path}: stages must be a list of stage names, and it is {names!r}.",
+        f"{path}: stages must be a list of stage names, but it is {names!r}.",
         remedy='Write for example stages = ["tokenizer", "pretrain", "sft"].',
         field="stages",
         value=names,
@@ -175,10 +175,10 @@ def _plan(
 def fill_in(
     recipe: Recipe, stage: PlannedStage, key: str, text: str, out: Path, data: Path | None
 ) -> str:
-    """Replace {data}, {here} and {stage names} in a setting by paths.
+    """Replace {data}, {here} and names of stages in braces by paths, in the setting's value `text`.
 
     Raises:
-        InputError: The setting names something that is not known.
+        InputError: `text` holds an unknown placeholder.
     """
     paths = {"here": str(recipe.path.parent)} | {s.name: str(out / s.name) for s in recipe.stages}
     if data is not None:
@@ -198,17 +198,19 @@ def fill_in(
     )
 
 
-def given_data(recipe: Recipe, out: Path, data: Path | None) -> dict[tuple[str, str], list[Path]]:
-    """Return the paths that the recipe reads and none of its stages writes, by (stage, key)."""
-    written_by_stages = ["{" + stage.name + "}" for stage in recipe.stages]
-    found: dict[tuple[str, str], list[Path]] = {}
+def external_data_paths(
+    recipe: Recipe, out: Path, data: Path | None
+) -> dict[tuple[str, str], list[Path]]:
+    """Return the paths of data that no stage of the recipe writes, by (stage, setting)."""
+    placeholders_of_stages = ["{" + stage.name + "}" for stage in recipe.stages]
+    external: dict[tuple[str, str], list[Path]] = {}
     for stage in recipe.stages:
         for key in data_source_keys(type(stage.config)):
             paths = [
                 Path(fill_in(recipe, stage, key, text, out, data))
-                for text in written_paths(getattr(stage.config, key))
-                if not any(name in text for name in written_by_stages)
+                for text in path_strings(getattr(stage.config, key))
+                if not any(placeholder in text for placeholder in placeholders_of_stages)
             ]
             if paths:
-                found[stage.name, key] = paths
-    return found
+                external[stage.name, key] = paths
+    return external

@@ -1,9 +1,9 @@
-"""Run a recipe: skip finished stages, resume interrupted ones, redo stale ones.
+"""Run a recipe: skip finished stages, resume interrupted ones, repeat stale ones.
 
-A finished stage holds a file `stage.json` with a hash of everything it read and of its settings,
-except the settings of logging and saving. With other settings or data a stage is stale. Its
-directory is then renamed, never deleted, and it runs again, as do all later stages that read from
-it.
+The directory of a stage holds a file `stage.json` with a hash of its inputs and of its settings,
+except the settings of logging and saving. A stage is stale if its settings or inputs have changed.
+Its directory is then renamed, never deleted, and the stage runs again, as do all later stages that
+read its output.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.errors import InputError
 from chatwright.pipeline.content_hash import content_hash, hash_json
-from chatwright.pipeline.data_sources import data_source_keys, written_paths
-from chatwright.pipeline.expected_curves import comparing
+from chatwright.pipeline.data_sources import data_source_keys, path_strings
+from chatwright.pipeline.expected_curves import with_comparison
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.recipe import GIVEN_MODEL, PlannedStage, Recipe, fill_in
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -32,8 +32,8 @@ def run_recipe(
 
     Args:
         recipe: The stages.
-        out: Directory of the stages' directories.
-        data: What {data} in the recipe stands for.
+        out: Directory that gets a directory for each stage.
+        data: Path that replaces {data} in the recipe.
         watcher: Receives progress and messages.
         model: The model that stages with from = "{model}" start from.
     """
@@ -42,7 +42,7 @@ def run_recipe(
 
 
 class _RecipeRun:
-    """A recipe together with its paths."""
+    """One run of a recipe."""
 
     def __init__(
         self, recipe: Recipe, out: Path, data: Path | None, watcher: Watcher, model: Path | None
@@ -50,11 +50,11 @@ class _RecipeRun:
         self.recipe = recipe
         self.out = out
         self.data = data
-        self.watcher = comparing(watcher, recipe.path, recipe.settings_hash())
+        self.watcher = with_comparison(watcher, recipe.path, recipe.settings_hash())
         self.model = model
 
     def run(self) -> Path:
-        """Run the stages in order."""
+        """Run the stages in order and return the last stage's directory."""
         n_stage = len(self.recipe.stages)
         for number, stage in enumerate(self.recipe.stages, 1):
             self._run_unless_finished(stage, f"[{number}/{n_stage}] {stage.name}")
@@ -89,8 +89,8 @@ class _RecipeRun:
         if stage.parent == GIVEN_MODEL:
             if self.model is None:
                 raise InputError(
-                    f"{self.recipe.path}: [{stage.name}] starts from a model that you give.",
-                    remedy="Give its directory with --from DIR.",
+                    f"{self.recipe.path}: [{stage.name}] starts from a model, but none was given.",
+                    remedy="Give the model's directory with --from DIR.",
                     field="--from",
                 )
             return self.model
@@ -108,14 +108,14 @@ class _RecipeRun:
         return None
 
     def _fill_in(self, stage: PlannedStage) -> tuple[Any, dict[str, str]]:
-        """Return the settings with paths filled in, and a hash of the data behind each."""
+        """Return the settings with placeholders replaced, and a hash of the data by setting."""
         changes: dict[str, Any] = {}
         hashes: dict[str, str] = {}
         for key in data_source_keys(type(stage.config)):
             value = getattr(stage.config, key)
             if not value:
                 continue
-            paths = [self._path(stage, key, text) for text in written_paths(value)]
+            paths = [self._path(stage, key, text) for text in path_strings(value)]
             contents = [content_hash(Path(path)) for path in paths]
             is_one = isinstance(value, str)
             changes[key] = paths[0] if is_one else tuple(paths)
@@ -134,8 +134,8 @@ class _RecipeRun:
         """Return hashes of the parent model and of the tokenizer that the stage uses."""
         if parent is not None:
             is_given = stage.parent == GIVEN_MODEL
-            own_hash = model_directory.weights_hash if is_given else _inputs_hash
-            return {"from": own_hash(parent)}
+            hash_of = model_directory.weights_hash if is_given else _inputs_hash
+            return {"from": hash_of(parent)}
         if stage.kind.trains:
             return {"tokenizer": "|".join(map(_inputs_hash, self._tokenizer_directories()))}
         return {}

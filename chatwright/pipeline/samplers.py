@@ -1,4 +1,4 @@
-"""Samples and figures that need generation, made while a model trains."""
+"""Generate samples during training, and measure figures that need generation, such as BLEU."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,11 @@ from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 from chatwright.tokenizer.tool_call_text import message_text
 
 N_SLOT = 16
-"""Replies generated at once for the stop rate."""
+"""Number of replies generated in one batch for the stop rate."""
 
 
 class Continuations:
-    """Continuations of a few prompts, always with the same random draws."""
+    """Sampled continuations of a few prompts, with a fixed seed."""
 
     def __init__(self, tokenizer: Tokenizer, prompts: Sequence[str], n_token: int) -> None:
         self.tokenizer = tokenizer
@@ -85,9 +85,9 @@ class StopRate:
         ]
 
     def __call__(self, model: GPT) -> dict[str, float]:
-        """Return `stop_rate` and `mean_reply_tokens`; nothing where no prompt fits."""
-        room = model.config.context_length - self.max_tokens
-        prompts = [prompt for prompt in self.prompts if len(prompt) <= room]
+        """Return `stop_rate` and `mean_reply_tokens`, or {} if no prompt fits the context."""
+        longest = model.config.context_length - self.max_tokens
+        prompts = [prompt for prompt in self.prompts if len(prompt) <= longest]
         if not prompts:
             return {}
         measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
@@ -153,7 +153,7 @@ class ValidationBleu:
         self.pairs = pairs
 
     def __call__(self, model: EncoderDecoder) -> dict[str, float]:
-        """Return `validation_bleu`; nothing without pairs."""
+        """Return `validation_bleu`, or {} without pairs."""
         if not self.pairs:
             return {}
         sources = [pair.source for pair in self.pairs]

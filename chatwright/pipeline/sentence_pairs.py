@@ -1,4 +1,4 @@
-"""Read the sentence pairs that a recipe names."""
+"""Read the sentence pairs that the settings of a stage name."""
 
 from chatwright.data.readers.data_source import ReadOptions
 from chatwright.data.readers.sentence_pairs import read_pairs
@@ -8,7 +8,7 @@ from chatwright.pipeline.data_sources import DataSources, to_data_source
 
 
 def require_both_sides(source: DataSources, target: DataSources, prefix: str) -> None:
-    """Raise InputError where only one of the settings source and target is given."""
+    """Raise InputError if only one of the settings source and target is given."""
     if bool(source) != bool(target):
         missing = f"{prefix}target" if source else f"{prefix}source"
         raise InputError(
@@ -37,13 +37,13 @@ def read_sentence_pairs(
         options: How to read the files.
         skipped: Receives the errors of rows and files that are left out.
     """
-    found: list[SentencePair] = []
+    result: list[SentencePair] = []
     if pairs:
-        found += read_pairs(
+        result += read_pairs(
             to_data_source(pairs), columns=columns, options=options, skipped=skipped
         )
     if source:
-        found += read_pairs(
+        result += read_pairs(
             to_data_source(source), to_data_source(target), options=options, skipped=skipped
         )
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished recipe that can already be chatted with."""
+"""Find checkpoints of an unfinished recipe that you can already chat with."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from chatwright.pipeline.recipe import Recipe
 
 
 def servable_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
-    """Describe a checkpoint below `out`; return "" if its stage does not learn to converse."""
+    """Describe the checkpoint `path`; return "" if its stage does not train on conversations."""
     run = path.parent.parent
     for stage in recipe.stages:
         if run == out / stage.name and stage.learns_to_converse:
@@ -17,7 +17,7 @@ def servable_checkpoint(recipe: Recipe, out: Path, path: Path) -> str:
 
 
 def newest_servable_checkpoint(recipe: Recipe, out: Path) -> Path | None:
-    """Return the newest checkpoint of an unfinished build that can converse."""
+    """Return the newest checkpoint to chat with, or None if the recipe is finished or has none."""
     if (out / recipe.stages[-1].name / run_directory.MODEL).exists():
         return None
     for stage in reversed(recipe.stages):

@@ -1,8 +1,9 @@
 """The kinds of stages, one record each.
 
-The verbs of `chatwright train`, recipes, `chatwright up`, the page, the suggested next commands and
-the reference documentation all derive from these records. To add a kind, write a file in
-`pipeline/stages/` with a config class and a `prepare` function, and add a record to `STAGE_KINDS`.
+The subcommands of `chatwright train`, recipes, `chatwright up` and its web page, the suggested next
+commands and the reference documentation all derive from these records. To add a kind, write a file
+in `pipeline/stages/` with a config class and a `prepare` function, and add a record to
+`STAGE_KINDS`.
 
 This module imports neither torch nor a stage, so `chatwright --help` stays fast.
 """
@@ -18,12 +19,12 @@ from chatwright.errors import InputError
 
 ModelKind = Literal["none", "decoder", "encoder", "encoder_decoder", "word_vectors"]
 MODEL = "{model}"
-"""Stands for the model's directory in `StageKind.next_command`."""
+"""Placeholder of the model's directory in `StageKind.next_command`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The tokenizer a stage learns from its own data where it is given none."""
+    """Settings of the tokenizer that a stage trains on its own data if it gets none."""
 
     tokens: str = "bpe"
     size: int = 4096
@@ -32,7 +33,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True)
 class StageKind:
-    """One kind of stage: what it reads, what it makes, and how it is described to the user."""
+    """One kind of stage: its inputs, its output, and the texts that describe it to the user."""
 
     name: str
     """Name in recipes and on the command line."""
@@ -41,11 +42,11 @@ class StageKind:
     prepare: str
     """Module and function that prepares the stage: (config, StageInputs) -> PreparedStage."""
     summary: str
-    """What the stage does, in one line: the help of its verb."""
+    """What the stage does, in one line, for the help of `chatwright train`."""
     model: ModelKind = "none"
-    """What it trains; "none" for stages that only write files."""
+    """The kind of model that the stage trains; "none" for stages that only write files."""
     label: str = ""
-    """What the page shows while the stage trains."""
+    """Title of the web page while the stage trains."""
     rows_read: Mapping[str, str] = field(default_factory=dict)
     """Settings that name data, and the kind of row that each must hold."""
     data_key: str = "data"
@@ -54,11 +55,11 @@ class StageKind:
     target_help: str = ""
     """Help of the option --target, for kinds that have it: a second file, line by line."""
     parents: tuple[str, ...] = ()
-    """Kinds whose model the stage starts from in a recipe, unless `from` names another."""
+    """In a recipe, the stage starts from the last stage of these kinds, unless it has `from`."""
     parent_help: str = ""
     needs_parent: bool = False
     vocabulary: Vocabulary | None = None
-    """The tokenizer to learn where none is given; None: the stage cannot start without one."""
+    """The tokenizer to train if none is given; None: the stage needs a parent's tokenizer."""
     next_step: str = ""
     """Words before the suggested next command."""
     next_command: tuple[str, ...] = ()
@@ -211,7 +212,7 @@ def stage_kind(name: str, source: str = "") -> StageKind:
 
     Args:
         name: The name in a recipe or on the command line.
-        source: Where the name was written, for the error message.
+        source: The file and section that hold the name, for the error message.
 
     Raises:
         InputError: There is no such kind.

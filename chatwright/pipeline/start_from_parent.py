@@ -1,7 +1,7 @@
 """Start a model from a parent's weights with changed settings, such as another head.
 
-The trunk is the parent's, whatever the heads: a classifier or a reward model starts from a language
-model, a value model from a reward model.
+All weights but those of the head (the trunk) are the parent's, whatever the heads. For example, a
+classifier or a reward model starts from a language model.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,13 +29,13 @@ INITIALIZERS: dict[type, Callable[[Any, torch.Generator], None]] = {
 def start_from_parent(
     parent: Path, changes: Mapping[str, Any], seed: int, kind: type[M]
 ) -> tuple[M, list[str]]:
-    """Return a model with the parent's weights, and the names of the parameters it lacked.
+    """Return a model with the parent's weights, and the names of parameters the parent lacks.
 
     Args:
         parent: A model directory, or the directory of a run.
         changes: Settings that differ from the parent's, by name.
         seed: Seed of the parameters that the parent does not have.
-        kind: The architecture of both.
+        kind: The model class of both.
 
     Raises:
         InputError: A change is not possible, or would lose or randomize a weight of the trunk.

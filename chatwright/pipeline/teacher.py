@@ -1,6 +1,6 @@
-"""The teacher of a student: open it, check that it fits, and put it beside the stage.
+"""Load the teacher of a distillation, check that it fits the student, and add it to the stage.
 
-See `training/stages/distillation.py` for what the student learns from it.
+See `training/stages/distillation.py` for the loss.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ Micro = TypeVar("Micro")
 def student_from_layers(
     config: DistillationConfig | None, changes: Mapping[str, Any], kind: type[M]
 ) -> M | None:
-    """Return a student made of every other layer of its teacher, where the settings ask for one.
+    """Return a student with every other layer of its teacher, or None without such a setting.
 
     Args:
         config: Settings of distillation.
-        changes: Settings of the student that no weight depends on.
-        kind: The class of model that the teacher must be.
+        changes: The student's settings that differ, and that do not change the shapes of weights.
+        kind: The class that the teacher must have.
     """
     if config is None or config.start != "every-other-layer":
         return None
@@ -47,10 +47,10 @@ def with_teacher(
     device: torch.device,
     seed: int,
 ) -> Stage[M, Micro]:
-    """Return the stage with a teacher, or as it is where the settings name none.
+    """Return a stage that also learns from the teacher, or the stage itself if there is none.
 
     Raises:
-        InputError: The teacher has another vocabulary or other labels, or reads fewer tokens.
+        InputError: The teacher has another vocabulary, other labels or a shorter context.
     """
     if config is None:
         return stage
@@ -71,7 +71,7 @@ def with_teacher(
 
 
 def _require_same_vocabulary(student: Tokenizer, teacher: Tokenizer, path: Path) -> None:
-    """Raise InputError unless every id stands for the same bytes in both vocabularies."""
+    """Raise InputError unless every id has the same bytes in both vocabularies."""
     is_same = student.vocab_size == teacher.vocab_size and student.control == teacher.control
     if is_same:
         ids = range(student.vocab_size)
@@ -79,7 +79,7 @@ def _require_same_vocabulary(student: Tokenizer, teacher: Tokenizer, path: Path)
     if not is_same:
         raise InputError(
             f"{path}: the teacher has another vocabulary ({teacher.vocab_size} tokens) than the "
-            f"student ({student.vocab_size} tokens), so its probabilities belong to other words.",
+            f"student ({student.vocab_size} tokens), so its probabilities are of other tokens.",
             remedy=f"Give the student the teacher's tokenizer: --from {quoted(path / 'tokenizer')}",
             field="distillation.teacher",
             value=str(path),
@@ -91,7 +91,7 @@ def _require_context_length(teacher: Model, student: Model, path: Path) -> None:
     needed = student.config.context_length
     if readable < needed:
         raise InputError(
-            f"{path}: the teacher reads {readable} tokens and the student {needed}.",
+            f"{path}: the teacher's context_length is {readable}, but the student's is {needed}.",
             remedy=f"Set model.context_length={readable}, or choose another teacher.",
             field="model.context_length",
             value=needed,
@@ -103,7 +103,7 @@ def _require_same_labels(teacher: Model, student: Model, path: Path) -> None:
     wanted = getattr(student.config, "labels", ())
     if known != wanted:
         raise InputError(
-            f"{path}: the teacher knows the labels {list(known)}, and the data has {list(wanted)}.",
+            f"{path}: the teacher has the labels {list(known)}, but the data has {list(wanted)}.",
             remedy="Choose a teacher that was trained on the same labels.",
             field="distillation.teacher",
             value=str(path),

@@ -1,4 +1,4 @@
-"""Texts for `classify` and `translate`: which file an argument names, and the texts in it."""
+"""Read the texts for `classify` and `translate`, which an argument or a file holds."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -17,7 +17,7 @@ FILE_ENDINGS = (*FORMATS, *COMPRESSIONS)
 
 
 def file_named_by(text: str) -> Path | None:
-    """Return the file or folder that an argument names, or None where the argument is a text.
+    """Return the file or folder that an argument names, or None if the argument is a text.
 
     Raises:
         InputError: The argument looks like a file name, and there is no such file.
@@ -26,7 +26,7 @@ def file_named_by(text: str) -> Path | None:
         path = Path(text)
         if path.is_file() or (path.is_dir() and ("/" in text or "\\" in text)):
             return path
-    except (OSError, ValueError):  # too long for a path, or with a NUL character
+    except (OSError, ValueError):  # it is too long for a path, or has a NUL character
         return None
     if text.lower().endswith(FILE_ENDINGS) and not any(map(str.isspace, text)):
         raise InputError(
@@ -56,7 +56,8 @@ def _texts_of_table(file: Path, options: ReadOptions) -> Iterator[str]:
     for record in scan_records(file, options):
         if isinstance(record, DataError):
             raise record
-        text = require_columns(record, ("text",), f"name the column with the texts text; {RENAME}")
+        remedy = f'call the column of the texts "text"; {RENAME}'
+        text = require_columns(record, ("text",), remedy)
         yield require_string(text["text"], "text", record.location)
 
 
@@ -68,9 +69,10 @@ def _lines(file: Path, options: ReadOptions) -> Iterator[str]:
 
 
 def require_text(texts: Iterable[str]) -> Iterator[str]:
-    """Return the same texts. Blank ones keep their position, but at least one must not be blank.
+    """Return all texts, including blank ones, and check that at least one is not blank.
 
-    Texts are passed on as soon as they arrive, so that a pipe is answered line by line.
+    The check reads only up to the first text that is not blank, so that the lines of a pipe can be
+    processed one by one.
 
     Raises:
         InputError: All texts are blank, or there is none.
@@ -85,7 +87,7 @@ def require_text(texts: Iterable[str]) -> Iterator[str]:
 
 
 def few_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
-    """Return the same texts after counting them: an attention page shows only a few.
+    """Return the same texts, after checking that an attention page can show so many.
 
     Raises:
         InputError: There are more than `limit`.
@@ -93,8 +95,8 @@ def few_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
     listed = list(texts)
     if len(listed) > limit:
         raise InputError(
-            f"--attention shows at most {limit} texts, and there are {len(listed)}.",
-            remedy="Choose the ones to look at.",
+            f"--attention shows at most {limit} texts, but there are {len(listed)}.",
+            remedy="Give only the texts to show.",
             field="--attention",
             value=len(listed),
         )
@@ -102,7 +104,7 @@ def few_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
 
 
 def require_writable(file: Path) -> None:
-    """Check that a file can be written, before the work whose result it takes.
+    """Check the path of an output file before the output is computed.
 
     Raises:
         InputError: The path is a folder, or its folder does not exist.

@@ -35,7 +35,7 @@ class TranslatedText:
 class TextTranslator:
     """Translates texts with the model in a directory.
 
-    Files that take the result are checked before the first text is translated.
+    The paths of output files are checked before the first text is translated.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class TextTranslator:
 
         Args:
             directory: A model directory, or the directory of a run.
-            texts: At least one that is not blank.
-            config: Beam search.
-            attention_file: Where `write_files` writes an HTML page of the attention.
-            pairs_file: Where `write_files` writes each translation and its source.
+            texts: The texts, of which at least one is not blank.
+            config: Settings of the beam search.
+            attention_file: HTML page of the attention, which `write_files` writes.
+            pairs_file: File of translations and their sources, which `write_files` writes.
         """
         self.texts = list(require_text(texts))
         self.config = config
@@ -76,7 +76,7 @@ class TextTranslator:
                 yield TranslatedText(number, source, translations)
 
     def write_files(self, translated: Sequence[TranslatedText]) -> list[str]:
-        """Write the files that were asked for; return a message about each."""
+        """Write the attention page and the pairs, if given; return a message about each file."""
         messages: list[str] = []
         if self.attention_file is not None:
             self._write_attention_page(translated, self.attention_file)
@@ -85,7 +85,7 @@ class TextTranslator:
             n_pair = write_pairs(translated, self.pairs_file)
             messages.append(
                 f"pairs: {n_pair:,} of {len(translated):,} texts in {self.pairs_file}; "
-                "left out: blank texts, and translations without an end"
+                "left out: blank texts, and translations that were cut off"
             )
         return messages
 
@@ -108,8 +108,9 @@ class TextTranslator:
 def write_pairs(translated: Iterable[TranslatedText], file: Path) -> int:
     """Write each best translation, a tab and its source; return the number of pairs.
 
-    They are training data for the other direction, with machine-made sources and human targets
-    (back-translation, Sennrich et al. 2016). A translation without an end is left out.
+    The pairs are training data for the other direction: sources made by the model, targets written
+    by humans (back-translation, Sennrich et al. 2016). Translations cut off at the length limit are
+    left out.
     """
     pairs: list[tuple[str, str]] = []
     for text in translated:
@@ -117,6 +118,6 @@ def write_pairs(translated: Iterable[TranslatedText], file: Path) -> int:
         pair = (" ".join(best.text.split()), " ".join(text.source.split()))
         if best.ended and all(pair):
             pairs.append(pair)
-    lines = "".join(f"{made}\t{source}\n" for made, source in pairs)
+    lines = "".join(f"{translation}\t{source}\n" for translation, source in pairs)
     file.write_text(lines, encoding="utf-8")
     return len(pairs)

@@ -22,12 +22,12 @@ from chatwright.tasks.translate import Translator
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationSettings:
-    """How texts are translated and compared in the suite "translation"."""
+    """Settings of the suite "translation"."""
 
     references: Path | None = None
-    """File with the reference translation of each line of the data. None: the data hold both."""
+    """File with the reference of each line of the data. None: the data hold references too."""
     language: str = ""
-    """Language of the references. It chooses BLEU's tokenizer."""
+    """Language of the references, which determines BLEU's tokenizer."""
     beam: BeamConfig = field(default_factory=BeamConfig)
     """Settings of the beam search."""
 
@@ -39,16 +39,16 @@ def evaluate_translation(
     reading: ReadOptions,
     n_pair: int | None,
 ) -> dict[str, Any]:
-    """Translate the data and compare with the references.
+    """Translate the data and compare the translations with the references.
 
-    Returns BLEU and, for languages that Moses knows, tokenized lower-case BLEU. Only the first
-    `n_pair` sentences count; None: all.
+    Returns BLEU and, for languages with rules in Moses, tokenized lower-case BLEU. Only the first
+    `n_pair` sentences are translated; None: all.
 
     Raises:
         InputError: The language is unknown, or a package for BLEU is missing.
     """
     require_packages()
-    require_language(settings.language)  # now, not after all texts are translated
+    require_language(settings.language)  # fails before all texts are translated
     pairs = read_pairs(data, settings.references, options=reading)[:n_pair]
     model, tokenizer = model_directory.load(directory, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:

@@ -19,7 +19,7 @@ from chatwright.data.readers.row_shapes import KNOWN_SHAPES
 from chatwright.data.rows import ChatRow, DataError, PreferenceRow, TextRow
 from chatwright.pipeline.build import plan_build
 from chatwright.pipeline.own_recipe import BUDGETS
-from chatwright.pipeline.recipe import given_data, read_recipe
+from chatwright.pipeline.recipe import external_data_paths, read_recipe
 from chatwright.tokenizer.chat_format import turn_kind
 from tests.cli.conftest import Command
 
@@ -171,7 +171,7 @@ def test_a_folder_with_only_texts_builds(
     assert "8 text rows" in outcome.out
     assert "no conversations" in outcome.out
     assert [file.name for file in (here / "b" / "data").iterdir()] == ["identity.jsonl"]
-    sources = given_data(read_recipe(here / "b" / "recipe.toml"), here, None)
+    sources = external_data_paths(read_recipe(here / "b" / "recipe.toml"), here, None)
     found = {path.resolve() for paths in sources.values() for path in paths}
     assert found == {data, here / "b" / "data"}
     if not absolute:

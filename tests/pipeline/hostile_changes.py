@@ -1,4 +1,4 @@
-"""Ways to damage a model directory, by intent or by mistake.
+"""Functions that damage a model directory, as an attacker or an accident would.
 
 Each function in `CHANGES` changes the directory `path` at random with the generator `draw`.
 """
@@ -56,10 +56,10 @@ TOKENIZER_FILES = (
 
 
 def change_json(path: Path, draw: random.Random, times: int) -> None:
-    """Replace or delete values anywhere in a JSON file."""
-    table = json.loads(path.read_text())
+    """Replace or delete `times` random values anywhere in a JSON file."""
+    document = json.loads(path.read_text())
     for _ in range(times):
-        inner: Any = table
+        inner: Any = document
         while True:
             keys = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
             if not keys:
@@ -73,7 +73,7 @@ def change_json(path: Path, draw: random.Random, times: int) -> None:
             else:
                 inner[key] = copy.deepcopy(draw.choice(VALUES))
             break
-    path.write_text(json.dumps(table))
+    path.write_text(json.dumps(document))
 
 
 def change_config(path: Path, draw: random.Random) -> None:
@@ -99,7 +99,7 @@ def write_weights(path: Path, header: str, data: bytes) -> None:
 
 
 def change_tensor(path: Path, draw: random.Random) -> None:
-    """Make the header describe other tensors than the data."""
+    """Make the header describe tensors that differ from the data."""
     header, data = read_weights(path)
     name = draw.choice([n for n in header if n != "__metadata__"])
     change: Callable[[], Any] = draw.choice(
@@ -143,7 +143,7 @@ def change_offsets(path: Path, draw: random.Random) -> None:
 
 
 def change_header(path: Path, draw: random.Random) -> None:
-    """Write a header of a wrong length or form, or with a name twice."""
+    """Write a header with a wrong length, wrong JSON, or a repeated name."""
     header, data = read_weights(path)
     raw = json.dumps(header)
     name = next(n for n in header if n != "__metadata__")
@@ -163,7 +163,7 @@ def change_header(path: Path, draw: random.Random) -> None:
             headers = ["[]", "null", "0", '"x"', "{}", "NaN", raw + "}", "\0" * 100]
             write_weights(path, draw.choice(headers), data)
         case 5:
-            with file.open("r+b") as stream:  # a terabyte of zeros after the data
+            with file.open("r+b") as stream:  # append a terabyte of zeros
                 stream.truncate(2**40)
 
 
@@ -239,7 +239,7 @@ def damage_a_file(path: Path, draw: random.Random) -> None:
 
 
 def write_a_wrong_index(path: Path, draw: random.Random) -> None:
-    """Split the weights by an index that names wrong files."""
+    """Add an index whose weight_map is wrong, and rename model.safetensors."""
     (path / "model.safetensors").rename(path / "model-00001-of-00002.safetensors")
     weight_map = draw.choice(
         [
@@ -259,7 +259,7 @@ def write_a_wrong_index(path: Path, draw: random.Random) -> None:
 
 
 def replace_weights_by_code(path: Path, draw: random.Random) -> None:
-    """Offer pickle files and a Python module instead of safetensors."""
+    """Replace model.safetensors by pickle files and a Python module."""
     (path / "model.safetensors").unlink()
     for name in ("pytorch_model.bin", "modeling.py", "tokenizer.pkl"):
         (path / name).write_bytes(PICKLE)

@@ -1,4 +1,4 @@
-"""Write model directories with transformers: small random models and their tokenizers."""
+"""Save small random models and their tokenizers with transformers, for tests of importing."""
 
 import json
 from pathlib import Path
@@ -89,7 +89,7 @@ ENCODER_SHAPES: dict[str, dict[str, Any]] = {
 
 
 def write(directory: Path, family: str, **settings: Any) -> Path:
-    """Write a decoder of that family. Its vocabulary is rounded up, as in many published models."""
+    """Save a decoder of this family, with more ids than tokens, as in many published models."""
     import transformers
 
     directory.mkdir()
@@ -104,7 +104,7 @@ def write(directory: Path, family: str, **settings: Any) -> Path:
 
 
 def write_encoder(directory: Path, family: str) -> Path:
-    """Write an encoder of that family."""
+    """Save an encoder of this family."""
     import transformers
 
     directory.mkdir()
@@ -117,7 +117,7 @@ def write_encoder(directory: Path, family: str) -> Path:
 
 
 def write_marian(directory: Path) -> Path:
-    """Write an encoder-decoder of MarianMT."""
+    """Save an encoder-decoder of MarianMT."""
     import transformers
 
     directory.mkdir()

@@ -1,4 +1,4 @@
-"""An adapter is trained, served, merged and measured with the commands that a user types."""
+"""Commands train, serve, merge and evaluate an adapter."""
 
 import json
 from collections.abc import Iterable
@@ -68,11 +68,11 @@ def pretrain(folder: Path, out: str, options: Iterable[object]) -> None:
 
 def fine_tune(folder: Path, out: str, *settings: str) -> None:
     paths = ["--from", folder / "base", "--data", folder / "chat.jsonl", "--out", folder / out]
-    own = ["lora.rank=4", "validation_share=0.2", "stop_prompts=2"]
-    chatwright("train", "sft", *paths, *FAST, *own, *settings)
+    common = ["lora.rank=4", "validation_share=0.2", "stop_prompts=2"]
+    chatwright("train", "sft", *paths, *FAST, *common, *settings)
 
 
-def test_training_leaves_an_adapter_that_replies(folder: Path) -> None:
+def test_training_with_lora_saves_an_adapter_that_generates_text(folder: Path) -> None:
     assert (folder / "adapter" / "model" / "adapter_model.safetensors").exists()
     assert "trained parameters" in (folder / "adapter" / "report.html").read_text()
     assistant = open_assistant(folder / "adapter")
@@ -87,16 +87,16 @@ def test_a_merged_model_equals_the_unmerged_one_and_needs_no_base(
     assert lora.lora_layers(merged) == {}
     unmerged, _ = model_directory.load(folder / "adapter")
     base, _ = model_directory.load(folder / "base")
-    # Rounding to float32 in either of them.
+    # Both logits have rounding errors of float32.
     torch.testing.assert_close(merged(TOKENS), unmerged(TOKENS), atol=1e-4, rtol=0)
     assert (base(TOKENS) - merged(TOKENS)).abs().max() > 1e-3
-    assert all(p.requires_grad for p in merged.parameters()), "all of it can be trained again"
+    assert all(p.requires_grad for p in merged.parameters()), "no parameter is frozen after a merge"
 
 
 def test_a_merge_that_changes_the_logits_is_not_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: a merge that loses the adapter is found."""
+    """The comparison of logits detects a merge that drops the adapter."""
     monkeypatch.setattr(lora, "merge", lora.remove)
     with pytest.raises(RunFailed):
         merge(folder / "adapter", tmp_path / "merged")
@@ -132,7 +132,7 @@ def test_an_adapter_of_a_tied_head_is_served_but_not_merged(folder: Path, tmp_pa
     assert not (tmp_path / "merged").exists()
 
 
-def test_an_adapter_needs_a_model(folder: Path) -> None:
+def test_training_an_adapter_without_a_model_is_rejected(folder: Path) -> None:
     with pytest.raises(ValueError, match="lora"):
         pretrain(folder, "none", ["--vocab-size", 290, "lora.rank=4"])
 
@@ -148,7 +148,7 @@ def test_a_setting_that_would_change_the_shape_of_the_base_is_rejected(folder: P
         fine_tune(folder, "sized", "model.size=tiny")
 
 
-def test_what_an_adapter_forgets_is_measured_and_reported(folder: Path) -> None:
+def test_a_run_that_forgets_more_than_the_limit_fails_and_reports_the_figure(folder: Path) -> None:
     settings = [f"old_texts={folder / 'texts'}", "forgetting_limit=1e-9", "loop.steps=12"]
     with pytest.raises(RunFailed, match="forgetting_limit"):
         fine_tune(folder, "forgetful", *settings)
@@ -163,7 +163,7 @@ def test_a_forgetting_limit_needs_old_texts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
-def test_finding_a_learning_rate_trains_nothing(
+def test_finding_a_learning_rate_writes_no_model(
     folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatwright.training.learning_rate_finder.STEPS", 20)
@@ -191,13 +191,13 @@ def test_the_recipe_trains_again_only_if_the_weights_of_its_base_changed(folder:
     model, _ = model_directory.load(folder / "recipe" / "adapter")
     assert lora.lora_layers(model)
     metrics = folder / "recipe" / "adapter" / "metrics.jsonl"
-    written_at = metrics.stat().st_mtime_ns
+    modified_at = metrics.stat().st_mtime_ns
     chatwright(*command, folder / "base")
-    assert metrics.stat().st_mtime_ns == written_at, "trained again"
+    assert metrics.stat().st_mtime_ns == modified_at, "the finished stage was trained again"
     pretrain(folder, "other", ["--from", folder / "base"])
     assert "adapter.old-1" in chatwright(*command, folder / "other")
 
 
-def test_the_recipe_needs_a_model(folder: Path) -> None:
+def test_the_recipe_without_a_model_is_rejected(folder: Path) -> None:
     with pytest.raises(ValueError, match="--from"):
         chatwright("run", RECIPE, "--data", folder / "chat.jsonl", "--out", folder / "nothing")

@@ -1,4 +1,4 @@
-"""`chatwright up`: the recipe and folder an argument names, and the check of its data."""
+"""`chatwright up` finds the recipe that its argument names, and checks the data."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("argument", ["my b", "my b/recipe.toml"])
-def test_a_folder_and_the_recipe_in_it_mean_the_same(argument: str) -> None:
+def test_a_folder_and_the_recipe_file_in_it_give_the_same_build(argument: str) -> None:
     build = plan_build(Path(argument))
     assert (build.name, build.out) == ("my b", Path("my b/runs"))
     assert build.checks_data
@@ -59,7 +59,9 @@ def test_the_current_folder_may_be_named_by_a_dot(
         ("texts", "chatwright new NAME --data texts"),
     ],
 )
-def test_without_a_recipe_the_command_that_makes_one_is_named(argument: str, remedy: str) -> None:
+def test_the_error_for_a_missing_recipe_names_the_command_that_creates_one(
+    argument: str, remedy: str
+) -> None:
     Path("texts").mkdir()
     with pytest.raises(InputError) as caught:
         plan_build(Path(argument))
@@ -69,7 +71,7 @@ def test_without_a_recipe_the_command_that_makes_one_is_named(argument: str, rem
 @pytest.mark.parametrize(
     ("inside", "argument", "levels"), [("texts", ".", ".."), ("texts/deep", "..", "../..")]
 )
-def test_the_suggested_command_never_makes_the_folder_inside_the_data(
+def test_the_suggested_command_creates_no_folder_inside_the_data(
     inside: str, argument: str, levels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(inside).mkdir(parents=True)
@@ -79,7 +81,7 @@ def test_the_suggested_command_never_makes_the_folder_inside_the_data(
     assert f"cd {levels} && chatwright new NAME --data texts" in caught.value.remedy
 
 
-def test_a_model_that_cannot_chat_is_not_served() -> None:
+def test_a_recipe_that_trains_no_chat_model_is_rejected() -> None:
     build = plan_build(Path("translate-en-fr"), data=Path("my pairs"))
     with pytest.raises(InputError) as caught:
         build.require_chat_model()
@@ -87,7 +89,7 @@ def test_a_model_that_cannot_chat_is_not_served() -> None:
     plan_build(Path("my b")).require_chat_model()
 
 
-def test_all_problems_of_the_data_are_shown_at_once(folder: Path) -> None:
+def test_all_problems_of_the_data_are_reported_together(folder: Path) -> None:
     (folder / "data" / "c.jsonl").write_text('{"prompt": "Hi"}\nnot json\n')
     shown: list[str] = []
     with pytest.raises(InputError) as caught:
@@ -98,7 +100,7 @@ def test_all_problems_of_the_data_are_shown_at_once(folder: Path) -> None:
     assert "line 2" in report
 
 
-def test_a_stage_that_finds_no_row_of_its_kind_is_named(folder: Path) -> None:
+def test_the_error_for_missing_rows_names_the_stage_and_the_setting(folder: Path) -> None:
     plan_build(folder).check_data(print)
     (folder / "data" / "a.txt").unlink()
     with pytest.raises(InputError) as caught:

@@ -53,7 +53,7 @@ def test_a_long_sentence_is_translated_in_pieces_and_counted(translator: Path, p
     assert "tok:none" in figures["tokenized_lowercase_signature"]
 
 
-def test_an_unknown_language_is_refused_before_anything_is_translated(
+def test_an_unknown_language_is_rejected_before_anything_is_translated(
     translator: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_an_unknown_language_is_refused_before_anything_is_translated(
 @pytest.mark.parametrize(
     ("suite", "data", "field"), [("bleu", Path("x"), "--suite"), ("blimp", None, "--data")]
 )
-def test_unknown_suites_and_missing_data_are_refused(
+def test_unknown_suites_and_missing_data_are_rejected(
     tmp_path: Path, suite: str, data: Path | None, field: str
 ) -> None:
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""Runs are compared with the expected curves of their recipe."""
+"""Validation losses of a run are compared with the expected curves of its recipe."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from chatwright.training.watcher import Progress, Watcher
 
 def messages_for(directory: Path, settings: str, *evaluations: tuple[str, int, float]) -> list[str]:
     messages: list[str] = []
-    watcher = expected_curves.comparing(
+    watcher = expected_curves.with_comparison(
         Watcher(say=messages.append, warn=messages.append), directory / "r.toml", settings
     )
     for stage, step, loss in evaluations:
@@ -57,14 +57,14 @@ def test_a_changed_recipe_is_not_compared_and_the_user_is_told(directory: Path) 
     assert "other settings" in message
 
 
-def test_a_damaged_file_is_named(directory: Path) -> None:
+def test_the_error_for_a_damaged_file_names_the_file(directory: Path) -> None:
     (directory / "r.expected.json").write_text("{")
     with pytest.raises(ValueError, match=r"r\.expected\.json"):
         messages_for(directory, "abc")
 
 
-def test_packaged_curves_belong_to_the_packaged_recipes() -> None:
-    """A recipe that was edited without measuring its curves again would never be compared."""
+def test_the_packaged_curves_have_the_hashes_of_the_packaged_recipes() -> None:
+    """Runs of a recipe that was edited later would never be compared with its curves."""
     curves = list(packaged_recipe("starter").parent.glob("*.expected.json"))
     assert curves
     for path in curves:

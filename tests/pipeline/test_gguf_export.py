@@ -1,4 +1,4 @@
-"""Exported GGUF files open in llama.cpp with equal probabilities and token ids."""
+"""llama.cpp computes equal probabilities and token ids from exported GGUF files."""
 
 import dataclasses
 import functools
@@ -64,7 +64,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def open_in_llama_cpp(path: Path) -> Any:
-    """Return a server of llama.cpp that computes in float32 with one thread."""
+    """Return a llama.cpp server that computes in float32 with one thread."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
@@ -81,7 +81,8 @@ def open_in_llama_cpp(path: Path) -> Any:
 
 def next_log_probs(server: Any, prompt: list[int], vocab_size: int) -> torch.Tensor:
     """Return llama.cpp's log-probabilities, shape (V,), of the token after the prompt."""
-    # llama.cpp reports none if the sampled token is a part of a character, so try several seeds.
+    # llama.cpp reports no probabilities if the sampled token is an incomplete character, so try
+    # several seeds.
     for seed in range(30):
         request = {
             "prompt": prompt,
@@ -178,7 +179,7 @@ def test_the_export_command_writes_our_default_shape_for_llama_cpp(tmp_path: Pat
 @pytest.mark.parametrize("kind", ["Qwen", "Llama 3", "SmolLM", "Llama 2"])
 def test_texts_get_the_same_ids_in_llama_cpp(kind: str, shared_data: Path, tmp_path: Path) -> None:
     texts = hard_strings(300)
-    if kind == "Qwen":  # llama.cpp does not combine letters and accents; the export says so
+    if kind == "Qwen":  # llama.cpp does not combine letters and accents, as the export reports
         texts = [text for text in texts if unicodedata.normalize("NFC", text) == text]
     write_tokenizer = {
         "Qwen": example_tokenizers.write_chatml,
@@ -210,7 +211,7 @@ def small_config(vocab_size: int) -> GPTConfig:
 
 
 def write_smollm(directory: Path) -> None:
-    """Write a tokenizer that splits off every digit, and then GPT-2's words."""
+    """Write a tokenizer that splits texts at every digit, and then into GPT-2's words."""
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -230,7 +231,7 @@ def write_smollm(directory: Path) -> None:
 
 
 def write_sentencepiece(directory: Path) -> None:
-    """Write tokenizer.model as of Llama 2: BPE with bytes for unknown characters."""
+    """Write a tokenizer.model like Llama 2's: BPE with bytes for unknown characters."""
     (directory / "text").write_text("\n".join(example_tokenizers.TEXT))
     sentencepiece.SentencePieceTrainer.train(
         input=str(directory / "text"),
@@ -273,7 +274,7 @@ NOT_EXPORTABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("field", NOT_EXPORTABLE)
-def test_a_shape_without_code_in_llama_cpp_is_rejected_by_its_setting(
+def test_a_model_that_llama_cpp_cannot_compute_is_rejected_with_the_setting(
     field: str, tmp_path: Path
 ) -> None:
     config = preset("nano", vocab_size=OWN_TOKENIZER.vocab_size)
@@ -286,7 +287,7 @@ def test_a_shape_without_code_in_llama_cpp_is_rejected_by_its_setting(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_relu_is_rejected_by_its_setting(tmp_path: Path) -> None:
+def test_a_decoder_with_relu_is_rejected_with_the_setting_activation(tmp_path: Path) -> None:
     config = preset("nano", vocab_size=OWN_TOKENIZER.vocab_size, activation="relu")
     model_directory.save(tmp_path / "model", random_model(config), OWN_TOKENIZER)
     with pytest.raises(InputError) as caught:
@@ -358,7 +359,7 @@ def test_a_file_that_differs_when_read_again_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_extra_is_reported_before_the_model_is_searched(
+def test_a_missing_gguf_package_is_reported_before_the_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)

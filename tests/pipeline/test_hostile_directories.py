@@ -1,4 +1,4 @@
-"""Damaged and hostile model directories are read or rejected; no code in them runs.
+"""Damaged and hostile model directories are loaded or rejected, and no code in them runs.
 
 The long form (make test-full) tries 660 directories and also limits time and memory for each.
 """
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="makes named pipes and links"),
 ]
 MAX_SECONDS, MAX_MEGABYTES = 1.0, 256
-# Audit events of the interpreter that mean that something runs or connects.
+# Audit events of the Python interpreter for running a program or connecting to a network.
 FORBIDDEN_EVENTS = (
     "os.system",
     "os.exec",
@@ -88,7 +88,7 @@ def recorder() -> EventRecorder:
 def test_the_recorder_sees_code_in_a_pickle_file(
     recorder: EventRecorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: loading such a file does run a command, and the recorder reports it."""
+    """Without this, a recorder that records nothing would pass the other test."""
     monkeypatch.chdir(tmp_path)
     with recorder.recording() as events:
         pickle.loads(PICKLE)
@@ -162,10 +162,10 @@ def test_a_changed_directory_is_read_or_rejected_with_its_name(
         assert events == [], (source.name, *case)
         n_rejected[change.__name__] += message is not None
         shutil.rmtree(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["sources"], "something ran or was left behind"
+    assert [p.name for p in tmp_path.iterdir()] == ["sources"], "a file was created"
     assert {name for name, n in n_rejected.items() if n} == {c.__name__ for c in CHANGES}
     assert n_rejected.total() > count / 2
-    if is_measured:  # docs/RESULTS.md holds these numbers
+    if is_measured:  # docs/RESULTS.md lists the printed values
         with capsys.disabled():
             print(
                 f"\n{count} directories: {n_rejected.total()} rejected, "

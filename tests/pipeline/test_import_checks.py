@@ -28,7 +28,7 @@ pytestmark = pytest.mark.uses_global_rng
     ],
     ids=["far more rows than tokens", "fewer rows than tokens", "too long a context"],
 )
-def test_a_model_that_cannot_be_imported_leaves_nothing(
+def test_a_failed_import_creates_no_directory(
     tmp_path: Path, settings: dict[str, Any], options: dict[str, Any], field: str
 ) -> None:
     source = write(tmp_path / "source", "llama", **settings)
@@ -47,14 +47,14 @@ def test_a_chat_format_that_does_not_fit_is_rejected(tmp_path: Path, chat_format
     assert not (tmp_path / "model").exists()
 
 
-def test_an_encoder_takes_no_chat_format(tmp_path: Path) -> None:
+def test_a_chat_format_for_an_encoder_is_rejected(tmp_path: Path) -> None:
     source = write_encoder(tmp_path / "source", "bert")
     with pytest.raises(InputError) as caught:
         import_model(str(source), tmp_path / "model", "chatml")
     assert (caught.value.field, caught.value.value) == ("chat_format", "chatml")
 
 
-def test_a_shorter_context_can_be_chosen(tmp_path: Path) -> None:
+def test_a_model_can_be_imported_with_a_shorter_context(tmp_path: Path) -> None:
     source = write(tmp_path / "source", "llama")
     imported = import_model(str(source), tmp_path / "model", context_length=32)
     assert imported.context_length == 32
@@ -110,12 +110,12 @@ def test_ids_without_a_token_are_noted_and_never_sampled(tmp_path: Path) -> None
     assert saved["notes"] == imported.notes
     sampling = SamplingConfig(max_tokens=40, temperature=2.0, top_p=0.9, seed=0)
     by_engine, by_assistant = sampled_ids(tmp_path / "model", sampling)
-    assert max(by_engine) >= n_used, "the control: the model itself samples such ids"
+    assert max(by_engine) >= n_used, "without the tokenizer, such ids are sampled"
     assert max(by_assistant) < n_used
 
 
 def sampled_ids(path: Path, sampling: SamplingConfig) -> tuple[list[int], list[int]]:
-    """Return the ids that the engine samples by itself, and those it samples for the assistant."""
+    """Return the ids sampled without a tokenizer, and those sampled by the assistant with one."""
     model, tokenizer = model_directory.load(path)
     ids: list[int] = []
     with Engine(model) as engine:
@@ -158,7 +158,7 @@ def test_an_added_token_without_an_embedding_row_is_noted_and_never_encoded(
     ("file", "command"),
     [("run/run.json", "any command"), ("adapter/adapter_config.json", "chatwright merge")],
 )
-def test_runs_and_adapters_are_rejected_with_what_to_do(
+def test_runs_and_adapters_are_rejected_with_a_remedy(
     tmp_path: Path, file: str, command: str
 ) -> None:
     (tmp_path / file).parent.mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_a_mistyped_path_is_not_sent_to_the_hub(
     assert (caught.value.field, caught.value.value) == ("source", "models/typo")
 
 
-def test_a_hub_name_is_downloaded_and_only_its_data_files(
+def test_only_data_files_are_downloaded_for_a_hub_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub

@@ -54,7 +54,7 @@ CHATML = (
 
 @torch.no_grad()
 def largest_difference(model: Model, directory: Path) -> float:
-    """Return the largest difference from the logits of the model that transformers reads."""
+    """Return the largest difference from the logits that transformers computes for `directory`."""
     from transformers import AutoModelForCausalLM
 
     reference = AutoModelForCausalLM.from_pretrained(directory)
@@ -133,7 +133,7 @@ def test_an_encoder_is_imported_and_exported_with_equal_logits_and_ids(
     for directory in (source, exported):
         reference = getattr(transformers, ENCODERS[family]).from_pretrained(directory).eval()
         for prompt in random_prompts(model.config.vocab_size, 32):
-            # RoBERTa counts no position for padding, id 0, which no text has inside.
+            # RoBERTa skips padding (id 0) when it counts positions, so prompts must not contain it.
             prompt = prompt.clamp(min=1)
             assert float((model(prompt) - reference(prompt).logits).abs().max()) <= 1e-5
         assert gives_ids_of_transformers(tokenizer, directory)
@@ -184,7 +184,7 @@ def test_an_imported_model_chats_in_its_own_format(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_gives_our_chat_format_to_a_model_without_one(tmp_path: Path) -> None:
-    """GPT-2 gets our control tokens; the logits of its own tokens stay as they were."""
+    """GPT-2 gets our control tokens; the logits of its old tokens do not change."""
     import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "model")
     before, plain = model_directory.load(tmp_path / "model")
     assert plain.chat_format is None
@@ -202,7 +202,7 @@ def test_fine_tuning_gives_our_chat_format_to_a_model_without_one(tmp_path: Path
     tuned, tokenizer = model_directory.load(run)
     assert tokenizer.chat_format is not None
     assert tokenizer.chat_format.name == "chatwright"
-    # An adapter can be trained now, because the control tokens are trained.
+    # An adapter can be trained on the result, because its control tokens are trained.
     prepare_sft(data, tmp_path / "adapter", [*SFT, "lora.rank=2"], run, watcher)
     export_model(run, tmp_path / "exported")
     assert largest_difference(tuned, tmp_path / "exported") <= 1e-5
@@ -226,7 +226,7 @@ SFT = [
 def test_an_adapter_cannot_be_trained_on_untrained_control_tokens(
     tmp_path: Path, chat_format: str | None
 ) -> None:
-    """All control tokens start alike, and an adapter trains no embedding."""
+    """Untrained control tokens have equal embeddings, which an adapter does not train."""
     model = tmp_path / "model"
     import_model(str(write(tmp_path / "source", "gpt2")), model, chat_format)
     data = write_conversations(tmp_path / "chat.jsonl", "fox {}?", "jump", 30)
@@ -289,12 +289,12 @@ def test_an_adapter_of_an_imported_model_is_merged_and_exported(tmp_path: Path) 
     export_model(tmp_path / "merged", tmp_path / "exported")
     tuned, tokenizer = model_directory.load(run)
     assert largest_difference(tuned, tmp_path / "exported") <= 1e-5
-    assert largest_difference(tuned, source) > 1e-3, "the control: training changed the model"
+    assert largest_difference(tuned, source) > 1e-3, "training changed the logits"
     assert gives_ids_of_transformers(tokenizer, tmp_path / "exported")
 
 
 def own_shapes() -> dict[str, tuple[Model, Tokenizer]]:
-    """Return one model of each architecture whose shape no public family has."""
+    """Return one model of each architecture, with settings that no family supports."""
     tokenizer, pieces = ByteBPE.train(["the cat sat"], 270), wordpiece.train(["the cat sat"], 60)
     n_token = tokenizer.vocab_size
     return {
@@ -308,7 +308,7 @@ def own_shapes() -> dict[str, tuple[Model, Tokenizer]]:
 
 
 @pytest.mark.parametrize("architecture", ["gpt", "encoder", "encoder-decoder"])
-def test_a_shape_of_no_public_family_is_not_exported(tmp_path: Path, architecture: str) -> None:
+def test_a_model_that_no_family_supports_is_not_exported(tmp_path: Path, architecture: str) -> None:
     model, tokenizer = own_shapes()[architecture]
     model_directory.save(tmp_path / "model", model, tokenizer)
     with pytest.raises(InputError, match=architecture) as caught:
@@ -322,7 +322,9 @@ def test_a_shape_of_no_public_family_is_not_exported(tmp_path: Path, architectur
 @pytest.mark.parametrize(
     "size", ["bert-tiny", "roberta-base", "distilbert", "albert-base", "mobilebert"]
 )
-def test_a_classifier_of_a_published_shape_opens_in_transformers(size: str, tmp_path: Path) -> None:
+def test_transformers_gives_equal_logits_for_an_exported_classifier(
+    size: str, tmp_path: Path
+) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = wordpiece.train(["the cat sat on the mat", "a dog and a log"], 60)
@@ -349,7 +351,7 @@ def test_a_classifier_of_a_published_shape_opens_in_transformers(size: str, tmp_
 def test_an_export_with_a_changed_weight_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: the comparison after an export finds a changed weight."""
+    """The comparison of logits detects a wrong weight."""
     import_model(str(write(tmp_path / "source", "llama")), tmp_path / "model")
     save = safetensors_file.save
 
@@ -366,7 +368,7 @@ def test_an_export_with_a_changed_weight_is_not_kept(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_commands_report_what_they_did(
+def test_import_and_export_report_family_format_unused_files_and_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "source", "qwen3")

@@ -1,4 +1,4 @@
-"""Answers to the questions of `chatwright new`: accepted, or refused with a field."""
+"""Answers to the questions of `chatwright new` are accepted, or rejected with the option's name."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from chatwright.pipeline import own_answers
 @pytest.mark.parametrize(
     "name", ["", " ", "..", ".b", "../x", "a/b", "a\\b", "a\nb", " a", "-a", "a" * 61, "a:b"]
 )
-def test_a_folder_name_that_some_system_forbids_is_refused(name: str) -> None:
+def test_a_folder_name_that_some_operating_system_forbids_is_rejected(name: str) -> None:
     with pytest.raises(InputError) as caught:
         own_answers.folder_name(name)
     assert caught.value.value == name
 
 
 @pytest.mark.parametrize("name", ["b", "my bakery", "Ö-1_2", "a" * 60])
-def test_other_folder_names_are_kept_as_they_are(name: str) -> None:
+def test_an_allowed_folder_name_is_returned_unchanged(name: str) -> None:
     assert own_answers.folder_name(name) == name
 
 
@@ -52,7 +52,7 @@ def test_the_training_time_may_be_given_in_words(answer: str, budget: str) -> No
         (own_answers.purpose, "a" * 301, "--about"),
     ],
 )
-def test_other_answers_are_refused_with_the_option_they_belong_to(
+def test_an_invalid_answer_is_rejected_with_the_name_of_its_option(
     check: object, answer: str, field: str
 ) -> None:
     assert callable(check)
@@ -73,16 +73,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("answer", ["nowhere", ".", "only.pdf", "it's preferences.jsonl"])
-def test_data_that_cannot_be_learned_from_are_refused(folder: Path, answer: str) -> None:
+def test_data_without_texts_or_conversations_are_rejected(folder: Path, answer: str) -> None:
     with pytest.raises(InputError) as caught:
         own_answers.data_report(answer, Path("b"))
     assert (caught.value.field, caught.value.value) == ("--data", answer)
 
 
 @pytest.mark.parametrize("answer", ["texts", "'texts'", '"texts"'])
-def test_the_data_are_checked_also_where_a_terminal_quotes_their_path(
-    folder: Path, answer: str
-) -> None:
+def test_the_path_of_the_data_may_have_quotation_marks(folder: Path, answer: str) -> None:
     report = own_answers.data_report(answer, Path("b"))
     assert report is not None
     assert (report.path, report.n_rows["text"]) == ("texts", 1)

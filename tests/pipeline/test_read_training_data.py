@@ -1,4 +1,4 @@
-"""Training says what is read, held out and left out."""
+"""Messages report which training data are kept for validation and which are left out."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_json_lines(path: Path, records: list[Any]) -> str:
     return str(path)
 
 
-def test_the_held_out_texts_are_named_with_their_files(tmp_path: Path) -> None:
+def test_the_files_of_validation_texts_are_named(tmp_path: Path) -> None:
     (tmp_path / "server.txt").write_text("abcdef" * 20_000)
     for i in range(50):
         (tmp_path / f"note-{i}.txt").write_text("abcdef"[i % 6] * (i + 1))
@@ -34,7 +34,7 @@ def test_the_held_out_texts_are_named_with_their_files(tmp_path: Path) -> None:
     assert "note-" in line
 
 
-def test_everything_left_out_is_reported_once_per_kind(tmp_path: Path) -> None:
+def test_rows_and_files_left_out_for_the_same_reason_are_reported_together(tmp_path: Path) -> None:
     texts = [{"text": "abcdef"[i % 6] * (i + 1)} for i in range(60)]
     write_json_lines(tmp_path / "a.jsonl", [*texts, {"text": ""}, {"text": ""}])
     for name in ("a.docx", "b.docx"):
@@ -75,11 +75,13 @@ def test_validation_rows_that_repeat_training_rows_are_left_out_and_reported(
     assert any("3 repeat" in line for line in lines)
     assert not warnings
     _, kept = read_for_classify(ClassifyConfig(data=data, validation=data), watcher)
-    assert len(kept) == 7, "without other rows the repeats stay, with a warning"
+    assert len(kept) == 7, "if all rows are repeats, they are kept with a warning"
     assert len(warnings) == 1
 
 
-def test_a_vocabulary_is_learned_from_the_rows_that_can_be_read(tmp_path: Path) -> None:
+def test_a_tokenizer_is_trained_on_the_readable_rows_and_others_are_reported(
+    tmp_path: Path,
+) -> None:
     write_json_lines(tmp_path / "a.jsonl", [{"text": "abc"}, {"text": ""}])
     (tmp_path / "b.docx").write_bytes(b"")
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""A recipe redoes stale stages, skips finished ones, resumes stopped ones and deletes nothing."""
+"""A recipe repeats stale stages, skips finished ones, resumes stopped ones and deletes nothing."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def finished_stages(messages: list[str]) -> list[str]:
     return [line.split()[1].rstrip(":") for line in messages if line.endswith("already finished")]
 
 
-def test_a_second_run_redoes_only_stale_stages(directory: Path) -> None:
+def test_a_second_run_repeats_only_stale_stages(directory: Path) -> None:
     assert finished_stages(run(directory)) == []
     weights = (directory / "out" / "sft" / "model" / "model.safetensors").read_bytes()
     assert finished_stages(run(directory)) == ["tokenizer", "pretrain", "sft"]
@@ -91,7 +91,7 @@ def test_a_second_run_redoes_only_stale_stages(directory: Path) -> None:
         "tokenizer",
         "pretrain",
         "sft",
-    ], "these decide nothing"
+    ], "settings of saving do not make a stage stale"
     messages = run(directory, "sft.loop.steps=31")
     assert finished_stages(messages) == ["tokenizer", "pretrain"]
     assert any("kept as sft.old-1" in line for line in messages)
@@ -102,7 +102,9 @@ def test_a_second_run_redoes_only_stale_stages(directory: Path) -> None:
     assert finished_stages(run(directory, "sft.loop.steps=31")) == []
 
 
-def test_stopped_in_any_stage_the_same_command_ends_with_the_same_weights(directory: Path) -> None:
+def test_a_recipe_stopped_in_any_stage_and_resumed_ends_with_the_same_weights(
+    directory: Path,
+) -> None:
     run(directory)
     whole = (directory / "out" / "sft" / "model" / "model.safetensors").read_bytes()
     (directory / "out").rename(directory / "whole")
@@ -125,7 +127,9 @@ def test_stopped_in_any_stage_the_same_command_ends_with_the_same_weights(direct
     assert (directory / "out" / "sft" / "model" / "model.safetensors").read_bytes() == whole
 
 
-def test_every_stage_writes_its_directory_and_a_model_that_loads(directory: Path) -> None:
+def test_every_training_stage_writes_its_files_and_a_model_that_can_be_loaded(
+    directory: Path,
+) -> None:
     run(directory)
     for stage in ("pretrain", "sft"):
         folder = directory / "out" / stage
@@ -150,10 +154,10 @@ def test_every_stage_writes_its_directory_and_a_model_that_loads(directory: Path
     assert 0.0 < notes["figures"]["stop_rate"] <= 1.0
 
 
-def test_a_moved_build_resumes_from_another_working_directory(
+def test_a_moved_recipe_folder_resumes_from_another_working_directory(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """{here} is the recipe's directory, wherever the command runs; a list of paths is read in order."""
+    """{here} is the recipe's directory, whatever the working directory."""
     (directory / "r.toml").write_text(
         RECIPE.replace('"{data}"', '["{here}/data/a.txt", "{here}/data/chat.jsonl"]')
     )
@@ -176,23 +180,23 @@ def test_a_moved_build_resumes_from_another_working_directory(
     ).read_bytes()
 
 
-def test_pretraining_needs_no_texts_where_there_are_conversations(directory: Path) -> None:
-    written = RECIPE.replace('[pretrain]\ndata = "{data}"', "[pretrain]").replace(
+def test_pretraining_needs_no_texts_if_there_are_conversations(directory: Path) -> None:
+    recipe = RECIPE.replace('[pretrain]\ndata = "{data}"', "[pretrain]").replace(
         'texts = "{data}"\n', ""
     )
-    (directory / "r.toml").write_text(written)
+    (directory / "r.toml").write_text(recipe)
     (directory / "data" / "a.txt").unlink()
     messages = run(directory, "pretrain.chat_validation_share=0.2")
     assert any(line.startswith("training on 16 conversations") for line in messages)
     notes = json.loads((directory / "out" / "pretrain" / "model" / "training.json").read_text())
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
-    (directory / "r.toml").write_text(written.replace('chat = "{data}"', ""))
-    with pytest.raises(InputError, match="pretrain") as refused:
+    (directory / "r.toml").write_text(recipe.replace('chat = "{data}"', ""))
+    with pytest.raises(InputError, match="pretrain") as caught:
         read_recipe(directory / "r.toml")
-    assert refused.value.field == "data"
+    assert caught.value.field == "data"
 
 
-def test_overrides_change_only_what_they_name(directory: Path) -> None:
+def test_an_override_changes_only_the_setting_that_it_names(directory: Path) -> None:
     recipe = read_recipe(directory / "r.toml", ["pretrain.loop.steps=9"])
     assert recipe.stages[1].table["loop"]["steps"] == 9
     assert recipe.stages[2].table["loop"]["steps"] == 30
@@ -205,7 +209,7 @@ def test_the_hash_of_a_directory_covers_names_and_contents(tmp_path: Path) -> No
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "index").write_text("3")
     (tmp_path / "Thumbs.db").write_text("4")
-    assert content_hash(tmp_path) == first, "files that no reader opens do not count"
+    assert content_hash(tmp_path) == first, "files that are never read as data do not count"
     (tmp_path / "a").rename(tmp_path / "b")
     assert content_hash(tmp_path) != first
 
@@ -215,8 +219,8 @@ def test_a_packaged_recipe_is_found_by_name_unless_a_local_path_has_that_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_recipe(Path("own-data")) == packaged_recipe("own-data")
-    for here in (Path("own-data.toml"), Path("recipes/own-data"), Path("no-such-recipe")):
-        assert find_recipe(here) == here
+    for path in (Path("own-data.toml"), Path("recipes/own-data"), Path("no-such-recipe")):
+        assert find_recipe(path) == path
     (tmp_path / "own-data").mkdir()
     assert find_recipe(Path("own-data")) == Path("own-data")
 

@@ -1,4 +1,4 @@
-"""A model starts from the trunk of a saved model, with a fresh head where the heads differ."""
+"""A model gets the weights of a saved model, and a new head if the heads differ."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_a_classifier_starts_from_a_decoder(language_model: Path) -> None:
     assert torch.equal(classifier(TOKENS).softmax(-1), torch.full((2, 2), 0.5))
 
 
-def test_a_change_of_the_trunk_is_refused(language_model: Path) -> None:
+def test_a_changed_size_of_the_layers_is_rejected(language_model: Path) -> None:
     with pytest.raises(InputError) as caught:
         start_from_parent(language_model, {"d_ff": 64}, 1, GPT)
     assert caught.value.field == "blocks.0.feed_forward.gate.weight"

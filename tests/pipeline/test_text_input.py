@@ -1,4 +1,4 @@
-"""Texts for classify and translate: each kind of file gives the same; errors name the file."""
+"""Texts for classify and translate are read from all kinds of files; errors name the file."""
 
 import gzip
 from pathlib import Path
@@ -36,14 +36,16 @@ def test_encoding_and_column_names_can_be_given(tmp_path: Path) -> None:
     assert list(read_texts(tmp_path / "a.csv", options)) == ["caf\u00e9"]
 
 
-def test_a_table_without_the_column_text_is_refused_with_its_first_line(tmp_path: Path) -> None:
+def test_a_table_without_the_column_text_is_rejected_with_the_number_of_its_first_line(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "c.tsv").write_text("id\tsentence\n1\tone\n")
     with pytest.raises(DataError) as caught:
         list(read_texts(tmp_path / "c.tsv"))
     assert caught.value.location.number == 1
 
 
-def test_a_row_that_is_a_conversation_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_row_that_is_a_conversation_is_rejected_with_its_line_number(tmp_path: Path) -> None:
     rows = '{"text": "a dog"}\n{"prompt": "a dog", "completion": "a log"}\n'
     (tmp_path / "a.jsonl").write_text(rows)
     with pytest.raises(DataError) as caught:
@@ -51,13 +53,13 @@ def test_a_row_that_is_a_conversation_is_refused_with_its_line(tmp_path: Path) -
     assert caught.value.location.number == 2
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         list(read_texts(tmp_path))
     assert caught.value.field == str(tmp_path)
 
 
-def test_an_argument_names_a_file_only_where_one_exists(
+def test_an_argument_names_a_file_only_if_the_file_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,32 +72,32 @@ def test_an_argument_names_a_file_only_where_one_exists(
 
 
 @pytest.mark.parametrize("text", ["b.txt", "no/such.jsonl.xz", "R.TSV"])
-def test_an_argument_that_looks_like_a_missing_file_is_refused(text: str) -> None:
+def test_an_argument_that_looks_like_a_missing_file_is_rejected(text: str) -> None:
     with pytest.raises(InputError) as caught:
         file_named_by(text)
     assert caught.value.field == text
 
 
-def test_blank_texts_keep_their_position_and_texts_are_passed_on_as_they_arrive() -> None:
+def test_blank_texts_are_returned_too_and_the_input_may_be_endless() -> None:
     assert list(require_text(iter(["", "a", " ", "b"]))) == ["", "a", " ", "b"]
     endless = iter(lambda: "a", None)
     assert next(require_text(endless)) == "a"
 
 
 @pytest.mark.parametrize("texts", [[], [""], [" ", "\t"]])
-def test_input_without_any_text_is_refused(texts: list[str]) -> None:
+def test_input_without_any_text_is_rejected(texts: list[str]) -> None:
     with pytest.raises(InputError):
         require_text(iter(texts))
 
 
-def test_more_texts_than_an_attention_page_shows_are_refused() -> None:
+def test_more_texts_than_an_attention_page_shows_are_rejected() -> None:
     assert list(few_texts(iter("ab"), 2)) == ["a", "b"]
     with pytest.raises(InputError) as caught:
         few_texts(iter("abc"), 2)
     assert (caught.value.field, caught.value.value) == ("--attention", 3)
 
 
-def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_output_path_that_cannot_be_written_is_rejected(tmp_path: Path) -> None:
     require_writable(tmp_path / "page.html")
     for path in (tmp_path, tmp_path / "no" / "page.html"):
         with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""A translation recipe: trained once, stale when its data change, all data paths filled in."""
+"""A translation recipe is trained once and becomes stale when its data change."""
 
 import gzip
 import json
@@ -53,10 +53,8 @@ save_every = 2
 evaluate_every = 2
 precision = "float32"
 """
-FRENCH, ENGLISH = (
-    ["un deux", "deux trois", "trois un", "un", "deux", "un un"],
-    ["one two", "two three", "three one", "one", "two", "one one"],
-)
+FRENCH = ["un deux", "deux trois", "trois un", "un", "deux", "un un"]
+ENGLISH = ["one two", "two three", "three one", "one", "two", "one one"]
 
 
 @pytest.fixture
@@ -107,7 +105,7 @@ def test_the_recipe_trains_a_translation_model_once(directory: Path) -> None:
     ]
 
 
-def test_changed_data_on_either_side_makes_the_stage_stale(directory: Path) -> None:
+def test_changed_target_sentences_make_the_tokenizer_stage_stale(directory: Path) -> None:
     run(directory)
     (directory / "data" / "train.en.gz").write_bytes(
         gzip.compress("\n".join([*ENGLISH[:-1], "uno"]).encode())
@@ -125,10 +123,10 @@ def test_changed_data_on_either_side_makes_the_stage_stale(directory: Path) -> N
         ("translation.target='{data}/nothing.en'", "data"),
     ],
 )
-def test_a_wrong_setting_is_named(directory: Path, override: str, field: str) -> None:
-    with pytest.raises(InputError) as refused:
+def test_the_error_for_a_wrong_setting_names_it(directory: Path, override: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
         run(directory, override)
-    assert refused.value.field == field
+    assert caught.value.field == field
 
 
 def test_translation_can_continue_from_a_trained_model(directory: Path) -> None:
@@ -159,33 +157,30 @@ def test_translation_can_continue_from_a_trained_model(directory: Path) -> None:
     )
 
 
-def test_the_translation_suite_equals_scoring_the_translations_directly(directory: Path) -> None:
+def test_the_translation_suite_gives_the_bleu_of_the_model_s_translations(directory: Path) -> None:
     run(directory)
-    where = directory / "out" / "translation"
-    model, tokenizer = model_directory.load(where, kind=EncoderDecoder)
+    stage = directory / "out" / "translation"
+    model, tokenizer = model_directory.load(stage, kind=EncoderDecoder)
     with EncoderDecoderForward(model) as forward:
-        messages = [
-            best.text
-            for best, *_ in Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))
-        ]
-    (directory / "messages.en").write_text("\n".join(text or "-" for text in messages) + "\n")
+        hypotheses = Translator(forward, tokenizer).translate(FRENCH, BeamConfig(width=2))
+    translations = [best.text for best, *_ in hypotheses]
     settings = TranslationSettings(
         references=directory / "data" / "train.en.gz", language="en", beam=BeamConfig(width=2)
     )
     figures = evaluate(
-        where, "translation", directory / "data" / "train.fr.gz", translation=settings
+        stage, "translation", directory / "data" / "train.fr.gz", translation=settings
     )
-    assert figures["bleu"] == bleu(messages, ENGLISH).bleu
-    assert (
-        figures["tokenized_lowercase_bleu"]
-        == tokenized_lowercase_bleu(messages, ENGLISH, "en").bleu
-    )
+    assert figures["bleu"] == bleu(translations, ENGLISH).bleu
+    lowercase = tokenized_lowercase_bleu(translations, ENGLISH, "en")
+    assert figures["tokenized_lowercase_bleu"] == lowercase.bleu
     assert (figures["sentences"], figures["beam"]) == (len(FRENCH), 2)
     assert figures["signature"].startswith("nrefs:1|case:mixed")
 
 
-def test_the_verb_trains_the_same_as_the_recipe(directory: Path, tmp_path: Path) -> None:
-    """Pairs in one file or two, a learned vocabulary, continued training, a learning-rate search."""
+def test_train_translation_reads_pairs_from_one_or_two_files_and_continues_a_model(
+    directory: Path,
+) -> None:
+    """`chatwright train translation` also trains a tokenizer and can search a learning rate."""
     settings = [
         "model.size=nano",
         "model.context_length=24",

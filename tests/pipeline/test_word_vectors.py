@@ -23,10 +23,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("word-vectors")
     (directory / "texts").mkdir()
     for i, (king, man) in enumerate([("king", "man"), ("queen", "woman")] * 3):
-        (directory / "texts" / f"{i}.txt").write_text(
-            f"The {king} is a {man}; number {i} of them. A {man} sees the {king}, who rules the land. "
-            * 40
+        text = (
+            f"The {king} is a {man}; number {i} of them. "
+            f"A {man} sees the {king}, who rules the land. "
         )
+        (directory / "texts" / f"{i}.txt").write_text(text * 40)
     output = chatwright(
         "run",
         RECIPE,
@@ -47,17 +48,11 @@ def test_training_writes_vectors_a_report_and_nearest_words(directory: Path) -> 
     notes = json.loads((directory / "run" / "vectors" / "model" / "training.json").read_text())
     assert notes["figures"]["validation_loss"] < notes["first_loss"]
     assert "<svg" in (directory / "run" / "vectors" / "report.html").read_text()
-    assert (
-        len(
-            chatwright(
-                "inspect", "embeddings", directory / "run" / "vectors", "king", "--top", "3"
-            ).splitlines()
-        )
-        == 3
-    )
+    command = ["inspect", "embeddings", directory / "run" / "vectors", "king", "--top", "3"]
+    assert len(chatwright(*command).splitlines()) == 3
 
 
-def test_analogies_are_scored_and_uncovered_ones_counted(directory: Path) -> None:
+def test_analogies_with_known_words_are_scored_and_the_others_counted(directory: Path) -> None:
     (directory / "q.txt").write_text(": family\nking man queen woman\nking man emperor woman\n")
     figures = json.loads(
         chatwright(
@@ -74,6 +69,6 @@ def test_analogies_are_scored_and_uncovered_ones_counted(directory: Path) -> Non
     assert figures["sections"]["family"]["answered"] == 1
 
 
-def test_chatting_with_word_vectors_is_refused(directory: Path) -> None:
+def test_generating_text_with_word_vectors_is_rejected(directory: Path) -> None:
     with pytest.raises(ValueError, match="word vectors"):
         chatwright("generate", directory / "run" / "vectors", "the king")

@@ -32,7 +32,7 @@ from chatwright.training.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyConfig(ReadOptions):
-    """Settings of learning the labels of texts."""
+    """Settings of training a classifier of texts."""
 
     data: DataSources
     """Labeled texts."""
@@ -45,7 +45,7 @@ class ClassifyConfig(ReadOptions):
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_TABLE)
     """Shape of a new model. With --from only dropout and the pooler may change."""
     distillation: DistillationConfig | None = None
-    """Learn from a teacher, too."""
+    """Also learn from a teacher's probabilities."""
     batches: LabelBatchConfig = field(default_factory=LabelBatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     sample_texts: tuple[str, ...] = ()
@@ -64,9 +64,9 @@ class ClassifyConfig(ReadOptions):
 
 
 def prepare(config: ClassifyConfig, inputs: StageInputs) -> TrainingStage:
-    """Prepare classification: from random weights, from an encoder, or from a classifier.
+    """Prepare the training of a classifier, from random weights, an encoder or a classifier.
 
-    An encoder gets a fresh label head. A classifier of the same labels keeps its head.
+    An encoder gets a new label head. A classifier with the same labels keeps its head.
     """
     tokenizer = inputs.require_tokenizer()
     seed = config.loop.seed
@@ -123,7 +123,10 @@ def _read(config: ClassifyConfig, watcher: Watcher) -> tuple[list[LabeledText], 
 def _without_repeats(
     train: list[LabeledText], validation: list[LabeledText], watcher: Watcher
 ) -> list[LabeledText]:
-    """Return the validation rows whose text is not trained on, and say how many are left out."""
+    """Return the validation rows whose text is not in the training rows.
+
+    If there are none, return all validation rows and warn.
+    """
     kept = without_repeats(train, validation)
     n_repeats = len(validation) - len(kept)
     if not kept:
@@ -147,7 +150,6 @@ def _report(watcher: Watcher, read: EncodedLabels) -> None:
     n_long = sum(len(pieces) > 1 for pieces in read.pieces)
     if n_long:
         watcher.say(
-            f"{n_long:,} texts are longer than the model reads: each epoch trains on one piece of "
-            "each; "
-            "a prediction reads all pieces"
+            f"{n_long:,} texts are longer than the model's context: each epoch trains on one piece "
+            "of each, and a prediction reads all pieces"
         )

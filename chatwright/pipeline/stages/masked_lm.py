@@ -32,8 +32,7 @@ ENCODER_TABLE = config_files.table_of(
     EncoderConfig, size=f"Preset to start from: {', '.join(ENCODER_PRESETS)}."
 )
 COUNTED_SCALE = 0.05
-"""Scale of embeddings made by counting: visible beside random ones, small enough for a first loss
-of ln V."""
+"""Scale of embeddings from word counts. It is small enough that the first loss is about ln V."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +46,11 @@ class MaskedLMConfig(ReadOptions):
     mask_rate: float = 0.15
     """Share of the tokens to predict."""
     window: int = 0
-    """Start embeddings from counts of words this near to each other; 0: from random numbers."""
+    """Initialize embeddings from counts of words at most this far apart; 0: randomly."""
     model: dict[str, Any] = field(default_factory=lambda: {"size": "tiny"}, metadata=ENCODER_TABLE)
     """Shape of a new model. With --from only dropout may change."""
     distillation: DistillationConfig | None = None
-    """Learn from a teacher, too."""
+    """Also learn from a teacher's probabilities."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -67,7 +66,7 @@ class MaskedLMConfig(ReadOptions):
         if self.window < 0:
             raise InputError(
                 f"window is {self.window}; it is a number of words and cannot be negative.",
-                remedy="0 starts from random embeddings.",
+                remedy="For random embeddings, set window=0.",
                 field="window",
                 value=self.window,
             )
@@ -114,7 +113,7 @@ def _masking(tokenizer: Tokenizer, rate: float, seed: int) -> Masking:
 def _count_neighbors(
     model: Encoder, texts: EncodedCorpus, tokenizer: Tokenizer, window: int, seed: int
 ) -> None:
-    """Set the embeddings of words in the texts from their neighbors; others stay random."""
+    """Compute the embeddings of words in the texts from their neighbors; others stay random."""
     is_text = torch.ones(tokenizer.vocab_size, dtype=torch.bool)
     is_text[torch.tensor(tokenizer.control.all())] = False
     embeddings = cooccurrence_embeddings(
@@ -134,8 +133,8 @@ def _count_neighbors(
 def _pieces(texts: EncodedCorpus, tokenizer: Tokenizer, length: int) -> list[Rendered]:
     """Cut each text into pieces that fit into a row.
 
-    Packing drops the last token of a document, because next-token models only predict it. So a
-    second [SEP] is put at the end of each piece.
+    Packing drops the last token of a document, which a decoder would only predict and never read.
+    Therefore a second [SEP] is put at the end of each piece.
     """
     encoder_tokens = encoder_tokens_of(tokenizer)
     pieces = []

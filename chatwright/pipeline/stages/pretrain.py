@@ -42,9 +42,9 @@ class PretrainConfig(ReadOptions):
     """Settings of pretraining."""
 
     data: DataSources = ""
-    """Texts. They may be left out where there are conversations."""
+    """Texts. Optional if `chat` is given."""
     chat: DataSources = ""
-    """Conversations to read among the texts, so that the model can reply before fine-tuning."""
+    """Conversations to mix into the texts, so that the model can reply before fine-tuning."""
     chat_validation_share: float = 0.05
     """Share of the conversations kept for validation. Use the value of the fine-tuning stage."""
     validation_share: float = 0.02
@@ -62,17 +62,17 @@ class PretrainConfig(ReadOptions):
     lora: LoRAConfig | None = None
     """Train an adapter beside the frozen weights of the model given by --from."""
     distillation: DistillationConfig | None = None
-    """Learn from a teacher, too."""
+    """Also learn from a teacher's probabilities."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
-    """Texts that the model knew before. Bits per byte on them measure what it forgets."""
+    """Texts of earlier training. Bits per byte on them measure how much the model forgets."""
     forgetting_limit: float = 0.0
-    """Largest allowed relative increase of that figure; above it the run fails. 0: no limit."""
+    """Largest relative increase of bits per byte on old_texts before the run fails; 0: no limit."""
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
     """Prompts that are continued at every evaluation."""
     sample_tokens: int = 48
-    """Tokens of a sample."""
+    """Largest number of tokens of a sample."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,9 +126,9 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
 
 
 class _Reader:
-    """Texts, conversations or both, as batches and validation data.
+    """Reads texts, conversations or both, and returns batches and validation data.
 
-    Validation uses texts where there are any, and conversations otherwise.
+    Validation uses texts if there are any, and conversations otherwise.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class _Reader:
         )
 
     def packed(self) -> tuple[Batches[MicroBatch], Validation]:
-        """Return whole documents packed into rows. Every token of a conversation carries loss."""
+        """Return whole documents packed into rows. All tokens of a conversation are targets."""
         bos = self.tokenizer.control.bos
         documents = mixture.rows_of_documents(self.texts, bos, self.length) if self.texts else []
         if self.conversations:
@@ -229,7 +229,7 @@ class _Reader:
             )
         if n_left := len(conversations) - n_mixed:
             self.watcher.say(
-                f"left for fine-tuning: {n_left:,} conversations with a message that must not be "
-                "learned"
+                f"left out: {n_left:,} conversations with a message that is excluded from "
+                "training; fine-tuning can use them"
             )
         return stream

@@ -46,31 +46,31 @@ class SFTConfig(ReadOptions):
     data: DataSources
     """Conversations."""
     texts: DataSources = ""
-    """Texts to read again among the conversations, so that the model does not forget them."""
+    """Texts to mix into the conversations, so that the model does not forget them."""
     texts_share: float = 0.25
-    """Share of these texts in the training tokens."""
+    """Share of the training tokens that come from `texts`."""
     texts_validation_share: float = 0.02
-    """Share of these texts kept out of training. Use the value of the pretraining stage."""
+    """Share of `texts` kept out of training. Use the value of the pretraining stage."""
     validation_share: float = 0.05
     """Share of the conversations kept for validation."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
-    """Texts that the model knew before. Bits per byte on them measure what it forgets."""
+    """Texts of earlier training. Bits per byte on them measure how much the model forgets."""
     forgetting_limit: float = 0.0
-    """Largest allowed relative increase of that figure; above it the run fails. 0: no limit."""
+    """Largest relative increase of bits per byte on old_texts before the run fails; 0: no limit."""
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     """Messages that are answered at every evaluation."""
     sample_tokens: int = 64
-    """Tokens of a sample."""
+    """Largest number of tokens of a sample."""
     stop_prompts: int = 40
-    """Validation questions whose replies are checked for ending by themselves."""
+    """Number of validation questions for the stop rate, the share of replies that end."""
     model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
     """Changes to the parent's model: dropout and a longer context_length."""
     lora: LoRAConfig | None = None
     """Train an adapter beside the parent's frozen weights."""
     distillation: DistillationConfig | None = None
-    """Learn from a teacher, too."""
+    """Also learn from a teacher's probabilities."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,7 +87,7 @@ class SFTConfig(ReadOptions):
 def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     """Prepare fine-tuning.
 
-    Nothing is written, unless the parent lacks a chat format: then out/start holds it with one.
+    If the parent has no chat format, a copy of it with control tokens is saved in out/start.
     """
     assert inputs.parent is not None, "fine-tuning needs a parent"
     watcher = inputs.watcher
@@ -136,7 +136,7 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
 def _read_texts_again(
     config: SFTConfig, n_chat_tokens: int, tokenizer: Tokenizer, length: int, watcher: Watcher
 ) -> list[Rendered]:
-    """Return texts that make up `texts_share` of the training tokens."""
+    """Return rows of texts with so many tokens that `texts_share` of all tokens are theirs."""
     texts, _ = encode_documents_split(
         to_data_source(config.texts),
         tokenizer,
@@ -151,7 +151,7 @@ def _read_texts_again(
 
 
 def _require_stops(run: Path, source: DataSource) -> None:
-    """Fail a finished run whose model never ended a reply by itself."""
+    """Raise RunFailed if the fine-tuned model never ended a reply by itself."""
     notes = json.loads((run / "model" / "training.json").read_text(encoding="utf-8"))
     if notes["figures"].get("stop_rate") == 0.0:
         show = command_line(
@@ -165,7 +165,7 @@ def _require_stops(run: Path, source: DataSource) -> None:
 
 
 def _with_chat_format(parent: Path, out: Path, watcher: Watcher, is_adapter: bool) -> Path:
-    """Return the parent, or a copy of it with control tokens where it has no chat format."""
+    """Return the parent, or a copy of it with control tokens if it has no chat format."""
     tokenizer = load_tokenizer(model_directory.find(parent))
     if not isinstance(tokenizer, ImportedTokenizer):
         return parent
@@ -175,10 +175,9 @@ def _with_chat_format(parent: Path, out: Path, watcher: Watcher, is_adapter: boo
         return parent
     if is_adapter:
         raise InputError(
-            f"{parent}: this model came without a chat format. Its new control tokens all begin "
-            "with "
-            "the same embedding, and an adapter does not train embeddings, so it could not "
-            "distinguish them.",
+            f"{parent}: this model was imported without a chat format. Its new control tokens all "
+            "have the same embedding. An adapter does not train embeddings, so it could not "
+            "distinguish these tokens.",
             remedy="Fine-tune the model once without lora, then train adapters --from the result.",
             field="lora",
         )

@@ -11,14 +11,14 @@ from chatwright.training.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class StarterConfig:
-    """Settings of writing the starter corpus."""
+    """Settings of the starter corpus."""
 
     size: float = 1.0
     """Size of the corpus; 0.5 has half of the people, towns and texts."""
     seed: int = 0
     """Seed of all facts and sentences."""
     conversations: int = 0
-    """Number of conversations; 0 takes the number that belongs to the size."""
+    """Number of conversations; 0: a number proportional to `size`."""
 
 
 def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:

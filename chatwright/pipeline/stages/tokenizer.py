@@ -1,4 +1,4 @@
-"""The stage that learns a vocabulary."""
+"""The stage that trains a tokenizer, which learns its vocabulary from texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from chatwright.training.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig(ReadOptions):
-    """Settings of learning a vocabulary. Use the texts that the model will read."""
+    """Settings of training a tokenizer. Use the texts that the model will be trained on."""
 
     data: DataSources = ""
     """Texts."""
     chat: DataSources = ""
     """Conversations."""
     pairs: DataSources = ""
-    """Files of sentence pairs; both sides count."""
+    """Files of sentence pairs; both sides are used."""
     source: DataSources = ""
     """Files with one sentence per line."""
     target: DataSources = ""
@@ -45,7 +45,7 @@ class TokenizerConfig(ReadOptions):
     vocab_size: int = 4096
     """Tokens in the vocabulary, control tokens included.
 
-    Characters take as many as the text has.
+    Ignored for characters: the vocabulary then holds every character of the texts.
     """
     space_before: bool = False
     """Put a space before every text, so that a word is the same token anywhere (bpe)."""
@@ -67,8 +67,8 @@ def prepare(config: TokenizerConfig, inputs: StageInputs) -> FileStage:
     """Return a stage that writes out/tokenizer."""
 
     def write(out: Path, watcher: Watcher) -> Path:
-        named = (config.data, config.chat, config.pairs, config.source, config.target)
-        sources = [describe_source(to_data_source(source)) for source in named if source]
+        settings = (config.data, config.chat, config.pairs, config.source, config.target)
+        sources = [describe_source(to_data_source(value)) for value in settings if value]
         watcher.say(f"learning a vocabulary from {' and '.join(sources)}")
         skipped: list[DataError] = []
         tokenizer = _learn(config, _texts(config, skipped))
@@ -95,7 +95,7 @@ def _learn(config: TokenizerConfig, texts: Iterator[str]) -> Tokenizer:
 
 
 def _texts(config: TokenizerConfig, skipped: list[DataError]) -> Iterator[str]:
-    """Yield every text of the data. `skipped` receives the errors of what is left out."""
+    """Yield every text of the data. `skipped` receives the errors of rows that are left out."""
     pairs = read_sentence_pairs(
         config.pairs, config.source, config.target, config.columns, config, skipped
     )
@@ -104,7 +104,7 @@ def _texts(config: TokenizerConfig, skipped: list[DataError]) -> Iterator[str]:
 
 
 def _row_texts(config: TokenizerConfig, skipped: list[DataError]) -> Iterator[str]:
-    sources = [to_data_source(written) for written in (config.data, config.chat) if written]
+    sources = [to_data_source(value) for value in (config.data, config.chat) if value]
     for source in sources:
         for row in read_rows(source, config, skipped):
             if isinstance(row, TextRow):

@@ -36,7 +36,7 @@ ENCODER_DECODER_TABLE = config_files.table_of(
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationConfig(ReadOptions):
-    """Settings of learning to translate."""
+    """Settings of training a translation model."""
 
     pairs: DataSources = ""
     """Files that hold both sides: tables with source and target, or .tsv and .txt with tabs."""
@@ -45,7 +45,7 @@ class TranslationConfig(ReadOptions):
     target: DataSources = ""
     """Files with the translations of the lines of `source`."""
     columns: tuple[int, int] = (1, 2)
-    """Columns of source and target in tab-separated pairs, from 1; [2, 1] turns the direction."""
+    """Columns of source and target in tab-separated pairs; [2, 1] reverses the direction."""
     validation_pairs: DataSources = ""
     """Pairs for validation. Without them a share of the data is used."""
     validation_source: DataSources = ""
@@ -63,7 +63,7 @@ class TranslationConfig(ReadOptions):
     sample_texts: tuple[str, ...] = ()
     """Texts that are translated at every evaluation."""
     bleu_pairs: int = 0
-    """Validation pairs whose BLEU each evaluation measures; needs chatwright[translation]."""
+    """Number of validation pairs for BLEU at each evaluation; needs chatwright[translation]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +92,7 @@ class TranslationConfig(ReadOptions):
 
 
 def settings_from_options(data: str, target: str) -> dict[str, Any]:
-    """Return the settings that --data and --target of the command line stand for."""
+    """Convert the options --data and --target to settings."""
     return {"source": data, "target": target} if target else {"pairs": data}
 
 
@@ -158,9 +158,9 @@ def _read(
 def _report_repeats(
     train: list[SentencePair], validation: list[SentencePair], watcher: Watcher
 ) -> None:
-    """Say how many validation pairs are trained on: they make the validation loss too low."""
-    trained = {(pair.source, pair.target) for pair in train}
-    n_repeats = sum((pair.source, pair.target) in trained for pair in validation)
+    """Report validation pairs that are also training pairs: they lower the validation loss."""
+    training_pairs = {(pair.source, pair.target) for pair in train}
+    n_repeats = sum((pair.source, pair.target) in training_pairs for pair in validation)
     if n_repeats:
         watcher.say(f"{n_repeats:,} of {len(validation):,} validation pairs are training pairs too")
 
@@ -172,13 +172,13 @@ def _read_pairs(
     config: TranslationConfig,
     watcher: Watcher,
 ) -> list[SentencePair]:
-    named = [describe_source(to_data_source(s)) for s in (pairs, source, target) if s]
-    watcher.say(f"reading {' and '.join(named)}")
+    descriptions = [describe_source(to_data_source(s)) for s in (pairs, source, target) if s]
+    watcher.say(f"reading {' and '.join(descriptions)}")
     skipped: list[DataError] = []
-    found = read_sentence_pairs(pairs, source, target, config.columns, config, skipped)
+    sentence_pairs = read_sentence_pairs(pairs, source, target, config.columns, config, skipped)
     for problem in describe_skipped(skipped):
         watcher.say(f"left out: {problem}")
-    return found
+    return sentence_pairs
 
 
 def _encode(
@@ -188,7 +188,7 @@ def _encode(
     part: str,
     watcher: Watcher,
 ) -> EncodedPairs:
-    """Encode pairs and say how many were too long."""
+    """Encode pairs and report how many were too long."""
     length = config.context_length
     encoded = encode_pairs(pairs, tokenizer, length, config.start_id)
     n_token = sum(len(ids) - 1 for ids in encoded.targets)

@@ -1,4 +1,4 @@
-"""The stage that learns word vectors (skip-gram)."""
+"""The stage that trains word vectors (skip-gram)."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from chatwright.training.stages.skip_gram import SkipGramBatchConfig, SkipGramBa
 
 @dataclass(frozen=True, kw_only=True)
 class WordVectorsConfig(ReadOptions):
-    """Settings of learning word vectors."""
+    """Settings of training word vectors."""
 
     data: DataSources
     """Texts."""
@@ -34,7 +34,7 @@ class WordVectorsConfig(ReadOptions):
 
 
 def prepare(config: WordVectorsConfig, inputs: StageInputs) -> TrainingStage:
-    """Prepare learning word vectors from random weights."""
+    """Prepare the training of word vectors from random weights."""
     if inputs.parent is not None:
         raise InputError(
             "Word vectors cannot continue from a model.",
