@@ -131,7 +131,7 @@ def test_an_old_key_still_loads_with_a_deprecation_warning(monkeypatch: pytest.M
     renamed = {"LoopConfig": {"judged_by": "monitor"}, "ShapeConfig": {"width": "d_model"}}
     monkeypatch.setattr(config, "RENAMED_KEYS", renamed)
     table = {"loop": {"judged_by": "accuracy"}, "model": {"width": 16}}
-    with pytest.warns(DeprecationWarning, match="monitor"):
+    with pytest.warns(DeprecationWarning, match="old.toml"):
         built = build(StageConfig, table, "old.toml")
     assert (built.loop.monitor, built.model) == ("accuracy", {"d_model": 16})
     with pytest.raises(InputError) as caught:

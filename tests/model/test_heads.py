@@ -178,7 +178,7 @@ def test_encoder_settings_of_earlier_versions_load(task: str, head: str) -> None
         "neighbours": True,
         "narrow_values": False,
     }
-    with pytest.warns(DeprecationWarning, match="d_model"):
+    with pytest.warns(DeprecationWarning, match="config.json"):
         loaded = config.build(EncoderConfig, old, "config.json")
     assert loaded == EncoderConfig(
         vocab_size=97,
