@@ -15,7 +15,7 @@ class Shuffled:
 
     def __init__(self, n: int, seed: int) -> None:
         """Start at the first epoch. `n` is the number of rows."""
-        assert n > 0, "there must be something to shuffle"
+        assert n > 0, "n must be positive"
         self.n, self.seed = n, seed
         self.epoch = 0
         self.position = 0

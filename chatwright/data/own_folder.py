@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROWS = Path(__file__).parent / "example_rows"
 EXAMPLE = "example-"
+"""The beginning of the names of example files."""
 IDENTITY = "identity.jsonl"
 
 SHOWN = {

@@ -16,7 +16,10 @@ Micro = TypeVar("Micro")
 FRESH_BAND = 0.05
 CONTINUED_BAND = 0.10
 SMALLEST_SCALE = 1e-3
-"""Both bands are relative to the expected loss, or to this number if that is larger."""
+"""The bands are shares of the expected loss, or of SMALLEST_SCALE if that is larger.
+
+They bound the difference of the first loss from the expected one.
+"""
 
 
 class RunFailed(RuntimeError):

@@ -14,6 +14,7 @@ from torch import Tensor
 from chatwright.devices import generator
 
 SMOOTHING = 0.75
+"""Exponent of the context frequencies."""
 OVERSAMPLING = 32
 POWER_ITERATIONS = 3
 """Settings of the randomized singular value decomposition (Halko et al. 2011, algorithm 4.4)."""

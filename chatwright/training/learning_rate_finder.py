@@ -21,6 +21,7 @@ from chatwright.training.stage import Stage
 from chatwright.training.step import train_step
 
 STEPS = 120
+"""Largest number of steps."""
 LOWEST = 1e-3
 HIGHEST = 30.0
 """The factors of the first and the last step."""

@@ -102,7 +102,7 @@ class Loop:
         device = resolve_device(config.device)
         self.dtype = resolve_precision(config.precision, device)
         self.model = model.to(device).train()
-        self.base = None
+        self.base = None  # the base model, if `model` is an adapter
         if parent is not None and lora.lora_layers(model):
             self.base = model_directory.base_of(model, parent)
         self.state = self._fresh_state(settings, device)

@@ -16,7 +16,7 @@ class StepResult:
     """Loss, gradient norm and metrics of one step, before its update.
 
     `loss` is the mean per supervised token. `gradient_norm` is the norm before clipping. `metrics`
-    are the stage's own, averaged over the step.
+    are those of the stage, averaged over the step.
     """
 
     loss: float

@@ -38,4 +38,4 @@ class Watcher:
 
 
 class Stopped(Exception):
-    """The run was asked to stop and has saved itself; the same command resumes it."""
+    """The run was stopped on request and saved; the same command resumes it."""

@@ -1,4 +1,4 @@
-"""The moving average of the weights, and evaluation with other weights than the current."""
+"""The moving average of the weights, and evaluation with weights other than the current ones."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

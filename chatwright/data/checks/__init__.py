@@ -1,1 +1,1 @@
-"""Look for problems, duplicates and overlaps in data, and show what is learned."""
+"""Find problems, duplicates and overlaps in data, and show which tokens carry loss."""

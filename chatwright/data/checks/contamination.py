@@ -19,6 +19,7 @@ from chatwright.data.rows import Location, Row
 from chatwright.errors import InputError
 
 N_WORDS = 13
+"""Length of a run, in words."""
 MULTIPLIER = numpy.uint64(0x9E3779B97F4A7C15)
 """Any odd number will do: for equal hashes, the words themselves are compared."""
 

@@ -18,6 +18,7 @@ from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
 
+# Styles of the library rich.
 LEARNED = "green"
 NOT_LEARNED = "dim"
 CONTROL = "bold magenta"  # so that the text "<|end|>" does not look like the control token
@@ -47,7 +48,7 @@ def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
     if isinstance(row, ChatRow):
         if not has_learned_answer(row):
             return show_row(row).append(
-                "no answer is learned: left out of training\n", style="bold"
+                "no answer is to be learned: left out of training\n", style="bold"
             )
         return show_rendered(render(row.messages, tokenizer, row.learned or None), tokenizer)
     if isinstance(row, SentencePair):

@@ -14,14 +14,14 @@ DOCUMENT_LIMIT = 32 * 2**20  # characters
 
 
 def scan_documents(path: Path, options: ReadOptions) -> Iterator[TextRow | DataError]:
-    """Yield the documents of a text file, or the first error in it."""
+    """Yield the documents of a text file before the first error, and that error."""
     lines: list[str] = []
     length = 0
     first = 1
     for line in read_lines(path, options.encoding):
         if isinstance(line, DataError):
             yield line
-            return  # do not train on the part before the error
+            return  # drop the document that holds the error
         text = line.text.removesuffix("\r\n") + "\n" if line.text.endswith("\r\n") else line.text
         lines.append(text)
         length += len(text)

@@ -141,7 +141,7 @@ def invalid_utf8(location: Location, byte: int, raw: bytes, start_of_file: bytes
 
 
 def undecodable(path: Path, error: UnicodeDecodeError) -> DataError:
-    """Return the error for a file that is not in the encoding of its option or byte order mark."""
+    """Return the error for a file that is not in the encoding of --encoding or its mark."""
     return DataError(
         Location(str(path)),
         f"the file is not valid {error.encoding} ({error.reason})",

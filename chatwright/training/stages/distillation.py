@@ -82,6 +82,7 @@ class Distillation(WrappedStage[M, Micro]):
         """
         super().__init__(inner)
         assert isinstance(inner, HasOutputs), f"{inner.name} has no outputs to compare"
+        # This is `inner` again, with the type that has `outputs`.
         self.outputs_of: HasOutputs = inner
         self.teacher = teacher.eval().requires_grad_(False)
         self.identity = identity

@@ -24,7 +24,9 @@ from chatwright.training.stage import Batch, Loss, MicroBatch, StageState
 from chatwright.training.stages.supervised import SupervisedStage
 
 SHARE_MASKED = 0.8
+"""Share of the selected tokens that become <mask>."""
 SHARE_RANDOM = 0.1
+"""Share of the selected tokens that become another random token."""
 
 
 @dataclass(frozen=True)

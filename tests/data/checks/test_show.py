@@ -117,7 +117,7 @@ def test_a_sentence_pair_has_loss_on_its_target_only(bpe):
     )
 
 
-def test_a_row_without_an_answer_to_learn_is_shown_as_left_out(bpe):
+def test_conversation_without_an_answer_to_be_learned_is_shown_as_left_out(bpe):
     row = ChatRow((Message("user", "q"), Message("assistant", "a")), LOCATION, (False, False))
     shown = show_mask(row, bpe).plain
     assert shown.startswith("user: q\nassistant: a\n")
