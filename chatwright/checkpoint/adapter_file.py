@@ -155,8 +155,8 @@ def _factors(path: Path, layer: str, pair: Mapping[str, Tensor], alpha: float) -
 def _alphas(path: Path, table: Mapping[str, Any], layers: set[str]) -> dict[str, float]:
     """Return alpha for each layer.
 
-    PEFT reads the keys of alpha_pattern as regular expressions. Only keys that are the end of a
-    layer's name are supported here.
+    PEFT reads the keys of alpha_pattern as regular expressions. Chatwright supports only keys that
+    are the end of a layer's name.
     """
     alphas = dict.fromkeys(layers, number(path, table, "lora_alpha"))
     patterns = table.get("alpha_pattern") or {}

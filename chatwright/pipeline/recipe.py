@@ -26,6 +26,7 @@ GIVEN_MODEL = "{model}"
 SMOKE_LOOP = {"steps": 20, "warmup": 2, "log_every": 5, "evaluate_every": 10, "save_every": 10}
 """Loop settings of --smoke, a short run to test that everything works."""
 SMOKE_STARTER_SIZE = 0.1
+"""Size of the starter corpus with --smoke; 1.0 is the whole corpus."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs and checkpoints are recognized by the files in them."""
+"""A directory is recognized as a run or a checkpoint by a file in it, not by its name."""
 
 from pathlib import Path
 

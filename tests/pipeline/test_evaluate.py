@@ -44,7 +44,7 @@ def pairs(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_long_sentence_is_translated_in_pieces_and_counted(translator: Path, pairs: Path) -> None:
+def test_sentences_translated_in_pieces_are_counted(translator: Path, pairs: Path) -> None:
     settings = TranslationSettings(language="en", beam=BeamConfig(width=2))
     figures = evaluate(translator, "translation", pairs, translation=settings)
     assert figures["sentences"] == 3

@@ -22,7 +22,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("difference", ["", "a linear layer gives other bits"])
-def test_the_check_reports_what_the_engine_measures(
+def test_the_check_fails_with_the_difference_that_the_engine_finds(
     directory: Path, difference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chatwright.engine.engine.find_difference", lambda _: difference)
