@@ -1,5 +1,6 @@
 """Check and show training data: `chatwright data check PATH`, `chatwright data show PATH`."""
 
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,9 @@ def show(
 
     from chatwright.cli.load_model import open_tokenizer
     from chatwright.data.checks.show import show_mask, show_row
+    from chatwright.data.readers.problems import describe_skipped
     from chatwright.data.readers.row_reader import read_rows
+    from chatwright.data.rows import DataError
 
     if mask and tokenizer is None:
         raise InputError(
@@ -62,6 +65,9 @@ def show(
         )
     console = Console(highlight=False)
     loaded = None if tokenizer is None else open_tokenizer(tokenizer)
-    for row in islice(read_rows(path, read_options(encoding, columns)), rows):
+    skipped: list[DataError] = []
+    for row in islice(read_rows(path, read_options(encoding, columns), skipped), rows):
         marked = show_mask(row, loaded) if mask and loaded is not None else show_row(row)
         console.print(marked, soft_wrap=True)
+    for problem in describe_skipped(skipped):
+        print(f"left out: {problem}", file=sys.stderr)

@@ -67,3 +67,12 @@ def test_check_reports_labels_and_sentence_pairs_in_tsv(tmp_path: Path, command:
     assert report["n_rows"] == {"text": 2, "sentence pair": 2}
     assert report["n_labels"] == {"good": 1, "bad": 1}
     assert outcome.status == 0
+
+
+def test_show_reports_files_of_a_folder_that_are_not_read(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "a.docx").write_bytes(b"")
+    (tmp_path / "b.txt").write_text("some text")
+    outcome = command("data", "show", tmp_path)
+    assert outcome.status == 0
+    assert "some text" in outcome.out
+    assert "a.docx" in outcome.err

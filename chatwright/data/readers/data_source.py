@@ -18,7 +18,7 @@ class ReadOptions:
     """How to read the files of a data source."""
 
     encoding: str = ""
-    """Encoding of the files that are not UTF-8, for example "cp1252"; "" accepts UTF-8 only."""
+    """Encoding of files that are not UTF-8, such as "cp1252"; "": UTF-8 or a byte order mark."""
     rename_columns: Mapping[str, str] = field(default_factory=dict)
     """New names of columns: rename_columns.customer=prompt reads the column customer as prompt."""
     skip_bad_rows: bool = False
