@@ -227,7 +227,7 @@ class Engine:
         return chosen, longest
 
     def _run(self, sequences: list[Sequence], length: int) -> None:
-        """Run the model on the next tokens of these replies; sample if the prompt is read."""
+        """Run the model on the next tokens of these replies; sample where the prompt is read."""
         if not sequences:
             return
         sequences = sorted(sequences, key=lambda sequence: sequence.slot or 0)

@@ -134,7 +134,7 @@ class Sequence:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the reply has ended, in whatever way."""
+        """Whether the reply is done, cancelled or failed."""
         return not _NEXT_STATES[self.state]
 
     @property

@@ -1,6 +1,6 @@
 """Named encoder shapes: our own sizes and the published encoders.
 
-BERT: Devlin et al. 2018; the small ones: Turc et al. 2019. RoBERTa: Liu et al. 2019.
+BERT: Devlin et al. 2018; BERT tiny and mini: Turc et al. 2019. RoBERTa: Liu et al. 2019.
 DistilBERT: Sanh et al. 2019. ALBERT: Lan et al. 2019, table 2.
 MobileBERT: Sun et al. 2020, table 1.
 """

@@ -1,4 +1,4 @@
-"""The feed-forward network of a block: two layers that each token passes through alone.
+"""The feed-forward network of a block: linear layers, applied to each token independently.
 
 ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016; `gelu` is the tanh approximation of
 GPT-2, `gelu_exact` is BERT's. ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.

@@ -132,7 +132,7 @@ def same_document(document_ids: Tensor) -> Tensor:
 
 
 def first_query(mask: Mask) -> Mask:
-    """Take the mask of the first query alone. (B, 1, T, S) -> (B, 1, 1, S)."""
+    """Take only the mask of the first query. (B, 1, T, S) -> (B, 1, 1, S)."""
     assert mask is None or isinstance(mask, Tensor), (
         "in a causal mask the first token sees only itself; compute it without a mask"
     )

@@ -28,7 +28,7 @@ def sinusoidal(n_position: int, d_model: int) -> Tensor:
 
     Returns (n_position, D).
     """
-    # float64: at angles of some hundred radians, float32 lacks the digits that decide the sine.
+    # In float64: at angles of hundreds of radians, float32 is too coarse for an exact sine.
     rates = torch.exp(
         -math.log(10_000.0) * torch.arange(0, d_model, 2, dtype=torch.float64) / d_model
     )  # (D/2,)

@@ -1,4 +1,4 @@
-"""Start a model from the weights of another model with the same trunk, whatever their heads.
+"""Start a model from the weights of another model with the same trunk; the heads may differ.
 
 A classifier starts from a masked language model, a reward model from a chat model, a value model
 from a reward model. The trunk (everything before the head) is copied whole. Parameters that the

@@ -86,7 +86,7 @@ def logits_with_cache(
     return torch.cat(pieces, dim=1)
 
 
-def test_cached_logits_equal_uncached_ones_and_positions_off_by_one_do_not() -> None:
+def test_cached_logits_equal_uncached_ones_unless_positions_are_off_by_one() -> None:
     for changes in (
         {},
         {"position": "learned"},

@@ -21,6 +21,6 @@ def test_characters_of_unspaced_scripts_are_recognized(character: str, expected:
     assert is_unspaced(character) == expected
 
 
-def test_the_share_counts_letters_only() -> None:
+def test_the_share_of_unspaced_scripts_counts_only_letters() -> None:
     assert unspaced_share(["茶 1 2 3 !", "abc"]) == pytest.approx(1 / 4)
     assert unspaced_share(["", "123"]) == 0.0
