@@ -11,7 +11,7 @@ def doctor(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            help="A model to check too: its replies must have the same bits alone and in a batch."
+            help="A model to check too: its replies must be bit-identical alone and in a batch."
         ),
     ] = None,
 ) -> None:
