@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 DEFAULT_PURPOSE = "answer questions about a small bakery"  # what the example data are about
-DEFAULT_PURPOSE_OF_OWN_DATA = "answer questions about the texts I have read"
+DEFAULT_PURPOSE_OF_OWN_DATA = "answer questions about the texts of its training"
 
 
 AssistantName = Annotated[str | None, typer.Option("--assistant", help="Name of the assistant.")]

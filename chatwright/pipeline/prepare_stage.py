@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
+from chatwright.checkpoint import directory as atomic
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
+from chatwright.errors import InputError
+from chatwright.pipeline.content_hash import content_hash, hash_json
+from chatwright.pipeline.data_sources import data_source_keys, path_strings
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage
 from chatwright.pipeline.recipe import SMOKE_LOOP
 from chatwright.pipeline.stage_kinds import StageKind, Vocabulary
@@ -20,6 +24,8 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.watcher import Watcher
 
 READ_KEYS = tuple(field.name for field in dataclasses.fields(ReadOptions))
+VOCABULARY_HASH_FILE = "vocabulary.sha256"
+"""Beside out/tokenizer: a hash of the data and settings the vocabulary was learned from."""
 TOKENIZER_KEYS = ("data", "pairs", "source", "target", "columns", *READ_KEYS)
 """Settings of a stage that a new tokenizer needs too: its texts and how to read them."""
 
@@ -83,14 +89,47 @@ def _load_or_learn(
     kind: StageKind, config: Any, options: StageOptions, watcher: Watcher
 ) -> Tokenizer:
     """Load the tokenizer given by --from, or that in out/tokenizer, which is trained if missing."""
-    if options.parent is None and not (options.out / "tokenizer").is_dir():
+    if options.parent is None:
         assert kind.vocabulary is not None, "only kinds that need a parent have no vocabulary"
         settings = _vocabulary_settings(kind.vocabulary, config, options.vocab_size)
-        inputs = StageInputs(out=options.out, watcher=watcher)
-        prepare_tokenizer(settings, inputs).run(options.out, watcher)
+        _learn_vocabulary(settings, options.out, watcher)
     directory = options.parent or options.out
     inner = directory / "tokenizer"
     return load_tokenizer(inner if inner.is_dir() else directory)
+
+
+def _learn_vocabulary(settings: TokenizerConfig, out: Path, watcher: Watcher) -> None:
+    """Learn out/tokenizer, unless it was learned from the same data with the same settings.
+
+    Raises:
+        InputError: A run in `out` uses a vocabulary from other data or settings.
+    """
+    digest = _vocabulary_hash(settings)
+    hash_file = out / VOCABULARY_HASH_FILE
+    if (out / "tokenizer").is_dir():
+        # Earlier versions wrote no hash; their vocabulary is kept.
+        if not hash_file.is_file() or hash_file.read_text(encoding="utf-8") == digest:
+            return
+        if model_directory.holds_model(out):
+            raise InputError(
+                f"{out}: the run in this directory has a vocabulary from other data or settings.",
+                remedy="Give the earlier --data and --vocab-size again, or another --out.",
+                field="--vocab-size",
+                value=settings.vocab_size,
+            )
+        watcher.say("the data or the vocabulary's settings changed: learning it again")
+        atomic.remove(out / "tokenizer")
+    prepare_tokenizer(settings, StageInputs(out=out, watcher=watcher)).run(out, watcher)
+    atomic.write_text(hash_file, digest)
+
+
+def _vocabulary_hash(settings: TokenizerConfig) -> str:
+    """Return a hash of the settings and of the contents of the data they name."""
+    table = config_files.to_table(settings)
+    for key in data_source_keys(TokenizerConfig):
+        paths = path_strings(getattr(settings, key))
+        table[key] = [content_hash(Path(path)) for path in paths]
+    return hash_json(table)
 
 
 def _vocabulary_settings(
