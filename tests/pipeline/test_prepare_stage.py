@@ -47,7 +47,7 @@ def test_the_vocabulary_is_learned_again_if_data_or_size_changed_before_training
     assert prepare(data, out, 272).tokenizer.vocab_size == first.vocab_size
     larger = prepare(data, out, 284).tokenizer
     assert larger.vocab_size > first.vocab_size
-    (data / "new.txt").write_text("zebra quagga okapi " * 40, encoding="utf-8")
+    (data / "new.txt").write_text("zebra quagga okapi " * 2000, encoding="utf-8")
     changed = prepare(data, out, 284).tokenizer
     assert len(changed.encode("zebra quagga")) < len(larger.encode("zebra quagga"))
 
