@@ -67,6 +67,7 @@ def _last_logged_step(out: Path) -> int:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.ci
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.full)])
 def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, kills: int) -> None:
     command = [sys.executable, str(PROGRAM), str(tmp_path / "uninterrupted"), "40", SAVE_EVERY]
