@@ -36,7 +36,8 @@ CHATTERBOT_LEFT_OUT = {"botprofile.yml", "coding.yml"}
 # In the other files, every line after the first is another answer to it.
 CHATTERBOT_DIALOGUES = {"conversations.yml", "health.yml"}
 QUESTION = re.compile(
-    r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has|should)\b"
+    r"(who|what|where|when|why|how|which|is|are|am|do|does|did|can|could|will|would|have|has"
+    r"|should)\b"
 )
 
 

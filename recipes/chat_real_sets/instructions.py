@@ -125,7 +125,7 @@ def falseqa(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
 def safety_refusals(data: Path, dropped: Dropped) -> Iterator[list[Turn]]:
     """Yield refusals, with as many first paragraphs as fit: the refusal is in the first."""
     for row in json_rows(data / "safety-refusals" / "safety_sft_conversations.jsonl.xz"):
-        turns = [dict(turn, content=clean(turn["content"])) for turn in row]  # type: ignore[call-overload]
+        turns = [dict(turn, content=clean(turn["content"])) for turn in row]
         for turn in turns:
             if turn["role"] == "assistant":
                 turn["content"] = whole_paragraphs(turn["content"], 120)

@@ -30,7 +30,7 @@ def make_assistant() -> MakeAssistant:
             for n_prompt, token_ids in replies
             for index, token_id in enumerate(token_ids)
         }
-        engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_slot=n_slot))  # type: ignore[arg-type]
+        engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_slot=n_slot))
         return Assistant(engine, ByteTokenizer(), tools)  # type: ignore[arg-type]
 
     return make
@@ -41,7 +41,7 @@ def untrained() -> Assistant:
     """An assistant with a small GPT that was initialized and not trained."""
     model = GPT(preset("nano", vocab_size=ByteTokenizer.vocab_size))
     init_weights(model, generator(0, "weights"))
-    return Assistant(Engine(model, EngineConfig(n_slot=3)), ByteTokenizer())  # type: ignore[arg-type]
+    return Assistant(Engine(model, EngineConfig(n_slot=3)), ByteTokenizer())
 
 
 @pytest.fixture(autouse=True)

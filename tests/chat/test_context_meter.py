@@ -32,7 +32,7 @@ def test_the_measured_use_equals_the_length_of_the_rendered_ids(
     conversation: list[Message],
 ) -> None:
     use = measure_context(conversation, TOKENIZER, 200, 10)  # type: ignore[arg-type]
-    assert use.n_used == len(render_turns(use.messages, TOKENIZER).token_ids)  # type: ignore[arg-type]
+    assert use.n_used == len(render_turns(use.messages, TOKENIZER).token_ids)
     assert use.n_cut + len(use.messages) == len(conversation)
     assert use.context_length == 200
     assert (use.n_cut > 0) == (len(conversation) > 10)
@@ -48,7 +48,7 @@ def test_a_reply_that_ended_itself_uses_the_tokens_that_its_usage_reports(
         # Text that is not ASCII may hold U+FFFD for invalid bytes, which encodes to other ids.
         if finished.ended_by_itself and not message.tool_calls and message.text.isascii():
             context_length = untrained.engine.context_length
-            use = measure_context([*conversation, message], TOKENIZER, context_length, None)  # type: ignore[arg-type]
+            use = measure_context([*conversation, message], TOKENIZER, context_length, None)
             assert use.n_used == finished.usage.prompt_tokens + finished.usage.completion_tokens
             return
     pytest.fail("no reply ended by itself: take other seeds")
@@ -62,7 +62,7 @@ def test_a_question_of_n_free_tokens_leaves_no_message_out_and_a_longer_one_does
     use = measure_context(conversation, TOKENIZER, 200, max_tokens)  # type: ignore[arg-type]
     for more, n_cut in ((0, 0), (1, 2)):
         question = Message("user", "y" * (use.n_free + more))
-        fitted = fit_to_context([*conversation, question], TOKENIZER, 200, max_tokens)  # type: ignore[arg-type]
+        fitted = fit_to_context([*conversation, question], TOKENIZER, 200, max_tokens)
         assert fitted.n_cut == n_cut
 
 

@@ -52,7 +52,7 @@ def test_a_tool_call_and_its_result_are_left_out_with_their_question() -> None:
         Message("assistant", "It is sunny."),
     ]
     conversation = [*first, Message("user", "and now?")]
-    fitted = fit_to_context(conversation, TOKENIZER, length(conversation) + 3, 4)  # type: ignore[arg-type]
+    fitted = fit_to_context(conversation, TOKENIZER, length(conversation) + 3, 4)
     assert (fitted.n_cut, fitted.messages) == (4, [Message("user", "and now?")])
 
 
@@ -63,7 +63,7 @@ def test_without_max_tokens_a_quarter_of_the_context_stays_free_if_exchanges_can
     assert len(fitted.token_ids) <= 75
     single = [Message("user", "y" * 90)]
     context_length = length(single) + 1
-    assert fit_to_context(single, TOKENIZER, context_length, None).n_cut == 0  # type: ignore[arg-type]
+    assert fit_to_context(single, TOKENIZER, context_length, None).n_cut == 0
 
 
 def test_a_last_message_that_does_not_fit_is_refused_with_numbers() -> None:

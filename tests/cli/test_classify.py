@@ -82,7 +82,7 @@ def test_the_shown_attention_is_that_of_the_cls_token(directory: Path) -> None:
     shown = label_attention(model, tokenizer, piece)
     observed: list[torch.Tensor] = []
     for block in model.blocks:
-        block.attention.observe(lambda weights: observed.append(weights))  # type: ignore[operator, union-attr]
+        block.attention.observe(lambda weights: observed.append(weights))
     with torch.no_grad():
         model.hidden_states(torch.tensor([piece]))
     cls_rows = torch.stack([weights[0, :, 0] for weights in observed])

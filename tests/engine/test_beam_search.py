@@ -182,7 +182,7 @@ def test_texts_that_are_done_are_removed_from_the_batch() -> None:
     model = RandomModel(4, 3, end_bias=2.0)
     n_rows: list[int] = []
     next_logits = model.next_logits
-    model.next_logits = lambda ids: n_rows.append(len(ids)) or next_logits(ids)  # type: ignore[method-assign]
+    model.next_logits = lambda ids: n_rows.append(len(ids)) or next_logits(ids)
     beam_search(model, START, END, [12, 1, 12, 3], BeamConfig(width=3))
     assert n_rows[0] == 12
     assert n_rows == sorted(n_rows, reverse=True)

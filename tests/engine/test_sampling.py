@@ -175,7 +175,7 @@ def test_every_setting_changes_the_adjusted_logits() -> None:
         ({"stop": "end"}, "stop"),
     ],
 )
-def test_wrong_values_are_refused_with_their_field(change: dict, field: str) -> None:  # type: ignore[type-arg]
+def test_wrong_values_are_refused_with_their_field(change: dict, field: str) -> None:
     with pytest.raises(InputError) as caught:
         SamplingConfig(**change)
     assert caught.value.field == field

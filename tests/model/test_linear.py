@@ -38,7 +38,7 @@ def test_a_packed_layer_equals_an_unpacked_one(activation: str, bias: bool) -> N
                 "gelu": lambda y: F.gelu(y, approximate="tanh"),
             }[activation](reference)
         assert torch.equal(plain, reference)
-        torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
+        torch.testing.assert_close(packed(linear)(x, activation), plain, atol=1e-5, rtol=1e-5)
 
 
 # With the last shape oneDNN uses another kernel for a single row, so `Linear` computes it twice.

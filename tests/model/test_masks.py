@@ -93,7 +93,7 @@ def test_a_window_limits_causal_bool_and_tiled_masks() -> None:
 def test_all_kinds_of_masks_convert_to_the_same_bool_tensor() -> None:
     positions = torch.arange(5)[None]
     expected = masks.causal(positions, 5)
-    assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)  # type: ignore[arg-type]
+    assert torch.equal(masks.explicit(masks.CAUSAL, 5, 5, positions.device), expected)
     assert torch.equal(
         masks.explicit(masks.causal_tiles(positions, 16, 2, 1), 5, 5, positions.device), expected
     )  # type: ignore[arg-type]

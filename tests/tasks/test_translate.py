@@ -53,7 +53,7 @@ def test_decoding_starts_with_the_start_token_of_the_model() -> None:
     translator = make(start_id=TOKENIZER.control.pad)
     embedded = []
     embed = translator.forward.model._embed
-    translator.forward.model._embed = lambda ids, *rest: embedded.append(ids) or embed(ids, *rest)  # type: ignore[method-assign]
+    translator.forward.model._embed = lambda ids, *rest: embedded.append(ids) or embed(ids, *rest)
     translator.translate(["mat"], BeamConfig(width=1))
     assert embedded[1].tolist() == [[TOKENIZER.control.pad]]
 

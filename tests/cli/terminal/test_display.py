@@ -131,7 +131,7 @@ def test_the_json_object_of_a_reply_counts_the_messages_left_out(
 
 def test_a_reply_that_fails_while_it_is_sampled_is_an_error(untrained: Assistant) -> None:
     real_logits = untrained.engine.forward.logits
-    untrained.engine.forward.logits = lambda *arguments: real_logits(*arguments) * float("nan")  # type: ignore[method-assign]
+    untrained.engine.forward.logits = lambda *arguments: real_logits(*arguments) * float("nan")
     try:
         rows, _, n_failed = talk(untrained, "hi", sampling=SamplingConfig(seed=1))
     finally:

@@ -61,7 +61,7 @@ def test_every_probability_equals_that_of_a_full_forward_pass(
             f"{probs[token.token_id]:.4f}",
         ]  # type: ignore[arg-type]
         for other in [id_ for id_ in best if id_ != token.token_id][:N_ALTERNATIVES]:
-            expected += [display_token(other, TOKENIZER), f"{probs[other]:.4f}"]  # type: ignore[arg-type]
+            expected += [display_token(other, TOKENIZER), f"{probs[other]:.4f}"]
         assert lines[index].split() == " ".join(expected).split()
         shown = alternatives_table(tokens, index + 1, TOKENIZER)  # type: ignore[arg-type]
         assert sum(line.startswith("->") for line in shown) == 1
@@ -106,7 +106,7 @@ def test_spaces_control_characters_and_incomplete_characters_of_a_token_are_visi
 
 def test_control_tokens_are_displayed_by_their_string_and_unused_ids_as_unused() -> None:
     assert display_token(TOKENIZER.control.end, TOKENIZER) == "<|end|>"  # type: ignore[arg-type]
-    assert display_token(TOKENIZER.vocab_size + 3, TOKENIZER) == "(id 269, unused)"  # type: ignore[arg-type]
+    assert display_token(TOKENIZER.vocab_size + 3, TOKENIZER) == "(id 269, unused)"
 
 
 def test_the_tables_of_one_token_equal_hand_written_lines() -> None:
