@@ -1,6 +1,6 @@
-"""Entry point of the command line: register the verbs, and print one line for each failure.
+"""Entry point of the command line: register the commands, and print one line for each failure.
 
-A verb imports what it needs when it runs, so that `--help` does not load torch.
+A command imports what it needs when it runs, so that `--help` does not load torch.
 """
 
 import os
@@ -10,9 +10,10 @@ import warnings
 
 # OpenMP's threads spin while they wait. With anything else running on a small machine, unlimited
 # spinning makes training ten times slower. A spin count of 1000 covers most gaps within a training
-# step and costs other programs little (docs/LOG.md, "Speed of a training step").
-# With "passive", GNU's OpenMP (torch's on Linux) would not spin at all once a served model has
-# threads of its own beside the training's. Both must be set before torch is imported.
+# step and costs other programs little (docs/LOG.md, "Speed of a training step"). On Linux, where
+# torch uses GNU's OpenMP, "passive" would stop all spinning as soon as a model is served during
+# training, because the process then has more threads than cores. Both must be set before torch is
+# imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "active" if sys.platform == "linux" else "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
@@ -74,7 +75,7 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line; exit with 0, or with the status that `report` returns."""
+    """Run the command line; a failure exits with the status that `report` returns."""
     escape_missing_characters()
     show_renamed_settings()
     try:
@@ -86,8 +87,8 @@ def main() -> None:
 def show_renamed_settings() -> None:
     """Print a note where a recipe or a command uses the old name of a setting.
 
-    Python hides these warnings by default. Files that the program wrote, such as a model's
-    config.json, need no change by the user and stay silent.
+    The notes are DeprecationWarnings, which Python hides by default. Files that the program wrote,
+    such as a model's config.json, need no change by the user and stay silent.
     """
     warnings.filterwarnings("default", category=DeprecationWarning, module="chatwright.config")
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=r".*\.json: ")
@@ -103,7 +104,7 @@ def report(error: Exception) -> int:
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return _fail(
             "out of memory. Lower batches.rows, raise batches.accumulate, or choose a smaller "
-            "model.size. What was saved is intact, and the same command resumes it.",
+            "model.size. Saved checkpoints are intact, and the same command resumes from them.",
             FAILED,
         )
     # Only a run raises these two, so torch is loaded already and this import is cheap.
@@ -130,6 +131,6 @@ def _fail(message: str, status: int) -> int:
 
 def _file_system_message(error: OSError) -> str:
     return (
-        f"{error.filename or 'file system'}: {error.strerror or error}. Everything finished is "
-        "kept. Make room or correct the path, then run the same command again."
+        f"{error.filename or 'file system'}: {error.strerror or error}. Finished stages and "
+        "checkpoints are kept. Make room or correct the path, then run the same command again."
     )

@@ -35,7 +35,9 @@ class StartingModel:
 def initialize_model(
     start: StartingModel, vocab_size: int, parent: Path | None, watcher: Watcher
 ) -> tuple[GPT, Path | None]:
-    """Return the decoder, and the parent whose loss its first loss must equal, if there is one.
+    """Return the decoder and its parent directory, or None for a new model.
+
+    With a parent, the first training loss must equal the parent's loss.
 
     Args:
         start: Settings of the decoder.

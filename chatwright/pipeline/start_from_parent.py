@@ -1,7 +1,7 @@
 """Start a model from a parent's weights with changed settings, such as another head.
 
-All weights but those of the head (the trunk) are the parent's, whatever the heads. For example, a
-classifier or a reward model starts from a language model.
+The trunk (all weights except the head's) is copied from the parent. For example, a classifier or a
+reward model starts from a language model.
 """
 
 from collections.abc import Callable, Mapping

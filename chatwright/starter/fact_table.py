@@ -118,8 +118,8 @@ def is_about_person(fact: Fact) -> bool:
 def make_fact_table(size: float = 1.0, seed: int = 0) -> FactTable:
     """Make the table of a size and a seed; `size` scales the numbers of people, towns and shops.
 
-    Raises InputError if `size` is not above 0, or above LARGEST_SIZE, which needs more names than
-    the lists have.
+    Raises InputError unless `size` is above 0 and at most LARGEST_SIZE. A larger size would need
+    more names than the lists have.
     """
     if not 0 < size <= LARGEST_SIZE:
         raise InputError(

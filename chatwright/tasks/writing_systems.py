@@ -1,6 +1,6 @@
 """Writing systems without spaces between words, such as Chinese, Japanese and Thai.
 
-Text in them is split into words, and joined from pieces, in a different way.
+Text in them is compared character by character, and pieces are joined without a space.
 """
 
 import unicodedata

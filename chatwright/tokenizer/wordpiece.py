@@ -74,7 +74,7 @@ def train(texts: Iterable[str], vocab_size: int, cased: bool = False) -> Importe
 
 
 def untrained_library(cased: bool) -> tokenizers.Tokenizer:
-    """Return BERT's steps around a model without a vocabulary."""
+    """Return a tokenizer with BERT's normalizer and pre-tokenizer and an empty vocabulary."""
     library = tokenizers.Tokenizer(
         models.WordPiece(unk_token=SPECIAL_TOKENS["unk"], max_input_chars_per_word=100)
     )
@@ -85,7 +85,7 @@ def untrained_library(cased: bool) -> tokenizers.Tokenizer:
 
 
 def alphabet(texts: Iterable[str], library: tokenizers.Tokenizer) -> list[str]:
-    """Return the characters that occur at least twice, alone and as continuations ("##a").
+    """Return each character that occurs at least twice, also as a continuation ("##a").
 
     Characters that the pre-tokenizer makes words of their own, such as punctuation, get no
     continuation.

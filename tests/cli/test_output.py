@@ -1,4 +1,4 @@
-"""In a terminal whose encoding lacks characters they are escaped, and JSON stays valid."""
+"""Characters that the terminal's encoding lacks are escaped, and JSON stays valid."""
 
 import io
 import json
@@ -22,7 +22,7 @@ TEXT = "日本 is Japan 😀 “quoted” \x81"
 
 
 class Cp1252(io.TextIOWrapper):
-    """A terminal of Western Windows."""
+    """A terminal with Windows' Western European encoding, cp1252."""
 
     def __init__(self) -> None:
         super().__init__(io.BytesIO(), encoding="cp1252", errors="strict")
@@ -35,7 +35,7 @@ class Cp1252(io.TextIOWrapper):
 
 
 def use_terminal(monkeypatch: pytest.MonkeyPatch) -> tuple[Cp1252, Cp1252]:
-    """Replace both outputs. pytest sets its own before each test, so this is no fixture."""
+    """Replace stdout and stderr. Call it in the test: pytest replaces them after fixtures."""
     out, err = Cp1252(), Cp1252()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)

@@ -210,7 +210,7 @@ def losses_of(run: Path) -> dict[str, float]:
 def test_losses_of_a_recipe_on_another_device_equal_those_on_the_cpu(
     tmp_path: Path, data: Path, name: str
 ) -> None:
-    """Each stage is stopped at step 3 and resumed on the other device, but not on the CPU."""
+    """On the simulated device each stage is stopped at step 3 and resumed; on the CPU it is not."""
     recipe = tmp_path / "r.toml"
     recipe.write_text(RECIPES[name])
     on_device = tmp_path / "on device"

@@ -79,7 +79,7 @@ def engines():
 
 
 def settings(sampling):
-    """Sample a fixed number of letters with a fixed seed, at the page's temperature."""
+    """Return the settings, limited to a fixed number of letters and a fixed seed."""
     return replace(sampling, logit_bias=LETTERS_ONLY, seed=7, max_tokens=REPLY)
 
 

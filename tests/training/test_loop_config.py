@@ -121,10 +121,10 @@ def test_learning_rate_of_zero_is_an_error(name: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_error_in_a_recipe_names_the_setting_with_its_table_once(
+def test_error_in_a_recipe_does_not_repeat_the_table_in_the_field_name(
     table: dict[str, Any], name: str, value: object
 ) -> None:
-    """Fault: the field of a wrong loop.steps was "loop.loop.steps"."""
+    """Regression: the field of a wrong loop.steps was once "loop.loop.steps"."""
     with pytest.raises(InputError) as caught:
         config_files.build(PretrainConfig, {"data": "a"} | table, "recipe.toml")
     assert caught.value.field == name

@@ -85,7 +85,7 @@ def from_public(public: PublicConfig, position_offset: int = 0) -> EncoderConfig
 
 
 def weights(config: EncoderConfig) -> list[Weight]:
-    """Return the tensors of a BERT file."""
+    """Return how our weights map to the tensors of a BERT file."""
     match config.head:
         case "masked_lm":
             return [
@@ -100,7 +100,7 @@ def weights(config: EncoderConfig) -> list[Weight]:
 
 
 def trunk_weights(config: EncoderConfig, prefix: str) -> list[Weight]:
-    """Return the tensors of a model without its head. Their public names begin with `prefix`."""
+    """Return the mapping of all weights but the head's; public names begin with `prefix`."""
     norm = {"embedding_norm": f"{prefix}embeddings.LayerNorm"}
     listed = [
         *fields.single_weights(EMBEDDINGS, public_prefix=f"{prefix}embeddings."),

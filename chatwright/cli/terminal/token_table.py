@@ -64,8 +64,8 @@ def probability(log_prob: float) -> str:
 def display_token(token_id: int, tokenizer: Tokenizer) -> str:
     r"""Return the display of a token; different tokens look different.
 
-    Text is in quotes, which make spaces visible; control tokens are not. Characters that do not
-    print are escaped: \n, \u200b for a character, \xe2 for a byte that is only part of one.
+    Text is in quotes, so that spaces are visible. Control tokens have no quotes. Characters that do
+    not print are escaped: \n, \u200b for a character, \xe2 for a byte that is only part of one.
     """
     control = tokenizer.control.string_of(token_id)
     if control is not None:

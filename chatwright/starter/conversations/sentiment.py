@@ -47,7 +47,7 @@ class Review:
     def answer(self) -> str:
         """Repeat the judgment, then give the label.
 
-        The label then follows from the words just before it, wherever the review has the judgment.
+        So the label follows directly from the repeated judgment, wherever the review states it.
         """
         return f"{self.judgment.statement}. That is {self.judgment.label}."
 

@@ -85,8 +85,8 @@ class SkipGramBatches:
         self.device = device
         counts = torch.bincount(corpus.stream.long(), minlength=vocab_size).double()
         share = counts / counts.sum()
-        # word2vec keeps the share sqrt(t / f) + t / f of a word with frequency f. We leave out the
-        # second term.
+        # word2vec keeps the share sqrt(t / f) + t / f of a word with frequency f, where t is the
+        # setting `keep`. We leave out the second term.
         keep = (config.keep / share.clamp(min=1e-12)).sqrt()
         self.keep_probability = keep.clamp(max=1.0).float()
         self.negative_weights = (share**0.75).float()
@@ -160,7 +160,7 @@ class SkipGramStage(SupervisedStage[SkipGram, SkipGramMicroBatch]):
         return {"validation_loss": total / count} if count else {}
 
     def samples(self, model: SkipGram) -> list[tuple[str, str]]:
-        """Return the nearest words of some words that are neither common nor rare."""
+        """Return the nearest words of the words at 1 % to 6 % of the frequency ranking."""
         # Tokens are sorted by frequency; the control tokens, which spell nothing, are the last ids.
         n_word = sum(map(bool, self.spellings))
         matrix = F.normalize(model.embedding.weight[:n_word])
