@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright import config as config_files
-from chatwright.checkpoint import directory as atomic
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import directory, model_directory
 from chatwright.commands import command_line
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
@@ -93,9 +92,9 @@ def _load_or_learn(
         assert kind.vocabulary is not None, "only kinds that need a parent have no vocabulary"
         settings = _vocabulary_settings(kind.vocabulary, config, options.vocab_size)
         _learn_vocabulary(settings, options.out, watcher)
-    directory = options.parent or options.out
-    inner = directory / "tokenizer"
-    return load_tokenizer(inner if inner.is_dir() else directory)
+    folder = options.parent or options.out
+    inner = folder / "tokenizer"
+    return load_tokenizer(inner if inner.is_dir() else folder)
 
 
 def _learn_vocabulary(settings: TokenizerConfig, out: Path, watcher: Watcher) -> None:
@@ -118,9 +117,9 @@ def _learn_vocabulary(settings: TokenizerConfig, out: Path, watcher: Watcher) ->
                 value=settings.vocab_size,
             )
         watcher.say("the data or the vocabulary's settings changed: learning it again")
-        atomic.remove(out / "tokenizer")
+        directory.remove(out / "tokenizer")
     prepare_tokenizer(settings, StageInputs(out=out, watcher=watcher)).run(out, watcher)
-    atomic.write_text(hash_file, digest)
+    directory.write_text(hash_file, digest)
 
 
 def _vocabulary_hash(settings: TokenizerConfig) -> str:
