@@ -14,10 +14,12 @@ import pytest
 import typer.main
 
 from chatwright.cli.app import app
+from chatwright.pipeline.recipe import find_recipe, read_recipe
 from tests.docs.markdown import ROOT, Command, SavedFile, commands_of, steps_of
 from tests.docs.workspace import write_workspace
 
 SHORTENED = ("run", "train", "eval")
+WITH_ROWS = ("pretrain", "sft", "masked-lm")
 TRAINED_QUICKLY = "messages", "colors"  # tutorials whose training is short enough to run whole
 STARTER = ["docs/tutorials/first-model.md"]
 TUTORIALS = [
@@ -97,12 +99,22 @@ def run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         built = f"{arguments[1]}/runs" if arguments[1:] else "runs/starter"
         call([*arguments, "--smoke", "--build-only", "--out", built])
     elif arguments[0] in SHORTENED and Path(option(arguments, "--out")).name not in TRAINED_QUICKLY:
-        call([*arguments, "--smoke"])
+        call([*arguments, "--smoke", *small_batches(arguments)])
         if arguments[0] == "run":  # later commands look where a run without --smoke would be
             name = Path(arguments[1]).stem
             shutil.copytree(f"runs/{name}-smoke", f"runs/{name}", dirs_exist_ok=True)
     else:
         call(arguments)
+
+
+def small_batches(arguments: list[str]) -> list[str]:
+    """Return settings for two rows in each batch, for the stages that train on rows of tokens."""
+    if arguments[0] == "train" and arguments[1] in WITH_ROWS:
+        return ["batches.rows=2"]
+    if arguments[0] == "run":
+        stages = read_recipe(find_recipe(Path(arguments[1]))).stages
+        return [f"{s.name}.batches.rows=2" for s in stages if s.kind.name in WITH_ROWS]
+    return []
 
 
 def call(arguments: list[str]) -> None:
