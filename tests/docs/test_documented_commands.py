@@ -24,11 +24,11 @@ TRAINED_QUICKLY = "messages", "colors"  # tutorials whose training is short enou
 STARTER = ["docs/tutorials/first-model.md"]
 TUTORIALS = [
     "docs/tutorials/classify-texts.md",
-    "docs/tutorials/translate-sentences.md",
     "README.md",
     "docs/tutorials/your-own-data.md",
 ]
 GUIDES = [
+    "docs/tutorials/translate-sentences.md",  # minutes of training
     "docs/how-to/install.md",
     "docs/how-to/train-one-stage.md",
     "docs/how-to/check-your-data.md",
