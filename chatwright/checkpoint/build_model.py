@@ -1,13 +1,11 @@
 """Build a model without weights, and put weights into it."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from chatwright.checkpoint import stored_weights
 from chatwright.devices import available_memory
 from chatwright.errors import InputError
 from chatwright.model.model import Model, count_parameters
@@ -42,18 +40,6 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
             value=n_parameter,
         )
     return kind(config).to(device)
-
-
-def load_weights(model: Model, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Copy tensors into the parameters of the same names. Errors name the file `source`."""
-    stored_weights.require_same_shapes(
-        stored_weights.parameter_shapes(model),
-        {name: tuple(tensor.shape) for name, tensor in weights.items()},
-        source,
-    )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
 
 
 def assign_weights(model: Model, weights: Mapping[str, Tensor]) -> None:

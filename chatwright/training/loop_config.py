@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chatwright.devices import Precision
-from chatwright.errors import InputError
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.optim.schedule import ScheduleKind
+from chatwright.training.setting_checks import require_setting
 
 # These settings decide when something is logged or saved. They do not change the result of a run,
 # so you may change them and resume.
@@ -62,26 +63,14 @@ class LoopConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
+        require = partial(require_setting, self, "loop")
         for name in ("steps", "log_every", "evaluate_every", "save_every"):
-            self._require(name, getattr(self, name) >= 1, "must be at least 1")
-        self._require(
+            require(name, getattr(self, name) >= 1, "must be at least 1")
+        require(
             "keep",
             self.keep >= 2,
             "must be at least 2, so that one damaged checkpoint does not lose the run",
         )
-        self._require(
-            "save_seconds", self.save_seconds >= 0, "must be at least 0; 0 sets no time limit"
-        )
-        self._require(
-            "patience", self.patience >= 0, "must be at least 0; 0 switches early stopping off"
-        )
-        self._require(
-            "average_decay", 0.0 <= self.average_decay < 1.0, "must be at least 0 and below 1"
-        )
-
-    def _require(self, name: str, holds: bool, requirement: str) -> None:
-        if not holds:
-            value = getattr(self, name)
-            raise InputError(
-                f"loop.{name} is {value}; it {requirement}.", field=f"loop.{name}", value=value
-            )
+        require("save_seconds", self.save_seconds >= 0, "must be at least 0; 0 sets no time limit")
+        require("patience", self.patience >= 0, "must be at least 0; 0 switches early stopping off")
+        require("average_decay", 0.0 <= self.average_decay < 1.0, "must be at least 0 and below 1")

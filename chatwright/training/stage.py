@@ -6,7 +6,7 @@ model they train (`M`) and in the micro-batch that goes through it (`Micro`), so
 know neither.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,14 +14,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from torch import Tensor, nn
 
 from chatwright.errors import InputError
-from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
 
 M = TypeVar("M", bound=Model, contravariant=True)
 Micro = TypeVar("Micro")
-
-Sampler = Callable[[GPT], list[tuple[str, str]]]
-"""Returns (prompt, reply) pairs that show what the model has learned so far."""
 
 
 @dataclass(frozen=True, kw_only=True)

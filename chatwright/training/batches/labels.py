@@ -8,6 +8,7 @@ masked tokens depend only on (seed, epoch, position), so a resumed run draws the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor
 from chatwright.data.batches import Shuffled
 from chatwright.data.encoded.labels import EncodedLabels
 from chatwright.devices import generator
-from chatwright.errors import InputError
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
+from chatwright.training.setting_checks import require_setting
 from chatwright.training.stage import Batch
 
 
@@ -33,17 +34,10 @@ class LabelBatchConfig:
     """Share of tokens replaced with <mask> in training, so that no one word decides the label."""
 
     def __post_init__(self) -> None:
-        self._require("rows", self.rows >= 1, "must be at least 1")
-        self._require("accumulate", self.accumulate >= 1, "must be at least 1")
-        self._require(
-            "token_dropout", 0.0 <= self.token_dropout < 1.0, "must be at least 0 and below 1"
-        )
-
-    def _require(self, name: str, holds: bool, requirement: str) -> None:
-        if not holds:
-            value = getattr(self, name)
-            field = f"batches.{name}"
-            raise InputError(f"{field} is {value}; it {requirement}.", field=field, value=value)
+        require = partial(require_setting, self, "batches")
+        require("rows", self.rows >= 1, "must be at least 1")
+        require("accumulate", self.accumulate >= 1, "must be at least 1")
+        require("token_dropout", 0.0 <= self.token_dropout < 1.0, "must be at least 0 and below 1")
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,19 @@ are comparable with those of other runs. The cost is one forward pass of the tea
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from chatwright.errors import InputError
 from chatwright.model.linear import Linear
 from chatwright.model.model import Model
 from chatwright.training import checks
 from chatwright.training.cross_entropy import NUMBERS_AT_ONCE
 from chatwright.training.outputs import HasOutputs, Outputs
+from chatwright.training.setting_checks import require_setting
 from chatwright.training.stage import Batch, Loss, M, Micro, Stage
 from chatwright.training.stages.wrapped_stage import WrappedStage
 
@@ -42,20 +43,15 @@ class DistillationConfig:
     """Initial weights of the student: random, or the teacher's layers 1, 3, 5, ..."""
 
     def __post_init__(self) -> None:
-        self._require("teacher", bool(self.teacher), "names no model. Give a model directory")
-        self._require("temperature", self.temperature > 0, "must be above 0")
-        self._require(
+        require = partial(require_setting, self, "distillation")
+        require("teacher", bool(self.teacher), "names no model. Give a model directory")
+        require("temperature", self.temperature > 0, "must be above 0")
+        require(
             "share",
             0.0 < self.share <= 1.0,
             "must be above 0 and at most 1. To train without a teacher, remove distillation",
         )
-        self._require("hidden_weight", self.hidden_weight >= 0, "must be at least 0")
-
-    def _require(self, name: str, holds: bool, requirement: str) -> None:
-        if not holds:
-            field = f"distillation.{name}"
-            value = getattr(self, name)
-            raise InputError(f"{field} ({value!r}) {requirement}.", field=field, value=value)
+        require("hidden_weight", self.hidden_weight >= 0, "must be at least 0")
 
 
 class Distillation(WrappedStage[M, Micro]):

@@ -5,7 +5,6 @@ attends to itself only, and only the assistant's messages carry loss.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -13,17 +12,16 @@ from chatwright.model.gpt import GPT
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.cross_entropy import next_token_loss, next_token_outputs
 from chatwright.training.outputs import Outputs
-from chatwright.training.stage import Loss, MicroBatch, Sampler
-from chatwright.training.stages.supervised import SupervisedStage, no_samples
+from chatwright.training.stage import Loss, MicroBatch
+from chatwright.training.stages.supervised import SupervisedStage, no_figures, no_samples
 from chatwright.training.validation import PackedValidation
 
 StopRate = Callable[[GPT], dict[str, float]]
 """Measures the share of replies that end with an end token instead of at the length limit."""
 
 
-def no_figures(_: Any) -> dict[str, float]:
-    """Return no figures."""
-    return {}
+ReplySampler = Callable[[GPT], list[tuple[str, str]]]
+"""Returns (prompt, reply) pairs that show what the model has learned so far."""
 
 
 class SFT(SupervisedStage[GPT, MicroBatch]):
@@ -36,7 +34,7 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
         batches: PackedBatches,
         validation: PackedValidation,
         dtype: torch.dtype,
-        sampler: Sampler = no_samples,
+        sampler: ReplySampler = no_samples,
         stop_rate: StopRate = no_figures,
     ) -> None:
         super().__init__(batches, validation, dtype, sampler)

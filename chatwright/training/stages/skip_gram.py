@@ -10,6 +10,7 @@ paper). All draws depend on the seed and the step alone, so a resumed run repeat
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,9 +20,9 @@ from torch import Tensor
 from chatwright.data.batches import Windows
 from chatwright.data.encoded.corpus import EncodedCorpus
 from chatwright.devices import generator
-from chatwright.errors import InputError
 from chatwright.model.skip_gram import SkipGram
 from chatwright.training.batches.windows import describe_corpus
+from chatwright.training.setting_checks import require_setting
 from chatwright.training.stage import Batch, Loss
 from chatwright.training.stages.supervised import SupervisedStage
 
@@ -47,16 +48,11 @@ class SkipGramBatchConfig:
     """Words above this frequency are skipped at random, frequent ones more often; 1: never."""
 
     def __post_init__(self) -> None:
+        require = partial(require_setting, self, "batches")
         for name in ("words", "window", "drawn"):
-            self._require(name, getattr(self, name) >= 1, "must be at least 1")
+            require(name, getattr(self, name) >= 1, "must be at least 1")
         for name in ("negatives", "keep"):
-            self._require(name, getattr(self, name) > 0, "must be above 0")
-
-    def _require(self, name: str, holds: bool, requirement: str) -> None:
-        if not holds:
-            value = getattr(self, name)
-            field = f"batches.{name}"
-            raise InputError(f"{field} ({value}) {requirement}.", field=field, value=value)
+            require(name, getattr(self, name) > 0, "must be above 0")
 
 
 @dataclass(frozen=True)

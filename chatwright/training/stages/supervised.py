@@ -10,13 +10,15 @@ import torch
 from chatwright.training import checks
 from chatwright.training.stage import Batch, Batches, M, Micro, Stage, StageState
 
-Sampler = Callable[[M], list[tuple[str, str]]]
-"""Returns (input, output) pairs that show what a model has learned so far."""
-
 
 def no_samples(_: Any) -> list[tuple[str, str]]:
     """Return no samples."""
     return []
+
+
+def no_figures(_: Any) -> dict[str, float]:
+    """Return no figures."""
+    return {}
 
 
 class SupervisedStage(Stage[M, Micro]):

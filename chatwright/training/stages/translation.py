@@ -15,8 +15,7 @@ from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.training.batches.pairs import PairBatches, PairMicroBatch
 from chatwright.training.cross_entropy import IGNORED, head_loss
 from chatwright.training.stage import Loss
-from chatwright.training.stages.sft import no_figures
-from chatwright.training.stages.supervised import SupervisedStage, no_samples
+from chatwright.training.stages.supervised import SupervisedStage, no_figures, no_samples
 
 Scorer = Callable[[EncoderDecoder], dict[str, float]]
 """Adds figures to an evaluation, such as the BLEU of the validation set."""
