@@ -44,10 +44,7 @@ def resolve_device(name: str = "auto") -> torch.device:
             field="device",
             value=name,
         ) from None
-    is_missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if is_missing:
+    if not _exists(device):
         raise InputError(
             f"device={name}: torch {torch.__version__} finds no such GPU on this machine.",
             remedy="Use device=cpu or device=auto.",
@@ -55,6 +52,13 @@ def resolve_device(name: str = "auto") -> torch.device:
             value=name,
         )
     return device
+
+
+def _exists(device: torch.device) -> bool:
+    """Whether this machine has the GPU that the device names; other kinds always exist."""
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    return device.type != "mps" or torch.backends.mps.is_available()
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -47,7 +47,7 @@ def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it() -> None
     assert during - after > 15_000  # 64 MB are 16,384 pages of 4 kB
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda", "mps", "cuda:x", ""])
+@pytest.mark.parametrize("name", ["gpu", "cuda", "mps", "cuda:x", "cuda:99", ""])
 def test_a_device_that_is_unknown_or_missing_is_refused_with_a_remedy(name: str) -> None:
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has an NVIDIA GPU")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """In training, zero each number with probability p and scale the rest by 1 / (1 - p).
 
-    p is rounded to a multiple of 1/256, at least 1/256, because the noise is one random byte per
-    number. That takes a quarter of the memory of float32 noise.
+    p is rounded to a multiple of 1/256 from 1/256 to 255/256, because the noise is one random byte
+    per number. That takes a quarter of the memory of float32 noise.
     """
 
     def __init__(self, p: float) -> None:
@@ -33,7 +33,7 @@ class Dropout(nn.Module):
         )
         noise = torch.empty(shape, dtype=torch.uint8, device=like.device)
         noise = noise.random_(generator=self.generator)
-        n_dropped = max(1, round(self.p * 256))  # of the 256 values of a byte
+        n_dropped = min(max(1, round(self.p * 256)), 255)  # of the 256 values of a byte
         return (noise >= n_dropped).to(like.dtype) * (256 / (256 - n_dropped))
 
 

@@ -137,7 +137,8 @@ class Loop:
             )
         if newest is not None:
             self.state.load(newest, self.config, self.watcher.say)
-            self.watcher.say(f"resuming at step {self.state.step} of {self.config.steps}")
+            if self.state.step < self.config.steps:
+                self.watcher.say(f"resuming at step {self.state.step} of {self.config.steps}")
         self.metrics = Metrics(log, None if newest is None else self.state.step)
         settings = json.dumps(self.state.settings, indent=1, default=str)
         (self.run / run_directory.RUN_FILE).write_text(settings, encoding="utf-8")

@@ -89,3 +89,14 @@ def test_the_output_does_not_depend_on_a_dropped_token(make: Callable[[], Model]
     assert not torch.equal(run(torch.where(dropped, 3, TOKENS)), run(TOKENS)), (
         "no token is dropped in eval mode"
     )
+
+
+@pytest.mark.parametrize("p", [0.0001, 0.999])
+def test_extreme_rates_give_finite_numbers_that_are_neither_all_kept_nor_all_dropped(
+    p: float,
+) -> None:
+    dropout = Dropout(p)
+    set_dropout_generator(dropout, generator(0, "dropout"))
+    out = dropout(torch.ones(100_000))
+    assert bool(out.isfinite().all())
+    assert 0.0 < float((out == 0).float().mean()) < 1.0
