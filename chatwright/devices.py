@@ -99,8 +99,11 @@ def keeping_freed_memory() -> Iterator[None]:
     By default glibc returns large freed blocks to the system. Each training step then takes
     thousands of page faults to get them again. mallopt(3) changes that; with another allocator, or
     a glibc that refuses, the block does nothing. Results do not change.
+
+    Batches of changing shapes leave gaps between their blocks, and the process grows: call
+    `return_freed_memory` now and then.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         yield
         return
     libc = ctypes.CDLL(None)
@@ -111,7 +114,17 @@ def keeping_freed_memory() -> Iterator[None]:
     finally:
         libc.mallopt(M_MMAP_THRESHOLD, GLIBC_MMAP_THRESHOLD)
         libc.mallopt(M_TRIM_THRESHOLD, GLIBC_TRIM_THRESHOLD)
-        libc.malloc_trim(0)
+        return_freed_memory()
+
+
+def return_freed_memory() -> None:
+    """Return memory that is free to the system at once; without glibc, do nothing."""
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _has_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"
 
 
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -10,7 +10,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "chatwright"
 # Modules that every package may import.
-SHARED_MODULES = {"conversation", "config", "commands", "devices", "errors", "settings"}
+SHARED_MODULES = {
+    "conversation",
+    "config",
+    "commands",
+    "devices",
+    "errors",
+    "settings",
+    "threads",
+}
 # Package -> the packages that it may import.
 MAY_IMPORT = {
     "tokenizer": set(),

@@ -11,11 +11,11 @@ import torch
 from chatwright.devices import available_memory, resolve_device
 from chatwright.errors import InputError
 
-# Prints the page faults by default and with memory kept, then the resident pages inside the
-# `with` block and after it.
+# Prints the page faults by default and with memory kept, then the resident pages before and after
+# freed memory is returned.
 PAGE_FAULTS_PROGRAM = """
 import resource, torch
-from chatwright.devices import keeping_freed_memory
+from chatwright.devices import keeping_freed_memory, return_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -30,14 +30,15 @@ by_default = faults()
 with keeping_freed_memory():
     faults()
     print(by_default, faults(), resident())
-print(resident())
+    return_freed_memory()
+    print(resident())
 """
 
 
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be set to keep memory"
 )
-def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it() -> None:
+def test_freed_memory_is_kept_inside_the_block_until_it_is_returned() -> None:
     """Allocate 64 MB twenty times. By default every allocation causes page faults."""
     program = [sys.executable, "-c", PAGE_FAULTS_PROGRAM]
     ran = subprocess.run(program, capture_output=True, text=True, check=True)

@@ -3,19 +3,9 @@
 A command imports what it needs when it runs, so that `--help` does not load torch.
 """
 
-import os
 import sys
 import traceback
 import warnings
-
-# OpenMP's threads spin while they wait. With anything else running on a small machine, unlimited
-# spinning makes training ten times slower. A spin count of 1000 covers most gaps within a training
-# step and costs other programs little (docs/LOG.md, "Speed of a training step"). On Linux, where
-# torch uses GNU's OpenMP, "passive" would stop all spinning as soon as a model is served during
-# training, because the process then has more threads than cores. Both must be set before torch is
-# imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "active" if sys.platform == "linux" else "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import typer
 

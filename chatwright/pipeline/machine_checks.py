@@ -18,6 +18,7 @@ from chatwright.devices import (
     resolve_device,
 )
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.threads import thread_waiting
 
 NEEDED_BYTES = 2e9  # memory and disk for training the starter
 SERVING_PACKAGES = ("fastapi", "uvicorn")  # of the extra chatwright[serve]
@@ -42,6 +43,7 @@ def describe_machine() -> dict[str, str]:
         "device": str(device),
         "trains in": trains_in,
         "matrix products": speed,
+        "waiting threads": thread_waiting(),
     }
 
 

@@ -22,8 +22,8 @@ from chatwright.training.stage import Loss, MicroBatch
 
 IGNORED = -100
 """The target of a token without loss, as in torch's cross_entropy."""
-NUMBERS_AT_ONCE = 2**19
-"""Logits held at a time: 2 MB in float32, which fits into the cache of a core."""
+NUMBERS_AT_ONCE = 2**21
+"""Logits held at a time: 8 MB in float32. Fewer make more and shorter products and sums."""
 
 
 class HeadCrossEntropy(torch.autograd.Function):

@@ -21,6 +21,7 @@ from chatwright.devices import (
     keeping_freed_memory,
     resolve_device,
     resolve_precision,
+    return_freed_memory,
 )
 from chatwright.errors import InputError
 from chatwright.model import lora
@@ -40,6 +41,8 @@ from chatwright.training.weight_average import update_average, use_weights
 
 M = TypeVar("M", bound=Model)
 Micro = TypeVar("Micro")
+STEPS_BETWEEN_RETURNS = 50
+"""Steps after which freed memory is returned to the system. Each return costs some milliseconds."""
 
 
 def train(
@@ -158,6 +161,8 @@ class Loop:
                 state.first_loss = self.stage.check_start(self.model, batch, self.parent)
                 self._evaluate(0)
             self._log(self._step(batch))
+            if state.step % STEPS_BETWEEN_RETURNS == 0:
+                return_freed_memory()
             if state.step % config.evaluate_every == 0 and state.step < config.steps:
                 self._evaluate(state.step)
             is_stopping = self.watcher.should_stop()
