@@ -12,35 +12,24 @@ from itertools import pairwise
 from typing import Any
 
 from chatwright.errors import InputError
-from chatwright.tokenizer import tokenizer_json
+from chatwright.tokenizer import gguf_pre_tokenizer, tokenizer_json
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
+from chatwright.tokenizer.gguf_fields import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    NORMALIZER,
+    SPECIAL_TOKENS,
+    UNKNOWN,
+    UNUSED,
+    USER_DEFINED,
+)
 from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.imported_vocabulary import first_special_token
 from chatwright.tokenizer.token_bytes import BYTE_TOKEN, WORD_START
 from chatwright.tokenizer.tokenizer_json import Document
 
-# llama.cpp's token types (llama_token_attr in llama.h).
-NORMAL = 1
-UNKNOWN = 2
-CONTROL = 3
-USER_DEFINED = 4
-UNUSED = 5
-BYTE = 6
 REMEDY = "For other tools, export with: --format hf"
-GGUF_NAMES = {"bos": "bos", "eos": "eos", "pad": "padding"}
-
-_WORD_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-# The steps of each pre-tokenizer, and its two names in llama.cpp. The second is for tokenizers with
-# `ignore_merges`: a word that is in the vocabulary becomes one token without merging.
-PRE_TOKENIZERS = [
-    ({"ByteLevel": True}, "gpt-2", "gpt-2"),
-    ({"Digits": True, "ByteLevel": True}, "smollm", "smollm"),
-    ({"Split": _WORD_PATTERN % "{1,3}", "ByteLevel": False}, "dbrx", "llama-bpe"),
-    ({"Split": _WORD_PATTERN % "", "ByteLevel": False}, "qwen2", "qwen2"),
-]
 
 
 def metadata(
@@ -122,8 +111,8 @@ def _special_tokens(
     files: TokenizerFiles, tokens: list[str], public_ids: Mapping[str, int]
 ) -> dict[str, Any]:
     keys: dict[str, Any] = {
-        f"ggml.{gguf_name}_token_id": public_ids[f"{name}_token_id"]
-        for name, gguf_name in GGUF_NAMES.items()
+        f"ggml.{SPECIAL_TOKENS[name]}_token_id": public_ids[f"{name}_token_id"]
+        for name in ("bos", "eos", "pad")
         if f"{name}_token_id" in public_ids
     }
     if "unk" in files.special_tokens:
@@ -142,41 +131,22 @@ def _byte_level(document: Document) -> dict[str, Any]:
             " (the space of tokenizer.space_before)" if normalizer.get("type") == "Prepend" else ""
         )
         raise _unsupported(f"llama.cpp has no {normalizer.get('type')} normalizer{hint}")
-    steps = _pre_tokenizer_steps(document.get("pre_tokenizer"))
-    for known_steps, name, name_if_merges_ignored in PRE_TOKENIZERS:
-        if steps == known_steps:
-            model = document["model"]
-            return {
-                "ggml.model": "gpt2",
-                "ggml.pre": name_if_merges_ignored if model.get("ignore_merges") else name,
-                "ggml.merges": [_merge(pair) for pair in model["merges"]],
-            }
-    raise _unsupported("llama.cpp has no such pre-tokenizer")
+    model = document["model"]
+    name = gguf_pre_tokenizer.name_of(
+        document.get("pre_tokenizer"), bool(model.get("ignore_merges"))
+    )
+    if name is None:
+        raise _unsupported("llama.cpp has no such pre-tokenizer")
+    return {
+        "ggml.model": "gpt2",
+        "ggml.pre": name,
+        "ggml.merges": [_merge(pair) for pair in model["merges"]],
+        NORMALIZER.removeprefix("tokenizer."): "NFC" if normalizer else "none",
+    }
 
 
 def _merge(pair: Any) -> str:
     return pair if isinstance(pair, str) else " ".join(pair)
-
-
-def _pre_tokenizer_steps(part: Any) -> dict[str, Any] | None:
-    """Return the steps of a pre-tokenizer and their settings, or None if one is not supported."""
-    steps: dict[str, Any] = {}
-    for step in part.get("pretokenizers", [part]) if isinstance(part, dict) else []:
-        match step:
-            case {
-                "type": "Split",
-                "pattern": {"Regex": str(pattern)},
-                "behavior": "Isolated",
-                "invert": False,
-            }:
-                steps["Split"] = pattern
-            case {"type": "Digits", "individual_digits": True}:
-                steps["Digits"] = True
-            case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": bool(use_regex)}:
-                steps["ByteLevel"] = use_regex
-            case _:
-                return None
-    return steps
 
 
 def _sentencepiece(files: TokenizerFiles, tokens: list[str], types: list[int]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Divide the tokens of an imported tokenizer into text tokens, special tokens and markers.
 
 No text is encoded to a special token or to a marker: an added token with symbols in it, such as
-<tool_call>. Added tokens of letters, digits and spaces are ordinary vocabulary.
+<tool_call>. Added tokens of letters, digits and spaces are ordinary vocabulary, also where
+SentencePiece writes the spaces as "▁".
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from chatwright.tokenizer import tokenizer_json
 from chatwright.tokenizer.control import ControlId, ImportedControl
 from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer_json import AddedToken, Document
 
-ORDINARY_WORDS = re.compile(r"[\w\s]+")
+ORDINARY_WORDS = re.compile(rf"[\w\s{WORD_START}]+")
 
 
 @dataclass(frozen=True)
