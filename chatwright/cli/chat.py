@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatwright.cli.options import ModelDirectory, SamplingSettings
+from chatwright.cli.options import MODEL_HELP, ModelDirectory, SamplingSettings
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ STARTER = Path("runs/starter/sft")
 
 
 def chat(
-    directory: ModelDirectory = STARTER,
+    directory: Annotated[Path, typer.Argument(help=MODEL_HELP)] = STARTER,
     settings: SamplingSettings = None,
     system: Annotated[
         str,
@@ -40,6 +40,7 @@ def chat(
     from chatwright.chat.dialogue import CHAT_TEMPERATURE
     from chatwright.checkpoint import model_directory
     from chatwright.cli.load_model import model_name, open_assistant, read_sampling
+    from chatwright.pipeline import model_names
 
     if directory == STARTER and not directory.exists():
         raise InputError(
@@ -48,6 +49,7 @@ def chat(
             field="DIRECTORY",
             value=str(directory),
         )
+    directory = model_names.model_directory(directory)
     # Find the model only once: a run in progress may save another checkpoint meanwhile.
     found = model_directory.find(directory)
     sampling = read_sampling(settings or [], temperature=CHAT_TEMPERATURE)

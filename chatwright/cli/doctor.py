@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from chatwright.cli.options import named_model
+
 
 def doctor(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            help="A model to check too: its replies must be bit-identical alone and in a batch."
+            help="A model to check too: its replies must be bit-identical alone and in a batch.",
+            callback=named_model,
         ),
     ] = None,
 ) -> None:

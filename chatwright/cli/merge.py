@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
+from chatwright.cli.options import named_model
 from chatwright.commands import command_line
 
 
 def merge(
     adapter: Annotated[
-        Path, typer.Argument(help="The directory of an adapter, or of the run that trained it.")
+        Path,
+        typer.Argument(
+            help="The directory of an adapter, or of the run that trained it.",
+            callback=named_model,
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="The directory of the merged model.")],
 ) -> None:

@@ -8,9 +8,19 @@ import typer
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
 
-ModelDirectory = Annotated[
-    Path, typer.Argument(help="A model directory, or the directory of a training run.")
-]
+
+def named_model(path: Path | None) -> Path | None:
+    """Return the directory that a path means, or the name of a fetched model."""
+    from chatwright.pipeline.model_names import model_directory
+
+    return None if path is None else model_directory(path)
+
+
+MODEL_HELP = (
+    "A model directory, the directory of a training run, or the name of a fetched model "
+    "(chatwright fetch)."
+)
+ModelDirectory = Annotated[Path, typer.Argument(help=MODEL_HELP, callback=named_model)]
 SamplingSettings = Annotated[
     list[str] | None,
     typer.Argument(

@@ -18,6 +18,7 @@ from chatwright.cli.options import (
     RecipeSettings,
     Smoke,
     TrainingSettings,
+    named_model,
     read_options,
 )
 from chatwright.pipeline.stage_kinds import STAGE_KINDS, StageKind
@@ -51,7 +52,9 @@ def run(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--from", help='The model to start from, where the recipe says from = "{model}".'
+            "--from",
+            help='The model to start from, where the recipe says from = "{model}".',
+            callback=named_model,
         ),
     ] = None,
     out: Annotated[
@@ -130,10 +133,11 @@ def _parent_parameter(
     kind: StageKind, parameter: Callable[..., inspect.Parameter]
 ) -> inspect.Parameter:
     if kind.needs_parent:
-        required = Annotated[Path, typer.Option("--from", help=kind.parent_help)]
+        option = typer.Option("--from", help=kind.parent_help, callback=named_model)
+        required = Annotated[Path, option]
         return parameter("parent", required)
     without = " Without it, a vocabulary is learned from the data first." if kind.vocabulary else ""
-    option = typer.Option("--from", help=kind.parent_help + without)
+    option = typer.Option("--from", help=kind.parent_help + without, callback=named_model)
     return parameter("parent", Annotated[Path | None, option], None)
 
 

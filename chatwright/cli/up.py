@@ -1,12 +1,12 @@
-"""Build a model and serve it while it trains: `chatwright up`. A second call serves at once."""
+"""Build or fetch a model and serve it: `chatwright up`. A second call serves at once."""
 
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatwright.cli.open_model import serve_open_model, wait_for_stop
 from chatwright.cli.options import Port, RecipeData, Smoke
 from chatwright.commands import command_line
 
@@ -19,7 +19,8 @@ def up(
         Path | None,
         typer.Argument(
             help="A folder made by chatwright new, a recipe file, or the name of a packaged "
-            "recipe (starter-large). Without it, the starter."
+            "recipe (starter-large); or a model: a directory, or a name that chatwright fetch "
+            "takes (smollm2-135m-instruct). Without it, the starter."
         ),
     ] = None,
     data: RecipeData = None,
@@ -35,13 +36,19 @@ def up(
         bool, typer.Option("--build-only", help="Build the model, and do not serve it.")
     ] = False,
 ) -> None:
-    """Build a model and serve it while it trains.
+    """Build or fetch a model, and serve it.
 
-    Without an argument this is the starter model, which takes 10 minutes to an hour. A second call
-    serves the finished model at once.
+    Without an argument this is the starter model, which takes 10 minutes to an hour and is served
+    while it trains. An open model is downloaded and imported. A second call serves at once.
     """
     from chatwright.pipeline.build import plan_build
+    from chatwright.pipeline.up_target import is_open_model, require_chat_model
 
+    if recipe is not None and is_open_model(recipe.as_posix()):
+        given = {"--data": data, "--out": out, "--smoke": smoke, "--build-only": build_only}
+        require_chat_model(recipe.as_posix(), [name for name, value in given.items() if value])
+        serve_open_model(recipe.as_posix(), port)
+        return
     build = plan_build(recipe, data, out, smoke)
     if not build_only:
         build.require_chat_model()
@@ -97,18 +104,10 @@ def _build_and_serve(build: "Build", port: int) -> None:
                 board.set_failed(str(error))
                 if sys.stdin.isatty():  # a user is there: the page and earlier models stay
                     print(f"the build failed: {error}\nThe page at {address} stays until Ctrl-C.")
-                    _wait_for_stop()
+                    wait_for_stop()
                 raise
         service.publish(open_assistant(last), build.name)
         board.set_ready()
         chat = command_line("chat", last)
         print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
-        _wait_for_stop()
-
-
-def _wait_for_stop() -> None:
-    from chatwright.cli.progress import stop_on_signal
-
-    with stop_on_signal("stopping") as should_stop:
-        while not should_stop():
-            threading.Event().wait(0.2)
+        wait_for_stop()

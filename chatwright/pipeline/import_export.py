@@ -6,8 +6,10 @@ logits are compared with the original's.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chatwright.checkpoint import (
     adapter_directory,
@@ -72,7 +74,11 @@ class Imported:
 
 
 def import_model(
-    source: str, out: Path, chat_format: str | None = None, context_length: int | None = None
+    source: str,
+    out: Path,
+    chat_format: str | None = None,
+    context_length: int | None = None,
+    further_notes: Mapping[str, Any] | None = None,
 ) -> Imported:
     """Load the model of another tool and save it to `out` as a model directory.
 
@@ -81,6 +87,7 @@ def import_model(
         out: The model directory to create.
         chat_format: A name in `chat_formats`, or None to recognize the model's chat template.
         context_length: A shorter context than the model's, in tokens.
+        further_notes: More entries of the new directory's training.json, such as its license.
 
     Raises:
         InputError: `source` is not a supported model, or an option does not apply to it.
@@ -108,7 +115,8 @@ def import_model(
         tokenizer_notes(files, tokenizer),
     )
     training = {"imported_from": path.name, "family": read.family.name, "unused": unused}
-    model_directory.save(out, model, tokenizer, training | {"notes": imported_model.notes})
+    notes = {"notes": imported_model.notes, **(further_notes or {})}
+    model_directory.save(out, model, tokenizer, training | notes)
     return imported_model
 
 

@@ -7,7 +7,9 @@ from chatwright.config import unquoted
 from chatwright.data.checks.check import Report
 from chatwright.data.checks.check import check as check_data
 from chatwright.errors import InputError
+from chatwright.pipeline.open_models.known_models import known_model
 from chatwright.pipeline.own_recipe import BUDGETS
+from chatwright.pipeline.recipe import is_packaged_recipe
 
 FORBIDDEN_CHARACTERS = set('/\\:*?"<>|')  # each is forbidden in file names on some system
 MAX_NAME = 60  # characters
@@ -35,6 +37,10 @@ def folder_name(text: str) -> str:
         reason = "a name must not begin or end with a space, nor begin with a dash"
     elif len(text) > MAX_NAME:
         reason = f"a name has at most {MAX_NAME} characters"
+    elif is_packaged_recipe(text) or known_model(text):
+        reason = (
+            "a packaged recipe or a known model has this name, so chatwright up could mean both"
+        )
     if reason:
         example = command_line("new", "my-assistant")
         raise InputError(f"{text!r}: {reason}.", remedy=f"Try {example}", field="NAME", value=text)

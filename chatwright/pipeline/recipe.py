@@ -95,6 +95,17 @@ def packaged_recipe(name: str) -> Path:
     )
 
 
+def is_packaged_recipe(name: str) -> bool:
+    """Return whether this installation has a recipe with this name."""
+    if Path(name).name != name:
+        return False
+    try:
+        packaged_recipe(name)
+    except InputError:
+        return False
+    return True
+
+
 def find_recipe(path: Path) -> Path:
     """Return `path` if it exists, or else the path of the packaged recipe with this name.
 
@@ -105,10 +116,8 @@ def find_recipe(path: Path) -> Path:
     is_name = not path.suffix and len(path.parts) == 1
     if path.exists() or not (is_name or is_checkout_path):
         return path
-    try:
-        return packaged_recipe(path.stem if is_checkout_path else path.name)
-    except InputError:
-        return path
+    name = path.stem if is_checkout_path else path.name
+    return packaged_recipe(name) if is_packaged_recipe(name) else path
 
 
 def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) -> Recipe:

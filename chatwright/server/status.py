@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-State = Literal["building", "ready", "failed"]
+State = Literal["building", "opening", "ready", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Status:
     """How far a build is, and which model replies."""
 
     state: State
-    """Whether the model is being built, ready, or could not be built."""
+    """Whether the model is being built, being opened, ready, or could not be built."""
     stage: str = ""
     """What the build is doing, for people: "Learning to converse"."""
     fraction: float | None = None

@@ -17,6 +17,13 @@ def test_a_folder_name_that_some_operating_system_forbids_is_rejected(name: str)
     assert caught.value.value == name
 
 
+@pytest.mark.parametrize("name", ["starter", "finetune-lora", "smollm2-135m-instruct"])
+def test_a_name_that_chatwright_up_knows_already_is_rejected(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        own_answers.folder_name(name)
+    assert (caught.value.field, caught.value.value) == ("NAME", name)
+
+
 @pytest.mark.parametrize("name", ["b", "my bakery", "Ö-1_2", "a" * 60])
 def test_an_allowed_folder_name_is_returned_unchanged(name: str) -> None:
     assert own_answers.folder_name(name) == name

@@ -6,6 +6,7 @@ const byId = (id) => document.getElementById(id);
 const STATUS_BUILDING_MS = 1000; // time between polls during a build
 const STATUS_READY_MS = 5000; // afterwards, to notice a stopped server or another model
 const MAX_CHARACTERS = 100000; // in one message
+const BEGINNINGS = { building: "Your model is being built", opening: "Your model is being opened" };
 const SERVER_GONE = "The server does not answer. Is it still running?";
 
 let model = ""; // id of the model to request; empty until one is served
@@ -96,12 +97,13 @@ async function pollStatus() {
 }
 
 function showStatus(status) {
-  const isBuilding = status.state !== "ready";
+  const isBuilding = status.state === "building" || status.state === "failed";
+  byId("results").hidden = status.state === "opening"; // there is nothing to learn from yet
   if (isBuilding) showResults(status);
   byId("build-page").hidden = Boolean(model);
   if (!model) showBuildPage(status);
   else showBuildBar(status, isBuilding);
-  const titles = { building: percentText(status) || "Building", failed: "Build stopped", ready: model || "Ready" };
+  const titles = { building: percentText(status) || "Building", opening: "Opening", failed: "Build stopped", ready: model || "Ready" };
   document.title = `${titles[status.state]} \u00b7 Chatwright`;
   if (model) showWelcome(status);
   if (status.state === "ready" && wasBuilding) {
@@ -118,13 +120,14 @@ function percentText(status) {
 }
 
 function progressText(status) {
+  if (status.state === "opening") return percentText(status);
   if (status.state !== "building") return "";
   const left = status.seconds_left === null ? "time left unknown" : timeLeftText(status.seconds_left);
   return [percentText(status), left].filter(Boolean).join(" \u00b7 ");
 }
 
 function setProgress(node, status) {
-  node.hidden = status.state !== "building";
+  node.hidden = status.state !== "building" && status.state !== "opening";
   if (status.fraction === null) node.removeAttribute("value");
   else node.value = status.fraction;
 }
@@ -132,7 +135,7 @@ function setProgress(node, status) {
 function showBuildPage(status) { // fills the page until a model can reply
   const hasFailed = status.state === "failed";
   byId("build-page").className = hasFailed ? "failed" : "";
-  setText("build-title", hasFailed ? status.stage : "Your model is being built");
+  setText("build-title", hasFailed ? status.stage : BEGINNINGS[status.state] || "");
   setText("stage", hasFailed ? "The build stopped" : status.stage || "Getting ready");
   setProgress(byId("progress"), status);
   setText("time-left", progressText(status));

@@ -1,0 +1,47 @@
+"""Serve a model that is not built here: fetch it if needed, open it, show the page meanwhile."""
+
+import sys
+import threading
+from pathlib import Path
+
+from chatwright.commands import command_line
+
+
+def serve_open_model(name: str, port: int) -> None:
+    """Serve the model that `chatwright up NAME` names, until Ctrl-C.
+
+    The page is there from the beginning and shows what is being done.
+    """
+    print(f"opening {name}", file=sys.stderr)
+    from chatwright.cli.fetch import fetch_watcher
+    from chatwright.pipeline.up_target import open_model_directory
+    from chatwright.server.http_server import serve_in_thread
+    from chatwright.server.opening_status import OpeningStatus
+
+    status = OpeningStatus(name)
+    served_name = Path(name).resolve().name
+    with serve_in_thread(served_name, port, status=status.status) as (service, address):
+        print(f"the page is at {address}", flush=True)
+        with fetch_watcher(status.say, status.downloaded) as watcher:
+            directory = open_model_directory(name, watcher)
+            watcher.say("opening the model")
+            # Imported here: it loads torch, which takes seconds.
+            from chatwright.cli.load_model import open_assistant
+
+            service.publish(open_assistant(directory), served_name)
+        status.set_ready()
+        chat = command_line("chat", directory)
+        print(
+            f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)",
+            flush=True,
+        )
+        wait_for_stop()
+
+
+def wait_for_stop() -> None:
+    """Return when Ctrl-C or SIGTERM asks the program to stop."""
+    from chatwright.cli.progress import stop_on_signal
+
+    with stop_on_signal("stopping") as should_stop:
+        while not should_stop():
+            threading.Event().wait(0.2)
