@@ -63,7 +63,7 @@ $(VENV)/assistant.done: $(VENV)/torch.done pyproject.toml
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
-	$(PIP) -e '.[serve,translation,gguf,dev]'
+	$(PIP) -e '.[serve,translation,dev]'
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/serve.done pyproject.toml

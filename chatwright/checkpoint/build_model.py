@@ -25,10 +25,9 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
     Raises:
         InputError: The model does not fit in memory. Nothing was allocated.
     """
-    with torch.device("meta"):
-        empty = kind(config)
-        n_parameter = count_parameters(empty)
-        n_element = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
+    empty = without_memory(kind, config)
+    n_parameter = count_parameters(empty)
+    n_element = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
     needed, free = 4 * n_element, available_memory()  # bytes; a float32 element takes 4
     if torch.device(device).type == "cpu" and needed > free:
         raise InputError(
@@ -40,6 +39,12 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
             value=n_parameter,
         )
     return kind(config).to(device)
+
+
+def without_memory(kind: Callable[[C], M], config: C) -> M:
+    """Build a model on torch's meta device: its parameters have shapes and no memory."""
+    with torch.device("meta"):
+        return kind(config)
 
 
 def assign_weights(model: Model, weights: Mapping[str, Tensor]) -> None:

@@ -29,11 +29,13 @@ class Weight:
     """Whether the file stores the transpose, as GPT-1 and GPT-2 do."""
     is_row: bool = False
     """Whether the file stores a vector (N,) as a matrix (1, N), as MarianMT does with its bias."""
+    paired_rows: int = 0
+    """Rows of a head whose halves alternate in the file, as GGUF does for some families; or 0."""
 
     @property
     def is_stored_directly(self) -> bool:
         """Whether the file holds the elements in the order of our parameters."""
-        return not self.transposed and not self.is_row
+        return not self.transposed and not self.is_row and not self.paired_rows
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def to_public_tensors(
     for weight in weights:
         parts = [parameters[name] for name in weight.parameters]
         stacked = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if weight.paired_rows:
+            stacked = alternate_halves(stacked, weight.paired_rows)
         tensors[weight.public_name] = (
             stacked[None] if weight.is_row else stacked.T if weight.transposed else stacked
         )
@@ -75,8 +79,20 @@ def to_public_tensors(
 
 
 def as_parameters(weight: Weight, stored: Tensor) -> Tensor:
-    """Return a stored tensor as our parameters, stacked by rows, without a copy."""
+    """Return a stored tensor as our parameters, stacked by rows. Only pairs need a copy."""
+    if weight.paired_rows:
+        return separate_halves(stored, weight.paired_rows)
     return stored[0] if weight.is_row else stored.T if weight.transposed else stored
+
+
+def alternate_halves(rows: Tensor, n_row: int) -> Tensor:
+    """Reorder each `n_row` rows so that their halves alternate: 0, n/2, 1, n/2 + 1, ..."""
+    return rows.unflatten(0, (-1, 2, n_row // 2)).transpose(1, 2).reshape(rows.shape)
+
+
+def separate_halves(rows: Tensor, n_row: int) -> Tensor:
+    """Undo `alternate_halves`."""
+    return rows.unflatten(0, (-1, n_row // 2, 2)).transpose(1, 2).reshape(rows.shape)
 
 
 def public_shapes(

@@ -1,8 +1,7 @@
 """Write a GGUF file, llama.cpp's single file for a model and its tokenizer.
 
-The file is written completely or not at all, and read again to compare every setting and tensor.
-This module needs the `gguf` extra. Models cannot be loaded from GGUF files; the safetensors files
-hold the same float32 weights.
+The file is written completely or not at all, by the gguf package, and read again by
+`gguf_header` and `gguf_tensors` to compare every setting and tensor.
 """
 
 from collections.abc import Mapping
@@ -14,22 +13,22 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import directory
+from chatwright.checkpoint.gguf_architectures import ARCHITECTURE
+from chatwright.checkpoint.gguf_header import read_gguf_header
+from chatwright.checkpoint.gguf_tensors import GgufEntry
 from chatwright.errors import InputError
-
-ARCHITECTURE = "general.architecture"
 
 
 def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write `settings` and `tensors` to `path`.
 
     Raises:
-        InputError: The extra is missing, the disk is full, or the file differs when read again.
+        InputError: The disk is full, or the file differs when it is read again.
     """
-    library = require_library()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with directory.atomic_file(path) as temporary:
-            _write(library, temporary, settings, tensors)
+            _write(temporary, settings, tensors)
             if different := differences(temporary, settings, tensors):
                 raise InputError(
                     f"{path}: {different[0]} differs when it is read again, so the file was not "
@@ -46,11 +45,11 @@ def write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
         ) from None
 
 
-def _write(
-    library: Any, path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> None:
+def _write(path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    import gguf
+
     # The constructor of GGUFWriter writes the setting ARCHITECTURE.
-    writer = library.GGUFWriter(path, settings[ARCHITECTURE])
+    writer = gguf.GGUFWriter(path, settings[ARCHITECTURE])
     for name, value in settings.items():
         if name != ARCHITECTURE:
             _add_setting(writer, name, value)
@@ -82,32 +81,19 @@ def differences(
     path: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> list[str]:
     """Return the names of settings and tensors that the file lacks, adds or changes."""
-    stored_settings, stored_tensors = read(path)
-    different = (settings.keys() ^ stored_settings.keys()) | (
-        tensors.keys() ^ stored_tensors.keys()
-    )
+    header = read_gguf_header(path)
+    different = (settings.keys() ^ header.fields.keys()) | (tensors.keys() ^ header.tensors.keys())
     different |= {
         name
-        for name in settings.keys() & stored_settings.keys()
-        if not _is_same_setting(stored_settings[name], settings[name])
+        for name in settings.keys() & header.fields.keys()
+        if not _is_same_setting(header.fields[name], settings[name])
     }
     different |= {
         name
-        for name in tensors.keys() & stored_tensors.keys()
-        if not np.array_equal(stored_tensors[name], _to_numpy(tensors[name]))
+        for name in tensors.keys() & header.tensors.keys()
+        if not _is_same_tensor(GgufEntry(path, header.tensors[name]), tensors[name])
     }
     return sorted(different)
-
-
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return settings and tensors by name. The tensors are numpy views of the file."""
-    reader = require_library().GGUFReader(path)
-    settings = {
-        name: field.contents()
-        for name, field in reader.fields.items()
-        if not name.startswith("GGUF.")
-    }
-    return settings, {tensor.name: tensor.data for tensor in reader.tensors}
 
 
 def _is_same_setting(stored: Any, value: Any) -> bool:
@@ -119,19 +105,11 @@ def _is_same_setting(stored: Any, value: Any) -> bool:
     return bool(stored == value)
 
 
+def _is_same_tensor(stored: GgufEntry, tensor: Tensor) -> bool:
+    return stored.tensor.type_name == "F32" and torch.equal(
+        stored.read(), tensor.detach().to("cpu", torch.float32)
+    )
+
+
 def _to_numpy(tensor: Tensor) -> Any:
     return tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-
-
-def require_library() -> Any:
-    """Return the gguf package. Raises InputError if it is not installed."""
-    try:
-        import gguf
-    except ImportError:
-        raise InputError(
-            "--format gguf needs an extra that is not installed.",
-            remedy="Install it with: pip install 'chatwright[gguf]'",
-            field="format",
-            value="gguf",
-        ) from None
-    return gguf

@@ -66,10 +66,17 @@ OTHER_DROPOUT = frozenset(
 class PublicConfig(Mapping[str, Any]):
     """A JSON object that records which of its fields were read and names its file in errors."""
 
-    def __init__(self, table: Mapping[str, Any], source: str) -> None:
-        """Copy the JSON object `table`. `source` is the file that errors name."""
+    def __init__(self, table: Mapping[str, Any], source: str, prefix: str = "") -> None:
+        """Copy the JSON object `table`.
+
+        Args:
+            table: The fields by name.
+            source: The file that errors name.
+            prefix: The part of every field's name that `table` leaves out, for errors.
+        """
         self.table = dict(table)
         self.source = source
+        self.prefix = prefix
         self._read: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
@@ -132,8 +139,9 @@ class PublicConfig(Mapping[str, Any]):
         """Return the error for a field that cannot be used."""
         value = self.table.get(name)
         return InputError(
-            f"{self.source}: {name} = {str(value)[:80]!r}: {reason}. Nothing was imported.",
-            field=name,
+            f"{self.source}: {self.prefix}{name} = {str(value)[:80]!r}: {reason}. Nothing was "
+            "imported.",
+            field=self.prefix + name,
             value=value,
         )
 
@@ -153,7 +161,7 @@ class PublicConfig(Mapping[str, Any]):
 
     def _missing(self, name: str) -> InputError:
         return InputError(
-            f"{self.source}: {name} is missing.",
-            remedy="Get config.json again from the model's source.",
-            field=name,
+            f"{self.source}: {self.prefix}{name} is missing.",
+            remedy="Get the file again from the model's source.",
+            field=self.prefix + name,
         )

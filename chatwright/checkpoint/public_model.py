@@ -21,6 +21,7 @@ from chatwright.checkpoint import (
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.checkpoint.safetensors_file import Entry
+from chatwright.checkpoint.stored_weights import StoredTensor
 from chatwright.errors import InputError
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
@@ -52,14 +53,34 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
     if context_length is not None:
         config = shortened(config, context_length, path)
     entries = stored_weights.find_tensors(path)
-    model = build_model.build(architectures.for_config(config).model, config)
     weights = family.weights(config)
-    expected = public_shapes(weights, stored_weights.parameter_shapes(model))
+    expected = public_shapes(weights, parameter_shapes(config))
     named, unused = match_names(entries, expected, family)
     require_floats(named, path)
-    stored_weights.load_into(model, weights, named, path)
+    model = load(config, weights, named, path)
+    return PublicModel(family, model, [*public.unread(), *unused])
+
+
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of a model with these settings, without building it."""
+    empty = build_model.without_memory(architectures.for_config(config).model, config)
+    return stored_weights.parameter_shapes(empty)
+
+
+def load(
+    config: ModelConfig, weights: list[Weight], entries: Mapping[str, StoredTensor], path: Path
+) -> Model:
+    """Load a model, in float32 and eval mode, from the tensors in `entries`.
+
+    The shapes are checked before memory is allocated. Errors name `path`.
+    """
+    stored = {name: entry.shape for name, entry in entries.items()}
+    expected = public_shapes(weights, parameter_shapes(config))
+    stored_weights.require_same_shapes(expected, stored, path)
+    model = build_model.build(architectures.for_config(config).model, config)
+    stored_weights.load_into(model, weights, entries, path)
     require_finite(model, weights, path)
-    return PublicModel(family, model.eval(), [*public.unread(), *unused])
+    return model.eval()
 
 
 def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:

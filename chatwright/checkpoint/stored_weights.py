@@ -1,4 +1,4 @@
-"""Load the tensors of a model directory, from one safetensors file or several with an index.
+"""Load the tensors of a model from one safetensors file, several with an index, or a GGUF file.
 
 Each tensor is read once, directly into the model's memory. A tensor that the file stores transposed
 or in another dtype goes through a buffer; each thread has one, as large as its largest such tensor.
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from chatwright.checkpoint import json_file, safetensors_file
 from chatwright.checkpoint.family import Weight, as_parameters, public_shapes
+from chatwright.checkpoint.gguf_tensors import GgufEntry
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
 from chatwright.model.model import Model
@@ -22,11 +23,12 @@ from chatwright.model.model import Model
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 N_THREAD = 2
-UNREAD_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".gguf")
+UNREAD_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 GET_AGAIN = "Get the file again from the model's source."
-MIXED = "The files belong to different models; copy all of them from one directory."
+MIXED = "Files of different models are mixed, or a file is damaged: get all of them again."
 
 Shape = tuple[int, ...]
+StoredTensor = Entry | GgufEntry
 
 
 def find_tensors(directory: Path) -> dict[str, Entry]:
@@ -94,8 +96,8 @@ def require_same_shapes(
     unexpected = sorted(stored.keys() - expected.keys())
     if missing or unexpected:
         raise InputError(
-            f"{source}: model.safetensors does not match config.json: {len(missing)} tensors are "
-            f"missing {missing[:3]}, {len(unexpected)} are unexpected {unexpected[:3]}.",
+            f"{source}: the tensors do not match the model's settings: {len(missing)} are missing "
+            f"{missing[:3]}, {len(unexpected)} are unexpected {unexpected[:3]}.",
             remedy=MIXED,
             field=(missing or unexpected)[0],
             value="missing" if missing else "unexpected",
@@ -103,7 +105,8 @@ def require_same_shapes(
     for name, shape in expected.items():
         if stored[name] != shape:
             raise InputError(
-                f"{source}: {name} has the shape {stored[name]}, but config.json needs {shape}.",
+                f"{source}: {name} has the shape {stored[name]}, but the model's settings need "
+                f"{shape}.",
                 remedy=MIXED,
                 field=name,
                 value=stored[name],
@@ -111,7 +114,7 @@ def require_same_shapes(
 
 
 def load_into(
-    model: Model, weights: Iterable[Weight], entries: Mapping[str, Entry], source: Path
+    model: Model, weights: Iterable[Weight], entries: Mapping[str, StoredTensor], source: Path
 ) -> None:
     """Read every tensor that `weights` lists into the parameters of `model`.
 
@@ -131,10 +134,14 @@ def load_into(
     def read(weight: Weight) -> None:
         entry = entries[weight.public_name]
         targets = [parameters[name] for name in weight.parameters]
-        if weight.is_stored_directly and all(_can_read_into(target, entry) for target in targets):
+        if isinstance(entry, GgufEntry):
+            stored_tensor = entry.read()
+        elif weight.is_stored_directly and all(_can_read_into(t, entry) for t in targets):
             _read_rows(entry, targets)
             return
-        stacked = as_parameters(weight, buffers.read(entry))
+        else:
+            stored_tensor = buffers.read(entry)
+        stacked = as_parameters(weight, stored_tensor)
         parts = stacked.split([len(target) for target in targets])
         for target, part in zip(targets, parts, strict=True):
             target.copy_(part)

@@ -63,7 +63,7 @@ def export(
         typer.Option(
             "--format",
             help="hf: the layout of transformers, which most tools open. gguf: one file for "
-            "llama.cpp (decoders only; needs the gguf extra).",
+            "llama.cpp (decoders only).",
         ),
     ] = "hf",
 ) -> None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatwright.checkpoint import adapter_directory, gguf_file, gguf_layout, model_directory
+from chatwright.checkpoint import (
+    adapter_directory,
+    gguf_file,
+    gguf_model,
+    gguf_obstacles,
+    gguf_settings,
+    model_directory,
+)
+from chatwright.checkpoint.gguf_architectures import ARCHITECTURE
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
@@ -45,7 +53,6 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
             field="out",
             value=str(out),
         )
-    gguf_file.require_library()
     if adapter_directory.is_adapter(model_directory.find(source)):
         raise InputError(
             f"{source}: holds an adapter.",
@@ -56,7 +63,7 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
     model, tokenizer = model_directory.load(source, kind=GPT)
     files = _files_of(tokenizer)
     try:
-        architecture = gguf_layout.architecture_of(model.config)
+        architecture = gguf_obstacles.architecture_of(model.config)
         vocabulary = gguf_vocabulary.metadata(files, model.config.vocab_size, tokenizer.public_ids)
         _require_same_merges(tokenizer, files, vocabulary)
     except InputError as error:
@@ -67,13 +74,13 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
             value=error.value,
         ) from None
     settings = (
-        {gguf_file.ARCHITECTURE: architecture, "general.name": out.stem}
-        | gguf_layout.settings(model.config, architecture)
+        {ARCHITECTURE: architecture.name, "general.name": out.stem}
+        | gguf_settings.write(model.config, architecture)
         | vocabulary
     )
-    tensors = gguf_layout.tensors(model, architecture)
+    tensors = gguf_model.tensors(model, architecture)
     gguf_file.write(out, settings, tensors)
-    return ExportedGGUF(architecture, len(tensors), out.stat().st_size, _notes(files))
+    return ExportedGGUF(architecture.name, len(tensors), out.stat().st_size, _notes(files))
 
 
 def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:

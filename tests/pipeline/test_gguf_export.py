@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import importlib.util
 import json
-import sys
 import unicodedata
 import urllib.request
 from pathlib import Path
@@ -357,15 +356,3 @@ def test_a_file_that_differs_when_read_again_is_not_kept(
         gguf_file.write(tmp_path / "b.gguf", SETTINGS, {"a": torch.arange(6.0)})
     assert caught.value.field == "a"
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_gguf_package_is_reported_before_the_model_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(InputError) as caught:
-        gguf_file.write(tmp_path / "a.gguf", {"general.architecture": "qwen3"}, {})
-    assert "chatwright[gguf]" in caught.value.remedy
-    with pytest.raises(InputError) as caught:
-        export_gguf(tmp_path / "no-model", tmp_path / "a.gguf")
-    assert caught.value.field == "format"
