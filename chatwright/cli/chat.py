@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatwright.cli.options import MODEL_HELP, ModelDirectory, SamplingSettings
+from chatwright.cli.options import (
+    MODEL_HELP,
+    CacheMemory,
+    MaxContext,
+    MaxReplies,
+    ModelDirectory,
+    SamplingSettings,
+    memory_limits,
+)
+from chatwright.cli.status_line import StatusLine
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
     from chatwright.chat.assistant import Assistant
+    from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.engine.sampling import SamplingConfig
 
 STARTER = Path("runs/starter/sft")
@@ -32,31 +42,45 @@ def chat(
             '{"note": ...}. Begin a message that starts with / with //.',
         ),
     ] = False,
+    max_context: MaxContext = None,
+    max_replies: MaxReplies = None,
+    cache_memory: CacheMemory = "",
 ) -> None:
     """Talk to a model in the terminal.
 
     Through a pipe, each line is one message. /help lists the commands of the terminal.
     """
-    from chatwright.chat.dialogue import CHAT_TEMPERATURE
-    from chatwright.checkpoint import model_directory
-    from chatwright.cli.load_model import model_name, open_assistant, read_sampling
-    from chatwright.pipeline import model_names
-
-    if directory == STARTER and not directory.exists():
-        raise InputError(
-            f"{STARTER}: the starter model is not built yet.",
-            remedy="Build it with chatwright up, or give the directory of another model.",
-            field="DIRECTORY",
-            value=str(directory),
-        )
-    directory = model_names.model_directory(directory)
-    # Find the model only once: a run in progress may save another checkpoint meanwhile.
-    found = model_directory.find(directory)
-    sampling = read_sampling(settings or [], temperature=CHAT_TEMPERATURE)
-    name = model_name(directory, found)
-    n_failed = _converse(open_assistant(found), sampling, system, name, as_json)
+    limits = memory_limits(max_context, max_replies, cache_memory)
+    assistant, sampling, name = _open(directory, settings or [], limits)
+    n_failed = _converse(assistant, sampling, system, name, as_json)
     if as_json and n_failed:
         raise typer.Exit(1)
+
+
+def _open(
+    directory: Path, settings: list[str], limits: "MemoryLimits"
+) -> tuple["Assistant", "SamplingConfig", str]:
+    """Open the model in one slot; return it with the sampling settings and its name."""
+    with StatusLine(f"Opening {directory}") as status:
+        status.show("loading PyTorch")
+        from chatwright.chat.dialogue import CHAT_TEMPERATURE
+        from chatwright.checkpoint import model_directory
+        from chatwright.cli.load_model import model_name, open_assistant, read_sampling
+        from chatwright.pipeline import model_names
+
+        if directory == STARTER and not directory.exists():
+            raise InputError(
+                f"{STARTER}: the starter model is not built yet.",
+                remedy="Build it with chatwright up, or give the directory of another model.",
+                field="DIRECTORY",
+                value=str(directory),
+            )
+        directory = model_names.model_directory(directory)
+        # Find the model only once: a run in progress may save another checkpoint meanwhile.
+        found = model_directory.find(directory)
+        sampling = read_sampling(settings, temperature=CHAT_TEMPERATURE)
+        assistant = open_assistant(found, limits, n_reply=1, status=status)
+        return assistant, sampling, model_name(directory, found)
 
 
 def _converse(
@@ -88,9 +112,11 @@ def generate(
     settings: SamplingSettings = None,
 ) -> None:
     """Continue a text, without a conversation."""
-    from chatwright.cli.load_model import open_assistant, read_sampling
+    with StatusLine(f"Opening {directory}") as status:
+        status.show("loading PyTorch")
+        from chatwright.cli.load_model import open_assistant, read_sampling
 
-    assistant = open_assistant(directory)
+        assistant = open_assistant(directory, n_reply=1, status=status)
     sys.stdout.write(text)
     for piece in assistant.stream_completion(text, read_sampling(settings or [])):
         sys.stdout.write(piece)

@@ -6,22 +6,66 @@ from pathlib import Path
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory, run_directory
-from chatwright.engine.engine import Engine
+from chatwright.cli.status_line import NoStatus, StatusLine
+from chatwright.devices import available_memory
+from chatwright.engine.cache_plan import MemoryLimits, plan_cache
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.forward import token_memory
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
+from chatwright.model.gpt import GPT
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
+SERVED_REPLIES = 8
+"""Replies that a server generates together, if they fit in memory."""
 STARTER_CORPUS = "*/world/manifest.json"  # below the folder of a recipe's stages
 
 
-def open_assistant(directory: Path) -> Assistant:
-    """Load a model for talking. A model of the starter comes with its simulated tools."""
+def open_assistant(
+    directory: Path,
+    limits: MemoryLimits = MemoryLimits(),
+    n_reply: int = SERVED_REPLIES,
+    status: StatusLine | None = None,
+) -> Assistant:
+    """Load a model for talking. A model of the starter comes with its simulated tools.
+
+    Args:
+        directory: A model directory or a training run.
+        limits: What the user set about memory.
+        n_reply: Number of replies that are generated together, if they fit and the user set none.
+        status: Shows what is being done, and notes about memory.
+
+    Raises:
+        InputError: The directory holds no model for talking, or it does not fit in memory.
+    """
+    status = status or NoStatus("")
+    status.show("reading the weights")
     model, tokenizer = model_directory.load(directory)
+    engine = open_engine(model, limits, n_reply, status)
     if not is_starter(directory):
-        return Assistant(Engine(model), tokenizer)
+        return Assistant(engine, tokenizer)
     from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
 
-    return Assistant(Engine(model), tokenizer, SimulatedTools())
+    return Assistant(engine, tokenizer, SimulatedTools())
+
+
+def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, status: StatusLine) -> Engine:
+    """Open an engine that keeps only the packed weights; the model cannot be used otherwise."""
+    memory = token_memory(model, EngineConfig().prefill_tokens)
+    plan = plan_cache(limits, memory, model.config.context_length, n_reply, available_memory())
+    if plan.note:
+        status.note(plan.note)
+    status.show("packing the weights")
+    config = EngineConfig(n_slot=plan.n_slot, context_length=plan.context_length)
+    engine = Engine(model, config, keeps_weights=False)
+    if plan.n_slot > 1:  # a single reply has no other in its batch
+        status.show("checking that replies do not depend on each other")
+        if engine.batch_variance:
+            status.note(
+                "Replies may differ in their last digits when several are generated together: "
+                f"{engine.batch_variance}."
+            )
+    return engine
 
 
 def model_name(directory: Path, found: Path) -> str:

@@ -3,12 +3,17 @@
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from chatwright.cli.status_line import StatusLine
 from chatwright.commands import command_line
 
+if TYPE_CHECKING:
+    from chatwright.engine.cache_plan import MemoryLimits
 
-def serve_open_model(name: str, port: int) -> None:
-    """Serve the model that `chatwright up NAME` names, until Ctrl-C.
+
+def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
+    """Serve the model that `chatwright up NAME` names, within these limits, until Ctrl-C.
 
     The page is there from the beginning and shows what is being done.
     """
@@ -28,7 +33,8 @@ def serve_open_model(name: str, port: int) -> None:
             # Imported here: it loads torch, which takes seconds.
             from chatwright.cli.load_model import open_assistant
 
-            service.publish(open_assistant(directory), served_name)
+            with StatusLine(f"Opening {name}") as line:
+                service.publish(open_assistant(directory, limits, status=line), served_name)
         status.set_ready()
         chat = command_line("chat", directory)
         print(

@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
+    from chatwright.engine.cache_plan import MemoryLimits
 
 
 def named_model(path: Path | None) -> Path | None:
@@ -55,6 +56,30 @@ Columns = Annotated[
 Port = Annotated[
     int, typer.Option("--port", help="Port on 127.0.0.1; 0 chooses a free port.", min=0, max=65535)
 ]
+MaxContext = Annotated[
+    int | None,
+    typer.Option(
+        "--max-context",
+        help="Longest conversation in tokens, prompt and reply together. By default the model's "
+        "context, or what fits in memory.",
+    ),
+]
+MaxReplies = Annotated[
+    int | None,
+    typer.Option(
+        "--max-replies",
+        help="Number of replies that are generated together. By default 8, in the terminal 1, or "
+        "what fits in memory.",
+    ),
+]
+CacheMemory = Annotated[
+    str,
+    typer.Option(
+        "--cache-memory",
+        help="Largest memory of the conversations (the KV cache), for example 2GB or 512MB. By "
+        "default four fifths of the free memory.",
+    ),
+]
 Beam = Annotated[int, typer.Option("--beam", help="Width of the beam search; 1 is greedy search.")]
 LengthPenalty = Annotated[
     float,
@@ -79,3 +104,17 @@ def read_options(encoding: str, columns: str) -> "ReadOptions":
     from chatwright.data.readers.data_source import ReadOptions, parse_columns
 
     return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))
+
+
+def memory_limits(
+    max_context: int | None, max_replies: int | None, cache_memory: str
+) -> "MemoryLimits":
+    """Return the options --max-context, --max-replies and --cache-memory as limits of the engine.
+
+    Raises InputError for a value below 1, and for a memory that is not written as 2GB or 512MB.
+    """
+    from chatwright.cli.byte_size import parse_bytes
+    from chatwright.engine.cache_plan import MemoryLimits
+
+    n_byte = parse_bytes(cache_memory, "cache_memory") if cache_memory else None
+    return MemoryLimits(max_context=max_context, max_replies=max_replies, cache_memory=n_byte)

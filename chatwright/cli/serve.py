@@ -1,14 +1,34 @@
 """Serve a model on this machine: `chatwright serve DIR`."""
 
-from chatwright.cli.options import ModelDirectory, Port
+from chatwright.cli.options import (
+    CacheMemory,
+    MaxContext,
+    MaxReplies,
+    ModelDirectory,
+    Port,
+    memory_limits,
+)
+from chatwright.cli.status_line import StatusLine
 
 
-def serve(directory: ModelDirectory, port: Port = 8000) -> None:
+def serve(
+    directory: ModelDirectory,
+    port: Port = 8000,
+    max_context: MaxContext = None,
+    max_replies: MaxReplies = None,
+    cache_memory: CacheMemory = "",
+) -> None:
     """Serve a chat page and an API.
 
     The API is compatible with OpenAI's. Both are reachable from this machine only.
     """
-    from chatwright.cli.load_model import open_assistant
-    from chatwright.server.http_server import serve as serve_app
+    limits = memory_limits(max_context, max_replies, cache_memory)
+    with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
+        status.show("loading PyTorch")
+        from chatwright.cli.load_model import open_assistant
+        from chatwright.server.engine_thread import Limits
+        from chatwright.server.http_server import serve as serve_app
 
-    serve_app(open_assistant(directory), directory.resolve().name, port)
+        assistant = open_assistant(directory, limits, status=status)
+    at_once = Limits(max_live=assistant.engine.config.n_slot)
+    serve_app(assistant, directory.resolve().name, port, limits=at_once)

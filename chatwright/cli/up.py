@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatwright.cli.open_model import serve_open_model, wait_for_stop
-from chatwright.cli.options import Port, RecipeData, Smoke
+from chatwright.cli.options import (
+    CacheMemory,
+    MaxContext,
+    MaxReplies,
+    Port,
+    RecipeData,
+    Smoke,
+    memory_limits,
+)
+from chatwright.cli.status_line import StatusLine
 from chatwright.commands import command_line
 
 if TYPE_CHECKING:
+    from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.pipeline.build import Build
 
 
@@ -35,19 +45,25 @@ def up(
     build_only: Annotated[
         bool, typer.Option("--build-only", help="Build the model, and do not serve it.")
     ] = False,
+    max_context: MaxContext = None,
+    max_replies: MaxReplies = None,
+    cache_memory: CacheMemory = "",
 ) -> None:
     """Build or fetch a model, and serve it.
 
     Without an argument this is the starter model, which takes 10 minutes to an hour and is served
     while it trains. An open model is downloaded and imported. A second call serves at once.
     """
-    from chatwright.pipeline.build import plan_build
-    from chatwright.pipeline.up_target import is_open_model, require_chat_model
+    limits = memory_limits(max_context, max_replies, cache_memory)
+    with StatusLine("Preparing the build") as status:
+        status.show("loading PyTorch")
+        from chatwright.pipeline.build import plan_build
+        from chatwright.pipeline.up_target import is_open_model, require_chat_model
 
     if recipe is not None and is_open_model(recipe.as_posix()):
         given = {"--data": data, "--out": out, "--smoke": smoke, "--build-only": build_only}
         require_chat_model(recipe.as_posix(), [name for name, value in given.items() if value])
-        serve_open_model(recipe.as_posix(), port)
+        serve_open_model(recipe.as_posix(), port, limits)
         return
     build = plan_build(recipe, data, out, smoke)
     if not build_only:
@@ -56,7 +72,7 @@ def up(
     if build_only:
         _build(build)
     else:
-        _build_and_serve(build, port)
+        _build_and_serve(build, port, limits)
 
 
 def _build(build: "Build") -> None:
@@ -68,9 +84,9 @@ def _build(build: "Build") -> None:
     print(f"built: {last}. Talk to it: {command_line('chat', last)}")
 
 
-def _build_and_serve(build: "Build", port: int) -> None:
+def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
-    from chatwright.cli.load_model import open_assistant
+    from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
@@ -78,16 +94,21 @@ def _build_and_serve(build: "Build", port: int) -> None:
         servable_checkpoint,
     )
     from chatwright.server.build_status import BuildStatus
+    from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve_in_thread
     from chatwright.training.checks import RunFailed
 
     board = BuildStatus(build.trained_stages)
-    with serve_in_thread(build.name, port, status=board.status) as (service, address):
+    at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
+    with serve_in_thread(build.name, port, status=board.status, limits=at_once) as (
+        service,
+        address,
+    ):
         print(f"the page is at {address}")
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):
-                service.publish(open_assistant(checkpoint), build.name, description)
+                service.publish(open_assistant(checkpoint, limits), build.name, description)
 
         # An interrupted build left a checkpoint: serve it while the build resumes.
         if newest := newest_servable_checkpoint(build.recipe, build.out):
@@ -106,7 +127,8 @@ def _build_and_serve(build: "Build", port: int) -> None:
                     print(f"the build failed: {error}\nThe page at {address} stays until Ctrl-C.")
                     wait_for_stop()
                 raise
-        service.publish(open_assistant(last), build.name)
+        with StatusLine(f"Opening {last}") as opening:
+            service.publish(open_assistant(last, limits, status=opening), build.name)
         board.set_ready()
         chat = command_line("chat", last)
         print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")

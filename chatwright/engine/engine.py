@@ -7,8 +7,9 @@ the prompts of new replies. So a long prompt delays other replies only a little 
 new request joins at the next step. A request is either refused at once or served to its end. The
 engine is synchronous and runs in the calling process.
 
-The KV cache is allocated once: n_slot slots of the whole context. Replies do not share prompts:
-each one computes the keys and values of its own prompt.
+The KV cache has n_slot slots and grows with the texts in them; `cache_plan` makes sure that all
+slots can be filled. Replies do not share prompts: each one computes the keys and values of its own
+prompt.
 """
 
 import secrets
@@ -20,8 +21,9 @@ import torch
 from torch import Tensor
 
 from chatwright.devices import available_memory
-from chatwright.engine.batch_invariance import find_difference
-from chatwright.engine.forward import Forward
+from chatwright.engine.cache_plan import MemoryLimits, plan_cache
+from chatwright.engine.forward import Forward, token_memory
+from chatwright.engine.invariance_cache import batch_variance
 from chatwright.engine.request import (
     Event,
     Request,
@@ -32,6 +34,7 @@ from chatwright.engine.request import (
     TokenSampled,
     new_request_id,
 )
+from chatwright.engine.request_check import check_request
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.setting_checks import require_at_least
@@ -43,6 +46,8 @@ class EngineConfig:
 
     n_slot: int = 8
     """Number of replies that are generated together."""
+    context_length: int | None = None
+    """Longest text in tokens. Default: the model's context, or what fits in memory."""
     prefill_tokens: int = 256
     """Largest number of prompt tokens read per step, over all new replies."""
     max_waiting: int = 256
@@ -65,35 +70,55 @@ class Engine:
     statement, or call `close`.
     """
 
-    def __init__(self, model: GPT, config: EngineConfig = EngineConfig()) -> None:
-        """Pack the model and allocate the cache.
+    def __init__(
+        self, model: GPT, config: EngineConfig = EngineConfig(), keeps_weights: bool = True
+    ) -> None:
+        """Pack the model and plan the cache.
+
+        Args:
+            model: The model.
+            config: Limits.
+            keeps_weights: Whether the weights stay in memory beside their packed copies. If not,
+                the model takes half the memory and cannot be used after `close`.
 
         Raises:
             InputError: The cache does not fit in memory, or the model has no language-model head.
         """
         self.config = config
-        self.context_length = model.config.context_length
         self.vocab_size = model.config.vocab_size
-        self.forward = Forward(model)
-        needed = self.forward.cache_bytes(config.n_slot)
-        free = available_memory()
-        if self.forward.device.type == "cpu" and needed > free:
+        self.forward = Forward(model, keeps_weights)
+        try:
+            self.context_length = self._plan(config)
+        except InputError:
             self.forward.close()
-            raise _cache_too_large(config.n_slot, needed, free)
-        self.cache = self.forward.make_cache(config.n_slot)
+            raise
+        self.cache = self.forward.make_cache(config.n_slot, self.context_length)
         self._free_slots = list(range(config.n_slot))
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._requests: dict[RequestId, list[Sequence]] = {}
         self._events: list[Event] = []
 
+    def _plan(self, config: EngineConfig) -> int:
+        """Return the longest text for which all slots fit in memory, in tokens."""
+        model_context = self.forward.config.context_length
+        if self.forward.device.type != "cpu":
+            return config.context_length or model_context
+        n_free = max(available_memory(), 1)
+        limits = MemoryLimits(
+            max_context=config.context_length, max_replies=config.n_slot, cache_memory=n_free
+        )
+        memory = token_memory(self.forward.model, config.prefill_tokens)
+        return plan_cache(limits, memory, model_context, config.n_slot, n_free).context_length
+
     @cached_property
     def batch_variance(self) -> str:
         """Why a reply's bits may depend on the other requests in the batch; "" if they do not.
 
-        The first use measures this on the model, which takes seconds for a large model.
+        The first use checks this, which takes up to a second; later engines on this machine reuse
+        the result (`invariance_cache`).
         """
-        return find_difference(self.forward)
+        return batch_variance(self.forward, self.context_length)
 
     @property
     def has_work(self) -> bool:
@@ -122,7 +147,7 @@ class Engine:
             InputError: The request can never be served.
             EngineFull: The queue is full at the moment.
         """
-        max_tokens = self._check(request)
+        max_tokens = check_request(request, self.vocab_size, self.context_length)
         n_sequence = request.sampling.n_generated
         self._require_room(n_sequence, len(request.token_ids))
         request_id = new_request_id()
@@ -163,35 +188,12 @@ class Engine:
         self._events = []
         return events
 
-    def _check(self, request: Request) -> int:
-        """Return the most tokens the reply may have, or raise InputError."""
-        n_prompt, sampling = len(request.token_ids), request.sampling
-        if not n_prompt:
-            raise InputError(
-                "token_ids is empty, but a prompt needs at least one token.",
-                remedy="Begin the prompt with the <bos> token.",
-                field="token_ids",
-                value=[],
-            )
-        for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
-            if not 0 <= token_id < self.vocab_size:
-                raise InputError(
-                    f"Token id {token_id} is outside the model's {self.vocab_size} ids.",
-                    remedy="Use the tokenizer in the model's directory.",
-                    field="token_ids",
-                    value=token_id,
-                )
-        room = self.context_length - n_prompt
-        max_tokens = sampling.max_tokens or 1
-        if room < max_tokens:
-            raise InputError(
-                f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
-                f"model's context of {self.context_length} tokens.",
-                remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
-                field="max_tokens",
-                value=max_tokens,
-            )
-        n_sequence, config = sampling.n_generated, self.config
+    def _require_room(self, n_sequence: int, n_prompt: int) -> None:
+        """Check that the queue has room for so many replies to such a prompt.
+
+        Raises InputError if it never has, and EngineFull if it is full at the moment.
+        """
+        n_waiting, config = len(self._waiting), self.config
         if n_sequence > config.max_waiting or n_prompt * n_sequence > config.max_waiting_tokens:
             raise InputError(
                 f"{n_sequence} replies to {n_prompt} tokens are more than this engine accepts "
@@ -200,11 +202,6 @@ class Engine:
                 field="n",
                 value=n_sequence,
             )
-        return sampling.max_tokens or room
-
-    def _require_room(self, n_sequence: int, n_prompt: int) -> None:
-        """Raise EngineFull if the queue has no room for so many replies to such a prompt."""
-        n_waiting, config = len(self._waiting), self.config
         n_token = sum(len(sequence.prompt) for sequence in self._waiting) + n_sequence * n_prompt
         if n_waiting + n_sequence > config.max_waiting or n_token > config.max_waiting_tokens:
             raise EngineFull(
@@ -284,8 +281,11 @@ class Engine:
         if sequence.slot is None:
             self._waiting.remove(sequence)
             return
-        self.cache.clear_slot(sequence.slot)
         self._running.remove(sequence)
+        if self._running:
+            self.cache.clear_slot(sequence.slot)
+        else:
+            self.cache.clear()
         self._free_slots.append(sequence.slot)
         self._free_slots.sort()
         sequence.slot = None
@@ -316,16 +316,6 @@ class Engine:
                 for e in sequence.held_events
             )
             self._events.append(_finished(sequence, index, index == n - 1))
-
-
-def _cache_too_large(n_slot: int, needed: int, free: float) -> InputError:
-    return InputError(
-        f"n_slot = {n_slot}: the KV cache needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB "
-        f"are free. One slot takes {needed / n_slot / 1e6:,.1f} MB.",
-        remedy="Lower n_slot.",
-        field="n_slot",
-        value=n_slot,
-    )
 
 
 def _finished(sequence: Sequence, index: int, is_last: bool) -> RequestFinished:

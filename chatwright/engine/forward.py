@@ -5,7 +5,8 @@ On other devices the kernels are torch's own, and bits may depend on the batch.
 `batch_invariance.py` checks your machine.
 
 Packing copies the weights. While a Forward is open, later changes of the weights have no effect and
-the model cannot be trained.
+the model cannot be trained. A model that is only served needs half the memory with
+`keeps_weights=False`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chatwright.engine.cache_plan import TokenMemory
 from chatwright.errors import InputError
 from chatwright.model import masks
 from chatwright.model.gpt import GPT
@@ -24,8 +26,13 @@ from chatwright.model.linear import Linear, pack_linears, unpack_linears
 class Forward:
     """Computes next-token logits. Use it in a `with` statement, or call `close`."""
 
-    def __init__(self, model: GPT) -> None:
+    def __init__(self, model: GPT, keeps_weights: bool = True) -> None:
         """Pack the model and put it in eval mode.
+
+        Args:
+            model: The model.
+            keeps_weights: Whether the weights stay beside their packed copies. If not, the model
+                cannot be used after `close`.
 
         Raises:
             InputError: The model has no language-model head.
@@ -45,12 +52,13 @@ class Forward:
         )
         self._was_training = model.training
         model.eval()
-        self.has_packed_kernels = pack_linears(model)
+        self.has_packed_kernels = pack_linears(model, keeps_weights)
+        self._keeps_weights = keeps_weights
         self.key_block = masks.block_size(self.config.context_length)
 
     def close(self) -> None:
         """Unpack the weights and restore the model's mode, so that it can be trained again."""
-        if not self._was_packed:
+        if self._keeps_weights and not self._was_packed:
             unpack_linears(self.model)
         self.model.train(self._was_training)
 
@@ -60,25 +68,18 @@ class Forward:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def make_cache(self, n_slot: int) -> DenseCache:
-        """Allocate a KV cache for `n_slot` sequences of the whole context."""
+    def make_cache(self, n_slot: int, context_length: int | None = None) -> DenseCache:
+        """Prepare a KV cache for `n_slot` texts; by default they may fill the model's context."""
         config = self.config
         return DenseCache(
             config.n_layer,
             n_slot,
             config.n_kv_head,
             config.head_dim,
-            self._whole_blocks(config.context_length),
+            self._whole_blocks(context_length or config.context_length),
             self.model.embedding.weight.dtype,
             self.device,
         )
-
-    def cache_bytes(self, n_slot: int) -> int:
-        """Compute the memory of a cache for `n_slot` sequences in float32, in bytes."""
-        config = self.config
-        capacity = self._whole_blocks(config.context_length) + 1
-        n_number = 2 * n_slot * config.n_layer * config.n_kv_head * config.head_dim * capacity
-        return 4 * n_number
 
     @torch.no_grad()
     def logits(
@@ -135,3 +136,17 @@ class Forward:
 
     def _whole_blocks(self, n_keys: int) -> int:
         return -(-n_keys // self.key_block) * self.key_block
+
+
+def token_memory(model: GPT, chunk: int) -> TokenMemory:
+    """Compute what a token of context costs, if prompts are read `chunk` tokens at a time."""
+    config = model.config
+    n_number = 2 * config.n_layer * config.n_kv_head * config.head_dim
+    # The mask of a chunk holds a float for each query and query head. It is made for one group of
+    # heads, with its bool masks, and then repeated for the others.
+    mask_bytes = chunk * config.n_head * (4 + 8 / config.n_kv_head)
+    return TokenMemory(
+        cache_bytes=n_number * model.embedding.weight.dtype.itemsize,
+        step_bytes=round(mask_bytes),
+        block=masks.block_size(config.context_length),
+    )

@@ -32,9 +32,12 @@ class KVCache(Protocol):
 
 
 class DenseCache:
-    """One slot of fixed length per sequence.
+    """One slot per sequence; memory only for the slots and positions that were used.
 
-    Keys and values are (n_layer, n_slot, K, capacity + 1, Dh).
+    Keys and values of a layer are (slots, K, length + 1, Dh). Both sizes grow when a step needs
+    more. A layer then gets new memory and the old numbers are copied, which costs about as much as
+    reading them for one token. Growing does not change the numbers that `append` returns.
+
     Call `start_step` before each forward pass to set the slots and positions of the new tokens.
     """
 
@@ -48,14 +51,19 @@ class DenseCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Allocate the cache, all zeros; `capacity` is the length of a slot in tokens."""
-        # One position more than the capacity: padding is written there, and no query reads it.
+        """Prepare an empty cache of at most `n_slot` slots, each of at most `capacity` tokens."""
+        self.n_slot = n_slot
         self.capacity = capacity
-        shape = (n_layer, n_slot, n_kv_head, capacity + 1, head_dim)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
-        self.token_ids = torch.zeros(n_slot, capacity + 1, dtype=torch.long, device=device)
+        self._empty = torch.zeros(0, n_kv_head, 1, head_dim, dtype=dtype, device=device)
+        self.keys = [self._empty] * n_layer
+        self.values = [self._empty] * n_layer
+        self.token_ids = torch.zeros(0, 1, dtype=torch.long, device=device)
         self._step: _Step | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all keys and values now, in bytes."""
+        return sum(cached.nbytes for cached in (*self.keys, *self.values))
 
     def start_step(self, slots: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
         """Set the slot and the positions of each row's new tokens.
@@ -65,22 +73,29 @@ class DenseCache:
             positions: (B, T), the positions of the new tokens; -1 is padding.
             n_keys: Number of keys that `append` returns. Default: the whole capacity.
         """
-        first = int(slots[0])
-        positions = torch.where(positions < 0, self.capacity, positions)
+        n_keys = n_keys or self.capacity
+        numbers = slots.tolist()
+        assert max(numbers) < self.n_slot, f"slots {numbers}: the cache has {self.n_slot}"
+        assert n_keys <= self.capacity, f"{n_keys} keys: a slot holds {self.capacity}"
         # Consecutive slots are read as a view; other slots are copied into one tensor per layer.
-        is_range = slots.tolist() == list(range(first, first + len(slots)))
-        selection = slice(first, first + len(slots)) if is_range else slots
-        self._step = _Step(slots[:, None], positions, selection, n_keys or self.capacity)
+        first = numbers[0]
+        is_range = numbers == list(range(first, first + len(numbers)))
+        selection = slice(first, first + len(numbers)) if is_range else slots
+        self._step = _Step(slots[:, None], positions, selection, n_keys, max(numbers) + 1)
 
     def layer(self, index: int) -> "DenseLayerCache":
         """Return the cache of one layer for the current step."""
         assert self._step is not None, "call start_step before the forward pass"
+        n_slot, n_keys = self._step.n_slot, self._step.n_keys
+        for cached in (self.keys, self.values):
+            cached[index] = _grown(cached[index], n_slot, n_keys, dim=2)
         return DenseLayerCache(self.keys[index], self.values[index], self._step)
 
     def predecessors(self, token_ids: Tensor, reach: int, no_token: int) -> Tensor:
         """Store the new tokens; return the `reach` tokens before each. (B, T) -> (B, T, reach)."""
         assert self._step is not None, "call start_step before the forward pass"
         slots, positions = self._step.slots, self._step.positions
+        self.token_ids = _grown(self.token_ids, self._step.n_slot, self._step.n_keys, dim=1)
         self.token_ids[slots, positions] = token_ids
         lags = torch.arange(1, reach + 1, device=positions.device)
         earlier = positions[..., None] - lags  # (B, T, reach)
@@ -89,14 +104,39 @@ class DenseCache:
 
     def select(self, slots: Tensor, n_token: int) -> None:
         """Copy the first `n_token` positions of slot `slots[i]` into slot i; slots is (N,)."""
-        for cached in (self.keys, self.values):
-            cached[:, : len(slots), :, :n_token] = cached[:, slots, :, :n_token]
-        self.token_ids[: len(slots), :n_token] = self.token_ids[slots, :n_token]
+        for cached in (*self.keys, *self.values):
+            if len(cached):  # nothing was written to an empty layer
+                cached[: len(slots), :, :n_token] = cached[slots, :, :n_token]
+        if len(self.token_ids):
+            self.token_ids[: len(slots), :n_token] = self.token_ids[slots, :n_token]
 
     def clear_slot(self, slot: int) -> None:
         """Set a slot to zeros. A NaN left in it would spread: masked values are multiplied by 0."""
-        self.keys[:, slot].zero_()
-        self.values[:, slot].zero_()
+        for cached in (*self.keys, *self.values):
+            if slot < len(cached):
+                cached[slot].zero_()
+
+    def clear(self) -> None:
+        """Forget everything and give the memory back."""
+        self.keys = [self._empty] * len(self.keys)
+        self.values = [self._empty] * len(self.values)
+        self.token_ids = self.token_ids[:0, :1].clone()
+
+
+def _grown(cached: Tensor, n_slot: int, n_token: int, dim: int) -> Tensor:
+    """Return `cached` if it has room for so many slots and tokens, else a larger copy.
+
+    Slots are dimension 0 and tokens dimension `dim`, which has one position more. Padding is
+    written there (position -1), and no query reads it.
+    """
+    n_old_slot, n_old_token = cached.shape[0], cached.shape[dim] - 1
+    if n_slot <= n_old_slot and n_token <= n_old_token:
+        return cached
+    shape = list(cached.shape)
+    shape[0], shape[dim] = max(n_slot, n_old_slot), max(n_token, n_old_token) + 1
+    grown = cached.new_zeros(shape)
+    grown[:n_old_slot].narrow(dim, 0, n_old_token).copy_(cached.narrow(dim, 0, n_old_token))
+    return grown
 
 
 @dataclass(frozen=True)
@@ -105,13 +145,14 @@ class _Step:
     positions: Tensor  # (B, T)
     selection: slice | Tensor  # the slots as an index for reading
     n_keys: int
+    n_slot: int  # number of slots that need memory
 
 
 class DenseLayerCache:
     """One layer of a `DenseCache` in one step."""
 
     def __init__(self, keys: Tensor, values: Tensor, step: _Step) -> None:
-        """Take the layer's tensors (n_slot, K, capacity + 1, Dh) and the current step."""
+        """Take the layer's tensors (slots, K, length + 1, Dh) and the current step."""
         self.keys = keys
         self.values = values
         self.step = step

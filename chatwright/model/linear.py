@@ -11,6 +11,7 @@ oneDNN's kernel: torch's silu and gelu compute the last few numbers of a tensor 
 the rest, so the bits of a row would depend on its index in the tensor.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -74,7 +75,13 @@ class Linear(nn.Module):
 
     def unpack(self) -> None:
         """Use the weight itself again."""
+        assert not self.weight.is_meta, "the weight was released; load the model again"
         self.packed = None
+
+    def release_weight(self) -> None:
+        """Give back the memory of the weight and keep only the packed copy and the shape."""
+        assert self.packed is not None, "pack the weight before you release it"
+        self.weight = nn.Parameter(torch.empty_like(self.weight, device="meta"), False)
 
 
 def activate(x: Tensor, activation: FusedActivation) -> Tensor:
@@ -88,12 +95,21 @@ def pack_weight(weight: Tensor) -> Tensor:
     return packed
 
 
-def pack_linears(model: nn.Module) -> bool:
+def pack_linears(model: nn.Module, keeps_weights: bool = True) -> bool:
     """Pack every Linear of the model; return False, and pack none, where that is impossible.
 
     Packing needs float32 weights on a CPU and a torch build with oneDNN.
+
+    Args:
+        model: The model.
+        keeps_weights: Whether the weights stay in memory beside their packed copies. If not, the
+            model takes half the memory and cannot be unpacked. A weight that another module uses
+            too, such as that of a tied head, always stays.
     """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
+    assert not any(linear.weight.is_meta for linear in linears), (
+        "the weights were released; load the model again"
+    )
     has_kernel = torch.backends.mkldnn.is_available() and hasattr(
         torch.ops.mkldnn, "_reorder_linear_weight"
     )
@@ -103,9 +119,21 @@ def pack_linears(model: nn.Module) -> bool:
     )
     if not has_kernel or not is_float32_on_cpu:
         return False
+    n_user = _count_users(model)
     for linear in linears:
         linear.pack()
+        if not keeps_weights and n_user[id(linear.weight)] == 1:
+            linear.release_weight()
     return True
+
+
+def _count_users(model: nn.Module) -> Counter[int]:
+    """Count the modules that use each parameter, by the parameter's id."""
+    return Counter(
+        id(parameter)
+        for module in model.modules()
+        for parameter in module.parameters(recurse=False)
+    )
 
 
 def unpack_linears(model: nn.Module) -> None:

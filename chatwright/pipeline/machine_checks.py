@@ -17,7 +17,8 @@ from chatwright.devices import (
     has_fast_bfloat16,
     resolve_device,
 )
-from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.forward import Forward
+from chatwright.engine.invariance_cache import batch_variance, cache_folder
 from chatwright.threads import thread_waiting
 
 NEEDED_BYTES = 2e9  # memory and disk for training the starter
@@ -79,14 +80,19 @@ def checks() -> Iterator[Check]:
 def check_batch_invariance(directory: Path) -> Check:
     """Check whether the model's replies depend on the other requests in the batch.
 
-    The check computes with the model's own weights, which takes seconds for a large model.
+    The check computes with the model's own weights, whatever an earlier check found, and keeps its
+    result for the next start of a server.
     """
     model, _ = model_directory.load(directory)
-    with Engine(model, EngineConfig(n_slot=1)) as engine:
-        difference = engine.batch_variance
+    with Forward(model, keeps_weights=False) as forward:
+        began = time.perf_counter()
+        difference = batch_variance(forward, model.config.context_length, checks_again=True)
+        seconds = time.perf_counter() - began
     return Check(
         "batch invariance",
-        difference or "this model's replies do not depend on other requests in the batch",
+        difference
+        or "this model's replies do not depend on other requests in the batch (checked in "
+        f"{seconds:.1f} s, result kept in {cache_folder()})",
         not difference,
         "logits may differ by rounding errors when other requests are in the batch",
     )

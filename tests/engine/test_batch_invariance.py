@@ -188,7 +188,7 @@ def test_packed_and_tiled_logits_equal_those_of_the_plain_model(
 def test_the_comparison_finds_kernels_that_depend_on_the_batch(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: False)
+    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: False)
     with Engine(make_model(d_ff=83)) as engine:
         assert "no kernels" in engine.batch_variance
         with pytest.raises(AssertionError):
@@ -199,7 +199,7 @@ def test_find_difference_finds_unpacked_linears(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Report that the layers are packed without packing them.
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: True)
+    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: True)
     with Forward(make_model(d_model=192, d_ff=83)) as forward:
         assert "rows have different bits" in find_difference(forward)
 

@@ -1,5 +1,6 @@
 """The KV cache stores and returns the right positions; cached logits equal uncached ones."""
 
+import pytest
 import torch
 
 from chatwright.devices import generator
@@ -21,7 +22,7 @@ def test_append_returns_stored_keys_at_their_positions() -> None:
         expected[1, :, 2:4] = keys[1, :, :2]  # the third token is padding
         assert torch.equal(got_keys, expected)
         assert torch.equal(got_values, -expected)
-    assert not cache.keys[0].any(), "the other layer is unchanged"
+    assert not cache.keys[0].numel(), "the other layer is unchanged"
 
 
 def test_append_returns_as_many_keys_as_start_step_requests() -> None:
@@ -55,9 +56,78 @@ def test_clearing_a_slot_leaves_the_others_unchanged() -> None:
     cache.start_step(torch.tensor([0, 1]), torch.tensor([[0], [0]]))
     cache.layer(0).append(torch.full((2, 1, 1, 2), float("nan")), torch.ones(2, 1, 1, 2))
     cache.clear_slot(0)
-    assert not cache.keys[:, 0].any()
-    assert not cache.values[:, 0].any()
-    assert cache.values[:, 1].any()
+    assert not cache.keys[0][0].any()
+    assert not cache.values[0][0].any()
+    assert cache.values[0][1].any()
+
+
+def whole(n_layer: int, n_slot: int, n_kv_head: int, head_dim: int, capacity: int) -> DenseCache:
+    """Return a cache whose memory is allocated at once, as if a step had used all of it."""
+    cache = DenseCache(n_layer, n_slot, n_kv_head, head_dim, capacity)
+    cache.start_step(torch.arange(n_slot), torch.full((n_slot, 1), -1))
+    for layer in range(n_layer):
+        cache.layer(layer)
+    return cache
+
+
+def test_a_cache_grows_to_the_slots_and_keys_that_steps_need() -> None:
+    cache = DenseCache(n_layer=2, n_slot=4, n_kv_head=3, head_dim=2, capacity=16)
+    sizes = []
+    for slot, n_keys in ((0, 4), (0, 4), (2, 4), (1, 8), (0, 4)):
+        cache.start_step(torch.tensor([slot]), torch.tensor([[0]]), n_keys)
+        for layer in range(2):
+            cache.layer(layer).append(torch.ones(1, 3, 1, 2), torch.ones(1, 3, 1, 2))
+        sizes.append(cache.nbytes)
+    one_position = 2 * 2 * 3 * 2 * 4  # keys and values, layers, heads, numbers, bytes
+    slots_and_lengths = [(1, 4), (1, 4), (3, 4), (3, 8), (3, 8)]
+    assert sizes == [n_slot * (n + 1) * one_position for n_slot, n in slots_and_lengths]
+    assert whole(2, 4, 3, 2, 16).nbytes == 4 * 17 * one_position
+    cache.clear()
+    assert cache.nbytes == 0
+
+
+def test_a_growing_cache_returns_the_same_numbers_as_one_allocated_whole() -> None:
+    random = generator(0, "steps")
+    growing, complete = DenseCache(2, 3, 2, 4, capacity=24), whole(2, 3, 2, 4, capacity=24)
+    n_read = [0, 0, 0]
+    for _ in range(30):
+        slots = torch.randperm(3, generator=random)[
+            : int(torch.randint(1, 4, (1,), generator=random))
+        ]
+        lengths = torch.randint(1, 4, (len(slots),), generator=random).tolist()
+        for slot in slots.tolist():
+            if n_read[slot] + 3 > 24:  # the text is finished, and the slot is used again
+                n_read[slot] = 0
+                growing.clear_slot(slot)
+                complete.clear_slot(slot)
+        positions = torch.tensor(
+            [
+                [n_read[slot] + t if t < length else -1 for t in range(3)]
+                for slot, length in zip(slots.tolist(), lengths, strict=True)
+            ]
+        )
+        n_keys = -(-(int(positions.max()) + 1) // 8) * 8
+        new = torch.randn(2, 2, len(slots), 2, 3, 4, generator=random)
+        token_ids = torch.randint(9, (len(slots), 3), generator=random)
+        results = []
+        for cache in (growing, complete):
+            cache.start_step(slots, positions, n_keys)
+            got = [cache.layer(layer).append(*new[layer]) for layer in range(2)]
+            preceding = cache.predecessors(token_ids, 2, no_token=9)[positions >= 0]
+            results.append([*(part for pair in got for part in pair), preceding])
+        for ours, expected in zip(*results, strict=True):
+            assert torch.equal(ours, expected)
+        for slot, length in zip(slots.tolist(), lengths, strict=True):
+            n_read[slot] += length
+    assert growing.nbytes == complete.nbytes, "in the end everything was used"
+
+
+def test_slots_and_keys_beyond_the_limits_are_a_bug() -> None:
+    cache = DenseCache(1, 2, 1, 2, capacity=4)
+    with pytest.raises(AssertionError):
+        cache.start_step(torch.tensor([2]), torch.tensor([[0]]))
+    with pytest.raises(AssertionError):
+        cache.start_step(torch.tensor([0]), torch.tensor([[4]]), n_keys=5)
 
 
 def logits_with_cache(

@@ -77,3 +77,24 @@ def test_float64_layers_are_not_packed() -> None:
     model = make(8, 8).double()
     assert not pack_linears(model)
     assert model.packed is None
+
+
+def test_a_released_weight_stays_in_its_packed_copy_only() -> None:
+    x = torch.randn(3, 8, generator=generator(1, "x"))
+    model, tied = nn.Sequential(make(8, 6), make(6, 8)), make(8, 5)
+    model.append(tied)
+    model.register_parameter("embedding", tied.weight)
+    with torch.no_grad():
+        packed(model)  # type: ignore[arg-type]
+        expected = model(x)
+        unpack_linears(model)
+        assert pack_linears(model, keeps_weights=False)
+        assert torch.equal(model(x), expected)
+    assert [linear.weight.is_meta for linear in model] == [True, True, False], (
+        "a weight that another module uses too stays"
+    )
+    assert model[0].weight.shape == (6, 8)
+    with pytest.raises(AssertionError):
+        unpack_linears(model)
+    with pytest.raises(AssertionError):
+        pack_linears(model)

@@ -25,7 +25,8 @@ def directory(tmp_path: Path) -> Path:
 def test_the_check_fails_with_the_difference_that_the_engine_finds(
     directory: Path, difference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwright.engine.engine.find_difference", lambda _: difference)
+    finder = "chatwright.engine.invariance_cache.find_difference"
+    monkeypatch.setattr(finder, lambda *_: difference)
     check = check_batch_invariance(directory)
     assert check.is_met == (not difference)
     assert difference in check.value
@@ -35,5 +36,5 @@ def test_a_model_with_packed_kernels_is_batch_invariant(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert check_batch_invariance(directory).is_met
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda model: False)
+    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: False)
     assert not check_batch_invariance(directory).is_met

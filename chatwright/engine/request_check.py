@@ -1,0 +1,44 @@
+"""Refuse requests that the engine can never serve."""
+
+from chatwright.engine.request import Request
+from chatwright.errors import InputError
+
+
+def check_request(request: Request, vocab_size: int, context_length: int) -> int:
+    """Return the most tokens that the reply may have.
+
+    Args:
+        request: The request.
+        vocab_size: Number of the model's token ids.
+        context_length: Longest text that the engine serves, in tokens.
+
+    Raises:
+        InputError: The prompt is empty or too long, or names a token that does not exist.
+    """
+    n_prompt, sampling = len(request.token_ids), request.sampling
+    if not n_prompt:
+        raise InputError(
+            "token_ids is empty, but a prompt needs at least one token.",
+            remedy="Begin the prompt with the <bos> token.",
+            field="token_ids",
+            value=[],
+        )
+    for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
+        if not 0 <= token_id < vocab_size:
+            raise InputError(
+                f"Token id {token_id} is outside the model's {vocab_size} ids.",
+                remedy="Use the tokenizer in the model's directory.",
+                field="token_ids",
+                value=token_id,
+            )
+    room = context_length - n_prompt
+    max_tokens = sampling.max_tokens or 1
+    if room < max_tokens:
+        raise InputError(
+            f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
+            f"context of {context_length} tokens.",
+            remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
+            field="max_tokens",
+            value=max_tokens,
+        )
+    return sampling.max_tokens or room
