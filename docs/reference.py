@@ -192,11 +192,12 @@ def kind_section(kind: StageKind, shared: dict[type, SharedTable]) -> str:
 
 
 def shared_title(nested: Mapping[str, tuple[type, Any]], name: str) -> str:
-    """Return the heading of a nested table: its key, and for models and batches its class too."""
+    """Return the heading of a nested table: its key, and its class where a key has several."""
     if name not in nested:
         return ""
     cls = nested[name][0]
-    return f"{name} ({cls.__name__})" if name in ("model", "batches") else name
+    is_variant = cls.__base__ is not object  # FineTuningLoopConfig has other defaults
+    return f"{name} ({cls.__name__})" if name in ("model", "batches") or is_variant else name
 
 
 def extra_rows(config: type, name: str, extra_keys: frozenset[str]) -> list[Setting]:
@@ -225,7 +226,7 @@ def preset_section() -> str:
     lines = ["## sizes", "", "`model.size` names a preset; other keys of `model` change it.", ""]
     architectures = (
         ("decoders (pretrain)", PRESETS, preset),
-        ("encoders (masked-lm, classify)", ENCODER_PRESETS, encoder_preset),
+        ("encoders (masked-lm, classify, embedding)", ENCODER_PRESETS, encoder_preset),
         ("encoder-decoders (translation)", ENCODER_DECODER_PRESETS, encoder_decoder_preset),
     )
     for title, names, make in architectures:

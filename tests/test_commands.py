@@ -12,7 +12,8 @@ from chatwright.commands import command_line, quoted
 
 PACKAGE = Path(__file__).resolve().parents[1] / "chatwright"
 VERBS = (
-    "up|new|run|chat|generate|translate|classify|serve|eval|merge|import|export|train|data|inspect"
+    "up|new|run|chat|generate|translate|classify|embed|serve|eval|merge|import|export|train|data"
+    "|inspect"
 )
 OPTIONS = "from|data|file|out|tokenizer|references"
 # The text before an inserted path, with VALUE for earlier values: "chatwright chat ", "--from ".

@@ -1,4 +1,4 @@
-"""Read a JSON object from a file of unknown origin."""
+"""Read a JSON object or list from a file of unknown origin."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,29 @@ def read_object(file: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, too large, not JSON, or holds another JSON value.
     """
+    value: dict[str, Any] = _read(file, dict, "object")
+    return value
+
+
+def read_list(file: Path) -> list[Any]:
+    """Read a UTF-8 file that holds one JSON list.
+
+    Raises:
+        InputError: The file is missing, too large, not JSON, or holds another JSON value.
+    """
+    value: list[Any] = _read(file, list, "list")
+    return value
+
+
+def _read(file: Path, kind: type, name: str) -> Any:
     try:
         if not file.is_file():  # opening a named pipe would wait forever
             raise ValueError("it is missing or not a regular file")
         if file.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB")
         value = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
+        if not isinstance(value, kind):
+            raise ValueError(f"it holds no JSON {name}")
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file}: cannot be read: {error}.",

@@ -16,6 +16,7 @@ from chatwright.checkpoint import (
     build_model,
     families,
     json_file,
+    sentence_transformers,
     stored_weights,
 )
 from chatwright.checkpoint.family import Family, Weight, public_shapes
@@ -23,6 +24,7 @@ from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.checkpoint.stored_weights import StoredTensor
 from chatwright.errors import InputError
+from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model, ModelConfig
 
@@ -50,6 +52,8 @@ def read(path: Path, context_length: int | None = None) -> PublicModel:
     public = PublicConfig(json_file.read_object(file), str(file))
     family = family_of(public)
     config = family.from_public(public)
+    if isinstance(config, EncoderConfig):
+        config = dataclasses.replace(config, **sentence_transformers.read_settings(path, config))
     if context_length is not None:
         config = shortened(config, context_length, path)
     entries = stored_weights.find_tensors(path)

@@ -15,6 +15,7 @@ from chatwright.cli import (
     classify,
     data,
     doctor,
+    embed,
     evaluate,
     fetch,
     import_export,
@@ -49,6 +50,7 @@ app.command("chat")(chat.chat)
 app.command("generate")(chat.generate)
 app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
+app.command("embed")(embed.embed)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("merge")(merge.merge)

@@ -17,11 +17,13 @@ from chatwright.cli.options import (
 )
 
 SUITE_HELP = (
-    "What to measure: bits-per-byte, blimp, stop-rate, labels, translation, analogies or starter."
+    "What to measure: bits-per-byte, blimp, stop-rate, labels, translation, analogies, similarity, "
+    "retrieval or starter."
 )
 DATA_HELP = (
     "What to measure on. bits-per-byte: texts; stop-rate: conversations; blimp: BLiMP.zip; "
     "labels: labeled texts; translation: sentences; analogies: questions-words.txt; "
+    "similarity: pairs with a score; retrieval: text pairs; "
     "starter: the corpus folder a recipe wrote (by default the packaged corpus)."
 )
 

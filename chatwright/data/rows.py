@@ -79,7 +79,28 @@ class LabeledText:
     location: Location
 
 
-Row = TextRow | ChatRow | PreferenceRow | SentencePair
+@dataclass(frozen=True)
+class TextPair:
+    """Two texts that belong together, for training vectors of texts."""
+
+    anchor: str
+    positive: str
+    location: Location
+    negative: str | None = None
+    """A text that does not belong to the anchor."""
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """Two texts and a score of their similarity, for measuring vectors of texts."""
+
+    first: str
+    second: str
+    score: float
+    location: Location
+
+
+Row = TextRow | ChatRow | PreferenceRow | SentencePair | TextPair | ScoredPair
 
 
 class DataError(InputError):

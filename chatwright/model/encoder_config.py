@@ -8,6 +8,7 @@ from chatwright.model.feed_forward import Activation
 from chatwright.model.heads import HeadKind, PoolerKind, check_head
 from chatwright.model.linear import FusedActivation
 from chatwright.model.norms import NormKind
+from chatwright.model.pooling import PoolingKind
 from chatwright.model.positions import PositionKind
 from chatwright.model.setting_checks import (
     require_at_least,
@@ -85,6 +86,12 @@ class EncoderConfig:
     """With head = labels: the label names, in the order of the scores."""
     pooler: PoolerKind = "none"
     """Activation of the dense layer between [CLS] and the labels; none: no such layer."""
+    pooling: PoolingKind = "mean"
+    """How the vectors of a text's tokens become the text's vector, where one is asked for."""
+    normalized_vectors: bool = False
+    """Scale the vector of a text to length 1."""
+    max_text_tokens: int = 0
+    """Longest text that a vector is made of, in tokens with [CLS] and [SEP]; 0: the context."""
     head_activation: FusedActivation = "gelu_exact"
     """Activation of the masked-token head."""
     head_norm: NormKind = "layer"
@@ -103,6 +110,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "context_length", "n_layer", "n_head", "head_dim", "d_model")
         require_at_least(self, 1, *sizes, "d_ff", "n_feed_forward")
+        require_at_least(self, 0, "max_text_tokens")
         require_even_head_dim(self)
         require_ngram_lengths(self)
         rates = ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout", "label_dropout")
@@ -144,3 +152,14 @@ class EncoderConfig:
     def n_distinct_block(self) -> int:
         """Number of blocks that do not share weights."""
         return self.n_block or self.n_layer
+
+    @property
+    def text_length(self) -> int:
+        """Longest text that a text's vector is computed from, in tokens."""
+        return min(self.max_text_tokens or self.context_length, self.context_length)
+
+    @property
+    def makes_vectors(self) -> bool:
+        """Whether the output is vectors, or settings say how a text becomes a vector."""
+        is_plain = self.pooling == "mean" and not self.normalized_vectors
+        return self.head == "none" or not is_plain or self.max_text_tokens > 0

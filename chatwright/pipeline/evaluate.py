@@ -31,6 +31,7 @@ from chatwright.evaluation.starter import Reply, score_exam
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
+from chatwright.pipeline.similarity_suite import evaluate_retrieval, evaluate_similarity
 from chatwright.pipeline.translation_suite import TranslationSettings, evaluate_translation
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 from chatwright.tokenizer.word_lookup import single_token_words
@@ -72,6 +73,8 @@ def evaluate(
         "blimp": _blimp,
         "stop-rate": partial(_stop_rate, reading=reading),
         "analogies": _analogies,
+        "similarity": partial(evaluate_similarity, reading=reading),
+        "retrieval": partial(evaluate_retrieval, reading=reading),
         "labels": partial(_labels, reading=reading),
         "translation": lambda directory, data: evaluate_translation(
             directory, data, translation, reading, SMOKE_ITEMS if smoke else None

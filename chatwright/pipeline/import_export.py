@@ -20,14 +20,17 @@ from chatwright.checkpoint import (
     model_directory,
     public_model,
     run_directory,
+    sentence_transformers,
     stored_weights,
 )
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
+from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
 from chatwright.pipeline.imported_tokenizer import tokenizer_notes, with_chat_format
+from chatwright.pipeline.vector_notes import vector_notes
 from chatwright.tokenizer import imported_files, imported_settings
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.imported import ImportedTokenizer
@@ -112,7 +115,7 @@ def import_model(
         model.config.vocab_size,
         tokenizer.chat_format.name if has_format and tokenizer.chat_format else None,
         unused,
-        tokenizer_notes(files, tokenizer),
+        [*tokenizer_notes(files, tokenizer), *vector_notes(path, model)],
     )
     training = {"imported_from": path.name, "family": read.family.name, "unused": unused}
     notes = {"notes": imported_model.notes, **(further_notes or {})}
@@ -159,6 +162,7 @@ def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
     """Return the names of files that were not read, except hidden files, README and LICENSE."""
     weights = {entry.file.name for entry in stored_weights.find_tensors(path).values()}
     used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
+    used |= sentence_transformers.files_read(path)
     others = sorted(file.name for file in path.iterdir() if file.name not in used)
     return [name for name in others if not name.startswith((".", "README", "LICENSE"))]
 
@@ -211,6 +215,8 @@ def write_public(target: Path, model: Model, tokenizer: Tokenizer) -> None:
     del config["chatwright"]
     file.write_text(json.dumps(config, indent=1), encoding="utf-8")
     (target / imported_settings.SETTINGS_FILE).unlink(missing_ok=True)
+    if isinstance(model, Encoder) and model.config.makes_vectors:
+        sentence_transformers.write(target, model.config)
 
 
 def _check_weights(exported: Path, model: Model, source: Path, out: Path) -> LogitGap:

@@ -191,6 +191,24 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         next_command=("classify", MODEL, "Your text."),
     ),
     StageKind(
+        name="embedding",
+        config="embedding.EmbeddingConfig",
+        prepare="embedding.prepare",
+        summary="Learn vectors of texts from pairs that belong together.",
+        model="encoder",
+        label="Learning to compare texts",
+        rows_read={"data": "text pair"},
+        data_help=(
+            "Text pairs: a .jsonl, .csv or .tsv file with anchor and positive, and optionally "
+            "negative."
+        ),
+        parents=("masked-lm", "classify", "embedding"),
+        parent_help="The encoder to start from: imported, or made by another stage.",
+        needs_parent=True,
+        next_step="Try it",
+        next_command=("embed", MODEL, "A text.", "Another text.", "--compare"),
+    ),
+    StageKind(
         name="word-vectors",
         config="word_vectors.WordVectorsConfig",
         prepare="word_vectors.prepare",

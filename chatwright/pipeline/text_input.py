@@ -1,4 +1,4 @@
-"""Read the texts for `classify` and `translate`, which an argument or a file holds."""
+"""Read the texts for `classify`, `embed` and `translate`, which an argument or a file holds."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -7,9 +7,8 @@ from pathlib import Path
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.data.readers.files import COMPRESSIONS, FORMATS, TABLE_FORMATS, format_of
 from chatwright.data.readers.lines import read_lines
-from chatwright.data.readers.row_shapes import RENAME
 from chatwright.data.readers.tables import scan_records
-from chatwright.data.readers.values import require_columns, require_string
+from chatwright.data.readers.values import RENAME, require_columns, require_string
 from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 

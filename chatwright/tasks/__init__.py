@@ -1,1 +1,1 @@
-"""Tasks: text in, typed result out. Translation and classification."""
+"""Tasks: text in, typed result out. Translation, classification, vectors of texts."""

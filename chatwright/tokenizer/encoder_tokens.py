@@ -27,6 +27,13 @@ class EncoderTokens:
         """Return [CLS] text [SEP]."""
         return [self.cls, *text_ids, self.sep]
 
+    def beginning(self, text_ids: Sequence[int], max_length: int) -> list[int]:
+        """Return `[CLS] text [SEP]`, of which at most the first `max_length` tokens are kept.
+
+        [SEP] is always the last token, as in transformers' truncation.
+        """
+        return self.with_special_tokens(text_ids[: max(0, max_length - N_SPECIAL_TOKENS)])
+
     def chunks(self, text_ids: Sequence[int], max_length: int) -> list[list[int]]:
         """Split a text into rows `[CLS] part [SEP]` of at most `max_length` tokens.
 

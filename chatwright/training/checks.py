@@ -1,6 +1,7 @@
 """Sanity checks that fail a run that learned nothing or started wrongly."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,12 +79,18 @@ def mean_loss(model: M, stage: Stage[M, Micro], batch: Batch[Micro]) -> float:
     return total / batch.count
 
 
-def parent_loss(model: M, stage: Stage[M, Micro], batch: Batch[Micro], parent: Path) -> float:
-    """Return the loss of the model in directory `parent` on the same batch."""
+def parent_loss(
+    model: M,
+    stage: Stage[M, Micro],
+    batch: Batch[Micro],
+    parent: Path,
+    changes: Mapping[str, Any] | None = None,
+) -> float:
+    """Return the loss of the model in directory `parent`, with changed settings, on a batch."""
     # Rows may be longer than the parent's context, so it gets this model's context length.
-    changes = {"context_length": model.config.context_length}
+    length = {"context_length": model.config.context_length}
     parent_model: Any = model_directory.load(
-        parent, model.device, changes=changes, kind=type(model)
+        parent, model.device, changes=length | dict(changes or {}), kind=type(model)
     )[0]
     return mean_loss(parent_model, stage, batch)
 

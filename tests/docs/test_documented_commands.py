@@ -42,6 +42,7 @@ GUIDES = [
     "docs/how-to/serve-a-model.md",
     "docs/how-to/evaluate.md",
     "docs/how-to/label-texts.md",
+    "docs/how-to/embed-texts.md",
     "docs/how-to/translate-files.md",
     "docs/how-to/word-vectors.md",
     "docs/how-to/look-inside-a-model.md",

@@ -23,7 +23,9 @@ from chatwright.data.rows import (
     Location,
     PreferenceRow,
     Row,
+    ScoredPair,
     SentencePair,
+    TextPair,
     TextRow,
     UnsupportedFile,
 )
@@ -38,6 +40,8 @@ KINDS: dict[type, str] = {
     ChatRow: "conversation",
     PreferenceRow: "preference",
     SentencePair: "sentence pair",
+    TextPair: "text pair",
+    ScoredPair: "scored pair",
 }
 
 

@@ -9,7 +9,15 @@ import re
 import unicodedata
 
 from chatwright.conversation import Conversation
-from chatwright.data.rows import ChatRow, PreferenceRow, Row, SentencePair, TextRow
+from chatwright.data.rows import (
+    ChatRow,
+    PreferenceRow,
+    Row,
+    ScoredPair,
+    SentencePair,
+    TextPair,
+    TextRow,
+)
 from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.tool_call_text import message_text
 
@@ -27,6 +35,11 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
         return [("text", row.text)]
     if isinstance(row, SentencePair):
         return [("source", row.source), ("target", row.target)]
+    if isinstance(row, TextPair):
+        negative = [] if row.negative is None else [("negative", row.negative)]
+        return [("anchor", row.anchor), ("positive", row.positive), *negative]
+    if isinstance(row, ScoredPair):
+        return [("sentence1", row.first), ("sentence2", row.second)]
     return [(turn_kind(message), message_text(message)) for message in messages_of(row)]
 
 

@@ -13,7 +13,15 @@ from rich.text import Text
 
 from chatwright.data.checks.plain_text import texts_of
 from chatwright.data.encoded.conversations import has_learned_answer
-from chatwright.data.rows import ChatRow, PreferenceRow, Row, SentencePair, TextRow
+from chatwright.data.rows import (
+    ChatRow,
+    PreferenceRow,
+    Row,
+    ScoredPair,
+    SentencePair,
+    TextPair,
+    TextRow,
+)
 from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -53,6 +61,9 @@ def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
         return show_rendered(render(row.messages, tokenizer, row.learned or None), tokenizer)
     if isinstance(row, SentencePair):
         return _show_pair(row, tokenizer)
+    if isinstance(row, TextPair | ScoredPair):
+        message = "no token carries loss: whole texts are compared\n"
+        return show_row(row).append(message, style="bold")
     return _show_preference(row, tokenizer)
 
 

@@ -13,6 +13,7 @@ COLUMN_NAMES = frozenset(
         *("text", "label", "source", "target", "messages", "conversations", "prompt", "completion"),
         *("chosen", "rejected", "instruction", "input", "context", "output", "response"),
         *("history", "system"),
+        *("anchor", "positive", "negative", "sentence1", "sentence2", "score"),
     )
 )
 """Every column name that some kind of row reads."""
@@ -25,6 +26,8 @@ HEADERS = (
     {"instruction", "output"},
     {"instruction", "response"},
     {"source", "target"},
+    {"anchor", "positive"},
+    {"sentence1", "sentence2", "score"},
 )
 """The first line of a file is a header if it holds all names of one of these sets."""
 

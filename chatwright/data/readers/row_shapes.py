@@ -11,7 +11,14 @@ from typing import Any
 from chatwright.data.readers.chat_rows import chat_row, preference_row
 from chatwright.data.readers.messages import row_is_learned
 from chatwright.data.readers.record import Record
-from chatwright.data.readers.values import kind_of, require_columns, require_string
+from chatwright.data.readers.text_pair_shapes import to_scored_pair, to_text_pair
+from chatwright.data.readers.values import (
+    RENAME,
+    kind_of,
+    require_columns,
+    require_filled,
+    require_string,
+)
 from chatwright.data.rows import (
     DataError,
     LabeledText,
@@ -31,16 +38,21 @@ KNOWN_SHAPES = (
     "conversations (ShareGPT)",
 )
 """Shapes of rows for pretraining, fine-tuning and preferences."""
-TASK_SHAPES = ("text+label", "source+target")
-"""Shapes of rows for a classifier and a translator."""
+TASK_SHAPES = (
+    "text+label",
+    "source+target",
+    "anchor+positive",
+    "sentence1+sentence2+score",
+)
+"""Shapes of rows for a classifier, a translator and vectors of texts."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
-RENAME = "rename columns with --columns OLD=NEW (in a recipe: rename_columns = {OLD = 'NEW'})"
 
 
 def to_row(record: Record) -> Row:
     """Return the row of a record. Raises DataError.
 
-    If several shapes fit, the order is: preference, conversation, text, sentence pair.
+    If several shapes fit, the order is: preference, conversation, text, text pair, scored pair,
+    sentence pair.
     """
     location = record.location
     values = _named_values(record)
@@ -67,6 +79,10 @@ def to_row(record: Record) -> Row:
         return chat_row(values, location)
     if "text" in filled:
         return _text_row(values, location)
+    if {"anchor", "positive"} <= filled:
+        return to_text_pair(record)
+    if {"sentence1", "sentence2", "score"} <= filled:
+        return to_scored_pair(record)
     if {"source", "target"} <= filled or not record.has_header:
         return to_pair(record)
     names = [f"{name} (null)" if values[name] is None else name for name in values]
@@ -114,7 +130,7 @@ def to_labeled(record: Record) -> LabeledText:
             "write the label's name, or a whole number",
             field="label",
         )
-    _require_filled({"text": text, "label": label}, "fill it or remove the row", location)
+    require_filled({"text": text, "label": label}, "fill it or remove the row", location)
     return LabeledText(text, label, location)
 
 
@@ -160,11 +176,5 @@ def sentence_pair(source: str, target: str, location: Location) -> SentencePair:
     source = source.strip()
     target = target.strip()
     remedy = "fill it or remove the line on both sides"
-    _require_filled({"source": source, "target": target}, remedy, location)
+    require_filled({"source": source, "target": target}, remedy, location)
     return SentencePair(source, target, location)
-
-
-def _require_filled(texts: Mapping[str, str], remedy: str, location: Location) -> None:
-    for name, text in texts.items():
-        if not text:
-            raise DataError(location, f"the {name} is empty", remedy, field=name)

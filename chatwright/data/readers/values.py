@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatwright.data.readers.record import Record
 from chatwright.data.rows import DataError, Location, MissingColumns
+
+RENAME = "rename columns with --columns OLD=NEW (in a recipe: rename_columns = {OLD = 'NEW'})"
 
 
 def parse_json(text: str, location: Location) -> Any:
@@ -81,6 +84,29 @@ def require_string(value: Any, column: str, location: Location) -> str:
             field=column,
         ) from None
     return value
+
+
+def require_filled(texts: Mapping[str, str], remedy: str, location: Location) -> None:
+    """Raise DataError if one of the texts, given by column, is empty."""
+    for name, text in texts.items():
+        if not text:
+            raise DataError(location, f"the {name} is empty", remedy, field=name)
+
+
+def require_number(value: Any, column: str, location: Location) -> float:
+    """Return a number, which a table may hold as a text. Raises DataError unless it is finite."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(
+            location,
+            f"the {column} is not a finite number",
+            "write it with digits and a decimal point, such as 0.75",
+            field=column,
+        )
+    return number
 
 
 def kind_of(value: Any) -> str:
