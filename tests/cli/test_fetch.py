@@ -143,9 +143,8 @@ class Program:
 
     def end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return self.process.wait()
+        self.process.communicate(timeout=60)
+        return self.process.returncode
 
 
 def post(address: str, body: dict[str, object]) -> dict[str, object]:

