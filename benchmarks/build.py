@@ -22,7 +22,7 @@ import httpx2 as httpx
 
 from chatwright.checkpoint.json_file import read_object
 from chatwright.devices import environment
-from chatwright.pipeline.recipe import packaged_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
 
 SECONDS_BETWEEN_GREETINGS = 20.0
 CHATWRIGHT = [sys.executable, "-m", "chatwright"]

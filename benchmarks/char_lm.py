@@ -23,7 +23,8 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from chatwright.devices import environment
-from chatwright.pipeline.recipe import packaged_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training import metrics
 from chatwright.training.watcher import Watcher

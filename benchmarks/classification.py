@@ -36,7 +36,8 @@ from chatwright.data.rows import LabeledText
 from chatwright.evaluation.classification import label_scores
 from chatwright.evaluation.interval import Share
 from chatwright.model.encoder import Encoder
-from chatwright.pipeline.recipe import Recipe, packaged_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
+from chatwright.pipeline.recipe import Recipe, read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.tokenizer.tokenizer import encoder_tokens_of
 from chatwright.training.batches.labels import LabelBatchConfig, LabelBatches

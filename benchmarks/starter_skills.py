@@ -19,11 +19,8 @@ from chatwright.checkpoint import model_directory
 from chatwright.evaluation.starter import score_exam
 from chatwright.pipeline.evaluate import evaluate, reply_greedily
 from chatwright.pipeline.expected_curves import curves_file
-from chatwright.pipeline.recipe import (
-    Recipe,
-    packaged_recipe,
-    read_recipe,
-)
+from chatwright.pipeline.packaged_recipes import packaged_recipe
+from chatwright.pipeline.recipe import Recipe, read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 

@@ -33,7 +33,8 @@ from joeynmt_peer import TESTS, Peer
 
 from chatwright.devices import environment
 from chatwright.pipeline.evaluate import evaluate
-from chatwright.pipeline.recipe import packaged_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.pipeline.translation_suite import TranslationSettings
 from chatwright.training.watcher import Watcher

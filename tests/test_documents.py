@@ -16,7 +16,7 @@ import typer.main
 from chatwright import config
 from chatwright.cli.app import app
 from chatwright.model.attention import attend, attention_weights
-from chatwright.pipeline.recipe import packaged_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.chat_request import ChatRequest
 from chatwright.settings import dotted_keys

@@ -39,7 +39,8 @@ def test_an_installed_wheel_finds_its_recipe(wheel: Path, tmp_path: Path) -> Non
     offline = ["--no-index", "--no-deps", "--target", str(site)]
     subprocess.run([*PIP, "install", *offline, str(wheel)], check=True)
     program = (
-        "import chatwright; from chatwright.pipeline.recipe import packaged_recipe, read_recipe\n"
+        "import chatwright; from chatwright.pipeline.packaged_recipes import packaged_recipe\n"
+        "from chatwright.pipeline.recipe import read_recipe\n"
         "print(chatwright.__file__); print(len(read_recipe(packaged_recipe('starter')).stages))"
     )
     ran = subprocess.run(

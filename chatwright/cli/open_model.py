@@ -17,24 +17,27 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
 
     The page is there from the beginning and shows what is being done.
     """
-    print(f"opening {name}", file=sys.stderr)
+    print(f"opening {name} (loading PyTorch takes a few seconds)", file=sys.stderr, flush=True)
     from chatwright.cli.fetch import fetch_watcher
+    from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
     from chatwright.pipeline.up_target import open_model_directory
+    from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve_in_thread
     from chatwright.server.opening_status import OpeningStatus
 
     status = OpeningStatus(name)
     served_name = Path(name).resolve().name
-    with serve_in_thread(served_name, port, status=status.status) as (service, address):
+    at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
+    with serve_in_thread(served_name, port, status=status.status, limits=at_once) as (
+        service,
+        address,
+    ):
         print(f"the page is at {address}", flush=True)
         with fetch_watcher(status.say, status.downloaded) as watcher:
             directory = open_model_directory(name, watcher)
-            watcher.say("opening the model")
-            # Imported here: it loads torch, which takes seconds.
-            from chatwright.cli.load_model import open_assistant
-
-            with StatusLine(f"Opening {name}") as line:
-                service.publish(open_assistant(directory, limits, status=line), served_name)
+        status.say(f"opening {directory}")
+        with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
+            service.publish(open_assistant(directory, limits, status=line), served_name)
         status.set_ready()
         chat = command_line("chat", directory)
         print(

@@ -70,7 +70,8 @@ def run(
     changed run again.
     """
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.recipe import find_recipe, read_recipe
+    from chatwright.pipeline.packaged_recipes import find_recipe
+    from chatwright.pipeline.recipe import read_recipe
     from chatwright.pipeline.run_recipe import run_recipe
 
     recipe = find_recipe(recipe)

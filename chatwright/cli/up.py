@@ -55,16 +55,17 @@ def up(
     while it trains. An open model is downloaded and imported. A second call serves at once.
     """
     limits = memory_limits(max_context, max_replies, cache_memory)
-    with StatusLine("Preparing the build") as status:
-        status.show("loading PyTorch")
-        from chatwright.pipeline.build import plan_build
-        from chatwright.pipeline.up_target import is_open_model, require_chat_model
+    from chatwright.pipeline.up_target import is_open_model, require_chat_model
 
     if recipe is not None and is_open_model(recipe.as_posix()):
         given = {"--data": data, "--out": out, "--smoke": smoke, "--build-only": build_only}
         require_chat_model(recipe.as_posix(), [name for name, value in given.items() if value])
         serve_open_model(recipe.as_posix(), port, limits)
         return
+    with StatusLine("Preparing the build") as status:
+        status.show("loading PyTorch")
+        from chatwright.pipeline.build import plan_build
+
     build = plan_build(recipe, data, out, smoke)
     if not build_only:
         build.require_chat_model()

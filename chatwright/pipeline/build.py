@@ -10,13 +10,8 @@ from chatwright.data.checks.check_report import format_report
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline.own_recipe import RECIPE
-from chatwright.pipeline.recipe import (
-    Recipe,
-    external_data_paths,
-    find_recipe,
-    packaged_recipe,
-    read_recipe,
-)
+from chatwright.pipeline.packaged_recipes import find_recipe, packaged_recipe
+from chatwright.pipeline.recipe import Recipe, external_data_paths, read_recipe
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from chatwright.data.checks.check import check as check_data
 from chatwright.errors import InputError
 from chatwright.pipeline.open_models.known_models import known_model
 from chatwright.pipeline.own_recipe import BUDGETS
-from chatwright.pipeline.recipe import is_packaged_recipe
+from chatwright.pipeline.packaged_recipes import is_packaged_recipe
 
 FORBIDDEN_CHARACTERS = set('/\\:*?"<>|')  # each is forbidden in file names on some system
 MAX_NAME = 60  # characters

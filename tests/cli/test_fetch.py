@@ -81,6 +81,18 @@ def test_a_fetched_model_is_listed_as_present_and_answers_by_its_name(
     assert json.loads(chat.out.splitlines()[-1])["role"] == "assistant"
 
 
+def test_looking_a_name_up_loads_no_torch_so_that_the_first_line_comes_at_once() -> None:
+    program = (
+        "import sys\n"
+        "import chatwright.pipeline.open_models.fetch, chatwright.pipeline.up_target\n"
+        "print('torch' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -14,7 +14,8 @@ import pytest
 import typer.main
 
 from chatwright.cli.app import app
-from chatwright.pipeline.recipe import find_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import find_recipe
+from chatwright.pipeline.recipe import read_recipe
 from tests.docs.markdown import ROOT, Command, SavedFile, commands_of, steps_of
 from tests.docs.workspace import write_workspace
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chatwright.pipeline import expected_curves
-from chatwright.pipeline.recipe import packaged_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.training.watcher import Progress, Watcher
 
 

@@ -8,7 +8,8 @@ import pytest
 from chatwright.checkpoint import model_directory
 from chatwright.errors import InputError
 from chatwright.pipeline.content_hash import content_hash
-from chatwright.pipeline.recipe import find_recipe, packaged_recipe, read_recipe
+from chatwright.pipeline.packaged_recipes import find_recipe, packaged_recipe
+from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Progress, Stopped, Watcher
 

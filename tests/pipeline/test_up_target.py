@@ -6,7 +6,7 @@ import pytest
 
 from chatwright.errors import InputError
 from chatwright.pipeline.open_models.fetch import FetchWatcher
-from chatwright.pipeline.recipe import packaged_recipe
+from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.up_target import (
     is_open_model,
     open_model_directory,
@@ -71,7 +71,7 @@ def test_a_recipe_with_the_name_of_a_known_model_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "chatwright.pipeline.recipe.packaged_recipe", lambda _: packaged_recipe("starter")
+        "chatwright.pipeline.packaged_recipes.packaged_recipe", lambda _: packaged_recipe("starter")
     )
     with pytest.raises(InputError) as caught:
         is_open_model(KNOWN)

@@ -68,7 +68,7 @@ def fetch(name: str, watcher: FetchWatcher) -> Fetched:
         if out.exists():
             watcher.say(f"replacing the damaged {out}")
             directory.remove(out)
-        watcher.say("importing the model (loading PyTorch takes a few seconds)")
+        watcher.say("importing the model (this takes some seconds)")
         _import(source, out, _record(name, known))
     return Fetched(out, known, was_there=False)
 
