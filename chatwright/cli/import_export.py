@@ -12,8 +12,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="The directory of a model in the layout of transformers, or its name on "
-            "huggingface.co (organization/model), which is downloaded with the hub extra."
+            help="The directory of a model in the layout of transformers; a GGUF file; or a name "
+            "on huggingface.co (organization/model), which is downloaded with the hub extra."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="The directory of the imported model.")],
@@ -36,8 +36,8 @@ def import_(
 ) -> None:
     """Import a model of another tool.
 
-    Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its relatives, MarianMT. No
-    code in the files of the model is run.
+    Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its relatives, MarianMT. Of
+    these, GGUF files hold decoders. No code in the files of the model is run.
     """
     from chatwright.pipeline.import_export import import_model
 

@@ -16,12 +16,9 @@ from chatwright.checkpoint import (
     architectures,
     directory,
     families,
-    hub,
     model_directory,
     public_model,
-    run_directory,
     sentence_transformers,
-    stored_weights,
 )
 from chatwright.commands import command_line
 from chatwright.errors import InputError
@@ -29,12 +26,12 @@ from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompt
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
+from chatwright.pipeline import model_source
 from chatwright.pipeline.imported_tokenizer import tokenizer_notes, with_chat_format
 from chatwright.pipeline.vector_notes import vector_notes
 from chatwright.tokenizer import imported_files, imported_settings
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.imported import ImportedTokenizer
-from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training.checks import RunFailed
 
@@ -86,7 +83,7 @@ def import_model(
     """Load the model of another tool and save it to `out` as a model directory.
 
     Args:
-        source: A folder, or a name on huggingface.co such as organization/model.
+        source: A folder, a GGUF file, or a name on huggingface.co such as organization/model.
         out: The model directory to create.
         chat_format: A name in `chat_formats`, or None to recognize the model's chat template.
         context_length: A shorter context than the model's, in tokens.
@@ -96,75 +93,32 @@ def import_model(
         InputError: `source` is not a supported model, or an option does not apply to it.
     """
     _require_absent(out)
-    path = hub.fetch(source) if hub.is_hub_name(source) else Path(source)
-    _require_public_model(path, source)
+    read = model_source.read(source, context_length)
     try:
-        read = public_model.read(path, context_length)
-        files = imported_files.read(path)
-        model, tokenizer = with_chat_format(files, read.model, chat_format)
+        model, tokenizer = with_chat_format(read.files, read.model, chat_format)
     except ValueError as error:
-        raise _with_path(path, error) from None
-    unused = [*read.unused, *_unused_files(path, files)]
-    if files.chat_template and tokenizer.chat_format is None:
+        raise model_source.with_path(read.path, error) from None
+    unused = list(read.unused)
+    if read.files.chat_template and tokenizer.chat_format is None:
         unused.append("the chat template (no known format; choose one with --chat-format)")
     has_format = isinstance(model, GPT) and tokenizer.chat_format is not None
     imported_model = Imported(
-        read.family.name,
+        read.family,
         count_parameters(model),
         model.config.context_length,
         model.config.vocab_size,
         tokenizer.chat_format.name if has_format and tokenizer.chat_format else None,
         unused,
-        [*tokenizer_notes(files, tokenizer), *vector_notes(path, model)],
+        [
+            *read.notes,
+            *tokenizer_notes(read.files, tokenizer),
+            *vector_notes(read.path, model),
+        ],
     )
-    training = {"imported_from": path.name, "family": read.family.name, "unused": unused}
+    training = {"imported_from": read.path.name, "family": read.family, "unused": unused}
     notes = {"notes": imported_model.notes, **(further_notes or {})}
     model_directory.save(out, model, tokenizer, training | notes)
     return imported_model
-
-
-def _require_public_model(path: Path, source: str) -> None:
-    """Raise InputError unless the folder holds config.json. Adapters and runs need no import."""
-    if not path.is_dir():
-        problem = f"{source}: no such folder."
-        remedy = (
-            "Give the folder of a model (config.json, model.safetensors, tokenizer files), "
-            "or its name on huggingface.co as organization/model."
-        )
-    elif (path / "config.json").is_file():
-        return
-    elif adapter_directory.is_adapter(path):
-        problem = f"{source}: holds an adapter, which needs no import."
-        remedy = (
-            f"Open it together with its base: {command_line('chat', source)}. To join the two, "
-            f"run {command_line('merge', source, 'MERGED')}."
-        )
-    elif run_directory.is_run(path):
-        problem = f"{source}: is a training run of Chatwright, which needs no import."
-        remedy = "Give this folder to any command."
-    else:
-        problem = f"{source}: holds no config.json."
-        remedy = "Give the folder of a model, with all of its files."
-    raise InputError(problem, remedy=remedy, field="source", value=source)
-
-
-def _with_path(path: Path, error: ValueError) -> ValueError:
-    """Put the folder's path before the message of an error that does not contain the path."""
-    if str(path) in str(error):
-        return error
-    if isinstance(error, InputError):
-        problem = f"{path}: {error.problem}"
-        return InputError(problem, remedy=error.remedy, field=error.field, value=error.value)
-    return InputError(f"{path}: {error}", field="source", value=str(path))
-
-
-def _unused_files(path: Path, files: TokenizerFiles) -> list[str]:
-    """Return the names of files that were not read, except hidden files, README and LICENSE."""
-    weights = {entry.file.name for entry in stored_weights.find_tensors(path).values()}
-    used = {"config.json", stored_weights.INDEX, directory.MANIFEST, *weights, *files.files}
-    used |= sentence_transformers.files_read(path)
-    others = sorted(file.name for file in path.iterdir() if file.name not in used)
-    return [name for name in others if not name.startswith((".", "README", "LICENSE"))]
 
 
 def export_model(source: Path, out: Path) -> Exported:

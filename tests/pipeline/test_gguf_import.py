@@ -1,0 +1,170 @@
+"""`chatwright import model.gguf`: weights, tokenizer and chat format arrive as they were."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from chatwright.checkpoint import model_directory
+from chatwright.cli.app import app
+from chatwright.errors import InputError
+from chatwright.evaluation.logit_gap import random_prompts
+from chatwright.pipeline.gguf_export import export_gguf
+from chatwright.pipeline.import_export import import_model
+from tests import real_models
+from tests.pipeline.imported_models import write
+from tests.pipeline.test_gguf_export import needs_llama_cpp, next_log_probs, open_in_llama_cpp
+from tests.tokenizer.example_tokenizers import hard_strings
+
+pytestmark = pytest.mark.uses_global_rng
+
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """Export a small Llama as GGUF, and return the file."""
+    import_model(str(write(tmp_path / "source", "llama")), tmp_path / "model")
+    export_gguf(tmp_path / "model", tmp_path / "model.gguf")
+    return tmp_path / "model.gguf"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "smollm3"])
+def test_an_exported_model_is_imported_with_equal_logits_and_ids(
+    family: str, tmp_path: Path
+) -> None:
+    settings = {"sliding_window": None} if family == "mistral" else {}
+    import_model(str(write(tmp_path / "source", family, **settings)), tmp_path / "model")
+    export_gguf(tmp_path / "model", tmp_path / "model.gguf")
+    imported = import_model(str(tmp_path / "model.gguf"), tmp_path / "again")
+    assert imported.unused == []
+    model, tokenizer = model_directory.load(tmp_path / "model")
+    again, tokenizer_again = model_directory.load(tmp_path / "again")
+    for prompt in random_prompts(model.config.vocab_size, 64, 8):
+        assert torch.equal(model(prompt), again(prompt))
+    texts = hard_strings(200)
+    assert tokenizer_again.encode_batch(texts) == tokenizer.encode_batch(texts)
+
+
+def test_the_import_command_says_what_the_file_holds(exported: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["import", str(exported), str(tmp_path / "again")])
+    assert result.exit_code == 0
+    assert result.output.startswith("llama: ")
+    training = json.loads((tmp_path / "again" / "training.json").read_text())
+    assert (training["imported_from"], training["family"]) == ("model.gguf", "llama")
+
+
+def test_a_file_without_a_suffix_and_a_folder_with_one_are_understood(
+    exported: Path, tmp_path: Path
+) -> None:
+    blob = exported.rename(tmp_path / "sha256-1234")
+    assert import_model(str(blob), tmp_path / "again").family == "llama"
+    (tmp_path / "folder").mkdir()
+    blob.rename(tmp_path / "folder" / "tiny.gguf")
+    with pytest.raises(InputError) as caught:
+        import_model(str(tmp_path / "folder"), tmp_path / "other")
+    assert str(tmp_path / "folder" / "tiny.gguf") in caught.value.remedy
+
+
+def test_a_missing_file_is_not_looked_for_in_the_network(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        import_model("downloads/model.gguf", tmp_path / "model")
+    assert caught.value.field == "source"
+
+
+def test_quantized_weights_are_noted(exported: Path, tmp_path: Path) -> None:
+    reader = gguf.GGUFReader(exported)
+    writer = gguf.GGUFWriter(tmp_path / "q8.gguf", "llama")
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            subtype = field.types[-1] if len(field.types) > 1 else None
+            writer.add_key_value(name, field.contents(), field.types[0], subtype)
+    kind = gguf.GGMLQuantizationType.Q8_0
+    for tensor in reader.tensors:
+        if tensor.data.ndim == 2 and tensor.data.shape[1] % 32 == 0:
+            writer.add_tensor(tensor.name, gguf.quantize(tensor.data, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(tensor.name, np.array(tensor.data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    notes = import_model(str(exported), tmp_path / "float").notes
+    more = import_model(str(tmp_path / "q8.gguf"), tmp_path / "quantized").notes
+    (note,) = set(more) - set(notes)
+    assert "Q8_0" in note
+
+
+def test_a_hostile_file_leaves_nothing_behind(exported: Path, tmp_path: Path) -> None:
+    data = bytearray(exported.read_bytes())
+    data[-4:] = np.float32(np.nan).tobytes()
+    exported.write_bytes(data)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError):
+        import_model(str(exported), tmp_path / "again")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# ---- SmolLM2 -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Import the published file, and return it and the imported model."""
+    folder = tmp_path_factory.mktemp("smollm2")
+    file = real_models.find(SMOLLM2, folder)
+    imported = import_model(str(file), folder / "model")
+    assert (imported.family, imported.n_parameter, imported.chat_format) == (
+        "llama",
+        134_515_008,
+        "chatml",
+    )
+    return file, folder / "model"
+
+
+def prompts(model: Any) -> list[torch.Tensor]:
+    return random_prompts(model.config.vocab_size, 64, 8)
+
+
+@torch.no_grad()
+@pytest.mark.full
+def test_smollm2_computes_the_logits_of_transformers(smollm2: tuple[Path, Path]) -> None:
+    from transformers import AutoModelForCausalLM
+
+    file, directory = smollm2
+    model, tokenizer = model_directory.load(directory)
+    reference = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32
+    )
+    text = torch.tensor([tokenizer.encode("The capital of France is Paris. It lies on the Seine")])
+    for prompt in [*prompts(model), text]:
+        torch.testing.assert_close(model(prompt), reference(prompt).logits, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.full
+@needs_llama_cpp
+def test_smollm2_computes_the_probabilities_of_llama_cpp(
+    smollm2: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The same weights in float32 agree closely; llama.cpp rounds the inputs of quantized ones."""
+    file, directory = smollm2
+    model, tokenizer = model_directory.load(directory)
+    export_gguf(directory, tmp_path / "float32.gguf")
+    texts = ["The capital of France is", "def add(a, b):\n    return", "Once upon a time there was"]
+    rows = [torch.tensor([tokenizer.encode(text)]) for text in texts]
+    for path, tolerance in ((tmp_path / "float32.gguf", 1e-3), (file, 0.5)):
+        server = open_in_llama_cpp(path)
+        for row in rows:
+            ours = model(row)[0, -1].log_softmax(-1)
+            theirs = next_log_probs(server, row[0].tolist(), model.config.vocab_size)
+            # Tokens that are not improbable; the others carry no weight in what a model says.
+            likely = ours > -10
+            assert float((ours - theirs)[likely].abs().max()) < tolerance
+            assert int(ours.argmax()) == int(theirs.argmax())
