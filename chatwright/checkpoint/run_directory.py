@@ -4,6 +4,7 @@ A directory that holds run.json is a run, and one that holds train_state.json is
 whatever its name.
 
     run.json             settings of the run; written before the first step
+    chosen_settings.json settings that were chosen for model and data, if any
     checkpoints/step-N   model and training state after N steps
     model                the finished model
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from chatwright.checkpoint import directory
 
 RUN_FILE = "run.json"
+CHOICES_FILE = "chosen_settings.json"
 STATE_FILE = "train_state.json"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from chatwright.cli.options import Columns, Encoding, read_options
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 
@@ -32,6 +33,14 @@ OwnData = Annotated[
         "written for you to replace.",
     ),
 ]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="The model to start from: a known name such as smollm2-135m-instruct, a model "
+        "directory, or scratch.",
+    ),
+]
 TrainingTime = Annotated[
     str | None,
     typer.Option("--time", help="Training time on this machine: minutes, hour or night."),
@@ -45,7 +54,10 @@ def new(
     assistant: AssistantName = None,
     about: About = None,
     data: OwnData = None,
+    base: Base = None,
     time: TrainingTime = None,
+    encoding: Encoding = "",
+    columns: Columns = "",
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing and take the defaults.")] = False,
 ) -> None:
     """Make a folder for your own model.
@@ -54,11 +66,12 @@ def new(
     """
     from chatwright.pipeline import own_answers, own_recipe
 
+    reading = read_options(encoding, columns)
     folder = Path(own_answers.folder_name(name))
     own_recipe.require_free(folder)
     asks = sys.stdin.isatty() and not yes
     if asks:
-        print("At most four questions. Enter takes the answer in [brackets].")
+        print("At most five questions. Enter takes the answer in [brackets].")
         print("You can change everything later.")
     assistant_name = _answer(
         "What is the name of your assistant?",
@@ -71,7 +84,7 @@ def new(
         "Where are your texts and conversations? Give a file or folder, or take the examples.",
         None if data is None else str(data),
         "",
-        lambda text: own_answers.data_report(text, folder),
+        lambda text: own_answers.data_report(text, folder, reading),
         asks,
     )
     purpose = _answer(
@@ -81,24 +94,42 @@ def new(
         own_answers.purpose,
         asks,
     )
-    budget = _answer(
-        "How long may it train on this machine? minutes (about ten), hour, or night",
-        time,
-        "minutes",
-        own_answers.budget_name,
-        asks,
-    )
+    base_name, budget = _base_and_time(base, time, asks)
     own = own_recipe.OwnFolder(
         name=name,
         assistant=assistant_name,
         about=purpose,
         time=budget,
+        base=base_name,
+        reading=reading,
         data=None if report is None else Path(report.path),
         has_texts=report is None or "text" in report.n_rows,
         has_conversations=report is None or "conversation" in report.n_rows,
     )
     own_recipe.write(Path(), own)
     _print_summary(own, report)
+
+
+def _base_and_time(base: str | None, time: str | None, asks: bool) -> tuple[str, str]:
+    """Return the open model to start from ("" for none), and the training time without one."""
+    from chatwright.pipeline import own_answers, own_fine_tuning
+
+    base_name = _answer(
+        "What should it start from? scratch (it learns from your data alone), or an open model "
+        "that already converses: smollm2-135m-instruct, or the directory of an imported model",
+        base,
+        own_fine_tuning.SCRATCH,
+        own_fine_tuning.base_model,
+        asks,
+    )
+    budget = _answer(
+        "How long may it train on this machine? minutes (about ten), hour, or night",
+        time,
+        "minutes",
+        own_answers.budget_name,
+        asks and not base_name,
+    )
+    return base_name, budget
 
 
 def _answer(
@@ -124,16 +155,52 @@ def _print_summary(own: "OwnFolder", report: "Report | None") -> None:
 
     examples = "examples of every kind of row, for you to replace"
     data = examples if report is None else "for more of your data"
-    training_time = BUDGETS[own.time].time
     print(f"\nmade {own.name}/")
-    print(f"  {RECIPE}   data, model size and training time ({training_time})")
+    if own.base:
+        print(f"  {RECIPE}   {own.base} learns from the conversations: {_cost(own)}")
+    else:
+        print(f"  {RECIPE}   data, model size and training time ({BUDGETS[own.time].time})")
     print(f"  data/         {data}; identity.jsonl says who the assistant is")
     print("  README.md     the next steps")
     if report is not None:
         _print_data(own, report)
     checked = f"{own.name}/data" if report is None else report.path
-    print(f"next:  {command_line('data', 'check', checked)}")
+    print(f"next:  {command_line('data', 'check', checked, *_reading_options(own))}")
+    if own.base and not _is_here(own.base):
+        print(f"       {command_line('fetch', own.base)}")
     print(f"       {command_line('up', own.name)}")
+
+
+def _cost(own: "OwnFolder") -> str:
+    """Return the time and memory of the training, from the weights and the characters."""
+    from chatwright.data.checks.check import check
+    from chatwright.pipeline import own_fine_tuning
+
+    paths = [Path(own.name) / "data", *([own.data] if own.data else [])]
+    reports = [check(path, options=own.reading) for path in paths]
+    cost = own_fine_tuning.estimated_cost(
+        own_fine_tuning.n_weight(own.base),
+        sum(report.n_rows["conversation"] for report in reports),
+        sum(report.n_characters["conversation"] for report in reports),
+    )
+    return f"{cost} on two processor cores"
+
+
+def _is_here(base: str) -> bool:
+    """Return whether a base needs no download."""
+    from chatwright.pipeline.model_names import model_directory
+
+    try:
+        return model_directory(base).exists()
+    except InputError:
+        return False
+
+
+def _reading_options(own: "OwnFolder") -> list[str]:
+    """Return the options with which the user's data are read."""
+    columns = ",".join(f"{old}={new}" for old, new in own.reading.rename_columns.items())
+    options = {"--encoding": own.reading.encoding, "--columns": columns}
+    return [word for name, value in options.items() if value for word in (name, value)]
 
 
 def _print_data(own: "OwnFolder", report: "Report") -> None:

@@ -12,7 +12,14 @@ from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as Bar
 
 from chatwright.cli.figures import figures_in_one_line
@@ -22,6 +29,7 @@ Report = Callable[[Progress], None]
 Message = Callable[[str], None]
 MAX_SAMPLE = 300  # characters shown of a sample
 PLAIN_LINES = 20  # progress lines per stage where bars cannot be drawn
+SLOW_STEP = 2.0  # seconds; of slower steps, each gets a line
 
 
 def ignore(_: object) -> None:
@@ -64,6 +72,7 @@ def terminal_watcher(
                 saved=saved,
                 say=lambda text: console.print(escape(text)),
                 should_stop=should_stop,
+                activity=view.activity,
                 warn=warn,
             )
         if warnings:  # each scrolled away with everything else, so the last is repeated
@@ -73,11 +82,13 @@ def terminal_watcher(
 
 def _bar(console: Console) -> Bar:
     return Bar(
+        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("{task.fields[loss]}"),
         TextColumn("{task.fields[left]}"),
+        TimeElapsedColumn(),
         console=console,
         refresh_per_second=4,
         disable=not console.is_terminal,
@@ -129,6 +140,9 @@ class _ProgressView:
         self.also = also
         self.seconds_left = seconds_left
         self.tasks: dict[str, TaskID] = {}
+        # Shown from the first moment, until the first stage reports progress.
+        self.preparing = bar.add_task("preparing", total=None, loss="", left="")
+        self.newest = self.preparing
         self.printed_steps: dict[str, int] = {}  # by stage, the last step that was printed
 
     def progress(self, p: Progress) -> None:
@@ -136,16 +150,26 @@ class _ProgressView:
         self.also(p)
         if p.stage not in self.tasks:
             self.tasks[p.stage] = self.bar.add_task(p.stage, total=p.steps, loss="", left="")
+            self.bar.update(self.preparing, visible=False)
+        self.newest = self.tasks[p.stage]
+        self.bar.update(self.newest, description=p.stage)
         if p.evaluation or p.samples:
             self._show_evaluation(p)
         else:
             self._show_step(p)
 
+    def activity(self, text: str) -> None:
+        """Show what the run does now beside the bar, until the next progress."""
+        self.bar.update(self.newest, description=text)
+
     def _show_step(self, p: Progress) -> None:
         left = self._time_left(p)
-        self.bar.update(self.tasks[p.stage], completed=p.step, loss=f"{p.loss:.3f}", left=left)
+        loss = f"loss {p.loss:.3f}"
+        self.bar.update(self.tasks[p.stage], completed=p.step, loss=loss, left=left)
         since_printed = p.step - self.printed_steps.get(p.stage, 0)
-        if not self.console.is_terminal and since_printed >= max(1, p.steps // PLAIN_LINES):
+        is_slow = p.seconds >= SLOW_STEP * max(1, p.step)
+        n_between = 1 if is_slow else max(1, p.steps // PLAIN_LINES)
+        if not self.console.is_terminal and since_printed >= n_between:
             self.printed_steps[p.stage] = p.step
             self.console.print(f"{p.stage} step {p.step}/{p.steps} loss {p.loss:.3f} {left}")
 

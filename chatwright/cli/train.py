@@ -70,6 +70,7 @@ def run(
     changed run again.
     """
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.pipeline.closing_note import recipe_note
     from chatwright.pipeline.packaged_recipes import find_recipe
     from chatwright.pipeline.recipe import read_recipe
     from chatwright.pipeline.run_recipe import run_recipe
@@ -79,7 +80,8 @@ def run(
     directory = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
     with terminal_watcher(as_json=as_json) as watcher:
         last = run_recipe(plan, directory, data, watcher, model)
-    print(f"done: {last}. {plan.stages[-1].kind.suggestion(last)}".strip())
+    suggestion = plan.stages[-1].kind.suggestion(last)
+    print(" ".join(filter(None, [f"done: {last}.", recipe_note(plan, directory), suggestion])))
 
 
 def _verb(kind: StageKind) -> Callable[..., None]:
@@ -189,6 +191,7 @@ def _train(
 ) -> None:
     """Prepare and run one stage."""
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.pipeline.closing_note import closing_note
     from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 
     options = StageOptions(
@@ -207,7 +210,8 @@ def _train(
             _find_learning_rate(prepared, out)
             return
         prepared.run(out, watcher)
-    print(f"done: {out}. See {out / 'report.html'}. {kind.suggestion(out)}")
+    parts = [f"done: {out}.", closing_note([out]), f"See {out / 'report.html'}."]
+    print(" ".join(filter(None, [*parts, kind.suggestion(out)])))
 
 
 def _find_learning_rate(prepared: "TrainingStage", out: Path) -> None:

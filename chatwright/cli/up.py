@@ -78,17 +78,20 @@ def up(
 
 def _build(build: "Build") -> None:
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.pipeline.closing_note import recipe_note
     from chatwright.pipeline.run_recipe import run_recipe
 
     with terminal_watcher() as watcher:
         last = run_recipe(build.recipe, build.out, build.data, watcher)
-    print(f"built: {last}. Talk to it: {command_line('chat', last)}")
+    parts = [f"built: {last}.", recipe_note(build.recipe, build.out)]
+    print(" ".join(filter(None, [*parts, f"Talk to it: {command_line('chat', last)}"])))
 
 
 def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.pipeline.closing_note import warnings_of
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
         newest_servable_checkpoint,
@@ -130,7 +133,10 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
                 raise
         with StatusLine(f"Opening {last}") as opening:
             service.publish(open_assistant(last, limits, status=opening), build.name)
-        board.set_ready()
+        warnings = warnings_of(build.recipe, build.out)
+        board.set_ready(warnings)
         chat = command_line("chat", last)
+        if warnings:
+            print(warnings)
         print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
         wait_for_stop()

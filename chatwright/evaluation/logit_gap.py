@@ -1,7 +1,7 @@
 """The largest difference between the logits of two models that should be equal.
 
-It checks conversions of a model: merging an adapter, export and import. The prompts are random
-token ids, so no text is needed.
+It checks conversions of a model that keep its weights: export and import. The prompts are random
+token ids, so no text is needed. `merge_gap.py` checks merged adapters, whose weights are rounded.
 """
 
 from collections.abc import Sequence
@@ -55,13 +55,16 @@ def largest_gap(first: nn.Module, second: nn.Module, prompts: Sequence[torch.Ten
     """Compare the logits of two models on the prompts."""
     largest, scale = 0.0, 0.0
     for prompt in prompts:
-        first_logits, second_logits = _logits(first, prompt), _logits(second, prompt)  # (1, T, V)
+        first_logits, second_logits = (
+            logits_of(first, prompt),
+            logits_of(second, prompt),
+        )  # (1, T, V)
         largest = max(largest, float((first_logits - second_logits).abs().max()))
         scale = max(scale, float(first_logits.abs().max()))
     return LogitGap(largest, scale, len(prompts))
 
 
-def _logits(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
+def logits_of(model: nn.Module, prompt: torch.Tensor) -> torch.Tensor:
     """Run a model on a prompt. An encoder-decoder gets it as the source and as the target."""
     logits: torch.Tensor = (
         model(prompt, prompt) if isinstance(model, EncoderDecoder) else model(prompt)

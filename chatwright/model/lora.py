@@ -9,7 +9,8 @@ weights of a merged model, save the model and load it again.
 A packed layer holds the merged weight, so an adapter does not slow down inference.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -129,6 +130,20 @@ def merge(model: nn.Module) -> None:
 def remove(model: nn.Module) -> None:
     """Remove every product, in place. The model is then the base model, bit for bit."""
     _replace(model, lambda layer: layer.weight.detach())
+
+
+@contextmanager
+def switched_off(model: nn.Module) -> Iterator[None]:
+    """Let the model compute without its products inside the block."""
+    layers = list(lora_layers(model).values())
+    scales = [layer.scale for layer in layers]
+    for layer in layers:
+        layer.scale = 0.0
+    try:
+        yield
+    finally:
+        for layer, scale in zip(layers, scales, strict=True):
+            layer.scale = scale
 
 
 def lora_layers(model: nn.Module) -> dict[str, LoRALinear]:

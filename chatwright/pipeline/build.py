@@ -31,7 +31,9 @@ class Build:
     @property
     def trained_stages(self) -> list[tuple[str, int]]:
         """Kind and number of steps of each stage that trains a model to chat with."""
-        stages = [stage for stage in self.recipe.stages if stage.kind.is_servable]
+        stages = [
+            stage for stage in self.recipe.stages if stage.kind.is_servable and stage.kind.trains
+        ]
         return [(stage.kind.name, stage.steps) for stage in stages]
 
     def require_chat_model(self) -> None:

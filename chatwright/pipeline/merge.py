@@ -3,30 +3,29 @@
 from pathlib import Path
 
 from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.origin import ORIGIN, origin_of
 from chatwright.commands import command_line
+from chatwright.data.readers.data_source import DataSource
 from chatwright.errors import InputError
-from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompts
+from chatwright.evaluation.merge_gap import MergeGap, merge_gap
 from chatwright.model import lora
 from chatwright.model.model import Model
+from chatwright.pipeline.comparison_texts import comparison_prompts
 from chatwright.training.checks import RunFailed
 
-# Largest difference of logits, relative to the largest logit. Both the merged and the unmerged
-# logits differ from float64 logits by up to 1e-5 if the adapter's update is several times larger
-# than the base's weights, and by 1e-7 if it is small. A wrong merge differs by far more.
-TOLERANCE = 1e-4
 
-
-def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
+def merge(adapter: Path, out: Path, data: DataSource | None = None) -> MergeGap:
     """Save the merged model, load it again and compare its logits with the unmerged model's.
 
     Args:
         adapter: The adapter's directory.
         out: The model directory to create.
-        tolerance: The largest difference of the logits, relative to the largest logit.
+        data: Texts or conversations to compare on; None means packaged examples, and the samples of
+            the training run.
 
     Raises:
         InputError: `out` exists, or `adapter` cannot be merged.
-        RunFailed: The logits differ by more than the tolerance; nothing is kept.
+        RunFailed: The merged model differs by more than rounding; nothing is kept.
     """
     if out.exists():
         raise InputError(
@@ -37,25 +36,30 @@ def merge(adapter: Path, out: Path, tolerance: float = TOLERANCE) -> LogitGap:
         )
     unmerged, tokenizer = model_directory.load(adapter, kind=Model)
     _require_mergeable(unmerged, adapter)
-    merged, _ = model_directory.load(adapter, kind=Model)
-    lora.merge(merged)
-    training = {
-        "merged_from": model_directory.weights_hash(adapter),
-        "base": model_directory.base_of(merged, adapter).sha256,
-    }
-    model_directory.save(out, merged, tokenizer, training)
-    loaded, _ = model_directory.load(out, kind=Model)
-    config = unmerged.config
-    prompts = random_prompts(config.vocab_size, config.context_length)
-    gap = largest_gap(unmerged, loaded, prompts)
-    if not gap.relative <= tolerance:
+    prompts = comparison_prompts(tokenizer, unmerged.config.context_length, data, adapter)
+    _save_merged(adapter, out)
+    merged, _ = model_directory.load(out, kind=Model)
+    gap = merge_gap(unmerged, merged, prompts)
+    if gap.problem:
         directory.remove(out)
         raise RunFailed(
-            f"{out}: the merged model's logits differ from the unmerged model's by {gap}, more "
-            f"than {tolerance:g} of the largest, so it was not kept. Use the adapter without "
-            f"merging: {command_line('serve', adapter)}"
+            f"{out}: the merged model differs from the unmerged one by more than rounding, so it "
+            f"was not kept: {gap.problem}. Measured: {gap}. This is a bug; please report it. Until "
+            f"it is corrected, use the adapter without merging: {command_line('serve', adapter)}",
+            check="merge",
         )
     return gap
+
+
+def _save_merged(adapter: Path, out: Path) -> None:
+    merged, tokenizer = model_directory.load(adapter, kind=Model)
+    lora.merge(merged)
+    notes = {
+        "merged_from": model_directory.weights_hash(adapter),
+        "base": model_directory.base_of(merged, adapter).sha256,
+        ORIGIN: origin_of(adapter),
+    }
+    model_directory.save(out, merged, tokenizer, notes)
 
 
 def _require_mergeable(model: Model, adapter: Path) -> None:

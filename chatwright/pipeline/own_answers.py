@@ -6,6 +6,7 @@ from chatwright.commands import command_line
 from chatwright.config import unquoted
 from chatwright.data.checks.check import Report
 from chatwright.data.checks.check import check as check_data
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline.open_models.known_models import known_model
 from chatwright.pipeline.own_recipe import BUDGETS
@@ -90,7 +91,7 @@ def budget_name(text: str) -> str:
     )
 
 
-def data_report(text: str, new_folder: Path) -> Report | None:
+def data_report(text: str, new_folder: Path, reading: ReadOptions = DEFAULTS) -> Report | None:
     """Check the user's data at the path `text`; return None if `text` is empty.
 
     Raises:
@@ -114,7 +115,7 @@ def data_report(text: str, new_folder: Path) -> Report | None:
             field="--data",
             value=text,
         )
-    report = check_data(path)
+    report = check_data(path, options=reading)
     if not {"text", "conversation"} & report.n_rows.keys():
         content = (
             "only preferences, which no stage reads yet" if report.n_rows else "no readable rows"

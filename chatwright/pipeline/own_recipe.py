@@ -8,7 +8,9 @@ from pathlib import Path
 
 from chatwright.commands import command_line
 from chatwright.data import own_folder
+from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
+from chatwright.pipeline import own_fine_tuning
 
 RECIPE = "recipe.toml"
 
@@ -49,7 +51,11 @@ class OwnFolder:
     about: str
     """Purpose of the assistant: the end of the sentence "I am here to ..."."""
     time: str
-    """A key of BUDGETS."""
+    """A key of BUDGETS; a model with a base takes the time that its data need."""
+    base: str = ""
+    """The open model to start from, as a name or a path; "" trains from random weights."""
+    reading: ReadOptions = DEFAULTS
+    """How to read `data`."""
     data: Path | None = None
     """The user's file or folder; None copies the examples."""
     has_texts: bool = True
@@ -96,6 +102,15 @@ def recipe_text(own: OwnFolder, folder: Path) -> str:
     budget = BUDGETS[own.time]
     paths = _data_paths(own, folder)
     data = _toml(paths[0] if len(paths) == 1 else paths)
+    if own.base:
+        return own_fine_tuning.recipe_text(
+            command_line("up", own.name),
+            _toml(f"{own.assistant}, here to {own.about}"),
+            _toml(_base(own, folder)),
+            data,
+            _reading(own),
+            f"texts = {data}            # read beside the conversations\n" if own.has_texts else "",
+        )
     sft_steps = budget.sft_steps if own.has_conversations else ONLY_IDENTITY_STEPS
     return f"""\
 # Written by chatwright new. To build it and talk to it: {command_line("up", own.name)}
@@ -106,7 +121,7 @@ stages = ["tokenizer", "pretrain", "sft"]
 
 [tokenizer]                      # learns the pieces that words are made of, from all data
 data = {data}
-vocab_size = {budget.vocab_size}
+{_reading(own)}vocab_size = {budget.vocab_size}
 space_before = true          # a word is the same token at the beginning of a text and inside it
 
 {_pretrain_section(own, data)}
@@ -137,7 +152,7 @@ def _pretrain_section(own: OwnFolder, data: str) -> str:
 [pretrain]                       # learns to read and write, from texts and conversations
 data = {data}
 chat = {data}
-validation_share = 0.1           # not trained on, to measure on
+{_reading(own)}validation_share = 0.1           # not trained on, to measure on
 chat_validation_share = 0.1      # the same conversations as in [sft]"""
     return f"""\
 # There were no texts when this was written: the model learns to read and write from the
@@ -146,7 +161,7 @@ chat_validation_share = 0.1      # the same conversations as in [sft]"""
 
 [pretrain]
 chat = {data}
-chat_validation_share = 0.1      # not trained on, to measure on; the same ones as in [sft]"""
+{_reading(own)}chat_validation_share = 0.1      # not trained on; the same ones as in [sft]"""
 
 
 def _sft_section(own: OwnFolder, data: str) -> str:
@@ -165,7 +180,7 @@ def _sft_section(own: OwnFolder, data: str) -> str:
     return f"""\
 {note}[sft]                            # {comment}
 data = {data}
-{texts}validation_share = 0.1
+{_reading(own)}{texts}validation_share = 0.1
 sample_prompts = ["Hello!", "Who are you?", "What can you do?"]"""
 
 
@@ -178,6 +193,23 @@ def _data_paths(own: OwnFolder, folder: Path) -> list[str]:
         return [_without_placeholders(str(own.data)), inside]
     relative = Path(os.path.relpath(own.data, folder)).as_posix()
     return [f"{{here}}/{_without_placeholders(relative)}", inside]
+
+
+def _base(own: OwnFolder, folder: Path) -> str:
+    """Return the base as the recipe names it: a known name, or a path from the recipe's folder."""
+    path = Path(own.base)
+    if not path.exists():
+        return own.base
+    if path.is_absolute():
+        return _without_placeholders(own.base)
+    return f"{{here}}/{_without_placeholders(Path(os.path.relpath(path, folder)).as_posix())}"
+
+
+def _reading(own: OwnFolder) -> str:
+    """Return lines that say how to read the user's data, if they need that."""
+    columns = [f"{_toml(old)} = {_toml(new)}" for old, new in own.reading.rename_columns.items()]
+    encoding = f"encoding = {_toml(own.reading.encoding)}\n" if own.reading.encoding else ""
+    return encoding + (f"rename_columns = {{ {', '.join(columns)} }}\n" if columns else "")
 
 
 def _without_placeholders(path: str) -> str:
@@ -199,6 +231,10 @@ def _toml(value: str | list[str]) -> str:
 def readme_text(own: OwnFolder) -> str:
     """Return the README of the folder: its data and the next commands."""
     data = f"{own.name}/data" if own.data is None else str(own.data)
+    if own.base:
+        takes, size = "it says how long it takes first", own_fine_tuning.readme_lines(own.base)
+    else:
+        takes, size = BUDGETS[own.time].time, _readme_size()
     return f"""\
 # {own.name}
 
@@ -213,10 +249,15 @@ Next, in the folder above this one:
     {command_line("up", own.name)}
 
 The first command lists every row that cannot be read, with its line and what to do. The second
-builds the model ({BUDGETS[own.time].time}) and serves a page to talk to it.
+builds the model ({takes}) and serves a page to talk to it.
 After you change data or settings, run it again: it builds a new model and keeps the old stages in
 `runs/` as `...old-1`.
 
+{size}"""
+
+
+def _readme_size() -> str:
+    return f"""\
 The size of the model and the training time are in `{RECIPE}`. How much the model can know depends
 on how much there is to read: a few pages teach it their words and little more, however long it
 trains. Megabytes of text and hundreds of conversations teach it more.

@@ -20,6 +20,7 @@ from chatwright.pipeline.stages import translation
 from chatwright.pipeline.stages.tokenizer import TokenizerConfig
 from chatwright.pipeline.stages.tokenizer import prepare as prepare_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.run_settings import flatten
 from chatwright.training.watcher import Watcher
 
 READ_KEYS = tuple(field.name for field in dataclasses.fields(ReadOptions))
@@ -59,7 +60,9 @@ def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> T
     )
     if options.smoke:
         table = config_files.merge(table, {"loop": SMOKE_LOOP})
-    config = config_files.build(kind.config_class(), table, command_line("train", kind.name))
+    source = command_line("train", kind.name)
+    table = config_files.rename_old_keys(kind.config_class(), table, source)
+    config = config_files.build(kind.config_class(), table, source)
     parent = options.parent
     if parent is not None and not kind.needs_parent and not model_directory.holds_model(parent):
         tokenizer = _load_or_learn(kind, config, options, watcher)
@@ -71,7 +74,13 @@ def prepare_stage(kind: StageKind, options: StageOptions, watcher: Watcher) -> T
         tokenizer = load_tokenizer(model_directory.find(Path(config.distillation.teacher)))
     else:
         tokenizer = _load_or_learn(kind, config, options, watcher)
-    inputs = StageInputs(out=options.out, watcher=watcher, tokenizer=tokenizer, parent=parent)
+    inputs = StageInputs(
+        out=options.out,
+        watcher=watcher,
+        tokenizer=tokenizer,
+        parent=parent,
+        given=frozenset(key for key, _ in flatten(table)),
+    )
     prepared: TrainingStage = kind.prepare_function()(config, inputs)
     return prepared
 

@@ -1,12 +1,13 @@
 """A stage with its data, model and settings loaded, ready to run."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from chatwright import config as config_files
 from chatwright.model.model import Model
+from chatwright.pipeline import chosen_settings
 from chatwright.pipeline.data_sources import data_source_keys
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.training import learning_rate_finder
@@ -29,6 +30,8 @@ class StageInputs:
     """The tokenizer of the parent model, or of an earlier stage."""
     parent: Path | None = None
     """The model directory to start from."""
+    given: frozenset[str] = frozenset()
+    """Dotted keys of the settings that the user or the recipe gave."""
 
     def require_tokenizer(self) -> Tokenizer:
         """Return the tokenizer, for stages that always get one."""
@@ -68,9 +71,13 @@ class TrainingStage:
     parent: Path | None = None
     checks: tuple[Callable[[Path], None], ...] = ()
     """Called with the finished run's directory; each raises RunFailed if the result is bad."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that were chosen for model and data, by dotted key."""
 
     def run(self, out: Path, watcher: Watcher) -> Path:
         """Train, write the report, check the result, and return the model's directory."""
+        if self.chosen:
+            chosen_settings.save(out, self.chosen)
         finished = train(
             out,
             self.model,
@@ -101,6 +108,7 @@ def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
     """
     settings = config_files.to_table(config)
     settings.pop("loop", None)
+    settings.pop("passes", None)  # loop.steps holds its result
     for key in data_source_keys(type(config)):
         if settings.get(key):
             settings[key] = "identified by content"

@@ -14,12 +14,14 @@ from typing import Any
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.errors import InputError
+from chatwright.pipeline import model_names
 from chatwright.pipeline.content_hash import content_hash, hash_json
 from chatwright.pipeline.data_sources import data_source_keys, path_strings
 from chatwright.pipeline.expected_curves import with_comparison
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.recipe import GIVEN_MODEL, PlannedStage, Recipe, fill_in
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.run_settings import flatten
 from chatwright.training.watcher import Watcher
 
 STAGE_FILE = "stage.json"
@@ -52,6 +54,7 @@ class _RecipeRun:
         self.data = data
         self.watcher = with_comparison(watcher, recipe.path, recipe.settings_hash())
         self.model = model
+        self._stage_names = {stage.name for stage in recipe.stages}
 
     def run(self) -> Path:
         """Run the stages in order and return the last stage's directory."""
@@ -79,6 +82,7 @@ class _RecipeRun:
             watcher=self.watcher,
             tokenizer=self._tokenizer(stage, parent),
             parent=parent,
+            given=frozenset(key for key, _ in flatten(stage.table)),
         )
         prepared = stage.kind.prepare_function()(config, inputs)
         prepared.run(stage_directory, self.watcher)
@@ -94,8 +98,10 @@ class _RecipeRun:
                     field="--from",
                 )
             return self.model
-        if stage.parent:
+        if stage.parent in self._stage_names:
             return self.out / stage.parent
+        if stage.parent:
+            return model_names.model_directory(self._path(stage, "from", stage.parent))
         if stage.kind.needs_parent:
             raise InputError(
                 f"{self.recipe.path}: [{stage.name}] needs a model to start from.",
@@ -133,7 +139,7 @@ class _RecipeRun:
     def _hashes_of_earlier_stages(self, stage: PlannedStage, parent: Path | None) -> dict[str, str]:
         """Return hashes of the parent model and of the tokenizer that the stage uses."""
         if parent is not None:
-            is_given = stage.parent == GIVEN_MODEL
+            is_given = stage.parent not in self._stage_names
             hash_of = model_directory.weights_hash if is_given else _inputs_hash
             return {"from": hash_of(parent)}
         if stage.kind.trains:

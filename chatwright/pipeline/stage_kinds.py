@@ -44,7 +44,9 @@ class StageKind:
     summary: str
     """What the stage does, in one line, for the help of `chatwright train`."""
     model: ModelKind = "none"
-    """The kind of model that the stage trains; "none" for stages that only write files."""
+    """The kind of model that the stage makes; "none" for stages that only write files."""
+    is_conversion: bool = False
+    """Whether the stage only converts its parent's model, without training."""
     label: str = ""
     """Title of the web page while the stage trains."""
     rows_read: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class StageKind:
     @property
     def trains(self) -> bool:
         """Whether the stage trains a model."""
-        return self.model != "none"
+        return self.model != "none" and not self.is_conversion
 
     @property
     def is_servable(self) -> bool:
@@ -134,6 +136,18 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         data_help="Conversations: a file or a directory.",
         parents=("pretrain", "sft"),
         parent_help="The pretrained model to start from.",
+        needs_parent=True,
+        next_step="Chat with it",
+        next_command=("chat", MODEL),
+    ),
+    StageKind(
+        name="merge",
+        config="merge.MergeConfig",
+        prepare="merge.prepare",
+        summary="Merge an adapter into its base.",
+        model="decoder",
+        is_conversion=True,
+        parents=("pretrain", "sft"),
         needs_parent=True,
         next_step="Chat with it",
         next_command=("chat", MODEL),

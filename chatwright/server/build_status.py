@@ -71,10 +71,10 @@ class BuildStatus:
         with self._lock:
             self._status = replace(self._status, message=message)
 
-    def set_ready(self) -> None:
-        """Report that the build is finished."""
+    def set_ready(self, message: str = "") -> None:
+        """Report that the build is finished, with a warning about its result if there is one."""
         with self._lock:
-            self._status = Status(state="ready", fraction=1.0)
+            self._status = Status(state="ready", fraction=1.0, message=message)
 
     def set_failed(self, message: str) -> None:
         """Report that the build failed, with cause and remedy."""

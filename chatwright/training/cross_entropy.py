@@ -43,8 +43,9 @@ class HeadCrossEntropy(torch.autograd.Function):
         dtype = torch.float32 if hidden.dtype == torch.bfloat16 else hidden.dtype
         total = torch.zeros((), dtype=dtype, device=hidden.device)
         wants_gradient = any(ctx.needs_input_grad)
+        trains_weight = ctx.needs_input_grad[1]  # not below an adapter, where it is frozen
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(weight, dtype=dtype)
+        grad_weight = torch.zeros_like(weight if trains_weight else weight[:0], dtype=dtype)
         rows = max(1, NUMBERS_AT_ONCE // len(weight))
         for start in range(0, len(hidden), rows):
             part = hidden[start : start + rows]  # (rows, D)
@@ -62,19 +63,21 @@ class HeadCrossEntropy(torch.autograd.Function):
                 grad_logits = exponentials.div_(norm).scatter_add_(1, target, minus_target)
                 grad_logits = grad_logits.to(weight.dtype)
                 torch.mm(grad_logits, weight, out=grad_hidden[start : start + rows])
-                grad_weight += grad_logits.T @ part
+                if trains_weight:
+                    grad_weight += grad_logits.T @ part
         if smoothing:
             total -= _smooth(hidden, weight, smoothing, grad_hidden, grad_weight, wants_gradient)
         ctx.save_for_backward(grad_hidden, grad_weight)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         """Scale the stored gradients."""
         grad_hidden, grad_weight = ctx.saved_tensors
+        trains_weight = ctx.needs_input_grad[1]
         return (
             grad_hidden * grad.to(grad_hidden.dtype),
-            (grad_weight * grad).to(grad_weight.dtype),
+            (grad_weight * grad).to(grad_weight.dtype) if trains_weight else None,
             None,
             None,
         )
@@ -93,7 +96,8 @@ def _smooth(
     sum_hidden = hidden.to(grad_weight.dtype).sum(dim=0)  # (D,)
     if wants_gradient:
         grad_hidden -= (smoothing * mean_weight).to(grad_hidden.dtype)
-        grad_weight -= smoothing / len(weight) * sum_hidden
+        if len(grad_weight):
+            grad_weight -= smoothing / len(weight) * sum_hidden
     return smoothing * (sum_hidden @ mean_weight)
 
 

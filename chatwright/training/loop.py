@@ -16,6 +16,7 @@ import torch
 from chatwright import config as config_files
 from chatwright.checkpoint import directory, model_directory, run_directory
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.checkpoint.origin import origin_after
 from chatwright.devices import (
     generator,
     keeping_freed_memory,
@@ -26,13 +27,13 @@ from chatwright.devices import (
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.dropout import set_dropout_generator
-from chatwright.model.model import Model, count_parameters, trained_parameters
+from chatwright.model.model import Model, trained_parameters
 from chatwright.tokenizer.tokenizer import Tokenizer
-from chatwright.training import checks
+from chatwright.training import checks, outcome
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.metrics import Metrics
-from chatwright.training.optim import schedule
 from chatwright.training.optim.optimizer import Optimizer
+from chatwright.training.run_notes import parent_hash, run_notes
 from chatwright.training.stage import Batch, Stage
 from chatwright.training.step import StepResult, train_step
 from chatwright.training.train_state import TrainState
@@ -43,6 +44,8 @@ M = TypeVar("M", bound=Model)
 Micro = TypeVar("Micro")
 STEPS_BETWEEN_RETURNS = 50
 """Steps after which freed memory is returned to the system. Each return costs some milliseconds."""
+PROGRESS_SECONDS = 1.0
+"""Longest time between two reports of progress, if a step is not longer itself."""
 
 
 def train(
@@ -122,10 +125,17 @@ class Loop:
         run_settings = settings | {
             "loop": config_files.to_table(self.config),
             "data": self.stage.describe(),
-            "parent": _identity(self.parent),
+            "parent": parent_hash(self.parent),
         }
+        generators = {"dropout": dropout}
         return TrainState(
-            self.model, optimizer, self.stage, {"dropout": dropout}, run_settings, self.base
+            self.model,
+            optimizer,
+            self.stage,
+            generators,
+            run_settings,
+            self.base,
+            origin_after(self.parent),
         )
 
     def _resume_or_start(self) -> None:
@@ -152,12 +162,14 @@ class Loop:
         config = self.config
         before = {name: p.detach().clone() for name, p in trained_parameters(self.model).items()}
         self.seconds_at_save = state.seconds
+        self.progress_at = time.monotonic()
         # This stays 0 if the run was killed after its last step was saved.
         self.steps_since_resume = 0
         while state.step < config.steps and not state.best.should_stop(config):
             batch = self.stage.next_batch(self.model)
             checks.check_supervised(batch.count, state.step)
             if state.step == 0:
+                self.watcher.activity("checking the loss before the first step")
                 state.first_loss = self.stage.check_start(self.model, batch, self.parent)
                 self._evaluate(0)
             self._log(self._step(batch))
@@ -182,15 +194,7 @@ class Loop:
         state = self.state
         config = self.config
         began = time.perf_counter()
-        factor = schedule.factor(
-            config.schedule,
-            state.step,
-            config.steps,
-            config.warmup,
-            config.final_factor,
-            config.decay_share,
-        )
-        state.optimizer.set_factor(factor)
+        state.optimizer.set_factor(config.rate_factor(state.step))
         result = train_step(self.model, self.stage, batch, state.optimizer, config.clip)
         checks.check_finite(result.loss, "the loss", state.step)
         checks.check_finite(result.gradient_norm, "the norm of the gradient", state.step)
@@ -202,20 +206,24 @@ class Loop:
         return result
 
     def _log(self, result: StepResult) -> None:
+        """Log every `log_every` steps; report progress then, and also at least by the clock."""
         state = self.state
         config = self.config
-        if state.step % config.log_every and state.step != config.steps:
-            return
-        self.metrics.write(
-            state.step,
-            loss=result.loss,
-            gradient_norm=result.gradient_norm,
-            **result.metrics,
-            tokens=state.trained_tokens,
-            seconds=round(state.seconds, 3),
-        )
-        seconds_left = state.seconds / state.step * (config.steps - state.step)
-        self.watcher.progress(self._progress(result.loss, seconds_left))
+        is_logged = state.step % config.log_every == 0 or state.step == config.steps
+        if is_logged:
+            self.metrics.write(
+                state.step,
+                loss=result.loss,
+                gradient_norm=result.gradient_norm,
+                **result.metrics,
+                tokens=state.trained_tokens,
+                seconds=round(state.seconds, 3),
+            )
+        now = time.monotonic()
+        if is_logged or now - self.progress_at >= PROGRESS_SECONDS:
+            self.progress_at = now
+            seconds_left = state.seconds / state.step * (config.steps - state.step)
+            self.watcher.progress(self._progress(result.loss, seconds_left))
 
     def _progress(self, loss: float, seconds_left: float, **evaluation: Any) -> Progress:
         return Progress(
@@ -233,7 +241,9 @@ class Loop:
         """Log figures and samples; use the averaged weights if there are any."""
         with use_weights(self.model, self.state.average), torch.no_grad():
             self.model.eval()
+            self.watcher.activity("evaluating")
             figures = self.stage.evaluate(self.model)
+            self.watcher.activity("writing samples")
             samples = self.stage.samples(self.model)
             self.model.train()
             if self.config.patience:
@@ -270,35 +280,17 @@ class Loop:
             self.watcher.say(state.best.message(state.step, config))
         change = checks.check_changed(before, self.model) if self.steps_since_resume else math.nan
         self._save()
+        result = outcome.judge(self.metrics.records, figures, config)
+        if result is not None and result.warning:
+            self.watcher.warn(result.warning)
+        notes = run_notes(state, figures, change, result, self.parent, str(self.dtype))
         with use_weights(self.model, weights):
             model_directory.save(
                 self.run / run_directory.MODEL,
                 self.model,
                 self.tokenizer,
-                self._notes(figures, change),
+                notes,
                 self.base,
             )
         self.model.eval()
         return self.run / run_directory.MODEL
-
-    def _notes(self, figures: dict[str, float], change: float) -> dict[str, Any]:
-        """Return the contents of model/training.json."""
-        state = self.state
-        return {
-            "stage": self.stage.name,
-            "steps": state.step,
-            "trained_tokens": state.trained_tokens,
-            "seconds": round(state.seconds, 1),
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "trained_parameters": count_parameters(self.model),
-            "first_loss": state.first_loss,
-            "weight_change": change,
-            "figures": figures,
-            "parent": _identity(self.parent),
-            "dtype": str(self.dtype),
-        }
-
-
-def _identity(parent: Path | None) -> str | None:
-    """Return the hash of the parent's weights, which is part of the run's identity."""
-    return None if parent is None else model_directory.weights_hash(parent)

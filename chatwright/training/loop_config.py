@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from chatwright.devices import Precision
+from chatwright.training.optim import schedule
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.optim.schedule import ScheduleKind
 from chatwright.training.setting_checks import require_setting
@@ -61,6 +62,13 @@ class LoopConfig:
     keep: int = 2
     """Number of checkpoints kept."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def rate_factor(self, step: int, steps: int | None = None) -> float:
+        """Return the learning rate of a step as a fraction of its peak, in a run of `steps`."""
+        steps = self.steps if steps is None else steps
+        return schedule.factor(
+            self.schedule, step, steps, self.warmup, self.final_factor, self.decay_share
+        )
 
     def __post_init__(self) -> None:
         require = partial(require_setting, self, "loop")

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chatwright.checkpoint import json_file, run_directory
 from chatwright.evaluation.figures import with_interval, without_bounds
 from chatwright.training import loss_comparison, metrics
 from chatwright.training.html_page import new_figure, page, to_svg
+from chatwright.training.run_notes import OUTCOME
 from chatwright.training.run_settings import flatten
 
 
@@ -23,6 +25,7 @@ def write_report(run: Path) -> Path:
     notes = json.loads(notes_file.read_text(encoding="utf-8")) if notes_file.exists() else {}
     parts = [
         "<h2>In short</h2>",
+        _warning(notes),
         _table(_summary(notes)),
         "<h2>Curves</h2>",
         _curves(records),
@@ -31,6 +34,7 @@ def write_report(run: Path) -> Path:
         _samples(records),
         "<h2>Data</h2>",
         _table(dict(flatten(settings.get("data", {})))),
+        *_chosen(run),
         "<h2>Checks</h2>",
         _table(_checks(notes)),
         "<h2>Settings</h2>",
@@ -55,10 +59,20 @@ def _summary(notes: Mapping[str, Any]) -> dict[str, str]:
     n_trained = notes.get("trained_parameters", notes["parameters"])
     if n_trained < notes["parameters"]:
         shown["trained parameters"] = f"{n_trained:,} (an adapter; its base is unchanged)"
+    if outcome := notes.get(OUTCOME):
+        name = outcome["figure"].replace("_", " ")
+        shown[f"{name} before training"] = f"{outcome['before']:.4f}"
+        shown[f"best {name}"] = f"{outcome['best']:.4f} at step {outcome['best_step']:,}"
     figures = notes["figures"]
     return shown | {
         name.replace("_", " "): with_interval(name, figures) for name in without_bounds(figures)
     }
+
+
+def _warning(notes: Mapping[str, Any]) -> str:
+    """Return why the result may not be what the user wants; "" if nothing is wrong."""
+    warning = (notes.get(OUTCOME) or {}).get("warning", "")
+    return f"<p><strong>{html.escape(warning)}</strong></p>" if warning else ""
 
 
 def _checks(notes: Mapping[str, Any]) -> dict[str, str]:
@@ -69,6 +83,14 @@ def _checks(notes: Mapping[str, Any]) -> dict[str, str]:
         "relative change of the weights": f"{notes['weight_change']:.4f} (not zero)",
         "supervised tokens": f"{notes['trained_tokens']:,} (not zero)",
     }
+
+
+def _chosen(run: Path) -> list[str]:
+    """Return a section with the settings that were chosen for model and data, if there are any."""
+    file = run / run_directory.CHOICES_FILE
+    if not file.is_file():
+        return []
+    return ["<h2>Chosen for this model and data</h2>", _table(json_file.read_object(file))]
 
 
 def _loss_differences(settings: Mapping[str, Any]) -> str:

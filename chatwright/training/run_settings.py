@@ -14,7 +14,6 @@ from typing import Any
 
 from chatwright.errors import InputError
 from chatwright.training.loop_config import LoopConfig, without_bookkeeping
-from chatwright.training.optim import schedule
 
 STEPS = "loop.steps"
 LONGEST_VALUE = 60
@@ -72,17 +71,7 @@ def _same_schedule(config: LoopConfig, steps_before: int, done: int) -> bool:
     """Whether the learning rates of the first `done` steps are equal for both numbers of steps."""
 
     def rates(steps: int) -> list[float]:
-        return [
-            schedule.factor(
-                config.schedule,
-                step,
-                steps,
-                config.warmup,
-                config.final_factor,
-                config.decay_share,
-            )
-            for step in range(done)
-        ]
+        return [config.rate_factor(step, steps) for step in range(done)]
 
     return done <= config.steps and rates(config.steps) == rates(steps_before)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chatwright.checkpoint import directory, model_directory, run_directory, safetensors_file
 from chatwright.checkpoint.adapter_directory import Base
+from chatwright.checkpoint.origin import ORIGIN, Origin
 from chatwright.devices import environment
 from chatwright.errors import InputError
 from chatwright.model.model import Model
@@ -43,6 +44,8 @@ class TrainState:
     """Settings of the run. A checkpoint of a run with other settings is not loaded."""
     base: Base | None = None
     """The base model of an adapter; a checkpoint then holds the adapter alone."""
+    origin: Origin = "trained"
+    """Where the first weights came from; each checkpoint says it, since it can be a parent."""
     step: int = 0
     """Optimizer steps done."""
     trained_tokens: int = 0
@@ -64,6 +67,8 @@ class TrainState:
         path = run_directory.checkpoint_path(run, self.step)
         with directory.atomic_directory(path) as building:
             model_directory.write(building, self.model, tokenizer, self.base)
+            notes = json.dumps({ORIGIN: self.origin})
+            (building / model_directory.TRAINING_FILE).write_text(notes, encoding="utf-8")
             stage_state = self.stage.state()
             safetensors_file.save(self._tensors(stage_state), building / TENSORS_FILE)
             numbers = json.dumps(self._numbers(stage_state), indent=1, default=str)

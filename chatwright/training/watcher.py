@@ -33,6 +33,8 @@ class Watcher:
     """Called with messages such as "reading data"."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked once a step; True saves the run and stops it."""
+    activity: Callable[[str], None] = lambda _: None
+    """Called with what the run does now, such as "evaluating"; progress replaces it."""
     warn: Callable[[str], None] = lambda _: None
     """Called with messages that must not be overlooked."""
 

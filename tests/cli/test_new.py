@@ -241,9 +241,9 @@ def test_a_wrong_argument_writes_nothing(
 
 def test_a_terminal_is_asked_again_until_an_answer_is_valid(here: Path) -> None:
     write_conversations(here / "chats")
-    answers = ["Ash", "nowhere", "'chats'", "", "week", "an hour"]
+    answers = ["Ash", "nowhere", "'chats'", "", "nosuch", "scratch", "week", "an hour"]
     shown = type_in_terminal(["new", "b"], answers)
-    assert shown.count("> ") == 6
+    assert shown.count("> ") == 8
     assert "chatwright up b" in shown
     assert "I am Ash. I am here to answer questions" in (here / "b/data/identity.jsonl").read_text()
     assert "{here}/../chats" in (here / "b/recipe.toml").read_text()

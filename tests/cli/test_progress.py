@@ -1,9 +1,13 @@
 """A run in a terminal: warnings are printed at once, and the last one again at the end."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress as Bar
 
+from chatwright.cli import progress
 from chatwright.cli.progress import terminal_watcher
 from chatwright.training.watcher import Progress
 
@@ -49,3 +53,32 @@ def test_scripts_receive_one_json_object_per_line(capsys: pytest.CaptureFixture[
     assert warning == {"warning": "above"}
     assert "loss" not in progress, "JSON has no NaN"
     assert progress["step"] == 1
+
+
+def test_every_step_of_a_slow_model_is_printed_and_few_of_a_fast_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def printed_steps(seconds: float) -> int:
+        with terminal_watcher() as watcher:
+            for step in range(1, 101):
+                left = seconds * (100 - step)
+                watcher.progress(Progress("sft", step, 100, 1.5, 100, seconds * step, left))
+        return capsys.readouterr().err.count("sft step")
+
+    assert printed_steps(0.1) == 20
+    assert printed_steps(3.0) == 100
+
+
+def test_a_terminal_shows_something_before_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 39: nothing was shown for minutes. `activity` replaces the words beside the bar."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    bars: list[Bar] = []
+    make_bar = progress._bar
+    monkeypatch.setattr(progress, "_bar", lambda console: bars.append(make_bar(console)) or bars[0])
+    with terminal_watcher() as watcher:
+        bars[0].refresh()  # a thread does so four times a second
+        assert "preparing" in console.file.getvalue()
+        watcher.activity("measuring a training step")
+        bars[0].refresh()
+    assert "measuring a training step" in console.file.getvalue()

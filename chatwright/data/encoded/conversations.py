@@ -186,6 +186,25 @@ def _nothing_left(source: DataSource, n_row: int, n_learned: int, max_length: in
     )
 
 
+def shorten(read: EncodedConversations, max_length: int) -> EncodedConversations:
+    """Cut conversations to at most `max_length` tokens, and leave out those that cannot be cut."""
+    conversations: list[Rendered] = []
+    n_cut = 0
+    for rendered in read.conversations:
+        kept = cut_after_answer(rendered, max_length)
+        if kept is not None:
+            conversations.append(kept)
+            n_cut += kept is not rendered
+    return replace(
+        read,
+        conversations=conversations,
+        n_tokens=sum(len(rendered.token_ids) for rendered in conversations),
+        n_supervised_tokens=sum(sum(rendered.loss_mask) for rendered in conversations),
+        n_cut=read.n_cut + n_cut,
+        n_too_long=read.n_too_long + len(read.conversations) - len(conversations),
+    )
+
+
 def cut_after_answer(rendered: Rendered, max_length: int) -> Rendered | None:
     """Return the longest beginning within `max_length` tokens that ends with a learned answer.
 

@@ -7,16 +7,20 @@ from typing import Any
 import torch
 
 from chatwright import config as config_files
+from chatwright.checkpoint.origin import origin_after
 from chatwright.data.encoded import mixture
 from chatwright.data.encoded.conversations import EncodedConversations
 from chatwright.data.encoded.corpus import EncodedCorpus
 from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
+from chatwright.model import lora
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.lora import LoRAConfig
 from chatwright.model.presets import PRESETS
+from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources
+from chatwright.pipeline.fine_tuning import FineTuning
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
@@ -102,8 +106,13 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
         shape=config.model, lora=config.lora, distillation=config.distillation, seed=seed
     )
     model, parent = initialize_model(start, tokenizer.vocab_size, inputs.parent, inputs.watcher)
+    choices = choices_of(inputs.out, inputs.given)
+    is_adapter = bool(lora.lora_layers(model))
+    fit = FineTuning(choices, model, origin_after(parent), is_adapter, inputs.watcher)
+    config = fit.texts(config)
     reader = _Reader(config, tokenizer, model.config.context_length, inputs.watcher, device, dtype)
     batches, validation = reader.packed() if config.keep_whole else reader.windows()
+    config = fit.text_steps(config, batches.describe()["tokens"])
     sampler = Replies if config.chat else Continuations
     samples = sampler(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = with_teacher(
@@ -122,6 +131,7 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
         settings=identifying_settings(config, model),
         parent=parent,
         checks=(partial(forgetting.check, limit=config.forgetting_limit),),
+        chosen=choices.made,
     )
 
 

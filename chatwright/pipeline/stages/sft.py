@@ -1,22 +1,31 @@
 """The stage that fine-tunes a decoder on example conversations."""
 
 import json
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.control_tokens import add_control_tokens, has_untrained_control_tokens
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.checkpoint.origin import origin_of
 from chatwright.commands import command_line
 from chatwright.data.encoded import mixture
+from chatwright.data.encoded.conversations import shorten
 from chatwright.data.encoded.corpus import encode_documents_split
 from chatwright.data.readers.data_source import DataSource, ReadOptions, paths_of
 from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.errors import InputError
+from chatwright.model import lora
 from chatwright.model.lora import LoRAConfig
+from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.fine_tuning import FineTuning, warn_of_few, warn_of_losses
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
@@ -53,6 +62,8 @@ class SFTConfig(ReadOptions):
     """Share of `texts` kept out of training. Use the value of the pretraining stage."""
     validation_share: float = 0.05
     """Share of the conversations kept for validation."""
+    passes: float = 3.0
+    """Passes over the data if loop.steps is not given and the settings are fitted to the data."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
@@ -81,6 +92,13 @@ class SFTConfig(ReadOptions):
                 field="texts_share",
                 value=self.texts_share,
             )
+        if not self.passes > 0:
+            raise InputError(
+                f"passes is {self.passes}; it must be above 0.",
+                remedy="Give the number of passes over the data, for example passes=3.",
+                field="passes",
+                value=self.passes,
+            )
         require_old_texts(self.old_texts, self.forgetting_limit)
 
 
@@ -100,24 +118,22 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
         shape=config.model, lora=config.lora, distillation=config.distillation, seed=seed
     )
     model, started_from = initialize_model(start, tokenizer.vocab_size, parent, watcher)
-    length = config.batches.context_length or model.config.context_length
-    train, held_out = read_conversations(
-        config.data, tokenizer, watcher, length, config.validation_share, config
-    )
-    rows = list(train.conversations)
-    if config.texts:
-        rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)
-    pad = tokenizer.control.pad
-    batches = PackedBatches(rows, pad, config.batches, length, seed, device)
-    validation = PackedBatches(held_out.conversations, pad, config.batches, length, seed, device)
-    questions = held_out.conversations[: config.stop_prompts]
+    model.to(device)
+    _say_system_prompt(tokenizer, watcher)
+    choices = choices_of(inputs.out, inputs.given)
+    is_adapter = bool(lora.lora_layers(model))
+    fit = FineTuning(choices, model, origin_of(parent), is_adapter, watcher)
+    config, data = _read_data(config, fit, tokenizer, dtype, watcher)
     sft = SFT(
-        batches,
-        PackedValidation(validation, dtype),
+        data.batches,
+        PackedValidation(data.validation, dtype),
         dtype,
         Replies(tokenizer, config.sample_prompts, config.sample_tokens),
-        StopRate(tokenizer, questions, config.sample_tokens * 2),
+        StopRate(tokenizer, data.questions[: config.stop_prompts], config.sample_tokens * 2),
     )
+    checks: list[Callable[[Path], None]] = []
+    if _usually_end_within(data.questions[: config.stop_prompts], config.sample_tokens * 2):
+        checks.append(partial(_require_stops, source=to_data_source(config.data)))
     stage = with_teacher(sft, config.distillation, model, tokenizer, device, seed)
     return TrainingStage(
         model=model,
@@ -126,10 +142,61 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=started_from,
-        checks=(
-            partial(_require_stops, source=to_data_source(config.data)),
-            partial(forgetting.check, limit=config.forgetting_limit),
-        ),
+        checks=(*checks, partial(forgetting.check, limit=config.forgetting_limit)),
+        chosen=choices.made,
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The data of a run, packed into rows."""
+
+    batches: PackedBatches
+    validation: PackedBatches
+    questions: list[Rendered]
+    """The validation conversations."""
+
+
+def _read_data(
+    config: SFTConfig,
+    fit: FineTuning,
+    tokenizer: Tokenizer,
+    dtype: torch.dtype,
+    watcher: Watcher,
+) -> tuple[SFTConfig, _Data]:
+    """Read and pack the conversations; return them with the settings fitted to them."""
+    config = fit.before_reading(config)
+    seed = config.loop.seed
+    device = fit.model.device
+    pad = tokenizer.control.pad
+    length = config.batches.context_length or fit.model.config.context_length
+    train, held_out = read_conversations(
+        config.data, tokenizer, watcher, length, config.validation_share, config
+    )
+    config = fit.batches(config, train.conversations, held_out.conversations, pad, dtype)
+    length = config.batches.context_length or length
+    train, held_out = shorten(train, length), shorten(held_out, length)
+    warn_of_losses(watcher, train, "training", length)
+    warn_of_losses(watcher, held_out, "validation", length)
+    rows = list(train.conversations)
+    if config.texts:
+        rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)
+    batches = PackedBatches(rows, pad, config.batches, length, seed, device)
+    validation = PackedBatches(held_out.conversations, pad, config.batches, length, seed, device)
+    config = fit.loop(config, batches.n_step, config.passes)
+    fit.report(config, batches, validation, len(train.conversations))
+    warn_of_few(watcher, len(held_out.conversations))
+    return config, _Data(batches, validation, held_out.conversations)
+
+
+def _say_system_prompt(tokenizer: Tokenizer, watcher: Watcher) -> None:
+    """Name the system prompt that the model's chat format adds to conversations without one."""
+    if tokenizer.chat_format is None or not tokenizer.chat_format.default_system:
+        return
+    watcher.say(
+        "the model brings a system prompt, which is added to conversations without a system "
+        f'message: "{tokenizer.chat_format.default_system}". To replace it, begin your '
+        "conversations with a system message"
     )
 
 
@@ -148,6 +215,12 @@ def _read_texts_again(
     chosen = mixture.sample_rows(texts, tokenizer.control.bos, n_token, length, draws)
     watcher.say(f"and on {len(chosen):,} texts among them")
     return chosen
+
+
+def _usually_end_within(conversations: Sequence[Rendered], limit: int) -> bool:
+    """Return whether at least half of the first answers in the data end within `limit` tokens."""
+    lengths = [end - start for start, end in (c.answers[0] for c in conversations)]
+    return bool(lengths) and statistics.median(lengths) <= limit
 
 
 def _require_stops(run: Path, source: DataSource) -> None:

@@ -107,7 +107,7 @@ function showStatus(status) {
   document.title = `${titles[status.state]} \u00b7 Chatwright`;
   if (model) showWelcome(status);
   if (status.state === "ready" && wasBuilding) {
-    showNews("The build is finished. The finished model replies from now on.");
+    showNews(`The build is finished. The finished model replies from now on. ${status.message}`.trim());
     shownModelNumber = status.model_number;
   }
   wasBuilding = isBuilding;

@@ -1,0 +1,97 @@
+"""Question-answer pairs from Excel become a tuned, merged model that other tools open."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chatwright.checkpoint import model_directory
+from chatwright.model import lora
+from chatwright.pipeline.recipe import read_recipe
+from chatwright.pipeline.run_recipe import run_recipe
+from chatwright.training.watcher import Watcher
+from tests.pipeline.imported_base import chatwright, write_imported_base
+from tests.pipeline.test_gguf_export import largest_difference
+
+pytestmark = pytest.mark.uses_global_rng
+
+READ_AS = ["--encoding", "cp1252", "--columns", "Frage=prompt,Antwort=completion"]
+QUICK = ["loop.steps=6", "sample_tokens=2", "stop_prompts=0"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base, and 50 pairs as a German Excel saves them: semicolons, code page 1252, CRLF."""
+    folder = tmp_path_factory.mktemp("excel")
+    write_imported_base(folder)
+    rows = [f"Wann fährt Boot {i}?;Um {i} Uhr – „pünktlich“." for i in range(50)]
+    text = "\r\n".join(["Frage;Antwort", *rows, ""])
+    (folder / "faq.csv").write_bytes(text.encode("cp1252"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(folder: Path) -> Path:
+    paths = ["--from", folder / "base", "--data", folder / "faq.csv", "--out", folder / "adapter"]
+    chatwright("train", "sft", *paths, *READ_AS, "lora.rank=4", *QUICK)
+    return folder / "adapter"
+
+
+def test_all_pairs_are_read(tuned: Path) -> None:
+    data = json.loads((tuned / "run.json").read_text())["data"]
+    assert data["train"]["documents"] + data["validation"]["documents"] == 50
+
+
+@torch.no_grad()
+def test_the_merged_model_opens_in_transformers_and_llama_cpp_with_equal_top_tokens(
+    folder: Path, tuned: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    chatwright("merge", tuned, folder / "merged", "--data", folder / "old.jsonl")
+    chatwright("export", folder / "merged", folder / "exported")
+    chatwright("export", folder / "merged", folder / "model.gguf", "--format", "gguf")
+    ours, tokenizer = model_directory.load(folder / "merged")
+    theirs: Any = AutoModelForCausalLM.from_pretrained(folder / "exported")
+    prompt = torch.tensor([tokenizer.encode("Wann fährt Boot 7? Um 7 Uhr.")])
+    expected = ours(prompt)
+    torch.testing.assert_close(theirs(prompt).logits, expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(theirs(prompt).logits.argmax(-1), expected.argmax(-1))
+    assert largest_difference(folder / "merged", folder / "model.gguf") < 1e-3
+
+
+RECIPE = """
+stages = ["adapter", "merged"]
+[adapter]
+kind = "sft"
+from = "{here}/base"
+data = "{here}/faq.csv"
+encoding = "cp1252"
+rename_columns = {Frage = "prompt", Antwort = "completion"}
+sample_tokens = 2
+stop_prompts = 0
+[adapter.lora]
+rank = 4
+[adapter.loop]
+steps = 6
+[merged]
+kind = "merge"
+"""
+
+
+def test_a_recipe_tunes_a_model_by_its_path_and_merges_it_once(folder: Path) -> None:
+    (folder / "recipe.toml").write_text(RECIPE)
+    recipe = read_recipe(folder / "recipe.toml")
+    said: list[str] = []
+    last = run_recipe(recipe, folder / "runs", None, Watcher(say=said.append))
+    assert last == folder / "runs" / "merged"
+    merged, _ = model_directory.load(last)
+    assert lora.lora_layers(merged) == {}
+    adapted, _ = model_directory.load(folder / "runs" / "adapter")
+    tokens = torch.arange(30).view(2, 15)
+    with torch.no_grad():
+        torch.testing.assert_close(merged(tokens), adapted(tokens), atol=1e-4, rtol=0)
+    run_recipe(recipe, folder / "runs", None, Watcher(say=said.append))
+    assert sum("already finished" in text for text in said) == 2
