@@ -36,8 +36,9 @@ from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
 from chatwright.model import lora
+from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
-from chatwright.model.model import Model
+from chatwright.model.model import Model, ModelConfig
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 TRAINING_FILE = "training.json"
@@ -195,7 +196,7 @@ def load(
     config = read_config(path, changes or {})
     architecture = architectures.for_config(config)
     if not issubclass(architecture.model, kind):
-        raise _wrong_kind(path, architecture, kind)
+        raise _wrong_kind(path, config, architecture, kind)
     tokenizer = load_tokenizer(path)
     if tokenizer.vocab_size != config.vocab_size:
         raise InputError(
@@ -212,13 +213,15 @@ def load(
 
 
 def _wrong_kind(
-    path: Path, architecture: architectures.Architecture, kind: type[Model]
+    path: Path, config: ModelConfig, architecture: architectures.Architecture, kind: type[Model]
 ) -> InputError:
+    gives_vectors = isinstance(config, EncoderConfig) and config.head == "none"
+    command = "embed" if gives_vectors else architecture.command
     wanted = next(a for a in architectures.ARCHITECTURES if a.model is kind)
     return InputError(
         f"{path}: this directory holds {architecture.description}, but this command needs "
         f"{wanted.description}.",
-        remedy="Use: " + command_line(*architecture.command.split(), path),
+        remedy="Use: " + command_line(*command.split(), path),
         field="model",
         value=architecture.name,
     )

@@ -91,9 +91,12 @@ def test_an_encoder_that_no_family_supports_stores_its_labels_too(tmp_path: Path
     assert loaded.config == model.config
 
 
-def test_loading_an_encoder_as_a_decoder_fails_and_suggests_classify(tmp_path: Path) -> None:
-    save_encoder(tmp_path / "m", "nano")
+@pytest.mark.parametrize(("head", "verb"), [("masked_lm", "classify"), ("none", "embed")])
+def test_loading_an_encoder_as_a_decoder_fails_and_suggests_its_command(
+    head: str, verb: str, tmp_path: Path
+) -> None:
+    save_encoder(tmp_path / "m", "nano", head=head)
     with pytest.raises(InputError) as caught:
         model_directory.load(tmp_path / "m")
     assert (caught.value.field, caught.value.value) == ("model", "encoder")
-    assert f"chatwright classify {tmp_path / 'm'}" in caught.value.remedy
+    assert f"chatwright {verb} {tmp_path / 'm'}" in caught.value.remedy
