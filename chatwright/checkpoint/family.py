@@ -7,7 +7,7 @@ weights therefore serves both directions.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,11 +31,13 @@ class Weight:
     """Whether the file stores a vector (N,) as a matrix (1, N), as MarianMT does with its bias."""
     paired_rows: int = 0
     """Rows of a head whose halves alternate in the file, as GGUF does for some families; or 0."""
+    minus_one: bool = False
+    """Whether the file stores the values minus 1, as Gemma does with its norms."""
 
     @property
     def is_stored_directly(self) -> bool:
         """Whether the file holds the elements in the order of our parameters."""
-        return not self.transposed and not self.is_row and not self.paired_rows
+        return not (self.transposed or self.is_row or self.paired_rows or self.minus_one)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Family:
     """(our settings, the tokenizer's ids) -> further token ids for config.json."""
     ignored_suffixes: tuple[str, ...] = ()
     """Ends of the names of tensors that a file may hold and the model does not need."""
+    ignored_prefixes: tuple[str, ...] = ()
+    """Beginnings of such names, for example of a vision model beside the decoder."""
+    renamed_prefixes: Mapping[str, str] = field(default_factory=dict)
+    """Other beginnings of the tensors' names -> the one in `weights`."""
 
 
 def to_public_tensors(
@@ -72,6 +78,8 @@ def to_public_tensors(
         stacked = parts[0] if len(parts) == 1 else torch.cat(parts)
         if weight.paired_rows:
             stacked = alternate_halves(stacked, weight.paired_rows)
+        if weight.minus_one:
+            stacked = stacked - 1
         tensors[weight.public_name] = (
             stacked[None] if weight.is_row else stacked.T if weight.transposed else stacked
         )
@@ -79,9 +87,11 @@ def to_public_tensors(
 
 
 def as_parameters(weight: Weight, stored: Tensor) -> Tensor:
-    """Return a stored tensor as our parameters, stacked by rows. Only pairs need a copy."""
+    """Return a stored tensor as our parameters, stacked by rows."""
     if weight.paired_rows:
         return separate_halves(stored, weight.paired_rows)
+    if weight.minus_one:  # in float32: bfloat16 has too few digits for 1 + a small number
+        stored = stored.float() + 1
     return stored[0] if weight.is_row else stored.T if weight.transposed else stored
 
 

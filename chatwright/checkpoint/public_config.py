@@ -18,6 +18,7 @@ IRRELEVANT = frozenset(
         "_name_or_path",
         "architectures",
         "bos_token_id",
+        "cache_implementation",
         "chatwright",
         "dtype",
         "eos_token_id",

@@ -138,19 +138,31 @@ def match_names(
     unused = []
     for stored_name, tensor in tensors.items():
         name = _full_name(stored_name, expected, family)
-        # A tied output head is not needed, because the embedding holds the same weights.
-        is_ignored = name.endswith(family.ignored_suffixes) or name == "lm_head.weight"
-        if name not in expected and is_ignored:
-            unused.append(stored_name)
-        else:
+        if name in expected or not (ignored := _ignored(stored_name, name, family)):
             named[name] = tensor
-    return named, sorted(unused)
+        else:
+            unused.append(ignored)
+    return named, sorted(set(unused))
+
+
+def _ignored(stored_name: str, name: str, family: Family) -> str:
+    """Return the name in the list of unused tensors; "" for a tensor that the model may need."""
+    prefixes = [prefix for prefix in family.ignored_prefixes if name.startswith(prefix)]
+    if prefixes:
+        return f"{prefixes[0]}*"
+    # A tied output head is not needed, because the embedding holds the same weights.
+    is_ignored = name.endswith(family.ignored_suffixes) or name == "lm_head.weight"
+    return stored_name if is_ignored else ""
 
 
 def _full_name(stored_name: str, expected: Mapping[str, tuple[int, ...]], family: Family) -> str:
     # The oldest files come from TensorFlow, where a norm's parameters are called gamma and beta.
     name = stored_name.replace("LayerNorm.gamma", "LayerNorm.weight")
     name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+    for prefix, full_prefix in family.renamed_prefixes.items():
+        if name.startswith(prefix):
+            name = full_prefix + name.removeprefix(prefix)
+            break
     if name not in expected and family.prefix + name in expected:
         return family.prefix + name
     return name

@@ -36,8 +36,9 @@ def import_(
 ) -> None:
     """Import a model of another tool.
 
-    Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, BERT and its relatives, MarianMT. Of
-    these, GGUF files hold decoders. No code in the files of the model is run.
+    Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, Gemma 3 (text), BERT and its
+    relatives, MarianMT. Of these, GGUF files hold decoders. No code in the files of the model is
+    run.
     """
     from chatwright.pipeline.import_export import import_model
 

@@ -49,30 +49,36 @@ def attention_weights(
     return scores.softmax(dim=-1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Mask = None, scale: float | None = None
+) -> Tensor:
     """Compute attention by the kernel that suits the mask.
 
-    q (B, H, T, Dh), k and v (B, K, S, Dh) -> (B, H, T, Dh).
+    q (B, H, T, Dh), k and v (B, K, S, Dh) -> (B, H, T, Dh). Default scale: 1 / sqrt(Dh).
     """
     if isinstance(mask, TiledMask):
-        return attend_tiled(q, k, v, mask)
+        return attend_tiled(q, k, v, mask, scale)
     if isinstance(mask, Tensor) and mask.is_floating_point():
         group_size = q.shape[1] // k.shape[1]
         if group_size > 1:
             k = k.repeat_interleave(group_size, dim=1)
             v = v.repeat_interleave(group_size, dim=1)
-        return SoftmaxAttention.apply(q * (1 / math.sqrt(q.shape[-1])), k, v, mask)
+        factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+        return SoftmaxAttention.apply(q * factor, k, v, mask)
     return F.scaled_dot_product_attention(
         q,
         k,
         v,
         attn_mask=mask if isinstance(mask, Tensor) else None,
         is_causal=isinstance(mask, str),
+        scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
 
 
-def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
+def attend_tiled(
+    q: Tensor, k: Tensor, v: Tensor, mask: TiledMask, scale: float | None = None
+) -> Tensor:
     """Compute attention in tiles of a fixed number of query rows. Shapes as in `attend`.
 
     The result of a row is then bit-identical in any batch, in any chunk, and with a cache. The
@@ -88,7 +94,9 @@ def attend_tiled(q: Tensor, k: Tensor, v: Tensor, mask: TiledMask) -> Tensor:
     q = q.reshape(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
     if k.shape[2] < mask.n_keys:
         k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, enable_gqa=mask.n_tile > 1)
+    out = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask.bias, scale=scale, enable_gqa=mask.n_tile > 1
+    )
     out = out.view(B, n_kv_head, n_padded_row, head_dim)[:, :, :n_row]
     return out.reshape(B, H, T, head_dim)
 
@@ -107,6 +115,7 @@ class Attention(nn.Module):
         norm_eps: float = 1e-6,
         value_width: int | None = None,
         output_bias: bool | None = None,
+        scale: float | None = None,
     ) -> None:
         """Allocate the projections.
 
@@ -120,11 +129,13 @@ class Attention(nn.Module):
             norm_eps: Epsilon of the query and key norms.
             value_width: Size of the vectors that values are computed from; default: d_model.
             output_bias: Whether the output projection has a bias; default: `bias`.
+            scale: Factor of the scores; default: 1 / sqrt(head_dim).
         """
         super().__init__()
         self.n_head = n_head
         self.n_kv_head = n_kv_head or n_head
         self.head_dim = head_dim or d_model // n_head
+        self.scale = scale
         query_width = self.n_head * self.head_dim
         key_width = self.n_kv_head * self.head_dim
         self.query = Linear(d_model, query_width, bias)
@@ -170,7 +181,7 @@ class Attention(nn.Module):
             k, v = cache.append(k, v)
         if self._observers:
             self._report_weights(q, k, mask)
-        out = attend(q, k, v, mask)  # (B, H, T, Dh)
+        out = attend(q, k, v, mask, self.scale)  # (B, H, T, Dh)
         if head_gates is not None:
             out = out * head_gates[:, None, None].to(out.dtype)
         joined: Tensor = self.output(out.transpose(1, 2).flatten(2))  # (B, T, D)
@@ -193,7 +204,7 @@ class Attention(nn.Module):
     def _report_weights(self, q: Tensor, k: Tensor, mask: Mask) -> None:
         k = k.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
         for observer in self._observers:
-            observer(attention_weights(q, k, mask).detach())
+            observer(attention_weights(q, k, mask, self.scale).detach())
 
     def observe(self, callback: Observer) -> Callable[[], None]:
         """Call `callback` with the weights (B, H, T, S) of every forward pass.

@@ -1,6 +1,7 @@
 """One Transformer layer: attention and feed-forward, each with a norm and a residual connection.
 
 Pre-norm (GPT-2 and later): x + f(norm(x)). Post-norm (Vaswani et al. 2017, GPT-1): norm(x + f(x)).
+Sandwich norm (Ding et al. 2021, Gemma): x + norm(f(norm(x))).
 In the decoder of an encoder-decoder, cross-attention to the source text comes between the two.
 """
 
@@ -30,8 +31,13 @@ class Block(nn.Module):
         dropout: float = 0.0,
         cross_attention: Attention | None = None,
         cross_attention_norm: nn.Module | None = None,
+        attention_output_norm: nn.Module | None = None,
+        feed_forward_output_norm: nn.Module | None = None,
     ) -> None:
-        """Assemble the layer from its parts; `norm_first` chooses pre-norm or post-norm."""
+        """Assemble the layer from its parts.
+
+        `norm_first` chooses pre-norm or post-norm. The output norms are those of sandwich norm.
+        """
         super().__init__()
         self.attention = attention
         self.attention_norm = attention_norm
@@ -39,6 +45,8 @@ class Block(nn.Module):
         self.cross_attention_norm = cross_attention_norm
         self.feed_forward = feed_forward
         self.feed_forward_norm = feed_forward_norm
+        self.attention_output_norm = attention_output_norm
+        self.feed_forward_output_norm = feed_forward_output_norm
         self.norm_first = norm_first
         self.dropout = Dropout(dropout)
 
@@ -66,13 +74,13 @@ class Block(nn.Module):
             )
             return out
 
-        x = self._residual(self_attention, self.attention_norm, x)
+        x = self._residual(self_attention, self.attention_norm, x, self.attention_output_norm)
         if self.cross_attention is not None and self.cross_attention_norm is not None:
             cross = self.cross_attention
             x = self._residual(
                 lambda y: cross(y, context, mask=context_mask), self.cross_attention_norm, x
             )
-        return self._residual(self.feed_forward, self.feed_forward_norm, x)
+        return self._feed_forward(x)
 
     def first(
         self,
@@ -98,12 +106,25 @@ class Block(nn.Module):
             )
             return out
 
-        x = self._residual(first_attention, self.attention_norm, x[:, :1])
-        return self._residual(self.feed_forward, self.feed_forward_norm, x)
+        first = x[:, :1]
+        x = self._residual(first_attention, self.attention_norm, first, self.attention_output_norm)
+        return self._feed_forward(x)
 
-    def _residual(self, part: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor) -> Tensor:
-        """Apply a part of the block with its norm and residual connection."""
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self._residual(
+            self.feed_forward, self.feed_forward_norm, x, self.feed_forward_output_norm
+        )
+
+    def _residual(
+        self,
+        part: Callable[[Tensor], Tensor],
+        norm: nn.Module,
+        x: Tensor,
+        output_norm: nn.Module | None = None,
+    ) -> Tensor:
+        """Apply a part of the block with its norms and residual connection."""
         if self.norm_first:
-            return x + self.dropout(part(norm(x)))
+            out = part(norm(x))
+            return x + self.dropout(out if output_norm is None else output_norm(out))
         normed: Tensor = norm(x + self.dropout(part(x)))
         return normed

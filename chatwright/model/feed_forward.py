@@ -1,7 +1,8 @@
 """The feed-forward network of a block: linear layers, applied to each token independently.
 
 ReLU: Vaswani et al. 2017, eq. 2. GELU: Hendrycks & Gimpel 2016; `gelu` is the tanh approximation of
-GPT-2, `gelu_exact` is BERT's. ReLU squared: So et al. 2021. SwiGLU: Shazeer 2020, eq. 6.
+GPT-2, `gelu_exact` is BERT's. ReLU squared: So et al. 2021. SwiGLU and GeGLU (here with the tanh
+approximation, as in Gemma): Shazeer 2020, eq. 6.
 """
 
 from typing import Literal
@@ -10,28 +11,31 @@ import torch
 from torch import Tensor, nn
 
 from chatwright.model.custom_autograd import SquaredReLU, SwishGate
-from chatwright.model.linear import Linear
+from chatwright.model.linear import FusedActivation, Linear
 
-Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu"]
+Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu", "geglu"]
+
+# Activations with a gate -> the activation of the gate.
+GATES: dict[str, FusedActivation] = {"swiglu": "silu", "geglu": "gelu"}
 
 
 class FeedForward(nn.Module):
     """(B, T, D) -> (B, T, D), with d_ff numbers per token inside."""
 
     def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
-        """Allocate the layers; SwiGLU has a third one, the gate."""
+        """Allocate the layers; SwiGLU and GeGLU have a third one, the gate."""
         super().__init__()
         self.activation = activation
-        self.gate = Linear(d_model, d_ff, bias) if activation == "swiglu" else None
+        self.gate = Linear(d_model, d_ff, bias) if activation in GATES else None
         self.up = Linear(d_model, d_ff, bias)
         self.down = Linear(d_ff, d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        if self.gate is not None and torch.is_grad_enabled():
+        if self.gate is not None and self.activation == "swiglu" and torch.is_grad_enabled():
             up = SwishGate.apply(self.gate(x), self.up(x))  # (B, T, d_ff)
         elif self.gate is not None:
-            up = self.gate(x, "silu") * self.up(x)
+            up = self.gate(x, GATES[self.activation]) * self.up(x)
         elif self.activation == "relu2":
             up = SquaredReLU.apply(self.up(x))
         else:

@@ -4,8 +4,11 @@
 
 The default has exactly the architecture of Qwen3, so that other tools can load your models: RMS
 norm, rotary positions, SwiGLU, grouped-query attention, q/k norm and tied embeddings. GPT-1, GPT-2,
-GPT-3 (`presets.py`), Llama, Mistral, Qwen 2.5 and SmolLM are other settings of the same parts.
+GPT-3 (`presets.py`), Llama, Mistral, Qwen 2.5, SmolLM and Gemma 3 are other settings of the same
+parts.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +32,7 @@ from chatwright.model.masks import CAUSAL, Mask
 from chatwright.model.model import Model
 from chatwright.model.ngram_embedding import NgramEmbedding, predecessors
 from chatwright.model.norms import make_norm
-from chatwright.model.positions import make_positions
+from chatwright.model.positions import Rotary, RotaryTable, make_positions
 
 
 class GPT(Model):
@@ -52,6 +55,10 @@ class GPT(Model):
             config.rotary_base,
             config.rotary_scaling,
         )
+        self.window_rotary: RotaryTable | None = None
+        if config.window_rotary_base:
+            base = config.window_rotary_base
+            self.window_rotary = RotaryTable(config.context_length, config.head_dim, base)
         self.ngrams = _make_ngrams(config) if config.ngrams else None
         # The last row of each table means "there is no token before this one".
         self.previous = nn.ParameterList(
@@ -132,14 +139,15 @@ class GPT(Model):
             x = x.to(dtype)
         if self.config.embedding_norm:
             x = F.rms_norm(x, (x.shape[-1],), eps=self.config.norm_eps)
-        rotary = None if self.rotary is None else self.rotary(positions, T, x.dtype)
+        rotary_by_window = self._rotary(positions, T, x.dtype)
         x = self.dropout(x)
         mask_by_window = self._masks(mask, positions if cache is not None else None, x)
         for i, block in enumerate(self.blocks):
+            window = self.config.window_of(i)
             x = block(
                 x,
-                mask_by_window[self.config.window_of(i)],
-                None if i in self.config.nope_layers else rotary,
+                mask_by_window[window],
+                None if i in self.config.nope_layers else rotary_by_window[window],
                 None if cache is None else cache.layer(i),
                 None if head_gates is None else head_gates[i],
             )
@@ -148,6 +156,8 @@ class GPT(Model):
     def _embed(self, token_ids: Tensor, positions: Tensor | None, cache: KVCache | None) -> Tensor:
         """Sum the embeddings of tokens, positions and preceding tokens. (B, T) -> (B, T, D)."""
         x: Tensor = self.token_dropout.drop_vectors(self.embedding(token_ids))
+        if self.config.embedding_scale:
+            x = x * math.sqrt(self.config.d_model)
         if self.position_embedding is not None:
             if positions is None:
                 indices = torch.arange(token_ids.shape[1], device=token_ids.device)
@@ -165,6 +175,16 @@ class GPT(Model):
         for lag, table in enumerate(self.previous):
             x = x + F.embedding(preceding[..., lag], table)
         return x if self.ngrams is None else x + self.ngrams(token_ids, preceding)
+
+    def _rotary(
+        self, positions: Tensor | None, n_token: int, dtype: torch.dtype
+    ) -> dict[int, Rotary | None]:
+        """Look up the rotary angles for each window size once, for all layers."""
+        rotary = None if self.rotary is None else self.rotary(positions, n_token, dtype)
+        by_window = {0: rotary, self.config.window: rotary}
+        if self.window_rotary is not None:
+            by_window[self.config.window] = self.window_rotary(positions, n_token, dtype)
+        return by_window
 
     def _masks(self, mask: Mask, key_positions: Tensor | None, x: Tensor) -> dict[int, Mask]:
         """Make the mask for each window size once, for all layers.
@@ -204,17 +224,24 @@ def _make_block(config: GPTConfig) -> Block:
         config.qk_norm,
         config.norm_eps,
         output_bias=config.has_bias("output"),
+        scale=config.query_pre_attn_scalar**-0.5 if config.query_pre_attn_scalar else None,
     )
     feed_forward = FeedForward(
         config.d_model, config.d_ff, config.activation, config.has_bias("feed_forward")
     )
+
+    def norm() -> nn.Module:
+        return make_norm(config.norm, config.d_model, config.norm_eps)
+
     return Block(
         attention,
-        make_norm(config.norm, config.d_model, config.norm_eps),
+        norm(),
         feed_forward,
-        make_norm(config.norm, config.d_model, config.norm_eps),
+        norm(),
         config.norm_first,
         config.dropout,
+        attention_output_norm=norm() if config.sandwich_norm else None,
+        feed_forward_output_norm=norm() if config.sandwich_norm else None,
     )
 
 

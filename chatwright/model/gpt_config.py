@@ -47,8 +47,12 @@ class GPTConfig:
     """Number added to the variance before the root, against division by zero."""
     norm_first: bool = True
     """Normalize before each part of a block (pre-norm). False: after it (post-norm, GPT-1)."""
+    sandwich_norm: bool = False
+    """Normalize the output of each part of a block as well, before it is added (Gemma)."""
     qk_norm: bool = True
     """Normalize queries and keys in every head."""
+    query_pre_attn_scalar: int = 0
+    """Divide attention scores by the square root of this number. 0: head_dim."""
     bias: bool | tuple[BiasedPart, ...] = False
     """Which linear layers in the blocks have a bias: all (true), none (false), or named parts."""
     position: PositionKind = "rotary"
@@ -63,6 +67,10 @@ class GPTConfig:
     """Most recent tokens that attention sees, including the current one. 0: all tokens."""
     unwindowed_layers: tuple[int, ...] = ()
     """Layers that see all tokens although `window` is set, counted from 0."""
+    window_rotary_base: float = 0.0
+    """Base of the rotary frequencies in layers with a window. 0: the same as in the others."""
+    embedding_scale: bool = False
+    """Multiply token embeddings by sqrt(d_model)."""
     tied: bool = True
     """Whether the language-model head uses the embedding matrix."""
     head: HeadKind = "language_model"
@@ -91,12 +99,15 @@ class GPTConfig:
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "context_length", "n_layer", "n_head", "n_kv_head", "head_dim")
         require_at_least(self, 1, *sizes, "d_model", "d_ff")
-        require_at_least(self, 0, "n_previous", "window")
+        at_least_0 = ("n_previous", "window", "query_pre_attn_scalar", "window_rotary_base")
+        require_at_least(self, 0, *at_least_0)
         require_even_head_dim(self)
         require_ngram_lengths(self)
         rates = ("dropout", "embedding_dropout", "token_dropout", "ngram_dropout")
         require_dropout_rates(self, *rates)
         check_head(self, HEADS)
+        self._require_norm_first()
+        self._require_window()
         if self.n_head % self.n_kv_head:
             raise InputError(
                 f"n_head ({self.n_head}) must be a multiple of n_kv_head ({self.n_kv_head}).",
@@ -113,6 +124,24 @@ class GPTConfig:
                     field=name,
                     value=layers,
                 )
+
+    def _require_norm_first(self) -> None:
+        if self.sandwich_norm and not self.norm_first:
+            raise InputError(
+                "sandwich_norm needs norm_first: it normalizes both before and after each part.",
+                remedy="Set norm_first = true, or remove sandwich_norm.",
+                field="sandwich_norm",
+                value=self.sandwich_norm,
+            )
+
+    def _require_window(self) -> None:
+        if self.window_rotary_base and not (self.window and self.position == "rotary"):
+            raise InputError(
+                "window_rotary_base is for layers with a window and rotary positions.",
+                remedy='Set window and position = "rotary", or remove window_rotary_base.',
+                field="window_rotary_base",
+                value=self.window_rotary_base,
+            )
 
     def has_bias(self, part: BiasedPart) -> bool:
         """Whether the linear layers of this part of a block have a bias."""

@@ -12,6 +12,7 @@ WEIGHTS = [
     Weight(("plain",), "renamed"),
     Weight(("a", "b"), "bias"),
     Weight(("c",), "row", is_row=True),
+    Weight(("d",), "norm", minus_one=True),
 ]
 PARAMETERS = {
     "query": torch.rand(4, 3, generator=torch.Generator().manual_seed(1)),
@@ -21,6 +22,7 @@ PARAMETERS = {
     "a": torch.arange(2.0),
     "b": torch.arange(3.0),
     "c": torch.arange(4.0),
+    "d": torch.tensor([1.5, 1.0, 0.25, 30.0]),
 }
 SHAPES = {name: tensor.shape for name, tensor in PARAMETERS.items()}
 
@@ -28,6 +30,7 @@ SHAPES = {name: tensor.shape for name, tensor in PARAMETERS.items()}
 def test_tensors_converted_to_a_file_and_back_are_unchanged() -> None:
     public = to_public_tensors(WEIGHTS, PARAMETERS)
     assert public["row"].shape == (1, 4)
+    assert torch.equal(public["norm"], torch.tensor([0.5, 0.0, -0.75, 29.0]))
     query_key_value = [PARAMETERS[name] for name in ("query", "key", "value")]
     assert torch.equal(public["fused"], torch.cat(query_key_value).T)
     shapes = {name: tuple(tensor.shape) for name, tensor in public.items()}
@@ -37,6 +40,13 @@ def test_tensors_converted_to_a_file_and_back_are_unchanged() -> None:
         parts = stacked.split([SHAPES[name][0] for name in weight.parameters])
         for name, part in zip(weight.parameters, parts, strict=True):
             assert torch.equal(part, PARAMETERS[name])
+
+
+def test_one_is_added_to_a_stored_weight_in_float32() -> None:
+    """In bfloat16, 1 + 0.001 is 1."""
+    stored = torch.tensor([0.001, -0.003], dtype=torch.bfloat16)
+    read = as_parameters(Weight(("d",), "norm", minus_one=True), stored)
+    assert torch.equal(read, 1 + stored.float())
 
 
 def test_settings_converted_to_config_json_and_back_are_unchanged() -> None:

@@ -48,6 +48,15 @@ SHAPES: list[dict[str, object]] = [
         "qk_norm": False,
     },
     {"ngrams": (2, 3), "ngram_rows": 500, "n_previous": 3, "embedding_norm": True},
+    {
+        "activation": "geglu",
+        "sandwich_norm": True,
+        "embedding_scale": True,
+        "query_pre_attn_scalar": 48,
+        "window": 9,
+        "unwindowed_layers": (1,),
+        "window_rotary_base": 100.0,
+    },
 ]
 SEVERAL_KEY_BLOCKS: dict[str, object] = {"context_length": 1100, "n_layer": 1}
 

@@ -215,3 +215,18 @@ def test_later_tokens_do_not_change_earlier_outputs() -> None:
         before, after = attention(x, mask=masks.CAUSAL), attention(changed, mask=masks.CAUSAL)
     assert torch.equal(before[:, :7], after[:, :7])
     assert not torch.isclose(before[:, 7:], after[:, 7:]).all(dim=-1).any()
+
+
+@pytest.mark.parametrize("kind", ["causal", "bool", "additive", "tiles"])
+def test_every_kernel_multiplies_the_scores_by_the_given_scale(kind: str) -> None:
+    q, k, v = (draw(1, 2, 6, 8, name=name) for name in "qkv")
+    allowed = masks.causal(torch.arange(6)[None], 6)
+    mask = {
+        "causal": masks.CAUSAL,
+        "bool": allowed,
+        "additive": masks.additive(allowed, 6, q.dtype, q.device),
+        "tiles": masks.causal_tiles(torch.arange(6)[None], 16, 2, 2),
+    }[kind]
+    scores = (q @ k.mT * 0.7).masked_fill(~allowed, float("-inf"))
+    torch.testing.assert_close(attend(q, k, v, mask, 0.7), scores.softmax(-1) @ v)
+    torch.testing.assert_close(attention_weights(q, k, allowed, 0.7), scores.softmax(-1))

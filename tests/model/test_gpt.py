@@ -14,6 +14,16 @@ from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import count_parameters
 from chatwright.model.presets import PRESETS, preset
 
+GEMMA = {
+    "window": 5,
+    "unwindowed_layers": (1,),
+    "window_rotary_base": 100.0,
+    "activation": "geglu",
+    "sandwich_norm": True,
+    "embedding_scale": True,
+    "query_pre_attn_scalar": 48,
+}
+
 
 def make(**changes: object) -> GPT:
     model = GPT(preset("nano", vocab_size=97, **changes))
@@ -62,6 +72,7 @@ def test_logits_equal_transformers_qwen3(changes: dict) -> None:
         {"position": "binary"},
         {"ngrams": (2, 3), "embedding_norm": True},
         {"window": 5, "unwindowed_layers": (0,), "nope_layers": (1,)},
+        GEMMA,
     ],
     ids=str,
 )
@@ -96,7 +107,7 @@ def test_with_bias_qkv_only_query_key_and_value_projections_have_a_bias() -> Non
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, {"window": 5}], ids=str
+    "changes", [{}, {"ngrams": (2, 4), "ngram_rows": 50, "n_previous": 1}, GEMMA], ids=str
 )
 def test_documents_packed_into_one_row_equal_documents_alone(changes: dict) -> None:
     model, x = make(**changes), tokens(1, 20)
@@ -111,11 +122,41 @@ def test_documents_packed_into_one_row_equal_documents_alone(changes: dict) -> N
     assert not torch.allclose(packed[:, 7:], unmasked[:, 7:], atol=1e-3)
 
 
-def test_logits_are_equal_with_and_without_gradients() -> None:
-    model, x = make(), tokens(2, 30)
+@pytest.mark.parametrize("changes", [{}, GEMMA], ids=str)
+def test_logits_are_equal_with_and_without_gradients(changes: dict) -> None:
+    model, x = make(**changes), tokens(2, 30)
     with torch.no_grad():  # torch's fused attention; with gradients, SoftmaxAttention
         fused = model(x)
     torch.testing.assert_close(model(x), fused, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_scaled_embeddings_equal_a_model_whose_embeddings_are_multiplied() -> None:
+    scaled, plain = make(embedding_scale=True, tied=False), make(tied=False)
+    plain.embedding.weight.mul_(8.0)  # sqrt(64)
+    torch.testing.assert_close(scaled(tokens(1, 20)), plain(tokens(1, 20)))
+
+
+@torch.no_grad()
+def test_layers_with_a_window_rotate_by_the_base_of_windows() -> None:
+    x = tokens(1, 24)
+    in_all_layers = make(window=24, window_rotary_base=100.0)
+    assert torch.equal(in_all_layers(x), make(rotary_base=100.0)(x))
+    in_no_layer = make(window=24, window_rotary_base=100.0, unwindowed_layers=(0, 1))
+    assert torch.equal(in_no_layer(x), make()(x))
+
+
+@torch.no_grad()
+def test_with_sandwich_norm_each_part_is_normalized_before_it_is_added() -> None:
+    model, ids = make(sandwich_norm=True), tokens(1, 12)
+    x = model.embedding(ids)
+    rotary = model.rotary(None, 12, x.dtype)
+    for block in model.blocks:
+        part = block.attention(block.attention_norm(x), mask="causal", rotary=rotary)
+        x = x + block.attention_output_norm(part)
+        x = x + block.feed_forward_output_norm(block.feed_forward(block.feed_forward_norm(x)))
+    assert torch.equal(model(ids), model.head(model.norm(x)))
+    assert not torch.equal(model(ids), make()(ids))
 
 
 def test_a_head_gate_of_one_has_no_effect_and_one_of_zero_removes_the_attention_head() -> None:
@@ -177,6 +218,10 @@ def test_our_own_presets_are_ordered_by_size() -> None:
         ({"d_model": 0}, "d_model"),
         ({"window": -1}, "window"),
         ({"head_dim": 15}, "head_dim"),
+        ({"query_pre_attn_scalar": -1}, "query_pre_attn_scalar"),
+        ({"sandwich_norm": True, "norm_first": False}, "sandwich_norm"),
+        ({"window_rotary_base": 1e4}, "window_rotary_base"),
+        ({"window": 4, "window_rotary_base": -1.0}, "window_rotary_base"),
         ({"ngrams": (2, 2)}, "ngrams"),
         ({"dropout": 1.0}, "dropout"),
     ],

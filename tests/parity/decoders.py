@@ -159,6 +159,27 @@ def _qwen3(variant: str, **settings: Any) -> Case:
     return case("qwen3", "Qwen3ForCausalLM", variant, **(SHAPE | {"head_dim": 16} | settings))
 
 
+def _gemma3(variant: str, **settings: Any) -> Case:
+    shape = SHAPE | {"num_hidden_layers": 7, "num_key_value_heads": 2, "head_dim": 16}
+    shape |= {"query_pre_attn_scalar": 16, "sliding_window": 8}
+    return case("gemma3_text", "Gemma3ForCausalLM", variant, **(shape | settings))
+
+
+def _gemma3_with_images() -> Case:
+    text = SHAPE | {"head_dim": 16, "sliding_window": 8, "sliding_window_pattern": 2}
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    vision |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    return case(
+        "gemma3",
+        "Gemma3ForConditionalGeneration",
+        "text part of a model that reads images",
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=4,
+        image_token_index=98,
+    )
+
+
 def _smollm3(variant: str, **settings: Any) -> Case:
     return case("smollm3", "SmolLM3ForCausalLM", variant, **(SHAPE | settings))
 
@@ -274,4 +295,24 @@ CASES = [
         sliding_window=8,
         no_rope_layer_interval=2,
     ),
+    _gemma3("sliding window in five of six layers, grouped-query attention, tied"),
+    _gemma3(
+        "linear rotary scaling, other scale of scores, biases, untied",
+        rope_parameters={
+            "full_attention": {"rope_type": "linear", "rope_theta": 1e5, "factor": 8.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+        },
+        query_pre_attn_scalar=24,
+        attention_bias=True,
+        tie_word_embeddings=False,
+    ),
+    _gemma3("no sliding window", layer_types=["full_attention"] * 7),
+    _gemma3(
+        "1,500 tokens, sliding window of 600 in every second layer",
+        sliding_window=600,
+        sliding_window_pattern=2,
+        max_position_embeddings=1500,
+        num_hidden_layers=2,
+    ),
+    _gemma3_with_images(),
 ]

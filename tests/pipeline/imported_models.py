@@ -8,6 +8,7 @@ import tokenizers
 
 from tests.parity.case import make_random
 from tests.tokenizer import example_tokenizers
+from tests.tokenizer.gemma_tokenizer import write_gemma3
 
 WRITE_TOKENIZER = {
     "gpt2": example_tokenizers.write_gpt1,
@@ -17,6 +18,7 @@ WRITE_TOKENIZER = {
     "qwen2": example_tokenizers.write_chatml,
     "qwen3": example_tokenizers.write_chatml,
     "smollm3": example_tokenizers.write_chatml,
+    "gemma3_text": write_gemma3,
 }
 CLASSES = {
     "gpt2": "GPT2LMHeadModel",
@@ -26,6 +28,7 @@ CLASSES = {
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
 }
 GPT2_SHAPE = {
     "n_positions": 128,
@@ -54,6 +57,13 @@ SHAPES = {
     "qwen2": LLAMA_SHAPE,
     "qwen3": LLAMA_SHAPE | {"head_dim": 8},
     "smollm3": LLAMA_SHAPE,
+    "gemma3_text": LLAMA_SHAPE
+    | {
+        "head_dim": 8,
+        "query_pre_attn_scalar": 8,
+        "sliding_window": 16,
+        "sliding_window_pattern": 2,
+    },
 }
 ENCODERS = {
     "bert": "BertForMaskedLM",

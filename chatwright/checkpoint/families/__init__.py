@@ -3,6 +3,7 @@
 from chatwright.checkpoint.families.albert import ALBERT
 from chatwright.checkpoint.families.bert import BERT
 from chatwright.checkpoint.families.distilbert import DISTILBERT
+from chatwright.checkpoint.families.gemma3 import GEMMA3, GEMMA3_TEXT
 from chatwright.checkpoint.families.gpt1 import GPT1
 from chatwright.checkpoint.families.gpt2 import GPT2
 from chatwright.checkpoint.families.llama import LLAMA
@@ -23,6 +24,8 @@ FAMILIES: tuple[Family, ...] = (
     MISTRAL,
     QWEN2,
     SMOLLM3,
+    GEMMA3_TEXT,
+    GEMMA3,
     GPT2,
     GPT1,
     BERT,

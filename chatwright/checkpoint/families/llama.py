@@ -4,6 +4,7 @@ Pre-norm layers with RMS norm, rotary positions, SwiGLU, grouped key/value heads
 SmolLM 3 have the same layers with one or two more settings, and use the functions of this module.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from chatwright.checkpoint.family import Family, Weight
@@ -20,6 +21,10 @@ SHAPE = {
     "rotary_scaling": None,
     "nope_layers": (),
     "window": 0,
+    "sandwich_norm": False,
+    "query_pre_attn_scalar": 0,
+    "window_rotary_base": 0.0,
+    "embedding_scale": False,
 }
 # Settings that these families lack. A model with other values is saved with our own names.
 OWN_SETTINGS = {"head": "language_model", "ngrams": (), "n_previous": 0, "embedding_norm": False}
@@ -148,15 +153,20 @@ def _read_rotary(public: PublicConfig) -> tuple[float, RotaryScaling | None]:
         raise public.error("rope_scaling", "expected an object")
     rope = PublicConfig(fields, f"{public.source}: rope_scaling")
     base = rope.real("rope_theta") if "rope_theta" in rope else public.real("rope_theta", 10_000.0)
+    return base, read_rotary_scaling(rope)
+
+
+def read_rotary_scaling(rope: PublicConfig) -> RotaryScaling | None:
+    """Return the scaling in an object `rope_scaling` or `rope_parameters`."""
     rope.must_be("partial_rotary_factor", 1.0)
     kind_field = "rope_type" if "rope_type" in rope else "type"
     kinds = {"default": None, "linear": "linear", "llama3": "llama3"}
     kind = rope.one_of(kind_field, kinds, "default")
     if kind is None:
-        return base, None
+        return None
     if kind == "linear":
-        return base, RotaryScaling(kind="linear", factor=rope.real("factor"))
-    return base, RotaryScaling(
+        return RotaryScaling(kind="linear", factor=rope.real("factor"))
+    return RotaryScaling(
         kind="llama3",
         factor=rope.real("factor"),
         low=rope.real("low_freq_factor"),
@@ -165,21 +175,23 @@ def _read_rotary(public: PublicConfig) -> tuple[float, RotaryScaling | None]:
     )
 
 
-def weights(config: GPTConfig) -> list[Weight]:
-    """Return the tensors of a Llama file."""
+def weights(config: GPTConfig, layer_names: Mapping[str, str] = LAYER) -> list[Weight]:
+    """Return the tensors of a Llama file. `layer_names` gives our names of layers other names."""
     listed = [Weight(("embedding.weight",), "model.embed_tokens.weight")]
     for i in range(config.n_layer):
-        listed += _layer(f"blocks.{i}.", f"model.layers.{i}.", config)
+        listed += _layer(f"blocks.{i}.", f"model.layers.{i}.", config, layer_names)
     listed.append(Weight(("norm.weight",), "model.norm.weight"))
     if not config.tied:
         listed.append(Weight(("head.weight",), "lm_head.weight"))
     return listed
 
 
-def _layer(prefix: str, public_prefix: str, config: GPTConfig) -> list[Weight]:
+def _layer(
+    prefix: str, public_prefix: str, config: GPTConfig, layer_names: Mapping[str, str]
+) -> list[Weight]:
     names = {
         name: public_name
-        for name, public_name in LAYER.items()
+        for name, public_name in layer_names.items()
         if config.qk_norm or not name.endswith(("query_norm", "key_norm"))
     }
     with_bias = [name for name, part in BIAS_PARTS.items() if config.has_bias(part)]
