@@ -19,6 +19,7 @@ from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model.gpt import GPT
+from chatwright.pipeline import standard_model
 from chatwright.tokenizer import gguf_vocabulary, imported_files
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.imported_files import TokenizerFiles
@@ -60,7 +61,9 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
             field="source",
             value=str(source),
         )
-    model, tokenizer = model_directory.load(source, kind=GPT)
+    loaded, tokenizer = model_directory.load(source, kind=GPT)
+    model, notes = standard_model.for_other_tools(loaded, tokenizer, source)
+    assert isinstance(model, GPT), "a rewritten decoder is a decoder"
     files = _files_of(tokenizer)
     try:
         architecture = gguf_obstacles.architecture_of(model.config)
@@ -80,7 +83,8 @@ def export_gguf(source: Path, out: Path) -> ExportedGGUF:
     )
     tensors = gguf_model.tensors(model, architecture)
     gguf_file.write(out, settings, tensors)
-    return ExportedGGUF(architecture.name, len(tensors), out.stat().st_size, _notes(files))
+    notes += _notes(files)
+    return ExportedGGUF(architecture.name, len(tensors), out.stat().st_size, notes)
 
 
 def _files_of(tokenizer: Tokenizer) -> TokenizerFiles:
@@ -117,14 +121,15 @@ def _require_same_merges(
 
 
 def _notes(files: TokenizerFiles) -> list[str]:
-    composes_accents = (
-        files.document.get("normalizer") is not None
-        and files.sentencepiece is None
-        and not files.document["model"].get("byte_fallback")
-    )
-    if not composes_accents:
-        return []
-    return [
-        "llama.cpp does not combine letters with their accents (NFC) as this tokenizer does, so "
-        "texts with separate accents get other ids there"
-    ]
+    notes = []
+    if files.document.get("normalizer") == gguf_vocabulary.NFC:
+        notes.append(
+            "llama.cpp does not combine letters with their accents (NFC) as this tokenizer does, "
+            "so texts with separate accents get other ids there"
+        )
+    if gguf_vocabulary.has_space_before(files.document):
+        notes.append(
+            "llama.cpp puts no space before a text, so the chat template in the file does; begin "
+            "a text that is not a conversation with a space"
+        )
+    return notes

@@ -26,7 +26,7 @@ from chatwright.evaluation.logit_gap import LogitGap, largest_gap, random_prompt
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
-from chatwright.pipeline import model_source
+from chatwright.pipeline import model_source, standard_model
 from chatwright.pipeline.imported_tokenizer import tokenizer_notes, with_chat_format
 from chatwright.pipeline.vector_notes import vector_notes
 from chatwright.tokenizer import imported_files, imported_settings
@@ -40,7 +40,8 @@ from chatwright.training.checks import RunFailed
 TOLERANCE = 1e-5
 # Architecture -> the models that other tools can load.
 EXPORTABLE = {
-    "gpt": "the default shapes (model.size = nano, tiny, small, medium, large), gpt1 and gpt2",
+    "gpt": "the default shapes (model.size = nano, tiny, small, medium, large), gpt1 and gpt2, and "
+    "speedrun with ngrams = []",
     "encoder": "imported encoders, and those trained with a published shape (model.size = "
     "bert-tiny, bert-mini, roberta-base and so on)",
     "encoder-decoder": "models imported from MarianMT, also after further training",
@@ -137,15 +138,17 @@ def export_model(source: Path, out: Path) -> Exported:
             field="source",
             value=str(source),
         )
-    model, tokenizer = model_directory.load(source, kind=Model)
+    loaded, tokenizer = model_directory.load(source, kind=Model)
+    model, notes = standard_model.for_other_tools(loaded, tokenizer, source)
     _require_family(source, model)
     with directory.atomic_directory(out) as temporary:
         write_public(temporary, model, tokenizer)
         gap = _check_weights(temporary, model, source, out)
         _check_tokenizer(temporary, tokenizer, out)
     (out / directory.MANIFEST).unlink()
-    notes = ["other tools can load the weights, but not the tokenizer"]
-    return Exported(gap, notes if isinstance(tokenizer, CharacterTokenizer) else [])
+    if isinstance(tokenizer, CharacterTokenizer):
+        notes.append("other tools can load the weights, but not the tokenizer")
+    return Exported(gap, notes)
 
 
 def _require_family(source: Path, model: Model) -> None:

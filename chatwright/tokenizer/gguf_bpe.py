@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chatwright.tokenizer import gguf_pre_tokenizer
-from chatwright.tokenizer.gguf_fields import MERGES, NORMAL, USER_DEFINED, GgufVocabulary, malformed
+from chatwright.tokenizer import gguf_pre_tokenizer, hugging_face
+from chatwright.tokenizer.gguf_fields import (
+    MERGES,
+    NORMAL,
+    SPACE_BEFORE,
+    USER_DEFINED,
+    GgufVocabulary,
+    malformed,
+)
 from chatwright.tokenizer.gguf_special_tokens import document_parts
 from chatwright.tokenizer.token_bytes import WORD_START
 from chatwright.tokenizer.tokenizer_json import Document
@@ -21,15 +28,17 @@ def byte_level(vocabulary: GgufVocabulary) -> Document:
     pre_tokenizer = gguf_pre_tokenizer.named(vocabulary.pre)
     if pre_tokenizer.escapes_spaces:
         return spaced(vocabulary)
-    normalizer = vocabulary.normalizer or pre_tokenizer.normalizer or "none"
+    normalizer = vocabulary.normalizer or pre_tokenizer.normalizer
     adds_bos = vocabulary.flags.get("add_bos_token", pre_tokenizer.add_bos)
-    return {
+    document = {
         **_parts_around(vocabulary, adds_bos),
-        "normalizer": None if normalizer == "none" else {"type": normalizer},
+        "normalizer": {"type": "NFC"} if normalizer == "NFC" else None,
         "pre_tokenizer": gguf_pre_tokenizer.document_part(pre_tokenizer.steps),
         "decoder": gguf_pre_tokenizer.LIBRARY_STEPS["words"],
         "model": _model(vocabulary) | {"ignore_merges": pre_tokenizer.ignore_merges},
     }
+    has_space = normalizer == SPACE_BEFORE
+    return hugging_face.with_space_before(document) if has_space else document
 
 
 def spaced(vocabulary: GgufVocabulary) -> Document:

@@ -47,7 +47,8 @@ FLAGS = (
 PLACEHOLDER = re.compile(r"\[(PAD|EMPTY_)\d+\]")
 # Written by Chatwright: llama.cpp's names of pre-tokenizers do not say how a text is normalized.
 NORMALIZER = "tokenizer.chatwright.normalizer"
-NORMALIZERS = ("none", "NFC")
+SPACE_BEFORE = "space_before"  # a space is put before every text; the chat template holds it
+NORMALIZERS = ("none", "NFC", SPACE_BEFORE)
 MODEL = "tokenizer.ggml.model"
 TOKENS = "tokenizer.ggml.tokens"
 MERGES = "tokenizer.ggml.merges"

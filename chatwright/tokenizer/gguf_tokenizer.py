@@ -20,7 +20,13 @@ from dataclasses import replace
 from typing import Any
 
 from chatwright.errors import InputError
-from chatwright.tokenizer import gguf_bpe, gguf_fields, gguf_sentencepiece, gguf_word_piece
+from chatwright.tokenizer import (
+    gguf_bpe,
+    gguf_fields,
+    gguf_sentencepiece,
+    gguf_word_piece,
+    hugging_face,
+)
 from chatwright.tokenizer.gguf_fields import UNKNOWN, GgufVocabulary, malformed
 from chatwright.tokenizer.tokenizer_json import Document
 
@@ -100,6 +106,9 @@ def _settings(vocabulary: GgufVocabulary) -> dict[str, Any]:
     templates = vocabulary.templates
     if templates.keys() == {"default"}:
         settings["chat_template"] = templates["default"]
+        if templates["default"] == hugging_face.CHAT_TEMPLATE_WITH_SPACE:
+            # The space is the tokenizer's again.
+            settings["chat_template"] = hugging_face.CHAT_TEMPLATE_JINJA
     elif templates:
         settings["chat_template"] = [
             {"name": name, "template": template} for name, template in templates.items()

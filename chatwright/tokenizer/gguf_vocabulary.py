@@ -12,13 +12,14 @@ from itertools import pairwise
 from typing import Any
 
 from chatwright.errors import InputError
-from chatwright.tokenizer import gguf_pre_tokenizer, tokenizer_json
+from chatwright.tokenizer import gguf_pre_tokenizer, hugging_face, tokenizer_json
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.gguf_fields import (
     BYTE,
     CONTROL,
     NORMAL,
     NORMALIZER,
+    SPACE_BEFORE,
     SPECIAL_TOKENS,
     UNKNOWN,
     UNUSED,
@@ -30,6 +31,7 @@ from chatwright.tokenizer.token_bytes import BYTE_TOKEN, WORD_START
 from chatwright.tokenizer.tokenizer_json import Document
 
 REMEDY = "For other tools, export with: --format hf"
+NFC = {"type": "NFC"}
 
 
 def metadata(
@@ -54,8 +56,8 @@ def metadata(
     else:
         keys = _byte_level(files.document)
     keys |= _special_tokens(files, tokens, public_ids)
-    if files.chat_template:
-        keys["chat_template"] = files.chat_template
+    if template := _chat_template(files):
+        keys["chat_template"] = template
     prefixed = {f"tokenizer.{key}": value for key, value in keys.items()}
     return prefixed | {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types}
 
@@ -104,6 +106,9 @@ def _tokens(files: TokenizerFiles, vocab_size: int) -> tuple[list[str], list[int
 def _type_of(added: dict[str, Any], unknown: str | None) -> int:
     if added["content"] == unknown:
         return UNKNOWN
+    # llama.cpp looks for user-defined tokens before it writes spaces as "▁".
+    if WORD_START in added["content"] and not added.get("special"):
+        return NORMAL
     return CONTROL if added.get("special") else USER_DEFINED
 
 
@@ -119,18 +124,39 @@ def _special_tokens(
         keys["ggml.unknown_token_id"] = tokens.index(files.special_tokens["unk"])
     ids = {token: i for i, token in enumerate(tokens)}
     first = first_special_token(files.document, ids)
-    keys["ggml.add_bos_token"] = first is not None and first == public_ids.get("bos_token_id")
+    begins_with_bos = first is not None and first == public_ids.get("bos_token_id")
+    is_own = files.chat_template == hugging_face.CHAT_TEMPLATE_JINJA  # our texts begin with <bos>
+    keys["ggml.add_bos_token"] = begins_with_bos or is_own
     keys["ggml.add_eos_token"] = False
     return keys
 
 
+def has_space_before(document: Document) -> bool:
+    """Return whether the tokenizer puts a space before every text, as `space_before` does.
+
+    llama.cpp does so only with SentencePiece vocabularies. For others, the chat template holds the
+    space.
+    """
+    return bool(document.get("normalizer") == hugging_face.PREPEND_PREFIX)
+
+
+def _chat_template(files: TokenizerFiles) -> str:
+    """Return the chat template, with the space before every text if the tokenizer puts it there."""
+    template = files.chat_template
+    if not template or not has_space_before(files.document):
+        return template
+    if template != hugging_face.CHAT_TEMPLATE_JINJA:
+        raise _unsupported(
+            "llama.cpp puts no space before a text, and this chat template does not either"
+        )
+    return hugging_face.CHAT_TEMPLATE_WITH_SPACE
+
+
 def _byte_level(document: Document) -> dict[str, Any]:
     normalizer = document.get("normalizer")
-    if normalizer not in (None, {"type": "NFC"}):
-        hint = (
-            " (the space of tokenizer.space_before)" if normalizer.get("type") == "Prepend" else ""
-        )
-        raise _unsupported(f"llama.cpp has no {normalizer.get('type')} normalizer{hint}")
+    if normalizer not in (None, NFC, hugging_face.PREPEND_PREFIX):
+        raise _unsupported(f"llama.cpp has no {normalizer.get('type')} normalizer")
+    names = {None: "none", "NFC": "NFC", "Prepend": SPACE_BEFORE}
     model = document["model"]
     name = gguf_pre_tokenizer.name_of(
         document.get("pre_tokenizer"), bool(model.get("ignore_merges"))
@@ -141,7 +167,7 @@ def _byte_level(document: Document) -> dict[str, Any]:
         "ggml.model": "gpt2",
         "ggml.pre": name,
         "ggml.merges": [_merge(pair) for pair in model["merges"]],
-        NORMALIZER.removeprefix("tokenizer."): "NFC" if normalizer else "none",
+        NORMALIZER.removeprefix("tokenizer."): names[normalizer and normalizer["type"]],
     }
 
 
@@ -184,9 +210,16 @@ def _space_settings(files: TokenizerFiles) -> tuple[bool, bool]:
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": WORD_START}
     prepend = {"type": "Prepend", "prepend": WORD_START}
     normalizer = files.document.get("normalizer")
-    has_pre_tokenizer = files.document.get("pre_tokenizer") is not None
-    if sentencepiece is None and not has_pre_tokenizer:
+    pre_tokenizer = files.document.get("pre_tokenizer")
+    has_pre_tokenizer = pre_tokenizer is not None
+    # Gemma's pre-tokenizer splits at spaces, but its normalizer leaves none.
+    splits_nothing = isinstance(pre_tokenizer, dict) and pre_tokenizer.get("pattern") == {
+        "String": " "
+    }
+    if sentencepiece is None and (not has_pre_tokenizer or splits_nothing):
         match normalizer:
+            case {"type": "Replace"} if normalizer == replace:
+                return False, False
             case {"type": "Sequence", "normalizers": [*steps]}:
                 if steps in ([prepend, replace], [replace]):
                     return prepend in steps, False

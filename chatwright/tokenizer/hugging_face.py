@@ -41,6 +41,17 @@ CHAT_TEMPLATE_JINJA = """\
 {%- endif %}
 """
 
+# The same for tools whose tokenizer puts no space before a text, where ours does (`PREFIX`). Such a
+# tool shows the reply with its space, so a reply that is sent back already has it.
+CHAT_TEMPLATE_WITH_SPACE = CHAT_TEMPLATE_JINJA.replace(
+    "message['content']", "space + message['content']"
+).replace(
+    "{%- for message in messages %}\n",
+    "{%- for message in messages %}\n"
+    "    {%- set has_space = message['role'] == 'assistant' and message['content'][:1] == ' ' %}\n"
+    "    {%- set space = ' ' if message['content'] and not has_space else '' %}\n",
+)
+
 # The library's steps that add a space before every text and remove it when decoding.
 PREFIX = " "
 PREPEND_PREFIX = {"type": "Prepend", "prepend": PREFIX}
@@ -63,11 +74,15 @@ def write(
     added = [added_token(name, control) for name in CONTROL_TOKENS]
     document = {**library_document, "added_tokens": added}
     if prefix:
-        decoders = [library_document["decoder"], STRIP_PREFIX]
-        document["normalizer"] = PREPEND_PREFIX
-        document["decoder"] = {"type": "Sequence", "decoders": decoders}
+        document = with_space_before(document)
     for name, data in tokenizer_files(document).items():
         (directory / name).write_bytes(data)
+
+
+def with_space_before(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a tokenizer.json that puts a space before every text, and removes it in decoding."""
+    decoder = {"type": "Sequence", "decoders": [document["decoder"], STRIP_PREFIX]}
+    return document | {"normalizer": PREPEND_PREFIX, "decoder": decoder}
 
 
 def tokenizer_files(document: dict[str, Any]) -> dict[str, bytes]:

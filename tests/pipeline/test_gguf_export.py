@@ -261,7 +261,6 @@ OTHER_GELU = {
 NOT_EXPORTABLE: dict[str, dict[str, Any]] = {
     "ngrams": {"ngrams": (2,), "ngram_rows": 64},
     "n_previous": {"n_previous": 2},
-    "embedding_norm": {"embedding_norm": True},
     "window": {"window": 8},
     "norm_first": {"norm_first": False},
     "position": {"position": "sinusoidal"},
@@ -295,16 +294,12 @@ def test_a_decoder_with_relu_is_rejected_with_the_setting_activation(tmp_path: P
 
 
 def test_a_tokenizer_that_llama_cpp_cannot_compute_is_rejected(tmp_path: Path) -> None:
-    with_space = ByteBPE.train(["the cat sat on the mat. " * 30], 300, " ")
-    model = random_model(preset("nano", vocab_size=with_space.vocab_size))
-    model_directory.save(tmp_path / "space", model, with_space)
     # The GPT-1 tokenizer marks the ends of words.
     import_model(str(write(tmp_path / "source", "gpt2")), tmp_path / "gpt1")
-    for name in ("space", "gpt1"):
-        with pytest.raises(InputError, match=name) as caught:
-            export_gguf(tmp_path / name, tmp_path / "model.gguf")
-        assert caught.value.field == "tokenizer"
-        assert "--format hf" in caught.value.remedy
+    with pytest.raises(InputError, match="gpt1") as caught:
+        export_gguf(tmp_path / "gpt1", tmp_path / "model.gguf")
+    assert caught.value.field == "tokenizer"
+    assert "--format hf" in caught.value.remedy
 
 
 @needs_llama_cpp
