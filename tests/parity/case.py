@@ -40,6 +40,7 @@ def make_random(model_class: Any, config: Any) -> nn.Module:
     With the usual initial values, such as 1 for norms and 0 for biases, a weight that is not loaded
     would make no difference.
     """
+    offset = 1.0 if config.model_type.startswith("gemma") else 0.0  # which Gemma adds again
     with torch.random.fork_rng():
         torch.manual_seed(0)
         reference = model_class(config).eval()
@@ -47,7 +48,7 @@ def make_random(model_class: Any, config: Any) -> nn.Module:
             for name, parameter in reference.named_parameters():
                 is_vector = parameter.ndim == 1
                 if is_vector and name.endswith("weight"):
-                    parameter.uniform_(0.5, 1.5)
+                    parameter.uniform_(0.5, 1.5).sub_(offset)
                 else:
                     std = 0.2 if is_vector else 0.7 * max(parameter.shape) ** -0.5
                     parameter.normal_(0.0, std)
