@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chatwright.checkpoint import gguf_gemma3
 from chatwright.checkpoint.family import Weight
 from chatwright.checkpoint.public_config import PublicConfig
 from chatwright.errors import InputError
@@ -28,7 +29,9 @@ LAYERS = {
     "attention.output": "attn_output",
     "attention.query_norm": "attn_q_norm",
     "attention.key_norm": "attn_k_norm",
+    "attention_output_norm": "post_attention_norm",
     "feed_forward_norm": "ffn_norm",
+    "feed_forward_output_norm": "post_ffw_norm",
     "feed_forward.gate": "ffn_gate",
     "feed_forward.up": "ffn_up",
     "feed_forward.down": "ffn_down",
@@ -87,6 +90,14 @@ ARCHITECTURES = (
     Architecture("qwen3", ("qwen3",), ROTARY | {"qk_norm": True}),
     Architecture(
         "smollm3", ("smollm3",), ROTARY, has_paired_rows=True, read_more=_read_nope_layers
+    ),
+    Architecture(
+        "gemma3",
+        ("gemma3_text",),
+        gguf_gemma3.SETTINGS,
+        has_window=True,
+        read_more=gguf_gemma3.read,
+        write_more=gguf_gemma3.write,
     ),
     Architecture(
         "gpt2",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.checkpoint import families, gguf_architectures
+from chatwright.checkpoint import families, gguf_architectures, gguf_gemma3
 from chatwright.checkpoint.families import gpt2
 from chatwright.checkpoint.gguf_architectures import Architecture, layers_without_positions
 from chatwright.errors import InputError
@@ -52,6 +52,8 @@ def _obstacle(config: GPTConfig, family: str | None) -> Obstacle | None:
     for field in ("ngrams", "n_previous", "embedding_norm"):
         if getattr(config, field):
             return Obstacle(field, "llama.cpp has no such tensors")
+    if family == "gemma3_text":
+        return _gemma3_obstacle(config)
     if 0 < config.window < config.context_length:
         return Obstacle(
             "window",
@@ -69,6 +71,19 @@ def _obstacle(config: GPTConfig, family: str | None) -> Obstacle | None:
         return Obstacle("nope_layers", "llama.cpp omits positions exactly in every fourth layer")
     scaling = config.rotary_scaling
     if scaling is not None and scaling.kind == "llama3" and family not in ("llama", "mistral"):
+        return Obstacle("rotary_scaling", "llama.cpp has this scaling only for Llama")
+    return None
+
+
+def _gemma3_obstacle(config: GPTConfig) -> Obstacle | None:
+    scalar = gguf_gemma3.query_pre_attn_scalar(config.n_layer, config.d_model, config.n_head)
+    if config.query_pre_attn_scalar != scalar:
+        return Obstacle("query_pre_attn_scalar", "llama.cpp has another scale for this size")
+    if gguf_gemma3.window_period(config) is None:
+        return Obstacle("unwindowed_layers", "llama.cpp needs a fixed period of these layers")
+    if config.bias:
+        return Obstacle("bias", "llama.cpp computes Gemma 3 without biases")
+    if config.rotary_scaling is not None and config.rotary_scaling.kind == "llama3":
         return Obstacle("rotary_scaling", "llama.cpp has this scaling only for Llama")
     return None
 

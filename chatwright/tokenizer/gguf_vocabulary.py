@@ -7,6 +7,7 @@ byte-level BPE, and SentencePiece's BPE with bytes for unknown characters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -65,10 +66,32 @@ def metadata(
 def encode_as_llama_cpp(text: str, metadata: Mapping[str, Any]) -> list[int]:
     """Encode a text as llama.cpp does with SentencePiece metadata, slowly.
 
-    Of all neighbors that together make a token, the pair with the highest score is merged first,
-    and the leftmost of equals. The GGUF export compares the result with the tokenizer's own ids.
+    User-defined tokens are found first, the longest before others. Of all neighbors that together
+    make a token, the pair with the highest score is merged first, and the leftmost of equals. The
+    GGUF export compares the result with the tokenizer's own ids.
     """
-    ids = {token: i for i, token in enumerate(metadata["tokenizer.ggml.tokens"])}
+    tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
+    ids = {token: i for i, token in enumerate(tokens)}
+    words = [token for token, kind in zip(tokens, types, strict=True) if kind == USER_DEFINED]
+    encoded: list[int] = []
+    for part in _split_at_words(text, sorted(words, key=len, reverse=True)):
+        is_word = part in ids and types[ids[part]] == USER_DEFINED
+        encoded += [ids[part]] if is_word else _merge_by_scores(part, ids, metadata)
+    return encoded
+
+
+def _split_at_words(text: str, words: list[str]) -> list[str]:
+    parts = [text]
+    for word in words:
+        pattern = re.compile(f"({re.escape(word)})")
+        found: list[str] = []
+        for part in parts:
+            found += [part] if part in words else filter(None, pattern.split(part))
+        parts = found
+    return parts
+
+
+def _merge_by_scores(text: str, ids: Mapping[str, int], metadata: Mapping[str, Any]) -> list[int]:
     scores = metadata["tokenizer.ggml.scores"]
     parts = list(text)
     while True:

@@ -23,6 +23,7 @@ ARCHITECTURES = {
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "smollm3": "smollm3",
+    "gemma3_text": "gemma3",
 }
 VOCAB_SIZE = 48
 
@@ -69,6 +70,11 @@ def add_settings(writer: gguf.GGUFWriter, config: Any, family: str) -> None:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     rope = config.rope_parameters
+    if family == "gemma3_text":
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_sliding_window_pattern(config.layer_types.index("full_attention") + 1)
+        writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+        rope = rope["full_attention"]
     writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_rope_dimension_count(head_dim_of(config))
     if rope["rope_type"] == "linear":
@@ -89,6 +95,8 @@ def arranged(tensor: torch.Tensor, name: str, config: Any, architecture: str) ->
     """Transpose GPT-2's matrices, and reorder the rows of queries and keys for rotary pairs."""
     if architecture == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
         return tensor.T.contiguous()
+    if architecture == "gemma3" and name.endswith("norm.weight"):
+        return tensor + 1
     if architecture in ("llama", "smollm3") and (".q_proj." in name or ".k_proj." in name):
         n_head = config.num_key_value_heads if ".k_proj." in name else config.num_attention_heads
         rows = tensor.reshape(n_head, 2, tensor.shape[0] // n_head // 2, *tensor.shape[1:])

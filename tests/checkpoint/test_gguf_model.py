@@ -57,6 +57,20 @@ REFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
     "Qwen 2.5": ("qwen2", {"tie_word_embeddings": True}),
     "Qwen 3": ("qwen3", {"head_dim": 16}),
     "SmolLM 3": ("smollm3", {"num_hidden_layers": 5}),
+    "Gemma 3": ("gemma3_text", {}),
+    "Gemma 3, linear, untied": (
+        "gemma3_text",
+        {
+            "num_hidden_layers": 7,
+            "sliding_window_pattern": 6,
+            "rope_parameters": {"full_attention": LINEAR_ROTARY},
+            "tie_word_embeddings": False,
+        },
+    ),
+    "Gemma 3, other scale": (
+        "gemma3_text",
+        {"num_hidden_layers": 62, "query_pre_attn_scalar": 32 // 4, "head_dim": 6},
+    ),
     "GPT-2": ("gpt2", {}),
 }
 
@@ -107,6 +121,12 @@ TINY = {
 }
 NO_NORMS = {"qk_norm": False}
 LLAMA3 = RotaryScaling(kind="llama3", factor=32.0)
+GEMMA3: dict[str, Any] = {
+    "activation": "geglu",
+    "sandwich_norm": True,
+    "embedding_scale": True,
+    "head_dim": 10,
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "Llama": NO_NORMS | {"tied": False, "norm_eps": 1e-5, "rotary_base": 500_000.0},
     "Llama, biases": NO_NORMS | {"bias": ("qkv", "output", "feed_forward")},
@@ -115,6 +135,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "Qwen 2": NO_NORMS | {"bias": ("qkv",)},
     "Qwen 3": {"qk_norm": True, "head_dim": 10},
     "SmolLM 3": NO_NORMS | {"n_layer": 9, "nope_layers": (3, 7)},
+    "Gemma 3": GEMMA3
+    | {"n_layer": 7, "window": 5, "unwindowed_layers": (2, 5), "window_rotary_base": 1000.0},
+    "Gemma 3, long window": GEMMA3
+    | {"window": 4096, "unwindowed_layers": (1,), "window_rotary_base": 1000.0},
+    "Gemma 3, no window": GEMMA3 | {"rotary_scaling": RotaryScaling(kind="linear", factor=8.0)},
     "GPT-2": NO_NORMS
     | {
         "n_kv_head": 4,

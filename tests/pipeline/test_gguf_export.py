@@ -163,6 +163,33 @@ def test_gpt2_has_equal_probabilities_and_ids_in_llama_cpp(
     assert encode_in_llama_cpp(file, texts) == tokenizer.encode_batch(texts)
 
 
+GEMMA3: dict[str, dict[str, Any]] = {
+    "window of 16 in every second layer": {},
+    "window of 16 in five of six layers, linear scaling, untied": {
+        "num_hidden_layers": 7,
+        "sliding_window_pattern": 6,
+        "rope_parameters": {
+            "full_attention": LINEAR_ROTARY,
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+        "tie_word_embeddings": False,
+    },
+    "no window": {"layer_types": ["full_attention"] * 2},
+}
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize("case", GEMMA3)
+def test_gemma3_has_equal_probabilities_and_ids_in_llama_cpp(case: str, tmp_path: Path) -> None:
+    import_model(str(write(tmp_path / "source", "gemma3_text", **GEMMA3[case])), tmp_path / "model")
+    file, texts = tmp_path / "model.gguf", hard_strings(300)
+    assert export_gguf(tmp_path / "model", file).architecture == "gemma3"
+    # llama.cpp computes GELU with a table of 16-bit numbers.
+    assert largest_difference(tmp_path / "model", file) < 5e-3
+    _, tokenizer = model_directory.load(tmp_path / "model")
+    assert encode_in_llama_cpp(file, texts) == tokenizer.encode_batch(texts)
+
+
 @needs_llama_cpp
 def test_the_export_command_writes_our_default_shape_for_llama_cpp(tmp_path: Path) -> None:
     model = random_model(preset("nano", vocab_size=OWN_TOKENIZER.vocab_size))
@@ -258,7 +285,16 @@ OTHER_GELU = {
     "head_dim": 8,
 }
 # Setting that prevents the export -> settings of the model.
+GEMMA3_SHAPE = {
+    "activation": "geglu",
+    "sandwich_norm": True,
+    "embedding_scale": True,
+    "window": 8,
+    "window_rotary_base": 1e4,
+}
 NOT_EXPORTABLE: dict[str, dict[str, Any]] = {
+    "query_pre_attn_scalar": GEMMA3_SHAPE | {"query_pre_attn_scalar": 48},
+    "unwindowed_layers": GEMMA3_SHAPE | {"unwindowed_layers": (0,)},
     "ngrams": {"ngrams": (2,), "ngram_rows": 64},
     "n_previous": {"n_previous": 2},
     "window": {"window": 8},

@@ -20,7 +20,9 @@ def write_gemma3(directory: Path) -> Path:
     vocab, merges = document["model"]["vocab"], document["model"]["merges"]
     for token in ("\n", "▁", *RUNS):
         vocab.setdefault(token, len(vocab))
-    document["model"]["merges"] = [[run[:-1], run[-1]] for run in RUNS] + merges
+    # As in conversions from SentencePiece, every split of a token is a merge.
+    splits = [[run[:i], run[i:]] for run in RUNS for i in range(1, len(run))]
+    document["model"]["merges"] = splits + merges
     document["pre_tokenizer"] = {
         "type": "Split",
         "pattern": {"String": " "},
