@@ -4,7 +4,7 @@ The names of fields and tensors are those of the package, so tests compare our t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +156,22 @@ def add_field(writer: gguf.GGUFWriter, name: str, value: Any) -> None:
             writer.add_string(name, value)
         case _:
             writer.add_array(name, value)
+
+
+def rewrite(
+    source: Path, target: Path, change: Callable[[str, np.ndarray], tuple[np.ndarray, str]]
+) -> Path:
+    """Copy a file of float32 tensors. `change` returns a tensor's stored numbers and their type."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, "none")
+    writer.kv_data[0].clear()
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF."):
+            subtype = field.types[-1] if len(field.types) > 1 else None
+            writer.add_key_value(name, field.contents(), field.types[0], subtype)
+    for tensor in reader.tensors:
+        stored, name = change(tensor.name, np.array(tensor.data))
+        kind = gguf.GGMLQuantizationType[name]
+        writer.add_tensor(tensor.name, stored, raw_dtype=kind if stored.dtype == np.uint8 else None)
+    finish(writer)
+    return target

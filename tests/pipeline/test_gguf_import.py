@@ -17,6 +17,7 @@ from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.pipeline.gguf_export import export_gguf
 from chatwright.pipeline.import_export import import_model
 from tests import real_models
+from tests.checkpoint.gguf_converter import rewrite
 from tests.pipeline.imported_models import write
 from tests.pipeline.test_gguf_export import needs_llama_cpp, next_log_probs, open_in_llama_cpp
 from tests.tokenizer.example_tokenizers import hard_strings
@@ -79,22 +80,12 @@ def test_a_missing_file_is_not_looked_for_in_the_network(tmp_path: Path) -> None
 
 
 def test_quantized_weights_are_noted(exported: Path, tmp_path: Path) -> None:
-    reader = gguf.GGUFReader(exported)
-    writer = gguf.GGUFWriter(tmp_path / "q8.gguf", "llama")
-    for name, field in reader.fields.items():
-        if not name.startswith("GGUF.") and name != "general.architecture":
-            subtype = field.types[-1] if len(field.types) > 1 else None
-            writer.add_key_value(name, field.contents(), field.types[0], subtype)
-    kind = gguf.GGMLQuantizationType.Q8_0
-    for tensor in reader.tensors:
-        if tensor.data.ndim == 2 and tensor.data.shape[1] % 32 == 0:
-            writer.add_tensor(tensor.name, gguf.quantize(tensor.data, kind), raw_dtype=kind)
-        else:
-            writer.add_tensor(tensor.name, np.array(tensor.data))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    def quantized(name: str, numbers: np.ndarray) -> tuple[np.ndarray, str]:
+        if numbers.ndim == 1 or numbers.shape[1] % 32:
+            return numbers, "F32"
+        return gguf.quantize(numbers, gguf.GGMLQuantizationType.Q8_0), "Q8_0"
+
+    rewrite(exported, tmp_path / "q8.gguf", quantized)
     notes = import_model(str(exported), tmp_path / "float").notes
     more = import_model(str(tmp_path / "q8.gguf"), tmp_path / "quantized").notes
     (note,) = set(more) - set(notes)
