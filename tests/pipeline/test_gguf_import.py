@@ -150,7 +150,7 @@ def test_smollm2_computes_the_probabilities_of_llama_cpp(
     export_gguf(directory, tmp_path / "float32.gguf")
     texts = ["The capital of France is", "def add(a, b):\n    return", "Once upon a time there was"]
     rows = [torch.tensor([tokenizer.encode(text)]) for text in texts]
-    for path, tolerance in ((tmp_path / "float32.gguf", 1e-3), (file, 0.5)):
+    for path, tolerance in ((tmp_path / "float32.gguf", 1e-3), (file, 1.0)):
         server = open_in_llama_cpp(path)
         for row in rows:
             ours = model(row)[0, -1].log_softmax(-1)
