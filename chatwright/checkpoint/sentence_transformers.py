@@ -34,6 +34,15 @@ POOLING_FIELDS: dict[str, PoolingKind] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
 }
+# The only supported values of settings that the modules have.
+TRANSFORMER_SETTINGS = {
+    "do_lower_case": False,
+    "transformer_task": "feature-extraction",
+    "module_output_name": "token_embeddings",
+}
+NORMALIZE_SETTINGS = dict.fromkeys(
+    ("module_input_name", "module_output_name"), "sentence_embedding"
+)
 
 
 def is_sentence_model(directory: Path) -> bool:
@@ -51,7 +60,7 @@ def read_settings(directory: Path, config: EncoderConfig) -> dict[str, Any]:
     if not is_sentence_model(directory):
         return settings
     folders = _module_folders(directory / MODULES_FILE)
-    _refuse_default_prompt(directory)
+    _require_usual_settings(directory, folders)
     return settings | {
         "pooling": _pooling(directory / folders["Pooling"] / "config.json", config),
         "normalized_vectors": "Normalize" in folders,
@@ -100,7 +109,7 @@ def _unsupported_module(file: Path, name: str) -> InputError:
 
 
 def _pooling(file: Path, config: EncoderConfig) -> PoolingKind:
-    public = PublicConfig(json_file.read_object(file), str(file))
+    public = _read(file)
     for size in ("word_embedding_dimension", "embedding_dimension"):
         public.must_be(size, config.d_model)
     if isinstance(public.get("pooling_mode"), str):  # newer versions
@@ -124,23 +133,31 @@ def _longest_text(directory: Path, config: EncoderConfig) -> int:
     for name, field in limits:
         if not (directory / name).is_file():
             continue
-        public = PublicConfig(json_file.read_object(directory / name), str(directory / name))
-        if name == LENGTH_FILE:
-            public.must_be("do_lower_case", False)
+        public = _read(directory / name)
         value = public.get(field)
         if value is None:
             continue
-        if not isinstance(value, int | float) or value < 1:
+        if type(value) not in (int, float) or not value >= 1:
             raise public.error(field, "expected a number of tokens")
         return 0 if value >= config.context_length else int(value)
     return 0
 
 
-def _refuse_default_prompt(directory: Path) -> None:
-    """Reject a model that puts words before every text."""
-    if (directory / PROMPTS_FILE).is_file():
-        file = directory / PROMPTS_FILE
-        PublicConfig(json_file.read_object(file), str(file)).must_be("default_prompt_name", None)
+def _require_usual_settings(directory: Path, folders: dict[str, str]) -> None:
+    """Reject settings that would change the vectors, such as words put before every text."""
+    for name, allowed in (
+        (PROMPTS_FILE, {"default_prompt_name": None}),
+        (LENGTH_FILE, TRANSFORMER_SETTINGS),
+        (f"{folders.get('Normalize', 'none')}/config.json", NORMALIZE_SETTINGS),
+    ):
+        if (directory / name).is_file():
+            public = _read(directory / name)
+            for field, value in allowed.items():
+                public.must_be(field, value)
+
+
+def _read(file: Path) -> PublicConfig:
+    return PublicConfig(json_file.read_object(file), str(file))
 
 
 def prompts(directory: Path) -> dict[str, str]:

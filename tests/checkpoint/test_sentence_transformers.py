@@ -187,6 +187,10 @@ def test_another_pooling_is_refused(tmp_path: Path, change: dict[str, Any], fiel
         ("sentence_bert_config", {"do_lower_case": True}, "do_lower_case"),
         ("sentence_bert_config", {"max_seq_length": 0}, "max_seq_length"),
         ("sentence_bert_config", {"max_seq_length": "long"}, "max_seq_length"),
+        ("sentence_bert_config", {"max_seq_length": float("nan")}, "max_seq_length"),
+        ("sentence_bert_config", {"max_seq_length": True}, "max_seq_length"),
+        ("sentence_bert_config", {"transformer_task": "fill-mask"}, "transformer_task"),
+        ("2_Normalize/config", {"module_input_name": "token_embeddings"}, "module_input_name"),
         (
             "config_sentence_transformers",
             {"default_prompt_name": "query", "prompts": {"query": "query: "}},
@@ -197,7 +201,9 @@ def test_another_pooling_is_refused(tmp_path: Path, change: dict[str, Any], fiel
 def test_a_setting_that_would_change_the_vectors_is_refused(
     tmp_path: Path, name: str, content: dict[str, Any], field: str
 ) -> None:
-    directory = write(tmp_path, modules("Transformer", "Pooling"), **{name: content})
+    (tmp_path / "2_Normalize").mkdir()
+    listed = modules("Transformer", "Pooling", "Normalize")
+    directory = write(tmp_path, listed, **{name: content})
     with pytest.raises(InputError) as caught:
         sentence_transformers.read_settings(directory, CONFIG)
     assert caught.value.field == field
