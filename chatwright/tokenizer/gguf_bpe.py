@@ -9,7 +9,6 @@ from typing import Any
 from chatwright.tokenizer import gguf_pre_tokenizer, hugging_face
 from chatwright.tokenizer.gguf_fields import (
     MERGES,
-    NORMAL,
     SPACE_BEFORE,
     USER_DEFINED,
     GgufVocabulary,
@@ -65,21 +64,21 @@ def spaced(vocabulary: GgufVocabulary) -> Document:
 
 
 def with_escaped_spaces(vocabulary: GgufVocabulary) -> GgufVocabulary:
-    """Make user-defined tokens of spaces ordinary tokens, with "▁" instead of each space.
+    """Write user-defined tokens of spaces with "▁", and give them the highest scores.
 
     Files hold user-defined tokens as they are found in a text: two spaces, not "▁▁". In the
     published tokenizers, tokens of spaces are merged like others, before others and in the order
     of their ids.
     """
-    tokens, types, scores = (list(vocabulary.tokens), list(vocabulary.types), [*vocabulary.scores])
+    tokens, scores = list(vocabulary.tokens), list(vocabulary.scores)
     known = set(tokens)
     for i, token in enumerate(vocabulary.tokens):
         escaped = WORD_START * len(token)
-        if types[i] == USER_DEFINED and not token.strip(" ") and escaped not in known:
+        is_spaces = vocabulary.types[i] == USER_DEFINED and not token.strip(" ")
+        if is_spaces and escaped not in known:
             tokens[i] = escaped
-            types[i] = NORMAL
             scores[i] = float(len(tokens) - i)
-    return replace(vocabulary, tokens=tokens, types=types, scores=scores)
+    return replace(vocabulary, tokens=tokens, scores=scores)
 
 
 def merge_pairs(merges: Sequence[str], vocab: Mapping[str, int]) -> list[list[str]]:

@@ -51,10 +51,10 @@ class PreTokenizer:
 
 def named(name: str) -> PreTokenizer:
     """Return the pre-tokenizer with this name. Raises InputError if llama.cpp has none."""
-    for pre_tokenizer in _table():
+    for pre_tokenizer in table():
         if name in pre_tokenizer.names:
             return pre_tokenizer
-    known = sorted(known for pre_tokenizer in _table() for known in pre_tokenizer.names)
+    known = sorted(known for pre_tokenizer in table() for known in pre_tokenizer.names)
     raise InputError(
         f"The file splits texts into words by the pre-tokenizer {name[:40]!r}, which Chatwright "
         "does not know.",
@@ -70,7 +70,7 @@ def name_of(steps: Any, ignore_merges: bool) -> str | None:
     llama.cpp does not normalize, so the table's normalizers do not matter here.
     """
     wanted = _simplified(steps)
-    for candidate in _table():
+    for candidate in table():
         is_same = wanted == _simplified({"pretokenizers": candidate.steps})
         if is_same and candidate.ignore_merges == ignore_merges and candidate.steps:
             return candidate.names[0]
@@ -85,9 +85,10 @@ def document_part(steps: Sequence[Step]) -> Step | None:
 
 
 @cache
-def _table() -> tuple[PreTokenizer, ...]:
-    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    steps = LIBRARY_STEPS | {name: _split(regex) for name, regex in table["patterns"].items()}
+def table() -> tuple[PreTokenizer, ...]:
+    """Return all pre-tokenizers, as gguf_pre_tokenizers.toml lists them."""
+    listed = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    steps = LIBRARY_STEPS | {name: _split(regex) for name, regex in listed["patterns"].items()}
     return tuple(
         PreTokenizer(
             names=tuple(entry["names"]),
@@ -97,7 +98,7 @@ def _table() -> tuple[PreTokenizer, ...]:
             add_bos=entry.get("add_bos", False),
             escapes_spaces=entry.get("escapes_spaces", False),
         )
-        for entry in table["pre_tokenizers"]
+        for entry in listed["pre_tokenizers"]
     )
 
 

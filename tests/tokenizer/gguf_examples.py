@@ -26,6 +26,7 @@ from chatwright.tokenizer import imported_files, sentencepiece_file
 from chatwright.tokenizer.gguf_tokenizer import tokenizer_files
 from chatwright.tokenizer.imported import ImportedTokenizer
 from tests.tokenizer.example_tokenizers import CL100K_PATTERN, TEXT, write_json, write_word_pieces
+from tests.tokenizer.hostile_strings import hostile_strings
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 # Mistral's tekken: words change where small letters are followed by capitals.
@@ -36,7 +37,13 @@ TEKKEN_PATTERN = (
 )
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MARKERS = ("<tool_call>", "</tool_call>")
-WORDS = [*TEXT, "CamelCase HTTPServer iPhone 1,234,567 x=[1, 2]; y/z // http://a.b\r\n\r\n" * 20]
+# Vocabularies are trained on texts that are not split into words: their tokens cross the ends of
+# words, so that every other way to split a text gives other ids.
+TRAINING_TEXTS = [
+    *"".join(TEXT).splitlines(keepends=True),
+    *["CamelCase HTTPServer iPhone 1,234,567 x=[1, 2]; y/z // http://a.b\r\n\r\n"] * 20,
+    *hostile_strings(1500, seed=2),
+]
 
 
 @dataclass(frozen=True)
@@ -91,17 +98,18 @@ def byte_level(
     """Train a byte-level BPE. SmolLM's special tokens have the first ids, the others' the last."""
     is_first = pre == "smollm"
     library = tokenizers.Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    library.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
+    library.pre_tokenizer = _bytes()
     library.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=900,
+        vocab_size=3000,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=CONTROL_TOKENS if is_first else [],
         show_progress=False,
     )
     if normalizer is not None:
         library.normalizer = normalizer
-    library.train_from_iterator(WORDS, trainer)
+    library.train_from_iterator(TRAINING_TEXTS, trainer)
+    library.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
     document = json.loads(library.to_str())
     if ignore_merges:  # a word that no merges make
         vocab = document["model"]["vocab"]
@@ -149,7 +157,8 @@ def tekken(folder: Path) -> Example:
 
 def _train_sentencepiece(folder: Path, **settings: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "text").write_text("".join(WORDS))
+    lines = "\n".join(text.replace("\0", "") for text in TRAINING_TEXTS)
+    (folder / "text").write_text(lines, encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
         input=str(folder / "text"),
         model_prefix=str(folder / "tokenizer"),
@@ -198,6 +207,10 @@ def _spaced_bpe(vocab: dict[str, int], scores: dict[str, float], prefix: bool) -
 
 BPE_SETTINGS = {
     "model_type": "bpe",
+    "split_by_unicode_script": False,
+    "split_by_number": False,
+    "split_by_whitespace": False,
+    "character_coverage": 0.99,
     "byte_fallback": True,
     "normalization_rule_name": "identity",
     "remove_extra_whitespaces": False,
@@ -206,7 +219,7 @@ BPE_SETTINGS = {
 
 def llama(folder: Path) -> Example:
     """SentencePiece's BPE as in Llama 2."""
-    path = _train_sentencepiece(folder, vocab_size=900, **BPE_SETTINGS)
+    path = _train_sentencepiece(folder, vocab_size=3000, **BPE_SETTINGS)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     fields = _sentencepiece_fields(processor, "llama")
     fields["tokenizer.ggml.bos_token_id"] = processor.bos_id()
@@ -224,7 +237,7 @@ def gemma(folder: Path) -> Example:
     newlines = ["\n" * n for n in range(1, 5)]
     path = _train_sentencepiece(
         folder,
-        vocab_size=950,
+        vocab_size=3000,
         add_dummy_prefix=False,
         pad_id=0,
         eos_id=1,
@@ -259,7 +272,7 @@ def t5(folder: Path) -> Example:
     """SentencePiece's Unigram as in T5, without its 100 extra tokens."""
     path = _train_sentencepiece(
         folder,
-        vocab_size=400,
+        vocab_size=1500,
         model_type="unigram",
         pad_id=0,
         eos_id=1,

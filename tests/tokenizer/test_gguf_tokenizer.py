@@ -67,14 +67,17 @@ def test_hostile_strings_get_the_ids_of_the_original(
     original = example(kind)
     tokenizer = write_tokenizer(original.fields, tmp_path)
     texts = hostile_strings(300, (*original.markers, "<|im_end|>", "<s>", "[SEP]"))
+    forbidden = tokenizer.vocabulary.forbidden
     n_marked = 0
     for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
-        assert tokenizer.vocabulary.forbidden.isdisjoint(ids)
-        if any(marker in text for marker in original.markers):
-            n_marked += ids != original.encode(text)
+        expected = original.encode(text)
+        assert forbidden.isdisjoint(ids)
+        if forbidden.isdisjoint(expected):
+            assert ids == expected, ascii(text)
         else:
-            assert ids == original.encode(text), ascii(text)
-    assert (n_marked > 0) == bool(original.markers)
+            n_marked += 1  # a typed control token or marker stays text in ours
+    assert n_marked > 0 or not original.markers
+    assert n_marked < 50
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -199,7 +202,7 @@ def test_an_old_bert_file_is_lower_cased_if_its_vocabulary_is(
 
 def all_names() -> list[str]:
     """Return llama.cpp's names of pre-tokenizers for byte-level BPE."""
-    table = gguf_pre_tokenizer._table()
+    table = gguf_pre_tokenizer.table()
     return [name for entry in table if not entry.escapes_spaces for name in entry.names]
 
 
