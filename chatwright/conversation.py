@@ -1,4 +1,4 @@
-"""Conversations: messages made of text, images, files, tool calls and tool results.
+"""Conversations: messages made of text, thinking, images, files, tool calls and tool results.
 
 `tokenizer/chat_template.py` is the only place that turns a conversation into token ids.
 """
@@ -19,6 +19,17 @@ ROLES: tuple[str, ...] = get_args(Role)
 @dataclass(frozen=True)
 class Text:
     """Plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """What the assistant thought before its answer.
+
+    Formats of reasoning models mark it up; later prompts leave it out where the model's template
+    does.
+    """
 
     text: str
 
@@ -77,15 +88,15 @@ class ToolResult:
     content: str
 
 
-Part = Text | Image | File | ToolCall | ToolResult
+Part = Text | Thinking | Image | File | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, init=False)
 class Message:
     """One turn of a conversation.
 
-    Tool calls occur only in assistant messages. A `tool` message holds tool results and nothing
-    else.
+    Thinking and tool calls occur only in assistant messages. A `tool` message holds tool results
+    and nothing else.
     """
 
     role: Role
@@ -108,6 +119,11 @@ class Message:
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
+    def thinking(self) -> str:
+        """The text of all thinking parts, joined; "" if there are none."""
+        return "".join(part.text for part in self.parts if isinstance(part, Thinking))
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls among the parts."""
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
@@ -119,6 +135,11 @@ class Message:
 
 
 Conversation = Sequence[Message]
+
+
+def assistant_message(thinking: str, text: str) -> Message:
+    """Return the assistant message with this text, after its thinking if there is any."""
+    return Message("assistant", (Thinking(thinking), Text(text)) if thinking else text)
 
 
 def tool_result_message(call: ToolCall, content: str) -> Message:
@@ -157,10 +178,11 @@ def _require_part_fits_role(role: str, part: Part) -> None:
             remedy="Put the text into a ToolResult with the id of the call it answers.",
             field="parts",
         )
-    if isinstance(part, ToolCall) and role != "assistant":
+    if isinstance(part, ToolCall | Thinking) and role != "assistant":
+        name = "a tool call" if isinstance(part, ToolCall) else "thinking"
         raise InputError(
-            f"A {role} message cannot hold a tool call.",
-            remedy="Put the tool call into an assistant message.",
+            f"A {role} message cannot hold {name}.",
+            remedy="Put it into an assistant message.",
             field="role",
             value=role,
         )

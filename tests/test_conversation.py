@@ -9,6 +9,7 @@ from chatwright.conversation import (
     Image,
     Message,
     Text,
+    Thinking,
     ToolCall,
     ToolResult,
     next_call_id,
@@ -53,6 +54,8 @@ def test_a_part_in_a_message_of_the_wrong_role_is_refused() -> None:
         ("user", call),
         ("tool", call),
         ("system", call),
+        ("user", Thinking("hm")),
+        ("tool", Thinking("hm")),
         ("assistant", ToolResult("", "5")),
         ("tool", Text("5")),
         ("tool", File("a", "text/plain", b"")),
@@ -70,3 +73,9 @@ def test_the_next_call_id_counts_the_tool_calls_of_the_conversation() -> None:
     called = Message("assistant", (ToolCall("call_1", "f", {}),))
     assert next_call_id([Message("user", "a")]) == "call_1"
     assert next_call_id([Message("user", "a"), called]) == "call_2"
+
+
+def test_thinking_is_apart_from_the_text() -> None:
+    message = Message("assistant", (Thinking("So."), Text("Hello.")))
+    assert (message.thinking, message.text) == ("So.", "Hello.")
+    assert Message("assistant", "Hello.").thinking == ""

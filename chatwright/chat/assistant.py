@@ -60,11 +60,18 @@ class Assistant:
         self._live: dict[RequestId, LiveReply] = {}
 
     def reply(
-        self, conversation: Conversation, sampling: SamplingConfig | None = None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig | None = None,
+        thinking: bool | None = None,
     ) -> Generator[ReplyEvent, None, None]:
-        """Yield the events of the reply while it is sampled. Closing the generator cancels it."""
+        """Yield the events of the reply while it is sampled. Closing the generator cancels it.
+
+        `thinking` switches the thinking of a reasoning model on or off; None is the model's
+        default. Raises InputError if the model cannot be switched that way.
+        """
         sampling = _with_seed(sampling)
-        yield from self._events(self._start(conversation, sampling))
+        yield from self._events(self._start(conversation, sampling, thinking))
 
     def continue_text(
         self, prompt: str, sampling: SamplingConfig | None = None
@@ -138,20 +145,30 @@ class Assistant:
             self._abandon(self._live.pop(request_id))
         return [stream.finished for stream in streams if stream.finished is not None]
 
-    def _fit(self, conversation: Conversation, sampling: SamplingConfig) -> FittedConversation:
+    def _fit(
+        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+    ) -> FittedConversation:
         context_length = self.engine.context_length
-        return fit_to_context(conversation, self.tokenizer, context_length, sampling.max_tokens)
+        return fit_to_context(
+            conversation, self.tokenizer, context_length, sampling.max_tokens, thinking
+        )
 
-    def _start(self, conversation: Conversation, sampling: SamplingConfig) -> LiveReply:
-        fitted = self._fit(conversation, sampling)
-        reply = self._submit(fitted.token_ids, sampling, list(conversation))
+    def _start(
+        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+    ) -> LiveReply:
+        fitted = self._fit(conversation, sampling, thinking)
+        reply = self._submit(fitted.token_ids, sampling, list(conversation), thinking)
         if fitted.n_cut:
             n_kept = len(fitted.messages)
             reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))
         return reply
 
     def _submit(
-        self, token_ids: list[int], sampling: SamplingConfig, messages: list[Message] | None
+        self,
+        token_ids: list[int],
+        sampling: SamplingConfig,
+        messages: list[Message] | None,
+        thinking: bool | None = None,
     ) -> LiveReply:
         """Submit a request; `messages` is None for plain continuation."""
         if sampling.n_generated > 1:
@@ -170,6 +187,7 @@ class Assistant:
             len(token_ids),
             may_call_tool,
             next_call_id(messages or ()),
+            thinking,
         )
         reply = LiveReply(request_id, [stream], sampling, messages)
         self._live[request_id] = reply
@@ -181,7 +199,7 @@ class Assistant:
         chat_format = self.tokenizer.chat_format
         stop_ids = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
         if chat_format and may_call_tool:
-            stop_ids -= {chat_format.tool_call}
+            stop_ids -= {chat_format.tool_call, *chat_format.thinking_ids}
         return Request(token_ids, sampling, sorted(stop_ids), unused_ids(self.tokenizer))
 
     def _events(self, reply: LiveReply) -> Generator[ReplyEvent, None, None]:
@@ -240,7 +258,7 @@ class Assistant:
         reply.n_tool_calls += 1
         reply.events.append(ToolReturned(call, result))
         reply.messages += [message, Message("tool", (result,))]
-        continued = self._start(reply.messages, reply.sampling)
+        continued = self._start(reply.messages, reply.sampling, reply.streams[0].thinking)
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
         reply.streams = continued.streams

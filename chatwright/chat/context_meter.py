@@ -10,6 +10,7 @@ from chatwright.chat.context_window import fit_to_context, room_for_prompt
 from chatwright.conversation import Conversation, Message
 from chatwright.tokenizer.chat_template import (
     ROLES_AWAITING_REPLY,
+    format_of,
     render_prompt,
     render_turns,
 )
@@ -39,6 +40,15 @@ class ContextUse:
         return self.n_before + sum(self.n_tokens)
 
 
+def with_default_system(conversation: Conversation, tokenizer: Tokenizer) -> Conversation:
+    """Return the conversation with the system message that the chat format adds to it, if any."""
+    text = format_of(tokenizer).system_text
+    has_system = bool(conversation) and conversation[0].role == "system"
+    if has_system or not text:
+        return conversation
+    return [Message("system", text), *conversation]
+
+
 def measure_context(
     conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
 ) -> ContextUse:
@@ -46,6 +56,7 @@ def measure_context(
 
     Raises ConversationTooLong if the last exchange of the prompt does not fit.
     """
+    conversation = with_default_system(conversation, tokenizer)
     questions = [
         index for index, message in enumerate(conversation) if message.role in ROLES_AWAITING_REPLY
     ]
@@ -59,7 +70,9 @@ def measure_context(
     lengths = [len(render_turns(seen[:n], tokenizer).token_ids) for n in range(1, len(seen) + 1)]
     n_before = len(render_turns([], tokenizer).token_ids)
     n_tokens = [after - before for before, after in pairwise([n_before, *lengths])]
-    n_empty_question = len(render_prompt([Message("user", "")], tokenizer)) - n_before
+    n_system = sum(n_tokens[:1]) if seen and seen[0].role == "system" else 0
+    question = [*seen[: bool(n_system)], Message("user", "")]
+    n_empty_question = len(render_prompt(question, tokenizer)) - n_before - n_system
     n_room = room_for_prompt(context_length, max_tokens)
     n_free = n_room - (n_before + sum(n_tokens)) - n_empty_question
     return ContextUse(seen, n_tokens, n_before, n_cut, context_length, max(n_free, 0))

@@ -31,12 +31,17 @@ class FittedConversation:
 
 
 def fit_to_context(
-    conversation: Conversation, tokenizer: Tokenizer, context_length: int, max_tokens: int | None
+    conversation: Conversation,
+    tokenizer: Tokenizer,
+    context_length: int,
+    max_tokens: int | None,
+    thinking: bool | None = None,
 ) -> FittedConversation:
     """Render the latest exchanges that leave room for a reply.
 
     The room is `max_tokens`. If that is None, exchanges are left out until a quarter of the context
-    is free; a prompt of the last exchange alone needs to leave room for one token only.
+    is free; a prompt of the last exchange alone needs to leave room for one token only. `thinking`
+    is that of `render_prompt`.
 
     Raises ConversationTooLong if the last exchange does not fit, and InputError for turns out of
     order.
@@ -49,7 +54,7 @@ def fit_to_context(
         kept = (message for exchange in exchanges[n_oldest:] for message in exchange)
         messages = [*system, *kept]
         n_cut = len(conversation) - len(messages)
-        return FittedConversation(render_prompt(messages, tokenizer), messages, n_cut)
+        return FittedConversation(render_prompt(messages, tokenizer, thinking), messages, n_cut)
 
     # Bisect, because each attempt encodes all the messages it keeps.
     low = 0

@@ -12,12 +12,18 @@ from pathlib import Path
 from chatwright.chat import saved_conversation
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.context_meter import ContextUse, measure_context
-from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, ToolReturned
-from chatwright.conversation import Message, tool_result_message
+from chatwright.chat.reply_events import (
+    Finished,
+    ReplyEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolReturned,
+)
+from chatwright.conversation import Message, assistant_message, tool_result_message
 from chatwright.engine.request import TokenSampled
 from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY
+from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY, format_of
 from chatwright.tokenizer.tool_call_text import message_text
 
 CHAT_TEMPERATURE = 0.3
@@ -39,6 +45,8 @@ class Dialogue:
         self.initial_sampling = self.sampling
         require_one_reply(self.sampling)
         self.system = system
+        self.thinking: bool | None = None
+        """Whether the model thinks before it answers; None is the model's default."""
         self.messages: list[Message] = []
         self._last_reply: tuple[Message, list[TokenSampled]] | None = None
 
@@ -128,18 +136,21 @@ class Dialogue:
         the conversation stays unchanged.
         """
         prompt = list(messages)
-        text = ""
+        text = thinking = ""
         tokens: list[TokenSampled] = []
         is_finished = False
         # The terminal command /why shows alternative tokens. Asking for them here is cheap and
         # saves a second forward pass.
         sampling = replace(self.sampling, top_log_probs=MAX_ALTERNATIVES)
-        with closing(self.assistant.reply(self._with_system(prompt), sampling)) as events:
+        with closing(self._events(prompt, sampling)) as events:
             try:
                 for event in events:
                     match event:
                         case TextDelta():
                             text += event.text
+                            tokens += event.tokens
+                        case ThinkingDelta():
+                            thinking += event.text
                             tokens += event.tokens
                         case ToolReturned():
                             prompt.append(Message("assistant", (event.call,)))
@@ -150,8 +161,22 @@ class Dialogue:
                     yield event
             except GeneratorExit:
                 if not is_finished:
-                    self._keep(prompt, Message("assistant", text), tokens)
+                    self._keep(prompt, assistant_message(thinking, text), tokens)
                 raise
+
+    def _events(
+        self, messages: Sequence[Message], sampling: SamplingConfig
+    ) -> Generator[ReplyEvent, None, None]:
+        conversation = self._with_system(messages)
+        return self.assistant.reply(conversation, sampling, self.thinking)
+
+    def set_thinking(self, is_on: bool | None) -> None:
+        """Switch thinking on or off; None is the model's default.
+
+        Raises InputError if the model cannot be switched that way.
+        """
+        format_of(self.assistant.tokenizer).layout_for(is_on)
+        self.thinking = is_on
 
     def save(self, path: Path) -> int:
         """Write the conversation to a new file; return its number of messages.
@@ -179,7 +204,7 @@ class Dialogue:
         return [Message("system", self.system), *messages] if self.system else list(messages)
 
     def _keep(self, messages: list[Message], reply: Message, tokens: list[TokenSampled]) -> None:
-        if message_text(reply):
+        if message_text(reply) or reply.thinking:
             self.messages = [*messages, reply]
             self._last_reply = (reply, tokens)
 

@@ -19,6 +19,15 @@ class TextDelta:
 
 
 @dataclass(frozen=True)
+class ThinkingDelta:
+    """The next piece of what the model thinks before its answer."""
+
+    text: str
+    tokens: tuple[TokenSampled, ...] = ()
+    """Tokens sampled since the previous piece."""
+
+
+@dataclass(frozen=True)
 class ToolCalled:
     """The model calls a tool."""
 
@@ -91,4 +100,4 @@ class Finished:
         return self.stopped_by in ("end", "end_of_command")
 
 
-ReplyEvent = TextDelta | ToolCalled | ToolReturned | Truncated | Finished
+ReplyEvent = TextDelta | ThinkingDelta | ToolCalled | ToolReturned | Truncated | Finished

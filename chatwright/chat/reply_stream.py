@@ -1,7 +1,8 @@
 """Turn the tokens that the engine samples for one reply into reply events.
 
-The first token decides whether the reply is text or a tool call. Any other control token ends the
-reply, because a model that writes the marker of a user turn would write the user's turn next.
+The first token decides whether the reply is text or a tool call. Tags divide a text into thinking
+and answer. Any other control token ends the reply, because a model that writes the marker of a user
+turn would write the user's turn next.
 """
 
 from __future__ import annotations
@@ -9,9 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chatwright.chat.reply_events import Finished, Reason, ReplyEvent, TextDelta, Usage
+from chatwright.chat.reply_events import (
+    Finished,
+    Reason,
+    ReplyEvent,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+)
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
-from chatwright.conversation import Message
+from chatwright.chat.thinking_splitter import ThinkingSplitter
+from chatwright.conversation import Message, assistant_message
 from chatwright.engine.request import Event, RequestFinished, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -30,13 +39,22 @@ class ReplyStream:
     """False for plain continuation, where a tool call has no meaning."""
     call_id: str = "call_1"
     """Id of the tool call, if the reply is one."""
+    thinking: bool | None = None
+    """Whether thinking is on in the prompt; None is the model's default."""
 
     def __post_init__(self) -> None:
         """Start with an empty reply."""
-        self._decoder = StreamDecoder(self.tokenizer, is_opening=self.may_call_tool)
-        self._watcher = StopWatcher(self.sampling.stop)
         chat_format = self.tokenizer.chat_format if self.may_call_tool else None
-        self._tool_call_id = None if chat_format is None else chat_format.tool_call
+        self._format = chat_format
+        prefix, stops = None, self.sampling.stop
+        self._splitter = ThinkingSplitter(None)
+        if chat_format is not None:
+            layout = chat_format.layout_for(self.thinking)
+            prefix, stops = layout.reply_space, (*stops, *chat_format.stop_texts)
+            self._splitter = ThinkingSplitter(chat_format.thinking_tags, layout.opens_thinking)
+        self._decoder = StreamDecoder(self.tokenizer, self.may_call_tool, prefix)
+        self._watcher = StopWatcher(stops)
+        self._thinking = ""
         self._text = ""
         self._stopped_by = ""
         self._new_tokens: list[TokenSampled] = []
@@ -62,30 +80,61 @@ class ReplyStream:
         else:
             yield from self._take_token(event)
 
-    def _take_token(self, event: TokenSampled) -> Iterator[TextDelta]:
+    def _take_token(self, event: TokenSampled) -> Iterator[ReplyEvent]:
         self._n_token += 1
         self._sum_log_prob += event.log_prob
         self._new_tokens.append(event)
-        if event.token_id == self._tool_call_id and self._n_token == 1:
+        if self._is_tool_call(event.token_id):
             self.is_tool_call = True
-        elif (name := self.tokenizer.control.name_of(event.token_id)) is not None:
+        elif (name := self._stop_name(event.token_id)) is not None:
             self._stopped_by = name
         else:
-            text = self._watcher.push(self._decoder.push(event.token_id))
-            self._stopped_by = self._watcher.found
-            yield from self._add(text)
+            text = self._decoder.push_bytes(self._bytes_of(event.token_id))
+            yield from self._add(*self._splitter.push(text))
 
-    def _add(self, text: str) -> Iterator[TextDelta]:
+    def _is_tool_call(self, token_id: int) -> bool:
+        is_first = self._n_token == 1
+        return is_first and self._format is not None and token_id == self._format.tool_call
+
+    def _stop_name(self, token_id: int) -> str | None:
+        """Return the name of a token that ends the reply; None for any other."""
+        if self._format is not None:
+            if token_id in self._format.thinking_ids:
+                return None
+            if token_id in self._format.stop_ids and not self.tokenizer.control.name_of(token_id):
+                return self.tokenizer.token_bytes(token_id).decode("utf-8", errors="replace")
+        return self.tokenizer.control.name_of(token_id)
+
+    def _bytes_of(self, token_id: int) -> bytes:
+        if self._format is not None and token_id in self._format.thinking_ids:
+            return self._format.thinking_ids[token_id].encode()
+        return self.tokenizer.token_bytes(token_id)
+
+    def _add(self, thinking: str, answer: str) -> Iterator[ReplyEvent]:
+        if thinking:
+            self._thinking += thinking
+            yield ThinkingDelta(thinking, self._take_new_tokens())
+        text = self._watcher.push(answer)
+        self._stopped_by = self._watcher.found
+        yield from self._add_answer(text)
+
+    def _add_answer(self, text: str) -> Iterator[ReplyEvent]:
         self._text += text
         if text and not self.is_tool_call:  # a tool call is reported when it is complete
-            tokens = tuple(self._new_tokens)
-            self._new_tokens = []
-            yield TextDelta(text, tokens)
+            yield TextDelta(text, self._take_new_tokens())
 
-    def _finish(self, event: RequestFinished) -> Iterator[TextDelta]:
+    def _take_new_tokens(self) -> tuple[TokenSampled, ...]:
+        tokens = tuple(self._new_tokens)
+        self._new_tokens = []
+        return tokens
+
+    def _finish(self, event: RequestFinished) -> Iterator[ReplyEvent]:
         if not self._watcher.found:
-            rest = self._watcher.push(self._decoder.finish()) + self._watcher.finish()
-            yield from self._add(rest)
+            stopped_by = self._stopped_by
+            yield from self._add(*self._splitter.push(self._decoder.finish()))
+            yield from self._add(*self._splitter.finish())
+            yield from self._add_answer(self._watcher.finish())
+            self._stopped_by = self._watcher.found or stopped_by
         reason: Reason = event.reason
         # At a stop text the assistant canceled the request; for the caller this is a stop, too.
         if self._stopped_by:
@@ -104,4 +153,4 @@ class ReplyStream:
     def _message(self) -> Message:
         if self.is_tool_call:
             return tool_call_message(self._text, self.call_id)
-        return Message("assistant", self._text)
+        return assistant_message(self._thinking, self._text)

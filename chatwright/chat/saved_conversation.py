@@ -7,10 +7,18 @@ Messages are written in the shape of the OpenAI API. Loading also reads the role
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chatwright.conversation import Message, Role, ToolCall, ToolResult, next_call_id
+from chatwright.conversation import (
+    Message,
+    Role,
+    ToolCall,
+    ToolResult,
+    assistant_message,
+    next_call_id,
+)
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import require_order, require_text_only
 from chatwright.tokenizer.tool_call_text import message_from_turn, message_text
@@ -88,7 +96,9 @@ def to_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
             call_id = result.call_id or last_call_id
             rows.append({"role": "tool", "tool_call_id": call_id, "content": result.content})
         else:
-            rows.append({"role": message.role, "content": message.text})
+            row = {"role": message.role, "content": message.text}
+            thinking = {"reasoning_content": message.thinking} if message.thinking else {}
+            rows.append({**row, **thinking})
     return rows
 
 
@@ -163,6 +173,8 @@ def _message(item: dict[str, Any]) -> Message:
     content = _string(item["content"])
     if role == "tool":
         return Message("tool", (ToolResult(_string(item.get("tool_call_id", "")), content),))
+    if item.get("reasoning_content"):
+        return replace(assistant_message(_string(item["reasoning_content"]), content), role=role)
     return message_from_turn(role, content)
 
 

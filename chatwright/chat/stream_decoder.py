@@ -13,18 +13,25 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 class StreamDecoder:
     """Turns token ids into text, one by one."""
 
-    def __init__(self, tokenizer: Tokenizer, is_opening: bool = True) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, is_opening: bool = True, prefix: str | None = None
+    ) -> None:
         """Start at the beginning of a text, or in the middle if `is_opening` is False.
 
-        At the beginning `tokenizer.prefix`, which the tokenizer adds to every text, is removed.
+        At the beginning `prefix` is removed, by default `tokenizer.prefix`, which the tokenizer
+        adds to every text.
         """
         self._tokenizer = tokenizer
-        self._prefix = tokenizer.prefix.encode() if is_opening else b""
+        prefix = tokenizer.prefix if prefix is None else prefix
+        self._prefix = prefix.encode() if is_opening else b""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
         """Return the characters that this token completes; "" for a control token."""
-        content = self._tokenizer.token_bytes(token_id)
+        return self.push_bytes(self._tokenizer.token_bytes(token_id))
+
+    def push_bytes(self, content: bytes) -> str:
+        """Return the characters that these bytes complete."""
         if content:
             content = content.removeprefix(self._prefix)
             self._prefix = b""
@@ -57,7 +64,7 @@ class StopWatcher:
             self.found = stop
             self._held = ""
             return text[:start]
-        n_held = self._length_of_possible_start(text)
+        n_held = length_of_possible_start(text, self._stops)
         self._held = text[len(text) - n_held :]
         return text[: len(text) - n_held]
 
@@ -67,12 +74,13 @@ class StopWatcher:
         self._held = ""
         return held
 
-    def _length_of_possible_start(self, text: str) -> int:
-        """Return the length of the longest suffix of `text` that begins a stop text."""
-        lengths = (
-            length
-            for stop in self._stops
-            for length in range(1, min(len(stop), len(text) + 1))
-            if text.endswith(stop[:length])
-        )
-        return max(lengths, default=0)
+
+def length_of_possible_start(text: str, wanted: Sequence[str]) -> int:
+    """Return the length of the longest end of `text` that begins one of the wanted texts."""
+    lengths = (
+        length
+        for one in wanted
+        for length in range(1, min(len(one), len(text) + 1))
+        if text.endswith(one[:length])
+    )
+    return max(lengths, default=0)

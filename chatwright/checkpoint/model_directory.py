@@ -39,6 +39,7 @@ from chatwright.model import lora
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig
+from chatwright.tokenizer.imported_settings import SETTINGS_FILE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 TRAINING_FILE = "training.json"
@@ -235,6 +236,8 @@ def _load_with_base(
     adapter_directory.check_base(path, base)
     model, tokenizer = load(base.path, device, {**base.changes, **changes}, kind=kind)
     adapter_weights.attach(model, adapter, _layout_at(base.path, model), path)
+    if (path / SETTINGS_FILE).is_file():  # it may have another system prompt than the base's
+        tokenizer = load_tokenizer(path)
     return model.eval(), tokenizer
 
 

@@ -21,7 +21,7 @@ def import_(
         str | None,
         typer.Option(
             "--chat-format",
-            help="The chat format the model was trained on, where its template does not show it: "
+            help="The chat format the model was trained on, in place of its own template's: "
             "chatml, qwen3, smollm3, llama2, llama3, llama3.1, mistral, mistral3; or chatwright, "
             "which adds Chatwright's control tokens to a model that cannot converse.",
         ),
@@ -38,7 +38,7 @@ def import_(
 
     Known families: GPT-1, GPT-2, Llama, Mistral, Qwen, SmolLM, Gemma 3 (text), BERT and its
     relatives, MarianMT. Of these, GGUF files hold decoders. No code in the files of the model is
-    run.
+    run, except its chat template, in a process with limits.
     """
     from chatwright.pipeline.import_export import import_model
 
@@ -48,7 +48,8 @@ def import_(
         f"context {imported.context_length:,}, vocabulary {imported.vocab_size:,}"
     )
     if imported.chat_format:
-        print(f"chat format: {imported.chat_format}")
+        name = imported.chat_format
+        print(f"chat format: {'that of the model' if name == 'template' else name}")
     if imported.unused:
         print(f"not used: {', '.join(imported.unused)}")
     for note in imported.notes:

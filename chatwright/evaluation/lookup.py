@@ -13,8 +13,7 @@ import numpy as np
 
 from chatwright.conversation import Message
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.chat_template import ANSWERS
+from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
 from chatwright.tokenizer.tool_call_text import message_text
 
 Scope = Literal["last", "all"]

@@ -86,7 +86,7 @@ def import_model(
     Args:
         source: A folder, a GGUF file, or a name on huggingface.co such as organization/model.
         out: The model directory to create.
-        chat_format: A name in `chat_formats`, or None to recognize the model's chat template.
+        chat_format: A name in `chat_formats`, or None for that of the model's chat template.
         context_length: A shorter context than the model's, in tokens.
         further_notes: More entries of the new directory's training.json, such as its license.
 
@@ -101,7 +101,7 @@ def import_model(
         raise model_source.with_path(read.path, error) from None
     unused = list(read.unused)
     if read.files.chat_template and tokenizer.chat_format is None:
-        unused.append("the chat template (no known format; choose one with --chat-format)")
+        unused.append("the chat template")
     has_format = isinstance(model, GPT) and tokenizer.chat_format is not None
     imported_model = Imported(
         read.family,

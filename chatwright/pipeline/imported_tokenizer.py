@@ -1,14 +1,20 @@
 """Choose the chat format of an imported model, and check that its tokenizer fits the model."""
 
+from datetime import date
+
 from chatwright.checkpoint.control_tokens import add_control_tokens
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
-from chatwright.tokenizer import chat_formats, hugging_face
+from chatwright.tokenizer import hugging_face
 from chatwright.tokenizer.embedded_tokens import unembedded_tokens
+from chatwright.tokenizer.format_data import FormatData
 from chatwright.tokenizer.hugging_face import CHAT_TEMPLATE_JINJA
 from chatwright.tokenizer.imported import ImportedTokenizer
 from chatwright.tokenizer.imported_files import TokenizerFiles
+from chatwright.tokenizer.templates.compare_ids import require_equal_ids
+from chatwright.tokenizer.templates.derive import NotExpressible
+from chatwright.tokenizer.templates.read_template import read_template
 
 OWN_FORMAT = "chatwright"
 # Many models have more ids than tokens, some by thousands. If less than this share of the ids has a
@@ -26,7 +32,7 @@ def with_chat_format(
         files: The model's tokenizer files.
         model: The imported model.
         chat_format: A name in `chat_formats`; `OWN_FORMAT` adds our control tokens to the model.
-            None: the format of the model's chat template, if it is known.
+            None: the format of the model's chat template, if a format can express it.
 
     Raises:
         InputError: The tokenizer does not fit the model, or lacks the tokens of the format.
@@ -50,16 +56,40 @@ def with_chat_format(
         return model, plain
     if chat_format == OWN_FORMAT:
         return add_control_tokens(model, plain)
-    name = chat_format or chat_formats.recognize_format(files.chat_template)
-    if name is None:
+    if chat_format is not None:
+        return model, ImportedTokenizer(files, vocab_size, chat_format)
+    if not files.chat_template:
         return model, plain
-    system = chat_formats.default_system_text(files.chat_template)
+    return model, with_template_format(files, vocab_size)
+
+
+def with_template_format(
+    files: TokenizerFiles, vocab_size: int, today: str = ""
+) -> ImportedTokenizer:
+    """Return a tokenizer with the format of its chat template.
+
+    If no format can express the template, the tokenizer has none and says why. `today` is the date
+    that the template may write, as "2026-11-29"; by default that of this machine.
+    """
     try:
-        return model, ImportedTokenizer(files, vocab_size, name, system)
-    except ValueError:
-        if chat_format is None and unembedded_tokens(files, vocab_size):
-            return model, plain  # the template needs a token without a row in the embedding
-        raise
+        found = read_template(
+            files.chat_template, files.special_tokens, today or date.today().isoformat()
+        )
+        _require_embedded(found.data, files, vocab_size)
+        with_format = ImportedTokenizer(files, vocab_size, found.data)
+        require_equal_ids(with_format, found.samples)
+    except NotExpressible as error:
+        problem = f"The model's chat template has no equivalent here: {error}."
+        return ImportedTokenizer(files, vocab_size, format_problem=problem)
+    return with_format
+
+
+def _require_embedded(data: FormatData, files: TokenizerFiles, vocab_size: int) -> None:
+    """Raise NotExpressible if the format writes a token that has no row in the embedding."""
+    texts = [*data.layout.separators.values()]
+    for token in unembedded_tokens(files, vocab_size):
+        if any(token in text for text in texts):
+            raise NotExpressible(f"it writes {token!r}, which has no row in the model's embedding")
 
 
 def _require_same_model(tokenizer: ImportedTokenizer) -> None:
@@ -90,5 +120,24 @@ def tokenizer_notes(files: TokenizerFiles, tokenizer: ImportedTokenizer) -> list
         notes.append(
             f"{n_unused:,} of the model's {tokenizer.vocab_size:,} token ids have no token in its "
             "tokenizer; they are never sampled"
+        )
+    return notes + _format_notes(tokenizer)
+
+
+def _format_notes(tokenizer: ImportedTokenizer) -> list[str]:
+    """Return notes on the chat format: why there is none, or what it adds to conversations."""
+    chat_format = tokenizer.chat_format
+    if chat_format is None:
+        problem = tokenizer.format_problem
+        return [f"{problem} Chatting is refused; --chat-format NAME overrides"] if problem else []
+    notes = []
+    if chat_format.system_text:
+        notes.append(f"{chat_format.system_line()}; chat --system replaces it")
+    if chat_format.thinking_layouts:
+        notes.append("the model can think before it answers: /think on, /think off in the chat")
+    if tokenizer.format_date:
+        notes.append(
+            f"the chat template writes today's date; here it stays {tokenizer.format_date}, so "
+            "that a conversation has the same ids on every day. Import again for another date"
         )
     return notes

@@ -42,7 +42,8 @@ class Replies:
             def deliver(event: ReplyEvent | Failed | None) -> None:
                 loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
 
-            return PendingReply(conversation, request.sampling(index, seed), deliver, assistant)
+            sampling = request.sampling(index, seed)
+            return PendingReply(conversation, sampling, deliver, assistant, request.enable_thinking)
 
         self._pending = [pending(index) for index in range(request.n)]
         engine.submit(self._pending)

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from chatwright.conversation import Message, ToolResult
+from chatwright.conversation import Message, ToolResult, assistant_message
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.tool_call_text import tool_call_message
@@ -79,6 +79,8 @@ class ChatMessage(Strict):
     content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)] | None = None
     tool_calls: Annotated[list[ToolCallItem], Field(min_length=1, max_length=1)] | None = None
     tool_call_id: ShortText | None = None
+    reasoning_content: Text | None = None
+    """What the model thought before this answer, as a response of this server holds it."""
     # OpenAI's clients send these without a value in assistant messages that they send back.
     name: None = None
     refusal: None = None
@@ -96,6 +98,8 @@ class ChatMessage(Strict):
             raise ValueError("tool_calls belong in an assistant message without content")
         if self.content is None and not self.tool_calls:
             raise ValueError("content is missing")
+        if self.reasoning_content and self.role != "assistant":
+            raise ValueError("reasoning_content belongs in an assistant message")
         return self
 
     def to_message(self) -> Message:
@@ -113,6 +117,8 @@ class ChatMessage(Strict):
                 return Message("system", text)
             case "tool":
                 return Message("tool", (ToolResult(self.tool_call_id or "", text),))
+            case "assistant" if self.reasoning_content:
+                return assistant_message(self.reasoning_content, text)
             case "user" | "assistant":
                 return Message(self.role, text)
 
@@ -148,6 +154,8 @@ class ChatRequest(Strict):
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
+    enable_thinking: bool | None = None
+    """Switches the thinking of a reasoning model on or off; without it the model's default."""
     # Ignored: they have no influence on the reply, and nothing is stored.
     user: ShortText = ""
     safety_identifier: ShortText = ""

@@ -8,7 +8,8 @@ The field `chatwright` of the response is not part of the OpenAI API. It holds:
 - truncated: how many of the oldest messages did not fit into the context, and an explanation.
 - tools: tool calls that were run during the reply, and their results.
 
-Log-probabilities are the model's own, before temperature and penalties.
+Log-probabilities are the model's own, before temperature and penalties. What a reasoning model
+thinks before its answer is in reasoning_content, as in DeepSeek's API, without log-probabilities.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, ToolReturned, Truncated
+from chatwright.chat.reply_events import (
+    Finished,
+    ReplyEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolReturned,
+    Truncated,
+)
 from chatwright.conversation import ToolCall
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.request import TokenSampled
@@ -39,6 +47,7 @@ class Choice:
     """The state of one of the n replies."""
 
     text: str = ""
+    thinking: str = ""
     tool_call: dict[str, Any] | None = None
     finish_reason: str | None = None
     log_probs: list[dict[str, Any]] = field(default_factory=list)
@@ -77,6 +86,9 @@ class Completion:
                 choice.text += event.text
                 choice.log_probs += log_probs
                 yield self._chunk(index, {"content": event.text}, log_probs=log_probs)
+            case ThinkingDelta():
+                choice.thinking += event.text
+                yield self._chunk(index, {"reasoning_content": event.text})
             case Truncated():
                 note = {"n_cut": event.n_cut, "n_kept": event.n_kept, "message": str(event)}
                 self.notes["truncated"] = note
@@ -145,6 +157,8 @@ class Completion:
 
     def _choice_to_json(self, index: int, choice: Choice) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None}
+        if choice.thinking:
+            message["reasoning_content"] = choice.thinking
         if choice.tool_call is not None:
             message |= {"content": choice.text or None, "tool_calls": [choice.tool_call]}
         log_probs = {"content": choice.log_probs, "refusal": None}

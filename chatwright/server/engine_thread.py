@@ -143,7 +143,9 @@ class EngineThread:
                 raise self._timeout()
             if pending.events is None:
                 assistant = pending.assistant or self.require_served().assistant
-                pending.events = assistant.reply(pending.conversation, pending.sampling)
+                pending.events = assistant.reply(
+                    pending.conversation, pending.sampling, pending.thinking
+                )
             event = next(pending.events, None)
             if event is None:
                 return self._end(pending)

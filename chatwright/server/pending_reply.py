@@ -18,7 +18,9 @@ class Replier(Protocol):
 
     tokenizer: Tokenizer
 
-    def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]:
+    def reply(
+        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None
+    ) -> Iterator[ReplyEvent]:
         """Yield the events of a reply; closing the iterator cancels it."""
         ...
 
@@ -54,6 +56,7 @@ class PendingReply:
         sampling: SamplingConfig,
         deliver: Deliver,
         assistant: Replier | None = None,
+        thinking: bool | None = None,
     ) -> None:
         """Prepare a reply.
 
@@ -62,11 +65,13 @@ class PendingReply:
             sampling: The sampling settings.
             deliver: Receives the events, called from the engine's thread.
             assistant: The model that replies; None for the one served when the reply begins.
+            thinking: Whether the model thinks before it answers; None is its default.
         """
         self.conversation = conversation
         self.sampling = sampling
         self.deliver = deliver
         self.assistant = assistant
+        self.thinking = thinking
         # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
         self.is_canceled = False
         self.events: Iterator[ReplyEvent] | None = None  # None until sampling begins

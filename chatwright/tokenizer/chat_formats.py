@@ -1,154 +1,178 @@
-"""Chat formats of known open models, as data, and how they become token ids.
+"""Chat formats of known open models, for `--chat-format` and for models imported earlier.
 
-The chat template in a model's files is searched for known markers and never run. Each string of a
-format is a special token if the tokenizer has one of that spelling, otherwise ordinary text. The
-markers of llama2 and mistral are ordinary words, so a user can type text that looks like them.
+They serve where a model has no template, or one that cannot be expressed as a format. The markers
+of llama2 and mistral are ordinary words, so a user can type text that looks like them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_format import ChatFormat, Turn
+from chatwright.tokenizer.build_format import Markers, build_format
+from chatwright.tokenizer.chat_format import LAST, WHITESPACE, ChatFormat
+from chatwright.tokenizer.format_data import FormatData, LayoutData
 
-Pieces = tuple[str, ...]
-TurnPieces = tuple[Pieces, Pieces, Pieces]
-"""Strings before the text of a turn, strings that end the turn, strings between it and the next."""
-
-
-@dataclass(frozen=True)
-class FormatPieces:
-    """A chat format as strings; `build` turns it into the ids of a tokenizer."""
-
-    turns: Mapping[str, TurnPieces]
-    """Strings around the text of each turn, by role."""
-    signs: Pieces
-    """A Jinja template that holds all of these strings has this format."""
-    begin: Pieces = ()
-    """Strings before the first turn."""
-    around_system: tuple[str, str] | None = None
-    """See `ChatFormat.around_system`."""
-    system_in: int | None = None
-    """See `ChatFormat.system_in`."""
-    before_last: Pieces = ()
-    """See `ChatFormat.before_last`."""
-    stops: Pieces = ()
-    """Special tokens that end a reply, besides the one that ends an assistant turn."""
-    default_system: str = ""
-    """System text of conversations without one, if the template does not spell one out."""
+DERIVED = "template"
+"""Name of a format that was derived from the model's own template."""
+Around = tuple[str, str]
+"""Strings before and after a text."""
 
 
-def _chatml(*before_answer: str) -> dict[str, TurnPieces]:
-    def turn(role: str, *opening: str) -> TurnPieces:
-        return ("<|im_start|>", f"{role}\n", *opening), ("<|im_end|>",), ("\n",)
+def _format(
+    user: Around,
+    assistant: Around,
+    *,
+    begin: str = "",
+    system: Around | None = None,
+    system_in_user: Around | None = None,
+    system_goes_last: bool = False,
+    always_system: bool = False,
+    before_last: str = "",
+    space: str = "",
+    trimmed: tuple[str, ...] = (),
+    default_system: str = "",
+    stops: tuple[str, ...] = (),
+) -> FormatData:
+    """Return a format in which each turn stands alone.
 
-    return {
-        "system": turn("system"),
-        "user": turn("user"),
-        "assistant": turn("assistant", *before_answer),
+    Args:
+        user: Around the text of a question.
+        assistant: Around the text of an answer.
+        begin: Before the first turn.
+        system: Around the system text, in formats with a system turn.
+        system_in_user: Around the system text inside of a user turn.
+        system_goes_last: Whether that is the last user turn, not the first.
+        always_system: Whether conversations without a system text have an empty system turn.
+        before_last: Before the text of an answer that ends the conversation, and in a prompt.
+        space: Before the text of an answer, but not in a prompt: the model writes it.
+        trimmed: The kinds of texts from which white space is trimmed.
+        default_system: System text of conversations without one.
+        stops: Further special tokens that end a reply.
+    """
+    separators = {
+        "begin>user": begin + user[0],
+        "user>assistant": user[1] + assistant[0] + space,
+        "user>last_assistant": user[1] + assistant[0] + before_last + space,
+        "user>prompt": user[1] + assistant[0] + before_last,
+        "user>end": user[1],
+        "assistant>user": assistant[1] + user[0],
+        "assistant>end": assistant[1],
     }
+    if system is not None:
+        separators["begin>system"] = begin + system[0]
+        separators["system>user"] = system[1] + user[0]
+        separators["system>end"] = system[1]
+        if always_system:
+            separators["begin>user"] = begin + system[0] + system[1] + user[0]
+    if system_in_user is not None:
+        separators["begin>system"] = begin + user[0] + system_in_user[0]
+        separators["assistant>system"] = assistant[1] + user[0] + system_in_user[0]
+        separators["system>user"] = system_in_user[1]
+    return FormatData(
+        LayoutData(separators, _trims(separators, trimmed)),
+        default_system=default_system,
+        system_goes_last=system_goes_last,
+        stops=stops,
+    )
 
 
-def _llama3() -> dict[str, TurnPieces]:
-    return {
-        role: (("<|start_header_id|>", role, "<|end_header_id|>", "\n\n"), ("<|eot_id|>",), ())
-        for role in ("system", "user", "assistant")
-    }
+def _trims(separators: Mapping[str, str], trimmed: tuple[str, ...]) -> dict[str, Around]:
+    def trim(kind: str) -> str:
+        return WHITESPACE if kind.removeprefix(LAST) in trimmed else ""
+
+    pairs = {key: tuple(map(trim, key.split(">"))) for key in separators}
+    return {key: (before, after) for key, (before, after) in pairs.items() if before or after}
 
 
-def _mistral() -> dict[str, TurnPieces]:
-    return {"user": (("[INST]",), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())}
+def _chatml(role: str) -> Around:
+    return f"<|im_start|>{role}\n", "<|im_end|>\n"
 
 
-UNSUPPORTED_MARKERS = ("[SYSTEM_PROMPT]",)
-"""Markers of unsupported formats, whose templates also hold the markers of a known format."""
-FORMATS: dict[str, FormatPieces] = {
-    # SmolLM 3 writes headings around its system text. Its template also writes today's date, which
-    # is left out here, so that a conversation has the same ids on every day.
-    "smollm3": FormatPieces(
-        _chatml("<think>", "\n\n", "</think>", "\n"),
-        ("<|im_start|>", "enable_thinking", "## Custom Instructions"),
-        around_system=(
-            "## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n"
-            "## Custom Instructions\n\n",
-            "\n\n",
-        ),
+def _llama3(role: str) -> Around:
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>"
+
+
+def _smollm3() -> FormatData:
+    """Return SmolLM 3's format without thinking, and without the date that its template writes."""
+    before, after = _chatml("system")
+    headings = (
+        "## Metadata\n\nKnowledge Cutoff Date: June 2025\nReasoning Mode: /no_think\n\n"
+        "## Custom Instructions\n\n"
+    )
+    answer, end = _chatml("assistant")
+    return _format(
+        _chatml("user"),
+        (answer + "<think>\n\n</think>\n", end),
+        system=(before + headings, "\n\n" + after),
         default_system="You are a helpful AI assistant named SmolLM, trained by Hugging Face.",
-    ),
+    )
+
+
+def _llama31() -> FormatData:
+    """Return the format of Llama 3.1 to 3.3, with the date that the template has by default."""
+    before, after = _llama3("system")
+    dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+    return _format(
+        _llama3("user"),
+        _llama3("assistant"),
+        begin="<|begin_of_text|>",
+        system=(before + dates, after),
+        always_system=True,
+        trimmed=("system", "user", "assistant"),
+        stops=("<|end_of_text|>", "<|eom_id|>"),
+    )
+
+
+MISTRAL_TURNS = (("[INST] ", " [/INST]"), ("", "</s>"))
+FORMATS: dict[str, FormatData] = {
+    "smollm3": _smollm3(),
     # Qwen 3: an empty reasoning block before the answer makes the model answer at once. Earlier
     # answers of the conversation have no such block.
-    "qwen3": FormatPieces(
-        _chatml(),
-        ("<|im_start|>", "enable_thinking", "<think>"),
-        before_last=("<think>", "\n\n", "</think>", "\n\n"),
+    "qwen3": _format(
+        _chatml("user"),
+        _chatml("assistant"),
+        system=_chatml("system"),
+        before_last="<think>\n\n</think>\n\n",
     ),
-    "chatml": FormatPieces(_chatml(), ("<|im_start|>", "<|im_end|>")),
-    # Llama 3.1 to 3.3, with the date that the template uses by default.
-    "llama3.1": FormatPieces(
-        _llama3(),
-        ("<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date"),
-        begin=("<|begin_of_text|>",),
-        stops=("<|end_of_text|>", "<|eom_id|>"),
-        around_system=("Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n", ""),
-    ),
-    "llama3": FormatPieces(
-        _llama3(),
-        ("<|start_header_id|>", "<|eot_id|>"),
-        begin=("<|begin_of_text|>",),
+    "chatml": _format(_chatml("user"), _chatml("assistant"), system=_chatml("system")),
+    "llama3.1": _llama31(),
+    "llama3": _format(
+        _llama3("user"),
+        _llama3("assistant"),
+        begin="<|begin_of_text|>",
+        system=_llama3("system"),
+        trimmed=("system", "user", "assistant"),
         stops=("<|end_of_text|>",),
     ),
-    "llama2": FormatPieces(
-        {"user": (("<s>", "[INST]"), ("[/INST]",), ()), "assistant": ((), ("</s>",), ())},
-        ("[INST]", "<<SYS>>"),
-        around_system=("<<SYS>>\n", "\n<</SYS>>\n\n"),
-        system_in=0,
+    "llama2": _format(
+        ("<s>[INST] ", " [/INST]"),
+        ("", " </s>"),
+        space=" ",
+        system_in_user=("<<SYS>>\n", "\n<</SYS>>\n\n"),
+        trimmed=("user", "assistant"),
     ),
     # Mistral 7B v0.3, Nemo and other models of 2024 put the system text into the last user turn.
-    "mistral3": FormatPieces(
-        _mistral(),
-        ("[INST]", "[/INST]", "[AVAILABLE_TOOLS]"),
-        begin=("<s>",),
-        around_system=("", "\n\n"),
-        system_in=-1,
+    "mistral3": _format(
+        *MISTRAL_TURNS,
+        space=" ",
+        begin="<s>",
+        system_in_user=("", "\n\n"),
+        system_goes_last=True,
     ),
-    "mistral": FormatPieces(
-        _mistral(), ("[INST]", "[/INST]"), begin=("<s>",), around_system=("", "\n\n"), system_in=0
-    ),
+    "mistral": _format(*MISTRAL_TURNS, space=" ", begin="<s>", system_in_user=("", "\n\n")),
 }
-"""Known formats by name, in the order in which a template is compared with them."""
-DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"\\]{1,500})<\|im_end\|>")
-"""A system text that a template spells out for conversations without one."""
+"""Known formats by name."""
 
 
-def recognize_format(template: str) -> str | None:
-    """Return the name of the format of a Jinja template, by the markers in it; None if unknown."""
-    if any(marker in template for marker in UNSUPPORTED_MARKERS):
-        return None
-    for name, pieces in FORMATS.items():
-        if all(sign in template for sign in pieces.signs):
-            return name
-    return None
-
-
-def default_system_text(template: str) -> str:
-    """Return the system text that a template writes by default; "" if it spells none out."""
-    match = DEFAULT_SYSTEM.search(template)
-    return match.group(1) if match else ""
-
-
-def build(
-    name: str, markers: Mapping[str, int], encode: Callable[[str], Sequence[int]], system: str = ""
-) -> ChatFormat:
-    """Return the format called `name` in the ids of a tokenizer.
+def build(name: str, markers: Markers, system: str | None = None) -> ChatFormat:
+    """Return the known format called `name` in the ids of a tokenizer.
 
     Args:
         name: A key of `FORMATS`.
-        markers: Ids of the tokenizer's special tokens by their spelling.
-        encode: Encodes ordinary text.
-        system: System text of conversations without one; "" keeps the format's own default.
+        markers: The tokenizer's special tokens and markers.
+        system: System text of conversations without one; None keeps the format's own.
 
     Raises InputError if the format is unknown or the tokenizer lacks one of its end tokens.
     """
@@ -159,42 +183,19 @@ def build(
             field="chat_format",
             value=name,
         )
-    pieces = FORMATS[name]
-    _require_end_tokens(name, pieces, markers)
-
-    def ids(strings: Pieces) -> tuple[int, ...]:
-        return tuple(
-            token_id
-            for piece in strings
-            for token_id in ([markers[piece]] if piece in markers else encode(piece))
-        )
-
-    turns = {
-        role: Turn(ids(before), ids(after), between=ids(between))
-        for role, (before, after, between) in pieces.turns.items()
-    }
-    stop_ids = {markers[stop] for stop in pieces.stops if stop in markers}
-    stop_ids.add(turns["assistant"].after[0])
-    return ChatFormat(
-        name,
-        ids(pieces.begin),
-        turns,
-        tuple(sorted(stop_ids)),
-        default_system=system or pieces.default_system,
-        around_system=pieces.around_system,
-        system_in=pieces.system_in,
-        before_last=ids(pieces.before_last),
-    )
+    data = FORMATS[name]
+    _require_end_token(name, data, markers)
+    # Without a system message the separators of these formats hold no default: it is added as one.
+    system = data.default_system if system is None else system
+    return build_format(name, replace(data, default_system=""), markers, system or None)
 
 
-def _require_end_tokens(name: str, pieces: FormatPieces, markers: Mapping[str, int]) -> None:
-    end_tokens = {
-        piece for _, after, _ in pieces.turns.values() for piece in after if piece.startswith("<")
-    }
-    missing = sorted(end_tokens - markers.keys())
-    if missing:
+def _require_end_token(name: str, data: FormatData, markers: Markers) -> None:
+    """Raise InputError if the token that ends an answer is not in the tokenizer."""
+    end = data.layout.separators["assistant>end"].strip()
+    if end not in markers.ids:
         raise InputError(
-            f"The tokenizer has no token {missing[0]!r} of the chat format {name!r}, "
+            f"The tokenizer has no token {end!r} of the chat format {name!r}, "
             "so the model was not trained with this format.",
             remedy="Choose another format with --chat-format.",
             field="chat_format",

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatwright.conversation import Conversation, Message, Text, ToolCall, ToolResult
+from chatwright.conversation import Conversation, Text, Thinking, ToolCall, ToolResult
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_format import ChatFormat, turn_kind
-from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.chat_format import ANSWERS, PROMPT, ChatFormat, turn_kind
+from chatwright.tokenizer.conversation_parts import conversation_parts
+from chatwright.tokenizer.encode_parts import encode_parts
+from chatwright.tokenizer.tokenizer import Tokenizer, chat_format_problem
 from chatwright.tokenizer.tool_call_text import message_text
 
 # For each kind of turn, the kinds it may follow; "" is the beginning of the conversation.
@@ -32,8 +34,6 @@ ORDER_REMEDY = {
     "tool_call": "Add the user turn or the tool result that the tool call answers.",
     "tool": "Let each tool result follow the tool call it answers.",
 }
-ANSWERS = ("assistant", "tool_call")
-"""Kinds of turns that the model writes."""
 ROLES_AWAITING_REPLY = ("user", "tool")
 """Roles of the messages to which the model replies."""
 
@@ -62,7 +62,8 @@ def render(
     `learned` has one flag per message. An answer whose flag is False is shown without loss; the
     flags of other messages have no effect. None means that every answer is learned.
 
-    Raises InputError for turns out of order, an empty answer, or nothing to learn.
+    Raises InputError for turns out of order, an empty answer, thinking that the model's format
+    cannot hold, or nothing to learn.
     """
     require_order(conversation)
     for index, message in enumerate(conversation):
@@ -72,6 +73,7 @@ def render(
                 remedy="Fill it or remove it.",
                 field=f"messages[{index}].content",
             )
+    _require_thinking_fits(conversation, format_of(tokenizer))
     rendered = render_turns(conversation, tokenizer, learned)
     if not any(rendered.loss_mask):
         raise InputError(
@@ -82,10 +84,15 @@ def render(
     return rendered
 
 
-def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]:
-    """Return the ids of a prompt: the conversation and the marker that begins an answer.
+def render_prompt(
+    conversation: Conversation, tokenizer: Tokenizer, thinking: bool | None = None
+) -> list[int]:
+    """Return the ids of a prompt: the conversation and what begins an answer.
 
-    Raises InputError for turns out of order, or if the last turn is already an answer.
+    `thinking` switches the thinking of a reasoning model on or off; None is the model's default.
+
+    Raises InputError for turns out of order, if the last turn is already an answer, or if the model
+    cannot be switched that way.
     """
     require_order(conversation)
     last = turn_kind(conversation[-1])
@@ -97,18 +104,17 @@ def render_prompt(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
             value=last,
         )
     chat_format = format_of(tokenizer)
-    return [
-        *render_turns(conversation, tokenizer).token_ids,
-        *chat_format.turn("assistant").before,
-        *chat_format.before_last,
-    ]
+    require_text_only(conversation)
+    parts = conversation_parts(conversation, chat_format, thinking=thinking, ending=PROMPT)
+    return [token_id for token_id, _ in encode_parts(parts, tokenizer, chat_format)]
 
 
 def format_of(tokenizer: Tokenizer) -> ChatFormat:
     """Return the tokenizer's chat format; InputError if it has none."""
     if tokenizer.chat_format is None:
+        reason = chat_format_problem(tokenizer)
         raise InputError(
-            "This model has no chat format, so it can continue a text but not chat.",
+            reason or "This model has no chat format, so it can continue a text but not chat.",
             remedy=(
                 "Use chatwright generate, fine-tune it on conversations (chatwright train sft), "
                 "or import it again with --chat-format and the format it was trained with."
@@ -124,58 +130,30 @@ def render_turns(
     """Render a conversation without checking the order of its turns; see `render`."""
     chat_format = format_of(tokenizer)
     require_text_only(conversation)
-    if learned is None:
-        learned = [True] * len(conversation)
-    assert len(learned) == len(conversation), "one flag per message"
-    token_ids: list[int] = []
-    loss_mask: list[bool] = []
-    answers: list[tuple[int, int]] = []
-
-    def append(ids: Sequence[int], is_learned: bool) -> None:
-        token_ids.extend(ids)
-        loss_mask.extend([is_learned] * len(ids))
-
-    append(chat_format.begin, False)
-    messages = with_system(conversation, chat_format)
-    # `with_system` adds or removes messages at the front only, so flags are aligned at the end.
-    n_added = len(messages) - len(conversation)
-    for index, message in enumerate(messages):
-        kind = turn_kind(message)
-        turn = chat_format.turn(kind)
-        append(turn.before, False)
-        is_answer = kind in ANSWERS
-        if is_answer and index == len(messages) - 1:
-            append(chat_format.before_last, False)
-        start = len(token_ids)
-        content = [*turn.opens, *tokenizer.encode(message_text(message)), *turn.after]
-        append(content, is_answer and learned[index - n_added])
-        if is_answer:
-            answers.append((start, len(token_ids)))
-        append(turn.between, False)
-    return Rendered(token_ids, loss_mask, tuple(answers))
+    parts = conversation_parts(conversation, chat_format, learned)
+    tokens = encode_parts(parts, tokenizer, chat_format)
+    ends: dict[int, tuple[int, int]] = {}
+    for index, (_, owner) in enumerate(tokens):
+        if owner.answer is not None:
+            ends[owner.answer] = (ends.get(owner.answer, (index, 0))[0], index + 1)
+    return Rendered(
+        [token_id for token_id, _ in tokens],
+        [owner.is_learned for _, owner in tokens],
+        tuple(ends.values()),
+    )
 
 
-def with_system(conversation: Conversation, chat_format: ChatFormat) -> Conversation:
-    """Return the conversation with its system text where the format puts it.
-
-    The system text becomes a separate turn or the beginning of a user turn. A separate turn holds
-    the format's default if the conversation has no system message.
-    """
-    has_system = bool(conversation) and conversation[0].role == "system"
-    system_text = conversation[0].text if has_system else chat_format.default_system
-    rest = conversation[1:] if has_system else conversation
-    before, after = chat_format.around_system or ("", "")
-    text = f"{before}{system_text}{after}"
-    if chat_format.system_in is None:
-        return [Message("system", text), *rest] if text or has_system else conversation
-    if not has_system:
-        return conversation
-    user_turns = [index for index, message in enumerate(rest) if message.role == "user"]
-    if not user_turns:
-        return [Message("user", text), *rest]
-    index = user_turns[chat_format.system_in]
-    with_text = Message("user", text + rest[index].text)
-    return [*rest[:index], with_text, *rest[index + 1 :]]
+def _require_thinking_fits(conversation: Conversation, chat_format: ChatFormat) -> None:
+    if chat_format.thinking_tags is not None:
+        return
+    for index, message in enumerate(conversation):
+        if message.thinking:
+            raise InputError(
+                f"turn {index} holds thinking, which this model's chat format ({chat_format.name}) "
+                "cannot hold.",
+                remedy="Remove it, or train a model that thinks.",
+                field=f"messages[{index}].reasoning_content",
+            )
 
 
 def require_order(conversation: Conversation) -> None:
@@ -210,7 +188,7 @@ def require_text_only(conversation: Conversation) -> None:
     """Raise InputError unless each message is text, one tool call or one tool result."""
     for index, message in enumerate(conversation):
         for part in message.parts:
-            if not isinstance(part, Text | ToolCall | ToolResult):
+            if not isinstance(part, Text | Thinking | ToolCall | ToolResult):
                 kind = type(part).__name__.lower()
                 raise InputError(
                     f"turn {index} ({message.role}) holds {_article(kind)} {kind}, "

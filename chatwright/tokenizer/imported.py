@@ -8,18 +8,13 @@ normalize texts, so `decode(encode(text))` can differ from the text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from chatwright.errors import InputError
-from chatwright.tokenizer import (
-    chat_formats,
-    hugging_face,
-    imported_files,
-    tokenizer_json,
-)
+from chatwright.tokenizer import chat_formats, hugging_face, imported_files, tokenizer_json
+from chatwright.tokenizer.build_format import build_format
 from chatwright.tokenizer.chat_format import ChatFormat, own_format
 from chatwright.tokenizer.control import (
     CONTROL_TOKENS,
@@ -30,15 +25,18 @@ from chatwright.tokenizer.control import (
 )
 from chatwright.tokenizer.embedded_tokens import without_unembedded_tokens
 from chatwright.tokenizer.encoder_tokens import EncoderTokens
+from chatwright.tokenizer.format_data import FormatData
 from chatwright.tokenizer.imported_files import TokenizerFiles
 from chatwright.tokenizer.imported_settings import ImportedSettings
-from chatwright.tokenizer.imported_vocabulary import control_of, vocabulary_of
+from chatwright.tokenizer.imported_vocabulary import (
+    bytes_of_tokens,
+    control_of,
+    markers_of,
+    vocabulary_of,
+)
+from chatwright.tokenizer.marian_files import split_language
 from chatwright.tokenizer.text_library import TextLibrary
-from chatwright.tokenizer.token_bytes import token_to_bytes
 from chatwright.tokenizer.validation import require_known_id, require_unicode
-
-TARGET_LANGUAGE = re.compile(">>.+<<")  # MarianMT: ">>fra<< A cat."
-UNKNOWN_BYTES = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class ImportedTokenizer:
@@ -48,9 +46,10 @@ class ImportedTokenizer:
         self,
         files: TokenizerFiles,
         vocab_size: int | None = None,
-        chat_format: str | None = None,
-        system: str = "",
+        chat_format: str | FormatData | None = None,
+        system: str | None = None,
         first_control_id: int | None = None,
+        format_problem: str = "",
     ) -> None:
         """Build the tokenizer.
 
@@ -58,18 +57,21 @@ class ImportedTokenizer:
             files: The content of the tokenizer's files.
             vocab_size: The model's vocabulary size, which may exceed the tokenizer's. Added tokens
                 with ids of this size or more are left out. None: as many ids as the tokenizer has.
-            chat_format: A name in `chat_formats`, or None if the model cannot chat.
-            system: The format's default system message.
+            chat_format: A name in `chat_formats`, the format that was derived from the model's
+                template, or None if the model cannot chat.
+            system: Replaces the format's default system text; None: it stays.
             first_control_id: The first id of Chatwright's control tokens, if the model was given
                 them to learn to chat.
+            format_problem: Why no format could be derived from the model's template.
 
         Raises InputError if the files are malformed.
         """
         if vocab_size is not None:
             files = without_unembedded_tokens(files, vocab_size)
         self.files = files
-        self._format_name = chat_format
+        self._format = chat_format
         self._system = system
+        self.format_problem = format_problem
         self._first_control_id = first_control_id
         self.vocabulary = vocabulary = vocabulary_of(self.files)
         self._vocab_size = vocab_size or max(vocabulary.tokens) + 1
@@ -80,9 +82,9 @@ class ImportedTokenizer:
             self._control = ControlIds.after_text(first_control_id)
         self._forbidden = vocabulary.forbidden
         self._library = TextLibrary(self.files, vocabulary)
-        self._bytes = self._make_bytes()
+        self._bytes = bytes_of_tokens(files.document, vocabulary)
         self._prefix = self._find_prefix()
-        self._chat_format = self._make_format(chat_format)
+        self._chat_format = self._make_format()
 
     @property
     def vocab_size(self) -> int:
@@ -112,6 +114,11 @@ class ImportedTokenizer:
     def chat_format(self) -> ChatFormat | None:
         """How conversations become ids; None if the model can only continue texts."""
         return self._chat_format
+
+    @property
+    def format_date(self) -> str:
+        """The date that the model's template wrote when it was imported; "" if it writes none."""
+        return self._format.date if isinstance(self._format, FormatData) else ""
 
     @property
     def public_ids(self) -> dict[str, int]:
@@ -165,7 +172,9 @@ class ImportedTokenizer:
             require_unicode(text)
         language_ids: Sequence[list[int]] = ()
         if self.files.target is not None and texts:
-            language_ids, texts = zip(*map(self._split_language, texts), strict=True)
+            unknown = self.special_token_id("unk")
+            split = [split_language(text, self.vocabulary.ids, unknown) for text in texts]
+            language_ids, texts = zip(*split, strict=True)
         encoded = self._library.encode_batch(texts)
         for ids in encoded:
             assert self._forbidden.isdisjoint(ids), "text became a special token"
@@ -174,6 +183,13 @@ class ImportedTokenizer:
                 [*language, *ids] for language, ids in zip(language_ids, encoded, strict=True)
             ]
         return [TextIds(ids) for ids in encoded]
+
+    def encode_after_marker(self, text: str) -> TextIds:
+        """Return the ids of a text after a special token: without the prefix of a first text."""
+        require_unicode(text)
+        [ids] = self._library.encode_batch([text], is_first=False)
+        assert self._forbidden.isdisjoint(ids), "text became a special token"
+        return TextIds(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of `ids`; special tokens and unused ids give nothing."""
@@ -190,10 +206,17 @@ class ImportedTokenizer:
         """Write the unchanged files, and the settings beside them."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        for name, data in self.files.files.items():
-            (directory / name).write_bytes(data)
+        for file, content in self.files.files.items():
+            (directory / file).write_bytes(content)
+        data = self._format if isinstance(self._format, FormatData) else None
+        name = self._format if isinstance(self._format, str) else None
         settings = ImportedSettings(
-            self._vocab_size, self._format_name, self._system, self._first_control_id
+            self._vocab_size,
+            chat_formats.DERIVED if data else name,
+            self._system,
+            self._first_control_id,
+            data,
+            self.format_problem,
         )
         settings.write(directory)
 
@@ -206,9 +229,10 @@ class ImportedTokenizer:
             return cls(
                 imported_files.read(directory),
                 settings.vocab_size,
-                settings.chat_format,
+                settings.format_data or settings.chat_format,
                 settings.system,
                 settings.first_control_id,
+                settings.format_problem,
             )
         except ValueError as error:  # add the directory to messages that lack it
             if str(directory) in str(error):
@@ -233,15 +257,19 @@ class ImportedTokenizer:
         vocab_size = max(self._vocab_size, first + len(CONTROL_TOKENS))
         return ImportedTokenizer(files, vocab_size, first_control_id=first)
 
-    def _make_bytes(self) -> dict[int, bytes]:
-        """Return the bytes of each token, by id."""
-        to_bytes = token_to_bytes(self.files.document)
-        vocabulary = self.vocabulary
-        bytes_of = {token_id: to_bytes(token) for token_id, token in vocabulary.tokens.items()}
-        bytes_of |= dict.fromkeys(vocabulary.special_ids, b"")
-        if vocabulary.unknown is not None:
-            bytes_of[vocabulary.unknown] = UNKNOWN_BYTES
-        return bytes_of
+    def with_system(self, system: str | None) -> ImportedTokenizer:
+        """Return this tokenizer with another default system text; None is the format's own.
+
+        Conversations without a system message get it, in training and in chats.
+        """
+        return ImportedTokenizer(
+            self.files,
+            self._vocab_size,
+            self._format,
+            system,
+            self._first_control_id,
+            self.format_problem,
+        )
 
     def _find_prefix(self) -> str:
         """Return the text that is added before every text.
@@ -261,22 +289,13 @@ class ImportedTokenizer:
             ) from None
         return " " if ids and self.token_bytes(ids[0])[:1] == b" " else ""
 
-    def _make_format(self, name: str | None) -> ChatFormat | None:
+    def _make_format(self) -> ChatFormat | None:
         if isinstance(self._control, ControlIds):
             return own_format(self._control)
-        if name is None:
+        if self._format is None:
             return None
-        vocabulary = self.vocabulary
-        special = {vocabulary.tokens[token_id]: token_id for token_id in vocabulary.special_ids}
-        return chat_formats.build(name, vocabulary.markers | special, self.encode, self._system)
-
-    def _split_language(self, text: str) -> tuple[list[int], str]:
-        """Split ">>fra<< A cat." into the language token's id and the rest.
-
-        MarianMT models with several target languages read the language token first.
-        """
-        match = TARGET_LANGUAGE.match(text)
-        if match is None:
-            return [], text
-        language_id = self.vocabulary.ids.get(match.group(), self.special_token_id("unk"))
-        return [language_id], text[match.end() :]
+        encode = self.encode_after_marker if self._library.has_first_prefix else None
+        markers = markers_of(self.files, self.vocabulary, encode)
+        if isinstance(self._format, FormatData):
+            return build_format(chat_formats.DERIVED, self._format, markers, self._system)
+        return chat_formats.build(self._format, markers, self._system)

@@ -46,7 +46,7 @@ class TokenizerFiles:
 
     document: dict[str, Any]  # tokenizer.json, or the other forms converted to it
     special_tokens: dict[str, str]  # by name: {"bos": "<s>", "eos": "</s>", ...}
-    chat_template: str  # the Jinja template, "" if there is none; never run
+    chat_template: str  # the Jinja template, "" if there is none
     files: dict[str, bytes]  # file names and contents, unchanged, to export them again
     n_token: int | None = None  # MarianMT: ids from here on are unknown to the model
     unreachable: frozenset[str] = frozenset()  # MarianMT: tokens that no text is encoded to
@@ -144,16 +144,16 @@ def _document(
 
 
 def _chat_template(settings: dict[str, Any], files: dict[str, bytes]) -> str:
+    """Return the template for chatting. As in transformers, chat_template.jinja comes first."""
+    if "chat_template.jinja" in files:
+        return _unix_newlines(files["chat_template.jinja"].decode("utf-8", errors="replace"))
     template = settings.get("chat_template")
     if isinstance(template, list):  # several named templates; "default" is the one for chatting
         named = (entry for entry in template if isinstance(entry, dict))
         template = next(
             (entry.get("template") for entry in named if entry.get("name") == "default"), ""
         )
-    if isinstance(template, str):
-        return template
-    text = files.get("chat_template.jinja", b"").decode("utf-8", errors="replace")
-    return _unix_newlines(text)
+    return template if isinstance(template, str) else ""
 
 
 def _bytes(path: Path) -> bytes:

@@ -8,14 +8,17 @@ SentencePiece writes the spaces as "▁".
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chatwright.tokenizer import tokenizer_json
+from chatwright.tokenizer.build_format import Markers
 from chatwright.tokenizer.control import ControlId, ImportedControl
 from chatwright.tokenizer.imported_files import TokenizerFiles
-from chatwright.tokenizer.token_bytes import WORD_START
+from chatwright.tokenizer.token_bytes import WORD_START, token_to_bytes
 from chatwright.tokenizer.tokenizer_json import AddedToken, Document
 
+UNKNOWN_BYTES = "\N{REPLACEMENT CHARACTER}".encode()
 ORDINARY_WORDS = re.compile(rf"[\w\s{WORD_START}]+")
 
 
@@ -86,6 +89,34 @@ def control_of(files: TokenizerFiles, vocabulary: ImportedVocabulary) -> Importe
         pad = vocabulary.unknown or int(end == 0)
     strings = {token_id: vocabulary.tokens[token_id] for token_id in vocabulary.special_ids}
     return ImportedControl(ControlId(bos), ControlId(pad), ControlId(end), strings)
+
+
+def markers_of(
+    files: TokenizerFiles,
+    vocabulary: ImportedVocabulary,
+    encode_after_marker: Callable[[str], Sequence[int]] | None,
+) -> Markers:
+    """Return the tokens that a chat format may write as ids, markers and special tokens."""
+    special = {vocabulary.tokens[token_id]: token_id for token_id in vocabulary.special_ids}
+    ids = vocabulary.markers | special
+    added = [t for t in tokenizer_json.added_tokens(files.document) if t["content"] in ids]
+    return Markers(
+        ids,
+        frozenset(token["id"] for token in added if token.get("rstrip")),
+        frozenset(token["id"] for token in added if token.get("lstrip")),
+        vocabulary.named_ids.get("eos"),
+        encode_after_marker,
+    )
+
+
+def bytes_of_tokens(document: Document, vocabulary: ImportedVocabulary) -> dict[int, bytes]:
+    """Return the bytes of text that each token represents, by id."""
+    to_bytes = token_to_bytes(document)
+    bytes_of = {token_id: to_bytes(token) for token_id, token in vocabulary.tokens.items()}
+    bytes_of |= dict.fromkeys(vocabulary.special_ids, b"")
+    if vocabulary.unknown is not None:
+        bytes_of[vocabulary.unknown] = UNKNOWN_BYTES
+    return bytes_of
 
 
 def first_special_token(document: Document, ids: dict[str, int]) -> int | None:

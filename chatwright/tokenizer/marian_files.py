@@ -10,6 +10,8 @@ does not.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from chatwright.errors import InputError
 from chatwright.tokenizer import sentencepiece_document, sentencepiece_file
 from chatwright.tokenizer.sentencepiece_file import CONTROL, UNIGRAM, UNKNOWN, SentencePieceModel
 
+TARGET_LANGUAGE = re.compile(">>.+<<")  # ">>fra<< A cat."
 SPECIAL_TOKENS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 
@@ -84,3 +87,14 @@ def _special_token(content: str, token_id: int) -> dict[str, Any]:
         "special": True,
         "id": token_id,
     }
+
+
+def split_language(text: str, ids: Mapping[str, int], unknown: int) -> tuple[list[int], str]:
+    """Split ">>fra<< A cat." into the language token's id and the rest.
+
+    Models with several target languages read the language token first.
+    """
+    match = TARGET_LANGUAGE.match(text)
+    if match is None:
+        return [], text
+    return [ids.get(match.group(), unknown)], text[match.end() :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import tokenizers
@@ -42,14 +43,24 @@ class TextLibrary:
             words = [word | {"content": word["content"].replace(" ", WORD_START)} for word in words]
         forbidden = {vocabulary.tokens[token_id] for token_id in vocabulary.forbidden}
         self._library = _load(document, words, forbidden | files.unreachable)
+        later = _without_first_prefix(document.get("pre_tokenizer"))
+        self.has_first_prefix = later != document.get("pre_tokenizer")
+        """Whether the first text of an input gets a prefix that texts after a marker lack."""
+        document = document | {"pre_tokenizer": later}
+        self._load_later = partial(_load, document, words, forbidden | files.unreachable)
         self._file_id_of = _file_ids_of_words(self._library, document, words)
         self._word_start_id = vocabulary.ids.get(WORD_START) if self._normalize else None
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text."""
+    @cached_property
+    def _later_library(self) -> tokenizers.Tokenizer:
+        return self._load_later() if self.has_first_prefix else self._library
+
+    def encode_batch(self, texts: Sequence[str], is_first: bool = True) -> list[list[int]]:
+        """Return the ids of each text; `is_first` is False for texts after a marker."""
         if self._normalize is not None:
             texts = [self._normalize(text) for text in texts]
-        encodings = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+        library = self._library if is_first else self._later_library
+        encodings = library.encode_batch_fast(list(texts), add_special_tokens=False)
         encoded = [encoding.ids for encoding in encodings]
         if self._file_id_of:
             encoded = [self._with_file_ids(ids) for ids in encoded]
@@ -84,6 +95,16 @@ class TextLibrary:
             is_known = token_id < n_known and token_id not in forbidden
             known.append(token_id if is_known else unknown)
         return known
+
+
+def _without_first_prefix(pre_tokenizer: Any) -> Any:
+    """Return a pre-tokenizer that adds no prefix to the first text of an input only."""
+    match pre_tokenizer:
+        case {"type": "Metaspace", "prepend_scheme": "first"}:
+            return pre_tokenizer | {"prepend_scheme": "never"}
+        case {"type": "Sequence", "pretokenizers": [*steps]}:
+            return pre_tokenizer | {"pretokenizers": [_without_first_prefix(s) for s in steps]}
+    return pre_tokenizer
 
 
 def _load(document: Document, words: list[AddedToken], forbidden: set[str]) -> tokenizers.Tokenizer:

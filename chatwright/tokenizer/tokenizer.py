@@ -81,6 +81,11 @@ def unused_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return tokenizer.unused_ids if isinstance(tokenizer, ImportedTokenizer) else ()
 
 
+def chat_format_problem(tokenizer: Tokenizer) -> str:
+    """Return why the chat template of an imported model cannot be used; "" if nothing is known."""
+    return tokenizer.format_problem if isinstance(tokenizer, ImportedTokenizer) else ""
+
+
 def load_tokenizer(directory: Path) -> Tokenizer:
     """Open the tokenizer that `save` wrote into `directory`.
 

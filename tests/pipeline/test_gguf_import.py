@@ -114,7 +114,7 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     assert (imported.family, imported.n_parameter, imported.chat_format) == (
         "llama",
         134_515_008,
-        "chatml",
+        "template",
     )
     return file, folder / "model"
 

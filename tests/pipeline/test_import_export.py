@@ -273,7 +273,7 @@ def test_an_adapter_of_an_imported_model_is_merged_and_exported(tmp_path: Path) 
     source = write(tmp_path / "source", "qwen2")
     file = source / "tokenizer_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": CHATML}))
-    assert import_model(str(source), tmp_path / "model").chat_format == "chatml"
+    assert import_model(str(source), tmp_path / "model").chat_format == "template"
     data = write_conversations(tmp_path / "chat.jsonl", "the cat {}", "the dog", 40)
     settings = [
         "lora.rank=2",
@@ -381,5 +381,5 @@ def test_import_and_export_report_family_format_unused_files_and_difference(
             app.main()
         assert not exit_info.value.code
     output = capsys.readouterr().out
-    for part in ("qwen3", "chatml", "generation_config.json", "never sampled", "0.00e+00"):
+    for part in ("qwen3", "chat format", "generation_config.json", "never sampled", "0.00e+00"):
         assert part in output

@@ -35,7 +35,9 @@ class FakeAssistant:
     def words(self, seed: int, count: int) -> list[str]:
         return [WORDS[(seed * 7 + index * index) % len(WORDS)] for index in range(count)]
 
-    def reply(self, conversation: Conversation, sampling: SamplingConfig) -> Iterator[ReplyEvent]:
+    def reply(
+        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+    ) -> Iterator[ReplyEvent]:
         self.before()
         self.seen.append((conversation, sampling))
         try:

@@ -95,7 +95,7 @@ class GatedModel:
         self.gate = threading.Event()
         self.gate.set()
 
-    def reply(self, conversation, sampling):
+    def reply(self, conversation, sampling, thinking=None):
         events = self.assistant.reply(conversation, settings(sampling))
         for index, event in enumerate(events):
             if index == EVENTS_BEFORE_GATE:

@@ -38,6 +38,8 @@ FORMS = (
     CommandForm("/why 5", "show all alternatives to token 5"),
     CommandForm("/context", "show which messages the model sees, and the tokens left"),
     CommandForm("/system TEXT", "set the system message; without TEXT, remove it"),
+    CommandForm("/think", "show what the model thought before the last answer"),
+    CommandForm("/think on", "let the model think before it answers; also off, default"),
     CommandForm(
         "/set key=value",
         "change sampling settings: /set temperature=0.5 top_k=20;\n"

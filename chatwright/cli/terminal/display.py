@@ -21,6 +21,9 @@ class Display(Protocol):
     def show_piece(self, text: str) -> None:
         """Show the next piece of a reply."""
 
+    def begin_thinking(self) -> None:
+        """Show that the model thinks before its answer."""
+
     def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
         """End a reply; `truncated` says which messages were left out of its prompt."""
 
@@ -51,6 +54,11 @@ class Screen:
     def show_piece(self, text: str) -> None:
         """Show the next piece of a reply, without a line end."""
         self.console.print(printable(text), end="", soft_wrap=True)
+
+    def begin_thinking(self) -> None:
+        """Show a note in a terminal."""
+        if self.is_interactive:
+            self.note("(thinking ...)")
 
     def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
         """End the line of the reply."""
@@ -97,6 +105,9 @@ class JsonLines:
 
     def show_piece(self, text: str) -> None:
         """Do nothing: the whole reply is written at its end."""
+
+    def begin_thinking(self) -> None:
+        """Do nothing: the thinking is in the object of the reply."""
 
     def end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
         """Write the reply. A failed reply is written by `fail`."""

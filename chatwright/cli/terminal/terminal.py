@@ -14,6 +14,7 @@ from chatwright.chat.reply_events import (
     Finished,
     ReplyEvent,
     TextDelta,
+    ThinkingDelta,
     ToolCalled,
     ToolReturned,
     Truncated,
@@ -24,6 +25,7 @@ from chatwright.cli.terminal.context_table import context_lines, context_summary
 from chatwright.cli.terminal.display import Display, is_control
 from chatwright.cli.terminal.interrupt import interruptible
 from chatwright.cli.terminal.pipe import UnreadableLine
+from chatwright.cli.terminal.thinking_command import system_note, think, thinking_summary
 from chatwright.conversation import Message
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
@@ -76,6 +78,7 @@ class Terminal:
             "/why": self._why,
             "/context": lambda _: self._show_context(),
             "/system": self._set_system,
+            "/think": lambda argument: self.display.note(think(argument, self.dialogue)),
             "/set": self._set,
             "/new": lambda _: self._start_new(),
             "/save": self._save,
@@ -87,6 +90,8 @@ class Terminal:
         """Handle lines until /quit or the end of the input."""
         if self.display.is_interactive:
             self.display.note(f"Chatting with {self.name}. /help lists the commands; /quit leaves.")
+            if note := system_note(self.dialogue):
+                self.display.note(note)
         while not self._has_quit:
             try:
                 line = self.read_line()
@@ -122,12 +127,16 @@ class Terminal:
         messages_before = self.dialogue.messages
         finished: Finished | None = None
         truncated: Truncated | None = None
+        has_thought = False
         try:
             with (
                 interruptible() as is_interrupted,
                 closing(self.dialogue.reply_to(messages)) as events,
             ):
                 for event in events:
+                    if isinstance(event, ThinkingDelta) and not has_thought:
+                        self.display.begin_thinking()
+                        has_thought = True
                     self._show(event)
                     if isinstance(event, Truncated):
                         truncated = event
@@ -160,6 +169,8 @@ class Terminal:
 
     def _end_reply(self, finished: Finished, truncated: Truncated | None) -> None:
         self.display.end_reply(finished, truncated)
+        if self.display.is_interactive and (summary := thinking_summary(finished.message)):
+            self.display.note(summary)
         if finished.reason == "failed":
             self.display.fail(finished.error)
         elif finished.reason == "length":

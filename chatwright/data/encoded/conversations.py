@@ -15,8 +15,8 @@ from chatwright.data.readers.row_reader import RowsRead, read_kind
 from chatwright.data.rows import ChatRow, DataError, Location
 from chatwright.data.split import choose_validation
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.chat_template import ANSWERS, Rendered, render
+from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
+from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import message_text
 

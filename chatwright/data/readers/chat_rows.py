@@ -19,8 +19,8 @@ from chatwright.data.readers.messages import (
 from chatwright.data.readers.values import require_string
 from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow
 from chatwright.errors import InputError
-from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.chat_template import ANSWERS, require_order
+from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
+from chatwright.tokenizer.chat_template import require_order
 
 
 def chat_row(values: Mapping[str, Any], location: Location) -> ChatRow:

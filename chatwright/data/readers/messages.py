@@ -1,7 +1,8 @@
 """Messages of conversations from the JSON values of data files.
 
 A message is {"role": ..., "content": ...} or ShareGPT's {"from": ..., "value": ...}. A message with
-weight 0, or with train or loss false, is context for the model but carries no loss.
+weight 0, or with train or loss false, is context for the model but carries no loss. An answer may
+hold what the model thought before it, in reasoning_content.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from chatwright.conversation import Message, ToolCall
+from chatwright.conversation import Message, ToolCall, assistant_message
 from chatwright.data.readers.values import kind_of, parse_json, require_string
 from chatwright.data.rows import DataError, Location
 from chatwright.errors import InputError
@@ -137,7 +138,19 @@ def read_message(item: Any, name: str, location: Location) -> ReadMessage:
         )
     call_id = item.get("tool_call_id")
     call_id = call_id if isinstance(call_id, str) else ""
-    return ReadMessage(message_from_turn(KIND_OF_ROLE[role], content, call_id), is_learned)
+    message = message_from_turn(KIND_OF_ROLE[role], content, call_id)
+    thinking = _thinking(item, name, location)
+    if thinking and message.role == "assistant" and not message.tool_calls:
+        message = assistant_message(thinking, content)
+    return ReadMessage(message, is_learned)
+
+
+def _thinking(item: Mapping[str, Any], name: str, location: Location) -> str:
+    """Return what the model thought before its answer, in the field of OpenAI-like servers."""
+    thinking = item.get("reasoning_content")
+    if thinking is None:
+        return ""
+    return require_string(thinking, f"{name}.reasoning_content", location)
 
 
 def _role_and_content(item: Mapping[str, Any], name: str, location: Location) -> tuple[str, Any]:

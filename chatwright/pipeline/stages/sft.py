@@ -32,6 +32,7 @@ from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, ident
 from chatwright.pipeline.read_training_data import read_conversations
 from chatwright.pipeline.samplers import Replies, StopRate
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
+from chatwright.pipeline.system_prompt import with_system_prompt
 from chatwright.pipeline.teacher import with_teacher
 from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.control import ControlIds
@@ -54,6 +55,8 @@ class SFTConfig(ReadOptions):
 
     data: DataSources
     """Conversations."""
+    system: str | None = None
+    """System prompt of conversations without one; without this setting, the model's own."""
     texts: DataSources = ""
     """Texts to mix into the conversations, so that the model does not forget them."""
     texts_share: float = 0.25
@@ -114,6 +117,7 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     dtype = resolve_precision(config.loop.precision, device)
     parent = _with_chat_format(inputs.parent, inputs.out, watcher, config.lora is not None)
     tokenizer = load_tokenizer(model_directory.find(parent))
+    tokenizer = with_system_prompt(tokenizer, config.system, watcher)
     start = StartingModel(
         shape=config.model, lora=config.lora, distillation=config.distillation, seed=seed
     )

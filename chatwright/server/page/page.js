@@ -398,6 +398,7 @@ function handleChunk(chunk, reply, node) {
   const choice = (chunk.choices || [])[0];
   if (!choice) return;
   const mustScroll = isScrolledToEnd();
+  addThinking(reply, choice.delta.reasoning_content || "");
   let text = choice.delta.content || "";
   for (const call of choice.delta.tool_calls || []) {
     reply.isToolCall = true;
@@ -410,6 +411,20 @@ function handleChunk(chunk, reply, node) {
   }
   if (choice.finish_reason === "length") addRemark(reply, "This reply was cut off at its length limit.");
   if (mustScroll) scrollToEnd();
+}
+
+// What the model thinks before its answer is shown folded, and is not sent back with the conversation.
+function addThinking(reply, text) {
+  if (!text) return;
+  if (!reply.thinking) {
+    reply.thinking = document.createTextNode("");
+    const details = element("details", "thinking");
+    const shown = element("div", "text");
+    shown.append(reply.thinking);
+    details.append(element("summary", "", "Thinking"), shown);
+    reply.element.prepend(details);
+  }
+  reply.thinking.appendData(text);
 }
 
 // Read server-sent events: blocks of "data: ..." lines, separated by empty lines. Returns true if

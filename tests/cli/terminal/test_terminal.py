@@ -423,6 +423,7 @@ def test_help_lists_every_command_and_each_is_known(make_assistant: MakeAssistan
         "/why",
         "/context",
         "/system",
+        "/think",
         "/set",
         "/new",
         "/save",
