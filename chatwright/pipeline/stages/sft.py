@@ -123,7 +123,6 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     )
     model, started_from = initialize_model(start, tokenizer.vocab_size, parent, watcher)
     model.to(device)
-    _say_system_prompt(tokenizer, watcher)
     choices = choices_of(inputs.out, inputs.given)
     is_adapter = bool(lora.lora_layers(model))
     fit = FineTuning(choices, model, origin_of(parent), is_adapter, watcher)
@@ -191,17 +190,6 @@ def _read_data(
     fit.report(config, batches, validation, len(train.conversations))
     warn_of_few(watcher, len(held_out.conversations))
     return config, _Data(batches, validation, held_out.conversations)
-
-
-def _say_system_prompt(tokenizer: Tokenizer, watcher: Watcher) -> None:
-    """Name the system prompt that the model's chat format adds to conversations without one."""
-    if tokenizer.chat_format is None or not tokenizer.chat_format.default_system:
-        return
-    watcher.say(
-        "the model brings a system prompt, which is added to conversations without a system "
-        f'message: "{tokenizer.chat_format.default_system}". To replace it, begin your '
-        "conversations with a system message"
-    )
 
 
 def _read_texts_again(
