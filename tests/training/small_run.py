@@ -15,17 +15,21 @@ import torch
 
 from chatwright.conversation import Message
 from chatwright.data.encoded.corpus import encode_texts
+from chatwright.data.encoded.preferences import encode_preferences
+from chatwright.data.rows import Location, PreferenceRow
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
 from chatwright.training.batches.packed import PackedBatches
+from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
 from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import BatchConfig, Stage
+from chatwright.training.stages.dpo import DPO, PreferenceLoss
 from chatwright.training.stages.pretrain import Pretrain
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation
@@ -108,6 +112,33 @@ def sft_stage(batches: BatchConfig = SFT_BATCHES, seed: int = 1) -> SFT:
     training = PackedBatches(conversations, pad, batches, 48, seed, CPU)
     validation = PackedBatches(conversations[:1], pad, batches, 48, seed, CPU)
     return SFT(training, PackedValidation(validation, torch.float32), torch.float32)
+
+
+def preference_rows() -> list[PreferenceRow]:
+    """Return the questions with their answer as chosen, and a longer one as rejected."""
+    return [
+        PreferenceRow(
+            (Message("user", question),),
+            (Message("assistant", answer),),
+            (Message("assistant", f"{answer} {answer} they say."),),
+            Location("rows.jsonl", number),
+        )
+        for number, (question, answer) in enumerate(QUESTIONS, 1)
+    ]
+
+
+def dpo_stage(kind: PreferenceLoss = "dpo", beta: float = 0.1, rows: int = 3) -> DPO:
+    tokenizer = character_tokenizer()
+    pairs = encode_preferences(preference_rows(), tokenizer, 64)
+    config = PreferenceBatchConfig(rows=rows)
+    pad = tokenizer.control.pad
+    return DPO(
+        PreferenceBatches(pairs, pad, config, 1, CPU),
+        PreferenceBatches(pairs, pad, config, 1, CPU),
+        torch.float32,
+        beta,
+        kind,
+    )
 
 
 def run(

@@ -13,7 +13,16 @@ from typing import Any
 
 import pytest
 import small_run
-from small_run import LOOP, pretrain_stage, run, sft_stage, state_bytes, stopped_run
+from small_run import (
+    LOOP,
+    dpo_stage,
+    pretrain_stage,
+    run,
+    sft_stage,
+    small_model,
+    state_bytes,
+    stopped_run,
+)
 
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.errors import InputError
@@ -34,6 +43,21 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     for steps in range(1, 5):
         stopped_run(tmp_path / "resumed", steps, stage=make_stage())
     run(tmp_path / "resumed", stage=make_stage())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
+
+
+def test_a_resumed_run_on_preferences_keeps_its_reference_and_equals_an_uninterrupted_one(
+    tmp_path: Path,
+) -> None:
+    """The reference is the model before the first step; a resumed run cannot measure it again."""
+
+    def parts() -> dict[str, Any]:
+        return {"stage": dpo_stage(), "model": small_model(context_length=64)}
+
+    run(tmp_path / "uninterrupted", **parts())
+    for steps in range(1, 5):
+        stopped_run(tmp_path / "resumed", steps, **parts())
+    run(tmp_path / "resumed", **parts())
     assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 

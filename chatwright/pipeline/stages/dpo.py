@@ -1,0 +1,132 @@
+"""The stage that trains a decoder on preferences: pairs of a chosen and a rejected reply."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatwright.checkpoint import model_directory
+from chatwright.commands import command_line
+from chatwright.data.encoded.preferences import EncodedPreferences, encode_preferences_split
+from chatwright.data.readers.data_source import ReadOptions, describe_source
+from chatwright.devices import resolve_device, resolve_precision
+from chatwright.errors import InputError
+from chatwright.model.lora import LoRAConfig
+from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.initialize_model import StartingModel, initialize_model
+from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.samplers import Replies
+from chatwright.pipeline.stages.pretrain import GPT_TABLE
+from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.optim.optimizer import OptimizerConfig
+from chatwright.training.stages.dpo import DPO, PreferenceLoss
+from chatwright.training.watcher import Watcher
+
+
+def _default_loop() -> LoopConfig:
+    """Return settings that change a fine-tuned model slowly; the best weights are kept."""
+    optimizer = OptimizerConfig(kind="adamw", learning_rate=2e-5, weight_decay=0.0)
+    return LoopConfig(
+        steps=200, warmup=10, evaluate_every=20, save_every=50, patience=5, optimizer=optimizer
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPOConfig(ReadOptions):
+    """Settings of direct preference optimization."""
+
+    data: DataSources
+    """Preferences: rows with prompt, chosen and rejected."""
+    validation_share: float = 0.1
+    """Share of the preferences kept for validation; all pairs of a prompt stay together."""
+    loss: PreferenceLoss = "dpo"
+    """dpo: logistic. ipo: squared, which does not push pairs apart without end."""
+    beta: float = 0.1
+    """Pull toward the model before training; larger stays closer."""
+    batches: PreferenceBatchConfig = field(default_factory=PreferenceBatchConfig)
+    loop: LoopConfig = field(default_factory=_default_loop)
+    sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
+    """Messages that are answered at every evaluation."""
+    sample_tokens: int = 64
+    """Largest number of tokens of a sample."""
+    model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
+    """Changes to the parent's model: dropout and a longer context_length."""
+    lora: LoRAConfig | None = None
+    """Train an adapter beside the parent's frozen weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.beta > 0:
+            raise InputError(
+                f"beta is {self.beta}; it must be above 0.",
+                remedy="Set for example beta = 0.1.",
+                field="beta",
+                value=self.beta,
+            )
+
+
+def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
+    """Prepare training on preferences."""
+    assert inputs.parent is not None, "learning preferences needs a parent"
+    device = resolve_device(config.loop.device)
+    dtype = resolve_precision(config.loop.precision, device)
+    tokenizer = load_tokenizer(model_directory.find(inputs.parent))
+    _require_chat_format(tokenizer, inputs)
+    start = StartingModel(
+        shape=config.model, lora=config.lora, distillation=None, seed=config.loop.seed
+    )
+    model, started_from = initialize_model(
+        start, tokenizer.vocab_size, inputs.parent, inputs.watcher
+    )
+    model.to(device)
+    length = model.config.context_length
+    training, validation = _read_preferences(config, tokenizer, length, inputs.watcher)
+    pad = tokenizer.control.pad
+    stage = DPO(
+        PreferenceBatches(training, pad, config.batches, config.loop.seed, device),
+        PreferenceBatches(validation, pad, config.batches, config.loop.seed, device),
+        dtype,
+        config.beta,
+        config.loss,
+        Replies(tokenizer, config.sample_prompts, config.sample_tokens),
+    )
+    return TrainingStage(
+        model=model,
+        stage=stage,
+        tokenizer=tokenizer,
+        loop=config.loop,
+        settings=identifying_settings(config, model),
+        parent=started_from,
+    )
+
+
+def _require_chat_format(tokenizer: Tokenizer, inputs: StageInputs) -> None:
+    if tokenizer.chat_format is None:
+        raise InputError(
+            f"{inputs.parent}: this model cannot converse, so it has no replies to prefer.",
+            remedy="Fine-tune it first: "
+            + command_line("train", "sft", "--from", str(inputs.parent), "--data", "FILE"),
+            field="--from",
+            value=str(inputs.parent),
+        )
+
+
+def _read_preferences(
+    config: DPOConfig, tokenizer: Tokenizer, length: int, watcher: Watcher
+) -> tuple[EncodedPreferences, EncodedPreferences]:
+    source = to_data_source(config.data)
+    watcher.say(f"reading {describe_source(source)}")
+    training, validation = encode_preferences_split(
+        source, tokenizer, length, config.validation_share, config
+    )
+    watcher.say(
+        f"training on {len(training):,} pairs of replies, validation on {len(validation):,}"
+    )
+    n_too_long = training.n_too_long + validation.n_too_long
+    if n_too_long:
+        watcher.say(f"left out: {n_too_long:,} pairs longer than {length:,} tokens")
+    if training.n_rows_ignored:
+        watcher.say(f"ignored: {training.n_rows_ignored:,} rows that are not preferences")
+    for problem in training.skipped:
+        watcher.say(f"left out: {problem}")
+    return training, validation
