@@ -29,7 +29,7 @@ SHOWN = {
     "example-alpaca.json": "Alpaca's shape: instruction, input, output",
     "example-sharegpt.jsonl": "ShareGPT's shape: conversations with from and value",
     "example-preferences.jsonl": (
-        "a better and a worse answer to one question; no stage of this recipe reads these yet"
+        "a better and a worse answer to one question, for chatwright train dpo"
     ),
 }
 """What each example file shows, in the order in which to read them."""

@@ -118,7 +118,9 @@ def data_report(text: str, new_folder: Path, reading: ReadOptions = DEFAULTS) ->
     report = check_data(path, options=reading)
     if not {"text", "conversation"} & report.n_rows.keys():
         content = (
-            "only preferences, which no stage reads yet" if report.n_rows else "no readable rows"
+            "only preferences, which chatwright train dpo reads"
+            if report.n_rows
+            else "no readable rows"
         )
         raise InputError(
             f"{path}: expected texts or conversations, but the path holds {content}.",

@@ -6,12 +6,18 @@ from pathlib import Path
 
 
 def write_workspace(folder: Path) -> None:
-    """Write texts, conversations, sentence pairs and labeled texts into a folder."""
+    """Write texts, conversations, preferences, sentence pairs and labeled texts into a folder."""
     _write_own_folder(folder / "my-folder")
     _write_multi30k(folder / "multi30k")
     (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
     pairs = [f"Un homme voit {i} chiens.\tA man sees {i} dogs.\n" for i in range(100)]
     (folder / "my-pairs.tsv").write_text("".join(pairs))
+    preferences = [
+        {"prompt": f"When does boat {i} leave?", "chosen": f"At {i}.", "rejected": "I forget."}
+        for i in range(20)
+    ]
+    lines = [json.dumps(row) + "\n" for row in preferences]
+    (folder / "my-preferences.jsonl").write_text("".join(lines))
 
 
 def _write_own_folder(folder: Path) -> None:

@@ -129,4 +129,5 @@ def _read_preferences(
         watcher.say(f"ignored: {training.n_rows_ignored:,} rows that are not preferences")
     for problem in training.skipped:
         watcher.say(f"left out: {problem}")
+    watcher.say("before the first step, the model reads all pairs once, as the reference")
     return training, validation

@@ -1,0 +1,116 @@
+"""`chatwright train dpo`: a model learns the preferred replies, whole or as an adapter."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chatwright.checkpoint import model_directory
+from chatwright.cli.app import app
+from chatwright.data.rows import DataError
+from chatwright.errors import InputError
+from chatwright.model import lora
+
+QUICK = [
+    "loop.steps=20",
+    "loop.evaluate_every=10",
+    "loop.precision=float32",
+    "loop.optimizer.learning_rate=0.003",
+    "sample_tokens=4",
+]
+N_PROMPT = 24
+
+
+def chatwright(*arguments: object) -> str:
+    """Run a command and return its output; raise the error that it ended with."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that gives two answers equally often, and preferences for one of them."""
+    folder = tmp_path_factory.mktemp("preferences")
+    answers = ("At noon.", "I cannot say when.")
+    rows = [
+        {"prompt": f"When does boat {i} leave?", "completion": answer}
+        for i in range(N_PROMPT)
+        for answer in answers
+    ]
+    pairs = [
+        {"prompt": f"When does boat {i} leave?", "chosen": answers[0], "rejected": answers[1]}
+        for i in range(N_PROMPT)
+    ]
+    for name, content in (("chat", rows), ("pairs", pairs)):
+        lines = [json.dumps(row) + "\n" for row in content]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    text = "When does the boat leave? At noon. I cannot say when. " * 20
+    (folder / "texts").mkdir()
+    for i in range(8):
+        (folder / "texts" / f"{i}.txt").write_text(f"Boat {i}. {text}")
+    tiny = ["model.n_layer=1", "model.d_model=32", "model.d_ff=64", "model.context_length=64"]
+    chatwright(
+        "train", "pretrain", "--data", folder / "texts", "--out", folder / "base",
+        "--vocab-size", 300, "model.size=nano", *tiny, "loop.steps=10", "loop.precision=float32",
+    )  # fmt: skip
+    chatwright(
+        "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
+        "--out", folder / "sft", "loop.steps=60", "loop.precision=float32", "batches.rows=4",
+        "stop_prompts=4", "sample_tokens=4",
+    )  # fmt: skip
+    return folder
+
+
+def train(folder: Path, out: str, *settings: str, data: str = "pairs.jsonl") -> dict[str, float]:
+    """Train on the preferences and return the finished run's figures."""
+    chatwright(
+        "train", "dpo", "--from", folder / "sft", "--data", folder / data, "--out", folder / out,
+        *QUICK, *settings,
+    )  # fmt: skip
+    notes = json.loads((folder / out / "model" / "training.json").read_text())
+    figures: dict[str, float] = notes["figures"]
+    return figures
+
+
+def first_evaluation(run: Path) -> dict[str, float]:
+    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return next(record for record in records if "accuracy" in record and record["step"] == 0)
+
+
+def test_held_out_pairs_are_told_apart_after_training(folder: Path) -> None:
+    figures = train(folder, "whole")
+    assert first_evaluation(folder / "whole")["accuracy"] == 0.5
+    assert figures["accuracy"] == 1.0
+    assert figures["chosen_reward"] > figures["rejected_reward"]
+
+
+def test_an_adapter_learns_them_beside_frozen_weights(folder: Path) -> None:
+    figures = train(folder, "adapter", "lora.rank=4")
+    assert figures["accuracy"] == 1.0
+    model, _ = model_directory.load(folder / "adapter")
+    assert lora.lora_layers(model)
+
+
+def test_the_model_of_a_run_of_preferences_can_start_the_next_one(folder: Path) -> None:
+    train(folder, "first")
+    chatwright(
+        "train", "dpo", "--from", folder / "first", "--data", folder / "pairs.jsonl",
+        "--out", folder / "second", *QUICK, "loss=ipo",
+    )  # fmt: skip
+    assert first_evaluation(folder / "second")["accuracy"] == 0.5, "its reference is the first run"
+
+
+def test_conversations_instead_of_preferences_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError):
+        train(folder, "wrong", data="chat.jsonl")
+    assert not (folder / "wrong" / "model").exists()
+
+
+@pytest.mark.parametrize("setting", ["beta=0", "batches.rows=0", "loss=ppo"])
+def test_wrong_settings_are_refused_with_a_remedy(folder: Path, setting: str) -> None:
+    with pytest.raises(InputError) as caught:
+        train(folder, "refused", setting)
+    assert setting.split("=")[0].split(".")[-1] in str(caught.value)
