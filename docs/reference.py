@@ -192,12 +192,11 @@ def kind_section(kind: StageKind, shared: dict[type, SharedTable]) -> str:
 
 
 def shared_title(nested: Mapping[str, tuple[type, Any]], name: str) -> str:
-    """Return the heading of a nested table: its key, and its class where a key has several."""
+    """Return the heading of a nested table: its key, and for models and batches its class too."""
     if name not in nested:
         return ""
     cls = nested[name][0]
-    is_variant = cls.__base__ is not object  # FineTuningLoopConfig has other defaults
-    return f"{name} ({cls.__name__})" if name in ("model", "batches") or is_variant else name
+    return f"{name} ({cls.__name__})" if name in ("model", "batches") else name
 
 
 def extra_rows(config: type, name: str, extra_keys: frozenset[str]) -> list[Setting]:

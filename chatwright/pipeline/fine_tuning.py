@@ -14,6 +14,7 @@ from chatwright.checkpoint.origin import Origin
 from chatwright.data.encoded.conversations import EncodedConversations
 from chatwright.devices import available_memory
 from chatwright.model.gpt import GPT
+from chatwright.model.model import Model
 from chatwright.pipeline import fine_tuning_settings as wanted
 from chatwright.pipeline.chosen_settings import ChosenSettings
 from chatwright.pipeline.training_cost import RowCost, RunPlan, estimate, measure_row
@@ -41,7 +42,7 @@ class FineTuning:
     def __init__(
         self,
         choices: ChosenSettings,
-        model: GPT,
+        model: Model,
         origin: Origin,
         is_adapter: bool,
         watcher: Watcher,
@@ -86,6 +87,7 @@ class FineTuning:
         if not self.is_fitted:
             return config
         given: Any = config
+        assert isinstance(self.model, GPT), "rows are fitted for decoders only"
         limit = self.model.config.context_length
         lengths = [min(len(row.token_ids) - 1, limit) for row in rows]
         needed = min(min(len(row.token_ids) - 1 for row in held_out), limit)
@@ -128,18 +130,29 @@ class FineTuning:
         """Return the settings of continued pretraining, with learning rates and the rows' size."""
         if not self.is_fitted:
             return config
-        rates = wanted.rate_settings(self.origin, self.is_adapter, self.choices.given)
+        config = self.rates(config)
         length = min(wanted.TEXT_ROW, self.model.config.context_length)
         sizes = {"batches.context_length": length, "batches.rows": wanted.TEXT_ROWS}
-        return self.choices.apply(config, rates | sizes)
+        return self.choices.apply(config, sizes)
+
+    def rates(self, config: Config) -> Config:
+        """Return the settings with learning rates that suit the weights."""
+        if not self.is_fitted:
+            return config
+        rates = wanted.rate_settings(self.origin, self.is_adapter, self.choices.given)
+        return self.choices.apply(config, rates)
 
     def text_steps(self, config: Config, n_token: int) -> Config:
         """Return the settings with the number of steps for texts of `n_token` tokens."""
         fields: Any = config
         length = fields.batches.context_length or self.model.config.context_length
         steps_per_pass = math.ceil(n_token / (fields.batches.rows * length))
-        config = self.loop(config, steps_per_pass, wanted.TEXT_PASSES)
-        fields = config
+        return self.stated_loop(config, steps_per_pass, wanted.TEXT_PASSES)
+
+    def stated_loop(self, config: Config, steps_per_pass: int, passes: float) -> Config:
+        """Return the settings with the number of steps; say what was chosen, and warn."""
+        config = self.loop(config, steps_per_pass, passes)
+        fields: Any = config
         if self.is_fitted:
             self.watcher.say(f"chosen for this model and data: {self.choices.describe()}")
         for warning in self._warnings(fields, fields.loop.steps / steps_per_pass):
@@ -171,6 +184,7 @@ class FineTuning:
             evaluations=2 + (config.loop.steps - 1) // config.loop.evaluate_every,
             sampled_tokens=config.sample_tokens * (3 if config.stop_prompts else 1),
         )
+        assert isinstance(self.model, GPT), "rows are fitted for decoders only"
         cost = estimate(self.model, self.row_cost, plan)
         free = available_memory()
         self.watcher.say(

@@ -1,21 +1,23 @@
 """`chatwright train embedding`: from an encoder of any head to a model that `embed` opens."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from chatwright import config as config_files
 from chatwright.checkpoint import model_directory
+from chatwright.checkpoint.origin import origin_of
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.pipeline.evaluate import evaluate
 from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
+from chatwright.pipeline.prepared_stage import TrainingStage
 from chatwright.pipeline.stage_kinds import stage_kind
-from chatwright.pipeline.stages.embedding import EmbeddingConfig
 from chatwright.tokenizer import wordpiece
+from chatwright.training.loop_config import LoopConfig
 from chatwright.training.watcher import Watcher
 
 QUICK = [
@@ -109,12 +111,45 @@ def test_trained_vectors_are_measured_by_the_suites(parent: Path, tmp_path: Path
     assert figures["spearman"] > evaluate(parent, "similarity", scored)["spearman"]
 
 
-def test_the_default_rates_are_safe_for_pretrained_weights_and_settings_keep_the_others() -> None:
-    table = {"data": "x", "loop": {"steps": 7, "optimizer": {"weight_decay": 0.0}}}
-    config = config_files.build(EmbeddingConfig, table, "test")
-    optimizer = config.loop.optimizer
+def prepare(parent: Path, data: Path, out: Path, *settings: str) -> tuple[TrainingStage, list[str]]:
+    messages: list[str] = []
+    watcher = Watcher(say=messages.append, warn=messages.append)
+    options = StageOptions(data=str(data), out=out, overrides=settings, parent=parent)
+    return prepare_stage(stage_kind("embedding"), options, watcher), messages
+
+
+def test_imported_weights_get_safe_rates_and_steps_by_passes(parent: Path, tmp_path: Path) -> None:
+    rows = [{"anchor": f"a cat {i}", "positive": f"un chat {i}"} for i in range(500)]
+    data = write_rows(tmp_path / "pairs.jsonl", rows)
+    prepared, messages = prepare(parent, data, tmp_path / "run")
+    optimizer = prepared.loop.optimizer
     assert (optimizer.kind, optimizer.learning_rate) == ("adamw", 2e-5)
-    assert (config.loop.steps, optimizer.weight_decay, config.loop.patience) == (7, 0.0, 5)
+    # 450 pairs in batches of 32 are 15 steps a pass.
+    assert (prepared.loop.steps, prepared.loop.patience) == (75, 4)
+    assert any("5.3 passes" in line for line in messages)
+    given, _ = prepare(parent, data, tmp_path / "run", "loop.steps=7", "passes=1")
+    assert (given.loop.steps, given.loop.optimizer.learning_rate) == (7, 2e-5)
+    one, _ = prepare(parent, data, tmp_path / "run", "passes=2.2")
+    assert one.loop.steps == 33
+    _, messages = prepare(
+        parent, data, tmp_path / "run", "loop.optimizer.learning_rate=2e-4", "loop.steps=900"
+    )
+    assert any("learning_rate=0.0002 is 10 times" in line for line in messages)
+    assert any("reads the data 60 times" in line for line in messages)
+
+
+def test_weights_that_were_trained_here_keep_the_defaults(parent: Path, tmp_path: Path) -> None:
+    shutil.copytree(parent, tmp_path / "own")
+    (tmp_path / "own" / "training.json").write_text('{"origin": "trained"}')
+    data = write_rows(tmp_path / "pairs.jsonl", ROWS)
+    prepared, _ = prepare(tmp_path / "own", data, tmp_path / "run")
+    assert (prepared.loop, prepared.chosen) == (LoopConfig(), {})
+
+
+def test_the_model_remembers_that_its_weights_were_imported(parent: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "pairs.jsonl", ROWS)
+    run(parent, data, tmp_path / "run", "loop.steps=2")
+    assert origin_of(tmp_path / "run") == "imported"
 
 
 def test_validation_rows_that_repeat_training_rows_are_left_out(
@@ -142,6 +177,7 @@ def test_texts_longer_than_the_model_reads_are_reported(parent: Path, tmp_path: 
         ("temperature=0", "temperature"),
         ("temperature=2", "temperature"),
         ("batches.rows=1", "batches.rows"),
+        ("passes=0", "passes"),
         ("model.pooling=median", "pooling"),
         ("model.d_model=32", "embedding.weight"),
     ],

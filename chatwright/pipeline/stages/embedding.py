@@ -1,10 +1,12 @@
 """The stage that trains an encoder to turn texts into vectors, from pairs that belong together."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from chatwright.checkpoint.origin import origin_of
 from chatwright.data.encoded.text_pairs import (
     EncodedScoredPairs,
     EncodedTextPairs,
@@ -23,13 +25,15 @@ from chatwright.data.rows import DataError, TextPair
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder
+from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.fine_tuning import FineTuning
 from chatwright.pipeline.initialize_encoder import initialize_encoder
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.stages.masked_lm import ENCODER_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, encoder_tokens_of
 from chatwright.training.batches.text_pairs import TextPairBatchConfig, TextPairBatches
-from chatwright.training.fine_tuning_config import FineTuningLoopConfig
+from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stages.embedding import ContrastiveEmbedding
 from chatwright.training.watcher import Watcher
 
@@ -55,11 +59,20 @@ class EmbeddingConfig(ReadOptions):
     """Divisor of the cosines. Lower values look at the hardest wrong answers only."""
     model: dict[str, Any] = field(default_factory=dict, metadata=ENCODER_TABLE)
     """Changes of the model: dropout, pooling, normalized_vectors, max_text_tokens."""
+    passes: float = 5.0
+    """Passes over the pairs of a model with imported weights, if loop.steps is not given."""
     batches: TextPairBatchConfig = field(default_factory=TextPairBatchConfig)
-    loop: FineTuningLoopConfig = field(default_factory=FineTuningLoopConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.passes > 0:
+            raise InputError(
+                f"passes is {self.passes}; it must be above 0.",
+                remedy="Give the number of passes over the pairs, for example passes=5.",
+                field="passes",
+                value=self.passes,
+            )
         if not 0.0 < self.temperature <= 1.0:
             raise InputError(
                 f"temperature is {self.temperature}; it must be above 0 and at most 1.",
@@ -81,6 +94,7 @@ def prepare(config: EmbeddingConfig, inputs: StageInputs) -> TrainingStage:
     train_rows, validation_rows = _read(config, watcher)
     train = encode_text_pairs(train_rows, tokenizer, length)
     validation = encode_text_pairs(validation_rows, tokenizer, length)
+    config, chosen = _fit(config, model, train, inputs)
     _report(config, train, length, watcher)
     pad = encoder_tokens_of(tokenizer).pad
     stage = ContrastiveEmbedding(
@@ -97,6 +111,7 @@ def prepare(config: EmbeddingConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=parent,
+        chosen=chosen,
     )
 
 
@@ -110,6 +125,19 @@ def _initialize(
     if model.config.pooler == "relu":  # DistilBERT's dense layer is a part of its label head
         model, start, _ = initialize_encoder(*arguments, head | {"pooler": "none"})
     return model, start
+
+
+def _fit(
+    config: EmbeddingConfig, model: Encoder, pairs: EncodedTextPairs, inputs: StageInputs
+) -> tuple[EmbeddingConfig, dict[str, Any]]:
+    """Fit learning rates and steps to imported weights; return the settings and the choices."""
+    assert inputs.parent is not None, "the stage needs a parent"
+    choices = choices_of(inputs.out, inputs.given)
+    fit = FineTuning(choices, model, origin_of(inputs.parent), False, inputs.watcher)
+    n_row = min(config.batches.rows, len(pairs))
+    steps_per_pass = math.ceil(len(pairs) / n_row)
+    config = fit.stated_loop(fit.rates(config), steps_per_pass, config.passes)
+    return config, choices.made
 
 
 def _read(config: EmbeddingConfig, watcher: Watcher) -> tuple[list[TextPair], list[TextPair]]:
