@@ -305,7 +305,11 @@ def bert(folder: Path) -> Example:
     """WordPiece as in BERT."""
     folder.mkdir(parents=True, exist_ok=True)
     write_word_pieces(folder)
-    pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    return word_piece((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
+
+
+def word_piece(pieces: list[str]) -> Example:
+    """Make the tokenizer with the lines of BERT's vocab.txt."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     library = tokenizers.Tokenizer(
         models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")

@@ -18,7 +18,7 @@ import tokenizers
 from tokenizers import models, pre_tokenizers
 
 from chatwright.tokenizer import gguf_pre_tokenizer
-from tests.tokenizer.gguf_examples import EXAMPLES, Example, write_tokenizer
+from tests.tokenizer.gguf_examples import EXAMPLES, Example, word_piece, write_tokenizer
 from tests.tokenizer.hostile_strings import hostile_strings
 from tests.tokenizer.llama_cpp import LlamaCpp
 
@@ -85,6 +85,9 @@ CAUSES: dict[str, Causes] = {
         ),
     },
     "bert": {
+        "llama.cpp does not decompose Hangul": lambda text: any(
+            "\uac00" <= c <= "\ud7a3" for c in text
+        ),
         "a word of over 100 characters is unknown in the original": lambda text: len(text) > 100,
         "llama.cpp removes all marks, the original only nonspacing ones": lambda text: has_category(
             text, "Mc", "Me"
@@ -233,12 +236,16 @@ def test_ids_are_those_of_llama_cpp_but_for_known_causes(kind: str, tmp_path: Pa
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", [*EXAMPLES, "smollm2"])
+@pytest.mark.parametrize("kind", [*EXAMPLES, "smollm2", "bert-base-uncased"])
 def test_ten_thousand_hostile_strings_differ_only_by_known_causes(
-    kind: str, tmp_path: Path
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    example = smollm2(tmp_path) if kind == "smollm2" else EXAMPLES[kind](tmp_path)
-    causes = CAUSES.get(kind, {})
+    if kind == "bert-base-uncased":
+        path = request.getfixturevalue("shared_data") / f"tokenizers/{kind}-vocab.txt"
+        example = word_piece(path.read_text(encoding="utf-8").splitlines())
+    else:
+        example = (EXAMPLES | {"smollm2": smollm2})[kind](tmp_path)
+    causes = CAUSES.get(kind.removesuffix("-base-uncased"), {})
     counts = count_differences(example, causes, N_LONG, tmp_path)
     print(kind, dict(counts))
     check(counts, causes)
