@@ -67,7 +67,7 @@ def require_chat_model(name: str, options: Sequence[str]) -> None:
     """
     if options:
         raise InputError(
-            f"{name}: {', '.join(options)} would change the build of a recipe, but this is a model.",
+            f"{name}: {', '.join(options)} would change a recipe's build, but this is a model.",
             remedy=f"Serve it as it is: {command_line('up', name)}",
             field=options[0],
         )
