@@ -33,6 +33,7 @@ from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.build_model import build
 from chatwright.checkpoint.config_file import public_config, read_config
 from chatwright.checkpoint.family import Weight, to_public_tensors
+from chatwright.checkpoint.gguf_header import is_gguf
 from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
 from chatwright.model import lora
@@ -114,9 +115,8 @@ def find(path: Path) -> Path:
     """
     if model := _model_in(path):
         return model
-    problem = "this directory holds no model" if path.exists() else "there is no such directory"
     raise InputError(
-        f"{path}: {problem}.",
+        f"{path}: {_problem(path)}.",
         remedy=_where_models_are(path),
         field="model",
         value=str(path),
@@ -128,8 +128,16 @@ def holds_model(path: Path) -> bool:
     return _model_in(path) is not None
 
 
+def _problem(path: Path) -> str:
+    if path.is_file():
+        return "this is a file, not the directory of a model"
+    return "this directory holds no model" if path.exists() else "there is no such directory"
+
+
 def _where_models_are(path: Path) -> str:
     """Name the models below a directory, or explain how to get one."""
+    if is_gguf(path):
+        return f"Import the model first: {command_line('import', path, path.stem)}"
     models: list[Path] = []
     for folder in [*path.glob("*"), *path.glob("*/*")]:  # stages of a recipe, also in path/runs
         if folder.parent not in models and _model_in(folder):

@@ -73,6 +73,13 @@ def test_a_file_without_a_suffix_and_a_folder_with_one_are_understood(
     assert str(tmp_path / "folder" / "tiny.gguf") in caught.value.remedy
 
 
+def test_other_commands_say_that_a_gguf_file_is_imported_first(exported: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        model_directory.load(exported)
+    assert caught.value.field == "model"
+    assert f"chatwright import {exported} model" in caught.value.remedy
+
+
 def test_a_missing_file_is_not_looked_for_in_the_network(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         import_model("downloads/model.gguf", tmp_path / "model")
