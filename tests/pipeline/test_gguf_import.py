@@ -1,6 +1,7 @@
 """`chatwright import model.gguf`: weights, tokenizer and chat format arrive as they were."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from typer.testing import CliRunner
 
 from chatwright.checkpoint import model_directory
+from chatwright.checkpoint.gguf_header import read_gguf_header
 from chatwright.cli.app import app
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
+from chatwright.pipeline import model_source
 from chatwright.pipeline.gguf_export import export_gguf
 from chatwright.pipeline.import_export import import_model
 from tests import real_models
@@ -107,6 +110,25 @@ def test_a_hostile_file_leaves_nothing_behind(exported: Path, tmp_path: Path) ->
     with pytest.raises(InputError):
         import_model(str(exported), tmp_path / "again")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_with_random_bytes_in_its_header_is_read_or_rejected(
+    exported: Path, tmp_path: Path
+) -> None:
+    draw = random.Random(0)
+    whole = exported.read_bytes()
+    header = min(tensor.offset for tensor in read_gguf_header(exported).tensors.values())
+    n_rejected = 0
+    for _ in range(100):
+        data = bytearray(whole)
+        for _ in range(draw.randint(1, 5)):
+            data[draw.randrange(header)] = draw.choice([0, 1, 255, draw.randrange(256)])
+        (tmp_path / "a.gguf").write_bytes(data)
+        try:
+            model_source.read(str(tmp_path / "a.gguf"))
+        except InputError as error:
+            n_rejected += bool(error.field)
+    assert n_rejected > 50
 
 
 # ---- SmolLM2 -------------------------------------------------------------------------------------
