@@ -3,7 +3,7 @@
 torch chooses kernels by processor, so the check runs on your machine with the model's own weights:
 
     linear layers   rows computed together and in smaller groups
-    attention       queries at the ends of tiles and key blocks, up to the whole context
+    attention       queries at the ends of tiles and key blocks, up to 32,768 keys
     model           a text read whole, in chunks, beside others and in another slot of the cache
 
 Layers of one shape use one kernel. So one layer of each shape is computed, and the model is
@@ -14,6 +14,7 @@ evidence but no proof.
 import copy
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,24 +27,21 @@ from chatwright.model.linear import FusedActivation, Linear
 N_ROW = 67
 """Rows of the check of a linear layer: more than any tile of oneDNN's kernels, and odd."""
 N_QUICK_ROW = 8
-FUSED_ACTIVATIONS: tuple[FusedActivation, ...] = ("none", "silu", "gelu")
+FUSED_ACTIVATIONS: tuple[FusedActivation, ...] = get_args(FusedActivation)
+LONGEST_CHECKED = 32_768
+"""Tokens. Attention computes block after block, so more keys repeat the same kernel."""
 N_LAST = 4
 """Tokens at the end of a text that the check of the model reads one by one."""
 
 
-def find_difference(forward: Forward, context_length: int | None = None) -> str:
-    """Describe the first difference between results alone and in a batch; "" if there is none.
-
-    Args:
-        forward: The prepared model.
-        context_length: The longest text that will be computed; default: the model's context.
-    """
-    context_length = context_length or forward.config.context_length
+def find_difference(forward: Forward) -> str:
+    """Describe the first difference between results alone and in a batch; "" if there is none."""
     generator = torch.Generator().manual_seed(0)
-    ends = (forward.key_block, context_length, (context_length + 1) // 2)
+    longest = min(forward.config.context_length, LONGEST_CHECKED)
+    ends = (forward.key_block, longest, (longest + 1) // 2)
     return _no_kernels(forward) or _first(
         _check_linears(forward, N_ROW, generator),
-        _check_attention(forward, [min(end, context_length) for end in ends], generator),
+        _check_attention(forward, [min(end, longest) for end in ends], generator),
         _check_model(_first_blocks(forward), generator),
     )
 

@@ -118,7 +118,7 @@ class Engine:
         The first use checks this, which takes up to a second; later engines on this machine reuse
         the result (`invariance_cache`).
         """
-        return batch_variance(self.forward, self.context_length)
+        return batch_variance(self.forward)
 
     @property
     def has_work(self) -> bool:

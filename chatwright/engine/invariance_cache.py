@@ -2,7 +2,7 @@
 
 The whole check takes up to a second, so its result is kept in the user's cache folder, in a file
 named after everything that decides it: processor, torch build, threads, our source code, the
-model's settings and the longest context. Weights do not decide it. A small part of the check runs
+model's settings. Weights do not decide it. A small part of the check runs
 at every call, so it finds kernels that changed although none of these did.
 
 The folder is `~/.cache/chatwright` on Linux, `~/Library/Caches/chatwright` on macOS and
@@ -30,27 +30,26 @@ LONGEST_FILE = 100_000  # bytes
 PACKAGE = Path(__file__).parents[1]
 
 
-def batch_variance(forward: Forward, context_length: int, checks_again: bool = False) -> str:
+def batch_variance(forward: Forward, checks_again: bool = False) -> str:
     """Return what `find_difference` returns, from the cache folder if it is known.
 
     Args:
         forward: The prepared model.
-        context_length: The longest text that will be computed, in tokens.
         checks_again: Whether to make the whole check although its result is known.
     """
     if difference := find_difference_quickly(forward):
         return difference
-    proof = describe_proof(forward, context_length)
+    proof = describe_proof(forward)
     path = proof_path(proof)
     known = None if checks_again else _read(path)
     if known is not None:
         return known
-    difference = find_difference(forward, context_length)
+    difference = find_difference(forward)
     _write(path, {"difference": difference, "depends_on": proof})
     return difference
 
 
-def describe_proof(forward: Forward, context_length: int) -> dict[str, object]:
+def describe_proof(forward: Forward) -> dict[str, object]:
     """List everything that decides the result of the check."""
     return {
         "machine": environment(),
@@ -58,7 +57,6 @@ def describe_proof(forward: Forward, context_length: int) -> dict[str, object]:
         "source": _source_hash(),
         "dtype": str(forward.model.embedding.weight.dtype),
         "model": dataclasses.asdict(forward.config),
-        "context_length": context_length,
     }
 
 

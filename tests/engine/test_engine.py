@@ -283,7 +283,7 @@ def test_opening_an_engine_does_not_measure_batch_variance(
     """Measuring takes up to a second for a large model, so it happens once, at the first use."""
     measured: list[Forward] = []
 
-    def measure(forward: Forward, _: int) -> str:
+    def measure(forward: Forward) -> str:
         measured.append(forward)
         return "a difference"
 

@@ -26,13 +26,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def n_checked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the whole checks: one entry each, with the context length."""
+    """Count the whole checks: one entry each, with the model's context length."""
     checked: list[int] = []
     real = invariance_cache.find_difference
 
-    def counted(forward: Forward, context_length: int) -> str:
-        checked.append(context_length)
-        return real(forward, context_length)
+    def counted(forward: Forward) -> str:
+        checked.append(forward.config.context_length)
+        return real(forward)
 
     monkeypatch.setattr(invariance_cache, "find_difference", counted)
     return checked
@@ -49,13 +49,13 @@ def test_a_result_is_remembered_for_every_model_of_the_same_settings(
     make_model: MakeModel, n_checked: list[int], folder: Path
 ) -> None:
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward, 64) == ""
-        assert batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == ""
+        assert batch_variance(forward) == ""
     other = make_model()
     with torch.no_grad():
         other.embedding.weight.mul_(0.5)
     with open_forward(other) as forward:
-        assert batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == ""
     assert n_checked == [64]
     [file] = folder.rglob("*.json")
     assert json.loads(file.read_text())["difference"] == ""
@@ -65,34 +65,34 @@ def test_a_change_of_machine_build_shape_threads_or_source_is_checked_again(
     make_model: MakeModel, n_checked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward, 64)
-        batch_variance(forward, 32)
-        assert n_checked == [64, 32]
+        batch_variance(forward)
+        assert n_checked == [64]
         with monkeypatch.context() as patch:
             patch.setattr(torch.__config__, "show", lambda: "another build")
-            batch_variance(forward, 64)
+            batch_variance(forward)
         with monkeypatch.context() as patch:
             patch.setattr(invariance_cache, "environment", lambda: {"processor": "another"})
-            batch_variance(forward, 64)
+            batch_variance(forward)
         with monkeypatch.context() as patch:
             patch.setattr(invariance_cache, "_source_hash", lambda: "edited")
-            batch_variance(forward, 64)
+            batch_variance(forward)
         torch.set_num_threads(2)  # the fixture one_thread restores it
-        batch_variance(forward, 64)
+        batch_variance(forward)
         torch.set_num_threads(1)
-        batch_variance(forward, 64)
-        assert n_checked == [64, 32, 64, 64, 64, 64]
-    with open_forward(make_model(d_ff=83)) as forward:
-        batch_variance(forward, 64)
-    assert len(n_checked) == 7
+        batch_variance(forward)
+        assert n_checked == [64] * 5
+    for changes in ({"d_ff": 83}, {"context_length": 32}):
+        with open_forward(make_model(**changes)) as forward:
+            batch_variance(forward)
+    assert n_checked == [64] * 6 + [32]
 
 
 def test_a_check_can_be_asked_for_although_its_result_is_known(
     make_model: MakeModel, n_checked: list[int]
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward, 64)
-        batch_variance(forward, 64, checks_again=True)
+        batch_variance(forward)
+        batch_variance(forward, checks_again=True)
     assert n_checked == [64, 64]
 
 
@@ -101,11 +101,11 @@ def test_a_difference_is_remembered_too(
 ) -> None:
     monkeypatch.setattr(invariance_cache, "find_difference", lambda *_: "a difference")
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward, 64) == "a difference"
+        assert batch_variance(forward) == "a difference"
         monkeypatch.setattr(invariance_cache, "find_difference", lambda *_: "")
-        assert batch_variance(forward, 64) == "a difference"
-        assert batch_variance(forward, 64, checks_again=True) == ""
-        assert batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == "a difference"
+        assert batch_variance(forward, checks_again=True) == ""
+        assert batch_variance(forward) == ""
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_a_damaged_file_is_ignored(
     make_model: MakeModel, n_checked: list[int], folder: Path, content: str
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward, 64)
+        batch_variance(forward)
         [file] = folder.rglob("*.json")
         file.write_text(content)
-        assert batch_variance(forward, 64) == ""
-        assert batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == ""
+        assert batch_variance(forward) == ""
     assert n_checked == [64, 64]
 
 
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(invariance_cache.FOLDER_VARIABLE, str(tmp_path / "file"))
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward, 64) == batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == batch_variance(forward) == ""
     assert n_checked == [64, 64]
 
 
@@ -159,9 +159,8 @@ def test_a_linear_kernel_that_depends_on_the_batch_is_found_in_spite_of_a_rememb
         n_row = x.numel() // x.shape[-1]
         return right(self, x, activation) * (1 + 1e-6 * (n_row > 1))
 
-    with Engine(make_model()) as engine:
-        open_forward(make_model())
-        assert engine.batch_variance == ""
+    with open_forward(make_model()) as forward:
+        assert batch_variance(forward) == ""
     monkeypatch.setattr(Linear, "_forward_packed", wrong)
     with Engine(make_model()) as engine:
         assert "rows have different bits" in engine.batch_variance
@@ -177,7 +176,7 @@ def test_attention_that_depends_on_the_batch_is_found_in_spite_of_a_remembered_r
         return right(q, *rest) * (1 + 1e-7 * q.shape[2])  # type: ignore[arg-type]
 
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward, 64) == ""
+        assert batch_variance(forward) == ""
         monkeypatch.setattr(batch_invariance, "attend_tiled", wrong)
-        assert "attention" in batch_variance(forward, 64)
+        assert "attention" in batch_variance(forward)
     assert n_checked == [64]
