@@ -142,12 +142,16 @@ def _stop_texts(layout: LayoutData) -> tuple[str, ...]:
 def _reply_space(separators: Mapping[str, str], markers: Markers) -> str | None:
     """Return the white space that stands between the prompt and the text of an answer.
 
-    None if the prompt ends with a marker and nothing follows: then it is the tokenizer's prefix.
+    None if nothing stands between the prompt's last marker and the reply: then it is the
+    tokenizer's prefix.
     """
     prompt = separators.get(f"user>{PROMPT}", "")
     answer = separators.get(f"user>{LAST}assistant", separators.get("user>assistant", ""))
     space = answer.removeprefix(prompt) if answer.startswith(prompt) else ""
     if space.isspace():
         return space
-    last = markers.split(prompt)[-1:]
-    return "" if last and isinstance(last[0], str) else None
+    *before, last = markers.split(prompt) or ("",)
+    if not isinstance(last, str):
+        return None
+    is_removed = last.isspace() and before[-1:] != [] and before[-1] in markers.rstrip_ids
+    return None if is_removed else ""
