@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from chatwright.chat.saved_conversation import load, save
-from chatwright.conversation import Message, ToolCall, tool_result_message
+from chatwright.conversation import (
+    Message,
+    ToolCall,
+    assistant_message,
+    tool_result_message,
+)
 from chatwright.data.readers.record import Record
 from chatwright.data.readers.row_shapes import to_row
 from chatwright.data.rows import ChatRow, Location
@@ -32,6 +37,17 @@ def test_a_saved_conversation_loads_with_equal_messages(tmp_path: Path) -> None:
     assert load(tmp_path / "talk.json") == TALK
     row = json.loads((tmp_path / "talk.json").read_text("utf-8"))
     assert row["messages"][1] == {"role": "user", "content": "héllo\n"}
+
+
+def test_thinking_is_saved_and_is_a_row_of_training_data(tmp_path: Path) -> None:
+    talk = [*TALK[:2], assistant_message("so", "yes")]
+    save(tmp_path / "talk.json", talk)
+    assert load(tmp_path / "talk.json") == talk
+    saved = json.loads((tmp_path / "talk.json").read_text("utf-8"))
+    assert saved["messages"][2]["reasoning_content"] == "so"
+    row = to_row(Record(saved, Location("talk.json")))
+    assert isinstance(row, ChatRow)
+    assert list(row.messages) == talk
 
 
 def test_tool_calls_are_saved_in_the_shape_of_the_openai_api(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.training.watcher import Progress
+from tests.server.test_thinking import ThinkingAssistant
 
 playwright = pytest.importorskip(
     "playwright.sync_api",
@@ -237,6 +238,30 @@ def test_a_model_that_is_fetched_shows_its_download_and_then_replies(models, ope
         ask(page, "hi")
         expect_conversation(page, "hi", models[0].reply_alone("hi"))
         expect(page.locator(".news")).to_have_count(0)
+
+
+def test_thinking_is_folded_and_is_not_sent_back(open_page):
+    assistant = ThinkingAssistant()
+    opening = OpeningStatus("thinker")
+    with serve_in_thread("thinker", 0, status=opening.status) as (service, address):
+        service.publish(assistant, "thinker")
+        opening.set_ready()
+        page = open_page(address)
+        ask(page, "hi")
+        expect_conversation(page, "hi", "yes")
+        expect(page.get_by_text("let me see")).to_be_hidden()
+        page.get_by_text("Thinking").click()
+        expect(page.get_by_text("let me see")).to_be_visible()
+        assert_fits_window(page)
+        ask(page, "why?")
+        expect_conversation(page, "hi", "yes", "why?", "yes")
+        wait_for_reply(page)
+    conversation, _ = assistant.seen[-1]
+    assert [(message.text, message.thinking) for message in conversation] == [
+        ("hi", ""),
+        ("yes", ""),
+        ("why?", ""),
+    ]
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])

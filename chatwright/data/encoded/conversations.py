@@ -166,6 +166,9 @@ def _sha256(rows: Sequence[ChatRow]) -> str:
             data = message_text(message).encode("utf-8")
             kind = turn_kind(message)
             content.update(f"{HASHED_ROLE.get(kind, kind)} {len(data)} ".encode() + data)
+            if message.thinking:
+                thinking = message.thinking.encode("utf-8")
+                content.update(f"thinking {len(thinking)} ".encode() + thinking)
     return content.hexdigest()
 
 

@@ -419,7 +419,7 @@ function addThinking(reply, text) {
   if (!reply.thinking) {
     reply.thinking = document.createTextNode("");
     const details = element("details", "thinking");
-    const shown = element("div", "text");
+    const shown = element("div", "thought");
     shown.append(reply.thinking);
     details.append(element("summary", "", "Thinking"), shown);
     reply.element.prepend(details);

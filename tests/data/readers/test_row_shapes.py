@@ -52,6 +52,15 @@ PARTS = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
 # Name -> (record, column that the error names). "" means that the error names the file.
 BROKEN_RECORDS = {
     "no answer": (chat(("user", "a")), ""),
+    "thinking not text": (
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b", "reasoning_content": 3},
+            ]
+        },
+        "messages[1].reasoning_content",
+    ),
     "unknown role": (chat(("robot", "a")), "messages[0]"),
     "role not text": (chat((3, "a")), "messages[0]"),
     "empty content": (chat(("user", "a"), ("assistant", " ")), "messages[1]"),
