@@ -103,7 +103,9 @@ def _between(text: str, words: Sequence[str]) -> list[str]:
     for word in words:
         before, found, text = text.partition(word)
         if not found or word in text:
-            raise NotExpressible("the template writes a text of the conversation twice or changed")
+            raise NotExpressible(
+                "the template does not write each text of a conversation once, in order, unchanged"
+            )
         pieces.append(before)
     return [*pieces, text]
 

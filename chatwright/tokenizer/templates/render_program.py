@@ -97,7 +97,8 @@ def result_of(template: str, job: dict[str, Any]) -> dict[str, str]:
     try:
         return {"text": render(template, job)}
     except Exception as error:
-        return {"error": str(error)[:500]}
+        first_line = str(error).partition("\n")[0]  # the lines after it show the template
+        return {"error": first_line[:300]}
 
 
 def main() -> None:
