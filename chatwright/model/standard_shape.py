@@ -37,7 +37,7 @@ GATE_SCALE = 2.0**8
 MARKER = 2.0**-6
 CONSTANT_RATIO = 2.0**9  # of the constant to the length of the other parts
 LARGEST_CONSTANT = 2.0**15  # a 16-bit float holds at most 65,504
-SMALLEST_GAP = 0.05
+SMALLEST_GAP = 0.05  # with a smaller one, attention to one position would need huge scores
 WIDTH_MULTIPLE = 256  # llama.cpp quantizes rows in blocks of up to 256 numbers
 
 REQUIRED = {

@@ -43,7 +43,10 @@ def for_other_tools(model: Model, tokenizer: Tokenizer, source: Path) -> tuple[M
             field="source",
             value=str(source),
         )
-    return rewritten, [_note(model, rewritten, gap)]
+    bos = tokenizer.control.string_of(bos_id)
+    limit = f"the exported model is equal for texts that begin with {bos}, as conversations do"
+    notes = [_note(model, rewritten, gap)]
+    return rewritten, [*notes, limit] if model.config.n_previous else notes
 
 
 def prompts_with_bos(model: GPT, bos_id: int) -> list[torch.Tensor]:
@@ -64,6 +67,5 @@ def _note(model: GPT, rewritten: GPT, gap: LogitGap) -> str:
     return (
         f"other tools do not know this model's shape, so it is written as an equal Qwen 3 model "
         f"with {rewritten.config.n_layer} layers instead of {model.config.n_layer} and "
-        f"{new_size:.1f} million parameters instead of {size:.1f}; largest logit gap {gap}; texts "
-        "must begin with the first token of the chat format"
+        f"{new_size:.1f} million parameters instead of {size:.1f}; largest logit gap {gap}"
     )

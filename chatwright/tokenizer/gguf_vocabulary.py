@@ -72,17 +72,17 @@ def encode_as_llama_cpp(text: str, metadata: Mapping[str, Any]) -> list[int]:
     """
     tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
     ids = {token: i for i, token in enumerate(tokens)}
-    words = [token for token, kind in zip(tokens, types, strict=True) if kind == USER_DEFINED]
+    kinds = zip(tokens, types, strict=True)
+    words = {token for token, kind in kinds if kind == USER_DEFINED and token in text}
     encoded: list[int] = []
-    for part in _split_at_words(text, sorted(words, key=len, reverse=True)):
-        is_word = part in ids and types[ids[part]] == USER_DEFINED
-        encoded += [ids[part]] if is_word else _merge_by_scores(part, ids, metadata)
+    for part in _split_at_words(text, words):
+        encoded += [ids[part]] if part in words else _merge_by_scores(part, ids, metadata)
     return encoded
 
 
-def _split_at_words(text: str, words: list[str]) -> list[str]:
+def _split_at_words(text: str, words: set[str]) -> list[str]:
     parts = [text]
-    for word in words:
+    for word in sorted(words, key=len, reverse=True):
         pattern = re.compile(f"({re.escape(word)})")
         found: list[str] = []
         for part in parts:

@@ -169,6 +169,19 @@ def contents(model: GPT) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     )
 
 
+def test_a_file_of_gemma3_that_names_no_period_has_a_window_in_five_of_six_layers(
+    tmp_path: Path,
+) -> None:
+    windows = {"window": 5, "unwindowed_layers": (5, 11), "window_rotary_base": 10_000.0}
+    fields, tensors = contents(random_model(GPTConfig(**TINY | GEMMA3 | windows | {"n_layer": 13})))
+    for key in ("attention.sliding_window_pattern", "rope.freq_base_swa"):
+        del fields[f"gemma3.{key}"]
+    gguf_file.write(tmp_path / "a.gguf", fields, tensors)
+    config = read(tmp_path / "a.gguf").config
+    assert isinstance(config, GPTConfig)
+    assert windows == {name: getattr(config, name) for name in windows}
+
+
 @pytest.mark.parametrize("case", CONFIGS)
 def test_an_exported_model_is_read_with_equal_settings_and_weights(
     case: str, tmp_path: Path

@@ -39,7 +39,7 @@ def exported(tmp_path: Path) -> Path:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "smollm3"])
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma3_text"])
 def test_an_exported_model_is_imported_with_equal_logits_and_ids(
     family: str, tmp_path: Path
 ) -> None:

@@ -158,7 +158,7 @@ def test_the_starter_has_equal_probabilities_and_ids_in_llama_cpp(
     file = tmp_path / "starter.gguf"
     exported = export_gguf(starter, file)
     assert exported.architecture == "qwen3"
-    assert len(exported.notes) == 2
+    assert len(exported.notes) == 3
     model, _ = model_directory.load(starter)
     server = open_in_llama_cpp(file)
     for prompt in prompts_with_bos(model, WITH_SPACE.control.bos)[::5]:
@@ -188,7 +188,7 @@ def test_the_starter_has_equal_logits_and_ids_in_transformers(
 
     exported = export_model(starter, tmp_path / "exported")
     assert exported.gap.largest == 0
-    assert len(exported.notes) == 1
+    assert len(exported.notes) == 2
     reference = AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
     model, tokenizer = model_directory.load(starter)
     for prompt in prompts_with_bos(model, WITH_SPACE.control.bos):
