@@ -140,11 +140,8 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("smollm2")
     file = real_models.find(SMOLLM2, folder)
     imported = import_model(str(file), folder / "model")
-    assert (imported.family, imported.n_parameter, imported.chat_format) == (
-        "llama",
-        134_515_008,
-        "template",
-    )
+    assert (imported.family, imported.n_parameter) == ("llama", 134_515_008)
+    assert imported.chat_format is not None
     return file, folder / "model"
 
 
