@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from chatwright.checkpoint.origin import Origin
-from chatwright.data.encoded.conversations import EncodedConversations
+from chatwright.data.encoded.conversations import EncodedConversations, shorten
 from chatwright.devices import available_memory
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
@@ -212,15 +212,25 @@ class FineTuning:
         return [warning for warning in warnings if warning]
 
 
-def warn_of_losses(watcher: Watcher, read: EncodedConversations, part: str, length: int) -> None:
-    """Warn if many conversations of a part are shortened or left out at this row length."""
-    n_lost = read.n_cut + read.n_too_long
-    if n_lost > SHARE_LEFT_OUT * (len(read.conversations) + read.n_too_long):
-        watcher.warn(
-            f"{part}: {n_lost:,} of {len(read.conversations) + read.n_too_long:,} conversations "
-            f"do not fit into {length:,} tokens ({read.n_too_long:,} are left out, {read.n_cut:,} "
-            "shortened). Raise batches.context_length."
+def shorten_to_rows(
+    watcher: Watcher, read: EncodedConversations, part: str, length: int
+) -> EncodedConversations:
+    """Cut the conversations of a part to the length of a row.
+
+    Say how many are shortened or left out. Warn if they are many.
+    """
+    shortened = shorten(read, length)
+    n_all = len(shortened.conversations) + shortened.n_too_long
+    n_lost = shortened.n_cut + shortened.n_too_long
+    is_much = n_lost > SHARE_LEFT_OUT * n_all
+    report = watcher.warn if is_much else watcher.say
+    if n_lost > read.n_cut + read.n_too_long or is_much:
+        report(
+            f"{part}: {n_lost:,} of {n_all:,} conversations do not fit into {length:,} tokens "
+            f"({shortened.n_too_long:,} are left out, {shortened.n_cut:,} shortened). "
+            "batches.context_length sets the length"
         )
+    return shortened
 
 
 def warn_of_few(watcher: Watcher, n_validation: int) -> None:

@@ -281,11 +281,12 @@ def test_an_adapter_of_an_imported_model_is_merged_and_exported(tmp_path: Path) 
         "loop.precision=float32",
         "batches.rows=2",
         "loop.optimizer.learning_rate=0.01",
+        "stop_prompts=0",  # random weights never end a reply
     ]
     watcher = Watcher(say=lambda message: None)
     run = tmp_path / "adapter"
     prepare_sft(data, run, settings, tmp_path / "model", watcher).run(run, watcher)
-    assert merge(run, tmp_path / "merged").relative <= 1e-4
+    assert merge(run, tmp_path / "merged").problem == ""
     export_model(tmp_path / "merged", tmp_path / "exported")
     tuned, tokenizer = model_directory.load(run)
     assert largest_difference(tuned, tmp_path / "exported") <= 1e-5

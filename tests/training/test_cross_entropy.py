@@ -45,6 +45,18 @@ def test_loss_and_gradients_equal_torchs(
     torch.testing.assert_close(gradients, torch.autograd.grad(expected / 7, inputs))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_frozen_head_gives_the_same_gradient_of_the_hidden_states(smoothing: float) -> None:
+    """Below an adapter the head is frozen; its gradient is then not computed."""
+    hidden, weight = draw(13, 6, name="hidden"), draw(30, 6, name="weight")
+    targets = draw_targets(13)
+    gradients = []
+    for head in (weight, weight.detach()):
+        loss = HeadCrossEntropy.apply(hidden, head, targets, smoothing)
+        gradients.append(torch.autograd.grad(loss, hidden)[0])
+    assert torch.equal(*gradients)
+
+
 def test_output_loss_with_a_bias_equals_torchs() -> None:
     shapes = {"hidden": (7, 5), "weight": (30, 5), "bias": (30,)}
     inputs = [draw(*shape, name=name, dtype=torch.float32) for name, shape in shapes.items()]

@@ -16,7 +16,6 @@ from chatwright.checkpoint.lock import writer_lock
 from chatwright.checkpoint.origin import origin_of
 from chatwright.commands import command_line
 from chatwright.data.encoded import mixture
-from chatwright.data.encoded.conversations import shorten
 from chatwright.data.encoded.corpus import encode_documents_split
 from chatwright.data.readers.data_source import DataSource, ReadOptions, paths_of
 from chatwright.devices import generator, resolve_device, resolve_precision
@@ -25,7 +24,7 @@ from chatwright.model import lora
 from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
-from chatwright.pipeline.fine_tuning import FineTuning, warn_of_few, warn_of_losses
+from chatwright.pipeline.fine_tuning import FineTuning, shorten_to_rows, warn_of_few
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
@@ -178,9 +177,8 @@ def _read_data(
     )
     config = fit.batches(config, train.conversations, held_out.conversations, pad, dtype)
     length = config.batches.context_length or length
-    train, held_out = shorten(train, length), shorten(held_out, length)
-    warn_of_losses(watcher, train, "training", length)
-    warn_of_losses(watcher, held_out, "validation", length)
+    train = shorten_to_rows(watcher, train, "training", length)
+    held_out = shorten_to_rows(watcher, held_out, "validation", length)
     rows = list(train.conversations)
     if config.texts:
         rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)

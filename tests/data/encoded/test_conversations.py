@@ -10,6 +10,7 @@ from chatwright.data.encoded.conversations import (
     cut_after_answer,
     encode_conversations,
     encode_conversations_split,
+    shorten,
 )
 from chatwright.data.rows import DataError
 from chatwright.tokenizer.chat_template import render
@@ -66,6 +67,18 @@ def test_a_conversation_may_be_cut_after_a_tool_call() -> None:
     rendered = render(turns, LETTERS)
     kept = cut_after_answer(rendered, len(rendered.token_ids) - 1)
     assert kept == render(turns[:2], LETTERS)
+
+
+@pytest.mark.parametrize("length", [6, 7, 12, 13, 60])
+def test_shortening_equals_encoding_with_the_shorter_limit(tmp_path: Path, length: int) -> None:
+    rows = [chat("a", "b"), chat("a", "b", "c", "d"), chat("a", "b" * 50), chat("e", "f")]
+    path = write_json_lines(tmp_path / "a.jsonl", rows)
+    shortened = shorten(encode_conversations(path, LETTERS, 100), length)
+    if length < 7:
+        assert shortened.conversations == []
+        assert shortened.n_too_long == 4
+    else:
+        assert shortened == encode_conversations(path, LETTERS, length)
 
 
 def with_flags(record: dict[str, Any], index: int, **flags: object) -> dict[str, Any]:
