@@ -13,7 +13,7 @@ from chatwright.checkpoint.origin import Origin
 # Imported weights were trained for a long time with small rates: the rates of our own optimizers,
 # a hundred times larger, destroy them within a few steps (docs/LOG.md).
 LEARNING_RATES: dict[tuple[Origin, bool], float] = {
-    ("imported", True): 2e-4,
+    ("imported", True): 5e-4,
     ("imported", False): 2e-5,
     ("trained", True): 5e-3,
 }
