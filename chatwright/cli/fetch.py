@@ -97,7 +97,7 @@ def fetch_watcher(
         view = _FetchView(bar, bar.add_task("", total=None, amount=""))
 
         def say(text: str) -> None:
-            console.print(escape(text))
+            console.print(escape(text), soft_wrap=True)
             view.begin()
             also_say(text)
 
@@ -105,7 +105,9 @@ def fetch_watcher(
             view.downloaded(n_byte, total)
             also_downloaded(n_byte, total)
 
-        yield FetchWatcher(say, downloaded)
+        yield FetchWatcher(
+            say, downloaded, lambda line: console.print(escape(line), soft_wrap=True)
+        )
 
 
 class _FetchView:

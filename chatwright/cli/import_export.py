@@ -43,17 +43,8 @@ def import_(
     from chatwright.pipeline.import_export import import_model
 
     imported = import_model(source, out, chat_format, context_length)
-    print(
-        f"{imported.family}: {imported.n_parameter:,} parameters, "
-        f"context {imported.context_length:,}, vocabulary {imported.vocab_size:,}"
-    )
-    if imported.chat_format:
-        name = imported.chat_format
-        print(f"chat format: {'that of the model' if name == 'template' else name}")
-    if imported.unused:
-        print(f"not used: {', '.join(imported.unused)}")
-    for note in imported.notes:
-        print(f"note: {note}")
+    for line in imported.description():
+        print(line)
     print(f"done: {out}")
 
 

@@ -73,6 +73,19 @@ class Imported:
     notes: list[str]
     """Differences from the original model."""
 
+    def description(self) -> list[str]:
+        """Return lines for the user: size, chat format, what was not used, notes."""
+        lines = [
+            f"{self.family}: {self.n_parameter:,} parameters, "
+            f"context {self.context_length:,}, vocabulary {self.vocab_size:,}"
+        ]
+        if self.chat_format:
+            of_model = self.chat_format == "template"
+            lines.append(f"chat format: {'that of the model' if of_model else self.chat_format}")
+        if self.unused:
+            lines.append(f"not used: {', '.join(self.unused)}")
+        return lines + [f"note: {note}" for note in self.notes]
+
 
 def import_model(
     source: str,

@@ -34,6 +34,8 @@ class FetchWatcher:
     """Called with what is being done: "importing the model"."""
     downloaded: Callable[[int, int], None] = lambda *_: None
     """Called with the bytes that are here, and the bytes of the whole download."""
+    note: Callable[[str], None] = lambda _: None
+    """Called with lines that describe the imported model."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def fetch(name: str, watcher: FetchWatcher) -> Fetched:
             watcher.say(f"replacing the damaged {out}")
             directory.remove(out)
         watcher.say("importing the model (this takes some seconds)")
-        _import(source, out, _record(name, known))
+        for line in _import(source, out, _record(name, known)):
+            watcher.note(line)
     return Fetched(out, known, was_there=False)
 
 
@@ -160,7 +163,8 @@ def _record(name: str, known: KnownModel | None) -> dict[str, Any]:
     }
 
 
-def _import(source: Path, out: Path, record: dict[str, Any]) -> None:
+def _import(source: Path, out: Path, record: dict[str, Any]) -> list[str]:
+    """Import the model, and return lines that describe it."""
     from chatwright.pipeline.import_export import import_model  # it loads torch
 
-    import_model(str(source), out, further_notes={SOURCE: record})
+    return import_model(str(source), out, further_notes={SOURCE: record}).description()

