@@ -151,7 +151,8 @@ def _answer(
 
 
 def _print_summary(own: "OwnFolder", report: "Report | None") -> None:
-    from chatwright.pipeline.own_recipe import BUDGETS, RECIPE
+    from chatwright.pipeline.own_recipe import BUDGETS
+    from chatwright.pipeline.packaged_recipes import RECIPE
 
     examples = "examples of every kind of row, for you to replace"
     data = examples if report is None else "for more of your data"

@@ -10,8 +10,7 @@ from chatwright.data.checks.check_report import format_report
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline.open_models.known_models import closest_name
-from chatwright.pipeline.own_recipe import RECIPE
-from chatwright.pipeline.packaged_recipes import find_recipe, packaged_recipe
+from chatwright.pipeline.packaged_recipes import RECIPE, find_recipe, packaged_recipe
 from chatwright.pipeline.recipe import Recipe, external_data_paths, read_recipe
 
 

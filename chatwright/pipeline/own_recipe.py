@@ -11,8 +11,7 @@ from chatwright.data import own_folder
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
 from chatwright.pipeline import own_fine_tuning
-
-RECIPE = "recipe.toml"
+from chatwright.pipeline.packaged_recipes import RECIPE
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
-"""Find the recipes that are part of the installation, by their names."""
+"""Find recipes by name: those of the installation, and the one in a folder."""
 
 from pathlib import Path
 
 from chatwright.errors import InputError
+
+RECIPE = "recipe.toml"
+"""The recipe's file in a folder of `chatwright new`."""
 
 
 def packaged_recipe(name: str) -> Path:

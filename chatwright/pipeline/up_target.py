@@ -14,8 +14,7 @@ from chatwright.errors import InputError
 from chatwright.pipeline.model_names import model_directory, require_one_meaning
 from chatwright.pipeline.open_models.fetch import FetchWatcher, fetch
 from chatwright.pipeline.open_models.known_models import known_model
-from chatwright.pipeline.own_recipe import RECIPE
-from chatwright.pipeline.packaged_recipes import find_recipe, is_packaged_recipe
+from chatwright.pipeline.packaged_recipes import RECIPE, find_recipe, is_packaged_recipe
 
 CONFIG = "config.json"
 
