@@ -18,34 +18,36 @@ if TYPE_CHECKING:
     from chatwright.tasks.embed import TextVector
 
 
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(help="The texts. Without any, --file or standard input is read."),
+]
+TextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help='A file with one text per line, or a table (.jsonl, .csv, .tsv) with a column "text".',
+    ),
+]
+Compare = Annotated[bool, typer.Option("--compare", help="Print the cosine of every two texts.")]
+Nearest = Annotated[
+    Path | None,
+    typer.Option("--nearest", help="Print the texts of this file that are nearest to each text."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write the vectors to this NumPy file (.npy) instead."),
+]
+
+
 def embed(
     directory: ModelDirectory,
-    texts: Annotated[
-        list[str] | None,
-        typer.Argument(help="The texts. Without any, --file or standard input is read."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            help="A file with one text per line, or a table (.jsonl, .csv, .tsv) with a column "
-            '"text".',
-        ),
-    ] = None,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Print the cosine of every two texts.")
-    ] = False,
-    nearest: Annotated[
-        Path | None,
-        typer.Option(
-            "--nearest", help="Print the texts of this file that are nearest to each text."
-        ),
-    ] = None,
+    texts: Texts = None,
+    file: TextFile = None,
+    compare: Compare = False,
+    nearest: Nearest = None,
     n: Annotated[int, typer.Option("-n", help="Number of nearest texts.")] = 5,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write the vectors to this NumPy file (.npy) instead."),
-    ] = None,
+    out: Out = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line.")
     ] = False,
@@ -69,13 +71,17 @@ def embed(
     if compare:
         _print_compared(embedder, given, as_json)
     elif nearest is not None:
-        among = read_texts(nearest, options)
-        _print_nearest(embedder, given, among, n, is_live, as_json)
+        _print_nearest(embedder, given, read_texts(nearest, options), n, is_live, as_json)
     elif out is not None:
         _write(embedder, given, out)
     else:
         for text in embedder.vectors(given, is_live):
             _print_vector(text, as_json)
+    _print_note(embedder)
+
+
+def _print_note(embedder: "TextEmbedder") -> None:
+    """Say how many texts lost their end."""
     if embedder.n_too_long:
         print(
             f"note: {embedder.n_too_long:,} texts are longer than {embedder.max_length:,} tokens; "
