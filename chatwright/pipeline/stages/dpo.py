@@ -17,18 +17,9 @@ from chatwright.pipeline.samplers import Replies
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
-from chatwright.training.loop_config import LoopConfig
-from chatwright.training.optim.optimizer import OptimizerConfig
+from chatwright.training.fine_tuning_config import FineTuningLoopConfig
 from chatwright.training.stages.dpo import DPO, PreferenceLoss
 from chatwright.training.watcher import Watcher
-
-
-def _default_loop() -> LoopConfig:
-    """Return settings that change a fine-tuned model slowly; the best weights are kept."""
-    optimizer = OptimizerConfig(kind="adamw", learning_rate=2e-5, weight_decay=0.0)
-    return LoopConfig(
-        steps=200, warmup=10, evaluate_every=20, save_every=50, patience=5, optimizer=optimizer
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +35,7 @@ class DPOConfig(ReadOptions):
     beta: float = 0.1
     """Pull toward the model before training; larger stays closer."""
     batches: PreferenceBatchConfig = field(default_factory=PreferenceBatchConfig)
-    loop: LoopConfig = field(default_factory=_default_loop)
+    loop: FineTuningLoopConfig = field(default_factory=FineTuningLoopConfig)
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     """Messages that are answered at every evaluation."""
     sample_tokens: int = 64
