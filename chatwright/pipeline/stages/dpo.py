@@ -1,7 +1,7 @@
 """The stage that trains a decoder on preferences: pairs of a chosen and a rejected reply."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from chatwright.checkpoint import model_directory
 from chatwright.commands import command_line
@@ -10,6 +10,7 @@ from chatwright.data.readers.data_source import ReadOptions, describe_source
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
 from chatwright.model.lora import LoRAConfig
+from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
@@ -17,9 +18,45 @@ from chatwright.pipeline.samplers import Replies
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
-from chatwright.training.fine_tuning_config import FineTuningLoopConfig
+from chatwright.training.loop_config import LoopConfig
+from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stages.dpo import DPO, PreferenceLoss
 from chatwright.training.watcher import Watcher
+
+
+ADAPTER_RATES = {"loop.optimizer.learning_rate": 2e-4}
+"""An adapter has few weights and learns with larger steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPOOptimizerConfig(OptimizerConfig):
+    """Settings of the optimizer, with defaults that change a fine-tuned model slowly."""
+
+    kind: Literal["muon", "adamw"] = "adamw"
+    """Optimizer of the matrices inside the blocks. Others use AdamW or sparse_kind."""
+    learning_rate: float = 2e-5
+    """Peak learning rate of AdamW; for an adapter 2e-4, unless you give one."""
+    beta2: float = 0.999
+    """Decay of the mean squared gradient in AdamW and in sparse_kind=rms."""
+    eps: float = 1e-8
+    """Added to the root of the mean squared gradient in AdamW."""
+    weight_decay: float = 0.0
+    """Weight decay of matrices inside the blocks. Norms, biases and embeddings have none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPOLoopConfig(LoopConfig):
+    """Settings of the training loop, with defaults for preferences."""
+
+    steps: int = 300
+    """Optimizer steps in the run."""
+    warmup: int = 20
+    """Steps until the learning rate reaches its peak."""
+    patience: int = 5
+    """Stop after this many evaluations without a better one and keep the best weights; 0: never."""
+    evaluate_every: int = 25
+    """Steps between evaluations on the validation data."""
+    optimizer: DPOOptimizerConfig = field(default_factory=DPOOptimizerConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +72,7 @@ class DPOConfig(ReadOptions):
     beta: float = 0.1
     """Pull toward the model before training; larger stays closer."""
     batches: PreferenceBatchConfig = field(default_factory=PreferenceBatchConfig)
-    loop: FineTuningLoopConfig = field(default_factory=FineTuningLoopConfig)
+    loop: DPOLoopConfig = field(default_factory=DPOLoopConfig)
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
     """Messages that are answered at every evaluation."""
     sample_tokens: int = 64
@@ -59,6 +96,9 @@ class DPOConfig(ReadOptions):
 def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
     """Prepare training on preferences."""
     assert inputs.parent is not None, "learning preferences needs a parent"
+    choices = choices_of(inputs.out, inputs.given)
+    if config.lora:
+        config = choices.apply(config, ADAPTER_RATES)
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
     tokenizer = load_tokenizer(model_directory.find(inputs.parent))
@@ -88,6 +128,7 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=started_from,
+        chosen=choices.made,
     )
 
 
