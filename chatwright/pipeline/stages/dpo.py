@@ -23,7 +23,6 @@ from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stages.dpo import DPO, PreferenceLoss
 from chatwright.training.watcher import Watcher
 
-
 ADAPTER_RATES = {"loop.optimizer.learning_rate": 2e-4}
 """An adapter has few weights and learns with larger steps."""
 
