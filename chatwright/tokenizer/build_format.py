@@ -40,9 +40,10 @@ class Markers:
 
     def split(self, text: str) -> Pieces:
         """Return the text with its markers as ids. Of several markers the longest counts."""
-        if not self.ids:
+        present = [marker for marker in self.ids if marker in text]
+        if not present:
             return (text,) if text else ()
-        longest_first = sorted(self.ids, key=len, reverse=True)
+        longest_first = sorted(present, key=len, reverse=True)
         pattern = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
         pieces = (piece for piece in pattern.split(text) if piece)
         return tuple(self.ids.get(piece, piece) for piece in pieces)

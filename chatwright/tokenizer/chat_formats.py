@@ -38,18 +38,13 @@ def _format(
     """Return a format in which each turn stands alone.
 
     Args:
-        user: Around the text of a question.
-        assistant: Around the text of an answer.
+        user: Around the text of a question; so are `assistant` and `system`, the system turn's.
         begin: Before the first turn.
-        system: Around the system text, in formats with a system turn.
-        system_in_user: Around the system text inside of a user turn.
-        system_goes_last: Whether that is the last user turn, not the first.
+        system_in_user: Around the system text inside of a user turn, by default the first.
         always_system: Whether conversations without a system text have an empty system turn.
         before_last: Before the text of an answer that ends the conversation, and in a prompt.
         space: Before the text of an answer, but not in a prompt: the model writes it.
         trimmed: The kinds of texts from which white space is trimmed.
-        default_system: System text of conversations without one.
-        stops: Further special tokens that end a reply.
     """
     separators = {
         "begin>user": begin + user[0],
@@ -61,11 +56,7 @@ def _format(
         "assistant>end": assistant[1],
     }
     if system is not None:
-        separators["begin>system"] = begin + system[0]
-        separators["system>user"] = system[1] + user[0]
-        separators["system>end"] = system[1]
-        if always_system:
-            separators["begin>user"] = begin + system[0] + system[1] + user[0]
+        separators |= _system_turn(begin, system, user, always_system)
     if system_in_user is not None:
         separators["begin>system"] = begin + user[0] + system_in_user[0]
         separators["assistant>system"] = assistant[1] + user[0] + system_in_user[0]
@@ -76,6 +67,18 @@ def _format(
         system_goes_last=system_goes_last,
         stops=stops,
     )
+
+
+def _system_turn(begin: str, system: Around, user: Around, is_always: bool) -> dict[str, str]:
+    before, after = system
+    separators = {
+        "begin>system": begin + before,
+        "system>user": after + user[0],
+        "system>end": after,
+    }
+    if is_always:
+        separators["begin>user"] = begin + before + after + user[0]
+    return separators
 
 
 def _trims(separators: Mapping[str, str], trimmed: tuple[str, ...]) -> dict[str, Around]:

@@ -93,10 +93,9 @@ class ImportedTokenizer:
 
     @cached_property
     def unused_ids(self) -> tuple[int, ...]:
-        """The model's ids that are no token of this tokenizer.
+        """The model's ids that are no token: they decode to nothing, and no reply contains them.
 
-        Models round their vocabulary up to a multiple that suits the hardware, so their last ids
-        have no token. They decode to nothing, and a reply must not contain them.
+        Models round their vocabulary up to a multiple that suits the hardware.
         """
         return tuple(sorted(set(range(self._vocab_size)) - self.vocabulary.tokens.keys()))
 
@@ -223,7 +222,6 @@ class ImportedTokenizer:
     @classmethod
     def load(cls, directory: Path) -> ImportedTokenizer:
         """Read what `save` wrote. Raises InputError if a file is missing or damaged."""
-        directory = Path(directory)
         settings = ImportedSettings.read(directory)
         try:
             return cls(
