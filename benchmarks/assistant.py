@@ -3,8 +3,8 @@
     python benchmarks/assistant.py [--clone FOLDER] [--conversation]
 
 Without --clone, this checkout is used. Where pip cannot download the model's package, the script
-says why and stops. With --clone, a clean clone is made in FOLDER, so that all packages are installed and the
-model is downloaded. --conversation holds a conversation of ten turns with fixed questions.
+says why and stops. With --clone, a clean clone is made in FOLDER, so that all packages are
+installed and the model is downloaded. --conversation holds ten turns with fixed questions.
 
 The memory figure reads /proc, so it needs Linux.
 """
