@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from chatwright.engine.forward import Forward, token_memory
+from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.kv_cache import DenseCache
+from chatwright.model.presets import preset
 
 MakeModel = Callable[..., GPT]
 SEVERAL_KEY_BLOCKS: dict[str, object] = {"context_length": 1600, "n_layer": 2}
@@ -70,6 +72,16 @@ def test_the_planned_memory_is_that_of_a_full_cache(make_model: MakeModel) -> No
     memory = token_memory(model, chunk=0)
     with Forward(model) as forward:
         assert whole_cache(forward, 3).nbytes == memory.total(1100, 3)
+
+
+@pytest.mark.parametrize(("n_head", "n_kv_head"), [(9, 3), (8, 8), (8, 1)])
+def test_the_planned_memory_covers_the_masks_of_a_prompt(n_head: int, n_kv_head: int) -> None:
+    config = preset("nano", vocab_size=61, n_head=n_head, n_kv_head=n_kv_head, context_length=4096)
+    positions = torch.arange(4096 - 256, 4096)[None]
+    mask = masks.causal_tiles(positions, 4096, n_head, n_kv_head)
+    n_byte = mask.bias.nbytes + mask.allowed.nbytes
+    planned = token_memory(GPT(config), chunk=256).step_bytes * 4096
+    assert 0.3 * planned < n_byte < planned, "bool masks and copies come on top"
 
 
 def test_logits_do_not_change_when_the_weights_are_released(make_model: MakeModel) -> None:
