@@ -18,11 +18,13 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
+from chatwright.evaluation.bits_per_byte import bits_per_byte as score_text
 from chatwright.pipeline.evaluate import reply_greedily
 
 N_TRAIN = 100
 N_HELD_OUT = 20
-GENERAL_BYTES = 200_000
+GENERAL_BYTES = 100_000
+WINDOW = 1024
 N_COMPARED = 20
 
 
@@ -35,10 +37,9 @@ def main() -> None:
     (out / "data" / "train.json").write_text(json.dumps(rows[:N_TRAIN]), encoding="utf-8")
     held_out = rows[N_TRAIN : N_TRAIN + N_HELD_OUT]
     general = wikitext.read_text(encoding="utf-8")[:GENERAL_BYTES]
-    (out / "general.txt").write_text(general, encoding="utf-8")
 
     results: dict[str, Any] = {"threads": torch.get_num_threads()}
-    results["bits_per_byte_before"] = bits_per_byte(base, out / "general.txt")
+    results["bits_per_byte_before"] = bits_per_byte(base, general)
     results["replies_before"] = replies(base, held_out)
     began = time.perf_counter()
     lines = chatwright(
@@ -50,7 +51,7 @@ def main() -> None:
     notes = json.loads((out / "adapter" / "model" / "training.json").read_text(encoding="utf-8"))
     results["outcome"] = notes["outcome"]
     results["merge"] = chatwright("merge", out / "adapter", out / "merged")
-    results["bits_per_byte_after"] = bits_per_byte(out / "merged", out / "general.txt")
+    results["bits_per_byte_after"] = bits_per_byte(out / "merged", general)
     results["replies_after"] = replies(out / "merged", held_out)
     chatwright("export", out / "merged", out / "exported")
     chatwright("export", out / "merged", out / "model.gguf", "--format", "gguf")
@@ -69,10 +70,10 @@ def chatwright(*words: object) -> str:
     return done.stderr + done.stdout
 
 
-def bits_per_byte(model: Path, text: Path) -> float:
-    """Return the bits per byte of a model on a text."""
-    printed = chatwright("eval", model, "--suite", "bits-per-byte", "--data", text, "--json")
-    return float(json.loads(printed.splitlines()[-1])["bits_per_byte"])
+def bits_per_byte(path: Path, text: str) -> float:
+    """Return the bits per byte of a model on a text, in windows of WINDOW tokens."""
+    model, tokenizer = model_directory.load(path)
+    return score_text(model, tokenizer, text, WINDOW).bits_per_byte
 
 
 def prompt_of(row: dict[str, str]) -> str:

@@ -70,15 +70,16 @@ def run(
     changed run again.
     """
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.closing_note import recipe_note
     from chatwright.pipeline.packaged_recipes import find_recipe
-    from chatwright.pipeline.recipe import read_recipe
-    from chatwright.pipeline.run_recipe import run_recipe
 
     recipe = find_recipe(recipe)
-    plan = read_recipe(recipe, settings or [], smoke)
     directory = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
-    with terminal_watcher(as_json=as_json) as watcher:
+    with terminal_watcher(as_json=as_json) as watcher:  # shows something while torch is loaded
+        from chatwright.pipeline.closing_note import recipe_note
+        from chatwright.pipeline.recipe import read_recipe
+        from chatwright.pipeline.run_recipe import run_recipe
+
+        plan = read_recipe(recipe, settings or [], smoke)
         last = run_recipe(plan, directory, data, watcher, model)
     suggestion = plan.stages[-1].kind.suggestion(last)
     print(" ".join(filter(None, [f"done: {last}.", recipe_note(plan, directory), suggestion])))
@@ -191,20 +192,21 @@ def _train(
 ) -> None:
     """Prepare and run one stage."""
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.closing_note import closing_note
-    from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
 
-    options = StageOptions(
-        data=data,
-        out=out,
-        overrides=settings or [],
-        reading=read_options(encoding, columns),
-        target=target,
-        parent=parent,
-        vocab_size=vocab_size,
-        smoke=smoke,
-    )
-    with terminal_watcher(as_json=as_json) as watcher:
+    with terminal_watcher(as_json=as_json) as watcher:  # shows something while torch is loaded
+        from chatwright.pipeline.closing_note import closing_note
+        from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
+
+        options = StageOptions(
+            data=data,
+            out=out,
+            overrides=settings or [],
+            reading=read_options(encoding, columns),
+            target=target,
+            parent=parent,
+            vocab_size=vocab_size,
+            smoke=smoke,
+        )
         prepared = prepare_stage(kind, options, watcher)
         if find_learning_rate:
             _find_learning_rate(prepared, out)

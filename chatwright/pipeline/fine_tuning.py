@@ -65,7 +65,7 @@ class FineTuning:
             return config
         rates = wanted.rate_settings(self.origin, self.is_adapter, self.choices.given)
         sizes = {"validation_share": 0.1, "sample_tokens": 48, "stop_prompts": 8}
-        return self.choices.apply(config, rates | sizes)
+        return self.choices.apply(config, rates | sizes | _old_text_bytes(config))
 
     def batches(
         self,
@@ -133,7 +133,7 @@ class FineTuning:
         config = self.rates(config)
         length = min(wanted.TEXT_ROW, self.model.config.context_length)
         sizes = {"batches.context_length": length, "batches.rows": wanted.TEXT_ROWS}
-        return self.choices.apply(config, sizes)
+        return self.choices.apply(config, sizes | _old_text_bytes(config))
 
     def rates(self, config: Config) -> Config:
         """Return the settings with learning rates that suit the weights."""
@@ -256,6 +256,11 @@ def _rate_warning(optimizer: Any, origin: Origin, is_adapter: bool) -> str:
                 f"imported weights ({usual:g}): the model may forget what it knew."
             )
     return ""
+
+
+def _old_text_bytes(config: Any) -> dict[str, int]:
+    """Return how many bytes of old texts to measure, if the settings name old texts."""
+    return {"old_texts_bytes": wanted.OLD_TEXT_BYTES} if config.old_texts else {}
 
 
 def _stopping_note(patience: int) -> str:

@@ -35,6 +35,8 @@ MICRO_BATCH_TOKENS = 2048
 EVALUATIONS = 6
 """Evaluations of a run after the one before the first step."""
 PATIENCE = 4
+OLD_TEXT_BYTES = 20_000
+"""Bytes of old texts that an evaluation measures: seconds for a model of 100 million weights."""
 TEXT_ROW = 512
 """Tokens in a row of continued pretraining, if the model's context allows."""
 TEXT_ROWS = 4

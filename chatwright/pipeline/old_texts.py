@@ -17,8 +17,15 @@ from chatwright.training.stage import MicroBatch, Stage
 from chatwright.training.stages.forgetting import ForgettingCheck
 
 
-def require_old_texts(old_texts: DataSources, limit: float) -> None:
-    """Raise InputError for a negative limit, or for a limit without old texts."""
+def require_old_texts(old_texts: DataSources, limit: float, max_bytes: int) -> None:
+    """Raise InputError for a negative limit, for a limit without old texts, or for no bytes."""
+    if max_bytes < 1:
+        raise InputError(
+            f"old_texts_bytes is {max_bytes}; it must be at least 1.",
+            remedy="To measure no old texts, remove the setting old_texts.",
+            field="old_texts_bytes",
+            value=max_bytes,
+        )
     if limit < 0 or (limit and not old_texts):
         raise InputError(
             f"forgetting_limit is {limit}; it must be at least 0 and needs old_texts.",
@@ -34,9 +41,10 @@ def measure_old_texts(
     options: ReadOptions,
     tokenizer: Tokenizer,
     dtype: torch.dtype,
+    max_bytes: int,
 ) -> Stage[GPT, MicroBatch]:
     """Return a stage that also measures the old texts, or the stage itself if there are none."""
     if not old_texts:
         return stage
     rows = read_texts(to_data_source(old_texts), options).rows
-    return ForgettingCheck(stage, [row.text for row in rows], tokenizer, dtype)
+    return ForgettingCheck(stage, [row.text for row in rows], tokenizer, dtype, max_bytes)

@@ -71,6 +71,8 @@ class PretrainConfig(ReadOptions):
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
     """Texts of earlier training. Bits per byte on them measure how much the model forgets."""
+    old_texts_bytes: int = forgetting.MAX_BYTES
+    """Bytes of old_texts that every evaluation measures."""
     forgetting_limit: float = 0.0
     """Largest relative increase of bits per byte on old_texts before the run fails; 0: no limit."""
     sample_prompts: tuple[str, ...] = ("The", "Once upon a time")
@@ -86,7 +88,7 @@ class PretrainConfig(ReadOptions):
                 remedy="Give data (texts), chat (conversations) or both.",
                 field="data",
             )
-        require_old_texts(self.old_texts, self.forgetting_limit)
+        require_old_texts(self.old_texts, self.forgetting_limit, self.old_texts_bytes)
         if self.batches.short_rows and not self.keep_whole:
             raise InputError(
                 "batches.short_rows needs keep_whole: only whole documents go into short rows.",
@@ -125,7 +127,9 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
     )
     return TrainingStage(
         model=model,
-        stage=measure_old_texts(stage, config.old_texts, config, tokenizer, dtype),
+        stage=measure_old_texts(
+            stage, config.old_texts, config, tokenizer, dtype, config.old_texts_bytes
+        ),
         tokenizer=tokenizer,
         loop=config.loop,
         settings=identifying_settings(config, model),

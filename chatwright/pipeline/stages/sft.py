@@ -70,6 +70,8 @@ class SFTConfig(ReadOptions):
     loop: LoopConfig = field(default_factory=LoopConfig)
     old_texts: DataSources = ""
     """Texts of earlier training. Bits per byte on them measure how much the model forgets."""
+    old_texts_bytes: int = forgetting.MAX_BYTES
+    """Bytes of old_texts that every evaluation measures."""
     forgetting_limit: float = 0.0
     """Largest relative increase of bits per byte on old_texts before the run fails; 0: no limit."""
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
@@ -101,7 +103,7 @@ class SFTConfig(ReadOptions):
                 field="passes",
                 value=self.passes,
             )
-        require_old_texts(self.old_texts, self.forgetting_limit)
+        require_old_texts(self.old_texts, self.forgetting_limit, self.old_texts_bytes)
 
 
 def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
@@ -139,7 +141,9 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     stage = with_teacher(sft, config.distillation, model, tokenizer, device, seed)
     return TrainingStage(
         model=model,
-        stage=measure_old_texts(stage, config.old_texts, config, tokenizer, dtype),
+        stage=measure_old_texts(
+            stage, config.old_texts, config, tokenizer, dtype, config.old_texts_bytes
+        ),
         tokenizer=tokenizer,
         loop=config.loop,
         settings=identifying_settings(config, model),

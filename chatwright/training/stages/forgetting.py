@@ -21,7 +21,9 @@ from chatwright.training.stage import MicroBatch, Stage, StageState
 from chatwright.training.stages.wrapped_stage import WrappedStage
 
 MAX_BYTES = 100_000
-"""Bytes of old text that are measured: a few seconds at each evaluation."""
+"""Bytes of old text that are measured by default: a few seconds for a small model."""
+LONGEST_WINDOW = 1024
+"""Tokens in a window, if the model's context allows; longer ones are slow and need gigabytes."""
 
 
 class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
@@ -33,9 +35,10 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
         old_texts: Sequence[str],
         tokenizer: Tokenizer,
         dtype: torch.dtype,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(inner)
-        self.old_texts = list(_first_bytes(old_texts))
+        self.old_texts = list(_first_bytes(old_texts, max_bytes))
         self.tokenizer = tokenizer
         self.dtype = dtype
         self.before = 0.0
@@ -43,9 +46,8 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
 
     def evaluate(self, model: GPT) -> dict[str, float]:
         """Return the inner stage's figures, and bits per byte on the old texts now and before."""
-        score = bits_per_byte(
-            model, self.tokenizer, self.old_texts, model.config.context_length, self.dtype
-        )
+        window = min(model.config.context_length, LONGEST_WINDOW)
+        score = bits_per_byte(model, self.tokenizer, self.old_texts, window, self.dtype)
         self.before = self.before or score.bits_per_byte
         return super().evaluate(model) | {
             "old_bits_per_byte_before": self.before,
@@ -70,9 +72,9 @@ class ForgettingCheck(WrappedStage[GPT, MicroBatch]):
         self.before = state.numbers["before"]
 
 
-def _first_bytes(texts: Iterable[str]) -> Iterator[str]:
-    """Yield texts up to MAX_BYTES in total; the last text may be cut."""
-    room = MAX_BYTES
+def _first_bytes(texts: Iterable[str], max_bytes: int) -> Iterator[str]:
+    """Yield texts up to `max_bytes` in total; the last text may be cut."""
+    room = max_bytes
     for text in texts:
         if part := text.encode()[:room].decode(errors="ignore"):
             yield part

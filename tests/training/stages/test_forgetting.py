@@ -83,14 +83,11 @@ def test_run_with_other_old_texts_is_not_resumed(tmp_path: Path) -> None:
     assert caught.value.field.startswith("data.old_texts.")
 
 
-def test_old_texts_are_cut_at_max_bytes_but_never_inside_a_character(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(forgetting, "MAX_BYTES", 10)
+def test_old_texts_are_cut_at_max_bytes_but_never_inside_a_character() -> None:
     tokenizer = character_tokenizer()
 
     def kept(texts: list[str]) -> list[str]:
-        return ForgettingCheck(pretrain_stage(), texts, tokenizer, torch.float32).old_texts
+        return ForgettingCheck(pretrain_stage(), texts, tokenizer, torch.float32, 10).old_texts
 
     assert kept(["four", "eight ch", "more"]) == ["four", "eight "]
     assert kept(["ééééééé"]) == ["ééééé"]
