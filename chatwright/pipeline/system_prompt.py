@@ -27,5 +27,5 @@ def with_system_prompt(tokenizer: Tokenizer, system: str | None, watcher: Watche
         tokenizer = tokenizer.with_system(system)
     chat_format = tokenizer.chat_format
     if chat_format is not None and (line := chat_format.system_line()):
-        watcher.say(f"{line}; the setting system replaces it")
+        watcher.say(line if system is not None else f"{line}; the setting system replaces it")
     return tokenizer
