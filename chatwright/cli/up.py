@@ -22,6 +22,8 @@ from chatwright.commands import command_line
 if TYPE_CHECKING:
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.pipeline.build import Build
+    from chatwright.server.app import Service
+    from chatwright.server.build_status import BuildStatus
 
 
 def up(
@@ -91,7 +93,6 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.pipeline.closing_note import warnings_of
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
         newest_servable_checkpoint,
@@ -131,12 +132,22 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
                     print(f"the build failed: {error}\nThe page at {address} stays until Ctrl-C.")
                     wait_for_stop()
                 raise
-        with StatusLine(f"Opening {last}") as opening:
-            service.publish(open_assistant(last, limits, status=opening), build.name)
-        warnings = warnings_of(build.recipe, build.out)
-        board.set_ready(warnings)
+        _publish_finished(build, last, limits, service, board)
         chat = command_line("chat", last)
-        if warnings:
-            print(warnings)
         print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
         wait_for_stop()
+
+
+def _publish_finished(
+    build: "Build", model: Path, limits: "MemoryLimits", service: "Service", board: "BuildStatus"
+) -> None:
+    """Serve the finished model, and show the warnings of the build."""
+    from chatwright.cli.load_model import open_assistant
+    from chatwright.pipeline.closing_note import warnings_of
+
+    with StatusLine(f"Opening {model}") as opening:
+        service.publish(open_assistant(model, limits, status=opening), build.name)
+    warnings = warnings_of(build.recipe, build.out)
+    board.set_ready(warnings)
+    if warnings:
+        print(warnings)

@@ -295,6 +295,20 @@ def test_opening_an_engine_does_not_measure_batch_variance(
         assert measured == [engine.forward]
 
 
+def test_a_context_that_does_not_fit_in_memory_is_shortened(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwright.engine.engine.available_memory", lambda: 50_000_000)
+    model = make_model(context_length=131_072)
+    with Engine(model) as engine:
+        assert 512 <= engine.context_length < 131_072
+        assert engine.cache.capacity == engine.context_length
+        assert len(run_one(engine)) == 3
+    with pytest.raises(InputError) as caught:
+        Engine(model, EngineConfig(context_length=131_072))
+    assert (caught.value.field, caught.value.value) == ("max_context", 131_072)
+
+
 def test_a_shorter_context_refuses_longer_texts_and_does_not_change_replies(
     make_model: MakeModel,
 ) -> None:
