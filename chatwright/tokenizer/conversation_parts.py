@@ -119,7 +119,7 @@ def _with_system(
     messages = list(enumerate(conversation))
     has_system = bool(conversation) and conversation[0].role == "system"
     own = chat_format.system
-    if not has_system and own is not None and (own or chat_format.default_system):
+    if conversation and not has_system and own is not None and (own or chat_format.default_system):
         messages.insert(0, (-1, Message("system", own)))
         has_system = True
     if not has_system:

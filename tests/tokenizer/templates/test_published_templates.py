@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chatwright.chat.context_meter import measure_context
 from chatwright.conversation import Message, Text, Thinking
 from chatwright.errors import InputError
 from chatwright.pipeline.imported_tokenizer import with_template_format
@@ -287,3 +288,24 @@ def test_the_conversations_differ_and_hold_what_is_hard() -> None:
     assert len({tuple(messages) for messages, _ in rows}) > 45
     used = {message.text for messages, _ in rows for message in messages}
     assert used == {*TEXTS}
+
+
+@pytest.mark.parametrize("name", ["smollm2", "yi", "llama2", "vicuna"])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_the_context_meter_counts_the_system_prompt_once(
+    name: str, system: str | None, tmp_path: Path
+) -> None:
+    tokenizer = open_case(write_case(tmp_path, name)).with_system(system)
+    assert tokenizer.chat_format is not None
+    question = [Message("user", "the quick fox?")]
+    use = measure_context(question, tokenizer, 1000, 10)
+    assert use.n_used == len(render_turns(question, tokenizer).token_ids)
+    text = tokenizer.chat_format.system_text
+    assert [message.text for message in use.messages] == [
+        *([text] if text else []),
+        "the quick fox?",
+    ]
+    assert all(
+        n_token >= len(tokenizer.encode(message.text)) // 2
+        for n_token, message in zip(use.n_tokens, use.messages, strict=True)
+    )
