@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from chatwright import devices
+from chatwright.pipeline import training_cost
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training import learning_rate_finder, loop
@@ -160,7 +161,7 @@ def register() -> torch.library.Library:
     torch.__future__.set_swap_module_params_on_conversion(True)
     _foreach_utils._foreach_supported_types.append(SimulatedTensor)  # type: ignore[arg-type]
     # A device that is written in Python cannot have generators, so the CPU's are used.
-    for module in (loop, learning_rate_finder):
+    for module in (loop, learning_rate_finder, training_cost):
         module.generator = generator_on_cpu  # type: ignore[attr-defined]
     return library
 

@@ -294,12 +294,19 @@ def test_an_adapter_of_an_imported_model_is_merged_and_exported(tmp_path: Path) 
     assert gives_ids_of_transformers(tokenizer, tmp_path / "exported")
 
 
+def gpt_with_ngrams(vocab_size: int) -> GPT:
+    """Return a decoder with tables of n-grams, which no other tool has."""
+    model = GPT(preset("nano", vocab_size=vocab_size, ngrams=(2,), ngram_rows=64))
+    gpt.init_weights(model, generator(0, "weights"))
+    return model
+
+
 def own_shapes() -> dict[str, tuple[Model, Tokenizer]]:
     """Return one model of each architecture, with settings that no family supports."""
     tokenizer, pieces = ByteBPE.train(["the cat sat"], 270), wordpiece.train(["the cat sat"], 60)
     n_token = tokenizer.vocab_size
     return {
-        "gpt": (GPT(preset("nano", vocab_size=n_token, activation="relu2")), tokenizer),
+        "gpt": (gpt_with_ngrams(n_token), tokenizer),
         "encoder": (Encoder(encoder_preset("nano", vocab_size=pieces.vocab_size)), pieces),
         "encoder-decoder": (
             EncoderDecoder(encoder_decoder_preset("nano", vocab_size=n_token)),

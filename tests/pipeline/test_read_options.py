@@ -24,9 +24,9 @@ def sentences() -> Iterator[str]:
 
 def table(path: Path, columns: tuple[str, str]) -> Path:
     """Write a cp1252 table with semicolons, quotes, and one row that has an empty cell."""
-    rows = [";".join(columns), ";"]
-    rows += [f'"{text}";"label {i % 2}"' for i, text in enumerate(sentences())]
-    rows.insert(5, ' ;"label 0"')
+    rows = [";".join((*columns, "number")), ";;"]
+    rows += [f'"{text}";"label {i % 2}";"{i}"' for i, text in enumerate(sentences())]
+    rows.insert(5, ' ;"label 0";"x"')
     path.write_bytes("\r\n".join(rows).encode("cp1252"))
     return path
 
@@ -35,30 +35,34 @@ COLUMNS = {
     "classify": {"review": "text", "verdict": "label"},
     "translation": {"review": "source", "verdict": "target"},
     "sft": {"review": "prompt", "verdict": "completion"},
+    "dpo": {"number": "prompt", "review": "chosen", "verdict": "rejected"},
+    "embedding": {"review": "anchor", "verdict": "positive"},
 }
 
 
 @pytest.fixture(scope="module")
-def chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of one training step, for fine-tuning."""
+def parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models of one training step, by the kind of stage that starts from them."""
     folder = tmp_path_factory.mktemp("parent")
     (folder / "texts.txt").write_text("\n".join(sentences()))
-    options = StageOptions(
-        data=str(folder / "texts.txt"),
-        out=folder / "run",
-        overrides=("model.size=nano", "model.context_length=64", "loop.steps=1"),
-        vocab_size=300,
-    )
-    prepare_stage(stage_kind("pretrain"), options, Watcher()).run(folder / "run", Watcher())
-    return folder / "run"
+    for kind in ("pretrain", "masked-lm"):
+        options = StageOptions(
+            data=str(folder / "texts.txt"),
+            out=folder / kind,
+            overrides=("model.size=nano", "model.context_length=64", "loop.steps=1"),
+            vocab_size=300,
+        )
+        prepare_stage(stage_kind(kind), options, Watcher()).run(folder / kind, Watcher())
+    decoder = folder / "pretrain"
+    return {"sft": decoder, "dpo": decoder, "embedding": folder / "masked-lm"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stage_reads_a_european_table_and_skips_bad_rows(
-    kind: str, tmp_path: Path, chat_model: Path
+    kind: str, tmp_path: Path, parents: dict[str, Path]
 ) -> None:
     data = table(tmp_path / "data.csv", ("review", "verdict"))
-    size = () if kind in ("word-vectors", "sft") else ("model.size=nano",)
+    size = () if kind in ("word-vectors", *parents) else ("model.size=nano",)
 
     def options(skip: bool) -> StageOptions:
         return StageOptions(
@@ -70,7 +74,7 @@ def test_a_stage_reads_a_european_table_and_skips_bad_rows(
                 rename_columns=COLUMNS.get(kind, {"review": "text"}),
                 skip_bad_rows=skip,
             ),
-            parent=chat_model if kind == "sft" else None,
+            parent=parents.get(kind),
             vocab_size=300,
         )
 

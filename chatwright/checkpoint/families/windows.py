@@ -28,7 +28,8 @@ def read_windows(public: PublicConfig, n_layer: int, windowed: list[bool]) -> di
     `windowed` says which layers have a window if config.json has no `layer_types`.
     """
     is_used = public.flag("use_sliding_window", False)
-    if not is_used or public.get("sliding_window") is None:  # layer_types has no effect
+    window, _ = public.get("sliding_window"), public.get("layer_types")  # both are known fields
+    if not is_used or window is None:  # layer_types has no effect
         return {"window": 0}
     unwindowed = read_unwindowed_layers(public, n_layer, windowed)
     if len(unwindowed) == n_layer:

@@ -18,6 +18,8 @@ import sys
 from datetime import datetime
 from typing import Any
 
+import psutil
+
 FUEL = 1_000_000
 """Instructions of a rendering; the templates of known models take some thousands."""
 MAX_TEXT = 1_000_000
@@ -28,15 +30,11 @@ GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 
 def limit_memory(n_byte: int) -> None:
     """Limit this process's memory where the system can; elsewhere only the parent watches it."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if not hasattr(psutil, "RLIMIT_AS"):  # Windows and macOS
         return
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (n_byte, n_byte))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ValueError, OSError):  # macOS refuses some limits
-        return
+    process = psutil.Process()
+    process.rlimit(psutil.RLIMIT_AS, (n_byte, n_byte))
+    process.rlimit(psutil.RLIMIT_CORE, (0, 0))
 
 
 def raise_exception(message: object = "") -> None:
