@@ -81,7 +81,7 @@ class _SavedTensors:
     """Counts the bytes that autograd keeps for the backward pass, each storage once."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        self.weights = {_storage_id(p) for p in model.parameters()}
         matrices = [tuple(p.shape) for p in model.parameters() if p.ndim == 2]
         self.weight_shapes = {*matrices, *(shape[::-1] for shape in matrices)}
         self.seen: set[int] = set()
@@ -90,15 +90,21 @@ class _SavedTensors:
 
     def count(self, tensor: Tensor) -> Tensor:
         storage: Any = tensor.untyped_storage()
-        address = storage.data_ptr()
-        if address in self.weights or address in self.seen:
+        identity = _storage_id(tensor)
+        if identity in self.weights or identity in self.seen:
             return tensor
-        self.seen.add(address)
+        self.seen.add(identity)
         if tuple(tensor.shape) in self.weight_shapes:  # a copy in the number format of training
             self.n_fixed_byte += storage.nbytes()
         else:
             self.n_byte += storage.nbytes()
         return tensor
+
+
+def _storage_id(tensor: Tensor) -> int:
+    """Return a number that all views of a tensor share. Not every device gives an address."""
+    storage: Any = tensor.untyped_storage()
+    return int(storage._cdata)
 
 
 @dataclass(frozen=True, kw_only=True)

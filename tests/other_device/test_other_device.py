@@ -200,6 +200,7 @@ def losses_of(run: Path) -> dict[str, float]:
     }
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "name",
     [
