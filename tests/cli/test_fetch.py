@@ -30,6 +30,9 @@ from tests.pipeline.open_models.small_package import (
 EMBEDDING = "small-embedding"
 # Runs the command line with the records of known models that are in a file.
 PROGRAM = """
+import signal
+# A program started in the background ignores Ctrl-C unless it is told not to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import json, pathlib, sys
 from chatwright.pipeline.open_models import known_models
 records = json.loads(pathlib.Path(sys.argv[1]).read_text())
