@@ -53,6 +53,7 @@ def main() -> None:
     results["merge"] = chatwright("merge", out / "adapter", out / "merged")
     results["bits_per_byte_after"] = bits_per_byte(out / "merged", general)
     results["replies_after"] = replies(out / "merged", held_out)
+    (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     chatwright("export", out / "merged", out / "exported")
     chatwright("export", out / "merged", out / "model.gguf", "--format", "gguf")
     results["top_tokens"] = top_tokens(out, held_out)
