@@ -4,9 +4,6 @@ Texts of one length are computed together, without padding and so without a mask
 float32 the vector of a text is bit-identical whatever other texts are computed: packed linear
 layers give a row the same bits among any number of rows, and torch's attention computes each text
 by itself. Padding would break this, because sums over the keys would have other lengths.
-
-Packing copies the weights. While an EmbeddingForward is open, later changes of the weights have no
-effect and the model cannot be trained.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,40 +11,21 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from chatwright.engine.packed_model import PackedModel
 from chatwright.model.encoder import Encoder
-from chatwright.model.linear import Linear, pack_linears, unpack_linears
 from chatwright.model.text_vectors import pooled_vectors
 
 TOKENS_PER_BATCH = 4096
 """Largest number of tokens computed together; a longer text is computed alone."""
 
 
-class EmbeddingForward:
+class EmbeddingForward(PackedModel[Encoder]):
     """Computes vectors of texts. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: Encoder) -> None:
         """Pack the model and put it in eval mode."""
-        self.model = model
+        super().__init__(model)
         self.config = model.config
-        self.device = model.device
-        self._was_packed = any(
-            isinstance(module, Linear) and module.packed is not None for module in model.modules()
-        )
-        self._was_training = model.training
-        model.eval()
-        self.has_packed_kernels = pack_linears(model)
-
-    def close(self) -> None:
-        """Unpack the weights and restore the model's mode, so that it can be trained again."""
-        if not self._was_packed:
-            unpack_linears(self.model)
-        self.model.train(self._was_training)
-
-    def __enter__(self) -> "EmbeddingForward":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def max_length(self) -> int:

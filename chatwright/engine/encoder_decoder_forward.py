@@ -10,40 +10,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chatwright.engine.packed_model import PackedModel
 from chatwright.model import masks
 from chatwright.model.attention import KeyValues
 from chatwright.model.encoder_decoder import EncoderDecoder
 from chatwright.model.kv_cache import DenseCache
-from chatwright.model.linear import Linear, pack_linears, unpack_linears
 
 
-class EncoderDecoderForward:
+class EncoderDecoderForward(PackedModel[EncoderDecoder]):
     """Encodes sources and starts their decoding. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: EncoderDecoder) -> None:
         """Pack the model and put it in eval mode."""
-        self.model = model
+        super().__init__(model)
         self.config = model.config
-        self.device = model.device
-        self._was_packed = any(
-            isinstance(module, Linear) and module.packed is not None for module in model.modules()
-        )
-        self._was_training = model.training
-        model.eval()
-        self.has_packed_kernels = pack_linears(model)
         self.key_block = masks.block_size(self.config.context_length)
-
-    def close(self) -> None:
-        """Unpack the weights and restore the model's mode, so that it can be trained again."""
-        if not self._was_packed:
-            unpack_linears(self.model)
-        self.model.train(self._was_training)
-
-    def __enter__(self) -> "EncoderDecoderForward":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @torch.no_grad()
     def start(self, sources: Sequence[Sequence[int]], n_beam: int = 1) -> "TranslationBatch":

@@ -3,10 +3,6 @@
 On a CPU in float32, the logits of a text are bit-identical whatever other texts are in the batch.
 On other devices the kernels are torch's own, and bits may depend on the batch.
 `batch_invariance.py` checks your machine.
-
-Packing copies the weights. While a Forward is open, later changes of the weights have no effect and
-the model cannot be trained. A model that is only served needs half the memory with
-`keeps_weights=False`.
 """
 
 from collections.abc import Sequence
@@ -15,15 +11,15 @@ import torch
 from torch import Tensor
 
 from chatwright.engine.cache_plan import TokenMemory
+from chatwright.engine.packed_model import PackedModel
 from chatwright.errors import InputError
 from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.heads import last_token
 from chatwright.model.kv_cache import DenseCache
-from chatwright.model.linear import Linear, pack_linears, unpack_linears
 
 
-class Forward:
+class Forward(PackedModel[GPT]):
     """Computes next-token logits. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: GPT, keeps_weights: bool = True) -> None:
@@ -44,29 +40,9 @@ class Forward:
                 field="head",
                 value=model.config.head,
             )
-        self.model = model
+        super().__init__(model, keeps_weights)
         self.config = model.config
-        self.device = model.device
-        self._was_packed = any(
-            isinstance(module, Linear) and module.packed is not None for module in model.modules()
-        )
-        self._was_training = model.training
-        model.eval()
-        self.has_packed_kernels = pack_linears(model, keeps_weights)
-        self._keeps_weights = keeps_weights
         self.key_block = masks.block_size(self.config.context_length)
-
-    def close(self) -> None:
-        """Unpack the weights and restore the model's mode, so that it can be trained again."""
-        if self._keeps_weights and not self._was_packed:
-            unpack_linears(self.model)
-        self.model.train(self._was_training)
-
-    def __enter__(self) -> "Forward":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def make_cache(self, n_slot: int, context_length: int | None = None) -> DenseCache:
         """Prepare a KV cache for `n_slot` texts; by default they may fill the model's context."""

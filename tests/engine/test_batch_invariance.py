@@ -197,7 +197,7 @@ def test_packed_and_tiled_logits_equal_those_of_the_plain_model(
 def test_the_comparison_finds_kernels_that_depend_on_the_batch(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: False)
+    monkeypatch.setattr("chatwright.engine.packed_model.pack_linears", lambda *_: False)
     with Engine(make_model(d_ff=83)) as engine:
         assert "no kernels" in engine.batch_variance
         with pytest.raises(AssertionError):
@@ -208,7 +208,7 @@ def test_find_difference_finds_unpacked_linears(
     make_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Report that the layers are packed without packing them.
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: True)
+    monkeypatch.setattr("chatwright.engine.packed_model.pack_linears", lambda *_: True)
     with Forward(make_model(d_model=192, d_ff=83)) as forward:
         assert "rows have different bits" in find_difference(forward)
 

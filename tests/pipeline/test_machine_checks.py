@@ -36,5 +36,5 @@ def test_a_model_with_packed_kernels_is_batch_invariant(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert check_batch_invariance(directory).is_met
-    monkeypatch.setattr("chatwright.engine.forward.pack_linears", lambda *_: False)
+    monkeypatch.setattr("chatwright.engine.packed_model.pack_linears", lambda *_: False)
     assert not check_batch_invariance(directory).is_met
