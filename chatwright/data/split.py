@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chatwright.errors import InputError
+
+RowType = TypeVar("RowType")
 
 MOST_OF_SMALL_GROUPS = 0.25
 """Largest share of the small groups that validation may take, unless twice `fraction` is more.
@@ -40,6 +43,16 @@ def choose_validation(keys: Sequence[str], sizes: Sequence[int], fraction: float
     """
     chosen = split(keys, sizes, fraction).is_validation
     return chosen if any(chosen) else _in_groups(keys, _fitting(_sizes(keys, sizes), fraction))
+
+
+def partition(
+    rows: Sequence[RowType], is_validation: Sequence[bool]
+) -> tuple[list[RowType], list[RowType]]:
+    """Return the rows as (training, validation), each in its order."""
+    pairs = list(zip(rows, is_validation, strict=True))
+    training = [row for row, is_kept in pairs if not is_kept]
+    validation = [row for row, is_kept in pairs if is_kept]
+    return training, validation
 
 
 def split(keys: Sequence[str], sizes: Sequence[int], fraction: float) -> Split:

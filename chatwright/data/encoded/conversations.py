@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chatwright.conversation import Conversation
 from chatwright.data.checks.contamination import find_overlaps
 from chatwright.data.readers.data_source import DEFAULTS, DataSource, ReadOptions, describe_source
 from chatwright.data.readers.row_reader import RowsRead, read_kind
 from chatwright.data.rows import ChatRow, DataError, Location
-from chatwright.data.split import choose_validation
+from chatwright.data.split import choose_validation, partition
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
 from chatwright.tokenizer.chat_template import Rendered, render
@@ -91,9 +92,7 @@ def encode_conversations_split(
             f"{validation_fraction:.0%} for validation",
             "add conversations with other first questions, or make validation_share larger",
         )
-    pairs = list(zip(read.rows, chosen, strict=True))
-    train = [row for row, is_validation in pairs if not is_validation]
-    validation = [row for row, is_validation in pairs if is_validation]
+    train, validation = partition(read.rows, chosen)
     # Repeated rows stay, because repeating a row gives it more weight. Their equal questions keep
     # them on one side of the split.
     n_overlaps = len(find_overlaps(train, validation))
@@ -119,7 +118,7 @@ def encode_chat_rows(
     n_too_long = 0
     learned = [row for row in rows if has_learned_answer(row)]
     for row in learned:
-        rendered = _render(row, tokenizer)
+        rendered = render_row(row.messages, row.location, tokenizer, row.learned or None)
         kept = cut_after_answer(rendered, max_length)
         n_too_long += kept is None
         n_cut += kept is not None and kept is not rendered
@@ -147,16 +146,22 @@ def has_learned_answer(row: ChatRow) -> bool:
     )
 
 
-def _render(row: ChatRow, tokenizer: Tokenizer) -> Rendered:
+def render_row(
+    messages: Conversation,
+    location: Location,
+    tokenizer: Tokenizer,
+    learned: Sequence[bool] | None = None,
+) -> Rendered:
+    """Render the conversation of a row; `learned` as in `render`. A DataError names the row."""
     try:
-        return render(row.messages, tokenizer, row.learned or None)
+        return render(messages, tokenizer, learned)
     except InputError as error:
         cause = error.problem.rstrip(".")
         remedy = error.remedy.rstrip(".")
-        raise DataError(row.location, cause, remedy, field=error.field) from None
+        raise DataError(location, cause, remedy, field=error.field) from None
     except ValueError as error:  # a character that the tokenizer does not know
         cause, _, remedy = str(error).partition(": ")
-        raise DataError(row.location, cause, remedy) from None
+        raise DataError(location, cause, remedy) from None
 
 
 def _sha256(rows: Sequence[ChatRow]) -> str:

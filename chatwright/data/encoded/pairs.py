@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatwright.data.rows import DataError, SentencePair
-from chatwright.data.split import choose_validation
+from chatwright.data.split import choose_validation, partition
 from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
 from chatwright.tokenizer.tokenizer import Tokenizer
 
@@ -89,8 +89,7 @@ def split_pairs(
     chosen = choose_validation(
         [pair.source for pair in pairs], [len(pair.source) for pair in pairs], validation_share
     )
-    train = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if not is_validation]
-    validation = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if is_validation]
+    train, validation = partition(pairs, chosen)
     if not validation or not train:
         raise DataError(
             pairs[0].location,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chatwright.conversation import Message
+from chatwright.data.encoded.conversations import render_row
 from chatwright.data.readers.data_source import DEFAULTS, DataSource, ReadOptions, describe_source
 from chatwright.data.readers.row_reader import read_kind
 from chatwright.data.rows import DataError, PreferenceRow
-from chatwright.data.split import choose_validation
-from chatwright.errors import InputError
+from chatwright.data.split import choose_validation, partition
 from chatwright.tokenizer.chat_format import turn_kind
-from chatwright.tokenizer.chat_template import Rendered, render
+from chatwright.tokenizer.chat_template import Rendered
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import message_text
 
@@ -82,28 +82,20 @@ def encode_preferences_split(
             field="validation_share",
         )
     parts = []
-    for side in (False, True):
-        rows = [row for row, chosen in zip(read.rows, is_validation, strict=True) if chosen is side]
+    sides = zip(("training", "validation"), partition(read.rows, is_validation), strict=True)
+    for name, rows in sides:
         part = encode_preferences(rows, tokenizer, max_length)
         if not len(part):
             raise DataError(
                 rows[0].location,
-                f"each of the {len(rows)} {'validation' if side else 'training'} pairs of "
+                f"each of the {len(rows)} {name} pairs of "
                 f"{describe_source(source)} has a conversation longer than {max_length} tokens",
                 "make the context length larger or the conversations shorter",
                 field="context_length",
             )
         parts.append(part)
     training, validation = parts
-    ignored = EncodedPreferences(
-        training.chosen,
-        training.rejected,
-        training.sha256,
-        training.n_too_long,
-        read.n_ignored,
-        read.skipped,
-    )
-    return ignored, validation
+    return replace(training, n_rows_ignored=read.n_ignored, skipped=read.skipped), validation
 
 
 def encode_preferences(
@@ -126,14 +118,7 @@ def encode_preferences(
 def _render(row: PreferenceRow, ending: tuple[Message, ...], tokenizer: Tokenizer) -> Rendered:
     """Render prompt and ending as one conversation, with loss on the ending only."""
     learned = [False] * len(row.prompt) + [True] * len(ending)
-    try:
-        return render((*row.prompt, *ending), tokenizer, learned)
-    except InputError as error:
-        cause = error.problem.rstrip(".")
-        raise DataError(row.location, cause, error.remedy.rstrip("."), field=error.field) from None
-    except ValueError as error:  # a character that the tokenizer does not know
-        cause, _, remedy = str(error).partition(": ")
-        raise DataError(row.location, cause, remedy) from None
+    return render_row((*row.prompt, *ending), row.location, tokenizer, learned)
 
 
 def _key(messages: Sequence[Message]) -> str:

@@ -13,14 +13,13 @@ from chatwright.data.readers.data_source import (
     DEFAULTS,
     DataSource,
     ReadOptions,
-    describe_source,
     paths_of,
 )
 from chatwright.data.readers.files import TABLE_FORMATS
-from chatwright.data.readers.row_reader import scan_files, scan_table, without_errors
+from chatwright.data.readers.row_reader import collect_rows, scan_files, scan_table
 from chatwright.data.readers.row_shapes import to_labeled
-from chatwright.data.rows import DataError, LabeledText, Location
-from chatwright.data.split import choose_validation
+from chatwright.data.rows import DataError, LabeledText
+from chatwright.data.split import choose_validation, partition
 
 
 def read_labeled(
@@ -28,12 +27,7 @@ def read_labeled(
 ) -> list[LabeledText]:
     """Return every row; see `row_reader.without_errors` for errors. No row at all is an error."""
     items = (item for path in paths_of(source) for item in scan_labeled(path, options))
-    rows = list(without_errors(items, options, skipped))
-    if not rows:
-        raise DataError(
-            Location(describe_source(source)), "there is no labeled text in it", "check the path"
-        )
-    return rows
+    return collect_rows(items, source, "labeled text", options, skipped)
 
 
 def scan_labeled(path: Path, options: ReadOptions = DEFAULTS) -> Iterator[LabeledText | DataError]:
@@ -62,8 +56,7 @@ def split_labeled(
 ) -> tuple[list[LabeledText], list[LabeledText]]:
     """Split into (train, validation) by the hash of the text, so equal texts stay together."""
     chosen = choose_validation([row.text for row in rows], [1] * len(rows), validation_share)
-    train = [row for row, is_validation in zip(rows, chosen, strict=True) if not is_validation]
-    validation = [row for row, is_validation in zip(rows, chosen, strict=True) if is_validation]
+    train, validation = partition(rows, chosen)
     if not train or not validation:
         raise DataError(
             rows[0].location,

@@ -44,6 +44,22 @@ def read_rows(
     return without_errors(items, options, skipped)
 
 
+def collect_rows(
+    items: Iterable[RowType | DataError],
+    source: DataSource,
+    name: str,
+    options: ReadOptions,
+    skipped: list[DataError] | None,
+) -> list[RowType]:
+    """Return the rows among `items`; see `without_errors`. No row is a DataError with `name`."""
+    rows = list(without_errors(items, options, skipped))
+    if not rows:
+        raise DataError(
+            Location(describe_source(source)), f"there is no {name} in it", "check the path"
+        )
+    return rows
+
+
 @dataclass(frozen=True)
 class RowsRead(Generic[KindType]):
     """The rows of one kind at a data source."""

@@ -16,12 +16,11 @@ from chatwright.data.readers.data_source import (
     DEFAULTS,
     DataSource,
     ReadOptions,
-    describe_source,
     paths_of,
 )
 from chatwright.data.readers.files import TABLE_FORMATS
 from chatwright.data.readers.lines import Line, read_lines
-from chatwright.data.readers.row_reader import scan_files, scan_table, without_errors
+from chatwright.data.readers.row_reader import collect_rows, scan_files, scan_table
 from chatwright.data.readers.row_shapes import sentence_pair, to_pair
 from chatwright.data.rows import DataError, Location, SentencePair
 
@@ -46,12 +45,7 @@ def read_pairs(
         items = (item for path in paths_of(source) for item in scan_pairs(path, columns, options))
     else:
         items = scan_parallel(source, target, options)
-    pairs = list(without_errors(items, options, skipped))
-    if not pairs:
-        raise DataError(
-            Location(describe_source(source)), "there is no sentence pair in it", "check the path"
-        )
-    return pairs
+    return collect_rows(items, source, "sentence pair", options, skipped)
 
 
 def scan_pairs(

@@ -14,15 +14,14 @@ from chatwright.data.readers.data_source import (
     DEFAULTS,
     DataSource,
     ReadOptions,
-    describe_source,
     paths_of,
 )
 from chatwright.data.readers.files import TABLE_FORMATS
 from chatwright.data.readers.record import Record
-from chatwright.data.readers.row_reader import scan_files, scan_table, without_errors
+from chatwright.data.readers.row_reader import collect_rows, scan_files, scan_table
 from chatwright.data.readers.text_pair_shapes import to_scored_pair, to_text_pair
-from chatwright.data.rows import DataError, Location, ScoredPair, TextPair
-from chatwright.data.split import choose_validation
+from chatwright.data.rows import DataError, ScoredPair, TextPair
+from chatwright.data.split import choose_validation, partition
 
 FORMATS = (*TABLE_FORMATS, ".txt")
 
@@ -55,12 +54,7 @@ def _read(
         for path in paths_of(source)
         for item in scan_files(path, FORMATS, lambda file: scan_table(file, options, convert))
     )
-    pairs = list(without_errors(items, options, skipped))
-    if not pairs:
-        raise DataError(
-            Location(describe_source(source)), f"there is no {name} in it", "check the path"
-        )
-    return pairs
+    return collect_rows(items, source, name, options, skipped)
 
 
 def split_text_pairs(
@@ -68,8 +62,7 @@ def split_text_pairs(
 ) -> tuple[list[TextPair], list[TextPair]]:
     """Split into (train, validation) by the hash of the anchor, so equal anchors stay together."""
     chosen = choose_validation([pair.anchor for pair in pairs], [1] * len(pairs), validation_share)
-    train = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if not is_validation]
-    validation = [pair for pair, is_validation in zip(pairs, chosen, strict=True) if is_validation]
+    train, validation = partition(pairs, chosen)
     if not train or not validation:
         raise DataError(
             pairs[0].location,
