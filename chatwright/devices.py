@@ -4,6 +4,7 @@ A caller asks for them once and passes them down as arguments; other packages re
 """
 
 import ctypes
+import functools
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,7 +124,9 @@ def return_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@functools.cache
 def _has_glibc() -> bool:
+    # platform.libc_ver reads through the file of the interpreter.
     return platform.libc_ver()[0] == "glibc"
 
 

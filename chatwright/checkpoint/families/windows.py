@@ -28,8 +28,9 @@ def read_windows(public: PublicConfig, n_layer: int, windowed: list[bool]) -> di
     `windowed` says which layers have a window if config.json has no `layer_types`.
     """
     is_used = public.flag("use_sliding_window", False)
-    window, _ = public.get("sliding_window"), public.get("layer_types")  # both are known fields
-    if not is_used or window is None:  # layer_types has no effect
+    window = public.get("sliding_window")
+    if not is_used or window is None:
+        public.get("layer_types")  # has no effect, but is not listed as an unknown field
         return {"window": 0}
     unwindowed = read_unwindowed_layers(public, n_layer, windowed)
     if len(unwindowed) == n_layer:
