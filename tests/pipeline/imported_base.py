@@ -5,23 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 from chatwright.checkpoint.origin import ORIGIN
-from chatwright.cli.app import app
 from chatwright.pipeline.import_export import import_model
 from tests.pipeline.imported_models import write
+from tests.pipeline.run_command import chatwright
 
 CONTEXT = 512
 N_OLD = 60
-
-
-def chatwright(*arguments: object) -> str:
-    """Run a command and return its output; raise the error that it ended with."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.output
 
 
 def write_rows(file: Path, n: int, answer: Callable[[int], str], **fields: object) -> Path:

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from chatwright.checkpoint import model_directory
-from chatwright.cli.app import app
 from chatwright.cli.load_model import open_assistant
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.pipeline.merge import merge
 from chatwright.training.checks import RunFailed
+from tests.pipeline.run_command import chatwright
 
 FAST = [
     "loop.steps=6",
@@ -26,14 +25,6 @@ FAST = [
 ]
 TOKENS = torch.arange(30).view(2, 15)
 RECIPE = Path(__file__).parents[2] / "recipes" / "finetune-lora.toml"
-
-
-def chatwright(*arguments: object) -> str:
-    """Run a command and return its output; raise the error that it ended with."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from chatwright.checkpoint import model_directory
-from chatwright.cli.app import app
 from chatwright.errors import InputError
+from tests.pipeline.run_command import chatwright
 
 FAST = [
     "loop.steps=6",
@@ -21,13 +20,6 @@ FAST = [
     "sample_prompts=['the']",
 ]
 RECIPE = Path(__file__).parents[2] / "recipes" / "distill.toml"
-
-
-def chatwright(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from chatwright.model import lora
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
-from tests.pipeline.imported_base import chatwright, write_imported_base
+from tests.pipeline.imported_base import write_imported_base
+from tests.pipeline.run_command import chatwright
 from tests.pipeline.test_gguf_export import largest_difference
 
 pytestmark = pytest.mark.uses_global_rng

@@ -17,7 +17,8 @@ from chatwright.pipeline.stage_kinds import stage_kind
 from chatwright.training import metrics
 from chatwright.training.checks import RunFailed
 from chatwright.training.watcher import Stopped, Watcher
-from tests.pipeline.imported_base import as_trained, chatwright, write_imported_base, write_rows
+from tests.pipeline.imported_base import as_trained, write_imported_base, write_rows
+from tests.pipeline.run_command import chatwright
 
 pytestmark = pytest.mark.uses_global_rng  # transformers writes the base
 

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from chatwright.checkpoint import model_directory
-from chatwright.cli.app import app
 from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 from chatwright.model import lora
+from tests.pipeline.run_command import chatwright
 
 QUICK = [
     "loop.steps=20",
@@ -20,14 +19,6 @@ QUICK = [
     "sample_tokens=4",
 ]
 N_PROMPT = 24
-
-
-def chatwright(*arguments: object) -> str:
-    """Run a command and return its output; raise the error that it ended with."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")

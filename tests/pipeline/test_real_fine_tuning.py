@@ -12,7 +12,7 @@ import torch
 from chatwright.checkpoint import model_directory
 from chatwright.pipeline.import_export import import_model
 from chatwright.training import metrics
-from tests.pipeline.imported_base import chatwright
+from tests.pipeline.run_command import chatwright
 from tests.pipeline.test_gguf_export import next_log_probs, open_in_llama_cpp
 
 pytestmark = [pytest.mark.full, pytest.mark.uses_global_rng, pytest.mark.timeout(3600)]

@@ -4,18 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from chatwright.cli.app import app
+from tests.pipeline.run_command import chatwright
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "word-vectors.toml"
-
-
-def chatwright(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")
