@@ -1,7 +1,7 @@
 """Convert a decoder's settings to the fields of a GGUF file, and back.
 
-The file does not state everything. Whether layers have biases, and whether the output uses the
-embedding matrix, is told by the tensors that the file holds. A field that would change the logits,
+The file does not state everything. The tensors that it holds show whether layers have biases, and
+whether the output uses the embedding matrix. A field that would change the logits,
 but is unknown or unsupported, is rejected by name.
 """
 

@@ -37,7 +37,7 @@ SHOWN_SYSTEM = 200
 
 @dataclass(frozen=True)
 class Separator:
-    """What stands between two neighboring texts of a conversation."""
+    """The tokens between two neighboring texts of a conversation."""
 
     ends: Pieces = ()
     """Ends the text before it. The model learns to write it after an answer."""

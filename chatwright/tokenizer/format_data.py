@@ -18,7 +18,7 @@ EMPTY_SYSTEM = ("text", "none", "refused")
 
 @dataclass(frozen=True)
 class LayoutData:
-    """What stands between two texts, and what is trimmed from them."""
+    """The tokens between two texts, and which white space is trimmed from them."""
 
     separators: Mapping[str, str]
     """By the kinds of the two texts, for example "user>assistant"; see `chat_format.Layout`."""

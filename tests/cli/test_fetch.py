@@ -31,7 +31,7 @@ EMBEDDING = "small-embedding"
 # Runs the command line with the records of known models that are in a file.
 PROGRAM = """
 import signal
-# A program started in the background ignores Ctrl-C unless it is told not to.
+# A program that was started in the background ignores Ctrl-C by default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import json, pathlib, sys
 from chatwright.pipeline.open_models import known_models

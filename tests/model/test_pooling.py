@@ -1,4 +1,4 @@
-"""Pooling: equal to a loop over the texts, whatever stands in the padding."""
+"""Pooling: equal to a loop over the texts, whatever the padding holds."""
 
 import pytest
 import torch

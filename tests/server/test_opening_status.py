@@ -1,4 +1,4 @@
-"""The page is told what happens while a model is fetched and opened."""
+"""The page shows what happens while a model is fetched and opened."""
 
 from chatwright.server.opening_status import OpeningStatus
 

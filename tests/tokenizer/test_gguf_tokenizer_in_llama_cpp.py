@@ -285,7 +285,7 @@ def differences_of_pre(
 
 
 def test_a_difference_without_a_known_cause_is_noticed(tmp_path: Path) -> None:
-    """Control: llama.cpp is told another pre-tokenizer than the original has."""
+    """Control: llama.cpp gets another pre-tokenizer than the original has."""
     counts = count_differences(EXAMPLES["smollm"](tmp_path), {}, N_SHORT, tmp_path, pre="gpt-2")
     with pytest.raises(AssertionError):
         check(counts, {})

@@ -98,7 +98,7 @@ def _text(outcomes: Outcomes, name: str) -> str:
 
 
 def _between(text: str, words: Sequence[str]) -> list[str]:
-    """Return what stands before, between and after the words, which must come in this order."""
+    """Return the texts before, between and after the words, which must be in this order."""
     pieces = []
     for word in words:
         before, found, text = text.partition(word)
@@ -146,7 +146,7 @@ def _of_system(outcomes: Outcomes) -> tuple[dict[str, str], bool]:
 
 
 def _default_system(separators: dict[str, str]) -> str:
-    """Return the system text that stands before a first question where none was given."""
+    """Return the system text before a first question, where the conversation gives none."""
     before, after = separators.get("begin>system", ""), separators.get("system>user", "")
     begin = separators["begin>user"]
     is_around = begin.startswith(before) and begin.endswith(after)
