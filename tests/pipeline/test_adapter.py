@@ -9,6 +9,7 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.cli.load_model import open_assistant
+from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.pipeline.merge import merge
@@ -63,11 +64,13 @@ def fine_tune(folder: Path, out: str, *settings: str) -> None:
     chatwright("train", "sft", *paths, *FAST, *common, *settings)
 
 
-def test_training_with_lora_saves_an_adapter_that_generates_text(folder: Path) -> None:
+def test_training_with_lora_saves_an_adapter_that_generates_tokens(folder: Path) -> None:
     assert (folder / "adapter" / "model" / "adapter_model.safetensors").exists()
     assert "trained parameters" in (folder / "adapter" / "report.html").read_text()
     assistant = open_assistant(folder / "adapter")
-    assert assistant.complete("the cat").message.text
+    # The first token may be the one that ends the text, so the text itself may be empty.
+    sampling = SamplingConfig(temperature=0.0, max_tokens=8)
+    assert 1 <= assistant.complete("the cat", sampling).usage.completion_tokens <= 8
 
 
 def test_a_merged_model_equals_the_unmerged_one_and_needs_no_base(
