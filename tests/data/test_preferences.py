@@ -8,8 +8,8 @@ import pytest
 from chatwright.conversation import Message
 from chatwright.data.preferences import (
     Correction,
-    RatedReply,
     Ranking,
+    RatedReply,
     Thumb,
     correction_conversation,
     preference_rows,
