@@ -16,9 +16,10 @@ up: $(VENV)/serve.done
 assistant: $(VENV)/serve.done
 	$(BIN)/chatwright up smollm2-135m-instruct $(if $(PORT),--port $(PORT))
 
-# The tests that a change needs: under ten minutes on two cores.
+# The tests that a change needs: under ten minutes on two cores. One process per core, with one
+# thread each; the tests of a file stay together, because they share what the file prepares.
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 
 # Short forms of the slow tests: kills and resumes, the page in a browser, installation.
 test-ci: $(VENV)/dev.done
