@@ -35,6 +35,7 @@ from chatwright.engine.engine import Engine, EngineFull
 from chatwright.engine.request import Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
+from chatwright.tokenizer.read_reply import reply_stop_ids
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 
 
@@ -196,11 +197,8 @@ class Assistant:
     def _request(
         self, token_ids: list[int], sampling: SamplingConfig, may_call_tool: bool
     ) -> Request:
-        chat_format = self.tokenizer.chat_format
-        stop_ids = {*self.tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
-        if chat_format and may_call_tool:
-            stop_ids -= {chat_format.tool_call, *chat_format.thinking_ids}
-        return Request(token_ids, sampling, sorted(stop_ids), unused_ids(self.tokenizer))
+        stop_ids = reply_stop_ids(self.tokenizer, may_call_tool)
+        return Request(token_ids, sampling, stop_ids, unused_ids(self.tokenizer))
 
     def _events(self, reply: LiveReply) -> Generator[ReplyEvent, None, None]:
         try:

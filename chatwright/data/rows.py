@@ -62,6 +62,18 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True)
+class PromptRow:
+    """A conversation to which the model replies, for training on rewards."""
+
+    messages: tuple[Message, ...]
+    location: Location
+    answer: str | None = None
+    """The right answer, for rules that compare with it."""
+    kind: str = ""
+    """Name of the kind of task, for figures by kind."""
+
+
+@dataclass(frozen=True)
 class SentencePair:
     """A sentence and its translation."""
 
@@ -100,7 +112,7 @@ class ScoredPair:
     location: Location
 
 
-Row = TextRow | ChatRow | PreferenceRow | SentencePair | TextPair | ScoredPair
+Row = TextRow | ChatRow | PreferenceRow | PromptRow | SentencePair | TextPair | ScoredPair
 
 
 class DataError(InputError):

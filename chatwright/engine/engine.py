@@ -66,8 +66,9 @@ class EngineFull(Exception):
 class Engine:
     """Generates replies with one model.
 
-    While the engine is open, the model is packed and cannot be trained. Use the engine in a `with`
-    statement, or call `close`.
+    While the engine is open, the model is packed and cannot be trained; to sample from a model in
+    training, open `packed_model.shared_copy(model)`. Use the engine in a `with` statement, or call
+    `close`.
     """
 
     def __init__(
@@ -129,6 +130,11 @@ class Engine:
     def n_free_slot(self) -> int:
         """Number of slots without a reply."""
         return len(self._free_slots)
+
+    def refresh(self) -> None:
+        """Use the weights as they are now. No reply may be in progress."""
+        assert not self.has_work, "replies in progress hold keys and values of the old weights"
+        self.forward.refresh()
 
     def close(self) -> None:
         """Unpack the model; it can be trained again."""

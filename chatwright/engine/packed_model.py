@@ -1,12 +1,15 @@
 """A model prepared for inference: packed linear layers, eval mode, and the way back.
 
-Packing copies the weights. While a PackedModel is open, later changes of the weights have no effect
-and the model cannot be trained. A model that is only served needs half the memory with
+Packing copies the weights. While a PackedModel is open, the model cannot be trained, and later
+changes of its weights have no effect before `refresh`. To sample from a model that is being
+trained, open `shared_copy(model)`. A model that is only served needs half the memory with
 `keeps_weights=False`.
 """
 
-from typing import Generic, Self, TypeVar
+import copy
+from typing import Any, Generic, Self, TypeVar
 
+from chatwright.model.dropout import Dropout
 from chatwright.model.linear import Linear, pack_linears, unpack_linears
 from chatwright.model.model import Model
 
@@ -34,6 +37,11 @@ class PackedModel(Generic[M]):
         self.has_packed_kernels = pack_linears(model, keeps_weights)
         self._keeps_weights = keeps_weights
 
+    def refresh(self) -> None:
+        """Pack the weights again, after they have changed."""
+        assert self._keeps_weights, "the weights were released; they cannot be packed again"
+        self.has_packed_kernels = pack_linears(self.model)
+
     def close(self) -> None:
         """Unpack the weights and restore the model's mode, so that it can be trained again."""
         if self._keeps_weights and not self._was_packed:
@@ -45,3 +53,17 @@ class PackedModel(Generic[M]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def shared_copy(model: M) -> M:
+    """Return a model with the same parameters, which can be packed while `model` is trained.
+
+    The copy has modules of its own, but its parameters are those of `model`, so it takes no memory
+    before it is packed. Training changes both; `PackedModel.refresh` packs the changed weights.
+    """
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in model.parameters()}
+    shared |= {id(tensor): tensor for tensor in model.buffers()}
+    for module in model.modules():
+        if isinstance(module, Dropout) and module.generator is not None:
+            shared[id(module.generator)] = module.generator
+    return copy.deepcopy(model, shared)

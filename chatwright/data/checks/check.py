@@ -22,6 +22,7 @@ from chatwright.data.rows import (
     DataError,
     Location,
     PreferenceRow,
+    PromptRow,
     Row,
     ScoredPair,
     SentencePair,
@@ -39,6 +40,7 @@ KINDS: dict[type, str] = {
     TextRow: "text",
     ChatRow: "conversation",
     PreferenceRow: "preference",
+    PromptRow: "prompt",
     SentencePair: "sentence pair",
     TextPair: "text pair",
     ScoredPair: "scored pair",
@@ -149,7 +151,7 @@ def _count_row(report: Report, row: Row) -> int:
     report.n_rows[kind] += 1
     report.n_characters[kind] += length
     report.n_characters_by_file[row.location.file] += length
-    if isinstance(row, ChatRow | PreferenceRow):
+    if isinstance(row, ChatRow | PreferenceRow | PromptRow):
         report.n_turns.update(turn_kind(message) for message in messages_of(row))
     if isinstance(row, ChatRow):
         report.n_not_learned += not has_learned_answer(row)

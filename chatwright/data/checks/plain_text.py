@@ -12,6 +12,7 @@ from chatwright.conversation import Conversation
 from chatwright.data.rows import (
     ChatRow,
     PreferenceRow,
+    PromptRow,
     Row,
     ScoredPair,
     SentencePair,
@@ -24,9 +25,11 @@ from chatwright.tokenizer.tool_call_text import message_text
 WORD = re.compile(r"\w+")
 
 
-def messages_of(row: ChatRow | PreferenceRow) -> Conversation:
+def messages_of(row: ChatRow | PreferenceRow | PromptRow) -> Conversation:
     """Return the messages of a row; of a preference, the prompt and then both endings."""
-    return row.messages if isinstance(row, ChatRow) else (*row.prompt, *row.chosen, *row.rejected)
+    if isinstance(row, PreferenceRow):
+        return (*row.prompt, *row.chosen, *row.rejected)
+    return row.messages
 
 
 def texts_of(row: Row) -> list[tuple[str, str]]:

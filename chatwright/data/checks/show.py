@@ -16,6 +16,7 @@ from chatwright.data.encoded.conversations import has_learned_answer
 from chatwright.data.rows import (
     ChatRow,
     PreferenceRow,
+    PromptRow,
     Row,
     ScoredPair,
     SentencePair,
@@ -61,6 +62,9 @@ def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
         return show_rendered(render(row.messages, tokenizer, row.learned or None), tokenizer)
     if isinstance(row, SentencePair):
         return _show_pair(row, tokenizer)
+    if isinstance(row, PromptRow):
+        message = "no token carries loss: the model's own replies are learned\n"
+        return show_row(row).append(message, style="bold")
     if isinstance(row, TextPair | ScoredPair):
         message = "no token carries loss: whole texts are compared\n"
         return show_row(row).append(message, style="bold")

@@ -1,4 +1,4 @@
-"""Conversations and preferences from the columns of a record.
+"""Conversations, preferences and prompts from the columns of a record.
 
 The column names are TRL's; Alpaca, Dolly and ShareGPT records are converted. A `tools` column is
 ignored: tool definitions are not rendered.
@@ -17,10 +17,10 @@ from chatwright.data.readers.messages import (
     row_is_learned,
 )
 from chatwright.data.readers.values import require_string
-from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow
+from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow, PromptRow
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
-from chatwright.tokenizer.chat_template import require_order
+from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY, require_order
 
 
 def chat_row(values: Mapping[str, Any], location: Location) -> ChatRow:
@@ -83,6 +83,26 @@ def preference_row(values: Mapping[str, Any], location: Location) -> PreferenceR
         tuple(item.message for item in rejected),
         location,
     )
+
+
+def prompt_row(values: Mapping[str, Any], location: Location) -> PromptRow:
+    """Return the prompt of a record, with its answer and its kind. Raises DataError."""
+    messages = tuple(item.message for item in _prompt(values, location))
+    _require_order(messages, location)
+    if turn_kind(messages[-1]) not in ROLES_AWAITING_REPLY:
+        raise DataError(
+            location,
+            f"the prompt ends with a turn of the kind {turn_kind(messages[-1])}",
+            "let it end with a user turn or a tool result",
+            field="prompt",
+        )
+    answer = values.get("answer")
+    if isinstance(answer, int | float) and not isinstance(answer, bool):
+        answer = str(answer)
+    if answer is not None:
+        answer = require_string(answer, "answer", location).strip()
+    kind = require_string(values.get("kind") or "", "kind", location).strip()
+    return PromptRow(messages, location, answer or None, kind)
 
 
 def _require_answer(

@@ -13,6 +13,7 @@ COLUMN_NAMES = frozenset(
         *("text", "label", "source", "target", "messages", "conversations", "prompt", "completion"),
         *("chosen", "rejected", "instruction", "input", "context", "output", "response"),
         *("history", "system"),
+        *("answer", "kind"),
         *("anchor", "positive", "negative", "sentence1", "sentence2", "score"),
     )
 )
@@ -23,6 +24,7 @@ HEADERS = (
     {"conversations"},
     {"prompt", "completion"},
     {"chosen", "rejected"},
+    {"prompt", "answer"},
     {"instruction", "output"},
     {"instruction", "response"},
     {"source", "target"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatwright.data.readers.chat_rows import chat_row, preference_row
+from chatwright.data.readers.chat_rows import chat_row, preference_row, prompt_row
 from chatwright.data.readers.messages import row_is_learned
 from chatwright.data.readers.record import Record
 from chatwright.data.readers.text_pair_shapes import to_scored_pair, to_text_pair
@@ -34,10 +34,11 @@ KNOWN_SHAPES = (
     "messages",
     "prompt+completion",
     "prompt+chosen+rejected",
+    "prompt+answer",
     "instruction+output (Alpaca)",
     "conversations (ShareGPT)",
 )
-"""Shapes of rows for pretraining, fine-tuning and preferences."""
+"""Shapes of rows for pretraining, fine-tuning, preferences and rewards."""
 TASK_SHAPES = (
     "text+label",
     "source+target",
@@ -51,8 +52,8 @@ ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
 def to_row(record: Record) -> Row:
     """Return the row of a record. Raises DataError.
 
-    If several shapes fit, the order is: preference, conversation, text, text pair, scored pair,
-    sentence pair.
+    If several shapes fit, the order is: preference, conversation, text, prompt, text pair, scored
+    pair, sentence pair.
     """
     location = record.location
     values = _named_values(record)
@@ -79,6 +80,9 @@ def to_row(record: Record) -> Row:
         return chat_row(values, location)
     if "text" in filled:
         return _text_row(values, location)
+    # A prompt with other columns may be a conversation whose reply has an unknown column name.
+    if "prompt" in filled and ({"answer", "kind"} & filled or filled <= {"prompt", "system"}):
+        return prompt_row(values, location)
     if {"anchor", "positive"} <= filled:
         return to_text_pair(record)
     if {"sentence1", "sentence2", "score"} <= filled:

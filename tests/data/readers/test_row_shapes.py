@@ -92,7 +92,6 @@ BROKEN_RECORDS = {
     "rated conversation": ({**chat(("user", "a"), ("assistant", "b")), "label": True}, "label"),
     "same twice": ({"prompt": "a", "chosen": "b", "rejected": "b"}, "chosen"),
     "no prompt": ({"chosen": "a", "rejected": "b"}, "prompt"),
-    "prompt without answer": ({"prompt": "a"}, "columns"),
     "chosen by a user": (
         {"prompt": "a", "chosen": [{"role": "user", "content": "b"}], "rejected": "c"},
         "chosen",
