@@ -29,7 +29,10 @@ NAMED_FORMATS = {
 class RewardSource(Protocol):
     """Scores replies by their text."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the source in the log."""
+        ...
 
     def scores(self, prompts: Sequence[PromptRow], replies: Sequence[Message]) -> list[float]:
         """Return one number for each reply; `prompts` has the prompt of each."""
@@ -135,7 +138,7 @@ class RewardConfig:
         if bool(self.format) != (FORMAT in self.rules):
             raise InputError(
                 "reward.format and the rule format need each other.",
-                remedy='Set both, for example reward.rules.format=1.0 reward.format="one_sentence".',
+                remedy="Set both, such as reward.rules.format=1.0 reward.format=one_sentence.",
                 field="reward.format",
                 value=self.format,
             )

@@ -141,9 +141,7 @@ class RolloutEngine:
         }
         return self._collect(requests, n)
 
-    def _collect(
-        self, requests: dict[RequestId, Sequence[int]], n: int
-    ) -> list[list[Rollout]]:
+    def _collect(self, requests: dict[RequestId, Sequence[int]], n: int) -> list[list[Rollout]]:
         tokens: dict[tuple[RequestId, int], list[TokenSampled]] = {
             (request, index): [] for request in requests for index in range(n)
         }

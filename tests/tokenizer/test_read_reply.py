@@ -13,7 +13,14 @@ from tests.chat.scripted import ByteTokenizer
 from tests.chat.test_thinking import SWITCHED, UNSWITCHED, ThinkingTokenizer
 
 REQUEST = RequestId("request")
-TEXTS = ["", "hello", " hi ", "Zwölf 👩", "<think>\na b\n</think>\n\nanswer", "thought\n</think>\nx"]
+TEXTS = [
+    "",
+    "hello",
+    " hi ",
+    "Zwölf 👩",
+    "<think>\na b\n</think>\n\nanswer",
+    "thought\n</think>\nx",
+]
 
 
 def streamed(token_ids: list[int], tokenizer: object) -> Message:

@@ -111,9 +111,7 @@ def _render(row: PromptRow, tokenizer: Tokenizer) -> list[int]:
         return render_prompt(row.messages, tokenizer)
     except InputError as error:
         cause = error.problem.rstrip(".")
-        raise DataError(
-            row.location, cause, error.remedy.rstrip("."), field=error.field
-        ) from None
+        raise DataError(row.location, cause, error.remedy.rstrip("."), field=error.field) from None
     except ValueError as error:  # a character that the tokenizer does not know
         cause, _, remedy = str(error).partition(": ")
         raise DataError(row.location, cause, remedy) from None
