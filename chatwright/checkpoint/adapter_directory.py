@@ -8,7 +8,6 @@ shapes of its base are checked.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,20 +92,12 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
     adapter_file.write(target, config, stored)
     reference = {
         "path": str(base.path),
-        "from_here": _relative_path(base.path, target),
+        "from_here": directory.relative_path(base.path, target),
         "sha256": base.sha256,
         "changes": base.changes,
         "layers": sorted(adapted),
     }
     (target / BASE).write_text(json.dumps(reference, indent=1), encoding="utf-8")
-
-
-def _relative_path(path: Path, start: Path) -> str:
-    """Return `path` relative to `start`: a folder that holds base and adapter can then be moved."""
-    try:
-        return Path(os.path.relpath(path, start.resolve())).as_posix()
-    except ValueError:  # on Windows there is no path from one drive to another
-        return str(path)
 
 
 def _target_modules(adapted: set[str], layers: set[str]) -> list[str]:

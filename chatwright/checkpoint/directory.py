@@ -65,13 +65,13 @@ def _write_manifest(temporary: Path) -> None:
     table = {"format": FORMAT, "files": entries}
     manifest.write_text(json.dumps(table, indent=1), encoding="utf-8", newline="\n")
     _sync_file(manifest)
-    _sync_directory(temporary)
+    sync_directory(temporary)
 
 
 def _commit(temporary: Path, path: Path) -> None:
     if not path.exists():
         os.rename(temporary, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         return
     # A rename cannot replace a directory that holds files. The old directory is first renamed to a
     # name that `recover` and `readable_path` know.
@@ -79,7 +79,7 @@ def _commit(temporary: Path, path: Path) -> None:
     shutil.rmtree(previous, ignore_errors=True)
     os.rename(path, previous)
     os.rename(temporary, path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     shutil.rmtree(previous, ignore_errors=True)
 
 
@@ -167,7 +167,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         _sync_file(temporary)
         os.replace(temporary, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -186,6 +186,14 @@ def remove(path: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
+def relative_path(path: Path, start: Path) -> str:
+    """Return `path` relative to `start`, so that a folder that holds both can be moved."""
+    try:
+        return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
+    except ValueError:  # on Windows there is no path from one drive to another
+        return str(path)
+
+
 def sha256(file: Path) -> str:
     """Return the SHA-256 sum of a file as hexadecimal digits."""
     with file.open("rb") as stream:
@@ -197,7 +205,7 @@ def _sync_file(path: Path) -> None:
     _sync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Write a directory's entries to disk, where the system allows it (Windows does not)."""
     try:
         _sync(path, os.O_RDONLY)

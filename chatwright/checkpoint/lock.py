@@ -20,8 +20,12 @@ HOLDER_FILE = ".lock-holder"
 
 
 @contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
+def writer_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
     """Hold the lock of the folder `path`, creating the folder if needed.
+
+    Args:
+        path: The folder.
+        seconds: Time to wait for another holder of the lock.
 
     Raises:
         InputError: Another process, or another lock in this process, holds the folder.
@@ -29,7 +33,7 @@ def writer_lock(path: Path) -> Iterator[None]:
     path.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(path / LOCK_FILE), path / HOLDER_FILE
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=seconds)
     except Timeout:
         raise _locked_error(path, holder) from None
     try:

@@ -25,9 +25,11 @@ from chatwright.checkpoint import (
     families,
     json_file,
     own_layout,
+    registry,
     run_directory,
     safetensors_file,
     stored_weights,
+    versions,
 )
 from chatwright.checkpoint.adapter_directory import Base
 from chatwright.checkpoint.build_model import build
@@ -107,8 +109,9 @@ def _layout_at(path: Path, model: Model) -> list[Weight]:
 def find(path: Path) -> Path:
     """Return the model directory at `path`, which may also be the directory of a training run.
 
-    For a training run, this is its finished model, or else its newest checkpoint. Nothing is
-    written, so the run may still be in progress.
+    For a training run, this is its finished model, or else its newest checkpoint. For a directory
+    with a registry, it is the served version. Nothing is written, so the run may still be in
+    progress.
 
     Raises:
         InputError: `path` is neither. Directories below it, such as stages, are not searched.
@@ -150,6 +153,8 @@ def _where_models_are(path: Path) -> str:
 
 
 def _model_in(path: Path) -> Path | None:
+    if registry.holds_registry(path):
+        return versions.served_directory(path)
     if _is_model(readable := directory.readable_path(path)):
         return readable
     if not run_directory.is_run(path):

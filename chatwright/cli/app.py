@@ -21,6 +21,7 @@ from chatwright.cli import (
     import_export,
     inspect,
     merge,
+    models,
     new,
     serve,
     train,
@@ -58,6 +59,7 @@ app.command("import")(import_export.import_)
 app.command("export")(import_export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
+app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(inspect.app, name="inspect")
 

@@ -65,9 +65,12 @@ def _open(
         status.show("loading PyTorch")
         from chatwright.chat.dialogue import CHAT_TEMPERATURE
         from chatwright.checkpoint import model_directory
+        from chatwright.checkpoint.registry import holds_registry
         from chatwright.cli.load_model import model_name, open_assistant, read_sampling
         from chatwright.pipeline import model_names
 
+        if directory == STARTER and holds_registry(STARTER.parent):
+            directory = STARTER.parent
         if directory == STARTER and not directory.exists():
             raise InputError(
                 f"{STARTER}: the starter model is not built yet.",

@@ -1,11 +1,14 @@
 """Load what several verbs need: a model to talk to, a tokenizer, sampling settings."""
 
+import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
-from chatwright.checkpoint import model_directory, run_directory
+from chatwright.checkpoint import model_directory, registry, run_directory
 from chatwright.cli.status_line import NoStatus, StatusLine
 from chatwright.devices import available_memory
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
@@ -15,6 +18,9 @@ from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from chatwright.server.app import Service
 
 SERVED_REPLIES = 8
 """Replies that a server generates together, if they fit in memory."""
@@ -40,9 +46,10 @@ def open_assistant(
     """
     status = status or NoStatus("")
     status.show("reading the weights")
-    model, tokenizer = model_directory.load(directory)
+    found = model_directory.find(directory)
+    model, tokenizer = model_directory.load(found)
     engine = open_engine(model, limits, n_reply, status)
-    if not is_starter(directory):
+    if not is_starter(found):
         return Assistant(engine, tokenizer)
     from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
 
@@ -71,17 +78,51 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, status: StatusLi
 def model_name(directory: Path, found: Path) -> str:
     """Return how to call the model at `found`: the directory the user gave.
 
-    For an unfinished run, the name includes the checkpoint that answers.
+    For an unfinished run, the name includes the checkpoint that answers; for a directory of
+    versions, the version.
     """
+    if version := version_description(directory):
+        return f"{directory}, {version}"
     if run_directory.is_checkpoint(found):
         return f"{directory}, {found.name} of an unfinished training run"
     return str(directory)
 
 
+def version_description(directory: Path) -> str:
+    """Describe the version that the registry of a directory serves; "" without a registry."""
+    if not registry.holds_registry(directory):
+        return ""
+    version = registry.read(directory).current
+    return f"version {version.name}, {version.id[:12]}"
+
+
+def follow(
+    directory: Path, served: Path, service: "Service", limits: MemoryLimits
+) -> AbstractContextManager[None]:
+    """Serve another version as soon as the registry of `directory` names it.
+
+    Args:
+        directory: The directory of the versions.
+        served: The model directory that is served at the beginning.
+        service: The server's.
+        limits: What the user set about memory.
+    """
+    from chatwright.server.served_versions import follow_versions
+
+    def publish(model: Path) -> None:
+        assistant = open_assistant(model, limits)
+        service.publish(assistant, service.model_name, version_description(directory))
+
+    def warn(message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+    return follow_versions(directory, served, publish, warn)
+
+
 def is_starter(model: Path) -> bool:
     """Return whether a recipe wrote the starter corpus beside this model's stage."""
-    # DIR is STAGE, STAGE/model or STAGE/checkpoints/step-N.
-    folders_of_stages = [*model.absolute().parents][:3]
+    # `model` is STAGE, STAGE/model, STAGE/checkpoints/step-N or improve/N/STAGE/model.
+    folders_of_stages = [*model.absolute().parents][:4]
     return any(any(folder.glob(STARTER_CORPUS)) for folder in folders_of_stages)
 
 

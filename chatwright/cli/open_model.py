@@ -17,8 +17,14 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     The page is there from the beginning and shows what is being done.
     """
     print(f"opening {name} (loading PyTorch takes a few seconds)", file=sys.stderr, flush=True)
+    from chatwright.checkpoint import model_directory
     from chatwright.cli.fetch import fetch_watcher
-    from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
+    from chatwright.cli.load_model import (
+        SERVED_REPLIES,
+        follow,
+        open_assistant,
+        version_description,
+    )
     from chatwright.pipeline.model_names import fetched_directory
     from chatwright.pipeline.up_target import open_model_directory
     from chatwright.server.engine_thread import Limits
@@ -36,15 +42,18 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
         with fetch_watcher(status.say, status.downloaded) as watcher:
             directory = open_model_directory(name, watcher)
         status.say(f"opening {directory}")
+        found = model_directory.find(directory)
         with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
-            service.publish(open_assistant(directory, limits, status=line), served_name)
+            assistant = open_assistant(found, limits, status=line)
+            service.publish(assistant, served_name, version_description(directory))
         status.set_ready()
         chat = command_line("chat", directory)
-        print(
-            f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)",
-            flush=True,
-        )
-        wait_for_stop()
+        with follow(directory, found, service, limits):
+            print(
+                f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)",
+                flush=True,
+            )
+            wait_for_stop()
 
 
 def wait_for_stop() -> None:

@@ -25,10 +25,19 @@ def serve(
     limits = memory_limits(max_context, max_replies, cache_memory)
     with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
         status.show("loading PyTorch")
-        from chatwright.cli.load_model import open_assistant
+        from chatwright.checkpoint import model_directory
+        from chatwright.cli.load_model import follow, open_assistant, version_description
         from chatwright.server.engine_thread import Limits
         from chatwright.server.http_server import serve as serve_app
 
-        assistant = open_assistant(directory, limits, status=status)
-    at_once = Limits(max_live=assistant.engine.config.n_slot)
-    serve_app(assistant, directory.resolve().name, port, limits=at_once)
+        description = version_description(directory)
+        found = model_directory.find(directory)
+        assistant = open_assistant(found, limits, status=status)
+    serve_app(
+        assistant,
+        directory.resolve().name,
+        port,
+        limits=Limits(max_live=assistant.engine.config.n_slot),
+        description=description,
+        beside=lambda service: follow(directory, found, service, limits),
+    )

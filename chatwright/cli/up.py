@@ -91,7 +91,9 @@ def _build(build: "Build") -> None:
 
 def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
-    from chatwright.cli.load_model import SERVED_REPLIES, open_assistant
+    from chatwright.checkpoint import model_directory
+    from chatwright.checkpoint.registry import holds_registry
+    from chatwright.cli.load_model import SERVED_REPLIES, follow, open_assistant
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
@@ -132,21 +134,30 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
                     print(f"the build failed: {error}\nThe page at {address} stays until Ctrl-C.")
                     wait_for_stop()
                 raise
-        _publish_finished(build, last, limits, service, board)
-        chat = command_line("chat", last)
-        print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
-        wait_for_stop()
+        model = build.out if holds_registry(build.out) else last
+        found = model_directory.find(model)
+        _publish_finished(build, model, found, limits, service, board)
+        chat = command_line("chat", model)
+        with follow(build.out, found, service, limits):
+            print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
+            wait_for_stop()
 
 
 def _publish_finished(
-    build: "Build", model: Path, limits: "MemoryLimits", service: "Service", board: "BuildStatus"
+    build: "Build",
+    model: Path,
+    found: Path,
+    limits: "MemoryLimits",
+    service: "Service",
+    board: "BuildStatus",
 ) -> None:
-    """Serve the finished model, and show the warnings of the build."""
-    from chatwright.cli.load_model import open_assistant
+    """Serve the finished model, or its served version, and show the warnings of the build."""
+    from chatwright.cli.load_model import open_assistant, version_description
     from chatwright.pipeline.closing_note import warnings_of
 
     with StatusLine(f"Opening {model}") as opening:
-        service.publish(open_assistant(model, limits, status=opening), build.name)
+        assistant = open_assistant(found, limits, status=opening)
+        service.publish(assistant, build.name, version_description(model))
     warnings = warnings_of(build.recipe, build.out)
     board.set_ready(warnings)
     if warnings:

@@ -7,7 +7,7 @@ huggingface.co. A name that means two of the first three is an error.
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatwright.checkpoint import hub, run_directory
+from chatwright.checkpoint import hub, registry, run_directory
 from chatwright.checkpoint.directory import MANIFEST
 from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
@@ -54,7 +54,12 @@ def _is_model(path: Path) -> bool:
         return path.suffix == ".gguf"
     if (path / RECIPE).is_file():
         return False
-    return (path / CONFIG).is_file() or run_directory.is_run(path)
+    return (path / CONFIG).is_file() or _is_own(path)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether Chatwright made `path`: a training run, or the versions of a model."""
+    return run_directory.is_run(path) or registry.holds_registry(path)
 
 
 def require_chat_model(name: str, options: Sequence[str]) -> None:
@@ -85,7 +90,7 @@ def require_chat_model(name: str, options: Sequence[str]) -> None:
 def open_model_directory(name: str, watcher: FetchWatcher) -> Path:
     """Return the directory of the model that `chatwright up NAME` serves; fetch it if needed."""
     path = Path(name)
-    is_own = (path / MANIFEST).is_file() or run_directory.is_run(path)
+    is_own = (path / MANIFEST).is_file() or _is_own(path)
     if path.exists() and is_own:
         return model_directory(name)
     return fetch(name, watcher).directory

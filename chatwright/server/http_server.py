@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import uvicorn
 from fastapi import FastAPI
@@ -30,12 +30,31 @@ def serve(
     status: Callable[[], Status] | None = None,
     limits: Limits | None = None,
     announce: Callable[[str], None] = print,
+    description: str = "",
+    beside: Callable[[Service], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
-    """Serve until Ctrl-C. Raises InputError, which names a free port, if the port is taken."""
+    """Serve until Ctrl-C.
+
+    Args:
+        assistant: The assistant with the model.
+        model_name: The id that clients ask for.
+        port: The port on 127.0.0.1.
+        status: Returns the status of the build.
+        limits: Bounds on the work that the server accepts.
+        announce: Receives the address.
+        description: Description of the model for people, such as its version.
+        beside: Entered while the server runs, such as `served_versions.follow_versions`.
+
+    Raises:
+        InputError: The port is taken; the error names a free one.
+    """
     listener = open_port(port)
-    app = make_app(assistant, model_name, status=status, limits=limits)
+    app = make_app(None, model_name, status=status, limits=limits)
+    if assistant is not None:
+        app.state.service.publish(assistant, model_name, description)
     announce(f"{model_name} is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C stops it)")
-    uvicorn_server(app).run(sockets=[listener])
+    with beside(app.state.service):
+        uvicorn_server(app).run(sockets=[listener])
 
 
 @contextmanager
