@@ -67,6 +67,10 @@ class DataFile:
         """Return the list called `name`, or an empty one if the file has none."""
         return self._lists.get(name, ())
 
+    def list_names(self) -> list[str]:
+        """Return the dotted names of all lists in the file, in order."""
+        return list(self._lists)
+
     def text(self, name: str) -> str:
         """Return the single text called `name`."""
         value = self._entries[name]
