@@ -20,6 +20,8 @@ from chatwright.starter.feedback.named_facts import facts_in, known_names, mask,
 from chatwright.starter.split import is_held_out
 
 Part = Literal["training", "validation", "judge"]
+_LONGEST_QUESTION = 3
+"""Messages of more sentences hold a story or a text, whose wording is no part of the question."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -34,10 +36,11 @@ def entities_of(messages: Sequence[Message]) -> set[str]:
 
 
 def template_of(messages: Sequence[Message]) -> str:
-    """Return the wording of the question: its sentences with a question mark, or else all."""
+    """Return the wording of the last message; of a story, its sentences with a question mark."""
     sentences = _SENTENCE_END.split(messages[-1].text)
-    questions = [sentence for sentence in sentences if sentence.endswith("?")]
-    return " / ".join(mask(sentence) for sentence in questions or sentences)
+    if len(sentences) > _LONGEST_QUESTION:
+        sentences = [text for text in sentences if text.endswith("?")] or sentences
+    return " / ".join(mask(sentence) for sentence in sentences)
 
 
 def _share(key: str) -> float:
