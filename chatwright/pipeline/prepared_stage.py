@@ -108,7 +108,8 @@ def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
     """
     settings = config_files.to_table(config)
     settings.pop("loop", None)
-    for key in ("passes", "old_texts_bytes"):  # loop.steps and a hash of the texts identify them
+    # loop.steps and a hash of the texts identify the first two; alarms only stop a run.
+    for key in ("passes", "old_texts_bytes", "alarms"):
         settings.pop(key, None)
     for key in data_source_keys(type(config)):
         if settings.get(key):

@@ -107,7 +107,7 @@ class AlarmState:
     last_kl: list[float] = field(default_factory=list)
     """KL divergences of the last steps."""
     held_out: list[list[float]] = field(default_factory=list)
-    """(reward, score) of every evaluation."""
+    """(step, reward, score) of every evaluation."""
 
 
 class Alarms:
@@ -157,13 +157,15 @@ class Alarms:
         if not self._watches("held_out"):
             return
         history = self.memory.held_out
+        if history and history[-1][0] == step:  # a resumed run repeats its last evaluation
+            return
         breach = None
         if history:
-            best_reward, best = max(history, key=lambda entry: entry[1])
+            _, best_reward, best = max(history, key=lambda entry: entry[2])
             limit = best - max(self.config.held_out, 2 * standard_error)
             if score < limit and reward > best_reward:
                 breach = Breach("held-out score", score, limit)
-        history.append([reward, score])
+        history.append([step, reward, score])
         n = self.config.held_out_evaluations
         self._count("held_out", step, breach, n, "evaluations")
 
