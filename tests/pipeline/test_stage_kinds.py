@@ -16,7 +16,7 @@ def minimal_table(kind: StageKind) -> dict[str, Any]:
     fields = dataclasses.fields(kind.config_class())
     missing = dataclasses.MISSING
     return {
-        field.name: "data"
+        field.name: {"rules": {"shorter": 1.0}} if field.name == "reward" else "data"
         for field in fields
         if field.default is missing and field.default_factory is missing
     } | {kind.data_key: "data"}
