@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chatwright.conversation import Message
-from chatwright.data.rows import ChatRow, Location, PreferenceRow
+from chatwright.data.rows import (
+    ChatRow,
+    CorrectionRow,
+    Location,
+    PreferenceRow,
+    RankedRow,
+    ThumbRow,
+    ordered_pairs,
+)
 from chatwright.errors import InputError
 
 NO_LOCATION = Location("feedback")
@@ -38,8 +46,6 @@ class Rating:
     """When the feedback was given, with its time zone."""
     is_simulated: bool = False
     """Whether a program gave the feedback, by rules."""
-    is_gold: bool = False
-    """Whether the right answer is known, so that this feedback measures the rater."""
     reason: str = ""
     """The rater's reason, in words."""
     location: Location = field(default=NO_LOCATION, compare=False)
@@ -62,18 +68,21 @@ class Ranking(Rating):
     """One rank per reply; 1 is the best, and equal ranks are a tie."""
     are_all_bad: bool = False
     """Whether the rater found none of the replies acceptable."""
+    right_ranks: tuple[int, ...] = ()
+    """The known right ranks, so that the ranking measures the rater; () if there are none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.replies) < 2:
             raise _refused("replies", len(self.replies), "are too few", "Rank at least two.")
-        if len(self.ranks) != len(self.replies) or min(self.ranks) < 1:
-            raise _refused(
-                "ranks",
-                list(self.ranks),
-                f"do not fit the {len(self.replies)} replies",
-                "Give one rank from 1 (best) for each reply; equal ranks are a tie.",
-            )
+        _require_ranks("ranks", self.ranks, len(self.replies))
+        if self.is_gold:
+            _require_ranks("right_ranks", self.right_ranks, len(self.replies))
+
+    @property
+    def is_gold(self) -> bool:
+        """Whether the right ranks are known, so that this ranking measures the rater."""
+        return bool(self.right_ranks)
 
     @property
     def is_tie(self) -> bool:
@@ -82,8 +91,7 @@ class Ranking(Rating):
 
     def pairs(self) -> list[tuple[int, int]]:
         """Return (better, worse) for every pair of replies with different ranks, as indices."""
-        indices = range(len(self.ranks))
-        return [(a, b) for a in indices for b in indices if self.ranks[a] < self.ranks[b]]
+        return ordered_pairs(self.ranks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,26 +113,41 @@ class Correction(Rating):
 Feedback = Ranking | Thumb | Correction
 
 
+def feedback_row(feedback: Feedback) -> RankedRow | ThumbRow | CorrectionRow:
+    """Return a piece of feedback as a row of training data."""
+    prompt, location = feedback.prompt, feedback.location
+    if isinstance(feedback, Ranking):
+        endings = tuple((reply.message,) for reply in feedback.replies)
+        return RankedRow(prompt, endings, feedback.ranks, feedback.rater, location)
+    reply = (feedback.reply.message,)
+    if isinstance(feedback, Thumb):
+        return ThumbRow(prompt, reply, feedback.is_up, location)
+    return CorrectionRow(prompt, reply, (feedback.better,), feedback.rater, location)
+
+
 def preference_rows(feedback: Feedback) -> list[PreferenceRow]:
     """Return the pairs that a piece of feedback states; thumbs and ties state none."""
-    if isinstance(feedback, Correction):
-        pairs = [(feedback.better, feedback.reply.message)]
-    elif isinstance(feedback, Ranking):
-        messages = [reply.message for reply in feedback.replies]
-        pairs = [(messages[better], messages[worse]) for better, worse in feedback.pairs()]
-    else:
-        pairs = []
-    return [
-        PreferenceRow(feedback.prompt, (chosen,), (rejected,), feedback.location)
-        for chosen, rejected in pairs
-    ]
+    row = feedback_row(feedback)
+    if isinstance(row, ThumbRow):
+        return []
+    return (row.ranking() if isinstance(row, CorrectionRow) else row).pairs()
 
 
 def correction_conversation(correction: Correction) -> ChatRow:
     """Return the conversation that ends with the better reply; only that reply is learned."""
-    messages = (*correction.prompt, correction.better)
-    learned = (*(False for _ in correction.prompt), True)
-    return ChatRow(messages, correction.location, learned)
+    row = feedback_row(correction)
+    assert isinstance(row, CorrectionRow)
+    return row.conversation()
+
+
+def _require_ranks(name: str, ranks: tuple[int, ...], n_reply: int) -> None:
+    if len(ranks) != n_reply or min(ranks) < 1:
+        raise _refused(
+            name,
+            list(ranks),
+            f"do not fit the {n_reply} replies",
+            "Give one rank from 1 (best) for each reply; equal ranks are a tie.",
+        )
 
 
 def _refused(name: str, value: object, reason: str, remedy: str) -> InputError:

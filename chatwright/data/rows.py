@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chatwright.conversation import Message
@@ -61,6 +61,63 @@ class PreferenceRow:
     location: Location
 
 
+def ordered_pairs(ranks: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (better, worse) for every two indices with different ranks; rank 1 is the best."""
+    indices = range(len(ranks))
+    return [(a, b) for a in indices for b in indices if ranks[a] < ranks[b]]
+
+
+@dataclass(frozen=True)
+class RankedRow:
+    """Two or more endings of one conversation, in the order in which a rater prefers them."""
+
+    prompt: tuple[Message, ...]
+    endings: tuple[tuple[Message, ...], ...]
+    ranks: tuple[int, ...]
+    """One rank per ending; 1 is the best, and equal ranks are a tie."""
+    rater: str
+    """Name of the rater; "" if it is not known."""
+    location: Location
+
+    def pairs(self) -> list[PreferenceRow]:
+        """Return a pair for every two endings with different ranks; a tie has none."""
+        return [
+            PreferenceRow(self.prompt, self.endings[better], self.endings[worse], self.location)
+            for better, worse in ordered_pairs(self.ranks)
+        ]
+
+
+@dataclass(frozen=True)
+class ThumbRow:
+    """A conversation whose last reply was judged good or bad."""
+
+    prompt: tuple[Message, ...]
+    reply: tuple[Message, ...]
+    is_good: bool
+    location: Location
+
+
+@dataclass(frozen=True)
+class CorrectionRow:
+    """A reply to a conversation, and a better one that a person wrote."""
+
+    prompt: tuple[Message, ...]
+    reply: tuple[Message, ...]
+    better: tuple[Message, ...]
+    rater: str
+    """Name of the person; "" if it is not known."""
+    location: Location
+
+    def ranking(self) -> RankedRow:
+        """Return the ranking that prefers the better reply."""
+        return RankedRow(self.prompt, (self.better, self.reply), (1, 2), self.rater, self.location)
+
+    def conversation(self) -> ChatRow:
+        """Return the conversation that ends with the better reply; only that reply is learned."""
+        learned = (*(False for _ in self.prompt), *(True for _ in self.better))
+        return ChatRow((*self.prompt, *self.better), self.location, learned)
+
+
 @dataclass(frozen=True)
 class PromptRow:
     """A conversation to which the model replies, for training on rewards."""
@@ -112,7 +169,18 @@ class ScoredPair:
     location: Location
 
 
-Row = TextRow | ChatRow | PreferenceRow | PromptRow | SentencePair | TextPair | ScoredPair
+Row = (
+    TextRow
+    | ChatRow
+    | PreferenceRow
+    | RankedRow
+    | ThumbRow
+    | PromptRow
+    | CorrectionRow
+    | SentencePair
+    | TextPair
+    | ScoredPair
+)
 
 
 class DataError(InputError):

@@ -69,6 +69,8 @@ def test_a_thumb_states_no_pair() -> None:
         ("replies", {"replies": (reply("one"),), "ranks": (1,)}),
         ("ranks", {"ranks": (1,)}),
         ("ranks", {"ranks": (0, 1)}),
+        ("right_ranks", {"right_ranks": (1,)}),
+        ("right_ranks", {"right_ranks": (0, 1)}),
     ],
 )
 def test_impossible_feedback_is_refused_by_field(field: str, changes: dict[str, object]) -> None:

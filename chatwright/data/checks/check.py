@@ -13,21 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatwright.data.checks.deduplication import Duplicate, DuplicateFinder
-from chatwright.data.checks.plain_text import messages_of, texts_of
+from chatwright.data.checks.plain_text import ConversationRow, messages_of, texts_of
 from chatwright.data.encoded.conversations import has_learned_answer
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.data.readers.row_reader import scan_rows
 from chatwright.data.rows import (
     ChatRow,
+    CorrectionRow,
     DataError,
     Location,
     PreferenceRow,
     PromptRow,
+    RankedRow,
     Row,
     ScoredPair,
     SentencePair,
     TextPair,
     TextRow,
+    ThumbRow,
     UnsupportedFile,
 )
 from chatwright.tokenizer.chat_format import turn_kind
@@ -41,6 +44,9 @@ KINDS: dict[type, str] = {
     ChatRow: "conversation",
     PreferenceRow: "preference",
     PromptRow: "prompt",
+    RankedRow: "ranking",
+    ThumbRow: "thumb",
+    CorrectionRow: "correction",
     SentencePair: "sentence pair",
     TextPair: "text pair",
     ScoredPair: "scored pair",
@@ -151,7 +157,7 @@ def _count_row(report: Report, row: Row) -> int:
     report.n_rows[kind] += 1
     report.n_characters[kind] += length
     report.n_characters_by_file[row.location.file] += length
-    if isinstance(row, ChatRow | PreferenceRow | PromptRow):
+    if isinstance(row, ConversationRow):
         report.n_turns.update(turn_kind(message) for message in messages_of(row))
     if isinstance(row, ChatRow):
         report.n_not_learned += not has_learned_answer(row)

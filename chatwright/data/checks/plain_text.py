@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from chatwright.conversation import Conversation
+from chatwright.conversation import Conversation, Message
 from chatwright.data.rows import (
     ChatRow,
+    CorrectionRow,
     PreferenceRow,
     PromptRow,
+    RankedRow,
     Row,
     ScoredPair,
     SentencePair,
     TextPair,
     TextRow,
+    ThumbRow,
 )
 from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.tool_call_text import message_text
@@ -25,11 +28,29 @@ from chatwright.tokenizer.tool_call_text import message_text
 WORD = re.compile(r"\w+")
 
 
-def messages_of(row: ChatRow | PreferenceRow | PromptRow) -> Conversation:
-    """Return the messages of a row; of a preference, the prompt and then both endings."""
+ConversationRow = ChatRow | PromptRow | PreferenceRow | RankedRow | ThumbRow | CorrectionRow
+"""Rows that hold messages."""
+
+
+def messages_of(row: ConversationRow) -> Conversation:
+    """Return the messages of a row; of feedback, the prompt and then every ending."""
+    if isinstance(row, ChatRow | PromptRow):
+        return row.messages
+    return (*row.prompt, *(message for ending in endings_of(row).values() for message in ending))
+
+
+def endings_of(
+    row: PreferenceRow | RankedRow | ThumbRow | CorrectionRow,
+) -> dict[str, tuple[Message, ...]]:
+    """Return the endings of a prompt by name, for example "chosen"."""
     if isinstance(row, PreferenceRow):
-        return (*row.prompt, *row.chosen, *row.rejected)
-    return row.messages
+        return {"chosen": row.chosen, "rejected": row.rejected}
+    if isinstance(row, RankedRow):
+        numbered = enumerate(zip(row.ranks, row.endings, strict=True), 1)
+        return {f"reply {number}, rank {rank}": ending for number, (rank, ending) in numbered}
+    if isinstance(row, ThumbRow):
+        return {"good" if row.is_good else "bad": row.reply}
+    return {"better": row.better, "reply": row.reply}
 
 
 def texts_of(row: Row) -> list[tuple[str, str]]:
@@ -43,7 +64,13 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
         return [("anchor", row.anchor), ("positive", row.positive), *negative]
     if isinstance(row, ScoredPair):
         return [("sentence1", row.first), ("sentence2", row.second)]
-    return [(turn_kind(message), message_text(message)) for message in messages_of(row)]
+    if isinstance(row, ChatRow | PromptRow):
+        return [(turn_kind(message), message_text(message)) for message in row.messages]
+    prompt = [(turn_kind(message), message_text(message)) for message in row.prompt]
+    endings = endings_of(row).items()
+    return prompt + [
+        (name, message_text(message)) for name, ending in endings for message in ending
+    ]
 
 
 def normalized(text: str) -> str:

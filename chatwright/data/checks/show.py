@@ -11,17 +11,20 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from chatwright.data.checks.plain_text import texts_of
+from chatwright.data.checks.plain_text import endings_of, texts_of
 from chatwright.data.encoded.conversations import has_learned_answer
 from chatwright.data.rows import (
     ChatRow,
+    CorrectionRow,
     PreferenceRow,
     PromptRow,
+    RankedRow,
     Row,
     ScoredPair,
     SentencePair,
     TextPair,
     TextRow,
+    ThumbRow,
 )
 from chatwright.tokenizer.chat_template import Rendered, render
 from chatwright.tokenizer.sentence_pair import source_ids, target_ids, target_tokenizer
@@ -51,7 +54,7 @@ def show_row(row: Row) -> Text:
 
 
 def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
-    """Return the tokens of a row with their loss mask; for a preference, both endings."""
+    """Return the tokens of a row with their loss mask; of feedback, every ending."""
     if isinstance(row, TextRow):
         return show_rendered(_render_text(row, tokenizer), tokenizer)
     if isinstance(row, ChatRow):
@@ -68,7 +71,7 @@ def show_mask(row: Row, tokenizer: Tokenizer) -> Text:
     if isinstance(row, TextPair | ScoredPair):
         message = "no token carries loss: whole texts are compared\n"
         return show_row(row).append(message, style="bold")
-    return _show_preference(row, tokenizer)
+    return _show_endings(row, tokenizer)
 
 
 def _render_text(row: TextRow, tokenizer: Tokenizer) -> Rendered:
@@ -88,9 +91,11 @@ def _show_pair(row: SentencePair, tokenizer: Tokenizer) -> Text:
     return shown.append_text(show_rendered(Rendered(target, loss_mask), side))
 
 
-def _show_preference(row: PreferenceRow, tokenizer: Tokenizer) -> Text:
+def _show_endings(
+    row: PreferenceRow | RankedRow | ThumbRow | CorrectionRow, tokenizer: Tokenizer
+) -> Text:
     shown = Text()
-    for name, ending in (("chosen", row.chosen), ("rejected", row.rejected)):
+    for name, ending in endings_of(row).items():
         shown.append(f"{name}\n", style="bold")
         shown.append_text(show_rendered(render((*row.prompt, *ending), tokenizer), tokenizer))
     return shown

@@ -17,7 +17,14 @@ from chatwright.data.readers.messages import (
     row_is_learned,
 )
 from chatwright.data.readers.values import require_string
-from chatwright.data.rows import ChatRow, DataError, Location, PreferenceRow, PromptRow
+from chatwright.data.rows import (
+    ChatRow,
+    DataError,
+    Location,
+    PreferenceRow,
+    PromptRow,
+    ThumbRow,
+)
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
 from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY, require_order
@@ -103,6 +110,28 @@ def prompt_row(values: Mapping[str, Any], location: Location) -> PromptRow:
         answer = require_string(answer, "answer", location).strip()
     kind = require_string(values.get("kind") or "", "kind", location).strip()
     return PromptRow(messages, location, answer or None, kind)
+
+
+def is_thumb(values: Mapping[str, Any]) -> bool:
+    """Whether the column label holds true or false (in CSV as text), as TRL's unpaired rows do."""
+    label = values.get("label")
+    return isinstance(label, bool) or (
+        isinstance(label, str) and label.strip().lower() in ("true", "false")
+    )
+
+
+def thumb_row(values: Mapping[str, Any], location: Location) -> ThumbRow:
+    """Return a conversation whose last reply is labeled true (good) or false. Raises DataError."""
+    row = chat_row(values, location)
+    if turn_kind(row.messages[-1]) not in ANSWERS or not row_is_learned(values):
+        raise DataError(
+            location,
+            "the rated conversation does not end with a reply, or is marked as not to be learned",
+            "end it with the reply that is rated, or remove the row",
+            field="label",
+        )
+    is_good = str(values["label"]).strip().lower() == "true"
+    return ThumbRow(row.messages[:-1], row.messages[-1:], is_good, location)
 
 
 def _require_answer(

@@ -6,11 +6,12 @@ error, for training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from chatwright.data.preferences import feedback_row
 from chatwright.data.readers.data_source import (
     DEFAULTS,
     DataSource,
@@ -30,7 +31,18 @@ from chatwright.data.readers.problems import describe_skipped
 from chatwright.data.readers.record import Record
 from chatwright.data.readers.row_shapes import to_row
 from chatwright.data.readers.tables import scan_records
-from chatwright.data.rows import DataError, Location, MissingColumns, Row, UnsupportedFile
+from chatwright.data.rows import (
+    ChatRow,
+    CorrectionRow,
+    DataError,
+    Location,
+    MissingColumns,
+    PreferenceRow,
+    RankedRow,
+    Row,
+    UnsupportedFile,
+)
+from chatwright.data.snapshot import is_snapshot, read_snapshot
 
 RowType = TypeVar("RowType")
 KindType = TypeVar("KindType", bound=Row)
@@ -70,24 +82,51 @@ class RowsRead(Generic[KindType]):
     """Rows of other kinds."""
     skipped: tuple[str, ...]
     """Files and rows that were left out because they cannot be read, one line per reason."""
+    n_tie: int = 0
+    """Rankings that state no pair because all their replies have the same rank."""
 
 
 def read_kind(
     kind: type[KindType], source: DataSource, options: ReadOptions, *, name: str, remedy: str
 ) -> RowsRead[KindType]:
-    """Return the rows of one kind. Raises DataError, with `name` and `remedy`, if there is none."""
+    """Return the rows of one kind, also those that other rows state (`rows_stated`).
+
+    Raises DataError, with `name` and `remedy`, if there is none.
+    """
     skipped: list[DataError] = []
     rows: list[KindType] = []
     n_ignored = 0
+    n_tie = 0
     for row in read_rows(source, options, skipped):
-        if isinstance(row, kind):
-            rows.append(row)
-        else:
-            n_ignored += 1
+        stated = [item for item in rows_stated(row, kind) if isinstance(item, kind)]
+        rows += stated
+        is_tie = kind is PreferenceRow and isinstance(row, RankedRow) and not stated
+        n_tie += is_tie
+        n_ignored += not stated and not is_tie
     if not rows:
         location = Location(describe_source(source))
-        raise DataError(location, f"no {name} among its {n_ignored} rows", remedy)
-    return RowsRead(source, rows, n_ignored, describe_skipped(skipped))
+        cause = f"no {name} among its {n_ignored + n_tie} rows"
+        if n_tie:
+            cause += f" ({n_tie} are ties, which prefer no reply)"
+        raise DataError(location, cause, remedy)
+    return RowsRead(source, rows, n_ignored, describe_skipped(skipped), n_tie)
+
+
+def rows_stated(row: Row, kind: type[object]) -> Sequence[Row]:
+    """Return what a row states as rows of `kind`.
+
+    A ranking states pairs, a pair is a ranking of two, and a correction states a pair and a
+    conversation. Any other row states only itself.
+    """
+    if isinstance(row, CorrectionRow) and kind is ChatRow:
+        return [row.conversation()]
+    if isinstance(row, CorrectionRow) and kind in (PreferenceRow, RankedRow):
+        row = row.ranking()
+    if isinstance(row, RankedRow) and kind is PreferenceRow:
+        return row.pairs()
+    if isinstance(row, PreferenceRow) and kind is RankedRow:
+        return [RankedRow(row.prompt, (row.chosen, row.rejected), (1, 2), "", row.location)]
+    return [row] if isinstance(row, kind) else []
 
 
 def without_errors(
@@ -122,9 +161,19 @@ def scan_rows(path: Path, options: ReadOptions = DEFAULTS) -> Iterator[Row | Dat
     def scan(file: Path) -> Iterator[Row | DataError]:
         if format_of(file, TEXT_FORMATS):
             return scan_documents(file, options)
+        if is_snapshot(file):
+            return _scan_snapshot(file)
         return scan_table(file, options, to_row)
 
     return scan_files(path, FORMATS, scan)
+
+
+def _scan_snapshot(path: Path) -> Iterator[Row | DataError]:
+    """Yield the rows of a snapshot of feedback, or one error if it was changed."""
+    try:
+        yield from map(feedback_row, read_snapshot(path).feedback)
+    except DataError as error:
+        yield error
 
 
 def scan_files(

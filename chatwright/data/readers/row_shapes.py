@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatwright.data.readers.chat_rows import chat_row, preference_row, prompt_row
+from chatwright.data.preferences import feedback_row
+from chatwright.data.readers.chat_rows import (
+    chat_row,
+    is_thumb,
+    preference_row,
+    prompt_row,
+    thumb_row,
+)
+from chatwright.data.readers.feedback_json import feedback_from_json, is_feedback
 from chatwright.data.readers.messages import row_is_learned
 from chatwright.data.readers.record import Record
 from chatwright.data.readers.text_pair_shapes import to_scored_pair, to_text_pair
@@ -40,20 +48,21 @@ KNOWN_SHAPES = (
 )
 """Shapes of rows for pretraining, fine-tuning, preferences and rewards."""
 TASK_SHAPES = (
+    "prompt+completion+label (true or false)",
     "text+label",
     "source+target",
     "anchor+positive",
     "sentence1+sentence2+score",
 )
-"""Shapes of rows for a classifier, a translator and vectors of texts."""
+"""Shapes of rows for thumbs, a classifier, a translator and vectors of texts."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
 
 
 def to_row(record: Record) -> Row:
     """Return the row of a record. Raises DataError.
 
-    If several shapes fit, the order is: preference, conversation, text, prompt, text pair, scored
-    pair, sentence pair.
+    If several shapes fit, the order is: feedback, preference, thumb, conversation, text, prompt,
+    text pair, scored pair, sentence pair.
     """
     location = record.location
     values = _named_values(record)
@@ -61,17 +70,12 @@ def to_row(record: Record) -> Row:
     is_conversation = bool(
         {"messages", "conversations"} & filled or {"prompt", "completion"} <= filled
     )
-    if is_conversation and isinstance(values.get("label"), bool):
-        # Read as plain chat, the answers labeled false would be learned as good ones.
-        raise DataError(
-            location,
-            "the row is a rated answer (a true/false label), which no stage reads yet",
-            "remove the rows labeled false and then the label column, or make pairs of chosen "
-            "and rejected",
-            field="label",
-        )
+    if is_feedback(values):
+        return feedback_row(feedback_from_json(values, location))
     if {"chosen", "rejected"} <= filled:
         return preference_row(values, location)
+    if is_conversation and is_thumb(values):
+        return thumb_row(values, location)
     if (
         is_conversation
         or {"instruction", "output"} <= filled

@@ -17,6 +17,7 @@ from chatwright.data.rows import (
     Row,
     SentencePair,
     TextRow,
+    ThumbRow,
 )
 from chatwright.tokenizer.tool_call_text import message_from_turn
 
@@ -88,8 +89,14 @@ BROKEN_RECORDS = {
     "half a surrogate": ({"text": "a\ud800"}, "text"),
     "no columns": ({}, "columns"),
     "not an object": (17, ""),
-    "rated answer": ({"prompt": "a", "completion": "b", "label": False}, "label"),
-    "rated conversation": ({**chat(("user", "a"), ("assistant", "b")), "label": True}, "label"),
+    "rated question": (
+        {**chat(("user", "a"), ("assistant", "b"), ("user", "c")), "label": True},
+        "label",
+    ),
+    "rated but not learned": (
+        {"prompt": "a", "completion": "b", "label": True, "train": False},
+        "label",
+    ),
     "same twice": ({"prompt": "a", "chosen": "b", "rejected": "b"}, "chosen"),
     "no prompt": ({"chosen": "a", "rejected": "b"}, "prompt"),
     "chosen by a user": (
@@ -300,6 +307,21 @@ PREFERENCES = {
 @pytest.mark.parametrize("record", PREFERENCES.values(), ids=PREFERENCES.keys())
 def test_known_preference_shapes_become_preference_rows(record: Any) -> None:
     assert row_of(record) == PreferenceRow((PROMPT,), (CHOSEN,), (REJECTED,), LOCATION)
+
+
+@pytest.mark.parametrize("label", [True, "true", " True"])
+@pytest.mark.parametrize("is_good", [True, False])
+@pytest.mark.parametrize(
+    "record", [{"prompt": "a", "completion": "b"}, chat(("user", "a"), ("assistant", "b"))]
+)
+def test_replies_labeled_true_or_false_become_thumbs(
+    record: dict[str, Any], label: object, is_good: bool
+) -> None:
+    """TRL's unpaired preferences, also from CSV, where true is a text."""
+    if not is_good:
+        label = False if label is True else "false"
+    row = row_of({**record, "label": label})
+    assert row == ThumbRow((PROMPT,), (CHOSEN,), is_good, LOCATION)
 
 
 @pytest.mark.parametrize(
