@@ -42,19 +42,19 @@ KNOWN_SHAPES = (
     "messages",
     "prompt+completion",
     "prompt+chosen+rejected",
-    "prompt+answer",
     "instruction+output (Alpaca)",
     "conversations (ShareGPT)",
 )
-"""Shapes of rows for pretraining, fine-tuning, preferences and rewards."""
+"""Shapes of rows for pretraining, fine-tuning and preferences."""
 TASK_SHAPES = (
+    "prompt+answer",
     "prompt+completion+label (true or false)",
     "text+label",
     "source+target",
     "anchor+positive",
     "sentence1+sentence2+score",
 )
-"""Shapes of rows for thumbs, a classifier, a translator and vectors of texts."""
+"""Shapes of rows for rewards, thumbs, a classifier, a translator and vectors of texts."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
 
 
