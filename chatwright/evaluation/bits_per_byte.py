@@ -13,7 +13,7 @@ Undoing that would change the number of bytes, and no published number would be 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -61,20 +61,8 @@ def bits_per_byte(
     Raises:
         InputError: All documents are empty, or the tokens of one differ in bytes from its text.
     """
-    remaining = iter([documents] if isinstance(documents, str) else documents)
-    nats = 0.0
-    n_token = n_byte = n_document = 0
-    while batch := list(islice(remaining, DOCUMENTS_PER_BATCH)):
-        rows: list[Sequence[int]] = []
-        texts = [document for document in batch if document]
-        for text, token_ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
-            n_text_byte = len(text.encode("utf-8"))
-            _require_equal_bytes(tokenizer, token_ids, n_text_byte, n_document)
-            rows += windows([tokenizer.control.bos, *token_ids], context_length)
-            n_token += len(token_ids)
-            n_byte += n_text_byte
-            n_document += 1
-        nats -= float(log_likelihood(model, rows, dtype).sum())
+    scores = list(score_documents(model, tokenizer, documents, context_length, dtype))
+    n_byte = sum(score.n_byte for score in scores)
     if n_byte == 0:
         raise InputError(
             "There is no text to score: every document is empty.",
@@ -82,7 +70,44 @@ def bits_per_byte(
             field="documents",
             value=0,
         )
-    return TextScore(nats, n_token, n_byte, n_document)
+    nats = math.fsum(nats for score in scores for nats in score.nats_by_window)
+    return TextScore(nats, sum(score.n_token for score in scores), n_byte, len(scores))
+
+
+@dataclass(frozen=True)
+class DocumentScore:
+    """The score of one document."""
+
+    nats_by_window: tuple[float, ...]
+    """Negative log-likelihood of the tokens in each window."""
+    n_token: int
+    n_byte: int
+
+
+def score_documents(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    documents: str | Iterable[str],
+    context_length: int,
+    dtype: torch.dtype | None = None,
+) -> Iterator[DocumentScore]:
+    """Yield the score of each document that is not empty; see `bits_per_byte`."""
+    remaining = iter([documents] if isinstance(documents, str) else documents)
+    n_document = 0
+    while batch := list(islice(remaining, DOCUMENTS_PER_BATCH)):
+        texts = [document for document in batch if document]
+        rows: list[Sequence[int]] = []
+        sizes: list[tuple[int, int, int]] = []  # windows, tokens and bytes of each document
+        for text, token_ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+            n_byte = len(text.encode("utf-8"))
+            _require_equal_bytes(tokenizer, token_ids, n_byte, n_document)
+            cut = windows([tokenizer.control.bos, *token_ids], context_length)
+            rows += cut
+            sizes.append((len(cut), len(token_ids), n_byte))
+            n_document += 1
+        nats = iter((-log_likelihood(model, rows, dtype)).tolist())
+        for n_window, n_token, n_byte in sizes:
+            yield DocumentScore(tuple(islice(nats, n_window)), n_token, n_byte)
 
 
 def _require_equal_bytes(
