@@ -19,7 +19,7 @@ def as_lists(outcomes: Tensor) -> list[list[float]]:
 
 
 def test_a_tie_is_half_a_win_and_every_comparison_counts_equally() -> None:
-    """(1 + 0.5 + 0 + 1 + 1 + 0.5) / 6 = 2/3 with 2 ties; the prompt without outcomes is left out."""
+    """(1 + 0.5 + 0 + 1 + 1 + 0.5) / 6 = 2/3 with 2 ties; a prompt without outcomes is left out."""
     measured = win_rate([[1, 0.5], [0], [], [1, 1, 0.5]])
     assert measured.value == pytest.approx(2 / 3)
     assert (measured.n_prompt, measured.n_comparison, measured.n_tie) == (3, 6, 2)
