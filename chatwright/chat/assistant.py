@@ -99,22 +99,26 @@ class Assistant:
                 yield event.text
 
     def replies(
-        self, conversations: Sequence[Conversation], sampling: SamplingConfig | None = None
+        self,
+        conversations: Sequence[Conversation],
+        sampling: SamplingConfig | Sequence[SamplingConfig] | None = None,
     ) -> list[Finished]:
         """Return one reply per conversation, in order, sampled in batches.
 
-        All replies use the same seed. Unless the engine reports a `batch_variance`, each equals the
-        reply to its conversation alone.
+        `sampling` holds the settings of all replies, or one for each. Settings of all replies have
+        one seed. Unless the engine reports a `batch_variance`, each reply equals the reply to its
+        conversation alone.
         """
-        sampling = _with_seed(sampling)
+        if isinstance(sampling, SamplingConfig | None):
+            sampling = [_with_seed(sampling)] * len(conversations)
         results: dict[int, Finished] = {}
         live: dict[int, LiveReply] = {}
-        waiting = deque(enumerate(conversations))
+        waiting = deque(enumerate(zip(conversations, sampling, strict=True)))
         try:
             while waiting or live:
                 while waiting and len(live) < self.engine.config.n_slot:
-                    index, conversation = waiting.popleft()
-                    live[index] = self._start(conversation, sampling)
+                    index, (conversation, settings) = waiting.popleft()
+                    live[index] = self._start(conversation, _with_seed(settings))
                 self._step()
                 for index, reply in list(live.items()):
                     if reply.finished is not None:

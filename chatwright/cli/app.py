@@ -13,6 +13,7 @@ from chatwright import __version__
 from chatwright.cli import (
     chat,
     classify,
+    compare,
     data,
     doctor,
     embed,
@@ -54,6 +55,7 @@ app.command("classify")(classify.classify)
 app.command("embed")(embed.embed)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("merge")(merge.merge)
 app.command("import")(import_export.import_)
 app.command("export")(import_export.export)

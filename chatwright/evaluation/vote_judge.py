@@ -1,0 +1,61 @@
+"""The judge that counts people's votes: rankings of the exact replies that are compared."""
+
+from collections.abc import Iterable, Sequence
+
+from chatwright.conversation import Message
+from chatwright.data.preferences import Feedback, Ranking
+from chatwright.data.rows import PromptRow
+from chatwright.evaluation.judges import Verdict
+from chatwright.evaluation.win_rate import TIE
+
+Pair = tuple[tuple[Message, ...], Message, Message]
+"""A prompt and two replies to it."""
+
+
+class VoteJudge:
+    """Compares two replies by the votes on them.
+
+    Votes on a pair count as their mean: two votes for a reply and one against it are 2/3 of a win.
+    A pair without votes has no verdict.
+    """
+
+    def __init__(self, feedback: Iterable[Feedback]) -> None:
+        """Take rankings; other feedback does not compare two replies and is ignored."""
+        self.votes: dict[Pair, list[float]] = {}
+        raters: set[str] = set()
+        for item in feedback:
+            if isinstance(item, Ranking):
+                raters.add(item.rater)
+                self._count(item)
+        people = "rater" if len(raters) == 1 else "raters"
+        self.name = f"votes of {len(raters)} {people}"
+
+    @property
+    def n_vote(self) -> int:
+        """Number of votes on pairs; a ranking of three replies holds three."""
+        return sum(len(votes) for votes in self.votes.values()) // 2
+
+    def judge(
+        self, prompts: Sequence[PromptRow], a: Sequence[Message], b: Sequence[Message]
+    ) -> list[Verdict]:
+        """Return the mean of the votes on each pair, and None where there are none."""
+        return [
+            self._verdict((tuple(prompt.messages), first, second))
+            for prompt, first, second in zip(prompts, a, b, strict=True)
+        ]
+
+    def _verdict(self, pair: Pair) -> Verdict:
+        votes = self.votes.get(pair)
+        return sum(votes) / len(votes) if votes else None
+
+    def _count(self, ranking: Ranking) -> None:
+        """Count each pair of different replies in both orders."""
+        ranked = list(zip(ranking.replies, ranking.ranks, strict=True))
+        for i, (first, first_rank) in enumerate(ranked):
+            for j, (second, second_rank) in enumerate(ranked):
+                if i == j or first.message == second.message:
+                    continue
+                # Rank 1 is the best.
+                outcome = TIE if first_rank == second_rank else float(first_rank < second_rank)
+                pair = (tuple(ranking.prompt), first.message, second.message)
+                self.votes.setdefault(pair, []).append(outcome)

@@ -1,0 +1,145 @@
+"""Compare two models: both reply to the same held-out prompts, and a judge decides.
+
+    comparison = compare(Path("runs/sft"), Path("runs/dpo"), prompts, judge, out)
+    comparison.win_rate      how often the second model's reply is better, with an interval
+    comparison.verdict       "better", "worse" or "no difference shown"
+
+The first model is called A and the second B. Replies and answers of a judge are kept in `out`: a
+stopped comparison continues, and another judge costs no new replies.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint.lock import writer_lock
+from chatwright.data.readers.row_reader import read_kind
+from chatwright.data.rows import PromptRow
+from chatwright.errors import InputError
+from chatwright.evaluation.judges import Judge
+from chatwright.pipeline.comparison.blind_pairs import write_blind_pairs
+from chatwright.pipeline.comparison.capabilities import compare_bits_per_byte, compare_skills
+from chatwright.pipeline.comparison.figures import comparison_figures, judge_replies
+from chatwright.pipeline.comparison.kept_results import KeptResults
+from chatwright.pipeline.comparison.prompt_overlap import without_training_prompts
+from chatwright.pipeline.comparison.report import write_report
+from chatwright.pipeline.comparison.result import Comparison, to_json
+from chatwright.pipeline.comparison.samples import SampleConfig, sample_replies
+
+KEPT_FILE = "kept.jsonl"
+RESULT_FILE = "comparison.json"
+REPORT_FILE = "report.html"
+PROMPTS_REMEDY = 'give rows such as {"prompt": "What is 2 + 3?", "answer": "5"}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(SampleConfig):
+    """What is compared, and how replies are sampled."""
+
+    skills: int = 0
+    """Test questions of each skill of the starter's exam; 0 measures no skills."""
+    texts: Path | None = None
+    """Texts on which bits per byte are measured."""
+    training_data: tuple[Path, ...] = ()
+    """Training data of the models; prompts in it are left out."""
+
+
+def read_prompts(path: Path) -> list[PromptRow]:
+    """Return the prompts at `path`. Raises DataError if there are none."""
+    return read_kind(PromptRow, path, name="prompts", remedy=PROMPTS_REMEDY).rows
+
+
+def compare(
+    first: Path,
+    second: Path,
+    prompts: Sequence[PromptRow],
+    judge: Judge,
+    out: Path,
+    config: CompareConfig = CompareConfig(),
+    say: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Let two models reply to prompts and judge the replies.
+
+    Write `out`/comparison.json and `out`/report.html.
+
+    Args:
+        first: Directory of model A, for example the model before training.
+        second: Directory of model B.
+        prompts: Held-out prompts.
+        judge: Decides which of two replies is better.
+        out: Folder of the results; replies and test results in it are used again.
+        config: Number of samples and their settings, and what else is measured.
+        say: Called with what is being done.
+
+    Raises:
+        InputError: No prompt is left, nothing was judged, or a directory holds no model for chat.
+    """
+    new, known = _held_out(prompts, config.training_data)
+    with writer_lock(out):
+        kept = KeptResults(out / KEPT_FILE)
+        replies_a = sample_replies(first, new, config, kept, say)
+        replies_b = sample_replies(second, new, config, kept, say)
+        say(f"judging by {judge.name}")
+        outcomes = judge_replies(judge, new, replies_a, replies_b)
+        comparison = Comparison(
+            first=str(first),
+            second=str(second),
+            judge=judge.name,
+            **comparison_figures(judge, new, replies_a, replies_b, outcomes, config.seed),
+            n_overlap=len(known),
+            overlap_checked=bool(config.training_data),
+            skills=compare_skills(first, second, config.skills, kept, say) if config.skills else {},
+            bits_per_byte=(
+                compare_bits_per_byte(first, second, config.texts, kept, say)
+                if config.texts
+                else None
+            ),
+            prompts=tuple(new),
+            replies=(replies_a, replies_b),
+            outcomes=outcomes,
+        )
+        weights = [model_directory.weights_hash(path) for path in (first, second)]
+        text = json.dumps(to_json(comparison, weights, config), indent=1)
+        directory.write_text(out / RESULT_FILE, text)
+        write_report(out / REPORT_FILE, comparison)
+    return comparison
+
+
+def _held_out(
+    prompts: Sequence[PromptRow], training: tuple[Path, ...]
+) -> tuple[list[PromptRow], list[PromptRow]]:
+    new, known = without_training_prompts(prompts, training) if training else (list(prompts), [])
+    if not new:
+        raise InputError(
+            f"None of the {len(prompts)} prompts is left: all are in the training data.",
+            remedy="Give prompts that neither model was trained on.",
+            field="--prompts",
+            value=len(prompts),
+        )
+    return new, known
+
+
+def write_pairs_to_rate(
+    first: Path,
+    second: Path,
+    prompts: Sequence[PromptRow],
+    file: Path,
+    out: Path,
+    config: CompareConfig = CompareConfig(),
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Write both models' replies as blind pairs for people to rate; return the number of pairs.
+
+    Without a judge: the snapshot of the ratings is one (`VoteJudge`). Arguments as in `compare`.
+    """
+    new, _ = _held_out(prompts, config.training_data)
+    with writer_lock(out):
+        kept = KeptResults(out / KEPT_FILE)
+        replies = (
+            sample_replies(first, new, config, kept, say),
+            sample_replies(second, new, config, kept, say),
+        )
+    weights = (model_directory.weights_hash(first), model_directory.weights_hash(second))
+    return write_blind_pairs(file, new, replies, weights, config.seed)

@@ -1,0 +1,1 @@
+"""Parts of a comparison of two models: replies, judges, capabilities, report."""

@@ -1,0 +1,62 @@
+"""report.html of a comparison: the decision, all figures, and replies side by side."""
+
+import html
+from pathlib import Path
+
+from chatwright.pipeline.comparison.result import Comparison
+from chatwright.pipeline.comparison.samples import SampledReply
+from chatwright.pipeline.comparison.summary import (
+    Row,
+    capability_rows,
+    main_rows,
+    rate_rows,
+    verdict_line,
+)
+from chatwright.tokenizer.tool_call_text import message_text
+from chatwright.training.html_page import page
+
+N_SHOWN = 10
+"""Prompts whose replies are shown: the first ones, not chosen by their replies."""
+OUTCOMES = {1.0: "B wins", 0.5: "tie", 0.0: "A wins", None: "no verdict"}
+
+
+def write_report(path: Path, comparison: Comparison) -> None:
+    """Write the page."""
+    c = comparison
+    parts = [
+        f"<p><strong>{html.escape(verdict_line(c))}</strong></p>",
+        _table([("A", c.first), ("B", c.second), ("judge", c.judge), *main_rows(c)]),
+        *_section("By kind of prompt", rate_rows(c.by_kind)),
+        *_section("Without one rule of the judge", rate_rows(c.without_rule)),
+        *_section("Capabilities, A before and B after", capability_rows(c)),
+        f"<h2>The first {min(N_SHOWN, len(c.prompts))} prompts, first sample</h2>",
+        _replies(c),
+    ]
+    path.write_text(page("Comparison of two models", parts), encoding="utf-8")
+
+
+def _section(title: str, rows: list[Row]) -> list[str]:
+    return [f"<h2>{html.escape(title)}</h2>", _table(rows)] if rows else []
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [
+        f"<tr><td>{html.escape(name)}</td><td class=number>{html.escape(value)}</td></tr>"
+        for name, value in rows
+    ]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _replies(c: Comparison) -> str:
+    lines = ["<tr><th>prompt</th><th>A</th><th>B</th><th>judge</th></tr>"]
+    shown = zip(c.prompts[:N_SHOWN], *c.replies, c.outcomes, strict=False)
+    for prompt, first, second, outcomes in shown:
+        outcome = OUTCOMES.get(outcomes[0], str(outcomes[0]))
+        cells = [message_text(prompt.messages[-1]), _text(first[0]), _text(second[0]), outcome]
+        lines.append("".join(["<tr>", *(f"<td>{html.escape(x)}</td>" for x in cells), "</tr>"]))
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _text(reply: SampledReply) -> str:
+    ending = " [cut at the length limit]" if reply.reason == "length" else ""
+    return f"{message_text(reply.message)}{ending}"
