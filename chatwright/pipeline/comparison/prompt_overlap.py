@@ -1,6 +1,6 @@
 """Leave out the prompts that are in the training data: a win on them would mean nothing.
 
-A prompt overlaps if a training conversation contains it, ignoring case, punctuation and system
+A prompt overlaps if a training conversation begins with it, ignoring case, white space and system
 messages, or if both share a run of 13 words (`data/checks/contamination.py`).
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from chatwright.conversation import Message
 from chatwright.data.checks.contamination import N_WORDS, HeldOutIndex
-from chatwright.data.checks.plain_text import words
+from chatwright.data.checks.plain_text import normalized
 from chatwright.data.readers.data_source import DataSource
 from chatwright.data.readers.row_reader import read_rows
 from chatwright.data.rows import (
@@ -21,6 +21,10 @@ from chatwright.data.rows import (
     Row,
     ThumbRow,
 )
+from chatwright.tokenizer.tool_call_text import message_text
+
+Texts = tuple[str, ...]
+"""The normalized texts of a conversation without its system messages."""
 
 
 def without_training_prompts(
@@ -34,22 +38,22 @@ def without_training_prompts(
     new: list[PromptRow] = []
     overlapping: list[PromptRow] = []
     for prompt in prompts:
-        is_known = tuple(words(prompt)) in starts or index.overlap(prompt) is not None
+        is_known = _texts(prompt.messages) in starts or index.overlap(prompt) is not None
         (overlapping if is_known else new).append(prompt)
     return new, overlapping
 
 
-def _prompts_of(row: Row) -> Iterator[tuple[str, ...]]:
-    """Yield the words of each beginning of a conversation that ends before a reply."""
+def _prompts_of(row: Row) -> Iterator[Texts]:
+    """Yield the texts of each beginning of a conversation that ends before a reply."""
     if isinstance(row, ChatRow):
         for end, message in enumerate(row.messages):
             if message.role == "assistant":
-                yield _words(row.messages[:end], row)
+                yield _texts(row.messages[:end])
     elif isinstance(row, PromptRow):
-        yield _words(row.messages, row)
+        yield _texts(row.messages)
     elif isinstance(row, PreferenceRow | RankedRow | ThumbRow | CorrectionRow):
-        yield _words(row.prompt, row)
+        yield _texts(row.prompt)
 
 
-def _words(messages: tuple[Message, ...], row: Row) -> tuple[str, ...]:
-    return tuple(words(PromptRow(messages, row.location)))
+def _texts(messages: Sequence[Message]) -> Texts:
+    return tuple(normalized(message_text(m)) for m in messages if m.role != "system")

@@ -7,7 +7,7 @@ reply that is already kept is not sampled again.
 
 import hashlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,8 @@ def reply_seed(seed: int, prompt: PromptRow, number: int) -> int:
 
 def reply_key(model_id: str, prompt: PromptRow, config: SampleConfig, number: int) -> str:
     """Return the key under which a reply is kept: a hash of everything it depends on."""
-    sampling = {name: value for name, value in asdict(config).items() if name != "samples"}
-    return hash_json([model_id, _identity(prompt), sampling, number])
+    sampling = [config.temperature, config.max_tokens, config.seed]
+    return hash_json(["reply", model_id, _identity(prompt), sampling, number])
 
 
 def _identity(prompt: PromptRow) -> str:
