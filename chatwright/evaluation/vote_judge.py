@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from chatwright.conversation import Message
-from chatwright.data.preferences import Feedback, Ranking
-from chatwright.data.rows import PromptRow
+from chatwright.data.rows import PromptRow, RankedRow
 from chatwright.evaluation.judges import Verdict
 from chatwright.evaluation.win_rate import TIE
 
-Pair = tuple[tuple[Message, ...], Message, Message]
-"""A prompt and two replies to it."""
+Ending = tuple[Message, ...]
+Pair = tuple[tuple[Message, ...], Ending, Ending]
+"""A prompt and two endings of it."""
 
 
 class VoteJudge:
@@ -19,14 +19,13 @@ class VoteJudge:
     A pair without votes has no verdict.
     """
 
-    def __init__(self, feedback: Iterable[Feedback]) -> None:
-        """Take rankings; other feedback does not compare two replies and is ignored."""
+    def __init__(self, rankings: Iterable[RankedRow]) -> None:
+        """Take rankings of replies, by one or several raters."""
         self.votes: dict[Pair, list[float]] = {}
         raters: set[str] = set()
-        for item in feedback:
-            if isinstance(item, Ranking):
-                raters.add(item.rater)
-                self._count(item)
+        for ranking in rankings:
+            raters.add(ranking.rater)
+            self._count(ranking)
         people = "rater" if len(raters) == 1 else "raters"
         self.name = f"votes of {len(raters)} {people}"
 
@@ -40,7 +39,7 @@ class VoteJudge:
     ) -> list[Verdict]:
         """Return the mean of the votes on each pair, and None where there are none."""
         return [
-            self._verdict((tuple(prompt.messages), first, second))
+            self._verdict((prompt.messages, (first,), (second,)))
             for prompt, first, second in zip(prompts, a, b, strict=True)
         ]
 
@@ -48,14 +47,13 @@ class VoteJudge:
         votes = self.votes.get(pair)
         return sum(votes) / len(votes) if votes else None
 
-    def _count(self, ranking: Ranking) -> None:
+    def _count(self, ranking: RankedRow) -> None:
         """Count each pair of different replies in both orders."""
-        ranked = list(zip(ranking.replies, ranking.ranks, strict=True))
+        ranked = list(zip(ranking.endings, ranking.ranks, strict=True))
         for i, (first, first_rank) in enumerate(ranked):
             for j, (second, second_rank) in enumerate(ranked):
-                if i == j or first.message == second.message:
+                if i == j or first == second:
                     continue
                 # Rank 1 is the best.
                 outcome = TIE if first_rank == second_rank else float(first_rank < second_rank)
-                pair = (tuple(ranking.prompt), first.message, second.message)
-                self.votes.setdefault(pair, []).append(outcome)
+                self.votes.setdefault((ranking.prompt, first, second), []).append(outcome)

@@ -1,12 +1,9 @@
 """Judges: equal replies tie, swapped replies give the complement, unknown pairs no verdict."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.data.preferences import Ranking, RatedReply
-from chatwright.data.rows import Location, PromptRow
+from chatwright.data.rows import Location, PromptRow, RankedRow
 from chatwright.evaluation.judges import Judge, JudgeWithRules, RuleJudge, ScoreJudge, verdicts
 from chatwright.evaluation.vote_judge import VoteJudge
 
@@ -34,12 +31,12 @@ def length_judge() -> ScoreJudge:
 def votes(*rankings: tuple[str, ...], ranks: tuple[int, ...] = (1, 2)) -> VoteJudge:
     """A judge of rankings of texts that answer `prompt()`."""
     return VoteJudge(
-        Ranking(
-            prompt=prompt().messages,
-            rater=f"rater {number}",
-            time=datetime(2026, 1, 1, tzinfo=UTC),
-            replies=tuple(RatedReply(Message("assistant", text)) for text in texts),
-            ranks=ranks,
+        RankedRow(
+            prompt().messages,
+            tuple((Message("assistant", text),) for text in texts),
+            ranks,
+            f"rater {number}",
+            NOWHERE,
         )
         for number, texts in enumerate(rankings)
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from chatwright.checkpoint import json_file, model_directory, run_directory
 from chatwright.conversation import Message
-from chatwright.data.rows import PromptRow
-from chatwright.data.snapshot import read_snapshot
+from chatwright.data.readers.row_reader import read_kind
+from chatwright.data.rows import PromptRow, RankedRow
 from chatwright.errors import InputError
 from chatwright.evaluation.chat_api import ChatApi, ChatApiConfig
 from chatwright.evaluation.chat_judge import ChatJudge
@@ -123,15 +123,8 @@ def training_rewards(model: Path) -> set[str]:
 
 
 def _vote_judge(path: Path) -> VoteJudge:
-    judge = VoteJudge(read_snapshot(path).feedback)
-    if not judge.n_vote:
-        raise InputError(
-            f"{path}: holds no ranking of replies.",
-            remedy="Rank the pairs that --votes-out writes: chatwright rate --pairs FILE",
-            field="--votes",
-            value=str(path),
-        )
-    return judge
+    remedy = "rate the pairs that --votes-out writes"
+    return VoteJudge(read_kind(RankedRow, path, name="rankings of replies", remedy=remedy).rows)
 
 
 def read_key(file: Path | None, variable: str) -> str:

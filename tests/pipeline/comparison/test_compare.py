@@ -1,15 +1,13 @@
 """Comparing two models: planted differences are found, equal models tie, results add up."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from chatwright.conversation import Message
-from chatwright.data.preferences import Ranking, RatedReply
-from chatwright.data.readers.feedback_json import message_from_json
-from chatwright.data.rows import Location, PromptRow
+from chatwright.data.readers.row_reader import read_rows
+from chatwright.data.rows import PromptRow, RankedRow
 from chatwright.errors import InputError
 from chatwright.evaluation.judges import RuleJudge, ScoreJudge
 from chatwright.evaluation.vote_judge import VoteJudge
@@ -154,15 +152,19 @@ def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     n_pair = write_pairs_to_rate(*models, prompts(N_PROMPT), file, tmp_path, COMPARED)
     pairs = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(pairs) == n_pair == 80
-    where = Location(str(file))
-    rankings = []
-    n_longer_first = 0
-    for pair in pairs:
-        replies = [message_from_json(reply["message"], where) for reply in pair["replies"]]
-        is_longer_first = len(replies[0].text) > len(replies[1].text)
-        n_longer_first += is_longer_first
-        rankings.append(vote(pair, (1, 2) if is_longer_first else (2, 1)))
-    assert 25 < n_longer_first < 55, "the order is random"
+    is_longer_first = [
+        len(pair["replies"][0]["message"]["content"]) > len(pair["replies"][1]["message"]["content"])
+        for pair in pairs
+    ]
+    assert 25 < sum(is_longer_first) < 55, "the order is random"
+    votes = tmp_path / "votes.jsonl"
+    rated = {"feedback": "ranking", "rater": "ann", "time": "2026-01-31T12:00:00+00:00"}
+    lines = [
+        json.dumps({**rated, **pair, "ranks": [1, 2] if is_first else [2, 1]}) + "\n"
+        for pair, is_first in zip(pairs, is_longer_first, strict=True)
+    ]
+    votes.write_text("".join(lines))
+    rankings = [row for row in read_rows(votes) if isinstance(row, RankedRow)]
     c = compare(*models, prompts(N_PROMPT), VoteJudge(rankings), tmp_path, COMPARED)
     assert c.win_rate.value == 1.0
     some = compare(*models, prompts(N_PROMPT), VoteJudge(rankings[:10]), tmp_path, COMPARED)
@@ -170,18 +172,6 @@ def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     assert (some.n_unjudged, some.win_rate.n_prompt) == (60, 10)
 
 
-def vote(pair: dict, ranks: tuple[int, int]) -> Ranking:
-    where = Location("pairs")
-    return Ranking(
-        prompt=tuple(message_from_json(message, where) for message in pair["prompt"]),
-        rater="ann",
-        time=datetime(2026, 1, 1, tzinfo=UTC),
-        replies=tuple(
-            RatedReply(message_from_json(reply["message"], where), reply["weights"])
-            for reply in pair["replies"]
-        ),
-        ranks=ranks,
-    )
 
 
 def test_a_judge_without_any_verdict_is_an_error(
