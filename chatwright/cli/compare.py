@@ -21,8 +21,10 @@ def compare(
         Path, typer.Argument(metavar="A", help=f"Model A. {MODEL_HELP}", callback=named_model)
     ],
     second: Annotated[
-        Path, typer.Argument(metavar="B", help="Model B, for example after training.",
-                             callback=named_model)
+        Path,
+        typer.Argument(
+            metavar="B", help="Model B, for example after training.", callback=named_model
+        ),
     ],
     prompts: Annotated[
         Path,
@@ -56,9 +58,7 @@ def compare(
             "http://127.0.0.1:8000/v1. Prompts and replies are sent there.",
         ),
     ] = "",
-    judge_model: Annotated[
-        str, typer.Option("--judge-model", help="Name of that model.")
-    ] = "",
+    judge_model: Annotated[str, typer.Option("--judge-model", help="Name of that model.")] = "",
     judge_key_file: Annotated[
         Path | None, typer.Option("--judge-key-file", help="File with the key of that API.")
     ] = None,
@@ -88,9 +88,7 @@ def compare(
     ] = None,
     training_data: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--training-data", help="Data of the training; prompts in it are left out."
-        ),
+        typer.Option("--training-data", help="Data of the training; prompts in it are left out."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder of the results; replies in it are used again.")

@@ -58,9 +58,7 @@ class ChatApiConfig:
 class ChatApi:
     """Sends questions to the API and returns the answers' texts."""
 
-    def __init__(
-        self, config: ChatApiConfig, wait: Callable[[float], object] = time.sleep
-    ) -> None:
+    def __init__(self, config: ChatApiConfig, wait: Callable[[float], object] = time.sleep) -> None:
         """Take the settings; `wait` pauses for some seconds before another attempt."""
         self.config = config
         self.wait = wait

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chatwright.checkpoint import directory, model_directory
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.data.readers.data_source import DEFAULTS
 from chatwright.data.readers.row_reader import read_kind
 from chatwright.data.rows import PromptRow
 from chatwright.errors import InputError
@@ -48,7 +49,8 @@ class CompareConfig(SampleConfig):
 
 def read_prompts(path: Path) -> list[PromptRow]:
     """Return the prompts at `path`. Raises DataError if there are none."""
-    return read_kind(PromptRow, path, name="prompts", remedy=PROMPTS_REMEDY).rows
+    read = read_kind(PromptRow, path, DEFAULTS, name="prompts", remedy=PROMPTS_REMEDY)
+    return read.rows
 
 
 def compare(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_workspace(folder: Path) -> None:
-    """Write texts, conversations, preferences, prompts, sentence pairs and labeled texts into a folder."""
+    """Write texts, conversations, preferences, prompts, pairs and labeled texts into a folder."""
     _write_own_folder(folder / "my-folder")
     _write_multi30k(folder / "multi30k")
     (folder / "sentences.txt").write_text("Un homme voit deux chiens.\nUn chien dort.\n")
@@ -19,7 +19,8 @@ def write_workspace(folder: Path) -> None:
     lines = [json.dumps(row) + "\n" for row in preferences]
     (folder / "my-preferences.jsonl").write_text("".join(lines))
     prompts = [
-        {"prompt": f"When does boat {i} leave?", "answer": f"At {i} o'clock."} for i in range(40, 60)
+        {"prompt": f"When does boat {i} leave?", "answer": f"At {i} o'clock."}
+        for i in range(40, 60)
     ]
     (folder / "my-prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
 

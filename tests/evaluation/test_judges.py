@@ -62,7 +62,7 @@ def test_a_model_against_itself_ties_and_swapped_replies_give_the_complement(jud
 
 
 def test_rules_add_up_and_can_be_used_alone_or_left_out() -> None:
-    """"It is 12." is right (1), "It is 7." is short (1), "12" both (2), and "" only short."""
+    """Points: "It is 12." is right, "It is 7." and "" are short, "12" is both."""
     judge = RuleJudge({"right": has_answer, "short": is_short})
     assert isinstance(judge, JudgeWithRules)
     a, b = [REPLIES[3], REPLIES[1], REPLIES[0]], [REPLIES[1], REPLIES[0], REPLIES[2]]

@@ -107,6 +107,11 @@ def message_to_json(message: Message) -> dict[str, Any]:
     return values
 
 
+def message_from_json(values: Mapping[str, Any], location: Location) -> Message:
+    """Return the message that `message_to_json` wrote. Raises DataError."""
+    return _Fields({}, location)._message(values, "message")
+
+
 def feedback_from_json(values: Mapping[str, Any], location: Location) -> Feedback:
     """Return the feedback that a JSON object holds. Raises DataError, which names the key."""
     try:

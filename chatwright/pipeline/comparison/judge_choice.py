@@ -8,16 +8,15 @@ from typing import Any
 
 from chatwright.checkpoint import json_file, model_directory, run_directory
 from chatwright.conversation import Message
+from chatwright.data.readers.data_source import DEFAULTS
 from chatwright.data.readers.row_reader import read_kind
 from chatwright.data.rows import PromptRow, RankedRow
 from chatwright.errors import InputError
 from chatwright.evaluation.chat_api import ChatApi, ChatApiConfig
 from chatwright.evaluation.chat_judge import ChatJudge
 from chatwright.evaluation.judges import Judge, RuleJudge, ScoreJudge
-from chatwright.evaluation.starter_judge import StarterJudge
 from chatwright.evaluation.vote_judge import VoteJudge
 from chatwright.pipeline.comparison.kept_results import KeptResults
-from chatwright.pipeline.load_reward_model import load_reward_model
 from chatwright.training.reward_sources import RULES
 
 STARTER_RULES = "starter"
@@ -124,7 +123,8 @@ def training_rewards(model: Path) -> set[str]:
 
 def _vote_judge(path: Path) -> VoteJudge:
     remedy = "rate the pairs that --votes-out writes"
-    return VoteJudge(read_kind(RankedRow, path, name="rankings of replies", remedy=remedy).rows)
+    read = read_kind(RankedRow, path, DEFAULTS, name="rankings of replies", remedy=remedy)
+    return VoteJudge(read.rows)
 
 
 def read_key(file: Path | None, variable: str) -> str:

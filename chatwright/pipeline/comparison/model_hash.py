@@ -14,9 +14,7 @@ def model_hash(path: Path) -> str:
     """Return a hash of a model's weights, settings and tokenizer; of an adapter, also its base."""
     found = model_directory.find(path)
     files = sorted(
-        file
-        for file in found.iterdir()
-        if file.suffix in ENDINGS and file.name not in NOTES
+        file for file in found.iterdir() if file.suffix in ENDINGS and file.name not in NOTES
     )
     hashes = [[file.name, directory.sha256(file)] for file in files]
     is_adapter = adapter_directory.is_adapter(found)

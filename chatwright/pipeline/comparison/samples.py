@@ -78,7 +78,9 @@ def sample_replies(
     }
     missing = [place for place, key in keys.items() if key not in kept]
     if missing:
-        say(f"{directory}: sampling {len(missing):,} replies, {len(keys) - len(missing):,} are kept")
+        say(
+            f"{directory}: sampling {len(missing):,} replies, {len(keys) - len(missing):,} are kept"
+        )
         model, tokenizer = model_directory.load(directory)
         with open_engine(model, len(missing)) as engine:
             assistant = Assistant(engine, tokenizer)

@@ -32,7 +32,10 @@ def prompts(n: int) -> list[PromptRow]:
     """Sums as prompts, half of them of the kind "even"."""
     return [
         PromptRow(
-            (Message("user", f"{i}+{i}=?"),), Location("prompts", i), str(2 * i), ("odd", "even")[i % 2]
+            (Message("user", f"{i}+{i}=?"),),
+            Location("prompts", i),
+            str(2 * i),
+            ("odd", "even")[i % 2],
         )
         for i in range(n)
     ]

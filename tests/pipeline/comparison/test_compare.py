@@ -153,7 +153,8 @@ def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     pairs = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(pairs) == n_pair == 80
     is_longer_first = [
-        len(pair["replies"][0]["message"]["content"]) > len(pair["replies"][1]["message"]["content"])
+        len(pair["replies"][0]["message"]["content"])
+        > len(pair["replies"][1]["message"]["content"])
         for pair in pairs
     ]
     assert 25 < sum(is_longer_first) < 55, "the order is random"
@@ -172,11 +173,7 @@ def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     assert (some.n_unjudged, some.win_rate.n_prompt) == (60, 10)
 
 
-
-
-def test_a_judge_without_any_verdict_is_an_error(
-    models: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_judge_without_any_verdict_is_an_error(models: tuple[Path, Path], tmp_path: Path) -> None:
     kept_model_replies(models, tmp_path)
     with pytest.raises(InputError) as caught:
         compare(*models, prompts(3), VoteJudge([]), tmp_path, COMPARED)
