@@ -50,6 +50,8 @@ class Adapter:
     layers: tuple[str, ...]
     """Names of our layers that have an adapter; empty if PEFT wrote the directory."""
     dropout: float
+    score: Tensor | None = None
+    """Weight (1, D) of the scalar head of a reward model; None for other models."""
 
 
 def is_adapter(path: Path) -> bool:
@@ -71,9 +73,11 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
     }
     stored = adapter_layout.to_public(factors, layers, adapter_layout.linear_rows(model))
     first = factors[next(iter(factors))]
+    score = model.scalar_head.score.weight if isinstance(model, GPT) and model.scalar_head else None
     config = {
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM" if isinstance(model, GPT) else None,
+        "task_type": _task_type(model),
+        adapter_file.SAVED_MODULES: None if score is None else [adapter_file.SCORE],
         "base_model_name_or_path": str(base.path),
         "r": first.rank,
         "lora_alpha": first.alpha,
@@ -89,7 +93,7 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
             name: pair.alpha for name, pair in stored.items() if pair.alpha != first.alpha
         },
     }
-    adapter_file.write(target, config, stored)
+    adapter_file.write(target, config, stored, score)
     reference = {
         "path": str(base.path),
         "from_here": directory.relative_path(base.path, target),
@@ -98,6 +102,13 @@ def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> 
         "layers": sorted(adapted),
     }
     (target / BASE).write_text(json.dumps(reference, indent=1), encoding="utf-8")
+
+
+def _task_type(model: Model) -> str | None:
+    """Return PEFT's name of the task, which decides the head that it puts on the base."""
+    if not isinstance(model, GPT):
+        return None
+    return "CAUSAL_LM" if model.scalar_head is None else "SEQ_CLS"
 
 
 def _target_modules(adapted: set[str], layers: set[str]) -> list[str]:
@@ -119,12 +130,18 @@ def read(path: Path) -> Adapter:
     config = adapter_file.read_config(path)
     reference = json_file.read_object(path / BASE) if (path / BASE).is_file() else {}
     factors, copies = adapter_file.read_tensors(path, config)
+    score = (
+        copies.pop(f"{adapter_file.SCORE}.weight", None)
+        if config.get(adapter_file.SAVED_MODULES)
+        else None
+    )
     return Adapter(
         _find_base(path, config, reference),
         factors,
         copies,
         tuple(map(str, reference.get("layers", ()))),
         adapter_file.number(path, config, "lora_dropout", 0.0),
+        score,
     )
 
 

@@ -18,6 +18,11 @@ from chatwright.errors import InputError
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+SCORE = "score"
+"""Name of the layer that gives the score of a reward model (transformers' and PEFT's name)."""
+SAVED_MODULES = "modules_to_save"
+"""Setting with the names of layers that are stored whole; only the lists in SCORES are read."""
+SCORES = ([SCORE], ["classifier", SCORE])  # PEFT lists two names, and a model has one of them
 PREFIX = "base_model.model."  # PEFT wraps the model and puts this before every name
 FACTOR = re.compile(r"(?P<layer>.+)\.lora_(?P<factor>[AB])\.weight")
 COPY = re.compile(r"(?P<module>.+?)(\.base_layer)?\.(?P<kind>weight|bias)")
@@ -62,6 +67,8 @@ def read_config(path: Path) -> dict[str, Any]:
             value=table.get("peft_type"),
         )
     for key, value in table.items():
+        if key == SAVED_MODULES and value in SCORES:
+            continue
         if key not in ACCEPTED_SETTINGS and value not in (None, False, "none", {}, []):
             raise InputError(
                 f"{path / CONFIG}: {key} = {value!r} is not supported, and ignoring it would "
@@ -87,9 +94,21 @@ def number(path: Path, table: Mapping[str, Any], key: str, default: float | None
     return float(value)
 
 
-def write(target: Path, table: Mapping[str, Any], factors: Mapping[str, LoRAFactors]) -> None:
-    """Write both files. `factors` has the names of layers in Hugging Face files as keys."""
-    tensors = {}
+def write(
+    target: Path,
+    table: Mapping[str, Any],
+    factors: Mapping[str, LoRAFactors],
+    score: Tensor | None = None,
+) -> None:
+    """Write both files.
+
+    Args:
+        target: The adapter's directory.
+        table: The settings.
+        factors: The factors by the names of layers in Hugging Face files.
+        score: The weight of a reward model's scalar head.
+    """
+    tensors = {} if score is None else {f"{PREFIX}{SCORE}.weight": score.detach()}
     for layer, pair in factors.items():
         tensors[f"{PREFIX}{layer}.lora_A.weight"] = pair.a
         tensors[f"{PREFIX}{layer}.lora_B.weight"] = pair.b

@@ -12,6 +12,7 @@ from chatwright.checkpoint.adapter_layout import LoRAFactors
 from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.errors import InputError
 from chatwright.model import lora
+from chatwright.model.gpt import GPT
 from chatwright.model.model import Model
 
 OTHER_MODEL = "The adapter was made for another model; give the base it was trained on."
@@ -38,6 +39,7 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
     ranks = {name: (pair.rank, pair.alpha) for name, pair in factors.items()}
     lora.insert_layers(model, ranks, adapter.dropout)
     _copy(model, factors)
+    _copy_score(model, adapter, source)
 
 
 def _require_fit(
@@ -116,6 +118,7 @@ def restore(model: Model, adapter: Adapter, weights: Iterable[Weight], source: P
             value=str(source),
         )
     _copy(model, factors)
+    _copy_score(model, adapter, source)
 
 
 @torch.no_grad()
@@ -123,3 +126,22 @@ def _copy(model: Model, factors: Mapping[str, LoRAFactors]) -> None:
     for name, linear in lora.lora_layers(model).items():
         linear.lora_a.copy_(factors[name].a)
         linear.lora_b.copy_(factors[name].b)
+
+
+@torch.no_grad()
+def _copy_score(model: Model, adapter: Adapter, source: Path) -> None:
+    """Copy the weight of a reward model's scalar head, if the adapter stores one."""
+    if adapter.score is None:
+        return
+    assert isinstance(model, GPT), "only decoders have an adapter with a score"
+    assert model.scalar_head is not None, "the head is put on before the adapter"
+    weight = model.scalar_head.score.weight
+    if adapter.score.shape != weight.shape:
+        raise InputError(
+            f"{source}: its score has the shape {tuple(adapter.score.shape)}, but the model needs "
+            f"{tuple(weight.shape)}.",
+            remedy=OTHER_MODEL,
+            field="score.weight",
+            value=tuple(adapter.score.shape),
+        )
+    weight.copy_(adapter.score)

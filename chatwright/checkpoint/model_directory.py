@@ -42,6 +42,7 @@ from chatwright.model import lora
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, ModelConfig
+from chatwright.model.transfer import give_scalar_head
 from chatwright.tokenizer.imported_settings import SETTINGS_FILE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
@@ -248,6 +249,8 @@ def _load_with_base(
     base = adapter.base
     adapter_directory.check_base(path, base)
     model, tokenizer = load(base.path, device, {**base.changes, **changes}, kind=kind)
+    if adapter.score is not None and isinstance(model, GPT):
+        give_scalar_head(model)
     adapter_weights.attach(model, adapter, _layout_at(base.path, model), path)
     if (path / SETTINGS_FILE).is_file():  # it may have another system prompt than the base's
         tokenizer = load_tokenizer(path)
@@ -285,5 +288,7 @@ def base_of(model: Model, parent: Path) -> Base:
         path = adapter_directory.read(path).base.path
     settings = dataclasses.asdict(model.config)  # type: ignore[call-overload]
     saved = dataclasses.asdict(read_config(path))  # type: ignore[call-overload]
+    # A stored score says that the adapter's head is not the base's.
+    settings |= {name: saved[name] for name in ("head", "labels") if name in saved}
     changes = {name: value for name, value in settings.items() if saved[name] != value}
     return Base(path, directory.sha256(path / stored_weights.SINGLE), changes)

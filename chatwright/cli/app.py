@@ -24,6 +24,7 @@ from chatwright.cli import (
     merge,
     models,
     new,
+    score,
     serve,
     train,
     translate,
@@ -53,6 +54,7 @@ app.command("generate")(chat.generate)
 app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
 app.command("embed")(embed.embed)
+app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

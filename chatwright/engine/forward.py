@@ -34,9 +34,12 @@ class Forward(PackedModel[GPT]):
             InputError: The model has no language-model head.
         """
         if model.head is None:
+            remedy = "Generate text with a model that has a language-model head."
+            if model.scalar_head is not None:
+                remedy = "It is a reward model. Score replies with: chatwright score DIR FILE"
             raise InputError(
                 f"This model has the head {model.config.head!r}, which gives no next token.",
-                remedy="Generate text with a model that has a language-model head.",
+                remedy=remedy,
                 field="head",
                 value=model.config.head,
             )

@@ -43,6 +43,13 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation:
     return Correlation(_pearson(*ranks), len(first))
 
 
+def pearson(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Pearson's coefficient of two lists of equal length; NaN if one of them is constant."""
+    assert len(first) == len(second), "every number needs a partner"
+    x, y = (torch.tensor(numbers, dtype=torch.double) for numbers in (first, second))
+    return _pearson(x, y)
+
+
 def mean_ranks(numbers: Tensor) -> Tensor:
     """Return the rank of each number from 1, the mean rank for equal ones. (N,) -> (N,)."""
     _, group, count = numbers.unique(return_inverse=True, return_counts=True)

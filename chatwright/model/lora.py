@@ -113,9 +113,12 @@ def insert_layers(
 ) -> None:
     """Add zero products to the named layers, in place, and freeze all other parameters.
 
-    `layers` maps a layer's name to its (rank, alpha).
+    A scalar head is not frozen: it is new, and no base has it. `layers` maps a layer's name to its
+    (rank, alpha).
     """
     model.requires_grad_(False)
+    if (scalar_head := getattr(model, "scalar_head", None)) is not None:
+        scalar_head.requires_grad_(True)
     for name, (rank, alpha) in layers.items():
         linear = model.get_submodule(name)
         assert isinstance(linear, Linear), f"{name} is not a Linear"

@@ -5,13 +5,15 @@ from a reward model. The trunk (everything before the head) is copied whole. Par
 source does not have keep their initial values; `copy_trunk` returns their names.
 """
 
+import dataclasses
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatwright.errors import InputError
-from chatwright.model.heads import is_head_parameter
+from chatwright.model.gpt import GPT
+from chatwright.model.heads import ScalarHead, is_head_parameter
 from chatwright.model.model import Model
 
 LABEL_SCORES = "label_head.labels."
@@ -66,3 +68,20 @@ def _different_trunk(
         field=name,
         value=target,
     )
+
+
+def give_scalar_head(model: GPT) -> bool:
+    """Replace the head of a decoder by a scalar head of zeros, in place; the trunk stays.
+
+    Returns False, and changes nothing, if the model already has a scalar head.
+    """
+    if model.scalar_head is not None:
+        return False
+    model.config = dataclasses.replace(model.config, head="scalar", labels=())
+    model.head = None
+    model.label_head = None
+    model.scalar_head = ScalarHead(model.config.d_model)
+    model.scalar_head.score.weight = nn.Parameter(
+        torch.zeros_like(model.embedding.weight[:1], requires_grad=True)
+    )
+    return True

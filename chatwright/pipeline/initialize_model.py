@@ -77,6 +77,13 @@ def initialize_model(
 def _continue_from(parent: Path, start: StartingModel, watcher: Watcher) -> GPT:
     """Load the parent, and apply changed settings and an adapter if the stage has them."""
     model, _ = model_directory.load(parent, changes=start.shape)
+    if model.head is None:
+        raise InputError(
+            f"{parent}: this model has the head {model.config.head!r} and writes no text.",
+            remedy="Start from a model that writes text: pretrained, or fine-tuned.",
+            field="--from",
+            value=model.config.head,
+        )
     if start.lora:
         lora.attach(model, start.lora, generator(start.seed, "lora"))
     if lora.lora_layers(model):

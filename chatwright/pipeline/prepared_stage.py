@@ -71,6 +71,8 @@ class TrainingStage:
     parent: Path | None = None
     checks: tuple[Callable[[Path], None], ...] = ()
     """Called with the finished run's directory; each raises RunFailed if the result is bad."""
+    measure: Callable[[Path, Watcher], None] | None = None
+    """Called with the finished run's directory, before its report is written."""
     chosen: Mapping[str, Any] = field(default_factory=dict)
     """Settings that were chosen for model and data, by dotted key."""
 
@@ -88,6 +90,8 @@ class TrainingStage:
             self.parent,
             self.settings,
         )
+        if self.measure:
+            self.measure(out, watcher)
         write_report(out)
         for check in self.checks:
             check(out)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 
-ModelKind = Literal["none", "decoder", "encoder", "encoder_decoder", "word_vectors"]
+ModelKind = Literal["none", "decoder", "encoder", "encoder_decoder", "reward_model", "word_vectors"]
 MODEL = "{model}"
 """Placeholder of the model's directory in `StageKind.next_command`."""
 
@@ -181,6 +181,21 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         needs_parent=True,
         next_step="Chat with it",
         next_command=("chat", MODEL),
+    ),
+    StageKind(
+        name="reward",
+        config="reward.RewardConfig",
+        prepare="reward.prepare",
+        summary="Learn to score replies as people rank them: a reward model.",
+        model="reward_model",
+        label="Learning to score replies",
+        rows_read={"data": "preference"},
+        data_help="Feedback: a snapshot, or rows with prompt, chosen and rejected.",
+        parents=("sft", "dpo"),
+        parent_help="The chat model to start from, or a reward model to continue.",
+        needs_parent=True,
+        next_step="Score replies",
+        next_command=("score", MODEL, "FILE"),
     ),
     StageKind(
         name="translation",

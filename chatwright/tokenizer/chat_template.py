@@ -84,6 +84,23 @@ def render(
     return rendered
 
 
+def render_scored(conversation: Conversation, tokenizer: Tokenizer) -> list[int]:
+    """Return the ids of a conversation whose last reply is scored; a model may write an empty one.
+
+    Raises InputError for turns out of order, or if the last turn is not a reply.
+    """
+    require_order(conversation)
+    last = turn_kind(conversation[-1])
+    if last not in ANSWERS:
+        raise InputError(
+            f"turn {len(conversation) - 1} ({last}) is the last, so there is no reply to score.",
+            remedy="End the conversation with an assistant turn or a tool call.",
+            field=f"messages[{len(conversation) - 1}].role",
+            value=last,
+        )
+    return render_turns(conversation, tokenizer).token_ids
+
+
 def render_prompt(
     conversation: Conversation, tokenizer: Tokenizer, thinking: bool | None = None
 ) -> list[int]:

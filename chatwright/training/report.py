@@ -2,11 +2,12 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import json_file, run_directory
+from chatwright.evaluation import model_card
 from chatwright.evaluation.figures import with_interval, without_bounds
 from chatwright.training import loss_comparison, metrics
 from chatwright.training.html_page import new_figure, page, to_svg
@@ -27,6 +28,7 @@ def write_report(run: Path) -> Path:
         "<h2>In short</h2>",
         _warning(notes),
         _table(_summary(notes)),
+        *_card(run),
         "<h2>Curves</h2>",
         _curves(records),
         _loss_differences(settings),
@@ -91,6 +93,29 @@ def _chosen(run: Path) -> list[str]:
     if not file.is_file():
         return []
     return ["<h2>Chosen for this model and data</h2>", _table(json_file.read_object(file))]
+
+
+def _card(run: Path) -> list[str]:
+    """Return the model card beside the weights, if there is one."""
+    file = run / run_directory.MODEL / model_card.JSON_FILE
+    if not file.is_file():
+        return []
+    card = model_card.card_from_json(json_file.read_object(file))
+    parts = [f"<h2>{html.escape(card.title)}</h2>"]
+    parts += [f"<p><strong>{html.escape(warning)}</strong></p>" for warning in card.warnings]
+    for table in card.tables:
+        parts += [f"<h3>{html.escape(table.title)}</h3>", f"<p>{html.escape(table.note)}</p>"]
+        parts.append(_columns(table.columns, table.rows))
+    return parts
+
+
+def _columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    lines = "".join(
+        "<tr>" + "".join(f"<td class=number>{html.escape(text)}</td>" for text in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{lines}</table>"
 
 
 def _loss_differences(settings: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ GUIDES = [
     "docs/how-to/fine-tune-with-an-adapter.md",
     "docs/how-to/learn-from-preferences.md",
     "docs/how-to/compare-two-models.md",
+    "docs/how-to/train-a-reward-model.md",
     "docs/how-to/import-and-export.md",
     "docs/how-to/distill.md",
     "docs/how-to/chat-in-the-terminal.md",

@@ -16,7 +16,8 @@ import torch
 from chatwright.conversation import Message
 from chatwright.data.encoded.corpus import encode_texts
 from chatwright.data.encoded.preferences import encode_preferences
-from chatwright.data.rows import Location, PreferenceRow
+from chatwright.data.encoded.rankings import encode_rankings
+from chatwright.data.rows import Location, PreferenceRow, RankedRow
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
@@ -24,6 +25,7 @@ from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
+from chatwright.training.batches.rankings import RankingBatchConfig, RankingBatches
 from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
@@ -31,6 +33,7 @@ from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import BatchConfig, Stage
 from chatwright.training.stages.dpo import DPO, PreferenceLoss
 from chatwright.training.stages.pretrain import Pretrain
+from chatwright.training.stages.reward import RankingLoss, Reward
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation, StreamValidation
 from chatwright.training.watcher import Stopped, Watcher
@@ -137,6 +140,24 @@ def dpo_stage(kind: PreferenceLoss = "dpo", beta: float = 0.1, rows: int = 3) ->
         PreferenceBatches(pairs, pad, config, 1, CPU),
         torch.float32,
         beta,
+        kind,
+    )
+
+
+def reward_stage(kind: RankingLoss = "all_pairs", rows: int = 3) -> Reward:
+    """Return a stage that learns to score the shorter answers higher."""
+    tokenizer = character_tokenizer()
+    rankings = [
+        RankedRow(row.prompt, (row.chosen, row.rejected), (1, 2), "", row.location)
+        for row in preference_rows()
+    ]
+    data = encode_rankings(rankings, tokenizer, 64)
+    config = RankingBatchConfig(rows=rows)
+    pad = tokenizer.control.pad
+    return Reward(
+        RankingBatches(data, pad, config, 1, CPU),
+        RankingBatches(data, pad, config, 1, CPU),
+        torch.float32,
         kind,
     )
 

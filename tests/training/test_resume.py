@@ -15,8 +15,10 @@ import pytest
 import small_run
 from small_run import (
     LOOP,
+    character_tokenizer,
     dpo_stage,
     pretrain_stage,
+    reward_stage,
     run,
     sft_stage,
     small_model,
@@ -24,8 +26,13 @@ from small_run import (
     stopped_run,
 )
 
+from chatwright.checkpoint import model_directory
 from chatwright.checkpoint.lock import writer_lock
+from chatwright.devices import generator
 from chatwright.errors import InputError
+from chatwright.model import lora
+from chatwright.model.lora import LoRAConfig
+from chatwright.model.transfer import give_scalar_head
 from chatwright.training import train_state
 from chatwright.training.loop_config import BOOKKEEPING
 from chatwright.training.stage import Stage
@@ -59,6 +66,38 @@ def test_a_resumed_run_on_preferences_keeps_its_reference_and_equals_an_uninterr
         stopped_run(tmp_path / "resumed", steps, **parts())
     run(tmp_path / "resumed", **parts())
     assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
+
+
+def test_a_resumed_run_of_a_reward_model_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    def parts() -> dict[str, Any]:
+        model = small_model(context_length=64)
+        give_scalar_head(model)
+        return {"stage": reward_stage(), "model": model}
+
+    run(tmp_path / "uninterrupted", **parts())
+    for steps in range(1, 5):
+        stopped_run(tmp_path / "resumed", steps, **parts())
+    run(tmp_path / "resumed", **parts())
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
+
+
+def test_a_resumed_adapter_of_a_reward_model_keeps_its_score(tmp_path: Path) -> None:
+    """The score is stored beside the adapter's factors: in checkpoints, and in the result."""
+    model_directory.save(tmp_path / "base", small_model(context_length=64), character_tokenizer())
+
+    def parts() -> dict[str, Any]:
+        model, _ = model_directory.load(tmp_path / "base")
+        give_scalar_head(model)
+        lora.attach(model, LoRAConfig(rank=2), generator(1, "lora"))
+        return {"stage": reward_stage(), "model": model, "parent": tmp_path / "base"}
+
+    run(tmp_path / "uninterrupted", **parts())
+    for steps in range(1, 5):
+        stopped_run(tmp_path / "resumed", steps, **parts())
+    run(tmp_path / "resumed", **parts())
+    weights = "adapter_model.safetensors"
+    resumed = state_bytes(tmp_path / "resumed", weights)
+    assert resumed == state_bytes(tmp_path / "uninterrupted", weights)
 
 
 def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:

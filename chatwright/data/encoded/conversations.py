@@ -6,7 +6,8 @@ The result counts the conversations that are shortened or left out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from chatwright.conversation import Conversation
@@ -153,8 +154,15 @@ def render_row(
     learned: Sequence[bool] | None = None,
 ) -> Rendered:
     """Render the conversation of a row; `learned` as in `render`. A DataError names the row."""
-    try:
+    with errors_naming(location):
         return render(messages, tokenizer, learned)
+
+
+@contextmanager
+def errors_naming(location: Location) -> Iterator[None]:
+    """Raise the errors of rendering as a DataError, which names the row."""
+    try:
+        yield
     except InputError as error:
         cause = error.problem.rstrip(".")
         remedy = error.remedy.rstrip(".")

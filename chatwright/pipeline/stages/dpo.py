@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chatwright.checkpoint import model_directory
-from chatwright.commands import command_line
 from chatwright.data.encoded.preferences import EncodedPreferences, encode_preferences_split
 from chatwright.data.readers.data_source import ReadOptions, describe_source
 from chatwright.devices import resolve_device, resolve_precision
@@ -13,6 +12,7 @@ from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
+from chatwright.pipeline.parent_checks import require_chat_format
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.samplers import Replies
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
@@ -101,7 +101,7 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
     device = resolve_device(config.loop.device)
     dtype = resolve_precision(config.loop.precision, device)
     tokenizer = load_tokenizer(model_directory.find(inputs.parent))
-    _require_chat_format(tokenizer, inputs)
+    require_chat_format(tokenizer, inputs.parent)
     start = StartingModel(
         shape=config.model, lora=config.lora, distillation=None, seed=config.loop.seed
     )
@@ -129,17 +129,6 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
         parent=started_from,
         chosen=choices.made,
     )
-
-
-def _require_chat_format(tokenizer: Tokenizer, inputs: StageInputs) -> None:
-    if tokenizer.chat_format is None:
-        raise InputError(
-            f"{inputs.parent}: this model cannot converse, so it has no replies to prefer.",
-            remedy="Fine-tune it first: "
-            + command_line("train", "sft", "--from", str(inputs.parent), "--data", "FILE"),
-            field="--from",
-            value=str(inputs.parent),
-        )
 
 
 def _read_preferences(
