@@ -17,7 +17,7 @@ from chatwright.errors import InputError
 from chatwright.pipeline import model_names
 from chatwright.pipeline.content_hash import content_hash, hash_json
 from chatwright.pipeline.data_sources import data_source_keys, path_strings
-from chatwright.pipeline.expected_curves import with_comparison
+from chatwright.pipeline.expected_curves import curves_for, with_comparison
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.recipe import GIVEN_MODEL, PlannedStage, Recipe, fill_in
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -52,7 +52,8 @@ class _RecipeRun:
         self.recipe = recipe
         self.out = out
         self.data = data
-        self.watcher = with_comparison(watcher, recipe.path, recipe.settings_hash())
+        self.watcher = watcher
+        self.expected = curves_for(recipe.path, recipe.settings_hash(), watcher)
         self.model = model
         self._stage_names = {stage.name for stage in recipe.stages}
 
@@ -85,7 +86,8 @@ class _RecipeRun:
             given=frozenset(key for key, _ in flatten(stage.table)),
         )
         prepared = stage.kind.prepare_function()(config, inputs)
-        prepared.run(stage_directory, self.watcher)
+        watcher = with_comparison(self.watcher, self.expected, stage.name)
+        prepared.run(stage_directory, watcher)
         _write_record(stage_directory, record | {"done": True})
 
     def _parent(self, stage: PlannedStage) -> Path | None:

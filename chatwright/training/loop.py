@@ -166,7 +166,7 @@ class Loop:
         # This stays 0 if the run was killed after its last step was saved.
         self.steps_since_resume = 0
         while state.step < config.steps and not state.best.should_stop(config):
-            batch = self.stage.next_batch(self.model)
+            batch = self._next_batch()
             checks.check_supervised(batch.count, state.step)
             if state.step == 0:
                 self.watcher.activity("checking the loss before the first step")
@@ -188,6 +188,13 @@ class Loop:
                     "The same command resumes it."
                 )
         return self._finish(before)
+
+    def _next_batch(self) -> Batch[Any]:
+        """Return the next batch; sampling replies for it counts as training time."""
+        began = time.perf_counter()
+        batch = self.stage.next_batch(self.model)
+        self.state.seconds += time.perf_counter() - began
+        return batch
 
     def _step(self, batch: Batch[Any]) -> StepResult:
         """Take one optimizer step and count it."""

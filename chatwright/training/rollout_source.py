@@ -93,6 +93,8 @@ class RolloutSource:
         self.seed = seed
         self.held_out = held_out
         self._engine: RolloutEngine | None = None
+        self.evaluated: list[Rollout] = []
+        """The replies of the last evaluation, one to each validation prompt."""
         self._shown: list[tuple[str, str]] = []
 
     def next_rollouts(self, model: GPT) -> ScoredRollouts:
@@ -102,7 +104,7 @@ class RolloutSource:
         return self._sample(model, self.batches.prompts, indices, self.config.samples, number)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return figures of one sampled reply to each validation prompt.
+        """Sample one reply to each validation prompt and return their figures.
 
         `held_out_score` and its standard error are among them if there is such a score.
         """
@@ -124,6 +126,7 @@ class RolloutSource:
             scores = self.held_out.scores(prompts.rows, scored.rollouts).total
             result["held_out_score"], result["held_out_error"] = mean_and_error(scores)
         self._keep_samples(prompts, scored.rollouts)
+        self.evaluated = scored.rollouts
         return result
 
     def samples(self) -> list[tuple[str, str]]:

@@ -47,6 +47,7 @@ from chatwright.training.rollout_tables import (
     texts_of,
     without_dropout,
 )
+from chatwright.training.rollouts import Rollout
 from chatwright.training.setting_checks import require_setting
 from chatwright.training.stage import Batch, Loss, MicroBatch, Stage, StageState
 
@@ -331,8 +332,9 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
         return self.critic.own_weights()
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return reward, length and stop rate of sampled replies to the validation prompts."""
+        """Return reward, length, stop rate and KL divergence of replies to validation prompts."""
         figures = self.source.evaluate(model)
+        figures["validation_kl"] = self._kl(model, self.source.evaluated)
         if "held_out_score" in figures:
             self.alarms.check_held_out(
                 self.n_update,
@@ -341,6 +343,15 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
                 figures["held_out_error"],
             )
         return figures
+
+    def _kl(self, model: GPT, rollouts: Sequence[Rollout]) -> float:
+        """Return the estimated KL divergence from the reference, in nats per reply."""
+        tables = rollout_tables(rollouts, self.source.tokenizer.control.pad, model.device)
+        own, reference = (
+            log_probs_table(m, tables, self.config.rows, self.dtype)
+            for m in (model, self.reference)
+        )
+        return float((own - reference).sum(1).mean())
 
     def samples(self, model: GPT) -> list[tuple[str, str]]:
         """Return (prompt, reply) pairs of the last evaluation."""

@@ -1,12 +1,16 @@
 """PPO against numbers worked by hand; a run is paid for shorter replies, stopped and resumed."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small_reinforcement
 import torch
 from small_reinforcement import LOOP, SHORTER, ppo_stage, run_ppo, small_policy
 from small_run import CPU, log_of, run, state_bytes, stopped_run
@@ -189,6 +193,32 @@ def test_a_run_resumed_without_a_part_of_its_state_differs(
     assert resumed["model"] != without_times(tmp_path / "uninterrupted")["model"]
 
 
+@pytest.mark.ci
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    command = [sys.executable, small_reinforcement.__file__]
+    arguments = ["9", "2"]
+    subprocess.run([*command, str(tmp_path / "whole"), *arguments], check=True)
+    out = tmp_path / "killed"
+    n_killed = 0
+    for last_step in (3, 7):
+        process = subprocess.Popen([*command, str(out), *arguments])
+        while process.poll() is None and last_logged_step(out) < last_step:
+            time.sleep(0.002)
+        n_killed += process.poll() is None
+        process.kill()
+        process.wait()
+    subprocess.run([*command, str(out), *arguments], check=True)
+    assert n_killed > 0, "no kill came before the end of a run, so nothing was tested"
+    assert without_times(out) == without_times(tmp_path / "whole")
+
+
+def last_logged_step(out: Path) -> int:
+    try:
+        return int(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["step"])
+    except (OSError, IndexError, ValueError):
+        return -1
+
+
 def test_an_adapter_learns_beside_frozen_weights(tmp_path: Path) -> None:
     model = small_policy()
     lora.attach(model, LoRAConfig(rank=2), generator(1, "adapter"))
@@ -259,9 +289,12 @@ def test_a_held_out_score_that_falls_while_the_reward_rises_stops_the_run() -> N
     stage = ppo_stage(model, alarms=AlarmConfig(), held_out=RewardConfig(rules={"stops": 1.0}))
     figures = iter([(0.0, 0.9), (1.0, 0.7), (2.0, 0.5)])
 
+    stage.source.evaluate(model)
+
     def evaluate(_: GPT) -> dict[str, float]:
         reward, score = next(figures)
-        return {"validation_reward": reward, "held_out_score": score, "held_out_error": 0.01}
+        names = ("validation_reward", "held_out_score", "held_out_error")
+        return dict(zip(names, (reward, score, 0.01), strict=True))
 
     stage.source.evaluate = evaluate  # type: ignore[method-assign]
     for step in range(2):
