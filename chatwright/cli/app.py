@@ -18,6 +18,7 @@ from chatwright.cli import (
     doctor,
     embed,
     evaluate,
+    feedback,
     fetch,
     import_export,
     inspect,
@@ -65,6 +66,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(inspect.app, name="inspect")
 
 

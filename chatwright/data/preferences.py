@@ -93,6 +93,10 @@ class Ranking(Rating):
         """Return (better, worse) for every pair of replies with different ranks, as indices."""
         return ordered_pairs(self.ranks)
 
+    def right_pairs(self) -> list[tuple[int, int]]:
+        """Return (better, worse) as the right ranks of a gold question order them."""
+        return ordered_pairs(self.right_ranks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Thumb(Rating):

@@ -49,7 +49,7 @@ def show_row(row: Row) -> Text:
     """Return the row as it was read: each text with its role or column."""
     shown = Text()
     for name, text in texts_of(row):
-        shown.append(f"{name}: ", style="bold").append(f"{text}\n")
+        shown.append(f"{name}: ", style="bold").append(f"{printable(text)}\n")
     return shown
 
 

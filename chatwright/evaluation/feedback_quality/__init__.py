@@ -1,0 +1,1 @@
+"""How good feedback is: agreement of raters, gold questions, duplicates, contradictions."""

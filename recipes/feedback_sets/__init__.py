@@ -1,0 +1,1 @@
+"""Readers of the public sets of human preferences."""
