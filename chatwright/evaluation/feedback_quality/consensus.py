@@ -60,8 +60,8 @@ def _weights(votes: _Votes) -> dict[str, float]:
     """Return the log-odds that each rater's answer is right, by expectation-maximization."""
     weights: dict[str, float] = defaultdict(lambda: math.log(PRIOR[0] / PRIOR[1]))
     for _ in range(N_ROUND):
-        right = defaultdict(lambda: PRIOR[0])
-        n = defaultdict(lambda: sum(PRIOR))
+        right: dict[str, float] = defaultdict(lambda: PRIOR[0])
+        n: dict[str, float] = defaultdict(lambda: sum(PRIOR))
         for answers, known in votes:
             for rater, answer in answers.items():
                 # A rater's own answer is no evidence for the rater's accuracy.

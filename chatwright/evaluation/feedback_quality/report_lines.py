@@ -11,7 +11,7 @@ N_RATER_SHOWN = 30
 
 def report_lines(report: QualityReport) -> list[str]:
     """Return the report: notes, figures, one line for each rater, and what is left out."""
-    kinds = ", ".join(f"{n:,} of kind {kind}" for kind, n in report.n_of_kind.items())
+    kinds = ", ".join(f"{kind}: {n:,}" for kind, n in report.n_of_kind.items())
     lines = [
         *map(printable, report.notes),
         f"{'feedback':28} {report.n:,} ({kinds})",
