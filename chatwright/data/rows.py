@@ -60,6 +60,13 @@ class PreferenceRow:
     rejected: tuple[Message, ...]
     location: Location
 
+    def thumbs(self) -> list[ThumbRow]:
+        """Return the chosen ending as a good reply and the rejected one as a bad reply."""
+        return [
+            ThumbRow(self.prompt, self.chosen, True, self.location),
+            ThumbRow(self.prompt, self.rejected, False, self.location),
+        ]
+
 
 def ordered_pairs(ranks: Sequence[int]) -> list[tuple[int, int]]:
     """Return (better, worse) for every two indices with different ranks; rank 1 is the best."""

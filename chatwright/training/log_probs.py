@@ -84,3 +84,13 @@ def token_log_probs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = N
 def reply_log_probs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Tensor:
     """Return the summed log-probability of every row's targets, (B,) in float32."""
     return token_log_probs(model, batch, dtype).sum(1)
+
+
+@torch.no_grad()
+def frozen_log_probs(model: GPT, batch: MicroBatch, dtype: torch.dtype | None = None) -> Tensor:
+    """Return what `reply_log_probs` does, in evaluation mode and without a gradient, (B,)."""
+    was_training = model.training
+    model.eval()
+    log_probs = reply_log_probs(model, batch, dtype)
+    model.train(was_training)
+    return log_probs

@@ -94,13 +94,49 @@ def test_the_model_of_a_run_of_preferences_can_start_the_next_one(folder: Path) 
     assert first_evaluation(folder / "second")["accuracy"] == 0.5, "its reference is the first run"
 
 
+def thumbs(folder: Path, ratings: tuple[bool, ...] = (True, False)) -> str:
+    """Write ratings of the two answers of each prompt and return the name of the file."""
+    answers = {True: "At noon.", False: "I cannot say when."}
+    rows = [
+        {"prompt": f"When does boat {i} leave?", "completion": answers[rating], "label": rating}
+        for i in range(N_PROMPT)
+        for rating in ratings
+    ]
+    name = f"thumbs{len(ratings)}.jsonl"
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return name
+
+
+def test_single_ratings_are_learned_with_kto(folder: Path) -> None:
+    figures = train(folder, "kto", "loss=kto", data=thumbs(folder))
+    assert first_evaluation(folder / "kto")["accuracy"] == 0.5
+    assert figures["accuracy"] == 1.0
+    assert figures["good_reward"] > figures["bad_reward"]
+
+
+def test_pairs_are_the_same_to_kto_as_their_replies_rated_one_by_one(folder: Path) -> None:
+    """Equal to the bit: a pair is one good and one bad reply."""
+    from_pairs = train(folder, "kto-pairs", "loss=kto", "loop.steps=3")
+    from_thumbs = train(folder, "kto-thumbs", "loss=kto", "loop.steps=3", data=thumbs(folder))
+    assert from_pairs == from_thumbs
+
+
+def test_single_ratings_without_kto_are_refused_and_name_the_setting(folder: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        train(folder, "thumbs-dpo", data=thumbs(folder))
+    assert "loss=kto" in caught.value.remedy
+    assert not (folder / "thumbs-dpo" / "model").exists()
+
+
 def test_conversations_instead_of_preferences_are_refused(folder: Path) -> None:
     with pytest.raises(DataError):
         train(folder, "wrong", data="chat.jsonl")
     assert not (folder / "wrong" / "model").exists()
 
 
-@pytest.mark.parametrize("setting", ["beta=0", "batches.rows=0", "loss=ppo"])
+@pytest.mark.parametrize(
+    "setting", ["beta=0", "batches.rows=0", "loss=ppo", "good_weight=2", "bad_weight=-1"]
+)
 def test_wrong_settings_are_refused_with_a_remedy(folder: Path, setting: str) -> None:
     with pytest.raises(InputError) as caught:
         train(folder, "refused", setting)

@@ -49,7 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for p in TRAINING
         for shorter, longer in combinations(ANSWERS, 2)
     ]
-    for name, rows in (("chat", chat), ("pairs", pairs)):
+    thumbs = [
+        {"prompt": p, "completion": answer, "label": answer == ANSWERS[0]}
+        for p in TRAINING
+        for answer in ANSWERS
+    ]
+    for name, rows in (("chat", chat), ("pairs", pairs), ("thumbs", thumbs)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "texts").mkdir()
     for i in range(8):
@@ -106,6 +111,7 @@ RATE = "loop.optimizer.learning_rate=0.001"
 METHODS: dict[str, Method] = {
     "dpo": training("dpo", "pairs.jsonl", RATE),
     "ipo": training("dpo", "pairs.jsonl", RATE, "loss=ipo"),
+    "kto": training("dpo", "thumbs.jsonl", RATE, "loss=kto"),
 }
 
 

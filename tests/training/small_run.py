@@ -17,6 +17,7 @@ from chatwright.conversation import Message
 from chatwright.data.encoded.corpus import encode_texts
 from chatwright.data.encoded.preferences import encode_preferences
 from chatwright.data.encoded.rankings import encode_rankings
+from chatwright.data.encoded.rated_replies import encode_replies
 from chatwright.data.rows import Location, PreferenceRow, RankedRow
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
@@ -26,12 +27,14 @@ from chatwright.tokenizer.chat_template import render
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
 from chatwright.training.batches.rankings import RankingBatchConfig, RankingBatches
+from chatwright.training.batches.rated_replies import RatedReplyBatches
 from chatwright.training.batches.windows import WindowBatches
 from chatwright.training.loop import train
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import BatchConfig, Stage
 from chatwright.training.stages.dpo import DPO, PreferenceLoss
+from chatwright.training.stages.kto import KTO, ClassWeights
 from chatwright.training.stages.pretrain import Pretrain
 from chatwright.training.stages.reward import RankingLoss, Reward
 from chatwright.training.stages.sft import SFT
@@ -159,6 +162,28 @@ def reward_stage(kind: RankingLoss = "all_pairs", rows: int = 3) -> Reward:
         RankingBatches(data, pad, config, 1, CPU),
         torch.float32,
         kind,
+    )
+
+
+def kto_stage(
+    beta: float = 0.1,
+    rows: int = 3,
+    weights: ClassWeights = ClassWeights(),
+    accumulate: int = 2,
+    ratings: tuple[bool, ...] = (True, False),
+) -> KTO:
+    """Return a stage that learns from the pairs of `preference_rows` as single replies."""
+    tokenizer = character_tokenizer()
+    thumbs = [t for row in preference_rows() for t in row.thumbs() if t.is_good in ratings]
+    replies = encode_replies(thumbs, tokenizer, 64, seed=1)
+    config = PreferenceBatchConfig(rows=rows, accumulate=accumulate)
+    pad = tokenizer.control.pad
+    return KTO(
+        RatedReplyBatches(replies, pad, config, 1, CPU),
+        RatedReplyBatches(replies, pad, config, 1, CPU),
+        torch.float32,
+        beta,
+        weights,
     )
 
 

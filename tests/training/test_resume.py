@@ -17,6 +17,7 @@ from small_run import (
     LOOP,
     character_tokenizer,
     dpo_stage,
+    kto_stage,
     pretrain_stage,
     reward_stage,
     run,
@@ -53,13 +54,14 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
+@pytest.mark.parametrize("make_stage", [dpo_stage, kto_stage], ids=["dpo", "kto"])
 def test_a_resumed_run_on_preferences_keeps_its_reference_and_equals_an_uninterrupted_one(
-    tmp_path: Path,
+    tmp_path: Path, make_stage: StageMaker
 ) -> None:
     """The reference is the model before the first step; a resumed run cannot measure it again."""
 
     def parts() -> dict[str, Any]:
-        return {"stage": dpo_stage(), "model": small_model(context_length=64)}
+        return {"stage": make_stage(), "model": small_model(context_length=64)}
 
     run(tmp_path / "uninterrupted", **parts())
     for steps in range(1, 5):

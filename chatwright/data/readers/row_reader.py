@@ -40,6 +40,7 @@ from chatwright.data.rows import (
     PreferenceRow,
     RankedRow,
     Row,
+    ThumbRow,
     UnsupportedFile,
 )
 from chatwright.data.snapshot import is_snapshot, read_snapshot
@@ -84,6 +85,8 @@ class RowsRead(Generic[KindType]):
     """Files and rows that were left out because they cannot be read, one line per reason."""
     n_tie: int = 0
     """Rankings that state no pair because all their replies have the same rank."""
+    n_thumb: int = 0
+    """Ignored rows that rate a single reply."""
 
 
 def read_kind(
@@ -97,11 +100,13 @@ def read_kind(
     rows: list[KindType] = []
     n_ignored = 0
     n_tie = 0
+    n_thumb = 0
     for row in read_rows(source, options, skipped):
         stated = [item for item in rows_stated(row, kind) if isinstance(item, kind)]
         rows += stated
-        is_tie = kind is PreferenceRow and isinstance(row, RankedRow) and not stated
+        is_tie = kind in (PreferenceRow, ThumbRow) and isinstance(row, RankedRow) and not stated
         n_tie += is_tie
+        n_thumb += isinstance(row, ThumbRow) and not stated
         n_ignored += not stated and not is_tie
     if not rows:
         location = Location(describe_source(source))
@@ -109,21 +114,26 @@ def read_kind(
         if n_tie:
             cause += f" ({n_tie} are ties, which prefer no reply)"
         raise DataError(location, cause, remedy)
-    return RowsRead(source, rows, n_ignored, describe_skipped(skipped), n_tie)
+    return RowsRead(source, rows, n_ignored, describe_skipped(skipped), n_tie, n_thumb)
 
 
 def rows_stated(row: Row, kind: type[object]) -> Sequence[Row]:
     """Return what a row states as rows of `kind`.
 
     A ranking states pairs, a pair is a ranking of two, and a correction states a pair and a
-    conversation. Any other row states only itself.
+    conversation. A pair also states that one of its replies is good and the other bad. Any other
+    row states only itself.
     """
     if isinstance(row, CorrectionRow) and kind is ChatRow:
         return [row.conversation()]
-    if isinstance(row, CorrectionRow) and kind in (PreferenceRow, RankedRow):
+    if isinstance(row, CorrectionRow) and kind in (PreferenceRow, RankedRow, ThumbRow):
         row = row.ranking()
     if isinstance(row, RankedRow) and kind is PreferenceRow:
         return row.pairs()
+    if isinstance(row, RankedRow) and kind is ThumbRow:
+        return [thumb for pair in row.pairs() for thumb in pair.thumbs()]
+    if isinstance(row, PreferenceRow) and kind is ThumbRow:
+        return row.thumbs()
     if isinstance(row, PreferenceRow) and kind is RankedRow:
         return [RankedRow(row.prompt, (row.chosen, row.rejected), (1, 2), "", row.location)]
     return [row] if isinstance(row, kind) else []

@@ -1,27 +1,32 @@
-"""The stage that trains a decoder on preferences: pairs of a chosen and a rejected reply."""
+"""The stage that trains a decoder on preferences: pairs of replies, or single rated replies."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+
 from chatwright.checkpoint import model_directory
-from chatwright.data.encoded.preferences import EncodedPreferences, encode_preferences_split
-from chatwright.data.readers.data_source import ReadOptions, describe_source
+from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
+from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.chosen_settings import choices_of
-from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.data_sources import DataSources
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.parent_checks import require_chat_format
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
+from chatwright.pipeline.read_preferences import read_pairs, read_rated_replies
 from chatwright.pipeline.samplers import Replies
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
+from chatwright.training.batches.rated_replies import RatedReplyBatches
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import OptimizerConfig
-from chatwright.training.stages.dpo import DPO, PreferenceLoss
-from chatwright.training.watcher import Watcher
+from chatwright.training.stage import Stage
+from chatwright.training.stages.dpo import DPO
+from chatwright.training.stages.kto import KTO, ClassWeights, balanced_weights
 
 ADAPTER_RATES = {"loop.optimizer.learning_rate": 2e-4}
 """An adapter has few weights and learns with larger steps."""
@@ -63,13 +68,18 @@ class DPOConfig(ReadOptions):
     """Settings of direct preference optimization."""
 
     data: DataSources
-    """Preferences: rows with prompt, chosen and rejected."""
+    """Preferences: rows with prompt, chosen and rejected; with loss=kto also single ratings."""
     validation_share: float = 0.1
     """Share of the preferences kept for validation; all pairs of a prompt stay together."""
-    loss: PreferenceLoss = "dpo"
-    """dpo: logistic. ipo: squared, which does not push pairs apart without end."""
+    loss: Literal["dpo", "ipo", "kto"] = "dpo"
+    """dpo: logistic. ipo: squared, which does not push pairs apart without end. kto: for replies
+    that were rated one by one, good or bad; it reads a pair as one good and one bad reply."""
     beta: float = 0.1
     """Pull toward the model before training; larger stays closer."""
+    good_weight: float = 0.0
+    """loss=kto: weight of a good reply; 0 chooses both weights from the numbers of replies."""
+    bad_weight: float = 0.0
+    """loss=kto: weight of a bad reply; 0 chooses both weights from the numbers of replies."""
     batches: PreferenceBatchConfig = field(default_factory=PreferenceBatchConfig)
     loop: DPOLoopConfig = field(default_factory=DPOLoopConfig)
     sample_prompts: tuple[str, ...] = ("Hello!", "Who are you?")
@@ -84,12 +94,20 @@ class DPOConfig(ReadOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.beta > 0:
-            raise InputError(
-                f"beta is {self.beta}; it must be above 0.",
-                remedy="Set for example beta = 0.1.",
-                field="beta",
-                value=self.beta,
-            )
+            raise _refused("beta", self.beta, "must be above 0", "Set for example beta = 0.1.")
+        for name in ("good_weight", "bad_weight"):
+            weight = getattr(self, name)
+            if weight < 0:
+                raise _refused(name, weight, "must not be negative", "0 chooses it.")
+            if weight and self.loss != "kto":
+                raise _refused(name, weight, "is for loss=kto only", "Leave it out.")
+        if bool(self.good_weight) != bool(self.bad_weight):
+            name = "bad_weight" if self.good_weight else "good_weight"
+            raise _refused(name, 0.0, "is missing", "Give both weights, or none.")
+
+
+def _refused(name: str, value: float, reason: str, remedy: str) -> InputError:
+    return InputError(f"{name} is {value}; it {reason}.", remedy=remedy, field=name, value=value)
 
 
 def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
@@ -109,17 +127,9 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
         start, tokenizer.vocab_size, inputs.parent, inputs.watcher
     )
     model.to(device)
-    length = model.config.context_length
-    training, validation = _read_preferences(config, tokenizer, length, inputs.watcher)
-    pad = tokenizer.control.pad
-    stage = DPO(
-        PreferenceBatches(training, pad, config.batches, config.loop.seed, device),
-        PreferenceBatches(validation, pad, config.batches, config.loop.seed, device),
-        dtype,
-        config.beta,
-        config.loss,
-        Replies(tokenizer, config.sample_prompts, config.sample_tokens),
-    )
+    learning = _Learning(config, tokenizer, model.config.context_length, dtype, device, inputs)
+    stage: Stage[GPT, Any] = learning.kto() if config.loss == "kto" else learning.pairs()
+    inputs.watcher.say("before the first step, the model reads all replies once, as the reference")
     return TrainingStage(
         model=model,
         stage=stage,
@@ -131,23 +141,69 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
     )
 
 
-def _read_preferences(
-    config: DPOConfig, tokenizer: Tokenizer, length: int, watcher: Watcher
-) -> tuple[EncodedPreferences, EncodedPreferences]:
-    source = to_data_source(config.data)
-    watcher.say(f"reading {describe_source(source)}")
-    training, validation = encode_preferences_split(
-        source, tokenizer, length, config.validation_share, config
-    )
-    watcher.say(
-        f"training on {len(training):,} pairs of replies, validation on {len(validation):,}"
-    )
-    n_too_long = training.n_too_long + validation.n_too_long
-    if n_too_long:
-        watcher.say(f"left out: {n_too_long:,} pairs longer than {length:,} tokens")
-    if training.n_rows_ignored:
-        watcher.say(f"ignored: {training.n_rows_ignored:,} rows that are not preferences")
-    for problem in training.skipped:
-        watcher.say(f"left out: {problem}")
-    watcher.say("before the first step, the model reads all pairs once, as the reference")
-    return training, validation
+@dataclass(frozen=True)
+class _Learning:
+    """Reads the data and makes the stage that learns from it."""
+
+    config: DPOConfig
+    tokenizer: Tokenizer
+    length: int
+    """Largest number of tokens of a conversation."""
+    dtype: torch.dtype
+    device: torch.device
+    inputs: StageInputs
+
+    def pairs(self) -> DPO:
+        """Return the stage that learns from pairs."""
+        config = self.config
+        assert config.loss != "kto", "kto learns from single replies"
+        training, validation = read_pairs(
+            config.data,
+            self.tokenizer,
+            self.length,
+            config.validation_share,
+            config,
+            self.inputs.watcher,
+        )
+        pad, seed = self.tokenizer.control.pad, config.loop.seed
+        return DPO(
+            PreferenceBatches(training, pad, config.batches, seed, self.device),
+            PreferenceBatches(validation, pad, config.batches, seed, self.device),
+            self.dtype,
+            config.beta,
+            config.loss,
+            self._samples(),
+        )
+
+    def kto(self) -> KTO:
+        """Return the stage that learns from single replies."""
+        config = self.config
+        pad, seed = self.tokenizer.control.pad, config.loop.seed
+        training, validation = read_rated_replies(
+            config.data,
+            self.tokenizer,
+            self.length,
+            config.validation_share,
+            config,
+            seed,
+            self.inputs.watcher,
+        )
+        weights = ClassWeights(config.good_weight, config.bad_weight)
+        if not config.good_weight:
+            weights = balanced_weights(training.n_good, len(training) - training.n_good)
+            self.inputs.watcher.say(
+                f"a good reply weighs {weights.good:.3g} and a bad one {weights.bad:.3g}, by their "
+                "numbers (good_weight and bad_weight change it)"
+            )
+        return KTO(
+            RatedReplyBatches(training, pad, config.batches, seed, self.device),
+            RatedReplyBatches(validation, pad, config.batches, seed, self.device),
+            self.dtype,
+            config.beta,
+            weights,
+            self._samples(),
+        )
+
+    def _samples(self) -> Replies:
+        config = self.config
+        return Replies(self.tokenizer, config.sample_prompts, config.sample_tokens)

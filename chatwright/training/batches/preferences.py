@@ -1,9 +1,10 @@
 """Batches of preferences: pairs of conversations, padded to their longest one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,15 +16,17 @@ from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.setting_checks import require_setting
 from chatwright.training.stage import Batch, MicroBatch
 
+Micro = TypeVar("Micro")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceBatchConfig:
     """The shape of one optimizer step."""
 
     rows: int = 16
-    """Pairs in one step."""
+    """Pairs in one step; with loss=kto, single replies."""
     accumulate: int = 2
-    """Micro-batches in one step; each holds pairs of similar length, which saves padding."""
+    """Micro-batches in one step; each holds rows of similar length, which saves padding."""
 
     def __post_init__(self) -> None:
         require = partial(require_setting, self, "batches")
@@ -42,7 +45,57 @@ class PreferenceMicroBatch:
     pairs: Tensor
 
 
-class PreferenceBatches:
+class LengthSortedBatches(ABC, Generic[Micro]):
+    """Rows in batches of `config.rows`, in a new order each epoch; each micro-batch of like length.
+
+    Rows are known by their index in the data.
+    """
+
+    def __init__(
+        self, n: int, config: PreferenceBatchConfig, seed: int, device: torch.device
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.order = Shuffled(n, seed)
+
+    @abstractmethod
+    def length(self, index: int) -> int:
+        """Return the length of a row in tokens."""
+
+    @abstractmethod
+    def micro_batch(self, indices: Sequence[int]) -> Micro:
+        """Return the rows with these indices."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return counts and a hash of the data."""
+
+    def next_batch(self) -> Batch[Micro]:
+        """Return the next rows, the longest ones in the first micro-batch."""
+        indices = self.order.take(self.config.rows)
+        return Batch(list(self._micro_batches(indices, len(indices))), len(indices))
+
+    def all_rows(self) -> Iterator[Micro]:
+        """Yield every row once, the longest first."""
+        yield from self._micro_batches(range(self.order.n), self.config.rows)
+
+    def _micro_batches(self, indices: Sequence[int], n_in_step: int) -> Iterator[Micro]:
+        """Yield the rows in parts, `config.accumulate` parts for `n_in_step` rows."""
+        longest_first = sorted(indices, key=self.length, reverse=True)
+        size = -(-n_in_step // self.config.accumulate)
+        for start in range(0, len(longest_first), size):
+            yield self.micro_batch(longest_first[start : start + size])
+
+    def state_dict(self) -> dict[str, int]:
+        """Return epoch and position."""
+        return self.order.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue from a position that `state_dict` returned."""
+        self.order.load_state_dict(state)
+
+
+class PreferenceBatches(LengthSortedBatches[PreferenceMicroBatch]):
     """Preferences in batches of `config.rows`, in a new order each epoch."""
 
     def __init__(
@@ -53,47 +106,25 @@ class PreferenceBatches:
         seed: int,
         device: torch.device,
     ) -> None:
+        super().__init__(len(preferences), config, seed, device)
         self.preferences = preferences
         self.pad = pad
-        self.config = config
-        self.device = device
-        self.order = Shuffled(len(preferences), seed)
 
-    def next_batch(self) -> Batch[PreferenceMicroBatch]:
-        """Return the next pairs, the longest ones in the first micro-batch."""
-        indices = sorted(self.order.take(self.config.rows), key=self._length, reverse=True)
-        size = -(-len(indices) // self.config.accumulate)
-        return Batch(list(self._micro_batches(indices, size)), len(indices))
-
-    def all_pairs(self) -> Iterator[PreferenceMicroBatch]:
-        """Yield every pair once, the longest first."""
-        indices = sorted(range(len(self.preferences)), key=self._length, reverse=True)
-        size = -(-self.config.rows // self.config.accumulate)
-        yield from self._micro_batches(indices, size)
-
-    def _length(self, index: int) -> int:
+    def length(self, index: int) -> int:
+        """Return the length of the longer conversation of a pair, in tokens."""
         pair = (self.preferences.chosen[index], self.preferences.rejected[index])
         return max(len(rendered.token_ids) for rendered in pair)
 
-    def _micro_batches(self, indices: Sequence[int], size: int) -> Iterator[PreferenceMicroBatch]:
-        for start in range(0, len(indices), size):
-            part = indices[start : start + size]
-            rows = [self.preferences.chosen[i] for i in part]
-            rows += [self.preferences.rejected[i] for i in part]
-            pairs = torch.tensor(part, device=self.device)
-            yield PreferenceMicroBatch(pad_rows(rows, self.pad, self.device), pairs)
+    def micro_batch(self, indices: Sequence[int]) -> PreferenceMicroBatch:
+        """Return the pairs with these indices."""
+        rows = [self.preferences.chosen[i] for i in indices]
+        rows += [self.preferences.rejected[i] for i in indices]
+        pairs = torch.tensor(indices, device=self.device)
+        return PreferenceMicroBatch(pad_rows(rows, self.pad, self.device), pairs)
 
     def describe(self) -> dict[str, Any]:
         """Return counts and a hash of the preferences."""
         return self.preferences.describe()
-
-    def state_dict(self) -> dict[str, int]:
-        """Return epoch and position."""
-        return self.order.state_dict()
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from a position that `state_dict` returned."""
-        self.order.load_state_dict(state)
 
 
 def pad_rows(rows: Sequence[Rendered], pad: int, device: torch.device) -> MicroBatch:

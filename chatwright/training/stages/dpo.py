@@ -23,7 +23,7 @@ from chatwright.evaluation.interval import wilson
 from chatwright.model.gpt import GPT
 from chatwright.training import checks
 from chatwright.training.batches.preferences import PreferenceBatches, PreferenceMicroBatch
-from chatwright.training.log_probs import reply_log_probs
+from chatwright.training.log_probs import frozen_log_probs, reply_log_probs
 from chatwright.training.stage import Batch, Loss, Stage, StageState
 from chatwright.training.stages.supervised import no_samples
 
@@ -85,18 +85,13 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
             return
         for name, batches in (("train", self.batches), ("validation", self.validation)):
             table = torch.empty(2, len(batches.preferences), device=model.device)
-            for micro in batches.all_pairs():
+            for micro in batches.all_rows():
                 table[:, micro.pairs] = self._log_probs(model, micro)
             self.reference[name] = table
 
     def _log_probs(self, model: GPT, micro: PreferenceMicroBatch) -> Tensor:
         """Return the log-probabilities of (chosen, rejected) without a gradient, (2, B)."""
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            log_probs = reply_log_probs(model, micro.texts, self.dtype)
-        model.train(was_training)
-        return log_probs.view(2, -1)
+        return frozen_log_probs(model, micro.texts, self.dtype).view(2, -1)
 
     def loss(self, model: GPT, micro_batch: PreferenceMicroBatch) -> Loss:
         """Return the summed loss of the pairs, with accuracy and rewards as metrics."""
@@ -118,7 +113,7 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
         """Return loss, accuracy with its interval, and mean rewards of the validation pairs."""
         self._measure_reference(model)
         ratios = torch.empty_like(self.reference["validation"])
-        for micro in self.validation.all_pairs():
+        for micro in self.validation.all_rows():
             reference = self.reference["validation"][:, micro.pairs]
             ratios[:, micro.pairs] = self._log_probs(model, micro) - reference
         metrics = reward_metrics(ratios, self.beta)

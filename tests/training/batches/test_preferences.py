@@ -20,7 +20,7 @@ def batches(rows: int = 3) -> PreferenceBatches:
 def test_every_row_holds_one_conversation_and_targets_are_the_next_tokens_of_its_reply() -> None:
     source = batches()
     seen = []
-    for micro in source.all_pairs():
+    for micro in source.all_rows():
         both = [source.preferences.chosen, source.preferences.rejected]
         rows = [side[int(pair)] for side in both for pair in micro.pairs]
         for row, rendered in enumerate(rows):
