@@ -11,6 +11,7 @@ import typer
 
 from chatwright import __version__
 from chatwright.cli import (
+    best_of_n,
     chat,
     classify,
     compare,
@@ -60,6 +61,7 @@ app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("merge")(merge.merge)
+app.command("best-of-n")(best_of_n.best_of_n)
 app.command("import")(import_export.import_)
 app.command("export")(import_export.export)
 app.command("doctor")(doctor.doctor)

@@ -198,6 +198,17 @@ STAGE_KINDS: tuple[StageKind, ...] = (
         next_command=("score", MODEL, "FILE"),
     ),
     StageKind(
+        name="best-of-n",
+        config="best_of_n.BestOfNConfig",
+        prepare="best_of_n.prepare",
+        summary="Sample replies to prompts and keep the best ones, for an sft stage.",
+        rows_read={"data": "prompt"},
+        data_help="Prompts: rows with prompt, and answer where a rule compares with it.",
+        parents=("sft", "dpo"),
+        parent_help="The model that writes the replies.",
+        needs_parent=True,
+    ),
+    StageKind(
         name="translation",
         config="translation.TranslationConfig",
         prepare="translation.prepare",

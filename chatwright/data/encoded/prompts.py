@@ -48,6 +48,33 @@ class EncodedPrompts:
         }
 
 
+def read_prompts(
+    source: DataSource, tokenizer: Tokenizer, max_length: int, options: ReadOptions = DEFAULTS
+) -> EncodedPrompts:
+    """Encode all prompts at `source`, without any for validation.
+
+    Raises DataError if there is no prompt, or if all are longer than `max_length` tokens.
+    """
+    read = read_kind(PromptRow, source, options, name="prompts", remedy=REMEDY)
+    encoded = encode_prompts(read.rows, tokenizer, max_length)
+    _require_some(encoded, read.rows, source, max_length)
+    return replace(encoded, n_rows_ignored=read.n_ignored, skipped=read.skipped)
+
+
+def _require_some(
+    encoded: EncodedPrompts, rows: Sequence[PromptRow], source: DataSource, max_length: int
+) -> None:
+    if len(encoded):
+        return
+    raise DataError(
+        rows[0].location,
+        f"each of the {len(rows)} prompts of {describe_source(source)} is longer than "
+        f"{max_length} tokens",
+        "make reply_tokens smaller, the context length larger or the prompts shorter",
+        field="context_length",
+    )
+
+
 def encode_prompts_split(
     source: DataSource,
     tokenizer: Tokenizer,
@@ -74,17 +101,9 @@ def encode_prompts_split(
             field="validation_share",
         )
     parts = []
-    sides = zip(("training", "validation"), partition(read.rows, is_validation), strict=True)
-    for name, rows in sides:
+    for rows in partition(read.rows, is_validation):
         part = encode_prompts(rows, tokenizer, max_length)
-        if not len(part):
-            raise DataError(
-                rows[0].location,
-                f"each of the {len(rows)} {name} prompts of {describe_source(source)} is longer "
-                f"than {max_length} tokens",
-                "make reply_tokens smaller, the context length larger or the prompts shorter",
-                field="context_length",
-            )
+        _require_some(part, rows, source, max_length)
         parts.append(part)
     training, validation = parts
     return replace(training, n_rows_ignored=read.n_ignored, skipped=read.skipped), validation
