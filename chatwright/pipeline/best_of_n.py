@@ -1,7 +1,9 @@
 """Sample several replies to each prompt and keep the best one by a reward.
 
-The kept replies are conversations for fine-tuning: best-of-n distillation. Every finished group of
-prompts is written to samples.jsonl at once, so that an interrupted run samples only the rest.
+The kept replies are conversations for fine-tuning: best-of-n distillation. Empty replies and those
+that reached the length limit are never kept, because they would teach replies that end anywhere.
+Every finished group of prompts is written to samples.jsonl at once, so that an interrupted run
+samples only the rest.
 """
 
 import json
@@ -19,6 +21,7 @@ from chatwright.data.rows import PromptRow
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
 from chatwright.tokenizer.tokenizer import Tokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 from chatwright.training.checks import RunFailed
 from chatwright.training.reward_sources import Rewards
 from chatwright.training.rollouts import Rollout, RolloutEngine
@@ -34,16 +37,18 @@ class BestReply:
     """The best reply to one prompt, and the rewards of all."""
 
     reply: dict[str, Any]
-    """The message, as JSON."""
+    """The message, as JSON; empty if no reply can be kept."""
+    best: int | None
+    """Its index; of equally good replies the first. None if no reply can be kept."""
     rewards: list[float]
     """The rewards of all replies to the prompt."""
     tokens: list[int]
     """Their numbers of tokens."""
 
     @property
-    def best(self) -> int:
-        """The index of the best reply; of equal ones the first."""
-        return self.rewards.index(max(self.rewards))
+    def reward(self) -> float:
+        """The reward of the best reply; -inf without one."""
+        return -math.inf if self.best is None else self.rewards[self.best]
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class BestOfN:
     best_tokens: float
     n_without_choice: int
     """Prompts whose replies all have the same reward."""
+    n_without_reply: int
+    """Prompts of which no reply can be kept; their best reply is not in the means."""
 
     @property
     def kl_bound(self) -> float:
@@ -81,14 +88,17 @@ class BestOfN:
 def summarize(n: int, best: Sequence[BestReply]) -> BestOfN:
     """Return the mean figures of the best replies to all prompts."""
     count = len(best)
+    kept = [(item, item.best) for item in best if item.best is not None]
+    n_kept = max(len(kept), 1)
     return BestOfN(
         n=n,
         n_prompt=count,
         reward=sum(sum(item.rewards) for item in best) / (count * n),
-        best_reward=sum(max(item.rewards) for item in best) / count,
+        best_reward=sum(item.rewards[index] for item, index in kept) / n_kept,
         tokens=sum(sum(item.tokens) for item in best) / (count * n),
-        best_tokens=sum(item.tokens[item.best] for item in best) / count,
+        best_tokens=sum(item.tokens[index] for item, index in kept) / n_kept,
         n_without_choice=sum(len(set(item.rewards)) == 1 for item in best),
+        n_without_reply=count - len(kept),
     )
 
 
@@ -117,7 +127,8 @@ class BestOfNSampler:
         Raises InputError if the samples in `path` are of other prompts, weights or settings.
         """
         done = read_samples(path, identity)
-        done = done[: len(done) - len(done) % PROMPTS_AT_ONCE]
+        if len(done) < len(prompts):  # a group that a kill cut short is sampled again
+            done = done[: len(done) - len(done) % PROMPTS_AT_ONCE]
         if done:
             watcher.say(f"{len(done):,} of {len(prompts):,} prompts are already sampled")
         _rewrite(path, identity, done)
@@ -149,9 +160,16 @@ class BestOfNSampler:
     def _best(self, rollouts: Sequence[Rollout], rewards: list[float]) -> BestReply:
         if not all(map(math.isfinite, rewards)):
             raise RunFailed("A reward is not a finite number.", check="finite")
-        best = rollouts[rewards.index(max(rewards))]
-        reply = message_to_json(best.message(self.tokenizer))
-        return BestReply(reply, rewards, [len(rollout.reply_ids) for rollout in rollouts])
+        messages = [rollout.message(self.tokenizer) for rollout in rollouts]
+        usable = [
+            index
+            for index, message in enumerate(messages)
+            if rollouts[index].reason == "stop" and message_text(message).strip()
+        ]
+        best = max(usable, key=lambda index: rewards[index], default=None)
+        reply = {} if best is None else message_to_json(messages[best])
+        tokens = [len(rollout.reply_ids) for rollout in rollouts]
+        return BestReply(reply, best, rewards, tokens)
 
 
 def read_samples(path: Path, identity: str) -> list[BestReply]:
@@ -187,7 +205,7 @@ def _line(value: dict[str, Any]) -> str:
 def conversation_row(prompt: PromptRow, best: BestReply) -> str:
     """Return the line of a conversation that teaches the best reply, and no earlier one."""
     messages = [_context(message) for message in prompt.messages]
-    return _line({"messages": [*messages, best.reply], "reward": max(best.rewards)})
+    return _line({"messages": [*messages, best.reply], "reward": best.reward})
 
 
 def _context(message: Message) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,8 +19,10 @@ from chatwright.pipeline import best_of_n
 from chatwright.pipeline.best_of_n import BestReply, conversation_row, read_samples, summarize
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.training.checks import RunFailed
+from chatwright.training.rollouts import Rollout
 from tests.pipeline.run_command import chatwright
 
+TOKENIZER = CharacterTokenizer.train(["when does boat 0123456789 leave? at noon."])
 N_PROMPT = 40
 QUICK = ["n=4", "reply_tokens=8"]
 SHORTER = "reward.rules.shorter=1.0"
@@ -30,10 +32,9 @@ SHORTER = "reward.rules.shorter=1.0"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model, whose replies end at random, and prompts."""
     folder = tmp_path_factory.mktemp("best")
-    tokenizer = CharacterTokenizer.train(["when does boat 0123456789 leave? at noon."])
     config = preset(
         "nano",
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=TOKENIZER.vocab_size,
         n_layer=1,
         d_model=32,
         d_ff=64,
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model = GPT(config)
     init_weights(model, generator(1, "weights"))
-    model_directory.save(folder / "model", model, tokenizer)
+    model_directory.save(folder / "model", model, TOKENIZER)
     rows = [{"prompt": f"when does boat {i} leave?"} for i in range(N_PROMPT)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -68,21 +69,39 @@ def test_the_kept_replies_are_those_with_the_largest_reward(folder: Path, tmp_pa
     assert all(item["rewards"] == [-float(n) for n in item["tokens"]] for item in samples)
     rewards = [reward for item in samples for reward in item["rewards"]]
     assert figures["reward"] == pytest.approx(sum(rewards) / len(rewards))
-    best = [max(item["rewards"]) for item in samples]
-    assert figures["best_reward"] == pytest.approx(sum(best) / N_PROMPT)
-    assert figures["best_tokens"] == pytest.approx(-sum(best) / N_PROMPT)
+    kept = [item for item in samples if item["best"] is not None]
+    assert 0 < len(kept) < N_PROMPT, "an untrained model also writes only unfinished replies"
+    best = [item["rewards"][item["best"]] for item in kept]
+    assert figures["best_reward"] == pytest.approx(sum(best) / len(kept))
+    assert figures["best_tokens"] == pytest.approx(-sum(best) / len(kept))
+    assert figures["n_without_reply"] == N_PROMPT - len(kept)
     rows = list(read_rows(str(tmp_path / "replies.jsonl")))
-    assert len(rows) == N_PROMPT
-    for i, row in enumerate(rows):
-        assert isinstance(row, ChatRow)
-        assert row.messages[0] == Message("user", f"when does boat {i} leave?")
+    assert figures["kept"] == len(rows) == len(kept)
+    assert all(isinstance(row, ChatRow) for row in rows)
+
+
+def rollout(text: str, reason: Literal["stop", "length"] = "stop") -> Rollout:
+    ids = TOKENIZER.encode(text)
+    return Rollout([], ids, [0.0] * len(ids), reason)
+
+
+def test_empty_and_unfinished_replies_are_never_kept() -> None:
+    """Each of them has the largest reward here."""
+    sampler = best_of_n.BestOfNSampler.__new__(best_of_n.BestOfNSampler)
+    sampler.tokenizer = TOKENIZER
+    replies = [rollout(""), rollout("noon", "length"), rollout("at"), rollout("at noon")]
+    best = sampler._best(replies, [9.0, 8.0, 1.0, 2.0])
+    assert (best.best, best.reward) == (3, 2.0)
+    assert best.reply["content"] == "at noon"
+    none = sampler._best(replies[:2], [9.0, 8.0])
+    assert (none.best, none.reply, none.reward) == (None, {}, -math.inf)
 
 
 def test_the_bound_of_the_divergence_equals_numbers_worked_by_hand() -> None:
     """Stiennon et al. 2020, appendix G.3: log n - (n - 1) / n."""
-    best = [BestReply({}, [0.0, 1.0], [3, 5])]
+    best = [BestReply({}, 1, [0.0, 1.0], [3, 5])]
     assert summarize(2, best).kl_bound == pytest.approx(0.6931472 - 0.5)
-    best = [BestReply({}, [0.0] * 8, [1] * 8)]
+    best = [BestReply({}, 0, [0.0] * 8, [1] * 8)]
     assert summarize(8, best).kl_bound == pytest.approx(2.0794415 - 0.875)
 
 
@@ -92,18 +111,22 @@ def test_the_bound_is_that_of_the_exact_distribution_of_the_best() -> None:
     steps = 200_000
     quantiles = ((i + 0.5) / steps for i in range(steps))
     exact = sum(n * u ** (n - 1) * math.log(n * u ** (n - 1)) for u in quantiles) / steps
-    assert summarize(n, [BestReply({}, [0.0] * n, [1] * n)]).kl_bound == pytest.approx(exact)
+    assert summarize(n, [BestReply({}, 0, [0.0] * n, [1] * n)]).kl_bound == pytest.approx(exact)
 
 
-def test_of_equal_replies_the_first_is_kept_and_the_prompt_is_counted() -> None:
-    best = [BestReply({}, [1.0, 2.0, 2.0], [4, 5, 6]), BestReply({}, [3.0] * 3, [7, 8, 9])]
+def test_of_equal_replies_the_first_is_kept_and_prompts_without_choice_are_counted() -> None:
+    sampler = best_of_n.BestOfNSampler.__new__(best_of_n.BestOfNSampler)
+    sampler.tokenizer = TOKENIZER
+    replies = [rollout("at"), rollout("noon"), rollout("boat")]
+    assert sampler._best(replies, [1.0, 2.0, 2.0]).best == 1
+    best = [BestReply({}, 1, [1.0, 2.0, 2.0], [4, 5, 6]), BestReply({}, 0, [3.0] * 3, [7, 8, 9])]
     figures = summarize(3, best)
     assert (figures.best_tokens, figures.n_without_choice) == (6.0, 1)
 
 
 def test_only_the_new_reply_of_a_longer_conversation_is_learned(tmp_path: Path) -> None:
     messages = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
-    best = BestReply({"role": "assistant", "content": "d"}, [0.0, 1.0], [1, 1])
+    best = BestReply({"role": "assistant", "content": "d"}, 1, [0.0, 1.0], [1, 1])
     path = tmp_path / "rows.jsonl"
     path.write_text(conversation_row(PromptRow(messages, Location("x")), best))
     [row] = read_rows(str(path))
@@ -157,8 +180,13 @@ def test_prompts_without_a_reply_that_is_good_enough_are_left_out(
     folder: Path, tmp_path: Path
 ) -> None:
     figures = sample(folder, tmp_path / "a", SHORTER, "lowest_reward=-3")
-    kept = sum(max(item["rewards"]) >= -3 for item in samples_of(tmp_path / "a"))
-    assert 0 < kept < N_PROMPT
+    rewards = [
+        item["rewards"][item["best"]]
+        for item in samples_of(tmp_path / "a")
+        if item["best"] is not None
+    ]
+    kept = sum(reward >= -3 for reward in rewards)
+    assert 0 < kept < len(rewards)
     assert figures["kept"] == kept
     with pytest.raises(RunFailed):
         sample(folder, tmp_path / "b", SHORTER, "lowest_reward=0")

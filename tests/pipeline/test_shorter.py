@@ -54,7 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for p in TRAINING
         for answer in ANSWERS
     ]
-    for name, rows in (("chat", chat), ("pairs", pairs), ("thumbs", thumbs)):
+    questions = [{"prompt": p} for p in TRAINING]
+    files = {"chat": chat, "pairs": pairs, "thumbs": thumbs, "prompts": questions}
+    for name, rows in files.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "texts").mkdir()
     for i in range(8):
@@ -107,11 +109,25 @@ def training(kind: str, data: str, *settings: str) -> Method:
     return run
 
 
+def best_of_n(folder: Path, out: Path) -> None:
+    """Fine-tune on the shortest of the replies to each prompt."""
+    replies = out.with_name("best")
+    chatwright(
+        "best-of-n", "--from", folder / "sft", "--data", folder / "prompts.jsonl",
+        "--out", replies, "reward.rules.shorter=1.0", "reply_tokens=32",
+    )  # fmt: skip
+    chatwright(
+        "train", "sft", "--from", folder / "sft", "--data", replies / "replies.jsonl",
+        "--out", out, STEPS, *QUICK, "stop_prompts=4",
+    )  # fmt: skip
+
+
 RATE = "loop.optimizer.learning_rate=0.001"
 METHODS: dict[str, Method] = {
     "dpo": training("dpo", "pairs.jsonl", RATE),
     "ipo": training("dpo", "pairs.jsonl", RATE, "loss=ipo"),
     "kto": training("dpo", "thumbs.jsonl", RATE, "loss=kto"),
+    "best-of-n": best_of_n,
 }
 
 

@@ -26,9 +26,10 @@ from chatwright.pipeline.best_of_n import (
 from chatwright.pipeline.content_hash import hash_json
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.prepared_stage import FileStage, StageInputs
+from chatwright.pipeline.reinforcement import make_rewards
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.training.checks import RunFailed
-from chatwright.training.reward_sources import RewardConfig, Rewards
+from chatwright.training.reward_sources import RewardConfig
 from chatwright.training.rollouts import RolloutConfig, RolloutEngine
 from chatwright.training.watcher import Watcher
 
@@ -91,7 +92,7 @@ def _write(config: BestOfNConfig, parent: Path, out: Path, watcher: Watcher) -> 
     watcher.say(f"reading {describe_source(source)}")
     longest = model.config.context_length - config.reply_tokens
     prompts = read_prompts(source, tokenizer, longest, config)
-    rewards = Rewards(config.reward, tokenizer)
+    rewards = make_rewards(config.reward, tokenizer)
     rewards.require_answers(prompts.rows)
     settings = config_files.to_table(config)
     for key in ("data", "lowest_reward", "at_a_time"):  # they do not change what is sampled
@@ -143,16 +144,22 @@ def _finish(
     kept = [
         conversation_row(prompt, item)
         for prompt, item in zip(prompts.rows, best, strict=True)
-        if lowest is None or max(item.rewards) >= lowest
+        if item.best is not None and (lowest is None or item.reward >= lowest)
     ]
     if not kept:
         raise RunFailed(
-            f"No reply has a reward of at least lowest_reward = {lowest}, so there is nothing to "
-            "learn from. Lower it, raise n, or train the model first.",
+            f"No reply can be kept: {figures.n_without_reply:,} of {len(best):,} prompts got only "
+            f"empty or unfinished replies, the others none with lowest_reward = {lowest}. Raise n "
+            "or reply_tokens, lower lowest_reward, or train the model first.",
             check="no_choice",
         )
-    if len(kept) < len(best):
-        watcher.say(f"left out: {len(best) - len(kept):,} prompts below lowest_reward = {lowest}")
+    if figures.n_without_reply:
+        watcher.say(
+            f"left out: {figures.n_without_reply:,} prompts with only empty or unfinished replies"
+        )
+    n_low = len(best) - len(kept) - figures.n_without_reply
+    if n_low:
+        watcher.say(f"left out: {n_low:,} prompts below lowest_reward = {lowest}")
     table = asdict(figures) | {"kl_bound": figures.kl_bound, "kept": len(kept)}
     directory.write_text(out / FIGURES_FILE, json.dumps(table, indent=1))
     directory.write_text(out / REPLIES_FILE, "".join(kept))
