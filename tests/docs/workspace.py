@@ -23,6 +23,12 @@ def write_workspace(folder: Path) -> None:
         for i in range(40, 60)
     ]
     (folder / "my-prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    thumbs = [
+        {"prompt": f"When does boat {i} leave?", "completion": reply, "label": reply != "I forget."}
+        for i in range(20)
+        for reply in (f"At {i}.", "I forget.")
+    ]
+    (folder / "my-thumbs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in thumbs))
 
 
 def _write_own_folder(folder: Path) -> None:

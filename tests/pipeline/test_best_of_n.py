@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +19,15 @@ from chatwright.model.presets import preset
 from chatwright.pipeline import best_of_n
 from chatwright.pipeline.best_of_n import BestReply, conversation_row, read_samples, summarize
 from chatwright.tokenizer.characters import CharacterTokenizer
+from chatwright.tokenizer.tool_call_text import message_text
 from chatwright.training.checks import RunFailed
 from chatwright.training.rollouts import Rollout
 from tests.pipeline.run_command import chatwright
 
-TOKENIZER = CharacterTokenizer.train(["when does boat 0123456789 leave? at noon."])
+TOKENIZER = CharacterTokenizer.train(
+    ["when does boat 0123456789 leave? at noon. Hello! Who are you?"]
+)
+ROOT = Path(__file__).resolve().parents[2]
 N_PROMPT = 40
 QUICK = ["n=4", "reply_tokens=8"]
 SHORTER = "reward.rules.shorter=1.0"
@@ -197,7 +202,7 @@ def test_prompts_without_a_reply_that_is_good_enough_are_left_out(
     [
         ([SHORTER, "n=1"], "n"),
         ([SHORTER, "temperature=0"], "temperature"),
-        (["seed=1"], "reward.rules"),
+        (["seed=1"], "reward"),
         (["reward.rules.exact=1.0"], "answer"),
     ],
 )
@@ -207,3 +212,31 @@ def test_wrong_settings_are_refused(
     with pytest.raises(InputError) as caught:
         sample(folder, tmp_path, *settings)
     assert caught.value.field == field
+
+
+def test_the_recipe_samples_and_then_learns_the_best_replies(folder: Path, tmp_path: Path) -> None:
+    """Rows with the answers of an untrained model: it must repeat them to be right."""
+    recipe = ROOT / "recipes" / "best-of-n.toml"
+    rows = [{"prompt": f"when does boat {i} leave?", "answer": str(i % 10)} for i in range(48)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [
+        "run", recipe, "--from", folder / "model", "--data", tmp_path / "rows.jsonl",
+        "--out", tmp_path / "run", "best-of-n.reply_tokens=24", "best-of-n.n=8",
+        "sft.loop.steps=2", "sft.batches.rows=2", "sft.validation_share=0.2",
+        "sft.sample_tokens=4", "sft.stop_prompts=0",
+    ]  # fmt: skip
+    chatwright(*command)
+    figures = json.loads((tmp_path / "run" / "best-of-n" / "best-of-n.json").read_text())
+    assert figures["kept"] > 0
+    assert figures["reward"] < figures["best_reward"] <= 1
+    kept = list(read_rows(str(tmp_path / "run" / "best-of-n" / "replies.jsonl")))
+    for row in kept:
+        assert isinstance(row, ChatRow)
+        boat = row.messages[0].text.split()[3]
+        numbers = [int(n) for n in re.findall(r"\d+", message_text(row.messages[1]))]
+        assert numbers[-1] == int(boat) % 10
+    assert model_directory.holds_model(tmp_path / "run" / "sft")
+    before = (tmp_path / "run" / "best-of-n" / "samples.jsonl").stat().st_mtime_ns
+    chatwright(*command)
+    after = (tmp_path / "run" / "best-of-n" / "samples.jsonl").stat().st_mtime_ns
+    assert before == after, "a finished stage is skipped"

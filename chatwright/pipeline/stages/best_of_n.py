@@ -4,7 +4,7 @@ An ordinary sft stage then learns from them: best-of-n distillation.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,8 @@ class BestOfNConfig(ReadOptions):
 
     data: DataSources
     """Prompts: rows with prompt, and answer where a rule compares with it."""
-    reward: RewardConfig = field(default_factory=RewardConfig)
+    reward: RewardConfig
+    """What the best reply has most of: rules, a reward model, or both."""
     n: int = 8
     """Replies to each prompt, of which the best is kept."""
     lowest_reward: float | None = None
