@@ -120,7 +120,7 @@ def test_the_lines_of_a_log_become_rows(lines: Path) -> None:
     [
         (PreferenceRow, 3, 1, 1),  # two pairs of the ranking, one of the correction
         (RankedRow, 3, 1, 0),
-        (ThumbRow, 1, 3, 0),
+        (ThumbRow, 7, 0, 1),  # the thumb, and two of each pair
         (ChatRow, 1, 3, 0),
     ],
 )
