@@ -51,7 +51,7 @@ def compare(
         typer.Option(
             "--judge-url",
             help="Judge by a model behind an OpenAI-compatible API, for example "
-            "http://127.0.0.1:8000/v1. Prompts and replies are sent there.",
+            "http://127.0.0.1:8080/v1. Prompts and replies are sent there.",
         ),
     ] = "",
     judge_model: Annotated[str, typer.Option("--judge-model", help="Name of that model.")] = "",

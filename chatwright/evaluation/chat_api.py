@@ -27,7 +27,7 @@ class ChatApiConfig:
     """Where the model is, and how it is asked."""
 
     url: str
-    """Address of the API, for example http://127.0.0.1:8000/v1."""
+    """Address of the API, for example http://127.0.0.1:8080/v1."""
     model: str
     """Name of the model there."""
     key: str = ""
@@ -42,7 +42,7 @@ class ChatApiConfig:
         if address.scheme not in ("http", "https") or not address.hostname:
             raise InputError(
                 f"{FIELD} {self.url}: this is no address of an API.",
-                remedy="Give for example http://127.0.0.1:8000/v1",
+                remedy="Give for example http://127.0.0.1:8080/v1",
                 field=FIELD,
                 value=self.url,
             )

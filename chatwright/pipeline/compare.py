@@ -27,7 +27,7 @@ from chatwright.pipeline.comparison.kept_results import KeptResults
 from chatwright.pipeline.comparison.prompt_overlap import without_training_prompts
 from chatwright.pipeline.comparison.report import write_report
 from chatwright.pipeline.comparison.result import Comparison, to_json
-from chatwright.pipeline.comparison.samples import SampleConfig, sample_replies
+from chatwright.pipeline.comparison.samples import Replies, SampleConfig, sample_replies
 
 KEPT_FILE = "kept.jsonl"
 RESULT_FILE = "comparison.json"
@@ -81,15 +81,15 @@ def compare(
     new, known = _held_out(prompts, config.training_data)
     with writer_lock(out):
         kept = KeptResults(out / KEPT_FILE)
-        replies_a = sample_replies(first, new, config, kept, say)
-        replies_b = sample_replies(second, new, config, kept, say)
+        rows, replies = _both_reply((first, second), new, config, kept, say)
         say(f"judging by {judge.name}")
-        outcomes = judge_replies(judge, new, replies_a, replies_b)
+        outcomes = judge_replies(judge, rows, *replies)
         comparison = Comparison(
             first=str(first),
             second=str(second),
             judge=judge.name,
-            **comparison_figures(judge, new, replies_a, replies_b, outcomes, config.seed),
+            **comparison_figures(judge, rows, *replies, outcomes, config.seed),
+            n_too_long=len(new) - len(rows),
             n_overlap=len(known),
             overlap_checked=bool(config.training_data),
             skills=compare_skills(first, second, config.skills, kept, say) if config.skills else {},
@@ -98,8 +98,8 @@ def compare(
                 if config.texts
                 else None
             ),
-            prompts=tuple(new),
-            replies=(replies_a, replies_b),
+            prompts=tuple(rows),
+            replies=replies,
             outcomes=outcomes,
         )
         weights = [model_directory.weights_hash(path) for path in (first, second)]
@@ -123,6 +123,27 @@ def _held_out(
     return new, known
 
 
+def _both_reply(
+    models: tuple[Path, Path],
+    prompts: Sequence[PromptRow],
+    config: CompareConfig,
+    kept: KeptResults,
+    say: Callable[[str], None],
+) -> tuple[list[PromptRow], tuple[Replies, Replies]]:
+    """Return the prompts that both models can read, and the replies of both."""
+    first, second = (sample_replies(path, prompts, config, kept, say) for path in models)
+    answered = [i for i in range(len(prompts)) if first[i] and second[i]]
+    if not answered:
+        raise InputError(
+            f"All {len(prompts)} prompts are too long for the context of one of the models.",
+            remedy="Give shorter prompts, or a smaller --max-tokens.",
+            field="--prompts",
+            value=len(prompts),
+        )
+    rows = [prompts[i] for i in answered]
+    return rows, ([first[i] for i in answered], [second[i] for i in answered])
+
+
 def write_pairs_to_rate(
     first: Path,
     second: Path,
@@ -139,9 +160,6 @@ def write_pairs_to_rate(
     new, _ = _held_out(prompts, config.training_data)
     with writer_lock(out):
         kept = KeptResults(out / KEPT_FILE)
-        replies = (
-            sample_replies(first, new, config, kept, say),
-            sample_replies(second, new, config, kept, say),
-        )
+        rows, replies = _both_reply((first, second), new, config, kept, say)
     weights = (model_directory.weights_hash(first), model_directory.weights_hash(second))
-    return write_blind_pairs(file, new, replies, weights, config.seed)
+    return write_blind_pairs(file, rows, replies, weights, config.seed)

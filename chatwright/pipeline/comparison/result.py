@@ -52,6 +52,9 @@ class Comparison:
     n_overlap: int
     """Prompts that were left out because they are in the training data."""
     overlap_checked: bool
+    """Whether training data were given to look for the prompts."""
+    n_too_long: int
+    """Prompts that were left out because one of the models cannot read them."""
     judge_figures: dict[str, int]
     skills: dict[str, PairedScores]
     bits_per_byte: BitsPerByte | None
@@ -95,6 +98,7 @@ def to_json(
         "without_rule": _as_figures(c.without_rule),
         "equal_replies": c.n_equal,
         "unjudged": c.n_unjudged,
+        "too_long_prompts": c.n_too_long,
         "overlapping_prompts": c.n_overlap if c.overlap_checked else None,
         "judge_figures": c.judge_figures,
         "skills": {name: _skill(scores) for name, scores in c.skills.items()},

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.context_window import ConversationTooLong, fit_to_context
+from chatwright.chat.reply_events import Finished
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.data.readers.feedback_json import message_from_json, message_to_json
@@ -59,7 +61,7 @@ class SampledReply:
 
 
 Replies = list[list[SampledReply]]
-"""Replies by prompt and by number of the sample."""
+"""Replies by prompt and by number of the sample; none to a prompt that the model cannot read."""
 
 
 def sample_replies(
@@ -69,7 +71,10 @@ def sample_replies(
     kept: MutableMapping[str, Any],
     say: Callable[[str], None] = lambda _: None,
 ) -> Replies:
-    """Return the replies of the model in a directory; load it only if some are not kept yet."""
+    """Return the replies of the model in a directory; load it only if some are not kept yet.
+
+    A prompt that leaves no room for a reply in the model's context gets no replies.
+    """
     model_id = model_hash(directory)
     keys = {
         (i, k): reply_key(model_id, prompt, config, k)
@@ -88,9 +93,10 @@ def sample_replies(
                 some = missing[start : start + N_KEPT_TOGETHER]
                 replies = _sample(assistant, model, prompts, some, config)
                 for place, reply in zip(some, replies, strict=True):
-                    kept[keys[place]] = _to_json(reply)
+                    kept[keys[place]] = None if reply is None else _to_json(reply)
     return [
-        [_from_json(kept[keys[i, k]]) for k in range(config.samples)] for i in range(len(prompts))
+        [_from_json(value) for k in range(config.samples) if (value := kept[keys[i, k]])]
+        for i in range(len(prompts))
     ]
 
 
@@ -100,8 +106,12 @@ def sample_with(
     """Return the replies of a loaded model, which may be in training."""
     places = [(i, k) for i in range(len(prompts)) for k in range(config.samples)]
     with open_engine(model, len(places)) as engine:
-        flat = iter(_sample(Assistant(engine, tokenizer), model, prompts, places, config))
-        return [[next(flat) for _ in range(config.samples)] for _ in prompts]
+        sampled = _sample(Assistant(engine, tokenizer), model, prompts, places, config)
+    replies: Replies = [[] for _ in prompts]
+    for (i, _), reply in zip(places, sampled, strict=True):
+        if reply is not None:
+            replies[i].append(reply)
+    return replies
 
 
 def open_engine(model: GPT, n_reply: int) -> Engine:
@@ -115,8 +125,10 @@ def _sample(
     prompts: Sequence[PromptRow],
     places: Sequence[tuple[int, int]],
     config: SampleConfig,
-) -> list[SampledReply]:
+) -> list[SampledReply | None]:
+    """Return a reply for each (prompt, number); None if the prompt is too long."""
     max_tokens = min(config.max_tokens, model.config.context_length // 2)
+    fits = {i: _fits(assistant, prompts[i], max_tokens) for i, _ in places}
     sampling = [
         SamplingConfig(
             temperature=config.temperature,
@@ -124,9 +136,25 @@ def _sample(
             seed=reply_seed(config.seed, prompts[i], k),
         )
         for i, k in places
+        if fits[i]
     ]
-    finished = assistant.replies([prompts[i].messages for i, _ in places], sampling)
-    return [SampledReply(r.message, r.usage.completion_tokens, r.reason) for r in finished]
+    messages = [prompts[i].messages for i, _ in places if fits[i]]
+    finished = iter(assistant.replies(messages, sampling))
+    return [_sampled(next(finished)) if fits[i] else None for i, _ in places]
+
+
+def _fits(assistant: Assistant, prompt: PromptRow, max_tokens: int) -> bool:
+    """Whether the model can read the last exchange of a prompt and reply."""
+    context_length = assistant.engine.context_length
+    try:
+        fit_to_context(prompt.messages, assistant.tokenizer, context_length, max_tokens)
+    except ConversationTooLong:
+        return False
+    return True
+
+
+def _sampled(reply: Finished) -> SampledReply:
+    return SampledReply(reply.message, reply.usage.completion_tokens, reply.reason)
 
 
 def reply_seed(seed: int, prompt: PromptRow, number: int) -> int:

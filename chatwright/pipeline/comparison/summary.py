@@ -29,6 +29,8 @@ def main_rows(comparison: Comparison) -> list[Row]:
     ]
     if c.right is not None:
         rows.insert(2, ("by correctness alone", _rate(c.right)))
+    if c.n_too_long:
+        rows.append(("prompts too long", f"{c.n_too_long:,}, left out"))
     if c.n_unjudged:
         rows.append(("without a verdict", f"{c.n_unjudged:,} comparisons, which do not count"))
     names = {"unparsable": "unreadable answers", "order_decided": "order decided, counted as ties"}

@@ -7,7 +7,7 @@ import pytest
 
 from chatwright.conversation import Message
 from chatwright.data.readers.row_reader import read_rows
-from chatwright.data.rows import PromptRow, RankedRow
+from chatwright.data.rows import Location, PromptRow, RankedRow
 from chatwright.errors import InputError
 from chatwright.evaluation.judges import RuleJudge, ScoreJudge
 from chatwright.evaluation.vote_judge import VoteJudge
@@ -127,6 +127,20 @@ def test_prompts_in_the_training_data_are_left_out(
     assert (c.n_overlap, c.win_rate.n_prompt) == (5, 3)
     with pytest.raises(InputError) as caught:
         compare(*models, prompts(5), JUDGE, tmp_path, config)
+    assert caught.value.field == "--prompts"
+
+
+def test_prompts_that_a_model_cannot_read_are_left_out_and_counted(
+    models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    long = PromptRow((Message("user", "1+1" * 30),), Location("prompts", 99), "2")
+    config = CompareConfig(samples=2, max_tokens=4)
+    c = compare(*models, [long, *prompts(3)], JUDGE, tmp_path, config)
+    assert (c.n_too_long, c.win_rate.n_prompt) == (1, 3)
+    again = compare(*models, [long, *prompts(3)], JUDGE, tmp_path, config)
+    assert again.win_rate == c.win_rate
+    with pytest.raises(InputError) as caught:
+        compare(*models, [long], JUDGE, tmp_path, config)
     assert caught.value.field == "--prompts"
 
 
