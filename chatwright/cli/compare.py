@@ -38,6 +38,10 @@ def compare(
             "with the answer), or starter.",
         ),
     ] = "",
+    reward_model: Annotated[
+        Path | None,
+        typer.Option("--reward-model", help="Judge by a reward model that trained neither model."),
+    ] = None,
     votes: Annotated[
         Path | None,
         typer.Option("--votes", help="Judge by people's rankings of these replies: a snapshot."),
@@ -93,7 +97,7 @@ def compare(
     """Compare two models on held-out prompts.
 
     Both models reply to each prompt, and a judge decides which reply is better. Give one judge:
-    --rules, --votes, or --judge-url.
+    --rules, --reward-model, --votes, or --judge-url.
     """
     from chatwright.pipeline import compare as comparing
     from chatwright.pipeline.comparison.judge_choice import open_judge
@@ -111,10 +115,12 @@ def compare(
     if votes_out is not None:
         n = comparing.write_pairs_to_rate(first, second, rows, votes_out, out, config, _say)
         print(f"{votes_out}: {n:,} blind pairs; rate them with chatwright rate --pairs {votes_out}")
-        if not (rules or votes or judge_url):
+        if not (rules or reward_model or votes or judge_url):
             return
-    options = _judge_options(rules, votes, judge_url, judge_model, judge_key_file, judge_key_env)
-    judge = open_judge(options, prompts, out)
+    options = _judge_options(
+        rules, reward_model, votes, judge_url, judge_model, judge_key_file, judge_key_env
+    )
+    judge = open_judge(options, prompts, (first, second), out)
     comparison = comparing.compare(first, second, rows, judge, out, config, _say)
     _print(comparison)
     print(f"Figures: {out / comparing.RESULT_FILE}. Replies: {out / comparing.REPORT_FILE}")
@@ -122,6 +128,7 @@ def compare(
 
 def _judge_options(
     rules: str,
+    reward_model: Path | None,
     votes: Path | None,
     url: str,
     model: str,
@@ -139,7 +146,7 @@ def _judge_options(
         )
     api = ChatApiConfig(url=url, model=model, key=read_key(key_file, key_variable)) if url else None
     names = tuple(name.strip() for name in rules.split(",") if name.strip())
-    return JudgeOptions(rules=names, votes=votes, api=api)
+    return JudgeOptions(rules=names, reward_model=reward_model, votes=votes, api=api)
 
 
 def _say(message: str) -> None:

@@ -1,19 +1,24 @@
-"""Open the judge that the user chose: rules, votes, or a model behind an API."""
+"""Open the judge that the user chose: rules, a reward model, votes, or a model behind an API."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from chatwright.checkpoint import json_file, model_directory, run_directory
+from chatwright.conversation import Message
 from chatwright.data.readers.data_source import DEFAULTS
 from chatwright.data.readers.row_reader import read_kind
-from chatwright.data.rows import RankedRow
+from chatwright.data.rows import PromptRow, RankedRow
 from chatwright.errors import InputError
 from chatwright.evaluation.chat_api import ChatApi, ChatApiConfig
 from chatwright.evaluation.chat_judge import ChatJudge
-from chatwright.evaluation.judges import Judge, RuleJudge
+from chatwright.evaluation.judges import Judge, RuleJudge, ScoreJudge
 from chatwright.evaluation.starter_judge import StarterJudge
 from chatwright.evaluation.vote_judge import VoteJudge
 from chatwright.pipeline.comparison.kept_results import KeptResults
+from chatwright.pipeline.load_reward_model import load_reward_model
 from chatwright.training.reward_sources import RULES
 
 STARTER_RULES = "starter"
@@ -27,30 +32,37 @@ class JudgeOptions:
 
     rules: tuple[str, ...] = ()
     """Names of rules that compare a reply with the prompt's answer, or "starter"."""
+    reward_model: Path | None = None
+    """Directory of a reward model that trained neither model."""
     votes: Path | None = None
     """A snapshot of people's rankings of the replies."""
     api: ChatApiConfig | None = None
     """A model behind an OpenAI-compatible API."""
 
     def __post_init__(self) -> None:
-        chosen = [bool(x) for x in (self.rules, self.votes, self.api)]
+        chosen = [bool(x) for x in (self.rules, self.reward_model, self.votes, self.api)]
         if sum(chosen) != 1:
             raise InputError(
                 f"{sum(chosen)} judges are given, and a comparison needs one.",
-                remedy="Give --rules, --votes, or --judge-url with --judge-model.",
+                remedy="Give --rules, --reward-model, --votes, or --judge-url with --judge-model.",
                 field="judge",
                 value=sum(chosen),
             )
 
 
-def open_judge(options: JudgeOptions, prompts_file: Path, out: Path) -> Judge:
+def open_judge(
+    options: JudgeOptions, prompts_file: Path, models: Sequence[Path], out: Path
+) -> Judge:
     """Return the judge. Its answers, if they cost requests, are kept in the folder `out`.
 
     Raises:
-        InputError: A name is unknown, or a file cannot be read.
+        InputError: A name is unknown, a file cannot be read, or the reward model trained one of
+            the models.
     """
     if options.rules:
         return _rule_judge(options.rules, prompts_file)
+    if options.reward_model:
+        return _reward_judge(options.reward_model, models)
     if options.votes:
         return _vote_judge(options.votes)
     assert options.api is not None, "JudgeOptions requires one choice"
@@ -71,6 +83,42 @@ def _rule_judge(names: tuple[str, ...], prompts_file: Path) -> Judge:
                 value=name,
             )
     return RuleJudge({name: RULES[name] for name in names})
+
+
+def _reward_judge(directory: Path, models: Sequence[Path]) -> Judge:
+    judge_hash = model_directory.weights_hash(directory)
+    for model in models:
+        if judge_hash in training_rewards(model):
+            raise InputError(
+                f"{directory} was the reward in the training of {model}, so it cannot judge it: "
+                "training raises its scores whether or not the replies get better.",
+                remedy="Judge by a reward model of other feedback, by rules or by votes.",
+                field="--reward-model",
+                value=str(directory),
+            )
+    model = load_reward_model(directory)
+
+    def scores(prompts: Sequence[PromptRow], replies: Sequence[Message]) -> list[float]:
+        pairs = zip(prompts, replies, strict=True)
+        return model.scores([(*prompt.messages, reply) for prompt, reply in pairs])
+
+    return ScoreJudge(f"reward model {directory}", scores)
+
+
+def training_rewards(model: Path) -> set[str]:
+    """Return the hashes of the reward models that a model's run was trained with.
+
+    Earlier runs, whose model this one continued, are not known here.
+    """
+    hashes: set[str] = set()
+    for run in (model, model_directory.find(model).parent):
+        if run_directory.is_run(run):
+            stage: Any = json_file.read_object(run / run_directory.RUN_FILE).get("stage")
+            reward = stage.get("reward") if isinstance(stage, dict) else None
+            path = reward.get("model") if isinstance(reward, dict) else None
+            if path and model_directory.holds_model(Path(path)):
+                hashes.add(model_directory.weights_hash(Path(path)))
+    return hashes
 
 
 def _vote_judge(path: Path) -> VoteJudge:
