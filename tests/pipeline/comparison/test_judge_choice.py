@@ -24,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chat model in the directory of a run, and an untrained reward model."""
     folder = tmp_path_factory.mktemp("judges")
     save_model(folder / "run" / "model", 0)
+    (folder / "run" / "run.json").write_text("{}")
     model = GPT(preset("nano", vocab_size=TOKENIZER.vocab_size, **SHAPE, head="scalar"))
     init_weights(model, generator(2, "weights"))
     assert model.scalar_head is not None
