@@ -22,6 +22,7 @@ from chatwright.cli import (
     feedback,
     fetch,
     import_export,
+    improve,
     inspect,
     merge,
     models,
@@ -60,6 +61,7 @@ app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("improve")(improve.improve)
 app.command("merge")(merge.merge)
 app.command("best-of-n")(best_of_n.best_of_n)
 app.command("import")(import_export.import_)

@@ -17,6 +17,7 @@ from chatwright.engine.forward import token_memory
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 SERVED_REPLIES = 8
 """Replies that a server generates together, if they fit in memory."""
-STARTER_CORPUS = "*/world/manifest.json"  # below the folder of a recipe's stages
 
 
 def open_assistant(
@@ -49,7 +49,7 @@ def open_assistant(
     found = model_directory.find(directory)
     model, tokenizer = model_directory.load(found)
     engine = open_engine(model, limits, n_reply, status)
-    if not is_starter(found):
+    if starter_corpus(found) is None:
         return Assistant(engine, tokenizer)
     from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
 
@@ -117,13 +117,6 @@ def follow(
         print(message, file=sys.stderr, flush=True)
 
     return follow_versions(directory, served, publish, warn)
-
-
-def is_starter(model: Path) -> bool:
-    """Return whether a recipe wrote the starter corpus beside this model's stage."""
-    # `model` is STAGE, STAGE/model, STAGE/checkpoints/step-N or improve/N/STAGE/model.
-    folders_of_stages = [*model.absolute().parents][:4]
-    return any(any(folder.glob(STARTER_CORPUS)) for folder in folders_of_stages)
 
 
 def open_tokenizer(directory: Path) -> Tokenizer:

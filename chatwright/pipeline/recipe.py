@@ -89,6 +89,21 @@ def read_recipe(path: Path, overrides: Iterable[str] = (), smoke: bool = False) 
     table = config_files.merge(
         config_files.read_toml(path), config_files.parse_overrides(overrides)
     )
+    return plan_recipe(table, path, smoke)
+
+
+def plan_recipe(table: dict[str, Any], path: Path, smoke: bool = False) -> Recipe:
+    """Check the table of a recipe.
+
+    Args:
+        table: The contents of the file.
+        path: The file, for error messages and {here}; it need not exist.
+        smoke: Train 20 steps per stage.
+
+    Raises:
+        InputError: A stage or a setting is wrong. The error names file, section, key and value.
+    """
+    table = dict(table)
     names = _stage_names(table.pop("stages", None), path)
     table.pop("about", None)
     unknown = sorted(table.keys() - set(names))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chatwright.cli.load_model import is_starter
 from chatwright.conversation import ToolCall
+from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.starter import SimulatedTools, make_fact_table, write_corpus
 from chatwright.starter.conversations.tool_calls import draw_call
 from chatwright.tokenizer.tool_call_text import read_tool_call
@@ -63,5 +63,5 @@ def test_the_result_of_an_unknown_or_incomplete_call_says_so(command: str) -> No
 def test_only_models_in_a_run_with_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
     write_corpus(tmp_path / "runs" / "starter" / "world" / "world", 0.02, 0, n_per_skill=1)
     for path in ("sft", "sft/model", "pretrain/checkpoints/step-00000200"):
-        assert is_starter(tmp_path / "runs" / "starter" / path)
-    assert not is_starter(tmp_path / "runs" / "mine" / "sft")
+        assert starter_corpus(tmp_path / "runs" / "starter" / path)
+    assert starter_corpus(tmp_path / "runs" / "mine" / "sft") is None

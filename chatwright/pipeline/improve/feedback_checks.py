@@ -1,0 +1,74 @@
+"""Check feedback before a model is trained on it: where the replies come from, and who rated."""
+
+from collections.abc import Sequence
+
+from chatwright.checkpoint.registry import Registry
+from chatwright.data.preferences import Feedback
+from chatwright.data.snapshot import Snapshot
+from chatwright.errors import InputError
+from chatwright.pipeline.improve.methods import count
+from chatwright.pipeline.improve.parts import replies_of
+from chatwright.pipeline.improve.settings import ImproveConfig
+from chatwright.training.watcher import Watcher
+
+
+def check_feedback(
+    snapshot: Snapshot, read: Registry, config: ImproveConfig, watcher: Watcher
+) -> Sequence[Feedback]:
+    """Return the feedback to use; say what is left out and what to beware of.
+
+    Raises:
+        InputError: All feedback is about models that are no versions, or prefers nothing.
+    """
+    if snapshot.is_simulated:
+        watcher.warn("this feedback is simulated: programs gave it, not people")
+    kept = _about_known_weights(snapshot, read, config.any_weights, watcher)
+    counts = count(kept)
+    if counts.n_tie and not counts.n_pair and not counts.n_thumb:
+        raise InputError(
+            f"{snapshot.path}: all {counts.n_tie:,} rankings are ties, so the feedback prefers no "
+            "reply and nothing can be learned from it.",
+            remedy="Rank replies that differ more: sample them at a higher temperature.",
+            field="feedback",
+            value=counts.n_tie,
+        )
+    if len(counts.raters) == 1:
+        watcher.warn(
+            "all feedback is by one rater, so the model learns that person's taste, and nobody "
+            "knows whether others agree"
+        )
+    return kept
+
+
+def _about_known_weights(
+    snapshot: Snapshot, read: Registry, any_weights: bool, watcher: Watcher
+) -> list[Feedback]:
+    known = {version.weights for version in read.versions} | {""}
+    unknown = [
+        item
+        for item in snapshot.feedback
+        if not all(reply.weights in known for reply in replies_of(item))
+    ]
+    n_all, n_unknown = len(snapshot.feedback), len(unknown)
+    n_unnamed = sum(
+        any(not reply.weights for reply in replies_of(item)) for item in snapshot.feedback
+    )
+    if n_unnamed:
+        watcher.say(f"{n_unnamed:,} of {n_all:,} do not say which model wrote the replies")
+    if not unknown:
+        return list(snapshot.feedback)
+    if any_weights:
+        watcher.warn(f"{n_unknown:,} of {n_all:,} are about replies of models that are no versions")
+        return list(snapshot.feedback)
+    raise InputError(
+        f"{snapshot.path}: {n_unknown:,} of {n_all:,} pieces of feedback are about replies of "
+        f"models that are no versions in {read.directory}, such as {_example(unknown, known)}….",
+        remedy="Rate replies of a version, or use this feedback all the same with --any-weights.",
+        field="feedback",
+        value=n_unknown,
+    )
+
+
+def _example(unknown: Sequence[Feedback], known: set[str]) -> str:
+    hashes = (reply.weights for item in unknown for reply in replies_of(item))
+    return next(weights for weights in hashes if weights not in known)[:12]

@@ -1,0 +1,104 @@
+"""The rule by which an improved model is promoted or refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from chatwright.evaluation.win_rate import EVEN
+from chatwright.pipeline.comparison.result import MIN_PROMPTS, Comparison
+from chatwright.training.setting_checks import require_setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionConfig:
+    """What a model must reach to be promoted."""
+
+    win_rate: float = EVEN
+    """The lower bound of the win rate's 95 % interval must be above this."""
+    bits_per_byte_rise: float = 0.02
+    """Bits per byte may rise by at most this share."""
+
+    def __post_init__(self) -> None:
+        require = partial(require_setting, self, "promotion")
+        require("win_rate", 0 <= self.win_rate < 1, "must be at least 0 and below 1")
+        require("bits_per_byte_rise", self.bits_per_byte_rise >= 0, "must be at least 0")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the model is promoted, why, and the figures behind it."""
+
+    is_promoted: bool
+    reason: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
+    """Apply the rule: better replies, no worse skill, and texts predicted as well as before."""
+    refusals = [*_win_rate_refusals(comparison, config), *_capability_refusals(comparison, config)]
+    figures = decision_figures(comparison)
+    rate = comparison.win_rate
+    shown = f"win rate {rate.value:.1%}, 95 % interval {rate.low:.1%} to {rate.high:.1%}"
+    if refusals:
+        return Decision(False, f"{'; '.join(refusals)} ({shown})", figures)
+    measured = ["its replies win"]
+    if comparison.skills:
+        measured.append("no skill is worse")
+    if comparison.bits_per_byte:
+        measured.append("it predicts texts as well as before")
+    return Decision(True, f"{', '.join(measured)} ({shown})", figures)
+
+
+def _win_rate_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
+    rate = comparison.win_rate
+    if rate.n_prompt < MIN_PROMPTS:
+        return [f"only {rate.n_prompt} prompts were judged, and {MIN_PROMPTS} are needed"]
+    if rate.low <= config.win_rate:
+        return [f"the win rate is not shown to be above {config.win_rate:.0%}"]
+    return []
+
+
+def _capability_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
+    refusals = []
+    if comparison.worse_skills:
+        refusals.append(f"these skills are worse: {', '.join(comparison.worse_skills)}")
+    bits = comparison.bits_per_byte
+    if bits and bits.change.value > config.bits_per_byte_rise:
+        refusals.append(
+            f"bits per byte rose by {bits.change.value:.1%}, and at most "
+            f"{config.bits_per_byte_rise:.1%} are allowed"
+        )
+    return refusals
+
+
+def decision_figures(comparison: Comparison) -> dict[str, Any]:
+    """Return the figures that the registry keeps, each interval with its bounds."""
+    rate, lengths = comparison.win_rate, comparison.lengths
+    figures: dict[str, Any] = {
+        "win_rate": rate.value,
+        "win_rate_low": rate.low,
+        "win_rate_high": rate.high,
+        "tie_rate": rate.tie_rate,
+        "prompts": rate.n_prompt,
+        "comparisons": rate.n_comparison,
+        "tokens_before": lengths[0].tokens,
+        "tokens_after": lengths[1].tokens,
+        "judge": comparison.judge,
+    }
+    if comparison.length_controlled is not None:
+        figures["length_controlled"] = comparison.length_controlled.value
+    if comparison.right is not None:
+        figures["right"] = comparison.right.value
+        figures["right_low"] = comparison.right.low
+        figures["right_high"] = comparison.right.high
+    if comparison.skills:
+        figures["skills"] = {
+            name: {"before": scores.before, "after": scores.after, "p_value": scores.p_value}
+            for name, scores in comparison.skills.items()
+        }
+    if comparison.bits_per_byte:
+        bits = comparison.bits_per_byte
+        figures["bits_per_byte_before"] = bits.before
+        figures["bits_per_byte_after"] = bits.after
+    return figures

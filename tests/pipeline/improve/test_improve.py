@@ -1,0 +1,201 @@
+"""`chatwright improve` on a planted preference: promoted when it helps, refused when it hurts."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chatwright.checkpoint import model_directory, registry
+from chatwright.conversation import Message
+from chatwright.data.preferences import Ranking, RatedReply
+from chatwright.data.snapshot import write_snapshot
+from chatwright.errors import InputError
+from chatwright.training.watcher import Stopped
+from tests.pipeline.run_command import chatwright
+
+# The answers share all tokens but one, so that learning them cannot damage the rest.
+GOOD, BAD = "At 9.", "At 5."
+N_PROMPT = 40
+QUICK = (
+    "dpo.loop.steps=20",
+    "dpo.loop.evaluate_every=10",
+    "dpo.loop.precision=float32",
+    "dpo.loop.optimizer.learning_rate=0.001",
+    "adapter=never",
+    "dpo.sample_tokens=4",
+    "samples.samples=2",
+    "samples.max_tokens=12",
+)
+
+
+def question(number: int) -> str:
+    return f"When does boat {number} leave?"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that gives a good and a bad answer equally often, and its prompts."""
+    folder = tmp_path_factory.mktemp("improve")
+    chat = [
+        {"prompt": question(number), "completion": answer}
+        for number in range(N_PROMPT)
+        for answer in (GOOD, BAD)
+    ]
+    held_out = [{"prompt": question(n), "answer": "9"} for n in range(100, 132)]
+    for name, rows in (("chat", chat), ("prompts", held_out)):
+        lines = [json.dumps(row) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    (folder / "texts").mkdir()
+    for number in range(8):
+        text = f"Boat {number}. When does the boat leave? {GOOD} {BAD} " * 20
+        (folder / "texts" / f"{number}.txt").write_text(text)
+    tiny = ["model.n_layer=1", "model.d_model=32", "model.d_ff=64", "model.context_length=64"]
+    chatwright(
+        "train", "pretrain", "--data", folder / "texts", "--out", folder / "base",
+        "--vocab-size", 300, "model.size=nano", *tiny, "loop.steps=10", "loop.precision=float32",
+    )  # fmt: skip
+    chatwright(
+        "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
+        "--out", folder / "model", "loop.steps=250", "loop.precision=float32", "batches.rows=4",
+        "stop_prompts=4", "sample_tokens=4",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the model, so that each test begins without versions."""
+    shutil.copytree(trained, tmp_path / "work")
+    return tmp_path / "work"
+
+
+def feedback(
+    folder: Path, ranks: Callable[[int], tuple[int, int]], name: str = "f", weights: str = ""
+) -> Path:
+    """Write a snapshot of rankings of the good and the bad answer."""
+    weights = weights or model_directory.weights_hash(folder / "model")
+    items = [
+        Ranking(
+            prompt=(Message("user", question(number)),),
+            rater=f"rater {number % 2}",
+            time=datetime(2026, 11, 30, tzinfo=UTC),
+            replies=tuple(RatedReply(Message("assistant", x), weights) for x in (GOOD, BAD)),
+            ranks=ranks(number),
+        )
+        for number in range(N_PROMPT)
+    ]
+    path = folder / f"{name}.jsonl"
+    write_snapshot(path, items)
+    return path
+
+
+def improve(folder: Path, snapshot: Path, *more: object) -> str:
+    return chatwright(
+        "improve", folder / "model", "--feedback", snapshot,
+        "--prompts", folder / "prompts.jsonl", "--rules", "right_number", *more, *QUICK,
+    )  # fmt: skip
+
+
+def states(folder: Path) -> list[str]:
+    read = registry.read(folder / "model")
+    return [read.state(version) for version in read.versions]
+
+
+def test_a_better_model_is_promoted_and_can_be_rolled_back(folder: Path) -> None:
+    snapshot = feedback(folder, lambda _: (1, 2))
+    improve(folder, snapshot)
+    assert states(folder) == ["served before", "served"]
+    read = registry.read(folder / "model")
+    event = read.events[-1]
+    assert event.figures["win_rate_low"] > 0.5
+    assert event.figures["prompts"] == 32
+    assert read.current.parent == read.versions[0].id
+    assert (read.current.method, read.current.feedback != "") == ("dpo", True)
+    assert model_directory.find(folder / "model") == read.path_of(read.current)
+    before = (folder / "model" / "registry.jsonl").read_bytes()
+    chatwright("models", "rollback", folder / "model")
+    assert states(folder) == ["served", "served before"]
+    assert (folder / "model" / "registry.jsonl").read_bytes().startswith(before)
+
+
+def test_a_worse_model_is_refused_and_kept(folder: Path) -> None:
+    snapshot = feedback(folder, lambda _: (2, 1))
+    said = improve(folder, snapshot)
+    assert states(folder) == ["served", "refused"]
+    read = registry.read(folder / "model")
+    assert read.events[-1].reason in said
+    assert read.events[-1].figures["win_rate_high"] < 0.5
+    assert model_directory.holds_model(read.path_of(read.versions[1]))
+    with pytest.raises(InputError):
+        chatwright("models", "promote", folder / "model", "v2")
+
+
+def test_the_same_improvement_is_made_once_and_another_one_anew(folder: Path) -> None:
+    snapshot = feedback(folder, lambda _: (2, 1))
+    first, second = (improve(folder, snapshot).splitlines()[-1] for _ in range(2))
+    assert first == second
+    assert states(folder) == ["served", "refused"]
+    improve(folder, snapshot, "dpo.beta=0.2")
+    assert states(folder) == ["served", "refused", "refused"]
+    paths = [version.path for version in registry.read(folder / "model").versions[1:]]
+    assert paths == ["improve/1/dpo/model", "improve/2/dpo/model"]
+
+
+def test_an_improvement_stopped_in_any_step_ends_as_one_that_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chatwright.pipeline.improve import improve as module
+
+    snapshot = feedback(folder, lambda _: (1, 2))
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stopped("here")
+
+    for step in ("run_recipe", "compare", "decide"):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, stop)
+            with pytest.raises(Stopped):
+                improve(folder, snapshot)
+    assert states(folder) == ["served", "not decided"]
+    stamp = (folder / "model/improve/1/dpo/model/MANIFEST.json").stat().st_mtime_ns
+    improve(folder, snapshot)
+    assert states(folder) == ["served before", "served"]
+    manifest = folder / "model/improve/1/dpo/model/MANIFEST.json"
+    assert manifest.stat().st_mtime_ns == stamp, "the training was not repeated"
+
+
+def test_feedback_from_which_nothing_can_be_learned_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError) as ties:
+        improve(folder, feedback(folder, lambda _: (1, 1), "ties"))
+    assert (ties.value.field, ties.value.value) == ("feedback", N_PROMPT)
+    with pytest.raises(InputError) as few:
+        improve(folder, feedback(folder, lambda n: (1, 2) if n < 5 else (1, 1), "few"))
+    assert few.value.value == 5
+    with pytest.raises(InputError):
+        improve(folder, folder / "chat.jsonl")
+    with pytest.raises(InputError) as unjudged:
+        chatwright(
+            "improve", folder / "model", "--feedback", feedback(folder, lambda _: (1, 2), "ok")
+        )
+    assert unjudged.value.field == "rules"
+    assert not (folder / "model" / "improve").joinpath("1", "dpo").exists()
+
+
+def test_feedback_on_replies_of_other_weights_needs_an_option(folder: Path) -> None:
+    snapshot = feedback(folder, lambda _: (1, 2), weights="f" * 64)
+    with pytest.raises(InputError) as caught:
+        improve(folder, snapshot)
+    assert caught.value.value == N_PROMPT
+    improve(folder, snapshot, "--any-weights")
+    assert states(folder) == ["served before", "served"]
+
+
+@pytest.mark.parametrize("setting", ["method=rlhf", "kto.beta=1", "judging_share=1", "nonsense=1"])
+def test_wrong_settings_are_refused_before_anything_is_trained(folder: Path, setting: str) -> None:
+    snapshot = feedback(folder, lambda _: (1, 2))
+    with pytest.raises(InputError):
+        improve(folder, snapshot, setting)
+    assert not list((folder / "model").glob("improve/*/dpo"))
