@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from chatwright.data.encoded.preferences import encode_preferences_split
 from chatwright.data.readers.data_source import DEFAULTS
 from chatwright.data.readers.row_reader import read_kind
 from chatwright.data.rows import ChatRow, DataError, PreferenceRow
 from chatwright.data.snapshot import is_snapshot, read_snapshot, write_snapshot
 from chatwright.errors import InputError
+from chatwright.tokenizer.characters import CharacterTokenizer
 from tests.data.feedback_examples import correction, ranking, thumb
 
 FEEDBACK = [
@@ -119,3 +121,15 @@ def test_another_file_is_no_snapshot(tmp_path: Path) -> None:
     for name in (path, tmp_path / "none.jsonl"):
         with pytest.raises(DataError):
             read_snapshot(name)
+
+
+def test_a_reply_that_the_tokenizer_cannot_write_is_an_error_with_its_line(tmp_path: Path) -> None:
+    texts = [("ab", "ba")] * 5 + [("ab", "\u732b")]
+    prompts = [chr(ord("a") + number) for number in range(6)]
+    feedback = [ranking("ann", *pair) for pair in zip(prompts, texts, strict=True)]
+    path = tmp_path / "a.jsonl"
+    write_snapshot(path, feedback)
+    tokenizer = CharacterTokenizer.train(["abcdef"])
+    with pytest.raises(DataError) as caught:
+        encode_preferences_split(path, tokenizer, 100, 0.3)
+    assert caught.value.location.number == 7
