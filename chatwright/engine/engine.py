@@ -8,8 +8,8 @@ new request joins at the next step. A request is either refused at once or serve
 engine is synchronous and runs in the calling process.
 
 The KV cache has n_slot slots and grows with the texts in them; `cache_plan` makes sure that all
-slots can be filled. Replies do not share prompts: each one computes the keys and values of its own
-prompt.
+slots can be filled. Several replies to one request share the work on their prompt: its keys and
+values are computed once and copied. Different requests share nothing.
 """
 
 import secrets
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from chatwright.devices import available_memory
+from chatwright.engine.batched_sampling import draw_tokens, is_plain
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.forward import Forward, token_memory
 from chatwright.engine.invariance_cache import batch_variance
@@ -50,6 +51,11 @@ class EngineConfig:
     """Longest text in tokens. Default: the model's context, or what fits in memory."""
     prefill_tokens: int = 256
     """Largest number of prompt tokens read per step, over all new replies."""
+    short_blocks: bool = False
+    """Read keys in blocks as long as `context_length`, if that is less than a whole block.
+
+    This is faster for short texts. The bits then depend on `context_length`.
+    """
     max_waiting: int = 256
     """Largest number of replies that wait for a slot."""
     max_waiting_tokens: int = 262_144
@@ -87,7 +93,8 @@ class Engine:
         """
         self.config = config
         self.vocab_size = model.config.vocab_size
-        self.forward = Forward(model, keeps_weights)
+        longest = config.context_length if config.short_blocks else None
+        self.forward = Forward(model, keeps_weights, longest)
         try:
             self.context_length = self._plan(config)
         except InputError:
@@ -109,7 +116,7 @@ class Engine:
         limits = MemoryLimits(
             max_context=config.context_length, max_replies=config.n_slot, cache_memory=n_free
         )
-        memory = token_memory(self.forward.model, config.prefill_tokens)
+        memory = token_memory(self.forward.model, config.prefill_tokens, self.forward.key_block)
         return plan_cache(limits, memory, model_context, config.n_slot, n_free).context_length
 
     @cached_property
@@ -220,7 +227,7 @@ class Engine:
         chosen: list[Sequence] = []
         longest, limit = 0, self.config.prefill_tokens
         for sequence in self._running:
-            if sequence.state is not State.PREFILL:
+            if sequence.state is not State.PREFILL or self._awaits_prompt(sequence):
                 continue
             length = max(longest, min(len(sequence.prompt) - sequence.n_read, limit))
             if chosen and length * (len(chosen) + 1) > limit:
@@ -228,6 +235,28 @@ class Engine:
             chosen.append(sequence)
             longest = length
         return chosen, longest
+
+    def _awaits_prompt(self, sequence: Sequence) -> bool:
+        """Copy the prompt's keys and values from another reply to it; whether to wait for them.
+
+        The last token of the prompt is not copied: it is read to get the logits after it.
+        """
+        if sequence.n_read:
+            return False
+        n_shared = len(sequence.prompt) - 1
+        others = self._requests[sequence.request_id]
+        others = others[: others.index(sequence)] if len(others) > 1 else []
+        for other in others:
+            if other.slot is None or other.is_finished:
+                continue
+            if other.n_read < n_shared:
+                return True
+            assert sequence.slot is not None, "a running reply has a slot"
+            n_slot = max(running.slot or 0 for running in self._running) + 1
+            self.cache.copy_slot(other.slot, sequence.slot, n_shared, n_slot)
+            sequence.n_read = n_shared
+            return False
+        return False
 
     def _run(self, sequences: list[Sequence], length: int) -> None:
         """Run the model on the next tokens of these replies; sample where the prompt is read."""
@@ -247,19 +276,39 @@ class Engine:
                 self._fail(sequence, f"the step failed: {cause}")
             return
         logits = logits.cpu()
-        for sequence, chunk, row, is_finite in zip(sequences, chunks, logits, finite, strict=True):
+        sampled: list[int] = []  # rows of the replies that get a token
+        for row, (sequence, chunk) in enumerate(zip(sequences, chunks, strict=True)):
             sequence.n_read += len(chunk)
-            if not is_finite:
+            if not finite[row]:
                 self._fail(
                     sequence,
                     f"the model's output after token {sequence.n_read} is not finite: the weights "
                     "are damaged or training diverged. Load an earlier checkpoint.",
                 )
             elif sequence.n_read == len(sequence.prompt) + len(sequence.generated):
-                self._sample(sequence, row)
+                sampled.append(row)
+        self._sample([sequences[row] for row in sampled], logits[sampled])
 
-    def _sample(self, sequence: Sequence, logits: Tensor) -> None:
-        event = sequence.sample_token(logits)
+    def _sample(self, sequences: list[Sequence], logits: Tensor) -> None:
+        """Draw the next token of each reply. logits (N, V)."""
+        plain = [row for row, sequence in enumerate(sequences) if is_plain(sequence.sampling)]
+        drawn: dict[int, tuple[int, float]] = {}
+        if len(plain) > 1:
+            chosen = [sequences[row] for row in plain]
+            tokens, log_probs = draw_tokens(
+                logits[plain],
+                [sequence.sampling.temperature for sequence in chosen],
+                [sequence.banned_ids for sequence in chosen],
+                [sequence.random_key for sequence in chosen],
+            )
+            drawn = dict(zip(plain, zip(tokens, log_probs, strict=True), strict=True))
+        for row, sequence in enumerate(sequences):
+            if row in drawn:
+                self._add(sequence, sequence.take_token(*drawn[row]))
+            else:
+                self._add(sequence, sequence.sample_token(logits[row]))
+
+    def _add(self, sequence: Sequence, event: TokenSampled) -> None:
         if self._chooses_best(sequence):
             sequence.held_events.append(event)
         else:

@@ -22,13 +22,15 @@ from chatwright.model.kv_cache import DenseCache
 class Forward(PackedModel[GPT]):
     """Computes next-token logits. Use it in a `with` statement, or call `close`."""
 
-    def __init__(self, model: GPT, keeps_weights: bool = True) -> None:
+    def __init__(self, model: GPT, keeps_weights: bool = True, longest: int | None = None) -> None:
         """Pack the model and put it in eval mode.
 
         Args:
             model: The model.
             keeps_weights: Whether the weights stay beside their packed copies. If not, the model
                 cannot be used after `close`.
+            longest: Longest text in tokens; a small one makes attention faster. Default: the
+                model's context. The bits of the logits depend on it.
 
         Raises:
             InputError: The model has no language-model head.
@@ -45,7 +47,8 @@ class Forward(PackedModel[GPT]):
             )
         super().__init__(model, keeps_weights)
         self.config = model.config
-        self.key_block = masks.block_size(self.config.context_length)
+        context_length = self.config.context_length
+        self.key_block = masks.block_size(min(longest or context_length, context_length))
 
     def make_cache(self, n_slot: int, context_length: int | None = None) -> DenseCache:
         """Prepare a KV cache for `n_slot` texts; by default they may fill the model's context."""
@@ -117,8 +120,11 @@ class Forward(PackedModel[GPT]):
         return -(-n_keys // self.key_block) * self.key_block
 
 
-def token_memory(model: GPT, chunk: int) -> TokenMemory:
-    """Compute what a token of context costs, if prompts are read `chunk` tokens at a time."""
+def token_memory(model: GPT, chunk: int, key_block: int | None = None) -> TokenMemory:
+    """Compute what a token of context costs, if prompts are read `chunk` tokens at a time.
+
+    `key_block` is that of `Forward`; by default the model's.
+    """
     config = model.config
     n_number = 2 * config.n_layer * config.n_kv_head * config.head_dim
     # The mask of a chunk holds a float for each query and query head. It is made for one group of
@@ -127,5 +133,5 @@ def token_memory(model: GPT, chunk: int) -> TokenMemory:
     return TokenMemory(
         cache_bytes=n_number * model.embedding.weight.dtype.itemsize,
         step_bytes=round(mask_bytes),
-        block=masks.block_size(config.context_length),
+        block=key_block or masks.block_size(config.context_length),
     )

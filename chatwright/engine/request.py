@@ -161,15 +161,26 @@ class Sequence:
         if config.has_penalty:
             generated = torch.tensor(self.generated, dtype=torch.int64)
         adjusted = adjust_logits(logits, config, prompt, generated, self.banned_ids)
-        u = uniform(self.seed, len(self.prompt) + len(self.generated), self.index)
+        u = uniform(*self.random_key)
         token_id = choose_token(adjusted, config, u)
         log_probs = logits.double().log_softmax(dim=-1)
         log_prob = float(log_probs[token_id])
         alternatives = _most_probable(log_probs, config.top_log_probs)
+        return self.take_token(token_id, log_prob, alternatives)
+
+    def take_token(
+        self, token_id: int, log_prob: float, alternatives: tuple[tuple[int, float], ...] = ()
+    ) -> TokenSampled:
+        """Add a drawn token to the reply; update its state."""
         self.generated.append(token_id)
         self.sum_log_prob += log_prob
         self._end_or_continue(token_id)
         return TokenSampled(self.request_id, self.index, token_id, log_prob, alternatives)
+
+    @property
+    def random_key(self) -> tuple[int, int, int]:
+        """What the random number of the next token depends on: seed, position, index."""
+        return self.seed, len(self.prompt) + len(self.generated), self.index
 
     def _end_or_continue(self, token_id: int) -> None:
         if token_id in self.stop_ids or len(self.generated) >= self.max_tokens:

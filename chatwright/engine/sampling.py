@@ -181,7 +181,12 @@ def inverse_cdf(logits: Tensor, u: float) -> int:
     token_id = int(torch.searchsorted(cdf, float(cdf[-1]) * u, right=True))
     if token_id < len(probs):
         return token_id
-    return int(probs.nonzero()[-1])  # u times the total was rounded up to the total
+    return last_possible(probs)  # u times the total was rounded up to the total
+
+
+def last_possible(probs: Tensor) -> int:
+    """Return the largest id with a probability above 0."""
+    return int(probs.nonzero()[-1])
 
 
 def adjust_logits(

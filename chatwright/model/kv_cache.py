@@ -110,6 +110,15 @@ class DenseCache:
         if len(self.token_ids):
             self.token_ids[: len(slots), :n_token] = self.token_ids[slots, :n_token]
 
+    def copy_slot(self, source: int, target: int, n_token: int, n_slot: int) -> None:
+        """Copy the first `n_token` positions of one slot into another of the first `n_slot`."""
+        for layers in (self.keys, self.values):
+            for index, cached in enumerate(layers):
+                layers[index] = _grown(cached, n_slot, n_token, dim=2)
+                layers[index][target, :, :n_token] = layers[index][source, :, :n_token]
+        self.token_ids = _grown(self.token_ids, n_slot, n_token, dim=1)
+        self.token_ids[target, :n_token] = self.token_ids[source, :n_token]
+
     def clear_slot(self, slot: int) -> None:
         """Set a slot to zeros. A NaN left in it would spread: masked values are multiplied by 0."""
         for cached in (*self.keys, *self.values):

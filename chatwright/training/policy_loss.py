@@ -1,11 +1,11 @@
 """Advantages and losses of policies that learn from groups of replies to one prompt.
 
-    grpo      mean over each reply, then over replies           Shao et al. 2024, eq. 3
-    dapo      mean over all tokens: long replies weigh more     Yu et al. 2025, section 3.3
-    dr_grpo   sum over each reply divided by a constant; advantages without the standard deviation
-                                                                Liu et al. 2025, section 3.2
-    rloo      REINFORCE on whole replies; the baseline is the mean reward of the other replies
-                                                                Ahmadian et al. 2024, section 3
+grpo      mean over each reply, then over replies           Shao et al. 2024, eq. 3
+dapo      mean over all tokens: long replies weigh more     Yu et al. 2025, section 3.3
+dr_grpo   sum over each reply divided by a constant; advantages without the standard deviation
+                                                            Liu et al. 2025, section 3.2
+rloo      REINFORCE on whole replies; the baseline is the mean reward of the other replies
+                                                            Ahmadian et al. 2024, section 3
 """
 
 from typing import Literal

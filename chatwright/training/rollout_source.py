@@ -145,7 +145,9 @@ class RolloutSource:
     ) -> ScoredRollouts:
         began = time.perf_counter()
         if self._engine is None:
-            self._engine = RolloutEngine(model, self.tokenizer, self.config)
+            ids = [*self.batches.prompts.token_ids, *self.validation.token_ids]
+            longest = max(map(len, ids))
+            self._engine = RolloutEngine(model, self.tokenizer, self.config, longest)
         self._engine.refresh()
         ids = [prompts.token_ids[index] for index in indices]
         groups = self._engine.sample(ids, n, self.seed, batch)

@@ -67,13 +67,21 @@ class Rollout:
 class RolloutEngine:
     """Samples replies from a model that is being trained."""
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer, config: RolloutConfig) -> None:
+    def __init__(
+        self,
+        model: GPT,
+        tokenizer: Tokenizer,
+        config: RolloutConfig,
+        longest_prompt: int | None = None,
+    ) -> None:
         """Open an engine beside the model.
 
         Args:
             model: The model in training, on its device. Its parameters are shared, not copied.
             tokenizer: The model's tokenizer, with a chat format.
             config: How replies are sampled.
+            longest_prompt: Tokens of the longest prompt, which makes short texts faster. Default:
+                what the model's context leaves. The log-probabilities' last bits depend on it.
 
         Raises:
             InputError: The cache does not fit in memory, or replies of this model have no end.
@@ -88,10 +96,15 @@ class RolloutEngine:
         self.config = config
         self.stop_ids = reply_stop_ids(tokenizer)
         self.banned_ids = unused_ids(tokenizer)
+        context_length = None
+        if longest_prompt is not None:
+            context_length = longest_prompt + config.reply_tokens
         self.engine = Engine(
             shared_copy(model),
             EngineConfig(
                 n_slot=min(config.at_a_time, config.prompts * config.samples),
+                context_length=context_length,
+                short_blocks=True,
                 prefill_tokens=1024,
                 max_waiting=1_000_000,
                 max_waiting_tokens=1_000_000_000,

@@ -64,9 +64,10 @@ def observed_logits(
     """Call `callback` with each sequence and its logits (V,) before it samples."""
     sample = engine._sample
 
-    def observed(sequence: EngineSequence, logits: Tensor) -> None:
-        callback(sequence, logits)
-        sample(sequence, logits)
+    def observed(sequences: list[EngineSequence], logits: Tensor) -> None:
+        for sequence, row in zip(sequences, logits, strict=True):
+            callback(sequence, row)
+        sample(sequences, logits)
 
     engine._sample = observed  # type: ignore[method-assign]
     try:

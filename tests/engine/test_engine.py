@@ -4,12 +4,14 @@ test_batch_invariance.py compares the logits.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from chatwright.engine.engine import Engine, EngineConfig, EngineFull
 from chatwright.engine.forward import Forward
+from chatwright.engine.packed_model import shared_copy
 from chatwright.engine.request import (
     Event,
     Request,
@@ -392,3 +394,112 @@ def test_after_many_requests_all_slots_are_free_and_their_memory_is_given_back(
         assert engine.n_free_slot == 3
         assert engine.cache.nbytes == 0
         assert not vars(engine)["_requests"]
+
+
+@pytest.mark.parametrize("n_slot", [1, 2, 3, 8])
+@pytest.mark.parametrize("prefill_tokens", [1, 4, 256])
+def test_replies_that_share_a_prompt_equal_replies_that_each_read_it(
+    make_model: MakeModel, n_slot: int, prefill_tokens: int
+) -> None:
+    """The random numbers depend on the index of a reply, so one request stands for each."""
+    model = make_model(n_previous=2, window=8)
+    prompts = ([1, 2, 3, 4, 5, 6, 7], [9], [8, 7, 6])
+    config = EngineConfig(n_slot=n_slot, prefill_tokens=prefill_tokens)
+    with Engine(model, config) as engine:
+        ids = [
+            engine.submit(Request(prompt, SamplingConfig(seed=5, n=4, max_tokens=6 + i)))
+            for i, prompt in enumerate(prompts)
+        ]
+        shared = run(engine)
+    for i, (prompt, request_id) in enumerate(zip(prompts, ids, strict=True)):
+        for index in range(4):
+            sequence = EngineSequence(
+                request_id, index, prompt, SamplingConfig(), 5, frozenset(), 6 + i
+            )
+            with Forward(model) as forward:
+                while not sequence.is_finished:
+                    text = [*prompt, *sequence.generated]
+                    if sequence.state is State.QUEUED:
+                        sequence.set_state(State.PREFILL)
+                    sequence.sample_token(forward.logits([text], [0])[0])
+            assert tokens(shared, request_id, index) == sequence.generated
+
+
+@pytest.mark.parametrize(("n", "n_read"), [(1, 30 + 1), (8, 30 + 7 + 8)])
+def test_a_shared_prompt_is_read_once(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, n: int, n_read: int
+) -> None:
+    """One reply reads all 30 tokens, the others the last; then each reads its first token."""
+    counts: list[int] = []
+    with Engine(make_model(), EngineConfig(n_slot=8)) as engine:
+        logits = engine.forward.logits
+
+        def counted(chunks: list[list[int]], *rest: Any) -> torch.Tensor:
+            counts.append(sum(map(len, chunks)))
+            return logits(chunks, *rest)
+
+        monkeypatch.setattr(engine.forward, "logits", counted)
+        engine.submit(Request(list(range(1, 31)), SamplingConfig(seed=1, n=n, max_tokens=2)))
+        run(engine)
+    assert sum(counts) == n_read
+
+
+def test_cancelling_leaves_the_other_replies_of_a_shared_prompt(make_model: MakeModel) -> None:
+    """The reply that reads the prompt may end first; the next one reads it itself."""
+    prompt = list(range(1, 21))
+    with Engine(make_model(), EngineConfig(n_slot=4, prefill_tokens=4)) as engine:
+        request = Request(prompt, SamplingConfig(seed=5, n=3, max_tokens=5))
+        expected = engine.submit(request)
+        whole = run(engine)
+        request_id = engine.submit(request)
+        engine.step()
+        engine._end(engine._requests[request_id][0], State.CANCELLED)
+        rest = run(engine)
+    for index in (1, 2):
+        assert tokens(rest, request_id, index) == tokens(whole, expected, index)
+
+
+def test_short_blocks_give_the_same_replies_in_any_batch(make_model: MakeModel) -> None:
+    model = make_model(context_length=512)
+    replies = []
+    for n_slot in (1, 6):
+        config = EngineConfig(n_slot=n_slot, context_length=40, short_blocks=True)
+        with Engine(model, config) as engine:
+            assert engine.forward.key_block == 48
+            ids = [
+                engine.submit(Request(list(range(1, 4 + i)), SamplingConfig(seed=i, max_tokens=20)))
+                for i in range(6)
+            ]
+            events = run(engine)
+            replies.append(
+                [
+                    (event.token_id, event.log_prob)
+                    for request_id in ids
+                    for event in events
+                    if isinstance(event, TokenSampled) and event.request_id == request_id
+                ]
+            )
+    assert replies[0] == replies[1]
+
+
+def test_refresh_uses_changed_weights(make_model: MakeModel) -> None:
+    changed = make_model()
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter.mul_(1.5)
+    request = Request([1, 2, 3], SamplingConfig(seed=1, max_tokens=10))
+    with Engine(changed) as engine:
+        engine.submit(request)
+        expected = [e.token_id for e in run(engine) if isinstance(e, TokenSampled)]
+    model = make_model()
+    with Engine(shared_copy(model)) as engine:
+        engine.submit(request)
+        before = [e.token_id for e in run(engine) if isinstance(e, TokenSampled)]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1.5)
+        engine.refresh()
+        engine.submit(request)
+        after = [e.token_id for e in run(engine) if isinstance(e, TokenSampled)]
+    assert after == expected
+    assert before != after

@@ -51,6 +51,22 @@ def test_select_copies_keys_values_and_tokens_between_slots() -> None:
     ]
 
 
+def test_copying_a_slot_makes_room_and_copies_the_first_tokens() -> None:
+    cache = DenseCache(n_layer=1, n_slot=4, n_kv_head=1, head_dim=2, capacity=5)
+    keys = torch.arange(6.0).view(1, 1, 3, 2) + 1
+    cache.start_step(torch.tensor([0]), torch.tensor([[0, 1, 2]]), n_keys=3)
+    cache.layer(0).append(keys, -keys)
+    cache.predecessors(torch.tensor([[4, 5, 6]]), 1, no_token=9)
+    cache.copy_slot(0, 2, n_token=2, n_slot=4)
+    assert len(cache.keys[0]) == 4
+    cache.start_step(torch.tensor([2]), torch.tensor([[2]]), n_keys=3)
+    new = torch.full((1, 1, 1, 2), 7.0)
+    got_keys, got_values = cache.layer(0).append(new, new)
+    assert torch.equal(got_keys, torch.cat([keys[:, :, :2], new], dim=2))
+    assert torch.equal(got_values, torch.cat([-keys[:, :, :2], new], dim=2))
+    assert cache.predecessors(torch.tensor([[7]]), 2, no_token=9).tolist() == [[[5, 4]]]
+
+
 def test_clearing_a_slot_leaves_the_others_unchanged() -> None:
     cache = DenseCache(1, 2, 1, 2, capacity=3)
     cache.start_step(torch.tensor([0, 1]), torch.tensor([[0], [0]]))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from chatwright.errors import InputError
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.reinforcement import (
@@ -9,7 +10,6 @@ from chatwright.pipeline.reinforcement import (
     ReinforcementConfig,
     prepare_reinforcement,
 )
-from chatwright.errors import InputError
 from chatwright.training.alarms import Alarms
 from chatwright.training.reference import frozen_copy
 from chatwright.training.stages.grpo import GRPO, GRPOUpdateConfig

@@ -33,7 +33,7 @@ from chatwright.training.policy_loss import (
     loss_count,
     summed_loss,
 )
-from chatwright.training.rollout_source import RolloutSource, ScoredRollouts
+from chatwright.training.rollout_source import RolloutSource
 from chatwright.training.rollout_tables import (
     log_probs_table,
     parts_by_length,
