@@ -6,6 +6,7 @@ from pathlib import Path
 from chatwright import starter
 from chatwright.checkpoint import directory
 from chatwright.pipeline.prepared_stage import FileStage, StageInputs
+from chatwright.starter.prompts import write_prompts
 from chatwright.training.watcher import Watcher
 
 
@@ -19,6 +20,8 @@ class StarterConfig:
     """Seed of all facts and sentences."""
     conversations: int = 0
     """Number of conversations; 0: a number proportional to `size`."""
+    prompts: int = 0
+    """Number of arithmetic prompts with answers, for training on rewards: prompts.jsonl."""
 
 
 def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:
@@ -30,6 +33,8 @@ def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:
             starter.write_corpus(
                 building, config.size, config.seed, n_conversations=config.conversations
             )
+            if config.prompts:
+                write_prompts(building / "prompts.jsonl", config.prompts, config.seed)
         return out
 
     return FileStage(write)

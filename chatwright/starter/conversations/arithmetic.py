@@ -108,6 +108,16 @@ def draw_turns(rng: random.Random) -> list[Message]:
     return [user(question), assistant(problem.answer)]
 
 
+def draw_prompt(rng: random.Random) -> tuple[str, str]:
+    """Draw a question in digits, and its number, for training on rewards."""
+    problem = _draw_problem(rng, for_exam=False)
+    if rng.random() < _STORY_SHARE:
+        question = _draw_story(problem, rng)
+    else:
+        question = _draw_question(problem, rng).format(a=problem.a, b=problem.b)
+    return question, str(problem.result)
+
+
 def _draw_question(problem: _Problem, rng: random.Random) -> str:
     section = problem.section
     draw = rng.random()
