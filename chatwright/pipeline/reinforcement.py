@@ -1,6 +1,7 @@
 """What the stages of reinforcement learning share: settings, prompts, rewards and the model."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.data_sources import DataSources, to_data_source
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.prepared_stage import StageInputs
+from chatwright.pipeline.reward_model_source import reward_model_source
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.alarms import AlarmConfig
@@ -120,8 +122,8 @@ def prepare_reinforcement(config: ReinforcementConfig, inputs: StageInputs) -> R
     model, parent = initialize_model(start, tokenizer.vocab_size, inputs.parent, inputs.watcher)
     model.to(device)
     training, validation = _read_prompts(config, tokenizer, model, inputs.watcher)
-    rewards = make_rewards(config.reward, tokenizer)
-    held_out = make_rewards(config.held_out, tokenizer) if config.held_out else None
+    rewards = make_rewards(config.reward, tokenizer, device)
+    held_out = make_rewards(config.held_out, tokenizer, device) if config.held_out else None
     for checked in filter(None, (rewards, held_out)):
         checked.require_answers([*training.rows, *validation.rows])
     batches = PromptBatches(training, config.rollouts.prompts, config.loop.seed)
@@ -137,9 +139,10 @@ def prepare_reinforcement(config: ReinforcementConfig, inputs: StageInputs) -> R
     )
 
 
-def make_rewards(config: RewardConfig, tokenizer: Tokenizer) -> Rewards:
-    """Return the rewards that the settings name."""
-    return Rewards(config, tokenizer)
+def make_rewards(config: RewardConfig, tokenizer: Tokenizer, device: torch.device) -> Rewards:
+    """Return the rewards that the settings name; open the reward model if there is one."""
+    models = [reward_model_source(Path(config.model), device)] if config.model else []
+    return Rewards(config, tokenizer, models)
 
 
 def _require_chat_format(tokenizer: Tokenizer, inputs: StageInputs) -> None:

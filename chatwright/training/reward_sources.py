@@ -187,6 +187,11 @@ class Rewards:
                 field="answer",
             )
 
+    def describe(self) -> dict[str, str]:
+        """Return the hashes of the models among the sources, which identify a run."""
+        identities = {source.name: getattr(source, "identity", "") for source in self.sources}
+        return {name: identity for name, identity in identities.items() if identity}
+
     def scores(self, prompts: Sequence[PromptRow], rollouts: Sequence[Rollout]) -> RewardScores:
         """Score each rollout; `prompts` has the prompt of each."""
         by_source: dict[str, list[float]] = {}

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chatwright.data.encoded.prompts import EncodedPrompts
 from chatwright.model.gpt import GPT
@@ -128,6 +129,16 @@ class RolloutSource:
         self._keep_samples(prompts, scored.rollouts)
         self.evaluated = scored.rollouts
         return result
+
+    def describe(self) -> dict[str, Any]:
+        """Return counts and hashes of the prompts, and the hashes of models that score."""
+        held_out = {} if self.held_out is None else self.held_out.describe()
+        return {
+            "train": self.batches.describe(),
+            "validation": self.validation.describe(),
+            "rewards": self.rewards.describe(),
+            "held_out": held_out,
+        }
 
     def samples(self) -> list[tuple[str, str]]:
         """Return (prompt, reply) pairs of the last evaluation."""

@@ -358,11 +358,8 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
         return self.source.samples()
 
     def describe(self) -> dict[str, Any]:
-        """Return counts and hashes of the prompts."""
-        return {
-            "train": self.source.batches.describe(),
-            "validation": self.source.validation.describe(),
-        }
+        """Return counts and hashes of the prompts, and the hash of a reward model."""
+        return self.source.describe()
 
     def state(self) -> StageState:
         """Return rollouts, data position, scale of rewards, KL weight and the alarms' memory."""
