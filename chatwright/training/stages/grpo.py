@@ -333,11 +333,8 @@ class GRPO(Stage[GPT, GRPOMicroBatch]):
         return self.source.samples()
 
     def describe(self) -> dict[str, Any]:
-        """Return counts and hashes of the prompts."""
-        return {
-            "train": self.source.batches.describe(),
-            "validation": self.source.validation.describe(),
-        }
+        """Return counts and hashes of the prompts, and the hash of a reward model."""
+        return self.source.describe()
 
     def state(self) -> StageState:
         """Return rollouts that are still in use, data position, counters, the alarms' memory."""
