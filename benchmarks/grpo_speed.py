@@ -24,6 +24,7 @@ from chatwright.data.rows import Location, PromptRow
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
+from chatwright.starter import pretraining_documents
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.training.alarms import AlarmConfig, Alarms
 from chatwright.training.batches.prompts import PromptBatches
@@ -39,10 +40,10 @@ N_PROMPT, N_SAMPLE, N_TOKEN, PROMPT_TOKENS = 8, 8, 64, 24
 VOCABULARY = 4096
 
 
-def starter_sized_model() -> GPT:
+def starter_sized_model(vocab_size: int) -> GPT:
     """Return a Qwen3-shaped decoder with the starter's layers, which other tools can load."""
     config = preset(
-        "tiny", vocab_size=VOCABULARY, n_layer=4, d_model=192, n_head=3, n_kv_head=3,
+        "tiny", vocab_size=vocab_size, n_layer=4, d_model=192, n_head=3, n_kv_head=3,
         head_dim=64, d_ff=768, context_length=320,
     )  # fmt: skip
     model = GPT(config)
@@ -86,7 +87,11 @@ def measure_chatwright(model: GPT, prompts: list[list[int]], tokenizer: Any, ste
     optimizer.set_factor(1.0)
     model.train()
     parts: dict[str, list[float]] = {"generation": [], "scoring": [], "update": [], "whole": []}
-    for _ in range(steps + 1):
+    for step in range(steps + 1):
+        if step == 1:  # the engine is open: let no reply end before its limit, as in TRL below
+            engine = stage.source._engine
+            assert engine is not None, "the first step opened it"
+            engine.stop_ids = []
         began = time.perf_counter()
         batch = stage.next_batch(model)
         train_step(model, stage, batch, optimizer, 1.0)
@@ -150,12 +155,11 @@ def measure_trl(directory: Path, prompts: list[list[int]], steps: int) -> Any:
 def main(out: Path, steps: int) -> None:
     """Measure both, and write the medians and their ratios."""
     out.mkdir(parents=True, exist_ok=True)
-    words = [f"word{i} " * 3 for i in range(3000)]
-    tokenizer = ByteBPE.train(words, VOCABULARY)
-    model = starter_sized_model()
+    texts = [document.text for document in pretraining_documents(size=0.1)]
+    tokenizer = ByteBPE.train(texts, VOCABULARY)
+    model = starter_sized_model(tokenizer.vocab_size)
     model_directory.save(out / "model", model, tokenizer, {})
-    draws = generator(1, "prompts")
-    prompts = torch.randint(256, 4000, (64, PROMPT_TOKENS), generator=draws).tolist()
+    prompts = [list(tokenizer.encode(text))[:PROMPT_TOKENS] for text in texts[:64]]
     ours = measure_chatwright(model, prompts, tokenizer, steps)
     result = {"threads": torch.get_num_threads(), "steps": steps, "chatwright": ours}
     print(json.dumps(result, indent=1))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_reinforcement import (
     LOOP,
+    REPLY_TOKENS,
     SHORTER,
     small_policy,
     small_source,
@@ -107,7 +108,7 @@ def test_the_first_gradient_is_that_of_the_policy_gradient_written_out(kind: Pol
     divisor = {
         "grpo": lengths * len(lengths),
         "dapo": lengths.sum(),
-        "dr_grpo": torch.tensor(16 * len(lengths)),
+        "dr_grpo": torch.tensor(REPLY_TOKENS * len(lengths)),
         "rloo": torch.tensor(len(lengths)),
     }[kind]
     surrogate = -(advantages * log_probs.sum(1) / divisor).sum()
