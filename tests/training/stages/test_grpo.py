@@ -24,18 +24,22 @@ from chatwright.training.policy_loss import PolicyLoss
 from chatwright.training.reference import frozen_copy
 from chatwright.training.reward_sources import RewardConfig
 from chatwright.training.rollout_tables import reply_mask, texts_of
+from chatwright.training.rollouts import RolloutConfig
 from chatwright.training.stage import Loss
 from chatwright.training.stages.grpo import GRPO, GRPOUpdateConfig
 
 KINDS = get_args(PolicyLoss)
+ROLLOUTS = RolloutConfig(prompts=4, samples=4, reply_tokens=REPLY_TOKENS)
 
 
 def grpo_stage(
     model: GPT, alarms: AlarmConfig = AlarmConfig(is_on=False), reward: RewardConfig = SHORTER,
     **update: Any,
 ) -> GRPO:  # fmt: skip
+    source = small_source(reward)
+    source.config = ROLLOUTS
     return GRPO(
-        small_source(reward),
+        source,
         frozen_copy(model),
         GRPOUpdateConfig(**update),
         Alarms(alarms),
