@@ -1,4 +1,4 @@
-"""Versions of a model: `chatwright models list|show|promote|rollback DIR`."""
+"""Versions of a model: list them, show one, promote one, go back to the one before."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

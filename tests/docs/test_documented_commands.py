@@ -40,6 +40,7 @@ GUIDES = [
     "docs/how-to/collect-feedback.md",
     "docs/how-to/learn-from-preferences.md",
     "docs/how-to/compare-two-models.md",
+    "docs/how-to/improve-from-feedback.md",
     "docs/how-to/train-a-reward-model.md",
     "docs/how-to/import-and-export.md",
     "docs/how-to/distill.md",

@@ -6,6 +6,7 @@ from chatwright.checkpoint.registry import Registry
 from chatwright.data.preferences import Feedback
 from chatwright.data.snapshot import Snapshot
 from chatwright.errors import InputError
+from chatwright.evaluation.feedback_quality.quality import assess
 from chatwright.pipeline.improve.methods import count
 from chatwright.pipeline.improve.parts import replies_of
 from chatwright.pipeline.improve.settings import ImproveConfig
@@ -22,8 +23,11 @@ def check_feedback(
     """
     if snapshot.is_simulated:
         watcher.warn("this feedback is simulated: programs gave it, not people")
-    kept = _about_known_weights(snapshot, read, config.any_weights, watcher)
-    counts = count(kept)
+    known = _about_known_weights(snapshot, read, config.any_weights, watcher)
+    good = assess(known, config.quality)
+    for reason, n_piece in good.report.n_left_out().items():
+        watcher.warn(f"left out: {n_piece:,} of {len(known):,} pieces of feedback: {reason}")
+    counts = count(good.kept)
     if counts.n_tie and not counts.n_pair and not counts.n_thumb:
         raise InputError(
             f"{snapshot.path}: all {counts.n_tie:,} rankings are ties, so the feedback prefers no "
@@ -37,7 +41,7 @@ def check_feedback(
             "all feedback is by one rater, so the model learns that person's taste, and nobody "
             "knows whether others agree"
         )
-    return kept
+    return good.kept
 
 
 def _about_known_weights(

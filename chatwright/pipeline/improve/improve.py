@@ -7,6 +7,7 @@ refused. The same command continues an interrupted improvement.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ class _Run:
         prompts_file = Path(self.config.prompts or folder / plan.PROMPTS_FILE)
         out = folder / COMPARISON
         models = (self.parent_path, trained)
-        judge = self._judge(folder, prompts_file, trains_judge)
+        judge = self._judge(folder, prompts_file, models, trains_judge)
         samples = {
             field.name: getattr(self.config.samples, field.name)
             for field in dataclasses.fields(SampleConfig)
@@ -194,7 +195,9 @@ class _Run:
         comparison = compare(*models, rows, judge, out, settings, self.watcher.say)
         return decide(comparison, self.config.promotion)
 
-    def _judge(self, folder: Path, prompts_file: Path, trains_judge: bool) -> Judge:
+    def _judge(
+        self, folder: Path, prompts_file: Path, models: Sequence[Path], trains_judge: bool
+    ) -> Judge:
         chosen: dict[str, Any] = {}
         if trains_judge or self.config.reward_model:
             chosen["reward_model"] = Path(self.config.reward_model or folder / plan.JUDGE)
@@ -203,7 +206,7 @@ class _Run:
         if self.config.votes:
             chosen["votes"] = Path(self.config.votes)
         options = JudgeOptions(**chosen)
-        return open_judge(options, prompts_file, folder / COMPARISON)
+        return open_judge(options, prompts_file, models, folder / COMPARISON)
 
     def _record(self, version: Version, decision: Decision, folder: Path) -> Improvement:
         versions = self.read.directory

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from chatwright.evaluation.feedback_quality.quality import FeedbackQualityConfig
 from chatwright.pipeline.comparison.samples import SampleConfig
 from chatwright.pipeline.data_sources import DataSources
 from chatwright.pipeline.improve.promotion import PromotionConfig
@@ -36,6 +37,7 @@ class ImproveConfig:
     """Test questions of each skill of the starter's exam; 0 measures no skills."""
     adapter: Literal["auto", "always", "never"] = "auto"
     """Whether an adapter (LoRA) is trained; auto: with fewer than 500 pairs or thumbs."""
+    quality: FeedbackQualityConfig = field(default_factory=FeedbackQualityConfig)
     samples: SampleConfig = field(default_factory=SampleConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)
     stages: dict[str, Any] = field(default_factory=dict)
