@@ -96,11 +96,11 @@ def _reward_judge(directory: Path, models: Sequence[Path]) -> Judge:
                 field="--reward-model",
                 value=str(directory),
             )
-    model = load_reward_model(directory)
+    reward_model = load_reward_model(directory)
 
     def scores(prompts: Sequence[PromptRow], replies: Sequence[Message]) -> list[float]:
         pairs = zip(prompts, replies, strict=True)
-        return model.scores([(*prompt.messages, reply) for prompt, reply in pairs])
+        return reward_model.scores([(*prompt.messages, reply) for prompt, reply in pairs])
 
     return ScoreJudge(f"reward model {directory}", scores)
 

@@ -88,12 +88,13 @@ def _write(config: BestOfNConfig, parent: Path, out: Path, watcher: Watcher) -> 
     """Sample, choose, and write the conversations and the figures."""
     path = model_directory.find(parent)
     tokenizer = load_tokenizer(path)
-    model, _ = model_directory.load(path, resolve_device(config.device), kind=GPT)
+    device = resolve_device(config.device)
+    model, _ = model_directory.load(path, device, kind=GPT)
     source = to_data_source(config.data)
     watcher.say(f"reading {describe_source(source)}")
     longest = model.config.context_length - config.reply_tokens
     prompts = read_prompts(source, tokenizer, longest, config)
-    rewards = make_rewards(config.reward, tokenizer)
+    rewards = make_rewards(config.reward, tokenizer, device)
     rewards.require_answers(prompts.rows)
     settings = config_files.to_table(config)
     for key in ("data", "lowest_reward", "at_a_time"):  # they do not change what is sampled
