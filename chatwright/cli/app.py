@@ -28,6 +28,7 @@ from chatwright.cli import (
     models,
     new,
     score,
+    rate,
     serve,
     train,
     translate,
@@ -67,6 +68,8 @@ app.command("best-of-n")(best_of_n.best_of_n)
 app.command("import")(import_export.import_)
 app.command("export")(import_export.export)
 app.command("doctor")(doctor.doctor)
+app.command("rate")(rate.rate)
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

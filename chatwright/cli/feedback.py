@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from chatwright.cli import simulated_feedback
 from chatwright.cli.options import Columns, Encoding, read_options
 from chatwright.errors import InputError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from chatwright.data.snapshot import Snapshot
 
 app = typer.Typer(no_args_is_help=True, help="Make, check and exchange feedback of raters.")
+app.command("simulate")(simulated_feedback.simulate)
+app.command("prompts")(simulated_feedback.prompts)
 
 SnapshotPath = Annotated[Path, typer.Argument(help="A snapshot of feedback.")]
 NewSnapshot = Annotated[Path, typer.Argument(help="The new snapshot, a file ending in .jsonl.")]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SERVED_REPLIES = 8
 """Replies that a server generates together, if they fit in memory."""
+SAMPLED_REPLIES = 16
+"""Replies that are sampled together for feedback, if they fit in memory."""
 
 
 def open_assistant(
@@ -73,6 +75,20 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, status: StatusLi
                 f"{engine.batch_variance}."
             )
     return engine
+
+
+def open_sampling_assistant(
+    directory: Path, status: StatusLine, n_reply: int = SAMPLED_REPLIES
+) -> tuple[Assistant, str]:
+    """Load a model for sampling many replies; return it with the hash of its weights.
+
+    Tools are not run: a tool call is a reply.
+    """
+    status.show("reading the weights")
+    found = model_directory.find(directory)
+    model, tokenizer = model_directory.load(found)
+    engine = open_engine(model, MemoryLimits(), n_reply, status)
+    return Assistant(engine, tokenizer), model_directory.weights_hash(found)
 
 
 def model_name(directory: Path, found: Path) -> str:

@@ -39,7 +39,7 @@ class FeedbackLog:
         Raises InputError for a message that holds an image or a file, and OSError if the file
         cannot be written.
         """
-        line = json.dumps(feedback_to_json(feedback), ensure_ascii=False).encode() + b"\n"
+        line = _line(feedback)
         is_new = not self.path.exists()
         with FileLock(self.path.with_name(self.path.name + LOCK_SUFFIX)):
             with self.path.open("ab+") as file:
@@ -49,6 +49,26 @@ class FeedbackLog:
                 os.fsync(file.fileno())
             if is_new:
                 sync_directory(self.path.parent)
+
+    def remove_last(self, feedback: Feedback) -> bool:
+        """Remove the last line if it is this piece of feedback; return whether it was.
+
+        A rater takes back a decision this way. Nothing else changes or removes a line.
+        """
+        line = _line(feedback)
+        lock = FileLock(self.path.with_name(self.path.name + LOCK_SUFFIX))
+        with lock, self.path.open("rb+") as file:
+            _remove_cut_line(file)
+            start = file.tell() - len(line)
+            if start < 0:
+                return False
+            file.seek(start)
+            is_last = file.read() == line and _begins_a_line(file, start)
+            if is_last:
+                file.truncate(start)
+                file.flush()
+                os.fsync(file.fileno())
+            return is_last
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,15 @@ def _feedback(line: bytes, location: Location) -> Feedback:
     if not isinstance(values, dict):
         raise DataError(location, "the line is not an object", "remove it")
     return feedback_from_json(values, location)
+
+
+def _line(feedback: Feedback) -> bytes:
+    return json.dumps(feedback_to_json(feedback), ensure_ascii=False).encode() + b"\n"
+
+
+def _begins_a_line(file: BinaryIO, start: int) -> bool:
+    file.seek(max(0, start - 1))
+    return start == 0 or file.read(1) == b"\n"
 
 
 def _remove_cut_line(file: BinaryIO) -> None:

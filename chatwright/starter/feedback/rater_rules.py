@@ -4,19 +4,25 @@ RULES["courtesy"].value(prompt, reply)  -> 0.0 to 1.0
 TASTES["balanced"]                      -> the weight of each rule
 """
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from chatwright import config
 from chatwright.conversation import Message
+from chatwright.starter.data_file import DataFile
 from chatwright.starter.feedback.named_facts import facts_in, names_in
+from chatwright.starter.feedback.prompt_kinds import SMALL_TALK
 from chatwright.starter.feedback.prompts import StarterPrompt
 
 _FILE = Path(__file__).parents[1] / "patterns" / "rater_rules.toml"
+REFUSALS = DataFile("patterns/refusals.toml")
+SMALL_TALK_PATTERNS = DataFile("patterns/smalltalk.toml")
 _PRONOUNS = frozenset({"he", "she", "his", "her", "him"})
 
 
@@ -59,16 +65,62 @@ def _facts(_rule: RaterRule, prompt: StarterPrompt, reply: str) -> float:
     return 2 * n_common / (expected.total() + given.total())
 
 
-def _contains(rule: RaterRule, text: str) -> bool:
-    return any(phrase in text.lower() for phrase in rule.phrases)
+def _found(rule: RaterRule, text: str) -> set[str]:
+    return {phrase for phrase in rule.phrases if phrase in text.lower()}
 
 
 def _same_phrase(rule: RaterRule, prompt: StarterPrompt, reply: str) -> float:
-    return float(_contains(rule, reply) == _contains(rule, prompt.reference.text))
+    return float(_found(rule, reply) == _found(rule, prompt.reference.text))
 
 
 def _phrases(rule: RaterRule, _prompt: StarterPrompt, reply: str) -> float:
-    return float(_contains(rule, reply))
+    return float(bool(_found(rule, reply)))
+
+
+def _wording(_rule: RaterRule, prompt: StarterPrompt, reply: str) -> float:
+    """Return the largest F1 of the words of a reply and those of a right reply.
+
+    Small talk and refusals have several right replies. Names and pronouns do not count, since a
+    reply may use either.
+    """
+    names = {name.lower() for message in prompt.messages for name in names_in(message.text)}
+    given = _plain_words(reply, names)
+    return max(
+        2 * (given & expected).total() / max(given.total() + expected.total(), 1)
+        for expected in (_plain_words(text, names) for text in _right_replies(prompt))
+    )
+
+
+def _plain_words(text: str, names: set[str]) -> Counter[str]:
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?|\d+", text.lower())
+    return Counter(
+        word for word in words if word not in _PRONOUNS and word.removesuffix("'s") not in names
+    )
+
+
+def _right_replies(prompt: StarterPrompt) -> tuple[str, ...]:
+    """Return the reference, or for small talk and refusals the patterns of all right replies."""
+    reference = prompt.reference.text
+    if prompt.kind == "refusal":
+        is_refusal = "help with" in reference
+        return REFUSALS["refusals"] if is_refusal else REFUSALS["answers"]
+    if prompt.kind == SMALL_TALK:
+        return max(_small_talk_replies(), key=lambda replies: _likeness(replies, reference))
+    return (reference,)
+
+
+@cache
+def _small_talk_replies() -> tuple[tuple[str, ...], ...]:
+    """Return the patterns of replies of each topic of small talk, without their slots."""
+    return tuple(
+        tuple(re.sub(r"\{\w+\}", "", reply) for reply in SMALL_TALK_PATTERNS[f"{topic}.replies"])
+        for topic in SMALL_TALK_PATTERNS.names()
+    )
+
+
+def _likeness(replies: tuple[str, ...], text: str) -> float:
+    words = _plain_words(text, set())
+    return max((_plain_words(reply, set()) & words).total() / len(reply) for reply in replies)
 
 
 def _ends_with(rule: RaterRule, _prompt: StarterPrompt, reply: str) -> float:
@@ -94,6 +146,7 @@ _MEASURES: dict[str, Callable[[RaterRule, StarterPrompt, str], float]] = {
     "ends_with": _ends_with,
     "n_word": _n_word,
     "no_repeat": _no_repeat,
+    "wording": _wording,
 }
 
 

@@ -1,0 +1,1 @@
+"""Rank replies in the terminal: the command `chatwright rate`."""
