@@ -58,6 +58,14 @@ def sample_seed(seed: int, prompt: int, sample: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def _sampling(config: CollectConfig, prompt: int, sample: int) -> SamplingConfig:
+    return SamplingConfig(
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        seed=sample_seed(config.seed, prompt, sample),
+    )
+
+
 def collect(
     assistant: Assistant,
     weights: str,
@@ -81,8 +89,7 @@ def collect(
             break
         replies = assistant.replies(
             [prompts[i] for i, _ in missing],
-            SamplingConfig(temperature=config.temperature, max_tokens=config.max_tokens),
-            [sample_seed(config.seed, first + i, k + attempt * config.n_reply) for i, k in missing],
+            [_sampling(config, first + i, k + attempt * config.n_reply) for i, k in missing],
         )
         for (i, k), reply in zip(missing, replies, strict=True):
             texts[i][k] = reply.message

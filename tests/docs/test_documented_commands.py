@@ -38,6 +38,7 @@ GUIDES = [
     "docs/how-to/find-a-learning-rate.md",
     "docs/how-to/fine-tune-with-an-adapter.md",
     "docs/how-to/collect-feedback.md",
+    "docs/how-to/rate-replies.md",
     "docs/how-to/learn-from-preferences.md",
     "docs/how-to/compare-two-models.md",
     "docs/how-to/improve-from-feedback.md",
