@@ -75,7 +75,7 @@ def _message(message: Message) -> Padding:
 
 def _keys(n_reply: int) -> Text:
     if n_reply == 2:
-        choices = [("1 2", "the better one"), ("=", "equal")]
+        choices = [("1 2", "better"), ("=", "equal")]
     else:
         choices = [(f"1-{n_reply}", "best first, = between equal ones"), ("=", "all equal")]
     choices += [
@@ -89,5 +89,5 @@ def _keys(n_reply: int) -> Text:
     text = Text()
     for key, meaning in choices:
         text.append(f" {key} ", style="reverse")
-        text.append(f" {meaning}   ", style="dim")
+        text.append(f"\N{NO-BREAK SPACE}{meaning}  ", style="dim")
     return text
