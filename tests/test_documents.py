@@ -19,6 +19,8 @@ from chatwright.model.attention import attend, attention_weights
 from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.chat_request import ChatRequest
+from chatwright.server.request_parser import Strict
+from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.settings import dotted_keys
 from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages
 
@@ -113,14 +115,16 @@ def test_the_generated_reference_is_current(name: str) -> None:
 
 def test_the_http_reference_names_every_field_of_a_request() -> None:
     text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
-    assert {name for name in ChatRequest.model_fields if f"`{name}`" not in text} == set()
+    requests: tuple[type[Strict], ...] = (ChatRequest, TokenizeRequest, DetokenizeRequest)
+    fields = {name for request in requests for name in request.model_fields}
+    assert {name for name in fields if f"`{name}`" not in text} == set()
 
 
 def test_the_http_reference_names_every_error_code() -> None:
     text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
     codes = {
         keyword.value.value
-        for file in (ROOT / "chatwright" / "server").glob("*.py")
+        for file in (ROOT / "chatwright" / "server").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ApiError"
         for keyword in node.keywords

@@ -60,6 +60,11 @@ class Assistant:
         self.tools = tools
         self._live: dict[RequestId, LiveReply] = {}
 
+    @property
+    def context_length(self) -> int:
+        """Longest text in tokens, prompt and reply together."""
+        return self.engine.context_length
+
     def reply(
         self,
         conversation: Conversation,

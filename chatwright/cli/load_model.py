@@ -21,7 +21,8 @@ from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
-    from chatwright.server.app import Service
+    from chatwright.server.model_identity import ModelIdentity
+    from chatwright.server.service import Service
 
 SERVED_REPLIES = 8
 """Replies that a server generates together, if they fit in memory."""
@@ -112,6 +113,28 @@ def version_description(directory: Path) -> str:
     return f"version {version.name}, {version.id[:12]}"
 
 
+def identity_of(directory: Path, found: Path, assistant: Assistant) -> "ModelIdentity":
+    """Return which weights a server serves.
+
+    Args:
+        directory: The directory that the user gave, perhaps one with versions.
+        found: The model directory that was opened.
+        assistant: The assistant with the model.
+    """
+    from chatwright.server.model_identity import ModelIdentity
+
+    has_versions = registry.holds_registry(directory)
+    engine = assistant.engine
+    return ModelIdentity(
+        weights=model_directory.weights_hash(found),
+        created=int((found / "config.json").stat().st_mtime),
+        version=registry.read(directory).current.name if has_versions else "",
+        registry=directory if has_versions else None,
+        # A single reply has no other in its batch.
+        batch_variance=engine.batch_variance if engine.config.n_slot > 1 else "",
+    )
+
+
 def follow(
     directory: Path, served: Path, service: "Service", limits: MemoryLimits
 ) -> AbstractContextManager[None]:
@@ -127,7 +150,8 @@ def follow(
 
     def publish(model: Path) -> None:
         assistant = open_assistant(model, limits)
-        service.publish(assistant, service.model_name, version_description(directory))
+        identity = identity_of(directory, model, assistant)
+        service.publish(assistant, service.model_name, version_description(directory), identity)
 
     def warn(message: str) -> None:
         print(message, file=sys.stderr, flush=True)

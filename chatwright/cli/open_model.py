@@ -22,6 +22,7 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     from chatwright.cli.load_model import (
         SERVED_REPLIES,
         follow,
+        identity_of,
         open_assistant,
         version_description,
     )
@@ -45,7 +46,8 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
         found = model_directory.find(directory)
         with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
             assistant = open_assistant(found, limits, status=line)
-            service.publish(assistant, served_name, version_description(directory))
+            identity = identity_of(directory, found, assistant)
+            service.publish(assistant, served_name, version_description(directory), identity)
         status.set_ready()
         chat = command_line("chat", directory)
         with follow(directory, found, service, limits):

@@ -22,8 +22,8 @@ from chatwright.commands import command_line
 if TYPE_CHECKING:
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.pipeline.build import Build
-    from chatwright.server.app import Service
     from chatwright.server.build_status import BuildStatus
+    from chatwright.server.service import Service
 
 
 def up(
@@ -93,7 +93,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.checkpoint import model_directory
     from chatwright.checkpoint.registry import holds_registry
-    from chatwright.cli.load_model import SERVED_REPLIES, follow, open_assistant
+    from chatwright.cli.load_model import SERVED_REPLIES, follow, identity_of, open_assistant
     from chatwright.cli.progress import terminal_watcher
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
@@ -115,7 +115,9 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):
-                service.publish(open_assistant(checkpoint, limits), build.name, description)
+                assistant = open_assistant(checkpoint, limits)
+                identity = identity_of(checkpoint, checkpoint, assistant)
+                service.publish(assistant, build.name, description, identity)
 
         # An interrupted build left a checkpoint: serve it while the build resumes.
         if newest := newest_servable_checkpoint(build.recipe, build.out):
@@ -152,12 +154,13 @@ def _publish_finished(
     board: "BuildStatus",
 ) -> None:
     """Serve the finished model, or its served version, and show the warnings of the build."""
-    from chatwright.cli.load_model import open_assistant, version_description
+    from chatwright.cli.load_model import identity_of, open_assistant, version_description
     from chatwright.pipeline.closing_note import warnings_of
 
     with StatusLine(f"Opening {model}") as opening:
         assistant = open_assistant(found, limits, status=opening)
-        service.publish(assistant, build.name, version_description(model))
+        identity = identity_of(model, found, assistant)
+        service.publish(assistant, build.name, version_description(model), identity)
     warnings = warnings_of(build.recipe, build.out)
     board.set_ready(warnings)
     if warnings:

@@ -54,7 +54,7 @@ def describe_proof(forward: Forward) -> dict[str, object]:
     return {
         "machine": environment(),
         "torch": torch.__config__.show(),
-        "source": _source_hash(),
+        "source": source_hash(),
         "dtype": str(forward.model.embedding.weight.dtype),
         "model": dataclasses.asdict(forward.config),
     }
@@ -80,7 +80,7 @@ def cache_folder() -> Path:
 
 
 @cache
-def _source_hash() -> str:
+def source_hash() -> str:
     """Hash the files of the model and of the engine, whose changes can change bits."""
     digest = hashlib.sha256()
     for package in ("model", "engine"):

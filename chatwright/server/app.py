@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from chatwright.server.chat_completions import complete_chat
-from chatwright.server.engine_thread import EngineThread, Limits
+from chatwright.server.chat_request import ChatRequest
+from chatwright.server.engine_thread import Limits
 from chatwright.server.errors import (
     ApiError,
     handle_api_error,
@@ -28,6 +28,8 @@ from chatwright.server.errors import (
 from chatwright.server.guard import Guard
 from chatwright.server.pending_reply import Replier
 from chatwright.server.request_parser import parse_request
+from chatwright.server.routes import info, tokens
+from chatwright.server.service import Service
 from chatwright.server.status import Status
 
 PAGE = Path(__file__).parent / "page"
@@ -38,41 +40,6 @@ PAGE_FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 """File and media type by path. No other file can be reached."""
-
-
-class Service:
-    """The served model and its status."""
-
-    def __init__(
-        self, limits: Limits | None = None, status: Callable[[], Status] | None = None
-    ) -> None:
-        """Start without a model. `status` returns the status of the build that trains it."""
-        self.engine = EngineThread(limits=limits)
-        self.model_name = ""
-        self._status = status
-
-    def publish(self, assistant: Replier, model_name: str, description: str = "") -> None:
-        """Serve a model from now on; the server may already be running.
-
-        Args:
-            assistant: The assistant with the model.
-            model_name: The id that clients ask for. Keep it during a build, so that open pages
-                continue to work.
-            description: Description for people, such as "step 300 of 900, learning to converse".
-        """
-        self.model_name = model_name
-        self.engine.set_assistant(assistant, description)
-
-    def status(self) -> Status:
-        """Return the status of the build, with the served model."""
-        served = self.engine.served
-        if self._status is not None:
-            status = self._status()
-        else:
-            status = Status(state="building" if served is None else "ready")
-        if served is None:
-            return status
-        return replace(status, can_chat=True, model=served.description, model_number=served.number)
 
 
 def make_app(
@@ -131,43 +98,17 @@ def file_endpoint(content: bytes, media_type: str) -> Callable[[], Any]:
 
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes of the API."""
-
-    @app.get("/health")
-    async def health() -> Response:
-        """Answer 200 if a model is served, otherwise 503, for scripts that wait."""
-        is_ready = service.engine.is_ready
-        body = {"status": "ok" if is_ready else "building"}
-        return JSONResponse(body, status_code=200 if is_ready else 503)
+    info.add(app, service)
+    tokens.add(app, service)
 
     @app.get("/api/status")
     async def status() -> Response:
+        """Return the progress of the build, for the page."""
         return JSONResponse(service.status().to_json())
-
-    @app.get("/v1/models")
-    async def models() -> Response:
-        names = [service.model_name] if service.engine.is_ready else []
-        return JSONResponse({"object": "list", "data": [model_card(name) for name in names]})
-
-    @app.get("/v1/models/{name:path}")
-    async def model(name: str) -> Response:
-        require_model(name, service)
-        return JSONResponse(model_card(name))
 
     @app.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
-        request = parse_request(await http.body())
-        if service.engine.is_ready:  # if not, complete_chat answers 503
-            require_model(request.model, service)
+        """Reply to a conversation."""
+        request = parse_request(await http.body(), ChatRequest)
+        service.require_model(request.model)
         return await complete_chat(http, request, service.engine)
-
-
-def model_card(name: str) -> dict[str, Any]:
-    """Return a model in the shape of OpenAI's list of models."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "you"}
-
-
-def require_model(name: str, service: Service) -> None:
-    """Raise ApiError (404) if this model is not served."""
-    if name != service.model_name or not service.engine.is_ready:
-        message = f"the model {name!a} is not served here; GET /v1/models lists the one that is"
-        raise ApiError(404, message, code="model_not_found", param="model")

@@ -14,8 +14,6 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -25,22 +23,13 @@ from pydantic import (
 from chatwright.conversation import Message, ToolResult, assistant_message
 from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.sampling import SamplingConfig
+from chatwright.server.request_parser import ShortText, Strict, Text, require_unicode
 from chatwright.tokenizer.tool_call_text import tool_call_message
 
-MAX_TEXT = 200_000
-"""Characters in one message."""
 MAX_MESSAGES = 1_000
 
-ShortText = Annotated[str, StringConstraints(max_length=512)]
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
-
-
-class Strict(BaseModel):
-    """A Pydantic model that refuses unknown fields and does not convert "1" to a number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class TextPart(Strict):
@@ -144,12 +133,12 @@ class ChatRequest(Strict):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: Annotated[
-        dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)
-    ] = {}
+        dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]] | None, Field(max_length=1024)
+    ] = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] = []
+    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     # Not OpenAI's; other servers use the same names.
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -162,8 +151,9 @@ class ChatRequest(Strict):
     prompt_cache_key: ShortText = ""
     store: bool = False
     metadata: Annotated[
-        dict[Annotated[str, StringConstraints(max_length=64)], ShortText], Field(max_length=16)
-    ] = {}
+        dict[Annotated[str, StringConstraints(max_length=64)], ShortText] | None,
+        Field(max_length=16),
+    ] = None
     service_tier: Literal["auto", "default"] = "auto"
 
     @model_validator(mode="after")
@@ -186,7 +176,7 @@ class ChatRequest(Strict):
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop texts."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     @property
     def token_limit(self) -> int | None:
@@ -203,7 +193,7 @@ class ChatRequest(Strict):
             frequency_penalty=self.frequency_penalty,
             presence_penalty=self.presence_penalty,
             repetition_penalty=self.repetition_penalty,
-            logit_bias={int(token_id): bias for token_id, bias in self.logit_bias.items()},
+            logit_bias={int(token_id): bias for token_id, bias in (self.logit_bias or {}).items()},
             stop=self.stops,
             seed=(seed + index) % (MAX_SEED + 1),
             max_tokens=self.token_limit,
@@ -229,12 +219,3 @@ def read_command(arguments: str) -> str:
 def write_command(text: str) -> str:
     """Return the arguments of the function "command" for a text."""
     return json.dumps({"text": text}, ensure_ascii=False)
-
-
-def require_unicode(text: str) -> None:
-    r"""Raise ValueError for half of a surrogate pair (a lone "\ud800"), which cannot be encoded."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        message = "the text holds half of a surrogate pair: send whole characters"
-        raise ValueError(message) from None

@@ -34,6 +34,7 @@ from chatwright.engine.request import TokenSampled
 from chatwright.server.chat_request import ChatRequest, write_command
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
+from chatwright.server.token_text import token_text
 from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, write_tool_call
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls"}
@@ -191,12 +192,8 @@ class Completion:
 
     def _token(self, token_id: int, log_prob: float) -> dict[str, Any]:
         """Return a token by its text; a control token by its string, without bytes."""
-        control = self.tokenizer.control.string_of(token_id)
-        if control is not None:
-            return {"token": control, "logprob": log_prob, "bytes": None}
-        content = self.tokenizer.token_bytes(token_id)
-        text = content.decode("utf-8", errors="replace")
-        return {"token": text, "logprob": log_prob, "bytes": list(content)}
+        text, content = token_text(self.tokenizer, token_id)
+        return {"token": text, "logprob": log_prob, "bytes": content}
 
 
 def _tool_call_to_json(call: ToolCall) -> dict[str, Any]:

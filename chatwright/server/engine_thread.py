@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from chatwright.chat.context_window import ConversationTooLong
 from chatwright.engine.engine import EngineFull
 from chatwright.server.errors import ApiError, internal_error
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Failed, PendingReply, Replier, Served
 
 
@@ -35,6 +36,11 @@ class Limits:
     """Maximum time of a reply, from its request to its last token."""
     retry_after: int = 5
     """Seconds after which a refused client should try again."""
+
+    @property
+    def max_open(self) -> int:
+        """Maximum number of replies that wait or are being sampled."""
+        return self.max_live + self.max_waiting
 
 
 class EngineThread:
@@ -76,16 +82,28 @@ class EngineThread:
         return served
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more reply would be accepted."""
+        return not self._is_closing and self.n_open < self.limits.max_open
+
+    @property
     def n_open(self) -> int:
         """Number of replies that wait or are being sampled."""
         with self._changed:
             return len(self._waiting) + len(self._live)
 
-    def set_assistant(self, assistant: Replier, description: str = "") -> None:
+    def set_assistant(
+        self, assistant: Replier, description: str = "", identity: ModelIdentity | None = None
+    ) -> None:
         """Serve another model from now on. Live replies keep the model they began with."""
         with self._changed:
             number = 1 if self._served is None else self._served.number + 1
-            self._served = Served(assistant, number, description)
+            self._served = Served(assistant, number, description, identity or ModelIdentity())
 
     def submit(self, pending_replies: Sequence[PendingReply]) -> None:
         """Queue all of these replies or none; ApiError (503) if the queue is full."""
@@ -94,7 +112,7 @@ class EngineThread:
                 raise self._unavailable("the server is shutting down", "shutting_down")
             self.require_served()
             n_open = len(self._waiting) + len(self._live) + len(pending_replies)
-            if n_open > self.limits.max_live + self.limits.max_waiting:
+            if n_open > self.limits.max_open:
                 message = "too many replies are waiting: try again in a few seconds"
                 raise self._unavailable(message, "server_full")
             for pending in pending_replies:

@@ -11,9 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from chatwright.errors import InputError
-from chatwright.server.app import Service, make_app
+from chatwright.server.app import make_app
 from chatwright.server.engine_thread import Limits
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier
+from chatwright.server.service import Service
 from chatwright.server.status import Status
 
 HOST = "127.0.0.1"
@@ -31,6 +33,7 @@ def serve(
     limits: Limits | None = None,
     announce: Callable[[str], None] = print,
     description: str = "",
+    identity: ModelIdentity | None = None,
     beside: Callable[[Service], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Serve until Ctrl-C.
@@ -43,6 +46,7 @@ def serve(
         limits: Bounds on the work that the server accepts.
         announce: Receives the address.
         description: Description of the model for people, such as its version.
+        identity: Which weights these are.
         beside: Entered while the server runs, such as `served_versions.follow_versions`.
 
     Raises:
@@ -51,7 +55,7 @@ def serve(
     listener = open_port(port)
     app = make_app(None, model_name, status=status, limits=limits)
     if assistant is not None:
-        app.state.service.publish(assistant, model_name, description)
+        app.state.service.publish(assistant, model_name, description, identity)
     announce(f"{model_name} is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C stops it)")
     with beside(app.state.service):
         uvicorn_server(app).run(sockets=[listener])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatwright.chat.reply_events import ReplyEvent
 from chatwright.conversation import Conversation
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -17,6 +18,11 @@ class Replier(Protocol):
     """The part of `chat.assistant.Assistant` that the server uses."""
 
     tokenizer: Tokenizer
+
+    @property
+    def context_length(self) -> int:
+        """Longest text in tokens, prompt and reply together."""
+        ...
 
     def reply(
         self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None
@@ -34,6 +40,8 @@ class Served:
     """Number of models served so far, this one included."""
     description: str = ""
     """Description for people, for example "step 300 of 900"."""
+    identity: ModelIdentity = field(default_factory=ModelIdentity)
+    """Which weights these are."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def test_a_change_of_machine_build_shape_threads_or_source_is_checked_again(
             patch.setattr(invariance_cache, "environment", lambda: {"processor": "another"})
             batch_variance(forward)
         with monkeypatch.context() as patch:
-            patch.setattr(invariance_cache, "_source_hash", lambda: "edited")
+            patch.setattr(invariance_cache, "source_hash", lambda: "edited")
             batch_variance(forward)
         torch.set_num_threads(2)  # the fixture one_thread restores it
         batch_variance(forward)

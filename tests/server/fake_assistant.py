@@ -25,6 +25,8 @@ WORDS = [
 class FakeAssistant:
     """Calls `before` at the start of each reply; an endless reply goes on until it is closed."""
 
+    context_length = 64
+
     def __init__(self, before: Callable[[], None] = lambda: None, endless: bool = False) -> None:
         self.before = before
         self.endless = endless

@@ -1,0 +1,20 @@
+"""Which weights are served, as `/version` and `/v1/models` report them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity:
+    """What is known about the weights of a served model."""
+
+    weights: str = ""
+    """SHA-256 of the weights; "" if unknown. For an adapter, of its own weights."""
+    created: int = 0
+    """When the model's files were written, in seconds since 1970; 0 if unknown."""
+    version: str = ""
+    """Name of the version in the registry, such as "v2"; "" without a registry."""
+    registry: Path | None = None
+    """Directory of the registry that holds the versions; None without one."""
+    batch_variance: str | None = None
+    """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""

@@ -1,0 +1,1 @@
+"""Groups of routes; each module has `add(app, service)`."""

@@ -1,0 +1,149 @@
+"""What is served: the list of models, the version of everything, and checks for supervisors.
+
+`/livez` says whether the process works, `/readyz` whether it would accept a reply now. `/health` is
+`/readyz` without a look at the queue, for scripts that wait for a build.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from typing import Any
+
+import torch
+from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
+
+from chatwright import __version__
+from chatwright.checkpoint import registry
+from chatwright.engine.invariance_cache import source_hash
+from chatwright.errors import InputError
+from chatwright.server.model_identity import ModelIdentity
+from chatwright.server.pending_reply import Served
+from chatwright.server.service import Service, unknown_model
+
+log = logging.getLogger("chatwright.server")
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes."""
+    _add_checks(app, service)
+
+    @app.get("/v1/models")
+    def models() -> Response:
+        """List the served models."""
+        return JSONResponse({"object": "list", "data": model_cards(service)})
+
+    @app.get("/v1/models/{name:path}")
+    def model(name: str) -> Response:
+        """Return one served model."""
+        for card in model_cards(service):
+            if card["id"] == name:
+                return JSONResponse(card)
+        raise unknown_model(name)
+
+    @app.get("/version")
+    def version() -> Response:
+        """Return the version of the program and of the model, and what is promised."""
+        return JSONResponse(version_report(service))
+
+
+def _add_checks(app: FastAPI, service: Service) -> None:
+    """Add the routes for scripts and supervisors."""
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Answer 200 if a model is served, otherwise 503, for scripts that wait."""
+        is_ready = service.engine.is_ready
+        return _check(is_ready, "ok" if is_ready else "building")
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        """Answer 200 if the thread that samples replies runs; 503 calls for a restart."""
+        is_alive = service.engine.is_alive
+        return _check(is_alive, "ok" if is_alive else "dead")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Answer 200 if a reply would be accepted now, otherwise 503."""
+        engine = service.engine
+        if not engine.is_ready or not engine.is_alive:
+            return _check(False, "building" if engine.is_alive else "dead")
+        return _check(engine.has_room, "ok" if engine.has_room else "full")
+
+
+def _check(is_ok: bool, status: str) -> Response:
+    return JSONResponse({"status": status}, status_code=200 if is_ok else 503)
+
+
+def model_cards(service: Service) -> list[dict[str, Any]]:
+    """Return the served models in the shape of OpenAI's list of models."""
+    served = service.engine.served
+    return [] if served is None else [_model_card(service.model_name, served)]
+
+
+def _model_card(name: str, served: Served) -> dict[str, Any]:
+    identity = served.identity
+    return {
+        "id": name,
+        "object": "model",
+        "created": identity.created,
+        "owned_by": "you",
+        "chatwright": {
+            "weights": identity.weights or None,
+            "version": identity.version or None,
+            "versions": _versions(identity),
+            "context_length": served.assistant.context_length,
+        },
+    }
+
+
+def _versions(identity: ModelIdentity) -> list[dict[str, Any]]:
+    """Return the versions in the registry, oldest first."""
+    if identity.registry is None:
+        return []
+    try:
+        found = registry.read(identity.registry)
+    except (InputError, OSError):
+        log.warning("the registry of the served model cannot be read: chatwright models list DIR")
+        return []
+    return [
+        {
+            "name": version.name,
+            "id": version.id,
+            "weights": version.weights,
+            "method": version.method or None,
+            "state": found.state(version),
+        }
+        for version in found.versions
+    ]
+
+
+def version_report(service: Service) -> dict[str, Any]:
+    """Return the body of GET /version."""
+    served = service.engine.served
+    identity = ModelIdentity() if served is None else served.identity
+    model = None
+    if served is not None:
+        model = {
+            "id": service.model_name,
+            "weights": identity.weights or None,
+            "version": identity.version or None,
+            "number": served.number,
+            "description": served.description,
+        }
+    variance = identity.batch_variance
+    return {
+        "product": "chatwright",
+        "version": __version__,
+        "build": {
+            "source": source_hash(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "model": model,
+        "promise": {
+            "batch_invariant": None if variance is None else not variance,
+            "reason": variance or "",
+        },
+    }

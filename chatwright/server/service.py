@@ -1,0 +1,70 @@
+"""The served models and their status, shared by all routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chatwright.server.engine_thread import EngineThread, Limits
+from chatwright.server.errors import ApiError
+from chatwright.server.model_identity import ModelIdentity
+from chatwright.server.pending_reply import Replier, Served
+from chatwright.server.status import Status
+
+
+class Service:
+    """The served model and its status."""
+
+    def __init__(
+        self, limits: Limits | None = None, status: Callable[[], Status] | None = None
+    ) -> None:
+        """Start without a model. `status` returns the status of the build that trains it."""
+        self.engine = EngineThread(limits=limits)
+        self.model_name = ""
+        self._status = status
+
+    def publish(
+        self,
+        assistant: Replier,
+        model_name: str,
+        description: str = "",
+        identity: ModelIdentity | None = None,
+    ) -> None:
+        """Serve a model from now on; the server may already be running.
+
+        Args:
+            assistant: The assistant with the model.
+            model_name: The id that clients ask for. Keep it during a build, so that open pages
+                continue to work.
+            description: Description for people, such as "step 300 of 900, learning to converse".
+            identity: Which weights these are.
+        """
+        self.model_name = model_name
+        self.engine.set_assistant(assistant, description, identity)
+
+    def status(self) -> Status:
+        """Return the status of the build, with the served model."""
+        served = self.engine.served
+        if self._status is not None:
+            status = self._status()
+        else:
+            status = Status(state="building" if served is None else "ready")
+        if served is None:
+            return status
+        return replace(status, can_chat=True, model=served.description, model_number=served.number)
+
+    def require_model(self, name: str | None) -> Served:
+        """Return the served model; None is accepted as its name.
+
+        Raises ApiError (503) if there is no model yet, and ApiError (404) for another name.
+        """
+        served = self.engine.require_served()
+        if name is not None and name != self.model_name:
+            raise unknown_model(name)
+        return served
+
+
+def unknown_model(name: str) -> ApiError:
+    """Return the error for a model that is not served."""
+    message = f"the model {name!a} is not served here; GET /v1/models lists the one that is"
+    return ApiError(404, message, code="model_not_found", param="model")
