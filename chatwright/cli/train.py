@@ -74,6 +74,9 @@ def run(
 
     recipe = find_recipe(recipe)
     directory = out or Path("runs") / (recipe.stem + ("-smoke" if smoke else ""))
+    if _states_rounds(recipe):
+        _run_loop(recipe, settings or [], model, data, as_json)
+        return
     with terminal_watcher(as_json=as_json) as watcher:  # shows something while torch is loaded
         from chatwright.pipeline.closing_note import recipe_note
         from chatwright.pipeline.recipe import read_recipe
@@ -83,6 +86,32 @@ def run(
         last = run_recipe(plan, directory, data, watcher, model)
     suggestion = plan.stages[-1].kind.suggestion(last)
     print(" ".join(filter(None, [f"done: {last}.", recipe_note(plan, directory), suggestion])))
+
+
+def _states_rounds(recipe: Path) -> bool:
+    from chatwright.config import read_toml
+
+    return "rounds" in read_toml(recipe)
+
+
+def _run_loop(
+    recipe: Path, settings: list[str], model: Path | None, data: Path | None, as_json: bool
+) -> None:
+    """Run a recipe with rounds of feedback; `model` is the model to improve."""
+    from chatwright.cli.progress import terminal_watcher
+    from chatwright.errors import InputError
+
+    if model is None:
+        raise InputError(
+            f"{recipe}: the rounds improve a model, but none was given.",
+            remedy="Give it with --from, for example --from runs/starter.",
+            field="--from",
+        )
+    with terminal_watcher(as_json=as_json) as watcher:
+        from chatwright.pipeline.improve.loop import run_loop
+
+        report = run_loop(recipe, settings, model, data, watcher)
+    print(f"done: {report}.")
 
 
 def _verb(kind: StageKind) -> Callable[..., None]:

@@ -57,7 +57,7 @@ def make_recipe(
     _require_known(config.stages, stages, method)
     table: dict[str, Any] = {"stages": list(stages)}
     for name, settings in stages.items():
-        given = config.stages.get(name, config.stages.get(REWARD, {}) if name == JUDGE else {})
+        given = config.stages.get(name, {})
         table[name] = config_files.merge({"from": GIVEN_MODEL, **settings}, given)
     return plan_recipe(table, folder / "recipe")
 

@@ -1,95 +1,15 @@
 """`chatwright improve` on a planted preference: promoted when it helps, refused when it hurts."""
 
-import json
-import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from chatwright.checkpoint import model_directory, registry
-from chatwright.conversation import Message
-from chatwright.data.preferences import Ranking, RatedReply
-from chatwright.data.snapshot import write_snapshot
+from chatwright.data.snapshot import read_snapshot
 from chatwright.errors import InputError
 from chatwright.training.watcher import Stopped
+from tests.pipeline.improve.planted_preference import N_PROMPT, QUICK, feedback
 from tests.pipeline.run_command import chatwright
-
-# The answers share all tokens but one, so that learning them cannot damage the rest.
-GOOD, BAD = "At 9.", "At 5."
-N_PROMPT = 40
-QUICK = (
-    "dpo.loop.steps=20",
-    "dpo.loop.evaluate_every=10",
-    "dpo.loop.precision=float32",
-    "dpo.loop.optimizer.learning_rate=0.001",
-    "adapter=never",
-    "dpo.sample_tokens=4",
-    "samples.samples=2",
-    "samples.max_tokens=12",
-)
-
-
-def question(number: int) -> str:
-    return f"When does boat {number} leave?"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a model that gives a good and a bad answer equally often, and its prompts."""
-    folder = tmp_path_factory.mktemp("improve")
-    chat = [
-        {"prompt": question(number), "completion": answer}
-        for number in range(N_PROMPT)
-        for answer in (GOOD, BAD)
-    ]
-    held_out = [{"prompt": question(n), "answer": "9"} for n in range(100, 132)]
-    for name, rows in (("chat", chat), ("prompts", held_out)):
-        lines = [json.dumps(row) + "\n" for row in rows]
-        (folder / f"{name}.jsonl").write_text("".join(lines))
-    (folder / "texts").mkdir()
-    for number in range(8):
-        text = f"Boat {number}. When does the boat leave? {GOOD} {BAD} " * 20
-        (folder / "texts" / f"{number}.txt").write_text(text)
-    tiny = ["model.n_layer=1", "model.d_model=32", "model.d_ff=64", "model.context_length=64"]
-    chatwright(
-        "train", "pretrain", "--data", folder / "texts", "--out", folder / "base",
-        "--vocab-size", 300, "model.size=nano", *tiny, "loop.steps=10", "loop.precision=float32",
-    )  # fmt: skip
-    chatwright(
-        "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
-        "--out", folder / "model", "loop.steps=250", "loop.precision=float32", "batches.rows=4",
-        "stop_prompts=4", "sample_tokens=4",
-    )  # fmt: skip
-    return folder
-
-
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the model, so that each test begins without versions."""
-    shutil.copytree(trained, tmp_path / "work")
-    return tmp_path / "work"
-
-
-def feedback(
-    folder: Path, ranks: Callable[[int], tuple[int, int]], name: str = "f", weights: str = ""
-) -> Path:
-    """Write a snapshot of rankings of the good and the bad answer."""
-    weights = weights or model_directory.weights_hash(folder / "model")
-    items = [
-        Ranking(
-            prompt=(Message("user", question(number)),),
-            rater=f"rater {number % 2}",
-            time=datetime(2026, 11, 30, tzinfo=UTC),
-            replies=tuple(RatedReply(Message("assistant", x), weights) for x in (GOOD, BAD)),
-            ranks=ranks(number),
-        )
-        for number in range(N_PROMPT)
-    ]
-    path = folder / f"{name}.jsonl"
-    write_snapshot(path, items)
-    return path
 
 
 def improve(folder: Path, snapshot: Path, *more: object) -> str:
@@ -199,3 +119,10 @@ def test_wrong_settings_are_refused_before_anything_is_trained(folder: Path, set
     with pytest.raises(InputError):
         improve(folder, snapshot, setting)
     assert not list((folder / "model").glob("improve/*/dpo"))
+
+
+def test_doubtful_feedback_is_left_out_and_counted(folder: Path) -> None:
+    doubled = feedback(folder, lambda _: (1, 2), copies=2)
+    improve(folder, doubled)
+    training = read_snapshot(folder / "model" / "improve" / "1" / "feedback.jsonl")
+    assert len(training.feedback) == N_PROMPT

@@ -4,6 +4,7 @@ import pytest
 
 from chatwright.errors import InputError
 from chatwright.pipeline.improve.methods import METHODS, FeedbackCounts, choose, explanation
+from tests.docs.markdown import ROOT
 from tests.pipeline.run_command import chatwright
 
 
@@ -44,3 +45,9 @@ def test_the_rule_is_printed_from_the_table() -> None:
     for row in explanation():
         assert all(cell in printed for cell in row)
     assert len(explanation()) == len(METHODS)
+
+
+def test_the_documented_rule_is_the_table() -> None:
+    page = (ROOT / "docs/how-to/improve-from-feedback.md").read_text(encoding="utf-8")
+    for row in explanation():
+        assert f"| {' | '.join(row)} |" in page
