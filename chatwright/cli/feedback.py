@@ -1,4 +1,4 @@
-"""Feedback of raters: `chatwright feedback snapshot|show|filter|export|import`."""
+"""Commands `chatwright feedback`: snapshots of ratings, their quality, and other formats."""
 
 import json
 from datetime import UTC, datetime

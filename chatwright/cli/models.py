@@ -1,4 +1,4 @@
-"""Versions of a model: list them, show one, promote one, go back to the one before."""
+"""Commands `chatwright models`: the versions of a model, and which one is served."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
