@@ -22,6 +22,7 @@ from chatwright.server.chat_request import ChatRequest
 from chatwright.server.request_parser import Strict
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.settings import dotted_keys
+from chatwright.training.reward_sources import RULE_NAMES
 from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages
 
 PATH_IN_CODE = re.compile(
@@ -65,7 +66,9 @@ def test_the_documented_settings_exist(command: Command) -> None:
         return
     known = SETTINGS[command.words[2]]
     named = {word.partition("=")[0] for word in command.words[3:] if re.match(r"[a-z_.]+=", word)}
-    assert named <= {*known}
+    # The keys of reward.rules are names of rules; RewardConfig checks them.
+    rules = {f"reward.rules.{name}" for name in RULE_NAMES if "reward.rules" in known}
+    assert named <= {*known, *rules}
 
 
 def settings_named_in_tables() -> list[tuple[str, str]]:
