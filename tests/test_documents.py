@@ -21,6 +21,7 @@ from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.request_parser import Strict
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
+from chatwright.server.text_request import TextRequest
 from chatwright.settings import dotted_keys
 from chatwright.training.reward_sources import RULE_NAMES
 from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages
@@ -118,7 +119,12 @@ def test_the_generated_reference_is_current(name: str) -> None:
 
 def test_the_http_reference_names_every_field_of_a_request() -> None:
     text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
-    requests: tuple[type[Strict], ...] = (ChatRequest, TokenizeRequest, DetokenizeRequest)
+    requests: tuple[type[Strict], ...] = (
+        ChatRequest,
+        TextRequest,
+        TokenizeRequest,
+        DetokenizeRequest,
+    )
     fields = {name for request in requests for name in request.model_fields}
     assert {name for name in fields if f"`{name}`" not in text} == set()
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from chatwright.chat.context_window import FittedConversation, fit_to_context
 from chatwright.chat.live_reply import LiveReply
 from chatwright.chat.reply_events import (
+    CompletionEvent,
     Finished,
     ReplyEvent,
     TextDelta,
@@ -32,7 +33,7 @@ from chatwright.conversation import (
     next_call_id,
 )
 from chatwright.engine.engine import Engine, EngineFull
-from chatwright.engine.request import Request, RequestFinished, RequestId
+from chatwright.engine.request import PromptScored, Request, RequestFinished, RequestId
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.read_reply import reply_stop_ids
@@ -77,16 +78,40 @@ class Assistant:
         default. Raises InputError if the model cannot be switched that way.
         """
         sampling = _with_seed(sampling)
-        yield from self._events(self._start(conversation, sampling, thinking))
+        for event in self._events(self._start(conversation, sampling, thinking)):
+            assert not isinstance(event, PromptScored), "the prompt is not scored"
+            yield event
 
     def continue_text(
         self, prompt: str, sampling: SamplingConfig | None = None
     ) -> Generator[TextDelta | Finished, None, None]:
         """Yield the events of a plain continuation of `prompt` while it is sampled."""
-        sampling = _with_seed(sampling)
         token_ids = [self.tokenizer.control.bos, *self.tokenizer.encode(prompt)]
-        for event in self._events(self._submit(token_ids, sampling, None)):
-            assert isinstance(event, TextDelta | Finished), "a continuation has no other events"
+        for event in self.continue_ids(token_ids, sampling):
+            assert isinstance(event, TextDelta | Finished), "the prompt is not scored"
+            yield event
+
+    def continue_ids(
+        self,
+        token_ids: Sequence[int],
+        sampling: SamplingConfig | None = None,
+        *,
+        scores_prompt: bool = False,
+        is_sampled: bool = True,
+    ) -> Generator[CompletionEvent, None, None]:
+        """Yield the events of a plain continuation of token ids while it is sampled.
+
+        Args:
+            token_ids: The prompt.
+            sampling: The sampling settings.
+            scores_prompt: Whether the first event is `PromptScored`.
+            is_sampled: False: read the prompt only; the text is empty.
+        """
+        sampling = _with_seed(sampling)
+        request = self._request(token_ids, sampling, may_call_tool=False)
+        request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled)
+        for event in self._events(self._submit(request, None)):
+            assert isinstance(event, CompletionEvent), "a continuation has no other events"
             yield event
 
     def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> Finished:
@@ -167,7 +192,8 @@ class Assistant:
         self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
     ) -> LiveReply:
         fitted = self._fit(conversation, sampling, thinking)
-        reply = self._submit(fitted.token_ids, sampling, list(conversation), thinking)
+        request = self._request(fitted.token_ids, sampling, may_call_tool=True)
+        reply = self._submit(request, list(conversation), thinking)
         if fitted.n_cut:
             n_kept = len(fitted.messages)
             reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))
@@ -175,12 +201,12 @@ class Assistant:
 
     def _submit(
         self,
-        token_ids: list[int],
-        sampling: SamplingConfig,
+        request: Request,
         messages: list[Message] | None,
         thinking: bool | None = None,
     ) -> LiveReply:
         """Submit a request; `messages` is None for plain continuation."""
+        sampling = request.sampling
         if sampling.n_generated > 1:
             raise InputError(
                 f"n is {sampling.n} and best_of is {sampling.best_of}, "
@@ -189,13 +215,12 @@ class Assistant:
                 field="n",
                 value=sampling.n,
             )
-        may_call_tool = messages is not None
-        request_id = self.engine.submit(self._request(token_ids, sampling, may_call_tool))
+        request_id = self.engine.submit(request)
         stream = ReplyStream(
             self.tokenizer,
             sampling,
-            len(token_ids),
-            may_call_tool,
+            len(request.token_ids),
+            messages is not None,
             next_call_id(messages or ()),
             thinking,
         )
@@ -204,12 +229,12 @@ class Assistant:
         return reply
 
     def _request(
-        self, token_ids: list[int], sampling: SamplingConfig, may_call_tool: bool
+        self, token_ids: Sequence[int], sampling: SamplingConfig, may_call_tool: bool
     ) -> Request:
         stop_ids = reply_stop_ids(self.tokenizer, may_call_tool)
         return Request(token_ids, sampling, stop_ids, unused_ids(self.tokenizer))
 
-    def _events(self, reply: LiveReply) -> Generator[ReplyEvent, None, None]:
+    def _events(self, reply: LiveReply) -> Generator[ReplyEvent | CompletionEvent, None, None]:
         try:
             while True:
                 while reply.events:
@@ -230,6 +255,9 @@ class Assistant:
         for event in self.engine.step():
             reply = self._live.get(event.request_id)
             if reply is None:
+                continue
+            if isinstance(event, PromptScored):
+                reply.events.append(event)
                 continue
             stream = reply.streams[event.index]
             reply.events.extend(stream.take(event))

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from chatwright.chat.reply_events import Finished, ReplyEvent
+from chatwright.chat.reply_events import CompletionEvent, Finished, ReplyEvent
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message
 from chatwright.engine.request import RequestId
@@ -31,7 +31,7 @@ class LiveReply:
         self.streams = streams
         self.sampling = sampling
         self.messages = messages
-        self.events: deque[ReplyEvent] = deque()  # not yet yielded to the caller
+        self.events: deque[ReplyEvent | CompletionEvent] = deque()  # not yet yielded to the caller
         self.finished: Finished | None = None
         self.n_tool_calls = 0
         self.n_completion_tokens = 0

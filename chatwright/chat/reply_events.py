@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chatwright.conversation import Message, ToolCall, ToolResult
-from chatwright.engine.request import TokenSampled
+from chatwright.engine.request import PromptScored, TokenSampled
 
 Reason = Literal["stop", "length", "tool_call", "cancelled", "failed"]
 
@@ -101,3 +101,5 @@ class Finished:
 
 
 ReplyEvent = TextDelta | ThinkingDelta | ToolCalled | ToolReturned | Truncated | Finished
+CompletionEvent = PromptScored | TextDelta | Finished
+"""Events of the continuation of a text. A prompt is scored before its first `TextDelta`."""

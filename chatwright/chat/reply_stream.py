@@ -21,7 +21,7 @@ from chatwright.chat.reply_events import (
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
 from chatwright.chat.thinking_splitter import ThinkingSplitter
 from chatwright.conversation import Message, assistant_message
-from chatwright.engine.request import Event, RequestFinished, TokenSampled
+from chatwright.engine.request import RequestFinished, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import tool_call_message
@@ -68,7 +68,7 @@ class ReplyStream:
         """Whether the text is complete although the engine has not ended the request yet."""
         return bool(self._stopped_by) and self.finished is None
 
-    def take(self, event: Event) -> Iterator[ReplyEvent]:
+    def take(self, event: TokenSampled | RequestFinished) -> Iterator[ReplyEvent]:
         """Yield the reply events that one event of the engine causes.
 
         `Finished` is not among them; read it from `finished`.

@@ -25,8 +25,10 @@ from chatwright.engine.batched_sampling import draw_tokens, is_plain
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.forward import Forward, token_memory
 from chatwright.engine.invariance_cache import batch_variance
+from chatwright.engine.prompt_scores import score_tokens
 from chatwright.engine.request import (
     Event,
+    PromptScored,
     Request,
     RequestFinished,
     RequestId,
@@ -172,7 +174,16 @@ class Engine:
         banned_ids = torch.tensor(sorted(request.banned_ids), dtype=torch.int64)
         self._requests[request_id] = [
             Sequence(
-                request_id, index, prompt, request.sampling, seed, stop_ids, max_tokens, banned_ids
+                request_id,
+                index,
+                prompt,
+                request.sampling,
+                seed,
+                stop_ids,
+                max_tokens,
+                banned_ids,
+                request.scores_prompt,
+                request.is_sampled,
             )
             for index in range(n_sequence)
         ]
@@ -241,7 +252,7 @@ class Engine:
 
         The last token of the prompt is not copied: it is read to get the logits after it.
         """
-        if sequence.n_read:
+        if sequence.n_read or sequence.scores_prompt:  # scoring needs the whole prompt
             return False
         n_shared = len(sequence.prompt) - 1
         others = self._requests[sequence.request_id]
@@ -267,8 +278,11 @@ class Engine:
         starts = [sequence.n_read for sequence in sequences]
         slots = [sequence.slot or 0 for sequence in sequences]
         try:
-            logits = self.forward.logits(chunks, starts, self.cache, slots)
+            hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)  # (B, T, D)
+            logits = self.forward.last_logits(hidden, chunks)  # (B, V)
             finite = logits.isfinite().all(dim=1).tolist()
+            for sequence, chunk, states in zip(sequences, chunks, hidden, strict=True):
+                self._score(sequence, states, len(chunk))
         except RuntimeError as error:
             # Out of memory, for example: these replies fail, the engine continues.
             cause = f"{type(error).__name__}: {str(error).splitlines()[0]}"
@@ -286,8 +300,26 @@ class Engine:
                     "are damaged or training diverged. Load an earlier checkpoint.",
                 )
             elif sequence.n_read == len(sequence.prompt) + len(sequence.generated):
-                sampled.append(row)
+                self._report_scores(sequence)
+                if sequence.is_sampled:
+                    sampled.append(row)
+                else:
+                    sequence.finish_unsampled()
+                    self._release(sequence)
+                    self._report(sequence.request_id)
         self._sample([sequences[row] for row in sampled], logits[sampled])
+
+    def _score(self, sequence: Sequence, hidden: Tensor, n_token: int) -> None:
+        """Score the prompt's tokens that the next `n_token` tokens predict. `hidden` is (T, D)."""
+        targets = sequence.next_targets(n_token)
+        n_alternative = sequence.sampling.top_log_probs
+        sequence.scores += score_tokens(self.forward, hidden, targets, n_alternative)
+
+    def _report_scores(self, sequence: Sequence) -> None:
+        """Report the scores of the prompt, once it is read."""
+        if sequence.scores_prompt and not sequence.generated:
+            scores = tuple(sequence.scores)
+            self._events.append(PromptScored(sequence.request_id, sequence.index, scores))
 
     def _sample(self, sequences: list[Sequence], logits: Tensor) -> None:
         """Draw the next token of each reply. logits (N, V)."""

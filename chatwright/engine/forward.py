@@ -73,6 +73,33 @@ class Forward(PackedModel[GPT]):
     ) -> Tensor:
         """Compute the logits after each chunk's last token. -> (B, V).
 
+        The arguments are those of `hidden_states`.
+        """
+        return self.last_logits(self.hidden_states(chunks, starts, cache, slots), chunks)
+
+    @torch.no_grad()
+    def last_logits(self, hidden: Tensor, chunks: Sequence[Sequence[int]]) -> Tensor:
+        """Compute the logits after each chunk's last token. (B, T, D) -> (B, V)."""
+        lengths = torch.tensor([len(chunk) for chunk in chunks], device=self.device)
+        return self.head(last_token(hidden, lengths))
+
+    @torch.no_grad()
+    def head(self, hidden: Tensor) -> Tensor:
+        """Compute the logits after each vector. (..., D) -> (..., V)."""
+        assert self.model.head is not None, "the constructor refuses a model without it"
+        logits: Tensor = self.model.head(hidden)
+        return logits
+
+    @torch.no_grad()
+    def hidden_states(
+        self,
+        chunks: Sequence[Sequence[int]],
+        starts: Sequence[int],
+        cache: DenseCache | None = None,
+        slots: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Compute the last hidden states of all tokens. -> (B, T, D), with padding.
+
         Args:
             chunks: B lists of token ids, of any lengths.
             starts: Position of each chunk's first token in its text.
@@ -102,11 +129,8 @@ class Forward(PackedModel[GPT]):
         # Padding sees the first token, so that every query sees a key.
         query_positions = positions.clamp(min=0)
         mask = self._mask(query_positions, n_keys)
-        hidden = self.model.hidden_states(token_ids, mask, query_positions, cache)  # (B, T, D)
-        last = last_token(hidden, torch.tensor(lengths, device=self.device))  # (B, D)
-        assert self.model.head is not None, "the constructor refuses a model without it"
-        logits: Tensor = self.model.head(last)  # (B, V)
-        return logits
+        hidden: Tensor = self.model.hidden_states(token_ids, mask, query_positions, cache)
+        return hidden
 
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:
         if not self.has_packed_kernels:

@@ -38,6 +38,31 @@ class Request:
     """Token ids that end the reply. The sampled one is kept as the reply's last token."""
     banned_ids: Collection[int] = ()
     """Token ids that are never sampled, such as those that the tokenizer does not use."""
+    scores_prompt: bool = False
+    """Whether the log-probabilities of the prompt's tokens are reported, by `PromptScored`."""
+    is_sampled: bool = True
+    """False: the prompt is read, and nothing is sampled. The reply ends with reason "length"."""
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A token of a prompt with its log-probability after the tokens before it."""
+
+    token_id: int
+    log_prob: float
+    alternatives: tuple[tuple[int, float], ...] = ()
+    """The most probable tokens with their log-probabilities, most probable first."""
+
+
+@dataclass(frozen=True)
+class PromptScored:
+    """The prompt of a reply has been read. Comes before the reply's first token."""
+
+    request_id: RequestId
+    index: int
+    """Which of the request's n replies."""
+    scores: tuple[TokenScore, ...]
+    """The prompt's tokens but the first, which has no token before it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,7 @@ class RequestFinished:
     """With reason "failed": the cause."""
 
 
-Event = TokenSampled | RequestFinished
+Event = PromptScored | TokenSampled | RequestFinished
 
 
 class State(Enum):
@@ -113,6 +138,10 @@ class Sequence:
     max_tokens: int
     banned_ids: Tensor = _NO_TOKENS
     """Tokens that are never sampled."""
+    scores_prompt: bool = False
+    is_sampled: bool = True
+    scores: list[TokenScore] = field(default_factory=list)
+    """Of the prompt's tokens that were read, if `scores_prompt`."""
     state: State = State.QUEUED
     slot: int | None = None
     """Slot of the KV cache, while the reply is being generated."""
@@ -148,6 +177,17 @@ class Sequence:
             return self.generated[self.n_read - len(self.prompt) :]
         return list(self.prompt[self.n_read : self.n_read + limit])
 
+    def next_targets(self, n_token: int) -> SequenceOf[int]:
+        """Return the prompt's tokens that the next `n_token` tokens predict, if scored."""
+        if not self.scores_prompt:
+            return ()
+        return self.prompt[self.n_read + 1 : self.n_read + 1 + n_token]
+
+    def finish_unsampled(self) -> None:
+        """End the reply after its prompt was read."""
+        self.reason = "length"
+        self.set_state(State.DONE)
+
     @cached_property
     def _prompt_ids(self) -> Tensor:
         return torch.tensor(self.prompt, dtype=torch.int64)
@@ -165,7 +205,7 @@ class Sequence:
         token_id = choose_token(adjusted, config, u)
         log_probs = logits.double().log_softmax(dim=-1)
         log_prob = float(log_probs[token_id])
-        alternatives = _most_probable(log_probs, config.top_log_probs)
+        alternatives = most_probable(log_probs, config.top_log_probs)
         return self.take_token(token_id, log_prob, alternatives)
 
     def take_token(
@@ -190,7 +230,8 @@ class Sequence:
             self.set_state(State.DECODE)
 
 
-def _most_probable(log_probs: Tensor, count: int) -> tuple[tuple[int, float], ...]:
+def most_probable(log_probs: Tensor, count: int) -> tuple[tuple[int, float], ...]:
+    """Return the ids and log-probabilities of the most probable tokens, given (V,)."""
     if not count:
         return ()
     best = log_probs.topk(min(count, len(log_probs)))

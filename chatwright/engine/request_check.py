@@ -4,6 +4,10 @@ from chatwright.engine.request import Request
 from chatwright.errors import InputError
 
 
+class PromptTooLong(InputError):
+    """The prompt and the reply do not fit into the context."""
+
+
 def check_request(request: Request, vocab_size: int, context_length: int) -> int:
     """Return the most tokens that the reply may have.
 
@@ -13,7 +17,8 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
         context_length: Longest text that the engine serves, in tokens.
 
     Raises:
-        InputError: The prompt is empty or too long, or names a token that does not exist.
+        PromptTooLong: The prompt and the reply do not fit.
+        InputError: The prompt is empty, names a token that does not exist, or cannot be scored.
     """
     n_prompt, sampling = len(request.token_ids), request.sampling
     if not n_prompt:
@@ -31,14 +36,21 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
                 field="token_ids",
                 value=token_id,
             )
-    room = context_length - n_prompt
-    max_tokens = sampling.max_tokens or 1
-    if room < max_tokens:
+    if request.scores_prompt and sampling.n_generated > sampling.n:
         raise InputError(
+            "The prompt is scored for each reply, but best_of leaves out some of them.",
+            remedy="Score the prompt in a request without best_of.",
+            field="best_of",
+            value=sampling.best_of,
+        )
+    room = context_length - n_prompt
+    max_tokens = (sampling.max_tokens or 1) if request.is_sampled else 0
+    if room < max_tokens:
+        raise PromptTooLong(
             f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
             f"context of {context_length} tokens.",
             remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
             field="max_tokens",
             value=max_tokens,
         )
-    return sampling.max_tokens or room
+    return (sampling.max_tokens or room) if request.is_sampled else 0

@@ -9,7 +9,7 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.request import Request, RequestId, TokenSampled
+from chatwright.engine.request import Request, RequestFinished, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.evaluation.bleu import bleu
 from chatwright.evaluation.stop_rate import stop_rate
@@ -110,7 +110,7 @@ class StopRate:
                 for event in engine.step():
                     if isinstance(event, TokenSampled):
                         replies[event.request_id].append(event.token_id)
-                    else:
+                    elif isinstance(event, RequestFinished):
                         has_stopped[event.request_id] = event.reason == "stop"
         return [(replies[request_id], has_stopped[request_id]) for request_id in ids]
 

@@ -12,12 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from chatwright.server.chat_completions import complete_chat
-from chatwright.server.chat_request import ChatRequest
 from chatwright.server.engine_thread import Limits
 from chatwright.server.errors import (
     ApiError,
@@ -27,8 +25,7 @@ from chatwright.server.errors import (
 )
 from chatwright.server.guard import Guard
 from chatwright.server.pending_reply import Replier
-from chatwright.server.request_parser import parse_request
-from chatwright.server.routes import info, tokens
+from chatwright.server.routes import completions, info, tokens
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -100,15 +97,9 @@ def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes of the API."""
     info.add(app, service)
     tokens.add(app, service)
+    completions.add(app, service)
 
     @app.get("/api/status")
     async def status() -> Response:
         """Return the progress of the build, for the page."""
         return JSONResponse(service.status().to_json())
-
-    @app.post("/v1/chat/completions")
-    async def chat_completions(http: Request) -> Response:
-        """Reply to a conversation."""
-        request = parse_request(await http.body(), ChatRequest)
-        service.require_model(request.model)
-        return await complete_chat(http, request, service.engine)

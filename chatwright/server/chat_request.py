@@ -15,21 +15,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    StringConstraints,
     field_validator,
     model_validator,
 )
 
 from chatwright.conversation import Message, ToolResult, assistant_message
-from chatwright.engine.philox import MAX_SEED
-from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.request_parser import ShortText, Strict, Text, require_unicode
+from chatwright.server.sampling_request import SamplingRequest
 from chatwright.tokenizer.tool_call_text import tool_call_message
 
 MAX_MESSAGES = 1_000
-
-StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
 
 
 class TextPart(Strict):
@@ -112,55 +107,20 @@ class ChatMessage(Strict):
                 return Message(self.role, text)
 
 
-class StreamOptions(Strict):
-    """Options of a streamed response."""
-
-    include_usage: bool = False
-
-
-class ChatRequest(Strict):
+class ChatRequest(SamplingRequest):
     """The body of a request, within every limit."""
 
-    model: ShortText
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=8)] = 1
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: Annotated[
-        dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]] | None, Field(max_length=1024)
-    ] = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
-    # Not OpenAI's; other servers use the same names.
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
     enable_thinking: bool | None = None
     """Switches the thinking of a reasoning model on or off; without it the model's default."""
-    # Ignored: they have no influence on the reply, and nothing is stored.
-    user: ShortText = ""
-    safety_identifier: ShortText = ""
-    prompt_cache_key: ShortText = ""
-    store: bool = False
-    metadata: Annotated[
-        dict[Annotated[str, StringConstraints(max_length=64)], ShortText] | None,
-        Field(max_length=16),
-    ] = None
-    service_tier: Literal["auto", "default"] = "auto"
 
     @model_validator(mode="after")
     def fields_agree(self) -> ChatRequest:
         """Refuse options without the option they need, and two different token limits."""
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options needs stream: true")
         if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
         limits = (self.max_tokens, self.max_completion_tokens)
@@ -174,31 +134,14 @@ class ChatRequest(Strict):
         return [message.to_message() for message in self.messages]
 
     @property
-    def stops(self) -> tuple[str, ...]:
-        """The stop texts."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-
-    @property
     def token_limit(self) -> int | None:
         """Maximum number of tokens in a reply; None for no limit."""
         return self.max_completion_tokens if self.max_tokens is None else self.max_tokens
 
-    def sampling(self, index: int, seed: int) -> SamplingConfig:
-        """Return the sampling settings of choice `index`, whose seed is `seed` + `index`."""
-        return SamplingConfig(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            frequency_penalty=self.frequency_penalty,
-            presence_penalty=self.presence_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias={int(token_id): bias for token_id, bias in (self.logit_bias or {}).items()},
-            stop=self.stops,
-            seed=(seed + index) % (MAX_SEED + 1),
-            max_tokens=self.token_limit,
-            top_log_probs=self.top_logprobs,
-        )
+    @property
+    def n_alternative(self) -> int:
+        """Number of most probable tokens to return with each token."""
+        return self.top_logprobs
 
 
 def read_command(arguments: str) -> str:

@@ -29,7 +29,6 @@ from chatwright.chat.reply_events import (
     Truncated,
 )
 from chatwright.conversation import ToolCall
-from chatwright.engine.philox import MAX_SEED
 from chatwright.engine.request import TokenSampled
 from chatwright.server.chat_request import ChatRequest, write_command
 from chatwright.server.errors import ApiError
@@ -39,8 +38,6 @@ from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, write_tool_c
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool_calls"}
 """OpenAI's finish_reason for each `Finished.reason`; other reasons are errors."""
-N_DRAWN_SEEDS = 2**53
-"""Seeds are drawn from integers that JavaScript holds exactly, so that a page can send one back."""
 
 
 @dataclass
@@ -65,10 +62,7 @@ class Completion:
         self.tokenizer = served.assistant.tokenizer
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
-        if request.seed is None:
-            self.seed = secrets.randbelow(N_DRAWN_SEEDS)
-        else:
-            self.seed = request.seed % (MAX_SEED + 1)
+        self.seed = request.first_seed()
         self.choices = [Choice() for _ in range(request.n)]
         self.notes: dict[str, Any] = {  # the response's field `chatwright`
             "seed": self.seed,
@@ -105,10 +99,11 @@ class Completion:
             case Finished():
                 yield from self._finish(index, choice, event)
 
-    def first_chunk(self, index: int) -> dict[str, Any]:
-        """Return the chunk that begins choice `index`."""
+    def opening_chunks(self) -> Iterator[dict[str, Any]]:
+        """Yield the chunk that begins each choice."""
         notes = {name: self.notes[name] for name in ("seed", "model")}
-        return self._chunk(index, {"role": "assistant", "content": ""}, chatwright=notes)
+        for index in range(len(self.choices)):
+            yield self._chunk(index, {"role": "assistant", "content": ""}, chatwright=notes)
 
     def usage_chunk(self) -> dict[str, Any]:
         """Return the last chunk, which holds only the token counts."""

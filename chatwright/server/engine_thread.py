@@ -1,6 +1,6 @@
 """Sample the replies of all clients in one thread, the only one that calls the model.
 
-All live replies advance together. Each is an iterator of `Assistant.reply`, and this thread asks
+All live replies advance together. Each is an iterator of events, and this thread asks
 them in turn for their next event. The first reply asked steps the engine, which samples one token
 for every live reply; the other replies then have their event ready. So one round costs about one
 batched step.
@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 from chatwright.chat.context_window import ConversationTooLong
 from chatwright.engine.engine import EngineFull
+from chatwright.engine.request_check import PromptTooLong
 from chatwright.server.errors import ApiError, internal_error
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Failed, PendingReply, Replier, Served
+from chatwright.server.pending_reply import Failed, PendingWork, Replier, Served
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class EngineThread:
         self._served = None if assistant is None else Served(assistant, 1)
         self._clock = clock
         self._changed = threading.Condition()
-        self._waiting: deque[PendingReply] = deque()
-        self._live: list[PendingReply] = []
+        self._waiting: deque[PendingWork] = deque()
+        self._live: list[PendingWork] = []
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -105,7 +106,7 @@ class EngineThread:
             number = 1 if self._served is None else self._served.number + 1
             self._served = Served(assistant, number, description, identity or ModelIdentity())
 
-    def submit(self, pending_replies: Sequence[PendingReply]) -> None:
+    def submit(self, pending_replies: Sequence[PendingWork]) -> None:
         """Queue all of these replies or none; ApiError (503) if the queue is full."""
         with self._changed:
             if self._is_closing:
@@ -152,7 +153,7 @@ class EngineThread:
                 self._live.append(self._waiting.popleft())
             return not self._is_closing
 
-    def _advance(self, pending: PendingReply) -> None:
+    def _advance(self, pending: PendingWork) -> None:
         """Deliver the next event of a reply, or end it."""
         try:
             if pending.is_canceled:
@@ -161,28 +162,25 @@ class EngineThread:
                 raise self._timeout()
             if pending.events is None:
                 assistant = pending.assistant or self.require_served().assistant
-                pending.events = assistant.reply(
-                    pending.conversation, pending.sampling, pending.thinking
-                )
+                pending.events = pending.begin(assistant)
             event = next(pending.events, None)
             if event is None:
                 return self._end(pending)
             pending.deliver(event)
         except Exception as error:  # one failure must not end the other replies
-            self._end(pending, Failed(self._api_error(error)))
+            self._end(pending, Failed(self._api_error(error, pending.param)))
 
     def _timeout(self) -> ApiError:
         seconds = f"{self.limits.max_seconds:.0f}"
         message = f"the reply took longer than {seconds} seconds: ask for fewer tokens"
         return ApiError(504, message, code="timeout")
 
-    def _api_error(self, error: Exception) -> ApiError:
+    def _api_error(self, error: Exception, param: str | None) -> ApiError:
         match error:
             case ApiError():
                 return error
-            case ConversationTooLong():
-                code = "context_length_exceeded"
-                return ApiError(400, str(error), code=code, param="messages")
+            case ConversationTooLong() | PromptTooLong():
+                return ApiError(400, str(error), code="context_length_exceeded", param=param)
             case EngineFull():
                 return self._unavailable(str(error), "server_full")
             case ValueError():  # the conversation or a setting; the message says what to change
@@ -190,7 +188,7 @@ class EngineThread:
             case _:
                 return internal_error(error)
 
-    def _end(self, pending: PendingReply, last: Failed | None = None) -> None:
+    def _end(self, pending: PendingWork, last: Failed | None = None) -> None:
         """Release the slot of a reply. Deliver `last`, if given, and then None as the end."""
         with self._changed:
             if pending in self._live:

@@ -1,12 +1,17 @@
-"""A reply that a client waits for, and the model that makes it."""
+"""Work that a client waits for, and the model that does it.
+
+A `PendingWork` is one iterator of events: a reply to a conversation, the continuation of a text, or
+vectors of texts. `EngineThread` advances all of them in turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from chatwright.chat.reply_events import ReplyEvent
+from chatwright.chat.reply_events import CompletionEvent, ReplyEvent
 from chatwright.conversation import Conversation
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.server.errors import ApiError
@@ -30,6 +35,17 @@ class Replier(Protocol):
         """Yield the events of a reply; closing the iterator cancels it."""
         ...
 
+    def continue_ids(
+        self,
+        token_ids: Sequence[int],
+        sampling: SamplingConfig,
+        *,
+        scores_prompt: bool,
+        is_sampled: bool,
+    ) -> Iterator[CompletionEvent]:
+        """Yield the events of the continuation of a text; closing the iterator cancels it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Served:
@@ -46,17 +62,48 @@ class Served:
 
 @dataclass(frozen=True)
 class Failed:
-    """The last event of a reply that failed."""
+    """The last event of work that failed."""
 
     error: ApiError
 
 
-Deliver = Callable[[ReplyEvent | Failed | None], None]
-"""Receives the events of a reply, and None after the last one."""
+Deliver = Callable[[Any], None]
+"""Receives the events of the work, perhaps a `Failed`, and None after the last one."""
 
 
-class PendingReply:
-    """A reply that waits to be sampled or is being sampled by `EngineThread`."""
+class PendingWork(ABC):
+    """Work that waits for `EngineThread` or is being done by it."""
+
+    param: str | None = None
+    """Field of the request that is too long, if the model refuses it."""
+
+    def __init__(self, deliver: Deliver, assistant: Replier | None = None) -> None:
+        """Prepare the work.
+
+        Args:
+            deliver: Receives the events, called from the engine's thread.
+            assistant: The model that replies; None for the one served when the work begins.
+        """
+        self.deliver = deliver
+        self.assistant = assistant
+        # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
+        self.is_canceled = False
+        self.events: Iterator[Any] | None = None  # None until the work begins
+        self.deadline = 0.0  # seconds of the engine thread's clock
+
+    @abstractmethod
+    def begin(self, assistant: Replier) -> Iterator[Any]:
+        """Return the iterator of events. Closing it cancels the work."""
+
+    def cancel(self) -> None:
+        """Ask the engine's thread to end the work."""
+        self.is_canceled = True
+
+
+class PendingReply(PendingWork):
+    """A reply to a conversation."""
+
+    param = "messages"
 
     def __init__(
         self,
@@ -75,16 +122,52 @@ class PendingReply:
             assistant: The model that replies; None for the one served when the reply begins.
             thinking: Whether the model thinks before it answers; None is its default.
         """
+        super().__init__(deliver, assistant)
         self.conversation = conversation
         self.sampling = sampling
-        self.deliver = deliver
-        self.assistant = assistant
         self.thinking = thinking
-        # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
-        self.is_canceled = False
-        self.events: Iterator[ReplyEvent] | None = None  # None until sampling begins
-        self.deadline = 0.0  # seconds of the engine thread's clock
 
-    def cancel(self) -> None:
-        """Ask the engine's thread to end the reply."""
-        self.is_canceled = True
+    def begin(self, assistant: Replier) -> Iterator[ReplyEvent]:
+        """Begin to sample the reply."""
+        return assistant.reply(self.conversation, self.sampling, self.thinking)
+
+
+class PendingText(PendingWork):
+    """The continuation of a text."""
+
+    param = "prompt"
+
+    def __init__(
+        self,
+        token_ids: Sequence[int],
+        sampling: SamplingConfig,
+        deliver: Deliver,
+        assistant: Replier | None = None,
+        *,
+        scores_prompt: bool = False,
+        is_sampled: bool = True,
+    ) -> None:
+        """Prepare a continuation.
+
+        Args:
+            token_ids: The prompt.
+            sampling: The sampling settings.
+            deliver: Receives the events, called from the engine's thread.
+            assistant: The model; None for the one served when the continuation begins.
+            scores_prompt: Whether the prompt's log-probabilities are computed.
+            is_sampled: Whether anything is sampled, or the prompt only read.
+        """
+        super().__init__(deliver, assistant)
+        self.token_ids = token_ids
+        self.sampling = sampling
+        self.scores_prompt = scores_prompt
+        self.is_sampled = is_sampled
+
+    def begin(self, assistant: Replier) -> Iterator[CompletionEvent]:
+        """Begin to sample the continuation."""
+        return assistant.continue_ids(
+            self.token_ids,
+            self.sampling,
+            scores_prompt=self.scores_prompt,
+            is_sampled=self.is_sampled,
+        )

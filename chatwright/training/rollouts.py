@@ -15,7 +15,7 @@ from typing import Literal
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.packed_model import shared_copy
-from chatwright.engine.request import Request, RequestId, TokenSampled
+from chatwright.engine.request import PromptScored, Request, RequestId, TokenSampled
 from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
@@ -164,6 +164,8 @@ class RolloutEngine:
                 key = (event.request_id, event.index)
                 if isinstance(event, TokenSampled):
                     tokens[key].append(event)
+                elif isinstance(event, PromptScored):
+                    pass  # no rollout asks for it
                 elif event.reason == "stop" or event.reason == "length":
                     reasons[key] = event.reason
                 else:

@@ -223,7 +223,7 @@ def test_a_failing_step_ends_its_replies_and_the_engine_continues(
             raise RuntimeError("not enough memory\nand a long trace")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Forward, "logits", fail)
+            patch.setattr(Forward, "hidden_states", fail)
             events = run(engine)
         assert ends(events, failing) == [
             RequestFinished(
@@ -432,13 +432,13 @@ def test_a_shared_prompt_is_read_once(
     """One reply reads all 30 tokens, the others the last; then each reads its first token."""
     counts: list[int] = []
     with Engine(make_model(), EngineConfig(n_slot=8)) as engine:
-        logits = engine.forward.logits
+        logits = engine.forward.hidden_states
 
         def counted(chunks: list[list[int]], *rest: Any) -> torch.Tensor:
             counts.append(sum(map(len, chunks)))
             return logits(chunks, *rest)
 
-        monkeypatch.setattr(engine.forward, "logits", counted)
+        monkeypatch.setattr(engine.forward, "hidden_states", counted)
         engine.submit(Request(list(range(1, 31)), SamplingConfig(seed=1, n=n, max_tokens=2)))
         run(engine)
     assert sum(counts) == n_read

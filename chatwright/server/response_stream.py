@@ -1,54 +1,83 @@
-"""POST /v1/chat/completions: the replies to one request, as JSON or as server-sent events.
+"""Answer a request whose replies are sampled: as JSON, or as server-sent events.
 
-Both forms are made from the same reply events, so their texts are equal. If one of the n replies
-fails, the request fails: with an HTTP error before the first event, later with an error event.
-`[DONE]` is sent only if no reply failed. A client that disconnects cancels its replies.
+Both forms are made from the same events, so their texts are equal. If one of the replies fails, the
+request fails: with an HTTP error before the first event, later with an error event. `[DONE]` is
+sent only if no reply failed. A client that disconnects cancels its replies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from chatwright.chat.reply_events import ReplyEvent
-from chatwright.server.chat_request import ChatRequest
-from chatwright.server.completion import Completion
 from chatwright.server.engine_thread import EngineThread
 from chatwright.server.errors import ApiError
-from chatwright.server.pending_reply import Failed, PendingReply, Replier
+from chatwright.server.pending_reply import Deliver, Failed, PendingWork
+from chatwright.server.sampling_request import SamplingRequest
 
 T = TypeVar("T")
 
 
+class ResponseBuilder(Protocol):
+    """Collects the events of the replies and writes them as JSON."""
+
+    @property
+    def request(self) -> SamplingRequest:
+        """The request that is answered."""
+        ...
+
+    def opening_chunks(self) -> Iterator[dict[str, Any]]:
+        """Yield the chunks before the first event."""
+        ...
+
+    def chunks(self, index: int, event: Any) -> Iterator[dict[str, Any]]:
+        """Store an event of reply `index` and yield its chunks for a streaming client.
+
+        Read the iterator to its end, or the event is stored in part only.
+        """
+        ...
+
+    def usage_chunk(self) -> dict[str, Any]:
+        """Return the last chunk, which holds only the token counts."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of a response that is not streamed."""
+        ...
+
+
 class Replies:
-    """The n replies to one request, passed from the engine's thread to the HTTP event loop."""
+    """The replies to one request, passed from the engine's thread to the HTTP event loop."""
 
     def __init__(
-        self, engine: EngineThread, request: ChatRequest, seed: int, assistant: Replier
+        self, engine: EngineThread, make: Sequence[Callable[[Deliver], PendingWork]]
     ) -> None:
-        """Submit the replies; ApiError if the server cannot take them."""
-        loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[int, ReplyEvent | Failed | None]] = asyncio.Queue()
-        self._n_open = request.n
-        conversation = request.conversation
+        """Submit the work; ApiError if the server cannot take it.
 
-        def pending(index: int) -> PendingReply:
-            def deliver(event: ReplyEvent | Failed | None) -> None:
+        Args:
+            engine: The thread that does the work.
+            make: For each reply, makes the work that delivers its events to the given function.
+        """
+        loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
+        self._n_open = len(make)
+
+        def deliver_to(index: int) -> Deliver:
+            def deliver(event: Any) -> None:
                 loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
 
-            sampling = request.sampling(index, seed)
-            return PendingReply(conversation, sampling, deliver, assistant, request.enable_thinking)
+            return deliver
 
-        self._pending = [pending(index) for index in range(request.n)]
+        self._pending = [make_one(deliver_to(index)) for index, make_one in enumerate(make)]
         engine.submit(self._pending)
 
-    async def next(self) -> tuple[int, ReplyEvent] | None:
+    async def next(self) -> tuple[int, Any] | None:
         """Return the next event of any reply with the reply's index; None when all have ended.
 
         Raises the ApiError of a reply that failed.
@@ -85,18 +114,14 @@ class EventStream(StreamingResponse):
             self.replies.cancel()
 
 
-async def complete_chat(http: Request, request: ChatRequest, engine: EngineThread) -> Response:
-    """Answer a request; ApiError if it cannot be answered."""
-    # Read once, because another model may be served before the replies are complete.
-    served = engine.require_served()
-    completion = Completion(request, served)
-    replies = Replies(engine, request, completion.seed, served.assistant)
+async def respond(http: Request, builder: ResponseBuilder, replies: Replies) -> Response:
+    """Answer a request with what `builder` makes of the replies; ApiError if one fails."""
     try:
-        if not request.stream:
-            return JSONResponse(await unless_disconnected(http, collect(completion, replies)))
+        if not builder.request.stream:
+            return JSONResponse(await unless_disconnected(http, collect(builder, replies)))
         # The status line waits for the first event, so that an early failure is an HTTP error.
         first = await unless_disconnected(http, replies.next())
-        return EventStream(server_sent_events(completion, replies, first), replies)
+        return EventStream(server_sent_events(builder, replies, first), replies)
     except ClientDisconnect:
         replies.cancel()
         return Response(status_code=499)  # nobody receives it
@@ -105,19 +130,18 @@ async def complete_chat(http: Request, request: ChatRequest, engine: EngineThrea
         raise
 
 
-async def collect(completion: Completion, replies: Replies) -> dict[str, Any]:
+async def collect(builder: ResponseBuilder, replies: Replies) -> dict[str, Any]:
     """Return the body of the whole response."""
     while (item := await replies.next()) is not None:
-        list(completion.chunks(*item))
-    return completion.to_json()
+        list(builder.chunks(*item))
+    return builder.to_json()
 
 
 async def server_sent_events(
-    completion: Completion, replies: Replies, first: tuple[int, ReplyEvent] | None
+    builder: ResponseBuilder, replies: Replies, first: tuple[int, Any] | None
 ) -> AsyncIterator[str]:
-    """Yield the events of a streamed response. `first` is the first reply event."""
-    request = completion.request
-    with_usage = request.stream_options is not None and request.stream_options.include_usage
+    """Yield the events of a streamed response. `first` is the first event of a reply."""
+    with_usage = builder.request.with_usage
 
     def write(data: dict[str, Any]) -> str:
         return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
@@ -125,20 +149,19 @@ async def server_sent_events(
     def write_chunk(chunk: dict[str, Any]) -> str:
         return write({**chunk, "usage": None} if with_usage else chunk)
 
-    for index in range(request.n):
-        yield write_chunk(completion.first_chunk(index))
+    for chunk in builder.opening_chunks():
+        yield write_chunk(chunk)
     item = first
     try:
         while item is not None:
-            index, event = item
-            for chunk in completion.chunks(index, event):
+            for chunk in builder.chunks(*item):
                 yield write_chunk(chunk)
             item = await replies.next()
     except ApiError as error:
         yield write(error.body())
         return
     if with_usage:
-        yield write(completion.usage_chunk())
+        yield write(builder.usage_chunk())
     yield "data: [DONE]\n\n"
 
 

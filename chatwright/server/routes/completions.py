@@ -1,0 +1,79 @@
+"""POST /v1/chat/completions and /v1/completions: sampled replies, whole or streamed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from chatwright.server.chat_request import ChatRequest
+from chatwright.server.completion import Completion
+from chatwright.server.errors import ApiError
+from chatwright.server.pending_reply import Deliver, PendingReply, PendingText, Served
+from chatwright.server.request_parser import parse_request
+from chatwright.server.response_stream import Replies, respond
+from chatwright.server.service import Service
+from chatwright.server.text_completion import TextCompletion
+from chatwright.server.text_request import TextRequest, encode_prompts
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes."""
+
+    # The served model is read once: another one may be served before the replies are complete.
+    @app.post("/v1/chat/completions")
+    async def chat_completions(http: Request) -> Response:
+        """Reply to a conversation."""
+        request = parse_request(await http.body(), ChatRequest)
+        served = service.require_model(request.model)
+        return await complete_chat(http, request, served, service)
+
+    @app.post("/v1/completions")
+    async def completions(http: Request) -> Response:
+        """Continue texts."""
+        request = parse_request(await http.body(), TextRequest)
+        served = service.require_model(request.model)
+        return await complete_texts(http, request, served, service)
+
+
+async def complete_chat(
+    http: Request, request: ChatRequest, served: Served, service: Service
+) -> Response:
+    """Answer a request; ApiError if it cannot be answered."""
+    completion = Completion(request, served)
+
+    def make(index: int, deliver: Deliver) -> PendingReply:
+        sampling = request.sampling(index, completion.seed)
+        thinking = request.enable_thinking
+        return PendingReply(request.conversation, sampling, deliver, served.assistant, thinking)
+
+    replies = Replies(service.engine, [partial(make, index) for index in range(request.n)])
+    return await respond(http, completion, replies)
+
+
+async def complete_texts(
+    http: Request, request: TextRequest, served: Served, service: Service
+) -> Response:
+    """Answer a request; ApiError if it cannot be answered."""
+    n_reply, limit = len(request.prompts) * request.n_generated, service.engine.limits.max_open
+    if n_reply > limit:
+        message = f"this asks for {n_reply} replies, and the server accepts {limit}: send fewer"
+        raise ApiError(400, message, code="invalid_value", param="prompt")
+    # A long text takes long, so a thread of the pool encodes it and other requests continue.
+    prompts = await run_in_threadpool(encode_prompts, request, served.assistant.tokenizer)
+    completion = TextCompletion(request, served, prompts)
+
+    def make(index: int, deliver: Deliver) -> PendingText:
+        return PendingText(
+            prompts[index // request.n_generated].token_ids,
+            request.sampling(index, completion.seed),
+            deliver,
+            served.assistant,
+            scores_prompt=request.scores_prompt,
+            is_sampled=request.max_tokens > 0,
+        )
+
+    replies = Replies(service.engine, [partial(make, index) for index in range(n_reply)])
+    return await respond(http, completion, replies)
