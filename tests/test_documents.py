@@ -20,6 +20,7 @@ from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.request_parser import Strict
+from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.server.text_request import TextRequest
 from chatwright.settings import dotted_keys
@@ -124,6 +125,7 @@ def test_the_http_reference_names_every_field_of_a_request() -> None:
         TextRequest,
         TokenizeRequest,
         DetokenizeRequest,
+        EmbeddingRequest,
     )
     fields = {name for request in requests for name in request.model_fields}
     assert {name for name in fields if f"`{name}`" not in text} == set()

@@ -113,25 +113,24 @@ def version_description(directory: Path) -> str:
     return f"version {version.name}, {version.id[:12]}"
 
 
-def identity_of(directory: Path, found: Path, assistant: Assistant) -> "ModelIdentity":
+def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> "ModelIdentity":
     """Return which weights a server serves.
 
     Args:
         directory: The directory that the user gave, perhaps one with versions.
         found: The model directory that was opened.
-        assistant: The assistant with the model.
+        engine: The engine with the model; an encoder has none, and its bits never vary.
     """
     from chatwright.server.model_identity import ModelIdentity
 
     has_versions = registry.holds_registry(directory)
-    engine = assistant.engine
+    has_batch = engine is not None and engine.config.n_slot > 1
     return ModelIdentity(
         weights=model_directory.weights_hash(found),
-        created=int((found / "config.json").stat().st_mtime),
+        created=int(found.stat().st_mtime),
         version=registry.read(directory).current.name if has_versions else "",
         registry=directory if has_versions else None,
-        # A single reply has no other in its batch.
-        batch_variance=engine.batch_variance if engine.config.n_slot > 1 else "",
+        batch_variance=engine.batch_variance if engine is not None and has_batch else "",
     )
 
 
@@ -150,7 +149,7 @@ def follow(
 
     def publish(model: Path) -> None:
         assistant = open_assistant(model, limits)
-        identity = identity_of(directory, model, assistant)
+        identity = identity_of(directory, model, assistant.engine)
         service.publish(assistant, service.model_name, version_description(directory), identity)
 
     def warn(message: str) -> None:

@@ -46,7 +46,7 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
         found = model_directory.find(directory)
         with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
             assistant = open_assistant(found, limits, status=line)
-            identity = identity_of(directory, found, assistant)
+            identity = identity_of(directory, found, assistant.engine)
             service.publish(assistant, served_name, version_description(directory), identity)
         status.set_ready()
         chat = command_line("chat", directory)

@@ -116,7 +116,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):
                 assistant = open_assistant(checkpoint, limits)
-                identity = identity_of(checkpoint, checkpoint, assistant)
+                identity = identity_of(checkpoint, checkpoint, assistant.engine)
                 service.publish(assistant, build.name, description, identity)
 
         # An interrupted build left a checkpoint: serve it while the build resumes.
@@ -159,7 +159,7 @@ def _publish_finished(
 
     with StatusLine(f"Opening {model}") as opening:
         assistant = open_assistant(found, limits, status=opening)
-        identity = identity_of(model, found, assistant)
+        identity = identity_of(model, found, assistant.engine)
         service.publish(assistant, build.name, version_description(model), identity)
     warnings = warnings_of(build.recipe, build.out)
     board.set_ready(warnings)

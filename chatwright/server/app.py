@@ -25,7 +25,7 @@ from chatwright.server.errors import (
 )
 from chatwright.server.guard import Guard
 from chatwright.server.pending_reply import Replier
-from chatwright.server.routes import completions, info, tokens
+from chatwright.server.routes import completions, embeddings, info, tokens
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -98,6 +98,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     info.add(app, service)
     tokens.add(app, service)
     completions.add(app, service)
+    embeddings.add(app, service)
 
     @app.get("/api/status")
     async def status() -> Response:

@@ -111,7 +111,8 @@ class EngineThread:
         with self._changed:
             if self._is_closing:
                 raise self._unavailable("the server is shutting down", "shutting_down")
-            self.require_served()
+            if any(pending.needs_assistant for pending in pending_replies):
+                self.require_served()
             n_open = len(self._waiting) + len(self._live) + len(pending_replies)
             if n_open > self.limits.max_open:
                 message = "too many replies are waiting: try again in a few seconds"
@@ -161,8 +162,7 @@ class EngineThread:
             if self._clock() > pending.deadline:
                 raise self._timeout()
             if pending.events is None:
-                assistant = pending.assistant or self.require_served().assistant
-                pending.events = pending.begin(assistant)
+                pending.events = pending.begin(lambda: self.require_served().assistant)
             event = next(pending.events, None)
             if event is None:
                 return self._end(pending)

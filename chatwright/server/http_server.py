@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from chatwright.errors import InputError
 from chatwright.server.app import make_app
+from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_thread import Limits
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier
@@ -34,6 +35,7 @@ def serve(
     announce: Callable[[str], None] = print,
     description: str = "",
     identity: ModelIdentity | None = None,
+    embedder: ServedEmbedder | None = None,
     beside: Callable[[Service], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Serve until Ctrl-C.
@@ -47,6 +49,7 @@ def serve(
         announce: Receives the address.
         description: Description of the model for people, such as its version.
         identity: Which weights these are.
+        embedder: The model for vectors of texts.
         beside: Entered while the server runs, such as `served_versions.follow_versions`.
 
     Raises:
@@ -56,6 +59,8 @@ def serve(
     app = make_app(None, model_name, status=status, limits=limits)
     if assistant is not None:
         app.state.service.publish(assistant, model_name, description, identity)
+    if embedder is not None:
+        app.state.service.publish_embedder(embedder)
     announce(f"{model_name} is at http://{HOST}:{listener.getsockname()[1]} (Ctrl-C stops it)")
     with beside(app.state.service):
         uvicorn_server(app).run(sockets=[listener])

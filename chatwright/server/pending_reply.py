@@ -76,6 +76,8 @@ class PendingWork(ABC):
 
     param: str | None = None
     """Field of the request that is too long, if the model refuses it."""
+    needs_assistant = True
+    """Whether a model that replies is needed."""
 
     def __init__(self, deliver: Deliver, assistant: Replier | None = None) -> None:
         """Prepare the work.
@@ -92,8 +94,11 @@ class PendingWork(ABC):
         self.deadline = 0.0  # seconds of the engine thread's clock
 
     @abstractmethod
-    def begin(self, assistant: Replier) -> Iterator[Any]:
-        """Return the iterator of events. Closing it cancels the work."""
+    def begin(self, served: Callable[[], Replier]) -> Iterator[Any]:
+        """Return the iterator of events. Closing it cancels the work.
+
+        `served` returns the assistant that is served now, or raises ApiError.
+        """
 
     def cancel(self) -> None:
         """Ask the engine's thread to end the work."""
@@ -127,8 +132,9 @@ class PendingReply(PendingWork):
         self.sampling = sampling
         self.thinking = thinking
 
-    def begin(self, assistant: Replier) -> Iterator[ReplyEvent]:
+    def begin(self, served: Callable[[], Replier]) -> Iterator[ReplyEvent]:
         """Begin to sample the reply."""
+        assistant = self.assistant or served()
         return assistant.reply(self.conversation, self.sampling, self.thinking)
 
 
@@ -163,8 +169,9 @@ class PendingText(PendingWork):
         self.scores_prompt = scores_prompt
         self.is_sampled = is_sampled
 
-    def begin(self, assistant: Replier) -> Iterator[CompletionEvent]:
+    def begin(self, served: Callable[[], Replier]) -> Iterator[CompletionEvent]:
         """Begin to sample the continuation."""
+        assistant = self.assistant or served()
         return assistant.continue_ids(
             self.token_ids,
             self.sampling,

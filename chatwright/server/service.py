@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
 from chatwright.server.model_identity import ModelIdentity
@@ -21,6 +22,7 @@ class Service:
         """Start without a model. `status` returns the status of the build that trains it."""
         self.engine = EngineThread(limits=limits)
         self.model_name = ""
+        self.embeddings: ServedEmbedder | None = None
         self._status = status
 
     def publish(
@@ -42,13 +44,22 @@ class Service:
         self.model_name = model_name
         self.engine.set_assistant(assistant, description, identity)
 
+    def publish_embedder(self, embedder: ServedEmbedder) -> None:
+        """Serve a model that computes vectors of texts, perhaps beside one that replies."""
+        self.embeddings = embedder
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model is served."""
+        return self.engine.is_ready or self.embeddings is not None
+
     def status(self) -> Status:
         """Return the status of the build, with the served model."""
         served = self.engine.served
         if self._status is not None:
             status = self._status()
         else:
-            status = Status(state="building" if served is None else "ready")
+            status = Status(state="ready" if self.is_ready else "building")
         if served is None:
             return status
         return replace(status, can_chat=True, model=served.description, model_number=served.number)
@@ -58,13 +69,27 @@ class Service:
 
         Raises ApiError (503) if there is no model yet, and ApiError (404) for another name.
         """
+        if self.engine.served is None and self.embeddings is not None:
+            message = "this server only computes vectors of texts: POST /v1/embeddings"
+            raise ApiError(404, message, code="model_not_found", param="model")
         served = self.engine.require_served()
         if name is not None and name != self.model_name:
             raise unknown_model(name)
         return served
 
+    def require_embedder(self, name: str) -> ServedEmbedder:
+        """Return the model for vectors of texts; ApiError (404) if it has another name."""
+        if self.embeddings is None:
+            message = (
+                "this server has no model for vectors: chatwright serve DIR --embeddings MODEL"
+            )
+            raise ApiError(404, message, code="model_not_found", param="model")
+        if name != self.embeddings.name:
+            raise unknown_model(name)
+        return self.embeddings
+
 
 def unknown_model(name: str) -> ApiError:
     """Return the error for a model that is not served."""
-    message = f"the model {name!a} is not served here; GET /v1/models lists the one that is"
+    message = f"the model {name!a} is not served here; GET /v1/models lists what is"
     return ApiError(404, message, code="model_not_found", param="model")

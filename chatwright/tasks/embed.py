@@ -41,6 +41,16 @@ class Embedder:
         self.tokenizer = tokenizer
         self.encoder_tokens = encoder_tokens_of(tokenizer)
 
+    @property
+    def max_length(self) -> int:
+        """Longest text that is read whole, in tokens."""
+        return self.forward.max_length
+
+    @property
+    def vector_size(self) -> int:
+        """Number of numbers in a vector."""
+        return self.forward.config.d_model
+
     def embed(self, texts: Sequence[str]) -> list[TextVector]:
         """Compute the vector of each text."""
         encoded = self.tokenizer.encode_batch(texts)

@@ -19,7 +19,6 @@ from chatwright.checkpoint import registry
 from chatwright.engine.invariance_cache import source_hash
 from chatwright.errors import InputError
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Served
 from chatwright.server.service import Service, unknown_model
 
 log = logging.getLogger("chatwright.server")
@@ -54,7 +53,7 @@ def _add_checks(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> Response:
         """Answer 200 if a model is served, otherwise 503, for scripts that wait."""
-        is_ready = service.engine.is_ready
+        is_ready = service.is_ready
         return _check(is_ready, "ok" if is_ready else "building")
 
     @app.get("/livez")
@@ -67,7 +66,7 @@ def _add_checks(app: FastAPI, service: Service) -> None:
     async def readyz() -> Response:
         """Answer 200 if a reply would be accepted now, otherwise 503."""
         engine = service.engine
-        if not engine.is_ready or not engine.is_alive:
+        if not service.is_ready or not engine.is_alive:
             return _check(False, "building" if engine.is_alive else "dead")
         return _check(engine.has_room, "ok" if engine.has_room else "full")
 
@@ -78,22 +77,28 @@ def _check(is_ok: bool, status: str) -> Response:
 
 def model_cards(service: Service) -> list[dict[str, Any]]:
     """Return the served models in the shape of OpenAI's list of models."""
-    served = service.engine.served
-    return [] if served is None else [_model_card(service.model_name, served)]
+    cards = []
+    if served := service.engine.served:
+        length = served.assistant.context_length
+        cards.append(_model_card(service.model_name, "generate", length, served.identity))
+    if embeddings := service.embeddings:
+        length = embeddings.embedder.max_length
+        cards.append(_model_card(embeddings.name, "embed", length, embeddings.identity))
+    return cards
 
 
-def _model_card(name: str, served: Served) -> dict[str, Any]:
-    identity = served.identity
+def _model_card(name: str, task: str, length: int, identity: ModelIdentity) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
         "created": identity.created,
         "owned_by": "you",
         "chatwright": {
+            "task": task,
             "weights": identity.weights or None,
             "version": identity.version or None,
             "versions": _versions(identity),
-            "context_length": served.assistant.context_length,
+            "context_length": length,
         },
     }
 
