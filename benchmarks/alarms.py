@@ -48,7 +48,20 @@ from chatwright.training.stages.ppo import PPO, Critic, PPOUpdateConfig, new_val
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation
 
-THINGS = ["boat", "door", "lamp", "hat", "wall", "cup", "bird", "coat", "kite", "book", "car", "bag"]
+THINGS = [
+    "boat",
+    "door",
+    "lamp",
+    "hat",
+    "wall",
+    "cup",
+    "bird",
+    "coat",
+    "kite",
+    "book",
+    "car",
+    "bag",
+]
 COLORS = ["red", "blue", "green", "gray"]
 CONTEXT = 64
 N_ROLLOUT_BATCH = 25

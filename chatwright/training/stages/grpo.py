@@ -18,7 +18,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from chatwright.devices import generator
 from chatwright.model.gpt import GPT
 from chatwright.training import checks
 from chatwright.training.alarms import Alarms
@@ -35,7 +34,6 @@ from chatwright.training.policy_loss import (
 )
 from chatwright.training.rollout_source import RolloutSource
 from chatwright.training.rollout_tables import (
-    log_probs_table,
     parts_by_length,
     reply_mask,
     rollout_tables,
@@ -45,7 +43,8 @@ from chatwright.training.rollout_tables import (
     without_dropout,
 )
 from chatwright.training.setting_checks import require_setting
-from chatwright.training.stage import Batch, Loss, Stage, StageState
+from chatwright.training.stage import Batch, Loss
+from chatwright.training.stages.rollout_stage import RolloutStage, kl_per_reply
 
 SPREAD_BAND = 0.1
 """Largest mean difference of the engine's log-probabilities from training's, in nats."""
@@ -106,7 +105,7 @@ class GRPOMicroBatch:
     """Whether the model is still the one that wrote the replies."""
 
 
-class GRPO(Stage[GPT, GRPOMicroBatch]):
+class GRPO(RolloutStage[GRPOMicroBatch]):
     """Learn from the rewards of groups of the model's own replies."""
 
     name = "grpo"
@@ -130,40 +129,21 @@ class GRPO(Stage[GPT, GRPOMicroBatch]):
             dtype: Number format of the forward pass.
             seed: Seed of the order of updates.
         """
-        self.source = source
-        self.reference = reference
+        super().__init__(source, reference, config, alarms, dtype, seed)
         self.config = config
-        self.alarms = alarms
-        self.dtype = dtype
-        self.seed = seed
-        self.tables: dict[str, Tensor] = {}
-        """The rollouts in use."""
-        self.metrics: dict[str, float] = {}
-        """Figures of the rollouts in use."""
-        self.n_update = 0
-        """Optimizer steps prepared so far."""
         self.n_no_signal = 0
         """Batches of rollouts in a row in which no prompt had different rewards."""
 
     def next_batch(self, model: GPT) -> Batch[GRPOMicroBatch]:
         """Return the replies of the next update; sample new ones when all updates are done."""
-        update = self.n_update % self.config.updates
+        update = self.position
         if update == 0:
             self._collect(model)
-        rows = self._rows_of(update)
+        rows = self.rows_of(update)
         count = loss_count(reply_mask(self.tables)[rows], self.config.loss)
         self.n_update += 1
         rows = self._with_gradient(rows)
         return Batch(self._micro_batches(rows, count, is_first=update == 0), count)
-
-    def _rows_of(self, update: int) -> list[int]:
-        """Return the rows of an update: a share of the replies, in a new order each epoch."""
-        n_row = len(self.tables["targets"])
-        epoch, part = divmod(update, self.config.steps_per_epoch)
-        draws = generator(self.seed, f"updates of rollouts {self.n_update - update} epoch {epoch}")
-        order = torch.randperm(n_row, generator=draws).tolist()
-        size = -(-n_row // self.config.steps_per_epoch)
-        return order[part * size : (part + 1) * size]
 
     def _with_gradient(self, rows: list[int]) -> list[int]:
         """Leave out replies with advantage 0, which change nothing without a KL divergence."""
@@ -217,21 +197,17 @@ class GRPO(Stage[GPT, GRPOMicroBatch]):
         stride = max(1, n_row // (config.measured_replies or n_row))
         sample = select(tables, range(0, n_row, stride))
         if config.beta:
-            tables["reference_log_probs"] = self._log_probs(self.reference, tables)
+            tables["reference_log_probs"] = self.log_probs(self.reference, tables)
             reference = select(tables, range(0, n_row, stride))["reference_log_probs"]
         else:
-            reference = self._log_probs(self.reference, sample)
+            reference = self.log_probs(self.reference, sample)
         if config.old_log_probs == "training" and config.updates > 1:
-            tables["old_log_probs"] = self._log_probs(model, tables)
+            tables["old_log_probs"] = self.log_probs(model, tables)
             old = select(tables, range(0, n_row, stride))["old_log_probs"]
         else:
-            old = self._log_probs(model, sample)
+            old = self.log_probs(model, sample)
         self.metrics = spread_metrics(sample, old)
-        ratios = (old - reference) * reply_mask(sample)
-        return float(ratios.sum(1).mean())
-
-    def _log_probs(self, model: GPT, tables: Mapping[str, Tensor]) -> Tensor:
-        return log_probs_table(model, tables, self.config.rows, self.dtype)
+        return kl_per_reply(old, reference, sample)
 
     def _require_signal(self, has_signal: bool) -> None:
         """Raise RunFailed if no prompt had different rewards for too many batches."""
@@ -316,45 +292,10 @@ class GRPO(Stage[GPT, GRPOMicroBatch]):
         checks.check_finite(loss, "the loss", 0)
         return loss
 
-    def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return reward, length and stop rate of sampled replies to the validation prompts."""
-        figures = self.source.evaluate(model)
-        if "held_out_score" in figures:
-            self.alarms.check_held_out(
-                self.n_update,
-                figures["validation_reward"],
-                figures["held_out_score"],
-                figures["held_out_error"],
-            )
-        return figures
+    def own_numbers(self) -> dict[str, Any]:
+        """Return how many batches in a row taught nothing."""
+        return {"n_no_signal": self.n_no_signal}
 
-    def samples(self, model: GPT) -> list[tuple[str, str]]:
-        """Return (prompt, reply) pairs of the last evaluation."""
-        return self.source.samples()
-
-    def describe(self) -> dict[str, Any]:
-        """Return counts and hashes of the prompts, and the hash of a reward model."""
-        return self.source.describe()
-
-    def state(self) -> StageState:
-        """Return rollouts that are still in use, data position, counters, the alarms' memory."""
-        numbers = {
-            "prompts": self.source.batches.state_dict(),
-            "alarms": self.alarms.state(),
-            "metrics": self.metrics,
-            "n_update": self.n_update,
-            "n_no_signal": self.n_no_signal,
-        }
-        is_used_up = self.n_update % self.config.updates == 0
-        return StageState(numbers, {} if is_used_up else dict(self.tables))
-
-    def load_state(self, state: StageState) -> None:
-        """Continue from a state that `state` returned."""
-        numbers = state.numbers
-        self.source.batches.load_state_dict(numbers["prompts"])
-        self.alarms.load_state(numbers["alarms"])
-        self.metrics = dict(numbers["metrics"])
-        self.n_update = int(numbers["n_update"])
+    def load_own_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Continue from what `own_numbers` returned."""
         self.n_no_signal = int(numbers["n_no_signal"])
-        device = next(self.reference.parameters()).device
-        self.tables = {name: table.to(device) for name, table in state.tensors.items()}

@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chatwright.devices import generator
 from chatwright.model.gpt import GPT
 from chatwright.model.heads import ScalarHead
 from chatwright.training import checks
@@ -37,7 +36,6 @@ from chatwright.training.reward_shaping import KLController, RewardNormalizer
 from chatwright.training.rollout_source import RolloutSource, ScoredRollouts
 from chatwright.training.rollout_tables import (
     importance_weights,
-    log_probs_table,
     measure,
     parts_by_length,
     reply_mask,
@@ -47,9 +45,9 @@ from chatwright.training.rollout_tables import (
     texts_of,
     without_dropout,
 )
-from chatwright.training.rollouts import Rollout
 from chatwright.training.setting_checks import require_setting
-from chatwright.training.stage import Batch, Loss, MicroBatch, Stage, StageState
+from chatwright.training.stage import Batch, Loss, MicroBatch
+from chatwright.training.stages.rollout_stage import RolloutStage, kl_per_reply
 
 RATIO_BAND = 0.02
 """Largest mean difference of the ratio from 1 before the first update; bfloat16 needs some."""
@@ -162,7 +160,7 @@ def token_rewards(tables: Mapping[str, Tensor], scores: Sequence[float], weight:
     return torch.where(mask, rewards, 0.0)
 
 
-class PPO(Stage[GPT, dict[str, Tensor]]):
+class PPO(RolloutStage[dict[str, Tensor]]):
     """Learn from the rewards of the model's own replies, with a value head as baseline.
 
     A micro-batch is a set of tables (`rollout_tables`).
@@ -193,41 +191,22 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
             dtype: Number format of the forward pass.
             seed: Seed of the order of updates.
         """
-        self.source = source
-        self.reference = reference
+        super().__init__(source, reference, config, alarms, dtype, seed)
         self.critic = critic
         self.config = config
         self.kl = kl
-        self.alarms = alarms
-        self.dtype = dtype
-        self.seed = seed
         self.normalizer = RewardNormalizer()
-        self.tables: dict[str, Tensor] = {}
-        """The rollouts in use."""
-        self.metrics: dict[str, float] = {}
-        """Figures of the rollouts in use."""
-        self.n_update = 0
-        """Optimizer steps prepared so far."""
 
     def next_batch(self, model: GPT) -> Batch[dict[str, Tensor]]:
         """Return the replies of the next update; sample new ones when all updates are done."""
-        update = self.n_update % (self.config.epochs * self.config.steps_per_epoch)
+        update = self.position
         if update == 0:
             self._collect(model)
-        rows = self._rows_of(update)
+        rows = self.rows_of(update)
         parts = list(parts_by_length(self.tables, rows, self.config.rows))
         batch = [select(self.tables, part) for part in parts]
         self.n_update += 1
         return Batch(batch, sum(int(reply_mask(tables).sum()) for tables in batch))
-
-    def _rows_of(self, update: int) -> list[int]:
-        """Return the rows of an update: a share of the replies, in a new order each epoch."""
-        n_row = len(self.tables["targets"])
-        epoch, part = divmod(update, self.config.steps_per_epoch)
-        draws = generator(self.seed, f"updates of rollouts {self.n_update - update} epoch {epoch}")
-        order = torch.randperm(n_row, generator=draws).tolist()
-        size = -(-n_row // self.config.steps_per_epoch)
-        return order[part * size : (part + 1) * size]
 
     def _collect(self, model: GPT) -> None:
         """Sample and score replies, and measure everything that the updates need."""
@@ -238,12 +217,9 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
         with without_dropout(model):
             function = partial(self._measured, model)
             tables["old_log_probs"], tables["values"] = measure(tables, config.rows, function, 2)
-        tables["reference_log_probs"] = log_probs_table(
-            self.reference, tables, config.rows, self.dtype
-        )
+        tables["reference_log_probs"] = self.log_probs(self.reference, tables)
         mask = reply_mask(tables)
-        ratios = (tables["old_log_probs"] - tables["reference_log_probs"]) * mask
-        kl = float(ratios.sum(1).mean())
+        kl = kl_per_reply(tables["old_log_probs"], tables["reference_log_probs"], tables)
         rewards = token_rewards(tables, self._scores(rollouts), self.kl.weight)
         advantages, tables["returns"] = gae(
             rewards, tables["values"], mask, config.gamma, config.gae_lambda
@@ -331,57 +307,11 @@ class PPO(Stage[GPT, dict[str, Tensor]]):
         """Return the critic's weights."""
         return self.critic.own_weights()
 
-    def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return reward, length, stop rate and KL divergence of replies to validation prompts."""
-        figures = self.source.evaluate(model)
-        figures["validation_kl"] = self._kl(model, self.source.evaluated)
-        if "held_out_score" in figures:
-            self.alarms.check_held_out(
-                self.n_update,
-                figures["validation_reward"],
-                figures["held_out_score"],
-                figures["held_out_error"],
-            )
-        return figures
+    def own_numbers(self) -> dict[str, Any]:
+        """Return the scale of rewards and the weight of the KL divergence."""
+        return {"normalizer": self.normalizer.state(), "kl": self.kl.state()}
 
-    def _kl(self, model: GPT, rollouts: Sequence[Rollout]) -> float:
-        """Return the estimated KL divergence from the reference, in nats per reply."""
-        tables = rollout_tables(rollouts, self.source.tokenizer.control.pad, model.device)
-        own, reference = (
-            log_probs_table(m, tables, self.config.rows, self.dtype)
-            for m in (model, self.reference)
-        )
-        return float((own - reference).sum(1).mean())
-
-    def samples(self, model: GPT) -> list[tuple[str, str]]:
-        """Return (prompt, reply) pairs of the last evaluation."""
-        return self.source.samples()
-
-    def describe(self) -> dict[str, Any]:
-        """Return counts and hashes of the prompts, and the hash of a reward model."""
-        return self.source.describe()
-
-    def state(self) -> StageState:
-        """Return rollouts, data position, scale of rewards, KL weight and the alarms' memory."""
-        numbers = {
-            "prompts": self.source.batches.state_dict(),
-            "normalizer": self.normalizer.state(),
-            "kl": self.kl.state(),
-            "alarms": self.alarms.state(),
-            "metrics": self.metrics,
-            "n_update": self.n_update,
-        }
-        is_used_up = self.n_update % (self.config.epochs * self.config.steps_per_epoch) == 0
-        return StageState(numbers, {} if is_used_up else dict(self.tables))
-
-    def load_state(self, state: StageState) -> None:
-        """Continue from a state that `state` returned."""
-        numbers = state.numbers
-        self.source.batches.load_state_dict(numbers["prompts"])
+    def load_own_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Continue from what `own_numbers` returned."""
         self.normalizer.load_state(numbers["normalizer"])
         self.kl.load_state(numbers["kl"])
-        self.alarms.load_state(numbers["alarms"])
-        self.metrics = dict(numbers["metrics"])
-        self.n_update = int(numbers["n_update"])
-        device = next(iter(self.critic.own_weights().values())).device
-        self.tables = {name: table.to(device) for name, table in state.tensors.items()}
