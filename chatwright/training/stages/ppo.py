@@ -32,6 +32,7 @@ from chatwright.training.advantages import explained_variance, gae, whiten
 from chatwright.training.alarms import Alarms
 from chatwright.training.cross_entropy import IGNORED, next_token_outputs
 from chatwright.training.log_probs import TargetLogProbs
+from chatwright.training.policy_loss import clipped_objective
 from chatwright.training.reward_shaping import KLController, RewardNormalizer
 from chatwright.training.rollout_source import RolloutSource, ScoredRollouts
 from chatwright.training.rollout_tables import (
@@ -123,18 +124,6 @@ def new_value_head(d_model: int, device: torch.device) -> ScalarHead:
     head = ScalarHead(d_model).to(device)
     nn.init.zeros_(head.score.weight)
     return head
-
-
-def clipped_policy_loss(
-    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip: float
-) -> Tensor:
-    """Return -min(r A, clip(r, 1 - eps, 1 + eps) A) of every token (Schulman et al. 2017, eq. 7).
-
-    All arguments and the result have one shape; r = p / p_old.
-    """
-    ratio = (log_probs - old_log_probs).exp()
-    clipped = ratio.clamp(1 - clip, 1 + clip)
-    return -torch.minimum(ratio * advantages, clipped * advantages)
 
 
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float) -> Tensor:
@@ -274,7 +263,8 @@ class PPO(RolloutStage[dict[str, Tensor]]):
             micro_batch[name][mask]
             for name in ("old_log_probs", "advantages", "values", "returns", "importance")
         )
-        policy = clipped_policy_loss(log_probs, old, advantages, config.clip) * importance
+        objective = clipped_objective(log_probs - old, advantages, config.clip, config.clip)
+        policy = -objective * importance
         value = clipped_value_loss(values, old_values, returns, config.value_clip)
         total = policy.sum() + config.value_weight * value.sum()
         ratio = (log_probs.detach() - old).exp()
