@@ -153,7 +153,7 @@ def test_replies_without_an_advantage_are_left_out_of_the_forward_pass() -> None
     whole = sum(stage.loss(model, micro).sum.item() for micro in batch.micro_batches)
     stage.tables["advantages"][:4] = 0.0
     stage.n_update = 0
-    part = stage._micro_batches(stage._with_gradient(stage._rows_of(0)), batch.count, True)
+    part = stage._micro_batches(stage._with_gradient(stage.rows_of(0)), batch.count, True)
     assert sum(len(micro.tables["targets"]) for micro in part) <= 12
     assert sum(micro.count for micro in part) == batch.count
     assert whole != 0.0
