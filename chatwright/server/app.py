@@ -24,6 +24,7 @@ from chatwright.server.errors import (
     handle_unexpected_error,
 )
 from chatwright.server.guard import Guard
+from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
 from chatwright.server.routes import completions, embeddings, info, tokens
 from chatwright.server.service import Service
@@ -64,9 +65,7 @@ def make_app(
         service.engine.close()
 
     # No /docs: FastAPI's documentation pages load scripts from a CDN.
-    app = FastAPI(
-        title="Chatwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
-    )
+    app = FastAPI(title="Chatwright", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(Guard)
     app.add_exception_handler(ApiError, handle_api_error)
@@ -74,6 +73,7 @@ def make_app(
     app.add_exception_handler(Exception, handle_unexpected_error)
     add_page(app)
     add_routes(app, service)
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -81,7 +81,7 @@ def add_page(app: FastAPI) -> None:
     """Add the routes of the page's files."""
     for path, (name, media_type) in PAGE_FILES.items():
         endpoint = file_endpoint((PAGE / name).read_bytes(), media_type)
-        app.add_api_route(path, endpoint, methods=["GET"])
+        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
 
 
 def file_endpoint(content: bytes, media_type: str) -> Callable[[], Any]:
@@ -100,7 +100,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     completions.add(app, service)
     embeddings.add(app, service)
 
-    @app.get("/api/status")
+    @app.get("/api/status", include_in_schema=False)
     async def status() -> Response:
         """Return the progress of the build, for the page."""
         return JSONResponse(service.status().to_json())

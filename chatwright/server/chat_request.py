@@ -107,6 +107,12 @@ class ChatMessage(Strict):
                 return Message(self.role, text)
 
 
+class TextFormat(Strict):
+    """The only format of replies: free text."""
+
+    type: Literal["text"]
+
+
 class ChatRequest(SamplingRequest):
     """The body of a request, within every limit."""
 
@@ -117,6 +123,12 @@ class ChatRequest(SamplingRequest):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     enable_thinking: bool | None = None
     """Switches the thinking of a reasoning model on or off; without it the model's default."""
+    # Accepted with the values that ask for nothing, which some clients always send.
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool = True
+    response_format: TextFormat | None = None
+    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
 
     @model_validator(mode="after")
     def fields_agree(self) -> ChatRequest:

@@ -60,6 +60,7 @@ class Completion:
         """Prepare the response of the model `served`; draw a seed if the request has none."""
         self.request = request
         self.tokenizer = served.assistant.tokenizer
+        self.fingerprint = served.identity.fingerprint
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
@@ -133,7 +134,13 @@ class Completion:
         yield self._chunk(index, {}, choice.finish_reason)
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model}
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.request.model,
+            "system_fingerprint": self.fingerprint,
+        }
 
     def _chunk(
         self,

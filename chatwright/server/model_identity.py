@@ -1,7 +1,10 @@
 """Which weights are served, as `/version` and `/v1/models` report them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from chatwright.engine.invariance_cache import source_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +21,13 @@ class ModelIdentity:
     """Directory of the registry that holds the versions; None without one."""
     batch_variance: str | None = None
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What OpenAI calls system_fingerprint: it changes with the weights and with our code.
+
+        None if the weights are unknown.
+        """
+        if not self.weights:
+            return None
+        return f"fp_{hashlib.sha256((self.weights + source_hash()).encode()).hexdigest()[:16]}"

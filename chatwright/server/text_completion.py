@@ -43,6 +43,7 @@ class TextCompletion:
         self.id = f"cmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
+        self.fingerprint = served.identity.fingerprint
         tokenizer = served.assistant.tokenizer
         every = [prompt for prompt in prompts for _ in range(request.n_generated)]
         self.choices = [
@@ -157,6 +158,7 @@ class TextCompletion:
             "object": "text_completion",
             "created": self.created,
             "model": self.request.model,
+            "system_fingerprint": self.fingerprint,
         }
 
     def _notes(self, choices: Sequence[Choice]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The server with a small untrained model: its replies equal those of the assistant alone."""
 
+import json
 import threading
 
 import pytest
@@ -14,6 +15,7 @@ from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.app import make_app
 from chatwright.server.engine_thread import EngineThread
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer
 
@@ -212,3 +214,33 @@ def test_messages_out_of_order_are_refused(client):
 
 def test_a_token_id_beyond_the_vocabulary_is_refused(client):
     assert client.post(URL, json=ask(logit_bias={"99999": 1})).status_code == 400
+
+
+def test_streamed_log_probs_equal_those_of_the_whole_reply(client):
+    request = ask(seed=3, logprobs=True, top_logprobs=2, n=2)
+    whole = client.post(URL, json=request).json()["choices"]
+    *events, _done, _end = client.post(URL, json={**request, "stream": True}).text.split("\n\n")
+    tokens = {0: [], 1: []}
+    for event in events:
+        for choice in json.loads(event.removeprefix("data: "))["choices"]:
+            tokens[choice["index"]] += (choice["logprobs"] or {"content": []})["content"]
+    assert [tokens[0], tokens[1]] == [choice["logprobs"]["content"] for choice in whole]
+
+
+def test_both_names_of_the_token_limit_mean_the_same(client):
+    old = client.post(URL, json=ask(seed=3)).json()
+    fields = ask(seed=3, max_completion_tokens=24)
+    del fields["max_tokens"]
+    new = client.post(URL, json=fields).json()
+    assert (new["choices"], new["usage"]) == (old["choices"], old["usage"])
+
+
+def test_the_fingerprint_changes_with_the_weights(client):
+    assert client.post(URL, json=ask()).json()["system_fingerprint"] is None  # unknown weights
+    service = client.app.state.service
+    found = []
+    for weights in ("a" * 64, "b" * 64, "a" * 64):
+        identity = ModelIdentity(weights=weights)
+        service.publish(service.engine.served.assistant, "m", "", identity)
+        found.append(client.post(URL, json=ask()).json()["system_fingerprint"])
+    assert found[0] == found[2] != found[1]

@@ -1,0 +1,75 @@
+"""The OpenAPI document of the API, served at /openapi.json.
+
+The routes parse their bodies themselves (`request_parser.py`): errors have OpenAI's shape, and a
+field with null counts as not given. So the bodies are added to FastAPI's document here, from the
+same Pydantic models.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from chatwright import __version__
+from chatwright.server.chat_request import ChatRequest
+from chatwright.server.request_parser import Strict
+from chatwright.server.routes.embeddings import EmbeddingRequest
+from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
+from chatwright.server.text_request import TextRequest
+
+BODIES: dict[str, type[Strict]] = {
+    "/v1/chat/completions": ChatRequest,
+    "/v1/completions": TextRequest,
+    "/v1/embeddings": EmbeddingRequest,
+    "/tokenize": TokenizeRequest,
+    "/detokenize": DetokenizeRequest,
+}
+"""The body of each POST route."""
+NULLABLE_TEXT = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+ERROR: dict[str, Any] = {
+    "title": "Error",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "param"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "code": {"type": "string"},
+                "param": NULLABLE_TEXT,
+            },
+        }
+    },
+}
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the document of an application with all routes."""
+    document = get_openapi(title=app.title, version=__version__, routes=app.routes)
+    _, schemas = models_json_schema(
+        [(body, "validation") for body in BODIES.values()],
+        ref_template="#/components/schemas/{model}",
+    )
+    document["components"] = {"schemas": {**schemas["$defs"], "Error": ERROR}}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            responses = {name: _error(name) for name in ("4XX", "5XX")}
+            operation["responses"] = {"200": {"description": "Success"}, **responses}
+            if method == "post":
+                operation["requestBody"] = {
+                    "required": True,
+                    "content": _json(BODIES[path].__name__),
+                }
+    return document
+
+
+def _error(status: str) -> dict[str, Any]:
+    causes = {"4XX": "The request is wrong", "5XX": "The server cannot answer now"}
+    return {"description": causes[status], "content": _json("Error")}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
