@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatwright.engine.request import TokenSampled, TokenScore
+from chatwright.server.token_text import begins_document
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -37,8 +38,11 @@ class TextLogProbs:
         }
         tokens = [first, *(self._scored(score) for score in scores)][n_added:]
         prefix = self._tokenizer.prefix.encode()
-        for token, token_id in zip(tokens, token_ids[n_added:], strict=True):
-            content = self._tokenizer.token_bytes(token_id)
+        has_text = [True] * len(token_ids)
+        has_text[0] = not begins_document(self._tokenizer, token_ids)
+        shown = list(zip(token_ids, has_text, strict=True))[n_added:]
+        for token, (token_id, is_text) in zip(tokens, shown, strict=True):
+            content = self._tokenizer.token_bytes(token_id) if is_text else b""
             token["offset"] = self._n_character
             self._read(content.removeprefix(prefix))
             prefix = b"" if content else prefix  # the tokenizer puts it before the first text

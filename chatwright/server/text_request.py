@@ -12,6 +12,7 @@ from chatwright.errors import InputError
 from chatwright.server.errors import ApiError
 from chatwright.server.request_parser import Text
 from chatwright.server.sampling_request import SamplingRequest
+from chatwright.server.token_text import text_of
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 MAX_PROMPTS = 64
@@ -101,4 +102,4 @@ def _encode(prompt: str | list[int], tokenizer: Tokenizer) -> Prompt:
         if token_id >= tokenizer.vocab_size:
             message = f"token id {token_id} is outside the model's {tokenizer.vocab_size} ids"
             raise ApiError(400, message, code="invalid_value", param="prompt")
-    return Prompt(prompt, tokenizer.decode(prompt), 0)
+    return Prompt(prompt, text_of(tokenizer, prompt), 0)

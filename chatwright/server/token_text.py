@@ -1,5 +1,7 @@
 """How a token is shown to clients."""
 
+from collections.abc import Sequence
+
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -13,3 +15,17 @@ def token_text(tokenizer: Tokenizer, token_id: int) -> tuple[str, list[int] | No
         return control, None
     content = tokenizer.token_bytes(token_id)
     return content.decode("utf-8", errors="replace"), list(content)
+
+
+def text_of(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
+    """Return the text of token ids, without the token that begins a document.
+
+    Some imported tokenizers begin documents with their unknown token, which decodes to U+FFFD.
+    """
+    n_begin = begins_document(tokenizer, token_ids)
+    return tokenizer.decode(token_ids[n_begin:])
+
+
+def begins_document(tokenizer: Tokenizer, token_ids: Sequence[int]) -> bool:
+    """Return whether the first token is the one that begins a document."""
+    return bool(token_ids) and token_ids[0] == tokenizer.control.bos

@@ -19,7 +19,7 @@ from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.request_parser import ShortText, Strict, Text, parse_request
 from chatwright.server.service import Service
-from chatwright.server.token_text import token_text
+from chatwright.server.token_text import text_of, token_text
 from chatwright.tokenizer.chat_template import render_prompt
 
 MAX_TOKENS = 200_000
@@ -100,4 +100,4 @@ def detokenized(request: DetokenizeRequest, served: Served) -> dict[str, Any]:
         if token_id >= tokenizer.vocab_size:
             message = f"token id {token_id} is outside the model's {tokenizer.vocab_size} ids"
             raise ApiError(400, message, code="invalid_value", param="tokens")
-    return {"prompt": tokenizer.decode(request.tokens)}
+    return {"prompt": text_of(tokenizer, request.tokens)}

@@ -1,13 +1,17 @@
 """Tokenizing in the API: the ids that the model reads, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.request import TokenScore
 from chatwright.server.app import make_app
+from chatwright.server.text_log_probs import TextLogProbs
+from chatwright.server.token_text import text_of
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.server.fake_assistant import FakeAssistant
@@ -28,6 +32,23 @@ HARD_TEXTS = [
     "e\u0301 \u2028",
     "  x ",
 ]
+
+
+class BeginsWithUnknown:
+    """A tokenizer whose <bos> token decodes to U+FFFD, as in some imported models."""
+
+    def __init__(self, inner: ByteBPE) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        is_bos = token_id == self.inner.control.bos
+        return "\ufffd".encode() if is_bos else self.inner.token_bytes(token_id)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 
 
 class BytePairAssistant(FakeAssistant):
@@ -53,6 +74,18 @@ def test_detokenize_undoes_tokenize(client: TestClient, text: str, special: bool
     control = client.app.state.service.engine.served.assistant.tokenizer.control  # type: ignore[attr-defined]
     assert found["tokens"][:1] == [control.bos] if special else control.bos not in found["tokens"]
     assert client.post("/detokenize", json={"tokens": found["tokens"]}).json() == {"prompt": text}
+
+
+def test_a_bos_token_that_decodes_to_text_is_no_text_of_a_prompt() -> None:
+    tokenizer: Any = BeginsWithUnknown(BytePairAssistant().tokenizer)
+    ids = [tokenizer.control.bos, *tokenizer.encode("aé the cat")]
+    assert tokenizer.decode(ids) != "aé the cat", "otherwise nothing is shown"
+    assert text_of(tokenizer, ids) == text_of(tokenizer, ids[1:]) == "aé the cat"
+    scores = [TokenScore(token_id, -1.0) for token_id in ids[1:]]
+    tokens = TextLogProbs(tokenizer).prompt(ids, scores, 0)
+    alone = TextLogProbs(tokenizer).prompt(ids, scores, 1)
+    assert [token["offset"] for token in tokens[1:]] == [token["offset"] for token in alone]
+    assert [token["offset"] for token in alone][:2] == [0, 1]
 
 
 def test_messages_become_the_ids_of_the_prompt_that_the_model_reads() -> None:
