@@ -111,7 +111,9 @@ class Assistant:
         request = self._request(token_ids, sampling, may_call_tool=False)
         request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled)
         for event in self._events(self._submit(request, None)):
-            assert isinstance(event, CompletionEvent), "a continuation has no other events"
+            assert isinstance(event, PromptScored | TextDelta | Finished), (
+                "a continuation has no other events"
+            )
             yield event
 
     def complete(self, prompt: str, sampling: SamplingConfig | None = None) -> Finished:

@@ -31,7 +31,7 @@ class TextLogProbs:
 
         The prompt's first token has no log-probability, because there is no token before it.
         """
-        first = {
+        first: dict[str, Any] = {
             "token": written(self._tokenizer, token_ids[0]),
             "log_prob": None,
             "top": None,
@@ -50,7 +50,7 @@ class TextLogProbs:
 
     def sampled(self, tokens: Sequence[TokenSampled]) -> list[dict[str, Any]]:
         """Return sampled tokens."""
-        found = []
+        found: list[dict[str, Any]] = []
         for token in tokens:
             found.append({**self._scored(token), "offset": self._n_character})
             self._read(self._tokenizer.token_bytes(token.token_id))

@@ -69,9 +69,11 @@ class TextRequest(SamplingRequest):
         """The prompts, as texts or as token ids."""
         if isinstance(self.prompt, str):
             return [self.prompt]
-        if isinstance(self.prompt[0], int):
-            return [self.prompt]  # type: ignore[list-item]
-        return self.prompt  # type: ignore[return-value]
+        if texts := [part for part in self.prompt if isinstance(part, str)]:
+            return texts
+        if ids := [part for part in self.prompt if isinstance(part, int)]:
+            return [ids]
+        return [part for part in self.prompt if isinstance(part, list)]
 
 
 @dataclass(frozen=True)

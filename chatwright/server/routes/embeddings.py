@@ -6,7 +6,7 @@ A text that is longer than the model reads is refused, unless the client asks fo
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -97,7 +97,8 @@ def _too_long(index: int, text: EmbeddedText, max_length: int) -> ApiError:
 
 
 def _body(request: EmbeddingRequest, name: str, found: Sequence[EmbeddedText]) -> dict[str, Any]:
-    write = to_base64 if request.encoding_format == "base64" else torch.Tensor.tolist
+    is_base64 = request.encoding_format == "base64"
+    write: Callable[[torch.Tensor], Any] = to_base64 if is_base64 else torch.Tensor.tolist
     n_token = sum(text.n_token for text in found)
     body = {
         "object": "list",
