@@ -4,7 +4,7 @@
     judge.judge(prompts, replies_a, replies_b)  -> 1.0 (a wins), 0.5 (tie) or 0.0 for each prompt
     judge.only("right"), judge.without("whole")    -> the same judge with other rules
 
-A reply gets the weight of each rule that it satisfies (`starter/patterns/judge_rules.toml`); the
+A reply gets the weight of each rule that it satisfies (`starter/rules/judge.toml`); the
 reply with more points wins. The prompts are from the exam side of the corpus, with templates and
 names that no feedback has (`starter/feedback/prompts.py`).
 """
@@ -112,7 +112,7 @@ def _corpus_words() -> frozenset[str]:
 
 
 def _read_rules() -> tuple[JudgeRule, ...]:
-    path = _PACKAGE / "patterns" / "judge_rules.toml"
+    path = _PACKAGE / "rules" / "judge.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return tuple(
         JudgeRule(name, float(values["weight"]), _CHECKS[name]) for name, values in table.items()

@@ -282,7 +282,7 @@ def type_in_terminal(arguments: list[str], answers: list[str]) -> str:
 
 def test_up_names_every_problem_of_the_data_before_it_builds(here: Path, command: Command) -> None:
     command("new", "b", "--yes")
-    rows = '{"prompt": "Hi", "completion": "Hello."}\n{"prompt": "Hi"}\nnot json\n'
+    rows = '{"prompt": "Hi", "completion": "Hello."}\n{"completion": "Hi"}\nnot json\n'
     (here / "b/data/mine.jsonl").write_text(rows)
     outcome = command("up", "b", "--build-only")
     assert outcome.status == 2

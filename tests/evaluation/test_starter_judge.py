@@ -111,8 +111,8 @@ def test_an_unknown_prompt_is_an_error() -> None:
 
 
 def test_judge_and_raters_share_no_rule() -> None:
-    folder = Path(chatwright.starter.__file__).parent / "patterns"
-    judge = tomllib.loads((folder / "judge_rules.toml").read_text())
-    raters = tomllib.loads((folder / "rater_rules.toml").read_text())["rules"]
+    folder = Path(chatwright.starter.__file__).parent / "rules"
+    judge = tomllib.loads((folder / "judge.toml").read_text())
+    raters = tomllib.loads((folder / "raters.toml").read_text())["rules"]
     assert not judge.keys() & raters.keys()
     assert not {r["about"] for r in judge.values()} & {r["about"] for r in raters.values()}

@@ -36,8 +36,16 @@ COLUMNS = {
     "translation": {"review": "source", "verdict": "target"},
     "sft": {"review": "prompt", "verdict": "completion"},
     "dpo": {"number": "prompt", "review": "chosen", "verdict": "rejected"},
+    "reward": {"number": "prompt", "review": "chosen", "verdict": "rejected"},
+    "grpo": {"review": "prompt", "number": "answer"},
+    "ppo": {"review": "prompt", "number": "answer"},
     "embedding": {"review": "anchor", "verdict": "positive"},
 }
+NEEDED = {
+    "grpo": ("reward.rules.stops=1.0", "rollouts.reply_tokens=8"),
+    "ppo": ("reward.rules.stops=1.0", "rollouts.reply_tokens=8"),
+}
+"""Settings that a kind has no defaults for."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,8 @@ def parents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
         prepare_stage(stage_kind(kind), options, Watcher()).run(folder / kind, Watcher())
     decoder = folder / "pretrain"
-    return {"sft": decoder, "dpo": decoder, "embedding": folder / "masked-lm"}
+    learn_from_replies = dict.fromkeys(("sft", "dpo", "reward", "grpo", "ppo"), decoder)
+    return {**learn_from_replies, "embedding": folder / "masked-lm"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,7 +77,7 @@ def test_a_stage_reads_a_european_table_and_skips_bad_rows(
         return StageOptions(
             data=str(data),
             out=tmp_path / f"run-{skip}",
-            overrides=(*size, "validation_share=0.2"),
+            overrides=(*size, *NEEDED.get(kind, ()), "validation_share=0.2"),
             reading=ReadOptions(
                 encoding="cp1252",
                 rename_columns=COLUMNS.get(kind, {"review": "text"}),

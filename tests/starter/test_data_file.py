@@ -11,7 +11,11 @@ from chatwright.starter.data_file import DataFile, compose_request
 from chatwright.starter.phrasing import as_sentence, expand
 
 PACKAGE = Path(data_file.__file__).parent
-FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.toml"))
+FILES = sorted(
+    str(path.relative_to(PACKAGE))
+    for folder in ("patterns", "words")
+    for path in (PACKAGE / folder).rglob("*.toml")
+)
 
 
 @pytest.fixture

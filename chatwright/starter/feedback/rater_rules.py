@@ -1,4 +1,4 @@
-"""The rules by which simulated raters judge replies, read from `patterns/rater_rules.toml`.
+"""The rules by which simulated raters judge replies, read from `rules/raters.toml`.
 
 RULES["courtesy"].value(prompt, reply)  -> 0.0 to 1.0
 TASTES["balanced"]                      -> the weight of each rule
@@ -20,7 +20,7 @@ from chatwright.starter.feedback.named_facts import facts_in, names_in
 from chatwright.starter.feedback.prompt_kinds import SMALL_TALK
 from chatwright.starter.feedback.prompts import StarterPrompt
 
-_FILE = Path(__file__).parents[1] / "patterns" / "rater_rules.toml"
+_FILE = Path(__file__).parents[1] / "rules" / "raters.toml"
 REFUSALS = DataFile("patterns/refusals.toml")
 SMALL_TALK_PATTERNS = DataFile("patterns/smalltalk.toml")
 _PRONOUNS = frozenset({"he", "she", "his", "her", "him"})
@@ -28,7 +28,7 @@ _PRONOUNS = frozenset({"he", "she", "his", "her", "him"})
 
 @dataclass(frozen=True, kw_only=True)
 class RaterRule:
-    """One rule of the raters. `patterns/rater_rules.toml` explains the fields."""
+    """One rule of the raters. `rules/raters.toml` explains the fields."""
 
     name: str
     about: str
