@@ -100,5 +100,6 @@ def merge_gap(unmerged: nn.Module, merged: nn.Module, prompts: Sequence[Tensor])
 
 
 def _positions(model: nn.Module, prompt: Tensor) -> Tensor:
-    """Return the logits of every position, (N, C)."""
-    return logits_of(model, prompt).flatten(0, -2).float()
+    """Return the logits of every position, (N, C); C is 1 for the score of a reward model."""
+    logits = logits_of(model, prompt).float()
+    return logits[:, None] if logits.dim() == 1 else logits.flatten(0, -2)

@@ -24,6 +24,8 @@ class NoiseCeiling:
     @property
     def accuracy(self) -> float:
         """The accuracy of a perfect model; NaN if it cannot be measured, 0.5 for pure noise."""
+        if math.isnan(self.agreement):
+            return math.nan
         return (1 + math.sqrt(max(0.0, 2 * self.agreement - 1))) / 2
 
 

@@ -1,8 +1,9 @@
 """Add an adapter's update to the weights of its base: `chatwright merge`."""
 
 from pathlib import Path
+from typing import Any
 
-from chatwright.checkpoint import directory, model_directory
+from chatwright.checkpoint import directory, json_file, model_directory
 from chatwright.checkpoint.origin import ORIGIN, origin_of
 from chatwright.commands import command_line
 from chatwright.data.readers.data_source import DataSource
@@ -58,8 +59,17 @@ def _save_merged(adapter: Path, out: Path) -> None:
         "merged_from": model_directory.weights_hash(adapter),
         "base": model_directory.base_of(merged, adapter).sha256,
         ORIGIN: origin_of(adapter),
+        # The figures of a reward model hold the scale of its scores.
+        "figures": _figures(adapter),
     }
     model_directory.save(out, merged, tokenizer, notes)
+
+
+def _figures(adapter: Path) -> dict[str, Any]:
+    """Return the figures of the run that trained the adapter; none if another tool trained it."""
+    file = model_directory.find(adapter) / model_directory.TRAINING_FILE
+    figures = json_file.read_object(file).get("figures") if file.is_file() else None
+    return figures if isinstance(figures, dict) else {}
 
 
 def _require_mergeable(model: Model, adapter: Path) -> None:

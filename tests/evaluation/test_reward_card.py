@@ -87,7 +87,7 @@ def test_agreement_of_three_votes_worked_by_hand() -> None:
     found = noise_ceiling(votes)
     assert found.agreement == pytest.approx(1 / 3)
     assert found.accuracy == 0.5, "no better than chance"
-    assert math.isnan(noise_ceiling([ranking("p", "a", "b")]).agreement)
+    assert math.isnan(noise_ceiling([ranking("p", "a", "b")]).accuracy)
 
 
 def planted(n: int, held_out: HeldOut, seed: str) -> list[EncodedRanking]:

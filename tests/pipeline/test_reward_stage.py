@@ -130,6 +130,18 @@ def test_an_adapter_learns_the_rule_beside_frozen_weights(folder: Path) -> None:
     assert model.config.head == "scalar"
 
 
+def test_a_merged_adapter_gives_the_same_scores(folder: Path) -> None:
+    run = train(folder, "to-merge", "lora.rank=4", "loop.steps=4")
+    chatwright("merge", run, folder / "merged")
+    conversations = [
+        [*ranking.prompt, reply.message] for ranking in rankings()[:4] for reply in ranking.replies
+    ]
+    unmerged = load_reward_model(run).scores(conversations)
+    merged = load_reward_model(folder / "merged").scores(conversations)
+    assert merged == pytest.approx(unmerged, rel=1e-3, abs=1e-3)
+    assert max(unmerged) > min(unmerged)
+
+
 def test_rewards_of_validation_data_have_mean_0_and_spread_1(folder: Path, trained: Path) -> None:
     """The scale that is stored with the model is that of the weights that are stored with it."""
     scale = load_reward_model(trained).scale
