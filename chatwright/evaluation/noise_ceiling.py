@@ -24,9 +24,18 @@ class NoiseCeiling:
     @property
     def accuracy(self) -> float:
         """The accuracy of a perfect model; NaN if it cannot be measured, 0.5 for pure noise."""
-        if math.isnan(self.agreement):
-            return math.nan
-        return (1 + math.sqrt(max(0.0, 2 * self.agreement - 1))) / 2
+        return largest_accuracy(self.agreement)
+
+
+def largest_accuracy(agreement: float) -> float:
+    """Return the largest accuracy that a perfect judge can have against single raters.
+
+    If some pairs are harder than others, the accuracy is lower (Jensen's inequality), so this is an
+    upper bound. NaN if the agreement is NaN.
+    """
+    if math.isnan(agreement):
+        return math.nan
+    return (1 + math.sqrt(max(0.0, 2 * agreement - 1))) / 2
 
 
 def noise_ceiling(rankings: Sequence[EncodedRanking]) -> NoiseCeiling:

@@ -80,15 +80,3 @@ def one_rater_agrees(judgments: Iterable[Judgment]) -> Share:
             agreed += sum(a.answer == b.answer for a, b in pairwise(said))
             n += len(said) - 1
     return Share(agreed, n)
-
-
-def noise_ceiling(agreement: Share) -> float:
-    """Return the largest accuracy that a perfect judge can have against single raters.
-
-    If each rater is right with probability p, two agree with q = p^2 + (1 - p)^2, so
-    p = (1 + sqrt(2 q - 1)) / 2. If some items are harder than others, the accuracy is lower
-    (Jensen's inequality), so this is an upper bound. NaN without items with two raters.
-    """
-    if not agreement.n:
-        return math.nan
-    return (1 + math.sqrt(max(0.0, 2 * agreement.value - 1))) / 2

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from chatwright.data.preferences import Feedback, Ranking
 from chatwright.data.readers.feedback_json import KINDS
-from chatwright.evaluation.feedback_quality.agreement import noise_ceiling
 from chatwright.evaluation.interval import Share
+from chatwright.evaluation.noise_ceiling import largest_accuracy
 
 Reason = Literal[
     "gold question",
@@ -80,7 +80,7 @@ class QualityReport:
     @property
     def ceiling(self) -> float:
         """The largest accuracy against single raters that is possible; NaN if not measurable."""
-        return noise_ceiling(self.two_raters)
+        return largest_accuracy(self.two_raters.value)
 
     def n_left_out(self) -> Counter[str]:
         """Return how many pieces are left out for each reason."""

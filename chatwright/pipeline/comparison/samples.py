@@ -24,7 +24,6 @@ from chatwright.model.gpt import GPT
 from chatwright.model.setting_checks import require_at_least
 from chatwright.pipeline.comparison.model_hash import model_hash
 from chatwright.pipeline.content_hash import hash_json
-from chatwright.tokenizer.tokenizer import Tokenizer
 
 N_SLOT = 32
 """Replies generated together."""
@@ -98,20 +97,6 @@ def sample_replies(
         [_from_json(value) for k in range(config.samples) if (value := kept[keys[i, k]])]
         for i in range(len(prompts))
     ]
-
-
-def sample_with(
-    model: GPT, tokenizer: Tokenizer, prompts: Sequence[PromptRow], config: SampleConfig
-) -> Replies:
-    """Return the replies of a loaded model, which may be in training."""
-    places = [(i, k) for i in range(len(prompts)) for k in range(config.samples)]
-    with open_engine(model, len(places)) as engine:
-        sampled = _sample(Assistant(engine, tokenizer), model, prompts, places, config)
-    replies: Replies = [[] for _ in prompts]
-    for (i, _), reply in zip(places, sampled, strict=True):
-        if reply is not None:
-            replies[i].append(reply)
-    return replies
 
 
 def open_engine(model: GPT, n_reply: int) -> Engine:

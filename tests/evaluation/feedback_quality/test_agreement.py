@@ -8,12 +8,12 @@ import torch
 from chatwright.devices import generator
 from chatwright.evaluation.feedback_quality.agreement import (
     krippendorff_alpha,
-    noise_ceiling,
     one_rater_agrees,
     two_raters_agree,
 )
 from chatwright.evaluation.feedback_quality.judgments import judgments_of
 from chatwright.evaluation.interval import Share
+from chatwright.evaluation.noise_ceiling import largest_accuracy
 from tests.data.feedback_examples import correction, ranking, thumb
 
 
@@ -94,9 +94,9 @@ def test_the_ceiling_is_the_accuracy_of_equally_good_raters(right: float) -> Non
     ]
     agreement = two_raters_agree(judgments_of(feedback))
     assert agreement.value == pytest.approx(right**2 + (1 - right) ** 2, abs=0.02)
-    assert noise_ceiling(agreement) == pytest.approx(right, abs=0.04)
+    assert largest_accuracy(agreement.value) == pytest.approx(right, abs=0.04)
 
 
 def test_the_ceiling_is_not_measurable_without_items_of_two_raters() -> None:
-    assert math.isnan(noise_ceiling(Share(0, 0)))
-    assert noise_ceiling(Share(4, 10)) == 0.5
+    assert math.isnan(largest_accuracy(Share(0, 0).value))
+    assert largest_accuracy(Share(4, 10).value) == 0.5

@@ -9,7 +9,7 @@ import pytest
 from chatwright.checkpoint import model_directory
 from chatwright.pipeline.comparison import samples
 from chatwright.pipeline.comparison.kept_results import KeptResults
-from chatwright.pipeline.comparison.samples import sample_replies, sample_with
+from chatwright.pipeline.comparison.samples import sample_replies
 from tests.pipeline.comparison.small_models import CONFIG, prompts, save_model
 
 
@@ -59,13 +59,6 @@ def test_an_interrupted_sampling_continues_to_the_same_replies(
         path.write_bytes(b"".join(lines[:n_line]) + b'{"key": "to')
         assert sample_replies(model, rows, CONFIG, KeptResults(path)) == replies
         assert path.read_bytes() == b"".join(lines)
-
-
-def test_a_loaded_model_gives_the_replies_of_its_directory(model: Path) -> None:
-    loaded, tokenizer = model_directory.load(model)
-    assert sample_with(loaded, tokenizer, prompts(4), CONFIG) == sample_replies(
-        model, prompts(4), CONFIG, {}
-    )
 
 
 def test_other_weights_or_another_tokenizer_have_other_keys(model: Path, tmp_path: Path) -> None:
