@@ -130,12 +130,12 @@ def test_the_json_object_of_a_reply_counts_the_messages_left_out(
 
 
 def test_a_reply_that_fails_while_it_is_sampled_is_an_error(untrained: Assistant) -> None:
-    real_logits = untrained.engine.forward.logits
-    untrained.engine.forward.logits = lambda *arguments: real_logits(*arguments) * float("nan")
+    real = untrained.engine.forward.last_logits
+    untrained.engine.forward.last_logits = lambda *arguments: real(*arguments) * float("nan")
     try:
         rows, _, n_failed = talk(untrained, "hi", sampling=SamplingConfig(seed=1))
     finally:
-        untrained.engine.forward.logits = real_logits  # type: ignore[method-assign]
+        untrained.engine.forward.last_logits = real  # type: ignore[method-assign]
     assert "is not finite" in rows[0]["error"]
     assert (len(rows), n_failed) == (1, 1)
 
