@@ -4,9 +4,10 @@
     python benchmarks/alarms.py --seeds 100 120     # the seeds that are reported
 
 A small model first learns to answer "what color is the boat?" and is right about half of the time.
-Then each run trains it on one reward: `right` (healthy: the right color and nothing else), `longer`
-(broken: the number of characters) or `repeat` (broken: the number of repeated words). Even seeds
-train by PPO, odd seeds by GRPO. The table has one row for each run, and the counts at its end.
+Then each run trains it, without a KL penalty, on one reward: `right` (healthy: the right color and
+nothing else), `longer` (broken: the number of characters) or `repeat` (broken: the number of
+repeated words). Even seeds train by PPO, odd seeds by GRPO. The table has one row for each run, and
+the counts at its end.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from chatwright.model.presets import preset
 from chatwright.tokenizer.characters import CharacterTokenizer
 from chatwright.tokenizer.chat_template import render
 from chatwright.tokenizer.tool_call_text import message_text
-from chatwright.training.alarms import AlarmConfig, Alarms
+from chatwright.training.alarms import ADVICE, AlarmConfig, Alarms
 from chatwright.training.batches.packed import PackedBatches
 from chatwright.training.batches.prompts import PromptBatches
 from chatwright.training.checks import RunFailed
@@ -63,8 +64,8 @@ THINGS = [
     "bag",
 ]
 COLORS = ["red", "blue", "green", "gray"]
-CONTEXT = 64
-N_ROLLOUT_BATCH = 25
+CONTEXT = 128
+N_ROLLOUT_BATCH = 40
 CPU = torch.device("cpu")
 
 
@@ -116,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = make_base(Path(folder) / "base")
         counts: Counter[str] = Counter()
-        print("| reward | seed | method | alarm | steps | tokens at the start, end | reward | s |")
+        print("| reward | seed | method | stopped by | steps | tokens | reward | seconds |")
         print("|---|---|---|---|---|---|---|---|")
         for reward in arguments.rewards:
             for seed in range(*arguments.seeds):
@@ -134,14 +135,18 @@ def make_base(out: Path) -> Base:
         PromptRow((Message("user", q),), Location("colors", i), answer_to(t, color_of(t)))
         for i, (t, q) in enumerate(questions.items())
     ]
-    # Half of the replies have a random color, so that the model learns to be unsure.
+    # Half of the replies have a random color, so that the model learns to be unsure. A quarter says
+    # all twice: a reward can only favor what the model does now and then.
     draws = generator(1, "colors")
     conversations = []
     for _ in range(16):
         for thing, question in questions.items():
             number = int(torch.randint(2 * len(COLORS), (), generator=draws))
             color = COLORS[number] if number < len(COLORS) else color_of(thing)
-            messages = [Message("user", question), Message("assistant", answer_to(thing, color))]
+            answer = answer_to(thing, color)
+            if int(torch.randint(4, (), generator=draws)) == 0:
+                answer = f"{answer} {answer}"
+            messages = [Message("user", question), Message("assistant", answer)]
             conversations.append(render(messages, tokenizer))
     model = GPT(
         preset(
@@ -161,7 +166,7 @@ def make_base(out: Path) -> Base:
     stage = SFT(training, PackedValidation(validation, torch.float32), torch.float32)
     loop = loop_config(200, 5e-3, 1)
     train(out, model, stage, tokenizer, loop)
-    return Base(model, tokenizer, encode_prompts(rows, tokenizer, 32))
+    return Base(model, tokenizer, encode_prompts(rows, tokenizer, CONTEXT - 60))
 
 
 def loop_config(steps: int, rate: float, seed: int) -> LoopConfig:
@@ -181,33 +186,33 @@ def loop_config(steps: int, rate: float, seed: int) -> LoopConfig:
 
 
 def run(base: Base, reward: str, seed: int, folder: Path) -> str:
-    """Train on one reward; print a row and return "alarm" or "no alarm"."""
+    """Train on one reward; print a row and return "alarm" or what else ended it."""
     model = copy.deepcopy(base.model)
     method = "grpo" if seed % 2 else "ppo"
     stage = make_stage(base, model, reward, seed, method)
     out = folder / f"{reward}-{seed}"
     began = time.perf_counter()
-    alarm = "none"
+    stopped_by = "nothing"
     try:
         train(out, model, stage, base.tokenizer, loop_config(2 * N_ROLLOUT_BATCH, 1e-3, seed))
     except RunFailed as failure:
-        alarm = failure.check
+        stopped_by = failure.check
     records = [record for record in read(out / "metrics.jsonl") if "reply_tokens" in record]
     first, last = records[0], records[-1]
     print(
-        f"| {reward} | {seed} | {method} | {alarm} | {last['step']} "
+        f"| {reward} | {seed} | {method} | {stopped_by} | {last['step']} "
         f"| {first['reply_tokens']:.1f}, {last['reply_tokens']:.1f} "
         f"| {first['reward']:.2f}, {last['reward']:.2f} | {time.perf_counter() - began:.0f} |",
         flush=True,
     )
-    return "no alarm" if alarm == "none" else "alarm"
+    return "alarm" if stopped_by in ADVICE else f"no alarm, stopped by {stopped_by}"
 
 
 def make_stage(base: Base, model: GPT, reward: str, seed: int, method: str) -> Stage[Any, Any]:
     """Return the stage of one run."""
     source = RuleSource(reward, REWARDS[reward])
     rewards = Rewards(RewardConfig(model="planted"), base.tokenizer, [source])
-    rollouts = RolloutConfig(prompts=8, samples=4, reply_tokens=28)
+    rollouts = RolloutConfig(prompts=8, samples=4, reply_tokens=60)
     batches = PromptBatches(base.prompts, rollouts.prompts, seed)
     replies = RolloutSource(base.tokenizer, batches, base.prompts, rewards, rollouts, seed)
     alarms = Alarms(AlarmConfig())
@@ -220,7 +225,7 @@ def make_stage(base: Base, model: GPT, reward: str, seed: int, method: str) -> S
         reference,
         Critic(new_value_head(model.config.d_model, CPU)),
         PPOUpdateConfig(epochs=2, steps_per_epoch=1, rows=32),
-        KLController(0.05, 6.0),
+        KLController(0.0, 0.0),
         alarms,
         torch.float32,
         seed,
