@@ -92,6 +92,7 @@ class GatedModel:
 
     def __init__(self, served, twin):
         self.assistant = Assistant(served, TOKENIZER)
+        self.context_length = self.assistant.context_length
         self.twin = Assistant(twin, TOKENIZER)
         self.gate = threading.Event()
         self.gate.set()
