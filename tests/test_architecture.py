@@ -15,6 +15,7 @@ SHARED_MODULES = {
     "config",
     "commands",
     "devices",
+    "durable_file",
     "errors",
     "settings",
     "threads",

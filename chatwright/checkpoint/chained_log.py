@@ -7,12 +7,11 @@ it. Every append is synced to disk before it returns. Writers hold the lock of t
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatwright.checkpoint import directory
+from chatwright.durable_file import sync_directory, sync_open_file
 from chatwright.errors import InputError
 
 START = "0" * 64
@@ -56,10 +55,9 @@ def append(file: Path, record: Mapping[str, Any]) -> None:
         if torn:
             stream.truncate(len(content) - len(torn))
         stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync_open_file(stream)
     if is_new:
-        directory.sync_directory(file.parent)
+        sync_directory(file.parent)
 
 
 def _content(file: Path) -> bytes:

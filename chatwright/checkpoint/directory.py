@@ -6,7 +6,6 @@ a crash, either the old directory or the new one can be read, never a mixture. T
 and one read per file.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -15,12 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chatwright.durable_file import sync_directory, sync_file
 from chatwright.errors import InputError
 
 MANIFEST = "MANIFEST.json"
 FORMAT = 1
-# Errors of systems and network file systems that cannot sync a directory.
-CANNOT_SYNC = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP, errno.EPERM}
 
 
 class BrokenCheckpoint(InputError):
@@ -59,12 +57,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 def _write_manifest(temporary: Path) -> None:
     entries = {}
     for file in sorted(p for p in temporary.iterdir() if p.is_file()):
-        _sync_file(file)
+        sync_file(file)
         entries[file.name] = {"size": file.stat().st_size, "sha256": sha256(file)}
     manifest = temporary / MANIFEST
     table = {"format": FORMAT, "files": entries}
     manifest.write_text(json.dumps(table, indent=1), encoding="utf-8", newline="\n")
-    _sync_file(manifest)
+    sync_file(manifest)
     sync_directory(temporary)
 
 
@@ -165,7 +163,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp-{path.name}")
     try:
         yield temporary
-        _sync_file(temporary)
+        sync_file(temporary)
         os.replace(temporary, path)
         sync_directory(path.parent)
     finally:
@@ -198,25 +196,3 @@ def sha256(file: Path) -> str:
     """Return the SHA-256 sum of a file as hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync_file(path: Path) -> None:
-    # Windows syncs only files that are open for writing.
-    _sync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-
-
-def sync_directory(path: Path) -> None:
-    """Write a directory's entries to disk, where the system allows it (Windows does not)."""
-    try:
-        _sync(path, os.O_RDONLY)
-    except OSError as error:
-        if error.errno not in CANNOT_SYNC:
-            raise
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

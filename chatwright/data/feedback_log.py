@@ -16,12 +16,12 @@ from typing import BinaryIO
 
 from filelock import FileLock
 
-from chatwright.data.durable_file import sync_directory
 from chatwright.data.preferences import Feedback
 from chatwright.data.readers.feedback_json import feedback_from_json, feedback_to_json
 from chatwright.data.readers.files import READ_ERRORS, unreadable
 from chatwright.data.readers.values import parse_json
 from chatwright.data.rows import DataError, Location
+from chatwright.durable_file import sync_directory, sync_open_file
 
 LOCK_SUFFIX = ".lock"
 CHUNK = 2**16  # bytes
@@ -45,8 +45,7 @@ class FeedbackLog:
             with self.path.open("ab+") as file:
                 _remove_cut_line(file)
                 file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_open_file(file)
             if is_new:
                 sync_directory(self.path.parent)
 
@@ -66,8 +65,7 @@ class FeedbackLog:
             is_last = file.read() == line and _begins_a_line(file, start)
             if is_last:
                 file.truncate(start)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_open_file(file)
             return is_last
 
 

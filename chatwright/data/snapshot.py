@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatwright.data.durable_file import sync_directory
 from chatwright.data.preferences import Feedback
 from chatwright.data.readers.feedback_json import feedback_from_json, feedback_to_json
 from chatwright.data.readers.files import READ_ERRORS, format_of, open_binary, unreadable
 from chatwright.data.readers.values import parse_json
 from chatwright.data.rows import DataError, Location
+from chatwright.durable_file import sync_directory, sync_open_file
 from chatwright.errors import InputError
 
 FORMAT = 1
@@ -170,8 +170,7 @@ def _write_new(path: Path, data: bytes) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            sync_open_file(file)
         os.link(temporary, path)  # unlike a rename, it never replaces a file
         sync_directory(path.parent)
     except FileExistsError:

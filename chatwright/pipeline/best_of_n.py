@@ -8,7 +8,6 @@ samples only the rest.
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from chatwright.conversation import Message
 from chatwright.data.encoded.prompts import EncodedPrompts
 from chatwright.data.readers.feedback_json import message_to_json
 from chatwright.data.rows import PromptRow
+from chatwright.durable_file import sync_open_file
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, turn_kind
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -139,8 +139,7 @@ class BestOfNSampler:
                     prompts.rows[part], prompts.token_ids[part], start // PROMPTS_AT_ONCE
                 )
                 file.write("".join(_line(vars(item)) for item in found))
-                file.flush()
-                os.fsync(file.fileno())
+                sync_open_file(file)
                 done += found
                 watcher.activity(f"sampled {len(done):,} of {len(prompts):,} prompts")
         return done

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 
 from chatwright.checkpoint import model_directory
-from chatwright.commands import command_line
 from chatwright.data.encoded.prompts import EncodedPrompts, encode_prompts, encode_prompts_split
 from chatwright.data.readers.data_source import ReadOptions, describe_source
 from chatwright.devices import resolve_device, resolve_precision
@@ -15,7 +14,9 @@ from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.fine_tuned_optimizer import FineTunedOptimizerConfig
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
+from chatwright.pipeline.parent_checks import require_chat_format
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.reward_model_source import reward_model_source
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
@@ -23,32 +24,22 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.alarms import AlarmConfig
 from chatwright.training.batches.prompts import PromptBatches
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.reward_sources import RewardConfig, Rewards
 from chatwright.training.rollout_source import RolloutSource
 from chatwright.training.rollouts import RolloutConfig
 from chatwright.training.watcher import Watcher
 
-ADAPTER_RATES = {"loop.optimizer.learning_rate": 2e-4}
-"""An adapter has few weights and learns with larger steps."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class ReinforcementOptimizerConfig(OptimizerConfig):
+class ReinforcementOptimizerConfig(FineTunedOptimizerConfig):
     """Settings of the optimizer, with defaults that change a fine-tuned model slowly."""
 
-    kind: Literal["muon", "adamw"] = "adamw"
-    """Optimizer of the matrices inside the blocks. Others use AdamW or sparse_kind."""
     learning_rate: float = 3e-5
     """Peak learning rate of AdamW; for an adapter 2e-4, unless you give one."""
     ngram_learning_rate: float = 1e-3
     """Peak learning rate of tables with sparse gradients: n-grams, word vectors."""
     beta2: float = 0.99
     """Decay of the mean squared gradient in AdamW and in sparse_kind=rms."""
-    eps: float = 1e-8
-    """Added to the root of the mean squared gradient in AdamW."""
-    weight_decay: float = 0.0
-    """Weight decay of matrices inside the blocks. Norms, biases and embeddings have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +106,7 @@ def prepare_reinforcement(config: ReinforcementConfig, inputs: StageInputs) -> R
     assert inputs.parent is not None, "reinforcement learning needs a parent"
     device = resolve_device(config.loop.device)
     tokenizer = load_tokenizer(model_directory.find(inputs.parent))
-    _require_chat_format(tokenizer, inputs)
+    require_chat_format(tokenizer, inputs.parent)
     start = StartingModel(
         shape=config.model, lora=config.lora, distillation=None, seed=config.loop.seed
     )
@@ -143,17 +134,6 @@ def make_rewards(config: RewardConfig, tokenizer: Tokenizer, device: torch.devic
     """Return the rewards that the settings name; open the reward model if there is one."""
     models = [reward_model_source(Path(config.model), device)] if config.model else []
     return Rewards(config, tokenizer, models)
-
-
-def _require_chat_format(tokenizer: Tokenizer, inputs: StageInputs) -> None:
-    if tokenizer.chat_format is None:
-        raise InputError(
-            f"{inputs.parent}: this model cannot converse, so it has no replies to reward.",
-            remedy="Fine-tune it first: "
-            + command_line("train", "sft", "--from", str(inputs.parent), "--data", "FILE"),
-            field="--from",
-            value=str(inputs.parent),
-        )
 
 
 def _read_prompts(

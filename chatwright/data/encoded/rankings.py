@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from chatwright.conversation import Message
 from chatwright.data.encoded.conversations import errors_naming
+from chatwright.data.encoded.preferences import conversation_key, text_size
 from chatwright.data.readers.data_source import DEFAULTS, DataSource, ReadOptions
 from chatwright.data.readers.row_reader import read_kind
 from chatwright.data.rows import DataError, RankedRow, ordered_pairs
 from chatwright.data.split import choose_validation
-from chatwright.tokenizer.chat_format import turn_kind
 from chatwright.tokenizer.chat_template import render_scored
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import message_text
@@ -137,8 +137,8 @@ def hold_out(
     Raises:
         DataError: There are too few prompts to keep some for validation.
     """
-    prompts = [_key(row.prompt) for row in rows]
-    sizes = [sum(_size(ending) for ending in row.endings) for row in rows]
+    prompts = [conversation_key(row.prompt) for row in rows]
+    sizes = [sum(text_size(ending) for ending in row.endings) for row in rows]
     new_prompt = choose_validation(prompts, sizes, validation_share)
     raters = [row.rater for row in rows]
     new_rater = [False] * len(rows)
@@ -203,12 +203,12 @@ def encode_rankings(
     rankings = []
     for row, kept in zip(rows, held_out or nothing, strict=True):
         for part in (row.prompt, *row.endings):
-            content.update(_key(part).encode() + b"\x00")
+            content.update(conversation_key(part).encode() + b"\x00")
         content.update(f"{row.ranks} {row.rater}\x00".encode())
         replies = tuple(_render(row, ending, tokenizer) for ending in row.endings)
         if max(len(reply) for reply in replies) <= max_length:
             texts = tuple(" ".join(map(message_text, ending)) for ending in row.endings)
-            prompt = hashlib.sha256(_key(row.prompt).encode()).hexdigest()
+            prompt = hashlib.sha256(conversation_key(row.prompt).encode()).hexdigest()
             ranking = EncodedRanking(replies, row.ranks, texts, prompt, row.rater, kept)
             rankings.append(ranking)
     return EncodedRankings(rankings, content.hexdigest(), len(rows) - len(rankings))
@@ -217,11 +217,3 @@ def encode_rankings(
 def _render(row: RankedRow, ending: tuple[Message, ...], tokenizer: Tokenizer) -> list[int]:
     with errors_naming(row.location):
         return render_scored((*row.prompt, *ending), tokenizer)
-
-
-def _key(messages: Sequence[Message]) -> str:
-    return "\n".join(f"{turn_kind(message)} {message_text(message)}" for message in messages)
-
-
-def _size(messages: Sequence[Message]) -> int:
-    return sum(len(message_text(message)) for message in messages)

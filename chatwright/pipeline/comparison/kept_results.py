@@ -5,11 +5,11 @@ The last line may be torn after a crash; it is dropped and computed again.
 """
 
 import json
-import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from chatwright.durable_file import sync_open_file
 from chatwright.errors import InputError
 
 
@@ -49,8 +49,7 @@ class KeptResults(MutableMapping[str, Any]):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            sync_open_file(file)
         self.results[key] = value
 
     def __delitem__(self, key: str) -> None:

@@ -13,6 +13,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources
+from chatwright.pipeline.fine_tuned_optimizer import ADAPTER_RATES, FineTunedOptimizerConfig
 from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.parent_checks import require_chat_format
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
@@ -23,29 +24,17 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
 from chatwright.training.batches.rated_replies import RatedReplyBatches
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stage import Stage
 from chatwright.training.stages.dpo import DPO
 from chatwright.training.stages.kto import KTO, ClassWeights, balanced_weights
 
-ADAPTER_RATES = {"loop.optimizer.learning_rate": 2e-4}
-"""An adapter has few weights and learns with larger steps."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class DPOOptimizerConfig(OptimizerConfig):
+class DPOOptimizerConfig(FineTunedOptimizerConfig):
     """Settings of the optimizer, with defaults that change a fine-tuned model slowly."""
 
-    kind: Literal["muon", "adamw"] = "adamw"
-    """Optimizer of the matrices inside the blocks. Others use AdamW or sparse_kind."""
     learning_rate: float = 2e-5
     """Peak learning rate of AdamW; for an adapter 2e-4, unless you give one."""
-    beta2: float = 0.999
-    """Decay of the mean squared gradient in AdamW and in sparse_kind=rms."""
-    eps: float = 1e-8
-    """Added to the root of the mean squared gradient in AdamW."""
-    weight_decay: float = 0.0
-    """Weight decay of matrices inside the blocks. Norms, biases and embeddings have none."""
 
 
 @dataclass(frozen=True, kw_only=True)

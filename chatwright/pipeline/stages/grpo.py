@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from chatwright.errors import InputError
 from chatwright.pipeline.chosen_settings import choices_of
+from chatwright.pipeline.fine_tuned_optimizer import ADAPTER_RATES
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.reinforcement import (
-    ADAPTER_RATES,
     ReinforcementConfig,
     prepare_reinforcement,
 )

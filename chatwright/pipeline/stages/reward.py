@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from chatwright.checkpoint import directory, model_directory, run_directory
 from chatwright.checkpoint.origin import Origin, origin_of
@@ -22,13 +22,13 @@ from chatwright.model.transfer import give_scalar_head
 from chatwright.pipeline import fine_tuning_settings as wanted
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources, to_data_source
+from chatwright.pipeline.fine_tuned_optimizer import FineTunedOptimizerConfig
 from chatwright.pipeline.parent_checks import require_chat_format
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.rankings import RankingBatchConfig, RankingBatches
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.optim.optimizer import OptimizerConfig
 from chatwright.training.stages.reward import RankingLoss, Reward
 from chatwright.training.watcher import Watcher
 
@@ -46,19 +46,11 @@ TOKENS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardOptimizerConfig(OptimizerConfig):
+class RewardOptimizerConfig(FineTunedOptimizerConfig):
     """Settings of the optimizer, with defaults for reward models."""
 
-    kind: Literal["muon", "adamw"] = "adamw"
-    """Optimizer of the matrices inside the blocks. Others use AdamW or sparse_kind."""
     learning_rate: float = 3e-4
     """Peak learning rate of AdamW, chosen for imported weights and adapters unless you give one."""
-    beta2: float = 0.999
-    """Decay of the mean squared gradient in AdamW and in sparse_kind=rms."""
-    eps: float = 1e-8
-    """Added to the root of the mean squared gradient in AdamW."""
-    weight_decay: float = 0.0
-    """Weight decay of matrices inside the blocks. Norms, biases and embeddings have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
