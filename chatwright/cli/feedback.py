@@ -197,4 +197,4 @@ def _say_written(written: "Snapshot") -> None:
 
 def _say_simulated(source: "Snapshot") -> None:
     if source.is_simulated:
-        print("SIMULATED: a program gave some of this feedback, not a person")
+        print("SIMULATED: programs, not people, gave some of this feedback")

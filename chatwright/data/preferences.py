@@ -2,7 +2,7 @@
 
     Ranking      the order of K replies to one prompt; a pair is a ranking with K = 2
     Thumb        one reply was good, or not
-    Correction   one reply, and a better one that a person wrote
+    Correction   one reply, and a better one, written by the rater
 
 Every reply is kept exactly as the model wrote it, with the hash of the weights that wrote it.
 """
@@ -108,7 +108,7 @@ class Thumb(Rating):
 
 @dataclass(frozen=True, kw_only=True)
 class Correction(Rating):
-    """A reply, and a better one that a person wrote."""
+    """A reply, and a better one, written by the rater."""
 
     reply: RatedReply
     better: Message

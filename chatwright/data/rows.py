@@ -106,7 +106,7 @@ class ThumbRow:
 
 @dataclass(frozen=True)
 class CorrectionRow:
-    """A reply to a conversation, and a better one that a person wrote."""
+    """A reply to a conversation, and a better one, written by a rater."""
 
     prompt: tuple[Message, ...]
     reply: tuple[Message, ...]

@@ -1,6 +1,6 @@
 """Read each public set of preferences as feedback, with the key that decides its split.
 
-Preferences that follow from a rule, and not from a person who compared the replies, are simulated.
+Preferences that follow from a rule, without people who compared the replies, are simulated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -197,7 +197,7 @@ def llamafactory(data: Path, dropped: Dropped) -> Iterator[Keyed]:
         if [turn["from"] for turn in turns] != ["human", "gpt"] * (len(turns) // 2) + ["human"]:
             dropped["turns out of order"] += 1
             continue
-        prompt = tuple(Message(roles[turn["from"]], clean(turn["value"])) for turn in turns)  # type: ignore[arg-type]
+        prompt = tuple(Message(roles[turn["from"]], clean(turn["value"])) for turn in turns)
         texts = (clean(row["chosen"]["value"]), clean(row["rejected"]["value"]))
         rater = "llamafactory sample"
         item = ranking(prompt, texts, (1, 2), rater, month(2024, 5), is_simulated=True)

@@ -102,10 +102,10 @@ def test_export_for_trl_and_import_again(snapshot: Path, tmp_path: Path, command
     assert outcome.status == 0, outcome.err
     rows = list(read_rows(pairs))
     assert all(isinstance(row, PreferenceRow) for row in rows)
-    stated = [(row.chosen[0].text, row.rejected[0].text) for row in rows]  # type: ignore[union-attr]
+    stated = [(row.chosen[0].text, row.rejected[0].text) for row in rows]
     assert stated[:2] == [("x", "y"), ("x", "z")]
     assert len(stated) == 2 + 2 + 3 + 1
-    thumbs = [(row.reply[0].text, row.is_good) for row in read_rows(labels)]  # type: ignore[union-attr]
+    thumbs = [(row.reply[0].text, row.is_good) for row in read_rows(labels)]
     assert thumbs == [
         *[("x", True), ("y", False), ("z", False)] * 2,
         *[("secret", False), ("y", False), ("z", False)],

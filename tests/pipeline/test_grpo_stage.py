@@ -11,6 +11,7 @@ from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 from chatwright.model import lora
 from tests.pipeline.run_command import chatwright
+from tests.pipeline.small_assistant import train_small_assistant
 
 QUICK = [
     "loop.steps=20",
@@ -22,37 +23,13 @@ QUICK = [
     "validation_share=0.3",
     "rollouts.reply_tokens=16",
 ]
-N_PROMPT = 24
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that gives two answers equally often, and prompts of which one is right."""
     folder = tmp_path_factory.mktemp("rewards")
-    answers = ("At 12.", "At 7.")
-    rows = [
-        {"prompt": f"When does boat {i} leave?", "completion": answer}
-        for i in range(N_PROMPT)
-        for answer in answers
-    ]
-    prompts = [{"prompt": f"When does boat {i} leave?", "answer": 12} for i in range(N_PROMPT)]
-    for name, content in (("chat", rows), ("prompts", prompts)):
-        lines = [json.dumps(row) + "\n" for row in content]
-        (folder / f"{name}.jsonl").write_text("".join(lines))
-    (folder / "texts").mkdir()
-    for i in range(8):
-        text = "When does the boat leave? At 12. At 7. " * 20
-        (folder / "texts" / f"{i}.txt").write_text(f"Boat {i}. {text}")
-    tiny = ["model.n_layer=1", "model.d_model=32", "model.d_ff=64", "model.context_length=64"]
-    chatwright(
-        "train", "pretrain", "--data", folder / "texts", "--out", folder / "base",
-        "--vocab-size", 300, "model.size=nano", *tiny, "loop.steps=10", "loop.precision=float32",
-    )  # fmt: skip
-    chatwright(
-        "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
-        "--out", folder / "sft", "loop.steps=150", "loop.precision=float32", "batches.rows=4",
-        "stop_prompts=4", "sample_tokens=4",
-    )  # fmt: skip
+    train_small_assistant(folder, ("At 12.", "At 7."), answer=12, steps=150)
     return folder
 
 

@@ -10,6 +10,7 @@ from chatwright.data.rows import DataError
 from chatwright.errors import InputError
 from chatwright.model import lora
 from tests.pipeline.run_command import chatwright
+from tests.pipeline.small_assistant import N_PROMPT, QUESTIONS, train_small_assistant, write_rows
 
 QUICK = [
     "loop.steps=20",
@@ -18,7 +19,6 @@ QUICK = [
     "loop.optimizer.learning_rate=0.003",
     "sample_tokens=4",
 ]
-N_PROMPT = 24
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +26,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that gives two answers equally often, and preferences for one of them."""
     folder = tmp_path_factory.mktemp("preferences")
     answers = ("At noon.", "I cannot say when.")
-    rows = [
-        {"prompt": f"When does boat {i} leave?", "completion": answer}
-        for i in range(N_PROMPT)
-        for answer in answers
-    ]
-    pairs = [
-        {"prompt": f"When does boat {i} leave?", "chosen": answers[0], "rejected": answers[1]}
-        for i in range(N_PROMPT)
-    ]
-    for name, content in (("chat", rows), ("pairs", pairs)):
-        lines = [json.dumps(row) + "\n" for row in content]
-        (folder / f"{name}.jsonl").write_text("".join(lines))
-    text = "When does the boat leave? At noon. I cannot say when. " * 20
-    (folder / "texts").mkdir()
-    for i in range(8):
-        (folder / "texts" / f"{i}.txt").write_text(f"Boat {i}. {text}")
-    tiny = ["model.n_layer=1", "model.d_model=32", "model.d_ff=64", "model.context_length=64"]
-    chatwright(
-        "train", "pretrain", "--data", folder / "texts", "--out", folder / "base",
-        "--vocab-size", 300, "model.size=nano", *tiny, "loop.steps=10", "loop.precision=float32",
-    )  # fmt: skip
-    chatwright(
-        "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
-        "--out", folder / "sft", "loop.steps=60", "loop.precision=float32", "batches.rows=4",
-        "stop_prompts=4", "sample_tokens=4",
-    )  # fmt: skip
+    train_small_assistant(folder, answers, steps=60)
+    write_rows(
+        folder / "pairs.jsonl",
+        [{"prompt": q, "chosen": answers[0], "rejected": answers[1]} for q in QUESTIONS],
+    )
     return folder
 
 

@@ -1,6 +1,6 @@
 """Positive control of every method that learns from preferences: "shorter is better".
 
-The right answer is known: the model gives three answers equally often, and each method is told to
+The right answer is known: the model gives three answers equally often, and each method learns to
 prefer the shorter one. Within 20 steps its sampled replies must become shorter.
 """
 

@@ -236,7 +236,7 @@ def _notes(raters: Sequence[RaterFigures]) -> list[str]:
     notes = []
     simulated = [figures.rater for figures in raters if figures.is_simulated]
     if simulated:
-        notes.append(f"SIMULATED: a program, not a person, gave feedback as {_names(simulated)}.")
+        notes.append(f"SIMULATED: programs, not people, gave feedback as {_names(simulated)}.")
     if len(raters) == 1:
         notes.append("There is one rater, so a model learns this rater's taste.")
     unknown = [r.rater for r in raters if not r.others.n and not r.gold.n]

@@ -160,7 +160,7 @@ def test_bits_per_byte_are_paired(models: tuple[Path, Path], tmp_path: Path) -> 
 def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A person who votes for the longer reply of each pair makes B win everywhere."""
+    """A rater who votes for the longer reply of each pair makes B win everywhere."""
     kept_model_replies(models, tmp_path)
     file = tmp_path / "pairs.jsonl"
     n_pair = write_pairs_to_rate(*models, prompts(N_PROMPT), file, tmp_path, COMPARED)

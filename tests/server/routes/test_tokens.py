@@ -71,7 +71,7 @@ def test_detokenize_undoes_tokenize(client: TestClient, text: str, special: bool
     found = client.post("/tokenize", json={**body, "return_token_strs": True}).json()
     assert found["count"] == len(found["tokens"]) == len(found["token_strs"])
     assert found["max_model_len"] == FakeAssistant.context_length
-    control = client.app.state.service.engine.served.assistant.tokenizer.control  # type: ignore[attr-defined]
+    control = client.app.state.service.engine.served.assistant.tokenizer.control
     assert found["tokens"][:1] == [control.bos] if special else control.bos not in found["tokens"]
     assert client.post("/detokenize", json={"tokens": found["tokens"]}).json() == {"prompt": text}
 

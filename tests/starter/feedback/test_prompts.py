@@ -83,7 +83,7 @@ def test_answers_of_arithmetic_are_the_results() -> None:
     checked = 0
     for prompt in prompts:
         if prompt.kind == "arithmetic":
-            a, sign, b = re.match(r"(\d+) (plus|minus) (\d+) is", prompt.reference.text).groups()  # type: ignore[union-attr]
+            a, sign, b = re.match(r"(\d+) (plus|minus) (\d+) is", prompt.reference.text).groups()
             assert prompt.answer == str(int(a) + int(b) if sign == "plus" else int(a) - int(b))
             checked += 1
     assert checked > 15

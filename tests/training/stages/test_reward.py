@@ -123,7 +123,7 @@ def test_a_model_whose_scores_are_not_fresh_is_refused_at_the_start() -> None:
     model = reward_model().eval()
     stage = reward_stage()
     with torch.no_grad():
-        model.scalar_head.score.weight.fill_(1.0)  # type: ignore[union-attr]
+        model.scalar_head.score.weight.fill_(1.0)
     with pytest.raises(RunFailed) as caught:
         stage.check_start(model, stage.next_batch(model), None)
     assert caught.value.check == "fresh_loss"
@@ -135,7 +135,7 @@ def test_the_scores_of_a_batch_equal_those_of_single_texts_without_padding(
 ) -> None:
     model = reward_model().eval()
     with torch.no_grad():
-        model.scalar_head.score.weight.normal_(generator=generator(3, "head"))  # type: ignore[union-attr]
+        model.scalar_head.score.weight.normal_(generator=generator(3, "head"))
     stage = reward_stage(kind)
     for micro in stage.next_batch(model).micro_batches:
         scores = reply_scores(model, micro)
