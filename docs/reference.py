@@ -15,7 +15,7 @@ import typer.main
 
 from chatwright.cli.app import app
 from chatwright.config import Setting, settings_of
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.encoder_decoder_presets import (
     ENCODER_DECODER_PRESETS,
     encoder_decoder_preset,

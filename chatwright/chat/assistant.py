@@ -32,9 +32,15 @@ from chatwright.conversation import (
     ToolResult,
     next_call_id,
 )
-from chatwright.engine.engine import Engine, EngineFull
-from chatwright.engine.request import PromptScored, Request, RequestFinished, RequestId
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import (
+    AnyEngine,
+    EngineFull,
+    PromptScored,
+    Request,
+    RequestFinished,
+    RequestId,
+    SamplingConfig,
+)
 from chatwright.errors import InputError
 from chatwright.tokenizer.read_reply import reply_stop_ids
 from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
@@ -43,7 +49,7 @@ from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 class Assistant:
     """Replies to conversations, and continues texts, with one model."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, tools: Tools | None = None) -> None:
+    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, tools: Tools | None = None) -> None:
         """Use `engine` for all replies. Without `tools`, tool calls are returned to the caller.
 
         Raises InputError if the tokenizer has more ids than the model.
@@ -148,7 +154,7 @@ class Assistant:
         waiting = deque(enumerate(zip(conversations, sampling, strict=True)))
         try:
             while waiting or live:
-                while waiting and len(live) < self.engine.config.n_slot:
+                while waiting and len(live) < self.engine.n_slot:
                     index, (conversation, settings) = waiting.popleft()
                     live[index] = self._start(conversation, _with_seed(settings))
                 self._step()

@@ -20,8 +20,7 @@ from chatwright.chat.reply_events import (
     ToolReturned,
 )
 from chatwright.conversation import Message, assistant_message, tool_result_message
-from chatwright.engine.request import TokenSampled
-from chatwright.engine.sampling import MAX_ALTERNATIVES, SamplingConfig
+from chatwright.engine.messages import MAX_ALTERNATIVES, SamplingConfig, TokenSampled
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import ROLES_AWAITING_REPLY, format_of
 from chatwright.tokenizer.tool_call_text import message_text

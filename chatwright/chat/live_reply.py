@@ -5,8 +5,7 @@ from collections import deque
 from chatwright.chat.reply_events import CompletionEvent, Finished, ReplyEvent
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message
-from chatwright.engine.request import RequestId
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import RequestId, SamplingConfig
 
 
 class LiveReply:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chatwright.conversation import Message, ToolCall, ToolResult
-from chatwright.engine.request import PromptScored, TokenSampled
+from chatwright.engine.messages import PromptScored, TokenSampled
 
 Reason = Literal["stop", "length", "tool_call", "cancelled", "failed"]
 

@@ -21,8 +21,7 @@ from chatwright.chat.reply_events import (
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
 from chatwright.chat.thinking_splitter import ThinkingSplitter
 from chatwright.conversation import Message, assistant_message
-from chatwright.engine.request import RequestFinished, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import RequestFinished, SamplingConfig, TokenSampled
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import tool_call_message
 

@@ -21,7 +21,7 @@ from chatwright.errors import InputError
 if TYPE_CHECKING:
     from chatwright.chat.assistant import Assistant
     from chatwright.engine.cache_plan import MemoryLimits
-    from chatwright.engine.sampling import SamplingConfig
+    from chatwright.engine.messages import SamplingConfig
 
 STARTER = Path("runs/starter/sft")
 

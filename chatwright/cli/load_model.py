@@ -14,7 +14,7 @@ from chatwright.devices import available_memory
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.forward import token_memory
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import AnyEngine, SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.pipeline.starter_corpus import starter_corpus
@@ -113,7 +113,7 @@ def version_description(directory: Path) -> str:
     return f"version {version.name}, {version.id[:12]}"
 
 
-def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> "ModelIdentity":
+def identity_of(directory: Path, found: Path, engine: AnyEngine | None = None) -> "ModelIdentity":
     """Return which weights a server serves.
 
     Args:
@@ -124,7 +124,7 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> "
     from chatwright.server.model_identity import ModelIdentity
 
     has_versions = registry.holds_registry(directory)
-    has_batch = engine is not None and engine.config.n_slot > 1
+    has_batch = engine is not None and engine.n_slot > 1
     return ModelIdentity(
         weights=model_directory.weights_hash(found),
         created=int(found.stat().st_mtime),

@@ -69,7 +69,7 @@ def serve(
         assistant,
         directory.resolve().name,
         port,
-        limits=Limits(max_live=assistant.engine.config.n_slot),
+        limits=Limits(max_live=assistant.engine.n_slot),
         description=description,
         identity=identity,
         embedder=embedder,

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chatwright.engine.messages import SamplingConfig
 from chatwright.engine.philox import uniforms
-from chatwright.engine.sampling import SamplingConfig, last_possible
+from chatwright.engine.sampling import last_possible
 
 
 def is_plain(config: SamplingConfig) -> bool:

@@ -25,19 +25,19 @@ from chatwright.engine.batched_sampling import draw_tokens, is_plain
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.forward import Forward, token_memory
 from chatwright.engine.invariance_cache import batch_variance
-from chatwright.engine.prompt_scores import score_tokens
-from chatwright.engine.request import (
+from chatwright.engine.messages import (
+    EngineFull,
     Event,
     PromptScored,
     Request,
     RequestFinished,
     RequestId,
-    Sequence,
-    State,
     TokenSampled,
     new_request_id,
 )
+from chatwright.engine.prompt_scores import score_tokens
 from chatwright.engine.request_check import check_request
+from chatwright.engine.sequence import Sequence, State
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.setting_checks import require_at_least
@@ -65,10 +65,6 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "n_slot", "prefill_tokens", "max_waiting", "max_waiting_tokens")
-
-
-class EngineFull(Exception):
-    """The queue is full. Nothing of the request was kept; submit it again later."""
 
 
 class Engine:
@@ -134,6 +130,11 @@ class Engine:
     def has_work(self) -> bool:
         """Whether `step` has something to do or to report."""
         return bool(self._requests or self._events)
+
+    @property
+    def n_slot(self) -> int:
+        """Number of replies that are generated together."""
+        return self.config.n_slot
 
     @property
     def n_free_slot(self) -> int:

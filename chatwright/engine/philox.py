@@ -15,9 +15,6 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _WORD = 0xFFFFFFFF
 
-# Seeds have 64 bits, signed or unsigned.
-MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
-
 
 def philox4x32(
     counter: tuple[int, int, int, int], key: tuple[int, int]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from chatwright.engine.forward import Forward
-from chatwright.engine.request import TokenScore, most_probable
+from chatwright.engine.messages import TokenScore
+from chatwright.engine.sequence import most_probable
 
 ROWS = 32
 """Positions whose logits are computed together, which bounds the memory that they take."""

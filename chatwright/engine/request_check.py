@@ -1,11 +1,7 @@
 """Refuse requests that the engine can never serve."""
 
-from chatwright.engine.request import Request
+from chatwright.engine.messages import PromptTooLong, Request
 from chatwright.errors import InputError
-
-
-class PromptTooLong(InputError):
-    """The prompt and the reply do not fit into the context."""
 
 
 def check_request(request: Request, vocab_size: int, context_length: int) -> int:

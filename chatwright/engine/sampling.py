@@ -8,117 +8,11 @@ tokens get a logit of -inf. The draw inverts the cumulative distribution at a nu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from chatwright.engine.philox import MAX_SEED, MIN_SEED
-from chatwright.errors import InputError
-
-MAX_ALTERNATIVES = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """How the tokens of a reply are chosen. The defaults draw from the model's own distribution."""
-
-    temperature: float = 1.0
-    """Divisor of the logits. 0: always the token with the largest logit."""
-    top_k: int = 0
-    """Keep the k most probable tokens. 0: off."""
-    top_p: float = 1.0
-    """Keep the smallest set of tokens that reaches this probability. 1: off."""
-    min_p: float = 0.0
-    """Keep tokens whose probability is at least this share of the highest one. 0: off."""
-    frequency_penalty: float = 0.0
-    """Subtracted from a token's logit for each time it was generated."""
-    presence_penalty: float = 0.0
-    """Subtracted once from the logit of every token that was generated."""
-    repetition_penalty: float = 1.0
-    """For tokens in the prompt or reply: divisor of positive logits, factor of negative. 1: off."""
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    """Numbers added to the logits, by token id."""
-    stop: tuple[str, ...] = ()
-    """Texts that end the reply. `chat/assistant.py` watches for them; the engine sees ids only."""
-    seed: int | None = None
-    """Seed of the random numbers. None: the engine draws one."""
-    n: int = 1
-    """Number of replies."""
-    best_of: int | None = None
-    """Number of replies to generate; the n with the highest mean log-probability are returned."""
-    max_tokens: int | None = None
-    """Longest reply, in tokens. None: as long as the context allows."""
-    top_log_probs: int = 0
-    """Number of most probable tokens to report with each sampled one."""
-
-    def __post_init__(self) -> None:
-        _check_range("temperature", self.temperature, 0.0, 100.0)
-        _check_range("top_k", self.top_k, 0, None)
-        _check_range("top_p", self.top_p, 0.0, 1.0, excludes_low=True)
-        _check_range("min_p", self.min_p, 0.0, 1.0)
-        _check_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
-        _check_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
-        _check_range("repetition_penalty", self.repetition_penalty, 0.0, 100.0, excludes_low=True)
-        _check_range("seed", self.seed, MIN_SEED, MAX_SEED)
-        _check_range("n", self.n, 1, None)
-        _check_range("best_of", self.best_of, self.n, None, low_name=f"n ({self.n})")
-        _check_range("max_tokens", self.max_tokens, 1, None)
-        _check_range("top_log_probs", self.top_log_probs, 0, MAX_ALTERNATIVES)
-        for token_id, bias in self.logit_bias.items():
-            _check_range(f"logit_bias[{token_id}]", bias, -100.0, 100.0)
-            _check_range("logit_bias: token id", token_id, 0, None)
-        if isinstance(self.stop, str) or any(not text for text in self.stop):
-            raise InputError(
-                f"stop = {self.stop!r} is not a list of non-empty texts.",
-                remedy='Write a list, for example ["END"].',
-                field="stop",
-                value=self.stop,
-            )
-
-    @property
-    def n_generated(self) -> int:
-        """Number of replies to generate."""
-        return self.best_of or self.n
-
-    @property
-    def has_repetition_penalty(self) -> bool:
-        """Whether the prompt's tokens change the logits."""
-        return self.repetition_penalty != 1.0
-
-    @property
-    def has_penalty(self) -> bool:
-        """Whether the tokens generated so far change the logits."""
-        penalties = (self.frequency_penalty, self.presence_penalty)
-        return self.has_repetition_penalty or any(penalties)
-
-
-def _check_range(
-    name: str,
-    value: Any,
-    low: float,
-    high: float | None,
-    excludes_low: bool = False,
-    low_name: str = "",
-) -> None:
-    """Check that a number is in its range; None is allowed. `low_name` explains `low`."""
-    if value is None:
-        return
-    is_number = isinstance(value, int | float) and value == value and abs(value) != float("inf")
-    is_high_enough = is_number and (value > low if excludes_low else value >= low)
-    is_low_enough = is_number and (high is None or value <= high)
-    if is_high_enough and is_low_enough:
-        return
-    allowed = f"above {low_name or low}" if excludes_low else f"at least {low_name or low}"
-    if high is not None:
-        allowed += f" and at most {high}"
-    raise InputError(
-        f"{name} = {value!r} must be {allowed}.",
-        remedy="Change the value, or leave the setting out.",
-        field=name,
-        value=value,
-    )
+from chatwright.engine.messages import SamplingConfig
 
 
 def apply_repetition_penalty(logits: Tensor, token_ids: Tensor, penalty: float) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from chatwright.chat.assistant import Assistant
 from chatwright.conversation import Message
 from chatwright.data.preferences import RatedReply
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.setting_checks import require_at_least
 from chatwright.tokenizer.tool_call_text import message_text
 

@@ -19,7 +19,7 @@ from chatwright.data.encoded.labels import encode_labeled
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.data.readers.labeled_texts import read_labeled
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.evaluation.analogies import analogies, read_questions
 from chatwright.evaluation.bits_per_byte import bits_per_byte

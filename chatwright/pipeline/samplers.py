@@ -9,8 +9,13 @@ from chatwright.engine.beam_search import BeamConfig
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.encoder_forward import ClassifierForward
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.request import Request, RequestFinished, RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import (
+    Request,
+    RequestFinished,
+    RequestId,
+    SamplingConfig,
+    TokenSampled,
+)
 from chatwright.evaluation.bleu import bleu
 from chatwright.evaluation.stop_rate import stop_rate
 from chatwright.model.encoder import Encoder

@@ -29,7 +29,7 @@ from chatwright.chat.reply_events import (
     Truncated,
 )
 from chatwright.conversation import ToolCall
-from chatwright.engine.request import TokenSampled
+from chatwright.engine.messages import TokenSampled
 from chatwright.server.chat_request import ChatRequest, write_command
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served

@@ -18,8 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from chatwright.chat.context_window import ConversationTooLong
-from chatwright.engine.engine import EngineFull
-from chatwright.engine.request_check import PromptTooLong
+from chatwright.engine.messages import EngineFull, PromptTooLong
 from chatwright.server.errors import ApiError, internal_error
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Failed, PendingWork, Replier, Served

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from chatwright.chat.reply_events import CompletionEvent, ReplyEvent
 from chatwright.conversation import Conversation
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.server.errors import ApiError
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.tokenizer.tokenizer import Tokenizer

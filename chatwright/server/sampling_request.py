@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from chatwright.engine.philox import MAX_SEED
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import MAX_SEED, SamplingConfig
 from chatwright.server.request_parser import ShortText, Strict
 
 N_DRAWN_SEEDS = 2**53

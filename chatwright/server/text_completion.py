@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatwright.chat.reply_events import CompletionEvent, Finished, TextDelta
-from chatwright.engine.philox import MAX_SEED
-from chatwright.engine.request import PromptScored
+from chatwright.engine.messages import MAX_SEED, PromptScored
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.text_log_probs import TextLogProbs

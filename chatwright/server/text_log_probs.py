@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Any
 
-from chatwright.engine.request import TokenSampled, TokenScore
+from chatwright.engine.messages import TokenSampled, TokenScore
 from chatwright.server.token_text import begins_document
 from chatwright.tokenizer.tokenizer import Tokenizer
 

@@ -14,9 +14,14 @@ from typing import Literal
 
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.messages import (
+    PromptScored,
+    Request,
+    RequestId,
+    SamplingConfig,
+    TokenSampled,
+)
 from chatwright.engine.packed_model import shared_copy
-from chatwright.engine.request import PromptScored, Request, RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.chat_template import format_of

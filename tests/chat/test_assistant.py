@@ -18,7 +18,7 @@ from chatwright.chat.reply_events import (
 from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset

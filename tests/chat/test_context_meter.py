@@ -6,7 +6,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.context_meter import measure_context
 from chatwright.chat.context_window import ConversationTooLong, fit_to_context
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.tokenizer.chat_template import render_turns
 from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.chat.scripted import ByteTokenizer, exchanges

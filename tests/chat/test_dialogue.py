@@ -8,7 +8,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.dialogue import Dialogue
 from chatwright.chat.reply_events import TextDelta
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.chat.scripted import ByteTokenizer

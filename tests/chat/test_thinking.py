@@ -10,7 +10,7 @@ from chatwright.chat.reply_events import Finished, TextDelta, ThinkingDelta
 from chatwright.chat.thinking_splitter import ThinkingSplitter
 from chatwright.conversation import Message, Text, Thinking
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.build_format import Markers, build_format
 from chatwright.tokenizer.chat_template import render, render_prompt

@@ -9,7 +9,7 @@ import pytest
 from chatwright.cli.load_model import open_assistant
 from chatwright.conversation import Message
 from chatwright.engine.cache_plan import MemoryLimits
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.pipeline.import_export import import_model
 from tests import real_models
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from chatwright.engine.engine import Engine
 from chatwright.engine.forward import Forward
+from chatwright.engine.messages import SamplingConfig
 from chatwright.engine.philox import uniform
-from chatwright.engine.request import Sequence as EngineSequence
-from chatwright.engine.sampling import SamplingConfig, adjust_logits, choose_token
+from chatwright.engine.sampling import adjust_logits, choose_token
+from chatwright.engine.sequence import Sequence as EngineSequence
 
 
 @dataclass(frozen=True)

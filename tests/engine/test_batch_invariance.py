@@ -12,8 +12,7 @@ from chatwright.engine import batch_invariance
 from chatwright.engine.batch_invariance import find_difference
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.forward import Forward
-from chatwright.engine.request import Request, RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import Request, RequestId, SamplingConfig, TokenSampled
 from chatwright.model.gpt import GPT
 from chatwright.model.kv_cache import DenseLayerCache
 from tests.engine.slow_generation import generate, next_logits, observed_logits

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from chatwright.engine.batched_sampling import draw_tokens, is_plain
-from chatwright.engine.philox import MAX_SEED, MIN_SEED, uniform, uniforms
-from chatwright.engine.request import RequestId, Sequence
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import MAX_SEED, MIN_SEED, RequestId, SamplingConfig
+from chatwright.engine.philox import uniform, uniforms
+from chatwright.engine.sequence import Sequence
 
 NOTHING = torch.empty(0, dtype=torch.int64)
 

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from chatwright.engine.engine import Engine, EngineConfig, EngineFull
+from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.forward import Forward
-from chatwright.engine.packed_model import shared_copy
-from chatwright.engine.request import (
+from chatwright.engine.messages import (
+    EngineFull,
     Event,
     Request,
     RequestFinished,
     RequestId,
-    State,
+    SamplingConfig,
     TokenSampled,
 )
-from chatwright.engine.request import Sequence as EngineSequence
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.packed_model import shared_copy
+from chatwright.engine.sequence import Sequence as EngineSequence
+from chatwright.engine.sequence import State
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from tests.engine.slow_generation import generate, observed_logits

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chatwright.engine.philox import MAX_SEED, philox4x32, uniform
+from chatwright.engine.messages import MAX_SEED
+from chatwright.engine.philox import philox4x32, uniform
 
 KNOWN_ANSWERS = [
     (

@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.request import PromptScored, Request, RequestFinished, TokenSampled
-from chatwright.engine.request_check import PromptTooLong
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import (
+    PromptScored,
+    PromptTooLong,
+    Request,
+    RequestFinished,
+    SamplingConfig,
+    TokenSampled,
+)
 from chatwright.errors import InputError
 from tests.server.small_model import CONTEXT, TOKENIZER, small_model
 

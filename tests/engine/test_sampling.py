@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from chatwright.engine.messages import SamplingConfig
 from chatwright.engine.philox import uniform
 from chatwright.engine.sampling import (
-    SamplingConfig,
     add_bias,
     adjust_logits,
     apply_frequency_and_presence_penalty,

@@ -9,7 +9,7 @@ import torch
 
 from chatwright.checkpoint import model_directory
 from chatwright.cli.load_model import open_assistant
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.pipeline.merge import merge

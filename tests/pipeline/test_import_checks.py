@@ -10,8 +10,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import hub, model_directory
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine
-from chatwright.engine.request import Event, Request, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import Event, Request, SamplingConfig, TokenSampled
 from chatwright.errors import InputError
 from chatwright.pipeline.import_export import export_model, import_model
 from tests.pipeline.imported_models import add_token, n_token, write, write_encoder

@@ -15,7 +15,7 @@ from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.encoder_decoder_forward import EncoderDecoderForward
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.evaluation.logit_gap import random_prompts
 from chatwright.model import encoder, gpt

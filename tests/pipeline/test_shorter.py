@@ -15,7 +15,7 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from tests.pipeline.run_command import chatwright

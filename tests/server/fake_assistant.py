@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, Usage
 from chatwright.conversation import Conversation, Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 WORDS = [

@@ -7,7 +7,7 @@ import pytest
 
 from chatwright.chat.reply_events import TextDelta
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Failed, PendingReply

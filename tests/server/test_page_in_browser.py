@@ -18,7 +18,7 @@ from chatwright.chat.dialogue import CHAT_TEMPERATURE
 from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.build_status import BuildStatus

@@ -14,7 +14,7 @@ from chatwright.checkpoint import model_directory, registry
 from chatwright.conversation import Message
 from chatwright.devices import generator
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.pipeline import model_versions

@@ -11,7 +11,7 @@ from chatwright.chat.reply_events import (
     Usage,
 )
 from chatwright.conversation import Conversation, Message, Text, Thinking
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.test_chat_completions import ASK, URL, client_of
 

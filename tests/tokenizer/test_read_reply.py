@@ -6,8 +6,7 @@ import pytest
 
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message
-from chatwright.engine.request import RequestFinished, RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import RequestFinished, RequestId, SamplingConfig, TokenSampled
 from chatwright.tokenizer.read_reply import read_reply, reply_stop_ids
 from tests.chat.scripted import ByteTokenizer
 from tests.chat.test_thinking import SWITCHED, UNSWITCHED, ThinkingTokenizer

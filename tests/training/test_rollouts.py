@@ -6,8 +6,7 @@ from small_run import QUESTIONS, character_tokenizer, small_model
 
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine
-from chatwright.engine.request import Request, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig

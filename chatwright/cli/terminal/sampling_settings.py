@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatwright.config import build, merge, parse_overrides, to_table
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 
 UNAVAILABLE = {

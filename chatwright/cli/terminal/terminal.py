@@ -27,7 +27,7 @@ from chatwright.cli.terminal.interrupt import interruptible
 from chatwright.cli.terminal.pipe import UnreadableLine
 from chatwright.cli.terminal.thinking_command import system_note, think, thinking_summary
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.tokenizer.tool_call_text import message_text, write_tool_call
 

@@ -8,7 +8,7 @@ from math import exp
 
 from rich.cells import cell_len
 
-from chatwright.engine.request import TokenSampled
+from chatwright.engine.messages import TokenSampled
 from chatwright.errors import InputError
 from chatwright.tokenizer.tokenizer import Tokenizer
 

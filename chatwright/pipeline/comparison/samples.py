@@ -19,7 +19,7 @@ from chatwright.conversation import Message
 from chatwright.data.readers.feedback_json import message_from_json, message_to_json
 from chatwright.data.rows import Location, PromptRow
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.setting_checks import require_at_least
 from chatwright.pipeline.comparison.model_hash import model_hash

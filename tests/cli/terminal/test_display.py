@@ -19,7 +19,7 @@ from chatwright.cli import chat as cli
 from chatwright.cli.terminal.display import JsonLines, Screen
 from chatwright.cli.terminal.terminal import Terminal
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 from chatwright.tokenizer.byte_bpe import ByteBPE

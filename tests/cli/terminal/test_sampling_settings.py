@@ -9,7 +9,7 @@ from chatwright.cli.terminal.sampling_settings import (
     change_settings,
     settings_text,
 )
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 
 DEFAULT = SamplingConfig()
 

@@ -16,7 +16,7 @@ from chatwright.cli.terminal.display import Screen, printable
 from chatwright.cli.terminal.interrupt import interruptible
 from chatwright.cli.terminal.terminal import TOOL_RESULT_WANTED, UNCHANGED, EditText, Terminal
 from chatwright.conversation import Message
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.tokenizer.tool_call_text import message_from_turn
 from tests.chat.scripted import ByteTokenizer

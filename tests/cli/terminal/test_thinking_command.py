@@ -5,7 +5,7 @@ import pytest
 from chatwright.chat.assistant import Assistant
 from chatwright.cli.terminal.commands import help_text
 from chatwright.cli.terminal.terminal import Terminal
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.tokenizer.build_format import Markers, build_format
 from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.format_data import FormatData, LayoutData

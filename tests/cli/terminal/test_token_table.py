@@ -15,8 +15,7 @@ from chatwright.cli.terminal.token_table import (
     token_table,
 )
 from chatwright.conversation import Message
-from chatwright.engine.request import RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import RequestId, SamplingConfig, TokenSampled
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.chat.scripted import ByteTokenizer
 from tests.engine.slow_generation import generate, next_logits

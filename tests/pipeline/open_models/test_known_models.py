@@ -10,7 +10,7 @@ from chatwright.chat.reply_events import Finished
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from chatwright.model.encoder import Encoder
 from chatwright.pipeline.open_models.fetch import FetchWatcher, fetch
 from chatwright.pipeline.open_models.known_models import KNOWN_MODELS, KnownModel

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from chatwright.chat.assistant import Assistant
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import SamplingConfig
 from tests.server.small_model import (
     CONTEXT,
     NO_CONTROL_TOKENS,
@@ -232,7 +232,7 @@ def test_fields_that_clients_send_by_default_are_accepted(client: TestClient) ->
 
 
 def test_a_token_that_is_no_whole_character_is_written_with_its_bytes() -> None:
-    from chatwright.engine.request import RequestId, TokenSampled
+    from chatwright.engine.messages import RequestId, TokenSampled
     from chatwright.server.text_log_probs import TextLogProbs, written
     from chatwright.tokenizer.byte_bpe import ByteBPE
 

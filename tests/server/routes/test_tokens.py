@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.request import TokenScore
+from chatwright.engine.messages import TokenScore
 from chatwright.server.app import make_app
 from chatwright.server.text_log_probs import TextLogProbs
 from chatwright.server.token_text import text_of

@@ -6,8 +6,7 @@ import pytest
 
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message, assistant_message
-from chatwright.engine.request import RequestFinished, RequestId, TokenSampled
-from chatwright.engine.sampling import SamplingConfig
+from chatwright.engine.messages import RequestFinished, RequestId, SamplingConfig, TokenSampled
 from chatwright.tokenizer.chat_template import render, render_prompt
 from tests.tokenizer.templates.cases import CASES, write_case
 from tests.tokenizer.templates.test_published_templates import open_case

@@ -1,4 +1,4 @@
-"""Requests, events, and the state of each reply that is being generated.
+"""The state of each reply that is being generated.
 
     QUEUED -> PREFILL -> DECODE -> DONE      (from the first three also -> CANCELLED or FAILED)
 
@@ -6,96 +6,19 @@ A Request never changes. A Sequence is one reply to it and holds all state of th
 for n replies has n sequences. A cache slot that is reused keeps no state of its previous reply.
 """
 
-import secrets
-from collections.abc import Collection
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Literal, NewType
 
 import torch
 from torch import Tensor
 
+from chatwright.engine.messages import Reason, RequestId, SamplingConfig, TokenSampled, TokenScore
 from chatwright.engine.philox import uniform
-from chatwright.engine.sampling import SamplingConfig, adjust_logits, choose_token
-
-RequestId = NewType("RequestId", str)
-Reason = Literal["stop", "length", "cancelled", "failed"]
+from chatwright.engine.sampling import adjust_logits, choose_token
 
 _NO_TOKENS = torch.empty(0, dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A prompt and how to continue it."""
-
-    token_ids: SequenceOf[int]
-    """The prompt."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """How tokens are chosen."""
-    stop_ids: Collection[int] = ()
-    """Token ids that end the reply. The sampled one is kept as the reply's last token."""
-    banned_ids: Collection[int] = ()
-    """Token ids that are never sampled, such as those that the tokenizer does not use."""
-    scores_prompt: bool = False
-    """Whether the log-probabilities of the prompt's tokens are reported, by `PromptScored`."""
-    is_sampled: bool = True
-    """False: the prompt is read, and nothing is sampled. The reply ends with reason "length"."""
-
-
-@dataclass(frozen=True)
-class TokenScore:
-    """A token of a prompt with its log-probability after the tokens before it."""
-
-    token_id: int
-    log_prob: float
-    alternatives: tuple[tuple[int, float], ...] = ()
-    """The most probable tokens with their log-probabilities, most probable first."""
-
-
-@dataclass(frozen=True)
-class PromptScored:
-    """The prompt of a reply has been read. Comes before the reply's first token."""
-
-    request_id: RequestId
-    index: int
-    """Which of the request's n replies."""
-    scores: tuple[TokenScore, ...]
-    """The prompt's tokens but the first, which has no token before it."""
-
-
-@dataclass(frozen=True)
-class TokenSampled:
-    """A new token of a reply.
-
-    Log-probabilities are the model's own, before temperature and penalties.
-    """
-
-    request_id: RequestId
-    index: int
-    """Which of the request's n replies."""
-    token_id: int
-    log_prob: float
-    alternatives: tuple[tuple[int, float], ...] = ()
-    """The most probable tokens with their log-probabilities, most probable first."""
-
-
-@dataclass(frozen=True)
-class RequestFinished:
-    """One of a request's replies has ended."""
-
-    request_id: RequestId
-    index: int
-    """Which of the request's n replies."""
-    reason: Reason
-    is_last: bool = True
-    """Whether all n replies have ended."""
-    error: str = ""
-    """With reason "failed": the cause."""
-
-
-Event = PromptScored | TokenSampled | RequestFinished
 
 
 class State(Enum):
@@ -117,11 +40,6 @@ _NEXT_STATES: dict[State, tuple[State, ...]] = {
     State.CANCELLED: (),
     State.FAILED: (),
 }
-
-
-def new_request_id() -> RequestId:
-    """Draw 128 random bits from the system, so that nobody can guess the id."""
-    return RequestId(secrets.token_hex(16))
 
 
 @dataclass(eq=False)
