@@ -207,6 +207,10 @@ class EngineFull(Exception):
     """The queue is full. Nothing of the request was kept; submit it again later."""
 
 
+class UserQueueFull(EngineFull):
+    """This user's part of the queue is full; other users are still served."""
+
+
 class PromptTooLong(InputError):
     """The prompt and the reply do not fit into the context."""
 

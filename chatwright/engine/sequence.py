@@ -1,55 +1,29 @@
-"""The state of each reply that is being generated.
+"""A reply that is being generated, with all of its state.
 
-    QUEUED -> PREFILL -> DECODE -> DONE      (from the first three also -> CANCELLED or FAILED)
-
-A Request never changes. A Sequence is one reply to it and holds all state of that reply; a request
-for n replies has n sequences. A cache slot that is reused keeps no state of its previous reply.
+A Request never changes. A Sequence is one reply to it; a request for n replies has n sequences. A
+cache slot that is reused keeps no state of its previous reply. `scheduled_reply.py` has the states.
 """
 
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from chatwright.engine.messages import Reason, RequestId, SamplingConfig, TokenSampled, TokenScore
+from chatwright.engine.messages import Reason, SamplingConfig, TokenSampled, TokenScore
 from chatwright.engine.philox import uniform
 from chatwright.engine.sampling import adjust_logits, choose_token
+from chatwright.engine.scheduled_reply import ScheduledReply, State
 
 _NO_TOKENS = torch.empty(0, dtype=torch.int64)
-
-
-class State(Enum):
-    """The state of a reply."""
-
-    QUEUED = "queued"
-    PREFILL = "prefill"
-    DECODE = "decode"
-    DONE = "done"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-
-_NEXT_STATES: dict[State, tuple[State, ...]] = {
-    State.QUEUED: (State.PREFILL, State.CANCELLED, State.FAILED),
-    State.PREFILL: (State.DECODE, State.DONE, State.CANCELLED, State.FAILED),
-    State.DECODE: (State.DONE, State.CANCELLED, State.FAILED),
-    State.DONE: (),
-    State.CANCELLED: (),
-    State.FAILED: (),
-}
+_LAST_STATES: dict[Reason, State] = {"cancelled": State.CANCELLED, "failed": State.FAILED}
 
 
 @dataclass(eq=False)
-class Sequence:
+class Sequence(ScheduledReply):
     """One reply that is being generated."""
 
-    request_id: RequestId
-    index: int
-    """Which of the request's n replies."""
-    prompt: SequenceOf[int]
     sampling: SamplingConfig
     seed: int
     stop_ids: frozenset[int]
@@ -60,29 +34,11 @@ class Sequence:
     is_sampled: bool = True
     scores: list[TokenScore] = field(default_factory=list)
     """Of the prompt's tokens that were read, if `scores_prompt`."""
-    state: State = State.QUEUED
-    slot: int | None = None
-    """Slot of the KV cache, while the reply is being generated."""
-    n_read: int = 0
-    """Number of tokens whose keys and values are in the cache."""
-    generated: list[int] = field(default_factory=list)
     sum_log_prob: float = 0.0
     reason: Reason | None = None
     error: str = ""
-    held_events: list[TokenSampled] = field(default_factory=list)
-    """With best_of: events that wait until all replies have ended and the best are known."""
-
-    def set_state(self, state: State) -> None:
-        """Change the state; an impossible change is a bug."""
-        assert state in _NEXT_STATES[self.state], (
-            f"a {self.state.value} sequence cannot become {state.value}"
-        )
-        self.state = state
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the reply is done, cancelled or failed."""
-        return not _NEXT_STATES[self.state]
+    n_cached: int = 0
+    """Number of the prompt's tokens whose keys and values came from an earlier request."""
 
     @property
     def mean_log_prob(self) -> float:
@@ -90,21 +46,20 @@ class Sequence:
         return self.sum_log_prob / len(self.generated) if self.generated else float("-inf")
 
     def next_unread(self, limit: int) -> list[int]:
-        """Return the next tokens that the model has to read, at most `limit` of the prompt."""
-        if self.n_read >= len(self.prompt):
-            return self.generated[self.n_read - len(self.prompt) :]
-        return list(self.prompt[self.n_read : self.n_read + limit])
+        """Return the next tokens that the model has to read, at most `limit`."""
+        return self.text_part(self.n_read, min(self.n_read + limit, self.n_text))
 
     def next_targets(self, n_token: int) -> SequenceOf[int]:
         """Return the prompt's tokens that the next `n_token` tokens predict, if scored."""
-        if not self.scores_prompt:
+        if not self.scores_prompt or self.generated:  # the scores were reported before
             return ()
         return self.prompt[self.n_read + 1 : self.n_read + 1 + n_token]
 
-    def finish_unsampled(self) -> None:
-        """End the reply after its prompt was read."""
-        self.reason = "length"
-        self.set_state(State.DONE)
+    def end(self, reason: Reason, error: str = "") -> None:
+        """End the reply; the state follows from the reason."""
+        self.reason = reason
+        self.error = error
+        self.set_state(_LAST_STATES.get(reason, State.DONE))
 
     @cached_property
     def _prompt_ids(self) -> Tensor:
@@ -142,8 +97,7 @@ class Sequence:
 
     def _end_or_continue(self, token_id: int) -> None:
         if token_id in self.stop_ids or len(self.generated) >= self.max_tokens:
-            self.reason = "stop" if token_id in self.stop_ids else "length"
-            self.set_state(State.DONE)
+            self.end("stop" if token_id in self.stop_ids else "length")
         elif self.state is State.PREFILL:
             self.set_state(State.DECODE)
 

@@ -21,8 +21,8 @@ from chatwright.engine.messages import (
     TokenSampled,
 )
 from chatwright.engine.packed_model import shared_copy
+from chatwright.engine.scheduled_reply import State
 from chatwright.engine.sequence import Sequence as EngineSequence
-from chatwright.engine.sequence import State
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from tests.engine.slow_generation import generate, observed_logits
@@ -454,7 +454,10 @@ def test_cancelling_leaves_the_other_replies_of_a_shared_prompt(make_model: Make
         whole = run(engine)
         request_id = engine.submit(request)
         engine.step()
-        engine._end(engine._requests[request_id][0], State.CANCELLED)
+        first = engine.scheduler.running[0]
+        assert (first.request_id, first.index) == (request_id, 0)
+        first.end("cancelled")
+        engine._release(first)
         rest = run(engine)
     for index in (1, 2):
         assert tokens(rest, request_id, index) == tokens(whole, expected, index)
