@@ -100,6 +100,6 @@ def _too_long(
         f"{prompt} {n_tokens} tokens; with {reply} that is more than the model's context of "
         f"{context_length} tokens.",
         remedy=f"{shorten}, or allow a shorter reply." if max_tokens else f"{shorten}.",
-        field="messages",
-        value=n_tokens,
+        field="max_tokens" if n_tokens < context_length else "messages",
+        value=max_tokens if n_tokens < context_length else n_tokens,
     )

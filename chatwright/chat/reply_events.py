@@ -69,6 +69,8 @@ class Usage:
     """Tokens of the last request's prompt; each tool that is run causes a further request."""
     completion_tokens: int
     """Sampled tokens of all requests, stop tokens included."""
+    cached_tokens: int = 0
+    """Tokens of the prompt whose keys and values came from an earlier request."""
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class ReplyStream:
             reason = "tool_call" if self.is_tool_call else "stop"
         self.finished = Finished(
             reason,
-            Usage(self.n_prompt, self._n_token),
+            Usage(self.n_prompt, self._n_token, event.n_cached),
             self._message(),
             self.sampling.seed,
             self._stopped_by,

@@ -19,6 +19,8 @@ Reason = Literal["stop", "length", "cancelled", "failed"]
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 """Seeds have 64 bits, signed or unsigned."""
 MAX_ALTERNATIVES = 20
+MIN_TEMPERATURE = 1e-5
+"""A lower temperature counts as 0: the logits divided by it would overflow, or nearly so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class SamplingConfig:
     """How the tokens of a reply are chosen. The defaults draw from the model's own distribution."""
 
     temperature: float = 1.0
-    """Divisor of the logits. 0: always the token with the largest logit."""
+    """Divisor of the logits. 0, or less than MIN_TEMPERATURE: always the largest logit's token."""
     top_k: int = 0
     """Keep the k most probable tokens. 0: off."""
     top_p: float = 1.0
@@ -56,6 +58,8 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         _check_range("temperature", self.temperature, 0.0, 100.0)
+        if self.temperature < MIN_TEMPERATURE:
+            object.__setattr__(self, "temperature", 0.0)
         _check_range("top_k", self.top_k, 0, None)
         _check_range("top_p", self.top_p, 0.0, 1.0, excludes_low=True)
         _check_range("min_p", self.min_p, 0.0, 1.0)

@@ -46,7 +46,7 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
             f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
             f"context of {context_length} tokens.",
             remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
-            field="max_tokens",
-            value=max_tokens,
+            field="max_tokens" if room > 0 else "token_ids",
+            value=max_tokens if room > 0 else n_prompt,
         )
     return (sampling.max_tokens or room) if request.is_sampled else 0

@@ -1,6 +1,6 @@
 """Collect the events of the replies to one request and write them as JSON of the OpenAI API.
 
-A tool call of the model becomes a call of the function "command" (`chat_request.py` reads it back).
+A tool call of the model becomes a call of the function "command" (`chat_message.py` reads it back).
 The field `chatwright` of the response is not part of the OpenAI API. It holds:
 
 - seed: the seed of choice 0. Choice i uses seed + i. The same seed and model repeat a reply.
@@ -27,10 +27,13 @@ from chatwright.chat.reply_events import (
     ThinkingDelta,
     ToolReturned,
     Truncated,
+    Usage,
 )
 from chatwright.conversation import ToolCall
 from chatwright.engine.messages import TokenSampled
-from chatwright.server.chat_request import ChatRequest, write_command
+from chatwright.server.chat_message import write_command
+from chatwright.server.chat_request import ChatRequest
+from chatwright.server.best_of import best_of
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.token_text import token_text
@@ -49,8 +52,8 @@ class Choice:
     tool_call: dict[str, Any] | None = None
     finish_reason: str | None = None
     log_probs: list[dict[str, Any]] = field(default_factory=list)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    usage: Usage = Usage(0, 0)
+    mean_log_prob: float = 0.0
 
 
 class Completion:
@@ -64,7 +67,7 @@ class Completion:
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
-        self.choices = [Choice() for _ in range(request.n)]
+        self.choices = [Choice() for _ in range(request.n_generated)]
         self.notes: dict[str, Any] = {  # the response's field `chatwright`
             "seed": self.seed,
             "model": {"number": served.number, "description": served.description},
@@ -112,11 +115,10 @@ class Completion:
 
     def to_json(self) -> dict[str, Any]:
         """Return the body of a response that is not streamed."""
+        best = best_of(self.choices, self.request.n)
         return {
             **self._head("chat.completion"),
-            "choices": [
-                self._choice_to_json(index, choice) for index, choice in enumerate(self.choices)
-            ],
+            "choices": [self._choice_to_json(index, choice) for index, choice in enumerate(best)],
             "usage": self._usage(),
             "chatwright": self.notes,
         }
@@ -126,8 +128,8 @@ class Completion:
             message = event.error or f"the reply ended early ({event.reason})"
             raise ApiError(500, message, code="reply_failed")
         choice.finish_reason = FINISH_REASONS[event.reason]
-        choice.prompt_tokens = event.usage.prompt_tokens
-        choice.completion_tokens = event.usage.completion_tokens
+        choice.usage = event.usage
+        choice.mean_log_prob = event.mean_log_prob
         if event.reason == "tool_call":
             choice.tool_call = _tool_call_to_json(event.message.tool_calls[0])
             yield self._chunk(index, {"tool_calls": [{"index": 0, **choice.tool_call}]})
@@ -172,13 +174,14 @@ class Completion:
             "finish_reason": choice.finish_reason,
         }
 
-    def _usage(self) -> dict[str, int]:
-        prompt = self.choices[0].prompt_tokens
-        completion = sum(choice.completion_tokens for choice in self.choices)
+    def _usage(self) -> dict[str, Any]:
+        first = self.choices[0].usage
+        completion = sum(choice.usage.completion_tokens for choice in self.choices)
         return {
-            "prompt_tokens": prompt,
+            "prompt_tokens": first.prompt_tokens,
             "completion_tokens": completion,
-            "total_tokens": prompt + completion,
+            "total_tokens": first.prompt_tokens + completion,
+            "prompt_tokens_details": {"cached_tokens": first.cached_tokens},
         }
 
     def _log_probs(self, tokens: Sequence[TokenSampled]) -> list[dict[str, Any]]:

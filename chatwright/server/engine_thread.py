@@ -167,7 +167,7 @@ class EngineThread:
                 return self._end(pending)
             pending.deliver(event)
         except Exception as error:  # one failure must not end the other replies
-            self._end(pending, Failed(self._api_error(error, pending.param)))
+            self._end(pending, Failed(self._api_error(error, pending.param_of(error))))
 
     def _timeout(self) -> ApiError:
         seconds = f"{self.limits.max_seconds:.0f}"
@@ -183,7 +183,7 @@ class EngineThread:
             case EngineFull():
                 return self._unavailable(str(error), "server_full")
             case ValueError():  # the conversation or a setting; the message says what to change
-                return ApiError(400, str(error), code="invalid_value")
+                return ApiError(400, str(error), code="invalid_value", param=param)
             case _:
                 return internal_error(error)
 

@@ -7,8 +7,9 @@ vectors of texts. `EngineThread` advances all of them in turn.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from chatwright.chat.reply_events import CompletionEvent, ReplyEvent
@@ -75,7 +76,9 @@ class PendingWork(ABC):
     """Work that waits for `EngineThread` or is being done by it."""
 
     param: str | None = None
-    """Field of the request that is too long, if the model refuses it."""
+    """Field of the request that is wrong, if the model refuses it and names no other field."""
+    field_names: Mapping[str, str] = MappingProxyType({"max_tokens": "max_tokens"})
+    """The request's names of the settings that the model may refuse."""
     needs_assistant = True
     """Whether a model that replies is needed."""
 
@@ -99,6 +102,10 @@ class PendingWork(ABC):
 
         `served` returns the assistant that is served now, or raises ApiError.
         """
+
+    def param_of(self, error: Exception) -> str | None:
+        """Return the field of the request that an error is about."""
+        return self.field_names.get(getattr(error, "field", ""), self.param)
 
     def cancel(self) -> None:
         """Ask the engine's thread to end the work."""

@@ -1,9 +1,10 @@
 """Parse the body of a request, or raise an ApiError that names the wrong field."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from chatwright.server.errors import ApiError
 
@@ -18,6 +19,17 @@ class Strict(BaseModel):
     """A Pydantic model that refuses unknown fields and does not convert "1" to a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def null_means_not_given(cls, data: Any) -> Any:
+        """Leave out fields that are null: OpenAI's clients send null for fields that are not set.
+
+        A free JSON value in a field, such as a JSON schema, keeps its nulls.
+        """
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
 
 
 R = TypeVar("R", bound=Strict)
@@ -38,12 +50,10 @@ def parse_request(body: bytes, kind: type[R]) -> R:
         require_unicode(json.dumps(data, ensure_ascii=False))
     except ValueError as error:
         raise ApiError(400, str(error), code="invalid_text") from None
-    # OpenAI's clients send null for fields that are not set.
-    fields = {name: value for name, value in data.items() if value is not None}
     try:
-        return kind.model_validate(fields)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise _api_error(error) from None
+        raise _api_error(error, data) from None
 
 
 def require_unicode(text: str) -> None:
@@ -59,15 +69,49 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _api_error(error: ValidationError) -> ApiError:
-    """Return the first error with its field. The value is left out: it may be a private text."""
-    first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = ".".join(str(part)[:64] for part in first["loc"]) or None
-    if first["type"] == "extra_forbidden":
+def _api_error(error: ValidationError, data: Any) -> ApiError:
+    """Return the error that names the innermost field. Its value may be a private text: left out.
+
+    A field that takes several types has an error for each of them; the type that fits best fails
+    at the innermost field.
+    """
+    errors: list[Any] = error.errors(
+        include_url=False, include_context=False, include_input=False
+    )
+    paths = [_path(data, found["loc"], found["type"]) for found in errors]
+    first = max(range(len(errors)), key=lambda index: (len(paths[index]), -index))
+    kind, param = errors[first]["type"], field_name(paths[first]) or None
+    if kind == "extra_forbidden":
         message = f"{param} is not supported by this server: remove it"
         return ApiError(400, message, code="unsupported_field", param=param)
-    if first["type"] == "missing":
+    if kind == "missing":
         return ApiError(400, f"{param} is missing", code="missing_field", param=param)
-    cause = first["msg"].removeprefix("Value error, ")
+    cause = errors[first]["msg"].removeprefix("Value error, ")
     message = f"{param}: {cause}" if param else cause
     return ApiError(400, message, code="invalid_value", param=param)
+
+
+def _path(data: Any, location: Sequence[int | str], kind: str) -> list[int | str]:
+    """Return the part of an error's location that the client sent, without Pydantic's type names.
+
+    The last name of a missing field is kept, too.
+    """
+    path: list[int | str] = []
+    for index, part in enumerate(location):
+        is_last = index == len(location) - 1
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif not (kind == "missing" and is_last):
+            continue
+        path.append(part)
+    return path
+
+
+def field_name(path: Sequence[int | str]) -> str:
+    """Return a field's name as OpenAI writes it: messages[0].content."""
+    name = ""
+    for part in path:
+        name += f"[{part}]" if isinstance(part, int) else f".{part[:64]}"
+    return name.removeprefix(".")

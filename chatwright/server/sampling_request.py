@@ -32,6 +32,8 @@ class SamplingRequest(Strict):
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=8)] = 1
+    best_of: Annotated[int, Field(ge=1, le=8)] | None = None
+    """Number of replies to sample; the n most probable are returned. OpenAI's for texts only."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
@@ -62,6 +64,20 @@ class SamplingRequest(Strict):
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options needs stream: true")
         return self
+
+    @model_validator(mode="after")
+    def best_of_fits(self) -> SamplingRequest:
+        """Refuse fewer replies than are returned, and a stream of the best replies."""
+        if self.best_of is not None and self.best_of < self.n:
+            raise ValueError("best_of must be at least n")
+        if self.stream and self.n_generated > self.n:
+            raise ValueError("the best replies are known at the end: leave out stream or best_of")
+        return self
+
+    @property
+    def n_generated(self) -> int:
+        """Number of replies to sample for each prompt, of which the n best are returned."""
+        return self.n if self.best_of is None else self.best_of
 
     @property
     def with_usage(self) -> bool:

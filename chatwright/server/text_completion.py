@@ -14,6 +14,7 @@ from typing import Any
 
 from chatwright.chat.reply_events import CompletionEvent, Finished, TextDelta
 from chatwright.engine.messages import MAX_SEED, PromptScored
+from chatwright.server.best_of import best_of
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.text_log_probs import TextLogProbs
@@ -30,6 +31,12 @@ class Choice:
     text: str = ""
     tokens: list[dict[str, Any]] = field(default_factory=list)
     finished: Finished | None = None
+
+    @property
+    def mean_log_prob(self) -> float:
+        """Mean log-probability of the sampled tokens."""
+        assert self.finished is not None, "the best are chosen after the last event"
+        return self.finished.mean_log_prob
 
 
 class TextCompletion:
@@ -107,11 +114,7 @@ class TextCompletion:
         best: list[Choice] = []
         n_generated = self.request.n_generated
         for start in range(0, len(self.choices), n_generated):
-            group = self.choices[start : start + n_generated]
-            if n_generated > self.request.n:
-                # Sorting is stable: equally probable continuations keep their order.
-                group = sorted(group, key=_mean_log_prob, reverse=True)
-            best += group[: self.request.n]
+            best += best_of(self.choices[start : start + n_generated], self.request.n)
         return best
 
     def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
@@ -173,8 +176,3 @@ class TextCompletion:
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
         }
-
-
-def _mean_log_prob(choice: Choice) -> float:
-    assert choice.finished is not None, "the best are chosen after the last event"
-    return choice.finished.mean_log_prob

@@ -31,17 +31,12 @@ class TextRequest(SamplingRequest):
     max_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 16
     echo: bool = False
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=8)] | None = None
 
     @model_validator(mode="after")
     def fields_agree(self) -> TextRequest:
-        """Refuse requests that have no answer, and a stream of the best replies."""
+        """Refuse requests that have no answer."""
         if not self.max_tokens and not self.echo:
             raise ValueError("max_tokens: 0 returns nothing: add echo: true to score the prompt")
-        if self.best_of is not None and self.best_of < self.n:
-            raise ValueError("best_of must be at least n")
-        if self.stream and self.n_generated > self.n:
-            raise ValueError("the best replies are known at the end: leave out stream or best_of")
         return self
 
     @property
@@ -53,11 +48,6 @@ class TextRequest(SamplingRequest):
     def n_alternative(self) -> int:
         """Number of most probable tokens to return with each token."""
         return self.logprobs or 0
-
-    @property
-    def n_generated(self) -> int:
-        """Number of continuations of each prompt, of which the n best are returned."""
-        return self.n if self.best_of is None else self.best_of
 
     @property
     def scores_prompt(self) -> bool:

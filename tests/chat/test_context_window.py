@@ -70,10 +70,11 @@ def test_a_last_message_that_does_not_fit_is_refused_with_numbers() -> None:
     long_question = Message("user", "y" * 50)
     with pytest.raises(ConversationTooLong) as caught:
         fit_to_context([*exchanges(2), long_question], TOKENIZER, 64, 20)  # type: ignore[arg-type]
-    assert (caught.value.field, caught.value.value) == ("messages", 54)
+    assert (caught.value.field, caught.value.value) == ("max_tokens", 20)
     assert "64" in caught.value.problem
     assert caught.value.remedy
     with pytest.raises(ConversationTooLong) as caught:
         fit_to_context([SYSTEM, long_question], TOKENIZER, 64, 20)  # type: ignore[arg-type]
+    assert caught.value.field == "messages"
     assert caught.value.value == length([SYSTEM, long_question])
     assert "system message" in caught.value.remedy

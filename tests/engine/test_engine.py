@@ -258,7 +258,7 @@ def test_a_full_queue_refuses_a_request_and_keeps_no_part_of_it(make_model: Make
         (Request([-1]), "token_ids", -1),
         (Request([1], SamplingConfig(logit_bias={99: 1.0})), "token_ids", 99),
         (Request([1] * 60, SamplingConfig(max_tokens=5)), "max_tokens", 5),
-        (Request([1] * 64), "max_tokens", 1),
+        (Request([1] * 64), "token_ids", 64),
         (Request([1], SamplingConfig(n=300)), "n", 300),
     ],
 )

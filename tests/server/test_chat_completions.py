@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import threading
 
 import pytest
@@ -66,7 +67,12 @@ def test_a_streamed_reply_equals_the_whole_reply(client, seed, n):
     assert (
         usage
         == whole["usage"]
-        == {"prompt_tokens": 3, "completion_tokens": 9 * n, "total_tokens": 3 + 9 * n}
+        == {
+            "prompt_tokens": 3,
+            "completion_tokens": 9 * n,
+            "total_tokens": 3 + 9 * n,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        }
     )
 
 
@@ -141,11 +147,6 @@ def error_of(response):
         ({"messages": None}, "messages", "missing_field"),
         ({"messages": [{"role": "root", "content": "x"}]}, "messages", "invalid_value"),
         ({"messages": [{"role": "user"}]}, "messages", "invalid_value"),
-        (
-            {"messages": [{"role": "user", "content": "x", "name": "n"}]},
-            "messages",
-            "invalid_value",
-        ),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, None, "invalid_text"),
         ({"model": "gpt-5"}, "model", "model_not_found"),
     ],
@@ -157,7 +158,7 @@ def test_the_error_for_a_wrong_field_names_it(client, change, param, code):
     error = error_of(response)
     assert response.status_code == (404 if code == "model_not_found" else 400)
     assert error["code"] == code
-    assert error["param"] is None if param is None else error["param"].split(".")[0] == param
+    assert error["param"] is None if param is None else re.split(r"[.\[]", error["param"])[0] == param
 
 
 @pytest.mark.parametrize(

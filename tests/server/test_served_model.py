@@ -20,7 +20,7 @@ from chatwright.server.pending_reply import PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 URL = "/v1/chat/completions"
-TOKENIZER = CharacterTokenizer.train(["abcdefgh é🙂"])
+TOKENIZER = CharacterTokenizer.train(["abcdefgh é🙂\n"])
 CONTEXT = 96
 # Without this bias an untrained model would end its replies at once.
 NO_CONTROL_TOKENS = {str(id_): -100 for id_ in TOKENIZER.control.all()}
@@ -206,10 +206,64 @@ def test_a_tool_call_of_the_model_can_be_sent_back(client):
 
 
 def test_messages_out_of_order_are_refused(client):
-    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
+    messages = [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]
     response = client.post(URL, json={"model": "m", "messages": messages})
     assert response.status_code == 400
-    assert "turn 1" in response.json()["error"]["message"]
+    assert response.json()["error"]["param"] == "messages"
+
+
+def test_several_messages_of_one_role_are_read_as_one(client):
+    apart = [
+        {"role": "system", "content": "a"},
+        {"role": "user", "content": "b"},
+        {"role": "developer", "content": "c"},
+        {"role": "user", "content": [{"type": "text", "text": "d"}, {"type": "text", "text": "e"}]},
+    ]
+    joined = [{"role": "system", "content": "a\n\nc"}, {"role": "user", "content": "b\n\nde"}]
+    replies = [
+        client.post(URL, json=ask(messages=messages, seed=4)).json() for messages in (apart, joined)
+    ]
+    assert replies[0]["choices"] == replies[1]["choices"]
+    assert replies[0]["usage"] == replies[1]["usage"]
+
+
+@pytest.mark.parametrize("temperature", [1e-320, 1e-300, 1e-9])
+def test_a_tiny_temperature_is_greedy(client, temperature):
+    greedy, tiny = (
+        client.post(URL, json=ask(seed=2, temperature=value)).json() for value in (0, temperature)
+    )
+    assert greedy["choices"] == tiny["choices"]
+    assert len(greedy["choices"][0]["message"]["content"]) == 24
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_reply_longer_than_the_context_names_the_field_that_asks_for_it(client, name):
+    fields = ask(**{"max_tokens": None, name: 4096})
+    error = client.post(URL, json=fields).json()["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", name)
+    text = {"model": "m", "prompt": "abc", "max_tokens": 4096}
+    error = client.post("/v1/completions", json=text).json()["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "max_tokens")
+    long = client.post(URL, json=ask("a" * CONTEXT, **{"max_tokens": None, name: 8}))
+    assert long.json()["error"]["param"] == "messages"
+
+
+def test_best_of_returns_the_most_probable_replies(client):
+    request = ask(seed=0, logprobs=True)
+    every = client.post(URL, json={**request, "n": 5}).json()["choices"]
+
+    def mean(choice):
+        tokens = choice["logprobs"]["content"]
+        return sum(token["logprob"] for token in tokens) / len(tokens)
+
+    ranked = sorted(every, key=mean, reverse=True)[:2]
+    assert ranked != every[:2], "the first replies would prove nothing"
+    best = client.post(URL, json={**request, "n": 2, "best_of": 5}).json()
+    assert [choice["message"] for choice in best["choices"]] == [
+        choice["message"] for choice in ranked
+    ]
+    assert best["usage"]["completion_tokens"] == 5 * 24
+    assert client.post(URL, json={**request, "n": 2, "best_of": 1}).status_code == 400
 
 
 def test_a_token_id_beyond_the_vocabulary_is_refused(client):

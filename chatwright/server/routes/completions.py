@@ -43,13 +43,16 @@ async def complete_chat(
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
     completion = Completion(request, served)
+    conversation = request.conversation
 
     def make(index: int, deliver: Deliver) -> PendingReply:
         sampling = request.sampling(index, completion.seed)
         thinking = request.enable_thinking
-        return PendingReply(request.conversation, sampling, deliver, served.assistant, thinking)
+        pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking)
+        pending.field_names = {"max_tokens": request.token_limit_name}
+        return pending
 
-    replies = Replies(service.engine, [partial(make, index) for index in range(request.n)])
+    replies = Replies(service.engine, [partial(make, i) for i in range(request.n_generated)])
     return await respond(http, completion, replies)
 
 

@@ -14,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.chat_request import MAX_MESSAGES, ChatMessage
+from chatwright.server.chat_message import ChatMessage, conversation_of
+from chatwright.server.chat_request import MAX_MESSAGES
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.request_parser import ShortText, Strict, Text, parse_request
@@ -79,7 +80,7 @@ def tokenized(request: TokenizeRequest, served: Served) -> dict[str, Any]:
     tokenizer = served.assistant.tokenizer
     try:
         if request.messages is not None:
-            messages = [message.to_message() for message in request.messages]
+            messages = conversation_of(request.messages)
             ids = render_prompt(messages, tokenizer, request.enable_thinking)
         else:
             bos = [tokenizer.control.bos] if request.add_special_tokens else []

@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,7 +123,7 @@ def test_wrong_requests_are_refused(
     response = client.post(URL, json={"model": "e", **fields})
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (status, code)
-    assert error["param"].split(".")[0] == param
+    assert re.split(r"[.\[]", error["param"])[0] == param
 
 
 def test_an_encoder_alone_is_ready_and_does_not_chat(embedder: Embedder) -> None:

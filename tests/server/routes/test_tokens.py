@@ -1,5 +1,6 @@
 """Tokenizing in the API: the ids that the model reads, and back."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -121,5 +122,5 @@ def test_wrong_bodies_are_refused(
 ) -> None:
     response = client.post(path, json=body)
     error = response.json()["error"]
-    found = error["param"] and error["param"].split(".")[0]
+    found = error["param"] and re.split(r"[.\[]", error["param"])[0]
     assert (response.status_code, error["code"], found) == (status, code, param)
