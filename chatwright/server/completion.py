@@ -31,9 +31,9 @@ from chatwright.chat.reply_events import (
 )
 from chatwright.conversation import ToolCall
 from chatwright.engine.messages import TokenSampled
+from chatwright.server.best_of import best_of
 from chatwright.server.chat_message import write_command
 from chatwright.server.chat_request import ChatRequest
-from chatwright.server.best_of import best_of
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
 from chatwright.server.token_text import token_text
@@ -52,7 +52,7 @@ class Choice:
     tool_call: dict[str, Any] | None = None
     finish_reason: str | None = None
     log_probs: list[dict[str, Any]] = field(default_factory=list)
-    usage: Usage = Usage(0, 0)
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
     mean_log_prob: float = 0.0
 
 

@@ -75,9 +75,7 @@ def _api_error(error: ValidationError, data: Any) -> ApiError:
     A field that takes several types has an error for each of them; the type that fits best fails
     at the innermost field.
     """
-    errors: list[Any] = error.errors(
-        include_url=False, include_context=False, include_input=False
-    )
+    errors: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
     paths = [_path(data, found["loc"], found["type"]) for found in errors]
     first = max(range(len(errors)), key=lambda index: (len(paths[index]), -index))
     kind, param = errors[first]["type"], field_name(paths[first]) or None
@@ -98,15 +96,19 @@ def _path(data: Any, location: Sequence[int | str], kind: str) -> list[int | str
     """
     path: list[int | str] = []
     for index, part in enumerate(location):
-        is_last = index == len(location) - 1
-        if isinstance(data, dict) and part in data:
+        is_missing_field = kind == "missing" and index == len(location) - 1
+        if _holds(data, part):
             data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif not (kind == "missing" and is_last):
+        elif not is_missing_field:
             continue
         path.append(part)
     return path
+
+
+def _holds(data: Any, part: int | str) -> bool:
+    if isinstance(data, list):
+        return isinstance(part, int) and part < len(data)
+    return isinstance(data, dict) and part in data
 
 
 def field_name(path: Sequence[int | str]) -> str:

@@ -158,7 +158,9 @@ def test_the_error_for_a_wrong_field_names_it(client, change, param, code):
     error = error_of(response)
     assert response.status_code == (404 if code == "model_not_found" else 400)
     assert error["code"] == code
-    assert error["param"] is None if param is None else re.split(r"[.\[]", error["param"])[0] == param
+    assert (
+        error["param"] is None if param is None else re.split(r"[.\[]", error["param"])[0] == param
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """/v1/embeddings: vectors of the encoder alone, in both encodings, beside live replies."""
 
 import base64
-import struct
 import re
+import struct
 from collections.abc import Iterator
 from typing import Any
 
