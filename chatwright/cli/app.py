@@ -24,6 +24,7 @@ from chatwright.cli import (
     import_export,
     improve,
     inspect,
+    keys,
     merge,
     models,
     new,
@@ -74,6 +75,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(inspect.app, name="inspect")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command("version")

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
     from chatwright.engine.cache_plan import MemoryLimits
+    from chatwright.server.address import Address
 
 
 def named_model(path: Path | None) -> Path | None:
@@ -54,7 +55,38 @@ Columns = Annotated[
     ),
 ]
 Port = Annotated[
-    int, typer.Option("--port", help="Port on 127.0.0.1; 0 chooses a free port.", min=0, max=65535)
+    int, typer.Option("--port", help="Port to listen on; 0 chooses a free port.", min=0, max=65535)
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        help="Address to listen on. Any but 127.0.0.1 needs keys; 0.0.0.0 is all addresses.",
+    ),
+]
+RequireKey = Annotated[
+    bool,
+    typer.Option(
+        "--require-key", help="Answer only requests with a key (chatwright keys add NAME)."
+    ),
+]
+KeyPath = Annotated[
+    Path | None,
+    typer.Option("--keys", help="The file of keys, instead of your own; implies --require-key."),
+]
+AllowHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        help="A further name under which clients reach the server, such as host.docker.internal. "
+        "Repeat the option for several.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM) for HTTPS.")
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", help="Private key (PEM) of the certificate.")
 ]
 MaxContext = Annotated[
     int | None,
@@ -104,6 +136,33 @@ def read_options(encoding: str, columns: str) -> "ReadOptions":
     from chatwright.data.readers.data_source import ReadOptions, parse_columns
 
     return ReadOptions(encoding=encoding, rename_columns=parse_columns(columns))
+
+
+def server_address(
+    host: str,
+    port: int,
+    require_key: bool,
+    keys: Path | None,
+    allow_hosts: list[str] | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> "Address":
+    """Return the options of `chatwright serve` about connections.
+
+    Raises InputError for an address beyond this machine without keys, and for unusable files.
+    """
+    from chatwright.server.access_keys import KeyFile, KeyRing, default_path
+    from chatwright.server.address import Address
+
+    needs_key = require_key or keys is not None
+    return Address(
+        host=host,
+        port=port,
+        keys=KeyRing(KeyFile(keys or default_path())) if needs_key else None,
+        allow_hosts=tuple(allow_hosts or ()),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
 
 
 def memory_limits(

@@ -1,29 +1,53 @@
-"""Serve a model on this machine: `chatwright serve DIR`."""
+"""Serve a model: `chatwright serve DIR`."""
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatwright.cli.options import (
+    AllowHosts,
     CacheMemory,
+    Host,
+    KeyPath,
     MaxContext,
     MaxReplies,
     ModelDirectory,
     Port,
+    RequireKey,
+    TlsCert,
+    TlsKey,
     memory_limits,
     named_model,
+    server_address,
 )
 from chatwright.cli.status_line import StatusLine
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
+    from chatwright.engine.cache_plan import MemoryLimits
+    from chatwright.server.address import Address
     from chatwright.server.status import Status
 
 
 def serve(
     directory: ModelDirectory,
     port: Port = 8000,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="The name that clients ask for; by default the directory's. A stage of a run, "
+            "such as runs/starter/sft, is called starter-sft.",
+        ),
+    ] = "",
+    host: Host = "127.0.0.1",
+    require_key: RequireKey = False,
+    keys: KeyPath = None,
+    allow_host: AllowHosts = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     max_context: MaxContext = None,
     max_replies: MaxReplies = None,
     cache_memory: CacheMemory = "",
@@ -38,10 +62,23 @@ def serve(
 ) -> None:
     """Serve a chat page and an API.
 
-    The API is compatible with OpenAI's. Both are reachable from this machine only. If DIRECTORY
-    holds an encoder, only vectors of texts are served.
+    The API is compatible with OpenAI's. Both are reachable from this machine only, unless --host
+    names another address. If DIRECTORY holds an encoder, only vectors of texts are served.
     """
     limits = memory_limits(max_context, max_replies, cache_memory)
+    address = server_address(host, port, require_key, keys, allow_host, tls_cert, tls_key)
+    with address.open() as listener:  # opened first: a taken port is reported at once
+        _serve(directory, name, address, listener, limits, embeddings)
+
+
+def _serve(
+    directory: Path,
+    name: str,
+    address: "Address",
+    listener: socket.socket,
+    limits: "MemoryLimits",
+    embeddings: Path | None,
+) -> None:
     with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
         status.show("loading PyTorch")
         from chatwright.checkpoint import model_directory
@@ -52,9 +89,11 @@ def serve(
             open_assistant,
             version_description,
         )
+        from chatwright.pipeline.model_names import served_name
         from chatwright.server.engine_thread import Limits
         from chatwright.server.http_server import serve as serve_app
 
+        name = name or served_name(directory)
         embedder = None if embeddings is None else open_embedder(embeddings)
         is_encoder = holds_encoder(directory)
         if not is_encoder:
@@ -63,12 +102,13 @@ def serve(
             assistant = open_assistant(found, limits, status=status)
             identity = identity_of(directory, found, assistant.engine)
     if is_encoder:
-        _serve_encoder(directory, embeddings, port)
+        _serve_encoder(directory, name, address, listener, embeddings)
         return
     serve_app(
         assistant,
-        directory.resolve().name,
-        port,
+        name,
+        address,
+        listener,
         limits=Limits(max_live=assistant.engine.n_slot),
         description=description,
         identity=identity,
@@ -77,8 +117,16 @@ def serve(
     )
 
 
-def _serve_encoder(directory: Path, embeddings: Path | None, port: int) -> None:
+def _serve_encoder(
+    directory: Path,
+    name: str,
+    address: "Address",
+    listener: socket.socket,
+    embeddings: Path | None,
+) -> None:
     """Serve only vectors of texts."""
+    from dataclasses import replace
+
     from chatwright.cli.load_embedder import open_embedder
     from chatwright.server.http_server import serve as serve_app
 
@@ -89,13 +137,8 @@ def _serve_encoder(directory: Path, embeddings: Path | None, port: int) -> None:
             field="embeddings",
             value=str(embeddings),
         )
-    serve_app(
-        None,
-        directory.resolve().name,
-        port,
-        status=_encoder_status,
-        embedder=open_embedder(directory),
-    )
+    embedder = replace(open_embedder(directory), name=name)
+    serve_app(None, name, address, listener, status=_encoder_status, embedder=embedder)
 
 
 def _encoder_status() -> "Status":

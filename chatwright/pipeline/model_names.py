@@ -8,6 +8,7 @@ from chatwright.checkpoint import directory, json_file
 from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
 from chatwright.pipeline.open_models.known_models import closest_name, known_model
+from chatwright.pipeline.stage_kinds import STAGE_KINDS
 
 MODELS = Path("models")
 """The folder of fetched models, below the current one."""
@@ -98,3 +99,14 @@ def _unknown(name: str) -> InputError:
         field="model",
         value=name,
     )
+
+
+def served_name(path: Path) -> str:
+    """Return what a server calls the model of a directory: the directory's name.
+
+    Stages of a run are often named after their kind, and "sft" says nothing to a client. So the
+    model of runs/starter/sft is called starter-sft.
+    """
+    whole = path.resolve()
+    is_kind = any(whole.name == kind.name for kind in STAGE_KINDS)
+    return f"{whole.parent.name}-{whole.name}" if is_kind else whole.name

@@ -1,8 +1,8 @@
-"""The web application for one machine: OpenAI's chat API, the page, and the build status.
+"""The web application: OpenAI's chat API, the page, and the build status.
 
-There are no accounts: everyone who can use this machine can use the model. `guard.py` refuses
-requests from other web pages. Routes only translate HTTP; one thread (`engine_thread.py`) calls the
-model. Nothing is stored, and no text of a conversation is logged.
+`access.py` says who may call a route, and `guard.py` refuses requests from other web pages. Routes
+only translate HTTP; one thread (`engine_thread.py`) calls the model. Nothing is stored, and no text
+of a conversation is logged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from chatwright.server.access import PUBLIC, needs, require_policies
+from chatwright.server.access_keys import KeyRing
 from chatwright.server.engine_thread import Limits
 from chatwright.server.errors import (
     ApiError,
@@ -24,6 +26,7 @@ from chatwright.server.errors import (
     handle_unexpected_error,
 )
 from chatwright.server.guard import Guard
+from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
 from chatwright.server.routes import completions, embeddings, info, tokens
@@ -46,6 +49,8 @@ def make_app(
     *,
     status: Callable[[], Status] | None = None,
     limits: Limits | None = None,
+    keys: KeyRing | None = None,
+    host_names: HostNames | None = None,
 ) -> FastAPI:
     """Return the application. Use `app.state.service.publish` to serve a model later.
 
@@ -54,26 +59,29 @@ def make_app(
         model_name: The id that clients ask for.
         status: Returns the status of the build.
         limits: Bounds on the work that the server accepts.
+        keys: The keys that requests need; None admits everyone who reaches the server.
+        host_names: The names under which the server answers; by default those of loopback.
     """
     service = Service(limits, status)
     if assistant is not None:
         service.publish(assistant, model_name)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        require_policies(app)
         yield
         service.engine.close()
 
     # No /docs: FastAPI's documentation pages load scripts from a CDN.
-    app = FastAPI(title="Chatwright", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Chatwright", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
-    app.add_middleware(Guard)
+    app.state.keys = keys
+    app.add_middleware(Guard, host_names=host_names or HostNames())
     app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_unexpected_error)
     add_page(app)
     add_routes(app, service)
-    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -81,7 +89,7 @@ def add_page(app: FastAPI) -> None:
     """Add the routes of the page's files."""
     for path, (name, media_type) in PAGE_FILES.items():
         endpoint = file_endpoint((PAGE / name).read_bytes(), media_type)
-        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
+        app.add_api_route(path, endpoint, dependencies=[PUBLIC], include_in_schema=False)
 
 
 def file_endpoint(content: bytes, media_type: str) -> Callable[[], Any]:
@@ -100,7 +108,12 @@ def add_routes(app: FastAPI, service: Service) -> None:
     completions.add(app, service)
     embeddings.add(app, service)
 
-    @app.get("/api/status", include_in_schema=False)
+    @app.get("/openapi.json", dependencies=[PUBLIC], include_in_schema=False)
+    async def openapi() -> Response:
+        """Return the OpenAPI document."""
+        return JSONResponse(openapi_document(app))
+
+    @app.get("/api/status", dependencies=[needs("chat", "embeddings")], include_in_schema=False)
     async def status() -> Response:
         """Return the progress of the build, for the page."""
         return JSONResponse(service.status().to_json())

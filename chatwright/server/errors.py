@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -33,6 +34,7 @@ class ApiError(Exception):
         code: str,
         param: str | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Set the HTTP status and the fields of the body.
 
@@ -42,13 +44,16 @@ class ApiError(Exception):
             code: Identifier for programs.
             param: The field of the request that is wrong.
             retry_after: Seconds after which the client may try again.
+            headers: Further headers of the response, such as Allow.
         """
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.param = param
-        self.retry_after = retry_after
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["retry-after"] = str(retry_after)
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body of the response."""
@@ -65,8 +70,7 @@ class ApiError(Exception):
 
 def error_response(error: ApiError) -> JSONResponse:
     """Return the HTTP response for an error."""
-    headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else None
-    return JSONResponse(error.body(), status_code=error.status, headers=headers)
+    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
 
 
 def internal_error(error: BaseException) -> ApiError:
@@ -91,7 +95,8 @@ async def handle_http_error(_request: Request, error: Exception) -> JSONResponse
     """Return the response for an error of Starlette: no such route (404), wrong method (405)."""
     assert isinstance(error, HTTPException), "registered for HTTPException only"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return error_response(ApiError(error.status_code, str(error.detail), code=code))
+    headers = error.headers
+    return error_response(ApiError(error.status_code, str(error.detail), code=code, headers=headers))
 
 
 async def handle_unexpected_error(_request: Request, error: Exception) -> JSONResponse:

@@ -1,23 +1,26 @@
-"""Refuse requests from other web pages, before any route handles them.
+"""Refuse requests from other web pages and to other names, before any route handles them.
 
-A page of another site can make a browser send requests to 127.0.0.1. Three checks refuse these. The
-Host header must name this machine (against DNS rebinding). A request that changes something must
-come from our own page or from no page (against cross-site requests). A body must be JSON, which a
-plain form cannot send. No CORS header is ever sent. There is no login: everyone who can open a
-socket on this machine can use the model, so do not run the server on a shared machine.
+A page of another site can make a browser send requests to this machine. Three checks refuse these.
+The Host header must name the server (against DNS rebinding; `host_names.py`). A request that
+changes something must come from our own page or from no page (against cross-site requests). A body
+must be JSON, which a plain form cannot send. No CORS header is ever sent.
+
+Requests to no route (404) and with a wrong method (405) are refused here, too, so that their errors
+come before complaints about the body. HEAD is answered where GET is, without the body. The body is
+read by the route, after it has checked the caller's key (`access.py`).
 """
 
 from __future__ import annotations
 
-import re
+import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatwright.server.errors import ApiError, error_response
+from chatwright.server.host_names import HostNames
 
-# Any port is allowed: a tunnel (ssh -L) changes it, and DNS rebinding shows in the host name.
-LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.ASCII)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, and whose responses another page cannot read."""
 MAX_BODY_BYTES = 1 << 20
@@ -38,11 +41,12 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware that refuses requests and adds the security headers to every response."""
+    """ASGI middleware that refuses requests, and adds headers to every response."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, host_names: HostNames) -> None:
+        """Wrap `app`, which answers under `host_names`."""
         self.app = app
+        self.host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
@@ -52,42 +56,70 @@ class Guard:
         if scope["type"] != "http":  # there is no WebSocket route
             await send({"type": "websocket.close", "code": 1008})
             return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope = {**scope, "method": "GET"}
+        send = _with_headers(send, without_body=is_head)
         try:
-            check_headers(scope["method"], Headers(scope=scope))
-            if scope["method"] not in SAFE_METHODS:
-                receive = replay(await read_body(receive), receive)
+            headers = Headers(scope=scope)
+            self.host_names.require_known(headers.getlist("host"))
+            require_route(scope)
+            check_headers(scope, headers)
         except ApiError as error:
-            await error_response(error)(scope, receive, send_with_headers)
+            await error_response(error)(scope, receive, send)
             return
-        await self.app(scope, receive, send_with_headers)
+        await self.app(scope, limited(receive), send)
 
 
-def check_headers(method: str, headers: Headers) -> None:
-    """Raise ApiError unless the headers fit a request that may use the model."""
-    hosts = headers.getlist("host")
-    if len(hosts) != 1 or not LOOPBACK_HOST.fullmatch(hosts[0].lower()):
-        message = (
-            "this server answers only under 127.0.0.1, localhost and [::1]: "
-            "use one of these names in the address"
-        )
-        raise ApiError(421, message, code="host_not_allowed")
-    if method in SAFE_METHODS:
+def _with_headers(send: Send, without_body: bool) -> Send:
+    """Return a `send` that adds our headers, and leaves out the body of a reply to HEAD."""
+    request_id = f"req_{secrets.token_hex(16)}"
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in {**SECURITY_HEADERS, "x-request-id": request_id}.items():
+                headers[name] = value
+        elif without_body and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_with_headers
+
+
+def require_route(scope: Scope) -> None:
+    """Raise ApiError for a path that no route has (404), or a method that it lacks (405)."""
+    methods: set[str] = set()
+    for route in scope["app"].routes:
+        match, _ = route.matches(scope)
+        if match is Match.FULL:
+            return
+        if match is Match.PARTIAL:
+            methods |= route.methods
+    if not methods:
+        message = "there is no such route; GET /openapi.json lists all"
+        raise ApiError(404, message, code="not_found")
+    allowed = sorted({*methods, "HEAD"} if "GET" in methods else methods)
+    message = f"this route does not know {scope['method'][:16]!a}; it has {', '.join(allowed)}"
+    headers = {"allow": ", ".join(allowed)}
+    raise ApiError(405, message, code="method_not_allowed", headers=headers)
+
+
+def check_headers(scope: Scope, headers: Headers) -> None:
+    """Raise ApiError unless the headers fit a request that may change something."""
+    if scope["method"] in SAFE_METHODS:
         return
+    host = headers["host"]
+    # Behind a TLS proxy the page's address begins with https, and the proxy speaks http to us.
+    own_origins = ([f"{scope['scheme']}://{host}"], [f"https://{host}"])
     origins = headers.getlist("origin")
-    is_other_origin = bool(origins) and origins != [f"http://{hosts[0]}"]
     fetch_sites = set(headers.getlist("sec-fetch-site"))
-    if is_other_origin or not fetch_sites <= {"same-origin", "none"}:
+    if (origins and origins not in own_origins) or not fetch_sites <= {"same-origin", "none"}:
         message = "this request comes from another web page, which may not use the model"
         raise ApiError(403, message, code="origin_not_allowed")
-    if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    is_json = headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+    if not is_json and (has_body or scope["method"] != "DELETE"):
         message = "the body must be JSON: send the header Content-Type: application/json"
         raise ApiError(415, message, code="unsupported_media_type")
     if headers.get("content-encoding", "identity").lower() != "identity":
@@ -95,27 +127,22 @@ def check_headers(method: str, headers: Headers) -> None:
         raise ApiError(415, message, code="unsupported_media_type")
 
 
-async def read_body(receive: Receive) -> bytes:
-    """Return the whole body; ApiError if it is too large or the connection closes first."""
-    body = bytearray()
-    while True:
+def limited(receive: Receive) -> Receive:
+    """Return a `receive` that raises ApiError for a body that is too large or ends too early."""
+    n_byte = 0
+    is_complete = False
+
+    async def receive_limited() -> Message:
+        nonlocal n_byte, is_complete
         message = await receive()
-        if message["type"] == "http.disconnect":
+        if message["type"] == "http.disconnect" and not is_complete:
             text = "the connection closed before the body was complete"
             raise ApiError(400, text, code="incomplete_body")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
+        n_byte += len(message.get("body", b""))
+        if n_byte > MAX_BODY_BYTES:
             text = f"the body is larger than {MAX_BODY_BYTES} bytes: send a shorter conversation"
             raise ApiError(413, text, code="body_too_large")
-        if not message.get("more_body", False):
-            return bytes(body)
+        is_complete = is_complete or not message.get("more_body", False)
+        return message
 
-
-def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that first returns the body, and then later messages (the disconnect)."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return receive_again
+    return receive_limited

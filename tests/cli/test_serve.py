@@ -35,7 +35,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the command gives to the server, which is not started."""
     calls: list[tuple[Any, ...]] = []
 
-    def serve(assistant: object, name: str, port: int, **options: object) -> None:
+    def serve(
+        assistant: object, name: str, address: object, listener: object, **options: object
+    ) -> None:
         calls.append((assistant, name, options))
 
     monkeypatch.setattr(http_server, "serve", serve)
@@ -45,7 +47,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_an_encoder_is_served_beside_a_model(
     models: Path, served: list[tuple[Any, ...]], command: Command
 ) -> None:
-    command("serve", models / "chat", "--embeddings", models / "vectors")
+    command("serve", models / "chat", "--port", "0", "--embeddings", models / "vectors")
     [(assistant, name, options)] = served
     assert (assistant is not None, name, options["embedder"].name) == (True, "chat", "vectors")
     weights = options["identity"].weights
@@ -56,7 +58,7 @@ def test_an_encoder_is_served_beside_a_model(
 def test_an_encoder_is_served_alone(
     models: Path, served: list[tuple[Any, ...]], command: Command
 ) -> None:
-    command("serve", models / "vectors")
+    command("serve", models / "vectors", "--port", "0")
     [(assistant, name, options)] = served
     assert (assistant, name, options["embedder"].name) == (None, "vectors", "vectors")
     assert options["status"]().state == "ready"

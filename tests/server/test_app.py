@@ -2,16 +2,14 @@
 
 import json
 import math
-import re
 import socket
 import urllib.request
 
-import pytest
 from starlette.testclient import TestClient
 
-from chatwright.errors import InputError
+from chatwright.server.address import LOOPBACK
 from chatwright.server.app import make_app
-from chatwright.server.http_server import HOST, open_port, serve, serve_in_thread
+from chatwright.server.http_server import serve_in_thread
 from chatwright.server.status import Sample, Status
 from tests.server.fake_assistant import FakeAssistant
 
@@ -109,22 +107,6 @@ def test_without_a_build_the_state_is_ready_once_a_model_is_served():
         assert client.get("/api/status").json()["state"] == "ready"
 
 
-def test_the_error_for_a_port_in_use_names_it_and_suggests_a_free_port():
-    with open_port(0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(InputError) as caught:
-            serve(FakeAssistant(), "m", port)
-    assert (caught.value.field, caught.value.value) == ("port", port)
-    assert re.search(r"--port \d+", caught.value.remedy)
-
-
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_a_number_that_is_not_a_port_is_refused(port):
-    with pytest.raises(InputError) as caught:
-        open_port(port)
-    assert (caught.value.field, caught.value.value) == ("port", port)
-
-
 def test_the_server_listens_on_127_0_0_1_only_and_stops_when_its_context_ends():
     with serve_in_thread("m", 0, status=lambda: BUILDING) as (service, address):
         with urllib.request.urlopen(address + "/api/status") as response:
@@ -137,9 +119,9 @@ def test_the_server_listens_on_127_0_0_1_only_and_stops_when_its_context_ends():
         )
         with urllib.request.urlopen(request) as response:
             assert json.load(response)["choices"][0]["finish_reason"] == "stop"
-        assert address.startswith(f"http://{HOST}:")
-        assert HOST == "127.0.0.1"
+        assert address.startswith(f"http://{LOOPBACK}:")
+        assert LOOPBACK == "127.0.0.1"
     with socket.socket() as probe:
-        assert probe.connect_ex((HOST, int(address.rsplit(":", 1)[1]))) != 0, (
+        assert probe.connect_ex((LOOPBACK, int(address.rsplit(":", 1)[1]))) != 0, (
             "the server still listens"
         )

@@ -102,3 +102,54 @@ def test_a_preflight_request_is_refused(client):
     )
     assert response.status_code == 405
     assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_head_is_get_without_the_body_on_every_route_that_can_be_read(client):
+    paths = {route.path for route in client.app.routes if "GET" in route.methods}
+    assert len(paths) > 8
+    for path in paths:
+        path = path.replace("{name:path}", "m")
+        got, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-length"] == got.headers["content-length"]
+
+
+def test_a_wrong_method_is_refused_with_the_methods_that_the_route_has(client):
+    n_refused = 0
+    for route in client.app.routes:
+        path = route.path.replace("{name:path}", "m")
+        expected = route.methods | ({"HEAD"} if "GET" in route.methods else set())
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X"):
+            if method in expected:
+                continue
+            response = client.request(method, path)
+            assert response.status_code == 405, (method, path)
+            assert set(response.headers["allow"].split(", ")) == expected
+            if method != "HEAD":
+                assert response.json()["error"]["code"] == "method_not_allowed"
+            n_refused += 1
+    assert n_refused > 80
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1", "/v1/models/", "//", "/V1/models", "/docs"])
+def test_an_unknown_route_is_not_found_whatever_the_body_is(client, path):
+    for headers in (JSON, {"content-type": "multipart/form-data; boundary=x"}, {}):
+        response = client.post(path, content=b"x", headers=headers)
+        assert (response.status_code, response.json()["error"]["code"]) in [
+            (404, "not_found"),
+            (405, "method_not_allowed"),  # /v1/models/NAME with an empty name can be read
+        ]
+    assert client.get("/v1/files").status_code == 404
+
+
+def test_every_response_has_an_id_of_its_own(client):
+    responses = [client.get("/health"), client.get("/nowhere"), post(client, {}, "{")]
+    ids = {response.headers["x-request-id"] for response in responses}
+    assert len(ids) == len(responses)
+
+
+def test_the_page_behind_a_tls_proxy_may_send_requests(client):
+    """The proxy speaks http to the server; the browser knows the page under https."""
+    headers = {"host": "localhost", "origin": "https://localhost"}
+    assert post(client, headers).status_code == 200
+    assert post(client, {**headers, "origin": "https://localhost:1"}).status_code == 403

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from chatwright.server.access import needs
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
 from chatwright.server.errors import ApiError
@@ -23,14 +24,14 @@ def add(app: FastAPI, service: Service) -> None:
     """Add the routes."""
 
     # The served model is read once: another one may be served before the replies are complete.
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", dependencies=[needs("chat")])
     async def chat_completions(http: Request) -> Response:
         """Reply to a conversation."""
         request = parse_request(await http.body(), ChatRequest)
         served = service.require_model(request.model)
         return await complete_chat(http, request, served, service)
 
-    @app.post("/v1/completions")
+    @app.post("/v1/completions", dependencies=[needs("chat")])
     async def completions(http: Request) -> Response:
         """Continue texts."""
         request = parse_request(await http.body(), TextRequest)

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from chatwright.server.access import needs
 from chatwright.server.embedder import EmbeddedText, PendingVectors, ServedEmbedder
 from chatwright.server.errors import ApiError
 from chatwright.server.request_parser import MAX_TEXT, ShortText, Strict, parse_request
@@ -48,7 +49,7 @@ class EmbeddingRequest(Strict):
 def add(app: FastAPI, service: Service) -> None:
     """Add the route."""
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", dependencies=[needs("embeddings")])
     async def embeddings(http: Request) -> Response:
         """Return the vectors of texts."""
         request = parse_request(await http.body(), EmbeddingRequest)

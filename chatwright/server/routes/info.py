@@ -18,6 +18,7 @@ from chatwright import __version__
 from chatwright.checkpoint import registry
 from chatwright.engine.invariance_cache import source_hash
 from chatwright.errors import InputError
+from chatwright.server.access import PUBLIC, needs
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.service import Service, unknown_model
 
@@ -28,12 +29,12 @@ def add(app: FastAPI, service: Service) -> None:
     """Add the routes."""
     _add_checks(app, service)
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", dependencies=[needs("chat", "embeddings")])
     def models() -> Response:
         """List the served models."""
         return JSONResponse({"object": "list", "data": model_cards(service)})
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:path}", dependencies=[needs("chat", "embeddings")])
     def model(name: str) -> Response:
         """Return one served model."""
         for card in model_cards(service):
@@ -41,7 +42,7 @@ def add(app: FastAPI, service: Service) -> None:
                 return JSONResponse(card)
         raise unknown_model(name)
 
-    @app.get("/version")
+    @app.get("/version", dependencies=[needs("chat", "embeddings")])
     def version() -> Response:
         """Return the version of the program and of the model, and what is promised."""
         return JSONResponse(version_report(service))
@@ -50,19 +51,19 @@ def add(app: FastAPI, service: Service) -> None:
 def _add_checks(app: FastAPI, service: Service) -> None:
     """Add the routes for scripts and supervisors."""
 
-    @app.get("/health")
+    @app.get("/health", dependencies=[PUBLIC])
     async def health() -> Response:
         """Answer 200 if a model is served, otherwise 503, for scripts that wait."""
         is_ready = service.is_ready
         return _check(is_ready, "ok" if is_ready else "building")
 
-    @app.get("/livez")
+    @app.get("/livez", dependencies=[PUBLIC])
     async def livez() -> Response:
         """Answer 200 if the thread that samples replies runs; 503 calls for a restart."""
         is_alive = service.engine.is_alive
         return _check(is_alive, "ok" if is_alive else "dead")
 
-    @app.get("/readyz")
+    @app.get("/readyz", dependencies=[PUBLIC])
     async def readyz() -> Response:
         """Answer 200 if a reply would be accepted now, otherwise 503."""
         engine = service.engine

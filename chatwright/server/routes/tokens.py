@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
+from chatwright.server.access import needs
 from chatwright.server.chat_message import ChatMessage, conversation_of
 from chatwright.server.chat_request import MAX_MESSAGES
 from chatwright.server.errors import ApiError
@@ -60,14 +61,14 @@ def add(app: FastAPI, service: Service) -> None:
     """Add the routes."""
 
     # Long texts take long, so a thread of the pool encodes them and other requests continue.
-    @app.post("/tokenize")
+    @app.post("/tokenize", dependencies=[needs("chat")])
     async def tokenize(http: Request) -> Response:
         """Return the token ids of a text or a conversation."""
         request = parse_request(await http.body(), TokenizeRequest)
         served = service.require_model(request.model)
         return JSONResponse(await run_in_threadpool(tokenized, request, served))
 
-    @app.post("/detokenize")
+    @app.post("/detokenize", dependencies=[needs("chat")])
     async def detokenize(http: Request) -> Response:
         """Return the text of token ids."""
         request = parse_request(await http.body(), DetokenizeRequest)
