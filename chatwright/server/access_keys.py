@@ -60,7 +60,7 @@ class KeyFile:
         self.path = path
 
     def read(self) -> list[AccessKey]:
-        """Return all keys, oldest first; InputError if the file is damaged or others can read it."""
+        """Return all keys, oldest first; InputError for a damaged file or one open to others."""
         try:
             with self.path.open("rb") as file:
                 self._require_private(os.fstat(file.fileno()))

@@ -96,7 +96,9 @@ async def handle_http_error(_request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, HTTPException), "registered for HTTPException only"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     headers = error.headers
-    return error_response(ApiError(error.status_code, str(error.detail), code=code, headers=headers))
+    return error_response(
+        ApiError(error.status_code, str(error.detail), code=code, headers=headers)
+    )
 
 
 async def handle_unexpected_error(_request: Request, error: Exception) -> JSONResponse:
