@@ -1,63 +1,201 @@
-"""Draw the next tokens of many replies at once, bit for bit as one by one.
+"""Draw the next tokens of all replies of a step at once, bit for bit as `sampling.sample_token`.
 
-Only replies that are drawn from the model's own distribution, at any temperature above 0, are
-drawn together: those of training, and most others. Penalties and filters are applied row by row
-(`sampling.py`). The softmax and the cumulative sums of a row do not depend on the other rows.
+Logits are (N, V), one row for each reply. Adjustments of single tokens are computed for the tokens
+of all rows together. Softmax and cumulative sums of a row do not depend on the other rows.
+
+Top-p needs the order of a row's most probable tokens only, not that of all. Rows where these do not
+reach p, or where equally probable tokens lie at its border, are filtered one by one. So are rows
+with typical-p.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from chatwright.engine.messages import SamplingConfig
+from chatwright.engine import sampling
 from chatwright.engine.philox import uniforms
-from chatwright.engine.sampling import last_possible
+from chatwright.engine.sampling import Draw, Sampled, last_possible, most_probable, sample_token
+
+EXCLUDED = float("-inf")
+N_CANDIDATE = 256
+"""Number of most probable tokens among which top-p looks first."""
 
 
-def is_plain(config: SamplingConfig) -> bool:
-    """Whether a reply is drawn without penalties, biases, filters and alternatives."""
-    return (
-        config.temperature > 0.0
-        and not config.has_penalty
-        and not config.logit_bias
-        and not config.top_k
-        and config.top_p == 1.0
-        and config.min_p == 0.0
-        and not config.top_log_probs
-    )
-
-
-def draw_tokens(
-    logits: Tensor,
-    temperatures: Sequence[float],
-    banned_ids: Sequence[Tensor],
-    keys: Sequence[tuple[int, int, int]],
-) -> tuple[list[int], list[float]]:
-    """Return a token for each row and its log-probability under the model.
-
-    Args:
-        logits: (N, V), those of the model, on the CPU.
-        temperatures: N divisors of the logits.
-        banned_ids: For each row, the ids that are never drawn, (any number,).
-        keys: For each row, what `philox.uniform` takes: seed, position, index of the reply.
-    """
+def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
+    """Choose the next token of each reply from its logits. (N, V) on the CPU -> N results."""
+    if len(draws) == 1:
+        return [sample_token(logits[0], draws[0])]
     wide = logits.double()
-    adjusted = wide
-    if any(len(ids) for ids in banned_ids):
-        adjusted = wide.clone()
-        for row, ids in zip(adjusted, banned_ids, strict=True):
-            row[ids] = float("-inf")
-    if any(temperature != 1.0 for temperature in temperatures):
-        adjusted = adjusted / torch.tensor(temperatures, dtype=torch.float64)[:, None]
-    probs = adjusted.softmax(dim=-1)
-    cdf = probs.cumsum(dim=-1)
-    seeds, positions, samples = zip(*keys, strict=True)
-    thresholds = cdf[:, -1] * uniforms(seeds, positions, samples)  # (N,)
-    drawn = torch.searchsorted(cdf, thresholds[:, None], right=True)[:, 0].tolist()
-    tokens = [
-        token if token < logits.shape[1] else last_possible(probs[row])
-        for row, token in enumerate(drawn)
+    tokens = _choose(adjust_rows(wide, draws), draws)
+    log_probs = wide.log_softmax(dim=-1)
+    chosen = log_probs.gather(1, torch.tensor(tokens)[:, None])[:, 0].tolist()
+    alternatives = [
+        most_probable(row, draw.config.top_log_probs)
+        for row, draw in zip(log_probs, draws, strict=True)
     ]
-    log_probs = wide.log_softmax(dim=-1).gather(1, torch.tensor(tokens)[:, None])[:, 0]
-    return tokens, log_probs.tolist()
+    return [Sampled(*parts) for parts in zip(tokens, chosen, alternatives, strict=True)]
+
+
+def adjust_rows(wide: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Apply bans, penalties, bias, temperature and filters. (N, V) -> (N, V) in float64."""
+    adjusted = wide.clone()
+    flat = adjusted.view(-1)  # writing to it changes `adjusted`
+    flat[_positions([draw.banned_ids for draw in draws], wide)] = EXCLUDED
+    _apply_repetition_penalties(flat, draws, wide)
+    _apply_counted_penalties(flat, draws, wide)
+    _add_biases(flat, draws, wide)
+    drawn = [row for row, draw in enumerate(draws) if draw.config.temperature > 0.0]
+    if not drawn:
+        return adjusted
+    if len(drawn) == len(draws):
+        return filter_rows(adjusted, draws)
+    adjusted[drawn] = filter_rows(adjusted[drawn], [draws[row] for row in drawn])
+    return adjusted
+
+
+def filter_rows(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Apply temperatures above 0 and the filters. (N, V) -> (N, V)."""
+    configs = [draw.config for draw in draws]
+    temperatures = [config.temperature for config in configs]
+    if any(temperature != 1.0 for temperature in temperatures):
+        logits = logits / torch.tensor(temperatures, dtype=torch.float64)[:, None]
+    V = logits.shape[1]
+    ks = {row: c.top_k for row, c in enumerate(configs) if 0 < c.top_k < V}
+    if ks:
+        logits = _top_k_rows(logits, ks)
+    ps = {row: c.top_p for row, c in enumerate(configs) if c.top_p < 1.0}
+    if ps:
+        logits = _top_p_rows(logits, ps)
+    shares = {row: c.min_p for row, c in enumerate(configs) if c.min_p > 0.0}
+    if shares:
+        rows = list(shares)
+        logits = _min_p_rows(logits, shares)
+    for row, config in enumerate(configs):
+        if config.typical_p < 1.0:
+            logits = _with_rows(logits, [row], sampling.typical_p(logits[row], config.typical_p))
+    return logits
+
+
+def _choose(adjusted: Tensor, draws: Sequence[Draw]) -> list[int]:
+    """Choose a token of each row: the first of the largest, or by the row's random number."""
+    tokens = [0] * len(draws)
+    drawn = [row for row, draw in enumerate(draws) if draw.config.temperature > 0.0]
+    greedy = [row for row in range(len(draws)) if draws[row].config.temperature == 0.0]
+    if greedy:
+        largest = _rows(adjusted, greedy).argmax(dim=1).tolist()
+        for row, token in zip(greedy, largest, strict=True):
+            tokens[row] = token
+    if drawn:
+        probs = _rows(adjusted, drawn).softmax(dim=-1)
+        cdf = probs.cumsum(dim=-1)
+        thresholds = cdf[:, -1] * uniforms(*zip(*(draws[row].key for row in drawn), strict=True))
+        found = torch.searchsorted(cdf, thresholds[:, None], right=True)[:, 0].tolist()
+        for index, (row, token) in enumerate(zip(drawn, found, strict=True)):
+            tokens[row] = token if token < adjusted.shape[1] else last_possible(probs[index])
+    return tokens
+
+
+def _positions(ids: Sequence[Tensor], wide: Tensor) -> Tensor:
+    """Return the indices of each row's token ids in the flattened logits."""
+    V = wide.shape[1]
+    return torch.cat([row_ids + row * V for row, row_ids in enumerate(ids)])
+
+
+def _apply_repetition_penalties(flat: Tensor, draws: Sequence[Draw], wide: Tensor) -> None:
+    if not any(draw.config.has_repetition_penalty for draw in draws):
+        return
+    ids = [
+        torch.cat([draw.prompt_ids, draw.generated_ids])
+        if draw.config.has_repetition_penalty
+        else sampling.NO_TOKENS
+        for draw in draws
+    ]
+    positions = _positions(ids, wide)
+    penalties = _repeated([draw.config.repetition_penalty for draw in draws], ids)
+    old = flat[positions]
+    flat[positions] = torch.where(old > 0, old / penalties, old * penalties)
+
+
+def _apply_counted_penalties(flat: Tensor, draws: Sequence[Draw], wide: Tensor) -> None:
+    """Apply frequency and presence penalties to the generated tokens."""
+    if not any(draw.config.frequency_penalty or draw.config.presence_penalty for draw in draws):
+        return
+    ids, counts = [], []
+    for draw in draws:
+        has_penalty = draw.config.frequency_penalty or draw.config.presence_penalty
+        generated = draw.generated_ids if has_penalty else sampling.NO_TOKENS
+        unique, count = generated.unique(return_counts=True)
+        ids.append(unique)
+        counts.append(count)
+    frequencies = _repeated([draw.config.frequency_penalty for draw in draws], ids)
+    presences = _repeated([draw.config.presence_penalty for draw in draws], ids)
+    positions = _positions(ids, wide)
+    flat[positions] = flat[positions] - frequencies * torch.cat(counts) - presences
+
+
+def _add_biases(flat: Tensor, draws: Sequence[Draw], wide: Tensor) -> None:
+    if not any(draw.config.logit_bias for draw in draws):
+        return
+    biases = [draw.config.logit_bias for draw in draws]
+    ids = [torch.tensor(list(bias), dtype=torch.int64) for bias in biases]
+    values = [number for bias in biases for number in bias.values()]
+    flat.index_add_(0, _positions(ids, wide), torch.tensor(values, dtype=torch.float64))
+
+
+def _repeated(numbers: Sequence[float], ids: Sequence[Tensor]) -> Tensor:
+    """Repeat each row's number for each of its token ids."""
+    lengths = torch.tensor([len(row_ids) for row_ids in ids])
+    return torch.tensor(numbers, dtype=torch.float64).repeat_interleave(lengths)
+
+
+def _top_k_rows(logits: Tensor, ks: dict[int, int]) -> Tensor:
+    """Apply `sampling.top_k` to these rows."""
+    rows, counts = list(ks), torch.tensor(list(ks.values()))
+    chosen = _rows(logits, rows)
+    largest = chosen.topk(max(ks.values()), dim=1).values  # (R, largest k), descending
+    smallest_kept = largest.gather(1, counts[:, None] - 1)
+    return _with_rows(logits, rows, chosen.masked_fill(chosen < smallest_kept, EXCLUDED))
+
+
+def _min_p_rows(logits: Tensor, shares: dict[int, float]) -> Tensor:
+    """Apply `sampling.min_p` to these rows."""
+    rows = list(shares)
+    logs = torch.tensor([math.log(share) for share in shares.values()], dtype=torch.float64)
+    chosen = _rows(logits, rows)
+    below = chosen - chosen.amax(dim=1, keepdim=True)
+    return _with_rows(logits, rows, chosen.masked_fill(below < logs[:, None], EXCLUDED))
+
+
+def _top_p_rows(logits: Tensor, ps: dict[int, float]) -> Tensor:
+    """Apply `sampling.top_p` to these rows."""
+    rows, limits = list(ps), torch.tensor(list(ps.values()), dtype=torch.float64)[:, None]
+    chosen = _rows(logits, rows)
+    probs = chosen.softmax(dim=-1)
+    ordered = probs.topk(min(N_CANDIDATE, probs.shape[1]), dim=1).values  # (R, C), descending
+    preceding = ordered.cumsum(dim=-1)[:, :-1]
+    n_kept = 1 + (preceding < limits).sum(dim=1)  # (R,)
+    smallest_kept = ordered.gather(1, n_kept[:, None] - 1)
+    kept = probs >= smallest_kept
+    filtered = chosen.masked_fill(~kept, EXCLUDED)
+    # Equally probable tokens at the border, or a border beyond the candidates.
+    is_exact = (kept.sum(dim=1) == n_kept) & (
+        (n_kept < ordered.shape[1]) | (ordered.shape[1] == probs.shape[1])
+    )
+    for index in (~is_exact).nonzero()[:, 0].tolist():
+        filtered[index] = sampling.top_p(chosen[index], ps[rows[index]])
+    return _with_rows(logits, rows, filtered)
+
+
+def _rows(x: Tensor, rows: list[int]) -> Tensor:
+    return x if len(rows) == len(x) else x[rows]
+
+
+def _with_rows(x: Tensor, rows: list[int], values: Tensor) -> Tensor:
+    """Return `x` with other values in these rows."""
+    if len(rows) == len(x):
+        return values.view_as(x)
+    x = x.clone()
+    x[rows] = values
+    return x

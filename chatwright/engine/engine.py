@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from chatwright.devices import available_memory
-from chatwright.engine.batched_sampling import draw_tokens, is_plain
+from chatwright.engine.batched_sampling import sample_tokens
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.forward import Forward, token_memory
 from chatwright.engine.invariance_cache import batch_variance
@@ -283,22 +283,11 @@ class Engine:
 
     def _sample(self, sequences: list[Sequence], logits: Tensor) -> None:
         """Draw the next token of each reply. logits (N, V)."""
-        plain = [row for row, sequence in enumerate(sequences) if is_plain(sequence.sampling)]
-        drawn: dict[int, tuple[int, float]] = {}
-        if len(plain) > 1:
-            chosen = [sequences[row] for row in plain]
-            tokens, log_probs = draw_tokens(
-                logits[plain],
-                [sequence.sampling.temperature for sequence in chosen],
-                [sequence.banned_ids for sequence in chosen],
-                [sequence.random_key for sequence in chosen],
-            )
-            drawn = dict(zip(plain, zip(tokens, log_probs, strict=True), strict=True))
-        for row, sequence in enumerate(sequences):
-            if row in drawn:
-                self._add(sequence, sequence.take_token(*drawn[row]))
-            else:
-                self._add(sequence, sequence.sample_token(logits[row]))
+        if not sequences:
+            return
+        sampled = sample_tokens(logits, [sequence.draw() for sequence in sequences])
+        for sequence, parts in zip(sequences, sampled, strict=True):
+            self._add(sequence, sequence.take_token(*parts))
 
     def _add(self, sequence: Sequence, event: TokenSampled) -> None:
         self._events += self._requests[sequence.request_id].report_token(event)

@@ -35,6 +35,8 @@ class SamplingConfig:
     """Keep the smallest set of tokens that reaches this probability. 1: off."""
     min_p: float = 0.0
     """Keep tokens whose probability is at least this share of the highest one. 0: off."""
+    typical_p: float = 1.0
+    """Keep the tokens of most typical surprisal that reach this probability. 1: off."""
     frequency_penalty: float = 0.0
     """Subtracted from a token's logit for each time it was generated."""
     presence_penalty: float = 0.0
@@ -63,6 +65,7 @@ class SamplingConfig:
         _check_range("top_k", self.top_k, 0, None)
         _check_range("top_p", self.top_p, 0.0, 1.0, excludes_low=True)
         _check_range("min_p", self.min_p, 0.0, 1.0)
+        _check_range("typical_p", self.typical_p, 0.0, 1.0, excludes_low=True)
         _check_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
         _check_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
         _check_range("repetition_penalty", self.repetition_penalty, 0.0, 100.0, excludes_low=True)

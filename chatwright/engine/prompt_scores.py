@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chatwright.engine.forward import Forward
 from chatwright.engine.messages import TokenScore
-from chatwright.engine.sequence import most_probable
+from chatwright.engine.sampling import most_probable
 
 ROWS = 32
 """Positions whose logits are computed together, which bounds the memory that they take."""

@@ -1,18 +1,70 @@
 """Sampling: choose one token from a row of logits, in pure functions.
 
-    repetition -> frequency and presence -> bias -> temperature -> top-k -> top-p -> min-p -> draw
+    repetition -> frequency and presence -> bias -> temperature
+        -> top-k -> top-p -> min-p -> typical-p -> draw
 
-Everything is computed in float64 on a single row, so a token does not depend on the batch. Excluded
-tokens get a logit of -inf. The draw inverts the cumulative distribution at a number in [0, 1) from
-`philox.uniform`.
+Everything is computed in float64. Excluded tokens get a logit of -inf. The draw inverts the
+cumulative distribution at a number in [0, 1) from `philox.uniform`.
+
+`sample_token` defines the result for one reply. `batched_sampling` computes the same bits for all
+replies of a step at once.
 """
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from chatwright.engine.messages import SamplingConfig
+from chatwright.engine.philox import uniform
+
+NO_TOKENS = torch.empty(0, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the choice of a reply's next token depends on, beside the logits."""
+
+    config: SamplingConfig
+    prompt_ids: Tensor
+    """(N,), the prompt; read only if `config.has_repetition_penalty`."""
+    generated_ids: Tensor
+    """(N,), the reply; read only if `config.has_penalty`."""
+    banned_ids: Tensor
+    """(N,), token ids that are never sampled."""
+    key: tuple[int, int, int]
+    """What `philox.uniform` takes: seed, position, index of the reply."""
+
+
+class Sampled(NamedTuple):
+    """A chosen token. The log-probabilities are the model's own."""
+
+    token_id: int
+    log_prob: float
+    alternatives: tuple[tuple[int, float], ...] = ()
+    """The most probable tokens with their log-probabilities, most probable first."""
+
+
+def sample_token(logits: Tensor, draw: Draw) -> Sampled:
+    """Choose the next token of one reply from its logits (V,)."""
+    adjusted = adjust_logits(
+        logits, draw.config, draw.prompt_ids, draw.generated_ids, draw.banned_ids
+    )
+    token_id = choose_token(adjusted, draw.config, uniform(*draw.key))
+    log_probs = logits.double().log_softmax(dim=-1)
+    alternatives = most_probable(log_probs, draw.config.top_log_probs)
+    return Sampled(token_id, float(log_probs[token_id]), alternatives)
+
+
+def most_probable(log_probs: Tensor, count: int) -> tuple[tuple[int, float], ...]:
+    """Return the ids and log-probabilities of the most probable tokens, given (V,)."""
+    if not count:
+        return ()
+    best = log_probs.topk(min(count, len(log_probs)))
+    return tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 def apply_repetition_penalty(logits: Tensor, token_ids: Tensor, penalty: float) -> Tensor:
@@ -33,8 +85,8 @@ def apply_frequency_and_presence_penalty(
 
     Only generated tokens are counted, not those of the prompt.
     """
-    counts = torch.bincount(generated, minlength=len(logits))
-    return logits - frequency * counts - presence * (counts > 0)
+    counts = torch.bincount(generated, minlength=len(logits)).double()
+    return logits - frequency * counts - presence * (counts > 0).double()
 
 
 def add_bias(logits: Tensor, bias: Mapping[int, float]) -> Tensor:
@@ -56,16 +108,30 @@ def top_p(logits: Tensor, p: float) -> Tensor:
 
     Among equally probable tokens the lower id comes first. (V,) -> (V,).
     """
-    ordered, ids = logits.sort(descending=True, stable=True)
-    probs = ordered.softmax(dim=-1)
-    preceding = probs.cumsum(dim=-1) - probs  # probability of all more probable tokens
-    excluded = ids[1:][preceding[1:] >= p]  # the most probable token always stays
+    ordered, ids = logits.softmax(dim=-1).sort(descending=True, stable=True)
+    preceding = ordered.cumsum(dim=-1)[:-1]  # probability of all tokens before the second, ...
+    excluded = ids[1:][preceding >= p]  # the most probable token always stays
     return logits.index_fill(0, excluded, float("-inf"))
 
 
 def min_p(logits: Tensor, p: float) -> Tensor:
     """Keep tokens at least p times as probable as the most probable one. (V,) -> (V,)."""
-    return logits.masked_fill((logits - logits.max()).exp() < p, float("-inf"))
+    return logits.masked_fill(logits - logits.max() < math.log(p), float("-inf"))
+
+
+def typical_p(logits: Tensor, p: float) -> Tensor:
+    """Keep the most typical tokens that reach p together (Meister et al. 2022, eq. 7).
+
+    A token is the more typical the closer its surprisal, -log probability, is to the entropy of the
+    distribution. Among equally typical tokens the lower id comes first. (V,) -> (V,).
+    """
+    log_probs = logits.log_softmax(dim=-1)
+    probs = log_probs.exp()
+    entropy = -(probs * log_probs).nan_to_num(0.0).sum()  # 0 * -inf is NaN
+    ids = (-log_probs - entropy).abs().argsort(stable=True)
+    preceding = probs[ids].cumsum(dim=-1)[:-1]
+    excluded = ids[1:][preceding >= p]
+    return logits.index_fill(0, excluded, float("-inf"))
 
 
 def inverse_cdf(logits: Tensor, u: float) -> int:
@@ -92,7 +158,7 @@ def adjust_logits(
 ) -> Tensor:
     """Apply bans, penalties, bias, temperature and filters. (V,) -> (V,) in float64.
 
-    Temperature 0 skips the temperature and the filters (top-k, top-p, min-p).
+    Temperature 0 skips the temperature and the filters (top-k, top-p, min-p, typical-p).
 
     Args:
         logits: (V,), those of the model.
@@ -123,6 +189,8 @@ def adjust_logits(
         logits = top_p(logits, config.top_p)
     if config.min_p > 0.0:
         logits = min_p(logits, config.min_p)
+    if config.typical_p < 1.0:
+        logits = typical_p(logits, config.typical_p)
     return logits
 
 

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from chatwright.engine.messages import Reason, SamplingConfig, TokenSampled, TokenScore
-from chatwright.engine.philox import uniform
-from chatwright.engine.sampling import adjust_logits, choose_token
+from chatwright.engine.sampling import NO_TOKENS, Draw
 from chatwright.engine.scheduled_reply import ScheduledReply, State
 
-_NO_TOKENS = torch.empty(0, dtype=torch.int64)
 _LAST_STATES: dict[Reason, State] = {"cancelled": State.CANCELLED, "failed": State.FAILED}
 
 
@@ -28,7 +26,7 @@ class Sequence(ScheduledReply):
     seed: int
     stop_ids: frozenset[int]
     max_tokens: int
-    banned_ids: Tensor = _NO_TOKENS
+    banned_ids: Tensor = NO_TOKENS
     """Tokens that are never sampled."""
     scores_prompt: bool = False
     is_sampled: bool = True
@@ -65,21 +63,15 @@ class Sequence(ScheduledReply):
     def _prompt_ids(self) -> Tensor:
         return torch.tensor(self.prompt, dtype=torch.int64)
 
-    def sample_token(self, logits: Tensor) -> TokenSampled:
-        """Draw the next token from its logits (V,) on the CPU; update the state of the reply."""
+    def draw(self) -> Draw:
+        """Return what the choice of the next token depends on, beside the logits."""
         config = self.sampling
         # Prompts can be long, so tensors of token ids are made only for the penalties.
-        prompt = self._prompt_ids if config.has_repetition_penalty else _NO_TOKENS
-        generated = _NO_TOKENS
+        prompt_ids = self._prompt_ids if config.has_repetition_penalty else NO_TOKENS
+        generated_ids = NO_TOKENS
         if config.has_penalty:
-            generated = torch.tensor(self.generated, dtype=torch.int64)
-        adjusted = adjust_logits(logits, config, prompt, generated, self.banned_ids)
-        u = uniform(*self.random_key)
-        token_id = choose_token(adjusted, config, u)
-        log_probs = logits.double().log_softmax(dim=-1)
-        log_prob = float(log_probs[token_id])
-        alternatives = most_probable(log_probs, config.top_log_probs)
-        return self.take_token(token_id, log_prob, alternatives)
+            generated_ids = torch.tensor(self.generated, dtype=torch.int64)
+        return Draw(config, prompt_ids, generated_ids, self.banned_ids, self.random_key)
 
     def take_token(
         self, token_id: int, log_prob: float, alternatives: tuple[tuple[int, float], ...] = ()
@@ -100,11 +92,3 @@ class Sequence(ScheduledReply):
             self.end("stop" if token_id in self.stop_ids else "length")
         elif self.state is State.PREFILL:
             self.set_state(State.DECODE)
-
-
-def most_probable(log_probs: Tensor, count: int) -> tuple[tuple[int, float], ...]:
-    """Return the ids and log-probabilities of the most probable tokens, given (V,)."""
-    if not count:
-        return ()
-    best = log_probs.topk(min(count, len(log_probs)))
-    return tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))

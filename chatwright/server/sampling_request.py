@@ -46,6 +46,7 @@ class SamplingRequest(Strict):
     # Not OpenAI's; other servers use the same names.
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    typical_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
     # Ignored: they have no influence on the reply, and nothing is stored.
     user: ShortText = ""
@@ -112,6 +113,7 @@ class SamplingRequest(Strict):
             top_p=self.top_p,
             top_k=self.top_k,
             min_p=self.min_p,
+            typical_p=self.typical_p,
             frequency_penalty=self.frequency_penalty,
             presence_penalty=self.presence_penalty,
             repetition_penalty=self.repetition_penalty,

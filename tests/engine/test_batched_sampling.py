@@ -4,42 +4,102 @@ import random
 
 import pytest
 import torch
+from torch import Tensor
 
-from chatwright.engine.batched_sampling import draw_tokens, is_plain
-from chatwright.engine.messages import MAX_SEED, MIN_SEED, RequestId, SamplingConfig
+from chatwright.engine.batched_sampling import adjust_rows, sample_tokens
+from chatwright.engine.messages import MAX_SEED, MIN_SEED, SamplingConfig
 from chatwright.engine.philox import uniform, uniforms
-from chatwright.engine.sequence import Sequence
+from chatwright.engine.sampling import NO_TOKENS, Draw, adjust_logits, sample_token
 
-NOTHING = torch.empty(0, dtype=torch.int64)
+SETTINGS: list[dict[str, object]] = [
+    {"temperature": 0.0},
+    {},
+    {"temperature": 0.7},
+    {"top_k": 1},
+    {"top_k": 5, "temperature": 1.3},
+    {"top_k": 1_000_000},
+    {"top_p": 0.9},
+    {"top_p": 1e-9},
+    {"top_p": 0.9999999, "temperature": 3.0},
+    {"min_p": 0.1},
+    {"min_p": 1.0},
+    {"typical_p": 0.3},
+    {"typical_p": 0.9, "top_k": 7},
+    {"frequency_penalty": 0.5},
+    {"presence_penalty": 0.3, "temperature": 0.0},
+    {"repetition_penalty": 1.1},
+    {"repetition_penalty": 0.7, "frequency_penalty": -1.3, "top_log_probs": 3},
+    {"logit_bias": {1: 1.7, 0: -100.0}},
+    {"top_log_probs": 20, "temperature": 0.0},
+    {
+        "temperature": 0.6,
+        "top_k": 40,
+        "top_p": 0.8,
+        "min_p": 0.02,
+        "typical_p": 0.95,
+        "frequency_penalty": 0.1,
+        "presence_penalty": 0.2,
+        "repetition_penalty": 1.2,
+        "logit_bias": {0: 3.3},
+    },
+]
 
 
-def sequence(seed: int, temperature: float, index: int, banned: torch.Tensor) -> Sequence:
-    config = SamplingConfig(temperature=temperature, seed=seed)
-    return Sequence(RequestId("r"), index, [1, 2, 3], config, seed, frozenset(), 100, banned)
+def draw(row: int, settings: dict[str, object], vocab_size: int) -> Draw:
+    """Make a reply with the given settings; a third of the replies has banned ids."""
+    ids = torch.Generator().manual_seed(row)
+    prompt = torch.randint(vocab_size, (9,), generator=ids)
+    generated = torch.randint(vocab_size, (row % 7,), generator=ids)
+    is_banned = row % 3 == 0 and vocab_size > 2
+    banned = torch.tensor([row % (vocab_size - 1)]) if is_banned else NO_TOKENS
+    config = SamplingConfig(**settings)  # type: ignore[arg-type]
+    return Draw(config, prompt, generated, banned, (1000 + row, len(generated), row))
+
+
+def logits_of(n_row: int, vocab_size: int) -> Tensor:
+    logits = 4 * torch.randn(n_row, vocab_size, generator=torch.Generator().manual_seed(n_row))
+    logits[0, 1:] = -200.0  # a token that is almost certain
+    if n_row > 2:
+        logits[1] = logits[1].round()  # many equally probable tokens
+        logits[2] = 0.0  # all equally probable
+    return logits
 
 
 @pytest.mark.parametrize("vocab_size", [2, 7, 61, 300, 4097])
-@pytest.mark.parametrize("n_row", [1, 2, 5, 64])
-def test_tokens_and_log_probs_equal_those_of_one_row_alone(vocab_size: int, n_row: int) -> None:
-    draws = torch.Generator().manual_seed(n_row)
-    logits = 4 * torch.randn(n_row, vocab_size, generator=draws)
-    if vocab_size > 2:
-        logits[0, 1:] = -200.0  # a token that is almost certain
-    banned = [
-        NOTHING if row % 3 else torch.tensor([row % (vocab_size - 1)]) for row in range(n_row)
+@pytest.mark.parametrize("n_repeat", [1, 3])
+def test_tokens_equal_those_of_each_reply_alone(vocab_size: int, n_repeat: int) -> None:
+    settings = SETTINGS * n_repeat
+    random.Random(n_repeat).shuffle(settings)  # which settings meet which kind of logits
+    draws = [draw(row, one, vocab_size) for row, one in enumerate(settings)]
+    logits = logits_of(len(draws), vocab_size)
+    expected = [sample_token(row, one) for row, one in zip(logits, draws, strict=True)]
+    assert sample_tokens(logits, draws) == expected
+    for count in (1, 2, 5):
+        assert sample_tokens(logits[:count], draws[:count]) == expected[:count]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("vocab_size", [61, 1000])
+def test_adjusted_logits_equal_those_of_each_reply_alone(
+    settings: dict[str, object], vocab_size: int
+) -> None:
+    draws = [draw(row, settings if row % 2 else {}, vocab_size) for row in range(12)]
+    logits = logits_of(len(draws), vocab_size)
+    before = logits.clone()
+    adjusted = adjust_rows(logits.double(), draws)
+    for row, one in enumerate(draws):
+        parts = (one.config, one.prompt_ids, one.generated_ids, one.banned_ids)
+        assert torch.equal(adjusted[row], adjust_logits(logits[row], *parts)), row
+    assert torch.equal(logits, before), "the caller's logits are not changed"
+
+
+def test_top_p_beyond_the_candidates_equals_that_of_each_reply_alone() -> None:
+    draws = [draw(row, {"top_p": 0.6 + 0.1 * row}, 4097) for row in range(4)]
+    logits = torch.randn(4, 4097, generator=torch.Generator().manual_seed(5)) / 4
+    assert adjust_rows(logits.double(), draws).isfinite().sum(dim=1).min() > 1000
+    assert sample_tokens(logits, draws) == [
+        sample_token(row, one) for row, one in zip(logits, draws, strict=True)
     ]
-    sequences = [
-        sequence(1000 + row, (1.0, 0.7, 1.3)[row % 3], row, banned[row]) for row in range(n_row)
-    ]
-    tokens, log_probs = draw_tokens(
-        logits,
-        [s.sampling.temperature for s in sequences],
-        [s.banned_ids for s in sequences],
-        [s.random_key for s in sequences],
-    )
-    for row, one in enumerate(sequences):
-        event = one.sample_token(logits[row])
-        assert (tokens[row], log_probs[row]) == (event.token_id, event.log_prob)
 
 
 def test_random_numbers_equal_those_of_the_pure_python_form() -> None:
@@ -49,22 +109,3 @@ def test_random_numbers_equal_those_of_the_pure_python_form() -> None:
     samples = [draws.randrange(1000) for _ in seeds]
     keys = zip(seeds, positions, samples, strict=True)
     assert uniforms(seeds, positions, samples).tolist() == [uniform(*key) for key in keys]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"temperature": 0.0},
-        {"top_k": 5},
-        {"top_p": 0.9},
-        {"min_p": 0.1},
-        {"frequency_penalty": 0.5},
-        {"presence_penalty": 0.5},
-        {"repetition_penalty": 1.1},
-        {"logit_bias": {1: 1.0}},
-        {"top_log_probs": 2},
-    ],
-)
-def test_other_settings_are_applied_row_by_row(changes: dict[str, object]) -> None:
-    assert is_plain(SamplingConfig(temperature=0.7))
-    assert not is_plain(SamplingConfig(**changes))  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from chatwright.engine.messages import (
 )
 from chatwright.engine.packed_model import shared_copy
 from chatwright.engine.scheduled_reply import State
+from chatwright.engine.sampling import sample_token
 from chatwright.engine.sequence import Sequence as EngineSequence
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
@@ -372,7 +373,7 @@ def test_a_prompt_becomes_a_tensor_at_most_once(penalty: float) -> None:
     sequence = EngineSequence(RequestId("x"), 0, prompt, config, 0, frozenset(), 20)
     sequence.set_state(State.PREFILL)
     for _ in range(10):
-        sequence.sample_token(torch.zeros(5))
+        sequence.take_token(*sample_token(torch.zeros(5), sequence.draw()))
     assert prompt.n_reading == (0 if penalty == 1.0 else 1)
 
 
@@ -422,7 +423,8 @@ def test_replies_that_share_a_prompt_equal_replies_that_each_read_it(
                     text = [*prompt, *sequence.generated]
                     if sequence.state is State.QUEUED:
                         sequence.set_state(State.PREFILL)
-                    sequence.sample_token(forward.logits([text], [0])[0])
+                    logits = forward.logits([text], [0])[0]
+                    sequence.take_token(*sample_token(logits, sequence.draw()))
             assert tokens(shared, request_id, index) == sequence.generated
 
 

@@ -18,6 +18,7 @@ from chatwright.engine.sampling import (
     min_p,
     top_k,
     top_p,
+    typical_p,
 )
 from chatwright.errors import InputError
 
@@ -50,6 +51,25 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p() -> None:
 def test_min_p_keeps_tokens_by_their_ratio_to_the_most_probable() -> None:
     assert_equal(probabilities(min_p(PROBS.log(), 0.25)), [0.3, 0.5, 0, 0.15])
     assert_equal(probabilities(min_p(PROBS.log(), 0.4)), [0.3, 0.5, 0, 0])
+
+
+def test_typical_p_keeps_tokens_whose_surprisal_is_near_the_entropy() -> None:
+    # Surprisals 1.204, 0.693, 2.996, 1.897 and entropy 1.142: distances 0.062, 0.449, 1.854, 0.755.
+    assert_equal(probabilities(typical_p(PROBS.log(), 0.2)), [0.3, 0, 0, 0])
+    assert_equal(probabilities(typical_p(PROBS.log(), 0.7)), [0.3, 0.5, 0, 0])
+    assert_equal(probabilities(typical_p(PROBS.log(), 0.81)), [0.3, 0.5, 0, 0.15])
+
+
+@pytest.mark.uses_global_rng
+@pytest.mark.parametrize("mass", [0.1, 0.5, 0.9, 0.99])
+def test_typical_p_equals_that_of_transformers(mass: float) -> None:
+    from transformers import TypicalLogitsWarper
+
+    logits = 3 * torch.randn(20, 200, generator=torch.Generator().manual_seed(0)).double()
+    logits[:, 7] = -math.inf
+    expected = TypicalLogitsWarper(mass)(torch.zeros(20, 1, dtype=torch.int64), logits)
+    for row, kept in zip(logits, expected, strict=True):
+        assert torch.equal(typical_p(row, mass).isfinite(), kept.isfinite())
 
 
 def test_the_repetition_penalty_divides_positive_logits_and_multiplies_negative_ones() -> None:
@@ -144,6 +164,7 @@ def test_every_setting_changes_the_adjusted_logits() -> None:
         {"top_k": 3},
         {"top_p": 0.5},
         {"min_p": 0.5},
+        {"typical_p": 0.3},
         {"frequency_penalty": 0.5},
         {"presence_penalty": 0.5},
         {"repetition_penalty": 1.3},
