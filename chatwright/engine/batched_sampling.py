@@ -70,7 +70,6 @@ def filter_rows(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
         logits = _top_p_rows(logits, ps)
     shares = {row: c.min_p for row, c in enumerate(configs) if c.min_p > 0.0}
     if shares:
-        rows = list(shares)
         logits = _min_p_rows(logits, shares)
     for row, config in enumerate(configs):
         if config.typical_p < 1.0:

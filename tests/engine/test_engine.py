@@ -21,8 +21,8 @@ from chatwright.engine.messages import (
     TokenSampled,
 )
 from chatwright.engine.packed_model import shared_copy
-from chatwright.engine.scheduled_reply import State
 from chatwright.engine.sampling import sample_token
+from chatwright.engine.scheduled_reply import State
 from chatwright.engine.sequence import Sequence as EngineSequence
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
