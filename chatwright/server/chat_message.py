@@ -14,7 +14,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from chatwright.chat.merge_turns import merge_turns
 from chatwright.conversation import Message, ToolResult, assistant_message
-from chatwright.server.request_parser import ShortText, Strict, Text, require_unicode
+from chatwright.server.json_body import require_unicode
+from chatwright.server.request_parser import ShortText, Strict, Text
 from chatwright.tokenizer.tool_call_text import tool_call_message
 
 OTHER_PARTS = {"image_url": "images", "input_audio": "sound", "file": "files"}

@@ -59,6 +59,7 @@ class EngineThread:
         self._changed = threading.Condition()
         self._waiting: deque[PendingWork] = deque()
         self._live: list[PendingWork] = []
+        self._is_draining = False
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -89,7 +90,7 @@ class EngineThread:
     @property
     def has_room(self) -> bool:
         """Whether one more reply would be accepted."""
-        return not self._is_closing and self.n_open < self.limits.max_open
+        return not self._is_draining and self.n_open < self.limits.max_open
 
     @property
     def n_open(self) -> int:
@@ -108,8 +109,8 @@ class EngineThread:
     def submit(self, pending_replies: Sequence[PendingWork]) -> None:
         """Queue all of these replies or none; ApiError (503) if the queue is full."""
         with self._changed:
-            if self._is_closing:
-                raise self._unavailable("the server is shutting down", "shutting_down")
+            if self._is_draining:
+                raise self._shutting_down()
             if any(pending.needs_assistant for pending in pending_replies):
                 self.require_served()
             n_open = len(self._waiting) + len(self._live) + len(pending_replies)
@@ -126,21 +127,32 @@ class EngineThread:
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._live, timeout)
 
+    def drain(self) -> None:
+        """Refuse new and waiting replies with ApiError (503). Live ones continue to their end."""
+        with self._changed:
+            self._is_draining = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Stop after the current step. Open replies end with an error."""
         with self._changed:
+            self._is_draining = True
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
         while self._admit():
+            for pending in list(self._waiting) if self._is_draining else ():
+                self._end(pending, Failed(self._shutting_down()))
             canceled = [pending for pending in self._waiting if pending.is_canceled]
             for pending in [*self._live, *canceled]:
                 self._advance(pending)
         for pending in [*self._live, *self._waiting]:
-            error = self._unavailable("the server is shutting down", "shutting_down")
-            self._end(pending, Failed(error))
+            self._end(pending, Failed(self._shutting_down()))
+
+    def _shutting_down(self) -> ApiError:
+        return self._unavailable("the server is shutting down", "shutting_down")
 
     def _unavailable(self, message: str, code: str) -> ApiError:
         return ApiError(503, message, code=code, retry_after=self.limits.retry_after)
@@ -149,9 +161,13 @@ class EngineThread:
         """Wait for work and move waiting replies to free slots; return False to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closing or self._waiting or self._live)
-            while self._waiting and len(self._live) < self.limits.max_live:
+            while self._has_free_slot and self._waiting:
                 self._live.append(self._waiting.popleft())
             return not self._is_closing
+
+    @property
+    def _has_free_slot(self) -> bool:
+        return not self._is_draining and len(self._live) < self.limits.max_live
 
     def _advance(self, pending: PendingWork) -> None:
         """Deliver the next event of a reply, or end it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,14 +16,18 @@ from fastapi import FastAPI
 from chatwright.server.address import DEFAULT_PORT, Address
 from chatwright.server.app import make_app
 from chatwright.server.embedder import ServedEmbedder
-from chatwright.server.engine_thread import Limits
+from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
-GRACE_SECONDS = 5
-"""Time that open connections have to end when the server stops."""
+GRACE_SECONDS = 25
+"""Time that live replies have to end when the server stops."""
+GRACE_BESIDE_BUILD = 3
+"""The same, for a server beside a build, which stops only when its user presses Ctrl-C."""
+LAST_SECONDS = 5
+"""After that time, what still sends its error event may take so long."""
 
 
 def serve(
@@ -37,7 +44,7 @@ def serve(
     embedder: ServedEmbedder | None = None,
     beside: Callable[[Service], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
-    """Serve until Ctrl-C.
+    """Serve until Ctrl-C or SIGTERM, and return when live replies have ended.
 
     Args:
         assistant: The assistant with the model.
@@ -63,7 +70,7 @@ def serve(
         app.state.service.publish_embedder(embedder)
     announce(f"{model_name} is at {address.url(listener.getsockname()[1])} (Ctrl-C stops it)")
     with beside(app.state.service):
-        uvicorn_server(app, address).run(sockets=[listener])
+        DrainingServer(app, address).run(sockets=[listener])
 
 
 @contextmanager
@@ -82,7 +89,7 @@ def serve_in_thread(
     address = Address(port=port)
     listener = address.open()
     app = _app(model_name, address, status, limits)
-    server = uvicorn_server(app, address)
+    server = DrainingServer(app, address, GRACE_BESIDE_BUILD)
     arguments = {"sockets": [listener]}
     thread = threading.Thread(target=server.run, kwargs=arguments, name="http", daemon=True)
     thread.start()
@@ -105,16 +112,44 @@ def _app(
     )
 
 
-def uvicorn_server(app: FastAPI, address: Address) -> uvicorn.Server:
-    """Return the HTTP server of an application, without an access log."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ssl_certfile=address.tls_cert,
-        ssl_keyfile=address.tls_key,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    return uvicorn.Server(config)
+class DrainingServer(uvicorn.Server):
+    """The HTTP server of an application. It lets live replies end before it stops."""
+
+    def __init__(
+        self, app: FastAPI, address: Address, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
+        """Prepare the server; without an access log, which would hold addresses of people."""
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=address.tls_cert,
+            ssl_keyfile=address.tls_key,
+            timeout_graceful_shutdown=int(grace_seconds) + LAST_SECONDS,
+        )
+        super().__init__(config)
+        self.engine: EngineThread = app.state.service.engine
+        self.grace_seconds = grace_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second Ctrl-C stops at once.
+
+        Unlike uvicorn's, this does not raise the signal again afterwards: the exit status is 0.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse waiting replies, wait for live ones, and end those that are late with an error."""
+        self.engine.drain()
+        closing = asyncio.ensure_future(self._close_after_grace())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closing.cancel()
+
+    async def _close_after_grace(self) -> None:
+        await asyncio.sleep(self.grace_seconds)
+        await asyncio.to_thread(self.engine.close)

@@ -1,12 +1,12 @@
 """Parse the body of a request, or raise an ApiError that names the wrong field."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from chatwright.server.errors import ApiError
+from chatwright.server.json_body import read_json_object
 
 MAX_TEXT = 200_000
 """Characters in one text."""
@@ -37,36 +37,11 @@ R = TypeVar("R", bound=Strict)
 
 def parse_request(body: bytes, kind: type[R]) -> R:
     """Return the request in a body; ApiError (400) if it is invalid."""
-    try:
-        data = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ApiError(400, "the body is nested too deeply", code="invalid_json") from None
-    except ValueError:  # not UTF-8, not JSON, NaN or Infinity, a number of thousands of digits
-        raise ApiError(400, "the body is not valid JSON in UTF-8", code="invalid_json") from None
-    if not isinstance(data, dict):
-        message = 'the body must be a JSON object: {"model": ..., ...}'
-        raise ApiError(400, message, code="invalid_json")
-    try:
-        require_unicode(json.dumps(data, ensure_ascii=False))
-    except ValueError as error:
-        raise ApiError(400, str(error), code="invalid_text") from None
+    data = read_json_object(body)
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         raise _api_error(error, data) from None
-
-
-def require_unicode(text: str) -> None:
-    r"""Raise ValueError for half of a surrogate pair (a lone "\ud800"), which cannot be encoded."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        message = "the text holds half of a surrogate pair: send whole characters"
-        raise ValueError(message) from None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _api_error(error: ValidationError, data: Any) -> ApiError:

@@ -17,7 +17,7 @@ from chatwright.server.address import Address
 from chatwright.server.app import make_app
 from chatwright.server.errors import ApiError
 from chatwright.server.host_names import HostNames
-from chatwright.server.http_server import uvicorn_server
+from chatwright.server.http_server import DrainingServer
 from tests.server.fake_assistant import FakeAssistant
 
 
@@ -126,7 +126,7 @@ def test_https_with_a_certificate_and_a_key(tmp_path: Path, keys: KeyFile) -> No
     secret, _ = keys.add("anna", ["chat"])
     address = Address(port=0, keys=KeyRing(keys), tls_cert=cert, tls_key=key)
     app = make_app(FakeAssistant(), "m", keys=address.keys, host_names=address.host_names)
-    server = uvicorn_server(app, address)
+    server = DrainingServer(app, address)
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with address.open() as listener:
