@@ -1,8 +1,8 @@
 """Read the JSON object in a request's body, strictly.
 
 A name that occurs twice in an object is refused: the client means one of two values, and readers
-disagree which. So are NaN and Infinity, numbers that float64 cannot hold, halves of surrogate pairs,
-and deep nesting.
+disagree which. So are NaN and Infinity, numbers that float64 cannot hold, halves of surrogate
+pairs, and deep nesting.
 """
 
 from __future__ import annotations
