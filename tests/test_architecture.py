@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "engine",
         "model",
     },
-    "server": {"chat", "engine", "pipeline", "checkpoint", "training", "tokenizer"},
+    "server": {"chat", "engine", "pipeline", "checkpoint", "tasks", "training", "tokenizer"},
     "__main__": {"cli"},
     "cli": {
         "server",

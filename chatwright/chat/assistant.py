@@ -23,6 +23,7 @@ from chatwright.chat.reply_events import (
     ToolCalled,
     ToolReturned,
     Truncated,
+    Waiting,
 )
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.chat.tools import MAX_TOOL_CALLS, Tools
@@ -49,10 +50,24 @@ from chatwright.tokenizer.tokenizer import Tokenizer, unused_ids
 class Assistant:
     """Replies to conversations, and continues texts, with one model."""
 
-    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, tools: Tools | None = None) -> None:
-        """Use `engine` for all replies. Without `tools`, tool calls are returned to the caller.
+    def __init__(
+        self,
+        engine: AnyEngine,
+        tokenizer: Tokenizer,
+        tools: Tools | None = None,
+        reports_waiting: bool = False,
+    ) -> None:
+        """Use `engine` for all replies.
 
-        Raises InputError if the tokenizer has more ids than the model.
+        Args:
+            engine: The engine with the model.
+            tokenizer: The model's tokenizer.
+            tools: Runs tool calls; without it they are returned to the caller.
+            reports_waiting: Whether a reply yields `Waiting` after each step without its events,
+                so that the caller can deliver the events of other replies.
+
+        Raises:
+            InputError: The tokenizer has more ids than the model.
         """
         if tokenizer.vocab_size > engine.vocab_size:
             raise InputError(
@@ -65,6 +80,7 @@ class Assistant:
         self.engine = engine
         self.tokenizer = tokenizer
         self.tools = tools
+        self.reports_waiting = reports_waiting
         self._live: dict[RequestId, LiveReply] = {}
 
     @property
@@ -94,8 +110,8 @@ class Assistant:
         """Yield the events of a plain continuation of `prompt` while it is sampled."""
         token_ids = [self.tokenizer.control.bos, *self.tokenizer.encode(prompt)]
         for event in self.continue_ids(token_ids, sampling):
-            assert isinstance(event, TextDelta | Finished), "the prompt is not scored"
-            yield event
+            if isinstance(event, TextDelta | Finished):
+                yield event
 
     def continue_ids(
         self,
@@ -117,7 +133,7 @@ class Assistant:
         request = self._request(token_ids, sampling, may_call_tool=False)
         request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled)
         for event in self._events(self._submit(request, None)):
-            assert isinstance(event, PromptScored | TextDelta | Finished), (
+            assert isinstance(event, PromptScored | TextDelta | Waiting | Finished), (
                 "a continuation has no other events"
             )
             yield event
@@ -251,6 +267,8 @@ class Assistant:
                     yield reply.finished
                     return
                 self._step()
+                if self.reports_waiting and not reply.events and reply.finished is None:
+                    yield Waiting()
         finally:
             self._abandon(reply)
 

@@ -62,6 +62,14 @@ class Truncated:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A step of the engine has ended without an event of this reply.
+
+    Only an assistant with `reports_waiting` yields it, to callers that serve several replies.
+    """
+
+
+@dataclass(frozen=True)
 class Usage:
     """Counts of tokens."""
 
@@ -102,6 +110,6 @@ class Finished:
         return self.stopped_by in ("end", "end_of_command")
 
 
-ReplyEvent = TextDelta | ThinkingDelta | ToolCalled | ToolReturned | Truncated | Finished
-CompletionEvent = PromptScored | TextDelta | Finished
+ReplyEvent = TextDelta | ThinkingDelta | ToolCalled | ToolReturned | Truncated | Waiting | Finished
+CompletionEvent = PromptScored | TextDelta | Waiting | Finished
 """Events of the continuation of a text. A prompt is scored before its first `TextDelta`."""

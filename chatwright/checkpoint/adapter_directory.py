@@ -16,9 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from chatwright.checkpoint import adapter_file, adapter_layout, directory, json_file
-from chatwright.checkpoint.adapter_file import CONFIG
 from chatwright.checkpoint.adapter_layout import LoRAFactors
 from chatwright.checkpoint.family import Weight
+from chatwright.checkpoint.model_files import ADAPTER_CONFIG as CONFIG
+from chatwright.checkpoint.model_files import is_adapter as is_adapter
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.gpt import GPT
@@ -52,11 +53,6 @@ class Adapter:
     dropout: float
     score: Tensor | None = None
     """Weight (1, D) of the scalar head of a reward model; None for other models."""
-
-
-def is_adapter(path: Path) -> bool:
-    """Return whether the directory `path` holds an adapter."""
-    return (path / CONFIG).is_file()
 
 
 def write(target: Path, model: Model, base: Base, weights: Iterable[Weight]) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from chatwright.checkpoint import json_file, safetensors_file
 from chatwright.checkpoint.adapter_layout import LoRAFactors
+from chatwright.checkpoint.model_files import ADAPTER_CONFIG as CONFIG
 from chatwright.errors import InputError
 
-CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 SCORE = "score"
 """Name of the layer that gives the score of a reward model (transformers' and PEFT's name)."""

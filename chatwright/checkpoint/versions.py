@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatwright.checkpoint import adapter_directory, directory, registry
+from chatwright.checkpoint import directory, registry
+from chatwright.checkpoint.model_files import is_model
 from chatwright.checkpoint.registry import Version
 from chatwright.commands import command_line
 from chatwright.errors import InputError
@@ -28,7 +29,7 @@ def require_unchanged(path: Path, version: Version, model: Path) -> None:
 
     Only the manifest is compared; `directory.verify` compares every file with it.
     """
-    is_there = (model / "config.json").is_file() or adapter_directory.is_adapter(model)
+    is_there = is_model(model)
     has_manifest = (model / directory.MANIFEST).is_file()
     if is_there and (
         not has_manifest or directory.sha256(model / directory.MANIFEST) == version.id

@@ -17,15 +17,8 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     The page is there from the beginning and shows what is being done.
     """
     print(f"opening {name} (loading PyTorch takes a few seconds)", file=sys.stderr, flush=True)
-    from chatwright.checkpoint import model_directory
     from chatwright.cli.fetch import fetch_watcher
-    from chatwright.cli.load_model import (
-        SERVED_REPLIES,
-        follow,
-        identity_of,
-        open_assistant,
-        version_description,
-    )
+    from chatwright.cli.served_models import SERVED_REPLIES, served_models
     from chatwright.pipeline.model_names import fetched_directory
     from chatwright.pipeline.up_target import open_model_directory
     from chatwright.server.engine_thread import Limits
@@ -35,22 +28,22 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     status = OpeningStatus(name)
     served_name = fetched_directory(name).name
     at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
-    with serve_in_thread(served_name, port, status=status.status, limits=at_once) as (
-        service,
-        address,
+    with (
+        served_models(limits) as models,
+        serve_in_thread(served_name, port, status=status.status, limits=at_once) as (
+            service,
+            address,
+        ),
     ):
         print(f"the page is at {address}", flush=True)
         with fetch_watcher(status.say, status.downloaded) as watcher:
             directory = open_model_directory(name, watcher)
         status.say(f"opening {directory}")
-        found = model_directory.find(directory)
         with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
-            assistant = open_assistant(found, limits, status=line)
-            identity = identity_of(directory, found, assistant.engine)
-            service.publish(assistant, served_name, version_description(directory), identity)
+            opened = models.publish(service, directory, status=line)
         status.set_ready()
         chat = command_line("chat", directory)
-        with follow(directory, found, service, limits):
+        with models.follow(directory, opened.facts.directory, service):
             print(
                 f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)",
                 flush=True,

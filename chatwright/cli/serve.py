@@ -1,6 +1,7 @@
 """Serve a model: `chatwright serve DIR`."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,57 +80,40 @@ def _serve(
     limits: "MemoryLimits",
     embeddings: Path | None,
 ) -> None:
-    with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
-        status.show("loading PyTorch")
-        from chatwright.checkpoint import model_directory
-        from chatwright.cli.load_embedder import holds_encoder, open_embedder
-        from chatwright.cli.load_model import (
-            follow,
-            identity_of,
-            open_assistant,
-            version_description,
-        )
-        from chatwright.pipeline.model_names import served_name
-        from chatwright.server.engine_thread import Limits
-        from chatwright.server.http_server import serve as serve_app
-
-        name = name or served_name(directory)
-        embedder = None if embeddings is None else open_embedder(embeddings)
-        is_encoder = holds_encoder(directory)
-        if not is_encoder:
-            description = version_description(directory)
-            found = model_directory.find(directory)
-            assistant = open_assistant(found, limits, status=status)
-            identity = identity_of(directory, found, assistant.engine)
-    if is_encoder:
-        _serve_encoder(directory, name, address, listener, embeddings)
-        return
-    serve_app(
-        assistant,
-        name,
-        address,
-        listener,
-        limits=Limits(max_live=assistant.engine.n_slot),
-        description=description,
-        identity=identity,
-        embedder=embedder,
-        beside=lambda service: follow(directory, found, service, limits),
-    )
-
-
-def _serve_encoder(
-    directory: Path,
-    name: str,
-    address: "Address",
-    listener: socket.socket,
-    embeddings: Path | None,
-) -> None:
-    """Serve only vectors of texts."""
-    from dataclasses import replace
-
-    from chatwright.cli.load_embedder import open_embedder
+    from chatwright.checkpoint.find_model import find
+    from chatwright.checkpoint.model_kind import holds_encoder
+    from chatwright.cli.served_models import served_models
+    from chatwright.pipeline.model_names import served_name
+    from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve as serve_app
 
+    name = name or served_name(directory)
+    if holds_encoder(find(directory)):
+        _require_no_second_encoder(directory, embeddings)
+        with served_models(limits) as models:
+            encoder = replace(models.open_embedder(directory), name=name)
+            serve_app(None, name, address, listener, status=_encoder_status, embedder=encoder)
+        return
+    with served_models(limits) as models:
+        with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
+            status.show("loading PyTorch")
+            embedder = None if embeddings is None else models.open_embedder(embeddings)
+            opened = models.open(directory, status)
+        serve_app(
+            opened.assistant,
+            name,
+            address,
+            listener,
+            limits=Limits(max_live=opened.facts.n_slot),
+            description=opened.description,
+            identity=opened.facts.identity,
+            embedder=embedder,
+            beside=lambda service: models.follow(directory, opened.facts.directory, service),
+        )
+
+
+def _require_no_second_encoder(directory: Path, embeddings: Path | None) -> None:
+    """Raise InputError if vectors would be computed by two models."""
     if embeddings is not None:
         raise InputError(
             f"{directory} is an encoder itself, so --embeddings {embeddings} is one too many.",
@@ -137,8 +121,6 @@ def _serve_encoder(
             field="embeddings",
             value=str(embeddings),
         )
-    embedder = replace(open_embedder(directory), name=name)
-    serve_app(None, name, address, listener, status=_encoder_status, embedder=embedder)
 
 
 def _encoder_status() -> "Status":

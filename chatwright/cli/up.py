@@ -22,8 +22,6 @@ from chatwright.commands import command_line
 if TYPE_CHECKING:
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.pipeline.build import Build
-    from chatwright.server.build_status import BuildStatus
-    from chatwright.server.service import Service
 
 
 def up(
@@ -91,10 +89,10 @@ def _build(build: "Build") -> None:
 
 def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
-    from chatwright.checkpoint import model_directory
     from chatwright.checkpoint.registry import holds_registry
-    from chatwright.cli.load_model import SERVED_REPLIES, follow, identity_of, open_assistant
     from chatwright.cli.progress import terminal_watcher
+    from chatwright.cli.served_models import SERVED_REPLIES, served_models
+    from chatwright.pipeline.closing_note import warnings_of
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (
         newest_servable_checkpoint,
@@ -107,17 +105,18 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
 
     board = BuildStatus(build.trained_stages)
     at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
-    with serve_in_thread(build.name, port, status=board.status, limits=at_once) as (
-        service,
-        address,
+    with (
+        served_models(limits) as models,
+        serve_in_thread(build.name, port, status=board.status, limits=at_once) as (
+            service,
+            address,
+        ),
     ):
         print(f"the page is at {address}")
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):
-                assistant = open_assistant(checkpoint, limits)
-                identity = identity_of(checkpoint, checkpoint, assistant.engine)
-                service.publish(assistant, build.name, description, identity)
+                models.publish(service, checkpoint, description)
 
         # An interrupted build left a checkpoint: serve it while the build resumes.
         if newest := newest_servable_checkpoint(build.recipe, build.out):
@@ -137,31 +136,13 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
                     wait_for_stop()
                 raise
         model = build.out if holds_registry(build.out) else last
-        found = model_directory.find(model)
-        _publish_finished(build, model, found, limits, service, board)
+        with StatusLine(f"Opening {model}") as opening:
+            opened = models.publish(service, model, status=opening)
+        warnings = warnings_of(build.recipe, build.out)
+        board.set_ready(warnings)
+        if warnings:
+            print(warnings)
         chat = command_line("chat", model)
-        with follow(build.out, found, service, limits):
+        with models.follow(build.out, opened.facts.directory, service):
             print(f"ready: talk to it at {address}, or in the terminal: {chat}   (Ctrl-C stops)")
             wait_for_stop()
-
-
-def _publish_finished(
-    build: "Build",
-    model: Path,
-    found: Path,
-    limits: "MemoryLimits",
-    service: "Service",
-    board: "BuildStatus",
-) -> None:
-    """Serve the finished model, or its served version, and show the warnings of the build."""
-    from chatwright.cli.load_model import identity_of, open_assistant, version_description
-    from chatwright.pipeline.closing_note import warnings_of
-
-    with StatusLine(f"Opening {model}") as opening:
-        assistant = open_assistant(found, limits, status=opening)
-        identity = identity_of(model, found, assistant.engine)
-        service.publish(assistant, build.name, version_description(model), identity)
-    warnings = warnings_of(build.recipe, build.out)
-    board.set_ready(warnings)
-    if warnings:
-        print(warnings)

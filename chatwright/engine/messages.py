@@ -218,6 +218,10 @@ class UserQueueFull(EngineFull):
     """This user's part of the queue is full; other users are still served."""
 
 
+class EngineUnavailable(Exception):
+    """The engine's process is not there at the moment; it is being started again."""
+
+
 class PromptTooLong(InputError):
     """The prompt and the reply do not fit into the context."""
 

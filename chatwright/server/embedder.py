@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from torch import Tensor
-
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Deliver, PendingWork, Replier
 
@@ -16,11 +14,11 @@ CHARACTERS_PER_ROUND = 4096
 
 
 class EmbeddedText(Protocol):
-    """The part of `tasks.embed.TextVector` that the server uses."""
+    """The vector of one text."""
 
     @property
-    def vector(self) -> Tensor:
-        """(D,), float32."""
+    def vector(self) -> Sequence[float]:
+        """D float32 numbers."""
         ...
 
     @property
@@ -35,7 +33,7 @@ class EmbeddedText(Protocol):
 
 
 class TextEmbedder(Protocol):
-    """The part of `tasks.embed.Embedder` that the server uses."""
+    """A model that computes vectors of texts, such as `remote_engine.RemoteEmbedder`."""
 
     @property
     def max_length(self) -> int:

@@ -3,7 +3,8 @@
 All live replies advance together. Each is an iterator of events, and this thread asks
 them in turn for their next event. The first reply asked steps the engine, which samples one token
 for every live reply; the other replies then have their event ready. So one round costs about one
-batched step.
+batched step. A reply whose prompt is still being read yields `Waiting` after one step, so it does
+not delay the events of the others, and cancels and deadlines are looked at between two steps.
 
 Another model can be served at any time; a live reply keeps its model until its last token. HTTP
 handlers only put replies into a bounded queue and receive their events.
@@ -18,7 +19,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from chatwright.chat.context_window import ConversationTooLong
-from chatwright.engine.messages import EngineFull, PromptTooLong
+from chatwright.chat.reply_events import Waiting
+from chatwright.engine.messages import EngineFull, EngineUnavailable, PromptTooLong
 from chatwright.server.errors import ApiError, internal_error
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Failed, PendingWork, Replier, Served
@@ -181,7 +183,8 @@ class EngineThread:
             event = next(pending.events, None)
             if event is None:
                 return self._end(pending)
-            pending.deliver(event)
+            if not isinstance(event, Waiting):
+                pending.deliver(event)
         except Exception as error:  # one failure must not end the other replies
             self._end(pending, Failed(self._api_error(error, pending.param_of(error))))
 
@@ -198,6 +201,9 @@ class EngineThread:
                 return ApiError(400, str(error), code="context_length_exceeded", param=param)
             case EngineFull():
                 return self._unavailable(str(error), "server_full")
+            case EngineUnavailable():
+                message = "the engine is being started again: try again in a few seconds"
+                return self._unavailable(message, "engine_unavailable")
             case ValueError():  # the conversation or a setting; the message says what to change
                 return ApiError(400, str(error), code="invalid_value", param=param)
             case _:

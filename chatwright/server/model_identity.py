@@ -1,10 +1,20 @@
-"""Which weights are served, as `/version` and `/v1/models` report them."""
+"""Which weights are served, and by which build, as `/version` and `/v1/models` report them."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatwright.engine.invariance_cache import source_hash
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What computes the replies, besides the weights."""
+
+    source: str
+    """SHA-256 of our source code."""
+    torch: str
+    """Version of torch."""
+    threads: int = 0
+    """Number of threads of torch; it decides bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +31,8 @@ class ModelIdentity:
     """Directory of the registry that holds the versions; None without one."""
     batch_variance: str | None = None
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
+    build: Build | None = None
+    """What computes the replies; None if unknown."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -30,4 +42,5 @@ class ModelIdentity:
         """
         if not self.weights:
             return None
-        return f"fp_{hashlib.sha256((self.weights + source_hash()).encode()).hexdigest()[:16]}"
+        source = "" if self.build is None else self.build.source
+        return f"fp_{hashlib.sha256((self.weights + source).encode()).hexdigest()[:16]}"

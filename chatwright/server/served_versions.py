@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chatwright.checkpoint import model_directory, registry
+from chatwright.checkpoint import registry
+from chatwright.checkpoint.find_model import find
 
 LOOK_SECONDS = 1.0
 """Time between two looks at the registry's file."""
@@ -73,7 +74,7 @@ class _Follower:
             return
         self.seen = state
         try:
-            model = model_directory.find(self.directory).resolve()
+            model = find(self.directory).resolve()
             if model != self.served:
                 self.publish(model)
                 self.served = model

@@ -9,7 +9,6 @@ import pytest
 import typer.main
 
 from chatwright.checkpoint import model_directory
-from chatwright.cli import load_model
 from chatwright.cli.app import app
 from chatwright.cli.load_model import open_assistant
 from chatwright.cli.status_line import StatusLine
@@ -18,6 +17,7 @@ from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
+from chatwright.pipeline import open_engine
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from tests.cli.conftest import Command
 
@@ -68,7 +68,7 @@ def test_wrong_values_are_refused_before_the_model_is_opened(
 def test_a_long_context_opens_with_what_fits_and_says_so_in_one_line(
     long_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load_model, "available_memory", lambda: 50_000_000)
+    monkeypatch.setattr(open_engine, "available_memory", lambda: 50_000_000)
     stream = io.StringIO()
     assistant = open_assistant(long_model, n_reply=1, status=StatusLine("Opening", stream))
     [note] = stream.getvalue().splitlines()

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from chatwright.checkpoint import model_directory
+from chatwright.checkpoint import architectures, model_directory
 from chatwright.checkpoint.directory import sha256
-from chatwright.cli.load_embedder import holds_encoder, open_embedder
+from chatwright.checkpoint.model_kind import ENCODER, holds_encoder
 from chatwright.devices import generator
 from chatwright.errors import InputError
 from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset
+from chatwright.pipeline.open_engine import open_embedder
 from chatwright.server import http_server
 from chatwright.tokenizer import wordpiece
 from tests.cli.conftest import Command
@@ -67,6 +68,7 @@ def test_an_encoder_is_served_alone(
 def test_a_decoder_computes_no_vectors(models: Path) -> None:
     assert holds_encoder(models / "vectors")
     assert not holds_encoder(models / "chat")
+    assert architectures.by_name(ENCODER, "").model is Encoder
     with pytest.raises(InputError) as caught:
         open_embedder(models / "chat")
     assert caught.value.field == "model"

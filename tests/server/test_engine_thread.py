@@ -2,16 +2,21 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from chatwright.chat.assistant import Assistant
 from chatwright.chat.reply_events import TextDelta
 from chatwright.conversation import Message
+from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import SamplingConfig
 from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Failed, PendingReply
 from tests.server.fake_assistant import FakeAssistant
+from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
 HI = [Message("user", "hi")]
 
@@ -172,3 +177,43 @@ def test_closing_ends_open_replies_and_refuses_new_ones():
     with pytest.raises(ApiError) as caught:
         engine.submit([Listener().pending])
     assert (caught.value.status, caught.value.code) == (503, "shutting_down")
+
+
+def test_a_long_prompt_does_not_hold_up_a_live_reply(start_engine):
+    """Between two tokens of a reply lie at most two steps, however long another prompt is."""
+    engine = Engine(small_model(context_length=512), EngineConfig(n_slot=2, prefill_tokens=8))
+    assistant = Assistant(engine, TOKENIZER, reports_waiting=True)
+    thread = start_engine()
+    thread.set_assistant(assistant)
+    n_step, at = 0, []
+    original = engine.step
+
+    def step():
+        nonlocal n_step
+        n_step += 1
+        return original()
+
+    engine.step = step  # type: ignore[method-assign]
+    banned = {int(id_): -100.0 for id_ in NO_CONTROL_TOKENS}
+    settings = SamplingConfig(seed=3, max_tokens=60, logit_bias=banned)
+    live = Listener()
+    live.pending = PendingReply([Message("user", "abc")], settings, live.deliver)
+    live_deliver = live.deliver
+
+    def record(event):
+        if isinstance(event, TextDelta):
+            at.append(n_step)
+        live_deliver(event)
+
+    live.pending.deliver = record
+    long = Listener()
+    long.pending = PendingReply(
+        [Message("user", "abcdefgh" * 50)], replace(settings, max_tokens=1), long.deliver
+    )
+    thread.submit([live.pending, long.pending])
+    assert live.ended.wait(60)
+    assert long.ended.wait(60)
+    gaps = [late - early for early, late in pairwise(at)]
+    assert n_step > 50  # the prompt alone needs so many steps
+    assert len(at) > 30
+    assert max(gaps) <= 2

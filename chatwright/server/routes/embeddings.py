@@ -6,10 +6,10 @@ A text that is longer than the model reads is refused, unless the client asks fo
 from __future__ import annotations
 
 import base64
+import struct
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-import torch
 from fastapi import FastAPI, Request
 from pydantic import Field, StringConstraints
 from starlette.requests import ClientDisconnect
@@ -99,7 +99,7 @@ def _too_long(index: int, text: EmbeddedText, max_length: int) -> ApiError:
 
 def _body(request: EmbeddingRequest, name: str, found: Sequence[EmbeddedText]) -> dict[str, Any]:
     is_base64 = request.encoding_format == "base64"
-    write: Callable[[torch.Tensor], Any] = to_base64 if is_base64 else torch.Tensor.tolist
+    write: Callable[[Sequence[float]], Any] = to_base64 if is_base64 else list
     n_token = sum(text.n_token for text in found)
     body = {
         "object": "list",
@@ -118,6 +118,6 @@ def _body(request: EmbeddingRequest, name: str, found: Sequence[EmbeddedText]) -
     return {**body, "chatwright": {"truncated": cut}} if cut else body
 
 
-def to_base64(vector: torch.Tensor) -> str:
-    """Write a vector (D,) as base64 of little-endian float32 numbers."""
-    return base64.b64encode(vector.numpy().astype("<f4").tobytes()).decode("ascii")
+def to_base64(vector: Sequence[float]) -> str:
+    """Write a vector of D numbers as base64 of little-endian float32 numbers."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")

@@ -10,13 +10,11 @@ import logging
 import platform
 from typing import Any
 
-import torch
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
 from chatwright import __version__
 from chatwright.checkpoint import registry
-from chatwright.engine.invariance_cache import source_hash
 from chatwright.errors import InputError
 from chatwright.server.access import PUBLIC, needs
 from chatwright.server.model_identity import ModelIdentity
@@ -143,8 +141,8 @@ def version_report(service: Service) -> dict[str, Any]:
         "product": "chatwright",
         "version": __version__,
         "build": {
-            "source": source_hash(),
-            "torch": torch.__version__,
+            "source": None if identity.build is None else identity.build.source,
+            "torch": None if identity.build is None else identity.build.torch,
             "python": platform.python_version(),
         },
         "model": model,

@@ -3,7 +3,7 @@
 import base64
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.server.app import make_app
 from chatwright.server.embedder import CHARACTERS_PER_ROUND, ServedEmbedder, rounds
+from chatwright.server.remote_engine import RemoteVector
 from chatwright.tasks.embed import Embedder
 from chatwright.tokenizer import wordpiece
 from tests.server.fake_assistant import FakeAssistant
@@ -22,6 +23,21 @@ from tests.server.fake_assistant import FakeAssistant
 URL = "/v1/embeddings"
 LONG = "the log and the dog and the cat and the mat"
 TEXTS = ["the cat sat on the mat", "a dog", "cat"]
+
+
+class Lists:
+    """An embedder whose vectors are lists, as those of the engine's process."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.max_length = embedder.max_length
+        self.vector_size = embedder.vector_size
+
+    def embed(self, texts: Sequence[str]) -> list[RemoteVector]:
+        return [
+            RemoteVector(found.vector.tolist(), found.n_token, found.n_left_out)
+            for found in self.embedder.embed(texts)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +54,7 @@ def embedder() -> Embedder:
 @pytest.fixture(scope="module")
 def client(embedder: Embedder) -> Iterator[TestClient]:
     app = make_app(FakeAssistant(), "m")
-    app.state.service.publish_embedder(ServedEmbedder(embedder, "e"))
+    app.state.service.publish_embedder(ServedEmbedder(Lists(embedder), "e"))
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
 
@@ -130,7 +146,7 @@ def test_an_encoder_alone_is_ready_and_does_not_chat(embedder: Embedder) -> None
     app = make_app(None, "")
     with TestClient(app, base_url="http://127.0.0.1") as client:
         assert client.get("/readyz").status_code == 503
-        app.state.service.publish_embedder(ServedEmbedder(embedder, "e"))
+        app.state.service.publish_embedder(ServedEmbedder(Lists(embedder), "e"))
         assert client.get("/readyz").status_code == client.get("/health").status_code == 200
         assert client.get("/api/status").json()["state"] == "ready"
         assert len(post(client, input="cat", dimensions=embedder.vector_size)["data"]) == 1

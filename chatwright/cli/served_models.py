@@ -1,0 +1,133 @@
+"""Open models in the engine's process and serve them, without torch in this process."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwright.chat.assistant import Assistant
+from chatwright.checkpoint import registry
+from chatwright.cli.status_line import NoStatus, StatusLine
+from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.server.embedder import ServedEmbedder
+from chatwright.server.engine_client import EngineProcess
+from chatwright.server.opened_model import OpenedModel
+from chatwright.server.remote_engine import RemoteEmbedder, RemoteEngine
+from chatwright.server.served_versions import follow_versions
+from chatwright.server.service import Service
+from chatwright.tokenizer.tokenizer import load_tokenizer
+
+SERVED_REPLIES = 8
+"""Replies that a server generates together, if they fit in memory."""
+
+
+@dataclass(frozen=True)
+class OpenedAssistant:
+    """An assistant whose engine runs in the engine's process."""
+
+    assistant: Assistant
+    facts: OpenedModel
+    description: str
+    """Which version of the registry this is; "" without one."""
+
+
+class ServedModels:
+    """Opens models in one engine process."""
+
+    def __init__(self, process: EngineProcess, limits: MemoryLimits) -> None:
+        """Take the process, and what the user set about memory."""
+        self._process = process
+        self._limits = limits
+
+    def open(self, directory: Path, status: StatusLine | None = None) -> OpenedAssistant:
+        """Open a model for talking. A model of the starter comes with its simulated tools.
+
+        Args:
+            directory: A model directory, a training run, or a directory of versions.
+            status: Shows what is being done, and notes about memory.
+
+        Raises:
+            InputError: The directory holds no model for talking, or it does not fit in memory.
+        """
+        status = status or NoStatus("")
+
+        def show(text: str, is_note: bool) -> None:
+            (status.note if is_note else status.show)(text)
+
+        engine = RemoteEngine(self._process, directory, self._limits, SERVED_REPLIES, show)
+        facts = engine.facts
+        tools = None
+        if facts.is_starter:
+            from chatwright.starter import SimulatedTools  # imported here: it takes 0.1 s
+
+            tools = SimulatedTools()
+        tokenizer = load_tokenizer(facts.directory)
+        assistant = Assistant(engine, tokenizer, tools, reports_waiting=True)
+        return OpenedAssistant(assistant, facts, version_description(directory))
+
+    def publish(
+        self,
+        service: Service,
+        directory: Path,
+        description: str = "",
+        status: StatusLine | None = None,
+    ) -> OpenedAssistant:
+        """Open a model and serve it in place of the current one.
+
+        Args:
+            service: The server's; its name of the model stays.
+            directory: A model directory, a training run, or a directory of versions.
+            description: Description for people; by default the version.
+            status: Shows what is being done.
+        """
+        opened = self.open(directory, status)
+        service.publish(
+            opened.assistant,
+            service.model_name,
+            description or opened.description,
+            opened.facts.identity,
+        )
+        return opened
+
+    def open_embedder(self, directory: Path) -> ServedEmbedder:
+        """Open an encoder; InputError if the directory holds none."""
+        embedder = RemoteEmbedder(self._process, directory)
+        return ServedEmbedder(embedder, directory.resolve().name, embedder.facts.identity)
+
+    def follow(
+        self, directory: Path, served: Path, service: Service
+    ) -> AbstractContextManager[None]:
+        """Serve another version as soon as the registry of `directory` names it.
+
+        Args:
+            directory: The directory of the versions.
+            served: The model directory that is served at the beginning.
+            service: The server's.
+        """
+
+        def publish(_model: Path) -> None:
+            self.publish(service, directory)
+
+        def warn(message: str) -> None:
+            print(message, file=sys.stderr, flush=True)
+
+        return follow_versions(directory, served, publish, warn)
+
+
+@contextmanager
+def served_models(limits: MemoryLimits) -> Iterator[ServedModels]:
+    """Start the engine's process; it ends with the context."""
+    process = EngineProcess()
+    try:
+        yield ServedModels(process, limits)
+    finally:
+        process.close()
+
+
+def version_description(directory: Path) -> str:
+    """Describe the version that the registry of a directory serves; "" without a registry."""
+    if not registry.holds_registry(directory):
+        return ""
+    version = registry.read(directory).current
+    return f"version {version.name}, {version.id[:12]}"

@@ -1,0 +1,66 @@
+"""Open a model for replies or for vectors of texts, within the memory of this machine."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from chatwright.checkpoint import model_directory
+from chatwright.devices import available_memory
+from chatwright.engine.cache_plan import MemoryLimits, plan_cache
+from chatwright.engine.embedding_forward import EmbeddingForward
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.forward import token_memory
+from chatwright.model.encoder import Encoder
+from chatwright.model.gpt import GPT
+from chatwright.tasks.embed import Embedder
+
+Show = Callable[[str], None]
+"""Receives a text for the user."""
+
+
+def open_text_model(
+    path: Path, limits: MemoryLimits, n_reply: int, show: Show, note: Show
+) -> Engine:
+    """Load a decoder and open its engine; the arguments are those of `open_engine`."""
+    show("reading the weights")
+    model, _ = model_directory.load(path)
+    return open_engine(model, limits, n_reply, show, note)
+
+
+def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note: Show) -> Engine:
+    """Open an engine that keeps only the packed weights; the model cannot be used otherwise.
+
+    Args:
+        model: The model.
+        limits: What the user set about memory.
+        n_reply: Number of replies that are generated together, if they fit and the user set none.
+        show: Receives what is being done now.
+        note: Receives what the user should know about memory and precision.
+
+    Raises:
+        InputError: The model gives no next token, or does not fit in memory.
+    """
+    memory = token_memory(model, EngineConfig().prefill_tokens)
+    plan = plan_cache(limits, memory, model.config.context_length, n_reply, available_memory())
+    if plan.note:
+        note(plan.note)
+    show("packing the weights")
+    config = EngineConfig(n_slot=plan.n_slot, context_length=plan.context_length)
+    engine = Engine(model, config, keeps_weights=False)
+    if plan.n_slot > 1:  # a single reply has no other in its batch
+        show("checking that replies do not depend on each other")
+        if engine.batch_variance:
+            note(
+                "Replies may differ in their last digits when several are generated together: "
+                f"{engine.batch_variance}."
+            )
+    return engine
+
+
+def open_embedder(path: Path) -> Embedder:
+    """Load the encoder of a model directory or a training run.
+
+    Raises:
+        InputError: The directory holds no encoder.
+    """
+    model, tokenizer = model_directory.load(path, kind=Encoder)
+    return Embedder(EmbeddingForward(model), tokenizer)

@@ -1,0 +1,218 @@
+"""Run engines in a process of their own: `python -m chatwright.server.engine_process`.
+
+The web application starts this process and talks to it over standard input and output, in messages
+of `message_pipe.py`. So the web application needs no torch, a long step never delays HTTP, and a
+crash in a kernel ends this process only.
+
+Messages to this process (`model` is an id that the web application chose):
+
+    open     model, kind_of_model ("text" or "vectors"), path, limits, n_reply
+    submit   model, request (an id), content (message_codec)
+    cancel   model, request
+    embed    model, request, texts
+    close    model
+
+Messages from this process:
+
+    progress  model, text; is_note marks what the user should keep reading
+    opened    model, facts (`opened_model.py`)
+    refused   model, error: the model could not be opened
+    events    model, events (message_codec)
+    vectors   request, vectors; or request, error
+
+Requests of all models advance in turn, one step each. A model is opened in a thread, so replies of
+other models continue meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.engine.engine import Engine
+from chatwright.engine.message_codec import event_to_json, request_from_json
+from chatwright.engine.messages import EngineFull, Event, RequestFinished, RequestId
+from chatwright.errors import InputError
+from chatwright.pipeline.open_engine import open_embedder, open_text_model
+from chatwright.server.describe_model import embedder_facts, text_model_facts
+from chatwright.server.message_pipe import Json, read_message, write_message
+from chatwright.tasks.embed import Embedder
+
+
+class ServedEngine:
+    """One engine and the ids that the web application gave to its requests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._ids: dict[RequestId, RequestId] = {}  # the engine's id -> the web application's
+        self._refused: list[Event] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` has something to do or to report."""
+        return self.engine.has_work or bool(self._refused)
+
+    def submit(self, request_id: RequestId, content: Json) -> None:
+        """Submit a request. If the engine refuses it, the request ends with the reason."""
+        try:
+            self._ids[self.engine.submit(request_from_json(content))] = request_id
+        except (InputError, EngineFull) as error:
+            self._refused.append(RequestFinished(request_id, 0, "failed", error=str(error)))
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End a request."""
+        for own, others in self._ids.items():
+            if others == request_id:
+                self.engine.cancel(own)
+                return
+
+    def step(self) -> list[Event]:
+        """Advance all requests by one step; return the events with the web application's ids."""
+        events = self._refused
+        self._refused = []
+        for event in self.engine.step():
+            if (request_id := self._ids.get(event.request_id)) is not None:
+                events.append(replace(event, request_id=request_id))
+                if isinstance(event, RequestFinished) and event.is_last:
+                    del self._ids[event.request_id]
+        return events
+
+
+class EngineServer:
+    """Answers the messages of the web application."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        """Write messages to `output`."""
+        self._output = output
+        self._lock = threading.Lock()  # threads that open models write, too
+        self._incoming: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+        self._engines: dict[str, ServedEngine] = {}
+        self._embedders: dict[str, Embedder] = {}
+
+    def send(self, kind: str, **content: Any) -> None:
+        """Write one message."""
+        with self._lock:
+            write_message(self._output, {"kind": kind, **content})
+
+    def read_from(self, stream: BinaryIO) -> None:
+        """Pass on the messages of a stream until its end."""
+        while (message := read_message(stream)) is not None:
+            self._incoming.put(message)
+        self._incoming.put(None)
+
+    def run(self) -> None:
+        """Answer messages until the stream of messages ends."""
+        while True:
+            for message in self._next_messages():
+                if message is None:
+                    return
+                self._handle(message)
+            for model, served in self._engines.items():
+                if served.has_work and (events := served.step()):
+                    content = [event_to_json(event) for event in events]
+                    self.send("events", model=model, events=content)
+
+    def _next_messages(self) -> Iterator[Json | None]:
+        """Yield the messages that are there; wait for one if no engine has work."""
+        if not any(served.has_work for served in self._engines.values()):
+            yield self._incoming.get()
+        while not self._incoming.empty():
+            yield self._incoming.get()
+
+    def _handle(self, message: Json) -> None:
+        model = message["model"]
+        match message["kind"]:
+            case "open":
+                threading.Thread(target=self._open, args=(message,), daemon=True).start()
+            case "adopt":  # from a thread of this process: the model is open
+                self._adopt(model, message["opened"])
+            case "submit":
+                if model in self._engines:
+                    request_id = RequestId(message["request"])
+                    self._engines[model].submit(request_id, message["content"])
+            case "cancel":
+                if model in self._engines:
+                    self._engines[model].cancel(RequestId(message["request"]))
+            case "embed":
+                self._embed(message)
+            case "close":
+                self._embedders.pop(model, None)
+                if (served := self._engines.pop(model, None)) is not None:
+                    served.engine.close()
+            case kind:
+                raise AssertionError(f"unknown message {kind!r}")
+
+    def _adopt(self, model: str, opened: Engine | Embedder) -> None:
+        if isinstance(opened, Engine):
+            self._engines[model] = ServedEngine(opened)
+        else:
+            self._embedders[model] = opened
+
+    def _open(self, message: Json) -> None:
+        """Open a model and report the facts about it, or why it cannot be opened."""
+        model, path = message["model"], Path(message["path"])
+
+        def show(text: str, is_note: bool = False) -> None:
+            self.send("progress", model=model, text=text, is_note=is_note)
+
+        def note(text: str) -> None:
+            show(text, is_note=True)
+
+        try:
+            opened: Engine | Embedder
+            if message["kind_of_model"] == "vectors":
+                opened = open_embedder(path)
+                facts = embedder_facts(path, opened)
+            else:
+                limits = MemoryLimits(**message["limits"])
+                opened = open_text_model(path, limits, message["n_reply"], show, note)
+                facts = text_model_facts(path, opened)
+        except InputError as error:
+            reason = {"problem": error.problem, "remedy": error.remedy, "field": error.field}
+            self.send("refused", model=model, error={**reason, "value": str(error.value)})
+        except Exception as error:  # the web application waits for an answer
+            self.send("refused", model=model, error={"problem": f"{type(error).__name__}: {error}"})
+        else:
+            # The main thread adopts the engine before it reads messages that were sent later.
+            self._incoming.put({"kind": "adopt", "model": model, "opened": opened})
+            self.send("opened", model=model, facts=facts.to_json())
+
+    def _embed(self, message: Json) -> None:
+        try:
+            found = self._embedders[message["model"]].embed(message["texts"])
+        except (RuntimeError, ValueError) as error:
+            self.send("vectors", request=message["request"], error=str(error))
+            return
+        vectors = [
+            {"vector": text.vector.tolist(), "n_token": text.n_token, "n_left_out": text.n_left_out}
+            for text in found
+        ]
+        self.send("vectors", request=message["request"], vectors=vectors)
+
+
+def main() -> None:
+    """Serve the process that started this one until it closes standard input."""
+    # Ctrl-C reaches every process of a terminal. The web application decides when this one ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Messages have standard output for themselves; whatever libraries print goes to stderr.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    server = EngineServer(output)
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    threading.Thread(target=server.read_from, args=(source,), daemon=True).start()
+    try:
+        server.run()
+    except BrokenPipeError:  # the web application ended without closing the pipe
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What the engine's process reports about a model that it has opened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chatwright.server.model_identity import Build, ModelIdentity
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """The facts about a model that the web application needs; it has no weights itself."""
+
+    directory: Path
+    """The model directory that was opened, of a run or of a directory of versions."""
+    identity: ModelIdentity
+    vocab_size: int = 0
+    context_length: int = 0
+    """Longest text in tokens."""
+    n_slot: int = 0
+    """Number of replies that are generated together; 0 for an encoder."""
+    vector_size: int = 0
+    """Number of numbers in the vector of a text; 0 for a model that replies."""
+    is_starter: bool = False
+    """Whether the model learned to use the starter's simulated tools."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        registry = self.identity.registry
+        identity = asdict(self.identity) | {"registry": None if registry is None else str(registry)}
+        return {**asdict(self), "directory": str(self.directory), "identity": identity}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> OpenedModel:
+        """Read what `to_json` wrote."""
+        found = dict(data["identity"])
+        found["registry"] = None if found["registry"] is None else Path(found["registry"])
+        found["build"] = None if found["build"] is None else Build(**found["build"])
+        identity = ModelIdentity(**found)
+        return cls(**{**data, "directory": Path(data["directory"]), "identity": identity})
