@@ -60,7 +60,7 @@ $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
-	$(PIP) -e '.[serve,translation,dev]'
+	$(PIP) -e '.[serve,translation,postgresql,dev]'
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/serve.done pyproject.toml

@@ -46,10 +46,12 @@ MAY_IMPORT = {
         "engine",
         "model",
     },
-    "server": {"chat", "engine", "pipeline", "checkpoint", "tasks", "training", "tokenizer"},
+    "store": set(),
+    "server": {"store", "chat", "engine", "pipeline", "checkpoint", "tasks", "training", "tokenizer"},
     "__main__": {"cli"},
     "cli": {
         "server",
+        "store",
         "pipeline",
         "inspection",
         "training",

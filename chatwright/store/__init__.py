@@ -1,0 +1,1 @@
+"""The store: accounts, conversations, feedback and the audit log, in SQLite or PostgreSQL."""

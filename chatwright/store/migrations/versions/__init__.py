@@ -1,0 +1,1 @@
+"""One module for each change. A store only goes forward."""
