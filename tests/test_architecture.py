@@ -47,7 +47,16 @@ MAY_IMPORT = {
         "model",
     },
     "store": set(),
-    "server": {"store", "chat", "engine", "pipeline", "checkpoint", "tasks", "training", "tokenizer"},
+    "server": {
+        "store",
+        "chat",
+        "engine",
+        "pipeline",
+        "checkpoint",
+        "tasks",
+        "training",
+        "tokenizer",
+    },
     "__main__": {"cli"},
     "cli": {
         "server",
