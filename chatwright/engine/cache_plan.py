@@ -2,16 +2,21 @@
 
 The KV cache grows with the conversations, so a plan reserves nothing. It guarantees that every
 reply that was accepted can fill its context. Where the user left the choice to the program, it
-first shortens the context, down to 4,096 tokens, and then lowers the number of replies.
+first shortens the context, down to 4,096 tokens, and then lowers the number of replies. What the
+replies leave, and a tenth of the free memory, is for prefixes of earlier texts (`prefix_cache.py`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatwright.errors import InputError
 
 FREE_SHARE = 0.8
 """Share of the free memory that the cache may take if the user names no size."""
+PREFIX_SHARE = 0.1
+"""Share of the free memory that the prefix cache may take beside that of the replies."""
+MAX_PREFIX_BYTES = 2 * 2**30
+"""Largest prefix cache."""
 USEFUL_CONTEXT = 4096
 """Tokens. Fewer replies at a time are better than a context shorter than this."""
 
@@ -78,6 +83,8 @@ class CachePlan:
     n_slot: int
     note: str = ""
     """Why this is less than the model or the program offers; "" if it is not."""
+    prefix_bytes: int = 0
+    """Memory for the prefix cache, in bytes."""
 
 
 def plan_cache(
@@ -101,6 +108,16 @@ def plan_cache(
     """
     _check_limits(limits, model_context, n_free_byte)
     budget = limits.cache_memory or int(FREE_SHARE * n_free_byte)
+    plan = _plan_replies(limits, memory, model_context, n_reply, budget)
+    unused = budget - memory.total(plan.context_length, plan.n_slot)
+    if limits.cache_memory is None:
+        unused += int(PREFIX_SHARE * n_free_byte)
+    return replace(plan, prefix_bytes=min(unused, MAX_PREFIX_BYTES))
+
+
+def _plan_replies(
+    limits: MemoryLimits, memory: TokenMemory, model_context: int, n_reply: int, budget: int
+) -> CachePlan:
     wanted = CachePlan(limits.max_context or model_context, limits.max_replies or n_reply)
     if memory.total(wanted.context_length, wanted.n_slot) <= budget:
         return wanted

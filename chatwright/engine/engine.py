@@ -9,10 +9,12 @@ engine is synchronous and runs in the calling process. `scheduler.py` decides wh
 
 The KV cache has n_slot slots and grows with the texts in them; `cache_plan` makes sure that all
 slots can be filled. Several replies to one request share the work on their prompt: its keys and
-values are computed once and copied. Different requests share nothing.
+values are computed once and copied. A later request of the same user begins with the keys and
+values of the longest prefix that an earlier text shares with it (`prefix_cache.py`).
 """
 
 import secrets
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +35,7 @@ from chatwright.engine.messages import (
     new_request_id,
 )
 from chatwright.engine.open_request import OpenRequest
+from chatwright.engine.prefix_cache import PrefixCache
 from chatwright.engine.prompt_scores import score_tokens
 from chatwright.engine.request_check import check_request
 from chatwright.engine.scheduled_reply import State
@@ -40,6 +43,7 @@ from chatwright.engine.scheduler import Scheduler, SchedulerConfig
 from chatwright.engine.sequence import Sequence
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from chatwright.model.setting_checks import require_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,12 @@ class EngineConfig(SchedulerConfig):
 
     This is faster for short texts. The bits then depend on `context_length`.
     """
+    prefix_cache_bytes: int = 0
+    """Memory for keys and values of earlier texts, in bytes. 0: every prompt is read whole."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, 0, "prefix_cache_bytes")
 
 
 class Engine:
@@ -87,6 +97,7 @@ class Engine:
             self.forward.close()
             raise
         self.cache = self.forward.make_cache(config.n_slot, self.context_length)
+        self.prefixes = PrefixCache(self.cache, config.prefix_cache_bytes)
         self.scheduler: Scheduler[Sequence] = Scheduler(config)
         self._requests: dict[RequestId, OpenRequest] = {}
         self._events: list[Event] = []
@@ -131,6 +142,7 @@ class Engine:
         """Use the weights as they are now. No reply may be in progress."""
         assert not self.has_work, "replies in progress hold keys and values of the old weights"
         self.forward.refresh()
+        self.prefixes.clear()
 
     def close(self) -> None:
         """Unpack the model; it can be trained again."""
@@ -189,15 +201,15 @@ class Engine:
 
     def step(self) -> list[Event]:
         """Run one step for all replies; return what happened, in order."""
-        for reply, slot in self.scheduler.admit()[0]:
-            del reply
+        for sequence, slot in self.scheduler.admit()[0]:
+            self._save_prefix(sequence, slot, sequence.n_text - 1)
             self.cache.clear_slot(slot)
-        running = self.scheduler.running
+        running = list(self.scheduler.running)
         decoding = [sequence for sequence in running if sequence.state is State.DECODE]
         ready = [
             sequence
             for sequence in running
-            if sequence.state is State.PREFILL and self._has_prompt_start(sequence)
+            if sequence.state is State.PREFILL and self._prepare(sequence)
         ]
         prefilling, length = self.scheduler.next_chunk(ready)
         self._run(decoding, 1)
@@ -206,24 +218,53 @@ class Engine:
         self._events = []
         return events
 
-    def _has_prompt_start(self, sequence: Sequence) -> bool:
-        """Copy keys and values of the prompt from another reply to it; False: wait for them.
+    def _prepare(self, sequence: Sequence) -> bool:
+        """Copy known keys and values to a reply; return whether the rest can be read now."""
+        try:
+            return self._has_prefix(sequence)
+        except RuntimeError as error:
+            self._fail_step([sequence], error)
+            return False
 
-        The last token of the prompt is not copied: it is read to get the logits after it.
+    def _has_prefix(self, sequence: Sequence) -> bool:
+        """Copy known keys and values to a reply; False: another reply is still reading them.
+
+        They come from another reply to the same request, or from the prefix cache. The last token
+        is not copied: it is read to get the logits after it.
         """
-        if sequence.n_read or sequence.scores_prompt:  # scoring needs the whole prompt
+        needs_all = sequence.scores_prompt and not sequence.generated
+        if sequence.n_read or needs_all:
+            return True
+        assert sequence.slot is not None, "a running reply has a slot"
+        source = self._prompt_source(sequence)
+        if source is None or source.slot is None:
+            known = sequence.text_part(0, sequence.n_text - 1)
+            self.prefixes.release(sequence.prefix)
+            sequence.prefix, sequence.n_read = self.prefixes.load(
+                sequence.user, known, sequence.slot, self._n_used_slot
+            )
+            if not sequence.generated:
+                sequence.n_cached = sequence.n_read
             return True
         n_shared = len(sequence.prompt) - 1
-        for other in self._requests[sequence.request_id].sequences[: sequence.index]:
-            if other.slot is None:
-                continue
-            if other.n_read < n_shared:
-                return False
-            assert sequence.slot is not None, "a running reply has a slot"
-            self.cache.copy_slot(other.slot, sequence.slot, n_shared, self._n_used_slot)
-            sequence.n_read = n_shared
-            return True
+        if source.n_read < n_shared:
+            return False
+        self.cache.copy_slot(source.slot, sequence.slot, n_shared, self._n_used_slot)
+        sequence.n_read, sequence.n_cached = n_shared, source.n_cached
         return True
+
+    def _prompt_source(self, sequence: Sequence) -> Sequence | None:
+        """Return the first running reply to the same request before this one, for its prompt."""
+        if sequence.generated:
+            return None
+        others = self._requests[sequence.request_id].sequences[: sequence.index]
+        return next((other for other in others if other.slot is not None), None)
+
+    def _save_prefix(self, sequence: Sequence, slot: int, n_token: int) -> None:
+        """Save the first tokens of a reply's text, which are in its slot."""
+        path = self.prefixes.save(sequence.user, sequence.text_part(0, n_token), slot)
+        self.prefixes.release(sequence.prefix)
+        sequence.prefix = path
 
     @property
     def _n_used_slot(self) -> int:
@@ -245,10 +286,7 @@ class Engine:
             for sequence, chunk, states in zip(sequences, chunks, hidden, strict=True):
                 self._score(sequence, states, len(chunk))
         except RuntimeError as error:
-            # Out of memory, for example: these replies fail, the engine continues.
-            cause = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            for sequence in sequences:
-                self._fail(sequence, f"the step failed: {cause}")
+            self._fail_step(sequences, error)
             return
         logits = logits.cpu()
         sampled: list[int] = []  # rows of the replies that get a token
@@ -298,9 +336,23 @@ class Engine:
         sequence.end("failed", error)
         self._release(sequence)
 
+    def _fail_step(self, sequences: SequenceOf[Sequence], error: RuntimeError) -> None:
+        """End these replies, because of too little memory for example; the engine continues."""
+        cause = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        for sequence in sequences:
+            self._fail(sequence, f"the step failed: {cause}")
+        problems = self.scheduler.problems()
+        assert not problems, f"the scheduler is damaged: {'; '.join(problems)}"
+        if self._prefix_problems():
+            self.prefixes.clear()
+
     def _release(self, sequence: Sequence) -> None:
         """Give back everything that an ended reply holds, and report its end."""
         slot = sequence.slot
+        if slot is not None and sequence.state is not State.FAILED:
+            self._save_prefix(sequence, slot, sequence.n_read)
+        self.prefixes.release(sequence.prefix)
+        sequence.prefix = []
         self.scheduler.release(sequence)
         if slot is not None and self.scheduler.running:
             self.cache.clear_slot(slot)
@@ -310,3 +362,11 @@ class Engine:
         self._events += request.report_end(sequence)
         if request.is_reported:
             del self._requests[sequence.request_id]
+
+    def problems(self) -> list[str]:
+        """Check the slots, the queue and the prefix cache; return what is wrong."""
+        return [*self.scheduler.problems(), *self._prefix_problems()]
+
+    def _prefix_problems(self) -> list[str]:
+        replies = [*self.scheduler.running, *self.scheduler.waiting]
+        return self.prefixes.index.problems([reply.prefix for reply in replies])

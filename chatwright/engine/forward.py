@@ -61,6 +61,7 @@ class Forward(PackedModel[GPT]):
             self._whole_blocks(context_length or config.context_length),
             self.model.embedding.weight.dtype,
             self.device,
+            self.key_block,
         )
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from chatwright.engine.messages import Reason, SamplingConfig, TokenSampled, TokenScore
+from chatwright.engine.prefix_index import Block
 from chatwright.engine.sampling import NO_TOKENS, Draw
 from chatwright.engine.scheduled_reply import ScheduledReply, State
 
@@ -37,6 +38,8 @@ class Sequence(ScheduledReply):
     error: str = ""
     n_cached: int = 0
     """Number of the prompt's tokens whose keys and values came from an earlier request."""
+    prefix: list[Block] = field(default_factory=list)
+    """Blocks of the prefix cache that the reply uses."""
 
     @property
     def mean_log_prob(self) -> float:

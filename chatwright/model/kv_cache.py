@@ -4,6 +4,7 @@ In a causal decoder, a key or value depends only on its token and those before i
 forward pass equals one without a cache. Memory: 2 x n_layer x K x Dh numbers per token.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,10 +51,15 @@ class DenseCache:
         capacity: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        block: int = 1,
     ) -> None:
-        """Prepare an empty cache of at most `n_slot` slots, each of at most `capacity` tokens."""
+        """Prepare an empty cache of at most `n_slot` slots, each of at most `capacity` tokens.
+
+        Slots grow by whole blocks of `block` tokens.
+        """
         self.n_slot = n_slot
         self.capacity = capacity
+        self.block = block
         self._empty = torch.zeros(0, n_kv_head, 1, head_dim, dtype=dtype, device=device)
         self.keys = [self._empty] * n_layer
         self.values = [self._empty] * n_layer
@@ -64,6 +70,22 @@ class DenseCache:
     def nbytes(self) -> int:
         """Memory of all keys and values now, in bytes."""
         return sum(cached.nbytes for cached in (*self.keys, *self.values))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Layers, slots, key/value heads, tokens and head width of a full cache."""
+        _, n_kv_head, _, head_dim = self._empty.shape
+        return len(self.keys), self.n_slot, n_kv_head, self.capacity, head_dim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the keys and values."""
+        return self._empty.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the keys and values."""
+        return self._empty.device
 
     def start_step(self, slots: Tensor, positions: Tensor, n_keys: int | None = None) -> None:
         """Set the slot and the positions of each row's new tokens.
@@ -112,12 +134,46 @@ class DenseCache:
 
     def copy_slot(self, source: int, target: int, n_token: int, n_slot: int) -> None:
         """Copy the first `n_token` positions of one slot into another of the first `n_slot`."""
+        self._reserve(n_slot, n_token)
+        for cached in (*self.keys, *self.values):
+            cached[target, :, :n_token] = cached[source, :, :n_token]
+        self.token_ids[target, :n_token] = self.token_ids[source, :n_token]
+
+    def slot_parts(self, slot: int, start: int, end: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield views of each layer's keys and values at these positions, twice (K, T, Dh)."""
+        for keys, values in zip(self.keys, self.values, strict=True):
+            yield keys[slot, :, start:end], values[slot, :, start:end]
+
+    def write_blocks(
+        self,
+        slot: int,
+        layers: Sequence[tuple[Tensor, Tensor]],
+        token_ids: Sequence[int],
+        n_slot: int,
+    ) -> None:
+        """Write the beginning of a text into a slot of the first `n_slot`.
+
+        Args:
+            slot: The slot.
+            layers: Keys and values of each layer, twice (blocks, K, tokens of a block, Dh).
+            token_ids: The tokens.
+            n_slot: Number of slots that need memory.
+        """
+        n_token = len(token_ids)
+        self._reserve(n_slot, n_token)
+        parts = zip(self.slot_parts(slot, 0, n_token), layers, strict=True)
+        for (keys, values), (new_keys, new_values) in parts:
+            for target, new in ((keys, new_keys), (values, new_values)):
+                target.unflatten(1, (len(new), -1)).copy_(new.transpose(0, 1))
+        self.token_ids[slot, :n_token] = torch.tensor(token_ids, device=self.device)
+
+    def _reserve(self, n_slot: int, n_token: int) -> None:
+        """Make room for so many slots and tokens, in whole blocks."""
+        n_token = min(-(-n_token // self.block) * self.block, self.capacity)
         for layers in (self.keys, self.values):
             for index, cached in enumerate(layers):
                 layers[index] = _grown(cached, n_slot, n_token, dim=2)
-                layers[index][target, :, :n_token] = layers[index][source, :, :n_token]
         self.token_ids = _grown(self.token_ids, n_slot, n_token, dim=1)
-        self.token_ids[target, :n_token] = self.token_ids[source, :n_token]
 
     def clear_slot(self, slot: int) -> None:
         """Set a slot to zeros. A NaN left in it would spread: masked values are multiplied by 0."""

@@ -44,7 +44,11 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
     if plan.note:
         note(plan.note)
     show("packing the weights")
-    config = EngineConfig(n_slot=plan.n_slot, context_length=plan.context_length)
+    config = EngineConfig(
+        n_slot=plan.n_slot,
+        context_length=plan.context_length,
+        prefix_cache_bytes=plan.prefix_bytes if model.device.type == "cpu" else 0,
+    )
     engine = Engine(model, config, keeps_weights=False)
     if plan.n_slot > 1:  # a single reply has no other in its batch
         show("checking that replies do not depend on each other")

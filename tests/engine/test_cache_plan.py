@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatwright.engine.cache_plan import MemoryLimits, TokenMemory, plan_cache
+from chatwright.engine.cache_plan import MAX_PREFIX_BYTES, MemoryLimits, TokenMemory, plan_cache
 from chatwright.errors import InputError
 
 GB = 10**9
@@ -64,6 +64,17 @@ def test_every_plan_fits_in_the_memory(n_reply: int) -> None:
         assert SMOLLM2.total(plan.context_length, plan.n_slot) <= 0.8 * free
         assert plan.context_length % 512 == 0
         assert 1 <= plan.n_slot <= n_reply
+
+
+def test_prefixes_get_what_the_replies_leave() -> None:
+    for limits in (ROOMY, MemoryLimits(cache_memory=9 * 10**7)):
+        for free in range(10**8, 9 * 10**9, 37 * 10**6):
+            plan = plan_cache(limits, SMOLLM2, 2048, 2, free)
+            total = SMOLLM2.total(plan.context_length, plan.n_slot) + plan.prefix_bytes
+            assert 0 <= plan.prefix_bytes <= MAX_PREFIX_BYTES
+            assert total <= (limits.cache_memory or 0.9 * free)
+            is_small = plan.prefix_bytes < MAX_PREFIX_BYTES
+            assert total > (limits.cache_memory or 0.9 * free) - 2 or not is_small
 
 
 def test_the_note_names_the_numbers_and_the_options() -> None:
