@@ -29,7 +29,7 @@ from chatwright.server.guard import Guard
 from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
-from chatwright.server.routes import completions, embeddings, info, tokens
+from chatwright.server.routes import completions, embeddings, info, metrics, tokens
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -104,6 +104,7 @@ def file_endpoint(content: bytes, media_type: str) -> Callable[[], Any]:
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes of the API."""
     info.add(app, service)
+    metrics.add(app, service)
     tokens.add(app, service)
     completions.add(app, service)
     embeddings.add(app, service)

@@ -22,6 +22,7 @@ from chatwright.chat.context_window import ConversationTooLong
 from chatwright.chat.reply_events import Waiting
 from chatwright.engine.messages import EngineFull, EngineUnavailable, PromptTooLong
 from chatwright.server.errors import ApiError, internal_error
+from chatwright.server.metrics import Metrics
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Failed, PendingWork, Replier, Served
 
@@ -56,6 +57,7 @@ class EngineThread:
     ) -> None:
         """Start the thread, with or without a model. `clock` is replaced in tests."""
         self.limits = limits or Limits()
+        self.metrics = Metrics()
         self._served = None if assistant is None else Served(assistant, 1)
         self._clock = clock
         self._changed = threading.Condition()
@@ -93,6 +95,16 @@ class EngineThread:
     def has_room(self) -> bool:
         """Whether one more reply would be accepted."""
         return not self._is_draining and self.n_open < self.limits.max_open
+
+    @property
+    def n_live(self) -> int:
+        """Number of replies that are being sampled."""
+        return len(self._live)
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of replies that wait for a slot."""
+        return len(self._waiting)
 
     @property
     def n_open(self) -> int:

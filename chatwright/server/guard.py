@@ -23,6 +23,7 @@ from chatwright.server.host_names import HostNames
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, and whose responses another page cannot read."""
+KNOWN_METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 MAX_BODY_BYTES = 1 << 20
 
 CONTENT_POLICY = (
@@ -56,9 +57,10 @@ class Guard:
         if scope["type"] != "http":  # there is no WebSocket route
             await send({"type": "websocket.close", "code": 1008})
             return
+        send = _counted(send, scope)
         is_head = scope["method"] == "HEAD"
         if is_head:
-            scope = {**scope, "method": "GET"}
+            scope["method"] = "GET"
         send = _with_headers(send, without_body=is_head)
         try:
             headers = Headers(scope=scope)
@@ -69,6 +71,21 @@ class Guard:
             await error_response(error)(scope, receive, send)
             return
         await self.app(scope, limited(receive), send)
+
+
+def _counted(send: Send, scope: Scope) -> Send:
+    """Return a `send` that counts the response."""
+
+    async def send_counted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            # A method that HTTP does not know could be any text, and there would be many.
+            method = scope["method"] if scope["method"] in KNOWN_METHODS else ""
+            route = getattr(scope.get("route"), "path", "")
+            requests = scope["app"].state.service.engine.metrics.requests
+            requests.labels(method, route, str(message["status"])).inc()
+        await send(message)
+
+    return send_counted
 
 
 def _with_headers(send: Send, without_body: bool) -> Send:

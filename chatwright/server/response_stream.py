@@ -69,7 +69,10 @@ class Replies:
         self._n_open = len(make)
 
         def deliver_to(index: int) -> Deliver:
+            timer = engine.metrics.reply_timer()
+
             def deliver(event: Any) -> None:
+                timer.record(event)
                 loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
 
             return deliver

@@ -16,6 +16,7 @@ from tests.server.fake_assistant import FakeAssistant
 PUBLIC_PATHS = {*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"}
 """What may be read without a key. A route that joins them must be added here on purpose."""
 SCOPE_OF = {
+    "/metrics": {"metrics"},
     "/v1/embeddings": {"embeddings"},
     "/v1/models": {"chat", "embeddings"},
     "/v1/models/{name:path}": {"chat", "embeddings"},
