@@ -111,7 +111,8 @@ def test_head_is_get_without_the_body_on_every_route_that_can_be_read(client):
         path = path.replace("{name:path}", "m")
         got, head = client.get(path), client.head(path)
         assert (head.status_code, head.content) == (got.status_code, b""), path
-        assert head.headers["content-length"] == got.headers["content-length"]
+        if path != "/metrics":  # it grows with every request
+            assert head.headers["content-length"] == got.headers["content-length"]
 
 
 def test_a_wrong_method_is_refused_with_the_methods_that_the_route_has(client):
