@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from chatwright.engine.forward import Forward
 from chatwright.model import masks
-from chatwright.model.attention import attend_tiled
+from chatwright.model.tiled_attention import attend_tiled
 from chatwright.model.linear import FusedActivation, Linear
 
 N_ROW = 67

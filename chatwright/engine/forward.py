@@ -152,11 +152,14 @@ def token_memory(model: GPT, chunk: int, key_block: int | None = None) -> TokenM
     """
     config = model.config
     n_number = 2 * config.n_layer * config.n_kv_head * config.head_dim
+    key_block = key_block or masks.block_size(config.context_length)
     # The mask of a chunk holds a float for each query and query head. It is made for one group of
     # heads, with its bool masks, and then repeated for the others.
     mask_bytes = chunk * config.n_head * (4 + 8 / config.n_kv_head)
+    # Queries, results and weighted results of a chunk are kept for each block of keys.
+    block_bytes = 3 * chunk * config.n_head * config.head_dim * 4
     return TokenMemory(
         cache_bytes=n_number * model.embedding.weight.dtype.itemsize,
-        step_bytes=round(mask_bytes),
-        block=key_block or masks.block_size(config.context_length),
+        step_bytes=round(mask_bytes + block_bytes / key_block),
+        block=key_block,
     )

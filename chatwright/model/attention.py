@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from chatwright.model.custom_autograd import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
 from chatwright.model.linear import Linear
-from chatwright.model.masks import TILE_ROWS, Mask, TiledMask, explicit
+from chatwright.model.masks import Mask, TiledMask, explicit
 from chatwright.model.norms import RMSNorm
 from chatwright.model.positions import Rotary, rotate
+from chatwright.model.tiled_attention import attend_tiled
 
 Observer = Callable[[Tensor], None]
 
@@ -74,31 +75,6 @@ def attend(
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
-
-
-def attend_tiled(
-    q: Tensor, k: Tensor, v: Tensor, mask: TiledMask, scale: float | None = None
-) -> Tensor:
-    """Compute attention in tiles of a fixed number of query rows. Shapes as in `attend`.
-
-    The result of a row is then bit-identical in any batch, in any chunk, and with a cache. The
-    tiles are passed to torch's kernel as query heads, which it computes independently. Tiles of one
-    key/value head share its keys. Keys are padded to the length of the mask.
-    """
-    B, H, T, head_dim = q.shape
-    n_kv_head = k.shape[1]
-    n_row = H // n_kv_head * T
-    n_padded_row = mask.n_tile * TILE_ROWS
-    q = q.reshape(B, n_kv_head, n_row, head_dim)
-    q = F.pad(q, (0, 0, 0, n_padded_row - n_row))
-    q = q.reshape(B, n_kv_head * mask.n_tile, TILE_ROWS, head_dim)
-    if k.shape[2] < mask.n_keys:
-        k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
-    out = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask.bias, scale=scale, enable_gqa=mask.n_tile > 1
-    )
-    out = out.view(B, n_kv_head, n_padded_row, head_dim)[:, :, :n_row]
-    return out.reshape(B, H, T, head_dim)
 
 
 class Attention(nn.Module):

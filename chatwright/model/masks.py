@@ -23,11 +23,8 @@ CAUSAL: Literal["causal"] = "causal"
 TILE_ROWS = 4
 """Query rows per tile. With tiles of equal size, a row's bits do not depend on other rows."""
 
-KEY_BLOCK = 512
-"""Keys per block, as in torch's CPU kernel. Keys are padded to whole blocks, all of equal size.
-
-With padding to multiples of 256, 5 of 120 results had different bits for 768 and 1,024 keys.
-"""
+KEY_BLOCK = 128
+"""Keys per block. Keys are padded to whole blocks, all of equal size."""
 
 LONGEST_KEPT_WEIGHTS = 1024
 """Longest row, in keys, for which training keeps attention weights for the backward pass."""
@@ -35,7 +32,7 @@ LONGEST_KEPT_WEIGHTS = 1024
 
 @dataclass(frozen=True)
 class TiledMask:
-    """A mask cut into tiles of TILE_ROWS query rows, for `attention.attend_tiled`.
+    """A mask cut into tiles of TILE_ROWS query rows and blocks of keys (`tiled_attention`).
 
     Query heads that share keys become rows of the same tiles, so that one new token fills a tile.
     """
@@ -44,10 +41,19 @@ class TiledMask:
     """(B, 1, T, S): the same mask as a bool tensor."""
     n_keys: int
     """S, a multiple of the block size."""
-    bias: Tensor
-    """(B, 1 or K * n_tile, TILE_ROWS, S): 0 or -inf, added to the scores."""
     n_tile: int
     """Tiles per key/value head."""
+    n_block: int
+    """Blocks of keys."""
+    bias: Tensor
+    """(B * K, n_block * n_tile, TILE_ROWS, block size): 0 or -inf, added to the scores."""
+    hidden: Tensor
+    """(B * K, n_block, n_tile * TILE_ROWS): -inf where a row sees no key of the block, else 0."""
+
+    @property
+    def block_size(self) -> int:
+        """Keys per block."""
+        return self.n_keys // self.n_block
 
 
 Mask = Tensor | TiledMask | Literal["causal"] | None
@@ -68,17 +74,21 @@ def tile_mask(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
     """Cut a bool mask (B, 1, T, S) into tiles; S must be a multiple of the block size."""
     group_size = n_head // n_kv_head
     B, _, T, S = allowed.shape
-    n_row = group_size * T
+    block = min(S, KEY_BLOCK)
+    n_row, n_block = group_size * T, S // block
+    assert n_block * block == S, f"{S} keys are not whole blocks of {block}"
     n_tile = -(-n_row // TILE_ROWS)
     rows = allowed[:, 0].repeat(1, group_size, 1)
     rows = F.pad(rows, (0, 0, 0, n_tile * TILE_ROWS - n_row))  # (B, n_tile * TILE_ROWS, S)
     rows[:, n_row:, 0] = True  # every row must see a key, so padding rows see the first one
+    rows = rows.view(B, -1, n_block, block).transpose(1, 2)  # (B, n_block, rows, block)
+    # torch's kernel takes 0 as the logarithm of the sum over no keys, so these rows are marked.
+    hidden = torch.zeros(rows.shape[:3], device=rows.device)
+    hidden = hidden.masked_fill_(~rows.any(dim=-1), float("-inf"))
     bias = torch.zeros(rows.shape, device=rows.device).masked_fill_(~rows, float("-inf"))
-    bias = bias.view(B, n_tile, TILE_ROWS, S)
-    # One tile broadcasts over the K key/value heads; several are passed as heads, so repeat them.
-    if n_tile > 1:
-        bias = bias.repeat(1, n_kv_head, 1, 1)
-    return TiledMask(allowed, S, bias, n_tile)
+    bias = bias.reshape(B, n_block * n_tile, TILE_ROWS, block)
+    bias, hidden = (x.repeat_interleave(n_kv_head, dim=0) for x in (bias, hidden))
+    return TiledMask(allowed, S, n_tile, n_block, bias, hidden)
 
 
 def block_size(context_length: int) -> int:

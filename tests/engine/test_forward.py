@@ -64,7 +64,7 @@ def test_a_short_text_takes_one_block_of_a_long_context(make_model: MakeModel) -
     with Forward(make_model(context_length=131_072)) as forward:
         cache = forward.make_cache(8)
         forward.logits([[1, 2, 3]], [0], cache, [0])
-        assert cache.nbytes == 513 * token_memory(forward.model, 256).cache_bytes
+        assert cache.nbytes == 129 * token_memory(forward.model, 256).cache_bytes
 
 
 def test_the_planned_memory_is_that_of_a_full_cache(make_model: MakeModel) -> None:
@@ -81,7 +81,7 @@ def test_the_planned_memory_covers_the_masks_of_a_prompt(n_head: int, n_kv_head:
     mask = masks.causal_tiles(positions, 4096, n_head, n_kv_head)
     n_byte = mask.bias.nbytes + mask.allowed.nbytes
     planned = token_memory(GPT(config), chunk=256).step_bytes * 4096
-    assert 0.3 * planned < n_byte < planned, "bool masks and copies come on top"
+    assert 0.25 * planned < n_byte < planned, "bool masks and results of blocks come on top"
 
 
 def test_logits_do_not_change_when_the_weights_are_released(make_model: MakeModel) -> None:

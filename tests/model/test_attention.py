@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from chatwright.devices import generator
 from chatwright.model import masks
-from chatwright.model.attention import Attention, attend, attend_tiled, attention_weights
+from chatwright.model.attention import Attention, attend, attention_weights
 
 KEYS = torch.tensor([[1.0, 2.0], [2.0, 5.0], [0.0, 1.0]])
 VALUES = torch.tensor([[5.0, 2.0, 1.0, 4.0], [0.0, 1.0, 0.0, 1.0], [8.0, 4.0, 2.0, 1.0]])
@@ -151,30 +151,6 @@ def test_grouped_key_value_heads_equal_repeated_ones(mask: masks.Mask) -> None:
     k, v = (draw(2, 2, 5, 8, name=name) for name in "kv")
     repeated = attend(q, k.repeat_interleave(3, dim=1), v.repeat_interleave(3, dim=1), mask)
     torch.testing.assert_close(attend(q, k, v, mask), repeated)
-
-
-@pytest.mark.parametrize(("n_head", "n_kv_head"), [(4, 4), (6, 2), (3, 1)])
-@pytest.mark.parametrize("length", [1, 3, 8, 17])
-def test_tiled_attention_equals_causal_attention(n_head: int, n_kv_head: int, length: int) -> None:
-    # The memory order is (B, T, H, Dh), as after a projection.
-    q, k, v = (
-        draw(2, length, heads, 8, name=name).transpose(1, 2)
-        for heads, name in ((n_head, "q"), (n_kv_head, "k"), (n_kv_head, "v"))
-    )
-    positions = torch.arange(length).expand(2, length)
-    tiled = attend_tiled(q, k, v, masks.causal_tiles(positions, 32, n_head, n_kv_head))
-    torch.testing.assert_close(tiled, attend(q, k, v, masks.causal(positions, length)))
-
-
-@pytest.mark.parametrize(("n_head", "n_kv_head"), [(4, 4), (6, 2)])
-@pytest.mark.parametrize("length", [1, 4, 9])
-def test_a_tiled_mask_equals_the_bool_mask(n_head: int, n_kv_head: int, length: int) -> None:
-    shapes = {"q": (3, length, n_head, 8), "k": (3, 32, n_kv_head, 8), "v": (3, 32, n_kv_head, 8)}
-    q, k, v = (draw(*shape, name=name).transpose(1, 2) for name, shape in shapes.items())
-    allowed = masks.padding(torch.tensor([32, 7, 1]), 32).expand(-1, -1, length, -1)
-    tiled = masks.tile_mask(allowed, n_head, n_kv_head)
-    torch.testing.assert_close(attend(q, k, v, tiled), attend(q, k, v, allowed))
-    assert torch.equal(masks.explicit(tiled, length, 32, q.device), allowed)
 
 
 @pytest.mark.parametrize("mask_kind", ["none", "causal", "tiled"])

@@ -43,15 +43,19 @@ def test_a_window_counts_the_current_token() -> None:
     assert torch.equal(whole, masks.causal(torch.tensor([[0, 1, 2, 3]]), 4))
 
 
-def test_tiles_hold_the_causal_mask_of_every_query_head() -> None:
-    positions, (n_head, n_kv_head, n_keys) = torch.tensor([[3, 4, 5], [0, 1, 2]]), (4, 2, 16)
+@pytest.mark.parametrize("n_keys", [16, 2 * masks.KEY_BLOCK])
+def test_tiles_hold_the_causal_mask_of_every_query_head(n_keys: int) -> None:
+    positions, (n_head, n_kv_head) = torch.tensor([[3, 4, 5], [0, 1, n_keys - 1]]), (4, 2)
     tiled = masks.causal_tiles(positions, n_keys, n_head, n_kv_head)
     assert tiled.n_tile == 2  # 2 heads x 3 queries in tiles of 4
-    flat = tiled.bias.view(2, n_kv_head, tiled.n_tile * masks.TILE_ROWS, n_keys)[:, :, :6] == 0
+    assert tiled.block_size == min(n_keys, masks.KEY_BLOCK)
+    blocks = tiled.bias.view(2, n_kv_head, tiled.n_block, -1, tiled.block_size) == 0
+    flat = blocks.transpose(2, 3).reshape(2, n_kv_head, -1, n_keys)
     expected = masks.causal(positions, n_keys)  # (B, 1, T, S)
     for head in range(n_kv_head):
-        assert torch.equal(flat[:, head], expected[:, 0].repeat(1, 2, 1))
-    assert (tiled.bias == 0).any(dim=-1).all(), "a padding row that sees nothing would be NaN"
+        assert torch.equal(flat[:, head, :6], expected[:, 0].repeat(1, 2, 1))
+    assert flat.any(dim=-1).all(), "every row sees a key, those of padding too"
+    assert torch.equal(blocks.any(dim=-1), tiled.hidden.view(2, n_kv_head, tiled.n_block, -1) == 0)
 
 
 def test_a_window_limits_causal_bool_and_tiled_masks() -> None:
@@ -79,7 +83,7 @@ def test_a_window_limits_causal_bool_and_tiled_masks() -> None:
         masks.explicit(tiled, 3, 16, indices.device), masks.sliding(positions, 16, 4)
     )  # type: ignore[arg-type]
     assert torch.equal(
-        tiled.bias.view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0]
+        tiled.bias[0].view(-1, 16)[:6] == 0, masks.sliding(positions.repeat(1, 2), 16, 4)[0, 0]
     )
     padding = torch.tensor([[True, False, False, False]]).expand(4, 4)[None, None]
     assert rows_as_text(masks.within(padding, indices, 4, 2, 1, 1)) == [
@@ -103,7 +107,7 @@ def test_all_kinds_of_masks_convert_to_the_same_bool_tensor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "block"), [(64, 64), (65, 80), (512, 512), (513, 512), (4096, 512)]
+    ("context", "block"), [(64, 64), (65, 80), (128, 128), (129, 128), (4096, 128)]
 )
-def test_the_key_block_is_512_or_the_context_rounded_up_to_16(context: int, block: int) -> None:
+def test_the_key_block_is_128_or_the_context_rounded_up_to_16(context: int, block: int) -> None:
     assert masks.block_size(context) == block
