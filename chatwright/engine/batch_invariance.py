@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from chatwright.engine.forward import Forward
 from chatwright.model import masks
-from chatwright.model.tiled_attention import attend_tiled
 from chatwright.model.linear import FusedActivation, Linear
+from chatwright.model.tiled_attention import attend_tiled
 
 N_ROW = 67
 """Rows of the check of a linear layer: more than any tile of oneDNN's kernels, and odd."""

@@ -1,7 +1,7 @@
 """An encoder-decoder prepared for inference: packed kernels, tiled attention, a cache.
 
 On a CPU in float32, the translation of a sentence is bit-identical whatever other sentences are in
-the batch (see `forward.py`). The cost: keys are padded to a multiple of 512, or to the context
+the batch (see `forward.py`). The cost: keys are padded to a multiple of 128, or to the context
 length if that is less.
 """
 

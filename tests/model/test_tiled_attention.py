@@ -1,4 +1,4 @@
-"""Attention in tiles and blocks equals attention as a whole, and padding does not change its bits."""
+"""Attention in tiles and blocks equals attention as a whole; padding does not change its bits."""
 
 import pytest
 import torch
