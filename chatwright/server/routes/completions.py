@@ -43,6 +43,17 @@ async def complete_chat(
     http: Request, request: ChatRequest, served: Served, service: Service
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
+    completion, replies = await begin_chat(request, served, service)
+    return await respond(http, completion, replies)
+
+
+async def begin_chat(
+    request: ChatRequest, served: Served, service: Service
+) -> tuple[Completion, Replies]:
+    """Ask the engine for the replies to a conversation; ApiError if it refuses.
+
+    /v1/messages and /v1/responses begin their replies here, too.
+    """
     completion = Completion(request, served)
     conversation = request.conversation
 
@@ -53,8 +64,8 @@ async def complete_chat(
         pending.field_names = {"max_tokens": request.token_limit_name}
         return pending
 
-    replies = Replies(service.engine, [partial(make, i) for i in range(request.n_generated)])
-    return await respond(http, completion, replies)
+    makes = [partial(make, index) for index in range(request.n_generated)]
+    return completion, Replies(service.engine, makes)
 
 
 async def complete_texts(
