@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from chatwright.chat.context_window import FittedConversation, fit_to_context
 from chatwright.chat.live_reply import LiveReply
+from chatwright.chat.receipt import AnsweredRequest
 from chatwright.chat.reply_events import (
     CompletionEvent,
     Finished,
@@ -36,6 +37,7 @@ from chatwright.conversation import (
 from chatwright.engine.messages import (
     AnyEngine,
     EngineFull,
+    EngineUnavailable,
     PromptScored,
     Request,
     RequestFinished,
@@ -190,13 +192,14 @@ class Assistant:
         """
         sampling = _with_seed(sampling)
         prompt = self._fit(conversation, sampling).token_ids
-        request_id = self.engine.submit(self._request(prompt, sampling, may_call_tool=True))
+        request = self._request(prompt, sampling, may_call_tool=True)
+        request_id = self.engine.submit(request)
         call_id = next_call_id(conversation)
         streams = [
             ReplyStream(self.tokenizer, sampling, len(prompt), call_id=call_id)
             for _ in range(sampling.n)
         ]
-        self._live[request_id] = LiveReply(request_id, streams, sampling, None)
+        self._live[request_id] = LiveReply(request_id, request, streams, sampling, None)
         try:
             while any(stream.finished is None for stream in streams):
                 self._step()
@@ -248,7 +251,7 @@ class Assistant:
             next_call_id(messages or ()),
             thinking,
         )
-        reply = LiveReply(request_id, [stream], sampling, messages)
+        reply = LiveReply(request_id, request, [stream], sampling, messages)
         self._live[request_id] = reply
         return reply
 
@@ -300,17 +303,26 @@ class Assistant:
         finished = stream.finished
         assert finished is not None, "the engine reported the end of the request"
         reply.n_completion_tokens += finished.usage.completion_tokens
+        reply.answered.append(
+            AnsweredRequest(
+                reply.request,
+                tuple(stream.token_ids),
+                finished.usage.cached_tokens,
+                reply.messages is not None,
+                stream.thinking,
+            )
+        )
         if finished.reason == "tool_call":
             call = finished.message.tool_calls[0]
             reply.events.append(ToolCalled(call))
             if self.tools is not None and reply.n_tool_calls < MAX_TOOL_CALLS:
                 try:
                     return self._run_tool(reply, finished.message, self.tools)
-                except (ValueError, EngineFull) as error:
+                except (ValueError, EngineFull, EngineUnavailable) as error:
                     # Fail this reply only: other replies share the engine step.
                     finished = replace(finished, reason="failed", error=str(error))
         usage = replace(finished.usage, completion_tokens=reply.n_completion_tokens)
-        reply.finished = replace(finished, usage=usage)
+        reply.finished = replace(finished, usage=usage, requests=tuple(reply.answered))
 
     def _run_tool(self, reply: LiveReply, message: Message, tools: Tools) -> None:
         assert reply.messages is not None, "a plain continuation calls no tools"
@@ -322,6 +334,7 @@ class Assistant:
         continued = self._start(reply.messages, reply.sampling, reply.streams[0].thinking)
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
+        reply.request = continued.request
         reply.streams = continued.streams
         self._live[reply.request_id] = reply
 

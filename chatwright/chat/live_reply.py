@@ -2,10 +2,11 @@
 
 from collections import deque
 
+from chatwright.chat.receipt import AnsweredRequest
 from chatwright.chat.reply_events import CompletionEvent, Finished, ReplyEvent
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message
-from chatwright.engine.messages import RequestId, SamplingConfig
+from chatwright.engine.messages import Request, RequestId, SamplingConfig
 
 
 class LiveReply:
@@ -14,6 +15,7 @@ class LiveReply:
     def __init__(
         self,
         request_id: RequestId,
+        request: Request,
         streams: list[ReplyStream],
         sampling: SamplingConfig,
         messages: list[Message] | None,
@@ -21,16 +23,19 @@ class LiveReply:
         """Begin with the first request.
 
         Args:
-            request_id: The request that is being sampled now.
+            request_id: The id of the request that is being sampled now.
+            request: This request.
             streams: One per choice that the request samples.
             sampling: The settings of all requests of this reply.
             messages: The conversation so far; None for plain continuation.
         """
         self.request_id = request_id
+        self.request = request
         self.streams = streams
         self.sampling = sampling
         self.messages = messages
         self.events: deque[ReplyEvent | CompletionEvent] = deque()  # not yet yielded to the caller
         self.finished: Finished | None = None
+        self.answered: list[AnsweredRequest] = []  # the requests that have ended
         self.n_tool_calls = 0
         self.n_completion_tokens = 0

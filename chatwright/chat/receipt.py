@@ -1,8 +1,8 @@
 """The receipt of a reply: everything that its bytes depend on, so that it can be repeated.
 
-A short receipt holds hashes of the prompt and of the reply. A full one also holds the prompt's token
-ids and the sampled ones; `replay.py` repeats the reply from it and the model directory alone. A
-receipt holds no text, but token ids are as private as the text they stand for.
+A short receipt holds hashes of the prompt and of the reply. A full one also holds the token ids of
+both; `replay.py` repeats the reply from it and the model directory alone. A receipt holds no text,
+but token ids are as private as the text they stand for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chatwright.conversation import Message
 from chatwright.engine.message_codec import request_from_json, request_to_json
 from chatwright.engine.messages import Request
 from chatwright.errors import InputError
@@ -56,8 +57,8 @@ class Receipt:
     requests: tuple[AnsweredRequest, ...]
     reason: str
     """Why the reply ended."""
-    text_sha256: str
-    """Hash of the reply's text as UTF-8, thinking included."""
+    message_sha256: str
+    """Hash of the reply: thinking, text and tool calls (`message_sha256`)."""
     n_cut: int = 0
     """Messages of the conversation that did not fit into the context."""
     seconds: float = 0.0
@@ -73,7 +74,7 @@ class Receipt:
             "batch_invariant": self.is_batch_invariant,
             "requests": [_request_to_json(answered, is_full) for answered in self.requests],
             "reason": self.reason,
-            "text_sha256": self.text_sha256,
+            "message_sha256": self.message_sha256,
             "messages_cut": self.n_cut,
             "seconds": round(self.seconds, 3),
         }
@@ -93,7 +94,7 @@ class Receipt:
                 is_batch_invariant=data["batch_invariant"],
                 requests=tuple(_request_from_json(item) for item in data["requests"]),
                 reason=data["reason"],
-                text_sha256=data["text_sha256"],
+                message_sha256=data["message_sha256"],
                 n_cut=data["messages_cut"],
                 seconds=data["seconds"],
             )
@@ -107,9 +108,11 @@ def ids_sha256(token_ids: Sequence[int]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def text_sha256(text: str) -> str:
-    """Return the SHA-256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def message_sha256(message: Message) -> str:
+    """Return the SHA-256 of what a reply says: its thinking, its text and its tool calls."""
+    calls = [[call.name, call.arguments] for call in message.tool_calls]
+    content = json.dumps([message.thinking, message.text, calls], ensure_ascii=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _request_to_json(answered: AnsweredRequest, is_full: bool) -> Json:

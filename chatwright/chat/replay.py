@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatwright.chat.receipt import AnsweredRequest, Receipt, ids_sha256, text_sha256
+from chatwright.chat.receipt import AnsweredRequest, Receipt, ids_sha256, message_sha256
 from chatwright.chat.reply_stream import ReplyStream
+from chatwright.conversation import Message
 from chatwright.engine.messages import (
     AnyEngine,
     Request,
@@ -62,7 +63,7 @@ def replay(
         events = [next(sampled) for _ in receipt.requests]
         differences = _token_differences(receipt, events)
         if not differences:
-            differences = _text_differences(receipt, events, tokenizer)
+            differences = _message_differences(receipt, events, tokenizer)
         n_token = sum(len(answered.token_ids) for answered in receipt.requests)
         results.append(Replay(n_token, tuple(differences), causes(receipt, present)))
     return results
@@ -124,37 +125,32 @@ def _token_differences(receipt: Receipt, sampled: Sequence[list[TokenSampled]]) 
     return found
 
 
-def _text_differences(
+def _message_differences(
     receipt: Receipt, sampled: Sequence[list[TokenSampled]], tokenizer: Tokenizer
 ) -> list[str]:
-    last = _message_text(receipt.requests[-1], sampled[-1], tokenizer)
-    if text_sha256(last) == receipt.text_sha256:
+    message = _decode(receipt.requests[-1], sampled[-1], tokenizer)
+    if message_sha256(message) == receipt.message_sha256:
         return []
     return ["the tokens are the same, but the text decoded from them differs"]
 
 
-def _message_text(
+def _decode(
     answered: AnsweredRequest, events: Sequence[TokenSampled], tokenizer: Tokenizer
-) -> str:
+) -> Message:
     """Decode the tokens of a reply as they were decoded when it was sampled."""
+    request = answered.request
     stream = ReplyStream(
         tokenizer,
-        answered.request.sampling,
-        len(answered.request.token_ids),
+        request.sampling,
+        len(request.token_ids),
         answered.is_chat,
         thinking=answered.thinking,
     )
-    n_token = len(answered.token_ids)
-    for event in events[:n_token]:
+    for event in events[: len(answered.token_ids)]:
         list(stream.take(event))
     list(stream.take(RequestFinished(RequestId(""), 0, "length")))
     assert stream.finished is not None, "the stream has read the end of the request"
-    return reply_text(stream.finished.message)
-
-
-def reply_text(message: Message) -> str:
-    """Return what a receipt's `text_sha256` is the hash of: thinking, text and tool calls."""
-    return json.dumps(message_to_json(message), ensure_ascii=False, sort_keys=True)
+    return stream.finished.message
 
 
 def _short(value: object) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatwright.chat.receipt import AnsweredRequest
 from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.engine.messages import PromptScored, TokenSampled
 
@@ -103,6 +104,9 @@ class Finished:
     """Explanation for the user, if the reason is "failed"."""
     tokens: tuple[TokenSampled, ...] = field(default=(), compare=False)
     """Tokens that are in no `TextDelta`: the stop token, and all tokens of a tool call."""
+
+    requests: tuple[AnsweredRequest, ...] = field(default=(), compare=False)
+    """The requests to the engine that this reply took, for its receipt."""
 
     @property
     def ended_by_itself(self) -> bool:

@@ -57,7 +57,7 @@ class ReplyStream:
         self._text = ""
         self._stopped_by = ""
         self._new_tokens: list[TokenSampled] = []
-        self._n_token = 0
+        self.token_ids: list[int] = []
         self._sum_log_prob = 0.0
         self.is_tool_call = False
         self.finished: Finished | None = None
@@ -80,7 +80,7 @@ class ReplyStream:
             yield from self._take_token(event)
 
     def _take_token(self, event: TokenSampled) -> Iterator[ReplyEvent]:
-        self._n_token += 1
+        self.token_ids.append(event.token_id)
         self._sum_log_prob += event.log_prob
         self._new_tokens.append(event)
         if self._is_tool_call(event.token_id):
@@ -92,7 +92,7 @@ class ReplyStream:
             yield from self._add(*self._splitter.push(text))
 
     def _is_tool_call(self, token_id: int) -> bool:
-        is_first = self._n_token == 1
+        is_first = len(self.token_ids) == 1
         return is_first and self._format is not None and token_id == self._format.tool_call
 
     def _stop_name(self, token_id: int) -> str | None:
@@ -140,11 +140,11 @@ class ReplyStream:
             reason = "tool_call" if self.is_tool_call else "stop"
         self.finished = Finished(
             reason,
-            Usage(self.n_prompt, self._n_token, event.n_cached),
+            Usage(self.n_prompt, len(self.token_ids), event.n_cached),
             self._message(),
             self.sampling.seed,
             self._stopped_by,
-            self._sum_log_prob / max(self._n_token, 1),
+            self._sum_log_prob / max(len(self.token_ids), 1),
             event.error,
             tuple(self._new_tokens),
         )

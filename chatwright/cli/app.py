@@ -29,6 +29,7 @@ from chatwright.cli import (
     models,
     new,
     rate,
+    replay,
     score,
     serve,
     train,
@@ -60,6 +61,7 @@ app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
 app.command("embed")(embed.embed)
 app.command("score")(score.score)
+app.command("replay")(replay.replay)
 app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

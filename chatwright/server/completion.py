@@ -7,6 +7,7 @@ The field `chatwright` of the response is not part of the OpenAI API. It holds:
 - model: number and description of the model that replied. The number grows with each new model.
 - truncated: how many of the oldest messages did not fit into the context, and an explanation.
 - tools: tool calls that were run during the reply, and their results.
+- receipts: for each choice, what its bytes depend on (`chat/receipt.py`).
 
 Log-probabilities are the model's own, before temperature and penalties. What a reasoning model
 thinks before its answer is in reasoning_content, as in DeepSeek's API, without log-probabilities.
@@ -36,6 +37,7 @@ from chatwright.server.chat_message import write_command
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
+from chatwright.server.reply_receipt import receipt_of
 from chatwright.server.token_text import token_text
 from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, write_tool_call
 
@@ -51,6 +53,7 @@ class Choice:
     thinking: str = ""
     tool_call: dict[str, Any] | None = None
     finish_reason: str | None = None
+    receipt: dict[str, Any] = field(default_factory=dict)
     log_probs: list[dict[str, Any]] = field(default_factory=list)
     usage: Usage = field(default_factory=lambda: Usage(0, 0))
     mean_log_prob: float = 0.0
@@ -63,7 +66,9 @@ class Completion:
         """Prepare the response of the model `served`; draw a seed if the request has none."""
         self.request = request
         self.tokenizer = served.assistant.tokenizer
+        self.identity = served.identity
         self.fingerprint = served.identity.fingerprint
+        self._began = time.monotonic()
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
@@ -120,7 +125,7 @@ class Completion:
             **self._head("chat.completion"),
             "choices": [self._choice_to_json(index, choice) for index, choice in enumerate(best)],
             "usage": self._usage(),
-            "chatwright": self.notes,
+            "chatwright": {**self.notes, "receipts": [choice.receipt for choice in best]},
         }
 
     def _finish(self, index: int, choice: Choice, event: Finished) -> Iterator[dict[str, Any]]:
@@ -133,7 +138,11 @@ class Completion:
         if event.reason == "tool_call":
             choice.tool_call = _tool_call_to_json(event.message.tool_calls[0])
             yield self._chunk(index, {"tool_calls": [{"index": 0, **choice.tool_call}]})
-        yield self._chunk(index, {}, choice.finish_reason)
+        n_cut = self.notes.get("truncated", {}).get("n_cut", 0)
+        receipt = receipt_of(self.identity, event, time.monotonic() - self._began, n_cut)
+        choice.receipt = receipt.to_json(self.request.receipt)
+        notes = {"receipts": [{"index": index, **choice.receipt}]}
+        yield self._chunk(index, {}, choice.finish_reason, chatwright=notes)
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {

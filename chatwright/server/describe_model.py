@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import torch
-
 from chatwright.checkpoint import model_directory, registry
 from chatwright.engine.engine import Engine
-from chatwright.engine.invariance_cache import source_hash
+from chatwright.pipeline.reproduction import reproduction_of
 from chatwright.pipeline.starter_corpus import starter_corpus
-from chatwright.server.model_identity import Build, ModelIdentity
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.opened_model import OpenedModel
 from chatwright.tasks.embed import Embedder
 
@@ -45,13 +43,15 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> M
         found: The model directory that was opened.
         engine: The engine with the model; an encoder has none, and its bits never vary.
     """
+    facts = reproduction_of(found)
     has_versions = registry.holds_registry(directory)
     has_batch = engine is not None and engine.n_slot > 1
     return ModelIdentity(
-        weights=model_directory.weights_hash(found),
+        weights=facts.weights,
+        tokenizer=facts.tokenizer,
         created=int(found.stat().st_mtime),
         version=registry.read(directory).current.name if has_versions else "",
         registry=directory if has_versions else None,
         batch_variance=engine.batch_variance if engine is not None and has_batch else "",
-        build=Build(source=source_hash(), torch=torch.__version__, threads=torch.get_num_threads()),
+        build=facts.build,
     )

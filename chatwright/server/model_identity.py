@@ -1,20 +1,8 @@
 """Which weights are served, and by which build, as `/version` and `/v1/models` report them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Build:
-    """What computes the replies, besides the weights."""
-
-    source: str
-    """SHA-256 of our source code."""
-    torch: str
-    """Version of torch."""
-    threads: int = 0
-    """Number of threads of torch; it decides bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +11,8 @@ class ModelIdentity:
 
     weights: str = ""
     """SHA-256 of the weights; "" if unknown. For an adapter, of its own weights."""
+    tokenizer: str = ""
+    """SHA-256 of the tokenizer's files, the chat format included; "" if unknown."""
     created: int = 0
     """When the model's files were written, in seconds since 1970; 0 if unknown."""
     version: str = ""
@@ -31,8 +21,8 @@ class ModelIdentity:
     """Directory of the registry that holds the versions; None without one."""
     batch_variance: str | None = None
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
-    build: Build | None = None
-    """What computes the replies; None if unknown."""
+    build: dict[str, str] = field(default_factory=dict)
+    """What computes the replies: hash of our source code, torch, processor, threads."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -42,5 +32,5 @@ class ModelIdentity:
         """
         if not self.weights:
             return None
-        source = "" if self.build is None else self.build.source
+        source = self.build.get("source", "")
         return f"fp_{hashlib.sha256((self.weights + source).encode()).hexdigest()[:16]}"

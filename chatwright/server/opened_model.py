@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chatwright.server.model_identity import Build, ModelIdentity
+from chatwright.server.model_identity import ModelIdentity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,5 @@ class OpenedModel:
         """Read what `to_json` wrote."""
         found = dict(data["identity"])
         found["registry"] = None if found["registry"] is None else Path(found["registry"])
-        found["build"] = None if found["build"] is None else Build(**found["build"])
         identity = ModelIdentity(**found)
         return cls(**{**data, "directory": Path(data["directory"]), "identity": identity})

@@ -41,6 +41,8 @@ class SamplingRequest(Strict):
     logit_bias: Annotated[
         dict[TokenIdText, Annotated[float, Field(ge=-100, le=100)]] | None, Field(max_length=1024)
     ] = None
+    receipt: bool = False
+    """Whether the receipt of each reply holds token ids, so that it can be replayed."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     # Not OpenAI's; other servers use the same names.

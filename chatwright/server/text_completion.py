@@ -17,6 +17,7 @@ from chatwright.engine.messages import MAX_SEED, PromptScored
 from chatwright.server.best_of import best_of
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Served
+from chatwright.server.reply_receipt import receipt_of
 from chatwright.server.text_log_probs import TextLogProbs
 from chatwright.server.text_request import Prompt, TextRequest
 
@@ -31,6 +32,7 @@ class Choice:
     text: str = ""
     tokens: list[dict[str, Any]] = field(default_factory=list)
     finished: Finished | None = None
+    receipt: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mean_log_prob(self) -> float:
@@ -49,7 +51,9 @@ class TextCompletion:
         self.id = f"cmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
+        self.identity = served.identity
         self.fingerprint = served.identity.fingerprint
+        self._began = time.monotonic()
         tokenizer = served.assistant.tokenizer
         every = [prompt for prompt in prompts for _ in range(request.n_generated)]
         self.choices = [
@@ -88,7 +92,10 @@ class TextCompletion:
                     message = event.error or f"the reply ended early ({event.reason})"
                     raise ApiError(500, message, code="reply_failed")
                 choice.finished = event
-                yield self._chunk(index, "", reason=event.reason)
+                receipt = receipt_of(self.identity, event, time.monotonic() - self._began)
+                choice.receipt = receipt.to_json(self.request.receipt)
+                notes = {"receipts": [{"index": index, **choice.receipt}]}
+                yield self._chunk(index, "", reason=event.reason, chatwright=notes)
 
     def usage_chunk(self) -> dict[str, Any]:
         """Return the last chunk, which holds only the token counts."""
@@ -101,7 +108,7 @@ class TextCompletion:
             **self._head(),
             "choices": [self._whole(index, choice) for index, choice in enumerate(best)],
             "usage": self._usage(),
-            "chatwright": self._notes(best),
+            "chatwright": {**self._notes(best), "receipts": [choice.receipt for choice in best]},
         }
 
     def _begin(self, choice: Choice) -> str:

@@ -141,8 +141,8 @@ def version_report(service: Service) -> dict[str, Any]:
         "product": "chatwright",
         "version": __version__,
         "build": {
-            "source": None if identity.build is None else identity.build.source,
-            "torch": None if identity.build is None else identity.build.torch,
+            "source": identity.build.get("source"),
+            "torch": identity.build.get("torch"),
             "python": platform.python_version(),
         },
         "model": model,

@@ -11,7 +11,7 @@ from chatwright.checkpoint import registry
 from chatwright.checkpoint.registry import Version
 from chatwright.server.app import make_app
 from chatwright.server.engine_thread import Limits
-from chatwright.server.model_identity import Build, ModelIdentity
+from chatwright.server.model_identity import ModelIdentity
 from tests.server.fake_assistant import FakeAssistant
 
 URL = "/v1/chat/completions"
@@ -67,7 +67,7 @@ def test_a_full_queue_is_not_ready_and_a_dead_engine_not_alive() -> None:
 def test_the_version_names_the_build_the_weights_and_the_promise(
     variance: str, promise: bool
 ) -> None:
-    build = Build(source="b" * 64, torch="2.13.0", threads=2)
+    build = {"source": "b" * 64, "torch": "2.13.0"}
     identity = ModelIdentity(
         weights="a" * 64, created=7, version="v2", batch_variance=variance, build=build
     )

@@ -1,0 +1,102 @@
+"""Repeat replies from their receipts with the model in a directory."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from chatwright.chat.receipt import Receipt
+from chatwright.chat.replay import Replay, replay
+from chatwright.checkpoint import model_directory
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.errors import InputError
+from chatwright.pipeline.reproduction import reproduction_of
+
+N_SLOT = 8
+"""Replies that are repeated together."""
+
+
+def replay_replies(directory: Path, receipts: list[Receipt], n_slot: int = N_SLOT) -> list[Replay]:
+    """Repeat replies with the model in a directory.
+
+    Args:
+        directory: A model directory, a training run, or a directory of versions.
+        receipts: Full receipts.
+        n_slot: Number of replies that are repeated together; it changes no byte.
+    """
+    found = model_directory.find(directory)
+    model, tokenizer = model_directory.load(found)
+    longest = max((_length(receipt) for receipt in receipts), default=1)
+    config = EngineConfig(n_slot=n_slot, context_length=min(longest, model.config.context_length))
+    with Engine(model, config, keeps_weights=False) as engine:
+        return replay(receipts, engine, tokenizer, reproduction_of(found).to_json())
+
+
+def read_receipts(path: Path) -> list[Receipt]:
+    """Read the full receipts of a file.
+
+    Args:
+        path: JSON or JSON lines: receipts, or responses of the API that hold receipts.
+
+    Raises:
+        InputError: The file cannot be read, or holds no full receipt.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error.__class__.__name__}).",
+            remedy="Give a file of receipts.",
+            field="receipt",
+            value=str(path),
+        ) from None
+    receipts = [
+        Receipt.from_json(item) for value in _values(text, path) for item in _receipts_in(value)
+    ]
+    if not receipts:
+        raise InputError(
+            f"{path} holds no receipt.",
+            remedy='Save a response to a request with "receipt": true.',
+            field="receipt",
+            value=str(path),
+        )
+    return receipts
+
+
+def _length(receipt: Receipt) -> int:
+    return max(
+        len(answered.request.token_ids)
+        + max(answered.request.sampling.max_tokens or 0, len(answered.token_ids))
+        + 1
+        for answered in receipt.requests
+    )
+
+
+def _values(text: str, path: Path) -> Iterator[Any]:
+    """Yield the JSON values of a file: one, or one in each line."""
+    try:
+        yield json.loads(text)
+        return
+    except (ValueError, RecursionError):
+        pass
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError):
+                raise InputError(
+                    f"{path}, line {number}, is not JSON.",
+                    remedy="Give receipts as JSON, or one in each line.",
+                    field="receipt",
+                    value=str(path),
+                ) from None
+
+
+def _receipts_in(value: Any) -> Iterable[Any]:
+    """Find the receipts in a response of the API; anything else is taken for a receipt."""
+    if isinstance(value, list):
+        return [receipt for item in value for receipt in _receipts_in(item)]
+    notes = value.get("chatwright") if isinstance(value, dict) else None
+    if isinstance(notes, dict):
+        return list(notes.get("receipts", ()))
+    return [value]
