@@ -30,6 +30,7 @@ def shared_data() -> Path:
 def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep results of the tests, and of programs they start, out of the user's cache folder."""
     os.environ["CHATWRIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["CHATWRIGHT_STORE"] = str(tmp_path_factory.mktemp("store") / "store.db")
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,7 @@ MAY_IMPORT = {
         "tokenizer",
         "engine",
         "model",
+        "store",
     },
     "store": set(),
     "server": {

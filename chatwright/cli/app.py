@@ -21,6 +21,7 @@ from chatwright.cli import (
     evaluate,
     feedback,
     fetch,
+    forget,
     import_export,
     improve,
     inspect,
@@ -32,9 +33,11 @@ from chatwright.cli import (
     replay,
     score,
     serve,
+    store,
     train,
     translate,
     up,
+    users,
 )
 from chatwright.cli.output import escape_missing_characters
 
@@ -70,6 +73,7 @@ app.command("merge")(merge.merge)
 app.command("best-of-n")(best_of_n.best_of_n)
 app.command("import")(import_export.import_)
 app.command("export")(import_export.export)
+app.command("forget")(forget.forget)
 app.command("doctor")(doctor.doctor)
 app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")
@@ -77,6 +81,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(inspect.app, name="inspect")
+app.add_typer(users.app, name="users")
+app.add_typer(store.app, name="store")
 app.add_typer(keys.app, name="keys")
 
 

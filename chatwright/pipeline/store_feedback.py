@@ -1,0 +1,55 @@
+"""Write the feedback of a store into a snapshot, from which models are trained."""
+
+from datetime import datetime
+from pathlib import Path
+
+from chatwright.data.preferences import Correction, Feedback, Ranking, RatedReply, Thumb
+from chatwright.data.snapshot import Snapshot, write_snapshot
+from chatwright.store.exports import record_export
+from chatwright.store.feedback import RatedConversation
+from chatwright.store.store import Store
+
+
+def write_store_snapshot(store: Store, path: Path, previous: Snapshot | None = None) -> Snapshot:
+    """Write all feedback to a new snapshot, and record in the store whose texts it holds.
+
+    Raters are named by their ids in the store. Raises InputError if the file exists or there is no
+    feedback.
+    """
+    rated = store.feedback.rated_conversations()
+    snapshot = write_snapshot(path, [to_feedback(item) for item in rated], previous)
+    concerned = {item.owner_id for item in rated} | {item.feedback.user_id for item in rated}
+    record_export(store.database, snapshot.sha256, str(path.resolve()), concerned)
+    return snapshot
+
+
+def to_feedback(rated: RatedConversation) -> Feedback:
+    """Return a piece of feedback of the store as snapshots hold it."""
+    opinion = rated.feedback.opinion
+    prompt = tuple(stored.message for stored in rated.prompt)
+    rater, reason = rated.feedback.user_id, opinion.reason
+    time = datetime.fromisoformat(rated.feedback.created)
+    replies = tuple(RatedReply(s.message, s.origin.weights) for s in rated.answers)
+    if opinion.kind == "ranking":
+        return Ranking(
+            prompt=prompt,
+            rater=rater,
+            time=time,
+            reason=reason,
+            replies=replies,
+            ranks=opinion.ranks,
+            are_all_bad=opinion.are_all_bad,
+        )
+    if opinion.better is not None:
+        return Correction(
+            prompt=prompt,
+            rater=rater,
+            time=time,
+            reason=reason,
+            reply=replies[0],
+            better=opinion.better,
+        )
+    is_up = bool(opinion.is_up)
+    return Thumb(
+        prompt=prompt, rater=rater, time=time, reason=reason, reply=replies[0], is_up=is_up
+    )
