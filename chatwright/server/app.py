@@ -34,13 +34,18 @@ from chatwright.server.service import Service
 from chatwright.server.status import Status
 
 PAGE = Path(__file__).parent / "page"
-PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+MEDIA_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
 }
-"""File and media type by path. No other file can be reached."""
+PAGE_FILES = {
+    "/" if path.name == "index.html" else f"/{path.name}": (path.name, MEDIA_TYPES[path.suffix])
+    for path in sorted(PAGE.iterdir())
+}
+"""File and media type by path: what `make web` built. No other file can be reached."""
 
 
 def make_app(

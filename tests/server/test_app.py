@@ -28,13 +28,14 @@ def test_the_page_is_served_with_its_media_types():
     with TestClient(make_app(FakeAssistant(), "m"), base_url="http://localhost") as client:
         types = {
             path: client.get(path).headers["content-type"].split(";")[0]
-            for path in ("/", "/page.css", "/page.js", "/icon.svg")
+            for path in ("/", "/page.css", "/page.js", "/icon.svg", "/licenses.txt")
         }
     assert types == {
         "/": "text/html",
         "/page.css": "text/css",
         "/page.js": "text/javascript",
         "/icon.svg": "image/svg+xml",
+        "/licenses.txt": "text/plain",
     }
 
 

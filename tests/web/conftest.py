@@ -1,0 +1,124 @@
+"""Fixtures for tests of the page: a real browser, real servers, and small untrained models.
+
+No test sleeps: a reply can pause in its middle (at a gate), and the browser waits for the text that
+it should show.
+"""
+
+import shutil
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from chatwright.devices import generator
+from chatwright.engine.engine import Engine
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
+from chatwright.server.http_server import serve_in_thread
+from chatwright.server.opening_status import OpeningStatus
+from tests.web.page_actions import DESKTOP
+from tests.web.served_models import CONTEXT, TOKENIZER, Build, EchoAssistant, GatedModel
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs the browser chromium (apt-get install chromium)")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """Two models with different replies, each twice: served, and as a twin without a server."""
+    shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "d_model": 32, "d_ff": 64}
+    with ExitStack() as stack:
+        engines = []
+        for seed in (5, 6):
+            pair = []
+            for _ in ("served", "twin"):
+                model = GPT(
+                    GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape)
+                )
+                init_weights(model, generator(seed, "init"))
+                pair.append(stack.enter_context(Engine(model)))
+            engines.append(pair)
+        yield engines
+
+
+@pytest.fixture
+def models(engines):
+    gated = [GatedModel(*pair) for pair in engines]
+    yield gated
+    for model in gated:
+        model.gate.set()
+
+
+@pytest.fixture
+def build(models):
+    """Yield a server during a build. At the end all gates open, so that no reply stays paused."""
+    build = Build()
+    yield build
+    for model in models:
+        model.gate.set()
+    build.stop()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open an address in a new window.
+
+    At the end, fail if the console reported an error (a violation of the content policy is one), or
+    if the page asked another origin for anything.
+    """
+    contexts = []
+    problems = []
+
+    def record(message):
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            problems.append(message.text)
+
+    def start(address, viewport=DESKTOP, **options):
+        options = {"reduced_motion": "reduce", "locale": "en-US"} | options
+        context = browser.new_context(viewport=viewport, **options)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", record)
+
+        def check_origin(request):
+            if not request.url.startswith((address, "blob:", "data:")):
+                problems.append(f"a request to {request.url}")
+
+        page.on("request", check_origin)
+        page.goto(address)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+@pytest.fixture
+def page(build, models, open_page):
+    """Open the page with a finished model; the message box has the focus."""
+    build.finish(models[0])
+    page = open_page(build.address)
+    expect(page.locator("#question")).to_be_focused()
+    return page
+
+
+@pytest.fixture
+def echo_page(open_page):
+    """Open a page whose model repeats each question; yield the page and the model."""
+    assistant = EchoAssistant()
+    status = OpeningStatus("echo")
+    status.set_ready()
+    with serve_in_thread("echo", 0, status=status.status) as (service, address):
+        service.publish(assistant, "echo")
+        yield open_page(address), assistant

@@ -1,0 +1,98 @@
+// Ask the model for a reply and read it as a stream.
+import type { Settings } from "../conversation/types.ts";
+import { readEvents } from "./event_stream.ts";
+import { post } from "./http.ts";
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  prompt_tokens_details?: { cached_tokens?: number } | null;
+}
+
+export interface Notes {
+  seed?: number;
+  model?: { number: number; description: string };
+  truncated?: { n_cut: number; n_kept: number; message: string };
+  tools?: { command: string; result: string }[];
+}
+
+// What one chunk of the stream adds to the reply.
+export interface Piece {
+  text: string;
+  thinking: string;
+  toolCall: string;
+  finish: string | null;
+  notes: Notes;
+  usage: Usage | null;
+  fingerprint: string | null;
+}
+
+// The settings as fields of a request. Values that change nothing are left out, so that the server's
+// checks of combinations see only what the user chose.
+export function samplingFields(settings: Settings): Record<string, unknown> {
+  const fields: Record<string, unknown> = { temperature: settings.temperature };
+  if (settings.top_p < 1) fields.top_p = settings.top_p;
+  if (settings.top_k > 0) fields.top_k = settings.top_k;
+  if (settings.min_p > 0) fields.min_p = settings.min_p;
+  if (settings.repetition_penalty !== 1) fields.repetition_penalty = settings.repetition_penalty;
+  if (settings.frequency_penalty !== 0) fields.frequency_penalty = settings.frequency_penalty;
+  if (settings.presence_penalty !== 0) fields.presence_penalty = settings.presence_penalty;
+  if (settings.seed !== null) fields.seed = settings.seed;
+  if (settings.max_tokens !== null) fields.max_tokens = settings.max_tokens;
+  if (settings.stop.length) fields.stop = settings.stop;
+  return fields;
+}
+
+// Yield the pieces of a reply. Returns true if the reply arrived whole.
+export async function* streamChat(
+  model: string,
+  messages: ChatMessage[],
+  settings: Settings,
+  signal: AbortSignal,
+): AsyncGenerator<Piece, boolean> {
+  const body: Record<string, unknown> = {
+    model,
+    messages,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...samplingFields(settings),
+  };
+  if (settings.thinking !== "model") body.enable_thinking = settings.thinking === "on";
+  const events = readEvents(await post("/v1/chat/completions", body, signal));
+  for (;;) {
+    const { done, value } = await events.next();
+    if (done) return value;
+    if (value.error) throw new Error(value.error.message);
+    yield pieceOf(value);
+  }
+}
+
+function pieceOf(chunk: any): Piece {
+  const choice = chunk.choices?.[0];
+  const delta = choice?.delta ?? {};
+  const calls: any[] = delta.tool_calls ?? [];
+  return {
+    text: delta.content ?? "",
+    thinking: delta.reasoning_content ?? "",
+    toolCall: calls.map((call) => toolCallText(call.function ?? {})).join(""),
+    finish: choice?.finish_reason ?? null,
+    notes: chunk.chatwright ?? {},
+    usage: chunk.usage ?? null,
+    fingerprint: chunk.system_fingerprint ?? null,
+  };
+}
+
+function toolCallText(call: { name?: string; arguments?: string }): string {
+  try {
+    const read = JSON.parse(call.arguments ?? "");
+    if (call.name === "command" && typeof read.text === "string") return read.text;
+  } catch {
+    // The arguments arrive in pieces, or are not JSON: show them as they are.
+  }
+  return `${call.name ?? ""} ${call.arguments ?? ""}`.trim();
+}

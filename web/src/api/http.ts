@@ -1,0 +1,44 @@
+// Requests to the server this page came from.
+
+// The server refused a request; the message is the server's explanation.
+export class ServerError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code: string | null,
+  ) {
+    super(message);
+  }
+}
+
+export async function requireOk(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  let message = `the server answered with status ${response.status}`;
+  let code: string | null = null;
+  try {
+    const { error } = await response.json();
+    message = error.message ?? message;
+    code = error.code ?? null;
+  } catch {
+    // The body is not the API's JSON: the status is all that is known.
+  }
+  throw new ServerError(message, response.status, code);
+}
+
+export async function getJson<T>(path: string): Promise<T> {
+  return (await requireOk(await fetch(path))).json();
+}
+
+export async function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  const request: RequestInit = {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  if (signal) request.signal = signal;
+  return requireOk(await fetch(path, request));
+}
+
+export async function postJson<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return (await post(path, body, signal)).json();
+}

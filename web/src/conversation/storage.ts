@@ -1,0 +1,28 @@
+// Where conversations are kept. The browser's database implements this; a server can, too.
+import type { Conversation, Turn } from "./types.ts";
+
+export interface SearchHit {
+  conversation: string;
+  turn: string | null; // null: the title matches
+  excerpt: string;
+}
+
+export interface ConversationStorage {
+  list(): Promise<Conversation[]>; // newest first
+  turns(conversation: string): Promise<Turn[]>;
+  saveConversation(conversation: Conversation): Promise<void>;
+  saveTurns(turns: Turn[]): Promise<void>;
+  removeTurns(ids: string[]): Promise<void>;
+  remove(conversation: string): Promise<void>;
+  search(text: string): Promise<SearchHit[]>; // at most one hit a conversation
+}
+
+// The part of a text around a match, for a list of hits; null if nothing matches.
+export function excerptOf(text: string, wanted: string, around = 40): string | null {
+  const at = text.toLowerCase().indexOf(wanted.toLowerCase());
+  if (at < 0) return null;
+  const start = Math.max(0, at - around);
+  const end = Math.min(text.length, at + wanted.length + around);
+  const cut = text.slice(start, end).replace(/\s+/g, " ");
+  return `${start ? "\u2026" : ""}${cut}${end < text.length ? "\u2026" : ""}`;
+}

@@ -1,0 +1,100 @@
+// A conversation is a tree of turns: an edited question or another reply is a second child of the
+// same parent, and nothing is overwritten.
+
+export interface Settings {
+  temperature: number;
+  top_p: number;
+  top_k: number; // 0: all tokens
+  min_p: number;
+  repetition_penalty: number;
+  frequency_penalty: number;
+  presence_penalty: number;
+  seed: number | null; // null: the server draws one for each reply
+  max_tokens: number | null; // null: as many as the context holds
+  stop: string[];
+  thinking: "model" | "on" | "off"; // "model": the model's own default
+}
+
+export const DEFAULT_SETTINGS: Settings = {
+  temperature: 0.3,
+  top_p: 1,
+  top_k: 0,
+  min_p: 0,
+  repetition_penalty: 1,
+  frequency_penalty: 0,
+  presence_penalty: 0,
+  seed: null,
+  max_tokens: null,
+  stop: [],
+  thinking: "model",
+};
+
+// How a reply was made: enough to make it again.
+export interface Receipt {
+  model: string;
+  description: string;
+  fingerprint: string | null;
+  seed: number | null;
+  settings: Settings;
+  system: string;
+  promptTokens: number | null;
+  cachedTokens: number | null;
+  completionTokens: number | null;
+  secondsToFirst: number | null;
+  seconds: number;
+}
+
+export type TurnState = "pending" | "complete" | "stopped" | "partial" | "failed";
+
+export interface Turn {
+  id: string;
+  conversation: string;
+  parent: string | null; // null: the first turn
+  role: "user" | "assistant";
+  text: string;
+  thinking: string;
+  state: TurnState;
+  finish: string | null; // "stop", "length", "tool_calls"
+  isToolCall: boolean; // the model called a tool, and there is no result to continue with
+  tools: { command: string; result: string }[]; // tools that ran during the reply
+  nCut: number; // messages that the model did not see, counted from the oldest
+  truncation: string; // the server's explanation
+  receipt: Receipt | null;
+  created: number; // milliseconds since 1970
+}
+
+export interface Conversation {
+  id: string;
+  title: string;
+  system: string;
+  settings: Settings;
+  head: string | null; // the last turn of the shown branch
+  created: number;
+  updated: number;
+}
+
+export function newTurn(conversation: string, parent: string | null, role: Turn["role"], text = ""): Turn {
+  return {
+    id: crypto.randomUUID(),
+    conversation,
+    parent,
+    role,
+    text,
+    thinking: "",
+    state: role === "user" ? "complete" : "pending",
+    finish: null,
+    isToolCall: false,
+    tools: [],
+    nCut: 0,
+    truncation: "",
+    receipt: null,
+    created: Date.now(),
+  };
+}
+
+export function newConversation(settings: Settings, system = ""): Conversation {
+  const now = Date.now();
+  return { id: crypto.randomUUID(), title: "", system, settings: copyOf(settings), head: null, created: now, updated: now };
+}
+
+export const copyOf = (settings: Settings): Settings => ({ ...settings, stop: [...settings.stop] });

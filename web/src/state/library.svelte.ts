@@ -1,0 +1,115 @@
+// All conversations, and the one that is shown. The address holds its id, so that a reload shows it
+// again and the browser's Back works.
+import { IndexedDbStorage } from "../conversation/indexed_db.ts";
+import { MemoryStorage } from "../conversation/memory.ts";
+import type { ConversationStorage, SearchHit } from "../conversation/storage.ts";
+import { newConversation, type Conversation, type Turn } from "../conversation/types.ts";
+import { OpenConversation } from "./open_conversation.svelte.ts";
+import { storedSettings } from "./preferences.svelte.ts";
+
+export class Library {
+  list: Conversation[] = $state.raw([]);
+  shown: OpenConversation | null = $state.raw(null);
+  isLasting = $state(true); // whether conversations outlive the page
+
+  private storage: ConversationStorage = new MemoryStorage();
+  private readonly open = new Map<string, OpenConversation>();
+
+  async start(): Promise<void> {
+    try {
+      this.storage = await IndexedDbStorage.open();
+    } catch {
+      this.isLasting = false;
+    }
+    await this.refresh();
+    await this.followAddress();
+    addEventListener("hashchange", () => void this.followAddress());
+    addEventListener("focus", () => void this.refresh()); // another tab may have changed the list
+  }
+
+  async refresh(): Promise<void> {
+    this.list = await this.storage.list();
+  }
+
+  isWriting(id: string): boolean {
+    return this.open.get(id)?.writing != null;
+  }
+
+  // Show an empty conversation; it is stored with its first reply.
+  startNew(): void {
+    if (location.hash && location.hash !== "#/") history.pushState(null, "", "#/");
+    const before = this.shown?.info;
+    const info = newConversation(storedSettings(), "");
+    if (this.shown?.isEmpty && before) {
+      info.settings = before.settings;
+      info.system = before.system;
+    }
+    this.shown = new OpenConversation(info, [], this.storage, (changed) => this.changed(changed));
+  }
+
+  async show(id: string): Promise<void> {
+    const conversation = this.open.get(id) ?? (await this.load(id));
+    if (!conversation) return this.startNew();
+    this.shown = conversation;
+    if (location.hash !== address(id)) history.pushState(null, "", address(id));
+  }
+
+  async remove(id: string): Promise<void> {
+    this.open.get(id)?.stop();
+    this.open.delete(id);
+    await this.storage.remove(id);
+    await this.refresh();
+    if (this.shown?.info.id === id) this.startNew();
+  }
+
+  async rename(id: string, title: string): Promise<void> {
+    const conversation = this.open.get(id) ?? (await this.load(id));
+    if (!conversation) return;
+    conversation.info.title = title;
+    await conversation.saveInfo();
+  }
+
+  turns(id: string): Promise<Turn[]> {
+    return this.storage.turns(id);
+  }
+
+  search(text: string): Promise<SearchHit[]> {
+    return this.storage.search(text);
+  }
+
+  async add(items: { info: Conversation; turns: Turn[] }[]): Promise<void> {
+    for (const { info, turns } of items) {
+      await this.storage.saveTurns(turns);
+      await this.storage.saveConversation(info);
+    }
+    await this.refresh();
+  }
+
+  private async load(id: string): Promise<OpenConversation | null> {
+    const info = (await this.storage.list()).find((conversation) => conversation.id === id);
+    if (!info) return null;
+    const turns = await this.storage.turns(id);
+    const conversation = new OpenConversation(info, turns, this.storage, (changed) => this.changed(changed));
+    this.open.set(id, conversation);
+    return conversation;
+  }
+
+  private changed(conversation: OpenConversation): void {
+    const { id } = conversation.info;
+    this.open.set(id, conversation);
+    if (this.shown === conversation && location.hash !== address(id)) {
+      history.replaceState(null, "", address(id));
+    }
+    void this.refresh();
+  }
+
+  private async followAddress(): Promise<void> {
+    const match = /^#\/c\/([\w-]{1,64})$/.exec(location.hash);
+    if (!match) this.startNew();
+    else if (this.shown?.info.id !== match[1]) await this.show(match[1]!);
+  }
+}
+
+const address = (id: string): string => `#/c/${id}`;
+
+export const library = new Library();

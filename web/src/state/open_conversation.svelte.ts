@@ -1,0 +1,227 @@
+// One open conversation: its tree of turns, the shown branch, and the reply that is being written.
+import { streamChat, type Piece } from "../api/chat.ts";
+import { continuation } from "../api/continuation.ts";
+import { requestWindow } from "../conversation/request_window.ts";
+import type { ConversationStorage } from "../conversation/storage.ts";
+import { newestLeaf, pathTo, subtree, versionsOf } from "../conversation/tree.ts";
+import { copyOf, newTurn, type Conversation, type Receipt, type Turn } from "../conversation/types.ts";
+import { errorText } from "./error_text.ts";
+import { t } from "./language.svelte.ts";
+import { modelCard, replyCameFrom, replyFailed, replyRequested } from "./server.svelte.ts";
+
+const SAVE_MS = 1000; // time between saves of a reply that is being written
+const TITLE_LENGTH = 60;
+
+export class OpenConversation {
+  info: Conversation = $state()!;
+  turns: Turn[] = $state([]);
+  writing: string | null = $state(null); // id of the turn that is being written
+  error = $state("");
+  news: { text: string; after: string | null }[] = $state([]); // announcements between turns
+
+  readonly path: Turn[] = $derived(pathTo(this.turns, this.info.head));
+  readonly versions: Map<string, Turn[]> = $derived(versionsOf(this.turns));
+
+  private abort: AbortController | null = null;
+  private pendingNews = "";
+  private lastSave = 0;
+
+  constructor(
+    info: Conversation,
+    turns: Turn[],
+    private readonly storage: ConversationStorage,
+    private readonly onChange: (conversation: OpenConversation) => void,
+  ) {
+    this.info = info;
+    for (const turn of turns) if (turn.state === "pending") turn.state = "partial"; // the page closed
+    this.turns = turns;
+  }
+
+  get isEmpty(): boolean {
+    return this.turns.length === 0;
+  }
+
+  // Ask a question after `parent`. Returns whether a reply came; without one nothing is kept.
+  async ask(text: string, parent: string | null): Promise<boolean> {
+    if (this.abort) return false;
+    const head = this.info.head;
+    const question = newTurn(this.info.id, parent, "user", text);
+    this.turns.push(question);
+    if (await this.reply(question.id)) return true;
+    this.turns = this.turns.filter((turn) => turn.id !== question.id);
+    this.info.head = head;
+    return false;
+  }
+
+  // Write another reply to the same question; the old one stays as a version.
+  async again(turn: Turn): Promise<void> {
+    if (this.abort || turn.parent === null) return;
+    const head = this.info.head;
+    if (!(await this.reply(turn.parent))) this.info.head = head;
+  }
+
+  // Write on where a reply ended, as a new version of it.
+  async resume(turn: Turn): Promise<void> {
+    if (this.abort || turn.parent === null) return;
+    const head = this.info.head;
+    if (!(await this.reply(turn.parent, turn))) this.info.head = head;
+  }
+
+  stop(): void {
+    this.abort?.abort();
+  }
+
+  // Show another version of a turn, with what followed it.
+  show(turn: Turn): void {
+    if (this.abort) return;
+    this.info.head = newestLeaf(this.turns, turn.id);
+    void this.saveInfo();
+  }
+
+  // Delete a version of a turn with all that follows it, and show a neighbor.
+  async remove(turn: Turn): Promise<void> {
+    if (this.abort) return;
+    const others = (this.versions.get(turn.id) ?? []).filter((other) => other.id !== turn.id);
+    const gone = subtree(this.turns, turn.id);
+    this.turns = this.turns.filter((other) => !gone.has(other.id));
+    const neighbor = others.at(-1);
+    this.info.head = neighbor ? newestLeaf(this.turns, neighbor.id) : turn.parent;
+    await this.storage.removeTurns([...gone]);
+    await this.saveInfo();
+  }
+
+  // Announce something between two replies. If nothing was said since the last news, replace it.
+  announce(text: string, isBeforeReply: boolean): void {
+    if (this.isEmpty) {
+      this.news = [{ text, after: null }];
+      return;
+    }
+    if (this.abort && !isBeforeReply) {
+      this.pendingNews = text;
+      return;
+    }
+    const shown = this.path;
+    const after = (isBeforeReply ? shown.at(-2) : shown.at(-1))?.id ?? null;
+    this.news = [...this.news.filter((item) => item.after !== after && item.after !== null), { text, after }];
+  }
+
+  async saveInfo(): Promise<void> {
+    await this.storage.saveConversation($state.snapshot(this.info));
+    this.onChange(this);
+  }
+
+  // Stream a reply to the question `parent`, or the continuation of `begun`. Returns whether
+  // anything arrived.
+  private async reply(parent: string, begun?: Turn): Promise<boolean> {
+    const model = modelCard()?.id ?? "";
+    const path = pathTo(this.turns, parent);
+    const { messages, first } = requestWindow(path, this.info.system);
+    this.turns.push(newTurn(this.info.id, parent, "assistant", begun?.text ?? ""));
+    const turn = this.turns.at(-1)!; // the reactive one
+    if (begun) turn.thinking = begun.thinking;
+    turn.nCut = first;
+    turn.receipt = this.newReceipt(model);
+    this.info.head = turn.id;
+    this.writing = turn.id;
+    this.error = "";
+    this.abort = new AbortController();
+    replyRequested();
+    const start = performance.now();
+    let isComplete = false;
+    let failure = "";
+    try {
+      const settings = turn.receipt.settings;
+      const pieces = begun
+        ? continuation(model, messages, begun.text, settings, this.abort.signal)
+        : streamChat(model, messages, settings, this.abort.signal);
+      for (;;) {
+        const { done, value } = await pieces.next();
+        if (done) {
+          isComplete = value;
+          break;
+        }
+        this.take(turn, value, start, first);
+      }
+      if (!isComplete) failure = t("turn.broken");
+    } catch (error) {
+      const wasStopped = error instanceof DOMException && error.name === "AbortError";
+      failure = wasStopped ? "" : errorText(error);
+      turn.state = wasStopped ? "stopped" : "failed";
+    }
+    if (isComplete) turn.state = "complete";
+    else if (turn.state === "pending") turn.state = "partial";
+    turn.receipt.seconds = (performance.now() - start) / 1000;
+    this.abort = null;
+    this.writing = null;
+    this.error = failure === t("app.serverGone") ? "" : failure;
+    if (failure) replyFailed(failure);
+    const isKept = isComplete || turn.text !== (begun?.text ?? "") || turn.isToolCall;
+    if (isKept) await this.keep(turn);
+    else this.turns = this.turns.filter((other) => other.id !== turn.id);
+    if (this.pendingNews) this.announce(this.pendingNews, false);
+    this.pendingNews = "";
+    return isKept;
+  }
+
+  private newReceipt(model: string): Receipt {
+    return {
+      model,
+      description: "",
+      fingerprint: null,
+      seed: null,
+      settings: copyOf($state.snapshot(this.info.settings)),
+      system: this.info.system,
+      promptTokens: null,
+      cachedTokens: null,
+      completionTokens: null,
+      secondsToFirst: null,
+      seconds: 0,
+    };
+  }
+
+  private take(turn: Turn, piece: Piece, start: number, first: number): void {
+    const receipt = turn.receipt!;
+    const { notes } = piece;
+    if (notes.model) {
+      receipt.description = notes.model.description;
+      replyCameFrom(notes.model.number, notes.model.description);
+    }
+    if (notes.seed !== undefined) receipt.seed = notes.seed;
+    if (notes.truncated) {
+      turn.nCut = first + notes.truncated.n_cut;
+      turn.truncation = notes.truncated.message;
+    }
+    if (notes.tools) turn.tools.push(...notes.tools);
+    if (piece.fingerprint) receipt.fingerprint = piece.fingerprint;
+    if (piece.usage) {
+      receipt.promptTokens = piece.usage.prompt_tokens;
+      receipt.completionTokens = piece.usage.completion_tokens;
+      receipt.cachedTokens = piece.usage.prompt_tokens_details?.cached_tokens ?? null;
+    }
+    if (piece.finish) turn.finish = piece.finish;
+    if (piece.toolCall) turn.isToolCall = true;
+    if (piece.thinking) turn.thinking += piece.thinking;
+    if (piece.text || piece.toolCall) turn.text += piece.text + piece.toolCall;
+    if ((piece.text || piece.thinking || piece.toolCall) && receipt.secondsToFirst === null) {
+      receipt.secondsToFirst = (performance.now() - start) / 1000;
+    }
+    const now = performance.now();
+    if (turn.text && now - this.lastSave > SAVE_MS) {
+      this.lastSave = now;
+      void this.keep(turn);
+    }
+  }
+
+  // Store a reply with its question.
+  private async keep(turn: Turn): Promise<void> {
+    if (!this.info.title) {
+      const question = this.turns.find((other) => other.role === "user");
+      this.info.title = (question?.text ?? "").trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
+    }
+    this.info.updated = Date.now();
+    const question = this.turns.find((other) => other.id === turn.parent);
+    const saved = question ? [question, turn] : [turn];
+    await this.storage.saveTurns($state.snapshot(saved));
+    await this.saveInfo();
+  }
+}
