@@ -1,4 +1,4 @@
-"""The page's sources and built files: no code makes markup from text, nothing comes from elsewhere."""
+"""The page's sources and built files: no markup from text, nothing from elsewhere, small."""
 
 import gzip
 import re
