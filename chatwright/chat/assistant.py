@@ -191,7 +191,9 @@ class Assistant:
         Tool calls are returned and not run.
         """
         sampling = _with_seed(sampling)
-        prompt = self._fit(conversation, sampling).token_ids
+        fitted = self._fit(conversation, sampling)
+        prompt = fitted.token_ids
+        sampling = replace(sampling, max_tokens=fitted.max_tokens)  # the room that is left
         request = self._request(prompt, sampling, may_call_tool=True)
         request_id = self.engine.submit(request)
         call_id = next_call_id(conversation)
@@ -219,8 +221,10 @@ class Assistant:
         self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
     ) -> LiveReply:
         fitted = self._fit(conversation, sampling, thinking)
-        request = self._request(fitted.token_ids, sampling, may_call_tool=True)
+        limited = replace(sampling, max_tokens=fitted.max_tokens)
+        request = self._request(fitted.token_ids, limited, may_call_tool=True)
         reply = self._submit(request, list(conversation), thinking)
+        reply.sampling = sampling  # a request after a tool call has a room of its own
         if fitted.n_cut:
             n_kept = len(fitted.messages)
             reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))

@@ -28,6 +28,8 @@ class FittedConversation:
     """The messages in the prompt."""
     n_cut: int
     """Number of messages left out."""
+    max_tokens: int | None
+    """Longest reply: at most the room that the prompt leaves; None as in the request."""
 
 
 def fit_to_context(
@@ -39,9 +41,10 @@ def fit_to_context(
 ) -> FittedConversation:
     """Render the latest exchanges that leave room for a reply.
 
-    The room is `max_tokens`. If that is None, exchanges are left out until a quarter of the context
-    is free; a prompt of the last exchange alone needs to leave room for one token only. `thinking`
-    is that of `render_prompt`.
+    The oldest exchanges are left out until `max_tokens`, or a quarter of the context if that is
+    less or None, is free. A longer reply gets the room that is left, so it never costs a message.
+    A prompt of the last exchange alone needs to leave room for `max_tokens`, or for one token if
+    that is None. `thinking` is that of `render_prompt`.
 
     Raises ConversationTooLong if the last exchange does not fit, and InputError for turns out of
     order.
@@ -50,31 +53,38 @@ def fit_to_context(
     system, exchanges = _split(conversation)
     prompt_room = room_for_prompt(context_length, max_tokens)
 
-    def leave_out(n_oldest: int) -> FittedConversation:
+    def leave_out(n_oldest: int) -> list[Message]:
         kept = (message for exchange in exchanges[n_oldest:] for message in exchange)
-        messages = [*system, *kept]
-        n_cut = len(conversation) - len(messages)
-        return FittedConversation(render_prompt(messages, tokenizer, thinking), messages, n_cut)
+        return [*system, *kept]
+
+    def render(messages: list[Message]) -> list[int]:
+        return render_prompt(messages, tokenizer, thinking)
 
     # Bisect, because each attempt encodes all the messages it keeps.
     low = 0
-    high = max(len(exchanges) - 1, 0)
+    last = max(len(exchanges) - 1, 0)
+    high = last
     while low < high:
         middle = (low + high) // 2
-        if len(leave_out(middle).token_ids) <= prompt_room:
+        if len(render(leave_out(middle))) <= prompt_room:
             high = middle
         else:
             low = middle + 1
-    fitted = leave_out(low)
-    n_tokens = len(fitted.token_ids)
-    if n_tokens + (max_tokens or 1) > context_length:
-        raise _too_long(n_tokens, context_length, max_tokens, has_system=bool(system))
-    return fitted
+    messages = leave_out(low)
+    token_ids = render(messages)
+    room = context_length - len(token_ids)
+    if (max_tokens or 1) > room:
+        n_last = len(token_ids) if low == last else len(render(leave_out(last)))
+        if n_last + (max_tokens or 1) > context_length:
+            raise _too_long(n_last, context_length, max_tokens, has_system=bool(system))
+    limit = None if max_tokens is None else min(max_tokens, room)
+    return FittedConversation(token_ids, messages, len(conversation) - len(messages), limit)
 
 
 def room_for_prompt(context_length: int, max_tokens: int | None) -> int:
     """Return how many tokens a prompt may have before exchanges are left out."""
-    return context_length - (max_tokens or context_length // 4)
+    quarter = max(context_length // 4, 1)
+    return context_length - min(max_tokens or quarter, quarter)
 
 
 def _split(conversation: Conversation) -> tuple[Sequence[Message], list[list[Message]]]:

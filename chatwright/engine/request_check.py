@@ -1,4 +1,8 @@
-"""Refuse requests that the engine can never serve."""
+"""Refuse requests that the engine can never serve, before anything is allocated for them.
+
+The cost of a request follows from its fields alone: prompt, longest reply, number of replies. Every
+slot holds `context_length` tokens, so a request within the context is always served to its end.
+"""
 
 from chatwright.engine.messages import PromptTooLong, Request
 from chatwright.errors import InputError
@@ -24,6 +28,16 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
             field="token_ids",
             value=[],
         )
+    room = context_length - n_prompt
+    max_tokens = (sampling.max_tokens or 1) if request.is_sampled else 0
+    if room < max_tokens:
+        raise PromptTooLong(
+            f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
+            f"context of {context_length} tokens.",
+            remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
+            field="max_tokens" if room > 0 else "token_ids",
+            value=max_tokens if room > 0 else n_prompt,
+        )
     for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
         if not 0 <= token_id < vocab_size:
             raise InputError(
@@ -38,15 +52,5 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
             remedy="Score the prompt in a request without best_of.",
             field="best_of",
             value=sampling.best_of,
-        )
-    room = context_length - n_prompt
-    max_tokens = (sampling.max_tokens or 1) if request.is_sampled else 0
-    if room < max_tokens:
-        raise PromptTooLong(
-            f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
-            f"context of {context_length} tokens.",
-            remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
-            field="max_tokens" if room > 0 else "token_ids",
-            value=max_tokens if room > 0 else n_prompt,
         )
     return (sampling.max_tokens or room) if request.is_sampled else 0

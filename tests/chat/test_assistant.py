@@ -1,6 +1,7 @@
 """Replies of scripted and real models: streaming, ends, tools, and several at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -191,6 +192,21 @@ def test_left_out_messages_are_reported_before_the_reply(make_assistant: MakeAss
     assert f"oldest {events[0].n_cut} messages" in str(events[0])
     with pytest.raises(ConversationTooLong):
         list(make_assistant(context_length=64).reply([Message("user", "y" * 70)], GREEDY))
+
+
+def test_a_long_reply_limit_leaves_no_message_out_and_the_reply_fills_the_room(
+    make_assistant: MakeAssistant,
+) -> None:
+    conversation = exchanges(3)[:-1]
+    n = n_prompt(conversation)
+    assistant = make_assistant((n, ids("a" * 200)), context_length=2 * n)
+    long_limit = SamplingConfig(temperature=0, max_tokens=2 * n - n_prompt(conversation[-1:]))
+    for finished in (
+        last(list(assistant.reply(conversation, long_limit))),
+        *assistant.choices(conversation, replace(long_limit, n=2)),
+    ):
+        assert finished.usage.prompt_tokens == n
+        assert (finished.reason, len(finished.message.text)) == ("length", n)
 
 
 def test_text_that_looks_like_a_control_token_is_no_tool_call(

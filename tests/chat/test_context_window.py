@@ -66,6 +66,19 @@ def test_without_max_tokens_a_quarter_of_the_context_stays_free_if_exchanges_can
     assert fit_to_context(single, TOKENIZER, context_length, None).n_cut == 0
 
 
+def test_no_message_is_left_out_for_a_reply_longer_than_a_quarter_of_the_context() -> None:
+    """A client that always sends max_tokens = 8000 to a model of 8,192 lost its history."""
+    conversation = [SYSTEM, *up_to_question(8)]
+    n = length(conversation)
+    context = n + n // 2
+    for max_tokens in (n // 2, n // 2 + 1, context - length([SYSTEM, conversation[-1]])):
+        fitted = fit_to_context(conversation, TOKENIZER, context, max_tokens)  # type: ignore[arg-type]
+        assert (fitted.n_cut, len(fitted.token_ids)) == (0, n)
+        assert fitted.max_tokens == n // 2, "the reply gets the room that is left"
+    assert fit_to_context(conversation, TOKENIZER, context, 5).max_tokens == 5  # type: ignore[arg-type]
+    assert fit_to_context(conversation, TOKENIZER, context, None).max_tokens is None  # type: ignore[arg-type]
+
+
 def test_a_last_message_that_does_not_fit_is_refused_with_numbers() -> None:
     long_question = Message("user", "y" * 50)
     with pytest.raises(ConversationTooLong) as caught:

@@ -1,0 +1,106 @@
+"""Requests at every limit are refused before anything is allocated, or served to their end."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from chatwright.engine import engine as engine_module
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.forward import token_memory
+from chatwright.engine.messages import EngineFull, Request, RequestFinished, SamplingConfig
+from chatwright.errors import InputError
+from chatwright.model.gpt import GPT
+
+MakeModel = Callable[..., GPT]
+
+CONTEXT = 40
+CONFIG = EngineConfig(
+    n_slot=3,
+    context_length=CONTEXT,
+    short_blocks=True,
+    prefill_tokens=16,
+    quantum=4,
+    max_waiting=8,
+    max_waiting_tokens=150,
+    max_user_waiting=5,
+    prefix_cache_bytes=40_000,
+)
+
+
+def greedy_request(choose: random.Random) -> Request:
+    """Return a request that asks for much: at, just below or far beyond a limit."""
+    n_prompt = choose.choice([0, 1, CONTEXT // 2, CONTEXT - 1, CONTEXT, CONTEXT + 1, 50 * CONTEXT])
+    room = CONTEXT - n_prompt
+    max_tokens = choose.choice([None, 1, max(room - 1, 1), max(room, 1), room + 1, 10**9])
+    n = choose.choice([1, 1, 2, 5, 6, 9, 10**9])
+    sampling = SamplingConfig(
+        seed=choose.randrange(2**63),
+        max_tokens=max_tokens if max_tokens is None or max_tokens > 0 else 1,
+        n=n,
+        best_of=choose.choice([None, None, n, n + 1, 10**12]),
+        top_log_probs=choose.choice([0, 20]),
+    )
+    token_ids = [choose.randrange(61) for _ in range(n_prompt)]
+    if choose.random() < 0.05 and token_ids:
+        token_ids[choose.randrange(n_prompt)] = choose.choice([-1, 61, 2**70])
+    return Request(
+        token_ids,
+        sampling,
+        scores_prompt=choose.random() < 0.2,
+        is_sampled=choose.random() < 0.8,
+        user=choose.choice(["", "ann", "bob"]),
+    )
+
+
+def offer(engine: Engine, choose: random.Random, n_request: int) -> tuple[int, int]:
+    """Submit requests while others run; return how many were served and how many refused."""
+    memory = token_memory(engine.forward.model, CONFIG.prefill_tokens, engine.forward.key_block)
+    most_bytes = memory.total(CONTEXT, CONFIG.n_slot)
+    n_served = n_refused = 0
+    open_requests = set()
+    for _ in range(n_request):
+        waiting, n_byte = list(engine.scheduler.waiting), engine.cache.nbytes
+        try:
+            open_requests.add(engine.submit(greedy_request(choose)))
+        except (InputError, EngineFull):
+            n_refused += 1
+            assert list(engine.scheduler.waiting) == waiting
+            assert engine.cache.nbytes == n_byte
+        for _ in range(choose.choice([0, 1, 3, 20])):
+            for event in engine.step():
+                if isinstance(event, RequestFinished):
+                    assert event.reason in ("stop", "length"), event.error
+                    if event.is_last:
+                        open_requests.remove(event.request_id)
+                        n_served += 1
+            assert engine.cache.nbytes + engine.prefixes.nbytes <= most_bytes + 40_000
+            assert engine.scheduler.n_waiting <= CONFIG.max_waiting + CONFIG.n_slot
+    while engine.has_work:
+        n_served += sum(isinstance(e, RequestFinished) and e.is_last for e in engine.step())
+    assert not engine.problems()
+    assert engine.n_free_slot == CONFIG.n_slot
+    return n_served, n_refused
+
+
+def test_greedy_requests_are_refused_or_served(make_model: MakeModel) -> None:
+    with Engine(make_model(), CONFIG) as engine:
+        n_served, n_refused = offer(engine, random.Random(1), 500)
+        assert n_served + n_refused == 500
+        assert n_served > 50
+        assert n_refused > 200
+
+
+def test_the_offer_finds_a_request_that_is_not_checked(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unchecked(request: Request, *_: object) -> int:
+        return request.sampling.max_tokens or 5
+
+    monkeypatch.setattr(engine_module, "check_request", unchecked)
+    with (
+        Engine(make_model(), replace(CONFIG)) as engine,
+        pytest.raises((AssertionError, IndexError)),
+    ):
+        offer(engine, random.Random(1), 500)
