@@ -26,8 +26,11 @@ from chatwright.chat.reply_events import (
     Truncated,
     Waiting,
 )
+from chatwright.chat.reply_form import FREE, ReplyForm
+from chatwright.chat.reply_grammar import reply_constraint
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.chat.tools import MAX_TOOL_CALLS, Tools
+from chatwright.chat.vocabulary import vocabulary_of
 from chatwright.conversation import (
     Conversation,
     Message,
@@ -84,6 +87,7 @@ class Assistant:
         self.tools = tools
         self.reports_waiting = reports_waiting
         self._live: dict[RequestId, LiveReply] = {}
+        self._engine_has_vocabulary = False
 
     @property
     def context_length(self) -> int:
@@ -95,14 +99,21 @@ class Assistant:
         conversation: Conversation,
         sampling: SamplingConfig | None = None,
         thinking: bool | None = None,
+        form: ReplyForm = FREE,
     ) -> Generator[ReplyEvent, None, None]:
         """Yield the events of the reply while it is sampled. Closing the generator cancels it.
 
-        `thinking` switches the thinking of a reasoning model on or off; None is the model's
-        default. Raises InputError if the model cannot be switched that way.
+        Args:
+            conversation: The messages to answer.
+            sampling: The sampling settings.
+            thinking: Whether a reasoning model thinks before it answers; None is its default.
+            form: What the reply may be.
+
+        Raises InputError if the model's thinking cannot be switched that way, or if it cannot
+        reply in this form.
         """
         sampling = _with_seed(sampling)
-        for event in self._events(self._start(conversation, sampling, thinking)):
+        for event in self._events(self._start(conversation, sampling, thinking, form)):
             assert not isinstance(event, PromptScored), "the prompt is not scored"
             yield event
 
@@ -218,17 +229,31 @@ class Assistant:
         )
 
     def _start(
-        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        thinking: bool | None = None,
+        form: ReplyForm = FREE,
     ) -> LiveReply:
         fitted = self._fit(conversation, sampling, thinking)
         limited = replace(sampling, max_tokens=fitted.max_tokens)
         request = self._request(fitted.token_ids, limited, may_call_tool=True)
+        if (constraint := reply_constraint(form, self.tokenizer, thinking)) is not None:
+            self._require_vocabulary()
+            request = replace(request, constraint=constraint)
         reply = self._submit(request, list(conversation), thinking)
         reply.sampling = sampling  # a request after a tool call has a room of its own
+        reply.form = form
         if fitted.n_cut:
             n_kept = len(fitted.messages)
             reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))
         return reply
+
+    def _require_vocabulary(self) -> None:
+        """Give the engine the bytes of the tokens, once."""
+        if not self._engine_has_vocabulary:
+            self.engine.set_vocabulary(vocabulary_of(self.tokenizer))
+            self._engine_has_vocabulary = True
 
     def _submit(
         self,
@@ -335,7 +360,8 @@ class Assistant:
         reply.n_tool_calls += 1
         reply.events.append(ToolReturned(call, result))
         reply.messages += [message, Message("tool", (result,))]
-        continued = self._start(reply.messages, reply.sampling, reply.streams[0].thinking)
+        thinking = reply.streams[0].thinking
+        continued = self._start(reply.messages, reply.sampling, thinking, reply.form)
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
         reply.request = continued.request

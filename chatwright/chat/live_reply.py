@@ -4,6 +4,7 @@ from collections import deque
 
 from chatwright.chat.receipt import AnsweredRequest
 from chatwright.chat.reply_events import CompletionEvent, Finished, ReplyEvent
+from chatwright.chat.reply_form import FREE
 from chatwright.chat.reply_stream import ReplyStream
 from chatwright.conversation import Message
 from chatwright.engine.messages import Request, RequestId, SamplingConfig
@@ -37,5 +38,6 @@ class LiveReply:
         self.events: deque[ReplyEvent | CompletionEvent] = deque()  # not yet yielded to the caller
         self.finished: Finished | None = None
         self.answered: list[AnsweredRequest] = []  # the requests that have ended
+        self.form = FREE
         self.n_tool_calls = 0
         self.n_completion_tokens = 0

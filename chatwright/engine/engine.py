@@ -13,10 +13,13 @@ values are computed once and copied. A later request of the same user begins wit
 values of the longest prefix that an earlier text shares with it (`prefix_cache.py`).
 """
 
+from __future__ import annotations
+
 import secrets
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -41,9 +44,13 @@ from chatwright.engine.request_check import check_request
 from chatwright.engine.scheduled_reply import State
 from chatwright.engine.scheduler import Scheduler, SchedulerConfig
 from chatwright.engine.sequence import Sequence
+from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.setting_checks import require_at_least
+
+if TYPE_CHECKING:
+    from chatwright.engine.grammar_state import GrammarCompiler, GrammarState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +108,7 @@ class Engine:
         self.scheduler: Scheduler[Sequence] = Scheduler(config)
         self._requests: dict[RequestId, OpenRequest] = {}
         self._events: list[Event] = []
+        self._grammar_compiler: GrammarCompiler | None = None
 
     def _plan(self, config: EngineConfig) -> int:
         """Return the longest text for which all slots fit in memory, in tokens."""
@@ -154,6 +162,13 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Give the bytes of the tokens, once, before the first request with a constraint."""
+        # A part of the extra `serve`.
+        from chatwright.engine.grammar_state import GrammarCompiler
+
+        self._grammar_compiler = GrammarCompiler(vocabulary, self.vocab_size)
+
     def submit(self, request: Request) -> RequestId:
         """Put a request into the queue.
 
@@ -162,6 +177,7 @@ class Engine:
             EngineFull: The queue, or this user's part of it, is full at the moment.
         """
         max_tokens = check_request(request, self.vocab_size, self.context_length)
+        grammars = self._grammars_of(request)
         n_sequence = request.sampling.n_generated
         self.scheduler.require_room(request.user, n_sequence, len(request.token_ids))
         request_id = new_request_id()
@@ -171,6 +187,8 @@ class Engine:
             seed = secrets.randbits(64)
         stop_ids = frozenset(request.stop_ids)
         banned_ids = torch.tensor(sorted(request.banned_ids), dtype=torch.int64)
+        if grammars[0] is not None:
+            banned_ids = grammars[0].banned_ids  # at the beginning, equal for all replies
         sequences = [
             Sequence(
                 request_id,
@@ -184,12 +202,22 @@ class Engine:
                 request.scores_prompt,
                 request.is_sampled,
                 user=request.user,
+                grammar=grammar,
             )
-            for index in range(n_sequence)
+            for index, grammar in enumerate(grammars)
         ]
         self._requests[request_id] = OpenRequest(sequences)
         self.scheduler.enqueue(sequences)
         return request_id
+
+    def _grammars_of(self, request: Request) -> list[GrammarState | None]:
+        """Return the grammar of each reply; InputError if the constraint cannot be used."""
+        n_sequence = request.sampling.n_generated
+        if request.constraint is None:
+            return [None] * n_sequence
+        assert self._grammar_compiler is not None, "set_vocabulary comes before a constraint"
+        start = self._grammar_compiler.start
+        return [start(request.constraint, request.banned_ids) for _ in range(n_sequence)]
 
     def cancel(self, request_id: RequestId) -> None:
         """End a request now. An unknown or finished request is ignored."""

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from chatwright.engine.messages import (
+    Constraint,
     Event,
     PromptScored,
     Request,
@@ -27,8 +28,10 @@ def request_to_json(request: Request) -> Json:
     data = _fields_of(request)
     sampling = _fields_of(request.sampling)
     sampling["logit_bias"] = [list(pair) for pair in request.sampling.logit_bias.items()]
+    constraint = request.constraint
     return {
         **data,
+        "constraint": None if constraint is None else _fields_of(constraint),
         "token_ids": list(request.token_ids),
         "sampling": sampling,
         "stop_ids": sorted(request.stop_ids),
@@ -41,7 +44,9 @@ def request_from_json(data: Json) -> Request:
     sampling = dict(data["sampling"])
     sampling["logit_bias"] = {int(token_id): bias for token_id, bias in sampling["logit_bias"]}
     sampling["stop"] = tuple(sampling["stop"])
-    return Request(**{**data, "sampling": SamplingConfig(**sampling)})
+    constraint = None if data["constraint"] is None else Constraint(**data["constraint"])
+    changed = {"sampling": SamplingConfig(**sampling), "constraint": constraint}
+    return Request(**{**data, **changed})
 
 
 def event_to_json(event: Event) -> Json:

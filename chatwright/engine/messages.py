@@ -9,8 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NewType, Protocol
 
+from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 
 RequestId = NewType("RequestId", str)
@@ -129,6 +131,28 @@ def _check_range(
     )
 
 
+JSON_STYLE: Mapping[str, Any] = MappingProxyType(
+    {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+)
+"""How constrained replies write JSON, as options of llguidance: without free white space."""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What the text of a reply may be. The engine samples only tokens that follow it.
+
+    A reply that is not complete within `max_tokens` ends with reason "length".
+    """
+
+    kind: Literal["json_schema", "regex", "lark"]
+    """How `source` is written."""
+    source: str
+    """A JSON schema as JSON, a regular expression, or a grammar in the notation of llguidance.
+
+    A grammar is Lark's with additions; it names a control token by its id: <[7]>.
+    """
+
+
 @dataclass(frozen=True)
 class Request:
     """A prompt and how to continue it."""
@@ -145,6 +169,8 @@ class Request:
     """Whether the log-probabilities of the prompt's tokens are reported, by `PromptScored`."""
     is_sampled: bool = True
     """False: the prompt is read, and nothing is sampled. The reply ends with reason "length"."""
+    constraint: Constraint | None = None
+    """What the reply may be; None: any text."""
     user: str = ""
     """Whose request it is. Users take turns when slots are scarce, and share no cached prompts."""
 
@@ -252,6 +278,10 @@ class AnyEngine(Protocol):
     @property
     def has_work(self) -> bool:
         """Whether `step` has something to do or to report."""
+        ...
+
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Give the bytes of the tokens, once, before the first request with a constraint."""
         ...
 
     def submit(self, request: Request) -> RequestId:

@@ -4,9 +4,12 @@ A Request never changes. A Sequence is one reply to it; a request for n replies 
 cache slot that is reused keeps no state of its previous reply. `scheduled_reply.py` has the states.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +18,9 @@ from chatwright.engine.messages import Reason, SamplingConfig, TokenSampled, Tok
 from chatwright.engine.prefix_index import Block
 from chatwright.engine.sampling import NO_TOKENS, Draw
 from chatwright.engine.scheduled_reply import ScheduledReply, State
+
+if TYPE_CHECKING:
+    from chatwright.engine.grammar_state import GrammarState
 
 _LAST_STATES: dict[Reason, State] = {"cancelled": State.CANCELLED, "failed": State.FAILED}
 
@@ -28,11 +34,13 @@ class Sequence(ScheduledReply):
     stop_ids: frozenset[int]
     max_tokens: int
     banned_ids: Tensor = NO_TOKENS
-    """Tokens that are never sampled."""
+    """Tokens that cannot be the next one. Without a grammar they stay the same."""
     scores_prompt: bool = False
     is_sampled: bool = True
     scores: list[TokenScore] = field(default_factory=list)
     """Of the prompt's tokens that were read, if `scores_prompt`."""
+    grammar: GrammarState | None = None
+    """Which tokens may come next in a constrained reply; it changes with every token."""
     sum_log_prob: float = 0.0
     reason: Reason | None = None
     error: str = ""
@@ -83,6 +91,8 @@ class Sequence(ScheduledReply):
         self.generated.append(token_id)
         self.sum_log_prob += log_prob
         self._end_or_continue(token_id)
+        if self.grammar is not None and not self.is_finished:
+            self._follow(self.grammar, token_id)
         return TokenSampled(self.request_id, self.index, token_id, log_prob, alternatives)
 
     @property
@@ -95,3 +105,10 @@ class Sequence(ScheduledReply):
             self.end("stop" if token_id in self.stop_ids else "length")
         elif self.state is State.PREFILL:
             self.set_state(State.DECODE)
+
+    def _follow(self, grammar: GrammarState, token_id: int) -> None:
+        """Ban the tokens that may not come next; end the reply if none may."""
+        grammar.take(token_id)
+        self.banned_ids = grammar.banned_ids
+        if grammar.error:
+            self.end("failed", grammar.error)

@@ -11,18 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from chatwright.chat.reply_form import ReplyForm
 from chatwright.conversation import Message
 from chatwright.server.chat_message import ChatMessage, conversation_of
-from chatwright.server.request_parser import Strict
+from chatwright.server.response_format import (
+    GrammarFormat,
+    ResponseFormat,
+    answer_constraint,
+)
 from chatwright.server.sampling_request import SamplingRequest
 
 MAX_MESSAGES = 1_000
-
-
-class TextFormat(Strict):
-    """The only format of replies: free text."""
-
-    type: Literal["text"]
 
 
 class ChatRequest(SamplingRequest):
@@ -35,11 +34,13 @@ class ChatRequest(SamplingRequest):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     enable_thinking: bool | None = None
     """Switches the thinking of a reasoning model on or off; without it the model's default."""
+    response_format: ResponseFormat | None = None
+    grammar: GrammarFormat | None = None
+    """What the text of the reply may be, in place of `response_format`. Not OpenAI's."""
     # Accepted with the values that ask for nothing, which some clients always send.
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool = True
-    response_format: TextFormat | None = None
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
 
     @model_validator(mode="after")
@@ -50,7 +51,14 @@ class ChatRequest(SamplingRequest):
         limits = (self.max_tokens, self.max_completion_tokens)
         if None not in limits and limits[0] != limits[1]:
             raise ValueError("max_tokens and max_completion_tokens differ: send one of them")
+        if self.grammar is not None and self.response_format is not None:
+            raise ValueError("response_format and grammar both constrain the reply: send one")
         return self
+
+    @property
+    def form(self) -> ReplyForm:
+        """What the reply may be."""
+        return ReplyForm(answer_constraint(self.response_format, self.grammar))
 
     @property
     def conversation(self) -> list[Message]:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from chatwright.chat.reply_events import CompletionEvent, ReplyEvent
+from chatwright.chat.reply_form import FREE, ReplyForm
 from chatwright.conversation import Conversation
 from chatwright.engine.messages import SamplingConfig
 from chatwright.server.errors import ApiError
@@ -31,7 +32,11 @@ class Replier(Protocol):
         ...
 
     def reply(
-        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        thinking: bool | None,
+        form: ReplyForm,
     ) -> Iterator[ReplyEvent]:
         """Yield the events of a reply; closing the iterator cancels it."""
         ...
@@ -124,6 +129,7 @@ class PendingReply(PendingWork):
         deliver: Deliver,
         assistant: Replier | None = None,
         thinking: bool | None = None,
+        form: ReplyForm = FREE,
     ) -> None:
         """Prepare a reply.
 
@@ -133,16 +139,18 @@ class PendingReply(PendingWork):
             deliver: Receives the events, called from the engine's thread.
             assistant: The model that replies; None for the one served when the reply begins.
             thinking: Whether the model thinks before it answers; None is its default.
+            form: What the reply may be.
         """
         super().__init__(deliver, assistant)
         self.conversation = conversation
         self.sampling = sampling
         self.thinking = thinking
+        self.form = form
 
     def begin(self, served: Callable[[], Replier]) -> Iterator[ReplyEvent]:
         """Begin to sample the reply."""
         assistant = self.assistant or served()
-        return assistant.reply(self.conversation, self.sampling, self.thinking)
+        return assistant.reply(self.conversation, self.sampling, self.thinking, self.form)
 
 
 class PendingText(PendingWork):

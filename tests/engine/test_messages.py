@@ -13,6 +13,7 @@ from chatwright.engine.message_codec import (
     request_to_json,
 )
 from chatwright.engine.messages import (
+    Constraint,
     Event,
     PromptScored,
     Request,
@@ -27,6 +28,7 @@ SAMPLING = SamplingConfig(
     temperature=0.1, top_p=1 / 3, logit_bias={5: -2.5, 700: 0.1}, stop=("END",), seed=2**64 - 1, n=2
 )
 REQUEST = Request((1, 2, 3), SAMPLING, frozenset({9, 4}), (8, 7), scores_prompt=True, user="ann")
+CONSTRAINED = Request((1,), constraint=Constraint("regex", "a|é"))
 KEY = RequestId("ab")
 ALTERNATIVES = ((3, -0.1), (4, -1e-300))
 EVENTS: list[Event] = [
@@ -48,6 +50,10 @@ def test_a_request_is_read_back_with_every_field():
     assert set(read.stop_ids) == {4, 9}
     assert set(read.banned_ids) == {7, 8}
     assert read.sampling == SAMPLING
+    assert read.constraint is None
+    read = request_from_json(through_json(request_to_json(CONSTRAINED)))
+    assert read.constraint == CONSTRAINED.constraint
+    read = request_from_json(through_json(request_to_json(REQUEST)))
     assert (read.scores_prompt, read.is_sampled, read.user) == (True, True, "ann")
 
 

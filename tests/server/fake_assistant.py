@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, Usage
+from chatwright.chat.reply_form import FREE, ReplyForm
 from chatwright.conversation import Conversation, Message
 from chatwright.engine.messages import SamplingConfig
 from chatwright.tokenizer.characters import CharacterTokenizer
@@ -38,7 +39,11 @@ class FakeAssistant:
         return [WORDS[(seed * 7 + index * index) % len(WORDS)] for index in range(count)]
 
     def reply(
-        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        thinking: bool | None = None,
+        form: ReplyForm = FREE,
     ) -> Iterator[ReplyEvent]:
         self.before()
         self.seen.append((conversation, sampling))

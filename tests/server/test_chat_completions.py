@@ -124,7 +124,7 @@ def error_of(response):
     [
         ({"tools": [{"type": "function"}]}, "tools", "invalid_value"),
         ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "invalid_value"),
+        ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
         ({"modalities": ["audio"]}, "modalities", "invalid_value"),
         ({"reasoning_effort": "high"}, "reasoning_effort", "unsupported_field"),
         ({"temprature": 1}, "temprature", "unsupported_field"),
@@ -416,7 +416,7 @@ def test_disconnecting_cancels_the_replies(stream, after_messages):
 
 def test_a_failure_during_a_stream_is_an_error_event_without_done():
     class FailingAssistant(FakeAssistant):
-        def reply(self, conversation, sampling, thinking=None):
+        def reply(self, conversation, sampling, thinking=None, form=None):
             yield from list(super().reply(conversation, sampling))[:3]
             raise KeyError("x")
 

@@ -62,7 +62,9 @@ class Speaker(FakeAssistant):
         self.gate = threading.Event()
         self.began = threading.Event()
 
-    def reply(self, conversation: Any, sampling: Any, thinking: Any = None) -> Iterator[Any]:
+    def reply(
+        self, conversation: Any, sampling: Any, thinking: Any = None, form: Any = None
+    ) -> Iterator[Any]:
         try:
             while not self.gate.wait(0.01):
                 yield TextDelta("word ")

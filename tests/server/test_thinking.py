@@ -10,6 +10,7 @@ from chatwright.chat.reply_events import (
     ThinkingDelta,
     Usage,
 )
+from chatwright.chat.reply_form import FREE, ReplyForm
 from chatwright.conversation import Conversation, Message, Text, Thinking
 from chatwright.engine.messages import SamplingConfig
 from tests.server.fake_assistant import FakeAssistant
@@ -24,7 +25,11 @@ class ThinkingAssistant(FakeAssistant):
         self.switches: list[bool | None] = []
 
     def reply(
-        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        thinking: bool | None = None,
+        form: ReplyForm = FREE,
     ) -> Iterator[ReplyEvent]:
         self.seen.append((conversation, sampling))
         self.switches.append(thinking)

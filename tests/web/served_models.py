@@ -52,7 +52,7 @@ class GatedModel:
         self.gate = threading.Event()
         self.gate.set()
 
-    def reply(self, conversation, sampling, thinking=None):
+    def reply(self, conversation, sampling, thinking=None, form=None):
         events = self.assistant.reply(conversation, settings(sampling))
         for index, event in enumerate(events):
             if index == EVENTS_BEFORE_GATE:
@@ -120,7 +120,7 @@ class EchoAssistant(FakeAssistant):
         super().__init__()
         self.thinking = []
 
-    def reply(self, conversation, sampling, thinking=None):
+    def reply(self, conversation, sampling, thinking=None, form=None):
         self.seen.append((conversation, sampling))
         self.thinking.append(thinking)
         text = self.answer or conversation[-1].text

@@ -14,6 +14,7 @@ from chatwright.server.completion import Completion
 from chatwright.server.errors import ApiError
 from chatwright.server.pending_reply import Deliver, PendingReply, PendingText, Served
 from chatwright.server.request_parser import parse_request
+from chatwright.server.response_format import CONSTRAINT_FIELDS, require_usable
 from chatwright.server.response_stream import Replies, respond
 from chatwright.server.service import Service
 from chatwright.server.text_completion import TextCompletion
@@ -54,14 +55,16 @@ async def begin_chat(
 
     /v1/messages and /v1/responses begin their replies here, too.
     """
+    form = request.form
+    await run_in_threadpool(require_usable, form.constraint)
     completion = Completion(request, served)
     conversation = request.conversation
 
     def make(index: int, deliver: Deliver) -> PendingReply:
         sampling = request.sampling(index, completion.seed)
         thinking = request.enable_thinking
-        pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking)
-        pending.field_names = {"max_tokens": request.token_limit_name}
+        pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
+        pending.field_names = {**CONSTRAINT_FIELDS, "max_tokens": request.token_limit_name}
         return pending
 
     makes = [partial(make, index) for index in range(request.n_generated)]
