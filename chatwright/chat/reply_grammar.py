@@ -57,10 +57,8 @@ def _thinking(chat_format: ChatFormat, thinking: bool | None) -> tuple[str, str]
         return None
     ids = {tag: token_id for token_id, tag in chat_format.thinking_ids.items()}
     begin, end = (f"<[{ids[tag]}]>" if tag in ids else json.dumps(tag) for tag in tags)
-    if tags[1] in ids:
-        rules = f"thoughts: {ANY_TEXT} {end}"
-    else:
-        rules = f"thoughts[lazy]: {ANY_TEXT} {end}"
+    option = "" if tags[1] in ids else "[lazy]"  # lazy: up to the first end
+    rules = f"thoughts{option}: {ANY_TEXT} {end}"
     start = f"thoughts {LINE_ENDS}"
     return (start if opens_thinking else f"({begin} {start})?"), rules
 

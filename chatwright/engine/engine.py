@@ -156,7 +156,7 @@ class Engine:
         """Unpack the model; it can be trained again."""
         self.forward.close()
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Engine:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -47,9 +47,7 @@ def check_constraint(constraint: Constraint) -> None:
     The `field` is the constraint's kind, followed by the path of the wrong part of a schema.
     """
     if len(constraint.source) > MAX_SOURCE:
-        raise _error(
-            constraint, f"has {len(constraint.source)} characters, more than {MAX_SOURCE}"
-        )
+        raise _error(constraint, f"has {len(constraint.source)} characters, more than {MAX_SOURCE}")
     cause = _problem(grammar_of(constraint))
     if not cause:
         return

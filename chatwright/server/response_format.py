@@ -13,7 +13,6 @@ from chatwright.errors import InputError
 from chatwright.server.errors import ApiError
 from chatwright.server.request_parser import ShortText, Strict
 
-
 CONSTRAINT_FIELDS = {"json_schema": "response_format", "lark": "grammar", "regex": "grammar"}
 """Field of the request by the kind of the constraint that is made from it."""
 

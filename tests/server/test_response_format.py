@@ -84,9 +84,7 @@ def test_a_json_object_is_an_object_or_ends_with_length(client: TestClient) -> N
         ({"syntax": "lark", "definition": 'start: "a" ("b" | "c")~2'}, "a[bc]{2}"),
     ],
 )
-def test_a_grammar_is_followed(
-    client: TestClient, grammar: dict[str, str], pattern: str
-) -> None:
+def test_a_grammar_is_followed(client: TestClient, grammar: dict[str, str], pattern: str) -> None:
     for choice in client.post(URL, json=ask(grammar=grammar, n=4)).json()["choices"]:
         assert re.fullmatch(pattern, choice["message"]["content"])
         assert choice["finish_reason"] == "stop"
