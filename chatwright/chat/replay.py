@@ -13,6 +13,7 @@ from typing import Any
 
 from chatwright.chat.receipt import AnsweredRequest, Receipt, ids_sha256, message_sha256
 from chatwright.chat.reply_stream import ReplyStream
+from chatwright.chat.vocabulary import vocabulary_of
 from chatwright.conversation import Message
 from chatwright.engine.messages import (
     AnyEngine,
@@ -56,6 +57,8 @@ def replay(
         present: What this machine has, under the receipt's names: weights, tokenizer, build.
     """
     requests = [answered.request for receipt in receipts for answered in receipt.requests]
+    if any(request.constraint is not None for request in requests):
+        engine.set_vocabulary(vocabulary_of(tokenizer))
     limits = [len(answered.token_ids) for receipt in receipts for answered in receipt.requests]
     sampled = iter(_sample(engine, requests, limits))
     results = []

@@ -30,6 +30,7 @@ from chatwright.engine.messages import (
     RequestId,
     new_request_id,
 )
+from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.server.message_pipe import Json, read_message, write_message
 from chatwright.server.opened_model import OpenedModel
@@ -145,6 +146,12 @@ class EngineProcess:
         facts = self._models[model].facts
         assert facts is not None, "a model has facts once it was opened"
         return facts
+
+    def set_vocabulary(self, model: str, vocabulary: Vocabulary) -> None:
+        """Send the bytes of a model's tokens; a process that is started again gets them, too."""
+        known = self._models[model]
+        known.open_message["vocabulary"] = vocabulary.to_json()
+        self.send("vocabulary", model=model, vocabulary=known.open_message["vocabulary"])
 
     def submit(self, model: str, request: Request) -> RequestId:
         """Send a request of a model to the process."""

@@ -6,7 +6,8 @@ crash in a kernel ends this process only.
 
 Messages to this process (`model` is an id that the web application chose):
 
-    open     model, kind_of_model ("text" or "vectors"), path, limits, n_reply
+    open     model, kind_of_model ("text" or "vectors"), path, limits, n_reply; perhaps vocabulary
+    vocabulary  model, vocabulary: the bytes of its tokens, before a request with a constraint
     submit   model, request (an id), content (message_codec)
     cancel   model, request
     embed    model, request, texts
@@ -40,6 +41,7 @@ from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.engine import Engine
 from chatwright.engine.message_codec import event_to_json, request_from_json
 from chatwright.engine.messages import EngineFull, Event, RequestFinished, RequestId
+from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.pipeline.open_engine import open_embedder, open_text_model
 from chatwright.server.describe_model import embedder_facts, text_model_facts
@@ -134,6 +136,10 @@ class EngineServer:
                 threading.Thread(target=self._open, args=(message,), daemon=True).start()
             case "adopt":  # from a thread of this process: the model is open
                 self._adopt(model, message["opened"])
+            case "vocabulary":
+                if model in self._engines:
+                    vocabulary = Vocabulary.from_json(message["vocabulary"])
+                    self._engines[model].engine.set_vocabulary(vocabulary)
             case "submit":
                 if model in self._engines:
                     request_id = RequestId(message["request"])
@@ -183,6 +189,8 @@ class EngineServer:
         else:
             # The main thread adopts the engine before it reads messages that were sent later.
             self._incoming.put({"kind": "adopt", "model": model, "opened": opened})
+            if "vocabulary" in message:
+                self._incoming.put({**message, "kind": "vocabulary"})
             self.send("opened", model=model, facts=facts.to_json())
 
     def _embed(self, message: Json) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.messages import EngineFull, Event, Request, RequestId
 from chatwright.engine.request_check import check_request
+from chatwright.engine.vocabulary import Vocabulary
 from chatwright.server.engine_client import EngineProcess
 from chatwright.server.opened_model import OpenedModel
 
@@ -67,6 +68,10 @@ class RemoteEngine:
     def has_work(self) -> bool:
         """Whether `step` has something to report now or later."""
         return bool(self._process.n_live(self._model)) or self._process.has_events(self._model)
+
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Give the bytes of the tokens, once, before the first request with a constraint."""
+        self._process.set_vocabulary(self._model, vocabulary)
 
     def submit(self, request: Request) -> RequestId:
         """Send a request to the process.

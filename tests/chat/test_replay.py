@@ -9,9 +9,10 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.receipt import Receipt, ids_sha256, message_sha256
 from chatwright.chat.replay import replay
 from chatwright.chat.reply_events import Finished
+from chatwright.chat.reply_form import ReplyForm
 from chatwright.conversation import Message, ToolCall
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.messages import SamplingConfig
+from chatwright.engine.messages import Constraint, SamplingConfig
 from chatwright.errors import InputError
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
@@ -61,6 +62,11 @@ def receipts() -> list[Receipt]:
         # These begin with a tool call, and continue with its result.
         forced = SamplingConfig(seed=5, max_tokens=9, logit_bias={TOKENIZER.control.command: 3.0})
         finished += assistant.replies(conversations[:8], forced)
+        form = ReplyForm(Constraint("regex", "[a-h]{3,20}"))
+        for seed in range(8):
+            *_, last = assistant.reply(conversations[seed], sampling(seed), form=form)
+            assert isinstance(last, Finished)
+            finished.append(last)
     assert any(len(one.requests) > 1 for one in finished)
     assert {one.reason for one in finished} >= {"stop", "length"}
     return [receipt_of(one) for one in finished]

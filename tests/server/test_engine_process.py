@@ -11,6 +11,7 @@ import pytest
 
 from chatwright.chat.assistant import Assistant
 from chatwright.chat.reply_events import Finished, Waiting
+from chatwright.chat.vocabulary import vocabulary_of
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
 from chatwright.devices import generator
@@ -18,6 +19,7 @@ from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import (
     AnyEngine,
+    Constraint,
     EngineUnavailable,
     PromptTooLong,
     Request,
@@ -74,6 +76,12 @@ def requests(n: int, max_tokens: int = 20) -> list[Request]:
     ]
 
 
+CONSTRAINED = Request(
+    TOKENIZER.encode("abc"),
+    SamplingConfig(seed=2, max_tokens=20),
+    {TOKENIZER.control.end},
+    constraint=Constraint("regex", "[a-d]{3,9}"),
+)
 Key = tuple[int, int]
 """Number of a request, and which of its replies."""
 
@@ -91,8 +99,10 @@ def events_by_reply(engine: AnyEngine, wanted: list[Request]) -> dict[Key, list[
 
 
 def test_events_equal_those_of_an_engine_in_this_process(engine: RemoteEngine) -> None:
-    wanted = requests(12)
+    wanted = [*requests(12), CONSTRAINED]
     with Engine(small_model(), EngineConfig(n_slot=4)) as local:
+        for one in (local, engine):
+            one.set_vocabulary(vocabulary_of(TOKENIZER))
         assert events_by_reply(engine, wanted) == events_by_reply(local, wanted)
     assert (engine.vocab_size, engine.context_length) == (TOKENIZER.vocab_size, CONTEXT)
     assert engine.n_slot == 4
@@ -156,7 +166,8 @@ def test_after_its_end_replies_fail_and_the_same_models_open_again(folder: Path)
     process = EngineProcess(warn=lambda message: None)
     try:
         engine = RemoteEngine(process, folder / "chat", MemoryLimits(), 2)
-        [wanted] = requests(1)
+        wanted = CONSTRAINED
+        engine.set_vocabulary(vocabulary_of(TOKENIZER))
         before = events_by_reply(engine, [wanted])
         assistant = Assistant(engine, TOKENIZER, reports_waiting=True)
         sampling = SamplingConfig(seed=1, max_tokens=80, logit_bias=BIAS)
