@@ -19,17 +19,12 @@ from starlette.responses import JSONResponse, Response
 from chatwright.server.access import PUBLIC, needs, require_policies
 from chatwright.server.access_keys import KeyRing
 from chatwright.server.engine_thread import Limits
-from chatwright.server.errors import (
-    ApiError,
-    handle_api_error,
-    handle_http_error,
-    handle_unexpected_error,
-)
+from chatwright.server.errors import ApiError, handle_api_error, handle_http_error
 from chatwright.server.guard import Guard
 from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
-from chatwright.server.routes import completions, embeddings, info, metrics, tokens
+from chatwright.server.routes import completions, embeddings, info, messages, metrics, tokens
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -84,7 +79,6 @@ def make_app(
     app.add_middleware(Guard, host_names=host_names or HostNames())
     app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(HTTPException, handle_http_error)
-    app.add_exception_handler(Exception, handle_unexpected_error)
     add_page(app)
     add_routes(app, service)
     return app
@@ -109,6 +103,7 @@ def file_endpoint(content: bytes, media_type: str) -> Callable[[], Any]:
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes of the API."""
     info.add(app, service)
+    messages.add(app, service)
     metrics.add(app, service)
     tokens.add(app, service)
     completions.add(app, service)

@@ -1,5 +1,7 @@
 """API errors in the shape of OpenAI: {"error": {"message", "type", "code", "param"}}.
 
+Below /v1/messages they have Anthropic's types, and the fields of its shape beside OpenAI's.
+
 The message of an `ApiError` says what is wrong and what to do. An unexpected exception gives a
 response (500) with only an id. The log holds the exception's type and traceback under this id, but
 not its message, which could hold text of a conversation.
@@ -16,11 +18,23 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 log = logging.getLogger("chatwright.server")
 
 ERROR_TYPES = {404: "not_found_error", 429: "rate_limit_error"}
 """Error types by HTTP status. Others are invalid_request_error below 500, else server_error."""
+
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Anthropic's error types by HTTP status."""
 
 
 class ApiError(Exception):
@@ -68,9 +82,19 @@ class ApiError(Exception):
         }
 
 
-def error_response(error: ApiError) -> JSONResponse:
-    """Return the HTTP response for an error."""
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
+def error_response(error: ApiError, scope: Scope) -> JSONResponse:
+    """Return the HTTP response for an error of a request."""
+    is_anthropic = scope["path"].startswith("/v1/messages")
+    body = anthropic_error(error, scope["state"]["request_id"]) if is_anthropic else error.body()
+    return JSONResponse(body, status_code=error.status, headers=error.headers)
+
+
+def anthropic_error(error: ApiError, request_id: str) -> dict[str, Any]:
+    """Return the JSON body of an error of /v1/messages; it is also the event of a stream."""
+    body = error.body()
+    default = "invalid_request_error" if error.status < 500 else "api_error"
+    body["error"]["type"] = ANTHROPIC_TYPES.get(error.status, default)
+    return {"type": "error", **body, "request_id": request_id}
 
 
 def internal_error(error: BaseException) -> ApiError:
@@ -85,22 +109,14 @@ def internal_error(error: BaseException) -> ApiError:
     )
 
 
-async def handle_api_error(_request: Request, error: Exception) -> JSONResponse:
+async def handle_api_error(request: Request, error: Exception) -> JSONResponse:
     """Return the response for an ApiError."""
     assert isinstance(error, ApiError), "registered for ApiError only"
-    return error_response(error)
+    return error_response(error, request.scope)
 
 
-async def handle_http_error(_request: Request, error: Exception) -> JSONResponse:
-    """Return the response for an error of Starlette: no such route (404), wrong method (405)."""
+async def handle_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Return the response for an error of Starlette."""
     assert isinstance(error, HTTPException), "registered for HTTPException only"
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    headers = error.headers
-    return error_response(
-        ApiError(error.status_code, str(error.detail), code=code, headers=headers)
-    )
-
-
-async def handle_unexpected_error(_request: Request, error: Exception) -> JSONResponse:
-    """Return the response for an exception that only a bug can cause."""
-    return error_response(internal_error(error))
+    found = ApiError(error.status_code, str(error.detail), code="http_error", headers=error.headers)
+    return error_response(found, request.scope)

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatwright.server.errors import ApiError, error_response
+from chatwright.server.errors import ApiError, error_response, internal_error
 from chatwright.server.host_names import HostNames
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -57,20 +57,41 @@ class Guard:
         if scope["type"] != "http":  # there is no WebSocket route
             await send({"type": "websocket.close", "code": 1008})
             return
+        scope.setdefault("state", {})["request_id"] = f"req_{secrets.token_hex(16)}"
         send = _counted(send, scope)
         is_head = scope["method"] == "HEAD"
         if is_head:
             scope["method"] = "GET"
-        send = _with_headers(send, without_body=is_head)
+        send = _with_headers(send, scope["state"]["request_id"], without_body=is_head)
         try:
             headers = Headers(scope=scope)
             self.host_names.require_known(headers.getlist("host"))
             require_route(scope)
             check_headers(scope, headers)
         except ApiError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
-        await self.app(scope, limited(receive), send)
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the route answer. What only a bug can raise becomes a response with an id (500).
+
+        The server that calls us would log the exception with its message, which could hold text of
+        a conversation.
+        """
+        has_started = False
+
+        async def send_watched(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, limited(receive), send_watched)
+        except Exception as error:
+            response = error_response(internal_error(error), scope)
+            if not has_started:  # otherwise the connection breaks off, and the client notices
+                await response(scope, receive, send)
 
 
 def _counted(send: Send, scope: Scope) -> Send:
@@ -88,14 +109,15 @@ def _counted(send: Send, scope: Scope) -> Send:
     return send_counted
 
 
-def _with_headers(send: Send, without_body: bool) -> Send:
+def _with_headers(send: Send, request_id: str, without_body: bool) -> Send:
     """Return a `send` that adds our headers, and leaves out the body of a reply to HEAD."""
-    request_id = f"req_{secrets.token_hex(16)}"
+    # OpenAI's clients read x-request-id, and Anthropic's request-id.
+    added = {**SECURITY_HEADERS, "x-request-id": request_id, "request-id": request_id}
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in {**SECURITY_HEADERS, "x-request-id": request_id}.items():
+            for name, value in added.items():
                 headers[name] = value
         elif without_body and message["type"] == "http.response.body":
             message = {**message, "body": b""}

@@ -1,6 +1,7 @@
 """Parse the body of a request, or raise an ApiError that names the wrong field."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
@@ -37,11 +38,28 @@ R = TypeVar("R", bound=Strict)
 
 def parse_request(body: bytes, kind: type[R]) -> R:
     """Return the request in a body; ApiError (400) if it is invalid."""
-    data = read_json_object(body)
+    return parse_fields(read_json_object(body), kind)
+
+
+def parse_fields(data: Any, kind: type[R], names: Mapping[str, str] | None = None) -> R:
+    """Return the request with these fields; ApiError (400) if it is invalid.
+
+    Args:
+        data: The fields.
+        kind: The class of the request.
+        names: For errors, the client's names of fields that another API calls otherwise. Then the
+            error names only the outermost field, because inner ones may have other places, too.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise _api_error(error, data) from None
+        found = _api_error(error, data)
+    if names is not None and found.param is not None:
+        outermost = re.split(r"[.\[]", found.param)[0]
+        name = names.get(outermost, outermost)
+        message = found.message.replace(found.param, name, 1)
+        raise ApiError(400, message, code=found.code, param=name)
+    raise found
 
 
 def _api_error(error: ValidationError, data: Any) -> ApiError:

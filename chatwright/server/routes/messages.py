@@ -1,0 +1,51 @@
+"""POST /v1/messages and /v1/messages/count_tokens: Anthropic's API."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from chatwright.errors import InputError
+from chatwright.server.access import needs
+from chatwright.server.block_stream import BlockReply, respond_with_blocks
+from chatwright.server.chat_request import ChatRequest
+from chatwright.server.errors import ApiError
+from chatwright.server.messages_api.reply import MessagesReply
+from chatwright.server.messages_api.request import Conversation, MessagesRequest
+from chatwright.server.pending_reply import Served
+from chatwright.server.request_parser import parse_request
+from chatwright.server.routes.completions import begin_chat
+from chatwright.server.service import Service
+from chatwright.tokenizer.chat_template import render_prompt
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes."""
+
+    @app.post("/v1/messages", dependencies=[needs("chat")])
+    async def messages(http: Request) -> Response:
+        """Reply to a conversation, as Anthropic's API does."""
+        request = parse_request(await http.body(), MessagesRequest)
+        served = service.require_model(request.model)
+        completion, replies = await begin_chat(request.to_chat(), served, service)
+        reply = BlockReply(completion, allows_cut=False)
+        api = MessagesReply(request, reply, http.state.request_id)
+        return await respond_with_blocks(http, api, reply, replies, request.stream)
+
+    @app.post("/v1/messages/count_tokens", dependencies=[needs("chat")])
+    async def count_tokens(http: Request) -> Response:
+        """Return the number of tokens of a conversation."""
+        request = parse_request(await http.body(), Conversation)
+        served = service.require_model(request.model)
+        count = await run_in_threadpool(count_prompt, request.to_chat(), served)
+        return JSONResponse({"input_tokens": count})
+
+
+def count_prompt(request: ChatRequest, served: Served) -> int:
+    """Return the number of tokens of a prompt; ApiError if the conversation is refused."""
+    tokenizer = served.assistant.tokenizer
+    try:
+        return len(render_prompt(request.conversation, tokenizer, request.enable_thinking))
+    except InputError as error:
+        raise ApiError(400, str(error), code="invalid_value", param="messages") from None
