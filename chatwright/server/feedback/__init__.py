@@ -1,0 +1,1 @@
+"""Feedback on replies that were served, and what the server does with it."""

@@ -1,0 +1,35 @@
+"""POST /v1/feedback: thumbs, corrections and rankings of replies, by the replies' ids."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from pydantic import RootModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from chatwright.server.access import caller_of, needs
+from chatwright.server.errors import ApiError
+from chatwright.server.feedback.feedback_request import FeedbackRequest, to_feedback
+from chatwright.server.request_parser import parse_request
+from chatwright.server.service import Service
+
+
+class FeedbackBody(RootModel[FeedbackRequest]):
+    """The body of the request."""
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the route."""
+
+    @app.post("/v1/feedback", dependencies=[needs("chat")])
+    async def feedback(http: Request) -> Response:
+        """Store feedback on a reply; it is on disk before the answer."""
+        desk = service.feedback
+        if desk is None:
+            message = "this server keeps no feedback: start it with --feedback FILE"
+            raise ApiError(404, message, code="feedback_not_kept")
+        body = parse_request(await http.body(), FeedbackBody).root
+        given = to_feedback(body, desk.memory, caller_of(http).user)
+        verdict = await run_in_threadpool(desk.take, given)
+        answer = {"object": "feedback", "kind": body.kind, "stored": True}
+        return JSONResponse(answer if verdict is None else {**answer, "canary": verdict})
