@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "server": {
         "store",
         "chat",
+        "data",
         "engine",
         "pipeline",
         "checkpoint",

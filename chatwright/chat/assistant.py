@@ -100,6 +100,8 @@ class Assistant:
         sampling: SamplingConfig | None = None,
         thinking: bool | None = None,
         form: ReplyForm = FREE,
+        *,
+        user: str = "",
     ) -> Generator[ReplyEvent, None, None]:
         """Yield the events of the reply while it is sampled. Closing the generator cancels it.
 
@@ -108,12 +110,13 @@ class Assistant:
             sampling: The sampling settings.
             thinking: Whether a reasoning model thinks before it answers; None is its default.
             form: What the reply may be.
+            user: Whose request it is (`Request.user`).
 
         Raises InputError if the model's thinking cannot be switched that way, or if it cannot
         reply in this form.
         """
         sampling = _with_seed(sampling)
-        for event in self._events(self._start(conversation, sampling, thinking, form)):
+        for event in self._events(self._start(conversation, sampling, thinking, form, user)):
             assert not isinstance(event, PromptScored), "the prompt is not scored"
             yield event
 
@@ -133,6 +136,7 @@ class Assistant:
         *,
         scores_prompt: bool = False,
         is_sampled: bool = True,
+        user: str = "",
     ) -> Generator[CompletionEvent, None, None]:
         """Yield the events of a plain continuation of token ids while it is sampled.
 
@@ -141,10 +145,11 @@ class Assistant:
             sampling: The sampling settings.
             scores_prompt: Whether the first event is `PromptScored`.
             is_sampled: False: read the prompt only; the text is empty.
+            user: Whose request it is (`Request.user`).
         """
         sampling = _with_seed(sampling)
         request = self._request(token_ids, sampling, may_call_tool=False)
-        request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled)
+        request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled, user=user)
         for event in self._events(self._submit(request, None)):
             assert isinstance(event, PromptScored | TextDelta | Waiting | Finished), (
                 "a continuation has no other events"
@@ -234,6 +239,7 @@ class Assistant:
         sampling: SamplingConfig,
         thinking: bool | None = None,
         form: ReplyForm = FREE,
+        user: str = "",
     ) -> LiveReply:
         fitted = self._fit(conversation, sampling, thinking)
         limited = replace(sampling, max_tokens=fitted.max_tokens)
@@ -241,6 +247,7 @@ class Assistant:
         if (constraint := reply_constraint(form, self.tokenizer, thinking)) is not None:
             self._require_vocabulary()
             request = replace(request, constraint=constraint)
+        request = replace(request, user=user)
         reply = self._submit(request, list(conversation), thinking)
         reply.sampling = sampling  # a request after a tool call has a room of its own
         reply.form = form
@@ -361,7 +368,8 @@ class Assistant:
         reply.events.append(ToolReturned(call, result))
         reply.messages += [message, Message("tool", (result,))]
         thinking = reply.streams[0].thinking
-        continued = self._start(reply.messages, reply.sampling, thinking, reply.form)
+        user = reply.request.user
+        continued = self._start(reply.messages, reply.sampling, thinking, reply.form, user)
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
         reply.request = continued.request

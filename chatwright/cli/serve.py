@@ -1,7 +1,7 @@
 """Serve a model: `chatwright serve DIR`."""
 
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,8 +27,11 @@ from chatwright.cli.status_line import StatusLine
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.server.address import Address
+    from chatwright.server.service import Service
     from chatwright.server.status import Status
 
 
@@ -60,6 +63,27 @@ def serve(
             callback=named_model,
         ),
     ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            "--feedback",
+            help="Take feedback on replies (POST /v1/feedback) and append it to this file.",
+        ),
+    ] = None,
+    canary: Annotated[
+        str,
+        typer.Option(
+            "--canary",
+            help="A version of the directory that answers a share of the requests until thumbs "
+            "decide; needs --feedback.",
+        ),
+    ] = "",
+    canary_share: Annotated[
+        float,
+        typer.Option(
+            "--canary-share", min=0.01, max=0.9, help="Share of the requests for the canary."
+        ),
+    ] = 0.1,
 ) -> None:
     """Serve a chat page and an API.
 
@@ -69,7 +93,29 @@ def serve(
     limits = memory_limits(max_context, max_replies, cache_memory)
     address = server_address(host, port, require_key, keys, allow_host, tls_cert, tls_key)
     with address.open() as listener:  # opened first: a taken port is reported at once
-        _serve(directory, name, address, listener, limits, embeddings)
+        votes = Votes(feedback, canary, canary_share)
+        _serve(directory, name, address, listener, limits, embeddings, votes)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Where feedback goes, and what it decides about."""
+
+    log: Path | None
+    """The file that feedback is appended to; None: no feedback is taken."""
+    canary: str
+    """The version that thumbs decide about; "" for none."""
+    share: float
+    """Share of the requests that the canary answers."""
+
+    def __post_init__(self) -> None:
+        if self.canary and self.log is None:
+            raise InputError(
+                f"--canary {self.canary} needs thumbs, and no feedback is taken.",
+                remedy="Add --feedback FILE.",
+                field="canary",
+                value=self.canary,
+            )
 
 
 def _serve(
@@ -79,6 +125,7 @@ def _serve(
     listener: socket.socket,
     limits: "MemoryLimits",
     embeddings: Path | None,
+    votes: Votes,
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
@@ -99,6 +146,12 @@ def _serve(
             status.show("loading PyTorch")
             embedder = None if embeddings is None else models.open_embedder(embeddings)
             opened = models.open(directory, status)
+
+        def beside(service: "Service") -> "AbstractContextManager[None]":
+            if votes.log is not None:
+                models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
+            return models.follow(directory, opened.facts.directory, service)
+
         serve_app(
             opened.assistant,
             name,
@@ -108,7 +161,7 @@ def _serve(
             description=opened.description,
             identity=opened.facts.identity,
             embedder=embedder,
-            beside=lambda service: models.follow(directory, opened.facts.directory, service),
+            beside=beside,
         )
 
 

@@ -3,15 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import registry
 from chatwright.cli.status_line import NoStatus, StatusLine
+from chatwright.commands import command_line
 from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_client import EngineProcess
+from chatwright.server.feedback.canary import Canary
+from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.opened_model import OpenedModel
 from chatwright.server.remote_engine import RemoteEmbedder, RemoteEngine
 from chatwright.server.served_versions import follow_versions
@@ -89,6 +93,51 @@ class ServedModels:
             opened.facts.identity,
         )
         return opened
+
+    def publish_candidate(
+        self, service: Service, directory: Path, name: str, share: float, log: Path
+    ) -> None:
+        """Take feedback, and let a version of the registry answer a share of the requests.
+
+        When thumbs decide, the verdict is recorded in the registry. A worse candidate is refused;
+        a preferred one awaits `chatwright models promote`.
+
+        Args:
+            service: The server's; it serves the current version.
+            directory: The directory of the versions.
+            name: The candidate's name or id; "" only takes feedback.
+            share: Share of the requests that the candidate answers.
+            log: The file that feedback is appended to.
+
+        Raises:
+            InputError: The registry has no such version, or it is served already.
+        """
+        if not name:
+            service.feedback = FeedbackDesk(log)
+            return
+        versions = registry.read(directory)
+        version = versions.version(name)
+        if version == versions.current:
+            raise InputError(
+                f"{version.name} is the version that is served already.",
+                remedy=f"Choose another: {command_line('models', 'list', directory)}",
+                field="canary",
+                value=name,
+            )
+        opened = self.open(versions.path_of(version))
+        description = f"version {version.name}, canary"
+        identity = replace(opened.facts.identity, version=version.name)
+        service.publish_candidate(opened.assistant, description, identity)
+        canary = Canary(identity.weights, versions.current.weights, share)
+
+        def decided(canary: Canary) -> None:
+            service.candidate = None
+            if canary.verdict == "rolled back":
+                reason = "canary: users' votes prefer the served version"
+                registry.refuse(directory, version.name, reason, canary.figures())
+            print(f"canary {version.name}: {canary.verdict}", file=sys.stderr, flush=True)
+
+        service.feedback = FeedbackDesk(log, canary, decided)
 
     def open_embedder(self, directory: Path) -> ServedEmbedder:
         """Open an encoder; InputError if the directory holds none."""

@@ -24,7 +24,15 @@ from chatwright.server.guard import Guard
 from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
-from chatwright.server.routes import completions, embeddings, info, messages, metrics, tokens
+from chatwright.server.routes import (
+    completions,
+    embeddings,
+    feedback,
+    info,
+    messages,
+    metrics,
+    tokens,
+)
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -108,6 +116,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     tokens.add(app, service)
     completions.add(app, service)
     embeddings.add(app, service)
+    feedback.add(app, service)
 
     @app.get("/openapi.json", dependencies=[PUBLIC], include_in_schema=False)
     async def openapi() -> Response:

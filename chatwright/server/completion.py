@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ from chatwright.chat.reply_events import (
     Truncated,
     Usage,
 )
-from chatwright.conversation import ToolCall
+from chatwright.conversation import Message, ToolCall
 from chatwright.engine.messages import TokenSampled
 from chatwright.server.best_of import best_of
 from chatwright.server.chat_message import write_command
@@ -53,6 +53,8 @@ class Choice:
     thinking: str = ""
     tool_call: dict[str, Any] | None = None
     finish_reason: str | None = None
+    message: Message | None = None
+    """The whole reply, when it has ended."""
     receipt: dict[str, Any] = field(default_factory=dict)
     log_probs: list[dict[str, Any]] = field(default_factory=list)
     usage: Usage = field(default_factory=lambda: Usage(0, 0))
@@ -69,6 +71,8 @@ class Completion:
         self.identity = served.identity
         self.fingerprint = served.identity.fingerprint
         self._began = time.monotonic()
+        self.completed: Callable[[list[Message]], None] = lambda messages: None
+        """Receives the replies when all have ended."""
         self.id = f"chatcmpl-{secrets.token_hex(16)}"
         self.created = int(time.time())
         self.seed = request.first_seed()
@@ -135,6 +139,7 @@ class Completion:
         choice.finish_reason = FINISH_REASONS[event.reason]
         choice.usage = event.usage
         choice.mean_log_prob = event.mean_log_prob
+        choice.message = event.message
         if event.reason == "tool_call":
             choice.tool_call = _tool_call_to_json(event.message.tool_calls[0])
             yield self._chunk(index, {"tool_calls": [{"index": 0, **choice.tool_call}]})
@@ -142,6 +147,9 @@ class Completion:
         receipt = receipt_of(self.identity, event, time.monotonic() - self._began, n_cut)
         choice.receipt = receipt.to_json(self.request.receipt)
         notes = {"receipts": [{"index": index, **choice.receipt}]}
+        if all(choice.finish_reason for choice in self.choices):
+            best = best_of(self.choices, self.request.n)
+            self.completed([one.message for one in best if one.message is not None])
         yield self._chunk(index, {}, choice.finish_reason, chatwright=notes)
 
     def _head(self, kind: str) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Replier(Protocol):
         sampling: SamplingConfig,
         thinking: bool | None,
         form: ReplyForm,
+        *,
+        user: str,
     ) -> Iterator[ReplyEvent]:
         """Yield the events of a reply; closing the iterator cancels it."""
         ...
@@ -48,6 +50,7 @@ class Replier(Protocol):
         *,
         scores_prompt: bool,
         is_sampled: bool,
+        user: str,
     ) -> Iterator[CompletionEvent]:
         """Yield the events of the continuation of a text; closing the iterator cancels it."""
         ...
@@ -96,6 +99,7 @@ class PendingWork(ABC):
         """
         self.deliver = deliver
         self.assistant = assistant
+        self.user = ""  # id of the key; users take turns, and share no cached prompts
         # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
         self.is_canceled = False
         self.events: Iterator[Any] | None = None  # None until the work begins
@@ -150,7 +154,9 @@ class PendingReply(PendingWork):
     def begin(self, served: Callable[[], Replier]) -> Iterator[ReplyEvent]:
         """Begin to sample the reply."""
         assistant = self.assistant or served()
-        return assistant.reply(self.conversation, self.sampling, self.thinking, self.form)
+        return assistant.reply(
+            self.conversation, self.sampling, self.thinking, self.form, user=self.user
+        )
 
 
 class PendingText(PendingWork):
@@ -192,4 +198,5 @@ class PendingText(PendingWork):
             self.sampling,
             scores_prompt=self.scores_prompt,
             is_sampled=self.is_sampled,
+            user=self.user,
         )

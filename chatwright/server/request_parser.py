@@ -33,7 +33,7 @@ class Strict(BaseModel):
         return {name: value for name, value in data.items() if value is not None}
 
 
-R = TypeVar("R", bound=Strict)
+R = TypeVar("R", bound=BaseModel)
 
 
 def parse_request(body: bytes, kind: type[R]) -> R:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
+from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier, Served
 from chatwright.server.status import Status
@@ -23,6 +24,10 @@ class Service:
         self.engine = EngineThread(limits=limits)
         self.model_name = ""
         self.embeddings: ServedEmbedder | None = None
+        self.feedback: FeedbackDesk | None = None
+        """Takes feedback on replies; None if the server keeps none."""
+        self.candidate: Served | None = None
+        """The model that answers the canary's share of the requests."""
         self._status = status
 
     def publish(
@@ -76,6 +81,20 @@ class Service:
         if name is not None and name != self.model_name:
             raise unknown_model(name)
         return served
+
+    def with_canary(self, served: Served) -> Served:
+        """Return the model for the next request: `served`, or the candidate of the canary."""
+        canary = None if self.feedback is None else self.feedback.canary
+        if canary is None or self.candidate is None or served is not self.engine.served:
+            return served
+        return self.candidate if canary.takes_next() else served
+
+    def publish_candidate(
+        self, assistant: Replier, description: str, identity: ModelIdentity
+    ) -> None:
+        """Let a candidate answer the canary's share of the requests."""
+        number = 1 + self.engine.require_served().number
+        self.candidate = Served(assistant, number, description, identity)
 
     def require_embedder(self, name: str) -> ServedEmbedder:
         """Return the model for vectors of texts; ApiError (404) if it has another name."""

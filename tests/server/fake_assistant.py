@@ -44,6 +44,8 @@ class FakeAssistant:
         sampling: SamplingConfig,
         thinking: bool | None = None,
         form: ReplyForm = FREE,
+        *,
+        user: str = "",
     ) -> Iterator[ReplyEvent]:
         self.before()
         self.seen.append((conversation, sampling))

@@ -416,7 +416,7 @@ def test_disconnecting_cancels_the_replies(stream, after_messages):
 
 def test_a_failure_during_a_stream_is_an_error_event_without_done():
     class FailingAssistant(FakeAssistant):
-        def reply(self, conversation, sampling, thinking=None, form=None):
+        def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
             yield from list(super().reply(conversation, sampling))[:3]
             raise KeyError("x")
 

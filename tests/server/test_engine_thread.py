@@ -56,7 +56,7 @@ def test_live_replies_take_turns_and_a_waiting_reply_starts_when_a_slot_is_free(
     order = []
 
     class RecordingAssistant(FakeAssistant):
-        def reply(self, conversation, sampling, thinking=None, form=None) -> Iterator:
+        def reply(self, conversation, sampling, thinking=None, form=None, *, user="") -> Iterator:
             for _ in range(3):
                 order.append(sampling.seed)
                 yield TextDelta("x")
@@ -105,7 +105,7 @@ def test_a_reply_keeps_the_model_it_began_with_or_was_assigned(start_engine):
             super().__init__()
             self.name = name
 
-        def reply(self, conversation, sampling, thinking=None, form=None):
+        def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
             for _ in range(3):
                 yield TextDelta(self.name)
                 assert gate.wait(30)
@@ -136,7 +136,7 @@ def test_a_reply_keeps_the_model_it_began_with_or_was_assigned(start_engine):
 
 def test_a_reply_that_fails_does_not_end_the_others(start_engine):
     class FailingAssistant(FakeAssistant):
-        def reply(self, conversation, sampling, thinking=None, form=None):
+        def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
             if sampling.seed == 1:
                 raise ZeroDivisionError
             return super().reply(conversation, sampling)

@@ -63,7 +63,13 @@ class Speaker(FakeAssistant):
         self.began = threading.Event()
 
     def reply(
-        self, conversation: Any, sampling: Any, thinking: Any = None, form: Any = None
+        self,
+        conversation: Any,
+        sampling: Any,
+        thinking: Any = None,
+        form: Any = None,
+        *,
+        user: str = "",
     ) -> Iterator[Any]:
         try:
             while not self.gate.wait(0.01):

@@ -55,7 +55,7 @@ class Slow(Assistant):
         self.is_over = is_over
         self.n_event = 0
 
-    def reply(self, *arguments):
+    def reply(self, *arguments, **options):
         for event in super().reply(*arguments):
             self.is_over.wait(0.5)
             self.n_event += 1

@@ -30,6 +30,8 @@ class ThinkingAssistant(FakeAssistant):
         sampling: SamplingConfig,
         thinking: bool | None = None,
         form: ReplyForm = FREE,
+        *,
+        user: str = "",
     ) -> Iterator[ReplyEvent]:
         self.seen.append((conversation, sampling))
         self.switches.append(thinking)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chatwright.conversation import Message
-from chatwright.data.preferences import Correction, Feedback, RatedReply, Ranking, Thumb
+from chatwright.data.preferences import Correction, Feedback, Ranking, RatedReply, Thumb
 from chatwright.server.errors import ApiError
 from chatwright.server.feedback.reply_memory import RememberedReply, ReplyMemory
 from chatwright.server.request_parser import ShortText, Strict, Text
@@ -84,8 +84,8 @@ def to_feedback(
             ranks=tuple(request.ranks),
             are_all_bad=request.are_all_bad,
         )
-    remembered, message = _find(request, memory, user)
-    rated = _rated(remembered, message)
+    remembered, reply = _find(request, memory, user)
+    rated = _rated(remembered, reply)
     if isinstance(request, ThumbRequest):
         return Thumb(
             prompt=remembered.prompt,

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from chatwright.server.access import needs
+from chatwright.server.access import caller_of, needs
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
 from chatwright.server.errors import ApiError
@@ -30,40 +30,47 @@ def add(app: FastAPI, service: Service) -> None:
         """Reply to a conversation."""
         request = parse_request(await http.body(), ChatRequest)
         served = service.require_model(request.model)
-        return await complete_chat(http, request, served, service)
+        return await complete_chat(http, request, served, service, caller_of(http).user)
 
     @app.post("/v1/completions", dependencies=[needs("chat")])
     async def completions(http: Request) -> Response:
         """Continue texts."""
         request = parse_request(await http.body(), TextRequest)
         served = service.require_model(request.model)
-        return await complete_texts(http, request, served, service)
+        return await complete_texts(http, request, served, service, caller_of(http).user)
 
 
 async def complete_chat(
-    http: Request, request: ChatRequest, served: Served, service: Service
+    http: Request, request: ChatRequest, served: Served, service: Service, user: str = ""
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
-    completion, replies = await begin_chat(request, served, service)
+    completion, replies = await begin_chat(request, served, service, user)
     return await respond(http, completion, replies)
 
 
 async def begin_chat(
-    request: ChatRequest, served: Served, service: Service
+    request: ChatRequest, served: Served, service: Service, user: str = ""
 ) -> tuple[Completion, Replies]:
     """Ask the engine for the replies to a conversation; ApiError if it refuses.
 
-    /v1/messages and /v1/responses begin their replies here, too.
+    /v1/messages and /v1/responses begin their replies here, too. `user` is the id of the key.
     """
     form = request.form
     await run_in_threadpool(require_usable, form.constraint)
+    served = service.with_canary(served)
     completion = Completion(request, served)
     conversation = request.conversation
+    if service.feedback is not None:
+        weights, memory = served.identity.weights, service.feedback.memory
+        completion.completed = lambda messages: memory.add(
+            completion.id, conversation, messages, weights, user
+        )
 
     def make(index: int, deliver: Deliver) -> PendingReply:
         sampling = request.sampling(index, completion.seed)
         thinking = request.enable_thinking
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
+        pending.user = user
         pending.field_names = {**CONSTRAINT_FIELDS, "max_tokens": request.token_limit_name}
         return pending
 
@@ -72,7 +79,7 @@ async def begin_chat(
 
 
 async def complete_texts(
-    http: Request, request: TextRequest, served: Served, service: Service
+    http: Request, request: TextRequest, served: Served, service: Service, user: str = ""
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
     n_reply, limit = len(request.prompts) * request.n_generated, service.engine.limits.max_open
@@ -84,7 +91,7 @@ async def complete_texts(
     completion = TextCompletion(request, served, prompts)
 
     def make(index: int, deliver: Deliver) -> PendingText:
-        return PendingText(
+        pending = PendingText(
             prompts[index // request.n_generated].token_ids,
             request.sampling(index, completion.seed),
             deliver,
@@ -92,6 +99,8 @@ async def complete_texts(
             scores_prompt=request.scores_prompt,
             is_sampled=request.max_tokens > 0,
         )
+        pending.user = user
+        return pending
 
     replies = Replies(service.engine, [partial(make, index) for index in range(n_reply)])
     return await respond(http, completion, replies)
