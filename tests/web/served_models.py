@@ -5,6 +5,7 @@ A reply of `GatedModel` can pause in its middle, at a gate. `Build` reports prog
 """
 
 import random
+import re
 import string
 import threading
 from contextlib import ExitStack
@@ -119,15 +120,27 @@ class EchoAssistant(FakeAssistant):
     def __init__(self):
         super().__init__()
         self.thinking = []
+        self.gate = None  # a semaphore: each word of a reply waits for it
+
+    def pieces(self, text):
+        """Return the text in pieces: words if there is a gate, otherwise cut at random places."""
+        if self.gate is not None:
+            return re.findall(r"\S+\s*", text)
+        cuts = random.Random(len(text))
+        found = []
+        start = 0
+        while start < len(text):
+            end = start + cuts.randint(1, 12)
+            found.append(text[start:end])
+            start = end
+        return found
 
     def reply(self, conversation, sampling, thinking=None, form=None):
         self.seen.append((conversation, sampling))
         self.thinking.append(thinking)
         text = self.answer or conversation[-1].text
-        cuts = random.Random(len(text))
-        start = 0
-        while start < len(text):
-            end = start + cuts.randint(1, 12)
-            yield TextDelta(text[start:end])
-            start = end
+        for piece in self.pieces(text):
+            if self.gate is not None:
+                assert self.gate.acquire(timeout=30), "the gate stayed closed"
+            yield TextDelta(piece)
         yield Finished("stop", Usage(len(text), len(text)), Message("assistant", text))

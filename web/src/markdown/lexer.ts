@@ -44,6 +44,32 @@ parser.use({
   ],
 });
 
+const MAX_INLINE = 20_000; // characters of one paragraph or list item
+const MAX_MARKERS = 400; // in it; the time to match emphasis grows with their square
+const MAX_INLINE_DEPTH = 12;
+
+// A lexer that leaves a text as it is where matching its markers would take too long.
+class BoundedLexer extends Lexer {
+  private depth = 0;
+
+  override inlineTokens(source: string, tokens: Token[] = []): Token[] {
+    const isTooMuch =
+      this.depth >= MAX_INLINE_DEPTH ||
+      source.length > MAX_INLINE ||
+      (source.match(/[*_~`[$<]/g)?.length ?? 0) > MAX_MARKERS;
+    if (isTooMuch) {
+      tokens.push({ type: "text", raw: source, text: source, escaped: false } as Tokens.Text);
+      return tokens;
+    }
+    this.depth += 1;
+    try {
+      return super.inlineTokens(source, tokens);
+    } finally {
+      this.depth -= 1;
+    }
+  }
+}
+
 export type Links = TokensList["links"];
 
 export interface Blocks {
@@ -60,7 +86,7 @@ export function splitBlocks(text: string): Blocks {
 
 // Lex one block with all that is inside it.
 export function lexBlock(raw: string, links: Links): Token[] {
-  const lexer = new Lexer(parser.defaults);
+  const lexer = new BoundedLexer(parser.defaults);
   lexer.tokens.links = links;
   return lexer.lex(raw);
 }
