@@ -32,7 +32,11 @@ class Generated:
 
 
 def generate(
-    forward: Forward, prompt: Sequence[int], config: SamplingConfig, stop_ids: Collection[int] = ()
+    forward: Forward,
+    prompt: Sequence[int],
+    config: SamplingConfig,
+    stop_ids: Collection[int] = (),
+    banned_ids: Collection[int] = (),
 ) -> Generated:
     """Generate one reply; `config.n`, `best_of` and `stop` are ignored."""
     assert config.temperature == 0.0 or config.seed is not None, "sampling needs a seed"
@@ -40,10 +44,11 @@ def generate(
     limit = limit if config.max_tokens is None else min(limit, config.max_tokens)
     generated: list[int] = []
     log_probs: list[float] = []
+    banned = torch.tensor(sorted(banned_ids), dtype=torch.int64)
     while len(generated) < limit:
         logits = next_logits(forward, [*prompt, *generated])
         ids = [torch.tensor(token_ids, dtype=torch.int64) for token_ids in (prompt, generated)]
-        adjusted = adjust_logits(logits, config, *ids)
+        adjusted = adjust_logits(logits, config, *ids, banned)
         u = uniform(config.seed or 0, len(prompt) + len(generated))
         token_id = choose_token(adjusted, config, u)
         log_probs.append(float(logits.double().log_softmax(dim=-1)[token_id]))
