@@ -60,6 +60,7 @@ class Database:
             InputError: The file is no SQLite database, or a later program made it.
         """
         self.path: Path | None = None
+        self._reader: sa.Engine
         if "://" in str(address):
             self._writer = _open_postgresql(str(address))
             self._reader: sa.Engine = self._writer.execution_options(
