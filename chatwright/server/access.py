@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from chatwright.errors import InputError
 from chatwright.server.access_keys import SCOPES, KeyRing
+from chatwright.server.accounts import ROLE_SCOPES, Accounts
 from chatwright.server.errors import ApiError
+from chatwright.store.users import User
 
 log = logging.getLogger("chatwright.server")
 
@@ -43,11 +46,12 @@ class Policy:
 
     async def __call__(self, request: Request) -> None:
         """Store the caller for `caller_of`; ApiError (401, 403) if the caller is refused."""
-        keys: KeyRing | None = request.app.state.keys
-        if keys is None:
+        accounts: Accounts | None = request.app.state.accounts
+        has_login = accounts is not None and accounts.has_login
+        if request.app.state.keys is None and not has_login:
             request.state.caller = Caller()
         elif self.scopes:
-            request.state.caller = self._admit(find_caller(keys, request))
+            request.state.caller = self._admit(await _find(request))
 
     def _admit(self, caller: Caller) -> Caller:
         if not {*self.scopes, "admin"} & set(caller.scopes):
@@ -55,6 +59,37 @@ class Policy:
             message = f"this key is not good for {needed}: make one with chatwright keys add"
             raise ApiError(403, message, code="insufficient_scope")
         return caller
+
+
+class UserPolicy(Policy):
+    """A dependency that also stores the user of the store, and refuses other roles."""
+
+    def __init__(self, *roles: str) -> None:
+        """Admit users with one of these roles; without any, all users."""
+        super().__init__("chat")
+        unknown = set(roles) - set(ROLE_SCOPES)
+        assert not unknown, f"unknown roles {unknown}"
+        self.roles = roles
+
+    async def __call__(self, request: Request) -> None:
+        """Store the user as `request.state.user`; ApiError (401, 403) if there is none.
+
+        On a server without a store nothing is stored, and the route answers that.
+        """
+        await super().__call__(request)
+        accounts: Accounts | None = request.app.state.accounts
+        if accounts is None:
+            return
+        if not accounts.has_login:
+            found = await run_in_threadpool(accounts.find, request)
+            request.state.user = None if found is None else found.user
+        user: User | None = getattr(request.state, "user", None)
+        if user is None:
+            message = "this key belongs to no user of the store: log in"
+            raise ApiError(403, message, code="no_user")
+        if self.roles and user.role not in self.roles:
+            message = f"this needs a user who is {' or '.join(self.roles)}"
+            raise ApiError(403, message, code="role_not_allowed")
 
 
 PUBLIC: Any = Depends(Policy())
@@ -73,6 +108,19 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+async def _find(request: Request) -> Caller:
+    """Return the user who logged in, or the owner of the request's key."""
+    accounts: Accounts | None = request.app.state.accounts
+    if accounts is not None and accounts.has_login:
+        found = await run_in_threadpool(accounts.find, request)
+        if found is not None:
+            request.state.user = found.user
+            return Caller(found.user.id, found.scopes)
+        if request.app.state.keys is None:
+            raise _unauthorized("log in, or send a key", "no_session")
+    return find_caller(request.app.state.keys, request)
+
+
 def find_caller(keys: KeyRing, request: Request) -> Caller:
     """Return the owner of the request's key; ApiError (401) if it has none that is valid."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
@@ -89,9 +137,9 @@ def find_caller(keys: KeyRing, request: Request) -> Caller:
     return Caller(key.id, key.scopes)
 
 
-def _unauthorized(message: str) -> ApiError:
+def _unauthorized(message: str, code: str = "invalid_api_key") -> ApiError:
     headers = {"www-authenticate": "Bearer"}
-    return ApiError(401, message, code="invalid_api_key", headers=headers)
+    return ApiError(401, message, code=code, headers=headers)
 
 
 def policy_of(route: Any) -> Policy | None:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from chatwright.server.access import PUBLIC, needs, require_policies
 from chatwright.server.access_keys import KeyRing
+from chatwright.server.accounts import Accounts
 from chatwright.server.engine_thread import Limits
 from chatwright.server.errors import ApiError, handle_api_error, handle_http_error
 from chatwright.server.guard import Guard
@@ -33,6 +34,7 @@ from chatwright.server.routes import (
     metrics,
     tokens,
 )
+from chatwright.server.routes.store import every_route
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -59,6 +61,7 @@ def make_app(
     limits: Limits | None = None,
     keys: KeyRing | None = None,
     host_names: HostNames | None = None,
+    accounts: Accounts | None = None,
 ) -> FastAPI:
     """Return the application. Use `app.state.service.publish` to serve a model later.
 
@@ -69,6 +72,7 @@ def make_app(
         limits: Bounds on the work that the server accepts.
         keys: The keys that requests need; None admits everyone who reaches the server.
         host_names: The names under which the server answers; by default those of loopback.
+        accounts: The users of the store; None keeps nothing.
     """
     service = Service(limits, status)
     if assistant is not None:
@@ -84,6 +88,7 @@ def make_app(
     app = FastAPI(title="Chatwright", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
     app.state.keys = keys
+    app.state.accounts = accounts
     app.add_middleware(Guard, host_names=host_names or HostNames())
     app.add_exception_handler(ApiError, handle_api_error)
     app.add_exception_handler(HTTPException, handle_http_error)
@@ -117,6 +122,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     completions.add(app, service)
     embeddings.add(app, service)
     feedback.add(app, service)
+    every_route.add(app, service)
 
     @app.get("/openapi.json", dependencies=[PUBLIC], include_in_schema=False)
     async def openapi() -> Response:

@@ -84,9 +84,9 @@ def _to_json(part: Part) -> dict[str, str]:
 
 
 def _from_json(value: object, field: str) -> Part:
-    if not isinstance(value, Mapping) or value.get("type") not in KEYS:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(kind, str) or kind not in KEYS:
         raise _refused(field, f"has no type of: {', '.join(KEYS)}")
-    kind = value["type"]
     fields = {key: value[key] for key in value if key != "type"}
     is_complete = fields.keys() == set(KEYS[kind])
     if not is_complete or not all(isinstance(text, str) for text in fields.values()):

@@ -128,8 +128,21 @@ class Messages:
                 remember(connection, user_id, retry, ids)
             return _read(connection, user_id, ids[0])
 
-    def complete(self, user_id: str, id_: str, answer: Answer) -> StoredMessage:
-        """Complete a pending answer, once. Raises NotFound, and Conflict if it is not pending."""
+    def complete(
+        self, user_id: str, id_: str, answer: Answer, conversation: str = ""
+    ) -> StoredMessage:
+        """Complete a pending answer, once.
+
+        Args:
+            user_id: The owner.
+            id_: The pending answer.
+            answer: Its end.
+            conversation: The conversation in which it must be, if it is given.
+
+        Raises:
+            NotFound: The user has no such message there.
+            Conflict: It is not pending.
+        """
         counts = answer.tokens
         values = {
             **_content(answer.message),
@@ -142,14 +155,14 @@ class Messages:
         }
         is_pending = (*_is(user_id, id_), MESSAGES.c.state == "pending")
         with self._database.write() as connection:
+            holder = sa.select(MESSAGES.c.conversation_id).where(*_is(user_id, id_))
+            found = connection.execute(holder).scalar()
+            if found is None or conversation not in ("", found):
+                raise NotFound("message", id_)
             changed = sa.update(MESSAGES).where(*is_pending).values(values)
             if connection.execute(changed).rowcount == 0:
-                _read(connection, user_id, id_)
                 raise Conflict("this message is not a pending answer", "not_pending")
-            conversation = connection.execute(
-                sa.select(MESSAGES.c.conversation_id).where(*_is(user_id, id_))
-            ).scalar_one()
-            change_conversation(connection, user_id, conversation)
+            change_conversation(connection, user_id, found)
             return _read(connection, user_id, id_)
 
     def tree(self, user_id: str, conversation: str) -> tuple[StoredMessage, ...]:

@@ -13,7 +13,10 @@ from chatwright.server.access_keys import SCOPES, KeyFile, KeyRing
 from chatwright.server.app import PAGE_FILES, make_app
 from tests.server.fake_assistant import FakeAssistant
 
-PUBLIC_PATHS = {*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"}
+PUBLIC_PATHS = {
+    *(*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"),
+    *("/api/session", "/api/accounts"),  # log-in and log-out; invitations
+}
 """What may be read without a key. A route that joins them must be added here on purpose."""
 SCOPE_OF = {
     "/metrics": {"metrics"},

@@ -1,0 +1,1 @@
+"""Routes of the page's API: sessions, conversations, messages, feedback, import and export."""
