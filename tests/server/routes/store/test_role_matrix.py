@@ -15,7 +15,7 @@ from chatwright.server.access import UserPolicy, policy_of
 from chatwright.store.feedback import Opinion
 from chatwright.store.messages import Answer, Origin
 from chatwright.store.store import Store
-from tests.server.routes.store_client import StoreClient, store_client
+from tests.server.routes.store.store_client import StoreClient, store_client
 
 ROLES = ("admin", "member", "rater", "learner")
 ALL = frozenset(ROLES)

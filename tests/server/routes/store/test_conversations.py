@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.routes.store_client import store_client
+from tests.server.routes.store.store_client import store_client
 from tests.store.test_exchange import CHATGPT, OPEN_WEBUI
 
 TEXT = [{"type": "text", "text": "When do you open?"}]

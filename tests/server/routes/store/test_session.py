@@ -7,7 +7,7 @@ from chatwright.server.access_keys import KeyFile, KeyRing
 from chatwright.server.accounts import MAX_FAILURES
 from chatwright.server.app import make_app
 from tests.server.fake_assistant import FakeAssistant
-from tests.server.routes.store_client import PASSWORD, store_client
+from tests.server.routes.store.store_client import PASSWORD, store_client
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
