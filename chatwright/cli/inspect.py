@@ -1,9 +1,10 @@
-"""Look inside a model: `chatwright inspect embeddings DIR king - man + woman`."""
+"""Commands `chatwright inspect`: look inside a model, without changing it."""
 
 from typing import Annotated
 
 import typer
 
+from chatwright.cli import inspect_decoder
 from chatwright.cli.options import ModelDirectory
 from chatwright.cli.output import print_json
 
@@ -38,3 +39,9 @@ def embeddings(
         return
     for neighbor in neighbors:
         print(f"{neighbor.similarity:7.4f}  {neighbor.word}")
+
+
+app.command("tokens")(inspect_decoder.tokens)
+app.command("next")(inspect_decoder.next_tokens)
+app.command("attention")(inspect_decoder.attention)
+app.command("lens")(inspect_decoder.lens)
