@@ -53,6 +53,7 @@ MAY_IMPORT = {
         "chat",
         "data",
         "engine",
+        "inspection",
         "pipeline",
         "checkpoint",
         "tasks",

@@ -8,7 +8,7 @@ from chatwright.tokenizer.tokenizer import Tokenizer
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """Return the bytes of all tokens, and the control tokens that end an answer."""
     control_ids = frozenset(tokenizer.control.all())
-    end_ids = {tokenizer.control.end}
+    end_ids: set[int] = {tokenizer.control.end}
     if (chat_format := tokenizer.chat_format) is not None:
         ends_of_calls = chat_format.layout.separator("tool_call", END).ends
         end_ids |= {*chat_format.stop_ids} - {*ends_of_calls}

@@ -25,6 +25,7 @@ LIMITS = LLParserLimits(
 )
 """Bounds on the time and memory that one grammar may take."""
 SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
+_STYLE: Any = dict(JSON_STYLE)  # the library has a type of its own for it
 SCHEMA_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
@@ -34,7 +35,7 @@ def grammar_of(constraint: Constraint) -> str:
     match constraint.kind:
         case "json_schema":
             schema = _schema_of(constraint.source)
-            return LLMatcher.grammar_from_json_schema(schema, overrides=dict(JSON_STYLE))
+            return LLMatcher.grammar_from_json_schema(schema, overrides=_STYLE)
         case "regex":
             return LLMatcher.grammar_from_regex(constraint.source)
         case "lark":
@@ -75,14 +76,14 @@ def _problem(grammar: str) -> str:
 
 def _innermost(schema: dict[str, Any], cause: str) -> tuple[list[str], str]:
     """Return the path of the innermost part of a schema that is wrong by itself, and its cause."""
-    definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+    definitions: dict[str, Any] = {
+        name: schema[name] for name in ("$defs", "definitions") if name in schema
+    }
     path: list[str] = []
     part = schema
     while True:
         for names, inner in _parts_of(part):
-            grammar = LLMatcher.grammar_from_json_schema(
-                {**definitions, **inner}, overrides=dict(JSON_STYLE)
-            )
+            grammar = LLMatcher.grammar_from_json_schema({**definitions, **inner}, overrides=_STYLE)
             if found := _problem(grammar):
                 path, part, cause = [*path, *names], inner, found
                 break

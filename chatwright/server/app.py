@@ -30,6 +30,7 @@ from chatwright.server.routes import (
     embeddings,
     feedback,
     info,
+    inspection,
     messages,
     metrics,
     tokens,
@@ -122,6 +123,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     completions.add(app, service)
     embeddings.add(app, service)
     feedback.add(app, service)
+    inspection.add(app, service)
     every_route.add(app, service)
 
     @app.get("/openapi.json", dependencies=[PUBLIC], include_in_schema=False)

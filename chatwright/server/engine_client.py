@@ -76,7 +76,7 @@ class EngineProcess:
         self._changed = threading.Condition()
         self._write_lock = threading.Lock()
         self._models: dict[str, _Model] = {}
-        self._vectors: dict[str, Json] = {}
+        self._answers: dict[str, Json] = {}
         self._ids = itertools.count(1)
         self._is_closing = False
         self.n_restart = 0
@@ -201,19 +201,31 @@ class EngineProcess:
             known.events.clear()
             return events
 
-    def embed(self, model: str, texts: Sequence[str]) -> list[Json]:
-        """Compute the vectors of texts; wait for them."""
-        request = str(next(self._ids))
-        self.send("embed", model=model, request=request, texts=list(texts))
+    def ask(self, kind: Literal["embed", "inspect"], model: str, **content: Any) -> Any:
+        """Send a question about a model and wait for the answer.
+
+        Raises:
+            InputError: The question cannot be answered; the error says what to change.
+            EngineUnavailable: The process ended.
+        """
+        question = str(next(self._ids))
+        n_restart = self.n_restart
+        self.send(kind, model=model, question=question, **content)
         with self._changed:
-            self._changed.wait_for(lambda: request in self._vectors or not self.is_alive)
-            answer = self._vectors.pop(request, None)
+            self._changed.wait_for(
+                lambda: (
+                    question in self._answers
+                    or self.n_restart != n_restart
+                    or not self.is_alive
+                    or self._is_closing
+                )
+            )
+            answer = self._answers.pop(question, None)
         if answer is None:
             raise EngineUnavailable
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        vectors: list[Json] = answer["vectors"]
-        return vectors
+        if error := answer.get("error"):
+            raise InputError(error.pop("problem"), **error)
+        return answer["result"]
 
     def close_model(self, model: str) -> None:
         """Release a model; its requests must have ended."""
@@ -306,8 +318,8 @@ class EngineProcess:
                 self._changed.notify_all()
 
     def _take(self, message: Json) -> None:
-        if message["kind"] == "vectors":
-            self._vectors[message["request"]] = message
+        if message["kind"] == "answer":
+            self._answers[message["question"]] = message
             return
         known = self._models.get(message["model"])
         if known is None:

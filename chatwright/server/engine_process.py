@@ -10,7 +10,8 @@ Messages to this process (`model` is an id that the web application chose):
     vocabulary  model, vocabulary: the bytes of its tokens, before a request with a constraint
     submit   model, request (an id), content (message_codec)
     cancel   model, request
-    embed    model, request, texts
+    embed    model, question (an id), texts
+    inspect  model, question, query (`inspection/queries.py`)
     close    model
 
 Messages from this process:
@@ -19,7 +20,7 @@ Messages from this process:
     opened    model, facts (`opened_model.py`)
     refused   model, error: the model could not be opened
     events    model, events (message_codec)
-    vectors   request, vectors; or request, error
+    answer    question, and result or error
 
 Requests of all models advance in turn, one step each. A model is opened in a thread, so replies of
 other models continue meanwhile.
@@ -32,7 +33,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,7 @@ from chatwright.engine.message_codec import event_to_json, request_from_json
 from chatwright.engine.messages import EngineFull, Event, RequestFinished, RequestId
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
+from chatwright.inspection.queries import TraceCache, answer_query
 from chatwright.pipeline.open_engine import open_embedder, open_text_model
 from chatwright.server.describe_model import embedder_facts, text_model_facts
 from chatwright.server.message_pipe import Json, read_message, write_message
@@ -98,6 +100,7 @@ class EngineServer:
         self._incoming: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         self._engines: dict[str, ServedEngine] = {}
         self._embedders: dict[str, Embedder] = {}
+        self._traces: dict[str, TraceCache] = {}
 
     def send(self, kind: str, **content: Any) -> None:
         """Write one message."""
@@ -148,9 +151,12 @@ class EngineServer:
                 if model in self._engines:
                     self._engines[model].cancel(RequestId(message["request"]))
             case "embed":
-                self._embed(message)
+                self._answer(message, self._embed)
+            case "inspect":
+                self._answer(message, self._inspect)
             case "close":
                 self._embedders.pop(model, None)
+                self._traces.pop(model, None)
                 if (served := self._engines.pop(model, None)) is not None:
                     served.engine.close()
             case kind:
@@ -181,11 +187,8 @@ class EngineServer:
                 limits = MemoryLimits(**message["limits"])
                 opened = open_text_model(path, limits, message["n_reply"], show, note)
                 facts = text_model_facts(path, opened)
-        except InputError as error:
-            reason = {"problem": error.problem, "remedy": error.remedy, "field": error.field}
-            self.send("refused", model=model, error={**reason, "value": str(error.value)})
         except Exception as error:  # the web application waits for an answer
-            self.send("refused", model=model, error={"problem": f"{type(error).__name__}: {error}"})
+            self.send("refused", model=model, error=_error_to_json(error))
         else:
             # The main thread adopts the engine before it reads messages that were sent later.
             self._incoming.put({"kind": "adopt", "model": model, "opened": opened})
@@ -193,17 +196,32 @@ class EngineServer:
                 self._incoming.put({**message, "kind": "vocabulary"})
             self.send("opened", model=model, facts=facts.to_json())
 
-    def _embed(self, message: Json) -> None:
+    def _answer(self, message: Json, compute: Callable[[Json], Any]) -> None:
+        """Answer a question, or report why it has no answer."""
+        question = message["question"]
         try:
-            found = self._embedders[message["model"]].embed(message["texts"])
-        except (RuntimeError, ValueError) as error:
-            self.send("vectors", request=message["request"], error=str(error))
-            return
-        vectors = [
+            self.send("answer", question=question, result=compute(message))
+        except (InputError, RuntimeError, KeyError) as error:
+            self.send("answer", question=question, error=_error_to_json(error))
+
+    def _embed(self, message: Json) -> list[Json]:
+        found = self._embedders[message["model"]].embed(message["texts"])
+        return [
             {"vector": text.vector.tolist(), "n_token": text.n_token, "n_left_out": text.n_left_out}
             for text in found
         ]
-        self.send("vectors", request=message["request"], vectors=vectors)
+
+    def _inspect(self, message: Json) -> Json:
+        model = self._engines[message["model"]].engine.forward.model
+        traces = self._traces.setdefault(message["model"], TraceCache())
+        return answer_query(model, traces, message["query"])
+
+
+def _error_to_json(error: Exception) -> Json:
+    if isinstance(error, InputError):
+        reason = {"problem": error.problem, "remedy": error.remedy, "field": error.field}
+        return {**reason, "value": str(error.value)}
+    return {"problem": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:

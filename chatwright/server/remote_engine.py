@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.messages import EngineFull, Event, Request, RequestId
@@ -90,6 +91,16 @@ class RemoteEngine:
         """End a request; an unknown or finished one is ignored."""
         self._process.cancel(self._model, request_id)
 
+    def inspect(self, query: dict[str, Any]) -> dict[str, Any]:
+        """Answer a question about what the model computes (`inspection/queries.py`); wait for it.
+
+        Raises:
+            InputError: The question cannot be answered.
+            EngineUnavailable: The process ended.
+        """
+        answer: dict[str, Any] = self._process.ask("inspect", self._model, query=query)
+        return answer
+
     def step(self) -> list[Event]:
         """Return what happened since the last call; wait for a moment if nothing did."""
         return self._process.take_events(self._model)
@@ -133,4 +144,5 @@ class RemoteEmbedder:
 
     def embed(self, texts: Sequence[str]) -> list[RemoteVector]:
         """Compute the vector of each text."""
-        return [RemoteVector(**vector) for vector in self._process.embed(self._model, texts)]
+        found = self._process.ask("embed", self._model, texts=list(texts))
+        return [RemoteVector(**vector) for vector in found]

@@ -63,7 +63,7 @@ class Database:
         self._reader: sa.Engine
         if "://" in str(address):
             self._writer = _open_postgresql(str(address))
-            self._reader: sa.Engine = self._writer.execution_options(
+            self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             self._file_lock: FileLock | None = None

@@ -1,0 +1,148 @@
+"""Answer questions about what a decoder computes, as JSON in and out.
+
+A query holds `token_ids`, `heads_off` (a list of [layer, head]) and `what`:
+
+    tokens      {"log_probs": [null, ...]}: of each token, given those before it
+    next        position, top, sampling: {"tokens": [{id, probability, drawn_with}]}
+    attention   layer, head, first (a query): {"shape": [T - first, T], "weights": base64}
+    heads       position: {"heads": [...]}, a summary of each head at one token
+    lens        position, top: {"layers": [[{id, probability}]]}
+
+Weights are float32 numbers in little-endian order, row by row.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chatwright.engine.messages import SamplingConfig
+from chatwright.errors import InputError
+from chatwright.inspection.decoder_trace import (
+    DecoderTrace,
+    Head,
+    TokenProbability,
+    trace_decoder,
+)
+from chatwright.inspection.sampling_view import sampled_distribution
+from chatwright.model.gpt import GPT
+
+Json = dict[str, Any]
+Key = tuple[tuple[int, ...], tuple[Head, ...]]
+N_TRACE = 2
+"""Traces that are kept: a reply, and the same one with heads switched off."""
+
+
+class TraceCache:
+    """The newest traces of one model, so that several questions about a text read it once."""
+
+    def __init__(self, n_trace: int = N_TRACE) -> None:
+        self._n_trace = n_trace
+        self._traces: OrderedDict[Key, DecoderTrace] = OrderedDict()
+
+    def trace(
+        self, model: GPT, token_ids: Sequence[int], heads_off: Sequence[Head]
+    ) -> DecoderTrace:
+        """Return the trace of a text, from the cache if it is there."""
+        key = (tuple(token_ids), tuple(sorted(heads_off)))
+        found = self._traces.pop(key, None) or trace_decoder(model, token_ids, heads_off)
+        self._traces[key] = found
+        if len(self._traces) > self._n_trace:
+            self._traces.popitem(last=False)
+        return found
+
+
+def answer_query(model: GPT, traces: TraceCache, query: Json) -> Json:
+    """Answer one query; InputError if it asks for something that does not exist."""
+    heads_off = [Head(*head) for head in query.get("heads_off", ())]
+    trace = traces.trace(model, query["token_ids"], heads_off)
+    match query["what"]:
+        case "tokens":
+            return {"log_probs": [None, *trace.token_log_probs().tolist()]}
+        case "next":
+            return _next(trace, query)
+        case "attention":
+            return _attention(trace, query)
+        case "heads":
+            return _heads(trace, _position(trace, query))
+        case "lens":
+            layers = trace.logit_lens(_position(trace, query), query.get("top", 5))
+            return {"layers": [_tokens(layer) for layer in layers]}
+        case what:
+            raise InputError(
+                f"what = {what!r} is no question.",
+                remedy="Ask for tokens, next, attention, heads or lens.",
+                field="what",
+                value=what,
+            )
+
+
+def _next(trace: DecoderTrace, query: Json) -> Json:
+    position = _position(trace, query)
+    tokens = trace.next_tokens(position, query.get("top", 10))
+    drawn = sampled_distribution(
+        trace.logits(position), SamplingConfig(**query.get("sampling", {}))
+    )
+    pairs = zip(_tokens(tokens), tokens, strict=True)
+    return {
+        "tokens": [{**item, "drawn_with": float(drawn[token.token_id])} for item, token in pairs]
+    }
+
+
+def _attention(trace: DecoderTrace, query: Json) -> Json:
+    weights = trace.attention(query["layer"])
+    head = query["head"]
+    if not 0 <= head < len(weights):
+        raise InputError(
+            f"head {head}: layer {query['layer']} has heads 0 to {len(weights) - 1}.",
+            remedy="Choose one of them.",
+            field="head",
+            value=head,
+        )
+    rows = weights[head][query.get("first", 0) :]
+    content = base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
+    return {"shape": list(rows.shape), "weights": content}
+
+
+def _heads(trace: DecoderTrace, position: int) -> Json:
+    """Summarize each head at one token.
+
+    `entropy` is in bits: 0 if the head attends to one token. `first` and `previous` are the weights
+    of the text's first token and of the token before; `best` is the token with the largest weight.
+    """
+    found = []
+    for layer in range(trace.n_layer):
+        for number, row in enumerate(trace.attention(layer)[:, position]):
+            seen = row[: position + 1].astype(np.float64)
+            logs = np.log2(seen, where=seen > 0, out=np.zeros_like(seen))
+            found.append(
+                {
+                    "layer": layer,
+                    "head": number,
+                    "entropy": float(-(seen * logs).sum()),
+                    "first": float(seen[0]),
+                    "previous": float(seen[position - 1]) if position else 0.0,
+                    "best": int(seen.argmax()),
+                }
+            )
+    return {"heads": found}
+
+
+def _tokens(tokens: Sequence[TokenProbability]) -> list[Json]:
+    return [{"id": token.token_id, "probability": token.probability} for token in tokens]
+
+
+def _position(trace: DecoderTrace, query: Json) -> int:
+    position, n_token = int(query.get("position", -1)), len(trace.token_ids)
+    if not -n_token <= position < n_token:
+        raise InputError(
+            f"position {position}: the text has {n_token} tokens.",
+            remedy=f"Give a number from 0 to {n_token - 1}.",
+            field="position",
+            value=position,
+        )
+    return position % n_token
