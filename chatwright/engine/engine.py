@@ -231,7 +231,6 @@ class Engine:
         """Run one step for all replies; return what happened, in order."""
         for sequence, slot in self.scheduler.admit()[0]:
             self._save_prefix(sequence, slot, sequence.n_text - 1)
-            self.cache.clear_slot(slot)
         running = list(self.scheduler.running)
         decoding = [sequence for sequence in running if sequence.state is State.DECODE]
         ready = [
@@ -382,10 +381,10 @@ class Engine:
         self.prefixes.release(sequence.prefix)
         sequence.prefix = []
         self.scheduler.release(sequence)
-        if slot is not None and self.scheduler.running:
-            self.cache.clear_slot(slot)
-        elif slot is not None:
+        if slot is not None and not self.scheduler.running:
             self.cache.clear()
+        elif slot is not None and sequence.state is State.FAILED:
+            self.cache.clear_slot(slot)  # it may hold a NaN; other numbers are never read
         request = self._requests[sequence.request_id]
         self._events += request.report_end(sequence)
         if request.is_reported:
