@@ -132,7 +132,9 @@ def test_the_http_reference_names_every_field_of_a_request() -> None:
 
 
 def test_the_http_reference_names_every_error_code() -> None:
-    text = (ROOT / "docs" / "reference" / "http-api.md").read_text(encoding="utf-8")
+    pages = ("http-api.md", "page-api.md")
+    reference = ROOT / "docs" / "reference"
+    text = "".join((reference / page).read_text(encoding="utf-8") for page in pages)
     codes = {
         keyword.value.value
         for file in (ROOT / "chatwright" / "server").rglob("*.py")

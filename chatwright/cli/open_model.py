@@ -4,6 +4,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from chatwright.cli.open_store import served_store
 from chatwright.cli.status_line import StatusLine
 from chatwright.commands import command_line
 
@@ -30,10 +31,10 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
     with (
         served_models(limits) as models,
-        serve_in_thread(served_name, port, status=status.status, limits=at_once) as (
-            service,
-            address,
-        ),
+        served_store() as users,
+        serve_in_thread(
+            served_name, port, status=status.status, limits=at_once, accounts=users
+        ) as (service, address),
     ):
         print(f"the page is at {address}", flush=True)
         with fetch_watcher(status.say, status.downloaded) as watcher:

@@ -1,5 +1,9 @@
-"""The option `--store` of the commands that read or change the store."""
+"""The option `--store`, and the store of a server."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +11,7 @@ import typer
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
+    from chatwright.server.accounts import Accounts
     from chatwright.store.store import Store
 
 StoreAddress = Annotated[
@@ -31,3 +36,40 @@ def open_store(address: str) -> "Store":
             field="store",
         ) from None
     return Store(store_address(address))
+
+
+@contextmanager
+def served_store(
+    address: str = "", has_login: bool = False, host: str = "127.0.0.1"
+) -> Iterator["Accounts | None"]:
+    """Yield the users of the store for a server, or None: then nothing is kept.
+
+    On an address that only this machine reaches, the default store is opened, and its owner needs
+    no log-in. Elsewhere only `has_login` or an address opens a store.
+
+    Raises InputError if users shall log in and there is no administrator.
+    """
+    from chatwright.server.accounts import Accounts
+    from chatwright.server.address import is_loopback
+
+    if not (address or has_login or is_loopback(host)):
+        yield None
+        return
+    try:
+        store = open_store(address)
+    except OSError as error:
+        if address or has_login:
+            raise
+        print(f"note: conversations stay in the browser: {error}", file=sys.stderr)
+        yield None
+        return
+    with store:
+        users = store.users.list()
+        if has_login and not any(user.role == "admin" and user.is_active for user in users):
+            raise InputError(
+                "There is no administrator who could log in.",
+                remedy="Make one: chatwright users add NAME --role admin.",
+                field="accounts",
+            )
+        store.messages.fail_pending(timedelta(hours=1))
+        yield Accounts(store, has_login=has_login)

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
     from chatwright.engine.cache_plan import MemoryLimits
+    from chatwright.server.accounts import Accounts
     from chatwright.server.address import Address
 
 
@@ -146,6 +147,7 @@ def server_address(
     allow_hosts: list[str] | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    accounts: "Accounts | None" = None,
 ) -> "Address":
     """Return the options of `chatwright serve` about connections.
 
@@ -159,6 +161,7 @@ def server_address(
         host=host,
         port=port,
         keys=KeyRing(KeyFile(keys or default_path())) if needs_key else None,
+        accounts=accounts,
         allow_hosts=tuple(allow_hosts or ()),
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatwright.cli.open_store import StoreAddress, served_store
 from chatwright.cli.options import (
     AllowHosts,
     CacheMemory,
@@ -47,6 +48,13 @@ def serve(
         ),
     ] = "",
     host: Host = "127.0.0.1",
+    accounts: Annotated[
+        bool,
+        typer.Option(
+            "--accounts", help="Ask users to log in; make them with chatwright users add."
+        ),
+    ] = False,
+    store: StoreAddress = "",
     require_key: RequireKey = False,
     keys: KeyPath = None,
     allow_host: AllowHosts = None,
@@ -91,10 +99,13 @@ def serve(
     names another address. If DIRECTORY holds an encoder, only vectors of texts are served.
     """
     limits = memory_limits(max_context, max_replies, cache_memory)
-    address = server_address(host, port, require_key, keys, allow_host, tls_cert, tls_key)
-    with address.open() as listener:  # opened first: a taken port is reported at once
-        votes = Votes(feedback, canary, canary_share)
-        _serve(directory, name, address, listener, limits, embeddings, votes)
+    with served_store(store, accounts, host) as users:
+        address = server_address(
+            host, port, require_key, keys, allow_host, tls_cert, tls_key, users
+        )
+        with address.open() as listener:  # opened first: a taken port is reported at once
+            votes = Votes(feedback, canary, canary_share)
+            _serve(directory, name, address, listener, limits, embeddings, votes)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatwright.cli.open_model import serve_open_model, wait_for_stop
+from chatwright.cli.open_store import served_store
 from chatwright.cli.options import (
     CacheMemory,
     MaxContext,
@@ -107,7 +108,8 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
     with (
         served_models(limits) as models,
-        serve_in_thread(build.name, port, status=board.status, limits=at_once) as (
+        served_store() as users,
+        serve_in_thread(build.name, port, status=board.status, limits=at_once, accounts=users) as (
             service,
             address,
         ),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chatwright.errors import InputError
 from chatwright.server.access_keys import KeyRing
+from chatwright.server.accounts import Accounts
 from chatwright.server.host_names import HostNames
 
 LOOPBACK = "127.0.0.1"
@@ -26,6 +27,8 @@ class Address:
     """0 for any free port."""
     keys: KeyRing | None = None
     """The keys that requests need; None: everyone on this machine may use the server."""
+    accounts: Accounts | None = None
+    """The users of the store; None keeps no conversations."""
     allow_hosts: tuple[str, ...] = ()
     """Further names under which the server answers."""
     tls_cert: Path | None = None
@@ -35,14 +38,8 @@ class Address:
 
     def __post_init__(self) -> None:
         """Refuse an address that other machines reach without keys, and wrong TLS files."""
-        if not self.is_loopback and self.keys is None:
-            raise InputError(
-                f"--host {self.host} can be reached from other machines, "
-                "and without keys everyone there could use the model.",
-                remedy="Make a key with chatwright keys add NAME, then serve with --require-key.",
-                field="host",
-                value=self.host,
-            )
+        if not self.is_loopback:
+            self._require_access_control()
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InputError(
                 "TLS needs both a certificate and its private key.",
@@ -55,12 +52,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:  # a name, which may mean any address
-            return False
+        return is_loopback(self.host)
 
     @property
     def host_names(self) -> HostNames:
@@ -100,6 +92,26 @@ class Address:
             raise self._cannot_listen(error) from None
         return listener
 
+    def _require_access_control(self) -> None:
+        has_login = self.accounts is not None and self.accounts.has_login
+        if self.accounts is not None and not has_login:
+            raise InputError(
+                f"--host {self.host} can be reached from other machines, "
+                "and without a log-in everyone there could read the conversations.",
+                remedy="Serve with --accounts, or without --store.",
+                field="host",
+                value=self.host,
+            )
+        if self.keys is None and not has_login:
+            raise InputError(
+                f"--host {self.host} can be reached from other machines, "
+                "and without keys everyone there could use the model.",
+                remedy="Make a key with chatwright keys add NAME, then serve with --require-key; "
+                "or make accounts with chatwright users add NAME, then serve with --accounts.",
+                field="host",
+                value=self.host,
+            )
+
     def _cannot_listen(self, error: OSError) -> InputError:
         try:
             free = _free_port(self.host)
@@ -135,6 +147,16 @@ class Address:
                 field="tls_cert",
                 value=str(self.tls_cert),
             ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may mean any address
+        return False
 
 
 def _free_port(host: str) -> int:

@@ -1,8 +1,8 @@
 """The web application: OpenAI's chat API, the page, and the build status.
 
 `access.py` says who may call a route, and `guard.py` refuses requests from other web pages. Routes
-only translate HTTP; one thread (`engine_thread.py`) calls the model. Nothing is stored, and no text
-of a conversation is logged.
+only translate HTTP; one thread (`engine_thread.py`) calls the model. Conversations are kept only
+where the page stores them (`routes/store/`), and no text of a conversation is logged.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from chatwright.server.accounts import Accounts
 from chatwright.server.address import DEFAULT_PORT, Address
 from chatwright.server.app import make_app
 from chatwright.server.embedder import ServedEmbedder
@@ -80,13 +81,14 @@ def serve_in_thread(
     *,
     status: Callable[[], Status],
     limits: Limits | None = None,
+    accounts: Accounts | None = None,
 ) -> Iterator[tuple[Service, str]]:
     """Serve this machine in a thread while the caller builds the model.
 
     Yields the service, to which the caller publishes models, and the address for a browser. Leaving
     the context stops the server.
     """
-    address = Address(port=port)
+    address = Address(port=port, accounts=accounts)
     listener = address.open()
     app = _app(model_name, address, status, limits)
     server = DrainingServer(app, address, GRACE_BESIDE_BUILD)
@@ -106,9 +108,14 @@ def _app(
     status: Callable[[], Status] | None,
     limits: Limits | None,
 ) -> FastAPI:
-    keys, host_names = address.keys, address.host_names
     return make_app(
-        None, model_name, status=status, limits=limits, keys=keys, host_names=host_names
+        None,
+        model_name,
+        status=status,
+        limits=limits,
+        keys=address.keys,
+        host_names=address.host_names,
+        accounts=address.accounts,
     )
 
 

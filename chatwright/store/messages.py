@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from chatwright.store.conversations import (
 from chatwright.store.database import Database
 from chatwright.store.errors import Conflict, NotFound
 from chatwright.store.idempotency import Retry, first_reply, remember
-from chatwright.store.identifiers import new_id, now
+from chatwright.store.identifiers import new_id, now, time_after
 from chatwright.store.message_json import json_text, message_from_json, parts_to_json
 from chatwright.store.schema import MESSAGES
 
@@ -180,12 +181,13 @@ class Messages:
         with self._database.read() as connection:
             return read_branch(connection, user_id, id_)
 
-    def fail_pending(self) -> int:
-        """Mark the pending answers that a stopped server left as failed; return their number.
+    def fail_pending(self, age: timedelta = timedelta(0)) -> int:
+        """Mark pending answers of at least this age as failed; return their number.
 
-        Call it when a server starts, before it accepts requests.
+        A stopped server leaves them. Younger ones may belong to another server with this store.
         """
-        changed = sa.update(MESSAGES).where(MESSAGES.c.state == "pending")
+        is_left = (MESSAGES.c.state == "pending", MESSAGES.c.created <= time_after(-age))
+        changed = sa.update(MESSAGES).where(*is_left)
         with self._database.write() as connection:
             return connection.execute(changed.values(state="failed", completed=now())).rowcount
 

@@ -1,6 +1,7 @@
 """The tree of turns: pending answers, retries, branches; every part comes back as it was."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -98,6 +99,7 @@ def test_two_completions_at_once_store_one(store, ann, conversation):
 
 def test_pending_answers_of_a_stopped_server_fail(store, ann, conversation):
     store.messages.add(ann, conversation, None, QUESTION, answer_by=ORIGIN)
+    assert store.messages.fail_pending(timedelta(hours=1)) == 0
     assert store.messages.fail_pending() == 1
     states = [message.state for message in store.messages.tree(ann, conversation)]
     assert states == ["complete", "failed"]
