@@ -166,9 +166,6 @@ def user_routes(app: FastAPI) -> list[tuple[str, str]]:
 
 def test_every_route_has_a_row(client: StoreClient) -> None:
     assert sorted(user_routes(client.client.app)) == sorted(ROWS)  # type: ignore[arg-type]
-    paths = {path for _, path in ROWS} | {"/api/session", "/api/accounts", "/api/status"}
-    api = {route.path for route in client.client.app.routes if "/api/" in route.path}  # type: ignore[attr-defined]
-    assert api == paths
 
 
 @pytest.mark.parametrize("route", sorted(ROWS), ids=" ".join)
