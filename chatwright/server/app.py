@@ -33,6 +33,7 @@ from chatwright.server.routes import (
     inspection,
     messages,
     metrics,
+    responses,
     tokens,
 )
 from chatwright.server.routes.store import every_route
@@ -119,6 +120,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     info.add(app, service)
     messages.add(app, service)
     metrics.add(app, service)
+    responses.add(app, service)
     tokens.add(app, service)
     completions.add(app, service)
     embeddings.add(app, service)

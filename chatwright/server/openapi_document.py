@@ -13,8 +13,9 @@ from pydantic.json_schema import models_json_schema
 
 from chatwright import __version__
 from chatwright.server.chat_request import ChatRequest
-from chatwright.server.messages_api.request import Conversation, MessagesRequest
+from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
 from chatwright.server.request_parser import Strict
+from chatwright.server.responses_api.request import ResponsesRequest
 from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.server.text_request import TextRequest
@@ -22,8 +23,9 @@ from chatwright.server.text_request import TextRequest
 BODIES: dict[str, type[Strict]] = {
     "/v1/chat/completions": ChatRequest,
     "/v1/completions": TextRequest,
+    "/v1/responses": ResponsesRequest,
     "/v1/messages": MessagesRequest,
-    "/v1/messages/count_tokens": Conversation,
+    "/v1/messages/count_tokens": CountTokensRequest,
     "/v1/embeddings": EmbeddingRequest,
     "/tokenize": TokenizeRequest,
     "/detokenize": DetokenizeRequest,

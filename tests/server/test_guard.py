@@ -117,9 +117,11 @@ def test_head_is_get_without_the_body_on_every_route_that_can_be_read(client):
 
 def test_a_wrong_method_is_refused_with_the_methods_that_the_route_has(client):
     n_refused = 0
+    methods = {}
     for route in client.app.routes:
-        path = route.path.replace("{name:path}", "m")
-        expected = route.methods | ({"HEAD"} if "GET" in route.methods else set())
+        methods.setdefault(route.path.replace("{name:path}", "m"), set()).update(route.methods)
+    for path, found in methods.items():
+        expected = found | ({"HEAD"} if "GET" in found else set())
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X"):
             if method in expected:
                 continue

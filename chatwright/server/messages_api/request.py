@@ -175,7 +175,7 @@ class Metadata(Strict):
     user_id: ShortText = ""
 
 
-class Conversation(Strict):
+class CountTokensRequest(Strict):
     """The body of /v1/messages/count_tokens: the fields that decide the prompt."""
 
     model: ShortText
@@ -205,7 +205,7 @@ class Conversation(Strict):
         return parse_fields(self.fields(), ChatRequest, FIELD_NAMES)
 
 
-class MessagesRequest(Conversation):
+class MessagesRequest(CountTokensRequest):
     """The body of /v1/messages."""
 
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)]

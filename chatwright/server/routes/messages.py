@@ -12,7 +12,7 @@ from chatwright.server.block_stream import BlockReply, respond_with_blocks
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.errors import ApiError
 from chatwright.server.messages_api.reply import MessagesReply
-from chatwright.server.messages_api.request import Conversation, MessagesRequest
+from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
 from chatwright.server.pending_reply import Served
 from chatwright.server.request_parser import parse_request
 from chatwright.server.routes.completions import begin_chat
@@ -36,7 +36,7 @@ def add(app: FastAPI, service: Service) -> None:
     @app.post("/v1/messages/count_tokens", dependencies=[needs("chat")])
     async def count_tokens(http: Request) -> Response:
         """Return the number of tokens of a conversation."""
-        request = parse_request(await http.body(), Conversation)
+        request = parse_request(await http.body(), CountTokensRequest)
         served = service.require_model(request.model)
         count = await run_in_threadpool(count_prompt, request.to_chat(), served)
         return JSONResponse({"input_tokens": count})
