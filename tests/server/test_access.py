@@ -1,6 +1,7 @@
 """Who may call which route: every route of the application with every kind of key."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from chatwright.chat.assistant import Assistant
+from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.server.access import PUBLIC, needs, policy_of
 from chatwright.server.access_keys import SCOPES, KeyFile, KeyRing
 from chatwright.server.app import PAGE_FILES, make_app
 from tests.server.fake_assistant import FakeAssistant
+from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
 PUBLIC_PATHS = {
     *(*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"),
@@ -150,3 +154,32 @@ def test_no_key_is_in_a_log_or_an_error(
         assert text not in response.text
         assert text not in str(response.headers)
         assert text not in caplog.text
+
+
+PROMPT = "abcdefgh" * 40
+ASKS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1},
+    "/v1/messages": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1},
+    "/v1/responses": {"input": PROMPT, "max_output_tokens": 1},
+    "/v1/completions": {"prompt": PROMPT, "max_tokens": 1},
+}
+
+
+@pytest.mark.parametrize("path", ASKS)
+def test_callers_with_different_keys_share_no_cached_prompt(
+    keys: dict[str, Any], path: str
+) -> None:
+    body = {"model": "m", "seed": 1, "logit_bias": NO_CONTROL_TOKENS, **ASKS[path]}
+    config = EngineConfig(n_slot=1, prefix_cache_bytes=50_000_000)
+    with Engine(small_model(context_length=1024), config) as engine:
+        app = make_app(Assistant(engine, TOKENIZER), "m", keys=keys["ring"])
+        registry = app.state.service.engine.metrics.registry
+        with TestClient(app, base_url="http://localhost") as client:
+            counts = [0]
+            for scope in ("chat", "chat", "admin", "admin"):
+                headers = {"x-api-key": keys["texts"][scope]}
+                assert client.post(path, json=body, headers=headers).status_code == 200
+                counts.append(registry.get_sample_value("chatwright_cached_prompt_tokens_total"))
+    n_cached = [late - early for early, late in pairwise(counts)]
+    assert n_cached[0] == n_cached[2] == 0
+    assert n_cached[1] == n_cached[3] > 100

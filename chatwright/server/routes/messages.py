@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.access import needs
+from chatwright.server.access import caller_of, needs
 from chatwright.server.block_stream import BlockReply, respond_with_blocks
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.errors import ApiError
@@ -28,7 +28,8 @@ def add(app: FastAPI, service: Service) -> None:
         """Reply to a conversation, as Anthropic's API does."""
         request = parse_request(await http.body(), MessagesRequest)
         served = service.require_model(request.model)
-        completion, replies = await begin_chat(request.to_chat(), served, service)
+        user = caller_of(http).user
+        completion, replies = await begin_chat(request.to_chat(), served, service, user)
         reply = BlockReply(completion, allows_cut=False)
         api = MessagesReply(request, reply, http.state.request_id)
         return await respond_with_blocks(http, api, reply, replies, request.stream)

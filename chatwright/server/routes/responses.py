@@ -31,7 +31,9 @@ def add(app: FastAPI, service: Service) -> None:
         if request.previous_response_id is not None:
             param = "previous_response_id"
             earlier = store.get(request.previous_response_id, user, param).messages
-        completion, replies = await begin_chat(request.to_chat(earlier), served, service)
+        completion, replies = await begin_chat(
+            request.to_chat(earlier), served, service, user
+        )
         reply = BlockReply(completion, allows_cut=request.truncation == "auto")
 
         def keep(response: dict[str, Any]) -> None:
