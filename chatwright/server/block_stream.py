@@ -28,6 +28,8 @@ ApiEvent = dict[str, Any]
 class BlockReply:
     """One reply, as far as it has been read."""
 
+    id: str
+    """The id that the client knows, also for feedback."""
     completion: Completion
     allows_cut: bool
     """Whether the oldest messages may be left out if the conversation is too long."""
@@ -38,6 +40,9 @@ class BlockReply:
     stopped_by: str = ""
     """The stop text or control token that ended the reply."""
 
+    def __post_init__(self) -> None:
+        self.completion.id = self.id
+
     @property
     def blocks(self) -> list[Block]:
         """The blocks so far."""
@@ -46,7 +51,8 @@ class BlockReply:
     @property
     def notes(self) -> dict[str, Any]:
         """Our own field of the response, `chatwright`."""
-        return self.completion.notes
+        receipts = [choice.receipt for choice in self.completion.choices if choice.receipt]
+        return {**self.completion.notes, **({"receipts": receipts} if receipts else {})}
 
     def read(self, index: int, event: Any) -> Iterator[BlockEvent]:
         """Store an event of the reply and yield what it changes.

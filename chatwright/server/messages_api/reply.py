@@ -8,7 +8,6 @@ as in /v1/chat/completions.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +28,6 @@ class MessagesReply:
         self.request = request
         self.reply = reply
         self.request_id = request_id
-        self.id = f"msg_{secrets.token_hex(16)}"
 
     def opening(self) -> Iterator[ApiEvent]:
         """Yield the start of the message."""
@@ -39,7 +37,7 @@ class MessagesReply:
             "stop_reason": None,
             "stop_sequence": None,
             "usage": {"input_tokens": 0, "output_tokens": 0},
-            "chatwright": dict(self.reply.notes),
+            "chatwright": self.reply.notes,
         }
         yield {"type": "message_start", "message": message}
 
@@ -74,7 +72,12 @@ class MessagesReply:
         return {**self._head(), "content": blocks, **ending}
 
     def _head(self) -> dict[str, Any]:
-        return {"id": self.id, "type": "message", "role": "assistant", "model": self.request.model}
+        return {
+            "id": self.reply.id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.request.model,
+        }
 
     def _stop(self) -> dict[str, Any]:
         reason = STOP_REASONS.get(self.reply.reader.finish_reason, "end_turn")

@@ -28,7 +28,6 @@ class ResponsesReply:
         self.request = request
         self.reply = reply
         self.store = store
-        self.id = f"resp_{secrets.token_hex(16)}"
         self.created = int(time.time())
         self._n_event = 0
         self._suffix = secrets.token_hex(12)
@@ -163,7 +162,7 @@ class ResponsesReply:
         options = request.text.model_dump(mode="json", by_alias=True) if request.text else {}
         tools = [tool.model_dump(mode="json") for tool in request.tools or ()]
         return {
-            "id": self.id,
+            "id": self.reply.id,
             "object": "response",
             "created_at": self.created,
             "status": status,

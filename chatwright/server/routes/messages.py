@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
@@ -30,7 +32,7 @@ def add(app: FastAPI, service: Service) -> None:
         served = service.require_model(request.model)
         user = caller_of(http).user
         completion, replies = await begin_chat(request.to_chat(), served, service, user)
-        reply = BlockReply(completion, allows_cut=False)
+        reply = BlockReply(f"msg_{secrets.token_hex(16)}", completion, allows_cut=False)
         api = MessagesReply(request, reply, http.state.request_id)
         return await respond_with_blocks(http, api, reply, replies, request.stream)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -31,10 +32,10 @@ def add(app: FastAPI, service: Service) -> None:
         if request.previous_response_id is not None:
             param = "previous_response_id"
             earlier = store.get(request.previous_response_id, user, param).messages
-        completion, replies = await begin_chat(
-            request.to_chat(earlier), served, service, user
+        completion, replies = await begin_chat(request.to_chat(earlier), served, service, user)
+        reply = BlockReply(
+            f"resp_{secrets.token_hex(16)}", completion, allows_cut=request.truncation == "auto"
         )
-        reply = BlockReply(completion, allows_cut=request.truncation == "auto")
 
         def keep(response: dict[str, Any]) -> None:
             output = chat_messages(items_of(response["output"]))

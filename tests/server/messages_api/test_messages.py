@@ -53,6 +53,8 @@ def test_the_reply_is_that_of_chat_completions(engine: Engine, seed: int) -> Non
         cached = message.usage.cache_read_input_tokens or 0
         assert message.usage.input_tokens + cached == chat["usage"]["prompt_tokens"]
         assert message.usage.output_tokens == chat["usage"]["completion_tokens"]
+        ours: Any = message.to_dict()["chatwright"]
+        assert ours["receipts"][0].keys() == chat["chatwright"]["receipts"][0].keys()
         with client.messages.stream(
             model="m", messages=ABC, max_tokens=9, extra_body=extra
         ) as stream:
