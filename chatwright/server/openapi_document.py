@@ -9,24 +9,25 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
 from chatwright import __version__
 from chatwright.server.chat_request import ChatRequest
+from chatwright.server.feedback.feedback_request import FeedbackRequest
 from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
-from chatwright.server.request_parser import Strict
 from chatwright.server.responses_api.request import ResponsesRequest
 from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.server.text_request import TextRequest
 
-BODIES: dict[str, type[Strict]] = {
+BODIES: dict[str, Any] = {
     "/v1/chat/completions": ChatRequest,
     "/v1/completions": TextRequest,
     "/v1/responses": ResponsesRequest,
     "/v1/messages": MessagesRequest,
     "/v1/messages/count_tokens": CountTokensRequest,
     "/v1/embeddings": EmbeddingRequest,
+    "/v1/feedback": FeedbackRequest,
     "/tokenize": TokenizeRequest,
     "/detokenize": DetokenizeRequest,
 }
@@ -54,8 +55,8 @@ ERROR: dict[str, Any] = {
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Return the document of an application with all routes."""
     document = get_openapi(title=app.title, version=__version__, routes=app.routes)
-    _, schemas = models_json_schema(
-        [(body, "validation") for body in BODIES.values()],
+    bodies, schemas = TypeAdapter.json_schemas(
+        [(path, "validation", TypeAdapter(body)) for path, body in BODIES.items()],
         ref_template="#/components/schemas/{model}",
     )
     document["components"] = {"schemas": {**schemas["$defs"], "Error": ERROR}}
@@ -66,7 +67,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             if method == "post":
                 operation["requestBody"] = {
                     "required": True,
-                    "content": _json(BODIES[path].__name__),
+                    "content": {"application/json": {"schema": bodies[path, "validation"]}},
                 }
     return document
 
