@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,7 +60,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/tokenize": {"model": "m", "messages": MESSAGES, "return_token_strs": True},
     "/detokenize": {"model": "m", "tokens": [1, 2]},
 }
-"""A body of each POST route, from which malformed ones are made."""
+"""A body of each documented POST route, from which malformed ones are made."""
+PAGE_BODY = {"name": "a", "password": "b", "title": "c", "parent": 1, "text": "d", "kind": "thumb"}
+"""For the routes of the page: some of their fields."""
 WRONG: list[Any] = [None, True, -1, 0, 1.5, 1e308, 10**400, "", "x", "\ud800", "\x00", [], {}]
 WRONG += [[[]], [None], {"": {}}, "resp_" + "0" * 32, ["a"] * 300, "é" * 1000, {"type": "text"}]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
@@ -109,19 +112,20 @@ def damaged(body: bytes, draw: random.Random) -> bytes:
     return body
 
 
-def requests(app: FastAPI, seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of malformed requests; `seed` decides them."""
+def requests(app: FastAPI, seed: int, count: int, below: str = "/") -> Iterator[dict[str, Any]]:
+    """Yield the arguments of malformed requests to paths `below`; `seed` decides them."""
     draw = random.Random(seed)
     paths = [route.path for route in app.routes]  # type: ignore[attr-defined]
+    paths = [path for path in [*paths, *list(BODIES) * 3] if path.startswith(below)]
     for _ in range(count):
-        path = draw.choice([*paths, *list(BODIES) * 3])
+        path = draw.choice(paths)
         method = draw.choice(METHODS) if path not in BODIES or draw.random() < 0.1 else "POST"
-        body = json.dumps(corrupted(BODIES.get(path, {}), draw)).encode()
+        body = json.dumps(corrupted(BODIES.get(path, PAGE_BODY), draw)).encode()
         headers = {"content-type": "application/json"}
         if draw.random() < 0.1:
             headers |= [draw.choice(HEADERS)]
-        name = draw.choice(["m", "x", "%00", "a/b", "..%2f", "%ff", "é", "x" * 3000])
-        place = path.partition("{")[0] + name if "{" in path else path
+        name = draw.choice(["m", "x", "1", "-1", "%00", "a/b", "..%2f", "%ff", "é", "x" * 3000])
+        place = re.sub(r"\{[^}]*\}", name, path)
         if draw.random() < 0.02:
             place += draw.choice(["/", "?a=1", "%2e", "//", "#"])
         yield {
