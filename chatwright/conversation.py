@@ -81,6 +81,22 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class ToolDefinition:
+    """A tool that a model may call."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    """JSON schema of the arguments, an object."""
+    description: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the definition as OpenAI's API writes it."""
+        description = {"description": self.description} if self.description else {}
+        function = {"name": self.name, **description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True)
 class ToolResult:
     """What a tool returned for the call with id `call_id`."""
 

@@ -34,6 +34,7 @@ from chatwright.chat.vocabulary import vocabulary_of
 from chatwright.conversation import (
     Conversation,
     Message,
+    ToolDefinition,
     ToolResult,
     next_call_id,
 )
@@ -226,11 +227,19 @@ class Assistant:
         return [stream.finished for stream in streams if stream.finished is not None]
 
     def _fit(
-        self, conversation: Conversation, sampling: SamplingConfig, thinking: bool | None = None
+        self,
+        conversation: Conversation,
+        sampling: SamplingConfig,
+        thinking: bool | None = None,
+        tools: Sequence[ToolDefinition] = (),
     ) -> FittedConversation:
-        context_length = self.engine.context_length
         return fit_to_context(
-            conversation, self.tokenizer, context_length, sampling.max_tokens, thinking
+            conversation,
+            self.tokenizer,
+            self.engine.context_length,
+            sampling.max_tokens,
+            thinking,
+            tools,
         )
 
     def _start(
@@ -241,20 +250,31 @@ class Assistant:
         form: ReplyForm = FREE,
         user: str = "",
     ) -> LiveReply:
-        fitted = self._fit(conversation, sampling, thinking)
+        tools = form.tools if form.tool_choice != "none" else ()
+        fitted = self._fit(conversation, sampling, thinking, tools)
         limited = replace(sampling, max_tokens=fitted.max_tokens)
         request = self._request(fitted.token_ids, limited, may_call_tool=True)
         if (constraint := reply_constraint(form, self.tokenizer, thinking)) is not None:
             self._require_vocabulary()
             request = replace(request, constraint=constraint)
+        if form.tool_choice == "none":
+            request = replace(request, banned_ids={*request.banned_ids, *self._call_ids()})
         request = replace(request, user=user)
-        reply = self._submit(request, list(conversation), thinking)
+        reply = self._submit(request, list(conversation), thinking, bool(form.callable_tools))
         reply.sampling = sampling  # a request after a tool call has a room of its own
         reply.form = form
         if fitted.n_cut:
             n_kept = len(fitted.messages)
             reply.events.append(Truncated(fitted.n_cut, n_kept, self.engine.context_length))
         return reply
+
+    def _call_ids(self) -> set[int]:
+        """Return the control ids that begin or end a tool call."""
+        chat_format = self.tokenizer.chat_format
+        if chat_format is None:
+            return set()
+        begin = () if chat_format.tool_call is None else (chat_format.tool_call,)
+        return {*begin, *(chat_format.tools.call_ids if chat_format.tools else ())}
 
     def _require_vocabulary(self) -> None:
         """Give the engine the bytes of the tokens, once."""
@@ -267,6 +287,7 @@ class Assistant:
         request: Request,
         messages: list[Message] | None,
         thinking: bool | None = None,
+        has_tools: bool = False,
     ) -> LiveReply:
         """Submit a request; `messages` is None for plain continuation."""
         sampling = request.sampling
@@ -286,6 +307,7 @@ class Assistant:
             messages is not None,
             next_call_id(messages or ()),
             thinking,
+            has_tools,
         )
         reply = LiveReply(request_id, request, [stream], sampling, messages)
         self._live[request_id] = reply
@@ -346,12 +368,13 @@ class Assistant:
                 finished.usage.cached_tokens,
                 reply.messages is not None,
                 stream.thinking,
+                stream.has_tools,
             )
         )
         if finished.reason == "tool_call":
-            call = finished.message.tool_calls[0]
-            reply.events.append(ToolCalled(call))
-            if self.tools is not None and reply.n_tool_calls < MAX_TOOL_CALLS:
+            reply.events.extend(ToolCalled(call) for call in finished.message.tool_calls)
+            is_own = self.tools is not None and not reply.form.tools  # else the caller runs them
+            if self.tools is not None and is_own and reply.n_tool_calls < MAX_TOOL_CALLS:
                 try:
                     return self._run_tool(reply, finished.message, self.tools)
                 except (ValueError, EngineFull, EngineUnavailable) as error:

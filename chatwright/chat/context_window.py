@@ -8,7 +8,7 @@ shortened.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatwright.conversation import Conversation, Message
+from chatwright.conversation import Conversation, Message, ToolDefinition
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_template import render_prompt, require_order
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -38,13 +38,14 @@ def fit_to_context(
     context_length: int,
     max_tokens: int | None,
     thinking: bool | None = None,
+    tools: Sequence[ToolDefinition] = (),
 ) -> FittedConversation:
     """Render the latest exchanges that leave room for a reply.
 
     The oldest exchanges are left out until `max_tokens`, or a quarter of the context if that is
     less or None, is free. A longer reply gets the room that is left, so it never costs a message.
     A prompt of the last exchange alone needs to leave room for `max_tokens`, or for one token if
-    that is None. `thinking` is that of `render_prompt`.
+    that is None. `thinking` and `tools` are those of `render_prompt`.
 
     Raises ConversationTooLong if the last exchange does not fit, and InputError for turns out of
     order.
@@ -58,7 +59,7 @@ def fit_to_context(
         return [*system, *kept]
 
     def render(messages: list[Message]) -> list[int]:
-        return render_prompt(messages, tokenizer, thinking)
+        return render_prompt(messages, tokenizer, thinking, tools)
 
     # Bisect, because each attempt encodes all the messages it keeps.
     low = 0

@@ -7,7 +7,6 @@ Chat formats have one system text at the beginning, and their questions and answ
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from chatwright.conversation import Conversation, Message, Part, Text, Thinking
 
@@ -18,8 +17,8 @@ BETWEEN = "\n\n"
 def merge_turns(conversation: Conversation) -> list[Message]:
     """Return the conversation with joined turns: one system text, then turns that alternate.
 
-    System texts are joined at the beginning. Neighboring messages of the user, or of the assistant,
-    become one message; nothing follows a tool call in its message. Tool results stay apart.
+    System texts are joined at the beginning. Neighboring messages of the user, of the assistant, or
+    of tools become one message; nothing follows a tool call in its message.
     """
     system = [message.text for message in conversation if message.role == "system"]
     merged = [Message("system", BETWEEN.join(system))] if system else []
@@ -27,24 +26,24 @@ def merge_turns(conversation: Conversation) -> list[Message]:
         if message.role == "system":
             continue
         if merged and _belongs_to(message, merged[-1]):
-            merged[-1] = replace(merged[-1], parts=_joined(merged[-1].parts, message.parts))
+            parts = (*merged[-1].parts, *message.parts)
+            merged[-1] = Message(message.role, parts if message.tool_results else _joined(parts))
         else:
             merged.append(message)
     return merged
 
 
 def _belongs_to(message: Message, previous: Message) -> bool:
-    is_same = message.role == previous.role and message.role in ("user", "assistant")
-    return is_same and not previous.tool_calls and not message.tool_calls
+    return message.role == previous.role and not previous.tool_calls
 
 
-def _joined(first: Sequence[Part], second: Sequence[Part]) -> tuple[Part, ...]:
-    """Join all texts, and all thinking, of two messages."""
-    parts = (*first, *second)
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Join all texts, and all thinking; calls come last."""
     thinking = _text_of(part.text for part in parts if isinstance(part, Thinking))
     text = _text_of(part.text for part in parts if isinstance(part, Text))
     others = [part for part in parts if not isinstance(part, Text | Thinking)]
-    return (*([Thinking(thinking)] if thinking else []), Text(text), *others)
+    texts = [Text(text)] if text or not others else []
+    return (*([Thinking(thinking)] if thinking else []), *texts, *others)
 
 
 def _text_of(texts: Iterable[str]) -> str:

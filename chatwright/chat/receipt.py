@@ -40,6 +40,8 @@ class AnsweredRequest:
     """False for the continuation of a plain text."""
     thinking: bool | None = None
     """Whether thinking was switched on; None is the model's default."""
+    has_tools: bool = False
+    """Whether the caller gave tools, so that calls between tags are calls and not text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,7 @@ def _request_to_json(answered: AnsweredRequest, is_full: bool) -> Json:
         "seed": request.sampling.seed,
         "is_chat": answered.is_chat,
         "thinking": answered.thinking,
+        "has_tools": answered.has_tools,
     }
     if not is_full:
         return short
@@ -141,6 +144,7 @@ def _request_from_json(data: Json) -> AnsweredRequest:
         data["cached_tokens"],
         data["is_chat"],
         data["thinking"],
+        data.get("has_tools", False),
     )
 
 

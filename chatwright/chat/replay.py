@@ -148,6 +148,7 @@ def _decode(
         len(request.token_ids),
         answered.is_chat,
         thinking=answered.thinking,
+        has_tools=answered.has_tools,
     )
     for event in events[: len(answered.token_ids)]:
         list(stream.take(event))

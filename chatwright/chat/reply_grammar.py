@@ -1,4 +1,4 @@
-"""The grammar of a whole reply: thinking, then an answer that follows a constraint.
+"""The grammar of a whole reply: thinking, then a text that follows a constraint, or tool calls.
 
 Grammars are written in the notation of llguidance, which is Lark's with additions: <[7]> is the
 control token with id 7, and @answer is another grammar.
@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from chatwright.chat.reply_form import ReplyForm
+from chatwright.chat.tool_grammar import calls_grammar
 from chatwright.engine.messages import JSON_STYLE, Constraint
 from chatwright.tokenizer.chat_format import ChatFormat
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -23,16 +24,28 @@ def reply_constraint(
 ) -> Constraint | None:
     """Return the constraint of a whole reply; None if it may be any text.
 
-    `thinking` is whether thinking is on in the prompt; None is the model's default.
+    `thinking` is whether thinking is on in the prompt; None is the model's default. Raises
+    InputError for a tool that the model's chat format cannot call.
     """
-    if form.constraint is None or tokenizer.chat_format is None:
+    chat_format = tokenizer.chat_format
+    if chat_format is None:
         return form.constraint
-    before = _thinking(tokenizer.chat_format, thinking)
-    if not before:
+    tools = calls_grammar(form, chat_format)
+    thought = _thinking(chat_format, thinking)
+    if tools is None and (thought is None or form.constraint is None):
         return form.constraint
-    reply = {"name": "reply", "lark_grammar": f"start: {before[0]} @answer\n{before[1]}"}
-    answer = {"name": "answer", **_answer(form.constraint)}
-    return Constraint("lark", json.dumps({"grammars": [reply, answer]}))
+    before, rules = thought or ("", "")
+    answer = "@answer" if form.constraint else "TEXT"
+    grammars: list[dict[str, Any]] = []
+    if tools is not None:
+        answer = tools.start(answer)
+        rules += f"\n{tools.rules}"
+    if "TEXT" in answer:
+        rules += f"\nTEXT: {ANY_TEXT}"
+    grammars.append({"name": "reply", "lark_grammar": f"start: {before} ({answer})\n{rules}"})
+    if form.constraint:
+        grammars.append({"name": "answer", **_answer(form.constraint)})
+    return Constraint("lark", json.dumps({"grammars": grammars}))
 
 
 def _answer(constraint: Constraint) -> dict[str, Any]:
@@ -58,8 +71,8 @@ def _thinking(chat_format: ChatFormat, thinking: bool | None) -> tuple[str, str]
     ids = {tag: token_id for token_id, tag in chat_format.thinking_ids.items()}
     begin, end = (f"<[{ids[tag]}]>" if tag in ids else json.dumps(tag) for tag in tags)
     option = "" if tags[1] in ids else "[lazy]"  # lazy: up to the first end
-    rules = f"thoughts{option}: {ANY_TEXT} {end}"
     start = f"thoughts {LINE_ENDS}"
+    rules = f"thoughts{option}: {ANY_TEXT} {end}"
     return (start if opens_thinking else f"({begin} {start})?"), rules
 
 

@@ -20,7 +20,8 @@ from chatwright.chat.reply_events import (
 )
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
 from chatwright.chat.thinking_splitter import ThinkingSplitter
-from chatwright.conversation import Message, assistant_message
+from chatwright.chat.tool_call_reader import ToolCallReader
+from chatwright.conversation import Message, Text, assistant_message
 from chatwright.engine.messages import RequestFinished, SamplingConfig, TokenSampled
 from chatwright.tokenizer.tokenizer import Tokenizer
 from chatwright.tokenizer.tool_call_text import tool_call_message
@@ -40,6 +41,8 @@ class ReplyStream:
     """Id of the tool call, if the reply is one."""
     thinking: bool | None = None
     """Whether thinking is on in the prompt; None is the model's default."""
+    has_tools: bool = False
+    """Whether the caller gave tools, so that calls between tags are calls and not text."""
 
     def __post_init__(self) -> None:
         """Start with an empty reply."""
@@ -51,6 +54,10 @@ class ReplyStream:
             layout = chat_format.layout_for(self.thinking)
             prefix, stops = layout.reply_space, (*stops, *chat_format.stop_texts)
             self._splitter = ThinkingSplitter(chat_format.thinking_tags, layout.opens_thinking)
+        self._reader: ToolCallReader | None = None
+        if self.has_tools and chat_format is not None and chat_format.tools is not None:
+            first_call = int(self.call_id.removeprefix("call_"))
+            self._reader = ToolCallReader(chat_format.tools, first_call)
         self._decoder = StreamDecoder(self.tokenizer, self.may_call_tool, prefix)
         self._watcher = StopWatcher(stops)
         self._thinking = ""
@@ -85,6 +92,11 @@ class ReplyStream:
         self._new_tokens.append(event)
         if self._is_tool_call(event.token_id):
             self.is_tool_call = True
+        elif self._reader is not None and event.token_id in self._reader.tag_ids:
+            # The text before the tag ends here.
+            yield from self._add(*self._splitter.push(self._decoder.finish()))
+            yield from self._add(*self._splitter.finish())
+            self._reader.take_tag(event.token_id)
         elif (name := self._stop_name(event.token_id)) is not None:
             self._stopped_by = name
         else:
@@ -113,6 +125,8 @@ class ReplyStream:
         if thinking:
             self._thinking += thinking
             yield ThinkingDelta(thinking, self._take_new_tokens())
+        if self._reader is not None:
+            answer = self._reader.push(answer)
         text = self._watcher.push(answer)
         self._stopped_by = self._watcher.found
         yield from self._add_answer(text)
@@ -132,12 +146,15 @@ class ReplyStream:
             stopped_by = self._stopped_by
             yield from self._add(*self._splitter.push(self._decoder.finish()))
             yield from self._add(*self._splitter.finish())
+            if self._reader is not None:
+                yield from self._add_answer(self._watcher.push(self._reader.finish()))
             yield from self._add_answer(self._watcher.finish())
             self._stopped_by = self._watcher.found or stopped_by
         reason: Reason = event.reason
         # At a stop text the assistant canceled the request; for the caller this is a stop, too.
         if self._stopped_by:
-            reason = "tool_call" if self.is_tool_call else "stop"
+            has_call = self.is_tool_call or bool(self._reader and self._reader.calls)
+            reason = "tool_call" if has_call else "stop"
         self.finished = Finished(
             reason,
             Usage(self.n_prompt, len(self.token_ids), event.n_cached),
@@ -152,4 +169,8 @@ class ReplyStream:
     def _message(self) -> Message:
         if self.is_tool_call:
             return tool_call_message(self._text, self.call_id)
-        return assistant_message(self._thinking, self._text)
+        message = assistant_message(self._thinking, self._text)
+        if self._reader is None or not self._reader.calls:
+            return message
+        parts = [part for part in message.parts if part != Text("")]
+        return Message("assistant", (*parts, *self._reader.calls))

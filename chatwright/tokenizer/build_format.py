@@ -21,6 +21,7 @@ from chatwright.tokenizer.chat_format import (
     Separator,
 )
 from chatwright.tokenizer.format_data import FormatData, LayoutData
+from chatwright.tokenizer.tool_format import ToolFormat
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def build_format(
         thinking_ids={
             markers.ids[tag]: tag for tag in data.thinking_tags or () if tag in markers.ids
         },
+        tools=ToolFormat.of(markers.ids) if "system" in layout.kinds else None,
         stop_texts=() if end_of_answer is not None else _stop_texts(data.layout),
         default_system=data.default_system,
         system=system,

@@ -14,6 +14,7 @@ from functools import cached_property
 from chatwright.conversation import Message
 from chatwright.errors import InputError
 from chatwright.tokenizer.control import ControlIds
+from chatwright.tokenizer.tool_format import ToolFormat
 
 Pieces = tuple[int | str, ...]
 """Control ids, and texts that are encoded together with the texts beside them."""
@@ -113,6 +114,8 @@ class ChatFormat:
     """The tags that are tokens, by id."""
     tool_call: int | None = None
     """First id of a reply that is a tool call; None if the format has no tool calls."""
+    tools: ToolFormat | None = None
+    """How tools are described and called, in the formats of other tools."""
     stop_texts: tuple[str, ...] = ()
     """Texts that end a reply, in formats without an end token."""
     default_system: str = ""

@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatwright.conversation import Conversation, Text, Thinking, ToolCall, ToolResult
+from chatwright.conversation import (
+    Conversation,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolDefinition,
+    ToolResult,
+)
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import ANSWERS, PROMPT, ChatFormat, turn_kind
 from chatwright.tokenizer.conversation_parts import conversation_parts
@@ -102,11 +109,15 @@ def render_scored(conversation: Conversation, tokenizer: Tokenizer) -> list[int]
 
 
 def render_prompt(
-    conversation: Conversation, tokenizer: Tokenizer, thinking: bool | None = None
+    conversation: Conversation,
+    tokenizer: Tokenizer,
+    thinking: bool | None = None,
+    tools: Sequence[ToolDefinition] = (),
 ) -> list[int]:
     """Return the ids of a prompt: the conversation and what begins an answer.
 
     `thinking` switches the thinking of a reasoning model on or off; None is the model's default.
+    `tools` are those that the model may call; Chatwright's own models are not told of them.
 
     Raises InputError for turns out of order, if the last turn is already an answer, or if the model
     cannot be switched that way.
@@ -121,8 +132,10 @@ def render_prompt(
             value=last,
         )
     chat_format = format_of(tokenizer)
-    require_text_only(conversation)
-    parts = conversation_parts(conversation, chat_format, thinking=thinking, ending=PROMPT)
+    require_text_only(conversation, has_tool_format=chat_format.tools is not None)
+    parts = conversation_parts(
+        conversation, chat_format, thinking=thinking, ending=PROMPT, tools=tools
+    )
     return [token_id for token_id, _ in encode_parts(parts, tokenizer, chat_format)]
 
 
@@ -146,7 +159,7 @@ def render_turns(
 ) -> Rendered:
     """Render a conversation without checking the order of its turns; see `render`."""
     chat_format = format_of(tokenizer)
-    require_text_only(conversation)
+    require_text_only(conversation, has_tool_format=chat_format.tools is not None)
     parts = conversation_parts(conversation, chat_format, learned)
     tokens = encode_parts(parts, tokenizer, chat_format)
     ends: dict[int, tuple[int, int]] = {}
@@ -201,8 +214,11 @@ def require_order(conversation: Conversation) -> None:
         previous = kind
 
 
-def require_text_only(conversation: Conversation) -> None:
-    """Raise InputError unless each message is text, one tool call or one tool result."""
+def require_text_only(conversation: Conversation, has_tool_format: bool = False) -> None:
+    """Raise InputError unless each message is text, one tool call or one tool result.
+
+    Formats with a `ToolFormat` hold several calls, and text before them.
+    """
     for index, message in enumerate(conversation):
         for part in message.parts:
             if not isinstance(part, Text | Thinking | ToolCall | ToolResult):
@@ -214,7 +230,8 @@ def require_text_only(conversation: Conversation) -> None:
                     field=f"messages[{index}].parts",
                     value=kind,
                 )
-        if (message.tool_calls or message.tool_results) and len(message.parts) > 1:
+        has_tools = bool(message.tool_calls or message.tool_results)
+        if has_tools and len(message.parts) > 1 and not has_tool_format:
             raise InputError(
                 f"turn {index} ({message.role}) holds a tool call or a tool result beside other "
                 "parts, and this model reads one tool call or one tool result in a turn.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chatwright.conversation import Conversation, Message
+from chatwright.conversation import Conversation, Message, ToolDefinition
 from chatwright.errors import InputError
 from chatwright.tokenizer.chat_format import (
     ANSWERS,
@@ -23,6 +23,7 @@ from chatwright.tokenizer.chat_format import (
 from chatwright.tokenizer.encode_parts import NOBODY, Owner, Part
 from chatwright.tokenizer.thinking import split_thinking
 from chatwright.tokenizer.tool_call_text import message_text
+from chatwright.tokenizer.tool_format import system_text
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,13 @@ class _Unit:
     """One text of the conversation."""
 
     kind: str
-    text: str = ""
+    text: str | Pieces = ""
     owner: Owner = NOBODY
+
+    @property
+    def pieces(self) -> list[int | str]:
+        """The text, with the control ids in it; it begins and ends with text."""
+        return [self.text] if isinstance(self.text, str) else ["", *self.text, ""]
 
 
 def conversation_parts(
@@ -41,6 +47,7 @@ def conversation_parts(
     *,
     thinking: bool | None = None,
     ending: str = END,
+    tools: Sequence[ToolDefinition] = (),
 ) -> list[Part]:
     """Return the parts of a conversation, whose order is not checked.
 
@@ -50,6 +57,7 @@ def conversation_parts(
         learned: Whether each message is learned, if it is an answer; None: every answer is.
         thinking: Whether thinking is on; None is the model's default.
         ending: END, or PROMPT to end with what begins a reply.
+        tools: The tools that the model may call. Formats without a `ToolFormat` do not show them.
 
     Raises InputError for a kind of turn that the format cannot write.
     """
@@ -57,14 +65,17 @@ def conversation_parts(
     if learned is None:
         learned = [True] * len(conversation)
     assert len(learned) == len(conversation), "one flag per message"
-    units = [_Unit(BEGIN), *_units(conversation, chat_format, layout, learned), _Unit(ending)]
+    shown = _with_system(conversation, chat_format, layout, tools)
+    units = [_Unit(BEGIN), *_units(shown, chat_format, layout, learned), _Unit(ending)]
     parts: list[Part] = []
-    text = ""
+    pieces: list[int | str] = [""]
     for left, right in pairwise(units):
         separator = layout.separator(left.kind, right.kind)
-        parts.append(Part(separator.trimmed_before(text), left.owner))
+        parts += [Part(piece, left.owner) for piece in pieces[:-1]]
+        parts.append(Part(separator.trimmed_before(str(pieces[-1])), left.owner))
         parts += _of_separator(separator, left.owner, right.owner)
-        text = separator.trimmed_after(right.text)
+        pieces = right.pieces
+        pieces[0] = separator.trimmed_after(str(pieces[0]))
     return [part for part in parts if part.piece != ""]
 
 
@@ -80,16 +91,24 @@ def _of_separator(separator: Separator, left: Owner, right: Owner) -> Iterator[P
 
 
 def _units(
-    conversation: Conversation, chat_format: ChatFormat, layout: Layout, learned: Sequence[bool]
+    messages: Sequence[tuple[int, Message]],
+    chat_format: ChatFormat,
+    layout: Layout,
+    learned: Sequence[bool],
 ) -> Iterator[_Unit]:
-    last_user = max((i for i, m in enumerate(conversation) if m.role == "user"), default=-1)
-    for index, message in _with_system(conversation, chat_format, layout):
+    last_user = max((index for index, m in messages if m.role == "user"), default=-1)
+    for index, message in messages:
         kind = turn_kind(message)
+        if chat_format.tools is not None:
+            kind = {"tool_call": "assistant", "tool": "user"}.get(kind, kind)
         chat_format.require_kind(layout, kind)
         if kind not in ANSWERS:
-            yield _Unit(kind, message_text(message))
+            yield _Unit(kind, _question(message, chat_format))
             continue
-        prefix = LAST if last_user < index == len(conversation) - 1 else ""
+        is_after_last_user = last_user < index
+        # An answer with a tool call keeps its thinking until the user writes again.
+        keeps = index == len(learned) - 1 or bool(message.thinking)
+        prefix = LAST if is_after_last_user and keeps else ""
         owner = Owner(index, learned[index])
         thinking, text = _thinking_and_text(message, chat_format)
         if thinking and _can_think(prefix, layout):
@@ -97,7 +116,15 @@ def _units(
         yield _Unit(prefix + kind, text, owner)
 
 
-def _thinking_and_text(message: Message, chat_format: ChatFormat) -> tuple[str, str]:
+def _question(message: Message, chat_format: ChatFormat) -> str | Pieces:
+    if message.tool_results and chat_format.tools is not None:
+        return chat_format.tools.results(message)
+    return message_text(message)
+
+
+def _thinking_and_text(message: Message, chat_format: ChatFormat) -> tuple[str, str | Pieces]:
+    if message.tool_calls and chat_format.tools is not None:
+        return message.thinking.strip("\n"), chat_format.tools.answer(message)
     text = message_text(message)
     if message.thinking:
         return message.thinking.strip("\n"), text
@@ -110,7 +137,10 @@ def _can_think(prefix: str, layout: Layout) -> bool:
 
 
 def _with_system(
-    conversation: Conversation, chat_format: ChatFormat, layout: Layout
+    conversation: Conversation,
+    chat_format: ChatFormat,
+    layout: Layout,
+    tools: Sequence[ToolDefinition] = (),
 ) -> list[tuple[int, Message]]:
     """Return the messages with their indices; the system message is where the format puts it.
 
@@ -118,6 +148,10 @@ def _with_system(
     """
     messages = list(enumerate(conversation))
     has_system = bool(conversation) and conversation[0].role == "system"
+    if tools and chat_format.tools is not None:
+        text = messages.pop(0)[1].text if has_system else chat_format.system_text
+        messages.insert(0, (-1, Message("system", system_text(text, tools))))
+        has_system = True
     own = chat_format.system
     if conversation and not has_system and own is not None and (own or chat_format.default_system):
         messages.insert(0, (-1, Message("system", own)))

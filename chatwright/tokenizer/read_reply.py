@@ -19,7 +19,8 @@ def reply_stop_ids(tokenizer: Tokenizer, may_call_tool: bool = True) -> list[int
     chat_format = tokenizer.chat_format
     stop_ids = {*tokenizer.control.all(), *(chat_format.stop_ids if chat_format else ())}
     if chat_format and may_call_tool:
-        stop_ids -= {chat_format.tool_call, *chat_format.thinking_ids}
+        calls = chat_format.tools.call_ids if chat_format.tools else ()
+        stop_ids -= {chat_format.tool_call, *chat_format.thinking_ids, *calls}
     return sorted(stop_ids)
 
 

@@ -81,6 +81,13 @@ def unused_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return tokenizer.unused_ids if isinstance(tokenizer, ImportedTokenizer) else ()
 
 
+def marker_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """Return the ids that are shown as text, although no text is encoded to them: <tool_call>."""
+    if isinstance(tokenizer, ImportedTokenizer):
+        return tokenizer.vocabulary.forbidden - {*tokenizer.control.all()}
+    return frozenset()
+
+
 def chat_format_problem(tokenizer: Tokenizer) -> str:
     """Return why the chat template of an imported model cannot be used; "" if nothing is known."""
     return tokenizer.format_problem if isinstance(tokenizer, ImportedTokenizer) else ""

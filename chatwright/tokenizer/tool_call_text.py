@@ -31,26 +31,30 @@ def read_tool_call(text: str, call_id: str = "") -> ToolCall:
 def write_tool_call(call: ToolCall) -> str:
     """Return the text of a tool call.
 
-    Raises InputError unless the arguments are one string called "text" and the name is a word.
+    Raises InputError unless the arguments are one string and the name is a word.
     """
-    arguments = call.parsed_arguments
-    text = arguments.get("text")
-    if arguments.keys() != {"text"} or not isinstance(text, str):
+    texts = list(call.parsed_arguments.values())
+    if len(texts) != 1 or not isinstance(texts[0], str):
         raise InputError(
-            f"The tool call {call.name!a} has other arguments than one string named text.",
+            f"The tool call {call.name!a} has other arguments than one string.",
             remedy='Write the arguments as {"text": "..."}: this model calls tools with one text.',
             field="arguments",
         )
     if call.name == FREE_TEXT_FUNCTION:
-        return text
-    if not _FUNCTION_NAME.fullmatch(call.name):
+        return texts[0]
+    require_function_name(call.name)
+    return f"COMMAND={call.name} {texts[0]}"
+
+
+def require_function_name(name: str) -> None:
+    """Raise InputError for a name that the form COMMAND=NAME cannot hold."""
+    if not _FUNCTION_NAME.fullmatch(name) or name == FREE_TEXT_FUNCTION:
         raise InputError(
-            f"The tool name {call.name!a} holds characters that this model cannot write.",
+            f"The tool name {name!a} holds characters that this model cannot write.",
             remedy="Use letters, digits and underscores, and begin with a letter.",
             field="name",
-            value=call.name,
+            value=name,
         )
-    return f"COMMAND={call.name} {text}"
 
 
 def message_text(message: Message) -> str:
