@@ -60,7 +60,7 @@ def _json_calls(form: ReplyForm, tools: ToolFormat, is_required: bool) -> CallsG
     """Return the grammar of calls as JSON between tags, several in one reply."""
     begin, end = (f"<[{tag}]>" if isinstance(tag, int) else json.dumps(tag) for tag in tools.call)
     bodies = [_json_call(tool) for tool in form.callable_tools]
-    more = f'("\\n" {begin} body){{0,{form.max_calls - 1}}}'
+    more = f'("\\n" {begin} body){{0,{form.max_calls - 1}}}' if form.max_calls > 1 else ""
     rules = f'body: "\\n" ({" | ".join(bodies)}) "\\n" {end}'
     calls = f"{begin} body {more}"
     if tools.call_ids:
@@ -87,9 +87,9 @@ def _text_calls(form: ReplyForm, chat_format: ChatFormat, is_required: bool) -> 
 
 def _text_call(tool: ToolDefinition) -> str:
     require_function_name(tool.name)
-    argument = json.loads(json.dumps(tool.parameters["properties"][text_parameter(tool)]))
+    name = text_parameter(tool)
     begin = json.dumps(f"COMMAND={tool.name} ")
-    values = argument.get("enum")
+    values = tool.parameters["properties"][name].get("enum")
     if values is None:
         return f"{begin} ARGUMENT"
     return f"{begin} ({' | '.join(json.dumps(str(value)) for value in values)})"

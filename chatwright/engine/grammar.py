@@ -25,7 +25,6 @@ LIMITS = LLParserLimits(
 )
 """Bounds on the time and memory that one grammar may take."""
 SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
-_STYLE: Any = dict(JSON_STYLE)  # the library has a type of its own for it
 SCHEMA_LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 
@@ -34,8 +33,7 @@ def grammar_of(constraint: Constraint) -> str:
     """Return the grammar of a constraint; InputError if its schema is no JSON object."""
     match constraint.kind:
         case "json_schema":
-            schema = _schema_of(constraint.source)
-            return LLMatcher.grammar_from_json_schema(schema, overrides=_STYLE)
+            return _json_grammar(_schema_of(constraint.source))
         case "regex":
             return LLMatcher.grammar_from_regex(constraint.source)
         case "lark":
@@ -56,6 +54,10 @@ def check_constraint(constraint: Constraint) -> None:
     if constraint.kind == "json_schema":
         path, cause = _innermost(_schema_of(constraint.source), cause)
     raise _error(constraint, cause, path)
+
+
+def _json_grammar(schema: dict[str, Any]) -> str:
+    return LLMatcher.grammar_from_json_schema({**schema, "x-guidance": dict(JSON_STYLE)})
 
 
 def _schema_of(source: str) -> dict[str, Any]:
@@ -83,8 +85,7 @@ def _innermost(schema: dict[str, Any], cause: str) -> tuple[list[str], str]:
     part = schema
     while True:
         for names, inner in _parts_of(part):
-            grammar = LLMatcher.grammar_from_json_schema({**definitions, **inner}, overrides=_STYLE)
-            if found := _problem(grammar):
+            if found := _problem(_json_grammar({**definitions, **inner})):
                 path, part, cause = [*path, *names], inner, found
                 break
         else:

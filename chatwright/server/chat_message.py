@@ -1,7 +1,8 @@
 """The messages of a request, as OpenAI's API writes them, and the conversation they stand for.
 
-A tool call of the model is a call of the function "command" with arguments {"text": ...}, and its
-result is a "tool" message. So a client can send back exactly the conversation that the model saw.
+Without tools of the client, a tool call of Chatwright's own models is a call of the function
+"command" with arguments {"text": ...}. So a client can send back exactly the conversation that the
+model saw.
 """
 
 from __future__ import annotations
@@ -10,14 +11,32 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from chatwright.chat.merge_turns import merge_turns
-from chatwright.conversation import Message, ToolResult, assistant_message
+from chatwright.conversation import (
+    Message,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    assistant_message,
+)
+from chatwright.conversation import (
+    Text as TextOfMessage,
+)
 from chatwright.server.json_body import require_unicode
 from chatwright.server.request_parser import ShortText, Strict, Text
-from chatwright.tokenizer.tool_call_text import tool_call_message
+from chatwright.tokenizer.tool_call_text import FREE_TEXT_FUNCTION, read_tool_call
 
+MAX_TOOL_CALLS = 64
+"""Tool calls in one message."""
 OTHER_PARTS = {"image_url": "images", "input_audio": "sound", "file": "files"}
 """Types of parts that OpenAI's API has and this server does not read."""
 
@@ -51,17 +70,31 @@ class TextPart(Strict):
 
 
 class FunctionCall(Strict):
-    """A call of the function "command"."""
+    """A call of a function."""
 
-    name: Literal["command"]
-    arguments: Text
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    arguments: Text = ""
+    """A JSON object; an empty text is an empty one."""
 
     @field_validator("arguments")
     @classmethod
-    def arguments_hold_one_text(cls, arguments: str) -> str:
-        """Refuse arguments other than {"text": ...}."""
-        read_command(arguments)
+    def arguments_are_an_object(cls, arguments: str) -> str:
+        """Refuse arguments that are not the JSON text of an object."""
+        read_arguments(arguments)
         return arguments
+
+    @model_validator(mode="after")
+    def command_has_one_text(self) -> FunctionCall:
+        """Refuse other arguments of "command" than {"text": ...}."""
+        if self.name == FREE_TEXT_FUNCTION:
+            read_command(self.arguments)
+        return self
+
+    def to_call(self, call_id: str) -> ToolCall:
+        """Return the call."""
+        if self.name == FREE_TEXT_FUNCTION:
+            return read_tool_call(read_command(self.arguments), call_id)
+        return ToolCall(call_id, self.name, read_arguments(self.arguments))
 
 
 class ToolCallItem(Strict):
@@ -88,7 +121,7 @@ class ChatMessage(Strict):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
-    tool_calls: Annotated[list[ToolCallItem], Field(max_length=1)] | None = None
+    tool_calls: Annotated[list[ToolCallItem], Field(max_length=MAX_TOOL_CALLS)] | None = None
     tool_call_id: ShortText | None = None
     reasoning_content: Text | None = None
     """What the model thought before this answer, as a response of this server holds it."""
@@ -102,12 +135,9 @@ class ChatMessage(Strict):
 
     @model_validator(mode="after")
     def has_content_or_tool_call(self) -> ChatMessage:
-        """Refuse a message with neither content nor tool calls.
-
-        Tool calls beside content or outside an assistant message are refused, too.
-        """
-        if self.tool_calls and (self.role != "assistant" or self.content):
-            raise ValueError("tool_calls belong in an assistant message without content")
+        """Refuse a message with neither content nor tool calls, and calls of others."""
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("tool_calls belong in an assistant message")
         if self.content is None and not self.tool_calls:
             raise ValueError("content is missing")
         if self.reasoning_content and self.role != "assistant":
@@ -124,8 +154,10 @@ class ChatMessage(Strict):
     def to_message(self) -> Message:
         """Return the message of the conversation."""
         if self.tool_calls:
-            call = self.tool_calls[0]
-            return tool_call_message(read_command(call.function.arguments), call.id)
+            thinking = [Thinking(self.reasoning_content)] if self.reasoning_content else []
+            texts = [TextOfMessage(self.text)] if self.text else []
+            calls = [call.function.to_call(call.id) for call in self.tool_calls]
+            return Message("assistant", (*thinking, *texts, *calls))
         match self.role:
             case "system" | "developer":
                 return Message("system", self.text)
@@ -142,19 +174,54 @@ def conversation_of(messages: Sequence[ChatMessage]) -> list[Message]:
     return merge_turns([message.to_message() for message in messages])
 
 
+def require_answered_calls(messages: Sequence[ChatMessage]) -> None:
+    """Raise ValueError for a result without its call, or a call without its result."""
+    waiting: dict[str, int] = {}
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            call_id = message.tool_call_id
+            if call_id is None and len(waiting) == 1:
+                waiting.clear()
+            elif waiting.pop(call_id or "", None) is None:
+                raise ValueError(
+                    f"messages[{index}].tool_call_id is not the id of a call that waits for its "
+                    "result: let each tool message follow its call"
+                )
+        elif waiting:
+            break
+        waiting |= {call.id: index for call in message.tool_calls or ()}
+    if waiting and messages[-1].role != "assistant":
+        raise ValueError(
+            f"messages[{next(iter(waiting.values()))}].tool_calls: a call has no result; send a "
+            "tool message with its tool_call_id"
+        )
+
+
+def read_arguments(arguments: str) -> dict[str, Any]:
+    """Return the arguments of a call; ValueError if they are not the JSON text of an object."""
+    try:
+        values = json.loads(arguments or "{}", parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError("arguments must be the JSON text of an object")
+    require_unicode(json.dumps(values, ensure_ascii=False))
+    return values
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
 def read_command(arguments: str) -> str:
     """Return the text in the arguments of the function "command"; see `write_command`.
 
     Raises ValueError for other arguments.
     """
-    try:
-        call = json.loads(arguments)
-    except (ValueError, RecursionError):
-        call = None
-    if not isinstance(call, dict) or call.keys() != {"text"} or not isinstance(call["text"], str):
+    values = read_arguments(arguments)
+    if values.keys() != {"text"} or not isinstance(values["text"], str):
         raise ValueError('arguments of the function "command" must be {"text": "..."}')
-    require_unicode(call["text"])
-    return str(call["text"])
+    return str(values["text"])
 
 
 def write_command(text: str) -> str:

@@ -2,24 +2,34 @@
 
 Every list, string and number has a limit. An unsupported field is refused by name, because an
 ignored option looks like one that works. Only fields without influence on the reply are ignored.
-The model's tool calls are free text, so the client's own `tools` are refused.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from chatwright.chat.reply_form import ReplyForm
 from chatwright.conversation import Message
-from chatwright.server.chat_message import ChatMessage, conversation_of
+from chatwright.server.chat_message import (
+    ChatMessage,
+    conversation_of,
+    require_answered_calls,
+)
 from chatwright.server.response_format import (
     GrammarFormat,
     ResponseFormat,
     answer_constraint,
 )
 from chatwright.server.sampling_request import SamplingRequest
+from chatwright.server.tool_request import (
+    MAX_TOOLS,
+    AnyToolChoice,
+    ToolItem,
+    choice_of,
+    most_calls,
+)
 
 MAX_MESSAGES = 1_000
 
@@ -37,10 +47,10 @@ class ChatRequest(SamplingRequest):
     response_format: ResponseFormat | None = None
     grammar: GrammarFormat | None = None
     """What the text of the reply may be, in place of `response_format`. Not OpenAI's."""
-    # Accepted with the values that ask for nothing, which some clients always send.
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: Annotated[list[ToolItem], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: AnyToolChoice | None = None
     parallel_tool_calls: bool = True
+    # Accepted with the value that asks for nothing, which some clients always send.
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
 
     @model_validator(mode="after")
@@ -53,12 +63,32 @@ class ChatRequest(SamplingRequest):
             raise ValueError("max_tokens and max_completion_tokens differ: send one of them")
         if self.grammar is not None and self.response_format is not None:
             raise ValueError("response_format and grammar both constrain the reply: send one")
+        self._require_known_tool()
+        require_answered_calls(self.messages)
         return self
 
     @property
     def form(self) -> ReplyForm:
         """What the reply may be."""
-        return ReplyForm(answer_constraint(self.response_format, self.grammar))
+        choice, name = choice_of(self.tool_choice)
+        return ReplyForm(
+            answer_constraint(self.response_format, self.grammar),
+            tuple(tool.to_definition() for tool in self.tools or ()),
+            choice,
+            name,
+            most_calls(self.tool_choice, self.parallel_tool_calls),
+        )
+
+    def _require_known_tool(self) -> None:
+        """Refuse a choice of tools that are not given, and two tools of one name."""
+        names = [tool.function.name for tool in self.tools or ()]
+        choice, name = choice_of(self.tool_choice)
+        if len(names) != len(set(names)):
+            raise ValueError("tools: two tools have the same name")
+        if name and name not in names:
+            raise ValueError("tool_choice names a tool that is not in tools")
+        if choice == "required" and not names:
+            raise ValueError("tool_choice needs tools")
 
     @property
     def conversation(self) -> list[Message]:

@@ -1,6 +1,7 @@
 """Collect the events of the replies to one request and write them as JSON of the OpenAI API.
 
-A tool call of the model becomes a call of the function "command" (`chat_message.py` reads it back).
+A tool call that is not of the client's tools becomes a call of the function "command"
+(`chat_message.py` reads it back).
 The field `chatwright` of the response is not part of the OpenAI API. It holds:
 
 - seed: the seed of choice 0. Choice i uses seed + i. The same seed and model repeat a reply.
@@ -15,6 +16,7 @@ thinks before its answer is in reasoning_content, as in DeepSeek's API, without 
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +32,7 @@ from chatwright.chat.reply_events import (
     Truncated,
     Usage,
 )
+from chatwright.chat.tool_grammar import text_parameter
 from chatwright.conversation import Message, ToolCall
 from chatwright.engine.messages import TokenSampled
 from chatwright.server.best_of import best_of
@@ -51,7 +54,7 @@ class Choice:
 
     text: str = ""
     thinking: str = ""
-    tool_call: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
     message: Message | None = None
     """The whole reply, when it has ended."""
@@ -140,9 +143,13 @@ class Completion:
         choice.usage = event.usage
         choice.mean_log_prob = event.mean_log_prob
         choice.message = event.message
-        if event.reason == "tool_call":
-            choice.tool_call = _tool_call_to_json(event.message.tool_calls[0])
-            yield self._chunk(index, {"tool_calls": [{"index": 0, **choice.tool_call}]})
+        chat_format = self.tokenizer.chat_format
+        has_whole_calls = chat_format is not None and chat_format.tools is not None
+        if event.reason == "tool_call" or has_whole_calls:
+            for number, call in enumerate(event.message.tool_calls):
+                choice.tool_calls.append(self._tool_call(call))
+                delta = {"tool_calls": [{"index": number, **choice.tool_calls[number]}]}
+                yield self._chunk(index, delta)
         n_cut = self.notes.get("truncated", {}).get("n_cut", 0)
         receipt = receipt_of(self.identity, event, time.monotonic() - self._began, n_cut)
         choice.receipt = receipt.to_json(self.request.receipt)
@@ -181,8 +188,8 @@ class Completion:
         message: dict[str, Any] = {"role": "assistant", "content": choice.text, "refusal": None}
         if choice.thinking:
             message["reasoning_content"] = choice.thinking
-        if choice.tool_call is not None:
-            message |= {"content": choice.text or None, "tool_calls": [choice.tool_call]}
+        if choice.tool_calls:
+            message |= {"content": choice.text or None, "tool_calls": choice.tool_calls}
         log_probs = {"content": choice.log_probs, "refusal": None}
         return {
             "index": index,
@@ -217,12 +224,20 @@ class Completion:
         text, content = token_text(self.tokenizer, token_id)
         return {"token": text, "logprob": log_prob, "bytes": content}
 
-
-def _tool_call_to_json(call: ToolCall) -> dict[str, Any]:
-    """Return a tool call with an id that no other response uses."""
-    arguments = write_command(write_tool_call(call))
-    return {
-        "id": f"call_{secrets.token_hex(12)}",
-        "type": "function",
-        "function": {"name": FREE_TEXT_FUNCTION, "arguments": arguments},
-    }
+    def _tool_call(self, call: ToolCall) -> dict[str, Any]:
+        """Return a tool call with an id that no other response uses."""
+        chat_format = self.tokenizer.chat_format
+        tools = {tool.name: tool for tool in self.request.form.tools}
+        name, arguments = call.name, call.arguments
+        if chat_format is None or chat_format.tools is None:  # the call is one text
+            if call.name in tools:
+                text = call.parsed_arguments["text"]
+                written = {text_parameter(tools[call.name]): text}
+                arguments = json.dumps(written, ensure_ascii=False)
+            else:
+                name, arguments = FREE_TEXT_FUNCTION, write_command(write_tool_call(call))
+        return {
+            "id": f"call_{secrets.token_hex(12)}",
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        }

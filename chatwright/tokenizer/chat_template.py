@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from chatwright.conversation import (
     Conversation,
+    Message,
     Text,
     Thinking,
     ToolCall,
@@ -73,8 +74,9 @@ def render(
     cannot hold, or nothing to learn.
     """
     require_order(conversation)
+    has_tool_format = format_of(tokenizer).tools is not None
     for index, message in enumerate(conversation):
-        if turn_kind(message) in ANSWERS and not message_text(message):
+        if turn_kind(message) in ANSWERS and _is_empty(message, has_tool_format):
             raise InputError(
                 f"turn {index} ({turn_kind(message)}) is empty, so it would teach empty answers.",
                 remedy="Fill it or remove it.",
@@ -171,6 +173,12 @@ def render_turns(
         [owner.is_learned for _, owner in tokens],
         tuple(ends.values()),
     )
+
+
+def _is_empty(message: Message, has_tool_format: bool) -> bool:
+    if message.tool_calls and has_tool_format:
+        return False
+    return not message_text(message)
 
 
 def _require_thinking_fits(conversation: Conversation, chat_format: ChatFormat) -> None:

@@ -23,7 +23,6 @@ from chatwright.tokenizer.chat_format import (
 from chatwright.tokenizer.encode_parts import NOBODY, Owner, Part
 from chatwright.tokenizer.thinking import split_thinking
 from chatwright.tokenizer.tool_call_text import message_text
-from chatwright.tokenizer.tool_format import system_text
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def conversation_parts(
         learned = [True] * len(conversation)
     assert len(learned) == len(conversation), "one flag per message"
     shown = _with_system(conversation, chat_format, layout, tools)
-    units = [_Unit(BEGIN), *_units(shown, chat_format, layout, learned), _Unit(ending)]
+    units = [_Unit(BEGIN), *_units(shown, chat_format, layout, learned, tools), _Unit(ending)]
     parts: list[Part] = []
     pieces: list[int | str] = [""]
     for left, right in pairwise(units):
@@ -95,6 +94,7 @@ def _units(
     chat_format: ChatFormat,
     layout: Layout,
     learned: Sequence[bool],
+    tools: Sequence[ToolDefinition],
 ) -> Iterator[_Unit]:
     last_user = max((index for index, m in messages if m.role == "user"), default=-1)
     for index, message in messages:
@@ -103,7 +103,7 @@ def _units(
             kind = {"tool_call": "assistant", "tool": "user"}.get(kind, kind)
         chat_format.require_kind(layout, kind)
         if kind not in ANSWERS:
-            yield _Unit(kind, _question(message, chat_format))
+            yield _Unit(kind, _question(message, chat_format, tools))
             continue
         is_after_last_user = last_user < index
         # An answer with a tool call keeps its thinking until the user writes again.
@@ -116,9 +116,14 @@ def _units(
         yield _Unit(prefix + kind, text, owner)
 
 
-def _question(message: Message, chat_format: ChatFormat) -> str | Pieces:
-    if message.tool_results and chat_format.tools is not None:
-        return chat_format.tools.results(message)
+def _question(
+    message: Message, chat_format: ChatFormat, tools: Sequence[ToolDefinition]
+) -> str | Pieces:
+    tool_format = chat_format.tools
+    if message.tool_results and tool_format is not None:
+        return tool_format.results(message)
+    if message.role == "system" and tools and tool_format is not None:
+        return tool_format.system(message.text, tools)
     return message_text(message)
 
 
@@ -149,9 +154,9 @@ def _with_system(
     messages = list(enumerate(conversation))
     has_system = bool(conversation) and conversation[0].role == "system"
     if tools and chat_format.tools is not None:
-        text = messages.pop(0)[1].text if has_system else chat_format.system_text
-        messages.insert(0, (-1, Message("system", system_text(text, tools))))
-        has_system = True
+        if has_system:
+            return messages
+        return [(-1, Message("system", chat_format.system_text)), *messages]
     own = chat_format.system
     if conversation and not has_system and own is not None and (own or chat_format.default_system):
         messages.insert(0, (-1, Message("system", own)))

@@ -48,6 +48,26 @@ class ToolFormat:
         """The control ids that the model writes around a call."""
         return tuple(tag for tag in self.call if isinstance(tag, int))
 
+    def system(self, text: str, tools: Sequence[ToolDefinition]) -> tuple[Piece, ...]:
+        """Return a system text that describes the tools, in the words of Qwen's template."""
+        definitions = "".join(
+            f"\n{json.dumps(tool.to_json(), ensure_ascii=False)}" for tool in tools
+        )
+        begin, end = self.call
+        return (
+            f"{text}\n\n" if text else "",
+            "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+            "You are provided with function signatures within <tools></tools> XML tags:\n"
+            f"<tools>{definitions}\n</tools>\n\n"
+            "For each function call, return a json object with function name and arguments within ",
+            begin,
+            end,
+            " XML tags:\n",
+            begin,
+            '\n{"name": <function-name>, "arguments": <args-json-object>}\n',
+            end,
+        )
+
     def answer(self, message: Message) -> tuple[Piece, ...]:
         """Return an assistant message: its text, then its calls."""
         pieces: list[Piece] = [message.text]
@@ -77,17 +97,3 @@ def read_call(text: str, call_id: str) -> ToolCall:
     if not isinstance(content, dict) or not isinstance(content.get("name"), str):
         raise ValueError("not a tool call")
     return ToolCall(call_id, content["name"], json.dumps(content.get("arguments") or {}))
-
-
-def system_text(system: str, tools: Sequence[ToolDefinition]) -> str:
-    """Return a system text that describes the tools, in the words of Hermes' and Qwen's templates."""
-    definitions = "".join(f"\n{json.dumps(tool.to_json(), ensure_ascii=False)}" for tool in tools)
-    block = (
-        "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
-        "You are provided with function signatures within <tools></tools> XML tags:\n"
-        f"<tools>{definitions}\n</tools>\n\n"
-        "For each function call, return a json object with function name and arguments within "
-        f"{CALL[0]}{CALL[1]} XML tags:\n"
-        f'{CALL[0]}\n{{"name": <function-name>, "arguments": <args-json-object>}}\n{CALL[1]}'
-    )
-    return f"{system}\n\n{block}" if system else block

@@ -11,6 +11,7 @@ from chatwright.chat.vocabulary import vocabulary_of
 from chatwright.engine.grammar import check_constraint
 from chatwright.engine.grammar_state import GrammarCompiler
 from chatwright.engine.messages import Constraint
+from chatwright.tokenizer.tokenizer import Tokenizer
 from tests.chat.scripted import ByteTokenizer
 from tests.chat.test_thinking import SWITCHED, UNSWITCHED, ThinkingTokenizer
 
@@ -22,11 +23,15 @@ PATH = Constraint("regex", "a/[0-9]")
 def follows(text: str, constraint: Constraint | None, tokenizer: ByteTokenizer) -> bool:
     """Whether a whole reply follows the constraint and may end after it."""
     assert constraint is not None
-    check_constraint(constraint)
-    compiler = GrammarCompiler(vocabulary_of(tokenizer), 300)  # type: ignore[arg-type]
-    matcher: LLMatcher = compiler.start(constraint, ())._matcher
     encode = getattr(tokenizer, "encode_reply", tokenizer.encode)
-    return bool(matcher.consume_tokens(encode(text))) and bool(matcher.is_accepting())
+    return follows_ids(encode(text), constraint, tokenizer)  # type: ignore[arg-type]
+
+
+def follows_ids(token_ids: list[int], constraint: Constraint, tokenizer: Tokenizer) -> bool:
+    check_constraint(constraint)
+    compiler = GrammarCompiler(vocabulary_of(tokenizer), tokenizer.vocab_size)
+    matcher: LLMatcher = compiler.start(constraint, ())._matcher
+    return matcher.try_consume_tokens(token_ids) == len(token_ids) and matcher.is_accepting()
 
 
 @pytest.mark.parametrize("has_tag_tokens", [False, True])

@@ -15,11 +15,11 @@ from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 TOKENIZER = ByteBPE.train(['the cat: "sat", {"a": [1, 2]}', "the cat is here, the dog is not"], 290)
-CONTEXT = 512
+CONTEXT = 1536
 
 
 def byte_model(tokenizer: Tokenizer = TOKENIZER, seed: int = 5) -> GPT:
-    shape = {"n_layer": 2, "n_head": 2, "n_kv_head": 1, "head_dim": 32, "d_model": 64, "d_ff": 128}
+    shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 32, "d_model": 64, "d_ff": 128}
     config = GPTConfig(vocab_size=tokenizer.vocab_size, context_length=CONTEXT, **shape)
     model = GPT(config)
     init_weights(model, generator(seed, "init"))

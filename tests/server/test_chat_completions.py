@@ -122,8 +122,9 @@ def error_of(response):
 @pytest.mark.parametrize(
     ("change", "param", "code"),
     [
-        ({"tools": [{"type": "function"}]}, "tools", "invalid_value"),
-        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        ({"tools": [{"type": "function"}]}, "tools", "missing_field"),
+        ({"tool_choice": "required"}, None, "invalid_value"),
+        ({"tool_choice": "any"}, "tool_choice", "invalid_value"),
         ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
         ({"modalities": ["audio"]}, "modalities", "invalid_value"),
         ({"reasoning_effort": "high"}, "reasoning_effort", "unsupported_field"),

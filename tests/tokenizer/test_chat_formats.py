@@ -1,6 +1,7 @@
 """Known chat formats, chosen by name, give the ids of templates rendered by transformers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,8 @@ def test_an_unknown_format_and_a_format_whose_end_token_is_missing_are_refused(
 
 def test_a_format_without_tool_calls_refuses_a_tool_call(tmp_path: Path) -> None:
     tokenizer = open_tokenizer(write_chatml(tmp_path))
+    assert tokenizer.chat_format is not None
+    tokenizer._chat_format = replace(tokenizer.chat_format, tools=None)
     with pytest.raises(InputError) as caught:
         render([*QUESTION, message_from_turn("tool_call", "FETCH")], tokenizer)
     assert (caught.value.field, caught.value.value) == ("role", "tool_call")

@@ -58,11 +58,15 @@ def test_a_text_with_the_prefix_of_a_command_is_a_named_call():
     assert read_tool_call("12 + 30") == ToolCall("", "command", {"text": "12 + 30"})
 
 
-@pytest.mark.parametrize("arguments", [{}, {"text": 3}, {"text": "a", "more": 1}, {"city": "Rome"}])
+@pytest.mark.parametrize("arguments", [{}, {"text": 3}, {"text": "a", "more": 1}, {"city": []}])
 def test_a_call_with_other_arguments_than_one_text_cannot_be_written(arguments):
     with pytest.raises(InputError) as caught:
         write_tool_call(ToolCall("", "f", arguments))
     assert caught.value.field == "arguments"
+
+
+def test_one_text_is_written_whatever_its_name():
+    assert write_tool_call(ToolCall("", "f", {"city": "Rome"})) == "COMMAND=f Rome"
 
 
 @pytest.mark.parametrize("name", ["", "get weather", "7up", "é"])

@@ -19,6 +19,7 @@ from chatwright.server.response_stream import Replies, respond
 from chatwright.server.service import Service
 from chatwright.server.text_completion import TextCompletion
 from chatwright.server.text_request import TextRequest, encode_prompts
+from chatwright.server.tool_request import require_usable_tools
 
 
 def add(app: FastAPI, service: Service) -> None:
@@ -58,6 +59,8 @@ async def begin_chat(
     form = request.form
     await run_in_threadpool(require_usable, form.constraint)
     served = service.with_canary(served)
+    chat_format = served.assistant.tokenizer.chat_format
+    await run_in_threadpool(require_usable_tools, form.tools, chat_format)
     completion = Completion(request, served)
     conversation = request.conversation
     if service.feedback is not None:
@@ -71,7 +74,11 @@ async def begin_chat(
         thinking = request.enable_thinking
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
         pending.user = user
-        pending.field_names = {**CONSTRAINT_FIELDS, "max_tokens": request.token_limit_name}
+        pending.field_names = {
+            **CONSTRAINT_FIELDS,
+            "tools": "tools",
+            "max_tokens": request.token_limit_name,
+        }
         return pending
 
     makes = [partial(make, index) for index in range(request.n_generated)]

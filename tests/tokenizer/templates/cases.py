@@ -22,6 +22,7 @@ ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 GEMMA = ("<bos>", "<start_of_turn>", "<end_of_turn>")
 DEEPSEEK = ("<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>")
 THINK = ("<think>", "</think>")
+TOOL_CALL = ("<tool_call>", "</tool_call>")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ CASES = {
     "smollm2": Case(CHATML, eos="<|im_end|>"),
     "qwen2": Case(CHATML, eos="<|im_end|>"),
     "qwen25": Case(CHATML, eos="<|im_end|>"),
+    "qwen_tools": Case(CHATML, eos="<|im_end|>", plain=TOOL_CALL),
     "qwen25_math": Case(CHATML, eos="<|im_end|>"),
     "qwen3": Case(CHATML, eos="<|im_end|>", plain=THINK),
     "qwq": Case(CHATML, eos="<|im_end|>", plain=THINK),
