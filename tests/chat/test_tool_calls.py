@@ -90,7 +90,7 @@ def accepts(tokenizer: Tokenizer, form: ReplyForm, reply: str) -> bool:
     if tool_format is None:  # the markers of the own format, in one character each
         control = ByteTokenizer.control
         ids = {"[": control.command, "]": control.end_of_command}
-        pieces = [ids[c] if c in ids else c for c in reply]
+        pieces = [ids.get(c, c) for c in reply]
     else:
         pieces = [reply]
         for tag, spelling in zip(tool_format.call, ("<tool_call>", "</tool_call>"), strict=True):

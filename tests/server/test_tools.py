@@ -74,7 +74,9 @@ def require_valid(call: dict[str, Any]) -> str:
 def test_required_calls_are_of_the_tools_and_follow_their_schemas(client: TestClient) -> None:
     choices = choices_of(client, ask(tool_choice="required", n=5))
     calls = [call for choice in choices for call in choice["message"].get("tool_calls", ())]
-    assert "tool_calls" in {choice["finish_reason"] for choice in choices} <= {"tool_calls", "length"}
+    assert (
+        "tool_calls" in {choice["finish_reason"] for choice in choices} <= {"tool_calls", "length"}
+    )
     assert {require_valid(call) for call in calls} == {*PARAMETERS}
     assert len(calls) > 5, "some replies hold several calls"
     assert len({call["id"] for call in calls}) == len(calls)

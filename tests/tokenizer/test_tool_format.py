@@ -3,8 +3,6 @@
 "Equal to what?" To `apply_chat_template` of transformers with tools.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,9 +57,9 @@ CONVERSATIONS = {
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImportedTokenizer, Any]]:
+def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImportedTokenizer, Any]:
     directory = write_case(tmp_path_factory.mktemp("tools"), "qwen_tools")
-    yield open_case(directory), reference_of(directory)
+    return open_case(directory), reference_of(directory)
 
 
 def rows_of(messages: list[Message]) -> list[dict[str, Any]]:
