@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chatwright.chat.reply_form import ReplyForm
 from chatwright.conversation import Message
@@ -53,6 +53,29 @@ class ChatRequest(SamplingRequest):
     # Accepted with the value that asks for nothing, which some clients always send.
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
 
+    @field_validator("tools")
+    @classmethod
+    def names_differ(cls, tools: list[ToolItem] | None) -> list[ToolItem] | None:
+        """Refuse two tools of one name."""
+        names = [tool.function.name for tool in tools or ()]
+        if len(names) != len(set(names)):
+            raise ValueError("two tools have the same name")
+        return tools
+
+    @field_validator("tool_choice")
+    @classmethod
+    def tool_is_given(
+        cls, tool_choice: AnyToolChoice | None, info: ValidationInfo
+    ) -> AnyToolChoice | None:
+        """Refuse a choice of tools that are not given."""
+        names = [tool.function.name for tool in info.data.get("tools") or ()]
+        choice, name = choice_of(tool_choice)
+        if name and name not in names:
+            raise ValueError("names a tool that is not in tools")
+        if choice == "required" and not names:
+            raise ValueError("needs tools")
+        return tool_choice
+
     @model_validator(mode="after")
     def fields_agree(self) -> ChatRequest:
         """Refuse options without the option they need, and two different token limits."""
@@ -63,7 +86,6 @@ class ChatRequest(SamplingRequest):
             raise ValueError("max_tokens and max_completion_tokens differ: send one of them")
         if self.grammar is not None and self.response_format is not None:
             raise ValueError("response_format and grammar both constrain the reply: send one")
-        self._require_known_tool()
         require_answered_calls(self.messages)
         return self
 
@@ -78,17 +100,6 @@ class ChatRequest(SamplingRequest):
             name,
             most_calls(self.tool_choice, self.parallel_tool_calls),
         )
-
-    def _require_known_tool(self) -> None:
-        """Refuse a choice of tools that are not given, and two tools of one name."""
-        names = [tool.function.name for tool in self.tools or ()]
-        choice, name = choice_of(self.tool_choice)
-        if len(names) != len(set(names)):
-            raise ValueError("tools: two tools have the same name")
-        if name and name not in names:
-            raise ValueError("tool_choice names a tool that is not in tools")
-        if choice == "required" and not names:
-            raise ValueError("tool_choice needs tools")
 
     @property
     def conversation(self) -> list[Message]:

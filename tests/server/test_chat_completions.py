@@ -123,7 +123,7 @@ def error_of(response):
     ("change", "param", "code"),
     [
         ({"tools": [{"type": "function"}]}, "tools", "missing_field"),
-        ({"tool_choice": "required"}, None, "invalid_value"),
+        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"tool_choice": "any"}, "tool_choice", "invalid_value"),
         ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
         ({"modalities": ["audio"]}, "modalities", "invalid_value"),

@@ -161,9 +161,9 @@ def tool(name: str = "f", **parameters: Any) -> dict[str, Any]:
         ),
         ({"tools": [tool("a b")]}, "tools[0].function.name"),
         ({"tools": [{"type": "search"}]}, "tools[0].type"),
-        ({"tools": [tool(), tool()]}, None),
-        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, None),
-        ({"tools": [], "tool_choice": "required"}, None),
+        ({"tools": [tool(), tool()]}, "tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function"}}, "tool_choice.function"),
     ],
 )
