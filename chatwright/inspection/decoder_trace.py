@@ -43,6 +43,17 @@ class TokenProbability(NamedTuple):
 
 
 @dataclass(frozen=True)
+class TokenScores:
+    """How well the model predicted each token after the first; arrays of shape (T - 1,)."""
+
+    log_probs: Floats
+    ranks: NDArray[np.int64]
+    """Number of tokens that were more probable."""
+    best: NDArray[np.int64]
+    """The most probable token in its place."""
+
+
+@dataclass(frozen=True)
 class _LayerInput:
     x: Tensor  # (1, T, D)
     arguments: tuple[Any, ...]  # mask, rotary, cache, head gates
@@ -98,19 +109,30 @@ class DecoderTrace:
         logits = self._head(self._last[0, position])
         return _numpy(logits.double().log_softmax(dim=-1).float())
 
-    @torch.no_grad()
     def token_log_probs(self) -> Floats:
         """Return the log-probability of each token after the first, given those before. (T - 1,).
 
         Low values are surprising tokens.
         """
+        return self.token_scores().log_probs
+
+    @torch.no_grad()
+    def token_scores(self) -> TokenScores:
+        """Return how well each token after the first was predicted from those before it."""
         targets = torch.tensor(self.token_ids[1:], dtype=torch.long, device=self._last.device)
-        found = []
+        log_probs, ranks, best = [np.zeros(0)], [np.zeros(0, int)], [np.zeros(0, int)]
         for start in range(0, len(targets), 64):  # all logits together may take gigabytes
             states = self._last[0, :-1][start : start + 64]
-            log_probs = self._head(states).double().log_softmax(dim=-1)
-            found.append(log_probs.gather(1, targets[start : start + 64, None])[:, 0])
-        return _numpy(torch.cat(found).float()) if found else np.zeros(0, np.float32)
+            rows = self._head(states).double().log_softmax(dim=-1)
+            found = rows.gather(1, targets[start : start + 64, None])
+            log_probs.append(found[:, 0].cpu().numpy())
+            ranks.append((rows > found).sum(dim=-1).cpu().numpy())
+            best.append(rows.argmax(dim=-1).cpu().numpy())
+        return TokenScores(
+            np.concatenate(log_probs).astype(np.float32),
+            np.concatenate(ranks),
+            np.concatenate(best),
+        )
 
     @torch.no_grad()
     def next_tokens(self, position: int, k: int = 10) -> list[TokenProbability]:

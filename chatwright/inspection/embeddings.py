@@ -6,7 +6,7 @@ less well than with word vectors, which the training stage "word-vectors" learns
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -103,6 +103,15 @@ class Embeddings:
         if expects_word:
             raise _bad_expression(expression, "a word is missing at the end")
         return total, words
+
+    def answer(self, expression: Sequence[str], k: int) -> dict[str, Any]:
+        """Return the k words nearest to a sum of words, as JSON; the sum's words are left out.
+
+        Raises:
+            InputError: The expression is malformed, or a word is not a single token.
+        """
+        total, words = self.combined(expression)
+        return {"words": [asdict(near) for near in self.nearest(total, k, words)]}
 
 
 def _bad_expression(expression: Sequence[str], reason: str) -> InputError:

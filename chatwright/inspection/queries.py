@@ -2,9 +2,10 @@
 
 A query holds `token_ids`, `heads_off` (a list of [layer, head]) and `what`:
 
-    tokens      {"log_probs": [null, ...]}: of each token, given those before it
+    tokens      {"tokens": [{id, log_prob, rank, best}], "loss", "vocab_size"}: how well each token
+                was predicted by those before it; null for the first; loss is their mean
     next        position, top, sampling: {"tokens": [{id, probability, drawn_with}]}
-    attention   layer, head, first (a query): {"shape": [T - first, T], "weights": base64}
+    attention   layer, head, first (a query), rows: {"shape": [rows, T], "weights": base64}
     heads       position: {"heads": [...]}, a summary of each head at one token
     lens        position, top: {"layers": [[{id, probability}]]}
 
@@ -62,7 +63,7 @@ def answer_query(model: GPT, traces: TraceCache, query: Json) -> Json:
     trace = traces.trace(model, query["token_ids"], heads_off)
     match query["what"]:
         case "tokens":
-            return {"log_probs": [None, *trace.token_log_probs().tolist()]}
+            return _scores(trace)
         case "next":
             return _next(trace, query)
         case "attention":
@@ -79,6 +80,19 @@ def answer_query(model: GPT, traces: TraceCache, query: Json) -> Json:
                 field="what",
                 value=what,
             )
+
+
+def _scores(trace: DecoderTrace) -> Json:
+    scores = trace.token_scores()
+    columns = (scores.log_probs.tolist(), scores.ranks.tolist(), scores.best.tolist())
+    first = {"id": trace.token_ids[0], "log_prob": None, "rank": None, "best": None}
+    tokens = [
+        {"id": token_id, "log_prob": log_prob, "rank": rank, "best": best}
+        for token_id, log_prob, rank, best in zip(trace.token_ids[1:], *columns, strict=True)
+    ]
+    loss = -float(scores.log_probs.astype(np.float64).mean()) if tokens else None
+    vocab_size = trace.model.config.vocab_size
+    return {"tokens": [first, *tokens], "loss": loss, "vocab_size": vocab_size}
 
 
 def _next(trace: DecoderTrace, query: Json) -> Json:
@@ -103,7 +117,8 @@ def _attention(trace: DecoderTrace, query: Json) -> Json:
             field="head",
             value=head,
         )
-    rows = weights[head][query.get("first", 0) :]
+    first = query.get("first", 0)
+    rows = weights[head][first : first + query.get("rows", len(trace.token_ids))]
     content = base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
     return {"shape": list(rows.shape), "weights": content}
 

@@ -11,7 +11,7 @@ Messages to this process (`model` is an id that the web application chose):
     submit   model, request (an id), content (message_codec)
     cancel   model, request
     embed    model, question (an id), texts
-    inspect  model, question, query (`inspection/queries.py`)
+    inspect  model, question, query (`inspection/queries.py`, or words in the embedding matrix)
     close    model
 
 Messages from this process:
@@ -44,11 +44,13 @@ from chatwright.engine.message_codec import event_to_json, request_from_json
 from chatwright.engine.messages import EngineFull, Event, RequestFinished, RequestId
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
+from chatwright.inspection.embeddings import Embeddings
 from chatwright.inspection.queries import TraceCache, answer_query
 from chatwright.pipeline.open_engine import open_embedder, open_text_model
 from chatwright.server.describe_model import embedder_facts, text_model_facts
 from chatwright.server.message_pipe import Json, read_message, write_message
 from chatwright.tasks.embed import Embedder
+from chatwright.tokenizer.tokenizer import load_tokenizer
 
 
 class ServedEngine:
@@ -101,6 +103,8 @@ class EngineServer:
         self._engines: dict[str, ServedEngine] = {}
         self._embedders: dict[str, Embedder] = {}
         self._traces: dict[str, TraceCache] = {}
+        self._directories: dict[str, Path] = {}
+        self._embeddings: dict[str, Embeddings] = {}  # made when they are first asked for
 
     def send(self, kind: str, **content: Any) -> None:
         """Write one message."""
@@ -138,6 +142,7 @@ class EngineServer:
             case "open":
                 threading.Thread(target=self._open, args=(message,), daemon=True).start()
             case "adopt":  # from a thread of this process: the model is open
+                self._directories[model] = message["directory"]
                 self._adopt(model, message["opened"])
             case "vocabulary":
                 if model in self._engines:
@@ -157,6 +162,8 @@ class EngineServer:
             case "close":
                 self._embedders.pop(model, None)
                 self._traces.pop(model, None)
+                self._directories.pop(model, None)
+                self._embeddings.pop(model, None)
                 if (served := self._engines.pop(model, None)) is not None:
                     served.engine.close()
             case kind:
@@ -191,7 +198,8 @@ class EngineServer:
             self.send("refused", model=model, error=_error_to_json(error))
         else:
             # The main thread adopts the engine before it reads messages that were sent later.
-            self._incoming.put({"kind": "adopt", "model": model, "opened": opened})
+            adopted = {"opened": opened, "directory": facts.directory}
+            self._incoming.put({"kind": "adopt", "model": model, **adopted})
             if "vocabulary" in message:
                 self._incoming.put({**message, "kind": "vocabulary"})
             self.send("opened", model=model, facts=facts.to_json())
@@ -212,9 +220,15 @@ class EngineServer:
         ]
 
     def _inspect(self, message: Json) -> Json:
-        model = self._engines[message["model"]].engine.forward.model
-        traces = self._traces.setdefault(message["model"], TraceCache())
-        return answer_query(model, traces, message["query"])
+        name, query = message["model"], message["query"]
+        model = self._engines[name].engine.forward.model
+        if query["what"] == "words":
+            if name not in self._embeddings:
+                tokenizer = load_tokenizer(self._directories[name])
+                self._embeddings[name] = Embeddings.of(model, tokenizer)
+            return self._embeddings[name].answer(query["expression"], query["top"])
+        traces = self._traces.setdefault(name, TraceCache())
+        return answer_query(model, traces, query)
 
 
 def _error_to_json(error: Exception) -> Json:

@@ -1,6 +1,6 @@
 """POST /api/inspect: what the served model computed while it read a text or wrote a reply.
 
-The token ids of a reply are in its full receipt. Answers come from the weights being served.
+POST /api/words compares rows of its embedding matrix: king - man + woman. The token ids of a reply are in its full receipt. Answers come from the weights being served.
 """
 
 from __future__ import annotations
@@ -49,8 +49,18 @@ class InspectRequest(Strict):
     head: Index = 0
     first: Index = 0
     """The first token whose attention is returned."""
+    rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000_000
+    """Number of tokens whose attention is returned."""
     top: Annotated[int, Field(ge=1, le=1_000)] = 10
     sampling: Settings = Settings()
+
+
+class WordsRequest(Strict):
+    """The body of POST /api/words: words with signs between them."""
+
+    model: ShortText | None = None
+    expression: Annotated[list[ShortText], Field(min_length=1, max_length=19)]
+    top: Annotated[int, Field(ge=1, le=100)] = 10
 
 
 def add(app: FastAPI, service: Service) -> None:
@@ -64,14 +74,39 @@ def add(app: FastAPI, service: Service) -> None:
         answer = await run_in_threadpool(ask, served, request)
         return JSONResponse(answer)
 
+    @app.post("/api/words", dependencies=[needs("chat")], include_in_schema=False)
+    async def words(http: Request) -> Response:
+        """Find the words near a sum of words in the embedding matrix."""
+        request = parse_request(await http.body(), WordsRequest)
+        served = service.require_model(request.model)
+        query = {"what": "words", **request.model_dump(exclude={"model"})}
+        return JSONResponse(await run_in_threadpool(_answer, served, query))
+
 
 def ask(served: Served, request: InspectRequest) -> dict[str, Any]:
     """Ask the engine, and add the texts of the tokens; ApiError if there is no answer."""
+    answer = _answer(served, request.model_dump(exclude={"model"}))
+    tokenizer = served.assistant.tokenizer
+
+    def with_text(token: dict[str, Any]) -> dict[str, Any]:
+        return {**token, "text": token_text(tokenizer, token["id"])[0]}
+
+    for token in answer.get("tokens", ()):
+        if token.get("best") is not None:
+            token["best_text"] = token_text(tokenizer, token["best"])[0]
+    if "tokens" in answer:
+        return {**answer, "tokens": [with_text(token) for token in answer["tokens"]]}
+    if "layers" in answer:
+        return {"layers": [[with_text(token) for token in layer] for layer in answer["layers"]]}
+    return answer
+
+
+def _answer(served: Served, query: dict[str, Any]) -> dict[str, Any]:
+    """Ask the engine's process; ApiError if there is no answer."""
     engine: Any = getattr(served.assistant, "engine", None)
     if not hasattr(engine, "inspect"):
         message = "this model runs where it cannot be looked into"
         raise ApiError(404, message, code="no_inspection")
-    query = request.model_dump(exclude={"model"})
     try:
         answer: dict[str, Any] = engine.inspect(query)
     except InputError as error:
@@ -79,17 +114,4 @@ def ask(served: Served, request: InspectRequest) -> dict[str, Any]:
     except EngineUnavailable:
         message = "the engine is being started again: try again in a few seconds"
         raise ApiError(503, message, code="engine_unavailable", retry_after=5) from None
-    tokenizer = served.assistant.tokenizer
-
-    def with_text(token: dict[str, Any]) -> dict[str, Any]:
-        return {**token, "text": token_text(tokenizer, token["id"])[0]}
-
-    if request.what == "tokens":
-        pairs = zip(request.token_ids, answer["log_probs"], strict=True)
-        found = [with_text({"id": token_id, "log_prob": log_prob}) for token_id, log_prob in pairs]
-        return {"tokens": found}
-    if "tokens" in answer:
-        return {"tokens": [with_text(token) for token in answer["tokens"]]}
-    if "layers" in answer:
-        return {"layers": [[with_text(token) for token in layer] for layer in answer["layers"]]}
     return answer

@@ -61,6 +61,10 @@ def test_answers_equal_a_trace_of_the_same_reply(client: TestClient, ids: list[i
     assert tokens[0]["log_prob"] is None
     log_probs = [token["log_prob"] for token in tokens[1:]]
     np.testing.assert_allclose(log_probs, trace.token_log_probs(), atol=1e-5)
+    rows = [trace.next_log_probs(position) for position in range(len(ids) - 1)]
+    assert [token["best"] for token in tokens[1:]] == [row.argmax() for row in rows]
+    ranks = [(row > row[token]).sum() for row, token in zip(rows, ids[1:], strict=True)]
+    assert [token["rank"] for token in tokens[1:]] == ranks
     found = ask(client, what="next", token_ids=ids, position=4, top=3, sampling={"top_k": 1})
     assert [token["id"] for token in found["tokens"]] == [
         t.token_id for t in trace.next_tokens(4, 3)
@@ -73,12 +77,12 @@ def test_answers_equal_a_trace_of_the_same_reply(client: TestClient, ids: list[i
 
 
 def test_attention_of_a_head_with_another_one_off(client: TestClient, ids: list[int]) -> None:
-    question = {"what": "attention", "token_ids": ids, "layer": 1, "head": 0, "first": 5}
+    question = {"what": "attention", "token_ids": ids, "layer": 1, "head": 0, "first": 5, "rows": 4}
     for off in ([], [[0, 1]]):
         trace = trace_decoder(small_model(), ids, [Head(*head) for head in off])
         found = ask(client, **question, heads_off=off)
         weights = np.frombuffer(base64.b64decode(found["weights"]), "<f4").reshape(found["shape"])
-        np.testing.assert_allclose(weights, trace.attention(1)[0][5:], atol=1e-6)
+        np.testing.assert_allclose(weights, trace.attention(1)[0][5:9], atol=1e-6)
 
 
 def test_summaries_of_all_heads(client: TestClient, ids: list[int]) -> None:
@@ -121,3 +125,24 @@ def test_a_model_elsewhere_is_not_looked_into() -> None:
     with TestClient(make_app(FakeAssistant(), "m"), base_url="http://127.0.0.1") as client:
         response = client.post("/api/inspect", json={"what": "tokens", "token_ids": [1]})
     assert response.status_code == 404
+
+
+def test_words_near_a_sum_of_words(client: TestClient) -> None:
+    body = {"expression": ["a", "-", "b", "+", "c"], "top": 3}
+    found = client.post("/api/words", json=body).json()["words"]
+    matrix = small_model().embedding.weight.detach().numpy().astype(np.float64)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    a, b, c = (TOKENIZER.encode(letter)[0] for letter in "abc")
+    total = matrix[a] - matrix[b] + matrix[c]
+    cosines = matrix @ total / np.linalg.norm(total)
+    others = [i for letter in "defghé🙂" for i in TOKENIZER.encode(letter)]
+    best = sorted(others, key=lambda i: -cosines[i])[:3]
+    assert [word["token_id"] for word in found] == best
+    np.testing.assert_allclose([w["similarity"] for w in found], cosines[best], atol=1e-5)
+
+
+@pytest.mark.parametrize("expression", [["a", "b"], ["abc"], ["a", "-"]])
+def test_a_wrong_sum_of_words_names_its_field(client: TestClient, expression: list[str]) -> None:
+    response = client.post("/api/words", json={"expression": expression})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] in ("expression", "word")
