@@ -1,6 +1,7 @@
 """POST /api/inspect: what the served model computed while it read a text or wrote a reply.
 
-POST /api/words compares rows of its embedding matrix: king - man + woman. The token ids of a reply are in its full receipt. Answers come from the weights being served.
+POST /api/words compares rows of its embedding matrix: king - man + woman. The token ids of a reply
+are in its full receipt. Answers come from the weights being served.
 """
 
 from __future__ import annotations
