@@ -159,6 +159,8 @@ class TextCompletion:
             "top_logprobs": "top",
             "text_offset": "offset",
         }
+        if self.request.return_token_ids:
+            names["content"] = "content"
         return {name: [token[key] for token in tokens] for name, key in names.items()}
 
     def _head(self) -> dict[str, Any]:

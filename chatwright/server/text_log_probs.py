@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatwright.engine.messages import TokenSampled, TokenScore
-from chatwright.server.token_text import begins_document
+from chatwright.server.token_text import begins_document, token_text
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
@@ -35,6 +35,7 @@ class TextLogProbs:
             "token": written(self._tokenizer, token_ids[0]),
             "log_prob": None,
             "top": None,
+            "content": {**self._with_id(token_ids[0], None), "top_logprobs": []},
         }
         tokens = [first, *(self._scored(score) for score in scores)][n_added:]
         prefix = self._tokenizer.prefix.encode()
@@ -63,7 +64,21 @@ class TextLogProbs:
         text = written(self._tokenizer, token.token_id)
         # The token itself is listed, too, so there may be one more than the client asked for.
         top = {written(self._tokenizer, id_): value for id_, value in token.alternatives}
-        return {"token": text, "log_prob": token.log_prob, "top": {**top, text: token.log_prob}}
+        content = {
+            **self._with_id(token.token_id, token.log_prob),
+            "top_logprobs": [self._with_id(*alternative) for alternative in token.alternatives],
+        }
+        return {
+            "token": text,
+            "log_prob": token.log_prob,
+            "top": {**top, text: token.log_prob},
+            "content": content,
+        }
+
+    def _with_id(self, token_id: int, log_prob: float | None) -> dict[str, Any]:
+        """Return a token as /v1/chat/completions lists it, with its id."""
+        text, content = token_text(self._tokenizer, token_id)
+        return {"id": token_id, "token": text, "logprob": log_prob, "bytes": content}
 
 
 def written(tokenizer: Tokenizer, token_id: int) -> str:

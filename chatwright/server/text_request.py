@@ -31,12 +31,16 @@ class TextRequest(SamplingRequest):
     max_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 16
     echo: bool = False
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    return_token_ids: bool = False
+    """Whether log-probabilities also list each token with its id and its alternatives' ids."""
 
     @model_validator(mode="after")
     def fields_agree(self) -> TextRequest:
         """Refuse requests that have no answer."""
         if not self.max_tokens and not self.echo:
             raise ValueError("max_tokens: 0 returns nothing: add echo: true to score the prompt")
+        if self.return_token_ids and self.logprobs is None:
+            raise ValueError("return_token_ids needs logprobs")
         return self
 
     @property

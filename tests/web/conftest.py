@@ -10,14 +10,11 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from chatwright.devices import generator
 from chatwright.engine.engine import Engine
-from chatwright.model.gpt import GPT, init_weights
-from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
 from tests.web.page_actions import DESKTOP
-from tests.web.served_models import CONTEXT, TOKENIZER, Build, EchoAssistant, GatedModel
+from tests.web.served_models import SEEDS, Build, EchoAssistant, GatedModel, make_model
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +31,17 @@ def browser():
 @pytest.fixture(scope="module")
 def engines():
     """Two models with different replies, each twice: served, and as a twin without a server."""
-    shape = {"n_layer": 1, "n_head": 2, "n_kv_head": 1, "head_dim": 16, "d_model": 32, "d_ff": 64}
     with ExitStack() as stack:
-        engines = []
-        for seed in (5, 6):
-            pair = []
-            for _ in ("served", "twin"):
-                model = GPT(
-                    GPTConfig(vocab_size=TOKENIZER.vocab_size, context_length=CONTEXT, **shape)
-                )
-                init_weights(model, generator(seed, "init"))
-                pair.append(stack.enter_context(Engine(model)))
-            engines.append(pair)
-        yield engines
+        yield [
+            [stack.enter_context(Engine(make_model(seed))) for _ in ("served", "twin")]
+            for seed in SEEDS
+        ]
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """The same two models, not served."""
+    return [make_model(seed).eval() for seed in SEEDS]
 
 
 @pytest.fixture
@@ -87,6 +82,7 @@ def open_page(browser):
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(8000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", record)
 
@@ -121,4 +117,5 @@ def echo_page(open_page):
     status.set_ready()
     with serve_in_thread("echo", 0, status=status.status) as (service, address):
         service.publish(assistant, "echo")
+        assistant.service = service
         yield open_page(address), assistant

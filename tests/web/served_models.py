@@ -15,7 +15,10 @@ from chatwright.chat.assistant import Assistant
 from chatwright.chat.dialogue import CHAT_TEMPERATURE
 from chatwright.chat.reply_events import Finished, TextDelta, Usage
 from chatwright.conversation import Message
+from chatwright.devices import generator
 from chatwright.engine.messages import SamplingConfig
+from chatwright.model.gpt import GPT, init_weights
+from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.build_status import BuildStatus
 from chatwright.server.http_server import serve_in_thread
 from chatwright.tokenizer.characters import CharacterTokenizer
@@ -34,6 +37,25 @@ LETTERS_ONLY = {
 CONTEXT = 192
 REPLY = 24
 EVENTS_BEFORE_GATE = 8
+SEEDS = (5, 6)
+
+
+def make_model(seed):
+    """Return a small untrained model."""
+    model = GPT(
+        GPTConfig(
+            vocab_size=TOKENIZER.vocab_size,
+            context_length=CONTEXT,
+            n_layer=1,
+            n_head=2,
+            n_kv_head=1,
+            head_dim=16,
+            d_model=32,
+            d_ff=64,
+        )
+    )
+    init_weights(model, generator(seed, "init"))
+    return model
 
 
 def settings(sampling):
@@ -53,7 +75,7 @@ class GatedModel:
         self.gate = threading.Event()
         self.gate.set()
 
-    def reply(self, conversation, sampling, thinking=None, form=None):
+    def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
         events = self.assistant.reply(conversation, settings(sampling))
         for index, event in enumerate(events):
             if index == EVENTS_BEFORE_GATE:
@@ -135,7 +157,7 @@ class EchoAssistant(FakeAssistant):
             start = end
         return found
 
-    def reply(self, conversation, sampling, thinking=None, form=None):
+    def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
         self.seen.append((conversation, sampling))
         self.thinking.append(thinking)
         text = self.answer or conversation[-1].text

@@ -146,6 +146,7 @@ def version_report(service: Service) -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "model": model,
+        "takes_feedback": service.feedback is not None,
         "promise": {
             "batch_invariant": None if variance is None else not variance,
             "reason": variance or "",

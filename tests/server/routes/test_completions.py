@@ -133,6 +133,23 @@ def test_log_probs_of_a_prompt_equal_a_direct_forward(client: TestClient, ids: l
         )
 
 
+def test_tokens_with_their_ids_say_the_same_as_the_lists(client: TestClient) -> None:
+    ids = [5, 3, 9, 5]
+    fields = {"prompt": ids, "echo": True, "logprobs": 3, "seed": 2}
+    plain = post(client, **fields)["choices"][0]["logprobs"]
+    lists = post(client, **fields, return_token_ids=True)["choices"][0]["logprobs"]
+    content = lists.pop("content")
+    assert lists == plain
+    assert [token["id"] for token in content[:4]] == ids
+    assert [token["logprob"] for token in content] == lists["token_logprobs"]
+    assert content[0]["top_logprobs"] == []
+    expected = direct(ids)
+    for row, token in zip(expected, content[1:4], strict=False):
+        assert [other["id"] for other in token["top_logprobs"]] == row.topk(3).indices.tolist()
+    streamed_lists = streamed(client, **fields, return_token_ids=True)[0][0]["logprobs"]
+    assert streamed_lists["content"] == content
+
+
 def test_a_text_is_the_ids_after_the_bos_token(client: TestClient) -> None:
     fields = {"echo": True, "logprobs": 1, "seed": 2}
     by_text = post(client, **fields)
@@ -204,6 +221,7 @@ def test_best_of_returns_the_continuations_with_the_highest_mean_log_prob(
         ({"max_tokens": CONTEXT}, "max_tokens", "context_length_exceeded"),
         ({"max_tokens": 0}, None, "invalid_value"),
         ({"logprobs": True}, "logprobs", "invalid_value"),
+        ({"return_token_ids": True}, None, "invalid_value"),
         ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"n": 3, "best_of": 2}, None, "invalid_value"),
         ({"best_of": 2, "stream": True}, None, "invalid_value"),

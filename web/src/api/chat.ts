@@ -18,6 +18,7 @@ export interface Notes {
   seed?: number;
   model?: { number: number; description: string };
   truncated?: { n_cut: number; n_kept: number; message: string };
+  receipts?: { requests?: { token_ids?: number[] }[] }[];
   tools?: { command: string; result: string }[];
 }
 
@@ -30,6 +31,7 @@ export interface Piece {
   notes: Notes;
   usage: Usage | null;
   fingerprint: string | null;
+  id: string | null; // of the response
 }
 
 // The settings as fields of a request. Values that change nothing are left out, so that the server's
@@ -60,6 +62,7 @@ export async function* streamChat(
     messages,
     stream: true,
     stream_options: { include_usage: true },
+    receipt: true, // with the ids of the sampled tokens
     ...samplingFields(settings),
   };
   if (settings.thinking !== "model") body.enable_thinking = settings.thinking === "on";
@@ -84,6 +87,7 @@ function pieceOf(chunk: any): Piece {
     notes: chunk.chatwright ?? {},
     usage: chunk.usage ?? null,
     fingerprint: chunk.system_fingerprint ?? null,
+    id: chunk.id ?? null,
   };
 }
 

@@ -37,7 +37,7 @@ export async function* continuation(
   const all = [...prompt.tokens, ...ids];
   const fields = samplingFields(settings);
   fields.max_tokens ??= Math.max(1, prompt.max_model_len - all.length);
-  const body = { model, prompt: all, stream: true, stream_options: { include_usage: true }, ...fields };
+  const body = { model, prompt: all, stream: true, stream_options: { include_usage: true }, receipt: true, ...fields };
   const events = readEvents(await post("/v1/completions", body, signal));
   for (;;) {
     const { done, value } = await events.next();
@@ -52,6 +52,7 @@ export async function* continuation(
       notes: value.chatwright ?? {},
       usage: value.usage ?? null,
       fingerprint: value.system_fingerprint ?? null,
+      id: value.id ?? null,
     };
   }
 }

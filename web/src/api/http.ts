@@ -25,14 +25,37 @@ export async function requireOk(response: Response): Promise<Response> {
   throw new ServerError(message, response.status, code);
 }
 
+// A server that other machines reach wants a key. It is kept until the tab is closed.
+const KEY = "chatwright.key";
+
+export function setKey(key: string): void {
+  try {
+    sessionStorage.setItem(KEY, key);
+  } catch {
+    // Storage is refused: the key is asked for again.
+  }
+  currentKey = key;
+}
+
+function storedKey(): string {
+  try {
+    return sessionStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+let currentKey = storedKey();
+const authorization = (): Record<string, string> => (currentKey ? { Authorization: `Bearer ${currentKey}` } : {});
+
 export async function getJson<T>(path: string): Promise<T> {
-  return (await requireOk(await fetch(path))).json();
+  return (await requireOk(await fetch(path, { headers: authorization() }))).json();
 }
 
 export async function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const request: RequestInit = {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", ...authorization() },
     body: JSON.stringify(body),
   };
   if (signal) request.signal = signal;

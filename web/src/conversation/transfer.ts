@@ -142,6 +142,8 @@ function readReceipt(value: Fields): Turn["receipt"] {
     completionTokens: number("completionTokens"),
     secondsToFirst: number("secondsToFirst"),
     seconds: number("seconds") ?? 0,
+    reply: null, // another server does not know it
+    tokenIds: null, // another tokenizer may read them otherwise
   };
 }
 

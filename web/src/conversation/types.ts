@@ -42,6 +42,8 @@ export interface Receipt {
   completionTokens: number | null;
   secondsToFirst: number | null;
   seconds: number;
+  reply: string | null; // id of the server's response, by which it can be rated
+  tokenIds: number[] | null; // the tokens that were sampled, if the server told them
 }
 
 export type TurnState = "pending" | "complete" | "stopped" | "partial" | "failed";
@@ -60,6 +62,7 @@ export interface Turn {
   nCut: number; // messages that the model did not see, counted from the oldest
   truncation: string; // the server's explanation
   receipt: Receipt | null;
+  thumb: boolean | null; // the user's rating: up, down, or none
   created: number; // milliseconds since 1970
 }
 
@@ -88,6 +91,7 @@ export function newTurn(conversation: string, parent: string | null, role: Turn[
     nCut: 0,
     truncation: "",
     receipt: null,
+    thumb: null,
     created: Date.now(),
   };
 }

@@ -12,6 +12,13 @@ import { modelCard, replyCameFrom, replyFailed, replyRequested } from "./server.
 const SAVE_MS = 1000; // time between saves of a reply that is being written
 const TITLE_LENGTH = 60;
 
+// The beginning of a reply that is written on.
+interface Begun {
+  text: string;
+  ids: number[] | null;
+  thinking: string;
+}
+
 export class OpenConversation {
   info: Conversation = $state()!;
   turns: Turn[] = $state([]);
@@ -62,9 +69,28 @@ export class OpenConversation {
 
   // Write on where a reply ended, as a new version of it.
   async resume(turn: Turn): Promise<void> {
+    await this.branch(turn, turn.text, null);
+  }
+
+  // Write a new version of a reply that begins with a text; `ids` are its tokens, if known.
+  async branch(turn: Turn, text: string, ids: number[] | null): Promise<void> {
     if (this.abort || turn.parent === null) return;
     const head = this.info.head;
-    if (!(await this.reply(turn.parent, turn))) this.info.head = head;
+    const thinking = turn.thinking;
+    if (!(await this.reply(turn.parent, { text, ids, thinking }))) this.info.head = head;
+  }
+
+  // Keep a reply that was written elsewhere (in a comparison) as a version, and show it if wanted.
+  async addVersion(turn: Turn, isShown: boolean): Promise<void> {
+    this.turns.push(turn);
+    if (isShown) this.info.head = turn.id;
+    await this.storage.saveTurns([turn]);
+    await this.saveInfo();
+  }
+
+  // Store a change of a turn, such as a rating.
+  async saveTurn(turn: Turn): Promise<void> {
+    await this.storage.saveTurns([$state.snapshot(turn)]);
   }
 
   stop(): void {
@@ -112,7 +138,7 @@ export class OpenConversation {
 
   // Stream a reply to the question `parent`, or the continuation of `begun`. Returns whether
   // anything arrived.
-  private async reply(parent: string, begun?: Turn): Promise<boolean> {
+  private async reply(parent: string, begun?: Begun): Promise<boolean> {
     const model = modelCard()?.id ?? "";
     const path = pathTo(this.turns, parent);
     const { messages, first } = requestWindow(path, this.info.system);
@@ -132,7 +158,7 @@ export class OpenConversation {
     try {
       const settings = turn.receipt.settings;
       const pieces = begun
-        ? continuation(model, messages, begun.text, settings, this.abort.signal)
+        ? continuation(model, messages, begun.ids ?? begun.text, settings, this.abort.signal)
         : streamChat(model, messages, settings, this.abort.signal);
       for (;;) {
         const { done, value } = await pieces.next();
@@ -147,6 +173,9 @@ export class OpenConversation {
       const wasStopped = error instanceof DOMException && error.name === "AbortError";
       failure = wasStopped ? "" : errorText(error);
       turn.state = wasStopped ? "stopped" : "failed";
+    }
+    if (begun && turn.receipt.tokenIds) {
+      turn.receipt.tokenIds = begun.ids ? [...begun.ids, ...turn.receipt.tokenIds] : null;
     }
     if (isComplete) turn.state = "complete";
     else if (turn.state === "pending") turn.state = "partial";
@@ -176,6 +205,8 @@ export class OpenConversation {
       completionTokens: null,
       secondsToFirst: null,
       seconds: 0,
+      reply: null,
+      tokenIds: null,
     };
   }
 
@@ -192,6 +223,10 @@ export class OpenConversation {
       turn.truncation = notes.truncated.message;
     }
     if (notes.tools) turn.tools.push(...notes.tools);
+    const requests = notes.receipts?.[0]?.requests ?? [];
+    // With tools there are several requests, and the tools' results between their tokens.
+    if (requests.length === 1 && requests[0]!.token_ids) receipt.tokenIds = requests[0]!.token_ids;
+    if (piece.id) receipt.reply = piece.id;
     if (piece.fingerprint) receipt.fingerprint = piece.fingerprint;
     if (piece.usage) {
       receipt.promptTokens = piece.usage.prompt_tokens;

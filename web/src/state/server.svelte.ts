@@ -1,5 +1,7 @@
 // The server's state, polled: the build, the served models, and announcements of new models.
 import { getModels, getStatus, type ModelCard, type Status } from "../api/status.ts";
+import { takesFeedback } from "../api/feedback.ts";
+import { ServerError, setKey } from "../api/http.ts";
 import { errorText } from "./error_text.ts";
 import { t } from "./language.svelte.ts";
 import { readStored, writeStored } from "./preferences.svelte.ts";
@@ -12,6 +14,8 @@ export const server = $state({
   models: [] as ModelCard[],
   chosen: readStored<string>("model", ""), // id of the chosen model; the first if it is not served
   unreachable: "", // why the server cannot be reached, or ""
+  needsKey: false, // whether the server wants a key first
+  takesFeedback: false, // whether the server keeps ratings
 });
 
 export type Announce = (text: string, isBeforeReply: boolean) => void;
@@ -53,25 +57,37 @@ export function startPolling(callback: Announce): void {
   void poll();
 }
 
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+// Use a key from now on, and look at once whether it is good.
+export async function useKey(key: string): Promise<void> {
+  setKey(key);
+  await poll();
+}
+
 async function poll(): Promise<void> {
   const nRepliesBefore = nReplies;
   try {
     const status = await getStatus();
     if (status.can_chat && (mustReloadModels || status.model_number !== server.status?.model_number)) {
       server.models = await getModels();
+      server.takesFeedback = await takesFeedback();
       mustReloadModels = false;
     }
     server.unreachable = "";
+    server.needsKey = false;
     showStatus(status);
     // If a reply was requested meanwhile, its own note about the model is newer than this status.
     if (status.can_chat && nReplies === nRepliesBefore) {
       announceModel(status.model_number, status.model, false);
     }
   } catch (error) {
-    server.unreachable = errorText(error);
+    server.needsKey = error instanceof ServerError && error.status === 401;
+    server.unreachable = server.needsKey ? "" : errorText(error);
     mustReloadModels = true;
   }
-  setTimeout(poll, server.status?.state === "ready" ? READY_MS : BUILDING_MS);
+  clearTimeout(timer);
+  timer = setTimeout(poll, server.status?.state === "ready" ? READY_MS : BUILDING_MS);
 }
 
 function showStatus(status: Status): void {
