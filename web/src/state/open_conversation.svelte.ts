@@ -80,10 +80,9 @@ export class OpenConversation {
     if (!(await this.reply(turn.parent, { text, ids, thinking }))) this.info.head = head;
   }
 
-  // Keep a reply that was written elsewhere (in a comparison) as a version, and show it if wanted.
-  async addVersion(turn: Turn, isShown: boolean): Promise<void> {
+  // Keep a reply that was written elsewhere (in a comparison) as a version.
+  async addVersion(turn: Turn): Promise<void> {
     this.turns.push(turn);
-    if (isShown) this.info.head = turn.id;
     await this.storage.saveTurns([turn]);
     await this.saveInfo();
   }
