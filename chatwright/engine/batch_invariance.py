@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from chatwright.engine.forward import Forward
 from chatwright.model import masks
-from chatwright.model.linear import FusedActivation, Linear
+from chatwright.model.linear import products
+from chatwright.model.packed_weight import SERIAL_NUMBERS, FusedActivation, activate_rows
 from chatwright.model.tiled_attention import attend_tiled
 
 N_ROW = 67
@@ -41,6 +42,7 @@ def find_difference(forward: Forward) -> str:
     ends = (forward.key_block, longest, (longest + 1) // 2)
     return _no_kernels(forward) or _first(
         _check_linears(forward, N_ROW, generator),
+        _check_activations(forward, generator),
         _check_attention(forward, [min(end, longest) for end in ends], generator),
         _check_model(_first_blocks(forward), generator),
     )
@@ -71,23 +73,35 @@ def _first(*checks: Iterator[str]) -> str:
 
 
 def _check_linears(forward: Forward, n_row: int, generator: torch.Generator) -> Iterator[str]:
-    checked: set[torch.Size] = set()
+    checked: set[tuple[int, int]] = set()
     cuts = [cut for cut in (0, 1, 3, 8, 24, N_ROW) if cut <= n_row]
-    for name, module in forward.model.named_modules():
-        if not isinstance(module, Linear) or module.weight.shape in checked:
+    for name, shape, product in products(forward.model):
+        if shape in checked:
             continue
-        checked.add(module.weight.shape)
-        n_out, n_in = module.weight.shape
+        checked.add(shape)
+        n_out, n_in = shape
         x = torch.randn(n_row, n_in, generator=generator)
         # Only layers into the feed-forward network compute an activation.
         for activation in FUSED_ACTIVATIONS if n_out == forward.config.d_ff else ("none",):
-            whole = module(x, activation)
+            whole = product(x, activation)
             for start, end in pairwise(cuts):
-                if not torch.equal(module(x[start:end], activation), whole[start:end]):
+                if not torch.equal(product(x[start:end], activation), whole[start:end]):
                     yield (
-                        f"{name} {(n_out, n_in)}: the results for {end - start} and for {n_row} "
+                        f"{name} {shape}: the results for {end - start} and for {n_row} "
                         "rows have different bits"
                     )
+
+
+def _check_activations(forward: Forward, generator: torch.Generator) -> Iterator[str]:
+    d_ff = forward.config.d_ff
+    # Enough rows for several parts, and for several threads if parts were not cut.
+    n_row = max(2 * SERIAL_NUMBERS // d_ff, N_ROW)
+    x = 3 * torch.randn(n_row, d_ff, generator=generator)
+    for activation in FUSED_ACTIVATIONS:
+        whole = activate_rows(x, activation)
+        for start, end in ((0, 1), (1, 8), (8, n_row - 3), (n_row - 3, n_row)):
+            if not torch.equal(activate_rows(x[start:end], activation), whole[start:end]):
+                yield f"{activation}: {end - start} and {n_row} rows have different bits"
 
 
 def _check_attention(

@@ -17,12 +17,19 @@ from chatwright.model import masks
 from chatwright.model.gpt import GPT
 from chatwright.model.heads import last_token
 from chatwright.model.kv_cache import DenseCache
+from chatwright.model.packed_weight import FLOAT32, WeightFormat
 
 
 class Forward(PackedModel[GPT]):
     """Computes next-token logits. Use it in a `with` statement, or call `close`."""
 
-    def __init__(self, model: GPT, keeps_weights: bool = True, longest: int | None = None) -> None:
+    def __init__(
+        self,
+        model: GPT,
+        keeps_weights: bool = True,
+        longest: int | None = None,
+        weight_format: WeightFormat = FLOAT32,
+    ) -> None:
         """Pack the model and put it in eval mode.
 
         Args:
@@ -31,6 +38,7 @@ class Forward(PackedModel[GPT]):
                 cannot be used after `close`.
             longest: Longest text in tokens; a small one makes attention faster. Default: the
                 model's context. The bits of the logits depend on it.
+            weight_format: How the weights are stored (`formats.py`).
 
         Raises:
             InputError: The model has no language-model head.
@@ -45,7 +53,7 @@ class Forward(PackedModel[GPT]):
                 field="head",
                 value=model.config.head,
             )
-        super().__init__(model, keeps_weights)
+        super().__init__(model, keeps_weights, weight_format)
         self.config = model.config
         context_length = self.config.context_length
         self.key_block = masks.block_size(min(longest or context_length, context_length))

@@ -2,7 +2,7 @@
 
 The whole check takes up to a second, so its result is kept in the user's cache folder, in a file
 named after everything that decides it: processor, torch build, threads, our source code, the
-model's settings. Weights do not decide it. A small part of the check runs
+format of the weights, the model's settings. Weights do not decide it. A small part of the check runs
 at every call, so it finds kernels that changed although none of these did.
 
 The folder is `~/.cache/chatwright` on Linux, `~/Library/Caches/chatwright` on macOS and
@@ -56,6 +56,7 @@ def describe_proof(forward: Forward) -> dict[str, object]:
         "torch": torch.__config__.show(),
         "source": source_hash(),
         "dtype": str(forward.model.embedding.weight.dtype),
+        "weights": forward.weight_format.name,
         "model": dataclasses.asdict(forward.config),
     }
 

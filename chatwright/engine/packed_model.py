@@ -12,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from chatwright.model.dropout import Dropout
 from chatwright.model.linear import Linear, pack_linears, unpack_linears
 from chatwright.model.model import Model
+from chatwright.model.packed_weight import FLOAT32, WeightFormat
 
 M = TypeVar("M", bound=Model)
 
@@ -19,28 +20,33 @@ M = TypeVar("M", bound=Model)
 class PackedModel(Generic[M]):
     """Packs a model. Use it in a `with` statement, or call `close`."""
 
-    def __init__(self, model: M, keeps_weights: bool = True) -> None:
+    def __init__(
+        self, model: M, keeps_weights: bool = True, weight_format: WeightFormat = FLOAT32
+    ) -> None:
         """Pack the model and put it in eval mode.
 
         Args:
             model: The model.
             keeps_weights: Whether the weights stay beside their packed copies. If not, the model
                 cannot be used after `close`.
+            weight_format: How the weights are stored. Devices without packed kernels use the
+                weights themselves.
         """
         self.model = model
+        self.weight_format = weight_format
         self.device = model.device
         self._was_packed = any(
             isinstance(module, Linear) and module.packed is not None for module in model.modules()
         )
         self._was_training = model.training
         model.eval()
-        self.has_packed_kernels = pack_linears(model, keeps_weights)
+        self.has_packed_kernels = pack_linears(model, keeps_weights, weight_format)
         self._keeps_weights = keeps_weights
 
     def refresh(self) -> None:
         """Pack the weights again, after they have changed."""
         assert self._keeps_weights, "the weights were released; they cannot be packed again"
-        self.has_packed_kernels = pack_linears(self.model)
+        self.has_packed_kernels = pack_linears(self.model, weight_format=self.weight_format)
 
     def close(self) -> None:
         """Unpack the weights and restore the model's mode, so that it can be trained again."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from chatwright.model.custom_autograd import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
-from chatwright.model.linear import Linear
+from chatwright.model.linear import Joining, Linear
 from chatwright.model.masks import Mask, TiledMask, explicit
 from chatwright.model.norms import RMSNorm
 from chatwright.model.positions import Rotary, rotate
@@ -77,7 +77,7 @@ def attend(
     )
 
 
-class Attention(nn.Module):
+class Attention(Joining):
     """Multi-head attention. x (B, T, D), context (B, S, D) -> (B, T, D)."""
 
     def __init__(
@@ -92,6 +92,7 @@ class Attention(nn.Module):
         value_width: int | None = None,
         output_bias: bool | None = None,
         scale: float | None = None,
+        is_self_attention: bool = False,
     ) -> None:
         """Allocate the projections.
 
@@ -106,8 +107,11 @@ class Attention(nn.Module):
             value_width: Size of the vectors that values are computed from; default: d_model.
             output_bias: Whether the output projection has a bias; default: `bias`.
             scale: Factor of the scores; default: 1 / sqrt(head_dim).
+            is_self_attention: Whether `forward` never gets a context. Query, key and value
+                projections are then packed as one matrix.
         """
         super().__init__()
+        self.is_self_attention = is_self_attention
         self.n_head = n_head
         self.n_kv_head = n_kv_head or n_head
         self.head_dim = head_dim or d_model // n_head
@@ -144,15 +148,15 @@ class Attention(nn.Module):
             cache: Keys and values of earlier tokens; the new ones are appended.
             head_gates: (H,) factors of the heads' outputs; 0 switches a head off.
         """
-        q = self._split_heads(self.query(x), self.n_head)  # (B, H, T, Dh)
-        if self.query_norm is not None:
-            q = self.query_norm(q)
-        if rotary is not None:
-            q = rotate(q, rotary)
-        if isinstance(context, KeyValues):
-            k, v = context
+        if self.joined is not None:
+            assert context is None, "query, key and value projections were packed as one"
+            q, k, v = self._joined_projections(x, rotary)
         else:
-            k, v = self.key_values(x if context is None else context, values, rotary)
+            q = self._rotated(self._split_heads(self.query(x), self.n_head), rotary, self.query_norm)
+            if isinstance(context, KeyValues):
+                k, v = context
+            else:
+                k, v = self.key_values(x if context is None else context, values, rotary)
         if cache is not None:
             k, v = cache.append(k, v)
         if self._observers:
@@ -169,9 +173,31 @@ class Attention(nn.Module):
         """Compute the keys and values of a context. (B, S, D) -> twice (B, K, S, Dh)."""
         k = self._split_heads(self.key(context), self.n_kv_head)
         v = self._split_heads(self.value(context if values is None else values), self.n_kv_head)
-        if self.key_norm is not None:
-            k = self.key_norm(k)
-        return KeyValues(k if rotary is None else rotate(k, rotary), v)
+        return KeyValues(self._rotated(k, rotary, self.key_norm), v)
+
+    def joined_layers(self) -> tuple[Linear, ...]:
+        """Return query, key and value projections, if all have the same input."""
+        return (self.query, self.key, self.value) if self.is_self_attention else ()
+
+    def _joined_projections(self, x: Tensor, rotary: Rotary | None) -> tuple[Tensor, ...]:
+        """Compute queries, keys and values by one product. -> three (B, heads, T, Dh)."""
+        assert self.joined is not None, "called with a joined matrix only"
+        n_head, n_kv_head = self.n_head, self.n_kv_head
+        heads = self._split_heads(self.joined(x), n_head + 2 * n_kv_head)
+        if self.query_norm is None and self.key_norm is None:
+            turned = self._rotated(heads[:, : n_head + n_kv_head], rotary, None)
+            q, k = turned[:, :n_head], turned[:, n_head:]
+        else:
+            q = self._rotated(heads[:, :n_head], rotary, self.query_norm)
+            k = self._rotated(heads[:, n_head : n_head + n_kv_head], rotary, self.key_norm)
+        return q, k, heads[:, n_head + n_kv_head :]
+
+    @staticmethod
+    def _rotated(x: Tensor, rotary: Rotary | None, norm: RMSNorm | None) -> Tensor:
+        """Normalize and rotate queries or keys, if the model does. (B, heads, T, Dh)."""
+        if norm is not None:
+            x = norm(x)
+        return x if rotary is None else rotate(x, rotary)
 
     def _split_heads(self, x: Tensor, n_head: int) -> Tensor:
         """(B, T, H * Dh) -> (B, H, T, Dh)."""

@@ -36,6 +36,12 @@ class RMSNormalize(torch.autograd.Function):
         return torch.addcmul(grad, normed, mean, value=-1).mul_(scale), grad_weight, None
 
 
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate each pair (x_i, x_{i + Dh/2}) by its angle. Shapes as in `Rotate`."""
+    left, right = x.chunk(2, dim=-1)
+    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+
+
 class Rotate(torch.autograd.Function):
     """Rotate each pair (x_i, x_{i + Dh/2}) by its angle; the gradient is rotated back.
 
@@ -46,8 +52,7 @@ class Rotate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Rotate. (..., T, Dh) -> (..., T, Dh)."""
         ctx.save_for_backward(cos, sin)
-        left, right = x.chunk(2, dim=-1)
-        return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+        return rotated(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from chatwright.errors import InputError
 from chatwright.model.feed_forward import Activation
 from chatwright.model.heads import HeadKind, PoolerKind, check_head
-from chatwright.model.linear import FusedActivation
+from chatwright.model.packed_weight import FusedActivation
 from chatwright.model.norms import NormKind
 from chatwright.model.pooling import PoolingKind
 from chatwright.model.positions import PositionKind

@@ -8,10 +8,11 @@ approximation, as in Gemma): Shazeer 2020, eq. 6.
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from chatwright.model.custom_autograd import SquaredReLU, SwishGate
-from chatwright.model.linear import FusedActivation, Linear
+from chatwright.model.linear import Joining, Linear
+from chatwright.model.packed_weight import FusedActivation, activate_rows
 
 Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu", "geglu"]
 
@@ -19,7 +20,7 @@ Activation = Literal["relu", "silu", "gelu", "gelu_exact", "relu2", "swiglu", "g
 GATES: dict[str, FusedActivation] = {"swiglu": "silu", "geglu": "gelu"}
 
 
-class FeedForward(nn.Module):
+class FeedForward(Joining):
     """(B, T, D) -> (B, T, D), with d_ff numbers per token inside."""
 
     def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
@@ -32,7 +33,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        if self.gate is not None and self.activation == "swiglu" and torch.is_grad_enabled():
+        if self.joined is not None:
+            gate, up = self.joined(x).flatten(0, 1).chunk(2, dim=-1)  # (B * T, d_ff)
+            up = (activate_rows(gate, GATES[self.activation]) * up).view(*x.shape[:2], -1)
+        elif self.gate is not None and self.activation == "swiglu" and torch.is_grad_enabled():
             up = SwishGate.apply(self.gate(x), self.up(x))  # (B, T, d_ff)
         elif self.gate is not None:
             up = self.gate(x, GATES[self.activation]) * self.up(x)
@@ -41,3 +45,7 @@ class FeedForward(nn.Module):
         else:
             up = self.up(x, self.activation)
         return self.down(up)  # (B, T, D)
+
+    def joined_layers(self) -> tuple[Linear, ...]:
+        """Return gate and up projection, if there is a gate."""
+        return () if self.gate is None else (self.gate, self.up)

@@ -225,6 +225,7 @@ def _make_block(config: GPTConfig) -> Block:
         config.norm_eps,
         output_bias=config.has_bias("output"),
         scale=config.query_pre_attn_scalar**-0.5 if config.query_pre_attn_scalar else None,
+        is_self_attention=True,
     )
     feed_forward = FeedForward(
         config.d_model, config.d_ff, config.activation, config.has_bias("feed_forward")

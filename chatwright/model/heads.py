@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
-from chatwright.model.linear import FusedActivation, Linear
+from chatwright.model.linear import Linear
+from chatwright.model.packed_weight import FusedActivation
 from chatwright.model.norms import NormKind, make_norm
 
 HeadKind = Literal["language_model", "masked_lm", "labels", "scalar", "none"]

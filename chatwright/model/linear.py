@@ -2,40 +2,27 @@
 
 Weights are float32. Training in bfloat16 casts them on use, so the optimizer keeps full precision.
 
-`pack` converts a weight to oneDNN's layout. The product of a row with a packed weight is then
-bit-identical for any number of rows from two on, so a reply does not depend on the other requests
-in the batch. Packed weights have no gradient: use them under `torch.no_grad` only.
+`pack` converts a weight to a format for inference (`packed_weight.py`). Packed weights have no
+gradient: use them under `torch.no_grad` only. Layers with the same input can be packed as one
+matrix: fewer and larger products are faster.
 
-The layer also applies the activation that follows it. A packed layer computes the activation in
-oneDNN's kernel: torch's silu and gelu compute the last few numbers of a tensor in another way than
-the rest, so the bits of a row would depend on its index in the tensor.
+The layer also applies the activation that follows it, because oneDNN computes it in its kernel.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FusedActivation = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
-
-# Our name of an activation -> oneDNN's name and algorithm.
-_ONEDNN_NAMES = {
-    "none": ("none", ""),
-    "relu": ("relu", ""),
-    "silu": ("swish", ""),
-    "gelu": ("gelu", "tanh"),
-    "gelu_exact": ("gelu", "none"),
-}
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "silu": F.silu,
-    "gelu": partial(F.gelu, approximate="tanh"),
-    "gelu_exact": F.gelu,
-}
+from chatwright.model.packed_weight import (
+    FLOAT32,
+    FusedActivation,
+    PackedWeight,
+    WeightFormat,
+    activate,
+)
 
 
 class Linear(nn.Module):
@@ -46,32 +33,22 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        self.packed: Tensor | None = None
+        self.packed: PackedWeight | None = None
 
     def forward(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Apply the layer and the activation. (..., in_features) -> (..., out_features)."""
         if self.packed is not None:
-            return self._forward_packed(x, activation)
+            return multiply(x, self.packed, self.bias, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
 
-    def _forward_packed(self, x: Tensor, activation: FusedActivation) -> Tensor:
-        assert not torch.is_grad_enabled(), (
-            "packed weights have no gradient; call unpack() before training"
-        )
-        rows = x.reshape(-1, x.shape[-1])  # (N, in_features)
-        n_row = rows.shape[0]
-        if n_row == 1:  # oneDNN uses another kernel for a single row, with different bits
-            rows = rows.expand(2, -1).contiguous()
-        name, algorithm = _ONEDNN_NAMES[activation]
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self.packed, self.bias, name, [], algorithm
-        )
-        return out[:n_row].view(*x.shape[:-1], -1)  # (..., out_features)
+    def inference_weight(self) -> Tensor:
+        """Return the weight that inference uses, (out, in)."""
+        return self.weight.detach()
 
-    def pack(self) -> None:
+    def pack(self, weight_format: WeightFormat = FLOAT32) -> None:
         """Use a packed copy of the weight. Call it again after the weight has changed."""
-        self.packed = pack_weight(self.weight.detach())
+        self.packed = weight_format.pack(self.inference_weight())
 
     def unpack(self) -> None:
         """Use the weight itself again."""
@@ -79,23 +56,53 @@ class Linear(nn.Module):
         self.packed = None
 
     def release_weight(self) -> None:
-        """Give back the memory of the weight and keep only the packed copy and the shape."""
-        assert self.packed is not None, "pack the weight before you release it"
+        """Give back the memory of the weight and keep only its shape."""
         self.weight = nn.Parameter(torch.empty_like(self.weight, device="meta"), False)
 
 
-def activate(x: Tensor, activation: FusedActivation) -> Tensor:
-    """Apply an activation by name. The shape does not change."""
-    return x if activation == "none" else _ACTIVATIONS[activation](x)
+class JoinedLinears:
+    """Linear layers of one input, packed as one matrix."""
+
+    def __init__(self, linears: tuple[Linear, ...], weight_format: WeightFormat) -> None:
+        """Pack the weights below each other."""
+        self.packed = weight_format.pack(torch.cat([one.inference_weight() for one in linears]))
+        self.sizes = [len(one.weight) for one in linears]
+        biases = [one.bias for one in linears if one.bias is not None]
+        self.bias = torch.cat([bias.detach() for bias in biases]) if biases else None
+        self.n_in = linears[0].weight.shape[1]
+
+    def __call__(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
+        """Return the results of all layers beside each other. (..., in) -> (..., sum of out)."""
+        return multiply(x, self.packed, self.bias, activation)
 
 
-def pack_weight(weight: Tensor) -> Tensor:
-    """Convert a weight (out, in) to oneDNN's layout, which only `Linear` can use."""
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-    return packed
+class Joining(nn.Module):
+    """A module whose input goes into several linear layers, which can be packed as one matrix."""
+
+    def __init__(self) -> None:
+        """Start with separate layers."""
+        super().__init__()
+        self.joined: JoinedLinears | None = None
+
+    def joined_layers(self) -> tuple[Linear, ...]:
+        """Return the layers that are packed as one matrix; () if they have to stay separate."""
+        raise NotImplementedError
 
 
-def pack_linears(model: nn.Module, keeps_weights: bool = True) -> bool:
+def multiply(
+    x: Tensor, packed: PackedWeight, bias: Tensor | None, activation: FusedActivation = "none"
+) -> Tensor:
+    """Compute activation(x W^T + bias) with a packed weight. (..., in) -> (..., out)."""
+    assert not torch.is_grad_enabled(), (
+        "packed weights have no gradient; call unpack() before training"
+    )
+    rows = x.reshape(-1, x.shape[-1])  # (N, in)
+    return packed.matmul(rows, bias, activation).view(*x.shape[:-1], -1)
+
+
+def pack_linears(
+    model: nn.Module, keeps_weights: bool = True, weight_format: WeightFormat = FLOAT32
+) -> bool:
     """Pack every Linear of the model; return False, and pack none, where that is impossible.
 
     Packing needs float32 weights on a CPU and a torch build with oneDNN.
@@ -105,26 +112,52 @@ def pack_linears(model: nn.Module, keeps_weights: bool = True) -> bool:
         keeps_weights: Whether the weights stay in memory beside their packed copies. If not, the
             model takes half the memory and cannot be unpacked. A weight that another module uses
             too, such as that of a tied head, always stays.
+        weight_format: How the weights are stored. The caller checks that this machine can use it.
     """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
     assert not any(linear.weight.is_meta for linear in linears), (
         "the weights were released; load the model again"
     )
-    has_kernel = torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.mkldnn, "_reorder_linear_weight"
-    )
     is_float32_on_cpu = all(
         linear.weight.device.type == "cpu" and linear.weight.dtype == torch.float32
         for linear in linears
     )
-    if not has_kernel or not is_float32_on_cpu:
+    if FLOAT32.obstacle() or not is_float32_on_cpu:
         return False
     n_user = _count_users(model)
+
+    def release(*packed: Linear) -> None:
+        for linear in packed:
+            if not keeps_weights and n_user[id(linear.weight)] == 1:
+                linear.release_weight()
+
+    joined: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, Joining) and (together := module.joined_layers()):
+            module.joined = JoinedLinears(together, weight_format)
+            joined |= {id(linear) for linear in together}
+            release(*together)
     for linear in linears:
-        linear.pack()
-        if not keeps_weights and n_user[id(linear.weight)] == 1:
-            linear.release_weight()
+        if id(linear) not in joined:
+            is_head = linear is getattr(model, "head", None)
+            linear.pack(weight_format.head if is_head else weight_format)
+            release(linear)
     return True
+
+
+Product = Callable[[Tensor, FusedActivation], Tensor]
+
+
+def products(model: nn.Module) -> Iterator[tuple[str, tuple[int, int], Product]]:
+    """Yield each product with a weight that inference computes: name, shape (out, in), function."""
+    joined: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, Joining) and module.joined is not None:
+            joined |= {id(linear) for linear in module.joined_layers()}
+            yield name, (sum(module.joined.sizes), module.joined.n_in), module.joined
+        if isinstance(module, Linear) and id(module) not in joined:
+            n_out, n_in = module.weight.shape
+            yield name, (n_out, n_in), module
 
 
 def _count_users(model: nn.Module) -> Counter[int]:
@@ -141,3 +174,5 @@ def unpack_linears(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Linear):
             module.unpack()
+        if isinstance(module, Joining):
+            module.joined = None

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
 from chatwright.model.heads import is_head_parameter
-from chatwright.model.linear import FusedActivation, Linear, activate, pack_weight
+from chatwright.model.linear import Linear
+from chatwright.model.packed_weight import FusedActivation, activate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +84,9 @@ class LoRALinear(Linear):
         """Return the weight plus the scaled product. (out, in)."""
         return self.weight + self.scale * (self.lora_b @ self.lora_a)
 
-    def pack(self) -> None:
-        """Use a packed copy of the merged weight."""
-        self.packed = pack_weight(self.merged_weight().detach())
+    def inference_weight(self) -> Tensor:
+        """Return the merged weight, (out, in)."""
+        return self.merged_weight().detach()
 
 
 def attach(model: nn.Module, config: LoRAConfig, generator: torch.Generator) -> None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatwright.errors import InputError
-from chatwright.model.custom_autograd import Rotate
+from chatwright.model.custom_autograd import Rotate, rotated
 
 PositionKind = Literal["rotary", "learned", "sinusoidal", "sinusoidal_halves", "binary", "none"]
 
@@ -191,4 +191,6 @@ def make_positions(
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Rotate each pair (x_i, x_{i + Dh/2}) by its angle. (B, H, T, Dh) -> (B, H, T, Dh)."""
+    if not torch.is_grad_enabled():  # without the costs of a custom backward pass
+        return rotated(x, *rotary)
     return Rotate.apply(x, *rotary)

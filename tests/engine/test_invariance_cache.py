@@ -13,7 +13,8 @@ from chatwright.engine.engine import Engine
 from chatwright.engine.forward import Forward
 from chatwright.engine.invariance_cache import batch_variance
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import FusedActivation, Linear
+from chatwright.model.linear import Linear
+from chatwright.model.packed_weight import FusedActivation
 
 MakeModel = Callable[..., GPT]
 

@@ -1,0 +1,183 @@
+"""Formats that store weights in fewer bits, for inference on a CPU: int8 and int4.
+
+    float32   the model's own numbers; the default
+    int8      8 bits per weight, one scale per output; inputs as integers of two 7-bit digits
+    int4      4 bits per weight, scale and offset per 32 weights; inputs and outputs in bfloat16
+
+In every format the bits of a row do not depend on the other rows: int8 sums integers, and the
+kernel of int4 computes each row alone. `batch_invariance` checks it on your machine.
+
+A model's head is int8 where the other layers are int4, because bfloat16 is too coarse for logits.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from chatwright.errors import InputError
+from chatwright.model.packed_weight import (
+    FLOAT32,
+    FusedActivation,
+    PackedWeight,
+    WeightFormat,
+    activate_rows,
+)
+
+BASE = 64
+"""Values of a digit. Without VNNI the processor adds two products in 16 bits, so an input may have
+7 bits at most: 2 x 127 x 127 fits, 2 x 255 x 127 does not."""
+LARGEST = (BASE - 1) * BASE
+"""The largest input of a row becomes this integer."""
+LARGEST_WEIGHT = 127
+GROUP = 32
+"""Weights of int4 that share a scale and an offset."""
+LARGEST_CODE = 15
+
+
+class Int8Weight:
+    """A weight (out, in) as 8-bit integers with one scale per output."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """Quantize a weight: each row is divided so that its largest number becomes 127."""
+        self.scales = weight.abs().amax(dim=1).clamp_min_(1e-30) / LARGEST_WEIGHT  # (out,)
+        quantized = (weight / self.scales[:, None]).round_().to(torch.int8)
+        self.weight: Tensor = torch.ops.onednn.qlinear_prepack(quantized, None)
+        self.zeros = torch.zeros(len(weight), dtype=torch.int64)
+        self.nbytes = quantized.nbytes + self.scales.nbytes + self.zeros.nbytes
+
+    def matmul(self, rows: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(rows W^T + bias). (N, in) -> (N, out).
+
+        Inputs become integers, input = scale * (BASE * high + low), and both digits are rows of one
+        integer product.
+        """
+        n_row = len(rows)
+        largest = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True)
+        scales = largest.clamp_min_(1e-30) / LARGEST  # (N, 1)
+        integers = (rows / scales).round_()
+        high = (integers / BASE).round_()
+        digits = torch.cat([high, integers - BASE * high]).add_(BASE).to(torch.uint8)
+        products: Tensor = torch.ops.onednn.qlinear_pointwise(
+            digits,
+            1.0,
+            BASE,
+            self.weight,
+            self.scales,
+            self.zeros,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
+        )  # (2 N, out)
+        out = (products[:n_row] * BASE + products[n_row:]) * scales
+        return activate_rows(out if bias is None else out + bias, activation)
+
+
+class Int8:
+    """8-bit weights with one scale per output."""
+
+    name = "int8"
+    error = "weights are rounded to 255 steps per output; inputs to 8,065 steps per row"
+
+    @property
+    def head(self) -> "Int8":
+        """The format of the head."""
+        return self
+
+    def obstacle(self) -> str:
+        """Return why this machine cannot use the format; "" if it can."""
+        if FLOAT32.obstacle():
+            return FLOAT32.obstacle()
+        has_kernel = hasattr(torch.ops.onednn, "qlinear_prepack")
+        return "" if has_kernel else "this build of torch has no 8-bit kernel for CPUs"
+
+    def pack(self, weight: Tensor) -> Int8Weight:
+        """Quantize and pack a weight (out, in)."""
+        return Int8Weight(weight)
+
+
+class Int4Weight:
+    """A weight (out, in) as 4-bit codes with a scale and an offset per group of 32."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """Quantize a weight: a group's smallest number becomes code 0, its largest code 15."""
+        self.n_out, n_in = weight.shape
+        n_padded = -(-self.n_out // GROUP) * GROUP  # the kernel takes outputs in blocks
+        weight = F.pad(weight, (0, 0, 0, n_padded - self.n_out))
+        groups = weight.view(n_padded, n_in // GROUP, GROUP)
+        low, high = groups.amin(dim=-1), groups.amax(dim=-1)
+        # The kernel computes (code - 8) * scale + offset with scale and offset in bfloat16.
+        scales = ((high - low) / LARGEST_CODE).bfloat16()
+        offsets = (low + 8 * scales.float()).bfloat16()
+        distances = groups - offsets.float()[..., None]
+        steps = scales.float().clamp_min(1e-30)[..., None]
+        codes = (distances / steps).round_().add_(8).clamp_(0, LARGEST_CODE)
+        self.weight: Tensor = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
+            codes.view(n_padded, n_in).int(), 1
+        )
+        self.scales_and_offsets = torch.stack([scales.T, offsets.T], dim=-1).contiguous()
+        self.nbytes = self.weight.nbytes + self.scales_and_offsets.nbytes
+
+    def matmul(self, rows: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(rows W^T + bias). (N, in) -> (N, out)."""
+        out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            rows.bfloat16(), self.weight, GROUP, self.scales_and_offsets
+        )
+        out = out[:, : self.n_out].float()
+        return activate_rows(out if bias is None else out + bias, activation)
+
+
+class Int4:
+    """4-bit weights in groups of 32, with an int8 head."""
+
+    name = "int4"
+    error = "weights are rounded to 16 steps per 32 weights; inputs and outputs to 8 bits"
+    head = Int8()
+
+    def obstacle(self) -> str:
+        """Return why this machine cannot use the format; "" if it can."""
+        if self.head.obstacle():
+            return self.head.obstacle()
+        if not hasattr(torch.ops.aten, "_weight_int4pack_mm_for_cpu"):
+            return "this build of torch has no 4-bit kernel for CPUs"
+        if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+            return "torch's 4-bit kernel is fast with AVX2 or AVX-512 only"
+        return ""
+
+    def pack(self, weight: Tensor) -> PackedWeight:
+        """Quantize and pack a weight (out, in); as int8 where rows are not whole groups."""
+        return Int8Weight(weight) if weight.shape[1] % GROUP else Int4Weight(weight)
+
+
+FORMATS: dict[str, WeightFormat] = {one.name: one for one in (FLOAT32, Int8(), Int4())}
+
+
+def weight_format(name: str) -> WeightFormat:
+    """Return the format with this name.
+
+    Raises:
+        InputError: There is no such format, or this machine cannot use it.
+    """
+    usable = [one.name for one in FORMATS.values() if not one.obstacle()]
+    remedy = f"Use one of: {', '.join(usable)}." if usable else "Leave the option out."
+    if name not in FORMATS:
+        raise InputError(
+            f"weights = {name!r} is not a format of weights.",
+            remedy=remedy,
+            field="weights",
+            value=name,
+        )
+    found = FORMATS[name]
+    if name != FLOAT32.name and (obstacle := found.obstacle()):
+        raise InputError(
+            f"weights = {name!r} cannot be used on this machine: {obstacle}.",
+            remedy=remedy,
+            field="weights",
+            value=name,
+        )
+    return found
+
+
