@@ -13,6 +13,7 @@ from chatwright.cli.options import (
     MaxReplies,
     ModelDirectory,
     SamplingSettings,
+    Weights,
     memory_limits,
 )
 from chatwright.cli.status_line import StatusLine
@@ -45,12 +46,13 @@ def chat(
     max_context: MaxContext = None,
     max_replies: MaxReplies = None,
     cache_memory: CacheMemory = "",
+    weights: Weights = "float32",
 ) -> None:
     """Talk to a model in the terminal.
 
     Through a pipe, each line is one message. /help lists the commands of the terminal.
     """
-    limits = memory_limits(max_context, max_replies, cache_memory)
+    limits = memory_limits(max_context, max_replies, cache_memory, weights)
     assistant, sampling, name = _open(directory, settings or [], limits)
     n_failed = _converse(assistant, sampling, system, name, as_json)
     if as_json and n_failed:

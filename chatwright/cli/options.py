@@ -113,6 +113,14 @@ CacheMemory = Annotated[
         "default four fifths of the free memory.",
     ),
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        help="How the weights of a chat model are stored in memory: float32, int8 or int4. Fewer "
+        "bits take less memory and change the replies; chatwright doctor lists what works here.",
+    ),
+]
 Beam = Annotated[int, typer.Option("--beam", help="Width of the beam search; 1 is greedy search.")]
 LengthPenalty = Annotated[
     float,
@@ -169,14 +177,21 @@ def server_address(
 
 
 def memory_limits(
-    max_context: int | None, max_replies: int | None, cache_memory: str
+    max_context: int | None, max_replies: int | None, cache_memory: str, weights: str
 ) -> "MemoryLimits":
-    """Return the options --max-context, --max-replies and --cache-memory as limits of the engine.
+    """Return --max-context, --max-replies, --cache-memory and --weights for the engine.
 
-    Raises InputError for a value below 1, and for a memory that is not written as 2GB or 512MB.
+    Raises InputError for a value below 1, for a memory that is not written as 2GB or 512MB, and for
+    a format of weights that this machine cannot use.
     """
     from chatwright.cli.byte_size import parse_bytes
     from chatwright.engine.cache_plan import MemoryLimits
 
     n_byte = parse_bytes(cache_memory, "cache_memory") if cache_memory else None
-    return MemoryLimits(max_context=max_context, max_replies=max_replies, cache_memory=n_byte)
+    if weights != "float32":
+        from chatwright.engine.formats import weight_format
+
+        weight_format(weights)
+    return MemoryLimits(
+        max_context=max_context, max_replies=max_replies, cache_memory=n_byte, weights=weights
+    )

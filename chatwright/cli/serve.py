@@ -20,6 +20,7 @@ from chatwright.cli.options import (
     RequireKey,
     TlsCert,
     TlsKey,
+    Weights,
     memory_limits,
     named_model,
     server_address,
@@ -63,6 +64,7 @@ def serve(
     max_context: MaxContext = None,
     max_replies: MaxReplies = None,
     cache_memory: CacheMemory = "",
+    weights: Weights = "float32",
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +100,7 @@ def serve(
     The API is compatible with OpenAI's. Both are reachable from this machine only, unless --host
     names another address. If DIRECTORY holds an encoder, only vectors of texts are served.
     """
-    limits = memory_limits(max_context, max_replies, cache_memory)
+    limits = memory_limits(max_context, max_replies, cache_memory, weights)
     with served_store(store, accounts, host) as users:
         address = server_address(
             host, port, require_key, keys, allow_host, tls_cert, tls_key, users

@@ -15,6 +15,7 @@ from chatwright.cli.options import (
     Port,
     RecipeData,
     Smoke,
+    Weights,
     memory_limits,
 )
 from chatwright.cli.status_line import StatusLine
@@ -49,13 +50,14 @@ def up(
     max_context: MaxContext = None,
     max_replies: MaxReplies = None,
     cache_memory: CacheMemory = "",
+    weights: Weights = "float32",
 ) -> None:
     """Build or fetch a model, and serve it.
 
     Without an argument this is the starter model, which takes 10 minutes to an hour and is served
     while it trains. An open model is downloaded and imported. A second call serves at once.
     """
-    limits = memory_limits(max_context, max_replies, cache_memory)
+    limits = memory_limits(max_context, max_replies, cache_memory, weights)
     from chatwright.pipeline.up_target import is_open_model, require_chat_model
 
     if recipe is not None and is_open_model(recipe.as_posix()):

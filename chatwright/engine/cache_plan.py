@@ -31,9 +31,12 @@ class MemoryLimits:
     """Number of replies that are generated together."""
     cache_memory: int | None = None
     """Largest size of the KV cache in bytes."""
+    weights: str = "float32"
+    """Format of the weights (`formats.py`): fewer bits take less memory."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name in ("max_context", "max_replies", "cache_memory"):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 option = f"--{name.replace('_', '-')}"
                 raise InputError(

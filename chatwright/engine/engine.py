@@ -27,6 +27,7 @@ from torch import Tensor
 from chatwright.devices import available_memory
 from chatwright.engine.batched_sampling import sample_tokens
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
+from chatwright.engine.formats import weight_format
 from chatwright.engine.forward import Forward, token_memory
 from chatwright.engine.invariance_cache import batch_variance
 from chatwright.engine.messages import (
@@ -66,6 +67,8 @@ class EngineConfig(SchedulerConfig):
     """
     prefix_cache_bytes: int = 0
     """Memory for keys and values of earlier texts, in bytes. 0: every prompt is read whole."""
+    weights: str = "float32"
+    """Format of the weights (`formats.py`): float32, int8 or int4."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,12 +95,13 @@ class Engine:
                 the model takes half the memory and cannot be used after `close`.
 
         Raises:
-            InputError: The cache does not fit in memory, or the model has no language-model head.
+            InputError: The cache does not fit in memory, the model has no language-model head, or
+                this machine cannot use the format of the weights.
         """
         self.config = config
         self.vocab_size = model.config.vocab_size
         longest = config.context_length if config.short_blocks else None
-        self.forward = Forward(model, keeps_weights, longest)
+        self.forward = Forward(model, keeps_weights, longest, weight_format(config.weights))
         try:
             self.context_length = self._plan(config)
         except InputError:

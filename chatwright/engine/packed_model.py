@@ -9,6 +9,7 @@ trained, open `shared_copy(model)`. A model that is only served needs half the m
 import copy
 from typing import Any, Generic, Self, TypeVar
 
+from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
 from chatwright.model.linear import Linear, pack_linears, unpack_linears
 from chatwright.model.model import Model
@@ -29,8 +30,10 @@ class PackedModel(Generic[M]):
             model: The model.
             keeps_weights: Whether the weights stay beside their packed copies. If not, the model
                 cannot be used after `close`.
-            weight_format: How the weights are stored. Devices without packed kernels use the
-                weights themselves.
+            weight_format: How the weights are stored (`formats.py`).
+
+        Raises:
+            InputError: The format needs a CPU, and the model is elsewhere.
         """
         self.model = model
         self.weight_format = weight_format
@@ -42,6 +45,15 @@ class PackedModel(Generic[M]):
         model.eval()
         self.has_packed_kernels = pack_linears(model, keeps_weights, weight_format)
         self._keeps_weights = keeps_weights
+        if not self.has_packed_kernels and weight_format is not FLOAT32:
+            self.close()
+            raise InputError(
+                f"weights = {weight_format.name!r} needs float32 weights on a CPU; the model is on "
+                f"{self.device.type} in {next(model.parameters()).dtype}.",
+                remedy="Use weights = 'float32', which computes with the weights as they are.",
+                field="weights",
+                value=weight_format.name,
+            )
 
     def refresh(self) -> None:
         """Pack the weights again, after they have changed."""

@@ -33,8 +33,11 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 VECTOR = 32
 """torch computes activations this many numbers at a time; fewer numbers get another function."""
-SERIAL_NUMBERS = 32_768
-"""torch computes up to this many numbers in one thread; more are cut at any number."""
+SERIAL_NUMBERS = 16_384
+"""torch computes up to this many numbers of gelu in one thread, and twice as many of silu.
+
+More are cut into parts for several threads, at any number.
+"""
 
 
 class PackedWeight(Protocol):

@@ -17,6 +17,7 @@ from chatwright.devices import (
     has_fast_bfloat16,
     resolve_device,
 )
+from chatwright.engine.formats import FORMATS
 from chatwright.engine.forward import Forward
 from chatwright.engine.invariance_cache import batch_variance, cache_folder
 from chatwright.threads import thread_waiting
@@ -71,6 +72,14 @@ def checks() -> Iterator[Check]:
         "this build of torch has no oneDNN, so logits may differ by rounding errors when other "
         "requests are in the batch",
     )
+    for weights in FORMATS.values():
+        obstacle = weights.obstacle()
+        yield Check(
+            f"{weights.name} weights",
+            obstacle or weights.error,
+            not obstacle,
+            "serve with float32 weights",
+        )
     for package in SERVING_PACKAGES:
         is_installed = importlib.util.find_spec(package) is not None
         version = importlib.metadata.version(package) if is_installed else "missing"

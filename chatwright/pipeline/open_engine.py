@@ -37,7 +37,8 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
         note: Receives what the user should know about memory and precision.
 
     Raises:
-        InputError: The model gives no next token, or does not fit in memory.
+        InputError: The model gives no next token, does not fit in memory, or this machine cannot
+            use the format of the weights.
     """
     memory = token_memory(model, EngineConfig().prefill_tokens)
     plan = plan_cache(limits, memory, model.config.context_length, n_reply, available_memory())
@@ -48,6 +49,7 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
         n_slot=plan.n_slot,
         context_length=plan.context_length,
         prefix_cache_bytes=plan.prefix_bytes if model.device.type == "cpu" else 0,
+        weights=limits.weights,
     )
     engine = Engine(model, config, keeps_weights=False)
     if plan.n_slot > 1:  # a single reply has no other in its batch

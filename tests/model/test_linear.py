@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from chatwright.devices import generator
-from chatwright.model.linear import Linear, pack_linears, unpack_linears
+from chatwright.model.linear import Joining, Linear, pack_linears, products, unpack_linears
 
 
 def make(n_in: int, n_out: int, bias: bool = False) -> Linear:
@@ -98,3 +98,36 @@ def test_a_released_weight_stays_in_its_packed_copy_only() -> None:
         unpack_linears(model)
     with pytest.raises(AssertionError):
         pack_linears(model)
+
+
+class Fork(Joining):
+    """Two layers of one input."""
+
+    def __init__(self, bias: bool) -> None:
+        super().__init__()
+        self.left, self.right = make(24, 40, bias), make(24, 17, bias)
+
+    def joined_layers(self) -> tuple[Linear, ...]:
+        return self.left, self.right
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.joined is not None:
+            return self.joined(x)
+        return torch.cat([self.left(x), self.right(x)], dim=-1)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_layers_packed_as_one_matrix_equal_separate_layers(bias: bool) -> None:
+    fork, x = Fork(bias), torch.randn(3, 5, 24, generator=generator(1, "x"))
+    with torch.no_grad():
+        expected = fork(x)
+        packed(fork)  # type: ignore[arg-type]
+        assert fork.joined is not None
+        torch.testing.assert_close(fork(x), expected, atol=1e-5, rtol=1e-5)
+        assert [(name, shape) for name, shape, _ in products(fork)] == [("", (57, 24))]
+        unpack_linears(fork)
+        assert torch.equal(fork(x), expected)
+        assert [name for name, _, _ in products(fork)] == ["left", "right"]
+        pack_linears(fork, keeps_weights=False)
+        assert fork.left.weight.is_meta
+        torch.testing.assert_close(fork(x), expected, atol=1e-5, rtol=1e-5)

@@ -8,7 +8,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
-from chatwright.pipeline.machine_checks import check_batch_invariance
+from chatwright.pipeline.machine_checks import check_batch_invariance, checks
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
 
@@ -38,3 +38,8 @@ def test_a_model_with_packed_kernels_is_batch_invariant(
     assert check_batch_invariance(directory).is_met
     monkeypatch.setattr("chatwright.engine.packed_model.pack_linears", lambda *_: False)
     assert not check_batch_invariance(directory).is_met
+
+
+def test_the_checks_name_every_format_of_weights() -> None:
+    names = [check.name for check in checks()]
+    assert {"float32 weights", "int8 weights", "int4 weights"} <= set(names)
