@@ -179,5 +179,3 @@ def weight_format(name: str) -> WeightFormat:
             value=name,
         )
     return found
-
-

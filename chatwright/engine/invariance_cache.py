@@ -1,9 +1,9 @@
 """Remember on this machine which models passed the check of `batch_invariance`.
 
 The whole check takes up to a second, so its result is kept in the user's cache folder, in a file
-named after everything that decides it: processor, torch build, threads, our source code, the
-format of the weights, the model's settings. Weights do not decide it. A small part of the check runs
-at every call, so it finds kernels that changed although none of these did.
+named after everything that decides it: processor, torch build, threads, our source code, format of
+the weights, the model's settings. The values of the weights do not decide it. A small part of the
+check runs at every call, so it finds kernels that changed although none of these did.
 
 The folder is `~/.cache/chatwright` on Linux, `~/Library/Caches/chatwright` on macOS and
 `chatwright` in %LOCALAPPDATA% on Windows, or the one that CHATWRIGHT_CACHE names. You may delete

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from chatwright.model.custom_autograd import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
@@ -152,7 +152,9 @@ class Attention(Joining):
             assert context is None, "query, key and value projections were packed as one"
             q, k, v = self._joined_projections(x, rotary)
         else:
-            q = self._rotated(self._split_heads(self.query(x), self.n_head), rotary, self.query_norm)
+            q = self._rotated(
+                self._split_heads(self.query(x), self.n_head), rotary, self.query_norm
+            )
             if isinstance(context, KeyValues):
                 k, v = context
             else:

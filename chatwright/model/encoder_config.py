@@ -6,8 +6,8 @@ from typing import Any, Literal
 from chatwright.errors import InputError
 from chatwright.model.feed_forward import Activation
 from chatwright.model.heads import HeadKind, PoolerKind, check_head
-from chatwright.model.packed_weight import FusedActivation
 from chatwright.model.norms import NormKind
+from chatwright.model.packed_weight import FusedActivation
 from chatwright.model.pooling import PoolingKind
 from chatwright.model.positions import PositionKind
 from chatwright.model.setting_checks import (

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
 from chatwright.model.linear import Linear
-from chatwright.model.packed_weight import FusedActivation
 from chatwright.model.norms import NormKind, make_norm
+from chatwright.model.packed_weight import FusedActivation
 
 HeadKind = Literal["language_model", "masked_lm", "labels", "scalar", "none"]
 PoolerKind = Literal["none", "tanh", "relu"]
