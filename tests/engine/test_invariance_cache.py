@@ -13,8 +13,7 @@ from chatwright.engine.engine import Engine
 from chatwright.engine.forward import Forward
 from chatwright.engine.invariance_cache import batch_variance
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import Linear
-from chatwright.model.packed_weight import FusedActivation
+from chatwright.model.packed_weight import Float32Weight, FusedActivation
 
 MakeModel = Callable[..., GPT]
 
@@ -154,15 +153,16 @@ def test_without_a_home_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) 
 def test_a_linear_kernel_that_depends_on_the_batch_is_found_in_spite_of_a_remembered_result(
     make_model: MakeModel, n_checked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = Linear._forward_packed
+    right = Float32Weight.matmul
 
-    def wrong(self: Linear, x: Tensor, activation: FusedActivation) -> Tensor:
-        n_row = x.numel() // x.shape[-1]
-        return right(self, x, activation) * (1 + 1e-6 * (n_row > 1))
+    def wrong(
+        self: Float32Weight, rows: Tensor, bias: Tensor | None, activation: FusedActivation
+    ) -> Tensor:
+        return right(self, rows, bias, activation) * (1 + 1e-6 * (len(rows) > 1))
 
     with open_forward(make_model()) as forward:
         assert batch_variance(forward) == ""
-    monkeypatch.setattr(Linear, "_forward_packed", wrong)
+    monkeypatch.setattr(Float32Weight, "matmul", wrong)
     with Engine(make_model()) as engine:
         assert "rows have different bits" in engine.batch_variance
     assert n_checked == [64]
