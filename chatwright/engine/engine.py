@@ -45,6 +45,7 @@ from chatwright.engine.request_check import check_request
 from chatwright.engine.scheduled_reply import State
 from chatwright.engine.scheduler import Scheduler, SchedulerConfig
 from chatwright.engine.sequence import Sequence
+from chatwright.engine.speculation import Proposer
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
@@ -52,6 +53,9 @@ from chatwright.model.setting_checks import require_at_least
 
 if TYPE_CHECKING:
     from chatwright.engine.grammar_state import GrammarCompiler, GrammarState
+
+MOST_CHECKED = 16
+"""Tokens of all replies that a step reads at most to check proposals; more would cost too much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +73,15 @@ class EngineConfig(SchedulerConfig):
     """Memory for keys and values of earlier texts, in bytes. 0: every prompt is read whole."""
     weights: str = "float32"
     """Format of the weights (`formats.py`): float32, int8 or int4."""
+    speculative_tokens: int = 0
+    """Most tokens of a reply that are proposed at once (`speculation.py`). 0: none.
+
+    Replies do not change. They come faster where a text repeats parts of itself.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, 0, "prefix_cache_bytes")
+        require_at_least(self, 0, "prefix_cache_bytes", "speculative_tokens")
 
 
 class Engine:
@@ -193,6 +202,7 @@ class Engine:
         banned_ids = torch.tensor(sorted(request.banned_ids), dtype=torch.int64)
         if grammars[0] is not None:
             banned_ids = grammars[0].banned_ids  # at the beginning, equal for all replies
+        n_proposed = self.config.speculative_tokens
         sequences = [
             Sequence(
                 request_id,
@@ -207,6 +217,7 @@ class Engine:
                 request.is_sampled,
                 user=request.user,
                 grammar=grammar,
+                proposer=Proposer(n_proposed) if n_proposed else None,
             )
             for index, grammar in enumerate(grammars)
         ]
@@ -243,7 +254,7 @@ class Engine:
             if sequence.state is State.PREFILL and self._prepare(sequence)
         ]
         prefilling, length = self.scheduler.next_chunk(ready)
-        self._run(decoding, 1)
+        self._decode(decoding)
         self._run(prefilling, length)
         events = self._events
         self._events = []
@@ -324,11 +335,7 @@ class Engine:
         for row, (sequence, chunk) in enumerate(zip(sequences, chunks, strict=True)):
             sequence.n_read += len(chunk)
             if not finite[row]:
-                self._fail(
-                    sequence,
-                    f"the model's output after token {sequence.n_read} is not finite: the weights "
-                    "are damaged or training diverged. Load an earlier checkpoint.",
-                )
+                self._fail(sequence, _not_finite(sequence))
             elif not sequence.n_unread:
                 self._report_scores(sequence)
                 if sequence.is_sampled:
@@ -337,6 +344,53 @@ class Engine:
                     sequence.end("length")
                     self._release(sequence)
         self._sample([sequences[row] for row in sampled], logits[sampled])
+
+    def _decode(self, sequences: list[Sequence]) -> None:
+        """Sample the next token of each reply, and further ones where a proposal is right."""
+        n_most = self.config.speculative_tokens
+        if sequences and n_most:
+            n_most = min(n_most, MOST_CHECKED // len(sequences) - 1)
+        proposals = [sequence.propose(n_most) for sequence in sequences] if n_most > 0 else []
+        if any(proposals):
+            self._check_proposals(sequences, proposals)
+        else:
+            self._run(sequences, 1)
+
+    def _check_proposals(self, sequences: list[Sequence], proposals: list[list[int]]) -> None:
+        """Read each reply's last token and its proposal; sample while the proposal is right."""
+        pairs = zip(sequences, proposals, strict=True)
+        by_slot = sorted(pairs, key=lambda pair: pair[0].slot or 0)
+        chunks = [[*sequence.next_unread(1), *proposal] for sequence, proposal in by_slot]
+        sequences = [sequence for sequence, _ in by_slot]
+        starts = [sequence.n_read for sequence in sequences]
+        slots = [sequence.slot or 0 for sequence in sequences]
+        try:
+            hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)
+            logits = self.forward.head(hidden).cpu()  # (B, T, V)
+        except RuntimeError as error:
+            self._fail_step(sequences, error)
+            return
+        right = list(range(len(sequences)))  # replies that equal their proposal so far
+        for index in range(logits.shape[1]):
+            for row in right:
+                sequences[row].n_read += 1
+            self._sample_finite([sequences[row] for row in right], logits[right, index])
+            following = [chunk[index + 1 : index + 2] for chunk in chunks]
+            right = [row for row in right if _is_right(sequences[row], following[row])]
+            if not right:
+                break
+        for sequence, chunk, start in zip(sequences, chunks, starts, strict=True):
+            if sequence.proposer is not None and len(chunk) > 1:
+                sequence.proposer.learn(len(chunk) - 1, sequence.n_read - start - 1)
+
+    def _sample_finite(self, sequences: list[Sequence], logits: Tensor) -> None:
+        """Draw the next token of each reply; a reply whose logits are not finite fails."""
+        finite = logits.isfinite().all(dim=1).tolist()
+        for sequence, is_finite in zip(sequences, finite, strict=True):
+            if not is_finite:
+                self._fail(sequence, _not_finite(sequence))
+        rows = [row for row, is_finite in enumerate(finite) if is_finite]
+        self._sample([sequences[row] for row in rows], logits[rows])
 
     def _score(self, sequence: Sequence, hidden: Tensor, n_token: int) -> None:
         """Score the prompt's tokens that the next `n_token` tokens predict. `hidden` is (T, D)."""
@@ -401,3 +455,15 @@ class Engine:
     def _prefix_problems(self) -> list[str]:
         replies = [*self.scheduler.running, *self.scheduler.waiting]
         return self.prefixes.index.problems([reply.prefix for reply in replies])
+
+
+def _not_finite(sequence: Sequence) -> str:
+    return (
+        f"the model's output after token {sequence.n_read} is not finite: the weights are damaged "
+        "or training diverged. Load an earlier checkpoint."
+    )
+
+
+def _is_right(sequence: Sequence, proposed: list[int]) -> bool:
+    """Whether the reply continues with the proposed token; `proposed` is empty at its end."""
+    return not sequence.is_finished and sequence.generated[-1:] == proposed

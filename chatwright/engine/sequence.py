@@ -18,6 +18,7 @@ from chatwright.engine.messages import Reason, SamplingConfig, TokenSampled, Tok
 from chatwright.engine.prefix_index import Block
 from chatwright.engine.sampling import NO_TOKENS, Draw
 from chatwright.engine.scheduled_reply import ScheduledReply, State
+from chatwright.engine.speculation import Proposer
 
 if TYPE_CHECKING:
     from chatwright.engine.grammar_state import GrammarState
@@ -44,6 +45,8 @@ class Sequence(ScheduledReply):
     sum_log_prob: float = 0.0
     reason: Reason | None = None
     error: str = ""
+    proposer: Proposer | None = None
+    """Proposes tokens that are checked together, if the engine speculates."""
     n_cached: int = 0
     """Number of the prompt's tokens whose keys and values came from an earlier request."""
     prefix: list[Block] = field(default_factory=list)
@@ -57,6 +60,14 @@ class Sequence(ScheduledReply):
     def next_unread(self, limit: int) -> list[int]:
         """Return the next tokens that the model has to read, at most `limit`."""
         return self.text_part(self.n_read, min(self.n_read + limit, self.n_text))
+
+    def propose(self, n_most: int) -> list[int]:
+        """Propose the tokens after the next one to be read, at most `n_most`."""
+        n_most = min(n_most, self.max_tokens - len(self.generated) - 1)
+        if self.proposer is None or n_most < 1:
+            return []
+        self.proposer.read(self.text_part(self.proposer.n_known, self.n_text))
+        return self.proposer.propose(n_most)
 
     def next_targets(self, n_token: int) -> SequenceOf[int]:
         """Return the prompt's tokens that the next `n_token` tokens predict, if scored."""
