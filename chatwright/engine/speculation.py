@@ -10,6 +10,7 @@ text itself as the draft model, as in Saxena 2023). It only gets faster where a 
 """
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 
 N_CONTEXT = 3
 """Tokens that must occur before, in this order. Two tokens propose more, and are right less."""
@@ -38,11 +39,15 @@ class Proposer:
         return len(self._text)
 
     def propose(self, n_most: int) -> list[int]:
-        """Return the tokens that followed the last ones before, at most `n_most`."""
+        """Return the tokens that followed the last ones before, at most `n_most`.
+
+        Where the text ends, they continue with the proposal itself: a loop goes on.
+        """
         start = self._followers.get(tuple(self._text[-N_CONTEXT:]))
         if start is None:
             return []
-        return self._text[start : start + min(self.n_next, n_most)]
+        repeated = self._text[start:]
+        return list(islice(cycle(repeated), min(self.n_next, n_most)))
 
     def learn(self, n_proposed: int, n_right: int) -> None:
         """Propose more after a proposal that was right, and fewer after a wrong one."""

@@ -31,12 +31,15 @@ def slow_proposal(text: list[int], n_most: int) -> list[int]:
     """Look for the last tokens from the end of the text backwards."""
     for start in range(len(text) - N_CONTEXT - 1, -1, -1):
         if text[start : start + N_CONTEXT] == text[-N_CONTEXT:]:
-            return text[start + N_CONTEXT : start + N_CONTEXT + n_most]
+            longer = list(text)
+            for index in range(n_most):
+                longer.append(longer[start + N_CONTEXT + index])
+            return longer[len(text) :]
     return []
 
 
 def test_the_proposal_is_what_followed_the_last_tokens_before() -> None:
-    assert proposer([1, 2, 3, 4, 5, 9, 1, 2, 3]).propose(8) == [4, 5, 9, 1, 2, 3]
+    assert proposer([1, 2, 3, 4, 5, 9, 1, 2, 3]).propose(8) == [4, 5, 9, 1, 2, 3, 4, 5]
     assert proposer([1, 2, 3, 4, 5, 9, 1, 2, 3]).propose(2) == [4, 5]
     assert proposer([1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3]).propose(1) == [5], "the latest counts"
     assert proposer([1, 2, 3, 4, 2, 3]).propose(8) == []
