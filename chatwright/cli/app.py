@@ -11,6 +11,7 @@ import typer
 
 from chatwright import __version__
 from chatwright.cli import (
+    bench,
     best_of_n,
     chat,
     classify,
@@ -84,6 +85,7 @@ app.add_typer(inspect.app, name="inspect")
 app.add_typer(users.app, name="users")
 app.add_typer(store.app, name="store")
 app.add_typer(keys.app, name="keys")
+app.add_typer(bench.app, name="bench")
 
 
 @app.command("version")
