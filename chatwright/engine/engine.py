@@ -16,6 +16,7 @@ values of the longest prefix that an earlier text shares with it (`prefix_cache.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,7 @@ from chatwright.engine.speculation import Proposer
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from chatwright.model.loaded_adapters import AdapterFactors, LoadedAdapters
 from chatwright.model.setting_checks import require_at_least
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class Engine:
             self.forward.close()
             raise
         self.cache = self.forward.make_cache(config.n_slot, self.context_length)
+        self.adapters = LoadedAdapters(model)
         self.prefixes = PrefixCache(self.cache, config.prefix_cache_bytes)
         self.scheduler: Scheduler[Sequence] = Scheduler(config)
         self._requests: dict[RequestId, OpenRequest] = {}
@@ -175,6 +178,47 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def load_adapter(self, name: str, factors: Mapping[str, AdapterFactors]) -> None:
+        """Let requests use an adapter by its name. Replies in progress do not change.
+
+        Args:
+            name: A name that no loaded adapter has.
+            factors: The matrices, by the name of the layer.
+
+        Raises:
+            InputError: The name is taken, or the weights are not packed, as on a GPU.
+        """
+        if name in self.adapters:
+            raise InputError(
+                f"An adapter {name!r} is loaded already.",
+                remedy="Choose another name, or unload it first.",
+                field="adapter",
+                value=name,
+            )
+        if not self.forward.has_packed_kernels:
+            raise InputError(
+                "Adapters of single requests need packed weights, which only CPUs have.",
+                remedy="Merge the adapter and serve the result: chatwright merge.",
+                field="adapter",
+                value=name,
+            )
+        self.adapters.load(name, factors)
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter; InputError if it is not loaded or replies in progress use it."""
+        replies = [*self.scheduler.running, *self.scheduler.waiting]
+        n_user = sum(sequence.adapter == name for sequence in replies)
+        if name not in self.adapters or n_user:
+            raise InputError(
+                f"The adapter {name!r} is used by {n_user} replies."
+                if n_user
+                else f"No adapter {name!r} is loaded.",
+                remedy="Wait until they have ended." if n_user else "List the loaded ones.",
+                field="adapter",
+                value=name,
+            )
+        self.adapters.unload(name)
+
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Give the bytes of the tokens, once, before the first request with a constraint."""
         # A part of the extra `serve`.
@@ -190,6 +234,13 @@ class Engine:
             EngineFull: The queue, or this user's part of it, is full at the moment.
         """
         max_tokens = check_request(request, self.vocab_size, self.context_length)
+        if request.adapter and request.adapter not in self.adapters:
+            raise InputError(
+                f"No adapter {request.adapter!r} is loaded.",
+                remedy=f"Use one of: {', '.join(self.adapters.names) or 'none is loaded'}.",
+                field="adapter",
+                value=request.adapter,
+            )
         grammars = self._grammars_of(request)
         n_sequence = request.sampling.n_generated
         self.scheduler.require_room(request.user, n_sequence, len(request.token_ids))
@@ -216,6 +267,8 @@ class Engine:
                 request.scores_prompt,
                 request.is_sampled,
                 user=request.user,
+                adapter=request.adapter,
+                adapter_number=self.adapters.number(request.adapter),
                 grammar=grammar,
                 proposer=Proposer(n_proposed) if n_proposed else None,
             )
@@ -283,7 +336,7 @@ class Engine:
             known = sequence.text_part(0, sequence.n_text - 1)
             self.prefixes.release(sequence.prefix)
             sequence.prefix, sequence.n_read = self.prefixes.load(
-                sequence.user, known, sequence.slot, self._n_used_slot
+                sequence.prefix_owner, known, sequence.slot, self._n_used_slot
             )
             if not sequence.generated:
                 sequence.n_cached = sequence.n_read
@@ -304,7 +357,7 @@ class Engine:
 
     def _save_prefix(self, sequence: Sequence, slot: int, n_token: int) -> None:
         """Save the first tokens of a reply's text, which are in its slot."""
-        path = self.prefixes.save(sequence.user, sequence.text_part(0, n_token), slot)
+        path = self.prefixes.save(sequence.prefix_owner, sequence.text_part(0, n_token), slot)
         self.prefixes.release(sequence.prefix)
         sequence.prefix = path
 
@@ -322,8 +375,9 @@ class Engine:
         starts = [sequence.n_read for sequence in sequences]
         slots = [sequence.slot or 0 for sequence in sequences]
         try:
-            hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)  # (B, T, D)
-            logits = self.forward.last_logits(hidden, chunks)  # (B, V)
+            with self.adapters.rows.used([sequence.adapter for sequence in sequences]):
+                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)  # (B, T, D)
+                logits = self.forward.last_logits(hidden, chunks)  # (B, V)
             finite = logits.isfinite().all(dim=1).tolist()
             for sequence, chunk, states in zip(sequences, chunks, hidden, strict=True):
                 self._score(sequence, states, len(chunk))
@@ -365,8 +419,9 @@ class Engine:
         starts = [sequence.n_read for sequence in sequences]
         slots = [sequence.slot or 0 for sequence in sequences]
         try:
-            hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)
-            logits = self.forward.head(hidden).cpu()  # (B, T, V)
+            with self.adapters.rows.used([sequence.adapter for sequence in sequences]):
+                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)
+                logits = self.forward.head(hidden).cpu()  # (B, T, V)
         except RuntimeError as error:
             self._fail_step(sequences, error)
             return
@@ -396,7 +451,8 @@ class Engine:
         """Score the prompt's tokens that the next `n_token` tokens predict. `hidden` is (T, D)."""
         targets = sequence.next_targets(n_token)
         n_alternative = sequence.sampling.top_log_probs
-        sequence.scores += score_tokens(self.forward, hidden, targets, n_alternative)
+        with self.adapters.rows.used([sequence.adapter]):
+            sequence.scores += score_tokens(self.forward, hidden, targets, n_alternative)
 
     def _report_scores(self, sequence: Sequence) -> None:
         """Report the scores of the prompt, once it is read."""

@@ -171,6 +171,8 @@ class Request:
     """False: the prompt is read, and nothing is sampled. The reply ends with reason "length"."""
     constraint: Constraint | None = None
     """What the reply may be; None: any text."""
+    adapter: str = ""
+    """Name of a loaded adapter (`Engine.load_adapter`); "" for the model itself."""
     user: str = ""
     """Whose request it is. Users take turns when slots are scarce, and share no cached prompts."""
 

@@ -49,8 +49,17 @@ class Sequence(ScheduledReply):
     """Proposes tokens that are checked together, if the engine speculates."""
     n_cached: int = 0
     """Number of the prompt's tokens whose keys and values came from an earlier request."""
+    adapter: str = ""
+    """Name of the adapter; "" for none."""
+    adapter_number: int = 0
+    """Which load of this name it is (`LoadedAdapters.number`)."""
     prefix: list[Block] = field(default_factory=list)
     """Blocks of the prefix cache that the reply uses."""
+
+    @property
+    def prefix_owner(self) -> tuple[str, int]:
+        """Whose saved prefixes the reply may use: those of its user, with its adapter."""
+        return self.user, self.adapter_number
 
     @property
     def mean_log_prob(self) -> float:

@@ -23,6 +23,7 @@ from chatwright.model.packed_weight import (
     WeightFormat,
     activate,
 )
+from chatwright.model.row_adapters import RowAdapters
 
 
 class Linear(nn.Module):
@@ -34,13 +35,20 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: PackedWeight | None = None
+        self.adapters: RowAdapters | None = None
 
     def forward(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Apply the layer and the activation. (..., in_features) -> (..., out_features)."""
+        if self.adapters is not None and self.adapters.rows.groups:
+            return self.adapters.apply(x, self._multiply, activation)
         if self.packed is not None:
-            return multiply(x, self.packed, self.bias, activation)
+            return self._multiply(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
+
+    def _multiply(self, x: Tensor, activation: FusedActivation) -> Tensor:
+        assert self.packed is not None, "only a packed layer has adapters of single rows"
+        return multiply(x, self.packed, self.bias, activation)
 
     def inference_weight(self) -> Tensor:
         """Return the weight that inference uses, (out, in)."""
@@ -70,9 +78,15 @@ class JoinedLinears:
         biases = [one.bias for one in linears if one.bias is not None]
         self.bias = torch.cat([bias.detach() for bias in biases]) if biases else None
         self.n_in = linears[0].weight.shape[1]
+        self.adapters: RowAdapters | None = None
 
     def __call__(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Return the results of all layers beside each other. (..., in) -> (..., sum of out)."""
+        if self.adapters is not None and self.adapters.rows.groups:
+            return self.adapters.apply(x, self._multiply, activation)
+        return self._multiply(x, activation)
+
+    def _multiply(self, x: Tensor, activation: FusedActivation) -> Tensor:
         return multiply(x, self.packed, self.bias, activation)
 
 

@@ -64,6 +64,7 @@ class LoRALinear(Linear):
         self.weight = base.weight
         self.bias = base.bias
         self.packed = None
+        self.adapters = None
         n_out, n_in = base.weight.shape
         self.lora_a = nn.Parameter(base.weight.new_zeros(rank, n_in))
         self.lora_b = nn.Parameter(base.weight.new_zeros(n_out, rank))
