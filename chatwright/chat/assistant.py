@@ -62,6 +62,7 @@ class Assistant:
         tokenizer: Tokenizer,
         tools: Tools | None = None,
         reports_waiting: bool = False,
+        adapter: str = "",
     ) -> None:
         """Use `engine` for all replies.
 
@@ -71,6 +72,7 @@ class Assistant:
             tools: Runs tool calls; without it they are returned to the caller.
             reports_waiting: Whether a reply yields `Waiting` after each step without its events,
                 so that the caller can deliver the events of other replies.
+            adapter: Name of a loaded adapter that all replies use; "" for none.
 
         Raises:
             InputError: The tokenizer has more ids than the model.
@@ -87,6 +89,7 @@ class Assistant:
         self.tokenizer = tokenizer
         self.tools = tools
         self.reports_waiting = reports_waiting
+        self.adapter = adapter
         self._live: dict[RequestId, LiveReply] = {}
         self._engine_has_vocabulary = False
 
@@ -317,7 +320,9 @@ class Assistant:
         self, token_ids: Sequence[int], sampling: SamplingConfig, may_call_tool: bool
     ) -> Request:
         stop_ids = reply_stop_ids(self.tokenizer, may_call_tool)
-        return Request(token_ids, sampling, stop_ids, unused_ids(self.tokenizer))
+        return Request(
+            token_ids, sampling, stop_ids, unused_ids(self.tokenizer), adapter=self.adapter
+        )
 
     def _events(self, reply: LiveReply) -> Generator[ReplyEvent | CompletionEvent, None, None]:
         try:

@@ -50,6 +50,8 @@ class Receipt:
 
     weights: str
     """SHA-256 of the weights."""
+    adapter: str
+    """SHA-256 of the weights of the adapter; "" for none."""
     tokenizer: str
     """SHA-256 of the tokenizer's files, the chat format included."""
     build: Json
@@ -71,6 +73,7 @@ class Receipt:
         return {
             "format": FORMAT,
             "weights": self.weights,
+            "adapter": self.adapter,
             "tokenizer": self.tokenizer,
             "build": self.build,
             "batch_invariant": self.is_batch_invariant,
@@ -91,6 +94,7 @@ class Receipt:
                 raise _unreadable("it holds only hashes of the prompt and the reply")
             return cls(
                 weights=data["weights"],
+                adapter=data["adapter"],
                 tokenizer=data["tokenizer"],
                 build=data["build"],
                 is_batch_invariant=data["batch_invariant"],

@@ -54,7 +54,8 @@ def replay(
         receipts: The full receipts.
         engine: An engine with the model that may have replied. Nobody else steps it.
         tokenizer: Its tokenizer.
-        present: What this machine has, under the receipt's names: weights, tokenizer, build.
+        present: What this machine has, under the receipt's names: weights, tokenizer, build; and
+            the hashes of the adapters by name.
     """
     requests = [answered.request for receipt in receipts for answered in receipt.requests]
     if any(request.constraint is not None for request in requests):
@@ -74,9 +75,15 @@ def replay(
 
 def causes(receipt: Receipt, present: Mapping[str, Any]) -> tuple[str, ...]:
     """List what differs between a receipt and what this machine has."""
-    wanted = {"weights": receipt.weights, "tokenizer": receipt.tokenizer, **receipt.build}
+    wanted = {
+        "weights": receipt.weights,
+        "adapter": receipt.adapter,
+        "tokenizer": receipt.tokenizer,
+        **receipt.build,
+    }
     found = {
         "weights": present["weights"],
+        "adapter": present.get("adapters", {"": ""}).get(receipt.requests[-1].request.adapter),
         "tokenizer": present["tokenizer"],
         **present["build"],
     }

@@ -33,7 +33,7 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
     weights = list(weights)
     layers = adapter_layout.public_layers(model, weights)
     n_out = adapter_layout.linear_rows(model)
-    _require_fit(model, adapter.factors, layers, source)
+    require_fit(model, adapter.factors, layers, source)
     _require_copies_of_base(model, adapter.copies, weights, source)
     factors = adapter_layout.to_model(adapter.factors, layers, n_out, adapter.layers)
     ranks = {name: (pair.rank, pair.alpha) for name, pair in factors.items()}
@@ -42,12 +42,13 @@ def attach(model: Model, adapter: Adapter, weights: Iterable[Weight], source: Pa
     _copy_score(model, adapter, source)
 
 
-def _require_fit(
+def require_fit(
     model: Model,
     factors: Mapping[str, LoRAFactors],
     layers: Mapping[str, tuple[str, ...]],
     source: Path,
 ) -> None:
+    """Raise InputError if the factors do not fit the layers of the model."""
     linears = adapter_layout.linear_layers(model)
     for name, pair in factors.items():
         if name not in layers:

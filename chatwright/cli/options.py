@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatwright.errors import InputError
+
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
     from chatwright.engine.cache_plan import MemoryLimits
@@ -174,6 +176,32 @@ def server_address(
         tls_cert=tls_cert,
         tls_key=tls_key,
     )
+
+
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        help="An adapter of the model as NAME=DIRECTORY; requests choose it by its name. "
+        "May be given several times.",
+    ),
+]
+
+
+def named_adapters(values: list[str] | None) -> dict[str, Path]:
+    """Read NAME=DIRECTORY pairs; InputError if one is wrong or a name is given twice."""
+    found: dict[str, Path] = {}
+    for value in values or []:
+        name, separator, path = value.partition("=")
+        if not (name and separator and path) or name in found:
+            raise InputError(
+                f"--adapter {value} is {'given twice' if name in found else 'no NAME=DIRECTORY'}.",
+                remedy="Write for example --adapter support=runs/support.",
+                field="adapter",
+                value=value,
+            )
+        found[name] = Path(path)
+    return found
 
 
 def memory_limits(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chatwright.cli.options import ModelDirectory
+from chatwright.cli.options import Adapters, ModelDirectory, named_adapters
 from chatwright.cli.output import print_json
 
 
@@ -21,6 +21,7 @@ def replay(
     at_once: Annotated[
         int, typer.Option("--at-once", min=1, help="Replies that are repeated together.")
     ] = 8,
+    adapters: Adapters = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each receipt.")
     ] = False,
@@ -32,7 +33,7 @@ def replay(
     """
     from chatwright.pipeline.replay_replies import read_receipts, replay_replies
 
-    results = replay_replies(directory, read_receipts(file), at_once)
+    results = replay_replies(directory, read_receipts(file), at_once, named_adapters(adapters))
     for number, result in enumerate(results, 1):
         if as_json:
             print_json(

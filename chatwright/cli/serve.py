@@ -1,6 +1,7 @@
 """Serve a model: `chatwright serve DIR`."""
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 
 from chatwright.cli.open_store import StoreAddress, served_store
 from chatwright.cli.options import (
+    Adapters,
     AllowHosts,
     CacheMemory,
     Host,
@@ -22,6 +24,7 @@ from chatwright.cli.options import (
     TlsKey,
     Weights,
     memory_limits,
+    named_adapters,
     named_model,
     server_address,
 )
@@ -73,6 +76,7 @@ def serve(
             callback=named_model,
         ),
     ] = None,
+    adapters: Adapters = None,
     feedback: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +111,8 @@ def serve(
         )
         with address.open() as listener:  # opened first: a taken port is reported at once
             votes = Votes(feedback, canary, canary_share)
-            _serve(directory, name, address, listener, limits, embeddings, votes)
+            chosen = named_adapters(adapters)
+            _serve(directory, name, address, listener, limits, embeddings, votes, chosen)
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,7 @@ def _serve(
     limits: "MemoryLimits",
     embeddings: Path | None,
     votes: Votes,
+    adapters: Mapping[str, Path],
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
@@ -161,6 +167,8 @@ def _serve(
             opened = models.open(directory, status)
 
         def beside(service: "Service") -> "AbstractContextManager[None]":
+            for adapter, path in adapters.items():
+                service.load_adapter(adapter, path)
             if votes.log is not None:
                 models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
             return models.follow(directory, opened.facts.directory, service)

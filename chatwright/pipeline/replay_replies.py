@@ -1,8 +1,9 @@
 """Repeat replies from their receipts with the model in a directory."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from chatwright.chat.receipt import Receipt
@@ -10,26 +11,51 @@ from chatwright.chat.replay import Replay, replay
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.errors import InputError
+from chatwright.pipeline.adapter_factors import read_adapter
 from chatwright.pipeline.reproduction import reproduction_of
 
 N_SLOT = 8
 """Replies that are repeated together."""
 
 
-def replay_replies(directory: Path, receipts: list[Receipt], n_slot: int = N_SLOT) -> list[Replay]:
+def replay_replies(
+    directory: Path,
+    receipts: list[Receipt],
+    n_slot: int = N_SLOT,
+    adapters: Mapping[str, Path] = MappingProxyType({}),
+) -> list[Replay]:
     """Repeat replies with the model in a directory.
 
     Args:
         directory: A model directory, a training run, or a directory of versions.
         receipts: Full receipts.
         n_slot: Number of replies that are repeated together; it changes no byte.
+        adapters: Directories of the adapters that the receipts name.
+
+    Raises:
+        InputError: A receipt names an adapter that is not given.
     """
     found = model_directory.find(directory)
     model, tokenizer = model_directory.load(found)
     longest = max((_length(receipt) for receipt in receipts), default=1)
     config = EngineConfig(n_slot=n_slot, context_length=min(longest, model.config.context_length))
+    present = reproduction_of(found).to_json()
+    named = {one.request.adapter for receipt in receipts for one in receipt.requests} - {""}
+    loaded: dict[str, str] = {"": ""}
     with Engine(model, config, keeps_weights=False) as engine:
-        return replay(receipts, engine, tokenizer, reproduction_of(found).to_json())
+        for name in sorted(named):
+            if name not in adapters:
+                raise InputError(
+                    f"A reply was generated with the adapter {name!r}.",
+                    remedy=f"Add --adapter {name}=DIRECTORY.",
+                    field="adapter",
+                    value=name,
+                )
+            adapter = read_adapter(adapters[name], model, present["weights"])
+            engine.load_adapter(name, adapter.factors)
+            loaded[name] = adapter.weights
+        present["adapters"] = loaded
+        return replay(receipts, engine, tokenizer, present)
 
 
 def read_receipts(path: Path) -> list[Receipt]:

@@ -26,6 +26,7 @@ from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.pending_reply import Replier
 from chatwright.server.routes import (
+    adapters,
     completions,
     embeddings,
     feedback,
@@ -125,6 +126,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
     completions.add(app, service)
     embeddings.add(app, service)
     feedback.add(app, service)
+    adapters.add(app, service)
     inspection.add(app, service)
     every_route.add(app, service)
 

@@ -40,6 +40,7 @@ STEP_WAIT = 0.1
 """Seconds that `take_events` waits for events; cancels and deadlines are checked after it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a restart; doubled after each process that ended within a minute."""
+Question = Literal["embed", "inspect", "load_adapter", "unload_adapter"]
 KindOfModel = Literal["text", "vectors"]
 ENDED = "the engine's process ended while it generated this reply; it is being restarted"
 
@@ -55,6 +56,8 @@ class _Model:
     error: InputError | None = None
     is_open: bool = False
     events: deque[Event] = field(default_factory=deque)
+    adapters: dict[str, Json] = field(default_factory=dict)
+    """The messages that load its adapters, by the adapter's name."""
     live: dict[RequestId, int] = field(default_factory=dict)
     """Number of replies that have not ended, by request."""
 
@@ -201,7 +204,7 @@ class EngineProcess:
             known.events.clear()
             return events
 
-    def ask(self, kind: Literal["embed", "inspect"], model: str, **content: Any) -> Any:
+    def ask(self, kind: Question, model: str, **content: Any) -> Any:
         """Send a question about a model and wait for the answer.
 
         Raises:
@@ -226,6 +229,28 @@ class EngineProcess:
         if error := answer.get("error"):
             raise InputError(error.pop("problem"), **error)
         return answer["result"]
+
+    def load_adapter(self, model: str, name: str, path: Path) -> str:
+        """Load an adapter of a model; return the SHA-256 of its weights.
+
+        After a restart of the process it is loaded again.
+
+        Raises:
+            InputError: There is no adapter, or it does not fit the model.
+            EngineUnavailable: The process ended.
+        """
+        content = {"name": name, "path": str(path)}
+        content["base_weights"] = self.facts(model).identity.weights
+        answer = self.ask("load_adapter", model, **content)
+        with self._changed:
+            self._models[model].adapters[name] = content
+        return str(answer["weights"])
+
+    def unload_adapter(self, model: str, name: str) -> None:
+        """Forget an adapter; InputError if replies in progress use it."""
+        self.ask("unload_adapter", model, name=name)
+        with self._changed:
+            self._models[model].adapters.pop(name, None)
 
     def close_model(self, model: str) -> None:
         """Release a model; its requests must have ended."""
@@ -330,6 +355,8 @@ class EngineProcess:
             case "opened":
                 known.facts = OpenedModel.from_json(message["facts"])
                 known.is_open = True
+                for adapter in known.adapters.values():  # after a restart
+                    self.send("load_adapter", model=message["model"], question="", **adapter)
             case "refused":
                 error = message["error"]
                 problem = error.pop("problem")

@@ -12,6 +12,8 @@ Messages to this process (`model` is an id that the web application chose):
     cancel   model, request
     embed    model, question (an id), texts
     inspect  model, question, query (`inspection/queries.py`, or words in the embedding matrix)
+    load_adapter, unload_adapter   model, question, name, path
+    inspect  model, question, query (`inspection/queries.py`)
     close    model
 
 Messages from this process:
@@ -46,6 +48,7 @@ from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.inspection.embeddings import Embeddings
 from chatwright.inspection.queries import TraceCache, answer_query
+from chatwright.pipeline.adapter_factors import read_adapter
 from chatwright.pipeline.open_engine import open_embedder, open_text_model
 from chatwright.server.describe_model import embedder_facts, text_model_facts
 from chatwright.server.message_pipe import Json, read_message, write_message
@@ -159,6 +162,10 @@ class EngineServer:
                 self._answer(message, self._embed)
             case "inspect":
                 self._answer(message, self._inspect)
+            case "load_adapter":
+                self._answer(message, self._load_adapter)
+            case "unload_adapter":
+                self._answer(message, self._unload_adapter)
             case "close":
                 self._embedders.pop(model, None)
                 self._traces.pop(model, None)
@@ -218,6 +225,17 @@ class EngineServer:
             {"vector": text.vector.tolist(), "n_token": text.n_token, "n_left_out": text.n_left_out}
             for text in found
         ]
+
+    def _load_adapter(self, message: Json) -> Json:
+        engine = self._engines[message["model"]].engine
+        path, base = Path(message["path"]), message["base_weights"]
+        adapter = read_adapter(path, engine.forward.model, base)
+        engine.load_adapter(message["name"], adapter.factors)
+        return {"weights": adapter.weights}
+
+    def _unload_adapter(self, message: Json) -> Json:
+        self._engines[message["model"]].engine.unload_adapter(message["name"])
+        return {}
 
     def _inspect(self, message: Json) -> Json:
         name, query = message["model"], message["query"]

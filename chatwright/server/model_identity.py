@@ -21,6 +21,8 @@ class ModelIdentity:
     """Directory of the registry that holds the versions; None without one."""
     batch_variance: str | None = None
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
+    adapter: str = ""
+    """SHA-256 of the weights of the adapter that the replies use; "" for none."""
     build: dict[str, str] = field(default_factory=dict)
     """What computes the replies: hash of our source code, torch, processor, threads."""
 
@@ -33,4 +35,6 @@ class ModelIdentity:
         if not self.weights:
             return None
         source = self.build.get("source", "")
-        return f"fp_{hashlib.sha256((self.weights + source).encode()).hexdigest()[:16]}"
+        return (
+            f"fp_{hashlib.sha256((self.weights + self.adapter + source).encode()).hexdigest()[:16]}"
+        )

@@ -16,6 +16,7 @@ from chatwright.server.chat_request import ChatRequest
 from chatwright.server.feedback.feedback_request import FeedbackRequest
 from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
 from chatwright.server.responses_api.request import ResponsesRequest
+from chatwright.server.routes.adapters import AdapterRequest
 from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
 from chatwright.server.text_request import TextRequest
@@ -28,6 +29,7 @@ BODIES: dict[str, Any] = {
     "/v1/messages/count_tokens": CountTokensRequest,
     "/v1/embeddings": EmbeddingRequest,
     "/v1/feedback": FeedbackRequest,
+    "/v1/adapters": AdapterRequest,
     "/tokenize": TokenizeRequest,
     "/detokenize": DetokenizeRequest,
 }

@@ -91,6 +91,14 @@ class RemoteEngine:
         """End a request; an unknown or finished one is ignored."""
         self._process.cancel(self._model, request_id)
 
+    def load_adapter(self, name: str, path: Path) -> str:
+        """Let requests use the adapter at `path` by a name; return the hash of its weights."""
+        return self._process.load_adapter(self._model, name, path)
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter; InputError if replies in progress use it."""
+        self._process.unload_adapter(self._model, name)
+
     def inspect(self, query: dict[str, Any]) -> dict[str, Any]:
         """Answer a question about what the model computes (`inspection/queries.py`); wait for it.
 

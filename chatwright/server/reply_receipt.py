@@ -19,6 +19,7 @@ def receipt_of(
     variance = identity.batch_variance
     return Receipt(
         weights=identity.weights,
+        adapter=identity.adapter,
         tokenizer=identity.tokenizer,
         build=identity.build,
         is_batch_invariant=None if variance is None else not variance,

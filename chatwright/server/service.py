@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from chatwright.chat.assistant import Assistant
+from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.errors import ApiError
@@ -12,6 +17,8 @@ from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier, Served
 from chatwright.server.status import Status
+
+log = logging.getLogger("chatwright.server")
 
 
 class Service:
@@ -28,6 +35,8 @@ class Service:
         """Takes feedback on replies; None if the server keeps none."""
         self.candidate: Served | None = None
         """The model that answers the canary's share of the requests."""
+        self.adapters: dict[str, Served] = {}
+        """The served model with an adapter, by the name that clients ask for."""
         self._status = status
 
     def publish(
@@ -47,6 +56,9 @@ class Service:
             identity: Which weights these are.
         """
         self.model_name = model_name
+        if self.adapters:
+            log.warning("other weights are served, so their adapters were unloaded")
+        self.adapters = {}
         self.engine.set_assistant(assistant, description, identity)
 
     def publish_embedder(self, embedder: ServedEmbedder) -> None:
@@ -78,9 +90,50 @@ class Service:
             message = "this server only computes vectors of texts: POST /v1/embeddings"
             raise ApiError(404, message, code="model_not_found", param="model")
         served = self.engine.require_served()
-        if name is not None and name != self.model_name:
-            raise unknown_model(name)
-        return served
+        if name is None or name == self.model_name:
+            return served
+        if name in self.adapters:
+            return self.adapters[name]
+        raise unknown_model(name)
+
+    def load_adapter(self, name: str, path: Path) -> Served:
+        """Serve the model with an adapter under a name of its own.
+
+        Raises:
+            InputError: The name is taken, or the adapter does not fit the served model.
+            ApiError: There is no model yet, or it takes no adapters.
+        """
+        served = self.engine.require_served()
+        engine: Any = getattr(served.assistant, "engine", None)
+        if not isinstance(served.assistant, Assistant) or not hasattr(engine, "load_adapter"):
+            raise ApiError(400, "the served model takes no adapters", code="invalid_value")
+        if name in (self.model_name, *self.adapters):
+            raise InputError(
+                f"The name {name!r} is taken.",
+                remedy="Choose another name, or unload the adapter first.",
+                field="name",
+                value=name,
+            )
+        identity = replace(served.identity, adapter=engine.load_adapter(name, path))
+        assistant = Assistant(
+            engine, served.assistant.tokenizer, served.assistant.tools, True, adapter=name
+        )
+        with_adapter = Served(assistant, served.number, f"adapter {name}", identity)
+        self.adapters = {**self.adapters, name: with_adapter}
+        return with_adapter
+
+    def unload_adapter(self, name: str) -> None:
+        """Stop serving an adapter; InputError if there is none, or replies in progress use it."""
+        if name not in self.adapters:
+            raise InputError(
+                f"No adapter {name!r} is loaded.",
+                remedy=f"Loaded: {', '.join(self.adapters) or 'none'}.",
+                field="name",
+                value=name,
+            )
+        engine: Any = getattr(self.adapters[name].assistant, "engine", None)
+        engine.unload_adapter(name)
+        self.adapters = {key: value for key, value in self.adapters.items() if key != name}
 
     def with_canary(self, served: Served) -> Served:
         """Return the model for the next request: `served`, or the candidate of the canary."""

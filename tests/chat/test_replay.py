@@ -37,6 +37,7 @@ def sampling(seed: int) -> SamplingConfig:
 def receipt_of(finished: Finished) -> Receipt:
     receipt = Receipt(
         weights="w",
+        adapter="",
         tokenizer="t",
         build={"source": "s"},
         is_batch_invariant=True,

@@ -80,6 +80,9 @@ def model_cards(service: Service) -> list[dict[str, Any]]:
     if served := service.engine.served:
         length = served.assistant.context_length
         cards.append(_model_card(service.model_name, "generate", length, served.identity))
+        for name, adapted in service.adapters.items():
+            card = _model_card(name, "generate", length, adapted.identity)
+            cards.append({**card, "parent": service.model_name})
     if embeddings := service.embeddings:
         length = embeddings.embedder.max_length
         cards.append(_model_card(embeddings.name, "embed", length, embeddings.identity))
@@ -95,6 +98,7 @@ def _model_card(name: str, task: str, length: int, identity: ModelIdentity) -> d
         "chatwright": {
             "task": task,
             "weights": identity.weights or None,
+            "adapter": identity.adapter or None,
             "version": identity.version or None,
             "versions": _versions(identity),
             "context_length": length,
