@@ -13,7 +13,6 @@ Messages to this process (`model` is an id that the web application chose):
     embed    model, question (an id), texts
     inspect  model, question, query (`inspection/queries.py`, or words in the embedding matrix)
     load_adapter, unload_adapter   model, question, name, path
-    inspect  model, question, query (`inspection/queries.py`)
     close    model
 
 Messages from this process:
