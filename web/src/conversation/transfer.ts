@@ -143,6 +143,7 @@ function readReceipt(value: Fields): Turn["receipt"] {
     secondsToFirst: number("secondsToFirst"),
     seconds: number("seconds") ?? 0,
     reply: null, // another server does not know it
+    promptIds: null,
     tokenIds: null, // another tokenizer may read them otherwise
   };
 }

@@ -43,6 +43,7 @@ export interface Receipt {
   secondsToFirst: number | null;
   seconds: number;
   reply: string | null; // id of the server's response, by which it can be rated
+  promptIds: number[] | null; // the tokens before the reply, if there are few enough to keep
   tokenIds: number[] | null; // the tokens that were sampled, if the server told them
 }
 

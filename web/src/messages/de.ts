@@ -71,6 +71,7 @@ export const de: Messages = {
   "turn.saveEdit": "Senden",
   "turn.cancelEdit": "Abbrechen",
   "turn.editLabel": "Geänderte Nachricht",
+  "turn.inside": "In diese Antwort hineinsehen",
   "turn.again": "Andere Antwort",
   "turn.continue": "Diese Antwort fortsetzen",
   "turn.older": "Vorige Fassung",
@@ -118,6 +119,7 @@ export const de: Messages = {
   "list.exportJson": "Als JSON speichern",
   "list.exportMarkdown": "Als Markdown speichern",
   "list.exportAll": "Alle speichern",
+  "list.inside": "In einen Text hineinsehen",
   "list.import": "Einlesen",
   "list.imported": { one: "{n} Unterhaltung eingelesen.", other: "{n} Unterhaltungen eingelesen." },
   "list.importFailed":

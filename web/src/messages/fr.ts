@@ -71,6 +71,7 @@ export const fr: Messages = {
   "turn.saveEdit": "Envoyer",
   "turn.cancelEdit": "Annuler",
   "turn.editLabel": "Message modifié",
+  "turn.inside": "Regarder dans cette réponse",
   "turn.again": "Autre réponse",
   "turn.continue": "Continuer cette réponse",
   "turn.older": "Version précédente",
@@ -118,6 +119,7 @@ export const fr: Messages = {
   "list.exportJson": "Exporter en JSON",
   "list.exportMarkdown": "Exporter en Markdown",
   "list.exportAll": "Tout exporter",
+  "list.inside": "Regarder dans un texte",
   "list.import": "Importer",
   "list.imported": { one: "{n} conversation importée.", other: "{n} conversations importées." },
   "list.importFailed":

@@ -11,6 +11,7 @@ import { modelCard, replyCameFrom, replyFailed, replyRequested } from "./server.
 
 const SAVE_MS = 1000; // time between saves of a reply that is being written
 const TITLE_LENGTH = 60;
+const MAX_PROMPT_IDS = 2000; // kept with a reply; a longer prompt is tokenized again when needed
 
 // The beginning of a reply that is written on.
 interface Begun {
@@ -175,6 +176,8 @@ export class OpenConversation {
     }
     if (begun && turn.receipt.tokenIds) {
       turn.receipt.tokenIds = begun.ids ? [...begun.ids, ...turn.receipt.tokenIds] : null;
+      const prompt = turn.receipt.promptIds;
+      turn.receipt.promptIds = begun.ids && prompt ? prompt.slice(0, -begun.ids.length) : null;
     }
     if (isComplete) turn.state = "complete";
     else if (turn.state === "pending") turn.state = "partial";
@@ -205,6 +208,7 @@ export class OpenConversation {
       secondsToFirst: null,
       seconds: 0,
       reply: null,
+      promptIds: null,
       tokenIds: null,
     };
   }
@@ -224,7 +228,11 @@ export class OpenConversation {
     if (notes.tools) turn.tools.push(...notes.tools);
     const requests = notes.receipts?.[0]?.requests ?? [];
     // With tools there are several requests, and the tools' results between their tokens.
-    if (requests.length === 1 && requests[0]!.token_ids) receipt.tokenIds = requests[0]!.token_ids;
+    if (requests.length === 1 && requests[0]!.token_ids) {
+      receipt.tokenIds = requests[0]!.token_ids;
+      const prompt = requests[0]!.request?.token_ids ?? null;
+      receipt.promptIds = prompt && prompt.length <= MAX_PROMPT_IDS ? prompt : null;
+    }
     if (piece.id) receipt.reply = piece.id;
     if (piece.fingerprint) receipt.fingerprint = piece.fingerprint;
     if (piece.usage) {
