@@ -37,7 +37,9 @@ class LettersAssistant(Assistant):
     """Replies with a fixed number of letters, for an untrained model would end at once."""
 
     def reply(self, conversation, sampling=None, *options, **named):
-        return super().reply(conversation, settings(sampling or SamplingConfig()), *options, **named)
+        return super().reply(
+            conversation, settings(sampling or SamplingConfig()), *options, **named
+        )
 
     def continue_ids(self, token_ids, sampling=None, **options):
         return super().continue_ids(token_ids, settings(sampling or SamplingConfig()), **options)
@@ -142,8 +144,11 @@ def test_attention_lens_and_heads_equal_a_trace(opened):
     rows = view.get_by_test_id("heads").locator("tbody tr")
     expect(rows).to_have_count(4)
     view.get_by_role("button", name="First token").click()
-    firsts = [(trace.attention(layer)[head, position, 0], f"{layer}.{head}")
-              for layer in range(2) for head in range(2)]
+    firsts = [
+        (trace.attention(layer)[head, position, 0], f"{layer}.{head}")
+        for layer in range(2)
+        for head in range(2)
+    ]
     names = [name for _, name in sorted(firsts, reverse=True)]
     expect(rows.locator("td:first-child")).to_have_text(names)
 
@@ -171,7 +176,7 @@ def test_a_head_that_is_off_changes_what_follows(opened):
 
 
 def test_a_reply_continues_from_another_token_and_the_versions_part_there(opened):
-    page, view, prompt, reply = opened
+    page, view, _, reply = opened
     choose(view, 5)
     letter = "q" if TOKENIZER.decode([reply[5]]) != "q" else "z"
     view.get_by_role("button", name=f"Continue the reply with {letter}", exact=True).click()
