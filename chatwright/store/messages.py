@@ -214,22 +214,28 @@ def insert_tree(
 ) -> dict[str, str]:
     """Insert imported messages, parents first; return their new ids by their old ones."""
     ids: dict[str, str] = {}
+    rows = []
     for stored in messages:
         parent = None if stored.parent is None else ids[stored.parent]
-        values: dict[str, Any] = {
-            "state": stored.state,
-            "model": stored.origin.model,
-            "weights": stored.origin.weights,
-            "created": stored.created or now(),
-            "receipt": _receipt(stored.receipt),
-        }
-        if stored.tokens is not None:
-            values["n_prompt_token"] = stored.tokens.prompt
-            values["n_cached_token"] = stored.tokens.cached
-            values["n_token"] = stored.tokens.reply
-        ids[stored.id] = _insert(
-            connection, user_id, conversation, parent, stored.message, **values
+        tokens = stored.tokens
+        row = _row(
+            user_id,
+            conversation,
+            parent,
+            stored.message,
+            state=stored.state,
+            model=stored.origin.model,
+            weights=stored.origin.weights,
+            created=stored.created or now(),
+            receipt=_receipt(stored.receipt),
+            n_prompt_token=tokens and tokens.prompt,
+            n_cached_token=tokens and tokens.cached,
+            n_token=tokens and tokens.reply,
         )
+        ids[stored.id] = row["id"]
+        rows.append(row)
+    if rows:
+        connection.execute(sa.insert(MESSAGES), rows)
     return ids
 
 
@@ -253,7 +259,15 @@ def _insert(
         is_parent = (*_is(user_id, parent), MESSAGES.c.conversation_id == conversation)
         if connection.execute(sa.select(MESSAGES.c.id).where(*is_parent)).first() is None:
             raise NotFound("message", parent)
-    row = {
+    row = _row(user_id, conversation, parent, message, **values)
+    connection.execute(sa.insert(MESSAGES).values(row))
+    return str(row["id"])
+
+
+def _row(
+    user_id: str, conversation: str, parent: str | None, message: Message, **values: Any
+) -> dict[str, Any]:
+    return {
         "id": new_id("m"),
         "conversation_id": conversation,
         "user_id": user_id,
@@ -266,8 +280,6 @@ def _insert(
         **_content(message),
         **values,
     }
-    connection.execute(sa.insert(MESSAGES).values(row))
-    return str(row["id"])
 
 
 def _content(message: Message) -> dict[str, str]:
