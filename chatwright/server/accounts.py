@@ -7,9 +7,12 @@ cookie or a user's API key.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -19,6 +22,8 @@ from chatwright.server.errors import ApiError
 from chatwright.store.sessions import LIFETIME
 from chatwright.store.store import Store
 from chatwright.store.users import Role, User
+
+log = logging.getLogger("chatwright.server")
 
 COOKIE = "chatwright_session"
 SECURE_COOKIE = "__Host-chatwright_session"
@@ -50,6 +55,25 @@ class Accounts:
     store: Store
     has_login: bool = False
     failures: FailedLogins = field(default_factory=lambda: FailedLogins())
+    writer: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="store")
+    )
+    """Writes what no request waits for."""
+
+    def write_later(self, work: Callable[[], object]) -> None:
+        """Do work in the writer's thread; log the type of what it raises."""
+
+        def do() -> None:
+            try:
+                work()
+            except Exception as error:
+                log.error("an answer could not be stored: %s", type(error).__name__)
+
+        self.writer.submit(do)
+
+    def finish_writes(self) -> None:
+        """Wait until all work is done, when the server stops."""
+        self.writer.shutdown(wait=True)
 
     def find(self, request: Request) -> Found | None:
         """Return the user of a request, or None; on a server without a log-in, the owner.

@@ -86,6 +86,8 @@ def make_app(
         require_policies(app)
         yield
         service.engine.close()
+        if accounts is not None:
+            accounts.finish_writes()
 
     # No /docs: FastAPI's documentation pages load scripts from a CDN.
     app = FastAPI(title="Chatwright", openapi_url=None, redirect_slashes=False, lifespan=lifespan)

@@ -130,7 +130,12 @@ class Messages:
             return _read(connection, user_id, ids[0])
 
     def complete(
-        self, user_id: str, id_: str, answer: Answer, conversation: str = ""
+        self,
+        user_id: str,
+        id_: str,
+        answer: Answer,
+        conversation: str = "",
+        origin: Origin | None = None,
     ) -> StoredMessage:
         """Complete a pending answer, once.
 
@@ -139,6 +144,7 @@ class Messages:
             id_: The pending answer.
             answer: Its end.
             conversation: The conversation in which it must be, if it is given.
+            origin: Which model wrote it, if it is another than announced.
 
         Raises:
             NotFound: The user has no such message there.
@@ -153,6 +159,7 @@ class Messages:
             "n_token": counts and counts.reply,
             "receipt": _receipt(answer.receipt),
             "completed": now(),
+            **({} if origin is None else {"model": origin.model, "weights": origin.weights}),
         }
         is_pending = (*_is(user_id, id_), MESSAGES.c.state == "pending")
         with self._database.write() as connection:
@@ -164,6 +171,11 @@ class Messages:
             if connection.execute(changed).rowcount == 0:
                 raise Conflict("this message is not a pending answer", "not_pending")
             change_conversation(connection, user_id, found)
+            return _read(connection, user_id, id_)
+
+    def get(self, user_id: str, id_: str) -> StoredMessage:
+        """Return one message. Raises NotFound."""
+        with self._database.read() as connection:
             return _read(connection, user_id, id_)
 
     def tree(self, user_id: str, conversation: str) -> tuple[StoredMessage, ...]:

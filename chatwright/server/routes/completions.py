@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from chatwright.server.access import caller_of, needs
+from chatwright.server.answer_recorder import AnswerRecorder, recorder_of
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.completion import Completion
 from chatwright.server.errors import ApiError
@@ -45,16 +46,22 @@ async def complete_chat(
     http: Request, request: ChatRequest, served: Served, service: Service, user: str = ""
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
-    completion, replies = await begin_chat(request, served, service, user)
+    recorder = await recorder_of(http, request.model or service.model_name, request.n_generated)
+    completion, replies = await begin_chat(request, served, service, user, recorder)
     return await respond(http, completion, replies)
 
 
 async def begin_chat(
-    request: ChatRequest, served: Served, service: Service, user: str = ""
+    request: ChatRequest,
+    served: Served,
+    service: Service,
+    user: str = "",
+    recorder: AnswerRecorder | None = None,
 ) -> tuple[Completion, Replies]:
     """Ask the engine for the replies to a conversation; ApiError if it refuses.
 
-    /v1/messages and /v1/responses begin their replies here, too. `user` is the id of the key.
+    /v1/messages and /v1/responses begin their replies here, too. `user` is the id of the key, and
+    `recorder` completes an answer of the store.
     """
     form = request.form
     await run_in_threadpool(require_usable, form.constraint)
@@ -62,6 +69,8 @@ async def begin_chat(
     chat_format = served.assistant.tokenizer.chat_format
     await run_in_threadpool(require_usable_tools, form.tools, chat_format)
     completion = Completion(request, served)
+    if recorder is not None:
+        recorder.identity = served.identity
     conversation = request.conversation
     if service.feedback is not None:
         weights, memory = served.identity.weights, service.feedback.memory
@@ -72,6 +81,7 @@ async def begin_chat(
     def make(index: int, deliver: Deliver) -> PendingReply:
         sampling = request.sampling(index, completion.seed)
         thinking = request.enable_thinking
+        deliver = deliver if recorder is None else recorder.tap(deliver)
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
         pending.user = user
         pending.field_names = {
