@@ -495,14 +495,24 @@ class Engine:
         self.prefixes.release(sequence.prefix)
         sequence.prefix = []
         self.scheduler.release(sequence)
-        if slot is not None and not self.scheduler.running:
-            self.cache.clear()
-        elif slot is not None and sequence.state is State.FAILED:
-            self.cache.clear_slot(slot)  # it may hold a NaN; other numbers are never read
+        if slot is not None:
+            self._tidy(slot, sequence.state is State.FAILED)
         request = self._requests[sequence.request_id]
         self._events += request.report_end(sequence)
         if request.is_reported:
             del self._requests[sequence.request_id]
+
+    def _tidy(self, slot: int, is_failed: bool) -> None:
+        """Remove what must not stay in a slot, and give memory back if no reply is running."""
+        is_idle = not self.scheduler.running
+        if is_idle and (is_failed or not self.config.prefix_cache_bytes):
+            self.cache.clear()
+        elif is_idle:
+            # The next turn of a conversation needs a slot as long as this one. Taking new memory
+            # from the system costs a fifth of the time to its first token.
+            self.cache.shrink(1)
+        elif is_failed:
+            self.cache.clear_slot(slot)  # it may hold a NaN; other numbers are never read
 
     def problems(self) -> list[str]:
         """Check the slots, the queue and the prefix cache; return what is wrong."""

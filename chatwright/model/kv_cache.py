@@ -181,6 +181,15 @@ class DenseCache:
             if slot < len(cached):
                 cached[slot].zero_()
 
+    def shrink(self, n_slot: int) -> None:
+        """Give the memory of all slots but the first `n_slot` back; the others keep theirs."""
+        for layers in (self.keys, self.values):
+            for index, cached in enumerate(layers):
+                if len(cached) > n_slot:
+                    layers[index] = cached[:n_slot].clone()
+        if len(self.token_ids) > n_slot:
+            self.token_ids = self.token_ids[:n_slot].clone()
+
     def clear(self) -> None:
         """Forget everything and give the memory back."""
         self.keys = [self._empty] * len(self.keys)

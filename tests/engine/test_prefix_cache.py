@@ -224,6 +224,15 @@ def test_the_pool_keeps_its_budget_and_its_counts_when_texts_outgrow_it(
             assert not engine.problems(), round_
 
 
+def test_an_idle_engine_keeps_the_memory_of_one_slot(make_model: MakeModel) -> None:
+    with Engine(make_model(context_length=200), caching(n_slot=3)) as engine:
+        replies = Replies(engine)
+        replies.run([request(text(60))])
+        one_slot = engine.cache.nbytes
+        replies.run([request(text(60, start)) for start in range(3)])
+        assert 0 < engine.cache.nbytes == one_slot
+
+
 def test_a_failed_step_leaves_prefixes_usable(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

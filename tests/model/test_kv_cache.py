@@ -77,6 +77,21 @@ def test_clearing_a_slot_leaves_the_others_unchanged() -> None:
     assert cache.values[0][1].any()
 
 
+def test_shrinking_keeps_the_first_slots_and_gives_the_memory_of_the_others_back() -> None:
+    cache = whole(2, 4, 1, 2, capacity=5)
+    keys = torch.arange(16.0).view(4, 1, 2, 2)
+    for layer in range(2):
+        cache.start_step(torch.arange(4), torch.tensor([[0, 1]] * 4))
+        cache.layer(layer).append(keys, -keys)
+    n_byte = cache.nbytes
+    cache.shrink(2)
+    cache.shrink(3)
+    assert cache.nbytes == n_byte / 2
+    for (stored, values), expected in zip(cache.slot_parts(1, 0, 2), [keys[1]] * 2, strict=True):
+        assert torch.equal(stored, expected)
+        assert torch.equal(values, -expected)
+
+
 def whole(n_layer: int, n_slot: int, n_kv_head: int, head_dim: int, capacity: int) -> DenseCache:
     """Return a cache whose memory is allocated at once, as if a step had used all of it."""
     cache = DenseCache(n_layer, n_slot, n_kv_head, head_dim, capacity)
