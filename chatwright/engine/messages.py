@@ -21,6 +21,8 @@ Reason = Literal["stop", "length", "cancelled", "failed"]
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 """Seeds have 64 bits, signed or unsigned."""
 MAX_ALTERNATIVES = 20
+MAX_TEMPERATURE = 2.0
+MAX_REPETITION_PENALTY = 10.0
 MIN_TEMPERATURE = 1e-5
 """A lower temperature counts as 0: the logits divided by it would overflow, or nearly so."""
 
@@ -61,7 +63,7 @@ class SamplingConfig:
     """Number of most probable tokens to report with each sampled one."""
 
     def __post_init__(self) -> None:
-        _check_range("temperature", self.temperature, 0.0, 100.0)
+        _check_range("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
         if self.temperature < MIN_TEMPERATURE:
             object.__setattr__(self, "temperature", 0.0)
         _check_range("top_k", self.top_k, 0, None)
@@ -70,7 +72,8 @@ class SamplingConfig:
         _check_range("typical_p", self.typical_p, 0.0, 1.0, excludes_low=True)
         _check_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
         _check_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
-        _check_range("repetition_penalty", self.repetition_penalty, 0.0, 100.0, excludes_low=True)
+        penalty = self.repetition_penalty
+        _check_range("repetition_penalty", penalty, 0.0, MAX_REPETITION_PENALTY, excludes_low=True)
         _check_range("seed", self.seed, MIN_SEED, MAX_SEED)
         _check_range("n", self.n, 1, None)
         _check_range("best_of", self.best_of, self.n, None, low_name=f"n ({self.n})")

@@ -92,6 +92,11 @@ class EngineThread:
         return self._thread.is_alive()
 
     @property
+    def is_draining(self) -> bool:
+        """Whether the server is stopping and accepts no more replies."""
+        return self._is_draining
+
+    @property
     def has_room(self) -> bool:
         """Whether one more reply would be accepted."""
         return not self._is_draining and self.n_open < self.limits.max_open

@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from chatwright.engine.messages import MAX_SEED, SamplingConfig
+from chatwright.engine.messages import (
+    MAX_REPETITION_PENALTY,
+    MAX_SEED,
+    MAX_TEMPERATURE,
+    SamplingConfig,
+)
 from chatwright.server.request_parser import ShortText, Strict
 
 N_DRAWN_SEEDS = 2**53
@@ -34,7 +39,7 @@ class SamplingRequest(Strict):
     n: Annotated[int, Field(ge=1, le=8)] = 1
     best_of: Annotated[int, Field(ge=1, le=8)] | None = None
     """Number of replies to sample; the n most probable are returned. OpenAI's for texts only."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
@@ -49,7 +54,7 @@ class SamplingRequest(Strict):
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     typical_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=MAX_REPETITION_PENALTY)] = 1.0
     # Ignored: they have no influence on the reply, and nothing is stored.
     user: ShortText = ""
     safety_identifier: ShortText = ""

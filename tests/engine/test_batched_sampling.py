@@ -20,7 +20,7 @@ SETTINGS: list[dict[str, object]] = [
     {"top_k": 1_000_000},
     {"top_p": 0.9},
     {"top_p": 1e-9},
-    {"top_p": 0.9999999, "temperature": 3.0},
+    {"top_p": 0.9999999, "temperature": 2.0},
     {"min_p": 0.1},
     {"min_p": 1.0},
     {"typical_p": 0.3},

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from chatwright.engine.messages import MAX_TEMPERATURE
 from chatwright.server.chat_request import MAX_MESSAGES, ChatRequest
 from chatwright.server.request_parser import ShortText, Strict, Text, parse_fields
 from chatwright.server.sampling_request import StopText
@@ -210,7 +211,7 @@ class MessagesRequest(CountTokensRequest):
 
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
     stream: bool = False
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     stop_sequences: Annotated[list[StopText], Field(max_length=4)] | None = None

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from chatwright.engine.messages import MAX_TEMPERATURE
 from chatwright.server.chat_request import MAX_MESSAGES, ChatRequest
 from chatwright.server.request_parser import ShortText, Strict, Text, parse_fields
 
@@ -184,7 +185,7 @@ class ResponsesRequest(Strict):
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     truncation: Literal["auto", "disabled"] = "disabled"
     """`auto`: the oldest messages may be left out if the conversation is too long."""

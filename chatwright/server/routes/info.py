@@ -67,6 +67,8 @@ def _add_checks(app: FastAPI, service: Service) -> None:
         engine = service.engine
         if not service.is_ready or not engine.is_alive:
             return _check(False, "building" if engine.is_alive else "dead")
+        if engine.is_draining:
+            return _check(False, "stopping")
         return _check(engine.has_room, "ok" if engine.has_room else "full")
 
 
