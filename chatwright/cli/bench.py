@@ -1,6 +1,7 @@
 """Commands `chatwright bench`: measure what runs on this machine."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -42,7 +43,10 @@ def serve(
         n_word=words,
         key=os.environ.get(KEY_VARIABLE, ""),
     )
-    figures = measure_load(config).figures()
+    result = measure_load(config)
+    if result.failure:
+        print(f"{result.n_failed} requests failed: {result.failure}", file=sys.stderr)
+    figures = result.figures()
     if as_json:
         print_json(figures)
         return

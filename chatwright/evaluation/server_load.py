@@ -69,6 +69,8 @@ class LoadResult:
     n_refused: int = 0
     """Requests that the server refused for now (429, 503)."""
     n_failed: int = 0
+    failure: str = ""
+    """The cause of the first failure."""
     seconds: float = 0.0
     """Time of the whole measurement."""
     n_prompt_token: int = 0
@@ -123,6 +125,7 @@ def _add(total: LoadResult, one: LoadResult) -> None:
     total.n_ok += one.n_ok
     total.n_refused += one.n_refused
     total.n_failed += one.n_failed
+    total.failure = total.failure or one.failure
     total.n_prompt_token += one.n_prompt_token
     total.n_token += one.n_token
     total.first += one.first
@@ -148,11 +151,12 @@ def _reply(config: LoadConfig, model: str, number: int) -> LoadResult:
         connection.request("POST", _path(config, "/v1/chat/completions"), **_sent(config, body))
         response = connection.getresponse()
         if response.status != 200:
-            refused = response.status in (429, 503)
-            return LoadResult(n_refused=int(refused), n_failed=int(not refused))
+            if response.status in (429, 503):
+                return LoadResult(n_refused=1)
+            return _failed(f"status {response.status}: {_message(response.read())}")
         for event in _events(response):
             if "error" in event:
-                return LoadResult(n_failed=1)
+                return _failed(_message(json.dumps(event).encode()))
             if usage := event.get("usage"):
                 result.n_prompt_token = usage["prompt_tokens"]
                 result.n_token = usage["completion_tokens"]
@@ -162,11 +166,24 @@ def _reply(config: LoadConfig, model: str, number: int) -> LoadResult:
                 now = time.perf_counter()
                 (result.between if result.first else result.first).append(now - before)
                 before = now
-    except (OSError, http.client.HTTPException):
-        return LoadResult(n_failed=1)
+    except (OSError, http.client.HTTPException) as error:
+        return _failed(str(error) or type(error).__name__)
     finally:
         connection.close()
-    return result if result.n_ok else LoadResult(n_failed=1)
+    return result if result.n_ok else _failed("the stream ended early")
+
+
+def _failed(cause: str) -> LoadResult:
+    return LoadResult(n_failed=1, failure=cause)
+
+
+def _message(body: bytes) -> str:
+    """Return the message of an error's body; "no explanation" without one."""
+    try:
+        text = str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return "no explanation"
+    return "".join(c if c.isprintable() else " " for c in text)[:300]
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

@@ -48,6 +48,18 @@ def test_refused_requests_are_counted_apart() -> None:
     assert results[0].n_ok == 1
 
 
+def test_failures_are_counted_with_the_cause_of_the_first() -> None:
+    class Failing(FakeAssistant):
+        def reply(self, *arguments: Any, **options: Any) -> Any:
+            raise InputError("This model knows no words.")
+
+    with serve_in_thread("m", 0, status=lambda: READY) as (service, url):
+        service.publish(Failing(), "m")
+        result = measure_load(LoadConfig(url=url, n_client=2, n_request=3))
+    assert (result.n_ok, result.n_failed) == (0, 3)
+    assert "knows no words" in result.failure
+
+
 def test_quantiles_are_those_of_numpy() -> None:
     times = list(np.random.default_rng(1).exponential(size=137))
     figures = LoadResult(n_ok=1, seconds=2.0, n_token=10, first=times, between=times).figures()
