@@ -45,6 +45,11 @@ class Limits:
         """Maximum number of replies that wait or are being sampled."""
         return self.max_live + self.max_waiting
 
+    @property
+    def max_open_of_user(self) -> int:
+        """Maximum number of them for one user, if there are users: half, so that others fit."""
+        return max(self.max_open // 2, 1)
+
 
 class EngineThread:
     """Samples the replies of all requests in one thread."""
@@ -126,7 +131,11 @@ class EngineThread:
             self._served = Served(assistant, number, description, identity or ModelIdentity())
 
     def submit(self, pending_replies: Sequence[PendingWork]) -> None:
-        """Queue all of these replies or none; ApiError (503) if the queue is full."""
+        """Queue all of these replies or none.
+
+        Raises ApiError if the queue is full (503), or if too many of its replies are the user's
+        own (429).
+        """
         with self._changed:
             if self._is_draining:
                 raise self._shutting_down()
@@ -136,10 +145,22 @@ class EngineThread:
             if n_open > self.limits.max_open:
                 message = "too many replies are waiting: try again in a few seconds"
                 raise self._unavailable(message, "server_full")
+            self._require_share(pending_replies)
             for pending in pending_replies:
                 pending.deadline = self._clock() + self.limits.max_seconds
             self._waiting.extend(pending_replies)
             self._changed.notify_all()
+
+    def _require_share(self, pending_replies: Sequence[PendingWork]) -> None:
+        users = [pending.user for pending in (*self._waiting, *self._live, *pending_replies)]
+        for user in {pending.user for pending in pending_replies} - {""}:
+            if users.count(user) > self.limits.max_open_of_user:
+                message = (
+                    f"this key may have {self.limits.max_open_of_user} replies open at a time: "
+                    "try again when some of them have ended"
+                )
+                retry_after = self.limits.retry_after
+                raise ApiError(429, message, code="rate_limit_exceeded", retry_after=retry_after)
 
     def wait_until_idle(self, timeout: float) -> bool:
         """Wait until no reply is open; return False after `timeout` seconds."""

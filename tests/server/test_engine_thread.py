@@ -152,6 +152,35 @@ def test_a_reply_that_fails_does_not_end_the_others(start_engine):
     ]
 
 
+def test_a_user_cannot_take_all_places(start_engine):
+    assistant = FakeAssistant(endless=True)
+    engine = start_engine(assistant, Limits(max_live=1, max_waiting=5))
+
+    def listener_of(user):
+        listener = Listener()
+        listener.pending.user = user
+        return listener
+
+    own = [listener_of("anna") for _ in range(3)]
+    engine.submit([listener.pending for listener in own])
+    with pytest.raises(ApiError) as caught:
+        engine.submit([listener_of("anna").pending])
+    assert (caught.value.status, caught.value.code) == (429, "rate_limit_exceeded")
+    assert int(caught.value.headers["retry-after"]) > 0
+    others = [listener_of("bert"), *[Listener() for _ in range(2)]]  # two without a key
+    engine.submit([listener.pending for listener in others])
+    with pytest.raises(ApiError) as caught:
+        engine.submit([listener_of("carl").pending])
+    assert (caught.value.status, caught.value.code) == (503, "server_full")
+    for listener in (*own, *others):
+        listener.pending.cancel()
+    assert all(listener.ended.wait(30) for listener in (*own, *others))
+    last = listener_of("anna")
+    engine.submit([last.pending])
+    last.pending.cancel()
+    assert last.ended.wait(30)
+
+
 def test_a_closed_event_loop_does_not_stop_the_thread(start_engine):
     engine = start_engine(FakeAssistant())
 
