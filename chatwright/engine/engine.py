@@ -241,9 +241,10 @@ class Engine:
                 field="adapter",
                 value=request.adapter,
             )
-        grammars = self._grammars_of(request)
         n_sequence = request.sampling.n_generated
+        # Before anything is allocated for the replies.
         self.scheduler.require_room(request.user, n_sequence, len(request.token_ids))
+        grammars = self._grammars_of(request)
         request_id = new_request_id()
         prompt = tuple(request.token_ids)
         seed = request.sampling.seed

@@ -17,6 +17,7 @@ from chatwright.engine.messages import (
 from chatwright.engine.packed_model import shared_copy
 from chatwright.engine.prefix_cache import BLOCK_TOKENS, PrefixCache
 from chatwright.engine.prefix_index import Block, PrefixIndex
+from chatwright.engine.scheduled_reply import State
 from chatwright.model.gpt import GPT
 from chatwright.model.kv_cache import DenseCache
 from tests.engine.slow_generation import next_logits, observed_logits
@@ -178,6 +179,26 @@ def test_a_preempted_reply_continues_with_the_same_bits(make_model: MakeModel) -
                 if isinstance(event, TokenSampled) and event.request_id == request_id
             ]
             assert n_cached == 0
+
+
+def test_a_cancelled_reply_gives_everything_back_while_it_is_preempted(
+    make_model: MakeModel,
+) -> None:
+    config = caching(n_slot=1, quantum=2)
+    with Engine(make_model(context_length=200), config) as engine:
+        first = engine.submit(request(text(40), 30, "ann"))
+        for _ in range(4):
+            engine.step()
+        engine.submit(request(text(30, 3), 30, "bob"))
+        engine.step()
+        [waiting] = engine.scheduler.waiting
+        assert (waiting.request_id, waiting.state) == (first, State.PREEMPTED)
+        assert waiting.prefix
+        engine.cancel(first)
+        [end] = [e for e in engine.step() if isinstance(e, RequestFinished)]
+        assert (end.request_id, end.reason) == (first, "cancelled")
+        assert not list(engine.scheduler.waiting)
+        assert not engine.problems()
 
 
 def test_a_request_with_several_replies_reports_cached_tokens_of_earlier_ones_only(

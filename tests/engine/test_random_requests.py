@@ -1,8 +1,8 @@
 """Random requests beside each other equal the same requests alone, bit for bit.
 
 Everything that could leak from one reply into another is varied: prompts with common beginnings,
-neighbors, users, the size of chunks, the prefix cache, preemption, recycled slots, and all settings
-of a request.
+neighbors, users, the size of chunks, the prefix cache, preemption, speculation, recycled slots, and
+all settings of a request.
 """
 
 import random
@@ -101,6 +101,7 @@ def random_config(choose: random.Random) -> EngineConfig:
         prefill_tokens=choose.choice([3, 16, 33, 256]),
         quantum=choose.choice([0, 2, 5]),
         prefix_cache_bytes=choose.choice([0, 100_000, 10**7]),
+        speculative_tokens=choose.choice([0, 4]),
     )
 
 
