@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "store": set(),
     "server": {
         "store",
+        "evaluation",
         "chat",
         "data",
         "engine",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from chatwright.errors import InputError
@@ -42,6 +43,14 @@ def writer_lock(path: Path, seconds: float = 0.0) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether a process holds the lock of the folder `path`, without taking the lock."""
+    try:
+        return psutil.pid_exists(int((path / HOLDER_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # nobody holds it, or the holder is writing its id
+        return False
 
 
 def _locked_error(path: Path, holder: Path) -> InputError:

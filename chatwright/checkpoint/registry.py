@@ -58,7 +58,7 @@ class Event:
     time: str
     """ISO 8601, UTC."""
     by: str
-    """The user of the operating system who decided."""
+    """Who decided: the user of the operating system, or the administrator on the page."""
     reason: str = ""
     is_forced: bool = False
     """Whether a refused version was promoted in spite of the refusal."""
@@ -171,8 +171,9 @@ def promote(
     figures: Mapping[str, Any] | None = None,
     *,
     is_forced: bool = False,
+    by: str = "",
 ) -> Version:
-    """Serve a version from now on.
+    """Serve a version from now on; `by` says who decided, by default the system's user.
 
     Raises:
         InputError: It is served already, or it was refused and `is_forced` is not set.
@@ -186,7 +187,7 @@ def promote(
         if state == "refused" and not is_forced:
             raise _refused(registry, version)
         is_forced = is_forced and state == "refused"
-        _append(path, version, "promoted", reason, figures, is_forced=is_forced)
+        _append(path, version, "promoted", reason, figures, is_forced=is_forced, by=by)
     return version
 
 
@@ -196,8 +197,10 @@ def refuse(path: Path, name: str, reason: str, figures: Mapping[str, Any] | None
         _append(path, read(path).version(name), "refused", reason, figures)
 
 
-def rollback(path: Path, name: str = "", reason: str = "") -> Version:
+def rollback(path: Path, name: str = "", reason: str = "", by: str = "") -> Version:
     """Serve the version that was served before the current one, or an earlier one by its name.
+
+    `by` says who decided, by default the system's user.
 
     Raises:
         InputError: No such version was served before.
@@ -214,7 +217,7 @@ def rollback(path: Path, name: str = "", reason: str = "") -> Version:
                 field="version",
                 value=name,
             )
-        _append(path, target, "rolled_back", reason)
+        _append(path, target, "rolled_back", reason, by=by)
     return target
 
 
@@ -225,12 +228,13 @@ def _append(
     reason: str,
     figures: Mapping[str, Any] | None = None,
     is_forced: bool = False,
+    by: str = "",
 ) -> None:
     event = Event(
         kind=kind,
         version=version.id,
         time=_now(),
-        by=_user(),
+        by=by or _user(),
         reason=reason,
         is_forced=is_forced,
         figures=figures or {},

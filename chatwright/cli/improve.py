@@ -72,7 +72,8 @@ def improve(
         ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print progress as one JSON object per line.")
+        bool,
+        typer.Option("--json", help="Print progress and the result as one JSON object per line."),
     ] = False,
 ) -> None:
     """Train a model on feedback, compare it with before, and promote or refuse it.
@@ -90,4 +91,17 @@ def improve(
 
         config = read_settings({key: value for key, value in given.items() if value}, settings)
         improvement = improve_model(directory, feedback, config, watcher)
-    print(closing_line(improvement))
+    if not as_json:
+        print(closing_line(improvement))
+        return
+    from chatwright.cli.output import print_json
+    from chatwright.pipeline.improve.improve import COMPARISON
+
+    print_json(
+        {
+            "version": improvement.version.name,
+            "is_promoted": improvement.is_promoted,
+            "reason": improvement.reason,
+            "report": str(improvement.folder / COMPARISON / "report.html"),
+        }
+    )

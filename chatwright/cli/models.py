@@ -88,9 +88,9 @@ def promote(
     ] = False,
 ) -> None:
     """Serve a version from now on. A running server switches to it between two replies."""
-    from chatwright.pipeline import model_versions
+    from chatwright.checkpoint import served_version
 
-    promoted = model_versions.promote(directory, version, reason, force=force)
+    promoted = served_version.promote(directory, version, reason, force=force)
     print(
         f"{promoted.name} is served from now on. "
         f"Undo it: {command_line('models', 'rollback', directory)}"
@@ -106,9 +106,9 @@ def rollback(
     reason: Reason = "",
 ) -> None:
     """Serve the version before the current one again. No version is deleted."""
-    from chatwright.pipeline import model_versions
+    from chatwright.checkpoint import served_version
 
-    served = model_versions.rollback(directory, version, reason)
+    served = served_version.rollback(directory, version, reason)
     print(
         f"{served.name} is served again. "
         f"List the versions: {command_line('models', 'list', directory)}"

@@ -1,7 +1,8 @@
 """Serve a model: `chatwright serve DIR`."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,8 +33,6 @@ from chatwright.cli.status_line import StatusLine
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.server.address import Address
     from chatwright.server.service import Service
@@ -98,6 +97,18 @@ def serve(
             "--canary-share", min=0.01, max=0.9, help="Share of the requests for the canary."
         ),
     ] = 0.1,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", help="Show the training runs below this folder on the page."),
+    ] = None,
+    improve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--improve",
+            help="A setting of improvements that the page starts, as KEY=VALUE, for example "
+            "dpo.loop.steps=200; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a chat page and an API.
 
@@ -110,7 +121,7 @@ def serve(
             host, port, require_key, keys, allow_host, tls_cert, tls_key, users
         )
         with address.open() as listener:  # opened first: a taken port is reported at once
-            votes = Votes(feedback, canary, canary_share)
+            votes = Votes(feedback, canary, canary_share, runs, tuple(improve or ()))
             chosen = named_adapters(adapters)
             _serve(directory, name, address, listener, limits, embeddings, votes, chosen)
 
@@ -125,6 +136,10 @@ class Votes:
     """The version that thumbs decide about; "" for none."""
     share: float
     """Share of the requests that the canary answers."""
+    runs: Path | None = None
+    """The folder whose training runs the page shows."""
+    settings: tuple[str, ...] = ()
+    """Settings of improvements that the page starts."""
 
     def __post_init__(self) -> None:
         if self.canary and self.log is None:
@@ -148,6 +163,7 @@ def _serve(
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
+    from chatwright.cli.loop_desks import loop_desks
     from chatwright.cli.served_models import served_models
     from chatwright.pipeline.model_names import served_name
     from chatwright.server.engine_thread import Limits
@@ -166,12 +182,17 @@ def _serve(
             embedder = None if embeddings is None else models.open_embedder(embeddings)
             opened = models.open(directory, status)
 
-        def beside(service: "Service") -> "AbstractContextManager[None]":
+        @contextmanager
+        def beside(service: "Service") -> Iterator[None]:
             for adapter, path in adapters.items():
                 service.load_adapter(adapter, path)
             if votes.log is not None:
                 models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
-            return models.follow(directory, opened.facts.directory, service)
+            with (
+                models.follow(directory, opened.facts.directory, service),
+                loop_desks(service, directory, votes.log, votes.runs, votes.settings),
+            ):
+                yield
 
         serve_app(
             opened.assistant,

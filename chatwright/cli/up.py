@@ -1,6 +1,7 @@
 """Build or fetch a model and serve it: `chatwright up`. A second call serves at once."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,9 @@ from chatwright.commands import command_line
 if TYPE_CHECKING:
     from chatwright.engine.cache_plan import MemoryLimits
     from chatwright.pipeline.build import Build
+
+FEEDBACK_FILE = "feedback.jsonl"
+"""Where the ratings given on the page are appended, in the directory of the stages."""
 
 
 def up(
@@ -93,6 +97,7 @@ def _build(build: "Build") -> None:
 def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.checkpoint.registry import holds_registry
+    from chatwright.cli.loop_desks import loop_desks
     from chatwright.cli.progress import terminal_watcher
     from chatwright.cli.served_models import SERVED_REPLIES, served_models
     from chatwright.pipeline.closing_note import warnings_of
@@ -103,6 +108,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     )
     from chatwright.server.build_status import BuildStatus
     from chatwright.server.engine_thread import Limits
+    from chatwright.server.feedback.desk import FeedbackDesk
     from chatwright.server.http_server import serve_in_thread
     from chatwright.training.checks import RunFailed
 
@@ -115,8 +121,13 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
             service,
             address,
         ),
+        ExitStack() as stack,
     ):
         print(f"the page is at {address}")
+
+        log = build.out / FEEDBACK_FILE
+        service.feedback = FeedbackDesk(log)
+        stack.enter_context(loop_desks(service, build.out, log, build.out.parent))
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):

@@ -1,4 +1,4 @@
-"""Begin the registry of a model, add versions to it, and change which one is served.
+"""Begin the registry of a model, and add versions to it.
 
 The directory of the versions is a training run, a folder of a recipe's stages, or a new folder for
 a model that is elsewhere, such as a fetched one.
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatwright.checkpoint import directory, model_directory, registry, run_directory, versions
+from chatwright.checkpoint import model_directory, registry, run_directory, versions
 from chatwright.checkpoint.registry import Registry, Version
-from chatwright.commands import command_line, quoted
+from chatwright.commands import quoted
 from chatwright.errors import InputError
 from chatwright.pipeline.run_recipe import STAGE_FILE
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
@@ -133,47 +133,3 @@ def add(
     )
     registry.add(path, version)
     return version
-
-
-def promote(path: Path, name: str, reason: str, *, force: bool = False) -> Version:
-    """Serve a version by decision of the user. Its files are checked first.
-
-    Raises:
-        InputError: The version was refused or never compared, and `force` is not set; or no reason
-            was given; or its files have changed.
-    """
-    read = registry.read(path)
-    version = read.version(name)
-    _require_intact(read, version)
-    if read.state(version) == "not decided" and not force:
-        words = ("models", "promote", path, version.name, "--force", "--reason", "TEXT")
-        raise InputError(
-            f"{path}: {version.name} was never compared with the version before it.",
-            remedy=f"To serve it nevertheless, say why: {command_line(*words)}",
-            field="version",
-            value=version.name,
-        )
-    if force and not reason:
-        raise InputError(
-            f"{path}: {version.name} can only be promoted by force with a reason.",
-            remedy="Add --reason TEXT; it is recorded.",
-            field="--reason",
-            value=reason,
-        )
-    return registry.promote(path, version.id, reason, is_forced=force)
-
-
-def rollback(path: Path, name: str = "", reason: str = "") -> Version:
-    """Serve an earlier version again. Its files are checked first."""
-    read = registry.read(path)
-    earlier = [read.version(name)] if name else list(read.served[-2:-1])
-    for version in earlier:
-        _require_intact(read, version)
-    return registry.rollback(path, name, reason)
-
-
-def _require_intact(read: Registry, version: Version) -> None:
-    model = read.path_of(version)
-    versions.require_unchanged(read.directory, version, model)
-    if (model / directory.MANIFEST).is_file():
-        directory.verify(model)

@@ -14,9 +14,7 @@ def packaged_recipe(name: str) -> Path:
     Raises:
         InputError: There is no such recipe.
     """
-    package = Path(__file__).parent.parent
-    # An installed wheel holds a copy; a checkout has the recipes beside the package.
-    for directory in (package / "recipes", package.parent / "recipes"):
+    for directory in _directories():
         path = directory / f"{name}.toml"
         if path.is_file():
             return path
@@ -26,6 +24,17 @@ def packaged_recipe(name: str) -> Path:
         field="recipe",
         value=name,
     )
+
+
+def _directories() -> tuple[Path, Path]:
+    package = Path(__file__).parent.parent
+    # An installed wheel holds a copy; a checkout has the recipes beside the package.
+    return package / "recipes", package.parent / "recipes"
+
+
+def packaged_recipe_names() -> list[str]:
+    """Return the names of all recipes of the installation, in order."""
+    return sorted({path.stem for folder in _directories() for path in folder.glob("*.toml")})
 
 
 def is_packaged_recipe(name: str) -> bool:

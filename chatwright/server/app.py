@@ -38,6 +38,7 @@ from chatwright.server.routes import (
     tokens,
 )
 from chatwright.server.routes.store import every_route
+from chatwright.server.routes.teach import improve, runs, versions
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -131,6 +132,9 @@ def add_routes(app: FastAPI, service: Service) -> None:
     adapters.add(app, service)
     inspection.add(app, service)
     every_route.add(app, service)
+    runs.add(app, service)
+    versions.add(app, service)
+    improve.add(app, service)
 
     @app.get("/openapi.json", dependencies=[PUBLIC], include_in_schema=False)
     async def openapi() -> Response:
@@ -139,5 +143,5 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/api/status", dependencies=[needs("chat", "embeddings")], include_in_schema=False)
     async def status() -> Response:
-        """Return the progress of the build, for the page."""
-        return JSONResponse(service.status().to_json())
+        """Return the progress of the build, and the views that the page can show."""
+        return JSONResponse(service.status().to_json() | {"views": service.views})

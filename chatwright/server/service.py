@@ -17,6 +17,8 @@ from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier, Served
 from chatwright.server.status import Status
+from chatwright.server.teach.teach_desk import TeachDesk
+from chatwright.server.training_runs.run_desk import RunDesk
 
 log = logging.getLogger("chatwright.server")
 
@@ -37,6 +39,10 @@ class Service:
         """The model that answers the canary's share of the requests."""
         self.adapters: dict[str, Served] = {}
         """The served model with an adapter, by the name that clients ask for."""
+        self.runs: RunDesk | None = None
+        """Shows runs and starts recipes; None if the server was given no folder of runs."""
+        self.teach: TeachDesk | None = None
+        """Improves the model; None if the server serves no directory of versions."""
         self._status = status
 
     def publish(
@@ -69,6 +75,12 @@ class Service:
     def is_ready(self) -> bool:
         """Whether a model is served."""
         return self.engine.is_ready or self.embeddings is not None
+
+    @property
+    def views(self) -> list[str]:
+        """The page's views that this server has beside the conversation."""
+        found = {"teach": self.teach, "runs": self.runs}
+        return [name for name, desk in found.items() if desk is not None]
 
     def status(self) -> Status:
         """Return the status of the build, with the served model."""

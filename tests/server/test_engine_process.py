@@ -190,7 +190,8 @@ def test_the_web_application_needs_no_torch() -> None:
     blocked = (
         "import sys; sys.modules['torch'] = None\n"
         "import chatwright.server.app, chatwright.server.engine_client\n"
-        "import chatwright.cli.served_models, chatwright.server.http_server"
+        "import chatwright.cli.served_models, chatwright.server.http_server\n"
+        "import chatwright.server.teach.teach_desk, chatwright.server.training_runs.run_desk"
     )
     subprocess.run([sys.executable, "-c", blocked], check=True)
 

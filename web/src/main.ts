@@ -8,6 +8,7 @@ import "./styles/layout.css";
 import "./styles/chat.css";
 import "./styles/markdown.css";
 import "./styles/panels.css";
+import "./styles/loop.css";
 
 applyTheme();
 await loadLanguage();

@@ -1,4 +1,5 @@
 // What the server says about the build and the served models.
+import type { View } from "../state/route.svelte.ts";
 import { getJson } from "./http.ts";
 
 export interface Sample {
@@ -18,6 +19,7 @@ export interface Status {
   can_chat: boolean;
   model: string; // description of the model that replies
   model_number: number;
+  views?: View[]; // the views that this server has beside the conversation
 }
 
 export interface ModelVersion {

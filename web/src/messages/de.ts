@@ -12,6 +12,10 @@ export const de: Messages = {
   "app.ready": "Bereit",
   "app.serverGone": "Der Server antwortet nicht. Läuft er noch?",
   "app.noStorage": "Dieser Browser speichert keine Daten: Unterhaltungen gehen verloren, wenn die Seite geschlossen wird.",
+  "app.views": "Ansichten",
+  "app.chat": "Chat",
+  "app.teach": "Lehren",
+  "app.runs": "Läufe",
   "app.close": "Schließen",
 
   "build.beingBuilt": "Ihr Modell entsteht",

@@ -10,6 +10,10 @@ export const en = {
   "app.ready": "Ready",
   "app.serverGone": "The server does not answer. Is it still running?",
   "app.noStorage": "This browser refuses to store data: conversations are lost when the page closes.",
+  "app.views": "Views",
+  "app.chat": "Chat",
+  "app.teach": "Teach",
+  "app.runs": "Runs",
   "app.close": "Close",
 
   "build.beingBuilt": "Your model is being built",

@@ -12,6 +12,10 @@ export const fr: Messages = {
   "app.ready": "Prêt",
   "app.serverGone": "Le serveur ne répond pas. Est-il toujours en marche ?",
   "app.noStorage": "Ce navigateur refuse de stocker des données : les conversations sont perdues à la fermeture de la page.",
+  "app.views": "Vues",
+  "app.chat": "Discussion",
+  "app.teach": "Enseigner",
+  "app.runs": "Entraînements",
   "app.close": "Fermer",
 
   "build.beingBuilt": "Votre modèle est en construction",

@@ -39,22 +39,23 @@ export async function setLanguage(code: Language): Promise<void> {
   await loadLanguage(code);
 }
 
-type Values = Record<string, string | number>;
+export type Values = Record<string, string | number>;
 
 // The message of a key. {name} is replaced by a value; numbers are written in the page's language.
 // A message with plural forms is chosen by the value `n`.
-export function t(key: keyof Messages, values: Values = {}): string {
-  const message: string | Record<string, string> = state.messages[key];
+export const t = (key: keyof Messages, values: Values = {}): string => fill(state.messages[key], state.code, values);
+
+export function fill(message: string | Record<string, string>, code: Language, values: Values): string {
   let text: string;
   if (typeof message === "string") text = message;
   else {
-    const form = new Intl.PluralRules(state.code).select(Number(values.n));
+    const form = new Intl.PluralRules(code).select(Number(values.n));
     text = message[form] ?? message.other!;
   }
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
     if (value === undefined) return whole;
-    return typeof value === "number" ? value.toLocaleString(state.code) : value;
+    return typeof value === "number" ? value.toLocaleString(code) : value;
   });
 }
 

@@ -6,6 +6,7 @@ import type { ConversationStorage, SearchHit } from "../conversation/storage.ts"
 import { newConversation, type Conversation, type Turn } from "../conversation/types.ts";
 import { OpenConversation } from "./open_conversation.svelte.ts";
 import { storedSettings } from "./preferences.svelte.ts";
+import { addressedView } from "./route.svelte.ts";
 
 export class Library {
   list: Conversation[] = $state.raw([]);
@@ -35,9 +36,14 @@ export class Library {
     return this.open.get(id)?.writing != null;
   }
 
+  // The address of the shown conversation.
+  get address(): string {
+    return this.shown && !this.shown.isEmpty ? address(this.shown.info.id) : "#/";
+  }
+
   // Show an empty conversation; it is stored with its first reply.
-  startNew(): void {
-    if (location.hash && location.hash !== "#/") history.pushState(null, "", "#/");
+  startNew(keepsAddress = false): void {
+    if (!keepsAddress && location.hash && location.hash !== "#/") history.pushState(null, "", "#/");
     const before = this.shown?.info;
     const info = newConversation(storedSettings(), "");
     if (this.shown?.isEmpty && before) {
@@ -97,13 +103,17 @@ export class Library {
   private changed(conversation: OpenConversation): void {
     const { id } = conversation.info;
     this.open.set(id, conversation);
-    if (this.shown === conversation && location.hash !== address(id)) {
+    if (this.shown === conversation && location.hash !== address(id) && !addressedView()) {
       history.replaceState(null, "", address(id));
     }
     void this.refresh();
   }
 
   private async followAddress(): Promise<void> {
+    if (addressedView()) {
+      if (!this.shown) this.startNew(true);
+      return;
+    }
     const match = /^#\/c\/([\w-]{1,64})$/.exec(location.hash);
     if (!match) this.startNew();
     else if (this.shown?.info.id !== match[1]) await this.show(match[1]!);

@@ -168,6 +168,19 @@ def test_every_route_has_a_row(client: StoreClient) -> None:
     assert sorted(user_routes(client.client.app)) == sorted(ROWS)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_only_administrators_change_runs_and_versions(
+    client: StoreClient, users: dict[str, str], role: str
+) -> None:
+    for path in ("/api/runs", "/api/improve", "/api/versions/v2/promote"):
+        body = {"reason": "x"} if "promote" in path else {"recipe": "x"} if "runs" in path else {}
+        found = client.send("POST", path, body, as_=role).status_code
+        assert found == (404 if role == "admin" else 403), path  # this server has no versions
+    for path in ("/api/runs", "/api/improve", "/api/versions", "/api/feedback/summary"):
+        assert client.send("GET", path, as_=role).status_code == 404
+        assert client.send("GET", path).status_code == 401
+
+
 @pytest.mark.parametrize("route", sorted(ROWS), ids=" ".join)
 def test_who_may_do_what_to_whose_things(
     client: StoreClient, users: dict[str, str], route: tuple[str, str]

@@ -1,0 +1,1 @@
+"""Commands of Chatwright that the server runs in processes of their own."""

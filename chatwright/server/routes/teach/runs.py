@@ -1,0 +1,85 @@
+"""/api/runs: training runs live and past; start, stop and resume a recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from chatwright.server.access import needs
+from chatwright.server.errors import ApiError
+from chatwright.server.jobs.plain_json import plain_json
+from chatwright.server.request_parser import ShortText, Strict
+from chatwright.server.routes.store.store_route import add_route, body_of, json_response
+from chatwright.server.service import Service
+from chatwright.server.training_runs.run_desk import RunDesk
+
+
+class Start(Strict):
+    """The recipe to start."""
+
+    recipe: ShortText
+    is_smoke: bool = False
+    """Train only a few steps of each stage."""
+
+
+class Nothing(Strict):
+    """An empty body."""
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes. Everyone who may chat sees the runs; an administrator changes them."""
+    readers, admins = needs("chat"), needs("admin")
+
+    def desk() -> RunDesk:
+        if service.runs is None:
+            message = "this server shows no runs: start it with --runs DIR"
+            raise ApiError(404, message, code="no_runs")
+        return service.runs
+
+    def list_runs() -> Response:
+        """List the runs, the recipes started from the page, and those that can be started."""
+        runs = desk()
+        recipes = [
+            {"name": one.name, "about": one.about, "stages": one.stages} for one in runs.recipes()
+        ]
+        return _json({"runs": runs.list(), "started": runs.started(), "recipes": recipes})
+
+    def read_run(id: str) -> Response:
+        """Return curves, samples, checks and data of a run."""
+        return _json(desk().read(id))
+
+    def read_report(id: str) -> Response:
+        """Return the run's report as a file."""
+        return report_response(desk().report(id))
+
+    def start(body: Start = body_of(Start)) -> Response:
+        """Start a recipe in a process of its own."""
+        return _json(desk().start(body.recipe, body.is_smoke), 201)
+
+    def stop(name: str, body: Nothing = body_of(Nothing)) -> Response:
+        """Ask a recipe to save and stop."""
+        return _json(desk().stop(name))
+
+    def resume(name: str, body: Nothing = body_of(Nothing)) -> Response:
+        """Continue a recipe that was stopped."""
+        return _json(desk().resume(name))
+
+    add_route(app, "GET", "/api/runs", list_runs, readers)
+    add_route(app, "POST", "/api/runs", start, admins)
+    add_route(app, "POST", "/api/runs/{name}/stop", stop, admins)
+    add_route(app, "POST", "/api/runs/{name}/resume", resume, admins)
+    # The id of a run has slashes, so the route with an ending comes first.
+    add_route(app, "GET", "/api/runs/{id:path}/report", read_report, readers)
+    add_route(app, "GET", "/api/runs/{id:path}", read_run, readers)
+
+
+def report_response(content: bytes) -> Response:
+    """Return an HTML report as a download: its inline styles break the page's content policy."""
+    headers = {"content-disposition": 'attachment; filename="report.html"'}
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return json_response(plain_json(value), status)

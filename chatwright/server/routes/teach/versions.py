@@ -1,0 +1,69 @@
+"""/api/versions: the versions of the served model; promote one, or roll back to one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI
+from pydantic import StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chatwright.server.access import caller_of, needs
+from chatwright.server.errors import ApiError
+from chatwright.server.request_parser import Strict
+from chatwright.server.routes.store.store_route import add_route, body_of, json_response
+from chatwright.server.service import Service
+from chatwright.server.teach.teach_desk import TeachDesk
+from chatwright.server.teach.versions import versions_to_json
+
+
+class Reason(Strict):
+    """Why a version is served from now on."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Add the routes. An administrator decides, with a reason that the registry keeps."""
+    readers, admins = needs("chat"), needs("admin")
+
+    def read() -> Response:
+        """List the versions, and say how the canary is doing."""
+        return answer(teach_desk(service))
+
+    def answer(desk: TeachDesk) -> Response:
+        feedback = service.feedback
+        canary = None if feedback is None else feedback.canary
+        figures = None if canary is None else canary.figures()
+        return json_response(versions_to_json(desk.directory) | {"canary": figures})
+
+    def promote(request: Request, name: str, body: Reason = body_of(Reason)) -> Response:
+        """Serve a version from now on; open replies end with the model they began with."""
+        desk = teach_desk(service)
+        desk.promote(name, body.reason, _who(request))
+        return answer(desk)
+
+    def rollback(request: Request, name: str, body: Reason = body_of(Reason)) -> Response:
+        """Serve an earlier version again."""
+        desk = teach_desk(service)
+        desk.rollback(name, body.reason, _who(request))
+        return answer(desk)
+
+    add_route(app, "GET", "/api/versions", read, readers)
+    add_route(app, "POST", "/api/versions/{name}/promote", promote, admins)
+    add_route(app, "POST", "/api/versions/{name}/rollback", rollback, admins)
+
+
+def teach_desk(service: Service) -> TeachDesk:
+    """Return the loop of the served model; ApiError (404) if the server has none."""
+    if service.teach is None:
+        message = "this server serves one model without versions: serve a directory of versions"
+        raise ApiError(404, message, code="no_versions")
+    return service.teach
+
+
+def _who(request: Request) -> str:
+    """Return who decides, for the registry; "" is the user of the operating system."""
+    user = getattr(request.state, "user", None)
+    return caller_of(request).user if user is None else str(user.name)
