@@ -61,6 +61,7 @@ def test_the_status_shows_a_build_and_then_the_model_replies():
             "can_chat": False,
             "model": "",
             "model_number": 0,
+            "views": [],
         }
         refused = client.post("/v1/chat/completions", json=ASK)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_not_ready")
