@@ -6,6 +6,7 @@ it should show.
 
 import shutil
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -15,6 +16,8 @@ from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
 from tests.web.page_actions import DESKTOP
 from tests.web.served_models import SEEDS, Build, EchoAssistant, GatedModel, make_model
+
+AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +122,22 @@ def echo_page(open_page):
         service.publish(assistant, "echo")
         assistant.service = service
         yield open_page(address), assistant
+
+
+@pytest.fixture
+def find_problems():
+    """Return a function that lists the serious findings of axe-core on a page."""
+    if not AXE.exists():
+        pytest.skip("needs the packages of the page: make web")
+    script = AXE.read_text(encoding="utf-8")
+
+    def find(page):
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            (problem["id"], problem["nodes"][0]["html"][:200])
+            for problem in found["violations"]
+            if problem["impact"] in ("serious", "critical")
+        ]
+
+    return find

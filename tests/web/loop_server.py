@@ -12,6 +12,7 @@ from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.http_server import serve_in_thread
 from chatwright.server.jobs.job_desk import JobDesk
 from chatwright.server.opening_status import OpeningStatus
+from chatwright.server.served_versions import follow_versions
 from chatwright.server.teach.teach_desk import TeachDesk
 from chatwright.server.training_runs.run_desk import RunDesk
 from tests.cli.test_models import save_model
@@ -47,9 +48,18 @@ def write_feedback(log: Path) -> None:
     file.append(thumb("ann", "another question", "good", True))
 
 
+class LoopServer:
+    """A server that follows the registry; each version repeats the question after its name."""
+
+    def __init__(self, versions: Path, address: str, first: EchoAssistant) -> None:
+        self.versions = versions
+        self.address = address
+        self.assistants = [first]
+
+
 @contextmanager
-def loop_server(folder: Path) -> Iterator[tuple[TeachDesk, str]]:
-    """Yield the loop of a server, and the server's address."""
+def loop_server(folder: Path) -> Iterator[LoopServer]:
+    """Yield a server with versions, feedback and runs."""
     versions, runs, log = folder / "versions", folder / "runs", folder / "log.jsonl"
     write_versions(versions)
     write_feedback(log)
@@ -63,6 +73,17 @@ def loop_server(folder: Path) -> Iterator[tuple[TeachDesk, str]]:
         service.feedback = FeedbackDesk(log, Canary("new", "old", 0.1))
         service.teach = TeachDesk(versions, log, jobs)
         service.runs = RunDesk(runs, jobs)
-        service.publish(EchoAssistant(), "echo")
-        yield service.teach, address
+        first = EchoAssistant()
+        service.publish(first, "echo", "version v2")
+        server = LoopServer(versions, address, first)
+
+        def publish(model: Path) -> None:
+            assistant = EchoAssistant()
+            assistant.answer = f"I am {model.parent.name}"
+            server.assistants.append(assistant)
+            service.publish(assistant, "echo", f"version v{model.parent.name}")
+
+        served = versions / "improve/2/model"
+        with follow_versions(versions, served, publish, print, seconds=0.05):
+            yield server
     jobs.close()

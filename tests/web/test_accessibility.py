@@ -1,7 +1,5 @@
 """What a screen reader, another language, another theme and another size find on the page."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -9,31 +7,11 @@ from tests.web.page_actions import DESKTOP, PHONE, ask, assert_fits_window, ques
 
 pytestmark = pytest.mark.ci
 
-AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 MARKDOWN = (
     "# Title\n\nA [link](https://example.org/), `code`, $x^2$.\n\n- [x] done\n\n"
     "```python\nprint('a long line' * 2)  # a comment that is longer than a phone is wide\n```\n\n"
     "| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote"
 )
-
-
-@pytest.fixture
-def find_problems():
-    """Return a function that lists the serious findings of axe-core on a page."""
-    if not AXE.exists():
-        pytest.skip("needs the packages of the page: make web")
-    script = AXE.read_text(encoding="utf-8")
-
-    def find(page):
-        page.evaluate(script)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [
-            (problem["id"], problem["nodes"][0]["html"][:200])
-            for problem in found["violations"]
-            if problem["impact"] in ("serious", "critical")
-        ]
-
-    return find
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
