@@ -63,13 +63,11 @@ export const loopDe: LoopMessages = {
 
   "runs.title": "L\u00e4ufe",
   "runs.none": "Es gibt noch keine L\u00e4ufe. Starten Sie unten ein Rezept.",
-  "runs.stage": "Stufe",
   "runs.running": "l\u00e4uft",
   "runs.finished": "fertig",
   "runs.stopped": "angehalten",
   "runs.step": "Schritt {step} von {steps}",
   "runs.left": "noch {time}",
-  "runs.took": "{time}",
   "runs.curves": "Kurven",
   "runs.curve": "Gr\u00f6\u00dfe",
   "runs.atStep": "Schritt {step}",

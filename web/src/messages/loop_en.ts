@@ -61,13 +61,11 @@ export const loopEn = {
 
   "runs.title": "Runs",
   "runs.none": "There are no runs yet. Start a recipe below.",
-  "runs.stage": "Stage",
   "runs.running": "running",
   "runs.finished": "finished",
   "runs.stopped": "stopped",
   "runs.step": "step {step} of {steps}",
   "runs.left": "{time} left",
-  "runs.took": "{time}",
   "runs.curves": "Curves",
   "runs.curve": "Figure",
   "runs.atStep": "step {step}",

@@ -63,13 +63,11 @@ export const loopFr: LoopMessages = {
 
   "runs.title": "Entra\u00eenements",
   "runs.none": "Il n\u2019y a pas encore d\u2019entra\u00eenement. D\u00e9marrez une recette ci-dessous.",
-  "runs.stage": "\u00c9tape",
   "runs.running": "en cours",
   "runs.finished": "termin\u00e9",
   "runs.stopped": "arr\u00eat\u00e9",
   "runs.step": "pas {step} sur {steps}",
   "runs.left": "encore {time}",
-  "runs.took": "{time}",
   "runs.curves": "Courbes",
   "runs.curve": "Grandeur",
   "runs.atStep": "pas {step}",
