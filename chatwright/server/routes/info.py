@@ -147,8 +147,9 @@ def version_report(service: Service) -> dict[str, Any]:
         "product": "chatwright",
         "version": __version__,
         "build": {
-            "source": identity.build.get("source"),
-            "torch": identity.build.get("torch"),
+            "source": None,
+            "torch": None,
+            **identity.build,
             "python": platform.python_version(),
         },
         "model": model,
