@@ -106,13 +106,20 @@ def _block_to_json(block: Block, is_started: bool = False) -> dict[str, Any]:
         case "thinking":
             return {"type": "thinking", "thinking": content, "signature": ""}
         case "tool_call":
-            arguments = json.loads(content) if content else {}
-            return {
-                "type": "tool_use",
-                "id": block.call_id,
-                "name": block.name,
-                "input": arguments,
-            }
+            call = {"id": block.call_id, "name": block.name, "input": _arguments(content)}
+            return {"type": "tool_use", **call}
+
+
+def _arguments(content: str) -> dict[str, Any]:
+    """Return the arguments of a call; empty if the reply was cut in the middle of them.
+
+    The stop_reason is then max_tokens.
+    """
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _delta(block: Block, piece: str) -> dict[str, Any]:

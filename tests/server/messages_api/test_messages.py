@@ -231,7 +231,7 @@ def test_an_old_message_is_not_cut_in_silence(engine: Engine) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content"),
         ({"temperature": 3}, "temperature"),
         ({"container": "x"}, "container"),
-        ({"tool_choice": {"type": "any"}}, "tool_choice"),
+        ({"tool_choice": {"type": "x"}}, "tool_choice.type"),
         ({"stop_sequences": ["a"] * 5}, "stop_sequences"),
     ],
 )
