@@ -16,6 +16,7 @@ from chatwright.server.errors import ApiError
 from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.pending_reply import Replier, Served
+from chatwright.server.remote_engine import RemoteEngine
 from chatwright.server.status import Status
 from chatwright.server.teach.teach_desk import TeachDesk
 from chatwright.server.training_runs.run_desk import RunDesk
@@ -116,8 +117,9 @@ class Service:
             ApiError: There is no model yet, or it takes no adapters.
         """
         served = self.engine.require_served()
-        engine: Any = getattr(served.assistant, "engine", None)
-        if not isinstance(served.assistant, Assistant) or not hasattr(engine, "load_adapter"):
+        engine = getattr(served.assistant, "engine", None)
+        # An engine in this process takes the matrices of an adapter, and not its directory.
+        if not isinstance(served.assistant, Assistant) or not isinstance(engine, RemoteEngine):
             raise ApiError(400, "the served model takes no adapters", code="invalid_value")
         if name in (self.model_name, *self.adapters):
             raise InputError(

@@ -24,6 +24,8 @@ PUBLIC_PATHS = {
 """What may be read without a key. A route that joins them must be added here on purpose."""
 SCOPE_OF: dict[str | tuple[str, str], set[str]] = {
     "/metrics": {"metrics"},
+    "/v1/adapters": {"admin"},
+    "/v1/adapters/{name}": {"admin"},
     "/v1/embeddings": {"embeddings"},
     "/v1/models": {"chat", "embeddings"},
     "/v1/models/{name:path}": {"chat", "embeddings"},

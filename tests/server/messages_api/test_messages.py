@@ -15,6 +15,7 @@ from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.server.app import make_app
 from chatwright.server.engine_thread import Limits
 from chatwright.tokenizer.tool_call_text import tool_call_message
+from tests.server.byte_model import client_of as byte_model_client
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import CONTEXT, NO_CONTROL_TOKENS, TOKENIZER, small_model
 
@@ -256,3 +257,58 @@ def test_a_reply_that_fails_ends_its_stream_with_an_error_event() -> None:
         ):
             list(stream)
         assert streamed.value.type == "api_error"
+
+
+TEXT = {"type": "string", "enum": ["Paris", "Bonn"]}
+TOOLS: list[Any] = [
+    {
+        "name": "weather",
+        "description": "The weather.",
+        "input_schema": {
+            "type": "object",
+            "properties": {"text": TEXT},
+            "required": ["text"],
+            "additionalProperties": False,
+        },
+    },
+]
+
+
+def test_a_tool_of_the_client_is_called_with_arguments_that_fit_its_schema() -> None:
+    with byte_model_client() as http:
+        client = client_of(http)
+        question: list[Any] = [{"role": "user", "content": "the weather?"}]
+        settings: dict[str, Any] = {"model": "m", "max_tokens": 200, "tools": TOOLS}
+        choice: Any = {"type": "tool", "name": "weather"}
+        extra = {"seed": 1}
+        made = client.messages.create(
+            messages=question, tool_choice=choice, extra_body=extra, **settings
+        )
+        with client.messages.stream(
+            messages=question, tool_choice=choice, extra_body=extra, **settings
+        ) as stream:
+            streamed = stream.get_final_message()
+        for message in (made, streamed):
+            [call] = message.content
+            assert (call.type, call.name, message.stop_reason) == (
+                "tool_use",
+                "weather",
+                "tool_use",
+            )
+            assert call.input.keys() == {"text"}
+            assert call.input["text"] in TEXT["enum"]
+        assert streamed.content[0].input == made.content[0].input
+        call = made.content[0]
+        turns: list[Any] = [
+            *question,
+            {"role": "assistant", "content": [call.to_dict()]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "wet"}],
+            },
+        ]
+        count = client.messages.count_tokens(model="m", messages=turns, tools=TOOLS)
+        reply = client.messages.create(messages=turns, extra_body={"seed": 1}, **settings)
+        assert reply.usage.input_tokens + (reply.usage.cache_read_input_tokens or 0) == (
+            count.input_tokens
+        )

@@ -56,6 +56,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/v1/messages/count_tokens": {"model": "m", "messages": MESSAGES},
     "/v1/embeddings": {"model": "m", "input": ["a"], "encoding_format": "base64"},
+    "/v1/adapters": {"name": "a", "path": "/nowhere"},
     "/v1/feedback": {"reply": "chatcmpl-0", "kind": "thumb", "is_up": True},
     "/tokenize": {"model": "m", "messages": MESSAGES, "return_token_strs": True},
     "/detokenize": {"model": "m", "tokens": [1, 2]},
