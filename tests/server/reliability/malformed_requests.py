@@ -116,11 +116,17 @@ def damaged(body: bytes, draw: random.Random) -> bytes:
 def requests(app: FastAPI, seed: int, count: int, below: str = "/") -> Iterator[dict[str, Any]]:
     """Yield the arguments of malformed requests to paths `below`; `seed` decides them."""
     draw = random.Random(seed)
-    paths = [route.path for route in app.routes]  # type: ignore[attr-defined]
-    paths = [path for path in [*paths, *list(BODIES) * 3] if path.startswith(below)]
+    ways = [
+        (route.path, method)  # type: ignore[attr-defined]
+        for route in app.routes
+        for method in sorted(route.methods)  # type: ignore[attr-defined]
+        if route.path.startswith(below)  # type: ignore[attr-defined]
+    ]
+    ways += [way for way in ways if way[0] in BODIES] * 3
     for _ in range(count):
-        path = draw.choice(paths)
-        method = draw.choice(METHODS) if path not in BODIES or draw.random() < 0.1 else "POST"
+        path, method = draw.choice(ways)
+        if draw.random() < 0.1:
+            method = draw.choice(METHODS)
         body = json.dumps(corrupted(BODIES.get(path, PAGE_BODY), draw)).encode()
         headers = {"content-type": "application/json"}
         if draw.random() < 0.1:

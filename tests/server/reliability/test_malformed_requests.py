@@ -47,7 +47,7 @@ def test_every_route_with_a_body_is_tried(app: FastAPI) -> None:
     ("seed", "count"),
     [
         (1, 400),
-        pytest.param(2, 4_000, marks=pytest.mark.ci),
+        pytest.param(2, 3_000, marks=pytest.mark.ci),
         pytest.param(3, 100_000, marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
     ],
 )
