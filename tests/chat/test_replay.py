@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,14 @@ from chatwright.chat.receipt import Receipt, ids_sha256, message_sha256
 from chatwright.chat.replay import replay
 from chatwright.chat.reply_events import Finished
 from chatwright.chat.reply_form import ReplyForm
-from chatwright.conversation import Message, ToolCall
+from chatwright.conversation import Message, ToolCall, ToolDefinition
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import Constraint, SamplingConfig
 from chatwright.errors import InputError
+from tests.server.byte_model import byte_model
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
+from tests.tokenizer.templates.cases import write_case
+from tests.tokenizer.templates.test_published_templates import open_case
 
 BIAS = {int(token_id): bias for token_id, bias in NO_CONTROL_TOKENS.items()}
 PRESENT = {"weights": "w", "tokenizer": "t", "build": {"source": "s"}}
@@ -80,6 +84,22 @@ def test_every_reply_is_repeated_by_an_engine_that_knows_only_the_receipt(
     with Engine(small_model(), EngineConfig(n_slot=n_slot, prefill_tokens=7)) as engine:
         results = replay(receipts, engine, TOKENIZER, PRESENT)
     assert [(result.is_same, result.causes) for result in results] == [(True, ())] * len(receipts)
+
+
+def test_calls_of_tools_are_repeated(tmp_path: Path) -> None:
+    tokenizer = open_case(write_case(tmp_path, "qwen_tools"))
+    model = byte_model(tokenizer)
+    clock = ToolDefinition("clock", {"type": "object", "additionalProperties": False})
+    form = ReplyForm(tools=(clock,), tool_choice="required", max_calls=2)
+    with Engine(model, EngineConfig(n_slot=2)) as engine:
+        assistant = Assistant(engine, tokenizer)
+        *_, finished = assistant.reply(
+            [Message("user", "time?")], SamplingConfig(seed=1, max_tokens=90), form=form
+        )
+        assert isinstance(finished, Finished)
+        assert finished.message.tool_calls
+        [result] = replay([receipt_of(finished)], engine, tokenizer, PRESENT)
+    assert (result.is_same, result.causes) == (True, ())
 
 
 def test_other_weights_are_reported(receipts: list[Receipt]) -> None:

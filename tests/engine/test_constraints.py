@@ -184,6 +184,18 @@ def test_a_reply_has_the_same_bits_alone_in_a_batch_and_through_json(engine: Eng
     assert replies(engine, copies) == together
 
 
+def test_proposed_tokens_and_small_chunks_change_no_bit(make_model: MakeModel) -> None:
+    found = []
+    for n_proposed, n_prefill in ((0, 256), (4, 2)):
+        config = EngineConfig(n_slot=6, prefill_tokens=n_prefill, speculative_tokens=n_proposed)
+        with Engine(make_model(vocab_size=N_IDS, context_length=256), config) as engine:
+            engine.set_vocabulary(VOCABULARY)
+            constraint = Constraint("regex", "(true12 the){6,9}")
+            requests = [request(constraint, seed, temperature=seed % 2) for seed in range(4)]
+            found.append(replies(engine, requests))
+    assert found[0] == found[1]
+
+
 def test_each_of_several_replies_has_its_own_place_in_the_grammar(engine: Engine) -> None:
     apart = [replies(engine, [request(schema(PERSON), 7, n=n)])[0] for n in (1, 3)]
     assert apart[0] == apart[1]
