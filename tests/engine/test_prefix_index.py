@@ -93,7 +93,7 @@ def tokens_to(block: Block) -> tuple[int, ...]:
 
 
 def run(machine: type[IndexMachine], n_example: int, n_step: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=n_example,

@@ -172,7 +172,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 def run(machine: type[SchedulerMachine], n_example: int, n_step: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=n_example,
