@@ -1,9 +1,10 @@
-"""Take the screenshot of the page that the README shows.
+"""Take the screenshots of the page that the README and the guide show.
 
 Usage: python docs/screenshot.py runs/starter/sft [QUESTION ...]
 
-The script serves the model, asks the questions in a headless browser and writes
-docs/images/page.png. It needs the `dev` extra (playwright) and the program chromium.
+The script serves the model, asks the questions in a headless browser, and writes
+docs/images/page.png and docs/images/page-tokens.png (the tokens of the last reply). It needs the
+`dev` extra (playwright) and the program chromium.
 """
 
 import argparse
@@ -11,16 +12,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
-IMAGE = Path(__file__).resolve().parent / "images" / "page.png"
+IMAGES = Path(__file__).resolve().parent / "images"
 QUESTIONS = ["Hello!", "Tell me a joke about a cat.", "What is the weather in Delport?"]
-SIZE = {"width": 960, "height": 720}
+SIZE = {"width": 1180, "height": 760}
 LARGEST_IMAGE = 300_000  # bytes
+TOKEN = 6  # whose alternatives are shown
 REPLY_TIMEOUT = 60_000  # milliseconds
 
 
@@ -32,41 +35,49 @@ def main() -> None:
     arguments = parser.parse_args()
     with served(arguments.model) as address:
         take(address, arguments.questions)
-    size = IMAGE.stat().st_size
-    print(f"{IMAGE}: {size:,} bytes")
-    if size > LARGEST_IMAGE:
-        sys.exit(f"the image is larger than {LARGEST_IMAGE:,} bytes: ask fewer questions")
+    for image in (IMAGES / "page.png", IMAGES / "page-tokens.png"):
+        size = image.stat().st_size
+        print(f"{image}: {size:,} bytes")
+        if size > LARGEST_IMAGE:
+            sys.exit(f"the image is larger than {LARGEST_IMAGE:,} bytes: ask fewer questions")
 
 
 @contextmanager
 def served(model: Path) -> Iterator[str]:
     """Serve the model on a free port while the block runs; yield the address."""
-    command = [sys.executable, "-u", "-m", "chatwright", "serve", str(model), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
-        yield next(match.group() for match in addresses if match)
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        store = str(Path(folder) / "store.db")  # not the user's
+        options = ["--port", "0", "--store", store]
+        command = [sys.executable, "-u", "-m", "chatwright", "serve", str(model), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+            yield next(match.group() for match in addresses if match)
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def take(address: str, questions: list[str]) -> None:
-    """Ask the questions one after another and write the image after the last reply."""
+    """Ask the questions one after another and write the images after the last reply."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
         page.goto(address)
+        page.locator("#question").wait_for(timeout=REPLY_TIMEOUT)
         for question in questions:
             page.locator("#question").fill(question)
             page.locator("#send").click()
             expect(page.locator("#stop")).to_be_hidden(timeout=REPLY_TIMEOUT)
             expect(page.locator("#send")).to_be_visible(timeout=REPLY_TIMEOUT)
-        IMAGE.parent.mkdir(exist_ok=True)
-        page.screenshot(path=IMAGE)
+        IMAGES.mkdir(exist_ok=True)
+        page.screenshot(path=IMAGES / "page.png")
+        page.get_by_role("button", name="Tokens and their probabilities").last.click()
+        page.locator(".token").nth(TOKEN).click(timeout=REPLY_TIMEOUT)
+        page.screenshot(path=IMAGES / "page-tokens.png")
         browser.close()
 
 

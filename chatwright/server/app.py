@@ -79,6 +79,7 @@ def make_app(
         accounts: The users of the store; None keeps nothing.
     """
     service = Service(limits, status)
+    service.model_name = model_name  # also of a model that is published later
     if assistant is not None:
         service.publish(assistant, model_name)
 

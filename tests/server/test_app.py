@@ -39,6 +39,13 @@ def test_the_page_is_served_with_its_media_types():
     }
 
 
+def test_a_model_that_is_published_later_has_the_name_of_the_application():
+    app = make_app(None, "m")
+    with TestClient(app, base_url="http://localhost") as client:
+        app.state.service.publish(FakeAssistant(), app.state.service.model_name)
+        assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["m"]
+
+
 def test_models_lists_the_served_model():
     with TestClient(make_app(FakeAssistant(), "a/b"), base_url="http://localhost") as client:
         assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["a/b"]

@@ -53,11 +53,13 @@ export async function getJson<T>(path: string): Promise<T> {
 }
 
 export async function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-  const request: RequestInit = {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...authorization() },
-    body: JSON.stringify(body),
-  };
+  return send("POST", path, body, signal);
+}
+
+// Send JSON. The server refuses a change without its content type, even where there is no body.
+export async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+  const request: RequestInit = { method, headers: { "Content-Type": "application/json", ...authorization() } };
+  if (body !== undefined) request.body = JSON.stringify(body);
   if (signal) request.signal = signal;
   return requireOk(await fetch(path, request));
 }

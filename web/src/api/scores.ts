@@ -8,7 +8,8 @@ export interface ScoredToken {
   id: number;
   token: string;
   logprob: number | null; // natural logarithm, before temperature
-  top_logprobs: { id: number; token: string; logprob: number }[];
+  bytes: number[] | null; // null: a control token, which has no text
+  top_logprobs: { id: number; token: string; logprob: number; bytes: number[] | null }[];
 }
 
 const N_ALTERNATIVE = 20; // the most that the server returns

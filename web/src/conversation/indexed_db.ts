@@ -1,4 +1,5 @@
 // Conversations in the browser's own database: one row a conversation, one row a turn.
+import { LocalStorage } from "./local_storage.ts";
 import { excerptOf, type ConversationStorage, type SearchHit } from "./storage.ts";
 import type { Conversation, Turn } from "./types.ts";
 
@@ -20,8 +21,10 @@ function completed(transaction: IDBTransaction): Promise<void> {
   });
 }
 
-export class IndexedDbStorage implements ConversationStorage {
-  private constructor(private readonly database: IDBDatabase) {}
+export class IndexedDbStorage extends LocalStorage implements ConversationStorage {
+  private constructor(private readonly database: IDBDatabase) {
+    super();
+  }
 
   static async open(): Promise<IndexedDbStorage> {
     const request = indexedDB.open(NAME, VERSION);
@@ -43,10 +46,11 @@ export class IndexedDbStorage implements ConversationStorage {
     return turns.sort((a, b) => a.created - b.created);
   }
 
-  async saveConversation(conversation: Conversation): Promise<void> {
+  async saveConversation(conversation: Conversation): Promise<string> {
     const transaction = this.database.transaction("conversations", "readwrite");
     transaction.objectStore("conversations").put(conversation);
     await completed(transaction);
+    return conversation.id;
   }
 
   async saveTurns(turns: Turn[]): Promise<void> {

@@ -1,8 +1,9 @@
 // Conversations in memory only, for a browser that refuses its database (some private windows).
+import { LocalStorage } from "./local_storage.ts";
 import { excerptOf, type ConversationStorage, type SearchHit } from "./storage.ts";
 import type { Conversation, Turn } from "./types.ts";
 
-export class MemoryStorage implements ConversationStorage {
+export class MemoryStorage extends LocalStorage implements ConversationStorage {
   private readonly conversations = new Map<string, Conversation>();
   private readonly allTurns = new Map<string, Turn>();
 
@@ -14,8 +15,9 @@ export class MemoryStorage implements ConversationStorage {
     return [...this.allTurns.values()].filter((turn) => turn.conversation === conversation);
   }
 
-  async saveConversation(conversation: Conversation): Promise<void> {
+  async saveConversation(conversation: Conversation): Promise<string> {
     this.conversations.set(conversation.id, conversation);
+    return conversation.id;
   }
 
   async saveTurns(turns: Turn[]): Promise<void> {

@@ -7,14 +7,24 @@ export interface SearchHit {
   excerpt: string;
 }
 
+export interface WholeConversation {
+  info: Conversation;
+  turns: Turn[];
+}
+
 export interface ConversationStorage {
+  readonly canRemoveTurns: boolean;
   list(): Promise<Conversation[]>; // newest first
   turns(conversation: string): Promise<Turn[]>;
-  saveConversation(conversation: Conversation): Promise<void>;
-  saveTurns(turns: Turn[]): Promise<void>;
+  saveConversation(conversation: Conversation): Promise<string>; // returns the id it is stored under
+  saveTurns(turns: Turn[]): Promise<void>; // of a conversation that is stored; parents come first
   removeTurns(ids: string[]): Promise<void>;
   remove(conversation: string): Promise<void>;
+  add(conversations: WholeConversation[]): Promise<number>; // returns how many were added
   search(text: string): Promise<SearchHit[]>; // at most one hit a conversation
+  rateTurn(turn: Turn, isUp: boolean, reason: string): Promise<void>;
+  correctTurn(turn: Turn, better: string): Promise<void>;
+  rankTurns(turns: Turn[], ranks: number[], areAllBad: boolean): Promise<void>;
 }
 
 // The part of a text around a match, for a list of hits; null if nothing matches.

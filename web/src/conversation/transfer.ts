@@ -1,12 +1,8 @@
 // Conversations to and from files: our JSON, Markdown, and the export files of ChatGPT and Open
 // WebUI. What is read from a file is taken field by field; nothing else of it is kept.
+import type { WholeConversation } from "./storage.ts";
 import { DEFAULT_SETTINGS, newConversation, newTurn, type Conversation, type Settings, type Turn } from "./types.ts";
 import { pathTo } from "./tree.ts";
-
-export interface WholeConversation {
-  info: Conversation;
-  turns: Turn[];
-}
 
 const FORMAT = "chatwright.conversations";
 
@@ -114,7 +110,7 @@ function ours(value: unknown): WholeConversation | null {
   return finish(info, asText(value.info.title), [...turns.values()], turns.get(asText(value.info.head))?.id ?? null);
 }
 
-function readSettings(value: unknown): Settings {
+export function readSettings(value: unknown): Settings {
   const settings: Settings = { ...DEFAULT_SETTINGS, stop: [] };
   if (!isRecord(value)) return settings;
   for (const name of ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"] as const) {
@@ -128,7 +124,7 @@ function readSettings(value: unknown): Settings {
   return settings;
 }
 
-function readReceipt(value: Fields): Turn["receipt"] {
+export function readReceipt(value: Fields): Turn["receipt"] {
   const number = (name: string) => (typeof value[name] === "number" ? (value[name] as number) : null);
   return {
     model: asText(value.model),

@@ -185,6 +185,15 @@ export const de: Messages = {
   "code.copy": "Code kopieren",
   "link.image": "Bild",
 
+  "account.logIn": "Anmelden",
+  "account.join": "Konto anlegen",
+  "account.name": "Name",
+  "account.password": "Passwort",
+  "account.invitation": "Einladung",
+  "account.haveInvitation": "Ich habe eine Einladung",
+  "account.haveOne": "Ich habe ein Konto",
+  "account.logOut": "Abmelden ({name})",
+
   "key.title": "Dieser Server verlangt einen Schlüssel",
   "key.help": "Wem der Server gehört, der macht Schlüssel mit",
   "key.label": "Schlüssel",

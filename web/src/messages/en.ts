@@ -182,6 +182,15 @@ export const en = {
   "code.copy": "Copy code",
   "link.image": "image",
 
+  "account.logIn": "Log in",
+  "account.join": "Make an account",
+  "account.name": "Name",
+  "account.password": "Password",
+  "account.invitation": "Invitation",
+  "account.haveInvitation": "I have an invitation",
+  "account.haveOne": "I have an account",
+  "account.logOut": "Log out ({name})",
+
   "key.title": "This server needs a key",
   "key.help": "The owner of the server makes keys with",
   "key.label": "Key",

@@ -185,6 +185,15 @@ export const fr: Messages = {
   "code.copy": "Copier le code",
   "link.image": "image",
 
+  "account.logIn": "Se connecter",
+  "account.join": "Créer un compte",
+  "account.name": "Nom",
+  "account.password": "Mot de passe",
+  "account.invitation": "Invitation",
+  "account.haveInvitation": "J'ai une invitation",
+  "account.haveOne": "J'ai un compte",
+  "account.logOut": "Se déconnecter ({name})",
+
   "key.title": "Ce serveur demande une clé",
   "key.help": "Le propriétaire du serveur crée des clés avec",
   "key.label": "Clé",

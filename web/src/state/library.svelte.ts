@@ -2,7 +2,8 @@
 // again and the browser's Back works.
 import { IndexedDbStorage } from "../conversation/indexed_db.ts";
 import { MemoryStorage } from "../conversation/memory.ts";
-import type { ConversationStorage, SearchHit } from "../conversation/storage.ts";
+import { getSession, type Session } from "../api/session.ts";
+import type { ConversationStorage, SearchHit, WholeConversation } from "../conversation/storage.ts";
 import { newConversation, type Conversation, type Turn } from "../conversation/types.ts";
 import { OpenConversation } from "./open_conversation.svelte.ts";
 import { storedSettings } from "./preferences.svelte.ts";
@@ -11,16 +12,22 @@ import { addressedView } from "./route.svelte.ts";
 export class Library {
   list: Conversation[] = $state.raw([]);
   shown: OpenConversation | null = $state.raw(null);
+  session: Session | null = $state(null); // null: the server says nothing about users
   isLasting = $state(true); // whether conversations outlive the page
 
   private storage: ConversationStorage = new MemoryStorage();
   private readonly open = new Map<string, OpenConversation>();
 
   async start(): Promise<void> {
-    try {
-      this.storage = await IndexedDbStorage.open();
-    } catch {
-      this.isLasting = false;
+    this.session = await getSession().catch(() => null);
+    if (this.session?.store && this.session.user) {
+      this.storage = new (await import("../conversation/server_storage.ts")).ServerStorage();
+    } else {
+      try {
+        this.storage = await IndexedDbStorage.open();
+      } catch {
+        this.isLasting = false;
+      }
     }
     await this.refresh();
     await this.followAddress();
@@ -83,12 +90,10 @@ export class Library {
     return this.storage.search(text);
   }
 
-  async add(items: { info: Conversation; turns: Turn[] }[]): Promise<void> {
-    for (const { info, turns } of items) {
-      await this.storage.saveTurns(turns);
-      await this.storage.saveConversation(info);
-    }
+  async add(items: WholeConversation[]): Promise<number> {
+    const n = await this.storage.add(items);
     await this.refresh();
+    return n;
   }
 
   private async load(id: string): Promise<OpenConversation | null> {

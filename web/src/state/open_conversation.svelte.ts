@@ -33,11 +33,12 @@ export class OpenConversation {
   private abort: AbortController | null = null;
   private pendingNews = "";
   private lastSave = 0;
+  private saving: Promise<void> = Promise.resolve();
 
   constructor(
     info: Conversation,
     turns: Turn[],
-    private readonly storage: ConversationStorage,
+    readonly storage: ConversationStorage,
     private readonly onChange: (conversation: OpenConversation) => void,
   ) {
     this.info = info;
@@ -84,13 +85,12 @@ export class OpenConversation {
   // Keep a reply that was written elsewhere (in a comparison) as a version.
   async addVersion(turn: Turn): Promise<void> {
     this.turns.push(turn);
-    await this.storage.saveTurns([turn]);
-    await this.saveInfo();
+    await this.saveTurns([turn]);
   }
 
   // Store a change of a turn, such as a rating.
   async saveTurn(turn: Turn): Promise<void> {
-    await this.storage.saveTurns([$state.snapshot(turn)]);
+    await this.saveTurns([turn]);
   }
 
   stop(): void {
@@ -131,8 +131,27 @@ export class OpenConversation {
     this.news = [...this.news.filter((item) => item.after !== after && item.after !== null), { text, after }];
   }
 
+  // Writes to the storage happen one after another.
   async saveInfo(): Promise<void> {
-    await this.storage.saveConversation($state.snapshot(this.info));
+    this.saving = this.saving.then(() => this.store([])).catch((error) => void (this.error = errorText(error)));
+    await this.saving;
+  }
+
+  private async saveTurns(turns: Turn[]): Promise<void> {
+    const snapshots = $state.snapshot(turns);
+    this.saving = this.saving.then(() => this.store(snapshots)).catch((error) => void (this.error = errorText(error)));
+    await this.saving;
+  }
+
+  // The conversation is stored first, because the storage may give it its id; and again after the
+  // turns, because it names the last one.
+  private async store(turns: Turn[]): Promise<void> {
+    const id = await this.storage.saveConversation($state.snapshot(this.info));
+    this.info.id = id;
+    if (turns.length) {
+      await this.storage.saveTurns(turns.map((turn) => ({ ...turn, conversation: id })));
+      await this.storage.saveConversation($state.snapshot(this.info));
+    }
     this.onChange(this);
   }
 
@@ -187,7 +206,7 @@ export class OpenConversation {
     this.error = failure === t("app.serverGone") ? "" : failure;
     if (failure) replyFailed(failure);
     const isKept = isComplete || turn.text !== (begun?.text ?? "") || turn.isToolCall;
-    if (isKept) await this.keep(turn);
+    if (isKept) void this.keep(turn);
     else this.turns = this.turns.filter((other) => other.id !== turn.id);
     if (this.pendingNews) this.announce(this.pendingNews, false);
     this.pendingNews = "";
@@ -263,7 +282,6 @@ export class OpenConversation {
     this.info.updated = Date.now();
     const question = this.turns.find((other) => other.id === turn.parent);
     const saved = question ? [question, turn] : [turn];
-    await this.storage.saveTurns($state.snapshot(saved));
-    await this.saveInfo();
+    await this.saveTurns(saved);
   }
 }

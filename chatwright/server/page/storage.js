@@ -1,0 +1,1 @@
+function e(e,t,n=40){let r=e.toLowerCase().indexOf(t.toLowerCase());if(r<0)return null;let i=Math.max(0,r-n),a=Math.min(e.length,r+t.length+n),o=e.slice(i,a).replace(/\s+/g,` `);return`${i?`…`:``}${o}${a<e.length?`…`:``}`}export{e as t};
