@@ -46,9 +46,9 @@ class RunDesk:
         """Show the runs below `folder`; recipes run as `jobs`."""
         self.folder = folder
         self._jobs = jobs
-        self._read: dict[Path, tuple[object, RunRead]] = {}
+        self._known: dict[Path, tuple[object, RunRead]] = {}
 
-    def list(self) -> list[dict[str, Any]]:
+    def summaries(self) -> list[dict[str, Any]]:
         """Return the summaries of the runs, the newest first."""
         summaries = [self._run_at(path).summary() for path in find_runs(self.folder)]
         for summary in summaries:
@@ -87,7 +87,7 @@ class RunDesk:
         """Start a recipe; ApiError if there is none (404), or if something runs (409)."""
         found = next((one for one in self.recipes() if one.name == recipe), None)
         if found is None:
-            message = "there is no such recipe: GET /api/recipes lists all"
+            message = "there is no such recipe: GET /api/runs lists all"
             raise ApiError(404, message, code="not_found", param="recipe")
         name = recipe + ("-smoke" if is_smoke else "")
         self._run(name, found, is_smoke)
@@ -111,9 +111,9 @@ class RunDesk:
     def _run_at(self, path: Path) -> RunRead:
         """Return a run; its files are read again only if they have changed."""
         stamp = state_of_files(path)
-        known = self._read.get(path)
+        known = self._known.get(path)
         if known is None or known[0] != stamp:
-            known = self._read[path] = (stamp, RunRead(self.folder, path))
+            known = self._known[path] = (stamp, RunRead(self.folder, path))
         return known[1]
 
     def _run(self, name: str, recipe: OfferedRecipe, is_smoke: bool) -> None:

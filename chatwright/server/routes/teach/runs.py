@@ -44,7 +44,7 @@ def add(app: FastAPI, service: Service) -> None:
         recipes = [
             {"name": one.name, "about": one.about, "stages": one.stages} for one in runs.recipes()
         ]
-        return _json({"runs": runs.list(), "started": runs.started(), "recipes": recipes})
+        return _json({"runs": runs.summaries(), "started": runs.started(), "recipes": recipes})
 
     def read_run(id: str) -> Response:
         """Return curves, samples, checks and data of a run."""

@@ -18,6 +18,7 @@ from chatwright.server.teach.teach_desk import TeachDesk
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
 from tests.server.fake_assistant import FakeAssistant
+from tests.server.routes.store.store_client import store_client
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,18 @@ def test_a_version_without_a_won_comparison_needs_a_reason_which_is_kept(
     assert registry.read(folder).events[-1].reason == "it was worse"
     never = client.post("/api/versions/v3/rollback", json={"reason": "x"})
     assert never.status_code == 400
+
+
+def test_the_registry_names_the_administrator_who_decided(folder: Path, tmp_path: Path) -> None:
+    with store_client(tmp_path / "store.db") as users:
+        users.client.app.state.service.teach = TeachDesk(folder, None, JobDesk())  # type: ignore[attr-defined]
+        for name, role in (("olga", "admin"), ("mia", "member")):
+            users.add_user(name, role)
+        path, body = "/api/versions/v2/promote", {"reason": "x"}
+        assert users.send("POST", path, body, as_="mia").status_code == 403
+        assert users.send("POST", path, body, as_="olga").status_code == 200
+    event = registry.read(folder).events[-1]
+    assert (event.kind, event.by) == ("promoted", "olga")
 
 
 def test_an_unknown_version_is_an_error(client: TestClient) -> None:
