@@ -1,7 +1,8 @@
 """Parse the body of a request, or raise an ApiError that names the wrong field."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
@@ -54,12 +55,29 @@ def parse_fields(data: Any, kind: type[R], names: Mapping[str, str] | None = Non
         return kind.model_validate(data)
     except ValidationError as error:
         found = _api_error(error, data)
-    if names is not None and found.param is not None:
-        outermost = re.split(r"[.\[]", found.param)[0]
-        name = names.get(outermost, outermost)
-        message = found.message.replace(found.param, name, 1)
-        raise ApiError(400, message, code=found.code, param=name)
-    raise found
+    raise found if names is None else renamed(found, names)
+
+
+def renamed(error: ApiError, names: Mapping[str, str]) -> ApiError:
+    """Return the error with the client's name of its field, the outermost one.
+
+    Inner fields may have other places in the client's request, so they are left out.
+    """
+    if error.param is None:
+        return error
+    outermost = re.split(r"[.\[]", error.param)[0]
+    name = names.get(outermost, outermost)
+    message = error.message.replace(error.param, name, 1)
+    return ApiError(error.status, message, code=error.code, param=name, headers=error.headers)
+
+
+@contextmanager
+def client_names(names: Mapping[str, str]) -> Iterator[None]:
+    """Rename the fields of errors that are raised inside, as `renamed` does."""
+    try:
+        yield
+    except ApiError as error:
+        raise renamed(error, names) from None
 
 
 def _api_error(error: ValidationError, data: Any) -> ApiError:

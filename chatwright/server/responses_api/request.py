@@ -17,7 +17,11 @@ from chatwright.engine.messages import MAX_TEMPERATURE
 from chatwright.server.chat_request import MAX_MESSAGES, ChatRequest
 from chatwright.server.request_parser import ShortText, Strict, Text, parse_fields
 
-FIELD_NAMES = {"max_completion_tokens": "max_output_tokens", "messages": "input"}
+FIELD_NAMES = {
+    "max_completion_tokens": "max_output_tokens",
+    "messages": "input",
+    "response_format": "text",
+}
 """Our names of fields in errors, by the names that ChatRequest uses."""
 ResponseId = Annotated[str, StringConstraints(pattern=r"^resp_[0-9a-f]{32}$")]
 Status = Literal["in_progress", "completed", "incomplete"]

@@ -14,9 +14,13 @@ from chatwright.server.block_stream import BlockReply, respond_with_blocks
 from chatwright.server.chat_request import ChatRequest
 from chatwright.server.errors import ApiError
 from chatwright.server.messages_api.reply import MessagesReply
-from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
+from chatwright.server.messages_api.request import (
+    FIELD_NAMES,
+    CountTokensRequest,
+    MessagesRequest,
+)
 from chatwright.server.pending_reply import Served
-from chatwright.server.request_parser import parse_request
+from chatwright.server.request_parser import client_names, parse_request
 from chatwright.server.routes.completions import begin_chat
 from chatwright.server.service import Service
 from chatwright.tokenizer.chat_template import render_prompt
@@ -31,10 +35,12 @@ def add(app: FastAPI, service: Service) -> None:
         request = parse_request(await http.body(), MessagesRequest)
         served = service.require_model(request.model)
         user = caller_of(http).user
-        completion, replies = await begin_chat(request.to_chat(), served, service, user)
+        with client_names(FIELD_NAMES):
+            completion, replies = await begin_chat(request.to_chat(), served, service, user)
         reply = BlockReply(f"msg_{secrets.token_hex(16)}", completion, allows_cut=False)
         api = MessagesReply(request, reply, http.state.request_id)
-        return await respond_with_blocks(http, api, reply, replies, request.stream)
+        with client_names(FIELD_NAMES):
+            return await respond_with_blocks(http, api, reply, replies, request.stream)
 
     @app.post("/v1/messages/count_tokens", dependencies=[needs("chat")])
     async def count_tokens(http: Request) -> Response:

@@ -10,9 +10,14 @@ from starlette.responses import JSONResponse, Response
 
 from chatwright.server.access import caller_of, needs
 from chatwright.server.block_stream import BlockReply, respond_with_blocks
-from chatwright.server.request_parser import parse_request
+from chatwright.server.request_parser import client_names, parse_request
 from chatwright.server.responses_api.reply import ResponsesReply
-from chatwright.server.responses_api.request import ResponsesRequest, chat_messages, items_of
+from chatwright.server.responses_api.request import (
+    FIELD_NAMES,
+    ResponsesRequest,
+    chat_messages,
+    items_of,
+)
 from chatwright.server.responses_api.store import ResponseStore, StoredResponse
 from chatwright.server.routes.completions import begin_chat
 from chatwright.server.service import Service
@@ -32,7 +37,9 @@ def add(app: FastAPI, service: Service) -> None:
         if request.previous_response_id is not None:
             param = "previous_response_id"
             earlier = store.get(request.previous_response_id, user, param).messages
-        completion, replies = await begin_chat(request.to_chat(earlier), served, service, user)
+        with client_names(FIELD_NAMES):
+            chat = request.to_chat(earlier)
+            completion, replies = await begin_chat(chat, served, service, user)
         reply = BlockReply(
             f"resp_{secrets.token_hex(16)}", completion, allows_cut=request.truncation == "auto"
         )
@@ -44,7 +51,8 @@ def add(app: FastAPI, service: Service) -> None:
             store.add(StoredResponse(user, response, messages, given))
 
         api = ResponsesReply(request, reply, keep if request.store else lambda _: None)
-        return await respond_with_blocks(http, api, reply, replies, request.stream)
+        with client_names(FIELD_NAMES):
+            return await respond_with_blocks(http, api, reply, replies, request.stream)
 
     _add_stored(app, store)
 

@@ -17,6 +17,7 @@ from chatwright.engine.messages import TokenSampled
 from chatwright.server.access_keys import KeyFile, KeyRing
 from chatwright.server.app import make_app
 from chatwright.tokenizer.tool_call_text import tool_call_message
+from tests.server.byte_model import client_of as byte_model_client
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import CONTEXT, NO_CONTROL_TOKENS, TOKENIZER, small_model
 
@@ -218,6 +219,8 @@ def test_a_conversation_is_cut_only_if_the_client_allows_it(engine: Engine) -> N
             refused = http.post("/v1/responses", json={**body, "stream": is_streamed})
             assert refused.status_code == 400
             assert refused.json()["error"]["code"] == "context_length_exceeded"
+        long = http.post("/v1/responses", json={**body, "max_output_tokens": 10 * CONTEXT})
+        assert (long.status_code, long.json()["error"]["param"]) == (400, "max_output_tokens")
         reply = http.post("/v1/responses", json={**body, "truncation": "auto"}).json()
         assert reply["chatwright"]["truncated"]["n_cut"] > 0
 
@@ -254,3 +257,31 @@ def test_errors_name_the_field(change: dict[str, Any], param: str | None) -> Non
     assert response.status_code == 400
     found = response.json()["error"]["param"]
     assert found == param or (param is None and found.startswith("input"))
+
+
+def test_tools_and_forms_of_the_text_are_those_of_chat_completions() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"text": {"type": "string", "enum": ["Paris", "Bonn"]}},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    tool: Any = {"type": "function", "name": "weather", "parameters": schema, "strict": True}
+    form: Any = {"type": "json_schema", "name": "place", "schema": schema, "strict": True}
+    with byte_model_client() as http:
+        client = client_of(http)
+        settings: dict[str, Any] = {"model": "m", "input": "the weather?"}
+        settings |= {"max_output_tokens": 200, "extra_body": {"seed": 1}}
+        choice: Any = {"type": "function", "name": "weather"}
+        called = client.responses.create(**settings, tools=[tool], tool_choice=choice)
+        [call] = called.output
+        assert (call.type, call.name) == ("function_call", "weather")
+        assert json.loads(call.arguments)["text"] in ("Paris", "Bonn")
+        assert called.tools[0].to_dict()["name"] == "weather"
+        written = client.responses.create(**settings, text={"format": form})
+        assert json.loads(written.output_text)["text"] in ("Paris", "Bonn")
+        assert written.text is not None
+        assert written.text.to_dict()["format"]["schema"] == schema  # type: ignore[index, call-overload]
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.responses.create(**settings, text={"format": {**form, "schema": {"type": 1}}})
+        assert refused.value.param == "text"
