@@ -5,6 +5,7 @@ then searches words of different frequency. Prints the slowest and the median of
 target: at most 200 ms.
 """
 
+import itertools
 import random
 import statistics
 import sys
@@ -19,7 +20,7 @@ from chatwright.store.store import Store
 N_CONVERSATION, N_MESSAGE, N_WORD, N_REPEAT = 200, 1000, 30, 7
 WORDS = [f"word{number}" for number in range(20_000)]
 # The frequency of words falls with their rank, as in texts.
-WEIGHTS = [1 / (rank + 1) for rank in range(len(WORDS))]
+CUM_WEIGHTS = list(itertools.accumulate(1 / (rank + 1) for rank in range(len(WORDS))))
 QUERIES = {
     "in most messages": "word0",
     "in some messages": "word100",
@@ -40,7 +41,7 @@ def fill(store: Store, user: str, extra: str) -> None:
         conversation = store.conversations.create(user, "title").id
         messages = []
         for number in range(N_MESSAGE):
-            text = " ".join([*choose.choices(WORDS, WEIGHTS, k=N_WORD), extra])
+            text = " ".join([*choose.choices(WORDS, cum_weights=CUM_WEIGHTS, k=N_WORD), extra])
             parent = str(number - 1) if number else None
             message = Message("user" if number % 2 == 0 else "assistant", text)
             rest = ("complete", Origin(), None, None, "")
