@@ -1,7 +1,9 @@
 """Full-text search in a user's messages.
 
-All words must occur in one message, and the last one may be the beginning of a word. The owner is
-part of the index in SQLite, so a search does not read what belongs to others. The words are those
+All words must occur in one message. The last one may be the beginning of a word, if it has three
+letters: a single letter begins so many words that the search takes seconds. In writing systems
+without spaces, where a word may be a whole sentence, one letter is enough. The owner is part of the
+index in SQLite, so a search does not read what belongs to others. The words are those
 of the database: letters and digits, in any case; SQLite also ignores accents.
 """
 
@@ -18,6 +20,7 @@ from chatwright.store.schema import CONVERSATIONS, MESSAGES
 
 WORD = re.compile(r"\w+")
 MAX_WORDS = 20
+SHORTEST_BEGINNING = 3  # letters of the beginning of a word
 SHOWN_BEFORE = 60  # characters of a message before the first match
 SHOWN_AFTER = 140
 # The expression of the index in migrations/versions/v0001_first_tables.py.
@@ -80,7 +83,7 @@ class Search:
         else:
             is_match = sa.text(f"{POSTGRESQL_WORDS} @@ to_tsquery('simple', :words)")
             query = query.where(is_match).order_by(MESSAGES.c.number.desc())
-            words_query = " & ".join(words) + ":*"
+            words_query = " & ".join(words) + (":*" if is_beginning(words[-1]) else "")
         with self._database.read() as connection:
             rows = connection.execute(query, {"words": words_query}).all()
         return tuple(
@@ -102,7 +105,7 @@ def snippet(text: str, words: list[str]) -> tuple[SnippetPiece, ...]:
 
     def is_match(word: str) -> bool:
         folded = _folded(word)
-        return folded in searched or folded.startswith(searched[-1])
+        return folded in searched or (is_beginning(words[-1]) and folded.startswith(searched[-1]))
 
     first = next((word.start() for word in WORD.finditer(text) if is_match(word[0])), 0)
     start = max(0, first - SHOWN_BEFORE)
@@ -117,9 +120,15 @@ def snippet(text: str, words: list[str]) -> tuple[SnippetPiece, ...]:
     return tuple(piece for piece in pieces if piece.text)
 
 
+def is_beginning(word: str) -> bool:
+    """Whether the last word of a search also finds the words that begin with it."""
+    return len(word) >= SHORTEST_BEGINNING or not word.isascii()
+
+
 def _sqlite_words(user_id: str, words: list[str]) -> str:
     quoted = " AND ".join(f'"{word}"' for word in words)
-    return f'{{user_id}} : "{user_id}" AND {{text}} : ({quoted} *)'
+    star = " *" if is_beginning(words[-1]) else ""
+    return f'{{user_id}} : "{user_id}" AND {{text}} : ({quoted}{star})'
 
 
 def _folded(word: str) -> str:
