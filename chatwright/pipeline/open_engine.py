@@ -13,6 +13,9 @@ from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
 from chatwright.tasks.embed import Embedder
 
+SPECULATIVE_TOKENS = 7
+"""Tokens that are checked together where a reply repeats its text; more seldom are all right."""
+
 Show = Callable[[str], None]
 """Receives a text for the user."""
 
@@ -50,6 +53,7 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
         context_length=plan.context_length,
         prefix_cache_bytes=plan.prefix_bytes if model.device.type == "cpu" else 0,
         weights=limits.weights,
+        speculative_tokens=SPECULATIVE_TOKENS,
     )
     engine = Engine(model, config, keeps_weights=False)
     if plan.n_slot > 1:  # a single reply has no other in its batch

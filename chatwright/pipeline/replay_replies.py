@@ -11,6 +11,7 @@ from chatwright.chat.replay import Replay, replay
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.errors import InputError
+from chatwright.model.packed_weight import FLOAT32
 from chatwright.pipeline.adapter_factors import read_adapter
 from chatwright.pipeline.reproduction import reproduction_of
 
@@ -33,13 +34,33 @@ def replay_replies(
         adapters: Directories of the adapters that the receipts name.
 
     Raises:
-        InputError: A receipt names an adapter that is not given.
+        InputError: A receipt names an adapter that is not given, or a format of weights that this
+            machine cannot use.
     """
     found = model_directory.find(directory)
+    formats = [receipt.build.get("weight_format", FLOAT32.name) for receipt in receipts]
+    results: dict[int, Replay] = {}
+    for name in dict.fromkeys(formats):
+        numbers = [number for number, one in enumerate(formats) if one == name]
+        chosen = [receipts[number] for number in numbers]
+        repeated = _replay_format(found, chosen, n_slot, adapters, name)
+        results |= dict(zip(numbers, repeated, strict=True))
+    return [results[number] for number in range(len(receipts))]
+
+
+def _replay_format(
+    found: Path,
+    receipts: list[Receipt],
+    n_slot: int,
+    adapters: Mapping[str, Path],
+    weight_format: str,
+) -> list[Replay]:
+    """Repeat replies that were computed with weights in one format."""
     model, tokenizer = model_directory.load(found)
     longest = max((_length(receipt) for receipt in receipts), default=1)
-    config = EngineConfig(n_slot=n_slot, context_length=min(longest, model.config.context_length))
-    present = reproduction_of(found).to_json()
+    context_length = min(longest, model.config.context_length)
+    config = EngineConfig(n_slot=n_slot, context_length=context_length, weights=weight_format)
+    present = reproduction_of(found, weight_format).to_json()
     named = {one.request.adapter for receipt in receipts for one in receipt.requests} - {""}
     loaded: dict[str, str] = {"": ""}
     with Engine(model, config, keeps_weights=False) as engine:

@@ -9,6 +9,7 @@ from typing import Any
 from chatwright.checkpoint import model_directory
 from chatwright.devices import environment
 from chatwright.engine.invariance_cache import source_hash
+from chatwright.model.packed_weight import FLOAT32
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -21,23 +22,25 @@ class Reproduction:
     tokenizer: str
     """SHA-256 of the tokenizer's files, the chat format included."""
     build: dict[str, str]
-    """Hash of our source code, versions, processor and number of threads."""
+    """Hash of our source code, versions, processor, number of threads, format of the weights."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form, with the names of a receipt."""
         return {"weights": self.weights, "tokenizer": self.tokenizer, "build": self.build}
 
 
-def reproduction_of(found: Path) -> Reproduction:
-    """Return the facts of a model directory."""
+def reproduction_of(found: Path, weight_format: str = FLOAT32.name) -> Reproduction:
+    """Return the facts of a model directory whose weights are stored in memory in this format."""
     return Reproduction(
-        model_directory.weights_hash(found), tokenizer_hash(load_tokenizer(found)), build()
+        model_directory.weights_hash(found),
+        tokenizer_hash(load_tokenizer(found)),
+        build(weight_format),
     )
 
 
-def build() -> dict[str, str]:
-    """Describe what computes: source code, torch, processor, threads."""
-    return {"source": source_hash(), **environment()}
+def build(weight_format: str = FLOAT32.name) -> dict[str, str]:
+    """Describe what computes: source code, torch, processor, threads, format of the weights."""
+    return {"source": source_hash(), **environment(), "weight_format": weight_format}
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

@@ -43,7 +43,7 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> M
         found: The model directory that was opened.
         engine: The engine with the model; an encoder has none, and its bits never vary.
     """
-    facts = reproduction_of(found)
+    facts = reproduction_of(found, engine.config.weights) if engine else reproduction_of(found)
     has_versions = registry.holds_registry(directory)
     has_batch = engine is not None and engine.n_slot > 1
     return ModelIdentity(

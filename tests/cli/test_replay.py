@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.formats import FORMATS
 from chatwright.server.app import make_app
 from chatwright.server.describe_model import identity_of
 from tests.cli.conftest import Command
@@ -26,8 +27,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def responses(model: Path) -> list[dict[str, Any]]:
-    """Responses to a chat with two choices, a stream, and a continued text."""
-    with Engine(small_model(), EngineConfig(n_slot=4)) as engine:
+    return serve(model, "float32")
+
+
+def serve(model: Path, weights: str) -> list[dict[str, Any]]:
+    """Return responses to a chat with two choices, a stream, and a continued text."""
+    with Engine(small_model(), EngineConfig(n_slot=4, weights=weights)) as engine:
         app = make_app(None, "m")
         service = app.state.service
         service.publish(Assistant(engine, TOKENIZER), "m", "", identity_of(model, model, engine))
@@ -58,6 +63,34 @@ def test_replies_of_a_server_are_repeated(
     results = [json.loads(line) for line in outcome.out.splitlines()]
     assert [result["same"] for result in results] == [True] * 4
     assert all(result["tokens"] == 12 for result in results)
+
+
+def test_receipts_of_several_weight_formats_are_repeated_in_one_call(
+    model: Path, responses: list[dict[str, Any]], command: Command, tmp_path: Path
+) -> None:
+    if FORMATS["int8"].obstacle():
+        pytest.skip("this machine has no kernel for 8-bit weights")
+    small = serve(model, "int8")
+    assert {one["build"]["weight_format"] for one in receipts_of(small)} == {"int8"}
+    mixed = [one for pair in zip(responses, small, strict=True) for one in pair]
+    outcome = command("replay", model, write(tmp_path / "replies.jsonl", mixed), "--json")
+    assert outcome.status == 0
+    results = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [result["same"] for result in results] == [True] * 8
+
+
+def receipts_of(responses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for response in responses for one in response["chatwright"]["receipts"]]
+
+
+def test_a_receipt_of_an_unknown_weight_format_is_refused(
+    model: Path, responses: list[dict[str, Any]], command: Command, tmp_path: Path
+) -> None:
+    changed = json.loads(json.dumps(receipts_of(responses)[0]))
+    changed["build"]["weight_format"] = "int3"
+    outcome = command("replay", model, write(tmp_path / "changed.json", [changed]))
+    assert outcome.status == 2
+    assert (outcome.error.field, outcome.error.value) == ("weights", "int3")
 
 
 def test_one_flipped_bit_of_the_weights_is_reported(
