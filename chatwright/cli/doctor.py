@@ -13,7 +13,8 @@ def doctor(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            help="A model to check too: its replies must be bit-identical alone and in a batch.",
+            help="A model to check too: its replies must be bit-identical alone and in a batch, "
+            "and its log-probabilities those of training.",
             callback=named_model,
         ),
     ] = None,
@@ -22,12 +23,19 @@ def doctor(
 
     Exit status 1 if a requirement is not met.
     """
-    from chatwright.pipeline.machine_checks import check_batch_invariance, checks, describe_machine
+    from chatwright.pipeline.machine_checks import (
+        check_batch_invariance,
+        check_log_probs,
+        checks,
+        describe_machine,
+    )
 
     for name, value in describe_machine().items():
         print(f"      {name:22} {value}")
     all_met = True
-    model_checks = [] if directory is None else [check_batch_invariance(directory)]
+    model_checks = []
+    if directory is not None:
+        model_checks = [check_batch_invariance(directory), check_log_probs(directory)]
     for check in chain(checks(), model_checks):
         mark = "ok" if check.is_met else "BAD"
         remedy = "" if check.is_met else f" -> {check.remedy}"

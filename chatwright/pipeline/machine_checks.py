@@ -23,6 +23,8 @@ from chatwright.engine.invariance_cache import batch_variance, cache_folder
 from chatwright.threads import thread_waiting
 
 NEEDED_BYTES = 2e9  # memory and disk for training the starter
+N_COMPARED = 64  # tokens whose log-probabilities are compared
+LARGEST_GAP = 1e-2  # nats; float32 rounding gives about 1e-4 with 30 layers
 SERVING_PACKAGES = ("fastapi", "uvicorn")  # of the extra chatwright[serve]
 
 
@@ -37,7 +39,7 @@ class Check:
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe the software, the device, the dtype of training and the speed of matrix products."""
+    """Describe the software, the device, the dtype of training, formats of weights, the speed."""
     device = resolve_device()
     trains_in = "bfloat16" if has_fast_bfloat16(device) else "float32"
     speed = f"{_gflops(torch.float32):.0f} GFLOP/s float32, {_gflops(torch.bfloat16):.0f} bfloat16"
@@ -46,6 +48,15 @@ def describe_machine() -> dict[str, str]:
         "trains in": trains_in,
         "matrix products": speed,
         "waiting threads": thread_waiting(),
+        **describe_formats(),
+    }
+
+
+def describe_formats() -> dict[str, str]:
+    """Describe the accuracy of each format of weights, or why this machine cannot use it."""
+    return {
+        f"weights {name}": f"not here: {one.obstacle()}" if one.obstacle() else one.error
+        for name, one in FORMATS.items()
     }
 
 
@@ -72,14 +83,6 @@ def checks() -> Iterator[Check]:
         "this build of torch has no oneDNN, so logits may differ by rounding errors when other "
         "requests are in the batch",
     )
-    for weights in FORMATS.values():
-        obstacle = weights.obstacle()
-        yield Check(
-            f"{weights.name} weights",
-            obstacle or weights.error,
-            not obstacle,
-            "serve with float32 weights",
-        )
     for package in SERVING_PACKAGES:
         is_installed = importlib.util.find_spec(package) is not None
         version = importlib.metadata.version(package) if is_installed else "missing"
@@ -105,6 +108,35 @@ def check_batch_invariance(directory: Path) -> Check:
         not difference,
         "logits may differ by rounding errors when other requests are in the batch",
     )
+
+
+def check_log_probs(directory: Path) -> Check:
+    """Compare the engine's log-probabilities with those of the training forward.
+
+    Reinforcement learning samples with the one and learns with the other. Both read one text of
+    random tokens; the difference is that of the token at each position.
+    """
+    model, _ = model_directory.load(directory)
+    model.eval()
+    shape = (1, min(N_COMPARED, model.config.context_length))
+    draws = torch.Generator().manual_seed(0)
+    text = torch.randint(model.config.vocab_size, shape, generator=draws)
+    with torch.no_grad():
+        trained = _log_probs(model(text)[0], text[0])
+    with Forward(model, keeps_weights=False) as forward:
+        inferred = _log_probs(forward.head(forward.hidden_states(text.tolist(), [0])[0]), text[0])
+    largest = float((trained - inferred).abs().max())
+    return Check(
+        "engine and training",
+        f"log-probabilities of {shape[1]} tokens differ by {largest:.1e} at most",
+        largest < LARGEST_GAP,
+        "the engine computes another model than training does: please report this",
+    )
+
+
+def _log_probs(logits: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of each token after the first. (T, V), (T,) -> (T - 1,)."""
+    return logits[:-1].double().log_softmax(dim=-1).gather(1, text[1:, None])[:, 0]
 
 
 def _gflops(dtype: torch.dtype) -> float:

@@ -3,12 +3,18 @@
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
+from chatwright.engine.forward import Forward
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
-from chatwright.pipeline.machine_checks import check_batch_invariance, checks
+from chatwright.pipeline.machine_checks import (
+    check_batch_invariance,
+    check_log_probs,
+    describe_formats,
+)
 from chatwright.tokenizer.byte_bpe import ByteBPE
 
 
@@ -40,6 +46,21 @@ def test_a_model_with_packed_kernels_is_batch_invariant(
     assert not check_batch_invariance(directory).is_met
 
 
-def test_the_checks_name_every_format_of_weights() -> None:
-    names = [check.name for check in checks()]
-    assert {"float32 weights", "int8 weights", "int4 weights"} <= set(names)
+def test_every_format_of_weights_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("float32", "int8", "int4")
+    assert all(describe_formats()[f"weights {name}"] for name in names)
+    monkeypatch.setattr("chatwright.engine.formats.Int4.obstacle", lambda self: "no such kernel")
+    assert "no such kernel" in describe_formats()["weights int4"]
+
+
+def test_the_engine_has_the_log_probabilities_of_training(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_log_probs(directory).is_met
+    head = Forward.head
+
+    def shifted(self: Forward, hidden: Tensor) -> Tensor:
+        return head(self, hidden).roll(1, dims=-1)
+
+    monkeypatch.setattr(Forward, "head", shifted)
+    assert not check_log_probs(directory).is_met
