@@ -147,7 +147,9 @@ def compare(
 
 
 def agreement(expected: Ids, actual: Ids) -> float:
-    """Return the share of replies that are equal."""
+    """Return the share of replies that are equal; NaN where a program reports no token ids."""
+    if not any(actual):
+        return float("nan")
     equal = [a[: len(b)] == b[: len(a)] for a, b in zip(expected, actual, strict=True)]
     return sum(equal) / len(equal)
 
