@@ -23,9 +23,25 @@ N_CANDIDATE = 256
 """Number of most probable tokens among which top-p looks first."""
 
 
+NUMBERS_AT_ONCE = 65_536
+"""Logits that are computed together: 512 kB in float64, which stay in the processor's cache.
+
+All 32 rows of 49,152 logits at once took up to four times as long as one by one.
+"""
+
+
 def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
-    """Choose the next token of each reply from its logits. (N, V) on the CPU -> N results."""
-    if len(draws) == 1:
+    """Choose the next token of each reply. (N, V) on the CPU -> N results."""
+    at_once = max(NUMBERS_AT_ONCE // logits.shape[1], 1)
+    sampled: list[Sampled] = []
+    for start in range(0, len(draws), at_once):
+        end = start + at_once
+        sampled += _sample_together(logits[start:end], draws[start:end])
+    return sampled
+
+
+def _sample_together(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
+    if len(draws) == 1 and draws[0].config.top_p == 1.0:
         return [sample_token(logits[0], draws[0])]
     wide = logits.double()
     tokens = _choose(adjust_rows(wide, draws), draws)

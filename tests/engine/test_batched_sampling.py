@@ -65,7 +65,7 @@ def logits_of(n_row: int, vocab_size: int) -> Tensor:
     return logits
 
 
-@pytest.mark.parametrize("vocab_size", [2, 7, 61, 300, 4097])
+@pytest.mark.parametrize("vocab_size", [2, 7, 61, 300, 4097, 50_000])
 @pytest.mark.parametrize("n_repeat", [1, 3])
 def test_tokens_equal_those_of_each_reply_alone(vocab_size: int, n_repeat: int) -> None:
     settings = SETTINGS * n_repeat
