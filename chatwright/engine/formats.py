@@ -152,7 +152,8 @@ class Int4:
         return Int8Weight(weight) if weight.shape[1] % GROUP else Int4Weight(weight)
 
 
-FORMATS: dict[str, WeightFormat] = {one.name: one for one in (FLOAT32, Int8(), Int4())}
+_FORMATS: tuple[WeightFormat, ...] = (FLOAT32, Int8(), Int4())
+FORMATS: dict[str, WeightFormat] = {one.name: one for one in _FORMATS}
 
 
 def weight_format(name: str) -> WeightFormat:
