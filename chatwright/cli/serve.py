@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chatwright.server.address import Address
     from chatwright.server.service import Service
     from chatwright.server.status import Status
+    from chatwright.store.store import Store
 
 
 def serve(
@@ -121,7 +122,8 @@ def serve(
             host, port, require_key, keys, allow_host, tls_cert, tls_key, users
         )
         with address.open() as listener:  # opened first: a taken port is reported at once
-            votes = Votes(feedback, canary, canary_share, runs, tuple(improve or ()))
+            ratings = None if users is None else users.store
+            votes = Votes(feedback, canary, canary_share, runs, tuple(improve or ()), ratings)
             chosen = named_adapters(adapters)
             _serve(directory, name, address, listener, limits, embeddings, votes, chosen)
 
@@ -140,6 +142,8 @@ class Votes:
     """The folder whose training runs the page shows."""
     settings: tuple[str, ...] = ()
     """Settings of improvements that the page starts."""
+    store: "Store | None" = None
+    """The store whose ratings are feedback, too."""
 
     def __post_init__(self) -> None:
         if self.canary and self.log is None:
@@ -190,7 +194,7 @@ def _serve(
                 models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
             with (
                 models.follow(directory, opened.facts.directory, service),
-                loop_desks(service, directory, votes.log, votes.runs, votes.settings),
+                loop_desks(service, directory, votes.log, votes.runs, votes.settings, votes.store),
             ):
                 yield
 

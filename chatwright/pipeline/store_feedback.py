@@ -18,9 +18,16 @@ def write_store_snapshot(store: Store, path: Path, previous: Snapshot | None = N
     """
     rated = store.feedback.rated_conversations()
     snapshot = write_snapshot(path, [to_feedback(item) for item in rated], previous)
-    concerned = {item.owner_id for item in rated} | {item.feedback.user_id for item in rated}
-    record_export(store.database, snapshot.sha256, str(path.resolve()), concerned)
+    record_snapshot(store, snapshot)
     return snapshot
+
+
+def record_snapshot(store: Store, snapshot: Snapshot) -> None:
+    """Record in the store whose texts a snapshot of all its feedback holds."""
+    rated = store.feedback.rated_conversations()
+    concerned = {item.owner_id for item in rated} | {item.feedback.user_id for item in rated}
+    if concerned:
+        record_export(store.database, snapshot.sha256, str(snapshot.path.resolve()), concerned)
 
 
 def to_feedback(rated: RatedConversation) -> Feedback:

@@ -131,6 +131,13 @@ class FeedbackTable:
             if connection.execute(sa.delete(FEEDBACK).where(*is_own)).rowcount == 0:
                 raise NotFound("feedback", id_)
 
+    def state(self) -> tuple[int, int]:
+        """Return the number of pieces and the newest number; equal if nothing has changed."""
+        query = sa.select(sa.func.count(), sa.func.max(FEEDBACK.c.number))
+        with self._database.read() as connection:
+            count, newest = connection.execute(query.select_from(FEEDBACK)).one()
+            return int(count), int(newest or 0)
+
     def rated_conversations(self) -> tuple[RatedConversation, ...]:
         """Return all feedback with its texts, the oldest first, for a snapshot."""
         with self._database.read() as connection:

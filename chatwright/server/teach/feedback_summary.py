@@ -1,4 +1,4 @@
-"""What the live file of feedback holds, how far raters agree, and what it would train."""
+"""What the live file of feedback and the store hold, and what it would train."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from chatwright.data.preferences import Feedback, Ranking
 from chatwright.errors import InputError
 from chatwright.evaluation.feedback_quality.quality import assess
 from chatwright.pipeline.improve.methods import choose, count
+from chatwright.pipeline.store_feedback import to_feedback
+from chatwright.store.store import Store
 
 
 class FeedbackSummary:
-    """Reads the live file again only when it has changed. Every thread may use it."""
+    """Reads the live file and the store only when they have changed. Every thread may use it."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path | None, store: Store | None = None) -> None:
         self._log = log
+        self._store = store
         self._lock = threading.Lock()
-        self._read: tuple[tuple[int, int], tuple[Feedback, ...], dict[str, Any]] | None = None
+        self._read: tuple[object, tuple[Feedback, ...], dict[str, Any]] | None = None
 
     def feedback(self) -> tuple[Feedback, ...]:
-        """Return the feedback in the order in which it was given."""
+        """Return the feedback of the live file, and then that of the store."""
         return self._current()[0]
 
     def to_json(self, known: set[str]) -> dict[str, Any]:
@@ -38,15 +41,27 @@ class FeedbackSummary:
 
     def _current(self) -> tuple[tuple[Feedback, ...], dict[str, Any]]:
         with self._lock:
-            try:
-                status = self._log.stat()
-            except OSError:  # no feedback was given yet
-                return (), _figures(())
-            state = (status.st_mtime_ns, status.st_size)
+            state = self._state()
             if self._read is None or self._read[0] != state:
-                feedback = read_log(self._log).feedback
+                feedback = self._all()
                 self._read = (state, feedback, _figures(feedback))
             return self._read[1], self._read[2]
+
+    def _state(self) -> object:
+        stored = None if self._store is None else self._store.feedback.state()
+        try:
+            status = None if self._log is None else self._log.stat()
+        except OSError:  # no feedback was given yet
+            status = None
+        return stored, status and (status.st_mtime_ns, status.st_size)
+
+    def _all(self) -> tuple[Feedback, ...]:
+        has_log = self._log is not None and self._log.is_file()
+        logged = read_log(self._log).feedback if self._log is not None and has_log else ()
+        if self._store is None:
+            return logged
+        rated = self._store.feedback.rated_conversations()
+        return (*logged, *map(to_feedback, rated))
 
 
 def _figures(feedback: Sequence[Feedback]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from chatwright.checkpoint.registry import Version
 from chatwright.data.preferences import Feedback
 from chatwright.data.readers.feedback_json import feedback_to_json
 from chatwright.data.snapshot import Snapshot, read_snapshot, write_snapshot
+from chatwright.pipeline.store_feedback import record_snapshot
 from chatwright.server.errors import ApiError
 from chatwright.server.jobs.job_desk import JobDesk
 from chatwright.server.teach.feedback_summary import FeedbackSummary
 from chatwright.server.teach.versions import last_decision
+from chatwright.store.store import Store
 
 JOB = "improve"
 SNAPSHOTS = "feedback"
@@ -29,7 +31,12 @@ class TeachDesk:
     """The loop of one model. Every thread may use it."""
 
     def __init__(
-        self, directory: Path, log: Path | None, jobs: JobDesk, settings: Sequence[str] = ()
+        self,
+        directory: Path,
+        log: Path | None,
+        jobs: JobDesk,
+        settings: Sequence[str] = (),
+        store: Store | None = None,
     ) -> None:
         """Prepare the loop.
 
@@ -39,9 +46,12 @@ class TeachDesk:
             jobs: Runs the improvement.
             settings: Settings of every improvement, as KEY=VALUE. Only whoever starts the server
                 sets them, because some name files.
+            store: The store whose ratings count too; None if the server has none.
         """
         self.directory = directory
-        self._summary = None if log is None else FeedbackSummary(log)
+        has_feedback = log is not None or store is not None
+        self._summary = FeedbackSummary(log, store) if has_feedback else None
+        self._store = store
         self._jobs = jobs
         self._settings = tuple(settings)
 
@@ -133,7 +143,10 @@ class TeachDesk:
         newest = read_snapshot(earlier[-1]) if earlier else None
         if newest is not None and _rows(newest.feedback) == _rows(feedback):
             return newest
-        return write_snapshot(folder / f"{len(earlier) + 1:04d}.jsonl", feedback, newest)
+        written = write_snapshot(folder / f"{len(earlier) + 1:04d}.jsonl", feedback, newest)
+        if self._store is not None:  # deletion of a user names the snapshots with the user's texts
+            record_snapshot(self._store, written)
+        return written
 
 
 def _rows(feedback: Sequence[Feedback]) -> list[Any]:

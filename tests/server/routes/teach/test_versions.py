@@ -15,10 +15,12 @@ from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.jobs.job_desk import JobDesk
 from chatwright.server.teach.teach_desk import TeachDesk
+from chatwright.store.exports import exports_with
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.routes.store.store_client import store_client
+from tests.server.routes.store.test_role_matrix import make_things
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,26 @@ def test_the_registry_names_the_administrator_who_decided(folder: Path, tmp_path
         assert users.send("POST", path, body, as_="olga").status_code == 200
     event = registry.read(folder).events[-1]
     assert (event.kind, event.by) == ("promoted", "olga")
+
+
+def test_ratings_in_the_store_count_too_and_their_snapshot_is_recorded(
+    folder: Path, tmp_path: Path
+) -> None:
+    with store_client(tmp_path / "store.db") as users:
+        user, store = users.add_user("mia"), users.store
+        users.add_user("olga", "admin")
+        desk = TeachDesk(folder, None, JobDesk(), store=store)
+        users.client.app.state.service.teach = desk  # type: ignore[attr-defined]
+        path = "/api/feedback/summary"
+        assert users.send("GET", path, as_="olga").json()["report"]["n"] == 0
+        things = make_things(store, user)  # one thumb
+        assert things.feedback
+        found = users.send("GET", path, as_="olga").json()
+        assert (found["report"]["n"], found["thumbs_up"]) == (1, 1)
+        snapshot = desk._snapshot(desk._feedback().feedback())
+        with store.database.read() as connection:
+            exports = exports_with(connection, user)
+        assert [export.sha256 for export in exports] == [snapshot.sha256]
 
 
 def test_an_unknown_version_is_an_error(client: TestClient) -> None:
