@@ -2,8 +2,9 @@
 
 A query holds `token_ids`, `heads_off` (a list of [layer, head]) and `what`:
 
-    tokens      {"tokens": [{id, log_prob, rank, best}], "loss", "vocab_size"}: how well each token
-                was predicted by those before it; null for the first; loss is their mean
+    tokens      {"tokens": [{id, log_prob, rank, best}], "loss", "vocab_size", "n_layer", "n_head"}:
+                how well each token was predicted by those before it; null for the first; loss is
+                their mean
     next        position, top, sampling: {"tokens": [{id, probability, drawn_with}]}
     attention   layer, head, first (a query), rows: {"shape": [rows, T], "weights": base64}
     heads       position: {"heads": [...]}, a summary of each head at one token
@@ -91,8 +92,13 @@ def _scores(trace: DecoderTrace) -> Json:
         for token_id, log_prob, rank, best in zip(trace.token_ids[1:], *columns, strict=True)
     ]
     loss = -float(scores.log_probs.astype(np.float64).mean()) if tokens else None
-    vocab_size = trace.model.config.vocab_size
-    return {"tokens": [first, *tokens], "loss": loss, "vocab_size": vocab_size}
+    config = trace.model.config
+    shape = {
+        "vocab_size": config.vocab_size,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+    }
+    return {"tokens": [first, *tokens], "loss": loss, **shape}
 
 
 def _next(trace: DecoderTrace, query: Json) -> Json:

@@ -43,6 +43,8 @@ from chatwright.server.service import Service
 from chatwright.server.status import Status
 
 PAGE = Path(__file__).parent / "page"
+LESSONS = Path(__file__).parent / "lessons"
+"""The texts of the lessons, one file for each language."""
 MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -105,9 +107,13 @@ def make_app(
 
 
 def add_page(app: FastAPI) -> None:
-    """Add the routes of the page's files."""
+    """Add the routes of the page's files and of the lessons."""
     for path, (name, media_type) in PAGE_FILES.items():
         endpoint = file_endpoint((PAGE / name).read_bytes(), media_type)
+        app.add_api_route(path, endpoint, dependencies=[PUBLIC], include_in_schema=False)
+    for lesson in sorted(LESSONS.iterdir()):
+        endpoint = file_endpoint(lesson.read_bytes(), "application/json")
+        path = f"/lessons/{lesson.name}"
         app.add_api_route(path, endpoint, dependencies=[PUBLIC], include_in_schema=False)
 
 

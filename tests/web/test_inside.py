@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from chatwright.chat.assistant import Assistant
-from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
-from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.messages import SamplingConfig
 from chatwright.inspection.decoder_trace import Head, trace_decoder
 from chatwright.inspection.sampling_view import sampled_distribution
-from chatwright.server.engine_client import EngineProcess
-from chatwright.server.http_server import serve_in_thread
-from chatwright.server.opening_status import OpeningStatus
-from chatwright.server.remote_engine import RemoteEngine
 from chatwright.server.token_text import token_text
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.web.page_actions import (
@@ -27,37 +20,16 @@ from tests.web.page_actions import (
     expect_conversation,
     wait_for_reply,
 )
-from tests.web.served_models import REPLY, TOKENIZER, settings
-from tests.web.traced_model import traced_model
+from tests.web.served_models import REPLY, TOKENIZER
+from tests.web.traced_model import serve_traced_model, traced_model
 
 pytestmark = pytest.mark.ci
 
 
-class LettersAssistant(Assistant):
-    """Replies with a fixed number of letters, for an untrained model would end at once."""
-
-    def reply(self, conversation, sampling=None, *options, **named):
-        return super().reply(
-            conversation, settings(sampling or SamplingConfig()), *options, **named
-        )
-
-    def continue_ids(self, token_ids, sampling=None, **options):
-        return super().continue_ids(token_ids, settings(sampling or SamplingConfig()), **options)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """The address of a server whose model is in the engine's process."""
-    path = tmp_path_factory.mktemp("inside") / "model"
-    model_directory.save(path, traced_model(), TOKENIZER)
-    process = EngineProcess(warn=lambda message: None)
-    engine = RemoteEngine(process, path, MemoryLimits(), 2)
-    status = OpeningStatus("m")
-    status.set_ready()
-    with serve_in_thread("m", 0, status=status.status) as (service, address):
-        service.publish(LettersAssistant(engine, TOKENIZER, reports_waiting=True), "m")
+    with serve_traced_model(tmp_path_factory.mktemp("inside") / "model") as address:
         yield address
-    process.close()
 
 
 @pytest.fixture
@@ -207,3 +179,37 @@ def test_any_text_on_a_phone_by_keyboard(address, open_page):
     assert_fits_window(page)
     page.keyboard.press("Escape")
     expect(view).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(address, open_page, find_problems, scheme):
+    page = open_page(address, color_scheme=scheme)
+    ask(page, "one")
+    wait_for_reply(page)
+    action(page, 1, "Look inside this reply").click()
+    view = page.locator("#inside")
+    choose(view, 5)
+    for name, content in (
+        ("Alternatives", "choices"),
+        ("Attention", "attends-to"),
+        ("Layers", "lens"),
+        ("Heads", "heads"),
+    ):
+        view.get_by_role("tab", name=name).click()
+        expect(view.get_by_test_id(content).locator("tbody tr").first).to_be_visible()
+        assert find_problems(page) == []
+    view.get_by_label("Switch head 0.1 off").check()
+    expect(view.get_by_label("Switch head 0.1 on")).to_be_visible()
+    assert find_problems(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_a_lesson(address, open_page, find_problems, scheme):
+    page = open_page(address, color_scheme=scheme)
+    page.get_by_role("button", name="Lessons").click()
+    view = page.locator("#lessons")
+    view.get_by_role("button", name="9. Sampling").click()
+    view.get_by_role("button", name="Run", exact=True).click()
+    expect(view.get_by_test_id("result")).to_be_visible()
+    view.get_by_role("group").last.get_by_role("radio").first.check()
+    assert find_problems(page) == []

@@ -56,7 +56,12 @@ def ask(client: TestClient, **body: Any) -> dict[str, Any]:
 
 def test_answers_equal_a_trace_of_the_same_reply(client: TestClient, ids: list[int]) -> None:
     trace = trace_decoder(small_model(), ids)
-    tokens = ask(client, what="tokens", token_ids=ids)["tokens"]
+    answer = ask(client, what="tokens", token_ids=ids)
+    config = small_model().config
+    assert (answer["n_layer"], answer["n_head"]) == (config.n_layer, config.n_head)
+    assert answer["vocab_size"] == config.vocab_size
+    assert answer["loss"] == pytest.approx(-trace.token_log_probs().mean(), abs=1e-5)
+    tokens = answer["tokens"]
     assert [token["id"] for token in tokens] == ids
     assert tokens[0]["log_prob"] is None
     log_probs = [token["log_prob"] for token in tokens[1:]]

@@ -59,6 +59,8 @@ export interface ReadText {
   tokens: ReadToken[];
   loss: number | null;
   vocab_size: number;
+  n_layer: number;
+  n_head: number;
 }
 
 export const readTokens = (reading: Reading) => ask<ReadText>(reading, { what: "tokens" });

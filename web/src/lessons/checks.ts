@@ -1,6 +1,6 @@
 // The check of each lesson: what the reader may change, and what the served model answers.
 import { postJson } from "../api/http.ts";
-import { attention, headSummaries, lens, nearWords, nextTokens, readTokens, tokenize, visible, type Head } from "../inside/inspect.ts";
+import { attention, lens, nearWords, nextTokens, readTokens, tokenize, visible, type Head } from "../inside/inspect.ts";
 import { percent } from "../inside/percent.ts";
 import { tt, type Key } from "../inside/texts.svelte.ts";
 import { formatNumber } from "../state/language.svelte.ts";
@@ -27,7 +27,6 @@ export interface Check {
 const TEXT = "The cat sat on the";
 const start = async (model: string, text: string) => ({ model, ids: (await tokenize(model, text)).tokens, off: [] as Head[] });
 const share = (value: number) => ({ share: value });
-const shape = (heads: { layer: number; head: number }[]) => ({ nLayer: heads.at(-1)!.layer + 1, nHead: heads.at(-1)!.head + 1 });
 
 function headOf(text: string): Head {
   const [layer, head] = text.split(".").map((part) => Number.parseInt(part, 10));
@@ -85,7 +84,7 @@ export const CHECKS: Record<string, Check> = {
     async run(model, [text, head, guess]) {
       const reading = await start(model, text!);
       const { token_strs } = await tokenize(model, text!);
-      const { nHead } = shape(await headSummaries(reading, -1));
+      const { n_head: nHead } = await readTokens(reading);
       const { nRow, nColumn, values } = await attention(reading, headOf(head!), 0, reading.ids.length);
       const last = [...values.subarray((nRow - 1) * nColumn)];
       const all = nRow * nColumn * nHead;
@@ -212,7 +211,7 @@ export const CHECKS: Record<string, Check> = {
         [tt("brokenRepeat"), tt("stopped", { n: 20 })],
         [tt("healthy"), tt("stopped", { n: 0 })],
       ];
-      return { say: tt("say.rl"), head: [tt("run"), tt("outcome")], rows };
+      return { say: tt("say.rl"), head: [tt("runName"), tt("outcome")], rows };
     },
   },
 };

@@ -123,6 +123,7 @@ export const de: Messages = {
   "list.exportJson": "Als JSON speichern",
   "list.exportMarkdown": "Als Markdown speichern",
   "list.exportAll": "Alle speichern",
+  "list.lessons": "Lektionen",
   "list.inside": "In einen Text hineinsehen",
   "list.import": "Einlesen",
   "list.imported": { one: "{n} Unterhaltung eingelesen.", other: "{n} Unterhaltungen eingelesen." },

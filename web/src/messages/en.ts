@@ -121,6 +121,7 @@ export const en = {
   "list.exportJson": "Export as JSON",
   "list.exportMarkdown": "Export as Markdown",
   "list.exportAll": "Export all",
+  "list.lessons": "Lessons",
   "list.inside": "Look inside a text",
   "list.import": "Import",
   "list.imported": { one: "{n} conversation imported.", other: "{n} conversations imported." },

@@ -123,6 +123,7 @@ export const fr: Messages = {
   "list.exportJson": "Exporter en JSON",
   "list.exportMarkdown": "Exporter en Markdown",
   "list.exportAll": "Tout exporter",
+  "list.lessons": "Leçons",
   "list.inside": "Regarder dans un texte",
   "list.import": "Importer",
   "list.imported": { one: "{n} conversation importée.", other: "{n} conversations importées." },
