@@ -117,10 +117,10 @@ def test_head_is_get_without_the_body_on_every_route_that_can_be_read(client):
 
 def test_a_wrong_method_is_refused_with_the_methods_that_the_route_has(client):
     n_refused = 0
-    methods = {}
     for route in client.app.routes:
-        methods.setdefault(route.path.replace("{name:path}", "m"), set()).update(route.methods)
-    for path, found in methods.items():
+        path = route.path.replace("{name:path}", "m")
+        matching = [other for other in client.app.routes if other.path_regex.match(path)]
+        found = {method for other in matching for method in other.methods}
         expected = found | ({"HEAD"} if "GET" in found else set())
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X"):
             if method in expected:
