@@ -28,7 +28,7 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
 
     status = OpeningStatus(name)
     served_name = fetched_directory(name).name
-    at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
+    at_once = Limits.of_engine(limits.max_replies or SERVED_REPLIES)
     with (
         served_models(limits) as models,
         served_store() as users,

@@ -203,7 +203,7 @@ def _serve(
             name,
             address,
             listener,
-            limits=Limits(max_live=opened.facts.n_slot),
+            limits=Limits.of_engine(opened.facts.n_slot),
             description=opened.description,
             identity=opened.facts.identity,
             embedder=embedder,

@@ -113,7 +113,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     from chatwright.training.checks import RunFailed
 
     board = BuildStatus(build.trained_stages)
-    at_once = Limits(max_live=limits.max_replies or SERVED_REPLIES)
+    at_once = Limits.of_engine(limits.max_replies or SERVED_REPLIES)
     with (
         served_models(limits) as models,
         served_store() as users,

@@ -32,13 +32,22 @@ class Limits:
     """Bounds on the work that the server accepts."""
 
     max_live: int = 8
-    """Maximum number of replies sampled at the same time."""
+    """Maximum number of replies that the engine works on."""
     max_waiting: int = 32
     """Maximum number of waiting replies; the server answers further requests with 503."""
     max_seconds: float = 600.0
     """Maximum time of a reply, from its request to its last token."""
     retry_after: int = 5
     """Seconds after which a refused client should try again."""
+
+    @classmethod
+    def of_engine(cls, n_slot: int) -> Limits:
+        """Return the limits of a server whose engine lets users take turns.
+
+        Every open reply is given to the engine at once. Its scheduler (`engine/scheduler.py`)
+        decides which of them are sampled together.
+        """
+        return cls(max_live=n_slot + cls.max_waiting, max_waiting=0)
 
     @property
     def max_open(self) -> int:

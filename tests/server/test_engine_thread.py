@@ -246,3 +246,29 @@ def test_a_long_prompt_does_not_hold_up_a_live_reply(start_engine):
     assert n_step > 50  # the prompt alone needs so many steps
     assert len(at) > 30
     assert max(gaps) <= 2
+
+
+def test_with_the_limits_of_an_engine_users_take_turns(start_engine):
+    """A user who comes last does not wait for all replies of a user who came first."""
+    engine = Engine(small_model(), EngineConfig(n_slot=1))
+    assistant = Assistant(engine, TOKENIZER, reports_waiting=True)
+    thread = start_engine(limits=Limits.of_engine(1))
+    thread.set_assistant(assistant)
+    banned = {int(id_): -100.0 for id_ in NO_CONTROL_TOKENS}
+    settings = SamplingConfig(seed=3, max_tokens=5, logit_bias=banned)
+    ended, listeners = [], []
+    for user in ("ann", "ann", "ann", "ben"):
+        listener = Listener()
+
+        def deliver(event, user=user, listener=listener):
+            if event is None:
+                ended.append(user)
+            listener.deliver(event)
+
+        listener.pending = PendingReply([Message("user", "abc")], settings, deliver)
+        listener.pending.user = user
+        listeners.append(listener)
+    thread.submit([listener.pending for listener in listeners])
+    for listener in listeners:
+        assert listener.ended.wait(60)
+    assert ended == ["ann", "ann", "ben", "ann"]
