@@ -137,6 +137,11 @@ export class OpenConversation {
     await this.saving;
   }
 
+  // Resolves when all that was written so far is stored: a rating names a stored reply.
+  get saved(): Promise<void> {
+    return this.saving;
+  }
+
   private async saveTurns(turns: Turn[]): Promise<void> {
     const snapshots = $state.snapshot(turns);
     this.saving = this.saving.then(() => this.store(snapshots)).catch((error) => void (this.error = errorText(error)));
