@@ -1,4 +1,4 @@
-"""Commands `chatwright inspect tokens|next|attention|lens`: look into a decoder."""
+"""Look into a decoder: `chatwright inspect tokens`, `next`, `attention` and `lens`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
