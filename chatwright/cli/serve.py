@@ -117,7 +117,9 @@ def serve(
     names another address. If DIRECTORY holds an encoder, only vectors of texts are served.
     """
     limits = memory_limits(max_context, max_replies, cache_memory, weights)
-    with served_store(store, accounts, host) as users:
+    status = StatusLine(f"Opening {directory}", keeps_lines=True)
+    status.show("loading PyTorch")  # before the web server's libraries, which take a second
+    with status, served_store(store, accounts, host) as users:
         address = server_address(
             host, port, require_key, keys, allow_host, tls_cert, tls_key, users
         )
@@ -125,7 +127,7 @@ def serve(
             ratings = None if users is None else users.store
             votes = Votes(feedback, canary, canary_share, runs, tuple(improve or ()), ratings)
             chosen = named_adapters(adapters)
-            _serve(directory, name, address, listener, limits, embeddings, votes, chosen)
+            _serve(directory, name, address, listener, limits, embeddings, votes, chosen, status)
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _serve(
     embeddings: Path | None,
     votes: Votes,
     adapters: Mapping[str, Path],
+    status: StatusLine,
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
@@ -178,13 +181,13 @@ def _serve(
         _require_no_second_encoder(directory, embeddings)
         with served_models(limits) as models:
             encoder = replace(models.open_embedder(directory), name=name)
+            status.erase()
             serve_app(None, name, address, listener, status=_encoder_status, embedder=encoder)
         return
     with served_models(limits) as models:
-        with StatusLine(f"Opening {directory}", keeps_lines=True) as status:
-            status.show("loading PyTorch")
-            embedder = None if embeddings is None else models.open_embedder(embeddings)
-            opened = models.open(directory, status)
+        embedder = None if embeddings is None else models.open_embedder(embeddings)
+        opened = models.open_model(directory, status)
+        status.erase()
 
         @contextmanager
         def beside(service: "Service") -> Iterator[None]:

@@ -44,7 +44,7 @@ class ServedModels:
         self._process = process
         self._limits = limits
 
-    def open(self, directory: Path, status: StatusLine | None = None) -> OpenedAssistant:
+    def open_model(self, directory: Path, status: StatusLine | None = None) -> OpenedAssistant:
         """Open a model for talking. A model of the starter comes with its simulated tools.
 
         Args:
@@ -85,7 +85,7 @@ class ServedModels:
             description: Description for people; by default the version.
             status: Shows what is being done.
         """
-        opened = self.open(directory, status)
+        opened = self.open_model(directory, status)
         service.publish(
             opened.assistant,
             service.model_name,
@@ -124,7 +124,7 @@ class ServedModels:
                 field="canary",
                 value=name,
             )
-        opened = self.open(versions.path_of(version))
+        opened = self.open_model(versions.path_of(version))
         description = f"version {version.name}, canary"
         identity = replace(opened.facts.identity, version=version.name)
         service.publish_candidate(opened.assistant, description, identity)

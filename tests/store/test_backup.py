@@ -38,7 +38,7 @@ def test_a_copy_under_writes_holds_whole_turns(store, ann, tmp_path):
             with Store(tmp_path / f"{number}.db") as copy:
                 held = len(copy.messages.tree(ann, conversation))
                 assert copy.audit.verify()
-                assert len(copy.search.find(ann, "a", limit=100_000)) == held
+                assert len(copy.search.find(ann, "aaa", limit=100_000)) == held
             assert before <= held <= n_added + 1
     finally:
         is_done.set()

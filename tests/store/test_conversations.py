@@ -61,17 +61,17 @@ def test_folders_hold_conversations_and_leave_them_when_deleted(store, ann):
 def test_a_deleted_conversation_takes_its_messages_along(store, ann):
     conversation = store.conversations.create(ann).id
     branch = [
-        StoredMessage(f"{n}", f"{n - 1}" if n else None, Message("user", f"w{n}"), *REST)
+        StoredMessage(f"{n}", f"{n - 1}" if n else None, Message("user", f"word{n}"), *REST)
         for n in range(1100)  # deeper than SQLite's limit of nested deletions
     ]
     with store.database.write() as connection:
         ids = insert_tree(connection, ann, conversation, branch)
     assert len(store.messages.branch(ann, ids["1099"])) == 1100
-    assert len(store.search.find(ann, "w3")) == 20
+    assert len(store.search.find(ann, "word3")) == 20
     store.conversations.delete(ann, conversation)
     with pytest.raises(NotFound):
         store.messages.branch(ann, ids["0"])
-    assert store.search.find(ann, "w3") == ()
+    assert store.search.find(ann, "word3") == ()
 
 
 def test_nothing_of_another_user_can_be_reached(store, ann, ben):

@@ -2,5 +2,6 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic runs this file; an import of it does nothing
+    context.configure(connection=context.config.attributes["connection"])
+    context.run_migrations()
