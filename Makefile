@@ -23,7 +23,7 @@ test: $(VENV)/dev.done
 
 # Short forms of the slow tests: kills and resumes, the page in a browser, installation.
 test-ci: $(VENV)/dev.done
-	$(BIN)/python -m pytest -q -m "ci and not full"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile -m "ci and not full"
 
 # Everything, with the long forms: hours.
 test-full: $(VENV)/dev.done
