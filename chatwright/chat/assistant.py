@@ -221,12 +221,13 @@ class Assistant:
             ReplyStream(self.tokenizer, sampling, len(prompt), call_id=call_id)
             for _ in range(sampling.n)
         ]
-        self._live[request_id] = LiveReply(request_id, request, streams, sampling, None)
+        reply = LiveReply(request_id, request, streams, sampling, None)
+        self._live[request_id] = reply
         try:
             while any(stream.finished is None for stream in streams):
                 self._step()
         finally:
-            self._abandon(self._live.pop(request_id))
+            self._abandon(reply)
         return [stream.finished for stream in streams if stream.finished is not None]
 
     def _fit(

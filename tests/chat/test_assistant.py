@@ -289,7 +289,9 @@ def test_a_completion_continues_the_text_without_a_chat_format(untrained: Assist
 def test_choices_returns_n_replies_and_best_of_keeps_the_most_probable(
     untrained: Assistant,
 ) -> None:
+    [alone] = untrained.choices(HELLO, SamplingConfig(seed=5, max_tokens=10))
     every = untrained.choices(HELLO, SamplingConfig(seed=5, n=5, max_tokens=10))
+    assert alone.message == every[0].message
     best = untrained.choices(HELLO, SamplingConfig(seed=5, n=2, best_of=5, max_tokens=10))
     ranked = sorted(every, key=lambda reply: -reply.mean_log_prob)
     assert [reply.message for reply in best] == [reply.message for reply in ranked[:2]]
