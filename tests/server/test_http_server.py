@@ -167,5 +167,5 @@ def test_a_signal_ends_the_program_with_status_0(tmp_path: Path, is_ctrl_c: bool
     assert last == "data: [DONE]"
     assert program.returncode == 0
     assert "Traceback" not in out + err
-    if refused:  # it was refused in the queue, or found the port closed
-        assert refused[0].status_code == 503
+    if refused:  # it ended within the grace time, was refused, or found the port closed
+        assert refused[0].status_code in (200, 503)

@@ -86,7 +86,11 @@ def test_no_acknowledged_write_is_lost_by_a_kill(address):
 
 @pytest.mark.ci
 def test_a_write_that_is_acknowledged_too_early_is_noticed(tmp_path):
-    _, n_lost = kill_many(str(tmp_path / "store.db"), 8, "early")
+    # Whether a kill falls between the acknowledgment and the commit is a matter of chance.
+    for attempt in range(8):
+        _, n_lost = kill_many(str(tmp_path / f"{attempt}.db"), 8, "early")
+        if n_lost:
+            break
     assert n_lost > 0
 
 

@@ -24,12 +24,16 @@ export function heal(text: string): string {
       at += fence.length;
       continue;
     }
-    const marker = codeFence ? undefined : MARKERS.find((one) => healed.startsWith(one, at));
+    const before = healed[at - 1] ?? " ";
+    const last = open.at(-1);
+    // "***" closes "*" and then "**", in the order in which they were opened.
+    const closes = last !== undefined && healed.startsWith(last, at) && !/\s/.test(before);
+    const found = closes ? last : MARKERS.find((one) => healed.startsWith(one, at));
+    const marker = codeFence ? undefined : found;
     if (!marker) {
       at += 1;
       continue;
     }
-    const before = healed[at - 1] ?? " ";
     const after = healed[at + marker.length] ?? " ";
     const isInWord = marker[0] === "_" && /\w/.test(before) && /\w/.test(after);
     if (open.at(-1) === marker && !/\s/.test(before)) open.pop();
