@@ -87,7 +87,7 @@ def next_tokens(
     from chatwright.inspection.sampling_view import sampled_distribution
 
     read, trace = _read(directory, text, is_message, reply, off)
-    place = _position(read, position)
+    place = trace.index_of(position)
     sampling = read_sampling(settings or [])
     drawn = sampled_distribution(trace.logits(place), sampling)
     rows = [
@@ -127,18 +127,11 @@ def attention(
     if page is not None:
         _write_page(read, trace, page)
         return
-    weights = trace.attention(layer)
-    if not 0 <= head < len(weights):
-        raise InputError(
-            f"head {head}: layer {layer} has heads 0 to {len(weights) - 1}.",
-            remedy="Choose one of them.",
-            field="head",
-            value=head,
-        )
+    weights = trace.head_attention(layer, head)
     if as_json:
-        print_json({"layer": layer, "head": head, "weights": weights[head].tolist()})
+        print_json({"layer": layer, "head": head, "weights": weights.tolist()})
         return
-    row = weights[head][_position(read, position)]
+    row = weights[trace.index_of(position)]
     for place, weight in enumerate(row.tolist()):
         if weight:
             bar = "#" * round(weight * 40)
@@ -160,7 +153,7 @@ def lens(
     The model's last norm and its head read the state after each layer.
     """
     read, trace = _read(directory, text, is_message, reply, off)
-    found = trace.logit_lens(_position(read, position), top)
+    found = trace.logit_lens(trace.index_of(position), top)
     if as_json:
         print_json(
             [
@@ -196,18 +189,6 @@ def _head(name: str) -> "Head":
             value=name,
         )
     return Head(int(layer), int(number))
-
-
-def _position(read: "InspectedText", position: int) -> int:
-    n_token = len(read.token_ids)
-    if not -n_token <= position < n_token:
-        raise InputError(
-            f"--position {position}: the text has {n_token} tokens.",
-            remedy=f"Give a number from 0 to {n_token - 1}, or -1 for the last token.",
-            field="position",
-            value=position,
-        )
-    return position % n_token
 
 
 def _shown(read: "InspectedText", token_id: int) -> str:

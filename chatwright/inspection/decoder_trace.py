@@ -98,6 +98,35 @@ class DecoderTrace:
             stop()
         return _numpy(found[0][0])
 
+    def head_attention(self, layer: int, head: int) -> Floats:
+        """Return the attention weights of one head. (T, T). InputError if there is no such head."""
+        weights = self.attention(layer)
+        if not 0 <= head < len(weights):
+            raise InputError(
+                f"head {head}: layer {layer} has heads 0 to {len(weights) - 1}.",
+                remedy="Choose one of them.",
+                field="head",
+                value=head,
+            )
+        one: Floats = weights[head]
+        return one
+
+    def index_of(self, position: int) -> int:
+        """Return a position counted from the beginning; -1 is the last token.
+
+        Raises:
+            InputError: The text has no such token.
+        """
+        n_token = len(self.token_ids)
+        if not -n_token <= position < n_token:
+            raise InputError(
+                f"position {position}: the text has {n_token} tokens.",
+                remedy=f"Give a number from 0 to {n_token - 1}, or -1 for the last token.",
+                field="position",
+                value=position,
+            )
+        return position % n_token
+
     @torch.no_grad()
     def logits(self, position: int) -> Floats:
         """Return the logits of the token after `position`. (V,)."""

@@ -114,17 +114,9 @@ def _next(trace: DecoderTrace, query: Json) -> Json:
 
 
 def _attention(trace: DecoderTrace, query: Json) -> Json:
-    weights = trace.attention(query["layer"])
-    head = query["head"]
-    if not 0 <= head < len(weights):
-        raise InputError(
-            f"head {head}: layer {query['layer']} has heads 0 to {len(weights) - 1}.",
-            remedy="Choose one of them.",
-            field="head",
-            value=head,
-        )
+    weights = trace.head_attention(query["layer"], query["head"])
     first = query.get("first", 0)
-    rows = weights[head][first : first + query.get("rows", len(trace.token_ids))]
+    rows = weights[first : first + query.get("rows", len(trace.token_ids))]
     content = base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
     return {"shape": list(rows.shape), "weights": content}
 
@@ -158,12 +150,4 @@ def _tokens(tokens: Sequence[TokenProbability]) -> list[Json]:
 
 
 def _position(trace: DecoderTrace, query: Json) -> int:
-    position, n_token = int(query.get("position", -1)), len(trace.token_ids)
-    if not -n_token <= position < n_token:
-        raise InputError(
-            f"position {position}: the text has {n_token} tokens.",
-            remedy=f"Give a number from 0 to {n_token - 1}.",
-            field="position",
-            value=position,
-        )
-    return position % n_token
+    return trace.index_of(int(query.get("position", -1)))

@@ -227,7 +227,7 @@ class EngineProcess:
         if answer is None:
             raise EngineUnavailable
         if error := answer.get("error"):
-            raise InputError(error.pop("problem"), **error)
+            raise _input_error(error)
         return answer["result"]
 
     def load_adapter(self, model: str, name: str, path: Path) -> str:
@@ -355,12 +355,11 @@ class EngineProcess:
             case "opened":
                 known.facts = OpenedModel.from_json(message["facts"])
                 known.is_open = True
-                for adapter in known.adapters.values():  # after a restart
-                    self.send("load_adapter", model=message["model"], question="", **adapter)
+                with suppress(EngineUnavailable):  # the next process gets the messages
+                    for adapter in known.adapters.values():  # after a restart
+                        self.send("load_adapter", model=message["model"], question="", **adapter)
             case "refused":
-                error = message["error"]
-                problem = error.pop("problem")
-                known.error = InputError(problem, **error)
+                known.error = _input_error(message["error"])
             case "events":
                 for data in message["events"]:
                     self._take_event(known, event_from_json(data))
@@ -373,6 +372,11 @@ class EngineProcess:
 
     def _has_any_event(self) -> bool:
         return any(known.events for known in self._models.values())
+
+
+def _input_error(error: Json) -> InputError:
+    """Return the error that the process reported."""
+    return InputError(error["problem"], **{k: v for k, v in error.items() if k != "problem"})
 
 
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:

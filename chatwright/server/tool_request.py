@@ -41,7 +41,7 @@ class ToolItem(Strict):
     function: FunctionDefinition
 
     def to_definition(self) -> ToolDefinition:
-        """Return the tool as the model is told of it."""
+        """Return the tool as the prompt describes it."""
         function = self.function
         parameters = function.parameters or {"type": "object", "properties": {}}
         return ToolDefinition(function.name, parameters, function.description)

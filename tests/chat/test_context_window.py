@@ -72,11 +72,11 @@ def test_no_message_is_left_out_for_a_reply_longer_than_a_quarter_of_the_context
     n = length(conversation)
     context = n + n // 2
     for max_tokens in (n // 2, n // 2 + 1, context - length([SYSTEM, conversation[-1]])):
-        fitted = fit_to_context(conversation, TOKENIZER, context, max_tokens)  # type: ignore[arg-type]
+        fitted = fit_to_context(conversation, TOKENIZER, context, max_tokens)
         assert (fitted.n_cut, len(fitted.token_ids)) == (0, n)
         assert fitted.max_tokens == n // 2, "the reply gets the room that is left"
-    assert fit_to_context(conversation, TOKENIZER, context, 5).max_tokens == 5  # type: ignore[arg-type]
-    assert fit_to_context(conversation, TOKENIZER, context, None).max_tokens is None  # type: ignore[arg-type]
+    assert fit_to_context(conversation, TOKENIZER, context, 5).max_tokens == 5
+    assert fit_to_context(conversation, TOKENIZER, context, None).max_tokens is None
 
 
 def test_a_last_message_that_does_not_fit_is_refused_with_numbers() -> None:

@@ -92,7 +92,7 @@ def test_a_version_without_a_won_comparison_needs_a_reason_which_is_kept(
 
 def test_the_registry_names_the_administrator_who_decided(folder: Path, tmp_path: Path) -> None:
     with store_client(tmp_path / "store.db") as users:
-        users.client.app.state.service.teach = TeachDesk(folder, None, JobDesk())  # type: ignore[attr-defined]
+        users.client.app.state.service.teach = TeachDesk(folder, None, JobDesk())
         for name, role in (("olga", "admin"), ("mia", "member")):
             users.add_user(name, role)
         path, body = "/api/versions/v2/promote", {"reason": "x"}
