@@ -57,6 +57,38 @@ def test_conversations_stay_after_a_reload_and_can_be_opened_again(echo_page):
     expect_conversation(page, "second", "second")
 
 
+@pytest.mark.parametrize("wanted", ["one", "two", "three"])
+def test_a_reply_that_the_page_shows_as_ended_is_stored(echo_page, wanted):
+    page, _ = echo_page
+    page.evaluate(
+        """() => new MutationObserver((changes, observer) => {
+            const seen = document.querySelector("#send");
+            if (!seen) window.hasWritten = true;
+            else if (window.hasWritten) { observer.disconnect(); location.reload(); }
+        }).observe(document.body, { childList: true, subtree: true })"""
+    )
+    with page.expect_navigation(wait_until="load"):
+        ask(page, wanted)
+    expect(titles(page)).to_have_text([wanted])
+    expect_conversation(page, wanted, wanted)
+
+
+def test_nothing_can_be_asked_before_the_storage_is_open(echo_page):
+    page, _ = echo_page
+    held = []
+    page.route("**/api/session", lambda route: held.append(route))
+    with page.expect_response("**/v1/models"):
+        page.reload()
+    expect(page.locator("main")).to_be_attached()
+    assert not page.get_by_test_id("list-new").is_visible()
+    assert not page.locator("#question").is_visible()
+    held[0].continue_()
+    talk(page, "early")
+    page.unroute("**/api/session")
+    page.reload()
+    expect_conversation(page, "early", "early")
+
+
 def test_search_finds_titles_and_texts(echo_page):
     page, _ = echo_page
     talk(page, "the lighthouse on the cliff", "bread and butter", "nothing")

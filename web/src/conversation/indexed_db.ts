@@ -46,17 +46,13 @@ export class IndexedDbStorage extends LocalStorage implements ConversationStorag
     return turns.sort((a, b) => a.created - b.created);
   }
 
-  async saveConversation(conversation: Conversation): Promise<string> {
-    const transaction = this.database.transaction("conversations", "readwrite");
+  // One transaction: a page that closes meanwhile leaves both or neither.
+  async save(conversation: Conversation, turns: Turn[]): Promise<string> {
+    const transaction = this.database.transaction(["conversations", "turns"], "readwrite");
     transaction.objectStore("conversations").put(conversation);
-    await completed(transaction);
-    return conversation.id;
-  }
-
-  async saveTurns(turns: Turn[]): Promise<void> {
-    const transaction = this.database.transaction("turns", "readwrite");
     for (const turn of turns) transaction.objectStore("turns").put(turn);
     await completed(transaction);
+    return conversation.id;
   }
 
   async removeTurns(ids: string[]): Promise<void> {

@@ -7,14 +7,10 @@ import type { Conversation, Turn } from "./types.ts";
 export abstract class LocalStorage {
   readonly canRemoveTurns = true;
 
-  abstract saveConversation(conversation: Conversation): Promise<string>;
-  abstract saveTurns(turns: Turn[]): Promise<void>;
+  abstract save(conversation: Conversation, turns: Turn[]): Promise<string>;
 
   async add(conversations: WholeConversation[]): Promise<number> {
-    for (const { info, turns } of conversations) {
-      await this.saveTurns(turns);
-      await this.saveConversation(info);
-    }
+    for (const { info, turns } of conversations) await this.save(info, turns);
     return conversations.length;
   }
 

@@ -15,13 +15,10 @@ export class MemoryStorage extends LocalStorage implements ConversationStorage {
     return [...this.allTurns.values()].filter((turn) => turn.conversation === conversation);
   }
 
-  async saveConversation(conversation: Conversation): Promise<string> {
+  async save(conversation: Conversation, turns: Turn[]): Promise<string> {
     this.conversations.set(conversation.id, conversation);
-    return conversation.id;
-  }
-
-  async saveTurns(turns: Turn[]): Promise<void> {
     for (const turn of turns) this.allTurns.set(turn.id, turn);
+    return conversation.id;
   }
 
   async removeTurns(ids: string[]): Promise<void> {

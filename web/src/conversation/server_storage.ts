@@ -47,7 +47,15 @@ export class ServerStorage implements ConversationStorage {
     return turns;
   }
 
-  async saveConversation(info: Conversation): Promise<string> {
+  // The server gives a conversation its id, and its messages theirs: the last one is named at the end.
+  async save(info: Conversation, turns: Turn[]): Promise<string> {
+    const id = await this.saveConversation(info);
+    if (!turns.length) return id;
+    await this.saveTurns(turns.map((turn) => ({ ...turn, conversation: id })));
+    return this.saveConversation({ ...info, id });
+  }
+
+  private async saveConversation(info: Conversation): Promise<string> {
     const head = info.head === null ? undefined : this.messageIds.get(info.head);
     const fields: Record<string, unknown> = {
       title: info.title.slice(0, MAX_TITLE),
@@ -65,7 +73,7 @@ export class ServerStorage implements ConversationStorage {
     return id;
   }
 
-  async saveTurns(turns: Turn[]): Promise<void> {
+  private async saveTurns(turns: Turn[]): Promise<void> {
     for (const turn of turns) {
       if (this.messageIds.has(turn.id) || turn.state === "pending") continue;
       const parent = turn.parent === null ? null : (this.messageIds.get(turn.parent) ?? null);

@@ -16,8 +16,8 @@ export interface ConversationStorage {
   readonly canRemoveTurns: boolean;
   list(): Promise<Conversation[]>; // newest first
   turns(conversation: string): Promise<Turn[]>;
-  saveConversation(conversation: Conversation): Promise<string>; // returns the id it is stored under
-  saveTurns(turns: Turn[]): Promise<void>; // of a conversation that is stored; parents come first
+  // Store a conversation with changed turns of it, parents first. Returns the id it is stored under.
+  save(conversation: Conversation, turns: Turn[]): Promise<string>;
   removeTurns(ids: string[]): Promise<void>;
   remove(conversation: string): Promise<void>;
   add(conversations: WholeConversation[]): Promise<number>; // returns how many were added

@@ -5,6 +5,7 @@ import { MemoryStorage } from "../conversation/memory.ts";
 import { getSession, type Session } from "../api/session.ts";
 import type { ConversationStorage, SearchHit, WholeConversation } from "../conversation/storage.ts";
 import { newConversation, type Conversation, type Turn } from "../conversation/types.ts";
+import { errorText } from "./error_text.ts";
 import { OpenConversation } from "./open_conversation.svelte.ts";
 import { storedSettings } from "./preferences.svelte.ts";
 import { addressedView } from "./route.svelte.ts";
@@ -14,6 +15,7 @@ export class Library {
   shown: OpenConversation | null = $state.raw(null);
   session: Session | null = $state(null); // null: the server says nothing about users
   isLasting = $state(true); // whether conversations outlive the page
+  isStarted = $state(false); // whether the storage is open: a conversation begun before would be lost
 
   private storage: ConversationStorage = new MemoryStorage();
   private readonly open = new Map<string, OpenConversation>();
@@ -29,8 +31,14 @@ export class Library {
         this.isLasting = false;
       }
     }
-    await this.refresh();
-    await this.followAddress();
+    try {
+      await this.refresh();
+      await this.followAddress();
+    } catch (error) {
+      this.startNew(true);
+      this.shown!.error = errorText(error);
+    }
+    this.isStarted = true;
     addEventListener("hashchange", () => void this.followAddress());
     addEventListener("focus", () => void this.refresh()); // another tab may have changed the list
   }

@@ -148,15 +148,8 @@ export class OpenConversation {
     await this.saving;
   }
 
-  // The conversation is stored first, because the storage may give it its id; and again after the
-  // turns, because it names the last one.
   private async store(turns: Turn[]): Promise<void> {
-    const id = await this.storage.saveConversation($state.snapshot(this.info));
-    this.info.id = id;
-    if (turns.length) {
-      await this.storage.saveTurns(turns.map((turn) => ({ ...turn, conversation: id })));
-      await this.storage.saveConversation($state.snapshot(this.info));
-    }
+    this.info.id = await this.storage.save($state.snapshot(this.info), turns);
     this.onChange(this);
   }
 
@@ -206,13 +199,13 @@ export class OpenConversation {
     if (isComplete) turn.state = "complete";
     else if (turn.state === "pending") turn.state = "partial";
     turn.receipt.seconds = (performance.now() - start) / 1000;
-    this.abort = null;
-    this.writing = null;
     this.error = failure === t("app.serverGone") ? "" : failure;
     if (failure) replyFailed(failure);
     const isKept = isComplete || turn.text !== (begun?.text ?? "") || turn.isToolCall;
-    if (isKept) void this.keep(turn);
-    else this.turns = this.turns.filter((other) => other.id !== turn.id);
+    if (isKept) await this.keep(turn); // a reply that the page shows as ended is stored
+    this.abort = null;
+    this.writing = null;
+    if (!isKept) this.turns = this.turns.filter((other) => other.id !== turn.id);
     if (this.pendingNews) this.announce(this.pendingNews, false);
     this.pendingNews = "";
     return isKept;
