@@ -25,9 +25,9 @@ from starlette.testclient import TestClient
 from chatwright.chat.assistant import Assistant
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.server.app import make_app
-from chatwright.server.engine_client import EngineProcess
-from chatwright.server.engine_thread import Limits
-from chatwright.server.remote_engine import RemoteEngine
+from chatwright.server.engine_process.client import EngineProcess
+from chatwright.server.engine_process.remote_engine import RemoteEngine
+from chatwright.server.replies.engine_thread import Limits
 from chatwright.tokenizer.tokenizer import load_tokenizer
 
 WORDS = ["the", "sea,", "a", "ship", "and", "salt;", "who", "lives", "town?", "tell", "me", "story"]

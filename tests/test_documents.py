@@ -18,11 +18,11 @@ from chatwright.cli.app import app
 from chatwright.model.attention import attend, attention_weights
 from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
-from chatwright.server.chat_request import ChatRequest
-from chatwright.server.request_parser import Strict
+from chatwright.server.completions_api.chat_request import ChatRequest
+from chatwright.server.completions_api.text_request import TextRequest
+from chatwright.server.request_body.request_parser import Strict
 from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
-from chatwright.server.text_request import TextRequest
 from chatwright.settings import dotted_keys
 from chatwright.training.reward_sources import RULE_NAMES
 from tests.docs.markdown import ROOT, Command, commands_of, inline_commands_of, pages

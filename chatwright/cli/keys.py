@@ -11,7 +11,7 @@ import typer
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from chatwright.server.access_keys import AccessKey, KeyFile
+    from chatwright.server.access.access_keys import AccessKey, KeyFile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -89,7 +89,7 @@ def parse_duration(text: str) -> int:
 
 
 def _key_file(path: Path | None) -> "KeyFile":
-    from chatwright.server.access_keys import KeyFile, default_path
+    from chatwright.server.access.access_keys import KeyFile, default_path
 
     return KeyFile(path or default_path())
 

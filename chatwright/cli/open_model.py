@@ -22,9 +22,9 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     from chatwright.cli.served_models import SERVED_REPLIES, served_models
     from chatwright.pipeline.model_names import fetched_directory
     from chatwright.pipeline.up_target import open_model_directory
-    from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve_in_thread
     from chatwright.server.opening_status import OpeningStatus
+    from chatwright.server.replies.engine_thread import Limits
 
     status = OpeningStatus(name)
     served_name = fetched_directory(name).name

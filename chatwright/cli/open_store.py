@@ -11,7 +11,7 @@ import typer
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from chatwright.server.accounts import Accounts
+    from chatwright.server.access.accounts import Accounts
     from chatwright.store.store import Store
 
 StoreAddress = Annotated[
@@ -49,7 +49,7 @@ def served_store(
 
     Raises InputError if users shall log in and there is no administrator.
     """
-    from chatwright.server.accounts import Accounts
+    from chatwright.server.access.accounts import Accounts
     from chatwright.server.address import is_loopback
 
     if not (address or has_login or is_loopback(host)):

@@ -10,7 +10,7 @@ from chatwright.errors import InputError
 if TYPE_CHECKING:
     from chatwright.data.readers.data_source import ReadOptions
     from chatwright.engine.cache_plan import MemoryLimits
-    from chatwright.server.accounts import Accounts
+    from chatwright.server.access.accounts import Accounts
     from chatwright.server.address import Address
 
 
@@ -163,7 +163,7 @@ def server_address(
 
     Raises InputError for an address beyond this machine without keys, and for unusable files.
     """
-    from chatwright.server.access_keys import KeyFile, KeyRing, default_path
+    from chatwright.server.access.access_keys import KeyFile, KeyRing, default_path
     from chatwright.server.address import Address
 
     needs_key = require_key or keys is not None

@@ -173,8 +173,8 @@ def _serve(
     from chatwright.cli.loop_desks import loop_desks
     from chatwright.cli.served_models import served_models
     from chatwright.pipeline.model_names import served_name
-    from chatwright.server.engine_thread import Limits
     from chatwright.server.http_server import serve as serve_app
+    from chatwright.server.replies.engine_thread import Limits
 
     name = name or served_name(directory)
     if holds_encoder(find(directory)):

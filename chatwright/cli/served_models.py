@@ -13,11 +13,11 @@ from chatwright.commands import command_line
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
-from chatwright.server.engine_client import EngineProcess
+from chatwright.server.engine_process.client import EngineProcess
+from chatwright.server.engine_process.opened_model import OpenedModel
+from chatwright.server.engine_process.remote_engine import RemoteEmbedder, RemoteEngine
 from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.desk import FeedbackDesk
-from chatwright.server.opened_model import OpenedModel
-from chatwright.server.remote_engine import RemoteEmbedder, RemoteEngine
 from chatwright.server.served_versions import follow_versions
 from chatwright.server.service import Service
 from chatwright.tokenizer.tokenizer import load_tokenizer

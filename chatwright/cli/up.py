@@ -107,9 +107,9 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
         servable_checkpoint,
     )
     from chatwright.server.build_status import BuildStatus
-    from chatwright.server.engine_thread import Limits
     from chatwright.server.feedback.desk import FeedbackDesk
     from chatwright.server.http_server import serve_in_thread
+    from chatwright.server.replies.engine_thread import Limits
     from chatwright.training.checks import RunFailed
 
     board = BuildStatus(build.trained_stages)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatwright.errors import InputError
-from chatwright.server.access_keys import KeyRing
-from chatwright.server.accounts import Accounts
-from chatwright.server.host_names import HostNames
+from chatwright.server.access.access_keys import KeyRing
+from chatwright.server.access.accounts import Accounts
+from chatwright.server.access.host_names import HostNames
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8080

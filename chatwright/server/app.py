@@ -1,8 +1,9 @@
 """The web application: OpenAI's chat API, the page, and the build status.
 
-`access.py` says who may call a route, and `guard.py` refuses requests from other web pages. Routes
-only translate HTTP; one thread (`engine_thread.py`) calls the model. Conversations are kept only
-where the page stores them (`routes/store/`), and no text of a conversation is logged.
+`access/route_access.py` says who may call a route, and `access/guard.py` refuses requests from
+other web pages. Routes only translate HTTP; one thread (`replies/engine_thread.py`) calls the
+model. Conversations are kept only where the page stores them (`routes/store/`), and no text of a
+conversation is logged.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from chatwright.server.access import PUBLIC, needs, require_policies
-from chatwright.server.access_keys import KeyRing
-from chatwright.server.accounts import Accounts
-from chatwright.server.engine_thread import Limits
+from chatwright.server.access.access_keys import KeyRing
+from chatwright.server.access.accounts import Accounts
+from chatwright.server.access.guard import Guard
+from chatwright.server.access.host_names import HostNames
+from chatwright.server.access.route_access import PUBLIC, needs, require_policies
 from chatwright.server.errors import ApiError, handle_api_error, handle_http_error
-from chatwright.server.guard import Guard
-from chatwright.server.host_names import HostNames
 from chatwright.server.openapi_document import openapi_document
-from chatwright.server.pending_reply import Replier
+from chatwright.server.replies.engine_thread import Limits
+from chatwright.server.replies.pending_reply import Replier
 from chatwright.server.routes import (
     adapters,
     completions,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Deliver, PendingWork, Replier
+from chatwright.server.replies.pending_reply import Deliver, PendingWork, Replier
 
 CHARACTERS_PER_ROUND = 4096
 """Texts embedded between two steps of the live replies; a longer text is embedded alone."""

@@ -13,13 +13,13 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from chatwright.server.accounts import Accounts
+from chatwright.server.access.accounts import Accounts
 from chatwright.server.address import DEFAULT_PORT, Address
 from chatwright.server.app import make_app
 from chatwright.server.embedder import ServedEmbedder
-from chatwright.server.engine_thread import EngineThread, Limits
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Replier
+from chatwright.server.replies.engine_thread import EngineThread, Limits
+from chatwright.server.replies.pending_reply import Replier
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 

@@ -1,8 +1,8 @@
 """The OpenAPI document of the API, served at /openapi.json.
 
-The routes parse their bodies themselves (`request_parser.py`): errors have OpenAI's shape, and a
-field with null counts as not given. So the bodies are added to FastAPI's document here, from the
-same Pydantic models.
+The routes parse their bodies themselves (`request_body/request_parser.py`): errors have OpenAI's
+shape, and a field with null counts as not given. So the bodies are added to FastAPI's document
+here, from the same Pydantic models.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from chatwright import __version__
-from chatwright.server.chat_request import ChatRequest
+from chatwright.server.completions_api.chat_request import ChatRequest
+from chatwright.server.completions_api.text_request import TextRequest
 from chatwright.server.feedback.feedback_request import FeedbackRequest
 from chatwright.server.messages_api.request import CountTokensRequest, MessagesRequest
 from chatwright.server.responses_api.request import ResponsesRequest
 from chatwright.server.routes.adapters import AdapterRequest
 from chatwright.server.routes.embeddings import EmbeddingRequest
 from chatwright.server.routes.tokens import DetokenizeRequest, TokenizeRequest
-from chatwright.server.text_request import TextRequest
 
 BODIES: dict[str, Any] = {
     "/v1/chat/completions": ChatRequest,

@@ -11,12 +11,12 @@ from typing import Any
 from chatwright.chat.assistant import Assistant
 from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
-from chatwright.server.engine_thread import EngineThread, Limits
+from chatwright.server.engine_process.remote_engine import RemoteEngine
 from chatwright.server.errors import ApiError
 from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Replier, Served
-from chatwright.server.remote_engine import RemoteEngine
+from chatwright.server.replies.engine_thread import EngineThread, Limits
+from chatwright.server.replies.pending_reply import Replier, Served
 from chatwright.server.status import Status
 from chatwright.server.teach.teach_desk import TeachDesk
 from chatwright.server.training_runs.run_desk import RunDesk

@@ -6,7 +6,7 @@ import pytest
 
 from chatwright.cli.keys import parse_duration
 from chatwright.errors import InputError
-from chatwright.server.access_keys import FILE_VARIABLE, KeyFile, KeyRing
+from chatwright.server.access.access_keys import FILE_VARIABLE, KeyFile, KeyRing
 from chatwright.server.address import Address
 from tests.cli.conftest import Command
 

@@ -5,7 +5,7 @@ import pytest
 from chatwright.cli.open_store import served_store
 from chatwright.conversation import Message
 from chatwright.errors import InputError
-from chatwright.server.access_keys import KeyFile, KeyRing
+from chatwright.server.access.access_keys import KeyFile, KeyRing
 from chatwright.server.address import Address
 from chatwright.store.address import store_address
 from chatwright.store.messages import Origin

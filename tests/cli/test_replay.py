@@ -13,7 +13,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.formats import FORMATS
 from chatwright.server.app import make_app
-from chatwright.server.describe_model import identity_of
+from chatwright.server.engine_process.describe_model import identity_of
 from tests.cli.conftest import Command
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 

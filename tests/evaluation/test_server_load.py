@@ -8,8 +8,8 @@ import pytest
 
 from chatwright.errors import InputError
 from chatwright.evaluation.server_load import LoadConfig, LoadResult, measure_load
-from chatwright.server.engine_thread import Limits
 from chatwright.server.http_server import serve_in_thread
+from chatwright.server.replies.engine_thread import Limits
 from chatwright.server.status import Status
 from tests.server.fake_assistant import FakeAssistant
 

@@ -12,11 +12,11 @@ import pytest
 import trustme
 
 from chatwright.errors import InputError
-from chatwright.server.access_keys import KeyFile, KeyRing
+from chatwright.server.access.access_keys import KeyFile, KeyRing
+from chatwright.server.access.host_names import HostNames
 from chatwright.server.address import Address
 from chatwright.server.app import make_app
 from chatwright.server.errors import ApiError
-from chatwright.server.host_names import HostNames
 from chatwright.server.http_server import DrainingServer
 from tests.server.fake_assistant import FakeAssistant
 

@@ -19,8 +19,8 @@ from chatwright.chat.reply_events import TextDelta
 from chatwright.checkpoint import model_directory
 from chatwright.server.address import Address
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import Limits
 from chatwright.server.http_server import DrainingServer
+from chatwright.server.replies.engine_thread import Limits
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 

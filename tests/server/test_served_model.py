@@ -14,9 +14,9 @@ from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import EngineThread
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import PendingReply
+from chatwright.server.replies.engine_thread import EngineThread
+from chatwright.server.replies.pending_reply import PendingReply
 from chatwright.tokenizer.characters import CharacterTokenizer
 
 URL = "/v1/chat/completions"

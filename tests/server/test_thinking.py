@@ -13,8 +13,8 @@ from chatwright.chat.reply_events import (
 from chatwright.chat.reply_form import FREE, ReplyForm
 from chatwright.conversation import Conversation, Message, Text, Thinking
 from chatwright.engine.messages import SamplingConfig
+from tests.server.completions_api.test_chat_completions import ASK, URL, client_of
 from tests.server.fake_assistant import FakeAssistant
-from tests.server.test_chat_completions import ASK, URL, client_of
 
 
 class ThinkingAssistant(FakeAssistant):

@@ -10,7 +10,7 @@ from chatwright.conversation import Message
 from chatwright.engine.messages import SamplingConfig
 from chatwright.inspection.decoder_trace import Head, trace_decoder
 from chatwright.inspection.sampling_view import sampled_distribution
-from chatwright.server.token_text import token_text
+from chatwright.server.completions_api.token_text import token_text
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.web.page_actions import (
     PHONE,

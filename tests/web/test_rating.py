@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from chatwright.data.feedback_log import read_log
 from chatwright.data.preferences import Correction, Ranking, Thumb
-from chatwright.server.access_keys import KeyFile, KeyRing
+from chatwright.server.access.access_keys import KeyFile, KeyRing
 from chatwright.server.address import Address
 from chatwright.server.app import make_app
 from chatwright.server.feedback.desk import FeedbackDesk

@@ -10,7 +10,7 @@ import random
 import pytest
 from playwright.sync_api import expect
 
-from chatwright.server import guard
+from chatwright.server.access import guard
 from tests.web.page_actions import ask, question, wait_for_reply
 from tests.web.test_conversations import menu
 

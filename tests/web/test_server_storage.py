@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from chatwright.server.accounts import Accounts
+from chatwright.server.access.accounts import Accounts
 from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
 from chatwright.store.store import Store

@@ -9,10 +9,10 @@ from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.messages import SamplingConfig
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
-from chatwright.server.engine_client import EngineProcess
+from chatwright.server.engine_process.client import EngineProcess
+from chatwright.server.engine_process.remote_engine import RemoteEngine
 from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
-from chatwright.server.remote_engine import RemoteEngine
 from tests.web.served_models import CONTEXT, TOKENIZER, settings
 
 

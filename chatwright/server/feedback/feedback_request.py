@@ -11,7 +11,7 @@ from chatwright.conversation import Message
 from chatwright.data.preferences import Correction, Feedback, Ranking, RatedReply, Thumb
 from chatwright.server.errors import ApiError
 from chatwright.server.feedback.reply_memory import RememberedReply, ReplyMemory
-from chatwright.server.request_parser import ShortText, Strict, Text
+from chatwright.server.request_body.request_parser import ShortText, Strict, Text
 
 MAX_REPLIES = 16
 

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from chatwright.server.block_stream import ApiEvent, BlockReply
 from chatwright.server.errors import ApiError, anthropic_error
 from chatwright.server.messages_api.request import MessagesRequest
-from chatwright.server.reply_blocks import Block, BlockEvent, Ended, Started
+from chatwright.server.replies.block_stream import ApiEvent, BlockReply
+from chatwright.server.replies.reply_blocks import Block, BlockEvent, Ended, Started
 
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 """Anthropic's stop_reason for each finish_reason of OpenAI."""

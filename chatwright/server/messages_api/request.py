@@ -1,7 +1,7 @@
 """The request of /v1/messages, and the request of /v1/chat/completions that it means.
 
-The fields are Anthropic's. The limits and the conversation are those of `chat_request.py`, so both
-APIs give a model the same tokens.
+The fields are Anthropic's. The limits and the conversation are those of
+`completions_api/chat_request.py`, so both APIs give a model the same tokens.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from chatwright.engine.messages import MAX_TEMPERATURE
-from chatwright.server.chat_request import MAX_MESSAGES, ChatRequest
-from chatwright.server.request_parser import ShortText, Strict, Text, parse_fields
-from chatwright.server.sampling_request import StopText
+from chatwright.server.completions_api.chat_request import MAX_MESSAGES, ChatRequest
+from chatwright.server.request_body.request_parser import ShortText, Strict, Text, parse_fields
+from chatwright.server.request_body.sampling_request import StopText
 
 MAX_BLOCKS = 256
 OTHER_BLOCKS = ("image", "document", "search_result")

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chatwright.server.block_stream import ApiEvent, BlockReply
 from chatwright.server.errors import ApiError
-from chatwright.server.reply_blocks import Block, BlockEvent, Ended, Started
+from chatwright.server.replies.block_stream import ApiEvent, BlockReply
+from chatwright.server.replies.reply_blocks import Block, BlockEvent, Ended, Started
 from chatwright.server.responses_api.request import ResponsesRequest
 
 ITEM_PREFIXES = {"text": "msg", "thinking": "rs", "tool_call": "fc"}

@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from chatwright.engine.messages import MAX_TEMPERATURE
-from chatwright.server.chat_request import MAX_MESSAGES, ChatRequest
-from chatwright.server.request_parser import ShortText, Strict, Text, parse_fields
+from chatwright.server.completions_api.chat_request import MAX_MESSAGES, ChatRequest
+from chatwright.server.request_body.request_parser import ShortText, Strict, Text, parse_fields
 
 FIELD_NAMES = {
     "max_completion_tokens": "max_output_tokens",

@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 
 from chatwright.engine.messages import EngineUnavailable
 from chatwright.errors import InputError
-from chatwright.server.access import needs
+from chatwright.server.access.route_access import needs
 from chatwright.server.errors import ApiError
-from chatwright.server.request_parser import Strict, parse_request
+from chatwright.server.request_body.request_parser import Strict, parse_request
 from chatwright.server.service import Service
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -8,19 +8,19 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from chatwright.server.access import caller_of, needs
-from chatwright.server.answer_recorder import AnswerRecorder, recorder_of
-from chatwright.server.chat_request import ChatRequest
-from chatwright.server.completion import Completion
+from chatwright.server.access.route_access import caller_of, needs
+from chatwright.server.completions_api.chat_request import ChatRequest
+from chatwright.server.completions_api.completion import Completion
+from chatwright.server.completions_api.text_completion import TextCompletion
+from chatwright.server.completions_api.text_request import TextRequest, encode_prompts
 from chatwright.server.errors import ApiError
-from chatwright.server.pending_reply import Deliver, PendingReply, PendingText, Served
-from chatwright.server.request_parser import parse_request
-from chatwright.server.response_format import CONSTRAINT_FIELDS, require_usable
-from chatwright.server.response_stream import Replies, respond
+from chatwright.server.replies.answer_recorder import AnswerRecorder, recorder_of
+from chatwright.server.replies.pending_reply import Deliver, PendingReply, PendingText, Served
+from chatwright.server.replies.response_stream import Replies, respond
+from chatwright.server.request_body.request_parser import parse_request
+from chatwright.server.request_body.response_format import CONSTRAINT_FIELDS, require_usable
+from chatwright.server.request_body.tool_request import require_usable_tools
 from chatwright.server.service import Service
-from chatwright.server.text_completion import TextCompletion
-from chatwright.server.text_request import TextRequest, encode_prompts
-from chatwright.server.tool_request import require_usable_tools
 
 
 def add(app: FastAPI, service: Service) -> None:

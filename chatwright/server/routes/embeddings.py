@@ -15,11 +15,11 @@ from pydantic import Field, StringConstraints
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from chatwright.server.access import needs
+from chatwright.server.access.route_access import needs
 from chatwright.server.embedder import EmbeddedText, PendingVectors, ServedEmbedder
 from chatwright.server.errors import ApiError
-from chatwright.server.request_parser import MAX_TEXT, ShortText, Strict, parse_request
-from chatwright.server.response_stream import Replies, unless_disconnected
+from chatwright.server.replies.response_stream import Replies, unless_disconnected
+from chatwright.server.request_body.request_parser import MAX_TEXT, ShortText, Strict, parse_request
 from chatwright.server.service import Service
 
 MAX_TEXTS = 2048

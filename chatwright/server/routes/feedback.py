@@ -7,10 +7,10 @@ from pydantic import RootModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from chatwright.server.access import caller_of, needs
+from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.errors import ApiError
 from chatwright.server.feedback.feedback_request import FeedbackRequest, to_feedback
-from chatwright.server.request_parser import parse_request
+from chatwright.server.request_body.request_parser import parse_request
 from chatwright.server.service import Service
 
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from chatwright import __version__
 from chatwright.checkpoint import registry
 from chatwright.errors import InputError
-from chatwright.server.access import PUBLIC, needs
+from chatwright.server.access.route_access import PUBLIC, needs
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.service import Service, unknown_model
 

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, Response
 
 from chatwright.engine.messages import EngineUnavailable
 from chatwright.errors import InputError
-from chatwright.server.access import needs
+from chatwright.server.access.route_access import needs
+from chatwright.server.completions_api.token_text import token_text
 from chatwright.server.errors import ApiError
-from chatwright.server.pending_reply import Served
-from chatwright.server.request_parser import ShortText, Strict, parse_request
+from chatwright.server.replies.pending_reply import Served
+from chatwright.server.request_body.request_parser import ShortText, Strict, parse_request
 from chatwright.server.service import Service
-from chatwright.server.token_text import token_text
 
 Index = Annotated[int, Field(ge=0, le=1_000_000)]
 

@@ -9,9 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.access import caller_of, needs
-from chatwright.server.block_stream import BlockReply, respond_with_blocks
-from chatwright.server.chat_request import ChatRequest
+from chatwright.server.access.route_access import caller_of, needs
+from chatwright.server.completions_api.chat_request import ChatRequest
 from chatwright.server.errors import ApiError
 from chatwright.server.messages_api.reply import MessagesReply
 from chatwright.server.messages_api.request import (
@@ -19,8 +18,9 @@ from chatwright.server.messages_api.request import (
     CountTokensRequest,
     MessagesRequest,
 )
-from chatwright.server.pending_reply import Served
-from chatwright.server.request_parser import client_names, parse_request
+from chatwright.server.replies.block_stream import BlockReply, respond_with_blocks
+from chatwright.server.replies.pending_reply import Served
+from chatwright.server.request_body.request_parser import client_names, parse_request
 from chatwright.server.routes.completions import begin_chat
 from chatwright.server.service import Service
 from chatwright.tokenizer.chat_template import render_prompt

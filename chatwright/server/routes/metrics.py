@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 from starlette.responses import Response
 
 from chatwright import __version__
-from chatwright.server.access import needs
+from chatwright.server.access.route_access import needs
 from chatwright.server.metrics import gauge, info
 from chatwright.server.service import Service
 

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from chatwright.server.access import caller_of, needs
-from chatwright.server.block_stream import BlockReply, respond_with_blocks
-from chatwright.server.request_parser import client_names, parse_request
+from chatwright.server.access.route_access import caller_of, needs
+from chatwright.server.replies.block_stream import BlockReply, respond_with_blocks
+from chatwright.server.request_body.request_parser import client_names, parse_request
 from chatwright.server.responses_api.reply import ResponsesReply
 from chatwright.server.responses_api.request import (
     FIELD_NAMES,

@@ -14,14 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.access import needs
-from chatwright.server.chat_message import ChatMessage, conversation_of
-from chatwright.server.chat_request import MAX_MESSAGES
+from chatwright.server.access.route_access import needs
+from chatwright.server.completions_api.chat_message import ChatMessage, conversation_of
+from chatwright.server.completions_api.chat_request import MAX_MESSAGES
+from chatwright.server.completions_api.token_text import text_of, token_text
 from chatwright.server.errors import ApiError
-from chatwright.server.pending_reply import Served
-from chatwright.server.request_parser import ShortText, Strict, Text, parse_request
+from chatwright.server.replies.pending_reply import Served
+from chatwright.server.request_body.request_parser import ShortText, Strict, Text, parse_request
 from chatwright.server.service import Service
-from chatwright.server.token_text import text_of, token_text
 from chatwright.tokenizer.chat_template import render_prompt
 
 MAX_TOKENS = 200_000

@@ -13,7 +13,7 @@ from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, Thinki
 from chatwright.conversation import Message, ToolResult, assistant_message
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import Limits
+from chatwright.server.replies.engine_thread import Limits
 from chatwright.tokenizer.tool_call_text import tool_call_message
 from tests.server.byte_model import client_of as byte_model_client
 from tests.server.fake_assistant import FakeAssistant

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from chatwright.chat.assistant import Assistant
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.server.access import PUBLIC
-from chatwright.server.accounts import Accounts
+from chatwright.server.access.accounts import Accounts
+from chatwright.server.access.route_access import PUBLIC
 from chatwright.server.app import make_app
 from chatwright.store.store import Store
 from tests.server.reliability.malformed_requests import BODIES, problem, requests

@@ -12,8 +12,8 @@ import pytest
 
 from chatwright.chat.assistant import Assistant
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.server.engine_thread import Limits
 from chatwright.server.http_server import serve_in_thread
+from chatwright.server.replies.engine_thread import Limits
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model

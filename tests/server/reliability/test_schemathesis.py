@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from chatwright.chat.assistant import Assistant
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.server.access import PUBLIC
+from chatwright.server.access.route_access import PUBLIC
 from chatwright.server.app import make_app
 from tests.server.reliability.malformed_requests import problem
 from tests.server.small_model import TOKENIZER, small_model

@@ -14,7 +14,7 @@ from chatwright.chat.reply_events import Finished, ReplyEvent, TextDelta, Thinki
 from chatwright.conversation import Message, ToolResult, assistant_message
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import TokenSampled
-from chatwright.server.access_keys import KeyFile, KeyRing
+from chatwright.server.access.access_keys import KeyFile, KeyRing
 from chatwright.server.app import make_app
 from chatwright.tokenizer.tool_call_text import tool_call_message
 from tests.server.byte_model import client_of as byte_model_client

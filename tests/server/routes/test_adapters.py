@@ -22,8 +22,8 @@ from chatwright.model import lora
 from chatwright.pipeline.adapter_factors import read_adapter
 from chatwright.pipeline.replay_replies import read_receipts, replay_replies
 from chatwright.server.app import make_app
-from chatwright.server.engine_client import EngineProcess
-from chatwright.server.remote_engine import RemoteEngine
+from chatwright.server.engine_process.client import EngineProcess
+from chatwright.server.engine_process.remote_engine import RemoteEngine
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
 NAMES = ("kind", "curt")

@@ -252,7 +252,7 @@ def test_fields_that_clients_send_by_default_are_accepted(client: TestClient) ->
 
 def test_a_token_that_is_no_whole_character_is_written_with_its_bytes() -> None:
     from chatwright.engine.messages import RequestId, TokenSampled
-    from chatwright.server.text_log_probs import TextLogProbs, written
+    from chatwright.server.completions_api.text_log_probs import TextLogProbs, written
     from chatwright.tokenizer.byte_bpe import ByteBPE
 
     tokenizer = ByteBPE.train(["the cat sat"] * 4, 270)

@@ -15,7 +15,7 @@ from chatwright.model.encoder import Encoder, init_weights
 from chatwright.model.encoder_presets import encoder_preset
 from chatwright.server.app import make_app
 from chatwright.server.embedder import CHARACTERS_PER_ROUND, ServedEmbedder, rounds
-from chatwright.server.remote_engine import RemoteVector
+from chatwright.server.engine_process.remote_engine import RemoteVector
 from chatwright.tasks.embed import Embedder
 from chatwright.tokenizer import wordpiece
 from tests.server.fake_assistant import FakeAssistant

@@ -10,8 +10,8 @@ from chatwright import __version__
 from chatwright.checkpoint import registry
 from chatwright.checkpoint.registry import Version
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import Limits
 from chatwright.server.model_identity import ModelIdentity
+from chatwright.server.replies.engine_thread import Limits
 from tests.server.fake_assistant import FakeAssistant
 
 URL = "/v1/chat/completions"

@@ -13,8 +13,8 @@ from chatwright.checkpoint import model_directory
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.inspection.decoder_trace import Head, trace_decoder
 from chatwright.server.app import make_app
-from chatwright.server.engine_client import EngineProcess
-from chatwright.server.remote_engine import RemoteEngine
+from chatwright.server.engine_process.client import EngineProcess
+from chatwright.server.engine_process.remote_engine import RemoteEngine
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 

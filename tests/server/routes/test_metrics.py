@@ -12,11 +12,11 @@ from chatwright.chat.reply_events import Finished, TextDelta, Usage
 from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.server.app import make_app
-from chatwright.server.engine_thread import Limits
 from chatwright.server.errors import ApiError
 from chatwright.server.metrics import Metrics
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.pending_reply import Failed
+from chatwright.server.replies.engine_thread import Limits
+from chatwright.server.replies.pending_reply import Failed
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 

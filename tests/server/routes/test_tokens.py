@@ -11,8 +11,8 @@ from chatwright.conversation import Message
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import TokenScore
 from chatwright.server.app import make_app
-from chatwright.server.text_log_probs import TextLogProbs
-from chatwright.server.token_text import text_of
+from chatwright.server.completions_api.text_log_probs import TextLogProbs
+from chatwright.server.completions_api.token_text import text_of
 from chatwright.tokenizer.byte_bpe import ByteBPE
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.server.fake_assistant import FakeAssistant

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatwright.server.request_parser import ShortText, Strict
+from chatwright.server.request_body.request_parser import ShortText, Strict
 from chatwright.server.routes.store.store_route import (
     NO_CONTENT,
     add_route,

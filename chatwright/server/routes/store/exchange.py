@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chatwright.errors import InputError
-from chatwright.server.request_parser import ShortText, Strict
+from chatwright.server.request_body.request_parser import ShortText, Strict
 from chatwright.server.routes.store.store_route import (
     add_route,
     body_of,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chatwright.conversation import Message
 from chatwright.errors import InputError
-from chatwright.server.request_parser import ShortText, Strict, Text
+from chatwright.server.request_body.request_parser import ShortText, Strict, Text
 from chatwright.server.routes.store.store_route import (
     NO_CONTENT,
     add_route,

@@ -8,14 +8,14 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatwright.server.access import PUBLIC
-from chatwright.server.accounts import (
+from chatwright.server.access.accounts import (
     Accounts,
     require_private,
     session_token,
     set_session,
 )
-from chatwright.server.request_parser import ShortText, Strict
+from chatwright.server.access.route_access import PUBLIC
+from chatwright.server.request_body.request_parser import ShortText, Strict
 from chatwright.server.routes.store.store_route import (
     NO_CONTENT,
     add_route,

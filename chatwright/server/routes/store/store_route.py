@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.access import UserPolicy
+from chatwright.server.access.route_access import UserPolicy
 from chatwright.server.errors import ApiError
-from chatwright.server.request_parser import Strict, parse_request
+from chatwright.server.request_body.request_parser import Strict, parse_request
 from chatwright.store.database import StoreBusy
 from chatwright.store.errors import Conflict, NotFound
 from chatwright.store.store import Store

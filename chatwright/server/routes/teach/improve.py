@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatwright.server.access import caller_of, needs
+from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.jobs.plain_json import plain_json
-from chatwright.server.request_parser import Strict
+from chatwright.server.request_body.request_parser import Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.routes.teach.runs import Nothing, report_response
 from chatwright.server.routes.teach.versions import teach_desk

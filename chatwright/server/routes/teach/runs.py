@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from chatwright.server.access import needs
+from chatwright.server.access.route_access import needs
 from chatwright.server.errors import ApiError
 from chatwright.server.jobs.plain_json import plain_json
-from chatwright.server.request_parser import ShortText, Strict
+from chatwright.server.request_body.request_parser import ShortText, Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
 from chatwright.server.training_runs.run_desk import RunDesk

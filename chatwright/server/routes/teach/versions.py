@@ -9,9 +9,9 @@ from pydantic import StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatwright.server.access import caller_of, needs
+from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.errors import ApiError
-from chatwright.server.request_parser import Strict
+from chatwright.server.request_body.request_parser import Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
 from chatwright.server.teach.teach_desk import TeachDesk

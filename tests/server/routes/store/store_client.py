@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from chatwright.server.accounts import Accounts
+from chatwright.server.access.accounts import Accounts
 from chatwright.server.app import make_app
 from chatwright.store.store import Store
 from tests.server.fake_assistant import FakeAssistant

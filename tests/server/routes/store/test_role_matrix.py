@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from chatwright.conversation import Message
-from chatwright.server.access import UserPolicy, policy_of
+from chatwright.server.access.route_access import UserPolicy, policy_of
 from chatwright.store.feedback import Opinion
 from chatwright.store.messages import Answer, Origin
 from chatwright.store.store import Store

@@ -3,9 +3,9 @@
 import pytest
 from starlette.testclient import TestClient
 
-from chatwright.server.access import UserPolicy, policy_of
-from chatwright.server.access_keys import KeyFile, KeyRing
-from chatwright.server.accounts import MAX_FAILURES
+from chatwright.server.access.access_keys import KeyFile, KeyRing
+from chatwright.server.access.accounts import MAX_FAILURES
+from chatwright.server.access.route_access import UserPolicy, policy_of
 from chatwright.server.app import make_app
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.routes.store.store_client import PASSWORD, store_client
@@ -61,7 +61,7 @@ def test_over_https_the_cookie_is_bound_to_the_host(client):
 
 
 def test_a_password_is_not_taken_over_plain_http_from_another_machine(tmp_path):
-    from chatwright.server.host_names import HostNames
+    from chatwright.server.access.host_names import HostNames
 
     names = HostNames(any_address=True)
     with store_client(tmp_path / "store.db", host_names=names) as client:

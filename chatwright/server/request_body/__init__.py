@@ -1,0 +1,1 @@
+"""Read the body of a request: its JSON, and the fields that several routes share."""
