@@ -210,7 +210,36 @@ class Assistant:
 
         Tool calls are returned and not run.
         """
-        sampling = _with_seed(sampling)
+        return self.choices_of([conversation], [sampling])[0]
+
+    def choices_of(
+        self, conversations: Sequence[Conversation], sampling: Sequence[SamplingConfig]
+    ) -> list[list[Finished]]:
+        """Return the `choices` of each conversation, in order, sampled in batches.
+
+        The replies to one conversation share the reading of its prompt.
+        """
+        results: dict[int, list[Finished]] = {}
+        live: dict[int, LiveReply] = {}
+        waiting = deque(enumerate(zip(conversations, sampling, strict=True)))
+        try:
+            while waiting or live:
+                n_live = sum(reply.sampling.n_generated for reply in live.values())
+                while waiting and n_live < self.engine.n_slot:
+                    index, (conversation, settings) = waiting.popleft()
+                    live[index] = self._start_choices(conversation, _with_seed(settings))
+                    n_live += settings.n_generated
+                self._step()
+                for index, reply in list(live.items()):
+                    if all(stream.finished is not None for stream in reply.streams):
+                        results[index] = [s.finished for s in reply.streams if s.finished]
+                        self._abandon(live.pop(index))
+        finally:
+            for reply in live.values():
+                self._abandon(reply)
+        return [results[index] for index in range(len(conversations))]
+
+    def _start_choices(self, conversation: Conversation, sampling: SamplingConfig) -> LiveReply:
         fitted = self._fit(conversation, sampling)
         prompt = fitted.token_ids
         sampling = replace(sampling, max_tokens=fitted.max_tokens)  # the room that is left
@@ -223,12 +252,7 @@ class Assistant:
         ]
         reply = LiveReply(request_id, request, streams, sampling, None)
         self._live[request_id] = reply
-        try:
-            while any(stream.finished is None for stream in streams):
-                self._step()
-        finally:
-            self._abandon(reply)
-        return [stream.finished for stream in streams if stream.finished is not None]
+        return reply
 
     def _fit(
         self,

@@ -2,8 +2,8 @@
 
     collect(assistant, weights, prompts, CollectConfig(n_reply=2))  -> one `Candidates` a prompt
 
-Each reply has its own seed, derived from the run's seed, the number of the prompt and the number of
-the sample. So the replies do not depend on how many prompts are collected together.
+The seed of a prompt's replies is derived from the run's seed, the number of the prompt and the
+number of the attempt. So the replies do not depend on how many prompts are collected together.
 """
 
 import hashlib
@@ -51,18 +51,26 @@ class Candidates:
         texts = [message_text(reply.message) for reply in self.replies]
         return len(set(texts)) == len(texts)
 
+    def without_equal(self) -> "Candidates":
+        """Return the prompt with its different replies, each once."""
+        by_text: dict[str, RatedReply] = {}
+        for reply in self.replies:
+            by_text.setdefault(message_text(reply.message), reply)
+        return Candidates(self.prompt, tuple(by_text.values()))
 
-def sample_seed(seed: int, prompt: int, sample: int) -> int:
-    """Return the seed of one sample: a hash of the run's seed and the two numbers, 63 bits."""
-    digest = hashlib.sha256(f"collect {seed} {prompt} {sample}".encode()).digest()
+
+def sample_seed(seed: int, prompt: int, attempt: int) -> int:
+    """Return the seed of an attempt: a hash of the run's seed and the two numbers, 63 bits."""
+    digest = hashlib.sha256(f"collect {seed} {prompt} {attempt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _sampling(config: CollectConfig, prompt: int, sample: int) -> SamplingConfig:
+def _sampling(config: CollectConfig, prompt: int, attempt: int, n: int) -> SamplingConfig:
     return SamplingConfig(
         temperature=config.temperature,
         max_tokens=config.max_tokens,
-        seed=sample_seed(config.seed, prompt, sample),
+        seed=sample_seed(config.seed, prompt, attempt),
+        n=n,
     )
 
 
@@ -84,15 +92,16 @@ def collect(
     """
     texts: list[list[Message | None]] = [[None] * config.n_reply for _ in prompts]
     for attempt in range(config.n_attempt):
-        missing = [(i, k) for i, row in enumerate(texts) for k in _equal_or_missing(row)]
+        missing = {i: numbers for i, row in enumerate(texts) if (numbers := _equal_or_missing(row))}
         if not missing:
             break
-        replies = assistant.replies(
-            [prompts[i] for i, _ in missing],
-            [_sampling(config, first + i, k + attempt * config.n_reply) for i, k in missing],
+        replies = assistant.choices_of(
+            [prompts[i] for i in missing],
+            [_sampling(config, first + i, attempt, len(missing[i])) for i in missing],
         )
-        for (i, k), reply in zip(missing, replies, strict=True):
-            texts[i][k] = reply.message
+        for (i, numbers), sampled in zip(missing.items(), replies, strict=True):
+            for k, reply in zip(numbers, sampled, strict=True):
+                texts[i][k] = reply.message
     return [
         Candidates(prompt, tuple(RatedReply(m, weights) for m in row if m is not None))
         for prompt, row in zip(prompts, texts, strict=True)

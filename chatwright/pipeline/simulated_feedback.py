@@ -1,7 +1,8 @@
 """Feedback from simulated raters on the starter model's replies. All of it is marked as simulated.
 
 Prompts are drawn from the starter corpus, the model replies several times to each, and a simulated
-rater ranks the replies. A part of the prompts is ranked by two raters, to measure their agreement.
+rater ranks the different replies. A part of the prompts is ranked by two raters, to measure their
+agreement.
 The same model, settings and seed give the same feedback, times included.
 """
 
@@ -63,7 +64,7 @@ class SimulatedFeedback:
     n_prompt: int
     """Number of prompts to which the model replied."""
     n_equal: int
-    """Number of these prompts whose replies stayed equal; nobody ranks them."""
+    """Number of these prompts whose replies were all equal; nobody ranks them."""
 
     @property
     def n_tie(self) -> int:
@@ -88,7 +89,8 @@ def simulate_feedback(
     n_prompt = n_ranked = n_equal = 0
     for prompt, candidates in _candidates(assistant, weights, table, config):
         n_prompt += 1
-        if not candidates.are_different:
+        candidates = candidates.without_equal()
+        if len(candidates.replies) < 2:
             n_equal += 1
             continue
         first = rng.randrange(len(raters))

@@ -286,6 +286,20 @@ def test_a_completion_continues_the_text_without_a_chat_format(untrained: Assist
     assert whole.usage.prompt_tokens == 5
 
 
+def test_choices_of_several_conversations_are_those_of_each_alone(untrained: Assistant) -> None:
+    conversations = [HELLO, [Message("user", "Tell me more")], HELLO, HELLO]
+    sampling = [SamplingConfig(seed=seed, n=n, max_tokens=8) for seed, n in enumerate((2, 1, 3, 2))]
+    together = untrained.choices_of(conversations, sampling)
+    alone = [
+        untrained.choices(conversation, settings)
+        for conversation, settings in zip(conversations, sampling, strict=True)
+    ]
+    assert [[r.message for r in replies] for replies in together] == [
+        [r.message for r in replies] for replies in alone
+    ]
+    assert untrained.engine.n_free_slot == 3
+
+
 def test_choices_returns_n_replies_and_best_of_keeps_the_most_probable(
     untrained: Assistant,
 ) -> None:

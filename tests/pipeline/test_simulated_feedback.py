@@ -70,6 +70,25 @@ def test_greedy_replies_are_equal_and_this_is_counted(assistant: Assistant) -> N
     assert share_equal([Candidates(PROMPTS[0], (reply, reply)), other]) == 0.5
 
 
+def test_equal_replies_are_ranked_once() -> None:
+    first, same, other = (
+        RatedReply(Message("assistant", text), weights)
+        for text, weights in (("Hi", "a"), ("Hi", "b"), ("Ho", "a"))
+    )
+    candidates = Candidates(PROMPTS[0], (first, same, other))
+    assert candidates.without_equal() == Candidates(PROMPTS[0], (first, other))
+
+
+def test_prompts_with_two_different_replies_of_several_are_ranked(assistant: Assistant) -> None:
+    config = SimulationConfig(
+        n_ranking=8, collect=CollectConfig(n_reply=6, max_tokens=1, n_attempt=1, temperature=0.02)
+    )
+    found = simulate_feedback(assistant, "", make_fact_table(0.05), config)
+    sizes = {len(ranking.replies) for ranking in found.rankings}
+    assert min(sizes) >= 2
+    assert len(sizes) > 1  # as many as differ, not all six or none
+
+
 def test_one_reply_is_not_enough() -> None:
     with pytest.raises(InputError):
         CollectConfig(n_reply=1)

@@ -73,11 +73,6 @@ class Comparison:
                 return "worse"
         return "no difference shown"
 
-    @property
-    def worse_skills(self) -> list[str]:
-        """Skills with fewer right answers than before, by more than chance explains."""
-        return [name for name, scores in self.skills.items() if scores.is_worse]
-
 
 def to_json(
     comparison: Comparison, weights: Sequence[str], sampling: SampleConfig

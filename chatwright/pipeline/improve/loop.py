@@ -41,7 +41,7 @@ from chatwright.starter import make_fact_table
 from chatwright.starter import read_settings as read_corpus_settings
 from chatwright.training.watcher import Watcher
 
-N_REPLY = 16
+N_REPLY = 64
 """Replies that are sampled together."""
 
 

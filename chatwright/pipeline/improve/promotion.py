@@ -16,12 +16,15 @@ class PromotionConfig:
 
     win_rate: float = EVEN
     """The lower bound of the win rate's 95 % interval must be above this."""
+    skill_fall: float = 0.02
+    """A skill may fall by at most this share of its questions; a larger fall must be shown."""
     bits_per_byte_rise: float = 0.02
     """Bits per byte may rise by at most this share."""
 
     def __post_init__(self) -> None:
         require = partial(require_setting, self, "promotion")
         require("win_rate", 0 <= self.win_rate < 1, "must be at least 0 and below 1")
+        require("skill_fall", 0 <= self.skill_fall < 1, "must be at least 0 and below 1")
         require("bits_per_byte_rise", self.bits_per_byte_rise >= 0, "must be at least 0")
 
 
@@ -36,7 +39,11 @@ class Decision:
 
 def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
     """Apply the rule: better replies, no worse skill, and texts predicted as well as before."""
-    refusals = [*_win_rate_refusals(comparison, config), *_capability_refusals(comparison, config)]
+    refusals = [
+        *_win_rate_refusals(comparison, config),
+        *_skill_refusals(comparison, config),
+        *_text_refusals(comparison, config),
+    ]
     figures = decision_figures(comparison)
     rate = comparison.win_rate
     shown = f"win rate {rate.value:.1%}, 95 % interval {rate.low:.1%} to {rate.high:.1%}"
@@ -44,7 +51,7 @@ def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
         return Decision(False, f"{'; '.join(refusals)} ({shown})", figures)
     measured = ["its replies win"]
     if comparison.skills:
-        measured.append("no skill is worse")
+        measured.append("no skill fell too far")
     if comparison.bits_per_byte:
         measured.append("it predicts texts as well as before")
     return Decision(True, f"{', '.join(measured)} ({shown})", figures)
@@ -59,17 +66,27 @@ def _win_rate_refusals(comparison: Comparison, config: PromotionConfig) -> list[
     return []
 
 
-def _capability_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
-    refusals = []
-    if comparison.worse_skills:
-        refusals.append(f"these skills are worse: {', '.join(comparison.worse_skills)}")
+def _skill_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
+    """Name each skill that fell too far.
+
+    The fall alone is no reason: of 50 questions, one is 2 points. McNemar's test must show it too.
+    """
+    return [
+        f"the skill {name} fell by {-100 * scores.difference:.1f} points (p = "
+        f"{scores.p_value:.3f}), and at most {100 * config.skill_fall:.1f} are allowed"
+        for name, scores in comparison.skills.items()
+        if scores.is_worse and -scores.difference > config.skill_fall
+    ]
+
+
+def _text_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
     bits = comparison.bits_per_byte
-    if bits and bits.change.value > config.bits_per_byte_rise:
-        refusals.append(
-            f"bits per byte rose by {bits.change.value:.1%}, and at most "
-            f"{config.bits_per_byte_rise:.1%} are allowed"
-        )
-    return refusals
+    if not bits or bits.change.value <= config.bits_per_byte_rise:
+        return []
+    return [
+        f"bits per byte rose by {bits.change.value:.1%}, and at most "
+        f"{config.bits_per_byte_rise:.1%} are allowed"
+    ]
 
 
 def decision_figures(comparison: Comparison) -> dict[str, Any]:
