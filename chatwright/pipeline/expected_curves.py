@@ -8,9 +8,9 @@ The expected curves are in a file beside the recipe. recipes/NAME.expected.json 
 
 `curves` are validation losses, and their band is a share of the expected loss. `figures` are other
 figures of evaluations, such as reward, length and KL divergence of replies; each has a band in its
-own unit, because it can be near 0. The expected value is printed beside the measured one; a value
-outside the band also gives a warning. A recipe with changed settings has another hash; it is not
-compared, and the user gets a message.
+own unit, because it can be near 0. The expected value is printed beside the measured one, and the
+report of the stage plots both; a value outside the band also gives a warning. A recipe with changed
+settings has another hash; it is not compared, and the user gets a message.
 """
 
 import json
@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chatwright.checkpoint import directory
 from chatwright.commands import command_line
 from chatwright.errors import InputError
+from chatwright.training.figure_curves import EXPECTED_FILE
 from chatwright.training.watcher import Progress, Watcher
 
 LOSS = "validation_loss"
@@ -76,6 +78,19 @@ class ExpectedCurves:
                 f"as the recipe states. Check this machine: {command_line('doctor')}"
             )
         return warnings
+
+    def report_table(self, stage: str) -> dict[str, Any]:
+        """Return the curves of a stage for its report: [step, lowest, expected, highest]."""
+        return {
+            name: {
+                "curve": [
+                    [step, low, value, high]
+                    for step, value in sorted(curve.values.items())
+                    for low, high in [curve.limits(step)]
+                ]
+            }
+            for name, curve in self.curves.get(stage, {}).items()
+        }
 
     def _curves_at(
         self, stage: str, step: int, figures: Mapping[str, float]
@@ -145,6 +160,15 @@ def curves_for(recipe: Path, settings_hash: str, watcher: Watcher) -> ExpectedCu
         )
         return None
     return expected
+
+
+def write_expected(run: Path, expected: ExpectedCurves | None, stage: str) -> None:
+    """Write the curves of a stage into its run, for the report; none remove an earlier file."""
+    file = run / EXPECTED_FILE
+    if expected is None or not (table := expected.report_table(stage)):
+        file.unlink(missing_ok=True)
+    else:
+        directory.write_text(file, json.dumps(table))
 
 
 def with_comparison(watcher: Watcher, expected: ExpectedCurves | None, stage: str) -> Watcher:

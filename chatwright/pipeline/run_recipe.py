@@ -17,7 +17,7 @@ from chatwright.errors import InputError
 from chatwright.pipeline import model_names
 from chatwright.pipeline.content_hash import content_hash, hash_json
 from chatwright.pipeline.data_sources import data_source_keys, path_strings
-from chatwright.pipeline.expected_curves import curves_for, with_comparison
+from chatwright.pipeline.expected_curves import curves_for, with_comparison, write_expected
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.recipe import GIVEN_MODEL, PlannedStage, Recipe, fill_in
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -87,6 +87,7 @@ class _RecipeRun:
         )
         prepared = stage.kind.prepare_function()(config, inputs)
         watcher = with_comparison(self.watcher, self.expected, stage.name)
+        write_expected(stage_directory, self.expected, stage.name)
         prepared.run(stage_directory, watcher)
         _write_record(stage_directory, record | {"done": True})
 

@@ -10,6 +10,7 @@ from chatwright.checkpoint import json_file, run_directory
 from chatwright.evaluation import model_card
 from chatwright.evaluation.figures import with_interval, without_bounds
 from chatwright.training import loss_comparison, metrics
+from chatwright.training.figure_curves import figure_curves
 from chatwright.training.html_page import new_figure, page, to_svg
 from chatwright.training.run_notes import OUTCOME
 from chatwright.training.run_settings import flatten
@@ -18,7 +19,8 @@ from chatwright.training.run_settings import flatten
 def write_report(run: Path) -> Path:
     """Write run/report.html and return its path.
 
-    Reads run/metrics.jsonl, run/run.json and, of a finished run, run/model/training.json.
+    Reads run/metrics.jsonl, run/run.json, run/expected.json if the recipe expects curves and, of a
+    finished run, run/model/training.json.
     """
     records = metrics.read(run / "metrics.jsonl")
     settings = json.loads((run / "run.json").read_text(encoding="utf-8"))
@@ -31,6 +33,7 @@ def write_report(run: Path) -> Path:
         *_card(run),
         "<h2>Curves</h2>",
         _curves(records),
+        figure_curves(run, records),
         _loss_differences(settings),
         "<h2>Samples during training</h2>",
         _samples(records),

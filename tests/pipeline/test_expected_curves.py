@@ -9,6 +9,7 @@ import pytest
 from chatwright.pipeline import expected_curves
 from chatwright.pipeline.packaged_recipes import packaged_recipe
 from chatwright.pipeline.recipe import read_recipe
+from chatwright.training.figure_curves import read_expected
 from chatwright.training.watcher import Progress, Watcher
 
 
@@ -87,6 +88,17 @@ def test_rewards_and_lengths_have_bands_in_their_own_unit(directory: Path) -> No
     assert "14.900" in line
     outside = {"validation_reward": 0.29, "validation_reply_tokens": 14.0}
     assert len(messages_for(directory, "abc", ("ppo", 20, outside)).warned) == 2
+
+
+def test_the_report_gets_the_curves_with_their_bands(directory: Path) -> None:
+    expected = expected_curves.read_expected_curves(directory / "r.toml")
+    expected_curves.write_expected(directory, expected, "pretrain")
+    table = read_expected(directory)
+    assert table["validation_loss"][0] == pytest.approx((50, 1.8, 2.0, 2.2))
+    expected_curves.write_expected(directory, expected, "ppo")
+    assert read_expected(directory)["validation_reply_tokens"][1] == (20, 7.0, 10.0, 13.0)
+    expected_curves.write_expected(directory, expected, "sft")
+    assert read_expected(directory) == {}
 
 
 def test_a_figure_that_is_not_a_number_is_outside_every_band(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """The report shows what a run did, and opens without a network."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,23 @@ def test_report_of_an_unfinished_run_has_curves_and_no_checks(tmp_path: Path) ->
     text = write_report(tmp_path).read_text(encoding="utf-8")
     assert "<svg" in text
     assert "weights" not in text
+
+
+def labels(report: Path) -> set[str]:
+    """Return the texts of the plots, which matplotlib keeps as comments beside the outlines."""
+    return set(re.findall(r"<!-- (.*?) -->", report.read_text(encoding="utf-8")))
+
+
+def test_report_plots_the_replies_figures_beside_the_expected_curve(tmp_path: Path) -> None:
+    records = [{"step": step, "validation_reward": 0.1 * step} for step in (0, 20)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    (tmp_path / "run.json").write_text("{}")
+    alone = labels(write_report(tmp_path))
+    assert {"reward", "measured"} <= alone
+    assert "expected" not in alone
+    curve = [[0, -0.1, 0.0, 0.1], [20, 1.8, 2.0, 2.2]]
+    (tmp_path / "expected.json").write_text(json.dumps({"validation_reward": {"curve": curve}}))
+    assert {"measured", "expected", "expected band"} <= labels(write_report(tmp_path))
 
 
 def test_samples_are_from_the_first_the_last_and_two_evaluations_between_them(
