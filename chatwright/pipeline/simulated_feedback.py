@@ -7,7 +7,7 @@ The same model, settings and seed give the same feedback, times included.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -83,11 +83,20 @@ def simulate_feedback(
 
     Raises InputError if the model's replies are equal for nearly all prompts.
     """
+    return rank_candidates(sample_candidates(assistant, weights, table, config), config, report)
+
+
+def rank_candidates(
+    sampled: Iterable[tuple[StarterPrompt, Candidates]],
+    config: SimulationConfig,
+    report: Report = lambda done, total: None,
+) -> SimulatedFeedback:
+    """Let the simulated raters rank replies; see `simulate_feedback`."""
     raters = make_raters(config.raters)
     rng = random.Random(f"starter-feedback-votes-{config.seed}")
     rankings: list[Ranking] = []
     n_prompt = n_ranked = n_equal = 0
-    for prompt, candidates in _candidates(assistant, weights, table, config):
+    for prompt, candidates in sampled:
         n_prompt += 1
         candidates = candidates.without_equal()
         if len(candidates.replies) < 2:
@@ -112,10 +121,10 @@ def simulate_feedback(
     )
 
 
-def _candidates(
+def sample_candidates(
     assistant: Assistant, weights: str, table: FactTable, config: SimulationConfig
 ) -> Iterator[tuple[StarterPrompt, Candidates]]:
-    """Yield prompts with their replies, a chunk at a time."""
+    """Yield prompts with their replies, sampled a chunk at a time; several raters may rank them."""
     settings = CollectConfig(**{**vars(config.collect), "seed": config.seed})
     count = PROMPTS_PER_RANKING * config.n_ranking
     prompts = draw_prompts(table, config.part, count, config.seed)

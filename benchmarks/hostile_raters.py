@@ -1,0 +1,104 @@
+"""Measure what hostile raters cost: the same replies, ranked with and without them.
+
+    python benchmarks/hostile_raters.py runs/starter/sft OUT
+
+20 simulated raters rank the same replies twice: all honest, and one of them (5 %) always reversing
+the order. Each feedback trains a reward model and a policy (DPO). No rater is left out, which
+`chatwright improve` would try. The reward models are measured on other prompts that honest raters
+ranked without noise, the policies by win rate over the start. The result is in OUT/result.json.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chatwright.chat.assistant import Assistant
+from chatwright.checkpoint import model_directory
+from chatwright.data.preferences import Ranking
+from chatwright.data.snapshot import read_snapshot, write_snapshot
+from chatwright.evaluation.win_rate import win_rate
+from chatwright.pipeline.collect import CollectConfig
+from chatwright.pipeline.comparison.samples import open_engine
+from chatwright.pipeline.load_reward_model import load_reward_model
+from chatwright.pipeline.simulated_feedback import (
+    SimulationConfig,
+    rank_candidates,
+    sample_candidates,
+)
+from chatwright.starter import make_fact_table
+from chatwright.starter.feedback.raters import RaterSettings
+
+HOSTILE = {"honest": 0.0, "hostile": 0.05}
+N_RANKING = 1500
+N_TEST = 300
+N_RATER = 20
+DPO = ("loop.steps=150", "loop.optimizer.learning_rate=3e-4", "batches.rows=64")
+
+
+def sample_feedback(start: Path, out: Path) -> None:
+    """Write the feedback of both groups of raters, and the feedback to test by."""
+    if (out / "test.jsonl").exists():
+        return
+    model, tokenizer = model_directory.load(start)
+    weights, table = model_directory.weights_hash(start), make_fact_table(1.0)
+    config = SimulationConfig(n_ranking=N_RANKING, collect=CollectConfig(n_reply=4, n_attempt=1))
+    test = replace(
+        config, n_ranking=N_TEST, part="validation", overlap=0.0, raters=RaterSettings(noise=0.0)
+    )
+    with open_engine(model, 64) as engine:
+        assistant = Assistant(engine, tokenizer)
+        sampled = list(sample_candidates(assistant, weights, table, config))
+        for name, share in HOSTILE.items():
+            raters = RaterSettings(n_rater=N_RATER, hostile=share)
+            found = rank_candidates(sampled, replace(config, raters=raters))
+            write_snapshot(out / f"{name}.jsonl", found.rankings)
+            print(f"{name}: {sum(len(r.pairs()) for r in found.rankings):,} pairs", flush=True)
+        tested = rank_candidates(sample_candidates(assistant, weights, table, test), test)
+        write_snapshot(out / "test.jsonl", tested.rankings)
+
+
+def run(*arguments: object) -> None:
+    """Run a command of Chatwright."""
+    subprocess.run([sys.executable, "-m", "chatwright", *map(str, arguments)], check=True)
+
+
+def accuracy(reward: Path, rankings: list[Ranking]) -> dict[str, Any]:
+    """Return the share of the pairs that the reward model orders as the raters, by prompt."""
+    model = load_reward_model(reward)
+    outcomes = []
+    for ranking in rankings:
+        scores = model.scores([(*ranking.prompt, reply.message) for reply in ranking.replies])
+        pairs = ranking.pairs()
+        outcomes.append([float(scores[better] > scores[worse]) for better, worse in pairs])
+    return win_rate(outcomes).as_figures()
+
+
+def main(start: Path, out: Path) -> None:
+    """Sample, train twice, and compare."""
+    out.mkdir(parents=True, exist_ok=True)
+    sample_feedback(start, out)
+    prompts = out / "prompts"
+    if not prompts.exists():
+        run("feedback", "prompts", prompts, "--judge", 300, "--training", 10)
+    test = [r for r in read_snapshot(out / "test.jsonl").feedback if isinstance(r, Ranking)]
+    result: dict[str, Any] = {}
+    for name in HOSTILE:
+        data = ("--from", start, "--data", out / f"{name}.jsonl")
+        run("train", "reward", *data, "--out", out / f"{name}-reward")
+        run("train", "dpo", *data, "--out", out / f"{name}-dpo", *DPO)
+        judged = ("--prompts", prompts / "judge.jsonl", "--rules", "starter")
+        folder = out / f"{name}-compare"
+        run("compare", start, out / f"{name}-dpo", *judged, "--out", folder)
+        result[name] = {
+            "reward_accuracy": accuracy(out / f"{name}-reward", test),
+            "win_rate": json.loads((folder / "comparison.json").read_text())["win_rate"],
+        }
+        print(json.dumps(result, indent=1), flush=True)
+    (out / "result.json").write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
