@@ -40,6 +40,7 @@ from chatwright.conversation import (
 )
 from chatwright.engine.messages import (
     AnyEngine,
+    Constraint,
     EngineFull,
     EngineUnavailable,
     PromptScored,
@@ -47,6 +48,7 @@ from chatwright.engine.messages import (
     RequestFinished,
     RequestId,
     SamplingConfig,
+    refused,
 )
 from chatwright.errors import InputError
 from chatwright.tokenizer.read_reply import reply_stop_ids
@@ -140,6 +142,7 @@ class Assistant:
         *,
         scores_prompt: bool = False,
         is_sampled: bool = True,
+        constraint: Constraint | None = None,
         user: str = "",
     ) -> Generator[CompletionEvent, None, None]:
         """Yield the events of a plain continuation of token ids while it is sampled.
@@ -149,11 +152,15 @@ class Assistant:
             sampling: The sampling settings.
             scores_prompt: Whether the first event is `PromptScored`.
             is_sampled: False: read the prompt only; the text is empty.
+            constraint: What the continuation may be; None for any text.
             user: Whose request it is (`Request.user`).
         """
         sampling = _with_seed(sampling)
         request = self._request(token_ids, sampling, may_call_tool=False)
         request = replace(request, scores_prompt=scores_prompt, is_sampled=is_sampled, user=user)
+        if constraint is not None:
+            self._require_vocabulary()
+            request = replace(request, constraint=constraint)
         for event in self._events(self._submit(request, None)):
             assert isinstance(event, PromptScored | TextDelta | Waiting | Finished), (
                 "a continuation has no other events"
@@ -354,11 +361,14 @@ class Assistant:
             while True:
                 while reply.events:
                     yield reply.events.popleft()
+                if reply.refused is not None:
+                    raise reply.refused
                 if reply.finished is not None:
                     yield reply.finished
                     return
                 self._step()
-                if self.reports_waiting and not reply.events and reply.finished is None:
+                is_over = reply.finished is not None or reply.refused is not None
+                if self.reports_waiting and not reply.events and not is_over:
                     yield Waiting()
         finally:
             self._abandon(reply)
@@ -372,6 +382,10 @@ class Assistant:
         for event in self.engine.step():
             reply = self._live.get(event.request_id)
             if reply is None:
+                continue
+            if isinstance(event, RequestFinished) and event.refusal:
+                reply.refused = refused(event)
+                del self._live[event.request_id]
                 continue
             if isinstance(event, PromptScored):
                 reply.events.append(event)

@@ -37,6 +37,7 @@ class LiveReply:
         self.messages = messages
         self.events: deque[ReplyEvent | CompletionEvent] = deque()  # not yet yielded to the caller
         self.finished: Finished | None = None
+        self.refused: Exception | None = None  # why the engine's process did not take the request
         self.answered: list[AnsweredRequest] = []  # the requests that have ended
         self.form = FREE
         self.n_tool_calls = 0

@@ -1,6 +1,6 @@
 """The registry: the versions of one model, where each comes from, and which one is served.
 
-    DIR/registry.jsonl   one line per event: added, promoted, refused, rolled_back
+    DIR/registry.jsonl   one line per event: added, promoted, preferred, refused, rolled_back
 
 A version is a model directory inside DIR or elsewhere. Wherever a command takes a model, DIR means
 the served version. Events are only appended, and versions are never deleted.
@@ -22,7 +22,7 @@ REGISTRY_FILE = "registry.jsonl"
 LOCK_SECONDS = 10.0
 """Time to wait for another process that is writing into the folder."""
 
-Decision = Literal["promoted", "refused", "rolled_back"]
+Decision = Literal["promoted", "preferred", "refused", "rolled_back"]
 State = Literal["served", "served before", "refused", "not decided"]
 
 
@@ -195,6 +195,15 @@ def refuse(path: Path, name: str, reason: str, figures: Mapping[str, Any] | None
     """Record that a version must not be served, and why."""
     with writer_lock(path, LOCK_SECONDS):
         _append(path, read(path).version(name), "refused", reason, figures)
+
+
+def prefer(path: Path, name: str, reason: str, figures: Mapping[str, Any] | None = None) -> None:
+    """Record that users' votes prefer a version to the served one, and the votes.
+
+    The version is not served yet, so its state stays "not decided".
+    """
+    with writer_lock(path, LOCK_SECONDS):
+        _append(path, read(path).version(name), "preferred", reason, figures)
 
 
 def rollback(path: Path, name: str = "", reason: str = "", by: str = "") -> Version:

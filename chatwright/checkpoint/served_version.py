@@ -15,6 +15,8 @@ from chatwright.errors import InputError
 def promote(path: Path, name: str, reason: str, *, force: bool = False, by: str = "") -> Version:
     """Serve a version by decision of the user. Its files are checked first.
 
+    A version that users' votes preferred in a canary needs no force.
+
     Args:
         path: The directory of the versions.
         name: The version's name, or the beginning of its id.
@@ -29,7 +31,8 @@ def promote(path: Path, name: str, reason: str, *, force: bool = False, by: str 
     read = registry.read(path)
     version = read.version(name)
     _require_intact(read, version)
-    if read.state(version) == "not decided" and not force:
+    is_preferred = any(event.kind == "preferred" for event in read.events_of(version))
+    if read.state(version) == "not decided" and not is_preferred and not force:
         words = ("models", "promote", path, version.name, "--force", "--reason", "TEXT")
         raise InputError(
             f"{path}: {version.name} was never compared with the version before it.",

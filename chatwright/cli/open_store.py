@@ -18,14 +18,26 @@ StoreAddress = Annotated[
     str,
     typer.Option(
         "--store",
-        help="The store: a file, or postgresql://USER@HOST/NAME. By default what the variable "
-        "CHATWRIGHT_STORE names, or store.db in your data folder.",
+        help="The store: a file, or postgresql://USER@HOST/NAME; for serve also off: conversations "
+        "stay in the browser. By default what the variable CHATWRIGHT_STORE names, or store.db in "
+        "your data folder.",
     ),
 ]
 
 
+OFF = "off"
+"""The address of no store."""
+
+
 def open_store(address: str) -> "Store":
     """Open the store that an option names. Raises InputError."""
+    if address == OFF:
+        raise InputError(
+            "--store off means no store, and this command works on one.",
+            remedy="Give a file, ./off for one of that name, or leave the option out.",
+            field="store",
+            value=address,
+        )
     try:
         from chatwright.store.address import store_address
         from chatwright.store.store import Store
@@ -45,14 +57,14 @@ def served_store(
     """Yield the users of the store for a server, or None: then nothing is kept.
 
     On an address that only this machine reaches, the default store is opened, and its owner needs
-    no log-in. Elsewhere only `has_login` or an address opens a store.
+    no log-in. Elsewhere only `has_login` or an address opens a store. The address `off` opens none.
 
-    Raises InputError if users shall log in and there is no administrator.
+    Raises InputError if users shall log in and there is no administrator, or no store.
     """
     from chatwright.server.access.accounts import Accounts
     from chatwright.server.address import is_loopback
 
-    if not (address or has_login or is_loopback(host)):
+    if (address == OFF and not has_login) or not (address or has_login or is_loopback(host)):
         yield None
         return
     try:

@@ -135,6 +135,9 @@ class ServedModels:
             if canary.verdict == "rolled back":
                 reason = "canary: users' votes prefer the served version"
                 registry.refuse(directory, version.name, reason, canary.figures())
+            else:
+                reason = "canary: users' votes prefer this version to the served one"
+                registry.prefer(directory, version.name, reason, canary.figures())
             print(f"canary {version.name}: {canary.verdict}", file=sys.stderr, flush=True)
 
         service.feedback = FeedbackDesk(log, canary, decided)

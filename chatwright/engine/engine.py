@@ -392,6 +392,8 @@ class Engine:
             if not finite[row]:
                 self._fail(sequence, _not_finite(sequence))
             elif not sequence.n_unread:
+                if not sequence.generated:  # requests beside this one may begin with its prompt
+                    self._save_prefix(sequence, slots[row], len(sequence.prompt))
                 self._report_scores(sequence)
                 if sequence.is_sampled:
                     sampled.append(row)

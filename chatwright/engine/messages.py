@@ -17,6 +17,7 @@ from chatwright.errors import InputError
 
 RequestId = NewType("RequestId", str)
 Reason = Literal["stop", "length", "cancelled", "failed"]
+Refusal = Literal["", "invalid", "full", "user_full"]
 
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 """Seeds have 64 bits, signed or unsigned."""
@@ -231,6 +232,11 @@ class RequestFinished:
     """With reason "failed": the cause."""
     n_cached: int = 0
     """Number of the prompt's tokens whose keys and values came from an earlier request."""
+    refusal: Refusal = ""
+    """Why an engine in another process did not take the request; "" if it did.
+
+    `refused` makes the exception of it.
+    """
 
 
 Event = PromptScored | TokenSampled | RequestFinished
@@ -255,6 +261,26 @@ class EngineUnavailable(Exception):
 
 class PromptTooLong(InputError):
     """The prompt and the reply do not fit into the context."""
+
+
+def refusal_of(error: InputError | EngineFull) -> Refusal:
+    """Return the kind of an error of `submit`, to be reported from another process."""
+    if isinstance(error, InputError):
+        return "invalid"
+    return "user_full" if isinstance(error, UserQueueFull) else "full"
+
+
+def refused(event: RequestFinished) -> Exception | None:
+    """Return the error of `submit` that the end of a request reports; None if it was taken."""
+    match event.refusal:
+        case "invalid":
+            return ValueError(event.error)  # an InputError, whose parts are joined
+        case "full":
+            return EngineFull(event.error)
+        case "user_full":
+            return UserQueueFull(event.error)
+        case _:
+            return None
 
 
 class AnyEngine(Protocol):

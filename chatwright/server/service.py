@@ -106,8 +106,21 @@ class Service:
         if name is None or name == self.model_name:
             return served
         if name in self.adapters:
+            if cause := self.failed_adapters.get(name):
+                message = (
+                    f"the adapter {name} is not loaded since the engine was started again: {cause} "
+                    f"Then DELETE /v1/adapters/{name}, and POST it to /v1/adapters again."
+                )
+                raise ApiError(503, message, code="adapter_not_loaded", param="model")
             return self.adapters[name]
         raise unknown_model(name)
+
+    @property
+    def failed_adapters(self) -> dict[str, str]:
+        """Why adapters could not be loaded again after the engine's restart, by their names."""
+        served = self.engine.served
+        engine = None if served is None else getattr(served.assistant, "engine", None)
+        return engine.failed_adapters if isinstance(engine, RemoteEngine) else {}
 
     def load_adapter(self, name: str, path: Path) -> Served:
         """Serve the model with an adapter under a name of its own.

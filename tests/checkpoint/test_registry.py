@@ -79,3 +79,11 @@ def test_what_cannot_be_recorded_is_refused(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError):
         registry.read(tmp_path / "elsewhere")
     assert (folder / registry.REGISTRY_FILE).read_bytes() == before
+
+
+def test_a_preferred_version_is_recorded_with_its_votes_and_not_served(folder: Path) -> None:
+    registry.prefer(folder, "v2", "votes", {"candidate_votes": 70})
+    read = registry.read(folder)
+    assert (read.state(version(2)), served(folder)) == ("not decided", ["v1"])
+    [event] = read.events_of(version(2))
+    assert (event.kind, event.figures) == ("preferred", {"candidate_votes": 70})

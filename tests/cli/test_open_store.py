@@ -80,3 +80,13 @@ def test_a_server_leaves_young_pending_answers_of_another_one(path):
         store.messages.add(user, conversation, None, Message("user", "hi"), answer_by=Origin())
         with served_store():
             assert store.messages.tree(user, conversation)[1].state == "pending"
+
+
+def test_off_opens_no_store_and_leaves_no_file_of_that_name(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with served_store("off") as accounts:
+        assert accounts is None
+    with pytest.raises(InputError) as caught, served_store("off", has_login=True):
+        pass
+    assert (caught.value.field, caught.value.value) == ("store", "off")
+    assert not list(tmp_path.iterdir())

@@ -323,3 +323,21 @@ def test_problems_finds_a_reference_that_is_never_given_back(
         while engine.has_work:
             engine.step()
         assert engine.problems()
+
+
+def test_a_prompt_is_shared_as_soon_as_it_is_read(make_model: MakeModel) -> None:
+    """A second request with the same prompt begins while the first is still being sampled."""
+    prompt = text(60)
+    with Engine(make_model(context_length=200), caching(n_slot=2)) as engine:
+        [(alone, _)] = Replies(engine).run([request(prompt, 20)])
+    with Engine(make_model(context_length=200), caching(n_slot=2)) as engine:
+        first = engine.submit(request(prompt, 60))
+        engine.step()
+        second = engine.submit(request(prompt, 20))
+        events = [event for _ in range(30) for event in engine.step()]
+        assert first in {reply.request_id for reply in engine.scheduler.running}
+        [end] = [event for event in events if isinstance(event, RequestFinished)]
+        assert (end.request_id, end.n_cached) == (second, 48)
+        sampled = [e for e in events if isinstance(e, TokenSampled) and e.request_id == second]
+        assert [event.token_id for event in sampled] == alone
+        assert not engine.problems()

@@ -12,6 +12,7 @@ from chatwright.errors import InputError
 from chatwright.server.completions_api.token_text import text_of
 from chatwright.server.errors import ApiError
 from chatwright.server.request_body.request_parser import Text
+from chatwright.server.request_body.response_format import GrammarFormat
 from chatwright.server.request_body.sampling_request import SamplingRequest
 from chatwright.tokenizer.tokenizer import Tokenizer
 
@@ -31,6 +32,8 @@ class TextRequest(SamplingRequest):
     max_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 16
     echo: bool = False
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    grammar: GrammarFormat | None = None
+    """What the continuation may be. Not OpenAI's."""
     return_token_ids: bool = False
     """Whether log-probabilities also list each token with its id and its alternatives' ids."""
 

@@ -58,6 +58,8 @@ class _Model:
     events: deque[Event] = field(default_factory=deque)
     adapters: dict[str, Json] = field(default_factory=dict)
     """The messages that load its adapters, by the adapter's name."""
+    failed_adapters: dict[str, str] = field(default_factory=dict)
+    """Why an adapter could not be loaded again after a restart, by its name."""
     live: dict[RequestId, int] = field(default_factory=dict)
     """Number of replies that have not ended, by request."""
 
@@ -80,6 +82,7 @@ class EngineProcess:
         self._write_lock = threading.Lock()
         self._models: dict[str, _Model] = {}
         self._answers: dict[str, Json] = {}
+        self._reloads: dict[str, tuple[_Model, str]] = {}  # question -> model and adapter
         self._ids = itertools.count(1)
         self._is_closing = False
         self.n_restart = 0
@@ -244,10 +247,19 @@ class EngineProcess:
         answer = self.ask("load_adapter", model, **content)
         with self._changed:
             self._models[model].adapters[name] = content
+            self._models[model].failed_adapters.pop(name, None)
         return str(answer["weights"])
+
+    def failed_adapters(self, model: str) -> dict[str, str]:
+        """Return why adapters could not be loaded again after a restart, by their names."""
+        with self._changed:
+            return dict(self._models[model].failed_adapters)
 
     def unload_adapter(self, model: str, name: str) -> None:
         """Forget an adapter; InputError if replies in progress use it."""
+        with self._changed:
+            if self._models[model].failed_adapters.pop(name, None) is not None:
+                return  # the process does not have it
         self.ask("unload_adapter", model, name=name)
         with self._changed:
             self._models[model].adapters.pop(name, None)
@@ -331,6 +343,7 @@ class EngineProcess:
                     for index in range(n_reply)
                 )
             known.live.clear()
+        self._reloads.clear()
         self._changed.notify_all()
 
     def _read(self) -> None:
@@ -344,7 +357,10 @@ class EngineProcess:
 
     def _take(self, message: Json) -> None:
         if message["kind"] == "answer":
-            self._answers[message["question"]] = message
+            if (reloaded := self._reloads.pop(message["question"], None)) is not None:
+                self._take_reload(*reloaded, message)
+            else:
+                self._answers[message["question"]] = message
             return
         known = self._models.get(message["model"])
         if known is None:
@@ -357,12 +373,23 @@ class EngineProcess:
                 known.is_open = True
                 with suppress(EngineUnavailable):  # the next process gets the messages
                     for adapter in known.adapters.values():  # after a restart
-                        self.send("load_adapter", model=message["model"], question="", **adapter)
+                        question = str(next(self._ids))
+                        self._reloads[question] = (known, adapter["name"])
+                        model = message["model"]
+                        self.send("load_adapter", model=model, question=question, **adapter)
             case "refused":
                 known.error = _input_error(message["error"])
             case "events":
                 for data in message["events"]:
                     self._take_event(known, event_from_json(data))
+
+    def _take_reload(self, known: _Model, name: str, answer: Json) -> None:
+        """Say that an adapter could not be loaded again; its requests fail until it is loaded."""
+        error = answer.get("error")
+        if error is None or known.adapters.pop(name, None) is None:
+            return
+        known.failed_adapters[name] = str(_input_error(error))
+        self._warn(f"the adapter {name} could not be loaded again: {known.failed_adapters[name]}")
 
     @staticmethod
     def _take_event(known: _Model, event: Event) -> None:

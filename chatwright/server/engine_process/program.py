@@ -42,7 +42,13 @@ from typing import Any, BinaryIO
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.engine import Engine
 from chatwright.engine.message_codec import event_to_json, request_from_json
-from chatwright.engine.messages import EngineFull, Event, RequestFinished, RequestId
+from chatwright.engine.messages import (
+    EngineFull,
+    Event,
+    RequestFinished,
+    RequestId,
+    refusal_of,
+)
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.inspection.embeddings import Embeddings
@@ -73,7 +79,10 @@ class ServedEngine:
         try:
             self._ids[self.engine.submit(request_from_json(content))] = request_id
         except (InputError, EngineFull) as error:
-            self._refused.append(RequestFinished(request_id, 0, "failed", error=str(error)))
+            refused = RequestFinished(
+                request_id, 0, "failed", error=str(error), refusal=refusal_of(error)
+            )
+            self._refused.append(refused)
 
     def cancel(self, request_id: RequestId) -> None:
         """End a request."""

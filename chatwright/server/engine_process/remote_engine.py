@@ -95,6 +95,11 @@ class RemoteEngine:
         """Let requests use the adapter at `path` by a name; return the hash of its weights."""
         return self._process.load_adapter(self._model, name, path)
 
+    @property
+    def failed_adapters(self) -> dict[str, str]:
+        """Why adapters could not be loaded again after a restart, by their names."""
+        return self._process.failed_adapters(self._model)
+
     def unload_adapter(self, name: str) -> None:
         """Forget an adapter; InputError if replies in progress use it."""
         self._process.unload_adapter(self._model, name)

@@ -20,7 +20,12 @@ from dataclasses import dataclass
 
 from chatwright.chat.context_window import ConversationTooLong
 from chatwright.chat.reply_events import Waiting
-from chatwright.engine.messages import EngineFull, EngineUnavailable, PromptTooLong
+from chatwright.engine.messages import (
+    EngineFull,
+    EngineUnavailable,
+    PromptTooLong,
+    UserQueueFull,
+)
 from chatwright.server.errors import ApiError, internal_error
 from chatwright.server.metrics import Metrics
 from chatwright.server.model_identity import ModelIdentity
@@ -246,6 +251,11 @@ class EngineThread:
                 return error
             case ConversationTooLong() | PromptTooLong():
                 return ApiError(400, str(error), code="context_length_exceeded", param=param)
+            case UserQueueFull():
+                retry_after = self.limits.retry_after
+                return ApiError(
+                    429, str(error), code="rate_limit_exceeded", retry_after=retry_after
+                )
             case EngineFull():
                 return self._unavailable(str(error), "server_full")
             case EngineUnavailable():

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from chatwright.chat.reply_events import CompletionEvent, ReplyEvent
 from chatwright.chat.reply_form import FREE, ReplyForm
 from chatwright.conversation import Conversation
-from chatwright.engine.messages import SamplingConfig
+from chatwright.engine.messages import Constraint, SamplingConfig
 from chatwright.server.errors import ApiError
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.tokenizer.tokenizer import Tokenizer
@@ -50,6 +50,7 @@ class Replier(Protocol):
         *,
         scores_prompt: bool,
         is_sampled: bool,
+        constraint: Constraint | None,
         user: str,
     ) -> Iterator[CompletionEvent]:
         """Yield the events of the continuation of a text; closing the iterator cancels it."""
@@ -173,6 +174,7 @@ class PendingText(PendingWork):
         *,
         scores_prompt: bool = False,
         is_sampled: bool = True,
+        constraint: Constraint | None = None,
     ) -> None:
         """Prepare a continuation.
 
@@ -183,12 +185,14 @@ class PendingText(PendingWork):
             assistant: The model; None for the one served when the continuation begins.
             scores_prompt: Whether the prompt's log-probabilities are computed.
             is_sampled: Whether anything is sampled, or the prompt only read.
+            constraint: What the continuation may be; None for any text.
         """
         super().__init__(deliver, assistant)
         self.token_ids = token_ids
         self.sampling = sampling
         self.scores_prompt = scores_prompt
         self.is_sampled = is_sampled
+        self.constraint = constraint
 
     def begin(self, served: Callable[[], Replier]) -> Iterator[CompletionEvent]:
         """Begin to sample the continuation."""
@@ -198,5 +202,6 @@ class PendingText(PendingWork):
             self.sampling,
             scores_prompt=self.scores_prompt,
             is_sampled=self.is_sampled,
+            constraint=self.constraint,
             user=self.user,
         )

@@ -1,4 +1,4 @@
-"""POST and DELETE /v1/adapters: load LoRA adapters beside the served model, and unload them.
+"""GET, POST and DELETE /v1/adapters: LoRA adapters beside the served model.
 
 A request chooses an adapter by its name as the model. Adapters share the weights and the batch.
 """
@@ -34,6 +34,22 @@ class AdapterRequest(Strict):
 
 def add(app: FastAPI, service: Service) -> None:
     """Add the routes."""
+
+    @app.get("/v1/adapters", dependencies=[needs("admin")])
+    async def list_adapters() -> Response:
+        """List the adapters; `error` says why one is not loaded since the engine's restart."""
+        failed = service.failed_adapters
+        adapters = [
+            {
+                "object": "adapter",
+                "id": name,
+                "weights": served.identity.adapter,
+                "state": "failed" if name in failed else "loaded",
+                "error": failed.get(name),
+            }
+            for name, served in service.adapters.items()
+        ]
+        return JSONResponse({"object": "list", "data": adapters})
 
     @app.post("/v1/adapters", dependencies=[needs("admin")])
     async def load(http: Request) -> Response:

@@ -18,7 +18,11 @@ from chatwright.server.replies.answer_recorder import AnswerRecorder, recorder_o
 from chatwright.server.replies.pending_reply import Deliver, PendingReply, PendingText, Served
 from chatwright.server.replies.response_stream import Replies, respond
 from chatwright.server.request_body.request_parser import parse_request
-from chatwright.server.request_body.response_format import CONSTRAINT_FIELDS, require_usable
+from chatwright.server.request_body.response_format import (
+    CONSTRAINT_FIELDS,
+    answer_constraint,
+    require_usable,
+)
 from chatwright.server.request_body.tool_request import require_usable_tools
 from chatwright.server.service import Service
 
@@ -105,6 +109,8 @@ async def complete_texts(
         raise ApiError(400, message, code="invalid_value", param="prompt")
     # A long text takes long, so a thread of the pool encodes it and other requests continue.
     prompts = await run_in_threadpool(encode_prompts, request, served.assistant.tokenizer)
+    constraint = answer_constraint(None, request.grammar)
+    await run_in_threadpool(require_usable, constraint)
     completion = TextCompletion(request, served, prompts)
 
     def make(index: int, deliver: Deliver) -> PendingText:
@@ -115,8 +121,10 @@ async def complete_texts(
             served.assistant,
             scores_prompt=request.scores_prompt,
             is_sampled=request.max_tokens > 0,
+            constraint=constraint,
         )
         pending.user = user
+        pending.field_names = {**CONSTRAINT_FIELDS, "max_tokens": "max_tokens"}
         return pending
 
     replies = Replies(service.engine, [partial(make, index) for index in range(n_reply)])

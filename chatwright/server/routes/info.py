@@ -51,9 +51,13 @@ def _add_checks(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", dependencies=[PUBLIC])
     async def health() -> Response:
-        """Answer 200 if a model is served, otherwise 503, for scripts that wait."""
-        is_ready = service.is_ready
-        return _check(is_ready, "ok" if is_ready else "building")
+        """Answer 200 if a model is served, otherwise 503, for scripts that wait.
+
+        The status is `degraded` while an adapter is not loaded since the engine's restart.
+        """
+        if not service.is_ready:
+            return _check(False, "building")
+        return _check(True, "degraded" if service.failed_adapters else "ok")
 
     @app.get("/livez", dependencies=[PUBLIC])
     async def livez() -> Response:

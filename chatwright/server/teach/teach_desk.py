@@ -122,7 +122,7 @@ class TeachDesk:
         """
         read = registry.read(self.directory)
         state = read.state(read.version(name))
-        is_forced = state in ("refused", "not decided")
+        is_forced = state in ("refused", "not decided")  # the page always asks for a reason
         return served_version.promote(self.directory, name, reason, force=is_forced, by=by)
 
     def rollback(self, name: str, reason: str, by: str) -> Version:

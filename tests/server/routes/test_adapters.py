@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,3 +171,44 @@ def test_adapters_are_there_again_after_the_engine_was_killed(
     while process.n_restart == 0 or not engine.wait_until_open(1):
         pass
     assert [text(ask(client, name)) for name in ("base", *NAMES)] == before
+
+
+def test_an_adapter_that_cannot_be_loaded_again_is_said_and_asks_for_a_remedy(
+    folder: Path, tmp_path: Path
+) -> None:
+    """After a restart of the engine's process an adapter's directory is gone."""
+    warnings: list[str] = []
+    process = EngineProcess(warn=warnings.append)
+    try:
+        engine = RemoteEngine(process, folder / "base", MemoryLimits(), 4)
+        app = make_app(None, "base")
+        assistant = Assistant(engine, TOKENIZER, reports_waiting=True)
+        app.state.service.publish(assistant, "base", "", engine.facts.identity)
+        shutil.copytree(folder / "kind", tmp_path / "kind")
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            body = {"name": "kind", "path": str(tmp_path / "kind")}
+            assert client.post("/v1/adapters", json=body).status_code == 200
+            [card] = client.get("/v1/adapters").json()["data"]
+            assert (card["id"], card["state"], card["error"]) == ("kind", "loaded", None)
+            (tmp_path / "kind").rename(tmp_path / "moved")
+            os.kill(process.process_id, signal.SIGKILL)
+            while process.n_restart == 0 or not engine.wait_until_open(1):
+                pass
+            engine.inspect({"what": "words", "expression": "a", "top": 1})  # answered in order
+            assert any("kind" in warning for warning in warnings)
+            assert client.get("/health").json() == {"status": "degraded"}
+            [card] = client.get("/v1/adapters").json()["data"]
+            assert card["state"] == "failed"
+            assert card["error"]
+            body = {"model": "kind", "messages": [{"role": "user", "content": "abc"}]}
+            response = client.post("/v1/chat/completions", json=body)
+            assert response.status_code == 503
+            assert response.json()["error"]["code"] == "adapter_not_loaded"
+            (tmp_path / "moved").rename(tmp_path / "kind")
+            assert client.delete("/v1/adapters/kind").status_code == 200
+            body = {"name": "kind", "path": str(tmp_path / "kind")}
+            assert client.post("/v1/adapters", json=body).status_code == 200
+            assert client.get("/health").json() == {"status": "ok"}
+            assert ask(client, "kind")
+    finally:
+        process.close()

@@ -261,3 +261,30 @@ def test_a_token_that_is_no_whole_character_is_written_with_its_bytes() -> None:
     sampled = [TokenSampled(RequestId("r"), 0, id_, -1.0) for id_ in ids]
     offsets = [token["offset"] for token in TextLogProbs(tokenizer).sampled(sampled)]
     assert offsets == [0, 1, 1, 2, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        {"syntax": "regex", "definition": "[a-d]{3,9}"},
+        {"syntax": "lark", "definition": 'start: ("ab" | "cd")+ "e"'},
+    ],
+)
+def test_a_grammar_decides_what_a_text_may_be(
+    client: TestClient, grammar: dict[str, str], stream: bool
+) -> None:
+    pattern = {"regex": "[a-d]{3,9}", "lark": "(ab|cd)+e"}[grammar["syntax"]]
+    for seed in range(5):
+        fields = {"grammar": grammar, "logit_bias": None, "max_tokens": 60, "seed": seed}
+        [choice] = streamed(client, **fields)[0] if stream else post(client, **fields)["choices"]
+        assert choice["finish_reason"] == "stop"
+        assert re.fullmatch(pattern, choice["text"])
+
+
+def test_a_grammar_that_cannot_be_used_is_refused_with_its_field(client: TestClient) -> None:
+    for definition in ("start: (", "start: missing"):
+        grammar = {"syntax": "lark", "definition": definition}
+        response = client.post(URL, json={**ASK, "grammar": grammar})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "grammar.definition"
