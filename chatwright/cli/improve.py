@@ -59,7 +59,8 @@ def improve(
     any_weights: Annotated[
         bool,
         typer.Option(
-            "--any-weights", help="Use feedback on replies of models that are no versions too."
+            "--any-weights",
+            help="Use feedback on replies of other models, too.",
         ),
     ] = False,
     explain: Annotated[

@@ -10,7 +10,7 @@ class ModelIdentity:
     """What is known about the weights of a served model."""
 
     weights: str = ""
-    """SHA-256 of the weights; "" if unknown. For an adapter, of its own weights."""
+    """SHA-256 of the weights; "" if unknown. Beside a loaded adapter, of the base."""
     tokenizer: str = ""
     """SHA-256 of the tokenizer's files, the chat format included; "" if unknown."""
     created: int = 0
@@ -25,6 +25,11 @@ class ModelIdentity:
     """SHA-256 of the weights of the adapter that the replies use; "" for none."""
     build: dict[str, str] = field(default_factory=dict)
     """What computes the replies: hash of our source code, torch, processor, threads."""
+
+    @property
+    def feedback_weights(self) -> str:
+        """The weights that feedback on a reply names: an adapter's own, otherwise the model's."""
+        return self.adapter or self.weights
 
     @property
     def fingerprint(self) -> str | None:

@@ -19,7 +19,7 @@ def check_feedback(
     """Return the feedback to use; say what is left out and what to beware of.
 
     Raises:
-        InputError: All feedback is about models that are no versions, or prefers nothing.
+        InputError: A piece of feedback is about a model that is not a version, or prefers nothing.
     """
     if snapshot.is_simulated:
         watcher.warn("this feedback is simulated: programs gave it, not people")
@@ -62,12 +62,14 @@ def _about_known_weights(
     if not unknown:
         return list(snapshot.feedback)
     if any_weights:
-        watcher.warn(f"{n_unknown:,} of {n_all:,} are about replies of models that are no versions")
+        watcher.warn(
+            f"{n_unknown:,} of {n_all:,} are about models that are not versions of this one"
+        )
         return list(snapshot.feedback)
     raise InputError(
         f"{snapshot.path}: {n_unknown:,} of {n_all:,} pieces of feedback are about replies of "
-        f"models that are no versions in {read.directory}, such as {_example(unknown, known)}….",
-        remedy="Rate replies of a version, or use this feedback all the same with --any-weights.",
+        f"models that are not versions in {read.directory}, such as {_example(unknown, known)}….",
+        remedy="Rate replies of a version, or train on this feedback anyway with --any-weights.",
         field="feedback",
         value=n_unknown,
     )

@@ -4,14 +4,15 @@
 `chatwright improve --explain` prints the table.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from chatwright.data.preferences import Correction, Feedback, Ranking, Thumb
 from chatwright.errors import InputError
 
 SMALL = 500
-"""With fewer pairs, an adapter is trained instead of all weights."""
+"""With fewer examples of the chosen method, an adapter is trained instead of all weights."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Method:
     """One method: what it learns from, and when `auto` chooses it."""
 
     name: str
-    """The kind of the stage that optimizes the model."""
+    """Its name, and that of the stage that optimizes the model."""
+    kind: str
+    """The kind of this stage."""
     learns_from: str
     """What it reads, for people."""
     min_pairs: int = 0
@@ -47,12 +50,18 @@ class Method:
     auto_pairs: int | None = None
     """`auto` chooses it from this number of pairs on; None: never because of pairs."""
     uses_reward_model: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the stage that make it this method."""
 
     def accepts(self, counts: FeedbackCounts) -> bool:
         """Whether the feedback is enough."""
         has_both = self.min_thumbs == 0 or (counts.n_up > 0 and counts.n_down > 0)
         enough = counts.n_pair >= self.min_pairs and counts.n_thumb >= self.min_thumbs
         return enough and has_both
+
+    def n_examples(self, counts: FeedbackCounts) -> int:
+        """Return how many examples it learns from: thumbs, or pairs."""
+        return counts.n_thumb if self.min_thumbs else counts.n_pair
 
     def is_chosen(self, counts: FeedbackCounts) -> bool:
         """Whether `auto` chooses it, if no method before it was chosen."""
@@ -66,15 +75,23 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method(
         name="ppo",
+        kind="ppo",
         learns_from="its own replies, scored by a reward model of the pairs",
         min_pairs=200,
         auto_pairs=5000,
         uses_reward_model=True,
     ),
-    Method(name="dpo", learns_from="the pairs themselves", min_pairs=10, auto_pairs=10),
-    Method(name="kto", learns_from="single replies with thumbs up or down", min_thumbs=20),
+    Method(name="dpo", kind="dpo", learns_from="the pairs themselves", min_pairs=10, auto_pairs=10),
+    Method(
+        name="kto",
+        kind="dpo",
+        settings={"loss": "kto"},
+        learns_from="single replies with thumbs up or down",
+        min_thumbs=20,
+    ),
     Method(
         name="grpo",
+        kind="grpo",
         learns_from="its own replies, several to a prompt, scored by a reward model of the pairs",
         min_pairs=200,
         uses_reward_model=True,
@@ -144,7 +161,7 @@ def explanation() -> list[tuple[str, str, str, str]]:
         if method.auto_pairs is not None:
             chosen = f"from {method.auto_pairs:,} pairs on"
         elif method.min_thumbs:
-            chosen = "otherwise"
+            chosen = f"from {method.min_thumbs} thumbs on, if there are fewer than 10 pairs"
         else:
             chosen = "never"
         rows.append((method.name, method.learns_from, _smallest(method), chosen))

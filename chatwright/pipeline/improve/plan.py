@@ -1,4 +1,4 @@
-"""Choose the method, and write the recipe of an improvement's stages."""
+"""Plan the stages of an improvement."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,10 +47,11 @@ def make_recipe(
     if method.uses_reward_model:
         stages[REWARD] = {"data": str(folder / TRAINING_FILE)}
         data = config.practice or str(folder / PRACTICE_FILE)
-        stages[method.name] = {"data": data, "reward": {"model": str(folder / REWARD)}}
+        own = {"data": data, "reward": {"model": str(folder / REWARD)}}
     else:
-        stages[method.name] = {"data": str(folder / TRAINING_FILE)}
-    is_small = max(counts.n_pair, counts.n_thumb) < SMALL
+        own = {"data": str(folder / TRAINING_FILE)}
+    stages[method.name] = {"kind": method.kind, **method.settings, **own}
+    is_small = method.n_examples(counts) < SMALL
     trains_adapter = is_small if config.adapter == "auto" else config.adapter == "always"
     if trains_adapter and not adapter_directory.is_adapter(parent):
         stages[method.name]["lora"] = ADAPTER

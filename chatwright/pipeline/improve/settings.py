@@ -18,7 +18,7 @@ class ImproveConfig:
     method: str = "auto"
     """How the model learns: dpo, kto, ppo, grpo, or auto; `--explain` prints the rule of auto."""
     any_weights: bool = False
-    """Whether feedback on replies of models that are no versions is used."""
+    """Whether feedback on replies of models that are not versions of this one is used."""
     judging_share: float = 0.3
     """Share of the prompts that is kept for the comparison, if it gets no prompts or no judge."""
     practice: DataSources = ""

@@ -72,7 +72,7 @@ class AnswerRecorder:
     def _complete(self) -> None:
         """Write the answer. It may be gone by now, or completed by the page."""
         messages = self._accounts.store.messages
-        origin = Origin(self._model, self.identity.weights)
+        origin = Origin(self._model, self.identity.feedback_weights)
         messages.complete(self._user_id, self._answer_id, self._answer(), origin=origin)
 
     def _answer(self) -> Answer:

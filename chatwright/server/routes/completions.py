@@ -77,7 +77,7 @@ async def begin_chat(
         recorder.identity = served.identity
     conversation = request.conversation
     if service.feedback is not None:
-        weights, memory = served.identity.weights, service.feedback.memory
+        weights, memory = served.identity.feedback_weights, service.feedback.memory
         completion.completed = lambda messages: memory.add(
             completion.id, conversation, messages, weights, user
         )

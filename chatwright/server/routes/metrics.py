@@ -30,10 +30,9 @@ def add(app: FastAPI, service: Service) -> None:
 def state_of(service: Service) -> Iterator[Metric]:
     """Yield what the server is doing now, and which model it serves."""
     engine = service.engine
-    n_live, n_waiting = engine.n_live, engine.n_waiting
-    yield gauge("live_replies", "Replies that are being sampled.", n_live)
-    yield gauge("waiting_replies", "Replies that wait for a slot.", n_waiting)
-    yield gauge("max_open_replies", "Replies that may wait or be sampled.", engine.limits.max_open)
+    n_open = engine.n_live + engine.n_waiting
+    yield gauge("open_replies", "Accepted replies that have not ended.", n_open)
+    yield gauge("max_open_replies", "Most replies that are accepted.", engine.limits.max_open)
     yield info("build", "Version of the program.", {"version": __version__})
     if served := engine.served:
         labels = {

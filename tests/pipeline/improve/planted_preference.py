@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatwright.checkpoint import model_directory
 from chatwright.conversation import Message
-from chatwright.data.preferences import Ranking, RatedReply
+from chatwright.data.preferences import Ranking, RatedReply, Thumb
 from chatwright.data.snapshot import write_snapshot
 
 # The answers share all tokens but one, so that learning them cannot damage the rest.
@@ -49,4 +49,23 @@ def feedback(
     ]
     path = folder / f"{name}.jsonl"
     write_snapshot(path, items * copies)
+    return path
+
+
+def thumbs(folder: Path, name: str = "thumbs") -> Path:
+    """Write a snapshot of thumbs: up for the good answer, down for the bad one."""
+    weights = model_directory.weights_hash(folder / "model")
+    items = [
+        Thumb(
+            prompt=(Message("user", question(number)),),
+            rater=f"rater {number % 2}",
+            time=datetime(2026, 11, 30, tzinfo=UTC),
+            reply=RatedReply(Message("assistant", answer), weights),
+            is_up=answer == GOOD,
+        )
+        for number in range(N_PROMPT)
+        for answer in (GOOD, BAD)
+    ]
+    path = folder / f"{name}.jsonl"
+    write_snapshot(path, items)
     return path

@@ -8,7 +8,7 @@ from chatwright.checkpoint import model_directory, registry
 from chatwright.data.snapshot import read_snapshot
 from chatwright.errors import InputError
 from chatwright.training.watcher import Stopped
-from tests.pipeline.improve.planted_preference import N_PROMPT, QUICK, feedback
+from tests.pipeline.improve.planted_preference import N_PROMPT, QUICK, feedback, thumbs
 from tests.pipeline.run_command import chatwright
 
 
@@ -39,6 +39,16 @@ def test_a_better_model_is_promoted_and_can_be_rolled_back(folder: Path) -> None
     chatwright("models", "rollback", folder / "model")
     assert states(folder) == ["served", "served before"]
     assert (folder / "model" / "registry.jsonl").read_bytes().startswith(before)
+
+
+def test_thumbs_improve_a_model_by_kto(folder: Path) -> None:
+    chatwright(
+        "improve", folder / "model", "--feedback", thumbs(folder),
+        "--prompts", folder / "prompts.jsonl", "--rules", "right_number",
+        *(setting.replace("dpo.", "kto.") for setting in QUICK), "kto.loop.steps=60",
+    )  # fmt: skip
+    assert states(folder) == ["served before", "served"]
+    assert registry.read(folder / "model").current.method == "kto"
 
 
 def test_a_worse_model_is_refused_and_kept(folder: Path) -> None:

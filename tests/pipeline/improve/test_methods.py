@@ -51,3 +51,9 @@ def test_the_documented_rule_is_the_table() -> None:
     page = (ROOT / "docs/how-to/improve-from-feedback.md").read_text(encoding="utf-8")
     for row in explanation():
         assert f"| {' | '.join(row)} |" in page
+
+
+def test_how_much_a_method_learns_from_counts_only_its_own_feedback() -> None:
+    given = counts(10, 300, 300)
+    assert choose("dpo", given).n_examples(given) == 10
+    assert choose("kto", given).n_examples(given) == 600

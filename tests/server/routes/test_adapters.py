@@ -25,6 +25,7 @@ from chatwright.pipeline.replay_replies import read_receipts, replay_replies
 from chatwright.server.app import make_app
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.remote_engine import RemoteEngine
+from chatwright.server.feedback.desk import FeedbackDesk
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
 NAMES = ("kind", "curt")
@@ -148,6 +149,22 @@ def test_what_does_not_fit_is_refused(
     body = {"name": name, "path": str(folder / path)}
     response = client.post("/v1/adapters", json=body)
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+
+
+def test_feedback_on_an_adapters_reply_names_the_adapter(
+    client: TestClient, folder: Path, tmp_path: Path
+) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    for name in ("base", *NAMES):
+        rating = {"kind": "thumb", "reply": ask(client, name)["id"], "is_up": True, "rater": "ann"}
+        assert client.post("/v1/feedback", json=rating).status_code == 200
+    service.feedback = None
+    rows = [json.loads(line) for line in (tmp_path / "feedback.jsonl").read_text().splitlines()]
+    cards = {card["id"]: card["chatwright"] for card in client.get("/v1/models").json()["data"]}
+    expected = [cards["base"]["weights"], *(cards[name]["adapter"] for name in NAMES)]
+    assert [row["reply"]["weights"] for row in rows] == expected
+    assert len(set(expected)) == 3
 
 
 def test_an_adapter_is_unloaded_and_loaded_again(client: TestClient, folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_tokens_and_times_are_counted_as_the_responses_say(assistant: Assistant)
         assert found["chatwright_time_between_tokens_seconds_count",] == 4 * 6
         assert found["chatwright_replies_total", "length"] == 4
         assert found["chatwright_http_requests_total", "POST", URL, "200"] == 4
-        assert found["chatwright_live_replies",] == found["chatwright_waiting_replies",] == 0
+        assert found["chatwright_open_replies",] == 0
 
 
 def test_requests_are_counted_by_route_and_status() -> None:

@@ -78,7 +78,7 @@ def add(app: FastAPI, service: Service) -> None:
     def origin(model: str) -> Origin:
         """Return which model writes an answer now."""
         served = service.engine.served
-        weights = "" if served is None else served.identity.weights
+        weights = "" if served is None else served.identity.feedback_weights
         return Origin(model or service.model_name, weights)
 
     def add_message(

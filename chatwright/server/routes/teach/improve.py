@@ -22,7 +22,7 @@ class Improve(Strict):
 
     method: Literal["auto", "dpo", "kto", "ppo", "grpo"] = "auto"
     any_weights: bool = False
-    """Use feedback on replies of models that are no versions too."""
+    """Use feedback on replies of models that are not versions of this one too."""
 
 
 def add(app: FastAPI, service: Service) -> None:
@@ -46,7 +46,7 @@ def add(app: FastAPI, service: Service) -> None:
         return _json(teach_desk(service).state())
 
     def stop(body: Nothing = body_of(Nothing)) -> Response:
-        """Ask the improvement to save and stop; starting it again continues it."""
+        """Ask the improvement to save and stop; without new ratings, a start continues it."""
         return _json(teach_desk(service).stop())
 
     def report() -> Response:
