@@ -7,7 +7,7 @@ from chatwright.chat.receipt import AnsweredRequest
 from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.engine.messages import PromptScored, TokenSampled
 
-Reason = Literal["stop", "length", "tool_call", "cancelled", "failed"]
+Reason = Literal["stop", "length", "tool_call", "canceled", "failed"]
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class ServedModels:
 
         def decided(canary: Canary) -> None:
             service.candidate = None
-            if canary.verdict == "rolled back":
+            if canary.verdict == "refused":
                 reason = "canary: users' votes prefer the served version"
                 registry.refuse(directory, version.name, reason, canary.figures())
             else:

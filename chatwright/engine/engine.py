@@ -2,10 +2,11 @@
 
     submit(request) -> step() -> events -> step() -> ...
 
-Each step runs two forward passes: one new token for every reply in progress, and a limited part of
-the prompts of new replies. So a long prompt delays other replies only a little in each step, and a
-new request joins at the next step. A request is either refused at once or served to its end. The
-engine is synchronous and runs in the calling process. `scheduler.py` decides which replies run.
+Each step runs at most two forward passes: one new token for every reply in progress, and a limited
+part of the prompts of new replies. So a long prompt delays other replies only a little in each
+step, and a new request joins at the next step. A request is either refused at once or served to its
+end. The engine is synchronous and runs in the calling process. `scheduler.py` decides which replies
+run.
 
 The KV cache has n_slot slots and grows with the texts in them; `cache_plan` makes sure that all
 slots can be filled. Several replies to one request share the work on their prompt: its keys and
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from chatwright.engine.grammar_state import GrammarCompiler, GrammarState
 
 MOST_CHECKED = 16
-"""Tokens of all replies that a step reads at most to check proposals; more would cost too much."""
+"""Most proposed tokens that a step checks, over all replies; more would cost too much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class EngineConfig(SchedulerConfig):
     context_length: int | None = None
     """Longest text in tokens. Default: the model's context, or what fits in memory."""
     short_blocks: bool = False
-    """Read keys in blocks as long as `context_length`, if that is less than a whole block.
+    """Shorten attention's blocks of keys to `context_length`, if that is less than a whole block.
 
     This is faster for short texts. The bits then depend on `context_length`.
     """
@@ -293,7 +294,7 @@ class Engine:
         request = self._requests.get(request_id)
         for sequence in request.sequences if request is not None else ():
             if not sequence.is_finished:
-                sequence.end("cancelled")
+                sequence.end("canceled")
                 self._release(sequence)
 
     def step(self) -> list[Event]:

@@ -101,7 +101,7 @@ def _unusable(constraint: Constraint, cause: str) -> InputError:
 
 
 class _LongestTokens:
-    """A tokenizer for `llguidance`, which divides texts that a grammar leaves no choice about."""
+    """A greedy longest-match tokenizer for the text that a grammar forces, for `llguidance`."""
 
     bos_token_id = None
 

@@ -16,7 +16,7 @@ from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 
 RequestId = NewType("RequestId", str)
-Reason = Literal["stop", "length", "cancelled", "failed"]
+Reason = Literal["stop", "length", "canceled", "failed"]
 Refusal = Literal["", "invalid", "full", "user_full"]
 
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1

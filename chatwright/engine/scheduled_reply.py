@@ -1,6 +1,6 @@
 """What the scheduler knows of a reply: its state, its slot and how much of its text is read.
 
-    QUEUED -> PREFILL -> DECODE -> DONE        (all but DONE also -> CANCELLED or FAILED)
+    QUEUED -> PREFILL -> DECODE -> DONE        (all but DONE also -> CANCELED or FAILED)
                  ^          |
                  PREEMPTED <+
 
@@ -23,18 +23,18 @@ class State(Enum):
     PREEMPTED = "preempted"
     """Waits for a slot again, so that other users get theirs."""
     DONE = "done"
-    CANCELLED = "cancelled"
+    CANCELED = "canceled"
     FAILED = "failed"
 
 
-_FAILURES = (State.CANCELLED, State.FAILED)
+_FAILURES = (State.CANCELED, State.FAILED)
 _NEXT_STATES: dict[State, tuple[State, ...]] = {
     State.QUEUED: (State.PREFILL, *_FAILURES),
     State.PREFILL: (State.DECODE, State.DONE, *_FAILURES),
     State.DECODE: (State.PREEMPTED, State.DONE, *_FAILURES),
     State.PREEMPTED: (State.PREFILL, *_FAILURES),
     State.DONE: (),
-    State.CANCELLED: (),
+    State.CANCELED: (),
     State.FAILED: (),
 }
 
@@ -66,7 +66,7 @@ class ScheduledReply:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the reply is done, cancelled or failed."""
+        """Whether the reply is done, canceled or failed."""
         return not _NEXT_STATES[self.state]
 
     @property

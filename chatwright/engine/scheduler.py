@@ -5,7 +5,7 @@
 - A reply that has sampled `quantum` tokens in its slot is preempted if its user has more slots than
   a waiting user. It waits in front of its user's other requests and continues later.
 - A step reads at most `prefill_tokens` tokens of prompts, padding included. Short prompts share a
-  step. The oldest prompt gets at least every second one.
+  step. At least every second step reads the oldest prompt.
 
 The scheduler is plain Python without torch. It decides; the engine moves keys and values.
 """
@@ -96,7 +96,7 @@ class Scheduler(Generic[R]):
         """Check that the queue has room for so many replies to such a prompt.
 
         Raises:
-            InputError: It never has.
+            InputError: The queue can never hold this many.
             UserQueueFull: Too much of this user is waiting at the moment.
             EngineFull: Too much of all users is waiting at the moment.
         """
@@ -198,8 +198,8 @@ class Scheduler(Generic[R]):
     def next_chunk(self, ready: Sequence[R]) -> tuple[list[R], int]:
         """Choose the prompts to read in this step, and the most tokens of each.
 
-        `ready` holds replies in PREFILL, the oldest first. A prompt that ends with this step is not
-        held up by longer ones for more than one step.
+        `ready` holds replies in PREFILL, the oldest first. A prompt that fits into one step
+        waits at most one step for longer prompts.
         """
         if not ready:
             return [], 0

@@ -23,7 +23,7 @@ from chatwright.engine.speculation import Proposer
 if TYPE_CHECKING:
     from chatwright.engine.grammar_state import GrammarState
 
-_LAST_STATES: dict[Reason, State] = {"cancelled": State.CANCELLED, "failed": State.FAILED}
+_LAST_STATES: dict[Reason, State] = {"canceled": State.CANCELED, "failed": State.FAILED}
 
 
 @dataclass(eq=False)

@@ -207,9 +207,11 @@ def change_conversation(connection: sa.Connection, user_id: str, id_: str, **val
 
 def checked_title(text: str, field: str = "title") -> str:
     """Return a title that fits. Raises InputError."""
-    if len(text) > MAX_TITLE or "\0" in text:
+    if "\0" in text:
+        raise InputError(f"The {field} has a null character.", remedy="Leave it out.", field=field)
+    if len(text) > MAX_TITLE:
         raise InputError(
-            f"The {field} has {len(text)} characters, or a null character.",
+            f"The {field} has {len(text)} characters.",
             remedy=f"Use at most {MAX_TITLE} characters.",
             field=field,
         )

@@ -65,8 +65,10 @@ class Opinion:
             raise _refused("better", "belongs to a correction, and only there", "Write it.")
         if self.better is not None and self.better.role != "assistant":
             raise _refused("better", "is not a message of the assistant", "Write an answer.")
-        if len(self.reason) > MAX_REASON or "\0" in self.reason:
+        if len(self.reason) > MAX_REASON:
             raise _refused("reason", "is too long", f"Use at most {MAX_REASON} characters.")
+        if "\0" in self.reason:
+            raise _refused("reason", "has a null character", "Leave it out.")
 
 
 @dataclass(frozen=True)

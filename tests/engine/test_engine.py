@@ -119,23 +119,23 @@ def test_cancelling_a_request_in_any_state_frees_its_slot(make_model: MakeModel)
             engine.cancel(request_id)
             after = run(engine)
             assert ends([*before, *after], request_id) == [
-                RequestFinished(request_id, 0, "cancelled")
+                RequestFinished(request_id, 0, "canceled")
             ]
             assert not tokens(after, request_id)
             assert engine.n_free_slot == 1
         engine.cancel(RequestId("unknown"))
 
 
-def test_a_cancelled_request_does_not_change_the_replies_to_others(make_model: MakeModel) -> None:
+def test_a_canceled_request_does_not_change_the_replies_to_others(make_model: MakeModel) -> None:
     with Engine(make_model(), EngineConfig(n_slot=2)) as engine:
         config = SamplingConfig(seed=1, max_tokens=10)
-        cancelled = engine.submit(
+        canceled = engine.submit(
             Request([9] * 20, SamplingConfig(seed=2, logit_bias={5: 100.0}, max_tokens=20))
         )
         beside = engine.submit(Request([1, 2], config))
         events = [event for _ in range(4) for event in engine.step()]
-        engine.cancel(cancelled)
-        after = engine.submit(Request([1, 2], config))  # in the slot of the cancelled one
+        engine.cancel(canceled)
+        after = engine.submit(Request([1, 2], config))  # in the slot of the canceled one
         events += run(engine)
         expected = generate(engine.forward, [1, 2], config).token_ids
         assert tokens(events, beside) == tokens(events, after) == expected
@@ -350,7 +350,7 @@ def run_one(engine: Engine) -> list[int]:
 def test_a_sequence_cannot_leave_a_final_state() -> None:
     sequence = EngineSequence(RequestId("x"), 0, (1,), SamplingConfig(), 0, frozenset(), 1)
     sequence.set_state(State.PREFILL)
-    sequence.set_state(State.CANCELLED)
+    sequence.set_state(State.CANCELED)
     assert sequence.is_finished
     with pytest.raises(AssertionError):
         sequence.set_state(State.DECODE)
@@ -459,7 +459,7 @@ def test_cancelling_leaves_the_other_replies_of_a_shared_prompt(make_model: Make
         engine.step()
         first = engine.scheduler.running[0]
         assert (first.request_id, first.index) == (request_id, 0)
-        first.end("cancelled")
+        first.end("canceled")
         engine._release(first)
         rest = run(engine)
     for index in (1, 2):

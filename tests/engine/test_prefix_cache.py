@@ -181,7 +181,7 @@ def test_a_preempted_reply_continues_with_the_same_bits(make_model: MakeModel) -
             assert n_cached == 0
 
 
-def test_a_cancelled_reply_gives_everything_back_while_it_is_preempted(
+def test_a_canceled_reply_gives_everything_back_while_it_is_preempted(
     make_model: MakeModel,
 ) -> None:
     config = caching(n_slot=1, quantum=2)
@@ -196,7 +196,7 @@ def test_a_cancelled_reply_gives_everything_back_while_it_is_preempted(
         assert waiting.prefix
         engine.cancel(first)
         [end] = [e for e in engine.step() if isinstance(e, RequestFinished)]
-        assert (end.request_id, end.reason) == (first, "cancelled")
+        assert (end.request_id, end.reason) == (first, "canceled")
         assert not list(engine.scheduler.waiting)
         assert not engine.problems()
 

@@ -52,7 +52,7 @@ def play(
 ) -> list[Outcome]:
     """Submit requests at random times and cancel some; return the outcomes of the others."""
     outcomes: dict[str, Outcome] = {}
-    cancelled: set[str] = set()
+    canceled: set[str] = set()
 
     def note_logits(sequence: Sequence, logits: Tensor) -> None:
         outcomes[sequence.request_id].last_logits = logits.clone()
@@ -74,11 +74,11 @@ def play(
             if choose.random() < cancels and engine.scheduler.running:
                 request_id = choose.choice(engine.scheduler.running).request_id
                 engine.cancel(request_id)
-                cancelled.add(request_id)
+                canceled.add(request_id)
             if choose.random() < 0.1:
                 assert not engine.problems()
     assert not engine.problems()
-    return [outcome for request_id, outcome in outcomes.items() if request_id not in cancelled]
+    return [outcome for request_id, outcome in outcomes.items() if request_id not in canceled]
 
 
 def preemptions(engine: Engine) -> list[int]:
@@ -110,7 +110,7 @@ def random_pairs(make_model: MakeModel, changes: dict[str, object], n: int, seed
     choose = random.Random(seed)
     model = make_model(vocab_size=V, context_length=CONTEXT, **changes)
     n_pair = n_hit = n_preempted = 0
-    while n_pair < 0.9 * n:  # some are cancelled
+    while n_pair < 0.9 * n:  # some are canceled
         config = EngineConfig(n_slot=2, prefill_tokens=16, quantum=2, prefix_cache_bytes=10**7)
         if n_pair:
             config = random_config(choose)

@@ -1,4 +1,4 @@
-"""The scheduler as a state machine: requests come, end and are cancelled in any order.
+"""The scheduler as a state machine: requests come, end and are canceled in any order.
 
 Laws: no slot is used twice or lost, no reply is lost, nobody starves, limits hold. Each test at the
 end plants a fault that the machine must find.
@@ -73,7 +73,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def cancel(self, choice: int) -> None:
         replies = list(self.lengths)
         if replies:
-            self._end(replies[choice % len(replies)], State.CANCELLED)
+            self._end(replies[choice % len(replies)], State.CANCELED)
 
     def _end(self, reply: ScheduledReply, state: State) -> None:
         reply.set_state(state)
@@ -227,10 +227,10 @@ class NeverTurns(Scheduler[ScheduledReply]):
 
 
 class LosesSlots(Scheduler[ScheduledReply]):
-    """Forgets the slot of a cancelled reply."""
+    """Forgets the slot of a canceled reply."""
 
     def release(self, reply: ScheduledReply) -> None:
-        if reply.state is State.CANCELLED and reply.slot is not None:
+        if reply.state is State.CANCELED and reply.slot is not None:
             self.running.remove(reply)
             reply.slot = None
         super().release(reply)

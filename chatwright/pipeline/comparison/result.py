@@ -13,7 +13,7 @@ from chatwright.pipeline.comparison.capabilities import BitsPerByte
 from chatwright.pipeline.comparison.samples import Replies, SampleConfig
 
 MIN_PROMPTS = 30
-"""With fewer prompts, the interval of a win rate is too narrow to decide."""
+"""With fewer prompts the bootstrap interval covers less than 95 %, so nothing is decided."""
 Decision = Literal["better", "worse", "no difference shown"]
 RULE = (
     f"B is better if the 95 % interval of its win rate is above 50 %, on at least {MIN_PROMPTS} "

@@ -53,7 +53,7 @@ def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
     if comparison.skills:
         measured.append("no skill fell too far")
     if comparison.bits_per_byte:
-        measured.append("it predicts texts as well as before")
+        measured.append("its bits per byte are within the limit")
     return Decision(True, f"{', '.join(measured)} ({shown})", figures)
 
 

@@ -3,7 +3,7 @@
 Votes are thumbs on replies. Each thumb is one trial of the model that wrote the reply. After each
 vote the two shares of thumbs up are compared by confidence sequences: intervals that hold at every
 number of votes at once, so looking after each vote is allowed. The canary ends when the candidate's
-interval is wholly below the served model's (rolled back) or wholly above it (preferred).
+interval is wholly below the served model's (refused) or wholly above it (preferred).
 
 The intervals are the stitched bounds of Howard et al. 2021 ("Time-uniform, nonparametric,
 nonasymptotic confidence sequences", eq. 1) for votes in [0, 1]:
@@ -18,9 +18,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Verdict = Literal["open", "rolled back", "preferred"]
+Verdict = Literal["open", "refused", "preferred"]
 ALPHA = 0.05
-"""Probability that one of the two intervals ever misses its share."""
+"""Largest probability that either interval ever misses the true share."""
 
 
 @dataclass
@@ -101,5 +101,5 @@ class Canary:
         low, high = self.votes[self.candidate].interval(self.alpha / 2)
         served_low, served_high = self.votes[self.served].interval(self.alpha / 2)
         if high < served_low:
-            return "rolled back"
+            return "refused"
         return "preferred" if low > served_high else "open"

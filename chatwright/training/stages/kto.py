@@ -28,7 +28,7 @@ from chatwright.training.stage import Batch, Loss, Stage, StageState
 from chatwright.training.stages.supervised import no_samples
 
 LARGEST_RATIO = 4 / 3
-"""Good replies may together weigh this many times what the bad ones do, and at least as much."""
+"""Largest ratio of the total weight of good replies to that of bad replies; the smallest is 1."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,9 @@ class KTO(Stage[GPT, KTOMicroBatch]):
 
 
 def ranking_figures(ratios: Tensor, is_good: Tensor) -> dict[str, float]:
-    """Return the share of pairs of a good and a bad reply in which the good one has gained more.
+    """Return the area under the ROC curve (AUC) of good against bad replies by their log ratios.
+
+    It is the share of pairs of a good and a bad reply in which the good one has gained more.
 
     Equal gains count half. The interval takes as many pairs as the smaller class has replies, since
     pairs with a reply in common are not independent. Without one of the classes there is no figure.
@@ -211,7 +213,7 @@ def ranking_figures(ratios: Tensor, is_good: Tensor) -> dict[str, float]:
     below = torch.searchsorted(bad, good) + torch.searchsorted(bad, good, right=True)
     share = float(below.sum()) / (2 * len(good) * len(bad))
     low, high = wilson(share * n, n)
-    return {"accuracy": share, "accuracy_low": low, "accuracy_high": high}
+    return {"auc": share, "auc_low": low, "auc_high": high}
 
 
 def mean_rewards(ratios: Tensor, is_good: Tensor, beta: float) -> dict[str, float]:

@@ -65,9 +65,9 @@ class PPOUpdateConfig:
     rows: int = 16
     """Largest number of replies in one forward pass."""
     clip: float = 0.2
-    """Largest change of a token's probability ratio that is still rewarded."""
+    """Clip range of the probability ratio (epsilon in the paper)."""
     value_clip: float = 0.2
-    """Largest change of a value that is still rewarded."""
+    """Clip range of a value around its old value."""
     value_weight: float = 0.1
     """Weight of the values' loss beside the policy's."""
     gamma: float = 1.0

@@ -114,14 +114,14 @@ def test_a_request_that_can_never_be_served_is_refused_at_once(engine: RemoteEng
     assert not engine.has_work
 
 
-def test_a_cancelled_request_ends(engine: RemoteEngine) -> None:
+def test_a_canceled_request_ends(engine: RemoteEngine) -> None:
     request_id = engine.submit(requests(1, max_tokens=80)[0])
     engine.cancel(request_id)
     events = []
     while engine.has_work:
         events += engine.step()
     assert isinstance(events[-1], RequestFinished)
-    assert events[-1].reason == "cancelled"
+    assert events[-1].reason == "canceled"
 
 
 def test_two_models_reply_at_the_same_time_and_an_old_one_is_released(

@@ -1,4 +1,4 @@
-"""A canary is rolled back by bad votes, and not by good ones; its intervals hold at all times."""
+"""A canary is refused by bad votes, and not by good ones; its intervals hold at all times."""
 
 import random
 
@@ -20,7 +20,7 @@ def run(seed: int, candidate_up: float, served_up: float, n_vote: int = 1_000) -
 
 @pytest.mark.parametrize("seed", range(20))
 def test_planted_bad_votes_roll_back_and_good_votes_do_not(seed: int) -> None:
-    assert run(seed, candidate_up=0.3, served_up=0.7) == "rolled back"
+    assert run(seed, candidate_up=0.3, served_up=0.7) == "refused"
     assert run(seed, candidate_up=0.7, served_up=0.7) == "open"
     assert run(seed, candidate_up=0.9, served_up=0.5) == "preferred"
 
@@ -60,7 +60,7 @@ def test_after_the_verdict_nothing_goes_to_the_candidate_and_nothing_is_counted(
     for _ in range(100):
         canary.vote("new", False)
         canary.vote("old", True)
-    assert canary.verdict == "rolled back"
+    assert canary.verdict == "refused"
     figures = canary.figures()
     canary.vote("new", True)
     canary.vote("another model", True)

@@ -110,7 +110,7 @@ def test_without_a_log_no_feedback_is_taken() -> None:
         assert client.post(URL, json=body).status_code == 404
 
 
-@pytest.mark.parametrize(("is_candidate_good", "verdict"), [(False, "rolled back"), (True, "open")])
+@pytest.mark.parametrize(("is_candidate_good", "verdict"), [(False, "refused"), (True, "open")])
 def test_thumbs_decide_about_a_canary(log: Path, is_candidate_good: bool, verdict: str) -> None:
     app = make_app(None, "m")
     service = app.state.service

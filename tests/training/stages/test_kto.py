@@ -81,7 +81,7 @@ def test_weights_keep_the_ratio_of_the_paper(
         assert 1 <= n_good * weights.good / (n_bad * weights.bad) <= 4 / 3 + 1e-9
 
 
-def test_accuracy_is_the_share_of_good_and_bad_replies_in_order() -> None:
+def test_auc_is_the_share_of_good_and_bad_replies_in_order() -> None:
     """Every good reply against every bad one, slowly; equal gains count half."""
     ratios = torch.tensor([1.0, 3.0, -1.0, 5.0, 1.0, 0.0])
     is_good = torch.tensor([True, True, True, False, False, False])
@@ -91,9 +91,9 @@ def test_accuracy_is_the_share_of_good_and_bad_replies_in_order() -> None:
         for bad in (5.0, 1.0, 0.0)
     ]
     figures = ranking_figures(ratios, is_good)
-    assert figures["accuracy"] == pytest.approx(sum(points) / 9)
-    interval = wilson(figures["accuracy"] * 3, 3)
-    assert (figures["accuracy_low"], figures["accuracy_high"]) == interval
+    assert figures["auc"] == pytest.approx(sum(points) / 9)
+    interval = wilson(figures["auc"] * 3, 3)
+    assert (figures["auc_low"], figures["auc_high"]) == interval
     assert ranking_figures(ratios, torch.tensor([True] * 6)) == {}
 
 
@@ -179,8 +179,8 @@ def test_a_run_learns_which_replies_are_good(tmp_path: Path) -> None:
     records = [record for record in log_of(tmp_path / "run") if "validation_loss" in record]
     first = records[0]
     last = records[-1]
-    assert first["accuracy"] == 0.5
+    assert first["auc"] == 0.5
     assert first["reference_point"] == 0.0
-    assert last["accuracy"] == 1.0
+    assert last["auc"] == 1.0
     assert last["validation_loss"] < 0.8 * first["validation_loss"]
     assert last["good_reward"] > last["bad_reward"]
