@@ -1,11 +1,6 @@
-"""Small runs of reinforcement learning: an untrained decoder that is paid for shorter replies.
+"""Small runs of reinforcement learning: an untrained decoder that is paid for shorter replies."""
 
-As a program, this file trains by PPO: python small_reinforcement.py OUT STEPS SAVE_EVERY.
-"""
-
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +20,13 @@ from chatwright.training.reward_shaping import KLController
 from chatwright.training.reward_sources import RewardConfig, Rewards
 from chatwright.training.rollout_source import RolloutSource
 from chatwright.training.rollouts import RolloutConfig
+from chatwright.training.stages.grpo import GRPO, GRPOUpdateConfig
 from chatwright.training.stages.ppo import PPO, Critic, PPOUpdateConfig, new_value_head
 
 REPLY_TOKENS = 12
 ROLLOUTS = RolloutConfig(prompts=4, samples=2, reply_tokens=REPLY_TOKENS)
+GROUPS = RolloutConfig(prompts=4, samples=4, reply_tokens=REPLY_TOKENS)
+"""Rollouts of GRPO."""
 SHORTER = RewardConfig(rules={"shorter": 1.0})
 LOOP = LoopConfig(
     steps=8,
@@ -93,15 +91,27 @@ def ppo_stage(
     )
 
 
+def grpo_stage(
+    model: GPT,
+    alarms: AlarmConfig = AlarmConfig(is_on=False),
+    reward: RewardConfig = SHORTER,
+    **update: Any,
+) -> GRPO:
+    source = small_source(reward)
+    source.config = GROUPS
+    return GRPO(
+        source,
+        frozen_copy(model),
+        GRPOUpdateConfig(**update),
+        Alarms(alarms),
+        torch.float32,
+        seed=1,
+    )
+
+
 def run_ppo(out: Path, loop: LoopConfig = LOOP, **parts: Any) -> Path:
     """Train a fresh model by PPO; return the directory of the finished model."""
     model = small_policy()
     stage = ppo_stage(model, **{k: v for k, v in parts.items() if k not in ("should_stop", "say")})
     rest = {k: v for k, v in parts.items() if k in ("should_stop", "say")}
     return run(out, loop, stage, model, **rest)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    loop = replace(LOOP, steps=int(sys.argv[2]), save_every=int(sys.argv[3]))
-    run_ppo(Path(sys.argv[1]), loop)

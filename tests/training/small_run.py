@@ -1,10 +1,6 @@
-"""Decoder runs that take a second, to stop, resume and repeat many times.
-
-As a program, this file trains one model: python small_run.py OUT STEPS [SAVE_EVERY].
-"""
+"""Decoder runs that take a second, to stop, resume and repeat many times."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +225,12 @@ def log_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+def _without_seconds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_seconds(v) for k, v in value.items() if not k.endswith("seconds")}
+    return [_without_seconds(v) for v in value] if isinstance(value, list) else value
+
+
 def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, bytes]:
     """Return the parts of a finished run that must be bit-identical in two equal runs.
 
@@ -236,11 +238,8 @@ def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, byte
     """
     last = sorted((out / "checkpoints").glob("step-*"))[-1]
     numbers = json.loads((last / "train_state.json").read_text())
-    for name in ("seconds", "environment"):
-        numbers.pop(name)
-    log = log_of(out)
-    for record in log:
-        record.pop("seconds")
+    numbers.pop("environment")
+    numbers, log = _without_seconds(numbers), _without_seconds(log_of(out))
     return {
         "model": (out / "model" / weights).read_bytes(),
         "weights": (last / weights).read_bytes(),
@@ -248,9 +247,3 @@ def state_bytes(out: Path, weights: str = "model.safetensors") -> dict[str, byte
         "numbers": json.dumps(numbers).encode(),
         "log": json.dumps(log).encode(),
     }
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    save_every = int(sys.argv[3]) if len(sys.argv) > 3 else 4
-    run(Path(sys.argv[1]), replace(LOOP, steps=int(sys.argv[2]), save_every=save_every))

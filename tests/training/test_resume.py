@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small_run
+import small_methods
+from small_methods import METHODS
 from small_run import (
     LOOP,
     character_tokenizer,
@@ -38,7 +39,7 @@ from chatwright.training import train_state
 from chatwright.training.loop_config import BOOKKEEPING
 from chatwright.training.stage import Stage
 
-PROGRAM = Path(small_run.__file__)
+PROGRAM = Path(small_methods.__file__)
 SAVE_EVERY = "2"
 StageMaker = Callable[[], Stage[Any, Any]]
 
@@ -102,14 +103,13 @@ def test_a_resumed_adapter_of_a_reward_model_keeps_its_score(tmp_path: Path) -> 
     assert resumed == state_bytes(tmp_path / "uninterrupted", weights)
 
 
-def kill_and_resume(out: Path, steps: int, seed: int, kills: int) -> int:
-    """Start the program and kill it at a random time, `kills` times, and then let it finish.
+def kill_and_resume(command: list[str], out: Path, steps: int, seed: int, kills: int) -> int:
+    """Start the command and kill it at a random time, `kills` times, and then let it finish.
 
     Returns how many kills came before the end of the program.
     """
     draws = random.Random(seed)
     n_killed = 0
-    command = [sys.executable, str(PROGRAM), str(out), str(steps), SAVE_EVERY]
     for _ in range(kills):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         # Wait for a random step and then for a random time, so that kills hit steps and saves.
@@ -131,16 +131,33 @@ def _last_logged_step(out: Path) -> int:
         return -1
 
 
+KILLS = [
+    pytest.param("pretrain", 3),
+    *(pytest.param(m, 2) for m in METHODS if m != "pretrain"),
+    pytest.param("pretrain", 200, marks=pytest.mark.full),
+    *(
+        pytest.param(method, 20, marks=pytest.mark.full)
+        for method in METHODS
+        if method != "pretrain"
+    ),
+]
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.ci
-@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.full)])
-def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path: Path, kills: int) -> None:
-    command = [sys.executable, str(PROGRAM), str(tmp_path / "uninterrupted"), "40", SAVE_EVERY]
-    subprocess.run(command, check=True, capture_output=True)
+@pytest.mark.parametrize(("method", "kills"), KILLS)
+def test_killed_and_resumed_run_equals_uninterrupted_run(
+    tmp_path: Path, method: str, kills: int
+) -> None:
+    def command(out: Path) -> list[str]:
+        return [sys.executable, str(PROGRAM), method, str(out), str(steps), SAVE_EVERY]
+
+    steps = 40 if method == "pretrain" else 12
+    subprocess.run(command(tmp_path / "uninterrupted"), check=True, capture_output=True)
     n_killed = 0
     for trial in range(max(1, kills // 4)):
         out = tmp_path / f"killed-{trial}"
-        n_killed += kill_and_resume(out, 40, trial, min(kills, 4))
+        n_killed += kill_and_resume(command(out), out, steps, trial, min(kills, 4))
         assert state_bytes(out) == state_bytes(tmp_path / "uninterrupted")
     assert n_killed > 0, "no kill came before the end of a run, so nothing was tested"
 

@@ -1,6 +1,5 @@
 """GRPO: ratios start at exactly 1, gradients are those of the formula, and replies get shorter."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -10,42 +9,21 @@ import torch
 from small_reinforcement import (
     LOOP,
     REPLY_TOKENS,
-    SHORTER,
+    grpo_stage,
     small_policy,
-    small_source,
 )
-from small_run import log_of, run, stopped_run
+from small_run import log_of, run, state_bytes, stopped_run
 
 from chatwright.model.gpt import GPT
-from chatwright.training.alarms import AlarmConfig, Alarms
 from chatwright.training.checks import RunFailed
 from chatwright.training.log_probs import token_log_probs
 from chatwright.training.policy_loss import PolicyLoss
-from chatwright.training.reference import frozen_copy
 from chatwright.training.reward_sources import RewardConfig
 from chatwright.training.rollout_tables import reply_mask, texts_of
-from chatwright.training.rollouts import RolloutConfig
 from chatwright.training.stage import Loss
-from chatwright.training.stages.grpo import GRPO, GRPOUpdateConfig
+from chatwright.training.stages.grpo import GRPO
 
 KINDS = get_args(PolicyLoss)
-ROLLOUTS = RolloutConfig(prompts=4, samples=4, reply_tokens=REPLY_TOKENS)
-
-
-def grpo_stage(
-    model: GPT, alarms: AlarmConfig = AlarmConfig(is_on=False), reward: RewardConfig = SHORTER,
-    **update: Any,
-) -> GRPO:  # fmt: skip
-    source = small_source(reward)
-    source.config = ROLLOUTS
-    return GRPO(
-        source,
-        frozen_copy(model),
-        GRPOUpdateConfig(**update),
-        Alarms(alarms),
-        torch.float32,
-        seed=1,
-    )
 
 
 def losses_of(stage: GRPO, model: GPT) -> tuple[list[Loss], int]:
@@ -182,24 +160,6 @@ def test_the_reward_for_shorter_replies_makes_them_shorter(
     assert sum(lengths[-3:]) < 0.7 * sum(lengths[:3])
 
 
-def comparable(out: Path) -> dict[str, Any]:
-    """Return model, state and log of a finished run, without times."""
-    last = sorted((out / "checkpoints").glob("step-*"))[-1]
-
-    def timeless(values: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if not name.endswith("seconds")}
-
-    numbers = json.loads((last / "train_state.json").read_text())
-    numbers["stage"]["metrics"] = timeless(numbers["stage"]["metrics"])
-    numbers.pop("environment")
-    return {
-        "model": (out / "model" / "model.safetensors").read_bytes(),
-        "state": (last / "train_state.safetensors").read_bytes(),
-        "numbers": timeless(numbers),
-        "log": [timeless(record) for record in log_of(out)],
-    }
-
-
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_run_stopped_at_any_step_and_resumed_equals_an_uninterrupted_one(
     tmp_path: Path, epochs: int
@@ -215,4 +175,4 @@ def test_a_run_stopped_at_any_step_and_resumed_equals_an_uninterrupted_one(
     for steps in (1, 2, 1):
         stopped_run(tmp_path / "resumed", steps, loop, **parts())
     run(tmp_path / "resumed", loop, **parts())
-    assert comparable(tmp_path / "resumed") == comparable(tmp_path / "uninterrupted")
+    assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")

@@ -1,9 +1,16 @@
 """The loss on rated replies against numbers worked by hand, against trl, and in short runs."""
 
 import math
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -44,27 +51,61 @@ def test_the_reference_point_is_the_mean_of_the_mismatched_replies_and_never_neg
     assert float(reference_point(torch.tensor([0.5, -3.0]))) == 0.0
 
 
-def test_losses_equal_those_of_trl() -> None:
+def table_model(replies: torch.Tensor, mismatched: torch.Tensor) -> Callable[..., Any]:
+    """Return what TRL calls a model: it looks the log-probabilities of tokens up, (B, T) each.
+
+    Token 1 is in the replies, token 2 in the replies to other prompts.
+    """
+
+    def model(input_ids: torch.Tensor, **_: Any) -> SimpleNamespace:
+        log_probs = replies if int(input_ids[0, 0]) == 1 else mismatched
+        zeros = torch.zeros_like(log_probs)
+        return SimpleNamespace(log_probs=log_probs, entropy=zeros, mean_logits=zeros)
+
+    return model
+
+
+@pytest.mark.parametrize("shift", [0.0, -2.0], ids=["z0 above 0", "z0 cut at 0"])
+def test_losses_equal_those_of_trl(shift: float) -> None:
+    """TRL computes its own loss from the same log-probabilities: six replies of five tokens."""
     trainer = pytest.importorskip("trl", reason="trl is not installed").KTOTrainer
-    if not hasattr(trainer, "kto_loss"):
-        pytest.skip("this trl has no kto_loss to call")
-    logps = torch.linspace(-9.0, -2.0, 8)
-    reference = logps - torch.tensor([1.0, 3.0, -1.0, 5.0, 0.5, -0.5, 0.25, 2.0])
-    fake = SimpleNamespace(
+    draws = torch.Generator().manual_seed(1)
+    tables = -torch.rand(4, 6, 5, generator=draws)
+    tables[3] -= shift + 0.5  # the reference of the mismatched replies, which moves z0
+    is_good = torch.tensor([True, True, True, True, False, False])
+    accelerator = SimpleNamespace(gather_for_metrics=lambda x: x, device=torch.device("cpu"))
+    fake: Any = SimpleNamespace(
+        model=SimpleNamespace(training=False),
+        ref_model=table_model(tables[1], tables[3]),
+        args=SimpleNamespace(gradient_checkpointing_kwargs=None),
         beta=0.5,
         desirable_weight=1.25,
         undesirable_weight=1.5,
         loss_type="kto",
         calculate_KL=True,
-        accelerator=SimpleNamespace(gather_for_metrics=lambda x: x, device=torch.device("cpu")),
+        precompute_ref_logps=False,
+        aux_loss_enabled=False,
+        accelerator=accelerator,
+        _total_train_tokens=0,
+        _tp_size=1,
+        _metrics=defaultdict(lambda: defaultdict(list)),
     )
-    losses, *_ = trainer.kto_loss(
-        fake, logps[:3], logps[3:6], logps[6:], reference[:3], reference[3:6], reference[6:]
-    )
-    z0 = reference_point((logps - reference)[6:])
-    is_good = torch.tensor([True] * 3 + [False] * 3)
-    actual = kto_loss((logps - reference)[:6], is_good, z0, 0.5, ClassWeights(1.25, 1.5))
-    torch.testing.assert_close(actual, losses)
+    fake._compute_kl_logps = partial(trainer._compute_kl_logps, fake)
+    texts = {"attention_mask": torch.ones(6, 6), "completion_mask": torch.ones(6, 6)}
+    inputs = {"label": is_good, "input_ids": torch.ones(6, 6, dtype=torch.long), **texts}
+    inputs |= {f"KL_{name}": value for name, value in texts.items()}
+    inputs["KL_input_ids"] = torch.full((6, 6), 2)
+    module = sys.modules[trainer.__module__]
+    with (
+        patch.object(module, "disable_gradient_checkpointing", lambda *_: nullcontext()),
+        patch.object(module, "is_peft_model", lambda _: False),
+    ):
+        theirs = trainer._compute_loss(fake, table_model(tables[0], tables[2]), inputs, False)
+    log_ratio = (tables[0] - tables[1]).sum(1)
+    z0 = reference_point((tables[2] - tables[3]).sum(1))
+    assert (float(z0) == 0.0) == (shift < 0)
+    actual = kto_loss(log_ratio, is_good, z0, 0.5, ClassWeights(1.25, 1.5))
+    torch.testing.assert_close(actual.mean(), theirs)
 
 
 @pytest.mark.parametrize(
