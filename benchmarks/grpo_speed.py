@@ -5,7 +5,8 @@
 TRL must be installed (`pip install trl`); it is not among Chatwright's packages. Both train a
 decoder of the starter's size from the same weights on one machine: 8 prompts x 8 samples, 64 new
 tokens, one update per batch, beta 0, float32. Rewards are fixed and different in every group.
-Writes OUT/grpo_speed.json with the median seconds of each part.
+Prints the median seconds of each part and its share of a step, and writes them to
+OUT/grpo_speed.json. TRL's scoring counts as update: it takes no time with these rewards.
 """
 
 import json
@@ -161,13 +162,23 @@ def main(out: Path, steps: int) -> None:
     model_directory.save(out / "model", model, tokenizer, {})
     prompts = [list(tokenizer.encode(text))[:PROMPT_TOKENS] for text in texts[:64]]
     ours = measure_chatwright(model, prompts, tokenizer, steps)
-    result = {"threads": torch.get_num_threads(), "steps": steps, "chatwright": ours}
-    print(json.dumps(result, indent=1))
+    result: dict[str, Any] = {"threads": torch.get_num_threads(), "steps": steps}
+    result["chatwright"] = with_shares(ours)
+    print(json.dumps(result, indent=1), flush=True)
     theirs = measure_trl(out / "model", prompts, steps)
-    result["trl"] = theirs
+    theirs["update"] = theirs["whole"] - theirs["generation"]
+    result["trl"] = with_shares(theirs)
     result["ratio"] = {name: theirs[name] / ours[name] for name in ("generation", "whole")}
     (out / "grpo_speed.json").write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))
+
+
+def with_shares(seconds: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return seconds and share of the whole step for each part."""
+    return {
+        name: {"seconds": round(value, 3), "share": round(value / seconds["whole"], 3)}
+        for name, value in seconds.items()
+    }
 
 
 if __name__ == "__main__":
