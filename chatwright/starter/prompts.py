@@ -1,23 +1,41 @@
-"""Prompts of the starter corpus whose answer a rule can check, for training on rewards."""
+"""Prompts whose answer a rule can check, for training on rewards: arithmetic and tool calls."""
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chatwright.starter.conversations.arithmetic import draw_prompt
+from chatwright.starter.conversations import arithmetic, tool_calls
+from chatwright.starter.fact_table import FactTable
 
 
 def draw_prompts(count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
     """Draw rows with a question in digits and its number; none asks for a problem of the exam."""
     rng = random.Random(f"starter-prompts-{seed}")
     for _ in range(count):
-        question, answer = draw_prompt(rng)
+        question, answer = arithmetic.draw_prompt(rng)
         yield {"prompt": question, "answer": answer, "kind": "arithmetic"}
 
 
-def write_prompts(path: Path, count: int, seed: int = 0) -> None:
-    """Write the rows of `draw_prompts` as JSON lines."""
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in draw_prompts(count, seed)]
+def draw_tool_prompts(
+    table: FactTable, count: int, seed: int = 0, held_out: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Draw rows with a request for a tool and the right call.
+
+    Args:
+        table: The facts of the corpus; weather is asked about its towns, among others.
+        count: Number of rows.
+        seed: Seed of the requests.
+        held_out: Draw wordings and targets that no row for training has.
+    """
+    rng = random.Random(f"starter-tool-prompts-{seed}-{held_out}")
+    for _ in range(count):
+        request, call = tool_calls.draw_request(table, rng, held_out)
+        yield {"prompt": request, "answer": call, "kind": "tool_call"}
+
+
+def write_prompts(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as JSON lines."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     path.write_text("".join(lines), encoding="utf-8")

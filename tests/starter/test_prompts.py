@@ -3,11 +3,15 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from chatwright.pipeline.prepared_stage import StageInputs
 from chatwright.pipeline.stages.starter import StarterConfig, prepare
-from chatwright.starter.prompts import draw_prompts, write_prompts
+from chatwright.starter import make_fact_table
+from chatwright.starter.prompts import draw_prompts, draw_tool_prompts, write_prompts
+from chatwright.starter.simulated_tools import TOOLS
 from chatwright.starter.split import is_held_out
+from chatwright.tokenizer.tool_call_text import read_tool_call
 from chatwright.training.watcher import Watcher
 
 
@@ -36,13 +40,39 @@ def test_prompts_repeat_for_a_seed_and_differ_between_seeds(tmp_path: Path) -> N
     first = list(draw_prompts(50, 1))
     assert list(draw_prompts(50, 1)) == first
     assert list(draw_prompts(50, 2)) != first
-    write_prompts(tmp_path / "p.jsonl", 50, 1)
+    write_prompts(tmp_path / "p.jsonl", first)
     lines = (tmp_path / "p.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == first
 
 
 def test_the_stage_writes_them_beside_the_corpus_if_asked(tmp_path: Path) -> None:
-    config = StarterConfig(size=0.01, prompts=20)
+    config = StarterConfig(size=0.01, prompts=20, tool_prompts=30)
     inputs = StageInputs(out=tmp_path, watcher=Watcher())
     prepare(config, inputs).run(tmp_path, Watcher())
     assert len((tmp_path / "world" / "prompts.jsonl").read_text().splitlines()) == 20
+    assert len((tmp_path / "world" / "tools.jsonl").read_text().splitlines()) == 30
+
+
+def target_of(row: dict[str, Any]) -> str:
+    return str(row["answer"].split(" ", 1)[1])
+
+
+def test_held_out_requests_share_no_wording_and_no_target_with_training() -> None:
+    table = make_fact_table(0.1)
+    training = list(draw_tool_prompts(table, 2000))
+    held_out = list(draw_tool_prompts(table, 500, held_out=True))
+    assert not {target_of(row) for row in training} & {target_of(row) for row in held_out}
+
+    def wordings(rows: list[dict[str, Any]]) -> set[str]:
+        return {row["prompt"].lower().replace(target_of(row).lower(), "") for row in rows}
+
+    assert not wordings(training) & wordings(held_out)
+    assert len(wordings(training)) > 30
+
+
+def test_every_call_is_of_a_simulated_tool_and_names_what_the_request_asks_about() -> None:
+    names = {tool.name for tool in TOOLS}
+    for row in draw_tool_prompts(make_fact_table(0.1), 300):
+        call = read_tool_call(row["answer"])
+        assert call.name in names
+        assert target_of(row).lower() in row["prompt"].lower()

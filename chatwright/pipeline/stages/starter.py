@@ -6,7 +6,7 @@ from pathlib import Path
 from chatwright import starter
 from chatwright.checkpoint import directory
 from chatwright.pipeline.prepared_stage import FileStage, StageInputs
-from chatwright.starter.prompts import write_prompts
+from chatwright.starter.prompts import draw_prompts, draw_tool_prompts, write_prompts
 from chatwright.training.watcher import Watcher
 
 
@@ -22,6 +22,8 @@ class StarterConfig:
     """Number of conversations; 0: a number proportional to `size`."""
     prompts: int = 0
     """Number of arithmetic prompts with answers, for training on rewards: prompts.jsonl."""
+    tool_prompts: int = 0
+    """Number of requests for a tool with the right call, for training on rewards: tools.jsonl."""
 
 
 def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:
@@ -34,7 +36,12 @@ def prepare(config: StarterConfig, inputs: StageInputs) -> FileStage:
                 building, config.size, config.seed, n_conversations=config.conversations
             )
             if config.prompts:
-                write_prompts(building / "prompts.jsonl", config.prompts, config.seed)
+                rows = draw_prompts(config.prompts, config.seed)
+                write_prompts(building / "prompts.jsonl", rows)
+            if config.tool_prompts:
+                table = starter.make_fact_table(config.size, config.seed)
+                requests = draw_tool_prompts(table, config.tool_prompts, config.seed)
+                write_prompts(building / "tools.jsonl", requests)
         return out
 
     return FileStage(write)

@@ -31,10 +31,11 @@ from chatwright.starter.simulated_tools import (
 )
 from chatwright.starter.split import is_held_out
 from chatwright.starter.word_lists import NAMES, THINGS, VALUES
-from chatwright.tokenizer.tool_call_text import message_text
+from chatwright.tokenizer.tool_call_text import message_text, write_tool_call
 
 SKILLS = ("command", "command_reply", "changing_fact")
 _PATTERNS = DataFile("patterns/tool_calls.toml")
+_REQUESTS = DataFile("patterns/tool_requests.toml")
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,18 @@ def _draw_question(call: SimulatedCall, rng: random.Random) -> str:
         return call.fill(_PATTERNS.draw(f"{section}.questions", rng))
     phrases = "clauses" if draw < 0.8 else "nouns"
     return call.fill(_PATTERNS.request(f"{section}.{phrases}", rng))
+
+
+def draw_request(table: FactTable, rng: random.Random, held_out: bool) -> tuple[str, str]:
+    """Draw a request in a wording that no conversation of the corpus has, and the right call.
+
+    Wordings and targets of held-out requests are in no other request.
+    """
+    call = draw_call(table, rng, for_exam=held_out)
+    name = "held_out_requests" if held_out else "requests"
+    request = call.fill(rng.choice(_REQUESTS[f"{call.tool.patterns}.{name}"]))
+    [written] = map(write_tool_call, call.message.tool_calls)
+    return request, written
 
 
 def _draw_later_question(call: SimulatedCall, rng: random.Random) -> str:
