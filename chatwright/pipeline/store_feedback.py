@@ -46,6 +46,7 @@ def to_feedback(rated: RatedConversation) -> Feedback:
             replies=replies,
             ranks=opinion.ranks,
             are_all_bad=opinion.are_all_bad,
+            right_ranks=rated.right_ranks,
         )
     if opinion.better is not None:
         return Correction(

@@ -21,7 +21,7 @@ from chatwright.store.errors import Conflict, NotFound
 from chatwright.store.identifiers import new_id, now
 from chatwright.store.message_json import json_text, message_from_json, parts_to_json
 from chatwright.store.messages import StoredMessage, read_branch
-from chatwright.store.schema import FEEDBACK, MESSAGES
+from chatwright.store.schema import FEEDBACK, MESSAGES, QUEUE_REPLIES
 
 Kind = Literal["thumb", "correction", "ranking"]
 MAX_REASON = 5_000
@@ -91,6 +91,8 @@ class RatedConversation:
     prompt: tuple[StoredMessage, ...]
     """The messages before the answers."""
     answers: tuple[StoredMessage, ...] = field(default=())
+    right_ranks: tuple[int, ...] = ()
+    """The known ranks of the answers, if they are a gold question of the rating queue."""
 
 
 class FeedbackTable:
@@ -106,15 +108,11 @@ class FeedbackTable:
             NotFound: The user has no such answer.
             Conflict: An answer is not complete, or the answers have different parents.
         """
-        json_text(opinion.reason)
-        given = StoredFeedback(new_id("b"), user_id, now(), opinion)
         with self._database.write() as connection:
             answers = [_answer(connection, user_id, id_) for id_ in opinion.messages]
             if len({row.parent_id for row in answers}) > 1:
                 raise Conflict("these answers do not belong to the same message", "other_parent")
-            _delete_earlier(connection, given)
-            connection.execute(sa.insert(FEEDBACK), _rows(given, answers))
-        return given
+            return insert_feedback(connection, user_id, opinion, answers)
 
     def of_conversation(self, user_id: str, conversation: str) -> tuple[StoredFeedback, ...]:
         """Return a user's feedback on the answers of a conversation, the oldest first."""
@@ -145,6 +143,17 @@ class FeedbackTable:
         with self._database.read() as connection:
             rows = connection.execute(sa.select(FEEDBACK).order_by(FEEDBACK.c.number)).all()
             return tuple(_rated(connection, feedback) for feedback in _grouped(rows))
+
+
+def insert_feedback(
+    connection: sa.Connection, user_id: str, opinion: Opinion, answers: Sequence[Any]
+) -> StoredFeedback:
+    """Store an opinion on these rows of answers, in place of the user's one before."""
+    json_text(opinion.reason)
+    given = StoredFeedback(new_id("b"), user_id, now(), opinion)
+    _delete_earlier(connection, given)
+    connection.execute(sa.insert(FEEDBACK), _rows(given, answers))
+    return given
 
 
 def _answer(connection: sa.Connection, user_id: str, id_: str) -> Any:
@@ -216,7 +225,12 @@ def _rated(connection: sa.Connection, feedback: StoredFeedback) -> RatedConversa
     owner = connection.execute(query).scalar_one()
     branches = [read_branch(connection, owner, id_) for id_ in ids]
     answers = tuple(branch[-1] for branch in branches)
-    return RatedConversation(feedback, owner, branches[0][:-1], answers)
+    known = sa.select(QUEUE_REPLIES.c.message_id, QUEUE_REPLIES.c.right_rank)
+    rows = connection.execute(known.where(QUEUE_REPLIES.c.message_id.in_(ids)))
+    right = {row.message_id: row.right_rank for row in rows if row.right_rank is not None}
+    is_gold = feedback.opinion.kind == "ranking" and right.keys() == set(ids)
+    right_ranks = tuple(right[id_] for id_ in ids) if is_gold else ()
+    return RatedConversation(feedback, owner, branches[0][:-1], answers, right_ranks)
 
 
 def _refused(name: str, reason: str, remedy: str) -> InputError:

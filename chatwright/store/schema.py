@@ -172,6 +172,50 @@ FEEDBACK = Table(
     sqlite_autoincrement=True,
 )
 
+QUEUE_TASKS = Table(  # prompts with replies that wait to be ranked
+    "queue_tasks",
+    METADATA,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    # The conversation holds the prompt and the replies; its owner filled the queue.
+    Column(
+        "conversation_id",
+        String(40),
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("n_reply", Integer, nullable=False),
+    Column("is_gold", Boolean, nullable=False),  # whether the right ranks are known
+    _time("created"),
+    Index("queue_tasks_by_size", "n_reply", "number"),
+    sqlite_autoincrement=True,
+)
+
+QUEUE_REPLIES = Table(
+    "queue_replies",
+    METADATA,
+    Column(
+        "task_id", String(40), ForeignKey("queue_tasks.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("place", Integer, primary_key=True),  # in the order in which they were added
+    Column(
+        "message_id",
+        String(40),
+        ForeignKey("messages.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("right_rank", Integer),  # gold questions
+)
+
+QUEUE_LIMITS = Table(  # how many tasks a rater may rank; raters without a row have no limit
+    "queue_limits",
+    METADATA,
+    Column("user_id", String(40), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("most", Integer, nullable=False),
+)
+
 AUDIT = Table(
     "audit",
     METADATA,

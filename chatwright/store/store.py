@@ -13,6 +13,7 @@ from chatwright.store.database import Database
 from chatwright.store.feedback import FeedbackTable
 from chatwright.store.invitations import Invitations
 from chatwright.store.messages import Messages
+from chatwright.store.rating_queue import RatingQueue
 from chatwright.store.search import Search
 from chatwright.store.sessions import Sessions
 from chatwright.store.users import Users
@@ -32,6 +33,7 @@ class Store:
         self.messages = Messages(self.database)
         self.search = Search(self.database)
         self.feedback = FeedbackTable(self.database)
+        self.queue = RatingQueue(self.database)
         self.audit = Audit(self.database)
         self.backups = Backups(self.database)
 

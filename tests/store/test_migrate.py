@@ -9,6 +9,7 @@ from chatwright.errors import InputError
 from chatwright.store.database import Database
 from chatwright.store.migrate import migrate
 from chatwright.store.schema import METADATA
+from tests.store.conftest import HEAD
 
 BROKEN_CHANGE = '''"""A change that fails after its first statement."""
 
@@ -53,7 +54,7 @@ def test_opening_again_changes_nothing(address):
     database = Database(address)
     with database.read() as connection:
         query = sa.text("SELECT version_num FROM alembic_version")
-        assert connection.execute(query).scalars().all() == ["1"]
+        assert connection.execute(query).scalars().all() == [HEAD]
     database.close()
 
 

@@ -138,6 +138,7 @@ class EchoAssistant(FakeAssistant):
 
     context_length = 4096
     answer = ""  # replaces the question, if set
+    answers = None  # returns the text of the next reply, if set
 
     def __init__(self):
         super().__init__()
@@ -160,7 +161,7 @@ class EchoAssistant(FakeAssistant):
     def reply(self, conversation, sampling, thinking=None, form=None, *, user=""):
         self.seen.append((conversation, sampling))
         self.thinking.append(thinking)
-        text = self.answer or conversation[-1].text
+        text = (self.answers() if self.answers else self.answer) or conversation[-1].text
         for piece in self.pieces(text):
             if self.gate is not None:
                 assert self.gate.acquire(timeout=30), "the gate stayed closed"

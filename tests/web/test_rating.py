@@ -1,6 +1,7 @@
 """Thumbs, corrections and blind comparisons reach the server's feedback log; a key is asked for."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
@@ -13,6 +14,7 @@ from chatwright.server.app import make_app
 from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.http_server import DrainingServer
 from tests.web.page_actions import action, ask, expect_conversation, question, wait_for_reply
+from tests.web.served_models import EchoAssistant
 
 pytestmark = pytest.mark.ci
 
@@ -105,6 +107,68 @@ def test_the_order_of_a_comparison_is_drawn(echo_page, tmp_path, drawn):
     assert ranking.ranks == ((1, 2) if drawn == 0 else (2, 1))
     page.keyboard.press("Escape")
     expect_conversation(page, "one", "new")  # the better one is shown, the other is a version
+
+
+def test_four_replies_are_ranked_by_keys(echo_page, tmp_path):
+    page, model = echo_page
+    model.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    page.reload()
+    model.answer = "zero"
+    ask(page, "one")
+    wait_for_reply(page)
+    answers = iter(("first", "second", "third"))
+    model.answers = lambda: next(answers)
+    action(page, 1, "Rank with three more replies").click()
+    compare = page.get_by_role("dialog", name="Rank the replies")
+    expect(compare.locator(".markdown")).to_have_count(4)
+    expect(compare.get_by_role("button", name="All are bad")).to_be_enabled()
+    shown = compare.locator(".markdown").all_inner_texts()
+    assert sorted(shown) == ["first", "second", "third", "zero"]
+    keys = {text: str(number) for number, text in enumerate(shown, 1)}
+    page.keyboard.press(keys["zero"])
+    page.keyboard.press("u")  # a slip
+    for key in (keys["second"], keys["zero"], "=", keys["third"]):
+        page.keyboard.press(key)
+    expect(compare.get_by_role("button", name="is number 2")).to_have_count(2)
+    compare.get_by_role("button", name="is the next best").click()
+    expect(compare).to_contain_text("Seed")
+    [ranking] = written(tmp_path / "feedback.jsonl")
+    ranks = {"second": 1, "zero": 2, "third": 2, "first": 4}
+    assert [rated.message.text for rated in ranking.replies] == shown
+    assert ranking.ranks == tuple(ranks[text] for text in shown)
+    page.keyboard.press("Escape")
+    expect_conversation(page, "one", "second")
+    expect(page.get_by_test_id("version")).to_contain_text("/4")
+
+
+def test_two_models_are_compared_on_one_question(echo_page, tmp_path):
+    page, model = echo_page
+    model.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    others = {}
+    for name in ("blue", "green"):
+        others[name] = EchoAssistant()
+        others[name].answer = f"I am {name}"
+        served = model.service.engine.require_served()
+        adapted = replace(served, assistant=others[name])
+        model.service.adapters = {**model.service.adapters, name: adapted}
+    page.reload()
+    ask(page, "one")
+    wait_for_reply(page)
+    action(page, 1, "Compare with another reply").click()
+    compare = page.get_by_role("dialog", name="Which reply is better?")
+    expect(compare.get_by_role("button", name="Equally good")).to_be_enabled()
+    assert sorted(compare.locator(".markdown").all_inner_texts()) == ["I am blue", "one"]
+    compare.get_by_label("The other reply comes from").select_option("green")
+    expect(compare.locator(".markdown").filter(has_text="I am green")).to_be_visible()
+    expect(compare.get_by_role("button", name="Equally good")).to_be_enabled()
+    shown = compare.locator(".markdown").all_inner_texts()
+    page.keyboard.press(str(1 + shown.index("I am green")))
+    expect(compare).to_contain_text("green, Seed")
+    expect(compare).to_contain_text("echo, Seed")
+    [ranking] = written(tmp_path / "feedback.jsonl")
+    assert dict(zip(shown, ranking.ranks, strict=True)) == {"I am green": 1, "one": 2}
+    page.keyboard.press("Escape")
+    expect_conversation(page, "one", "I am green")
 
 
 def test_a_server_with_keys_asks_for_one(models, open_page, tmp_path):

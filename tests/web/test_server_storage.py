@@ -5,49 +5,21 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from chatwright.server.access.accounts import Accounts
-from chatwright.server.http_server import serve_in_thread
-from chatwright.server.opening_status import OpeningStatus
-from chatwright.store.store import Store
 from tests.web.page_actions import action, ask, expect_conversation, question, wait_for_reply
-from tests.web.served_models import EchoAssistant
+from tests.web.store_server import PASSWORD, log_in, store_server
 from tests.web.test_conversations import CHATGPT, menu, talk, titles
 
 pytestmark = pytest.mark.ci
-PASSWORD = "correct horse battery"
-
-
-class StoreServer:
-    """A server with a store, and the model that it serves."""
-
-    def __init__(self, address, store, model):
-        self.address = address
-        self.store = store
-        self.model = model
 
 
 @pytest.fixture(params=[False], ids=["single"])
 def server(request, tmp_path):
     """Serve a model that repeats each question, with a store."""
-    status = OpeningStatus("echo")
-    status.set_ready()
-    with Store(tmp_path / "store.db") as store:
-        accounts = Accounts(store, has_login=request.param)
-        with serve_in_thread("echo", 0, status=status.status, accounts=accounts) as served:
-            service, address = served
-            model = EchoAssistant()
-            service.publish(model, "echo")
-            yield StoreServer(address, store, model)
+    with store_server(tmp_path, request.param) as server:
+        yield server
 
 
 with_login = pytest.mark.parametrize("server", [True], ids=["accounts"], indirect=True)
-
-
-def log_in(page, name):
-    """Log in by the form."""
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in", exact=True).click()
 
 
 def test_another_browser_shows_the_same_conversations_with_all_versions(server, open_page):

@@ -17,7 +17,7 @@ MARKUP_FROM_TEXT = re.compile(
 )
 OTHER_ORIGIN = re.compile(r"(?:https?:)?//[a-z0-9]|@import|url\(", re.IGNORECASE)
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", re.IGNORECASE)
-MAX_BYTES = 600_000
+MAX_BYTES = 640_000
 MAX_FIRST_LOAD = 80_000  # bytes of compressed JavaScript
 
 
@@ -113,7 +113,7 @@ def test_every_language_has_a_message_for_every_key():
     assert keys["de"] == keys["en"]
     assert keys["fr"] == keys["en"]
     code = "".join(text for name, text in sources().items() if "messages" not in name)
-    made = ("settings.", "app.teach", "app.runs")  # their keys are put together
+    made = ("settings.", "app.rate", "app.teach", "app.runs")  # their keys are put together
     unused = [key for key in keys["en"] if f'"{key}"' not in code and not key.startswith(made)]
     assert unused == []
 

@@ -18,7 +18,7 @@ export interface Notes {
   seed?: number;
   model?: { number: number; description: string };
   truncated?: { n_cut: number; n_kept: number; message: string };
-  receipts?: { requests?: { request?: { token_ids?: number[] }; token_ids?: number[] }[] }[];
+  receipts?: { weights?: string; requests?: { request?: { token_ids?: number[] }; token_ids?: number[] }[] }[];
   tools?: { command: string; result: string }[];
 }
 

@@ -12,6 +12,7 @@ export const en = {
   "app.noStorage": "This browser refuses to store data: conversations are lost when the page closes.",
   "app.views": "Views",
   "app.chat": "Chat",
+  "app.rate": "Rate",
   "app.teach": "Teach",
   "app.runs": "Runs",
   "app.close": "Close",
@@ -223,6 +224,20 @@ export const en = {
   "compare.tie": "Equally good",
   "compare.bad": "Both are bad",
   "compare.thanks": "Stored for the next training. Both replies are kept as versions.",
+  "compare.model": "The other reply comes from",
+  "rank.start": "Rank with three more replies",
+  "rank.title": "Rank the replies",
+  "rank.help": "Type the numbers from best to worst.",
+  "rank.joining": "The next one is equal to the one before.",
+  "rank.next": "Next best",
+  "rank.nextOf": "{letter} is the next best",
+  "rank.rank": "Number {rank}",
+  "rank.placed": "{letter} is number {rank}",
+  "rank.equal": "Equal to the next",
+  "rank.allEqual": "All equally good",
+  "rank.allBad": "All are bad",
+  "rank.back": "Back",
+  "rank.thanks": "Stored for the next training. All replies are kept as versions.",
 };
 
 type Text<T> = T extends string ? string : { one: string; other: string };

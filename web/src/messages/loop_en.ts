@@ -1,4 +1,4 @@
-// Texts of the Teach and Runs views in English.
+// Texts of the Rate, Teach and Runs views in English.
 export const loopEn = {
   "teach.title": "Teach",
   "teach.intro": "Ratings become training data. The result must win a comparison before it is served.",
@@ -88,6 +88,36 @@ export const loopEn = {
   "runs.resume": "Resume",
   "runs.failed": "{name} failed: {error}",
   "runs.preparing": "{name} is being prepared.",
+
+  "rate.title": "Rate replies",
+  "rate.intro": "Which reply is better? You do not see which model wrote it. What you decide joins the training data.",
+  "rate.done": { one: "{n} ranked,", other: "{n} ranked," },
+  "rate.left": { one: "{n} left.", other: "{n} left." },
+  "rate.user": "Question",
+  "rate.assistant": "Reply",
+  "rate.system": "System prompt",
+  "rate.reason": "Why? (optional)",
+  "rate.skip": "Skip",
+  "rate.undo": "Undo",
+  "rate.none": "There is nothing to rank now.",
+  "rate.onlySkipped": "Only skipped ones are left. They come again when you open this page anew.",
+  "rate.desk": "The queue",
+  "rate.tasks": { one: "prompt with replies", other: "prompts with replies" },
+  "rate.gold": { one: "gold question among them", other: "gold questions among them" },
+  "rate.rankings": { one: "ranking", other: "rankings" },
+  "rate.prompts": "Prompts, one a line: the model replies to each",
+  "rate.nReply": "Replies",
+  "rate.fill": "Write replies and add",
+  "rate.file": "Add a file of prompts with replies",
+  "rate.writing": "Writing replies: prompt {index} of {n}",
+  "rate.added": { one: "{n} prompt added.", other: "{n} prompts added." },
+  "rate.equalReplies": { one: "{n} was left out, because its replies are equal.", other: "{n} were left out, because their replies are equal." },
+  "rate.notTasks": "The file is no list of prompts with replies, one JSON object a line.",
+  "rate.ranked": "Ranked",
+  "rate.agreesGold": "Right on gold questions",
+  "rate.goldShare": "{share} of {n} ({low} to {high})",
+  "rate.limit": "At most",
+  "rate.limitOf": "Most prompts that {name} may rank; empty: no limit",
 };
 
 type Text<T> = T extends string ? string : { one: string; other: string };

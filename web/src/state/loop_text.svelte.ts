@@ -1,4 +1,4 @@
-// The texts of the Teach and Runs views. They are loaded with these views, not with the page.
+// The texts of the Rate, Teach and Runs views. They are loaded with these views, not with the page.
 import { loopEn, type LoopMessages } from "../messages/loop_en.ts";
 import { fill, language, type Language, type Values } from "./language.svelte.ts";
 

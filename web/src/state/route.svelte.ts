@@ -1,5 +1,5 @@
 // Which view the page shows: the conversation, or the one that the address names (#/teach).
-export const VIEWS = ["teach", "runs"] as const;
+export const VIEWS = ["rate", "teach", "runs"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const addressedView = (): View | null => VIEWS.find((view) => location.hash === `#/${view}`) ?? null;

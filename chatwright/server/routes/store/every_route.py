@@ -7,6 +7,7 @@ from chatwright.server.routes.store import (
     exchange,
     feedback,
     messages,
+    rating_queue,
     session,
 )
 from chatwright.server.service import Service
@@ -18,4 +19,5 @@ def add(app: FastAPI, service: Service) -> None:
     conversations.add(app)
     messages.add(app, service)
     feedback.add(app)
+    rating_queue.add(app)
     exchange.add(app)

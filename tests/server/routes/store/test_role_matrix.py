@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 
 from chatwright.conversation import Message
 from chatwright.server.access.route_access import UserPolicy, policy_of
 from chatwright.store.feedback import Opinion
 from chatwright.store.messages import Answer, Origin
+from chatwright.store.rating_queue import NewTask
+from chatwright.store.schema import QUEUE_REPLIES
 from chatwright.store.store import Store
 from tests.server.routes.store.store_client import StoreClient, store_client
 
@@ -33,6 +36,9 @@ class Things:
     pending: str
     folder: str
     feedback: str
+    user: str
+    task: str
+    replies: tuple[str, str]
 
 
 def make_things(store: Store, user: str) -> Things:
@@ -45,7 +51,20 @@ def make_things(store: Store, user: str) -> Things:
     folder = store.conversations.add_folder(user, f"folder {conversation}")
     opinion = Opinion(kind="thumb", messages=(answer.id,), is_up=True)
     feedback = store.feedback.give(user, opinion)
-    return Things(conversation, question.id, answer.id, pending.id, folder.id, feedback.id)
+    prompt, replies = (
+        Message("user", "which?"),
+        (Message("assistant", "a"), Message("assistant", "b")),
+    )
+    (task,) = store.queue.add(user, "queue", [NewTask((prompt,), replies, (Origin(), Origin()))])
+    with store.database.read() as connection:
+        rows = connection.execute(
+            sa.select(QUEUE_REPLIES.c.message_id).where(QUEUE_REPLIES.c.task_id == task)
+        )
+        first, second = rows.scalars().all()
+    return Things(
+        *(conversation, question.id, answer.id, pending.id, folder.id, feedback.id),
+        *(user, task, (first, second)),
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,15 @@ class Row:
 
 
 TEXT = [{"type": "text", "text": "x"}]
+QUEUE = {
+    "tasks": [
+        {
+            "prompt": [{"role": "user", "content": "hi"}],
+            "replies": [{"content": "a"}, {"content": "b"}],
+            "right_ranks": [1, 2],
+        }
+    ]
+}
 ANSWER = {"state": "complete", "parts": TEXT}
 
 
@@ -140,6 +168,25 @@ ROWS: dict[tuple[str, str], Row] = {
     ("DELETE", "/api/feedback/{id}"): Row(
         RATERS, 204, lambda things: f"/api/feedback/{things.feedback}"
     ),
+    ("GET", "/api/queue/next"): Row(RATERS, 200, fixed("/api/queue/next"), has_owner=False),
+    ("POST", "/api/queue/tasks/{id}/ranking"): Row(
+        RATERS,
+        201,
+        lambda things: f"/api/queue/tasks/{things.task}/ranking",
+        lambda things: {"messages": list(things.replies), "ranks": [1, 2]},
+        has_owner=False,  # every rater ranks every task
+    ),
+    ("GET", "/api/queue"): Row(ADMIN, 200, fixed("/api/queue"), has_owner=False),
+    ("POST", "/api/queue"): Row(
+        ADMIN, 201, fixed("/api/queue"), lambda things: QUEUE, has_owner=False
+    ),
+    ("PUT", "/api/queue/raters/{id}/limit"): Row(
+        ADMIN,
+        204,
+        lambda things: f"/api/queue/raters/{things.user}/limit",
+        lambda things: {"most": 1000},
+        has_owner=False,
+    ),
 }
 
 
@@ -207,7 +254,7 @@ def test_lists_and_searches_hold_nothing_of_others(
     client.store.messages.add(
         users["other member"], things.conversation, None, Message("user", "zebrafinch")
     )
-    ids = set(vars(things).values())
+    ids = {id_ for id_ in vars(things).values() if isinstance(id_, str)} - {things.user}
     for role in ROLES:
         for path in (
             "/api/conversations?limit=200",

@@ -9,6 +9,7 @@ from chatwright.server.access.route_access import UserPolicy, policy_of
 from chatwright.server.app import make_app
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.routes.store.store_client import PASSWORD, store_client
+from tests.server.routes.store.test_role_matrix import QUEUE
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -193,4 +194,6 @@ BODIES = {
     "/api/conversations/{id}/messages": {"role": "user", "parts": TEXT},
     "/api/conversations/{id}/messages/{message}": {"state": "complete", "parts": TEXT},
     "/api/conversations/{id}/answers": {"parent": "m"},
+    "/api/queue": QUEUE,
+    "/api/queue/tasks/{id}/ranking": {"messages": ["a", "b"], "ranks": [1, 2]},
 }
