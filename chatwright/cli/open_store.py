@@ -52,7 +52,10 @@ def open_store(address: str) -> "Store":
 
 @contextmanager
 def served_store(
-    address: str = "", has_login: bool = False, host: str = "127.0.0.1"
+    address: str = "",
+    has_login: bool = False,
+    host: str = "127.0.0.1",
+    has_links: bool = True,
 ) -> Iterator["Accounts | None"]:
     """Yield the users of the store for a server, or None: then nothing is kept.
 
@@ -84,4 +87,4 @@ def served_store(
                 field="accounts",
             )
         store.messages.fail_pending(timedelta(hours=1))
-        yield Accounts(store, has_login=has_login)
+        yield Accounts(store, has_login=has_login, has_links=has_links)

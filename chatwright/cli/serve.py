@@ -59,6 +59,13 @@ def serve(
         ),
     ] = False,
     store: StoreAddress = "",
+    no_shared_links: Annotated[
+        bool,
+        typer.Option(
+            "--no-shared-links",
+            help="Users cannot share conversations by links, and links made before open nothing.",
+        ),
+    ] = False,
     require_key: RequireKey = False,
     keys: KeyPath = None,
     allow_host: AllowHosts = None,
@@ -119,7 +126,7 @@ def serve(
     limits = memory_limits(max_context, max_replies, cache_memory, weights)
     status = StatusLine(f"Opening {directory}", keeps_lines=True)
     status.show("loading PyTorch")  # before the web server's libraries, which take a second
-    with status, served_store(store, accounts, host) as users:
+    with status, served_store(store, accounts, host, not no_shared_links) as users:
         address = server_address(
             host, port, require_key, keys, allow_host, tls_cert, tls_key, users
         )

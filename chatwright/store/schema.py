@@ -216,6 +216,30 @@ QUEUE_LIMITS = Table(  # how many tasks a rater may rank; raters without a row h
     Column("most", Integer, nullable=False),
 )
 
+SHARED_LINKS = Table(  # who has the token may read one branch, up to one message
+    "shared_links",
+    METADATA,
+    _id(),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("user_id", String(40), nullable=False),
+    Column("conversation_id", String(40), nullable=False),
+    Column("message_id", String(40), nullable=False),
+    _time("created"),
+    _time("renewed"),
+    ForeignKeyConstraint(
+        ["conversation_id", "user_id"],
+        ["conversations.id", "conversations.user_id"],
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["message_id", "conversation_id"],
+        ["messages.id", "messages.conversation_id"],
+        ondelete="CASCADE",
+    ),
+    Index("shared_links_of_conversation", "conversation_id", "user_id"),
+    Index("shared_links_of_message", "message_id", "conversation_id"),
+)
+
 AUDIT = Table(
     "audit",
     METADATA,

@@ -16,6 +16,7 @@ from chatwright.store.messages import Messages
 from chatwright.store.rating_queue import RatingQueue
 from chatwright.store.search import Search
 from chatwright.store.sessions import Sessions
+from chatwright.store.shared_links import SharedLinks
 from chatwright.store.users import Users
 
 
@@ -34,6 +35,7 @@ class Store:
         self.search = Search(self.database)
         self.feedback = FeedbackTable(self.database)
         self.queue = RatingQueue(self.database)
+        self.links = SharedLinks(self.database)
         self.audit = Audit(self.database)
         self.backups = Backups(self.database)
 

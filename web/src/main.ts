@@ -1,8 +1,9 @@
-// Start the page: load the language, then show the application.
+// Start the page: load the language, then show the application, or the conversation of a shared link.
 import { mount } from "svelte";
 import App from "./App.svelte";
 import { loadLanguage } from "./state/language.svelte.ts";
 import { applyTheme } from "./state/preferences.svelte.ts";
+import { addressedToken } from "./shared/links.ts";
 import "./styles/theme.css";
 import "./styles/layout.css";
 import "./styles/chat.css";
@@ -12,4 +13,9 @@ import "./styles/loop.css";
 
 applyTheme();
 await loadLanguage();
-mount(App, { target: document.getElementById("app")! });
+const target = document.getElementById("app")!;
+const token = addressedToken();
+if (token) mount((await import("./shared/SharedView.svelte")).default, { target, props: { token } });
+else mount(App, { target });
+// A shared conversation is a page of its own.
+addEventListener("hashchange", () => addressedToken() !== token && location.reload());

@@ -54,6 +54,8 @@ class Accounts:
 
     store: Store
     has_login: bool = False
+    has_links: bool = True
+    """Whether users may share conversations by links that need no account."""
     failures: FailedLogins = field(default_factory=lambda: FailedLogins())
     writer: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="store")

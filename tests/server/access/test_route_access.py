@@ -20,6 +20,7 @@ from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 PUBLIC_PATHS = {
     *(*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"),
     *("/api/session", "/api/accounts"),  # log-in and log-out; invitations
+    "/api/shared/{token}",  # the token admits
     *(f"/lessons/{language}.json" for language in ("de", "en", "fr")),
 }
 """What may be read without a key. A route that joins them must be added here on purpose."""

@@ -4,6 +4,7 @@ import { getJson, post, send } from "./http.ts";
 export interface Session {
   store: boolean; // whether the server keeps conversations
   mode?: "single" | "accounts"; // "accounts": users log in
+  links?: boolean; // whether conversations can be shared by links
   user?: { id: string; name: string; role: string } | null;
 }
 

@@ -1,17 +1,37 @@
-// What every storage in the browser shares: conversations are added one by one, and ratings go to the
-// server by the id of its response.
+// What every storage in the browser shares: conversations are added one by one, the few folders are a
+// preference, and ratings go to the server by the id of its response.
 import { sendCorrection, sendRanking, sendThumb } from "../api/feedback.ts";
 import type { WholeConversation } from "./storage.ts";
-import type { Conversation, Turn } from "./types.ts";
+import { readStored, writeStored } from "../state/preferences.svelte.ts";
+import type { Conversation, Folder, Turn } from "./types.ts";
+
+const FOLDERS = "folders";
 
 export abstract class LocalStorage {
   readonly canRemoveTurns = true;
 
+  abstract list(): Promise<Conversation[]>;
   abstract save(conversation: Conversation, turns: Turn[]): Promise<string>;
 
   async add(conversations: WholeConversation[]): Promise<number> {
     for (const { info, turns } of conversations) await this.save(info, turns);
     return conversations.length;
+  }
+
+  async folders(): Promise<Folder[]> {
+    return readStored<Folder[]>(FOLDERS, []).sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  async saveFolder(id: string | null, name: string): Promise<void> {
+    const others = (await this.folders()).filter((folder) => folder.id !== id);
+    writeStored(FOLDERS, [...others, { id: id ?? crypto.randomUUID(), name }]);
+  }
+
+  async removeFolder(id: string): Promise<void> {
+    writeStored(FOLDERS, (await this.folders()).filter((folder) => folder.id !== id));
+    for (const conversation of await this.list()) {
+      if (conversation.folder === id) await this.save({ ...conversation, folder: null }, []);
+    }
   }
 
   rateTurn(turn: Turn, isUp: boolean, reason: string): Promise<void> {

@@ -5,7 +5,7 @@
 import { getJson, send } from "../api/http.ts";
 import { excerptOf, type ConversationStorage, type SearchHit, type WholeConversation } from "./storage.ts";
 import { readReceipt, readSettings } from "./transfer.ts";
-import { newTurn, type Conversation, type Turn } from "./types.ts";
+import { newTurn, type Conversation, type Folder, type Turn } from "./types.ts";
 
 const MAX_TITLE = 200;
 const MAX_RECEIPT = 18_000; // characters of JSON; the server takes 20,000
@@ -13,9 +13,12 @@ const MAX_IMPORT = 700_000; // characters of JSON in one request
 
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 
+const folderPath = (id: string) => `/api/folders/${encodeURIComponent(id)}`;
+
 export class ServerStorage implements ConversationStorage {
   readonly canRemoveTurns = false;
   private readonly messageIds = new Map<string, string>(); // the server's ids of turns
+  private readonly heldBy = new Map<string, string | null>(); // the folder of each conversation, as stored
   private readonly stored = new Map<string, string>(); // what is stored of each conversation
 
   async list(): Promise<Conversation[]> {
@@ -62,14 +65,20 @@ export class ServerStorage implements ConversationStorage {
       settings: { system: info.system, sampling: info.settings },
     };
     let { id } = info;
+    const folder = info.folder ?? null;
     if (!this.stored.has(id)) {
-      id = (await (await send("POST", "/api/conversations", fields)).json()).id;
+      id = (await (await send("POST", "/api/conversations", folder ? { ...fields, folder } : fields)).json()).id;
+      this.heldBy.set(id, folder);
       this.stored.set(id, JSON.stringify(fields));
     }
     if (head) fields.shown = head;
     const text = JSON.stringify(fields);
-    if (this.stored.get(id) !== text) await send("PATCH", conversationPath(id), fields);
+    const isMoved = this.heldBy.get(id) !== folder;
+    if (this.stored.get(id) !== text || isMoved) {
+      await send("PATCH", conversationPath(id), isMoved ? { ...fields, folder: folder ?? "" } : fields);
+    }
     this.stored.set(id, text);
+    this.heldBy.set(id, folder);
     return id;
   }
 
@@ -129,6 +138,18 @@ export class ServerStorage implements ConversationStorage {
     return [...hits.values()];
   }
 
+  async folders(): Promise<Folder[]> {
+    return (await getJson<{ folders: Folder[] }>("/api/folders")).folders;
+  }
+
+  async saveFolder(id: string | null, name: string): Promise<void> {
+    await (id === null ? send("POST", "/api/folders", { name }) : send("PATCH", folderPath(id), { name }));
+  }
+
+  async removeFolder(id: string): Promise<void> {
+    await send("DELETE", folderPath(id));
+  }
+
   async rateTurn(turn: Turn, isUp: boolean, reason: string): Promise<void> {
     const body = { kind: "thumb", message: this.messageIds.get(turn.id), is_up: isUp, reason };
     await send("POST", "/api/feedback", body);
@@ -150,9 +171,11 @@ export class ServerStorage implements ConversationStorage {
       system: typeof item.settings?.system === "string" ? item.settings.system : "",
       settings: readSettings(item.settings?.sampling),
       head: item.shown,
+      folder: item.folder,
       created: Date.parse(item.created),
       updated: Date.parse(item.updated),
     };
+    this.heldBy.set(info.id, item.folder);
     if (!this.stored.has(info.id)) this.stored.set(info.id, "");
     return info;
   }

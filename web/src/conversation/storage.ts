@@ -1,5 +1,5 @@
 // Where conversations are kept. The browser's database implements this; a server can, too.
-import type { Conversation, Turn } from "./types.ts";
+import type { Conversation, Folder, Turn } from "./types.ts";
 
 export interface SearchHit {
   conversation: string;
@@ -22,6 +22,9 @@ export interface ConversationStorage {
   remove(conversation: string): Promise<void>;
   add(conversations: WholeConversation[]): Promise<number>; // returns how many were added
   search(text: string): Promise<SearchHit[]>; // at most one hit a conversation
+  folders(): Promise<Folder[]>; // by name
+  saveFolder(id: string | null, name: string): Promise<void>; // null: a new one
+  removeFolder(id: string): Promise<void>; // its conversations stay
   rateTurn(turn: Turn, isUp: boolean, reason: string): Promise<void>;
   correctTurn(turn: Turn, better: string): Promise<void>;
   rankTurns(turns: Turn[], ranks: number[], areAllBad: boolean): Promise<void>;

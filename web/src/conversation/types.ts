@@ -73,8 +73,14 @@ export interface Conversation {
   system: string;
   settings: Settings;
   head: string | null; // the last turn of the shown branch
+  folder?: string | null; // the folder that holds it
   created: number;
   updated: number;
+}
+
+export interface Folder {
+  id: string;
+  name: string;
 }
 
 export function newTurn(conversation: string, parent: string | null, role: Turn["role"], text = ""): Turn {
@@ -99,7 +105,7 @@ export function newTurn(conversation: string, parent: string | null, role: Turn[
 
 export function newConversation(settings: Settings, system = ""): Conversation {
   const now = Date.now();
-  return { id: crypto.randomUUID(), title: "", system, settings: copyOf(settings), head: null, created: now, updated: now };
+  return { id: crypto.randomUUID(), title: "", system, settings: copyOf(settings), head: null, folder: null, created: now, updated: now };
 }
 
 export const copyOf = (settings: Settings): Settings => ({ ...settings, stop: [...settings.stop] });

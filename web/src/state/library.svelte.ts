@@ -4,7 +4,7 @@ import { IndexedDbStorage } from "../conversation/indexed_db.ts";
 import { MemoryStorage } from "../conversation/memory.ts";
 import { getSession, type Session } from "../api/session.ts";
 import type { ConversationStorage, SearchHit, WholeConversation } from "../conversation/storage.ts";
-import { newConversation, type Conversation, type Turn } from "../conversation/types.ts";
+import { newConversation, type Conversation, type Folder, type Turn } from "../conversation/types.ts";
 import { errorText } from "./error_text.ts";
 import { OpenConversation } from "./open_conversation.svelte.ts";
 import { storedSettings } from "./preferences.svelte.ts";
@@ -12,6 +12,7 @@ import { addressedView } from "./route.svelte.ts";
 
 export class Library {
   list: Conversation[] = $state.raw([]);
+  folders: Folder[] = $state.raw([]); // by name
   shown: OpenConversation | null = $state.raw(null);
   session: Session | null = $state(null); // null: the server says nothing about users
   isLasting = $state(true); // whether conversations outlive the page
@@ -44,7 +45,10 @@ export class Library {
   }
 
   async refresh(): Promise<void> {
+    this.folders = await this.storage.folders();
     this.list = await this.storage.list();
+    const places = new Map(this.list.map((info) => [info.id, info.folder ?? null]));
+    for (const { info } of this.open.values()) info.folder = places.get(info.id) ?? null;
   }
 
   isWriting(id: string): boolean {
@@ -88,6 +92,26 @@ export class Library {
     if (!conversation) return;
     conversation.info.title = title;
     await conversation.saveInfo();
+  }
+
+  // Move a conversation into a folder; null takes it out.
+  async move(id: string, folder: string | null): Promise<void> {
+    const conversation = this.open.get(id) ?? (await this.load(id));
+    if (!conversation) return;
+    conversation.info.folder = folder;
+    await conversation.saveInfo();
+    await this.refresh();
+  }
+
+  // Rename a folder, or make one (null).
+  async saveFolder(id: string | null, name: string): Promise<void> {
+    await this.storage.saveFolder(id, name);
+    await this.refresh();
+  }
+
+  async removeFolder(id: string): Promise<void> {
+    await this.storage.removeFolder(id);
+    await this.refresh();
   }
 
   turns(id: string): Promise<Turn[]> {

@@ -9,6 +9,7 @@ from chatwright.server.routes.store import (
     messages,
     rating_queue,
     session,
+    shared_links,
 )
 from chatwright.server.service import Service
 
@@ -20,4 +21,5 @@ def add(app: FastAPI, service: Service) -> None:
     messages.add(app, service)
     feedback.add(app)
     rating_queue.add(app)
+    shared_links.add(app)
     exchange.add(app)

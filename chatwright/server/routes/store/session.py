@@ -126,7 +126,12 @@ def _with_session(request: Request, accounts: Accounts, token: str, status: int)
 
 def _session(accounts: Accounts, user: User | None) -> dict[str, Any]:
     mode = "accounts" if accounts.has_login else "single"
-    return {"store": True, "mode": mode, "user": None if user is None else _user(user)}
+    return {
+        "store": True,
+        "mode": mode,
+        "links": accounts.has_links,
+        "user": None if user is None else _user(user),
+    }
 
 
 def _user(user: User) -> dict[str, Any]:

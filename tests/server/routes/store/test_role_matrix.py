@@ -39,6 +39,7 @@ class Things:
     user: str
     task: str
     replies: tuple[str, str]
+    link: str
 
 
 def make_things(store: Store, user: str) -> Things:
@@ -48,6 +49,7 @@ def make_things(store: Store, user: str) -> Things:
     )
     store.messages.complete(user, answer.id, Answer(Message("assistant", "hello")))
     pending = store.messages.add_answer(user, conversation, question.id, Origin())
+    store.conversations.update(user, conversation, shown=answer.id)
     folder = store.conversations.add_folder(user, f"folder {conversation}")
     opinion = Opinion(kind="thumb", messages=(answer.id,), is_up=True)
     feedback = store.feedback.give(user, opinion)
@@ -63,7 +65,7 @@ def make_things(store: Store, user: str) -> Things:
         first, second = rows.scalars().all()
     return Things(
         *(conversation, question.id, answer.id, pending.id, folder.id, feedback.id),
-        *(user, task, (first, second)),
+        *(user, task, (first, second), store.links.make(user, conversation)[0].id),
     )
 
 
@@ -168,6 +170,12 @@ ROWS: dict[tuple[str, str], Row] = {
     ("DELETE", "/api/feedback/{id}"): Row(
         RATERS, 204, lambda things: f"/api/feedback/{things.feedback}"
     ),
+    ("GET", "/api/conversations/{id}/links"): Row(ALL, 200, conversation("/links")),
+    ("POST", "/api/conversations/{id}/links"): Row(ALL, 201, conversation("/links")),
+    ("POST", "/api/links/{id}/renew"): Row(
+        ALL, 200, lambda things: f"/api/links/{things.link}/renew"
+    ),
+    ("DELETE", "/api/links/{id}"): Row(ALL, 204, lambda things: f"/api/links/{things.link}"),
     ("GET", "/api/queue/next"): Row(RATERS, 200, fixed("/api/queue/next"), has_owner=False),
     ("POST", "/api/queue/tasks/{id}/ranking"): Row(
         RATERS,

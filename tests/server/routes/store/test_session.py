@@ -30,6 +30,7 @@ def test_a_session_begins_with_the_password_and_ends_with_log_out(client):
     assert client.send("GET", "/api/session").json() == {
         "store": True,
         "mode": "accounts",
+        "links": True,
         "user": None,
     }
     response = log_in(client)
