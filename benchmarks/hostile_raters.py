@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from chatwright.starter import make_fact_table
 from chatwright.starter.feedback.raters import RaterSettings
 
 HOSTILE = {"honest": 0.0, "hostile": 0.05}
-N_RANKING = 1500
-N_TEST = 300
+N_RANKING = 1300
+N_TEST = 200
 N_RATER = 20
 DPO = ("loop.steps=150", "loop.optimizer.learning_rate=3e-4", "batches.rows=64")
 
@@ -44,14 +45,16 @@ def sample_feedback(start: Path, out: Path) -> None:
         return
     model, tokenizer = model_directory.load(start)
     weights, table = model_directory.weights_hash(start), make_fact_table(1.0)
-    config = SimulationConfig(n_ranking=N_RANKING, collect=CollectConfig(n_reply=4, n_attempt=1))
+    config = SimulationConfig(
+        n_ranking=N_RANKING, collect=CollectConfig(n_reply=8, n_attempt=1, temperature=1.0)
+    )
     test = replace(
         config, n_ranking=N_TEST, part="validation", overlap=0.0, raters=RaterSettings(noise=0.0)
     )
     with open_engine(model, 64) as engine:
         assistant = Assistant(engine, tokenizer)
-        sampled = list(sample_candidates(assistant, weights, table, config))
-        for name, share in HOSTILE.items():
+        copies = tee(sample_candidates(assistant, weights, table, config), len(HOSTILE))
+        for sampled, (name, share) in zip(copies, HOSTILE.items(), strict=True):
             raters = RaterSettings(n_rater=N_RATER, hostile=share)
             found = rank_candidates(sampled, replace(config, raters=raters))
             write_snapshot(out / f"{name}.jsonl", found.rankings)

@@ -114,9 +114,16 @@ def test_conversations_instead_of_preferences_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["beta=0", "batches.rows=0", "loss=ppo", "good_weight=2", "bad_weight=-1"]
+    "setting",
+    ["beta=0", "batches.rows=0", "loss=ppo", "good_weight=2", "bad_weight=-1", "sft_weight=-1"],
 )
 def test_wrong_settings_are_refused_with_a_remedy(folder: Path, setting: str) -> None:
     with pytest.raises(InputError) as caught:
         train(folder, "refused", setting)
     assert setting.split("=")[0].split(".")[-1] in str(caught.value)
+
+
+def test_sft_weight_is_refused_for_single_ratings(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        train(folder, "refused", "sft_weight=1", "loss=kto")
+    assert caught.value.field == "sft_weight"

@@ -65,6 +65,8 @@ class DPOConfig(ReadOptions):
     that were rated one by one, good or bad; it reads a pair as one good and one bad reply."""
     beta: float = 0.1
     """Pull toward the model before training; larger stays closer."""
+    sft_weight: float = 0.0
+    """Weight of the chosen reply's loss per token, which keeps its probability up; not for kto."""
     good_weight: float = 0.0
     """loss=kto: weight of a good reply; 0 chooses both weights from the numbers of replies."""
     bad_weight: float = 0.0
@@ -84,6 +86,12 @@ class DPOConfig(ReadOptions):
         super().__post_init__()
         if not self.beta > 0:
             raise _refused("beta", self.beta, "must be above 0", "Set for example beta = 0.1.")
+        if not self.sft_weight >= 0:
+            raise _refused(
+                "sft_weight", self.sft_weight, "must not be negative", "0 leaves it out."
+            )
+        if self.sft_weight and self.loss == "kto":
+            raise _refused("sft_weight", self.sft_weight, "is not for loss=kto", "Leave it out.")
         for name in ("good_weight", "bad_weight"):
             weight = getattr(self, name)
             if weight < 0:
@@ -162,6 +170,7 @@ class _Learning:
             config.beta,
             config.loss,
             self._samples(),
+            config.sft_weight,
         )
 
     def kto(self) -> KTO:

@@ -6,6 +6,10 @@ the model before training (the reference):
 - dpo: -log sigmoid(beta h)             Rafailov et al. 2023, eq. 7
 - ipo: (h - 1 / (2 beta))^2             Azar et al. 2023, eq. 17
 
+Both losses may lower the probability of the chosen reply, as long as that of the rejected one falls
+further. `sft_weight` adds that much of the chosen reply's mean negative log-likelihood per token
+(Pang et al. 2024, eq. 1), which keeps small models from unlearning how to write.
+
 The reference's log-probabilities are computed once, before the first step, and are saved in every
 checkpoint. So the reference needs no memory during training, and a resumed run has the same one.
 """
@@ -23,6 +27,7 @@ from chatwright.evaluation.interval import wilson
 from chatwright.model.gpt import GPT
 from chatwright.training import checks
 from chatwright.training.batches.preferences import PreferenceBatches, PreferenceMicroBatch
+from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.log_probs import frozen_log_probs, reply_log_probs
 from chatwright.training.stage import Batch, Loss, Stage, StageState
 from chatwright.training.stages.supervised import no_samples
@@ -35,6 +40,12 @@ def preference_loss(log_ratio: Tensor, beta: float, kind: PreferenceLoss) -> Ten
     if kind == "dpo":
         return -F.logsigmoid(beta * log_ratio)
     return (log_ratio - 1 / (2 * beta)).square()
+
+
+def chosen_loss(log_probs: Tensor, micro_batch: PreferenceMicroBatch) -> Tensor:
+    """Return the mean negative log-likelihood per token of each chosen reply. (2, B) -> (B,)."""
+    n_token = (micro_batch.texts.targets != IGNORED).sum(1).view(2, -1)[0]
+    return -log_probs[0] / n_token
 
 
 def start_loss(beta: float, kind: PreferenceLoss) -> float:
@@ -55,6 +66,7 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
         beta: float = 0.1,
         kind: PreferenceLoss = "dpo",
         sampler: Callable[[Any], list[tuple[str, str]]] = no_samples,
+        sft_weight: float = 0.0,
     ) -> None:
         """Set up the stage.
 
@@ -65,6 +77,7 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
             beta: Strength of the pull toward the reference; larger stays closer.
             kind: The loss.
             sampler: Returns the samples of an evaluation.
+            sft_weight: Weight of the chosen reply's negative log-likelihood per token.
         """
         self.batches = batches
         self.validation = validation
@@ -72,6 +85,7 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
         self.beta = beta
         self.kind: PreferenceLoss = kind
         self.sampler = sampler
+        self.sft_weight = sft_weight
         self.reference: dict[str, Tensor] = {}
         """Log-probabilities under the reference, "train" and "validation": (2, number of pairs)."""
 
@@ -98,15 +112,24 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
         log_probs = reply_log_probs(model, micro_batch.texts, self.dtype).view(2, -1)
         ratios = log_probs - self.reference["train"][:, micro_batch.pairs]  # (2, B)
         total = preference_loss(ratios[0] - ratios[1], self.beta, self.kind).sum()
+        if self.sft_weight:
+            total = total + self.sft_weight * chosen_loss(log_probs, micro_batch).sum()
         return Loss(total, len(micro_batch.pairs), reward_metrics(ratios.detach(), self.beta))
 
     def check_start(
         self, model: GPT, batch: Batch[PreferenceMicroBatch], parent: Path | None
     ) -> float:
-        """Check that the model equals its reference: the loss is ln 2, or 1 / (4 beta^2) of IPO."""
+        """Check that the model equals its reference: the loss is ln 2, or 1 / (4 beta^2) of IPO.
+
+        With `sft_weight`, the negative log-likelihood under the reference is added.
+        """
         loss = checks.mean_loss(model, self, batch)
         checks.check_finite(loss, "the loss", 0)
-        checks.check_fresh_loss(loss, start_loss(self.beta, self.kind))
+        expected = start_loss(self.beta, self.kind)
+        for micro in batch.micro_batches if self.sft_weight else ():
+            reference = self.reference["train"][:, micro.pairs]
+            expected += self.sft_weight * float(chosen_loss(reference, micro).sum()) / batch.count
+        checks.check_fresh_loss(loss, expected)
         return loss
 
     def evaluate(self, model: GPT) -> dict[str, float]:
@@ -139,6 +162,7 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
             "batches": vars(self.batches.config),
             "loss": self.kind,
             "beta": self.beta,
+            "sft_weight": self.sft_weight,
         }
 
     def state(self) -> StageState:

@@ -11,6 +11,7 @@ from small_run import LOOP, dpo_stage, log_of, run, small_model, with_optimizer
 
 from chatwright.checkpoint import model_directory
 from chatwright.training.checks import RunFailed
+from chatwright.training.cross_entropy import IGNORED
 from chatwright.training.log_probs import reply_log_probs
 from chatwright.training.stages.dpo import (
     PreferenceLoss,
@@ -50,6 +51,30 @@ def test_a_model_that_is_not_its_reference_is_refused_at_the_start() -> None:
     model = small_model(context_length=64).eval()
     stage = dpo_stage(beta=1.0)
     batch = stage.next_batch(model)
+    with torch.no_grad():
+        model.embedding.weight.mul_(3.0)
+    with pytest.raises(RunFailed):
+        stage.check_start(model, batch, None)
+
+
+def test_sft_weight_adds_the_chosen_replies_loss_per_token() -> None:
+    """Pang et al. 2024, eq. 1, written out pair by pair."""
+    model = small_model(context_length=64, dropout=0.0).eval()
+    stage = dpo_stage(beta=1.0)
+    batch = stage.next_batch(model)
+    [micro, *_] = batch.micro_batches
+    alone = float(stage.loss(model, micro).sum.detach())
+    n_pair = len(micro.pairs)
+    log_probs = reply_log_probs(model, micro.texts)
+    expected = 0.0
+    for pair in range(n_pair):  # the first rows are the chosen replies
+        n_token = int((micro.texts.targets[pair] != IGNORED).sum())
+        expected -= float(log_probs[pair].detach()) / n_token
+    stage.sft_weight = 0.5
+    assert float(stage.loss(model, micro).sum.detach()) == pytest.approx(
+        alone + 0.5 * expected, rel=1e-5
+    )
+    stage.check_start(model, batch, None)
     with torch.no_grad():
         model.embedding.weight.mul_(3.0)
     with pytest.raises(RunFailed):
