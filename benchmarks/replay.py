@@ -90,9 +90,10 @@ def serve(model: Path, n_reply: int, at_once: int, n_word: int) -> list[dict[str
     return found
 
 
-def replay(model: Path, file: Path) -> list[dict[str, Any]]:
+def replay(model: Path, file: Path, *options: str) -> list[dict[str, Any]]:
     """Run `chatwright replay` in a fresh process; return its results."""
     command = [sys.executable, "-m", "chatwright", "replay", str(model), str(file), "--json"]
+    command += options
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode in (0, 1), run.stderr[-2000:]
     return [json.loads(line) for line in run.stdout.splitlines()]

@@ -3,7 +3,8 @@
 The terminal, the server and the evaluations all reply through `Assistant`. It shortens the
 conversation to the model's context, renders it as token ids, submits them to the engine and decodes
 the sampled tokens. Several replies can be live at once: asking one for its next event steps the
-engine for all. An assistant reads all events of its engine, so do not step the engine elsewhere.
+engine for all. An assistant reads all events of its engine, so do not step the engine elsewhere;
+assistants for its adapters come from `with_adapter` and share the events.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 
 from chatwright.chat.context_window import FittedConversation, fit_to_context
@@ -94,6 +96,12 @@ class Assistant:
         self.adapter = adapter
         self._live: dict[RequestId, LiveReply] = {}
         self._engine_has_vocabulary = False
+
+    def with_adapter(self, name: str) -> Assistant:
+        """Return an assistant for a loaded adapter of the same engine; both reply together."""
+        other = copy(self)  # with the same live replies, so either may read an event of the other's
+        other.adapter = name
+        return other
 
     @property
     def context_length(self) -> int:
@@ -284,7 +292,9 @@ class Assistant:
         thinking: bool | None = None,
         form: ReplyForm = FREE,
         user: str = "",
+        adapter: str | None = None,
     ) -> LiveReply:
+        """Submit the request of a reply; `adapter` is by default the assistant's own."""
         tools = form.tools if form.tool_choice != "none" else ()
         fitted = self._fit(conversation, sampling, thinking, tools)
         limited = replace(sampling, max_tokens=fitted.max_tokens)
@@ -295,6 +305,8 @@ class Assistant:
         if form.tool_choice == "none":
             request = replace(request, banned_ids={*request.banned_ids, *self._call_ids()})
         request = replace(request, user=user)
+        if adapter is not None:
+            request = replace(request, adapter=adapter)
         reply = self._submit(request, list(conversation), thinking, bool(form.callable_tools))
         reply.sampling = sampling  # a request after a tool call has a room of its own
         reply.form = form
@@ -435,8 +447,10 @@ class Assistant:
         reply.events.append(ToolReturned(call, result))
         reply.messages += [message, Message("tool", (result,))]
         thinking = reply.streams[0].thinking
-        user = reply.request.user
-        continued = self._start(reply.messages, reply.sampling, thinking, reply.form, user)
+        user, adapter = reply.request.user, reply.request.adapter
+        continued = self._start(
+            reply.messages, reply.sampling, thinking, reply.form, user, adapter
+        )
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
         reply.request = continued.request

@@ -142,9 +142,7 @@ class Service:
                 value=name,
             )
         identity = replace(served.identity, adapter=engine.load_adapter(name, path))
-        assistant = Assistant(
-            engine, served.assistant.tokenizer, served.assistant.tools, True, adapter=name
-        )
+        assistant = served.assistant.with_adapter(name)
         with_adapter = Served(assistant, served.number, f"adapter {name}", identity)
         self.adapters = {**self.adapters, name: with_adapter}
         return with_adapter

@@ -18,7 +18,7 @@ from chatwright.chat.reply_events import (
 )
 from chatwright.conversation import Message, ToolCall, ToolResult
 from chatwright.devices import generator
-from chatwright.engine.engine import Engine
+from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT, init_weights
@@ -26,6 +26,8 @@ from chatwright.model.presets import preset
 from chatwright.tokenizer.chat_template import render_prompt
 from chatwright.tokenizer.tool_call_text import message_from_turn, write_tool_call
 from tests.chat.scripted import ByteTokenizer, exchanges
+from tests.engine.test_adapters import TARGETS, factors_of, untied_model
+from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER
 
 MakeAssistant = Callable[..., Assistant]
 CONTROL = ByteTokenizer.control
@@ -313,3 +315,25 @@ def test_choices_returns_n_replies_and_best_of_keeps_the_most_probable(
     with pytest.raises(ValueError, match="best_of"):
         list(untrained.reply(HELLO, SamplingConfig(n=2)))
     assert untrained.engine.n_free_slot == 3
+
+
+def test_assistants_of_adapters_reply_together_and_as_alone() -> None:
+    """Each reads the events of all of them from the one engine."""
+    messages = [Message("user", "abc")]
+    bias = {int(token_id): value for token_id, value in NO_CONTROL_TOKENS.items()}
+    sampling = SamplingConfig(seed=3, max_tokens=12, logit_bias=bias)
+    with Engine(untied_model(), EngineConfig(n_slot=4)) as engine:
+        for name in TARGETS:
+            engine.load_adapter(name, factors_of(name))
+        plain = Assistant(engine, TOKENIZER, reports_waiting=True)
+        assistants = [plain, *(plain.with_adapter(name) for name in TARGETS)]
+        alone = [last(list(one.reply(messages, sampling))).message for one in assistants]
+        assert len({message.text for message in alone}) == 3
+        replies = [one.reply(messages, sampling) for one in assistants]
+        ends: dict[int, Finished] = {}
+        for _ in range(40):  # far more rounds than steps
+            for number, reply in enumerate(replies):
+                event = next(reply, None)
+                if isinstance(event, Finished):
+                    ends[number] = event
+        assert [ends[number].message for number in sorted(ends)] == alone

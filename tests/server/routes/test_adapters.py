@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,15 @@ def test_each_name_replies_as_an_engine_with_this_adapter(client: TestClient, fo
             assistant = Assistant(engine, TOKENIZER, adapter=name)
             *_, finished = assistant.reply([Message("user", "abc")], sampling)
             assert finished.message.text == found[name or "base"]
+
+
+def test_replies_with_different_adapters_are_generated_together(client: TestClient) -> None:
+    names = ("base", *NAMES)
+    alone = {name: text(ask(client, name)) for name in names}
+    with ThreadPoolExecutor(12) as pool:
+        asked = [name for _ in range(8) for name in names]
+        together = list(pool.map(lambda name: text(ask(client, name)), asked))
+    assert together == [alone[name] for name in asked]
 
 
 def test_adapters_are_listed_as_models(client: TestClient) -> None:
