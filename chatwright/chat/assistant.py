@@ -448,9 +448,7 @@ class Assistant:
         reply.messages += [message, Message("tool", (result,))]
         thinking = reply.streams[0].thinking
         user, adapter = reply.request.user, reply.request.adapter
-        continued = self._start(
-            reply.messages, reply.sampling, thinking, reply.form, user, adapter
-        )
+        continued = self._start(reply.messages, reply.sampling, thinking, reply.form, user, adapter)
         reply.events.extend(continued.events)
         reply.request_id = continued.request_id
         reply.request = continued.request

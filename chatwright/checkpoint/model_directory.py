@@ -45,6 +45,7 @@ from chatwright.tokenizer.imported_settings import SETTINGS_FILE
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 TRAINING_FILE = "training.json"
+GENERATION_FILE = "generation_config.json"
 
 M = TypeVar("M", bound=Model)
 
@@ -55,6 +56,7 @@ def save(
     tokenizer: Tokenizer,
     training: Mapping[str, Any] | None = None,
     base: Base | None = None,
+    generation: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model directory atomically.
 
@@ -64,9 +66,14 @@ def save(
         tokenizer: Its tokenizer.
         training: How the model was made; written to training.json.
         base: The base of the model's adapter, if it has one.
+        generation: Further entries of generation_config.json.
     """
     with directory.atomic_directory(path) as temporary:
         write(temporary, model, tokenizer, base)
+        if generation:
+            file = temporary / GENERATION_FILE
+            text = json.dumps(json_file.read_object(file) | dict(generation), indent=1)
+            file.write_text(text, encoding="utf-8")
         if training is not None:
             text = json.dumps(training, indent=1)
             (temporary / TRAINING_FILE).write_text(text, encoding="utf-8")
@@ -91,7 +98,7 @@ def _write_model(target: Path, model: Model, tokenizer: Tokenizer) -> None:
     if family := families.for_config(model.config):
         ids |= family.extra_ids(model.config, ids)
     stops = {"eos_token_id": list(chat_format.stop_ids)} if chat_format else {}
-    for name, content in (("config.json", config | ids), ("generation_config.json", ids | stops)):
+    for name, content in (("config.json", config | ids), (GENERATION_FILE, ids | stops)):
         (target / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 

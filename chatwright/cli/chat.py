@@ -70,6 +70,7 @@ def _open(
         from chatwright.checkpoint.registry import holds_registry
         from chatwright.cli.load_model import model_name, open_assistant, read_sampling
         from chatwright.pipeline import model_names
+        from chatwright.pipeline.sampling_defaults import read_sampling_defaults
 
         if directory == STARTER and holds_registry(STARTER.parent):
             directory = STARTER.parent
@@ -83,7 +84,8 @@ def _open(
         directory = model_names.model_directory(directory)
         # Find the model only once: a run in progress may save another checkpoint meanwhile.
         found = model_directory.find(directory)
-        sampling = read_sampling(settings, temperature=CHAT_TEMPERATURE)
+        defaults = {"temperature": CHAT_TEMPERATURE, **read_sampling_defaults(found)}
+        sampling = read_sampling(settings, **defaults)
         assistant = open_assistant(found, limits, n_reply=1, status=status)
         return assistant, sampling, model_name(directory, found)
 

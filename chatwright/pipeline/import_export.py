@@ -28,6 +28,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.model import Model, count_parameters
 from chatwright.pipeline import model_source, standard_model
 from chatwright.pipeline.imported_tokenizer import tokenizer_notes, with_chat_format
+from chatwright.pipeline.sampling_defaults import defaults_text, read_sampling_defaults
 from chatwright.pipeline.vector_notes import vector_notes
 from chatwright.tokenizer import imported_files, imported_settings
 from chatwright.tokenizer.characters import CharacterTokenizer
@@ -93,6 +94,7 @@ def import_model(
     chat_format: str | None = None,
     context_length: int | None = None,
     further_notes: Mapping[str, Any] | None = None,
+    sampling: Mapping[str, float] | None = None,
 ) -> Imported:
     """Load the model of another tool and save it to `out` as a model directory.
 
@@ -102,6 +104,7 @@ def import_model(
         chat_format: A name in `chat_formats`, or None for that of the model's chat template.
         context_length: A shorter context than the model's, in tokens.
         further_notes: More entries of the new directory's training.json, such as its license.
+        sampling: Sampling settings for requests that leave them out, where the source has none.
 
     Raises:
         InputError: `source` is not a supported model, or an option does not apply to it.
@@ -112,6 +115,8 @@ def import_model(
         model, tokenizer = with_chat_format(read.files, read.model, chat_format)
     except ValueError as error:
         raise model_source.with_path(read.path, error) from None
+    found = read_sampling_defaults(read.path) if read.path.is_dir() else {}
+    sampling = {**(sampling or {}), **found}
     unused = list(read.unused)
     if read.files.chat_template and tokenizer.chat_format is None:
         unused.append("the chat template")
@@ -127,11 +132,12 @@ def import_model(
             *read.notes,
             *tokenizer_notes(read.files, tokenizer),
             *vector_notes(read.path, model),
+            *([f"sampled with {defaults_text(sampling)} by default"] if sampling else []),
         ],
     )
     training = {"imported_from": read.path.name, "family": read.family, "unused": unused}
     notes = {"notes": imported_model.notes, **(further_notes or {})}
-    model_directory.save(out, model, tokenizer, training | notes)
+    model_directory.save(out, model, tokenizer, training | notes, generation=sampling)
     return imported_model
 
 

@@ -23,6 +23,8 @@ class ModelIdentity:
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
     adapter: str = ""
     """SHA-256 of the weights of the adapter that the replies use; "" for none."""
+    sampling: dict[str, float] = field(default_factory=dict)
+    """Sampling settings for requests that leave them out (`pipeline/sampling_defaults.py`)."""
     build: dict[str, str] = field(default_factory=dict)
     """What computes the replies: hash of our source code, torch, processor, threads."""
 

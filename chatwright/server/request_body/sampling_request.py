@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -17,6 +19,12 @@ from chatwright.server.request_body.request_parser import ShortText, Strict
 
 N_DRAWN_SEEDS = 2**53
 """Seeds are drawn from integers that JavaScript holds exactly, so that a page can send one back."""
+
+SETTINGS = (
+    *("temperature", "top_p", "top_k", "min_p", "typical_p"),
+    *("frequency_penalty", "presence_penalty", "repetition_penalty"),
+)
+"""The fields that are settings of `SamplingConfig`, under the same names."""
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
@@ -113,17 +121,21 @@ class SamplingRequest(Strict):
             return secrets.randbelow(N_DRAWN_SEEDS)
         return self.seed % (MAX_SEED + 1)
 
-    def sampling(self, index: int, seed: int) -> SamplingConfig:
-        """Return the sampling settings of reply `index`, whose seed is `seed` + `index`."""
+    def sampling(
+        self, index: int, seed: int, defaults: Mapping[str, float] = MappingProxyType({})
+    ) -> SamplingConfig:
+        """Return the sampling settings of reply `index`, whose seed is `seed` + `index`.
+
+        `defaults` are the model's settings for what the request leaves out.
+        """
+        given: dict[str, Any] = {
+            name: defaults[name]
+            if name in defaults and name not in self.model_fields_set
+            else getattr(self, name)
+            for name in SETTINGS
+        }
         return SamplingConfig(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            typical_p=self.typical_p,
-            frequency_penalty=self.frequency_penalty,
-            presence_penalty=self.presence_penalty,
-            repetition_penalty=self.repetition_penalty,
+            **given,
             logit_bias={int(id_): bias for id_, bias in (self.logit_bias or {}).items()},
             stop=self.stops,
             seed=(seed + index) % (MAX_SEED + 1),

@@ -140,6 +140,12 @@ class ResponsesReply:
                 call = {"call_id": block.call_id, "name": block.name, "arguments": content}
                 return {**head, "type": "function_call", **call}
 
+    def _sampling(self) -> dict[str, float]:
+        """Return the settings of the reply, those of the model for what was left out."""
+        completion = self.reply.completion
+        used = completion.request.sampling(0, completion.seed, completion.identity.sampling)
+        return {"temperature": used.temperature, "top_p": used.top_p}
+
     def _response(self, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
         request = self.request
         echoed = request.model_dump(
@@ -151,9 +157,7 @@ class ResponsesReply:
                 "parallel_tool_calls",
                 "previous_response_id",
                 "store",
-                "temperature",
                 "tool_choice",
-                "top_p",
                 "truncation",
             },
             mode="json",
@@ -170,6 +174,7 @@ class ResponsesReply:
             "incomplete_details": None,
             "output": output,
             **echoed,
+            **self._sampling(),
             "metadata": request.metadata or {},
             "reasoning": {"effort": reasoning.get("effort"), "summary": None},
             "text": {"format": options.get("format") or {"type": "text"}},

@@ -239,8 +239,8 @@ class ResponsesRequest(Strict):
         fields: dict[str, Any] = {
             "model": self.model,
             "messages": messages,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
+            # The model has defaults for what the request leaves out.
+            **self.model_dump(include={"temperature", "top_p"}, exclude_unset=True),
             "parallel_tool_calls": self.parallel_tool_calls,
         }
         if self.tools:

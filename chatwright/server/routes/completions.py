@@ -83,7 +83,7 @@ async def begin_chat(
         )
 
     def make(index: int, deliver: Deliver) -> PendingReply:
-        sampling = request.sampling(index, completion.seed)
+        sampling = request.sampling(index, completion.seed, served.identity.sampling)
         thinking = request.enable_thinking
         deliver = deliver if recorder is None else recorder.tap(deliver)
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
@@ -116,7 +116,7 @@ async def complete_texts(
     def make(index: int, deliver: Deliver) -> PendingText:
         pending = PendingText(
             prompts[index // request.n_generated].token_ids,
-            request.sampling(index, completion.seed),
+            request.sampling(index, completion.seed, served.identity.sampling),
             deliver,
             served.assistant,
             scores_prompt=request.scores_prompt,

@@ -108,6 +108,7 @@ def _model_card(name: str, task: str, length: int, identity: ModelIdentity) -> d
             "version": identity.version or None,
             "versions": _versions(identity),
             "context_length": length,
+            "sampling": identity.sampling,
         },
     }
 

@@ -34,14 +34,11 @@ export interface Piece {
   id: string | null; // of the response
 }
 
-// The settings as fields of a request. Values that change nothing are left out, so that the server's
-// checks of combinations see only what the user chose.
+// The settings as fields of a request. Those for which a model may have a default of its own are
+// always sent, so that the reply has the values that the page shows.
 export function samplingFields(settings: Settings): Record<string, unknown> {
-  const fields: Record<string, unknown> = { temperature: settings.temperature };
-  if (settings.top_p < 1) fields.top_p = settings.top_p;
-  if (settings.top_k > 0) fields.top_k = settings.top_k;
-  if (settings.min_p > 0) fields.min_p = settings.min_p;
-  if (settings.repetition_penalty !== 1) fields.repetition_penalty = settings.repetition_penalty;
+  const { temperature, top_p, top_k, min_p, repetition_penalty } = settings;
+  const fields: Record<string, unknown> = { temperature, top_p, top_k, min_p, repetition_penalty };
   if (settings.frequency_penalty !== 0) fields.frequency_penalty = settings.frequency_penalty;
   if (settings.presence_penalty !== 0) fields.presence_penalty = settings.presence_penalty;
   if (settings.seed !== null) fields.seed = settings.seed;
