@@ -10,7 +10,8 @@ from chatwright.cli.output import print_json
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
-    from chatwright.inspection.decoder_trace import DecoderTrace, Head
+    from chatwright.inspection.decoder_trace import DecoderTrace
+    from chatwright.model.head_name import Head
     from chatwright.pipeline.inspected_text import InspectedText
 
 Text = Annotated[str, typer.Argument(help="The text that the model reads.")]
@@ -178,7 +179,7 @@ def _read(
 
 
 def _head(name: str) -> "Head":
-    from chatwright.inspection.decoder_trace import Head
+    from chatwright.model.head_name import Head
 
     layer, _, number = name.partition(".")
     if not (layer.isdecimal() and number.isdecimal()):

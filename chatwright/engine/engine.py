@@ -51,6 +51,7 @@ from chatwright.engine.speculation import Proposer
 from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from chatwright.model.head_gates import head_gates
 from chatwright.model.loaded_adapters import AdapterFactors, LoadedAdapters
 from chatwright.model.setting_checks import require_at_least
 
@@ -242,6 +243,8 @@ class Engine:
                 field="adapter",
                 value=request.adapter,
             )
+        config, heads_off = self.forward.config, request.sampling.heads_off
+        gates = head_gates(config.n_layer, config.n_head, heads_off, self.forward.device)
         n_sequence = request.sampling.n_generated
         # Before anything is allocated for the replies.
         self.scheduler.require_room(request.user, n_sequence, len(request.token_ids))
@@ -272,6 +275,7 @@ class Engine:
                 adapter=request.adapter,
                 adapter_number=self.adapters.number(request.adapter),
                 grammar=grammar,
+                head_gates=gates,
                 proposer=Proposer(n_proposed) if n_proposed else None,
             )
             for index, grammar in enumerate(grammars)
@@ -378,7 +382,8 @@ class Engine:
         slots = [sequence.slot or 0 for sequence in sequences]
         try:
             with self.adapters.rows.used([sequence.adapter for sequence in sequences]):
-                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)  # (B, T, D)
+                gates = self._gates(sequences)
+                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots, gates)
                 logits = self.forward.last_logits(hidden, chunks)  # (B, V)
             finite = logits.isfinite().all(dim=1).tolist()
             for sequence, chunk, states in zip(sequences, chunks, hidden, strict=True):
@@ -403,6 +408,15 @@ class Engine:
                     self._release(sequence)
         self._sample([sequences[row] for row in sampled], logits[sampled])
 
+    def _gates(self, sequences: list[Sequence]) -> Tensor | None:
+        """Return the factors of the heads' outputs, (n_layer, B, H); None if all heads are on."""
+        if all(sequence.head_gates is None for sequence in sequences):
+            return None
+        config, device = self.forward.config, self.forward.device
+        on = torch.ones(config.n_layer, config.n_head, device=device)
+        rows = [on if row.head_gates is None else row.head_gates for row in sequences]
+        return torch.stack(rows, dim=1)
+
     def _decode(self, sequences: list[Sequence]) -> None:
         """Sample the next token of each reply, and further ones where a proposal is right."""
         n_most = self.config.speculative_tokens
@@ -424,7 +438,8 @@ class Engine:
         slots = [sequence.slot or 0 for sequence in sequences]
         try:
             with self.adapters.rows.used([sequence.adapter for sequence in sequences]):
-                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots)
+                gates = self._gates(sequences)
+                hidden = self.forward.hidden_states(chunks, starts, self.cache, slots, gates)
                 logits = self.forward.head(hidden).cpu()  # (B, T, V)
         except RuntimeError as error:
             self._fail_step(sequences, error)

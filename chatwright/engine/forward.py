@@ -106,6 +106,7 @@ class Forward(PackedModel[GPT]):
         starts: Sequence[int],
         cache: DenseCache | None = None,
         slots: Sequence[int] | None = None,
+        head_gates: Tensor | None = None,
     ) -> Tensor:
         """Compute the last hidden states of all tokens. -> (B, T, D), with padding.
 
@@ -115,6 +116,7 @@ class Forward(PackedModel[GPT]):
             cache: Keys and values of the tokens before the chunks. Without a cache, each chunk is
                 a whole text and starts at 0.
             slots: The cache slot of each chunk.
+            head_gates: (n_layer, B, H) factors of the heads' outputs (`head_gates.py`).
         """
         assert cache is not None or not any(starts), "without a cache every chunk has to start at 0"
         lengths = [len(chunk) for chunk in chunks]
@@ -138,7 +140,9 @@ class Forward(PackedModel[GPT]):
         # Padding sees the first token, so that every query sees a key.
         query_positions = positions.clamp(min=0)
         mask = self._mask(query_positions, n_keys)
-        hidden: Tensor = self.model.hidden_states(token_ids, mask, query_positions, cache)
+        hidden: Tensor = self.model.hidden_states(
+            token_ids, mask, query_positions, cache, head_gates=head_gates
+        )
         return hidden
 
     def _mask(self, positions: Tensor, n_keys: int) -> masks.Mask:

@@ -44,6 +44,8 @@ def request_from_json(data: Json) -> Request:
     sampling = dict(data["sampling"])
     sampling["logit_bias"] = {int(token_id): bias for token_id, bias in sampling["logit_bias"]}
     sampling["stop"] = tuple(sampling["stop"])
+    # Receipts of older versions do not have the field.
+    sampling["heads_off"] = tuple((layer, head) for layer, head in sampling.get("heads_off", ()))
     constraint = None if data["constraint"] is None else Constraint(**data["constraint"])
     changed = {"sampling": SamplingConfig(**sampling), "constraint": constraint}
     return Request(**{**data, **changed})

@@ -62,6 +62,8 @@ class SamplingConfig:
     """Longest reply, in tokens. None: as long as the context allows."""
     top_log_probs: int = 0
     """Number of most probable tokens to report with each sampled one."""
+    heads_off: tuple[tuple[int, int], ...] = ()
+    """Attention heads whose outputs are set to 0, each as (layer, head), counted from 0."""
 
     def __post_init__(self) -> None:
         _check_range("temperature", self.temperature, 0.0, MAX_TEMPERATURE)

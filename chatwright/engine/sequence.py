@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from chatwright.engine.grammar_state import GrammarState
 
 _LAST_STATES: dict[Reason, State] = {"canceled": State.CANCELED, "failed": State.FAILED}
+
+
+class PrefixOwner(NamedTuple):
+    """What saved keys and values depend on beside the tokens; users share none."""
+
+    user: str
+    adapter_number: int
+    heads_off: tuple[tuple[int, int], ...]
 
 
 @dataclass(eq=False)
@@ -53,13 +61,15 @@ class Sequence(ScheduledReply):
     """Name of the adapter; "" for none."""
     adapter_number: int = 0
     """Which load of this name it is (`LoadedAdapters.number`)."""
+    head_gates: Tensor | None = None
+    """(n_layer, H): 0 for a head that is switched off. None: all heads are on."""
     prefix: list[Block] = field(default_factory=list)
     """Blocks of the prefix cache that the reply uses."""
 
     @property
-    def prefix_owner(self) -> tuple[str, int]:
-        """Whose saved prefixes the reply may use: those of its user, with its adapter."""
-        return self.user, self.adapter_number
+    def prefix_owner(self) -> PrefixOwner:
+        """Whose saved prefixes the reply may use."""
+        return PrefixOwner(self.user, self.adapter_number, self.sampling.heads_off)
 
     @property
     def mean_log_prob(self) -> float:

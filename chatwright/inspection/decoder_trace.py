@@ -5,14 +5,14 @@
     trace.next_log_probs(5)       # (V,): the distribution after the sixth token
     trace.logit_lens(5, k=3)      # the next token as each layer would predict it
 
-A trace stores the input of every layer. Attention weights are computed when they are asked for,
-because those of all layers together may take gigabytes. The model may be one that is being served;
-nothing in it is changed. Heads are switched off by `head_gates`.
+A trace stores the input of every layer. Attention weights are computed when they are asked for, of
+the queries and heads in question only: those of all layers together may take gigabytes. The model
+may be one that is being served; nothing in it is changed. Heads are switched off by `head_gates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,15 +24,10 @@ from torch import Tensor
 from chatwright.errors import InputError
 from chatwright.model.block import Block
 from chatwright.model.gpt import GPT
+from chatwright.model.head_gates import head_gates
+from chatwright.model.head_name import Head
 
 Floats = NDArray[np.float32]
-
-
-class Head(NamedTuple):
-    """An attention head, by its layer and its number in the layer, both from 0."""
-
-    layer: int
-    number: int
 
 
 class TokenProbability(NamedTuple):
@@ -44,7 +39,7 @@ class TokenProbability(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenScores:
-    """How well the model predicted each token after the first; arrays of shape (T - 1,)."""
+    """How well the model predicted each of some successive tokens; arrays of equal length."""
 
     log_probs: Floats
     ranks: NDArray[np.int64]
@@ -81,35 +76,52 @@ class DecoderTrace:
         x = self._last if layer == self.n_layer else self._input(layer).x
         return _numpy(x[0])
 
-    @torch.no_grad()
     def attention(self, layer: int) -> Floats:
         """Return the attention weights of a layer, of every head, query and key. (H, T, T).
 
         Each row sums to 1. Later tokens have weight 0.
         """
-        found: list[Tensor] = []
-        inputs = self._input(layer)
-        block = self.model.blocks[layer]
-        assert isinstance(block, Block), "a decoder consists of blocks"
-        stop = block.attention.observe(found.append)
-        try:
-            block(inputs.x, *inputs.arguments)
-        finally:
-            stop()
-        return _numpy(found[0][0])
+        every = range(self.model.config.n_head)
+        return self._weights(layer, range(len(self.token_ids)), every)
 
-    def head_attention(self, layer: int, head: int) -> Floats:
-        """Return the attention weights of one head. (T, T). InputError if there is no such head."""
-        weights = self.attention(layer)
-        if not 0 <= head < len(weights):
+    def head_attention(
+        self, layer: int, head: int, first: int = 0, rows: int | None = None
+    ) -> Floats:
+        """Return the attention weights of one head, of `rows` queries from `first` on. (rows, T).
+
+        Only these are computed. By default all; (T, T).
+
+        Raises:
+            InputError: There is no such layer or head.
+        """
+        n_head, n_token = self.model.config.n_head, len(self.token_ids)
+        if not 0 <= head < n_head:
             raise InputError(
-                f"head {head}: layer {layer} has heads 0 to {len(weights) - 1}.",
+                f"head {head}: layer {layer} has heads 0 to {n_head - 1}.",
                 remedy="Choose one of them.",
                 field="head",
                 value=head,
             )
-        one: Floats = weights[head]
+        first = min(first, n_token)
+        end = n_token if rows is None else min(first + rows, n_token)
+        one: Floats = self._weights(layer, range(first, end), range(head, head + 1))[0]
         return one
+
+    def attention_from(self, position: int) -> Iterator[Floats]:
+        """Yield for each layer the attention weights of one query, of every head. (H, T)."""
+        every = range(self.model.config.n_head)
+        for layer in range(self.n_layer):
+            yield self._weights(layer, range(position, position + 1), every)[:, 0]
+
+    @torch.no_grad()
+    def _weights(self, layer: int, queries: range, heads: range) -> Floats:
+        """Compute attention weights of a layer. (len(heads), len(queries), T)."""
+        inputs = self._input(layer)
+        block = self.model.blocks[layer]
+        assert isinstance(block, Block), "a decoder consists of blocks"
+        mask, rotary = inputs.arguments[:2]
+        x = block.attention_norm(inputs.x) if block.norm_first else inputs.x
+        return _numpy(block.attention.some_weights(x, mask, rotary, queries, heads)[0])
 
     def index_of(self, position: int) -> int:
         """Return a position counted from the beginning; -1 is the last token.
@@ -146,17 +158,20 @@ class DecoderTrace:
         return self.token_scores().log_probs
 
     @torch.no_grad()
-    def token_scores(self) -> TokenScores:
-        """Return how well each token after the first was predicted from those before it."""
-        targets = torch.tensor(self.token_ids[1:], dtype=torch.long, device=self._last.device)
+    def token_scores(self, first: int = 1) -> TokenScores:
+        """Return how well each token from `first` on was predicted from those before it.
+
+        The arrays have T - `first` entries. The logits of other tokens are not computed.
+        """
+        states = self._last[0, first - 1 : -1]
+        targets = torch.tensor(self.token_ids[first:], dtype=torch.long, device=states.device)
         log_probs, ranks, best = [np.zeros(0)], [np.zeros(0, int)], [np.zeros(0, int)]
         for start in range(0, len(targets), 64):  # all logits together may take gigabytes
-            states = self._last[0, :-1][start : start + 64]
-            rows = self._head(states).double().log_softmax(dim=-1)
-            found = rows.gather(1, targets[start : start + 64, None])
-            log_probs.append(found[:, 0].cpu().numpy())
-            ranks.append((rows > found).sum(dim=-1).cpu().numpy())
-            best.append(rows.argmax(dim=-1).cpu().numpy())
+            logits = self._head(states[start : start + 64])  # (64, V)
+            found = logits.gather(1, targets[start : start + 64, None])
+            log_probs.append((found[:, 0] - logits.logsumexp(dim=-1)).cpu().numpy())
+            ranks.append((logits > found).sum(dim=-1).cpu().numpy())
+            best.append(logits.argmax(dim=-1).cpu().numpy())
         return TokenScores(
             np.concatenate(log_probs).astype(np.float32),
             np.concatenate(ranks),
@@ -214,7 +229,8 @@ def trace_decoder(
             has another head.
     """
     _check(model, token_ids)
-    gates = head_gates(model, heads_off)
+    config = model.config
+    gates = head_gates(config.n_layer, config.n_head, heads_off, model.device)
     inputs: list[_LayerInput] = []
 
     def store(_block: object, arguments: tuple[Any, ...]) -> None:
@@ -232,25 +248,6 @@ def trace_decoder(
         for hook in hooks:
             hook.remove()
     return DecoderTrace(model, token_ids, inputs, last[0])
-
-
-def head_gates(model: GPT, heads_off: Collection[Head]) -> Tensor | None:
-    """Return the factors of all heads' outputs, (n_layer, H); None if every head is on."""
-    if not heads_off:
-        return None
-    n_layer, n_head = model.config.n_layer, model.config.n_head
-    gates = torch.ones(n_layer, n_head, device=model.device)
-    for layer, number in heads_off:
-        if not (0 <= layer < n_layer and 0 <= number < n_head):
-            raise InputError(
-                f"head {layer}.{number} does not exist: the model has layers 0 to {n_layer - 1} "
-                f"with heads 0 to {n_head - 1}.",
-                remedy="Name a head as LAYER.HEAD, for example 0.1.",
-                field="heads_off",
-                value=f"{layer}.{number}",
-            )
-        gates[layer, number] = 0.0
-    return gates
 
 
 def _check(model: GPT, token_ids: Sequence[int]) -> None:

@@ -3,8 +3,8 @@
 A query holds `token_ids`, `heads_off` (a list of [layer, head]) and `what`:
 
     tokens      {"tokens": [{id, log_prob, rank, best}], "loss", "vocab_size", "n_layer", "n_head"}:
-                how well each token was predicted by those before it; null for the first; loss is
-                their mean
+                how well each token was predicted by those before it; null for the first, and for
+                those before `first`; loss is their mean
     next        position, top, sampling: {"tokens": [{id, probability, drawn_with}]}
     attention   layer, head, first (a query), rows: {"shape": [rows, T], "weights": base64}
     heads       position: {"heads": [...]}, a summary of each head at one token
@@ -24,14 +24,10 @@ import numpy as np
 
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
-from chatwright.inspection.decoder_trace import (
-    DecoderTrace,
-    Head,
-    TokenProbability,
-    trace_decoder,
-)
+from chatwright.inspection.decoder_trace import DecoderTrace, TokenProbability, trace_decoder
 from chatwright.inspection.sampling_view import sampled_distribution
 from chatwright.model.gpt import GPT
+from chatwright.model.head_name import Head
 
 Json = dict[str, Any]
 Key = tuple[tuple[int, ...], tuple[Head, ...]]
@@ -64,7 +60,7 @@ def answer_query(model: GPT, traces: TraceCache, query: Json) -> Json:
     trace = traces.trace(model, query["token_ids"], heads_off)
     match query["what"]:
         case "tokens":
-            return _scores(trace)
+            return _scores(trace, max(1, query.get("first", 0)))
         case "next":
             return _next(trace, query)
         case "attention":
@@ -83,22 +79,26 @@ def answer_query(model: GPT, traces: TraceCache, query: Json) -> Json:
             )
 
 
-def _scores(trace: DecoderTrace) -> Json:
-    scores = trace.token_scores()
+def _scores(trace: DecoderTrace, first: int) -> Json:
+    scores = trace.token_scores(first)
     columns = (scores.log_probs.tolist(), scores.ranks.tolist(), scores.best.tolist())
-    first = {"id": trace.token_ids[0], "log_prob": None, "rank": None, "best": None}
-    tokens = [
-        {"id": token_id, "log_prob": log_prob, "rank": rank, "best": best}
-        for token_id, log_prob, rank, best in zip(trace.token_ids[1:], *columns, strict=True)
+    tokens: list[Json] = [
+        {"id": token_id, "log_prob": None, "rank": None, "best": None}
+        for token_id in trace.token_ids[:first]
     ]
-    loss = -float(scores.log_probs.astype(np.float64).mean()) if tokens else None
+    tokens += [
+        {"id": token_id, "log_prob": log_prob, "rank": rank, "best": best}
+        for token_id, log_prob, rank, best in zip(trace.token_ids[first:], *columns, strict=True)
+    ]
+    n_scored = len(scores.log_probs)
+    loss = -float(scores.log_probs.astype(np.float64).mean()) if n_scored else None
     config = trace.model.config
     shape = {
         "vocab_size": config.vocab_size,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
     }
-    return {"tokens": [first, *tokens], "loss": loss, **shape}
+    return {"tokens": tokens, "loss": loss, **shape}
 
 
 def _next(trace: DecoderTrace, query: Json) -> Json:
@@ -114,9 +114,8 @@ def _next(trace: DecoderTrace, query: Json) -> Json:
 
 
 def _attention(trace: DecoderTrace, query: Json) -> Json:
-    weights = trace.head_attention(query["layer"], query["head"])
-    first = query.get("first", 0)
-    rows = weights[first : first + query.get("rows", len(trace.token_ids))]
+    first, n_row = query.get("first", 0), query.get("rows")
+    rows = trace.head_attention(query["layer"], query["head"], first, n_row)
     content = base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
     return {"shape": list(rows.shape), "weights": content}
 
@@ -128,8 +127,8 @@ def _heads(trace: DecoderTrace, position: int) -> Json:
     of the text's first token and of the token before; `best` is the token with the largest weight.
     """
     found = []
-    for layer in range(trace.n_layer):
-        for number, row in enumerate(trace.attention(layer)[:, position]):
+    for layer, rows in enumerate(trace.attention_from(position)):
+        for number, row in enumerate(rows):
             seen = row[: position + 1].astype(np.float64)
             logs = np.log2(seen, where=seen > 0, out=np.zeros_like(seen))
             found.append(

@@ -101,7 +101,8 @@ class GPT(Model):
             positions: (B, T), needed with a cache or where a row holds several texts.
             cache: Keys and values of tokens already read.
             dtype: dtype of the activations; default: that of the weights.
-            head_gates: (n_layer, H) factors of the attention heads' outputs; 0 switches a head off.
+            head_gates: (n_layer, H) or (n_layer, B, H) factors of the attention heads' outputs; 0
+                switches a head off.
             lengths: (B,) number of tokens per row, without the padding at its end. Label and scalar
                 heads read the last one. Default: T for every row.
         """

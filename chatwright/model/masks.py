@@ -149,6 +149,19 @@ def first_query(mask: Mask) -> Mask:
     return mask if mask is None else mask[..., :1, :]
 
 
+def of_queries(
+    mask: Mask, first: int, end: int, n_keys: int, device: torch.device
+) -> Tensor | None:
+    """Take the mask of the queries `first` to `end` - 1 as a bool tensor. -> (B, 1, rows, S).
+
+    The rows of CAUSAL are made without the whole matrix.
+    """
+    if isinstance(mask, str):
+        return causal(torch.arange(first, end, device=device)[None], n_keys)
+    allowed = explicit(mask, n_keys, n_keys, device)
+    return None if allowed is None else allowed[..., first:end, :]
+
+
 def sliding(query_positions: Tensor, n_keys: int, window: int) -> Tensor:
     """Let each query see the last `window` keys up to its own. (B, T) -> (B, 1, T, S)."""
     keys = torch.arange(n_keys, device=query_positions.device)

@@ -8,7 +8,8 @@ import pytest
 
 from chatwright.checkpoint import model_directory
 from chatwright.errors import InputError
-from chatwright.inspection.decoder_trace import Head, trace_decoder
+from chatwright.inspection.decoder_trace import trace_decoder
+from chatwright.model.head_name import Head
 from tests.cli.conftest import Command
 from tests.server.small_model import TOKENIZER, small_model
 

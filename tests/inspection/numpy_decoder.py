@@ -1,4 +1,4 @@
-"""A decoder of the Llama, SmolLM and Qwen 3 shapes in numpy float64. It imports nothing of ours.
+"""A decoder of the Llama, SmolLM, Qwen 3 and starter shapes in numpy float64, without our code.
 
 It reads config.json and model.safetensors with its own few lines, so it shares no code with what
 it is compared with.
@@ -20,7 +20,10 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
         data = content[8 + length + begin : 8 + length + end]
-        assert entry["dtype"] == "F32"
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            data = (np.frombuffer(data, "<u2").astype("<u4") << 16).tobytes()
+        else:
+            assert entry["dtype"] == "F32"
         tensors[name] = np.frombuffer(data, "<f4").reshape(entry["shape"]).astype(np.float64)
     return tensors
 
@@ -44,17 +47,28 @@ def rotate(x, base):
 
 
 def run(directory: Path, token_ids, off=()):
-    """Return (logits (T, V), attention of each layer (H, T, T), residual stream of each layer)."""
+    """Return (logits (T, V), attention of each layer (H, T, T), residual stream of each layer).
+
+    `off` names heads (layer, head) whose outputs are 0.
+    """
     config = json.loads((directory / "config.json").read_text())
+    own = config.get("chatwright", {})  # the starter's family has only these
     w = read_safetensors(directory / "model.safetensors")
-    eps, H = config["rms_norm_eps"], config["num_attention_heads"]
-    K = config["num_key_value_heads"]
+    eps = config.get("rms_norm_eps") or own["norm_eps"]
+    H = config.get("num_attention_heads") or own["n_head"]
+    K = config.get("num_key_value_heads") or own["n_kv_head"]
     parameters = config.get("rope_parameters") or {}
-    base = parameters.get("rope_theta") or config["rope_theta"]
+    base = parameters.get("rope_theta") or config.get("rope_theta") or own["rotary_base"]
     x = w["model.embed_tokens.weight"][list(token_ids)]
     T = len(x)
+    for lag in range(own.get("n_previous", 0)):  # the vector of the token 1, 2, 3 before
+        table = w[f"previous.{lag}"]
+        before = [len(table) - 1] * (lag + 1) + list(token_ids)  # its last row: no token
+        x = x + table[before[:T]]
+    if own.get("embedding_norm"):
+        x = rms_norm(x, 1.0, eps)
     hidden, attentions = [x], []
-    for layer in range(config["num_hidden_layers"]):
+    for layer in range(config.get("num_hidden_layers") or own["n_layer"]):
         p = f"model.layers.{layer}."
         y = rms_norm(x, w[p + "input_layernorm.weight"], eps)
         q, k, v = (
@@ -75,9 +89,13 @@ def run(directory: Path, token_ids, off=()):
                 out[head] = 0
         x = x + out.transpose(1, 0, 2).reshape(T, -1) @ w[p + "self_attn.o_proj.weight"].T
         y = rms_norm(x, w[p + "post_attention_layernorm.weight"], eps)
-        gate = y @ w[p + "mlp.gate_proj.weight"].T
         up = y @ w[p + "mlp.up_proj.weight"].T
-        x = x + (gate / (1 + np.exp(-gate)) * up) @ w[p + "mlp.down_proj.weight"].T
+        if own.get("activation") == "relu2":
+            inner = np.maximum(up, 0) ** 2
+        else:
+            gate = y @ w[p + "mlp.gate_proj.weight"].T
+            inner = gate / (1 + np.exp(-gate)) * up
+        x = x + inner @ w[p + "mlp.down_proj.weight"].T
         hidden.append(x)
         attentions.append(attention)
     head = w.get("lm_head.weight", w["model.embed_tokens.weight"])

@@ -1,17 +1,22 @@
 """A trace equals a decoder in numpy float64 that reads the files and shares no code with ours."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from chatwright.checkpoint import model_directory
 from chatwright.devices import generator
 from chatwright.engine.forward import Forward
 from chatwright.errors import InputError
-from chatwright.inspection.decoder_trace import DecoderTrace, Head, trace_decoder
+from chatwright.inspection.decoder_trace import DecoderTrace, trace_decoder
+from chatwright.model import attention
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.gpt_config import GPTConfig
+from chatwright.model.head_name import Head
 from tests.inspection import numpy_decoder
 from tests.server.small_model import TOKENIZER
 
@@ -44,15 +49,20 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def compare(trace: DecoderTrace, directory: Path, off: tuple[Head, ...] = ()) -> float:
-    """Return the largest difference to the decoder in numpy, of large numbers the relative one."""
+    """Return the largest difference to the decoder in numpy.
+
+    Logits: relative to the number. The residual stream: relative to its vector's largest number,
+    because a component near 0 may be the difference of large ones.
+    """
     logits, attention, hidden = numpy_decoder.run(directory, IDS, off)
-    pairs = [(trace.logits(position), logits[position]) for position in range(len(IDS))]
-    pairs += [(trace.attention(layer), attention[layer]) for layer in range(trace.n_layer)]
-    pairs += [(trace.hidden(layer), hidden[layer]) for layer in range(trace.n_layer + 1)]
-    return max(
-        float((np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max())
-        for ours, theirs in pairs
-    )
+    found = [np.abs(trace.attention(layer) - attention[layer]) for layer in range(trace.n_layer)]
+    for position, expected in enumerate(logits):
+        scale = np.maximum(1, np.abs(expected))
+        found.append(np.abs(trace.logits(position) - expected) / scale)
+    for layer, expected in enumerate(hidden):
+        scale = np.maximum(1, np.abs(expected).max(axis=-1, keepdims=True))
+        found.append(np.abs(trace.hidden(layer) - expected) / scale)
+    return max(float(difference.max()) for difference in found)
 
 
 def test_every_number_equals_the_decoder_in_numpy(directory: Path) -> None:
@@ -86,6 +96,68 @@ def test_a_head_switched_off_changes_nothing_before_its_layer(directory: Path) -
         np.testing.assert_array_equal(plain.hidden(layer), without.hidden(layer))
     assert np.abs(plain.hidden(2) - without.hidden(2)).max() > 1e-4
     np.testing.assert_array_equal(plain.hidden(2), trace_decoder(model, IDS).hidden(2))
+
+
+def test_parts_of_attention_equal_the_whole_and_the_observed_one(directory: Path) -> None:
+    model, _ = model_directory.load(directory)
+    trace = trace_decoder(model, IDS)
+    observed: list[Tensor] = []
+    stops = [block.attention.observe(observed.append) for block in model.blocks]
+    trace_decoder(model, IDS)
+    for stop in stops:
+        stop()
+    rows = list(trace.attention_from(7))
+    for layer, expected in enumerate(observed):
+        whole = trace.attention(layer)
+        np.testing.assert_allclose(whole, expected[0], atol=1e-6)
+        np.testing.assert_allclose(rows[layer], whole[:, 7], atol=1e-6)
+        for head in range(4):
+            part = trace.head_attention(layer, head, 5, 3)
+            np.testing.assert_allclose(part, whole[head, 5:8], atol=1e-6)
+    assert trace.head_attention(0, 0, 10, 99).shape == (2, 12)
+    assert trace.head_attention(0, 0, 99, 1).shape == (0, 12)
+
+
+def test_nothing_is_computed_that_is_not_asked_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = model_directory.load(directory)
+    shapes: list[tuple[int, ...]] = []
+    whole = attention.attention_weights
+
+    def recorded(*given: Any) -> Tensor:
+        weights = whole(*given)
+        shapes.append(tuple(weights.shape))
+        return weights
+
+    monkeypatch.setattr(attention, "attention_weights", recorded)
+    trace = trace_decoder(model, IDS)
+    list(trace.attention_from(7))
+    assert shapes == [(1, 4, 1, 12)] * 3
+    trace.head_attention(1, 2, 4, 5)
+    assert shapes[3:] == [(1, 1, 5, 12)]
+    n_row = 0
+
+    def counted(_head: object, given: tuple[Tensor]) -> None:
+        nonlocal n_row
+        n_row += len(given[0])
+
+    assert model.head is not None
+    model.head.register_forward_pre_hook(counted)
+    scores = trace.token_scores(8)
+    np.testing.assert_array_equal(scores.log_probs, trace.token_log_probs()[7:])
+    assert len(scores.ranks) == 4
+    assert n_row == 4 + 1 + 11 + 1  # a batch of the head has at least two rows
+
+
+def test_a_window_hides_the_same_tokens_in_a_part() -> None:
+    config = replace(model_of(2, False).config, window=4)
+    model = GPT(config)
+    init_weights(model, generator(3, "init"))
+    trace = trace_decoder(model.eval(), IDS)
+    assert trace.attention(0)[0, 9, 5] == 0
+    for layer, rows in enumerate(trace.attention_from(9)):
+        np.testing.assert_allclose(rows, trace.attention(layer)[:, 9], atol=1e-6)
 
 
 def test_probabilities_and_the_lens_follow_from_the_logits(directory: Path) -> None:

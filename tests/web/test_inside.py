@@ -7,9 +7,11 @@ import pytest
 from playwright.sync_api import expect
 
 from chatwright.conversation import Message
+from chatwright.engine.engine import Engine
 from chatwright.engine.messages import SamplingConfig
-from chatwright.inspection.decoder_trace import Head, trace_decoder
+from chatwright.inspection.decoder_trace import trace_decoder
 from chatwright.inspection.sampling_view import sampled_distribution
+from chatwright.model.head_name import Head
 from chatwright.server.completions_api.token_text import token_text
 from chatwright.tokenizer.chat_template import render_prompt
 from tests.web.page_actions import (
@@ -20,8 +22,8 @@ from tests.web.page_actions import (
     expect_conversation,
     wait_for_reply,
 )
-from tests.web.served_models import REPLY, TOKENIZER
-from tests.web.traced_model import serve_traced_model, traced_model
+from tests.web.served_models import REPLY, TOKENIZER, settings
+from tests.web.traced_model import LettersAssistant, serve_traced_model, traced_model
 
 pytestmark = pytest.mark.ci
 
@@ -140,11 +142,67 @@ def test_a_head_that_is_off_changes_what_follows(opened):
             begun.append(trace_decoder(traced_model(), begun, off).next_tokens(-1, 1)[0].token_id)
         expected = "".join(token_text(TOKENIZER, id_)[0] for id_ in begun[-3:])
         assert text.text_content().startswith(expected)
+    # A head that is on again leaves no trace: the text and its numbers are those of before.
+    view.get_by_role("button", name="Switch head 1.0 on").click()
+    expect(view.get_by_label("Switch head 1.0 off")).not_to_be_checked()
     view.get_by_role("tab", name="Alternatives").click()
+    plain = trace_decoder(traced_model(), ids).next_tokens(len(prompt) + 9, 20)
+    rows = view.get_by_test_id("choices").locator("tbody tr")
+    expect(rows.first.locator("td").nth(1)).to_have_text(str(plain[0].token_id))
+    expect(view.get_by_test_id("choices").locator("th", has_text="Heads off")).to_have_count(0)
+    shown = shares(view, "choices", 4)[:20]
+    np.testing.assert_allclose(shown, [t.probability for t in plain], rtol=1e-4)
+    # Off: all twenty probabilities are those of a trace without the head, beside those with it.
+    view.get_by_role("tab", name="Heads").click()
+    view.get_by_label("Switch head 1.0 off").check()
+    view.get_by_role("tab", name="Alternatives").click()
+    expect(view.get_by_test_id("choices").locator("th", has_text="Heads off")).to_be_visible()
+    without = trace_decoder(traced_model(), ids, [Head(1, 0)]).next_log_probs(len(prompt) + 9)
+    best = [int(id_) for id_ in np.argsort(-without, kind="stable")[:20]]
+    expect(rows.first.locator("td").nth(1)).to_have_text(str(best[0]))
+    np.testing.assert_allclose(shares(view, "choices", 5)[:20], np.exp(without[best]), rtol=1e-4)
+    assert np.abs(np.exp(without[best]) - shown).max() > 1e-4
     off = trace_decoder(traced_model(), ids, [Head(1, 0)]).next_tokens(len(prompt) + 9, 1)[0]
     first = view.get_by_test_id("choices").locator("tbody tr").first
     expect(first.locator("td").nth(1)).to_have_text(str(off.token_id))
     expect(view.get_by_test_id("choices").locator("th", has_text="Heads off")).to_be_visible()
+
+
+def test_a_reply_is_written_again_without_heads_beside_the_original(opened):
+    page, view, prompt, reply = opened
+    off = [Head(0, 1), Head(1, 0)]
+    view.get_by_role("tab", name="Heads").click()
+    for layer, number in off:
+        view.get_by_label(f"Switch head {layer}.{number} off").check()
+    with page.expect_request("**/v1/chat/completions") as sent:
+        view.get_by_role("button", name="Reply again without these heads").click()
+    body = sent.value.post_data_json
+    assert body["heads_off"] == [[0, 1], [1, 0]]
+    original = view.get_by_test_id("reply-on")
+    without = view.get_by_test_id("reply-off")
+    expect(without).to_have_text(re.compile(f"^.{{{REPLY}}}$", re.DOTALL))
+    assert TOKENIZER.encode(original.text_content()) == reply
+    written = TOKENIZER.encode(without.text_content())
+    assert written != reply
+    # Every token follows from the distribution without these heads: drawn with the reply's seed.
+    model = traced_model()
+    with Engine(model) as engine:
+        for heads, expected in ((off, written), ([], reply)):
+            sampling = settings(
+                SamplingConfig(
+                    temperature=body["temperature"], seed=body["seed"], heads_off=tuple(heads)
+                )
+            )
+            *_, last = LettersAssistant(engine, TOKENIZER).continue_ids(prompt, sampling)
+            assert TOKENIZER.encode(last.message.text) == expected
+    # The conversation has both versions; the new one opens with its heads off.
+    page.keyboard.press("Escape")
+    expect(page.locator(".turn .text").nth(1)).to_have_text(TOKENIZER.decode(written))
+    action(page, 1, "Look inside this reply").click()
+    view = page.locator("#inside")
+    view.get_by_role("tab", name="Heads").click()
+    expect(view.get_by_label("Switch head 1.0 off")).to_be_checked()
+    expect(view.get_by_label("Switch head 0.0 off")).not_to_be_checked()
 
 
 def test_a_reply_continues_from_another_token_and_the_versions_part_there(opened):

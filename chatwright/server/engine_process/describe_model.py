@@ -21,6 +21,8 @@ def text_model_facts(path: Path, engine: Engine) -> OpenedModel:
         vocab_size=engine.vocab_size,
         context_length=engine.context_length,
         n_slot=engine.n_slot,
+        n_layer=engine.forward.config.n_layer,
+        n_head=engine.forward.config.n_head,
         is_starter=starter_corpus(found) is not None,
     )
 

@@ -21,6 +21,9 @@ class OpenedModel:
     """Longest text in tokens."""
     n_slot: int = 0
     """Number of replies that are generated together; 0 for an encoder."""
+    n_layer: int = 0
+    n_head: int = 0
+    """Attention heads of each layer."""
     vector_size: int = 0
     """Number of numbers in the vector of a text; 0 for a model that replies."""
     is_starter: bool = False

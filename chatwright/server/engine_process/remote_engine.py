@@ -12,6 +12,7 @@ from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.messages import EngineFull, Event, Request, RequestId
 from chatwright.engine.request_check import check_request
 from chatwright.engine.vocabulary import Vocabulary
+from chatwright.model.head_name import require_heads
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.opened_model import OpenedModel
 
@@ -83,6 +84,7 @@ class RemoteEngine:
             EngineUnavailable: The process is being restarted.
         """
         check_request(request, self.vocab_size, self.context_length)
+        require_heads(request.sampling.heads_off, self.facts.n_layer, self.facts.n_head)
         if self._process.n_live(self._model) >= MAX_REPLIES_PER_SLOT * self.n_slot:
             raise EngineFull("too many requests are waiting. Ask again later.")
         return self._process.submit(self._model, request)

@@ -27,6 +27,9 @@ SETTINGS = (
 """The fields that are settings of `SamplingConfig`, under the same names."""
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Index = Annotated[int, Field(ge=0, le=1_000_000)]
+HeadName = Annotated[list[Index], Field(min_length=2, max_length=2)]
+"""Layer and number of a head."""
 TokenIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
 
 
@@ -63,6 +66,9 @@ class SamplingRequest(Strict):
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     typical_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     repetition_penalty: Annotated[float, Field(gt=0, le=MAX_REPETITION_PENALTY)] = 1.0
+    # Not of any other server.
+    heads_off: Annotated[list[HeadName], Field(max_length=10_000)] = Field(default_factory=list)
+    """Attention heads that are switched off for this reply, each as [layer, head]."""
     # Ignored: they have no influence on the reply, and nothing is stored.
     user: ShortText = ""
     safety_identifier: ShortText = ""
@@ -141,4 +147,5 @@ class SamplingRequest(Strict):
             seed=(seed + index) % (MAX_SEED + 1),
             max_tokens=self.token_limit,
             top_log_probs=self.n_alternative,
+            heads_off=tuple(sorted({(layer, head) for layer, head in self.heads_off})),
         )

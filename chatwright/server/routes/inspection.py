@@ -20,12 +20,8 @@ from chatwright.server.completions_api.token_text import token_text
 from chatwright.server.errors import ApiError
 from chatwright.server.replies.pending_reply import Served
 from chatwright.server.request_body.request_parser import ShortText, Strict, parse_request
+from chatwright.server.request_body.sampling_request import HeadName, Index
 from chatwright.server.service import Service
-
-Index = Annotated[int, Field(ge=0, le=1_000_000)]
-
-HeadName = Annotated[list[Index], Field(min_length=2, max_length=2)]
-"""Layer and number of a head."""
 
 
 class Settings(Strict):
@@ -49,7 +45,7 @@ class InspectRequest(Strict):
     layer: Index = 0
     head: Index = 0
     first: Index = 0
-    """The first token whose attention is returned."""
+    """The first token whose attention is returned, or that is scored (`tokens`)."""
     rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000_000
     """Number of tokens whose attention is returned."""
     top: Annotated[int, Field(ge=1, le=1_000)] = 10

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.engine.cache_plan import MemoryLimits
-from chatwright.inspection.decoder_trace import Head, trace_decoder
+from chatwright.inspection.decoder_trace import trace_decoder
+from chatwright.model.head_name import Head
 from chatwright.server.app import make_app
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.remote_engine import RemoteEngine
@@ -151,3 +152,36 @@ def test_a_wrong_sum_of_words_names_its_field(client: TestClient, expression: li
     response = client.post("/api/words", json={"expression": expression})
     assert response.status_code == 400
     assert response.json()["error"]["param"] in ("expression", "word")
+
+
+def test_a_reply_is_written_again_without_heads(client: TestClient) -> None:
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "abc"}],
+        "max_tokens": 10,
+        "seed": 1,
+        "logprobs": True,
+        "receipt": True,
+        "logit_bias": NO_CONTROL_TOKENS,
+    }
+    off = [[0, 1], [1, 0]]
+    replies = []
+    for heads in ([], off, []):
+        response = client.post("/v1/chat/completions", json={**body, "heads_off": heads}).json()
+        [request] = response["chatwright"]["receipts"][0]["requests"]
+        assert request["request"]["sampling"]["heads_off"] == heads
+        log_probs = [item["logprob"] for item in response["choices"][0]["logprobs"]["content"]]
+        assert len(log_probs) == 10
+        replies.append((request["request"]["token_ids"], request["token_ids"], log_probs))
+    assert replies[0] == replies[2]
+    for (prompt, written, log_probs), heads in zip(replies[:2], ([], off), strict=True):
+        ids = [*prompt, *written]
+        trace = trace_decoder(small_model(), ids, [Head(*head) for head in heads])
+        expected = trace.token_log_probs()[-10:]
+        np.testing.assert_allclose(log_probs, expected, atol=1e-5)
+    other = trace_decoder(small_model(), [*replies[1][0], *replies[1][1]])
+    assert np.abs(other.token_log_probs()[-10:] - replies[1][2]).max() > 1e-3
+    response = client.post("/v1/chat/completions", json={**body, "heads_off": [[2, 0]]})
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_value"
+    assert "2.0" in response.json()["error"]["message"]

@@ -44,6 +44,7 @@ export function samplingFields(settings: Settings): Record<string, unknown> {
   if (settings.seed !== null) fields.seed = settings.seed;
   if (settings.max_tokens !== null) fields.max_tokens = settings.max_tokens;
   if (settings.stop.length) fields.stop = settings.stop;
+  if (settings.heads_off?.length) fields.heads_off = settings.heads_off;
   return fields;
 }
 

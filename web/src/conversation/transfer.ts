@@ -121,6 +121,9 @@ export function readSettings(value: unknown): Settings {
   }
   settings.stop = asList(value.stop).filter((stop) => typeof stop === "string").slice(0, 4);
   if (value.thinking === "on" || value.thinking === "off") settings.thinking = value.thinking;
+  const isHead = (head: unknown) => Array.isArray(head) && head.length === 2 && head.every(Number.isSafeInteger);
+  const off = asList(value.heads_off).filter(isHead);
+  if (off.length) settings.heads_off = off as [number, number][];
   return settings;
 }
 

@@ -13,7 +13,11 @@ export interface Settings {
   max_tokens: number | null; // null: as many as the context holds
   stop: string[];
   thinking: "model" | "on" | "off"; // "model": the model's own default
+  heads_off?: Head[]; // attention heads that are off, of one reply only
 }
+
+// Layer and number of an attention head, from 0.
+export type Head = [layer: number, head: number];
 
 export const DEFAULT_SETTINGS: Settings = {
   temperature: 0.3,
@@ -109,3 +113,6 @@ export function newConversation(settings: Settings, system = ""): Conversation {
 }
 
 export const copyOf = (settings: Settings): Settings => ({ ...settings, stop: [...settings.stop] });
+
+// The heads that were off while a reply was written.
+export const headsOff = (turn: Turn): Head[] => turn.receipt?.settings.heads_off ?? [];

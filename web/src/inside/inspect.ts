@@ -1,12 +1,13 @@
 // Ask the server what a served model computes while it reads a text: POST /api/inspect.
 import { postJson } from "../api/http.ts";
+import type { Head } from "../conversation/types.ts";
 
-export type Head = [layer: number, head: number];
+export type { Head };
 
 export interface ReadToken {
   id: number;
   text: string;
-  log_prob: number | null; // null: the first token
+  log_prob: number | null; // null: the first token, or one that was not asked for
   rank: number | null; // number of tokens that were more probable
   best: number | null; // the most probable token in its place
   best_text?: string;
@@ -63,7 +64,8 @@ export interface ReadText {
   n_head: number;
 }
 
-export const readTokens = (reading: Reading) => ask<ReadText>(reading, { what: "tokens" });
+// How probable the tokens from `first` on were; those before it are only named.
+export const readTokens = (reading: Reading, first = 0) => ask<ReadText>(reading, { what: "tokens", first });
 
 export async function nextTokens(reading: Reading, position: number, top: number, sampling?: Sampling): Promise<NextToken[]> {
   const question = { what: "next", position, top, ...(sampling && { sampling }) };

@@ -141,6 +141,7 @@ export const de: Messages = {
   "settings.system": "Systemanweisung",
   "settings.systemHelp": "Anweisungen, die dieser Unterhaltung vorausgehen.",
   "settings.sampling": "Auswahl der Token",
+  "settings.heads_off": "Köpfe aus",
   "settings.temperature": "Temperatur",
   "settings.temperatureHelp": "0: immer das wahrscheinlichste Token. Höher: abwechslungsreicher.",
   "settings.greedy": "immer das wahrscheinlichste Token",

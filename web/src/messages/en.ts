@@ -138,6 +138,7 @@ export const en = {
   "settings.system": "System prompt",
   "settings.systemHelp": "Instructions that precede this conversation.",
   "settings.sampling": "Sampling",
+  "settings.heads_off": "Heads off",
   "settings.temperature": "Temperature",
   "settings.temperatureHelp": "0: always the most probable token. Higher: more varied.",
   "settings.greedy": "always the most probable token",

@@ -141,6 +141,7 @@ export const fr: Messages = {
   "settings.system": "Consigne système",
   "settings.systemHelp": "Des instructions qui précèdent cette conversation.",
   "settings.sampling": "Tirage des jetons",
+  "settings.heads_off": "Têtes coupées",
   "settings.temperature": "Température",
   "settings.temperatureHelp": "0 : toujours le jeton le plus probable. Plus haut : plus varié.",
   "settings.greedy": "toujours le jeton le plus probable",

@@ -4,7 +4,7 @@ import { continuation } from "../api/continuation.ts";
 import { requestWindow } from "../conversation/request_window.ts";
 import type { ConversationStorage } from "../conversation/storage.ts";
 import { newestLeaf, pathTo, subtree, versionsOf } from "../conversation/tree.ts";
-import { copyOf, newTurn, type Conversation, type Receipt, type Turn } from "../conversation/types.ts";
+import { copyOf, newTurn, type Conversation, type Head, type Receipt, type Settings, type Turn } from "../conversation/types.ts";
 import { errorText } from "./error_text.ts";
 import { t } from "./language.svelte.ts";
 import { modelCard, replyCameFrom, replyFailed, replyRequested } from "./server.svelte.ts";
@@ -67,6 +67,15 @@ export class OpenConversation {
     if (this.abort || turn.parent === null) return;
     const head = this.info.head;
     if (!(await this.reply(turn.parent))) this.info.head = head;
+  }
+
+  // Write a reply again with attention heads off, with the same seed and settings, as a new version.
+  async againWithout(turn: Turn, off: Head[]): Promise<void> {
+    if (this.abort || turn.parent === null || !turn.receipt) return;
+    const { seed, settings } = turn.receipt;
+    const own = { ...copyOf($state.snapshot(settings)), seed, heads_off: off };
+    const head = this.info.head;
+    if (!(await this.reply(turn.parent, undefined, own))) this.info.head = head;
   }
 
   // Write on where a reply ended, as a new version of it.
@@ -154,8 +163,8 @@ export class OpenConversation {
   }
 
   // Stream a reply to the question `parent`, or the continuation of `begun`. Returns whether
-  // anything arrived.
-  private async reply(parent: string, begun?: Begun): Promise<boolean> {
+  // anything arrived. `own` are settings of this reply only.
+  private async reply(parent: string, begun?: Begun, own?: Settings): Promise<boolean> {
     const model = modelCard()?.id ?? "";
     const path = pathTo(this.turns, parent);
     const { messages, first } = requestWindow(path, this.info.system);
@@ -163,7 +172,7 @@ export class OpenConversation {
     const turn = this.turns.at(-1)!; // the reactive one
     if (begun) turn.thinking = begun.thinking;
     turn.nCut = first;
-    turn.receipt = this.newReceipt(model);
+    turn.receipt = this.newReceipt(model, own ?? $state.snapshot(this.info.settings));
     this.info.head = turn.id;
     this.writing = turn.id;
     this.error = "";
@@ -211,13 +220,13 @@ export class OpenConversation {
     return isKept;
   }
 
-  private newReceipt(model: string): Receipt {
+  private newReceipt(model: string, settings: Settings): Receipt {
     return {
       model,
       description: "",
       fingerprint: null,
       seed: null,
-      settings: copyOf($state.snapshot(this.info.settings)),
+      settings: copyOf(settings),
       system: this.info.system,
       promptTokens: null,
       cachedTokens: null,

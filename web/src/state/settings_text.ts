@@ -13,5 +13,6 @@ export function settingsText(settings: Settings): string {
   if (settings.seed !== null) parts.push(`${t("settings.seed")} ${settings.seed}`);
   if (settings.stop.length) parts.push(`${t("settings.stop")} ${settings.stop.map((stop) => JSON.stringify(stop)).join(" ")}`);
   if (settings.thinking !== "model") parts.push(`${t("settings.thinking")} ${t(`settings.${settings.thinking}`)}`);
+  if (settings.heads_off?.length) parts.push(`${t("settings.heads_off")} ${settings.heads_off.map((head) => head.join(".")).join(" ")}`);
   return parts.join(" \u00b7 ");
 }
