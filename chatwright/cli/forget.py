@@ -25,7 +25,8 @@ def forget(
 ) -> None:
     """Delete a user's account, conversations, feedback and keys from the store.
 
-    No byte of them stays in its files. Backups, snapshots and models are not changed: the command
+    No byte of them stays in its files. A running server erases them from its memory within seconds.
+    Backups, snapshots and models are not changed: the command
     names those that hold something of the user.
     """
     from chatwright.cli.users import find_user

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -180,6 +180,7 @@ def _serve(
     from chatwright.cli.loop_desks import loop_desks
     from chatwright.cli.served_models import served_models
     from chatwright.pipeline.model_names import served_name
+    from chatwright.server.deleted_users import follow_deletions
     from chatwright.server.http_server import serve as serve_app
     from chatwright.server.replies.engine_thread import Limits
 
@@ -202,7 +203,11 @@ def _serve(
                 service.load_adapter(adapter, path)
             if votes.log is not None:
                 models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
+            deletions: AbstractContextManager[None] = nullcontext()
+            if votes.store is not None:
+                deletions = follow_deletions(votes.store.audit, service.forget_user)
             with (
+                deletions,
                 models.follow(directory, opened.facts.directory, service),
                 loop_desks(service, directory, votes.log, votes.runs, votes.settings, votes.store),
             ):

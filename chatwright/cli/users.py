@@ -110,6 +110,80 @@ def enable(name: Name, store: StoreAddress = "") -> None:
     print(f"enabled {name}")
 
 
+keys = typer.Typer(
+    no_args_is_help=True,
+    help="Make, list and revoke a user's keys of the HTTP API.",
+)
+app.add_typer(keys, name="key")
+
+
+@keys.command("add")
+def add_key(
+    name: Name,
+    label: Annotated[str, typer.Argument(help="What the key is for, such as laptop.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            help="What the key is good for: chat, embeddings, metrics, admin. Repeat the option "
+            "for several. A key never allows more than its user's role. By default chat.",
+        ),
+    ] = None,
+    expires: Annotated[
+        str,
+        typer.Option("--expires", help="When the key ends: 30m, 12h, 90d, 4w. By default never."),
+    ] = "",
+    store: StoreAddress = "",
+) -> None:
+    """Make a key of a user and print it. It is shown this once; the store holds only its hash."""
+    from datetime import timedelta
+
+    from chatwright.cli.keys import parse_duration
+    from chatwright.server.access.access_keys import known_scopes
+
+    scopes = known_scopes(scope or ("chat",))
+    lifetime = timedelta(seconds=parse_duration(expires)) if expires else None
+    with open_store(store) as opened:
+        key, secret = opened.api_keys.add(_id_of(opened, name), label, scopes, lifetime)
+    print(secret)
+    print(f"{key.id} for {name}: {', '.join(scopes)}. Keep it now.", file=sys.stderr)
+
+
+@keys.command("list")
+def list_keys(name: Name, store: StoreAddress = "") -> None:
+    """List the keys of a user. The keys themselves are not stored."""
+    with open_store(store) as opened:
+        found = opened.api_keys.list(_id_of(opened, name))
+    for key in found:
+        ends = f"ends {key.expires[:16]}" if key.expires else "never ends"
+        state = f"revoked {key.revoked[:16]}" if key.revoked else ends
+        print(f"{key.id}  {key.name:20} {', '.join(sorted(key.scopes)):24} {state}")
+    if not found:
+        print(f"no keys: chatwright users key add {name} LABEL", file=sys.stderr)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Name,
+    key: Annotated[str, typer.Argument(help="Id of the key.")],
+    store: StoreAddress = "",
+) -> None:
+    """End a key of a user. Running servers refuse it from their next request."""
+    from chatwright.store.errors import NotFound
+
+    with open_store(store) as opened:
+        try:
+            opened.api_keys.revoke(_id_of(opened, name), key)
+        except NotFound:
+            raise InputError(
+                f"{name} has no key {key!a}.",
+                remedy=f"List them: chatwright users key list {name}.",
+                field="key",
+                value=key,
+            ) from None
+    print(f"revoked {key}")
+
+
 def _id_of(opened: "Store", name: str) -> str:
     return find_user(opened, name).id
 

@@ -301,6 +301,24 @@ class Engine:
                 sequence.end("canceled")
                 self._release(sequence)
 
+    def forget_user(self, user: str) -> None:
+        """Cancel a user's replies, and erase the keys, values and tokens of the user's texts.
+
+        All saved prefixes are dropped, those of other users, too: deletions are rare, and so no
+        block of the user can be left behind. Replies of other users continue with the same bits.
+        """
+        for request in list(self._requests.values()):
+            for sequence in request.sequences:
+                if sequence.user == user and not sequence.is_finished:
+                    sequence.end("cancelled")
+                    self._release(sequence)
+        self.prefixes.clear()
+        used = {sequence.slot for sequence in self.scheduler.running}
+        if not used:
+            self.cache.clear()
+        for slot in set(range(self.config.n_slot)) - used:
+            self.cache.clear_slot(slot)
+
     def step(self) -> list[Event]:
         """Run one step for all replies; return what happened, in order."""
         for sequence, slot in self.scheduler.admit()[0]:

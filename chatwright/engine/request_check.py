@@ -6,6 +6,7 @@ slot holds `context_length` tokens, so a request within the context is always se
 
 from chatwright.engine.messages import PromptTooLong, Request
 from chatwright.errors import InputError
+from chatwright.model.head_name import require_heads
 
 
 def check_request(request: Request, vocab_size: int, context_length: int) -> int:
@@ -54,3 +55,8 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
             value=sampling.best_of,
         )
     return (sampling.max_tokens or room) if request.is_sampled else 0
+
+
+def check_heads(request: Request, n_layer: int, n_head: int) -> None:
+    """Raise InputError if a head that is switched off does not exist in the model."""
+    require_heads(request.sampling.heads_off, n_layer, n_head)

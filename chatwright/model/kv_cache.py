@@ -180,6 +180,8 @@ class DenseCache:
         for cached in (*self.keys, *self.values):
             if slot < len(cached):
                 cached[slot].zero_()
+        if slot < len(self.token_ids):
+            self.token_ids[slot].zero_()
 
     def shrink(self, n_slot: int) -> None:
         """Give the memory of all slots but the first `n_slot` back; the others keep theirs."""

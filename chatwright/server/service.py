@@ -17,6 +17,7 @@ from chatwright.server.feedback.desk import FeedbackDesk
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.replies.engine_thread import EngineThread, Limits
 from chatwright.server.replies.pending_reply import Replier, Served
+from chatwright.server.responses_api.store import ResponseStore
 from chatwright.server.status import Status
 from chatwright.server.teach.teach_desk import TeachDesk
 from chatwright.server.training_runs.run_desk import RunDesk
@@ -38,6 +39,8 @@ class Service:
         """Takes feedback on replies; None if the server keeps none."""
         self.candidate: Served | None = None
         """The model that answers the canary's share of the requests."""
+        self.responses = ResponseStore()
+        """The responses of /v1/responses that can be continued."""
         self.adapters: dict[str, Served] = {}
         """The served model with an adapter, by the name that clients ask for."""
         self.runs: RunDesk | None = None
@@ -71,6 +74,19 @@ class Service:
     def publish_embedder(self, embedder: ServedEmbedder) -> None:
         """Serve a model that computes vectors of texts, perhaps beside one that replies."""
         self.embeddings = embedder
+
+    def forget_user(self, user: str) -> None:
+        """Erase what this server holds in memory of a user who was deleted from the store.
+
+        These are prefixes of conversations, traces, remembered replies and stored responses.
+        """
+        for served in (self.engine.served, self.candidate):
+            engine = None if served is None else getattr(served.assistant, "engine", None)
+            if isinstance(engine, RemoteEngine):
+                engine.forget_user(user)
+        self.responses.forget_user(user)
+        if self.feedback is not None:
+            self.feedback.memory.forget_user(user)
 
     @property
     def is_ready(self) -> bool:

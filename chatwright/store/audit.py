@@ -57,6 +57,16 @@ class Audit:
         with self._database.read() as connection:
             return tuple(_entry(row) for row in connection.execute(query))
 
+    def subjects_after(self, number: int, action: str) -> tuple[tuple[int, str], ...]:
+        """Return (number, subject) of the entries after `number` with this action, in order."""
+        query = (
+            sa.select(AUDIT.c.number, AUDIT.c.subject)
+            .where(AUDIT.c.number > number, AUDIT.c.action == action)
+            .order_by(AUDIT.c.number)
+        )
+        with self._database.read() as connection:
+            return tuple((row.number, row.subject) for row in connection.execute(query))
+
     def verify(self) -> str:
         """Return the last hash; InputError names the first entry that was changed."""
         before = ""

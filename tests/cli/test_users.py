@@ -47,6 +47,28 @@ def test_an_invitation_is_printed_and_works(run, tmp_path) -> None:
         assert store.invitations.accept(code, "ben", "correct horse").role == "rater"
 
 
+def test_a_key_is_shown_once_works_and_is_revoked(run, tmp_path) -> None:
+    run("users", "add", "ann", typed="correct horse\n")
+    secret = run("users", "key", "add", "ann", "laptop", "--expires", "90d").out.strip()
+    with Store(tmp_path / "store.db") as store:
+        user, scopes = store.api_keys.user(secret)
+        assert (user.name, scopes) == ("ann", {"chat"})
+        [key] = store.api_keys.list(user.id)
+    listed = run("users", "key", "list", "ann").out
+    assert {key.id, "laptop", "chat"} <= set(listed.split())
+    assert secret not in listed
+    assert run("users", "key", "revoke", "ann", key.id).status == 0
+    assert "revoked" in run("users", "key", "list", "ann").out
+    with Store(tmp_path / "store.db") as store:
+        assert store.api_keys.user(secret) is None
+    errors = [
+        run("users", "key", "add", "ann", "x", "--scope", "everything").error,
+        run("users", "key", "add", "nobody", "x").error,
+        run("users", "key", "revoke", "ann", "k-none").error,
+    ]
+    assert [error.field for error in errors] == ["scope", "name", "key"]
+
+
 def test_wrong_input_is_named(run) -> None:
     errors = [
         run("users", "add", "ann", typed="short\n").error,

@@ -68,7 +68,10 @@ def weights_of(engine: RemoteEngine, ids: list[int], layer: int, head: int) -> A
 def differences(
     engine: RemoteEngine, path: Path, ids: list[int], off: tuple[Head, ...] = ()
 ) -> dict[str, float]:
-    """Return the largest difference of each kind of answer from numpy."""
+    """Return the largest difference of each kind of answer from numpy.
+
+    Of log-probabilities and entropies it is relative to the number where that is above 1.
+    """
     logits, attention, _ = numpy_decoder.run(path, ids, off)
     log_probs = logits - logits.max(-1, keepdims=True)
     log_probs -= np.log(np.exp(log_probs).sum(-1, keepdims=True))
@@ -82,13 +85,15 @@ def differences(
     tokens = engine.inspect({"what": "tokens", **named})["tokens"][1:]
     expected = log_probs[np.arange(len(ids) - 1), ids[1:]]
     scored = np.array([token["log_prob"] for token in tokens])
-    found["log_prob"] = float(np.abs(scored - expected).max())
+    scale = np.maximum(1, np.abs(expected))
+    found["log_prob"] = float((np.abs(scored - expected) / scale).max())
     for position in (0, len(ids) // 2, len(ids) - 1):
         heads = engine.inspect({"what": "heads", "position": position, **named})["heads"]
         for head in heads:
             row = attention[head["layer"]][head["head"]][position, : position + 1]
             entropy = -(row * np.log2(np.maximum(row, 1e-300))).sum()
-            found["entropy"] = max(found["entropy"], abs(head["entropy"] - entropy))
+            difference = abs(head["entropy"] - float(entropy)) / max(1, float(entropy))
+            found["entropy"] = max(found["entropy"], difference)
         answer = engine.inspect({"what": "next", "top": 20, "position": position, **named})
         for token in answer["tokens"]:
             expected_share = np.exp(log_probs[position, token["id"]])

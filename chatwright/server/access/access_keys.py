@@ -97,7 +97,7 @@ class KeyFile:
             id=f"key_{secrets.token_hex(8)}",
             name=name,
             sha256=_hash(text),
-            scopes=_known_scopes(scopes),
+            scopes=known_scopes(scopes),
             created=now,
             expires=None if seconds is None else now + seconds,
         )
@@ -210,10 +210,11 @@ def _read_key(record: dict[str, Any]) -> AccessKey:
     int(key.sha256, 16)
     if not (key.expires is None or isinstance(key.expires, int)):
         raise ValueError("expires is not a number")
-    return replace(key, scopes=_known_scopes(key.scopes))
+    return replace(key, scopes=known_scopes(key.scopes))
 
 
-def _known_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+def known_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return the scopes without repetitions; InputError names one that does not exist."""
     given = tuple(dict.fromkeys(scopes))
     for scope in given:
         if scope not in SCOPES:

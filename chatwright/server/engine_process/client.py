@@ -40,7 +40,7 @@ STEP_WAIT = 0.1
 """Seconds that `take_events` waits for events; cancels and deadlines are checked after it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a restart; doubled after each process that ended within a minute."""
-Question = Literal["embed", "inspect", "load_adapter", "unload_adapter"]
+Question = Literal["embed", "forget", "inspect", "load_adapter", "unload_adapter"]
 KindOfModel = Literal["text", "vectors"]
 ENDED = "the engine's process ended while it generated this reply; it is being restarted"
 

@@ -12,6 +12,7 @@ Messages to this process (`model` is an id that the web application chose):
     cancel   model, request
     embed    model, question (an id), texts
     inspect  model, question, query (`inspection/queries.py`, or words in the embedding matrix)
+    forget   model, question, user: erase what is kept of this user's texts
     load_adapter, unload_adapter   model, question, name, path
     close    model
 
@@ -171,6 +172,8 @@ class EngineServer:
                 self._answer(message, self._embed)
             case "inspect":
                 self._answer(message, self._inspect)
+            case "forget":
+                self._answer(message, self._forget)
             case "load_adapter":
                 self._answer(message, self._load_adapter)
             case "unload_adapter":
@@ -246,6 +249,11 @@ class EngineServer:
 
     def _unload_adapter(self, message: Json) -> Json:
         self._engines[message["model"]].engine.unload_adapter(message["name"])
+        return {}
+
+    def _forget(self, message: Json) -> Json:
+        self._engines[message["model"]].engine.forget_user(message["user"])
+        self._traces.pop(message["model"], None)  # nobody knows whose texts they are
         return {}
 
     def _inspect(self, message: Json) -> Json:

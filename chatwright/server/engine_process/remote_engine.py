@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatwright.engine.cache_plan import MemoryLimits
-from chatwright.engine.messages import EngineFull, Event, Request, RequestId
-from chatwright.engine.request_check import check_request
+from chatwright.engine.messages import (
+    EngineFull,
+    EngineUnavailable,
+    Event,
+    Request,
+    RequestId,
+)
+from chatwright.engine.request_check import check_heads, check_request
 from chatwright.engine.vocabulary import Vocabulary
-from chatwright.model.head_name import require_heads
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.opened_model import OpenedModel
 
@@ -84,7 +90,7 @@ class RemoteEngine:
             EngineUnavailable: The process is being restarted.
         """
         check_request(request, self.vocab_size, self.context_length)
-        require_heads(request.sampling.heads_off, self.facts.n_layer, self.facts.n_head)
+        check_heads(request, self.facts.n_layer, self.facts.n_head)
         if self._process.n_live(self._model) >= MAX_REPLIES_PER_SLOT * self.n_slot:
             raise EngineFull("too many requests are waiting. Ask again later.")
         return self._process.submit(self._model, request)
@@ -115,6 +121,14 @@ class RemoteEngine:
         """
         answer: dict[str, Any] = self._process.ask("inspect", self._model, query=query)
         return answer
+
+    def forget_user(self, user: str) -> None:
+        """Cancel a user's replies and erase what the process keeps of the user's texts.
+
+        If the process has just ended, nothing is kept.
+        """
+        with suppress(EngineUnavailable):
+            self._process.ask("forget", self._model, user=user)
 
     def step(self) -> list[Event]:
         """Return what happened since the last call; wait for a moment if nothing did."""

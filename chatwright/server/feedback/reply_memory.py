@@ -70,6 +70,12 @@ class ReplyMemory:
                 _, forgotten = self._replies.popitem(last=False)
                 self._n_character -= forgotten.n_character
 
+    def forget_user(self, user: str) -> None:
+        """Forget the replies to a user."""
+        with self._lock:
+            for reply_id in [key for key, reply in self._replies.items() if reply.user == user]:
+                self._n_character -= self._replies.pop(reply_id).n_character
+
     def get(self, reply_id: str, user: str = "") -> RememberedReply | None:
         """Return the replies to a request of this user; None if there are none, or no more."""
         with self._lock:

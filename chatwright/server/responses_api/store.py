@@ -64,6 +64,12 @@ class ResponseStore:
                 _, (_, n_oldest) = self._found.popitem(last=False)
                 self.n_byte -= n_oldest
 
+    def forget_user(self, user: str) -> None:
+        """Forget the responses to a user."""
+        with self._lock:
+            for key in [key for key, (found, _) in self._found.items() if found.user == user]:
+                self.n_byte -= self._found.pop(key)[1]
+
     def get(self, response_id: str, user: str, param: str | None = None) -> StoredResponse:
         """Return a response; ApiError (404) if this user has none with the id.
 

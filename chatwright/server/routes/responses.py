@@ -25,7 +25,7 @@ from chatwright.server.service import Service
 
 def add(app: FastAPI, service: Service) -> None:
     """Add the routes, with an empty store."""
-    store = ResponseStore()
+    store = service.responses
 
     @app.post("/v1/responses", dependencies=[needs("chat")])
     async def create(http: Request) -> Response:
