@@ -23,9 +23,14 @@ N_REPLY = 6
 N_JUDGE_PROMPT = 400
 N_SKILL_ITEM = 100
 METHODS: dict[str, list[str]] = {
-    "dpo": ["loop.steps=400", "loop.optimizer.learning_rate=3e-4", "batches.rows=64"],
-    "grpo": ["loop.steps=150", "loop.optimizer.learning_rate=3e-4", "rollouts.prompts=16"],
-    "ppo": ["loop.steps=300", "loop.optimizer.learning_rate=2e-4", "rollouts.prompts=32"],
+    "dpo": [
+        "loop.steps=200",
+        "loop.optimizer.learning_rate=3e-4",
+        "batches.rows=32",
+        "sft_weight=1",
+    ],
+    "grpo": ["loop.steps=100", "loop.optimizer.learning_rate=2e-4", "rollouts.prompts=48"],
+    "ppo": ["loop.steps=300", "loop.optimizer.learning_rate=5e-5", "rollouts.prompts=32"],
 }
 COLUMNS = (
     "method", "seconds", "sampled replies", "KL", "win rate", "ties", "length-controlled",
