@@ -26,6 +26,10 @@ def serve(
     ] = 64,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Longest reply in tokens.")] = 64,
     words: Annotated[int, typer.Option("--words", help="Words in each prompt.")] = 50,
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Name of the model; by default the first that replies."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Send requests to a running server, and print tokens per second and waiting times.
@@ -41,6 +45,7 @@ def serve(
         n_request=requests,
         max_tokens=max_tokens,
         n_word=words,
+        model=model,
         key=os.environ.get(KEY_VARIABLE, ""),
     )
     result = measure_load(config)

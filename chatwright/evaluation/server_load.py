@@ -37,6 +37,8 @@ class LoadConfig:
     """Longest reply."""
     n_word: int = 50
     """Words in each prompt."""
+    model: str = ""
+    """Name of the model; "" asks the server for the first one that replies."""
     key: str = ""
     """Key of the server; "" sends none."""
     timeout: float = 300.0
@@ -100,7 +102,7 @@ class LoadResult:
 
 def measure_load(config: LoadConfig) -> LoadResult:
     """Send the requests and return the measurements; InputError if no server answers."""
-    model = _served_model(config)
+    model = config.model or _served_model(config)
     result = LoadResult()
     lock = threading.Lock()
     numbers = itertools.count()

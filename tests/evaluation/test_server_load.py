@@ -30,6 +30,14 @@ def test_every_reply_and_token_is_counted() -> None:
     assert {len(prompt.split()) for prompt in prompts} == {50}
 
 
+def test_requests_ask_for_the_given_model() -> None:
+    with serve_in_thread("m", 0, status=lambda: READY) as (service, url):
+        service.publish(FakeAssistant(), "m")
+        named = measure_load(LoadConfig(url=url, model="m", n_client=1, n_request=1))
+        unknown = measure_load(LoadConfig(url=url, model="other", n_client=1, n_request=1))
+    assert (named.n_ok, unknown.n_ok, unknown.n_failed) == (1, 0, 1)
+
+
 def test_refused_requests_are_counted_apart() -> None:
     gate = threading.Event()
     limits = Limits(max_live=1, max_waiting=0)

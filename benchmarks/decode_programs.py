@@ -1,0 +1,221 @@
+"""The programs whose decoding `decode_speed.py` compares, each as a function on token ids.
+
+Every program opens a model directory and returns a `Decode`. Prompts are read before the clock
+starts. Where a program can keep the prompts' keys and values, later calls do not read them again.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from peer_files import write_gguf
+
+from chatwright.checkpoint import model_directory
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
+
+N_SLOT = 32
+"""Replies that our engine generates together at most."""
+PREFIX_BYTES = 2**31
+
+Ids = list[list[int]]
+Clock = Callable[[], float]
+Decode = Callable[[Ids, int, Clock], tuple[float, Ids]]
+"""Generates n tokens after each prompt; returns tokens per second and the tokens."""
+OpenProgram = Callable[[int], Decode]
+"""Opens a program with a number of threads; 0: the program's own choice."""
+
+
+def make_programs(directory: Path, folder: Path, context: int) -> dict[str, OpenProgram]:
+    """Return the programs by name.
+
+    Args:
+        directory: The model.
+        folder: Where converted models are kept.
+        context: Longest text in tokens.
+    """
+    programs: dict[str, OpenProgram] = {}
+    for weights in ("float32", "int8", "int4"):
+        programs[f"chatwright {weights}"] = _opened_once(chatwright, directory, weights, context)
+    programs["transformers"] = _opened_once(transformers, directory)
+    for kind in ("float32", "int8"):
+        programs[f"ctranslate2 {kind}"] = lambda threads, kind=kind: ctranslate2(
+            directory, folder, kind, threads
+        )
+    for kind in ("Q8_0", "Q4_0"):
+        programs[f"llama.cpp {kind}"] = lambda threads, kind=kind: llama_cpp(
+            directory, folder, kind, threads, context
+        )
+    return programs
+
+
+def takes_batches(name: str) -> bool:
+    """Whether the program generates several replies together here."""
+    return not name.startswith("llama.cpp")
+
+
+def uses_torch_threads(name: str) -> bool:
+    """Whether torch's setting decides the program's number of threads."""
+    return name.startswith(("chatwright", "transformers"))
+
+
+def _opened_once(open_program: Callable[..., Decode], *arguments: Any) -> OpenProgram:
+    """Open a program at its first use; torch sets its number of threads at any time."""
+    opened = cache(open_program)
+    return lambda threads: opened(*arguments)
+
+
+def chatwright(directory: Path, weights: str, context: int) -> Decode:
+    """Open our engine."""
+    model, _ = model_directory.load(directory)
+    config = EngineConfig(
+        n_slot=N_SLOT,
+        context_length=context,
+        prefill_tokens=512,
+        weights=weights,
+        prefix_cache_bytes=PREFIX_BYTES,
+    )
+    engine = Engine(model, config, keeps_weights=False)
+
+    def decode(prompts: Ids, n_token: int, clock: Clock) -> tuple[float, Ids]:
+        sampling = SamplingConfig(temperature=0.0, max_tokens=n_token)
+        replies: dict[str, list[int]] = {
+            engine.submit(Request(prompt, sampling)): [] for prompt in prompts
+        }
+        while not all(replies.values()):
+            _step(engine, replies)
+        n_before, began = sum(map(len, replies.values())), clock()
+        while engine.has_work:
+            _step(engine, replies)
+        seconds = clock() - began
+        n_new = sum(map(len, replies.values())) - n_before
+        return n_new / seconds, list(replies.values())
+
+    return decode
+
+
+def _step(engine: Engine, replies: dict[str, list[int]]) -> None:
+    """Run one step, and add its tokens to the replies."""
+    for event in engine.step():
+        if isinstance(event, TokenSampled):
+            replies[event.request_id].append(event.token_id)
+
+
+def transformers(directory: Path) -> Decode:
+    """Open the model in transformers; a loop of its own costs less than `generate`."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    kept: dict[str, Any] = {}
+
+    @torch.no_grad()
+    def read(prompts: Ids) -> tuple[Any, Any]:
+        """Return the cache of the prompts and their first tokens."""
+        if kept.get("prompts") == prompts:
+            n_new = kept["cache"].get_seq_length() - len(prompts[0])
+            kept["cache"].crop(-n_new)
+        else:
+            kept.clear()
+            out = model(input_ids=torch.tensor(prompts), use_cache=True, logits_to_keep=1)
+            first = out.logits[:, -1].argmax(-1, keepdim=True)
+            kept.update(prompts=prompts, cache=out.past_key_values, first=first)
+        return kept["cache"], kept["first"]
+
+    @torch.no_grad()
+    def decode(prompts: Ids, n_token: int, clock: Clock) -> tuple[float, Ids]:
+        past, first = read(prompts)
+        tokens = [first]
+        began = clock()
+        for _ in range(n_token - 1):
+            out = model(input_ids=tokens[-1], past_key_values=past, use_cache=True)
+            tokens.append(out.logits[:, -1].argmax(-1, keepdim=True))
+        seconds = clock() - began
+        return len(prompts) * (n_token - 1) / seconds, torch.cat(tokens, 1).tolist()
+
+    return decode
+
+
+def ctranslate2(directory: Path, folder: Path, kind: str, threads: int) -> Decode:
+    """Convert the model for CTranslate2 and open it. It reads the prompts at every call."""
+    import ctranslate2 as ct2
+
+    converted = folder / f"ctranslate2-{kind}"
+    if not converted.exists():
+        ct2.converters.TransformersConverter(str(directory)).convert(
+            str(converted), quantization=kind
+        )
+    generator = ct2.Generator(
+        str(converted), device="cpu", compute_type=kind, intra_threads=threads, inter_threads=1
+    )
+    vocabulary = json.loads((converted / "vocabulary.json").read_text())
+
+    def decode(prompts: Ids, n_token: int, clock: Clock) -> tuple[float, Ids]:
+        texts = [[vocabulary[token_id] for token_id in prompt] for prompt in prompts]
+        replies: Ids = [[] for _ in prompts]
+        times: list[float] = []
+
+        def note(step: Any) -> bool:
+            times.append(clock())
+            replies[step.batch_id].append(step.token_id)
+            return False
+
+        generator.generate_batch(
+            texts,
+            max_length=n_token,
+            min_length=n_token,
+            sampling_topk=1,
+            include_prompt_in_result=False,
+            callback=note,
+            max_batch_size=len(prompts),
+            end_token=[],
+        )
+        first = times[len(prompts) - 1]  # all prompts have their first token
+        return (len(times) - len(prompts)) / (times[-1] - first), replies
+
+    return decode
+
+
+def llama_cpp(directory: Path, folder: Path, kind: str, threads: int, context: int) -> Decode:
+    """Export the model, quantize it for llama.cpp and open it."""
+    file = folder / f"{kind}.gguf"
+    if not file.exists():
+        write_gguf(directory, file, kind)
+    return llama_cpp_server(file, threads, context)
+
+
+def llama_cpp_server(file: Path, threads: int, context: int) -> Decode:
+    """Open a GGUF file in llama.cpp, which generates one reply at a time here."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    parameters.n_ctx = context
+    parameters.n_parallel = 1
+    parameters.warmup = False
+    parameters.fit_params = False
+    if threads:
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    server = xllamacpp.Server(parameters)
+
+    def decode(prompts: Ids, n_token: int, clock: Clock) -> tuple[float, Ids]:
+        [prompt] = prompts
+        request = {
+            "prompt": prompt,
+            "temperature": 0.0,
+            "ignore_eos": True,
+            "return_tokens": True,
+            "cache_prompt": True,
+        }
+        server.handle_completions(request | {"n_predict": 1})  # reads the prompt
+        seconds = []
+        for count in (1, n_token):
+            began = clock()
+            answer = server.handle_completions(request | {"n_predict": count})
+            seconds.append(clock() - began)
+        tokens = answer.get("tokens") or answer["choices"][0].get("tokens") or []
+        return (n_token - 1) / (seconds[1] - seconds[0]), [list(tokens)]
+
+    return decode
