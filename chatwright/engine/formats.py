@@ -52,11 +52,14 @@ class Int8Weight:
         integer product.
         """
         n_row = len(rows)
-        largest = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True)
-        scales = largest.clamp_min_(1e-30) / LARGEST  # (N, 1)
-        integers = (rows / scales).round_()
-        high = (integers / BASE).round_()
-        digits = torch.cat([high, integers - BASE * high]).add_(BASE).to(torch.uint8)
+        scales = rows.abs().amax(dim=1, keepdim=True).clamp_min_(1e-30).div_(LARGEST)  # (N, 1)
+        # In place: fresh temporaries took more than half of the time at 32 rows.
+        digits = rows.new_empty(2, *rows.shape)
+        high, low = digits
+        integers = torch.div(rows, scales, out=low).round_()
+        torch.mul(integers, 1 / BASE, out=high).round_()
+        low.sub_(high, alpha=BASE)
+        digits = digits.add_(BASE).flatten(0, 1).to(torch.uint8)  # (2 N, in)
         products: Tensor = torch.ops.onednn.qlinear_pointwise(
             digits,
             1.0,
@@ -72,7 +75,7 @@ class Int8Weight:
             [],
             "",
         )  # (2 N, out)
-        out = (products[:n_row] * BASE + products[n_row:]) * scales
+        out = torch.add(products[n_row:], products[:n_row], alpha=BASE).mul_(scales)
         return activate_rows(out if bias is None else out + bias, activation)
 
 
