@@ -88,9 +88,12 @@ class Messages:
         message: Message,
         *,
         answer_by: Origin | None = None,
+        receipt: Mapping[str, Any] | None = None,
         retry: Retry | None = None,
     ) -> tuple[StoredMessage, StoredMessage | None]:
         """Add a message and, with `answer_by`, the pending answer to it, in one transaction.
+
+        `receipt` is what is known of the answer before it is written.
 
         Raises:
             NotFound: The user has no such conversation, or it has no such parent.
@@ -103,7 +106,9 @@ class Messages:
                 ids = [_insert(connection, user_id, conversation, parent, message)]
                 if answer_by is not None:
                     ids.append(
-                        _insert_pending(connection, user_id, conversation, ids[0], answer_by)
+                        _insert_pending(
+                            connection, user_id, conversation, ids[0], answer_by, receipt
+                        )
                     )
                 change_conversation(connection, user_id, conversation, shown=ids[-1])
                 remember(connection, user_id, retry, ids)
@@ -117,6 +122,7 @@ class Messages:
         parent: str,
         origin: Origin,
         *,
+        receipt: Mapping[str, Any] | None = None,
         retry: Retry | None = None,
     ) -> StoredMessage:
         """Add a pending answer to a message that exists. Raises NotFound and Conflict."""
@@ -124,7 +130,7 @@ class Messages:
             read_conversation(connection, user_id, conversation)
             ids = first_reply(connection, user_id, retry)
             if not ids:
-                ids = [_insert_pending(connection, user_id, conversation, parent, origin)]
+                ids = [_insert_pending(connection, user_id, conversation, parent, origin, receipt)]
                 change_conversation(connection, user_id, conversation, shown=ids[0])
                 remember(connection, user_id, retry, ids)
             return _read(connection, user_id, ids[0])
@@ -252,9 +258,19 @@ def insert_tree(
 
 
 def _insert_pending(
-    connection: sa.Connection, user_id: str, conversation: str, parent: str, origin: Origin
+    connection: sa.Connection,
+    user_id: str,
+    conversation: str,
+    parent: str,
+    origin: Origin,
+    receipt: Mapping[str, Any] | None,
 ) -> str:
-    values = {"state": "pending", "model": origin.model, "weights": origin.weights}
+    values = {
+        "state": "pending",
+        "model": origin.model,
+        "weights": origin.weights,
+        "receipt": _receipt(receipt),
+    }
     empty = Message("assistant", ())
     return _insert(connection, user_id, conversation, parent, empty, **values)
 

@@ -1,6 +1,7 @@
 """Conversations that are kept: the list, search, titles, deletion, files."""
 
 import json
+import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -71,6 +72,35 @@ def test_a_reply_that_the_page_shows_as_ended_is_stored(echo_page, wanted):
         ask(page, wanted)
     expect(titles(page)).to_have_text([wanted])
     expect_conversation(page, wanted, wanted)
+
+
+STORED = """
+() => new Promise((resolve) => {
+  const request = indexedDB.open("chatwright");
+  request.onsuccess = () => {
+    const turns = request.result.transaction("turns").objectStore("turns").getAll();
+    turns.onsuccess = () => {
+      request.result.close();
+      resolve(turns.result.filter((turn) => turn.role === "assistant").map((turn) => turn.text));
+    };
+  };
+})
+"""
+
+
+def test_a_reply_in_the_browser_loses_at_most_a_second_and_can_be_continued(echo_page):
+    page, model = echo_page
+    model.answer = "one two three four "
+    model.gate = threading.Semaphore(3)
+    ask(page, "count")
+    expect_conversation(page, "count", "one two three")
+    # All that arrived is stored within a second, although nothing more arrives.
+    page.wait_for_function(f"async () => (await ({STORED})()).join() === 'one two three '")
+    page.reload()
+    expect_conversation(page, "count", "one two three")
+    expect(page.get_by_text("This reply is incomplete.")).to_be_visible()
+    expect(page.get_by_role("button", name="Continue this reply")).to_be_visible()
+    model.gate.release(10)
 
 
 def test_nothing_can_be_asked_before_the_storage_is_open(echo_page):

@@ -1,6 +1,7 @@
 """Conversations in the server's store: the same in every browser, per user, with ratings."""
 
 import json
+import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -49,6 +50,74 @@ def test_another_browser_shows_the_same_conversations_with_all_versions(server, 
     expect(page.get_by_test_id("receipt")).to_contain_text("echo")
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_test_id("replay-outcome")).to_contain_text("the same text")
+
+
+WORDS = "one two three four five six "
+
+
+def gated(server):
+    """Let each word of a reply wait; return the gate."""
+    server.model.answer = WORDS
+    server.model.gate = threading.Semaphore(2)
+    return server.model.gate
+
+
+def answers(server):
+    """Return state and text of the answers in the store."""
+    user = server.store.users.owner().id
+    [conversation] = server.store.conversations.list(user).conversations
+    tree = server.store.messages.tree(user, conversation.id)
+    return [(one.state, one.message.text) for one in tree if one.message.role == "assistant"]
+
+
+def test_a_reply_is_whole_although_the_page_was_loaded_again_in_its_middle(server, open_page):
+    gate = gated(server)
+    page = open_page(server.address)
+    page.locator("#open-settings").click()
+    page.locator("#temperature").fill("0.9")
+    page.keyboard.press("Escape")
+    ask(page, "count")
+    expect_conversation(page, "count", "one two")
+    page.reload()
+    expect_conversation(page, "count", "one two")
+    expect(page.locator("#stop")).to_be_visible()  # it is still being written
+    gate.release(10)
+    expect_conversation(page, "count", WORDS.strip())
+    wait_for_reply(page)
+    assert answers(server) == [("complete", WORDS)]
+    expect(page.locator(".remark")).to_have_count(0)
+    action(page, 1, "How this reply was made").click()
+    expect(page.get_by_test_id("receipt")).to_contain_text("Temperature 0.9")
+    expect(page.get_by_test_id("receipt")).to_contain_text(f"{len(WORDS)} tokens")
+
+
+def test_a_reply_is_whole_although_the_page_was_closed(server, open_page):
+    gate = gated(server)
+    page = open_page(server.address)
+    ask(page, "count")
+    expect_conversation(page, "count", "one two")
+    page.close()
+    gate.release(10)
+    other = open_page(server.address)
+    titles(other).first.click()
+    expect_conversation(other, "count", WORDS.strip())
+
+
+def test_a_reply_that_was_loaded_again_can_be_stopped_and_continued(server, open_page):
+    gate = gated(server)
+    page = open_page(server.address)
+    ask(page, "count")
+    expect_conversation(page, "count", "one two")
+    page.reload()
+    expect_conversation(page, "count", "one two")
+    page.locator("#stop").click()
+    wait_for_reply(page)
+    expect(page.get_by_text("You stopped this reply.")).to_be_visible()
+    assert answers(server) == [("partial", "one two ")]
+    gate.release(10)
+    page.reload()
+    expect_conversation(page, "count", "one two")
+    expect(action(page, 1, "Continue this reply")).to_be_visible()
 
 
 def test_settings_titles_search_and_deletion_reach_the_store(server, open_page):

@@ -14,10 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chatwright.conversation import Message
 from chatwright.server.errors import ApiError
 from chatwright.store.sessions import LIFETIME
 from chatwright.store.store import Store
@@ -48,6 +50,18 @@ class Found:
     scopes: tuple[str, ...]
 
 
+class RunningAnswer(Protocol):
+    """A pending answer of the store that a model is writing."""
+
+    def message(self) -> Message:
+        """Return the reply as far as it is written."""
+        ...
+
+    def stop(self) -> None:
+        """End the reply."""
+        ...
+
+
 @dataclass(frozen=True)
 class Accounts:
     """The users of a store, for the web application."""
@@ -61,6 +75,8 @@ class Accounts:
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="store")
     )
     """Writes what no request waits for."""
+    running: dict[str, RunningAnswer] = field(default_factory=dict)
+    """The pending answers that are being written now, by id."""
 
     def write_later(self, work: Callable[[], object]) -> None:
         """Do work in the writer's thread; log the type of what it raises."""

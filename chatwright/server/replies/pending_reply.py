@@ -100,6 +100,7 @@ class PendingWork(ABC):
         """
         self.deliver = deliver
         self.assistant = assistant
+        self.outlives_client = False  # whether it continues when its client goes away
         self.user = ""  # id of the key; users take turns, and share no cached prompts
         # Set by the HTTP handler's thread, read by the engine's thread; a bool needs no lock.
         self.is_canceled = False

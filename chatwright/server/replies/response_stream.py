@@ -2,7 +2,8 @@
 
 Both forms are made from the same events, so their texts are equal. If one of the replies fails, the
 request fails: with an HTTP error before the first event, later with an error event. `[DONE]` is
-sent only if no reply failed. A client that disconnects cancels its replies.
+sent only if no reply failed. A client that disconnects cancels its replies, except those that are
+written into the store (`answer_recorder.py`).
 """
 
 from __future__ import annotations
@@ -96,9 +97,10 @@ class Replies:
         return None
 
     def cancel(self) -> None:
-        """Cancel all replies."""
+        """Cancel the replies that end with their client."""
         for pending in self._pending:
-            pending.cancel()
+            if not pending.outlives_client:
+                pending.cancel()
 
 
 class EventStream(StreamingResponse):

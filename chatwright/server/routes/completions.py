@@ -51,7 +51,12 @@ async def complete_chat(
 ) -> Response:
     """Answer a request; ApiError if it cannot be answered."""
     recorder = await recorder_of(http, request.model or service.model_name, request.n_generated)
-    completion, replies = await begin_chat(request, served, service, user, recorder)
+    try:
+        completion, replies = await begin_chat(request, served, service, user, recorder)
+    except BaseException:
+        if recorder is not None:
+            recorder.give_up()
+        raise
     return await respond(http, completion, replies)
 
 
@@ -74,7 +79,7 @@ async def begin_chat(
     await run_in_threadpool(require_usable_tools, form.tools, chat_format)
     completion = Completion(request, served)
     if recorder is not None:
-        recorder.identity = served.identity
+        recorder.set_served(served, completion.seed)
     conversation = request.conversation
     if service.feedback is not None:
         weights, memory = served.identity.feedback_weights, service.feedback.memory
@@ -85,7 +90,6 @@ async def begin_chat(
     def make(index: int, deliver: Deliver) -> PendingReply:
         sampling = request.sampling(index, completion.seed, served.identity.sampling)
         thinking = request.enable_thinking
-        deliver = deliver if recorder is None else recorder.tap(deliver)
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
         pending.user = user
         pending.field_names = {
@@ -93,6 +97,8 @@ async def begin_chat(
             "tools": "tools",
             "max_tokens": request.token_limit_name,
         }
+        if recorder is not None:
+            recorder.follow(pending)
         return pending
 
     makes = [partial(make, index) for index in range(request.n_generated)]

@@ -1,15 +1,23 @@
 """The server completes a pending answer by itself: whole, cut, or failed."""
 
 import json
+import threading
+from contextlib import ExitStack
 
+import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
 from chatwright.chat.assistant import Assistant
+from chatwright.chat.reply_events import Finished, TextDelta, Usage
+from chatwright.chat.reply_form import FREE
+from chatwright.conversation import Message
 from chatwright.engine.engine import Engine
 from chatwright.server.access.accounts import Accounts
 from chatwright.server.app import make_app
+from chatwright.server.http_server import serve_in_thread
 from chatwright.server.model_identity import ModelIdentity
+from chatwright.server.opening_status import OpeningStatus
 from chatwright.store.store import Store
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
@@ -81,34 +89,116 @@ def test_a_failed_reply_is_stored_as_failed(store):
     assert stored(store, conversation).state == "failed"
 
 
-def test_a_reply_whose_client_goes_away_is_kept_to_that_place(store):
-    app = make_app(FakeAssistant(endless=True), "m", accounts=Accounts(store))
+class GatedAssistant(FakeAssistant):
+    """Waits for the gate before each word but the first."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.gate = threading.Semaphore(0)
+        self.count = count
+
+    def reply(self, conversation, sampling, thinking=None, form=FREE, *, user=""):
+        """Reply with numbered words."""
+        text = ""
+        try:
+            for number in range(self.count):
+                if number:
+                    assert self.gate.acquire(timeout=30), "the gate stayed closed"
+                text += f"w{number} "
+                yield TextDelta(f"w{number} ")
+            usage = Usage(3, self.count)
+            yield Finished("stop", usage, Message("assistant", text), seed=sampling.seed)
+        finally:
+            self.n_closed += 1
+
+
+class Visit:
+    """A server with a gated model, and a client that has read the first word of a reply."""
+
+    def __init__(self, store, count=4, **answer):
+        self.assistant = GatedAssistant(count)
+        self.accounts = Accounts(store)
+        self._stack = ExitStack()
+        status = OpeningStatus("m").status
+        serving = serve_in_thread("m", 0, status=status, accounts=self.accounts)
+        service, self.address = self._stack.enter_context(serving)
+        self.engine = service.engine
+        service.publish(self.assistant, "m")
+        self.api = self._stack.enter_context(httpx.Client(base_url=self.address, timeout=30))
+        self.conversation = self.api.post("/api/conversations", json={}).json()["id"]
+        body = {"role": "user", "parts": TEXT, "answer": answer}
+        self.path = f"/api/conversations/{self.conversation}/messages"
+        self.answer = self.api.post(self.path, json=body).json()["answer"]["id"]
+
+    def read_first_word(self):
+        """Ask for the reply, read its first word, and close the connection."""
+        body = {"model": "m", "messages": [{"role": "user", "content": "abc"}], "stream": True}
+        headers = {"x-chatwright-answer": self.answer}
+        with self.api.stream("POST", "/v1/chat/completions", json=body, headers=headers) as reply:
+            for line in reply.iter_lines():
+                if "w0" in line:
+                    return
+
+    def message(self):
+        """Return the answer as the page reads it."""
+        return self.api.get(self.path).json()["messages"][1]
+
+    def close(self):
+        """Stop the server, which waits for its writes."""
+        self.assistant.gate.release(1000)
+        self._stack.close()
+
+
+@pytest.fixture
+def visit(store):
+    visits = []
+
+    def start(**settings):
+        visits.append(Visit(store, **settings))
+        return visits[-1]
+
+    yield start
+    for visit in visits:
+        visit.close()
+
+
+def test_a_reply_whose_client_goes_away_is_written_to_its_end(visit, store):
+    here = visit(receipt={"page": {"a": 1}})
+    here.read_first_word()
+    running = here.message()
+    assert (running["state"], running["is_running"]) == ("pending", True)
+    assert running["parts"] == [{"type": "text", "text": "w0 "}]
+    here.assistant.gate.release(3)
+    assert here.engine.wait_until_idle(30)
+    here.close()
+    done = stored(store, here.conversation)
+    assert (done.state, done.message.text) == ("complete", "w0 w1 w2 w3 ")
+    assert done.receipt["page"] == {"a": 1}
+    assert done.receipt["seconds_to_first"] <= done.receipt["seconds"]
+    assert here.accounts.running == {}
+
+
+def test_completing_an_answer_stops_the_reply_that_writes_it(visit, store):
+    here = visit(count=1000)
+    here.read_first_word()
+    body = {"state": "partial", "parts": [{"type": "text", "text": "w0"}]}
+    assert here.api.patch(f"{here.path}/{here.answer}", json=body).status_code == 200
+    here.assistant.gate.release(1)
+    assert here.engine.wait_until_idle(30)
+    assert here.assistant.n_closed == 1
+    here.close()
+    assert stored(store, here.conversation).message.text == "w0"
+    assert here.accounts.running == {}
+
+
+def test_an_answer_whose_reply_is_refused_is_failed(store):
+    app = make_app(FakeAssistant(), "m", accounts=Accounts(store))
     with TestClient(app, base_url="http://localhost") as client:
         conversation, answer = ask(client)
-        recorded = []
-        service = app.state.service
-        submit = service.engine.submit
-
-        def submit_and_cut(work):
-            """Cancel the reply after five of its events, as a lost connection does."""
-            for pending in work:
-                deliver = pending.deliver
-
-                def deliver_some(event, pending=pending, deliver=deliver):
-                    deliver(event)
-                    recorded.append(event)
-                    if len(recorded) == 5:
-                        pending.cancel()
-
-                pending.deliver = deliver_some
-            submit(work)
-
-        service.engine.submit = submit_and_cut
-        chat(client, answer, max_tokens=1000)
-    done = stored(store, conversation)
-    texts = "".join(event.text for event in recorded if event is not None)
-    assert (done.state, done.message.text) == ("partial", texts)
-    assert texts
+        app.state.service.engine.drain()
+        assert chat(client, answer).status_code == 503
+    assert stored(store, conversation).state == "failed"
+    assert app.state.accounts.running == {}
 
 
 def test_answers_that_are_not_pending_or_of_others_are_refused(store):

@@ -48,12 +48,14 @@ export function samplingFields(settings: Settings): Record<string, unknown> {
   return fields;
 }
 
-// Yield the pieces of a reply. Returns true if the reply arrived whole.
+// Yield the pieces of a reply. Returns true if the reply arrived whole. `answer` names the pending
+// answer of the store that the server completes with it.
 export async function* streamChat(
   model: string,
   messages: ChatMessage[],
   settings: Settings,
   signal: AbortSignal,
+  answer: string | null = null,
 ): AsyncGenerator<Piece, boolean> {
   const body: Record<string, unknown> = {
     model,
@@ -64,7 +66,8 @@ export async function* streamChat(
     ...samplingFields(settings),
   };
   if (settings.thinking !== "model") body.enable_thinking = settings.thinking === "on";
-  const events = readEvents(await post("/v1/chat/completions", body, signal));
+  const headers: Record<string, string> = answer === null ? {} : { "X-Chatwright-Answer": answer };
+  const events = readEvents(await post("/v1/chat/completions", body, signal, headers));
   for (;;) {
     const { done, value } = await events.next();
     if (done) return value;
@@ -89,7 +92,7 @@ function pieceOf(chunk: any): Piece {
   };
 }
 
-function toolCallText(call: { name?: string; arguments?: string }): string {
+export function toolCallText(call: { name?: string; arguments?: string }): string {
   try {
     const read = JSON.parse(call.arguments ?? "");
     if (call.name === "command" && typeof read.text === "string") return read.text;

@@ -52,13 +52,21 @@ export async function getJson<T>(path: string): Promise<T> {
   return (await requireOk(await fetch(path, { headers: authorization() }))).json();
 }
 
-export async function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-  return send("POST", path, body, signal);
+type Headers = Record<string, string>;
+
+export async function post(path: string, body: unknown, signal?: AbortSignal, headers?: Headers): Promise<Response> {
+  return send("POST", path, body, signal, headers);
 }
 
 // Send JSON. The server refuses a change without its content type, even where there is no body.
-export async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
-  const request: RequestInit = { method, headers: { "Content-Type": "application/json", ...authorization() } };
+export async function send(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  headers: Headers = {},
+): Promise<Response> {
+  const request: RequestInit = { method, headers: { "Content-Type": "application/json", ...authorization(), ...headers } };
   if (body !== undefined) request.body = JSON.stringify(body);
   if (signal) request.signal = signal;
   return requireOk(await fetch(path, request));

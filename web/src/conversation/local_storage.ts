@@ -1,7 +1,7 @@
 // What every storage in the browser shares: conversations are added one by one, the few folders are a
 // preference, and ratings go to the server by the id of its response.
 import { sendCorrection, sendRanking, sendThumb } from "../api/feedback.ts";
-import type { WholeConversation } from "./storage.ts";
+import type { BegunReply, WholeConversation } from "./storage.ts";
 import { readStored, writeStored } from "../state/preferences.svelte.ts";
 import type { Conversation, Folder, Turn } from "./types.ts";
 
@@ -12,6 +12,15 @@ export abstract class LocalStorage {
 
   abstract list(): Promise<Conversation[]>;
   abstract save(conversation: Conversation, turns: Turn[]): Promise<string>;
+
+  // A question is stored with the first text of its reply.
+  async begin(conversation: Conversation): Promise<BegunReply> {
+    return { conversation: conversation.id, answer: null };
+  }
+
+  async written(): Promise<null> {
+    return null;
+  }
 
   async add(conversations: WholeConversation[]): Promise<number> {
     for (const { info, turns } of conversations) await this.save(info, turns);

@@ -1,14 +1,24 @@
 // Conversations in the server's store (docs/reference/page-api.md).
 //
-// The server names messages and completes an answer once. So a turn of this page keeps its own id
-// while the page is open, and a reply is stored when it has ended.
-import { getJson, send } from "../api/http.ts";
-import { excerptOf, type ConversationStorage, type SearchHit, type WholeConversation } from "./storage.ts";
+// The server names messages, so a turn of this page keeps its own id while the page is open. An
+// answer is pending before its reply begins. The server completes it, even if the page is closed;
+// the page does if the user stops the reply. An answer is completed once.
+import { toolCallText } from "../api/chat.ts";
+import { getJson, send, ServerError } from "../api/http.ts";
+import {
+  excerptOf,
+  type BegunReply,
+  type ConversationStorage,
+  type SearchHit,
+  type WholeConversation,
+} from "./storage.ts";
 import { readReceipt, readSettings } from "./transfer.ts";
 import { newTurn, type Conversation, type Folder, type Turn } from "./types.ts";
 
 const MAX_TITLE = 200;
 const MAX_RECEIPT = 18_000; // characters of JSON; the server takes 20,000
+const MAX_BEGUN_RECEIPT = 8_000; // the server adds its own part
+const FINISH: Record<string, string> = { stop: "stop", length: "length", tool_call: "tool_calls" };
 const MAX_IMPORT = 700_000; // characters of JSON in one request
 
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
@@ -19,6 +29,7 @@ export class ServerStorage implements ConversationStorage {
   readonly canRemoveTurns = false;
   private readonly messageIds = new Map<string, string>(); // the server's ids of turns
   private readonly heldBy = new Map<string, string | null>(); // the folder of each conversation, as stored
+  private readonly begun = new Set<string>(); // turns whose answers the server completes
   private readonly stored = new Map<string, string>(); // what is stored of each conversation
 
   async list(): Promise<Conversation[]> {
@@ -41,7 +52,10 @@ export class ServerStorage implements ConversationStorage {
       while (parent !== null && !shown.has(parent)) parent = parents.get(parent) ?? null;
       return turnOf(message, conversation, parent);
     });
-    for (const turn of turns) this.messageIds.set(turn.id, turn.id);
+    for (const turn of turns) {
+      this.messageIds.set(turn.id, turn.id);
+      if (turn.state === "pending") this.begun.add(turn.id);
+    }
     const { feedback } = await getJson<{ feedback: any[] }>(`/api/feedback?conversation=${encodeURIComponent(conversation)}`);
     for (const item of feedback) {
       const turn = item.kind === "thumb" ? turns.find(({ id }) => id === item.message) : undefined;
@@ -82,8 +96,50 @@ export class ServerStorage implements ConversationStorage {
     return id;
   }
 
+  async begin(info: Conversation, question: Turn, reply: Turn): Promise<BegunReply> {
+    const conversation = await this.saveConversation(info);
+    const path = conversationPath(conversation);
+    const answer = { model: reply.receipt?.model ?? "", receipt: begunReceipt(reply) };
+    const known = this.messageIds.get(question.id);
+    let added: { id: string };
+    if (known) {
+      added = await (await send("POST", `${path}/answers`, { parent: known, ...answer })).json();
+    } else {
+      const parent = question.parent === null ? null : (this.messageIds.get(question.parent) ?? null);
+      const body = { parent, role: "user", parts: [{ type: "text", text: question.text }], answer };
+      const both = await (await send("POST", `${path}/messages`, body)).json();
+      this.messageIds.set(question.id, both.message.id);
+      added = both.answer;
+    }
+    this.messageIds.set(reply.id, added.id);
+    this.begun.add(reply.id);
+    return { conversation, answer: added.id };
+  }
+
+  async written(turn: Turn): Promise<Turn | null> {
+    const id = this.messageIds.get(turn.id);
+    const { messages } = await getJson<{ messages: any[] }>(`${conversationPath(turn.conversation)}/messages`);
+    const message = messages.find((one) => one.id === id);
+    if (!message || (message.state === "pending" && !message.is_running)) return null;
+    return { ...turnOf(message, turn.conversation, turn.parent), id: turn.id };
+  }
+
+  // Complete an answer that the server did not, or not yet.
+  private async end(turn: Turn): Promise<void> {
+    const path = `${conversationPath(turn.conversation)}/messages/${encodeURIComponent(this.messageIds.get(turn.id)!)}`;
+    try {
+      await send("PATCH", path, answerOf(turn));
+    } catch (error) {
+      if (!(error instanceof ServerError && error.code === "not_pending")) throw error;
+    }
+  }
+
   private async saveTurns(turns: Turn[]): Promise<void> {
     for (const turn of turns) {
+      if (this.begun.has(turn.id) && turn.state !== "pending") {
+        if (turn.state !== "complete") await this.end(turn);
+        this.begun.delete(turn.id);
+      }
       if (this.messageIds.has(turn.id) || turn.state === "pending") continue;
       const parent = turn.parent === null ? null : (this.messageIds.get(turn.parent) ?? null);
       const path = conversationPath(turn.conversation);
@@ -94,7 +150,7 @@ export class ServerStorage implements ConversationStorage {
       } else {
         const answer = await (await send("POST", `${path}/answers`, { parent, model: turn.receipt?.model ?? "" })).json();
         this.messageIds.set(turn.id, answer.id);
-        await send("PATCH", `${path}/messages/${encodeURIComponent(answer.id)}`, answerOf(turn));
+        await this.end(turn);
       }
     }
   }
@@ -189,6 +245,13 @@ function receiptOf(turn: Turn): Record<string, unknown> {
   return { page: { receipt: { ...receipt, tokenIds: null }, state, finish, isToolCall, tools: [], nCut, truncation } };
 }
 
+// What is known of a reply before it is written.
+function begunReceipt({ receipt, nCut }: Turn): Record<string, unknown> | null {
+  const whole = { page: { receipt, nCut } };
+  if (JSON.stringify(whole).length <= MAX_BEGUN_RECEIPT || !receipt) return whole;
+  return { page: { receipt: { ...receipt, system: "" }, nCut } };
+}
+
 function partsOf(turn: Turn): { type: string; text: string }[] {
   const parts = turn.thinking ? [{ type: "thinking", text: turn.thinking }] : [];
   return turn.text ? [...parts, { type: "text", text: turn.text }] : parts;
@@ -248,7 +311,7 @@ function turnOf(message: any, conversation: string, parent: string | null): Turn
   turn.id = message.id;
   turn.thinking = textOf("thinking");
   turn.created = Date.parse(message.created);
-  turn.state = message.state === "complete" ? "complete" : "partial";
+  turn.state = message.state === "complete" ? "complete" : message.is_running ? "pending" : "partial";
   if (page) {
     if (page.state === "stopped") turn.state = "stopped";
     turn.finish = typeof page.finish === "string" ? page.finish : null;
@@ -262,5 +325,35 @@ function turnOf(message: any, conversation: string, parent: string | null): Turn
       if (typeof page.receipt.reply === "string") turn.receipt!.reply = page.receipt.reply;
     }
   }
+  addServerFacts(turn, message);
   return turn;
+}
+
+// Add what the server wrote when it completed the reply.
+function addServerFacts(turn: Turn, message: any): void {
+  const facts = message.receipt ?? {};
+  const calls = message.parts.filter((part: any) => part.type === "tool_call");
+  if (calls.length) {
+    turn.isToolCall = true;
+    turn.text += calls.map(toolCallText).join("");
+  }
+  if (Array.isArray(facts.tools)) turn.tools = facts.tools;
+  if (facts.truncated) {
+    turn.nCut += facts.truncated.n_cut;
+    turn.truncation = facts.truncated.message;
+  }
+  const { receipt } = turn;
+  if (receipt && typeof facts.seed === "number") receipt.seed = facts.seed;
+  if (!receipt || typeof facts.reason !== "string") return;
+  turn.finish = FINISH[facts.reason] ?? null;
+  receipt.description = facts.description ?? "";
+  receipt.fingerprint = facts.fingerprint ?? null;
+  receipt.seconds = facts.seconds ?? 0;
+  receipt.secondsToFirst = facts.seconds_to_first ?? null;
+  if (Array.isArray(facts.token_ids)) receipt.tokenIds = facts.token_ids;
+  if (message.tokens) {
+    receipt.promptTokens = message.tokens.prompt;
+    receipt.cachedTokens = message.tokens.cached;
+    receipt.completionTokens = message.tokens.reply;
+  }
 }

@@ -12,12 +12,22 @@ export interface WholeConversation {
   turns: Turn[];
 }
 
+// A reply that is about to be written.
+export interface BegunReply {
+  conversation: string; // the id under which the conversation is stored
+  answer: string | null; // by this name the server completes the reply; null: the page stores it
+}
+
 export interface ConversationStorage {
   readonly canRemoveTurns: boolean;
   list(): Promise<Conversation[]>; // newest first
   turns(conversation: string): Promise<Turn[]>;
   // Store a conversation with changed turns of it, parents first. Returns the id it is stored under.
   save(conversation: Conversation, turns: Turn[]): Promise<string>;
+  // Announce a reply to a question, before it is written.
+  begin(conversation: Conversation, question: Turn, reply: Turn): Promise<BegunReply>;
+  // What the server has written of a reply; null if it does not write it.
+  written(turn: Turn): Promise<Turn | null>;
   removeTurns(ids: string[]): Promise<void>;
   remove(conversation: string): Promise<void>;
   add(conversations: WholeConversation[]): Promise<number>; // returns how many were added

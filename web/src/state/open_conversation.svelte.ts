@@ -10,6 +10,7 @@ import { t } from "./language.svelte.ts";
 import { modelCard, replyCameFrom, replyFailed, replyRequested } from "./server.svelte.ts";
 
 const SAVE_MS = 1000; // time between saves of a reply that is being written
+const FOLLOW_MS = 1000; // time between looks at a reply that the server writes without this page
 const TITLE_LENGTH = 60;
 const MAX_PROMPT_IDS = 2000; // kept with a reply; a longer prompt is tokenized again when needed
 
@@ -33,6 +34,7 @@ export class OpenConversation {
   private abort: AbortController | null = null;
   private pendingNews = "";
   private lastSave = 0;
+  private saveTimer: ReturnType<typeof setTimeout> | undefined;
   private saving: Promise<void> = Promise.resolve();
 
   constructor(
@@ -42,8 +44,8 @@ export class OpenConversation {
     private readonly onChange: (conversation: OpenConversation) => void,
   ) {
     this.info = info;
-    for (const turn of turns) if (turn.state === "pending") turn.state = "partial"; // the page closed
     this.turns = turns;
+    void this.followAll();
   }
 
   get isEmpty(): boolean {
@@ -181,11 +183,14 @@ export class OpenConversation {
     const start = performance.now();
     let isComplete = false;
     let failure = "";
+    let isWrittenOn = false; // whether the server writes the reply although the connection broke
+    let answer: string | null = null;
     try {
       const settings = turn.receipt.settings;
+      if (!begun) answer = await this.begin(turn);
       const pieces = begun
         ? continuation(model, messages, begun.ids ?? begun.text, settings, this.abort.signal)
-        : streamChat(model, messages, settings, this.abort.signal);
+        : streamChat(model, messages, settings, this.abort.signal, answer);
       for (;;) {
         const { done, value } = await pieces.next();
         if (done) {
@@ -195,29 +200,62 @@ export class OpenConversation {
         this.take(turn, value, start, first);
       }
       if (!isComplete) failure = t("turn.broken");
+      isWrittenOn = !isComplete && answer !== null;
     } catch (error) {
       const wasStopped = error instanceof DOMException && error.name === "AbortError";
       failure = wasStopped ? "" : errorText(error);
       turn.state = wasStopped ? "stopped" : "failed";
+      isWrittenOn = error instanceof TypeError && answer !== null;
     }
+    clearTimeout(this.saveTimer);
+    this.saveTimer = undefined;
     if (begun && turn.receipt.tokenIds) {
       turn.receipt.tokenIds = begun.ids ? [...begun.ids, ...turn.receipt.tokenIds] : null;
       const prompt = turn.receipt.promptIds;
       turn.receipt.promptIds = begun.ids && prompt ? prompt.slice(0, -begun.ids.length) : null;
     }
     if (isComplete) turn.state = "complete";
+    else if (isWrittenOn) turn.state = "pending";
     else if (turn.state === "pending") turn.state = "partial";
     turn.receipt.seconds = (performance.now() - start) / 1000;
-    this.error = failure === t("app.serverGone") ? "" : failure;
+    this.error = failure === t("app.serverGone") || isWrittenOn ? "" : failure;
     if (failure) replyFailed(failure);
-    const isKept = isComplete || turn.text !== (begun?.text ?? "") || turn.isToolCall;
-    if (isKept) await this.keep(turn); // a reply that the page shows as ended is stored
+    const isKept = isComplete || answer !== null || turn.text !== (begun?.text ?? "") || turn.isToolCall;
+    if (isWrittenOn) await this.follow(turn);
+    else if (isKept) await this.keep(turn); // a reply that the page shows as ended is stored
     this.abort = null;
     this.writing = null;
     if (!isKept) this.turns = this.turns.filter((other) => other.id !== turn.id);
     if (this.pendingNews) this.announce(this.pendingNews, false);
     this.pendingNews = "";
     return isKept;
+  }
+
+  // Show the replies that were being written when the page was loaded.
+  private async followAll(): Promise<void> {
+    for (const turn of this.turns) if (turn.state === "pending") await this.follow(turn);
+  }
+
+  // Show a reply that the server writes without this page, until it ends.
+  private async follow(turn: Turn): Promise<void> {
+    this.abort = new AbortController();
+    const { signal } = this.abort;
+    this.writing = turn.id;
+    let written: Turn | null = null;
+    do {
+      try {
+        written = await this.storage.written(turn);
+      } catch {
+        written = { ...turn, state: "pending" }; // the server cannot be reached: look again
+      }
+      if (written && !signal.aborted) Object.assign(turn, { ...written, thumb: turn.thumb });
+      if (written?.state === "pending" && !signal.aborted) await pause(FOLLOW_MS, signal);
+    } while (written?.state === "pending" && !signal.aborted);
+    if (signal.aborted) turn.state = "stopped";
+    else if (!written) turn.state = "partial"; // nobody writes it: what is shown is all there is
+    await this.saveTurns([turn]);
+    this.abort = null;
+    this.writing = null;
   }
 
   private newReceipt(model: string, settings: Settings): Receipt {
@@ -273,22 +311,55 @@ export class OpenConversation {
     if ((piece.text || piece.thinking || piece.toolCall) && receipt.secondsToFirst === null) {
       receipt.secondsToFirst = (performance.now() - start) / 1000;
     }
-    const now = performance.now();
-    if (turn.text && now - this.lastSave > SAVE_MS) {
-      this.lastSave = now;
-      void this.keep(turn);
+    // At most SAVE_MS of the text are lost if the page closes.
+    if (turn.text && this.saveTimer === undefined) {
+      const wait = this.lastSave + SAVE_MS - performance.now();
+      this.saveTimer = setTimeout(() => {
+        this.saveTimer = undefined;
+        this.lastSave = performance.now();
+        void this.keep(turn);
+      }, Math.max(0, wait));
     }
+  }
+
+  // Announce a reply to the storage. Returns the answer's name on the server, if it has one.
+  private async begin(turn: Turn): Promise<string | null> {
+    const question = this.turns.find((other) => other.id === turn.parent)!;
+    this.setTitle();
+    this.info.updated = Date.now();
+    await this.saving;
+    const [info, asked, reply] = $state.snapshot([this.info, question, turn] as const);
+    const begun = await this.storage.begin(info as Conversation, asked as Turn, reply as Turn);
+    if (begun.answer === null) return null;
+    turn.conversation = begun.conversation;
+    this.info.id = begun.conversation;
+    this.onChange(this);
+    return begun.answer;
+  }
+
+  private setTitle(): void {
+    if (this.info.title) return;
+    const question = this.turns.find((other) => other.role === "user");
+    this.info.title = (question?.text ?? "").trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
   }
 
   // Store a reply with its question.
   private async keep(turn: Turn): Promise<void> {
-    if (!this.info.title) {
-      const question = this.turns.find((other) => other.role === "user");
-      this.info.title = (question?.text ?? "").trim().replace(/\s+/g, " ").slice(0, TITLE_LENGTH);
-    }
+    this.setTitle();
     this.info.updated = Date.now();
     const question = this.turns.find((other) => other.id === turn.parent);
     const saved = question ? [question, turn] : [turn];
     await this.saveTurns(saved);
   }
+}
+
+// Wait, or until the signal says stop.
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

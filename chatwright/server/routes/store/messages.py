@@ -21,7 +21,7 @@ from chatwright.server.routes.store.store_route import (
 from chatwright.server.service import Service
 from chatwright.store.conversation_json import message_to_json
 from chatwright.store.idempotency import Retry, retry_of
-from chatwright.store.message_json import message_from_json
+from chatwright.store.message_json import message_from_json, parts_to_json
 from chatwright.store.messages import Answer, Origin, TokenCounts
 
 MESSAGES = "/api/conversations/{id}/messages"
@@ -36,6 +36,7 @@ class NewAnswer(Strict):
     """A pending answer to the message that is added with it."""
 
     model: ShortText = ""
+    receipt: dict[str, Any] | None = None
 
 
 class NewMessage(Strict):
@@ -52,6 +53,7 @@ class OtherAnswer(Strict):
 
     parent: ShortText
     model: ShortText = ""
+    receipt: dict[str, Any] | None = None
 
 
 class Tokens(Strict):
@@ -91,6 +93,7 @@ def add(app: FastAPI, service: Service) -> None:
             body.parent,
             message_from_json(body.role, body.parts),
             answer_by=None if body.answer is None else origin(body.answer.model),
+            receipt=None if body.answer is None else body.answer.receipt,
             retry=_retry(key, request, body),
         )
         pending = None if answer is None else message_to_json(answer)
@@ -102,7 +105,9 @@ def add(app: FastAPI, service: Service) -> None:
         """Add a pending answer to a message that exists."""
         user_id, retry = user_of(request).id, _retry(key, request, body)
         messages = store_of(request).messages
-        answer = messages.add_answer(user_id, id, body.parent, origin(body.model), retry=retry)
+        answer = messages.add_answer(
+            user_id, id, body.parent, origin(body.model), receipt=body.receipt, retry=retry
+        )
         return json_response(message_to_json(answer), 201)
 
     add_route(app, "GET", MESSAGES, read, users)
@@ -112,22 +117,31 @@ def add(app: FastAPI, service: Service) -> None:
 
 
 def read(request: Request, id: str) -> Response:
-    """Return all messages, parents first."""
+    """Return all messages, parents first; of an answer that is being written, what there is."""
     store, user = store_of(request), user_of(request)
+    running = request.app.state.accounts.running
     shown = store.conversations.get(user.id, id).shown
-    messages = [message_to_json(message) for message in store.messages.tree(user.id, id)]
+    messages = []
+    for stored in store.messages.tree(user.id, id):
+        values = message_to_json(stored)
+        if stored.state == "pending" and (answer := running.get(stored.id)) is not None:
+            values |= {"is_running": True, "parts": parts_to_json(answer.message().parts)}
+        messages.append(values)
     return json_response({"messages": messages, "shown": shown})
 
 
 def complete(
     request: Request, id: str, message: str, body: CompletedAnswer = body_of(CompletedAnswer)
 ) -> Response:
-    """Complete a pending answer."""
+    """Complete a pending answer; the reply that would complete it is stopped."""
     tokens = body.tokens
     counts = None if tokens is None else TokenCounts(tokens.prompt, tokens.cached, tokens.reply)
     parts = message_from_json("assistant", body.parts)
     answer = Answer(parts, body.state, counts, body.receipt)
     stored = store_of(request).messages.complete(user_of(request).id, message, answer, id)
+    running = request.app.state.accounts.running.get(message)
+    if running is not None:
+        running.stop()
     return json_response(message_to_json(stored))
 
 
