@@ -30,20 +30,8 @@ function licenses(): Plugin {
   };
 }
 
-// The small file of temml is a script without an export. Its module is a fifth larger, because it
-// holds chemistry, too.
-function temmlScript(): Plugin {
-  return {
-    name: "temml-script",
-    transform(code, id) {
-      return id.endsWith("temml.min.js") ? { code: `${code}\nexport default temml;`, map: null } : null;
-    },
-  };
-}
-
 export default defineConfig({
-  plugins: [svelte(), temmlScript(), licenses()],
-  resolve: { alias: { temml: "temml/dist/temml.min.js" } },
+  plugins: [svelte(), licenses()],
   build: {
     outDir: "../chatwright/server/page",
     emptyOutDir: true,

@@ -108,6 +108,66 @@ def test_formulas_become_mathml_and_prices_stay_text(echo_page):
     expect(shown(page).locator(".math code")).to_have_text("\\nosuch{")  # cannot be read
 
 
+# What TeX and MathML say about each formula, written by hand; "mi" and "mo" are left out.
+FORMULAS = {
+    r"x_i^2": "<msubsup>x i <mn>2</mn></msubsup>",
+    r"f'(x)": "<msup>f ′</msup> ( x )",
+    r"\frac12": "<mfrac><mn>1</mn> <mn>2</mn></mfrac>",
+    r"\sqrt[3]{a+b}": "<mroot><mrow>a + b</mrow> <mn>3</mn></mroot>",
+    r"\left(\frac{a}{b}\right]": "<mrow>( <mfrac>a b</mfrac> ]</mrow>",
+    r"\left\{ x \right.": "<mrow>{ x</mrow>",
+    r"\mathbb{R}^n": "<msup>ℝ n</msup>",
+    r"\mathcal{L}(\theta)": "ℒ ( θ )",
+    r"\mathbf{x}\cdot\mathbf{w}": "𝐱 ⋅ 𝐰",
+    r"a \ne b \le c \to \infty": "a ≠ b ≤ c → ∞",
+    r"\hat{y}": "<mover>y ^</mover>",
+    r"\text{if } x": "<mtext>if\u00a0</mtext> x",
+    r"\binom{n}{k}": "<mrow>( <mfrac>n k</mfrac> )</mrow>",
+    r"\operatorname{softmax}(z)": "softmax ( z )",
+    r"\underbrace{a}_{n}": "<munder><munder>a ⏟</munder> n</munder>",
+    r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}": (
+        "<mrow>( <mtable><mtr><mtd><mn>1</mn></mtd> <mtd><mn>2</mn></mtd></mtr> "
+        "<mtr><mtd><mn>3</mn></mtd> <mtd><mn>4</mn></mtd></mtr></mtable> )</mrow>"
+    ),
+    r"\begin{cases} x & x > 0 \\ 0 & \text{else} \end{cases}": (
+        "<mrow>{ <mtable><mtr><mtd>x</mtd> <mtd>x > <mn>0</mn></mtd></mtr> "
+        "<mtr><mtd><mn>0</mn></mtd> <mtd><mtext>else</mtext></mtd></mtr></mtable></mrow>"
+    ),
+    r"\sum_{i=1}^n i": "<munderover>∑ <mrow>i = <mn>1</mn></mrow> n</munderover> i",
+    r"\lim_{x \to 0} \sin x": "<munder>lim <mrow>x → <mn>0</mn></mrow></munder> sin x",
+    r"\int_0^1 x\,dx": "<msubsup>∫ <mn>0</mn> <mn>1</mn></msubsup> x <mspace/> d x",
+    r"p \mid q \% \{1\}": "p ∣ q % { <mn>1</mn> }",
+}
+# Unknown commands, open groups, and more nesting than is read.
+UNREADABLE = [r"\nosuch", "{a", "a}", r"\frac{a}", r"\left( a", r"\begin{x}\end{x}", r"x_1_2"]
+UNREADABLE += ["{" * 60 + "}" * 60]
+MATH_OUTLINE = """
+node => (function text(one) {
+  if (one.nodeType === 3) return one.data;
+  const inside = [...one.childNodes].map(text).join(one.childElementCount ? " " : "");
+  if (["mi", "mo", "math"].includes(one.localName)) return inside;
+  return `<${one.localName}${inside ? `>${inside}</${one.localName}>` : "/>"}`;
+})(node)
+"""
+
+
+def test_formulas_become_the_mathml_that_tex_means(echo_page):
+    page, _ = echo_page
+    ask(page, "\n\n".join(f"$${formula}$$" for formula in FORMULAS))
+    wait_for_reply(page)
+    expect(shown(page).locator("math")).to_have_count(len(FORMULAS))
+    found = [math.evaluate(MATH_OUTLINE) for math in shown(page).locator("math").all()]
+    assert dict(zip(FORMULAS, found, strict=True)) == FORMULAS
+
+
+def test_formulas_that_cannot_be_read_stay_source(echo_page):
+    page, _ = echo_page
+    ask(page, "\n\n".join(f"$${formula}$$" for formula in [*UNREADABLE, "x"]))
+    wait_for_reply(page)
+    expect(shown(page).locator("math")).to_have_text(["x"])
+    expect(shown(page).locator(".math code")).to_have_text(UNREADABLE)
+
+
 def test_tables_and_tasks(echo_page):
     page, _ = echo_page
     ask(page, "| a | b |\n|---|--:|\n| 1 | **2** |\n\n- [x] done\n- [ ] open")

@@ -17,7 +17,7 @@ MARKUP_FROM_TEXT = re.compile(
 )
 OTHER_ORIGIN = re.compile(r"(?:https?:)?//[a-z0-9]|@import|url\(", re.IGNORECASE)
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", re.IGNORECASE)
-MAX_BYTES = 640_000
+MAX_BYTES = 500_000
 MAX_FIRST_LOAD = 80_000  # bytes of compressed JavaScript
 
 
