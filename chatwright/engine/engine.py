@@ -310,7 +310,7 @@ class Engine:
         for request in list(self._requests.values()):
             for sequence in request.sequences:
                 if sequence.user == user and not sequence.is_finished:
-                    sequence.end("cancelled")
+                    sequence.end("canceled")
                     self._release(sequence)
         self.prefixes.clear()
         used = {sequence.slot for sequence in self.scheduler.running}

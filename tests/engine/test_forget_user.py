@@ -91,5 +91,5 @@ def test_the_users_replies_end_and_others_continue_with_their_bits(make_model: M
         texts = [row for row in engine.cache.token_ids.tolist() if any(row)]
         assert [text[:32] for text in texts] == [OTHER[:32]]
         ended = finish(engine)
-    assert ended[ann][1].reason == "cancelled"
+    assert ended[ann][1].reason == "canceled"
     assert [*early, *ended[ben][0]] == alone
