@@ -56,7 +56,12 @@ class ScriptedModel(nn.Module):
         self.script = script
 
     def hidden_states(
-        self, token_ids: Tensor, mask: object, positions: Tensor, cache: object
+        self,
+        token_ids: Tensor,
+        mask: object,
+        positions: Tensor,
+        cache: object,
+        head_gates: object = None,
     ) -> Tensor:
         return positions[..., None] + 1
 
