@@ -18,8 +18,12 @@ def ask(page: Page, text: str) -> None:
 
 
 def wait_for_reply(page: Page) -> None:
-    """Wait until no reply is being written."""
-    expect(page.locator("#send")).to_be_visible()
+    """Wait until no reply is being written.
+
+    `expect` would describe the whole page after its first look, which takes a minute if the
+    conversation has thousands of messages and the machine is busy.
+    """
+    page.locator("#send").wait_for()
 
 
 def expect_conversation(page: Page, *texts: str) -> None:
