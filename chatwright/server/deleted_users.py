@@ -7,10 +7,10 @@ server reads the store's audit log every two seconds and passes each deletion on
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
+from chatwright.server.repeated_look import look_repeatedly
 from chatwright.store.audit import Audit
 
 LOOK_SECONDS = 2.0
@@ -36,25 +36,16 @@ class DeletedUsers:
             self._last = number
 
 
-@contextmanager
 def follow_deletions(
     audit: Audit, forget: Callable[[str], None], seconds: float = LOOK_SECONDS
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Call `forget` with the id of each user who is deleted while the context is open."""
-    is_over = threading.Event()
     deleted = DeletedUsers(audit, forget)
 
     def look() -> None:
-        while not is_over.wait(seconds):
-            try:
-                deleted.look()
-            except Exception as error:  # the database is busy: the next look tries again
-                log.error("deletions could not be followed: %s", type(error).__name__)
+        try:
+            deleted.look()
+        except Exception as error:  # the database is busy: the next look tries again
+            log.error("deletions could not be followed: %s", type(error).__name__)
 
-    thread = threading.Thread(target=look, name="deleted users", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join(seconds)
+    return look_repeatedly(look, "deleted users", seconds, patience=seconds)

@@ -5,27 +5,26 @@ opened beside the current one and then takes its place. Open replies end on the 
 with. If the new version cannot be opened, the current one stays.
 """
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from chatwright.checkpoint import registry
 from chatwright.checkpoint.find_model import find
+from chatwright.server.repeated_look import look_repeatedly
 
 LOOK_SECONDS = 1.0
 """Time between two looks at the registry's file."""
 NO_FILE = (0, 0)
 
 
-@contextmanager
 def follow_versions(
     directory: Path,
     served: Path,
     publish: Callable[[Path], None],
     warn: Callable[[str], None],
     seconds: float = LOOK_SECONDS,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Call `publish` whenever the registry of `directory` serves another version.
 
     Args:
@@ -35,20 +34,9 @@ def follow_versions(
         warn: Receives why a version cannot be served.
         seconds: Time between two looks.
     """
-    is_over = threading.Event()
     follower = _Follower(directory, served, publish, warn)
-
-    def look() -> None:
-        while not is_over.wait(seconds):
-            follower.look()
-
-    thread = threading.Thread(target=look, name="versions", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join(LOOK_SECONDS)  # a model that is being opened is not waited for
+    # The end does not wait for a model that is being opened.
+    return look_repeatedly(follower.look, "versions", seconds, patience=LOOK_SECONDS)
 
 
 class _Follower:

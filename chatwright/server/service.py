@@ -81,8 +81,7 @@ class Service:
         These are prefixes of conversations, traces, remembered replies and stored responses.
         """
         for served in (self.engine.served, self.candidate):
-            engine = None if served is None else getattr(served.assistant, "engine", None)
-            if isinstance(engine, RemoteEngine):
+            if engine := _remote_engine(served):
                 engine.forget_user(user)
         self.responses.forget_user(user)
         if self.feedback is not None:
@@ -134,9 +133,8 @@ class Service:
     @property
     def failed_adapters(self) -> dict[str, str]:
         """Why adapters could not be loaded again after the engine's restart, by their names."""
-        served = self.engine.served
-        engine = None if served is None else getattr(served.assistant, "engine", None)
-        return engine.failed_adapters if isinstance(engine, RemoteEngine) else {}
+        engine = _remote_engine(self.engine.served)
+        return {} if engine is None else engine.failed_adapters
 
     def load_adapter(self, name: str, path: Path) -> Served:
         """Serve the model with an adapter under a name of its own.
@@ -146,9 +144,9 @@ class Service:
             ApiError: There is no model yet, or it takes no adapters.
         """
         served = self.engine.require_served()
-        engine = getattr(served.assistant, "engine", None)
+        engine = _remote_engine(served)
         # An engine in this process takes the matrices of an adapter, and not its directory.
-        if not isinstance(served.assistant, Assistant) or not isinstance(engine, RemoteEngine):
+        if not isinstance(served.assistant, Assistant) or engine is None:
             raise ApiError(400, "the served model takes no adapters", code="invalid_value")
         if name in (self.model_name, *self.adapters):
             raise InputError(
@@ -206,3 +204,9 @@ def unknown_model(name: str) -> ApiError:
     """Return the error for a model that is not served."""
     message = f"the model {name!a} is not served here; GET /v1/models lists what is"
     return ApiError(404, message, code="model_not_found", param="model")
+
+
+def _remote_engine(served: Served | None) -> RemoteEngine | None:
+    """Return the engine of a served model if it runs in the engine's process."""
+    engine = None if served is None else getattr(served.assistant, "engine", None)
+    return engine if isinstance(engine, RemoteEngine) else None

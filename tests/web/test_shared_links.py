@@ -50,7 +50,7 @@ def test_a_link_is_made_read_renewed_and_revoked(tmp_path, open_page, find_probl
         expect(texts(reader)).to_have_count(2)
         menu(page, "What is")
         page.get_by_role("button", name="Share", exact=True).click()
-        expect(dialog.get_by_label("Link")).to_have_count(0)  # it is told once
+        expect(dialog.get_by_label("Link")).to_have_count(0)  # it is shown once
         with page.expect_response("**/renew"):
             dialog.get_by_role("button", name="Renew").click()
         reader.reload()
