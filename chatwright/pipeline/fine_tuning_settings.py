@@ -32,6 +32,8 @@ MOST_PASSES = 10.0
 """Small data are read more often, until FEWEST_STEPS or this many passes are reached."""
 MICRO_BATCH_TOKENS = 2048
 """Tokens in a micro-batch, unless a row is longer: more of them need memory and save no time."""
+TOKENS_OF_A_PART = 128
+"""What a micro-batch costs beside its tokens, in tokens: gradients are added to all weights."""
 EVALUATIONS = 6
 """Evaluations of a run after the one before the first step."""
 PATIENCE = 4
@@ -96,6 +98,30 @@ def micro_batches(rows: int, length: int, row_bytes: int, budget: int) -> int:
     """Return the smallest number of equal micro-batches that fit into memory, or one for a row."""
     fitting = min(MICRO_BATCH_TOKENS // length, budget // max(1, row_bytes))
     return next(n for n in range(1, rows + 1) if rows % n == 0 and rows // n <= max(1, fitting))
+
+
+def parts_by_length(lengths: Sequence[int], rows: int, n_text: float, most_tokens: int) -> int:
+    """Return the number of micro-batches for which a step of padded rows computes fewest tokens.
+
+    Rows of similar length share a micro-batch and are padded to its longest.
+
+    Args:
+        lengths: Lengths of all rows of the data, in tokens.
+        rows: Rows in a step.
+        n_text: Texts in a row.
+        most_tokens: Tokens in a micro-batch, unless a single row has more.
+    """
+    longest_first = sorted(lengths, reverse=True)
+    typical = [longest_first[(2 * i + 1) * len(lengths) // (2 * rows)] for i in range(rows)]
+
+    def cost(n_part: int) -> tuple[bool, float]:
+        size = -(-rows // n_part)
+        cut = [typical[start : start + size] for start in range(0, rows, size)]
+        parts = [n_text * len(part) * part[0] for part in cut]
+        is_large = parts[0] > most_tokens and n_part < rows
+        return is_large, sum(parts) + TOKENS_OF_A_PART * len(parts)
+
+    return min(range(1, rows + 1), key=cost)
 
 
 def steps_for(passes: float, steps_per_pass: int) -> int:

@@ -109,3 +109,18 @@ def test_a_user_who_names_muon_gets_muon_with_a_safe_rate() -> None:
     ] == pytest.approx(10 * settings.LEARNING_RATES["imported", True])
     given = {"loop.optimizer.matrix_learning_rate"}
     assert "loop.optimizer.kind" not in settings.rate_settings("imported", True, given)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rows", "most_tokens", "expected"),
+    [
+        ([100] * 50, 16, 4096, 1),  # equal lengths need no padding: one part costs least
+        ([2000] * 5, 16, 4096, 16),  # a row has two texts: each is a part of its own
+        ([10, 900], 2, 4096, 2),  # 2 * 2 * 900 + 128 > 2 * 900 + 2 * 10 + 2 * 128
+        ([10, 40], 2, 4096, 1),  # 2 * 2 * 40 + 128 < 2 * 40 + 2 * 10 + 2 * 128
+    ],
+)
+def test_rows_of_one_length_share_a_micro_batch(
+    lengths: list[int], rows: int, most_tokens: int, expected: int
+) -> None:
+    assert settings.parts_by_length(lengths, rows, 2, most_tokens) == expected

@@ -174,10 +174,10 @@ def _initialize(config: RewardConfig, inputs: StageInputs) -> tuple[GPT, bool]:
 
 
 def _micro_batches(config: RewardConfig, training: EncodedRankings) -> int:
-    """Return the smallest number of micro-batches of at most about TOKENS_AT_ONCE tokens."""
-    n_token = sum(len(reply) for r in training.rankings for reply in r.replies)
-    per_step = n_token / len(training) * config.batches.rows
-    return max(1, min(config.batches.rows, math.ceil(per_step / TOKENS_AT_ONCE)))
+    """Return the number of micro-batches for which a step computes the fewest tokens."""
+    lengths = [max(len(reply) for reply in ranking.replies) for ranking in training.rankings]
+    n_reply = sum(len(ranking.replies) for ranking in training.rankings) / len(training)
+    return wanted.parts_by_length(lengths, config.batches.rows, n_reply, TOKENS_AT_ONCE)
 
 
 def _read(
