@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,6 +92,14 @@ TlsCert = Annotated[
 TlsKey = Annotated[
     Path | None, typer.Option("--tls-key", help="Private key (PEM) of the certificate.")
 ]
+Tls = Annotated[
+    str,
+    typer.Option(
+        "--tls",
+        help="self-signed: serve HTTPS with a certificate that the server makes for itself. Its "
+        "SHA-256 fingerprint is printed; compare it at each client's first visit.",
+    ),
+]
 MaxContext = Annotated[
     int | None,
     typer.Option(
@@ -158,8 +167,11 @@ def server_address(
     tls_cert: Path | None,
     tls_key: Path | None,
     accounts: "Accounts | None" = None,
+    tls: str = "",
 ) -> "Address":
     """Return the options of `chatwright serve` about connections.
+
+    With `tls="self-signed"` a certificate is made beside the file of keys, if there is none yet.
 
     Raises InputError for an address beyond this machine without keys, and for unusable files.
     """
@@ -167,7 +179,7 @@ def server_address(
     from chatwright.server.address import Address
 
     needs_key = require_key or keys is not None
-    return Address(
+    address = Address(
         host=host,
         port=port,
         keys=KeyRing(KeyFile(keys or default_path())) if needs_key else None,
@@ -175,6 +187,21 @@ def server_address(
         allow_hosts=tuple(allow_hosts or ()),
         tls_cert=tls_cert,
         tls_key=tls_key,
+    )
+    if not tls:
+        return address
+    if tls != "self-signed" or tls_cert is not None:
+        raise InputError(
+            f"--tls {tls} is {'given beside --tls-cert' if tls_cert else 'unknown'}.",
+            remedy="Give --tls self-signed alone, or --tls-cert FILE and --tls-key FILE.",
+            field="tls",
+            value=tls,
+        )
+    from chatwright.server.access.self_signed import self_signed
+
+    made = self_signed((keys or default_path()).parent, host, address.allow_hosts)
+    return replace(
+        address, tls_cert=made.certificate, tls_key=made.key, fingerprint=made.fingerprint
     )
 
 

@@ -21,6 +21,7 @@ from chatwright.cli.options import (
     ModelDirectory,
     Port,
     RequireKey,
+    Tls,
     TlsCert,
     TlsKey,
     Weights,
@@ -71,6 +72,7 @@ def serve(
     allow_host: AllowHosts = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    tls: Tls = "",
     max_context: MaxContext = None,
     max_replies: MaxReplies = None,
     cache_memory: CacheMemory = "",
@@ -128,7 +130,7 @@ def serve(
     status.show("loading PyTorch")  # before the web server's libraries, which take a second
     with status, served_store(store, accounts, host, not no_shared_links) as users:
         address = server_address(
-            host, port, require_key, keys, allow_host, tls_cert, tls_key, users
+            host, port, require_key, keys, allow_host, tls_cert, tls_key, users, tls
         )
         with address.open() as listener:  # opened first: a taken port is reported at once
             ratings = None if users is None else users.store

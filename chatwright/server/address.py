@@ -35,6 +35,8 @@ class Address:
     """File with the certificate chain (PEM); None for plain HTTP."""
     tls_key: Path | None = None
     """File with the certificate's private key (PEM)."""
+    fingerprint: str = ""
+    """SHA-256 of a certificate that no authority vouches for, shown to users; "" shows none."""
 
     def __post_init__(self) -> None:
         """Refuse an address that other machines reach without keys, and wrong TLS files."""

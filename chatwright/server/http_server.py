@@ -70,6 +70,8 @@ def serve(
     if embedder is not None:
         app.state.service.publish_embedder(embedder)
     announce(f"{model_name} is at {address.url(listener.getsockname()[1])} (Ctrl-C stops it)")
+    if address.fingerprint:
+        announce(f"SHA-256 fingerprint of its certificate: {address.fingerprint}")
     with beside(app.state.service):
         DrainingServer(app, address).run(sockets=[listener])
 

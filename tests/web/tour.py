@@ -1,12 +1,11 @@
 """Visit every view of the page and print as JSON what the browser asked for.
 
-Run by test_tour.py in a network namespace in which only loopback exists.
+Run by test_tour.py in a network namespace in which only this machine exists.
 """
 
 import json
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.web.loop_server import loop_server
+from tests.web.own_network import reaches_elsewhere
 from tests.web.page_actions import action, ask, wait_for_reply
 from tests.web.traced_model import serve_traced_model
 
@@ -83,16 +83,6 @@ def visit_loop(visitor: Visitor, address: str) -> None:
     page.locator("nav.views a[href='#/runs']").click()
     expect(page.locator("#run .chart")).to_be_visible()
     visitor.seen.append("runs")
-
-
-def reaches_elsewhere() -> bool:
-    """Return whether a packet could leave this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address of documentation; UDP sends nothing here
-        except OSError:
-            return False
-    return True
 
 
 def main() -> None:

@@ -182,7 +182,7 @@ def require_private(request: Request) -> None:
     """Raise ApiError (403) for a log-in that would send the password unencrypted."""
     host = request.url.hostname or ""
     if not is_https(request) and host not in ("127.0.0.1", "localhost", "::1"):
-        message = "log in over HTTPS: chatwright serve --tls-cert FILE --tls-key FILE"
+        message = "log in over HTTPS: chatwright serve --tls self-signed"
         raise ApiError(403, message, code="https_needed")
 
 
