@@ -105,7 +105,7 @@ def row(out: Path, method: str, seconds: float, result: dict[str, Any]) -> list[
         _rate(result),
         f"{result['tie_rate']:.1%}",
         "" if controlled is None else f"{controlled['value']:.1%}",
-        _rate(result["right"]),
+        _rate(result["correctness"]),
         f"{without[0]}: {_rate(without[1])}",
         f"{result['first']['tokens']:.1f} -> {result['second']['tokens']:.1f}",
         ", ".join(fallen) or "none",

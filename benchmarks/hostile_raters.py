@@ -76,7 +76,7 @@ def accuracy(reward: Path, rankings: list[Ranking]) -> dict[str, Any]:
         scores = model.scores([(*ranking.prompt, reply.message) for reply in ranking.replies])
         pairs = ranking.pairs()
         outcomes.append([float(scores[better] > scores[worse]) for better, worse in pairs])
-    return win_rate(outcomes).as_figures()
+    return win_rate(outcomes).as_metrics()
 
 
 def main(start: Path, out: Path) -> None:

@@ -62,7 +62,7 @@ class Event:
     reason: str = ""
     is_forced: bool = False
     """Whether a refused version was promoted in spite of the refusal."""
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     """The measurements behind the decision, such as the win rate with its interval."""
 
 
@@ -151,8 +151,14 @@ def read(path: Path) -> Registry:
         if kind == "added":
             versions.append(Version(**record["version"]))
         else:
-            events.append(Event(**record))
+            events.append(_event(record))
     return Registry(path, tuple(versions), tuple(events))
+
+
+def _event(record: dict[str, Any]) -> Event:
+    """Return an event; earlier files call its metrics "figures"."""
+    metrics = record.pop("figures", None)
+    return Event(**record) if metrics is None else Event(**record, metrics=metrics)
 
 
 def add(path: Path, version: Version) -> None:
@@ -168,7 +174,7 @@ def promote(
     path: Path,
     name: str,
     reason: str,
-    figures: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     *,
     is_forced: bool = False,
     by: str = "",
@@ -187,23 +193,23 @@ def promote(
         if state == "refused" and not is_forced:
             raise _refused(registry, version)
         is_forced = is_forced and state == "refused"
-        _append(path, version, "promoted", reason, figures, is_forced=is_forced, by=by)
+        _append(path, version, "promoted", reason, metrics, is_forced=is_forced, by=by)
     return version
 
 
-def refuse(path: Path, name: str, reason: str, figures: Mapping[str, Any] | None = None) -> None:
+def refuse(path: Path, name: str, reason: str, metrics: Mapping[str, Any] | None = None) -> None:
     """Record that a version must not be served, and why."""
     with writer_lock(path, LOCK_SECONDS):
-        _append(path, read(path).version(name), "refused", reason, figures)
+        _append(path, read(path).version(name), "refused", reason, metrics)
 
 
-def prefer(path: Path, name: str, reason: str, figures: Mapping[str, Any] | None = None) -> None:
+def prefer(path: Path, name: str, reason: str, metrics: Mapping[str, Any] | None = None) -> None:
     """Record that users' votes prefer a version to the served one, and the votes.
 
     The version is not served yet, so its state stays "not decided".
     """
     with writer_lock(path, LOCK_SECONDS):
-        _append(path, read(path).version(name), "preferred", reason, figures)
+        _append(path, read(path).version(name), "preferred", reason, metrics)
 
 
 def rollback(path: Path, name: str = "", reason: str = "", by: str = "") -> Version:
@@ -235,7 +241,7 @@ def _append(
     version: Version,
     kind: Decision,
     reason: str,
-    figures: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     is_forced: bool = False,
     by: str = "",
 ) -> None:
@@ -246,7 +252,7 @@ def _append(
         by=by or _user(),
         reason=reason,
         is_forced=is_forced,
-        figures=figures or {},
+        metrics=metrics or {},
     )
     chained_log.append(path / REGISTRY_FILE, asdict(event))
 

@@ -1,4 +1,4 @@
-"""Compare two models: `chatwright compare A B --prompts FILE` and a judge print a win rate."""
+"""Print a win rate of two models: `chatwright compare BASELINE CANDIDATE --prompts FILE`."""
 
 import sys
 from pathlib import Path
@@ -17,13 +17,16 @@ OUT = Path("runs/compare")
 
 
 def compare(
-    first: Annotated[
-        Path, typer.Argument(metavar="A", help=f"Model A. {MODEL_HELP}", callback=named_model)
-    ],
-    second: Annotated[
+    baseline: Annotated[
         Path,
         typer.Argument(
-            metavar="B", help="Model B, for example after training.", callback=named_model
+            metavar="BASELINE", help=f"Model to compare with. {MODEL_HELP}", callback=named_model
+        ),
+    ],
+    candidate: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CANDIDATE", help="Model, for example after training.", callback=named_model
         ),
     ],
     prompts: Annotated[
@@ -113,15 +116,15 @@ def compare(
     )
     rows = comparing.read_prompts(prompts)
     if votes_out is not None:
-        n = comparing.write_pairs_to_rate(first, second, rows, votes_out, out, config, _say)
+        n = comparing.write_pairs_to_rate(baseline, candidate, rows, votes_out, out, config, _say)
         print(f"{votes_out}: {n:,} blind pairs; rate them with chatwright rate --pairs {votes_out}")
         if not (rules or reward_model or votes or judge_url):
             return
     options = _judge_options(
         rules, reward_model, votes, judge_url, judge_model, judge_key_file, judge_key_env
     )
-    judge = open_judge(options, prompts, (first, second), out)
-    comparison = comparing.compare(first, second, rows, judge, out, config, _say)
+    judge = open_judge(options, prompts, (baseline, candidate), out)
+    comparison = comparing.compare(baseline, candidate, rows, judge, out, config, _say)
     _print(comparison)
     print(f"Figures: {out / comparing.RESULT_FILE}. Replies: {out / comparing.REPORT_FILE}")
 
@@ -157,17 +160,17 @@ def _print(comparison: "Comparison") -> None:
     from chatwright.pipeline.comparison.summary import (
         capability_rows,
         main_rows,
+        model_rows,
         rate_rows,
         verdict_line,
     )
 
     c = comparison
-    print(f"A: {c.first}\nB: {c.second}\njudge: {c.judge}\n")
     for title, rows in (
-        ("", main_rows(c)),
+        ("", [*model_rows(c), *main_rows(c)]),
         ("By kind of prompt", rate_rows(c.by_kind)),
         ("Without one rule of the judge", rate_rows(c.without_rule)),
-        ("Capabilities, A before and B after", capability_rows(c)),
+        ("Capabilities, baseline and candidate", capability_rows(c)),
     ):
         if not rows:
             continue

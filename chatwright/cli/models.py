@@ -71,7 +71,7 @@ def show(directory: Directory, version: VersionName = "") -> None:
             print(f"  {line}")
     for event in read.events_of(shown):
         print(_sentence(event))
-        for line in figure_lines(event.figures):
+        for line in figure_lines(event.metrics):
             print(f"  {line}")
 
 
@@ -133,7 +133,7 @@ def _line(read: "Registry", version: "Version") -> str:
     mark = "*" if state == "served" else " "
     events = read.events_of(version)
     parts = [f"{version.name}{mark}", state, version.method, f"id {version.id[:8]}"]
-    if events and "win_rate" in events[-1].figures:
+    if events and "win_rate" in events[-1].metrics:
         parts.append(_win_rate(events[-1]))
     return "  ".join(filter(None, parts))
 
@@ -141,7 +141,7 @@ def _line(read: "Registry", version: "Version") -> str:
 def _win_rate(event: "Event") -> str:
     from chatwright.evaluation.figures import with_interval
 
-    return f"win rate {with_interval('win_rate', dict(event.figures))}"
+    return f"win rate {with_interval('win_rate', dict(event.metrics))}"
 
 
 def _sentence(event: "Event") -> str:

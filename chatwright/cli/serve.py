@@ -179,7 +179,7 @@ def _serve(
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
-    from chatwright.cli.loop_desks import loop_desks
+    from chatwright.cli.loop_views import loop_views
     from chatwright.cli.served_models import served_models
     from chatwright.pipeline.model_names import served_name
     from chatwright.server.deleted_users import follow_deletions
@@ -211,7 +211,7 @@ def _serve(
             with (
                 deletions,
                 models.follow(directory, opened.facts.directory, service),
-                loop_desks(service, directory, votes.log, votes.runs, votes.settings, votes.store),
+                loop_views(service, directory, votes.log, votes.runs, votes.settings, votes.store),
             ):
                 yield
 

@@ -17,7 +17,7 @@ from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.opened_model import OpenedModel
 from chatwright.server.engine_process.remote_engine import RemoteEmbedder, RemoteEngine
 from chatwright.server.feedback.canary import Canary
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.served_versions import follow_versions
 from chatwright.server.service import Service
 from chatwright.tokenizer.tokenizer import load_tokenizer
@@ -99,7 +99,7 @@ class ServedModels:
     ) -> None:
         """Take feedback, and let a version of the registry answer a share of the requests.
 
-        When thumbs decide, the verdict is recorded in the registry. A worse candidate is refused;
+        When thumbs decide, the decision is recorded in the registry. A worse candidate is refused;
         a preferred one awaits `chatwright models promote`.
 
         Args:
@@ -113,7 +113,7 @@ class ServedModels:
             InputError: The registry has no such version, or it is served already.
         """
         if not name:
-            service.feedback = FeedbackDesk(log)
+            service.feedback = FeedbackCollector(log)
             return
         versions = registry.read(directory)
         version = versions.version(name)
@@ -132,15 +132,15 @@ class ServedModels:
 
         def decided(canary: Canary) -> None:
             service.candidate = None
-            if canary.verdict == "refused":
+            if canary.state == "refused":
                 reason = "canary: users' votes prefer the served version"
-                registry.refuse(directory, version.name, reason, canary.figures())
+                registry.refuse(directory, version.name, reason, canary.metrics())
             else:
                 reason = "canary: users' votes prefer this version to the served one"
-                registry.prefer(directory, version.name, reason, canary.figures())
-            print(f"canary {version.name}: {canary.verdict}", file=sys.stderr, flush=True)
+                registry.prefer(directory, version.name, reason, canary.metrics())
+            print(f"canary {version.name}: {canary.state}", file=sys.stderr, flush=True)
 
-        service.feedback = FeedbackDesk(log, canary, decided)
+        service.feedback = FeedbackCollector(log, canary, decided)
 
     def open_embedder(self, directory: Path) -> ServedEmbedder:
         """Open an encoder; InputError if the directory holds none."""

@@ -97,7 +97,7 @@ def _build(build: "Build") -> None:
 def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.checkpoint.registry import holds_registry
-    from chatwright.cli.loop_desks import loop_desks
+    from chatwright.cli.loop_views import loop_views
     from chatwright.cli.progress import terminal_watcher
     from chatwright.cli.served_models import SERVED_REPLIES, served_models
     from chatwright.pipeline.closing_note import warnings_of
@@ -107,7 +107,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
         servable_checkpoint,
     )
     from chatwright.server.build_status import BuildStatus
-    from chatwright.server.feedback.desk import FeedbackDesk
+    from chatwright.server.feedback.collector import FeedbackCollector
     from chatwright.server.http_server import serve_in_thread
     from chatwright.server.replies.engine_thread import Limits
     from chatwright.training.checks import RunFailed
@@ -126,8 +126,8 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
         print(f"the page is at {address}")
 
         log = build.out / FEEDBACK_FILE
-        service.feedback = FeedbackDesk(log)
-        stack.enter_context(loop_desks(service, build.out, log, build.out.parent))
+        service.feedback = FeedbackCollector(log)
+        stack.enter_context(loop_views(service, build.out, log, build.out.parent))
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):

@@ -2,8 +2,8 @@
 
     judge.judge(prompts, replies_a, replies_b) -> 1 (a wins), 0.5 (tie), 0 (b wins) or None
 
-None means that the judge has no verdict, for example because nobody voted on the pair. A judge is
-deterministic: asked again, it gives the same verdicts.
+None means that the outcome is unknown, for example because nobody voted on the pair. A judge is
+deterministic: asked again, it gives the same outcomes.
 
     RuleJudge         rules that need no model
     ScoreJudge        a reward model, or anything else that scores single replies
@@ -18,7 +18,8 @@ from chatwright.conversation import Message
 from chatwright.data.rows import PromptRow
 from chatwright.evaluation.win_rate import TIE
 
-Verdict = float | None
+Outcome = float | None
+"""1 where the first reply wins, 0.5 for a tie, 0 where the second wins, None if unknown."""
 Rule = Callable[[PromptRow, Message], float]
 """Returns the points of a reply to a prompt, usually 1 or 0."""
 Scores = Callable[[Sequence[PromptRow], Sequence[Message]], Sequence[float]]
@@ -32,7 +33,7 @@ class Judge(Protocol):
 
     def judge(
         self, prompts: Sequence[PromptRow], a: Sequence[Message], b: Sequence[Message]
-    ) -> Sequence[Verdict]:
+    ) -> Sequence[Outcome]:
         """Return 1 where reply a wins, 0.5 for a tie, 0 where reply b wins, None if unknown."""
         ...
 
@@ -64,7 +65,7 @@ class ScoreJudge:
 
     def judge(
         self, prompts: Sequence[PromptRow], a: Sequence[Message], b: Sequence[Message]
-    ) -> list[Verdict]:
+    ) -> list[Outcome]:
         """Compare the scores of each pair."""
         pairs = zip(self.scores(prompts, a), self.scores(prompts, b), strict=True)
         return [_outcome(first, second) for first, second in pairs]
@@ -102,16 +103,16 @@ def _outcome(first: float, second: float) -> float:
     return TIE if first == second else float(first > second)
 
 
-def verdicts(
+def judge_pairs(
     judge: Judge, prompts: Sequence[PromptRow], a: Sequence[Message], b: Sequence[Message]
-) -> list[Verdict]:
+) -> list[Outcome]:
     """Judge all pairs; equal replies are a tie, and the judge is not asked about them."""
-    results: list[Verdict] = [TIE] * len(prompts)
+    results: list[Outcome] = [TIE] * len(prompts)
     asked = [i for i in range(len(prompts)) if a[i] != b[i]]
     if asked:
         judged = judge.judge(
             [prompts[i] for i in asked], [a[i] for i in asked], [b[i] for i in asked]
         )
-        for i, verdict in zip(asked, judged, strict=True):
-            results[i] = verdict
+        for i, outcome in zip(asked, judged, strict=True):
+            results[i] = outcome
     return results

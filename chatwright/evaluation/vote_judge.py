@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from chatwright.conversation import Message
 from chatwright.data.rows import PromptRow, RankedRow
-from chatwright.evaluation.judges import Verdict
+from chatwright.evaluation.judges import Outcome
 from chatwright.evaluation.win_rate import TIE
 
 Ending = tuple[Message, ...]
@@ -16,7 +16,7 @@ class VoteJudge:
     """Compares two replies by the votes on them.
 
     Votes on a pair count as their mean: two votes for a reply and one against it are 2/3 of a win.
-    A pair without votes has no verdict.
+    The outcome of a pair without votes is unknown.
     """
 
     def __init__(self, rankings: Iterable[RankedRow]) -> None:
@@ -36,14 +36,14 @@ class VoteJudge:
 
     def judge(
         self, prompts: Sequence[PromptRow], a: Sequence[Message], b: Sequence[Message]
-    ) -> list[Verdict]:
+    ) -> list[Outcome]:
         """Return the mean of the votes on each pair, and None where there are none."""
         return [
-            self._verdict((prompt.messages, (first,), (second,)))
+            self._outcome((prompt.messages, (first,), (second,)))
             for prompt, first, second in zip(prompts, a, b, strict=True)
         ]
 
-    def _verdict(self, pair: Pair) -> Verdict:
+    def _outcome(self, pair: Pair) -> Outcome:
         votes = self.votes.get(pair)
         return sum(votes) / len(votes) if votes else None
 

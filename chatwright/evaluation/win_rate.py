@@ -48,7 +48,7 @@ class WinRate:
             self.n_tie,
         )
 
-    def as_figures(self) -> dict[str, Any]:
+    def as_metrics(self) -> dict[str, Any]:
         """Return the values by name, the first with the bounds of its interval."""
         return {
             "win_rate": self.value,

@@ -1,11 +1,11 @@
 """Compare two models: both reply to the same held-out prompts, and a judge decides.
 
     comparison = compare(Path("runs/sft"), Path("runs/dpo"), prompts, judge, out)
-    comparison.win_rate      how often the second model's reply is better, with an interval
+    comparison.win_rate      how often the candidate's reply is better, with an interval
     comparison.verdict       "better", "worse" or "no difference shown"
 
-The first model is called A and the second B. Replies and answers of a judge are kept in `out`: a
-stopped comparison continues, and another judge costs no new replies.
+The first model is the baseline, the second the candidate. Replies and answers of a judge are kept
+in `out`: a stopped comparison continues, and another judge costs no new replies.
 """
 
 import json
@@ -22,8 +22,8 @@ from chatwright.errors import InputError
 from chatwright.evaluation.judges import Judge
 from chatwright.pipeline.comparison.blind_pairs import write_blind_pairs
 from chatwright.pipeline.comparison.capabilities import compare_bits_per_byte, compare_skills
-from chatwright.pipeline.comparison.figures import comparison_figures, judge_replies
 from chatwright.pipeline.comparison.kept_results import KeptResults
+from chatwright.pipeline.comparison.metrics import comparison_metrics, judge_replies
 from chatwright.pipeline.comparison.prompt_overlap import without_training_prompts
 from chatwright.pipeline.comparison.report import write_report
 from chatwright.pipeline.comparison.result import Comparison, to_json
@@ -54,8 +54,8 @@ def read_prompts(path: Path) -> list[PromptRow]:
 
 
 def compare(
-    first: Path,
-    second: Path,
+    baseline: Path,
+    candidate: Path,
     prompts: Sequence[PromptRow],
     judge: Judge,
     out: Path,
@@ -67,8 +67,8 @@ def compare(
     Write `out`/comparison.json and `out`/report.html.
 
     Args:
-        first: Directory of model A, for example the model before training.
-        second: Directory of model B.
+        baseline: Directory of a model, for example the model before training.
+        candidate: Directory of the model compared with it.
         prompts: Held-out prompts.
         judge: Decides which of two replies is better.
         out: Folder of the results; replies and test results in it are used again.
@@ -81,20 +81,22 @@ def compare(
     new, known = _held_out(prompts, config.training_data)
     with writer_lock(out):
         kept = KeptResults(out / KEPT_FILE)
-        rows, replies = _both_reply((first, second), new, config, kept, say)
+        rows, replies = _both_reply((baseline, candidate), new, config, kept, say)
         say(f"judging by {judge.name}")
         outcomes = judge_replies(judge, rows, *replies)
         comparison = Comparison(
-            first=str(first),
-            second=str(second),
+            baseline=str(baseline),
+            candidate=str(candidate),
             judge=judge.name,
-            **comparison_figures(judge, rows, *replies, outcomes, config.seed),
+            **comparison_metrics(judge, rows, *replies, outcomes, config.seed),
             n_too_long=len(new) - len(rows),
             n_overlap=len(known),
             overlap_checked=bool(config.training_data),
-            skills=compare_skills(first, second, config.skills, kept, say) if config.skills else {},
+            skills=compare_skills(baseline, candidate, config.skills, kept, say)
+            if config.skills
+            else {},
             bits_per_byte=(
-                compare_bits_per_byte(first, second, config.texts, kept, say)
+                compare_bits_per_byte(baseline, candidate, config.texts, kept, say)
                 if config.texts
                 else None
             ),
@@ -102,7 +104,7 @@ def compare(
             replies=replies,
             outcomes=outcomes,
         )
-        weights = [model_directory.weights_hash(path) for path in (first, second)]
+        weights = [model_directory.weights_hash(path) for path in (baseline, candidate)]
         text = json.dumps(to_json(comparison, weights, config), indent=1)
         directory.write_text(out / RESULT_FILE, text)
         write_report(out / REPORT_FILE, comparison)
@@ -131,8 +133,8 @@ def _both_reply(
     say: Callable[[str], None],
 ) -> tuple[list[PromptRow], tuple[Replies, Replies]]:
     """Return the prompts that both models can read, and the replies of both."""
-    first, second = (sample_replies(path, prompts, config, kept, say) for path in models)
-    answered = [i for i in range(len(prompts)) if first[i] and second[i]]
+    baseline, candidate = (sample_replies(path, prompts, config, kept, say) for path in models)
+    answered = [i for i in range(len(prompts)) if baseline[i] and candidate[i]]
     if not answered:
         raise InputError(
             f"All {len(prompts)} prompts are too long for the context of one of the models.",
@@ -141,12 +143,12 @@ def _both_reply(
             value=len(prompts),
         )
     rows = [prompts[i] for i in answered]
-    return rows, ([first[i] for i in answered], [second[i] for i in answered])
+    return rows, ([baseline[i] for i in answered], [candidate[i] for i in answered])
 
 
 def write_pairs_to_rate(
-    first: Path,
-    second: Path,
+    baseline: Path,
+    candidate: Path,
     prompts: Sequence[PromptRow],
     file: Path,
     out: Path,
@@ -160,6 +162,6 @@ def write_pairs_to_rate(
     new, _ = _held_out(prompts, config.training_data)
     with writer_lock(out):
         kept = KeptResults(out / KEPT_FILE)
-        rows, replies = _both_reply((first, second), new, config, kept, say)
-    weights = (model_directory.weights_hash(first), model_directory.weights_hash(second))
+        rows, replies = _both_reply((baseline, candidate), new, config, kept, say)
+    weights = (model_directory.weights_hash(baseline), model_directory.weights_hash(candidate))
     return write_blind_pairs(file, rows, replies, weights, config.seed)

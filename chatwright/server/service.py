@@ -13,14 +13,14 @@ from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_process.remote_engine import RemoteEngine
 from chatwright.server.errors import ApiError
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.replies.engine_thread import EngineThread, Limits
 from chatwright.server.replies.pending_reply import Replier, Served
 from chatwright.server.responses_api.store import ResponseStore
 from chatwright.server.status import Status
-from chatwright.server.teach.teach_desk import TeachDesk
-from chatwright.server.training_runs.run_desk import RunDesk
+from chatwright.server.teach.improvement_loop import ImprovementLoop
+from chatwright.server.training_runs.training_runs import TrainingRuns
 
 log = logging.getLogger("chatwright.server")
 
@@ -35,7 +35,7 @@ class Service:
         self.engine = EngineThread(limits=limits)
         self.model_name = ""
         self.embeddings: ServedEmbedder | None = None
-        self.feedback: FeedbackDesk | None = None
+        self.feedback: FeedbackCollector | None = None
         """Takes feedback on replies; None if the server keeps none."""
         self.candidate: Served | None = None
         """The model that answers the canary's share of the requests."""
@@ -43,9 +43,9 @@ class Service:
         """The responses of /v1/responses that can be continued."""
         self.adapters: dict[str, Served] = {}
         """The served model with an adapter, by the name that clients ask for."""
-        self.runs: RunDesk | None = None
+        self.runs: TrainingRuns | None = None
         """Shows runs and starts recipes; None if the server was given no folder of runs."""
-        self.teach: TeachDesk | None = None
+        self.teach: ImprovementLoop | None = None
         """Improves the model; None if the server serves no directory of versions."""
         self._status = status
 
@@ -95,8 +95,8 @@ class Service:
     @property
     def views(self) -> list[str]:
         """The page's views that this server has beside the conversation."""
-        found = {"teach": self.teach, "runs": self.runs}
-        return [name for name, desk in found.items() if desk is not None]
+        views = {"teach": self.teach, "runs": self.runs}
+        return [name for name, view in views.items() if view is not None]
 
     def status(self) -> Status:
         """Return the status of the build, with the served model."""

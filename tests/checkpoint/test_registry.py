@@ -86,4 +86,4 @@ def test_a_preferred_version_is_recorded_with_its_votes_and_not_served(folder: P
     read = registry.read(folder)
     assert (read.state(version(2)), served(folder)) == ("not decided", ["v1"])
     [event] = read.events_of(version(2))
-    assert (event.kind, event.figures) == ("preferred", {"candidate_votes": 70})
+    assert (event.kind, event.metrics) == ("preferred", {"candidate_votes": 70})

@@ -1,4 +1,4 @@
-"""A language model as judge, over real HTTP: both orders, strict verdicts, nothing asked twice."""
+"""A language model as judge, over real HTTP: both orders, strict outcomes, nothing asked twice."""
 
 import json
 import threading
@@ -87,14 +87,14 @@ def test_a_judge_that_always_prefers_the_first_reply_gives_ties_and_is_counted(s
     stub.answer = lambda _: "A"
     first = judge(stub)
     assert first.judge([PROMPT], [GOOD], [BAD]) == [0.5]
-    assert first.figures() == {"pairs": 1, "unparsable": 0, "order_decided": 1}
+    assert first.counts_by_name() == {"pairs": 1, "unparsable": 0, "order_decided": 1}
 
 
-def test_an_unreadable_answer_is_no_verdict_and_is_counted(stub: Stub) -> None:
+def test_an_unreadable_answer_has_no_outcome_and_is_counted(stub: Stub) -> None:
     stub.answer = lambda _: "I prefer A"
     first = judge(stub)
     assert first.judge([PROMPT], [GOOD], [BAD]) == [None]
-    assert first.figures()["unparsable"] == 1
+    assert first.counts_by_name()["unparsable"] == 1
 
 
 def test_answers_are_kept_so_that_a_repetition_asks_nothing(stub: Stub) -> None:
@@ -155,7 +155,7 @@ def test_wrong_addresses_and_a_key_in_the_clear_are_refused(url: str, key: str) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"),
+    ("answer", "outcome"),
     [
         ("A", 1.0),
         (" b.\n", 0.0),
@@ -167,5 +167,5 @@ def test_wrong_addresses_and_a_key_in_the_clear_are_refused(url: str, key: str) 
         ("<think>A", None),
     ],
 )
-def test_only_one_word_is_a_verdict(answer: str, verdict: float | None) -> None:
-    assert parse(answer) == verdict
+def test_only_one_word_is_an_outcome(answer: str, outcome: float | None) -> None:
+    assert parse(answer) == outcome

@@ -1,10 +1,10 @@
-"""Judges: equal replies tie, swapped replies give the complement, unknown pairs no verdict."""
+"""Judges: equal replies tie, swapped replies give the complement, unknown pairs have no outcome."""
 
 import pytest
 
 from chatwright.conversation import Message
 from chatwright.data.rows import Location, PromptRow, RankedRow
-from chatwright.evaluation.judges import Judge, JudgeWithRules, RuleJudge, ScoreJudge, verdicts
+from chatwright.evaluation.judges import Judge, JudgeWithRules, RuleJudge, ScoreJudge, judge_pairs
 from chatwright.evaluation.vote_judge import VoteJudge
 
 NOWHERE = Location("test")
@@ -54,11 +54,11 @@ def test_a_model_against_itself_ties_and_swapped_replies_give_the_complement(jud
     pairs = [(a, b) for a in REPLIES for b in REPLIES]
     prompts = [prompt()] * len(pairs)
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    assert verdicts(judge, prompts, first, first) == [0.5] * len(pairs)
-    forward = verdicts(judge, prompts, first, second)
-    backward = verdicts(judge, prompts, second, first)
+    assert judge_pairs(judge, prompts, first, first) == [0.5] * len(pairs)
+    forward = judge_pairs(judge, prompts, first, second)
+    backward = judge_pairs(judge, prompts, second, first)
     assert forward == [None if x is None else 1 - x for x in backward]
-    assert forward == verdicts(judge, prompts, first, second), "asked again, it says the same"
+    assert forward == judge_pairs(judge, prompts, first, second), "asked again, it says the same"
 
 
 def test_rules_add_up_and_can_be_used_alone_or_left_out() -> None:
@@ -79,7 +79,7 @@ def test_equal_replies_are_not_shown_to_the_judge() -> None:
         asked.append(len(list(replies)))  # type: ignore[call-overload]
         return [1.0] * asked[-1]
 
-    result = verdicts(ScoreJudge("counts", scores), [prompt()] * 5, REPLIES, [REPLIES[0]] * 5)
+    result = judge_pairs(ScoreJudge("counts", scores), [prompt()] * 5, REPLIES, [REPLIES[0]] * 5)
     assert result == [0.5] * 5
     assert asked == [4, 4]
 
@@ -99,7 +99,7 @@ def test_a_ranking_of_three_holds_three_pairs_and_ties() -> None:
     ]
 
 
-def test_pairs_without_votes_and_other_prompts_have_no_verdict() -> None:
+def test_pairs_without_votes_and_other_prompts_have_no_outcome() -> None:
     judge = votes(("It is 12.", "It is 7."))
     assert judge.judge([prompt()], [REPLIES[1]], [REPLIES[4]]) == [None]
     assert judge.judge([prompt("Other?")], [REPLIES[1]], [REPLIES[0]]) == [None]

@@ -26,7 +26,7 @@ def test_a_served_model_is_asked_in_both_orders() -> None:
         judge = ChatJudge("m", api.ask, {})
         replies = [Message("assistant", text) for text in ("It is 12.", "It is 7.")]
         assert judge.judge([prompt], [replies[0]], [replies[1]]) == [0.5]
-    assert judge.figures() == {"pairs": 1, "unparsable": 0, "order_decided": 1}
+    assert judge.counts_by_name() == {"pairs": 1, "unparsable": 0, "order_decided": 1}
     assert len(assistant.seen) == 2
     for conversation, sampling in assistant.seen:
         assert [message.role for message in conversation] == ["system", "user"]

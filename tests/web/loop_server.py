@@ -8,13 +8,13 @@ from chatwright.checkpoint import registry
 from chatwright.data.feedback_log import FeedbackLog
 from chatwright.pipeline import model_versions
 from chatwright.server.feedback.canary import Canary
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.http_server import serve_in_thread
-from chatwright.server.jobs.job_desk import JobDesk
+from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.opening_status import OpeningStatus
 from chatwright.server.served_versions import follow_versions
-from chatwright.server.teach.teach_desk import TeachDesk
-from chatwright.server.training_runs.run_desk import RunDesk
+from chatwright.server.teach.improvement_loop import ImprovementLoop
+from chatwright.server.training_runs.training_runs import TrainingRuns
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
 from tests.server.training_runs.run_files import hold, write_run
@@ -68,11 +68,11 @@ def loop_server(folder: Path) -> Iterator[LoopServer]:
     write_run(runs / "other", 20)
     status = OpeningStatus("echo")
     status.set_ready()
-    jobs = JobDesk()
+    jobs = JobRunner()
     with serve_in_thread("echo", 0, status=status.status) as (service, address):
-        service.feedback = FeedbackDesk(log, Canary("new", "old", 0.1))
-        service.teach = TeachDesk(versions, log, jobs)
-        service.runs = RunDesk(runs, jobs)
+        service.feedback = FeedbackCollector(log, Canary("new", "old", 0.1))
+        service.teach = ImprovementLoop(versions, log, jobs)
+        service.runs = TrainingRuns(runs, jobs)
         first = EchoAssistant()
         service.publish(first, "echo", "version v2")
         server = LoopServer(versions, address, first)

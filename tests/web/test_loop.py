@@ -7,12 +7,12 @@ import pytest
 from playwright.sync_api import expect
 
 from chatwright.checkpoint import registry
-from chatwright.cli.loop_desks import loop_desks
+from chatwright.cli.loop_views import loop_views
 from chatwright.cli.served_models import served_models
 from chatwright.data.feedback_log import FeedbackLog, read_log
 from chatwright.data.snapshot import read_snapshot
 from chatwright.engine.cache_plan import MemoryLimits
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.http_server import serve_in_thread
 from chatwright.server.opening_status import OpeningStatus
 from tests.pipeline.improve.conftest import folder, trained  # noqa: F401
@@ -130,7 +130,7 @@ def test_the_conversation_is_still_there_after_another_view(server, open_page):
 
 
 def test_the_loop_on_the_page_with_a_real_model(folder: Path, open_page) -> None:  # noqa: F811
-    """Talk, rate, improve, read the verdict, and roll back."""
+    """Talk, rate, improve, read the decision, and roll back."""
     log = folder / "log.jsonl"
     for item in read_snapshot(feedback(folder, lambda _: (1, 2))).feedback:
         FeedbackLog(log).append(item)
@@ -142,10 +142,10 @@ def test_the_loop_on_the_page_with_a_real_model(folder: Path, open_page) -> None
     with served_models(limits) as models, serve_in_thread("m", 0, status=status.status) as served:
         service, address = served
         opened = models.publish(service, model)
-        service.feedback = FeedbackDesk(log)
+        service.feedback = FeedbackCollector(log)
         with (
             models.follow(model, opened.facts.directory, service),
-            loop_desks(service, model, log, folder, settings),
+            loop_views(service, model, log, folder, settings),
         ):
             page = open_page(address)
             for number in range(2):
@@ -159,10 +159,10 @@ def test_the_loop_on_the_page_with_a_real_model(folder: Path, open_page) -> None
             expect(page.get_by_test_id("n-feedback")).to_have_text(str(N_PROMPT + 2))
             page.locator("#improve").get_by_role("button", name="Start").click()
             expect(page.locator("#job")).to_have_attribute("data-state", "running")
-            expect(page.locator("#verdict")).to_be_visible(timeout=300_000)
-            expect(page.locator("#verdict")).to_contain_text("v2 is better")
+            expect(page.locator("#decision")).to_be_visible(timeout=300_000)
+            expect(page.locator("#decision")).to_contain_text("v2 is better")
             event = registry.read(model).events[-1]
-            rate = event.figures["win_rate"]
+            rate = event.metrics["win_rate"]
             shown = f"{100 * rate:.1f}".removesuffix(".0")
             expect(page.locator("#win-rate")).to_contain_text(shown)
             first = page.locator("[data-version=v1] > .version")

@@ -114,14 +114,14 @@ def test_an_administrator_fills_the_queue_and_sees_gold_and_limits(server, open_
     page = open_page(server.address)
     open_queue(page, "root")
     page.keyboard.press(str(1 + shown(page).index("right")))
-    row = page.locator("#queue-desk tr[data-rater=root]")
+    row = page.locator("#rating-queue tr[data-rater=root]")
     expect(row).to_contain_text("100% of 1")
     answers = iter(("yes", "yes", "no", "so", "maybe"))  # the second equals the first
     server.model.answers = lambda: next(answers)
     page.get_by_label("Prompts, one a line").fill("Is it?")
-    page.locator("#queue-desk select").select_option("3")
+    page.locator("#rating-queue select").select_option("3")
     page.get_by_role("button", name="Write replies and add").click()
-    expect(page.locator("#queue-desk")).to_contain_text("1 prompt added.")
+    expect(page.locator("#rating-queue")).to_contain_text("1 prompt added.")
     expect(page.locator("#rate .prompt dd")).to_have_text("Is it?")
     assert len(set(shown(page))) == 3
     lines = [{"prompt": "Which?", "replies": ["x", "y"], "right_ranks": [2, 1]}]
@@ -138,7 +138,7 @@ def test_an_administrator_fills_the_queue_and_sees_gold_and_limits(server, open_
     other = open_page(server.address)
     open_queue(other, "ann")
     expect(other.get_by_test_id("rate-counts")).to_have_text("0 ranked, 1 left.")
-    expect(other.locator("#queue-desk")).to_have_count(0)
+    expect(other.locator("#rating-queue")).to_have_count(0)
     other.keyboard.press("=")
     expect(other.locator("#rate")).to_contain_text("There is nothing to rank now")
 

@@ -11,7 +11,7 @@ from chatwright.data.preferences import Correction, Ranking, Thumb
 from chatwright.server.access.access_keys import KeyFile, KeyRing
 from chatwright.server.address import Address
 from chatwright.server.app import make_app
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.http_server import DrainingServer
 from tests.web.page_actions import action, ask, expect_conversation, question, wait_for_reply
 from tests.web.served_models import EchoAssistant
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ci
 @pytest.fixture
 def log(build, tmp_path):
     """Let the server keep feedback, and return its log."""
-    build.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    build.service.feedback = FeedbackCollector(tmp_path / "feedback.jsonl")
     return tmp_path / "feedback.jsonl"
 
 
@@ -88,7 +88,7 @@ def test_a_blind_comparison_becomes_a_ranking(log, page, models, vote, ranks, ar
 @pytest.mark.parametrize("drawn", [0, 1])
 def test_the_order_of_a_comparison_is_drawn(echo_page, tmp_path, drawn):
     page, model = echo_page
-    model.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    model.service.feedback = FeedbackCollector(tmp_path / "feedback.jsonl")
     page.add_init_script(f"crypto.getRandomValues = (array) => array.fill({drawn})")
     page.reload()
     model.answer = "old"
@@ -111,7 +111,7 @@ def test_the_order_of_a_comparison_is_drawn(echo_page, tmp_path, drawn):
 
 def test_four_replies_are_ranked_by_keys(echo_page, tmp_path):
     page, model = echo_page
-    model.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    model.service.feedback = FeedbackCollector(tmp_path / "feedback.jsonl")
     page.reload()
     model.answer = "zero"
     ask(page, "one")
@@ -143,7 +143,7 @@ def test_four_replies_are_ranked_by_keys(echo_page, tmp_path):
 
 def test_two_models_are_compared_on_one_question(echo_page, tmp_path):
     page, model = echo_page
-    model.service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    model.service.feedback = FeedbackCollector(tmp_path / "feedback.jsonl")
     others = {}
     for name in ("blue", "green"):
         others[name] = EchoAssistant()

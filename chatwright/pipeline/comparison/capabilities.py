@@ -39,20 +39,20 @@ class BitsPerByte:
 
 
 def compare_skills(
-    first: Path, second: Path, n_per_skill: int, kept: MutableMapping[str, Any], say: Say
+    baseline: Path, candidate: Path, n_per_skill: int, kept: MutableMapping[str, Any], say: Say
 ) -> dict[str, PairedScores]:
     """Compare the scores of each skill of the starter's exam, item by item."""
     items = starter.exam_items(n_per_skill=n_per_skill)
-    right = []
-    for directory in (first, second):
+    are_correct = []
+    for directory in (baseline, candidate):
         key = hash_json(["skills", model_hash(directory), [item.as_row() for item in items]])
         if key not in kept:
             say(f"{directory}: {len(items):,} test questions")
             model, tokenizer = model_directory.load(directory)
             replies = reply_greedily(model, tokenizer, [item.messages for item in items])
             kept[key] = [is_right(i, r) for i, r in zip(items, replies, strict=True)]
-        right.append(kept[key])
-    before, after = right
+        are_correct.append(kept[key])
+    before, after = are_correct
     names = dict.fromkeys(item.skill for item in items)
     skills = {skill: [i.skill == skill for i in items] for skill in names}
     return {
@@ -66,27 +66,29 @@ def _chosen(values: Sequence[bool], flags: Sequence[bool]) -> list[bool]:
 
 
 def compare_bits_per_byte(
-    first: Path, second: Path, texts: Path, kept: MutableMapping[str, Any], say: Say
+    baseline: Path, candidate: Path, texts: Path, kept: MutableMapping[str, Any], say: Say
 ) -> BitsPerByte:
     """Compare bits per byte on texts, both models in windows of the shorter context."""
     documents = [row.text for row in read_texts(texts).rows]
-    key = hash_json(["texts", model_hash(first), model_hash(second), documents])
+    key = hash_json(["texts", model_hash(baseline), model_hash(candidate), documents])
     if key not in kept:
         say(f"bits per byte of {len(documents):,} texts")
-        kept[key] = _nats(first, second, documents)
+        kept[key] = _nats(baseline, candidate, documents)
     before, after = kept[key]
     if list(map(len, before)) == list(map(len, after)):
         units = [[nats for document in score for nats in document] for score in (before, after)]
     else:  # another tokenizer cuts other windows, but the documents are the same
         units = [[math.fsum(document) for document in score] for score in (before, after)]
     n_byte = sum(len(document.encode()) for document in documents)
-    first_bits, second_bits = (math.fsum(unit) / math.log(2) / n_byte for unit in units)
-    return BitsPerByte(first_bits, second_bits, relative_change(units[0], units[1]), n_byte)
+    bits = [math.fsum(unit) / math.log(2) / n_byte for unit in units]
+    return BitsPerByte(bits[0], bits[1], relative_change(units[0], units[1]), n_byte)
 
 
-def _nats(first: Path, second: Path, documents: Sequence[str]) -> list[list[tuple[float, ...]]]:
+def _nats(
+    baseline: Path, candidate: Path, documents: Sequence[str]
+) -> list[list[tuple[float, ...]]]:
     """Return the negative log-likelihoods by model, document and window."""
-    loaded = [model_directory.load(directory) for directory in (first, second)]
+    loaded = [model_directory.load(directory) for directory in (baseline, candidate)]
     context_length = min(model.config.context_length for model, _ in loaded)
     return [
         [

@@ -1,4 +1,4 @@
-"""report.html of a comparison: the decision, all figures, and replies side by side."""
+"""report.html of a comparison: the decision, all metrics, and replies side by side."""
 
 import html
 from pathlib import Path
@@ -9,6 +9,7 @@ from chatwright.pipeline.comparison.summary import (
     Row,
     capability_rows,
     main_rows,
+    model_rows,
     rate_rows,
     verdict_line,
 )
@@ -17,7 +18,7 @@ from chatwright.training.html_page import page
 
 N_SHOWN = 10
 """Prompts whose replies are shown: the first ones, not chosen by their replies."""
-OUTCOMES = {1.0: "B wins", 0.5: "tie", 0.0: "A wins", None: "no verdict"}
+OUTCOMES = {1.0: "candidate", 0.5: "tie", 0.0: "baseline", None: "not judged"}
 
 
 def write_report(path: Path, comparison: Comparison) -> None:
@@ -25,10 +26,10 @@ def write_report(path: Path, comparison: Comparison) -> None:
     c = comparison
     parts = [
         f"<p><strong>{html.escape(verdict_line(c))}</strong></p>",
-        _table([("A", c.first), ("B", c.second), ("judge", c.judge), *main_rows(c)]),
+        _table([*model_rows(c), *main_rows(c)]),
         *_section("By kind of prompt", rate_rows(c.by_kind)),
         *_section("Without one rule of the judge", rate_rows(c.without_rule)),
-        *_section("Capabilities, A before and B after", capability_rows(c)),
+        *_section("Capabilities, baseline and candidate", capability_rows(c)),
         f"<h2>The first {min(N_SHOWN, len(c.prompts))} prompts, first sample</h2>",
         _replies(c),
     ]
@@ -48,11 +49,12 @@ def _table(rows: list[Row]) -> str:
 
 
 def _replies(c: Comparison) -> str:
-    lines = ["<tr><th>prompt</th><th>A</th><th>B</th><th>judge</th></tr>"]
+    lines = ["<tr><th>prompt</th><th>baseline</th><th>candidate</th><th>winner</th></tr>"]
     shown = zip(c.prompts[:N_SHOWN], *c.replies, c.outcomes, strict=False)
-    for prompt, first, second, outcomes in shown:
+    for prompt, *replies, outcomes in shown:
         outcome = OUTCOMES.get(outcomes[0], str(outcomes[0]))
-        cells = [message_text(prompt.messages[-1]), _text(first[0]), _text(second[0]), outcome]
+        texts = [_text(by_sample[0]) for by_sample in replies]
+        cells = [message_text(prompt.messages[-1]), *texts, outcome]
         lines.append("".join(["<tr>", *(f"<td>{html.escape(x)}</td>" for x in cells), "</tr>"]))
     return f"<table>{''.join(lines)}</table>"
 

@@ -1,11 +1,11 @@
-"""The result of a comparison: how model B does against model A, and what was decided."""
+"""The result of a comparison: how the candidate does against the baseline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from chatwright.data.rows import PromptRow
-from chatwright.evaluation.judges import Verdict
+from chatwright.evaluation.judges import Outcome
 from chatwright.evaluation.length_control import LengthControlled
 from chatwright.evaluation.paired import PairedScores
 from chatwright.evaluation.win_rate import EVEN, WinRate
@@ -14,10 +14,10 @@ from chatwright.pipeline.comparison.samples import Replies, SampleConfig
 
 MIN_PROMPTS = 30
 """With fewer prompts the bootstrap interval covers less than 95 %, so nothing is decided."""
-Decision = Literal["better", "worse", "no difference shown"]
+Verdict = Literal["better", "worse", "no difference shown"]
 RULE = (
-    f"B is better if the 95 % interval of its win rate is above 50 %, on at least {MIN_PROMPTS} "
-    "prompts; worse if the interval is below 50 %."
+    f"the candidate is better if the 95 % interval of its win rate is above 50 %, on at least "
+    f"{MIN_PROMPTS} prompts; worse if the interval is below 50 %."
 )
 
 
@@ -31,10 +31,11 @@ class Lengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How model B does against model A."""
+    """How the candidate, such as a trained model, does against the baseline."""
 
-    first: str
-    second: str
+    baseline: str
+    """Directory of the model compared with, for example before training."""
+    candidate: str
     judge: str
     win_rate: WinRate
     length_controlled: LengthControlled | None
@@ -42,30 +43,30 @@ class Comparison:
     by_kind: dict[str, WinRate]
     without_rule: dict[str, WinRate]
     """The win rate without each single rule of the judge."""
-    right: WinRate | None
+    correctness: WinRate | None
     """The win rate by correctness alone, if the judge has such a rule."""
     lengths: tuple[Lengths, Lengths]
     n_equal: int
     """Comparisons of equal replies, which are ties."""
     n_unjudged: int
-    """Comparisons without a verdict, which do not count."""
+    """Comparisons that were not judged, which do not count."""
     n_overlap: int
     """Prompts that were left out because they are in the training data."""
     overlap_checked: bool
     """Whether training data were given to look for the prompts."""
     n_too_long: int
     """Prompts that were left out because one of the models cannot read them."""
-    judge_figures: dict[str, int]
+    judge_counts: dict[str, int]
     skills: dict[str, PairedScores]
     bits_per_byte: BitsPerByte | None
     prompts: tuple[PromptRow, ...] = field(repr=False)
     replies: tuple[Replies, Replies] = field(repr=False)
-    outcomes: list[list[Verdict]] = field(repr=False)
-    """Of each prompt's comparisons: 1 where B wins, 0.5 for a tie, 0 where A wins, None unknown."""
+    outcomes: list[list[Outcome]] = field(repr=False)
+    """Of each prompt's comparisons: 1 where the candidate wins, 0.5 tie, 0 where it loses, None."""
 
     @property
-    def verdict(self) -> Decision:
-        """Whether B is better: the interval of the win rate excludes 50 %, on enough prompts."""
+    def verdict(self) -> Verdict:
+        """Whether the interval of the win rate excludes 50 %, on enough prompts."""
         if self.win_rate.n_prompt >= MIN_PROMPTS:
             if self.win_rate.low > EVEN:
                 return "better"
@@ -82,20 +83,20 @@ def to_json(
     controlled = c.length_controlled
     bits = c.bits_per_byte
     return {
-        "first": {"directory": c.first, "weights": weights[0], **asdict(c.lengths[0])},
-        "second": {"directory": c.second, "weights": weights[1], **asdict(c.lengths[1])},
+        "baseline": {"directory": c.baseline, "weights": weights[0], **asdict(c.lengths[0])},
+        "candidate": {"directory": c.candidate, "weights": weights[1], **asdict(c.lengths[1])},
         "judge": c.judge,
         "verdict": c.verdict,
-        **c.win_rate.as_figures(),
+        **c.win_rate.as_metrics(),
         "length_controlled": None if controlled is None else asdict(controlled),
-        "right": None if c.right is None else c.right.as_figures(),
-        "by_kind": _as_figures(c.by_kind),
-        "without_rule": _as_figures(c.without_rule),
+        "correctness": None if c.correctness is None else c.correctness.as_metrics(),
+        "by_kind": _as_metrics(c.by_kind),
+        "without_rule": _as_metrics(c.without_rule),
         "equal_replies": c.n_equal,
         "unjudged": c.n_unjudged,
         "too_long_prompts": c.n_too_long,
         "overlapping_prompts": c.n_overlap if c.overlap_checked else None,
-        "judge_figures": c.judge_figures,
+        "judge_counts": c.judge_counts,
         "skills": {name: _skill(scores) for name, scores in c.skills.items()},
         "bits_per_byte": None if bits is None else asdict(bits),
         "sampling": {field.name: getattr(sampling, field.name) for field in fields(SampleConfig)},
@@ -103,8 +104,8 @@ def to_json(
     }
 
 
-def _as_figures(rates: Mapping[str, WinRate]) -> dict[str, Any]:
-    return {name: rate.as_figures() for name, rate in rates.items()}
+def _as_metrics(rates: Mapping[str, WinRate]) -> dict[str, Any]:
+    return {name: rate.as_metrics() for name, rate in rates.items()}
 
 
 def _skill(scores: PairedScores) -> dict[str, Any]:

@@ -9,32 +9,38 @@ Row = tuple[str, str]
 
 def verdict_line(comparison: Comparison) -> str:
     """Return the decision with its rule."""
-    words = {"better": "B is better", "worse": "B is worse"}
+    words = {"better": "the candidate is better", "worse": "the candidate is worse"}
     decision = words.get(comparison.verdict, comparison.verdict)
     return f"Verdict: {decision}. Rule: {RULE}"
 
 
+def model_rows(comparison: Comparison) -> list[Row]:
+    """Return both models and the judge, as (name, value)."""
+    c = comparison
+    return [("baseline", c.baseline), ("candidate", c.candidate), ("judge", c.judge)]
+
+
 def main_rows(comparison: Comparison) -> list[Row]:
-    """Return the figures that every comparison has, as (name, value)."""
+    """Return the metrics that every comparison has, as (name, value)."""
     c = comparison
     controlled = str(c.length_controlled) if c.length_controlled else "lengths hardly overlap"
     rows = [
-        ("win rate of B over A", _rate(c.win_rate)),
+        ("win rate of the candidate", _rate(c.win_rate)),
         ("length-controlled", controlled),
         ("prompts, comparisons", f"{c.win_rate.n_prompt:,}, {c.win_rate.n_comparison:,}"),
         ("ties", f"{c.win_rate.tie_rate:.1%}, of these {c.n_equal:,} with equal replies"),
-        ("mean length of A", _length(c, 0)),
-        ("mean length of B", _length(c, 1)),
+        ("mean length, baseline", _length(c, 0)),
+        ("mean length, candidate", _length(c, 1)),
         ("prompts in training data", _overlap(c)),
     ]
-    if c.right is not None:
-        rows.insert(2, ("by correctness alone", _rate(c.right)))
+    if c.correctness is not None:
+        rows.insert(2, ("by correctness alone", _rate(c.correctness)))
     if c.n_too_long:
         rows.append(("prompts too long", f"{c.n_too_long:,}, left out"))
     if c.n_unjudged:
-        rows.append(("without a verdict", f"{c.n_unjudged:,} comparisons, which do not count"))
+        rows.append(("not judged", f"{c.n_unjudged:,} comparisons, which do not count"))
     names = {"unparsable": "unreadable answers", "order_decided": "order decided, counted as ties"}
-    rows += [(names[name], f"{n:,}") for name, n in c.judge_figures.items() if name in names]
+    rows += [(names[name], f"{n:,}") for name, n in c.judge_counts.items() if name in names]
     return rows
 
 

@@ -28,6 +28,12 @@ from chatwright.pipeline.content_hash import content_hash, hash_json
 from chatwright.pipeline.data_sources import path_strings
 from chatwright.pipeline.improve import plan
 from chatwright.pipeline.improve.feedback_checks import check_feedback
+from chatwright.pipeline.improve.improvement_folder import (
+    FOLDER,
+    ImprovementFolder,
+    open_improvement_folder,
+    version_trained_in,
+)
 from chatwright.pipeline.improve.methods import Method, choose, count
 from chatwright.pipeline.improve.parts import (
     FeedbackParts,
@@ -36,7 +42,6 @@ from chatwright.pipeline.improve.parts import (
     write_prompts,
 )
 from chatwright.pipeline.improve.promotion import Decision, decide
-from chatwright.pipeline.improve.rounds import FOLDER, Round, open_round, version_of_round
 from chatwright.pipeline.improve.settings import ImproveConfig
 from chatwright.pipeline.improve.starter_defaults import with_starter_defaults
 from chatwright.pipeline.run_recipe import run_recipe
@@ -105,7 +110,7 @@ class _Run:
             f"method {method.name}: {counts.n_pair:,} pairs and {counts.n_thumb:,} thumbs by "
             f"{len(counts.raters):,} raters to learn from"
         )
-        current = open_round(self.read.directory, self._identity(method))
+        current = open_improvement_folder(self.read.directory, self._identity(method))
         decided = self._decided(current)
         if decided is not None:
             return decided
@@ -115,7 +120,7 @@ class _Run:
             self.config, method, counts, current.folder, self.parent_path, trains_judge
         )
         trained = run_recipe(recipe, current.folder, None, self.watcher, self.parent_path)
-        version = version_of_round(registry.read(self.read.directory), current.folder)
+        version = version_trained_in(registry.read(self.read.directory), current.folder)
         if version is None:
             version = model_versions.add(
                 self.read.directory,
@@ -155,9 +160,9 @@ class _Run:
             value=n_pair,
         )
 
-    def _decided(self, current: Round) -> Improvement | None:
+    def _decided(self, current: ImprovementFolder) -> Improvement | None:
         """Return the outcome, if this very improvement was decided before."""
-        version = version_of_round(self.read, current.folder)
+        version = version_trained_in(self.read, current.folder)
         if version is None or not (events := self.read.events_of(version)):
             return None
         self.watcher.say(
@@ -217,10 +222,10 @@ class _Run:
                 "another version was served meanwhile, with which it was not compared; "
                 f"it {'won' if decision.is_promoted else 'did not win'} against "
                 f"{self.parent.name}: {decision.reason}",
-                decision.figures,
+                decision.metrics,
             )
         record = registry.promote if decision.is_promoted else registry.refuse
-        record(versions, version.id, decision.reason, decision.figures)
+        record(versions, version.id, decision.reason, decision.metrics)
         return Improvement(versions, version, decision.is_promoted, decision.reason, folder)
 
 

@@ -30,10 +30,10 @@ from chatwright.pipeline.comparison.samples import open_engine
 from chatwright.pipeline.content_hash import hash_json
 from chatwright.pipeline.improve import starter_defaults
 from chatwright.pipeline.improve.improve import improve
+from chatwright.pipeline.improve.improvement_folder import FOLDER
 from chatwright.pipeline.improve.loop_report import write_loop_report
-from chatwright.pipeline.improve.promotion import decision_figures
+from chatwright.pipeline.improve.promotion import decision_metrics
 from chatwright.pipeline.improve.read_settings import read_settings
-from chatwright.pipeline.improve.rounds import FOLDER
 from chatwright.pipeline.improve.settings import ImproveConfig
 from chatwright.pipeline.simulated_feedback import SimulationConfig, simulate_feedback
 from chatwright.pipeline.starter_corpus import starter_corpus
@@ -108,10 +108,12 @@ def run_loop(
 def _round(
     loop: Loop, number: int, versions: Path, folder: Path, data: Path | None, watcher: Watcher
 ) -> dict[str, Any]:
-    """Collect feedback and improve, unless the round was finished before; return its figures."""
+    """Collect feedback and improve, unless the round was finished before; return its metrics."""
     result_file = folder / "result.json"
     if result_file.is_file():
         saved: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
+        if "figures" in saved:  # the name of the metrics in earlier files
+            saved["metrics"] = saved.pop("figures")
         return saved
     folder.mkdir(parents=True, exist_ok=True)
     snapshot = data or folder / "feedback.jsonl"
@@ -126,7 +128,7 @@ def _round(
         "is_promoted": improvement.is_promoted,
         "reason": improvement.reason,
         "served": read.current.name,
-        "figures": dict(events[0].figures),
+        "metrics": dict(events[0].metrics),
     }
     directory.write_text(result_file, json.dumps(result, indent=1))
     return result
@@ -188,4 +190,4 @@ def _compare_rounds(
     judge = open_judge(JudgeOptions(rules=(starter_defaults.RULES,)), prompts, paths, out)
     config = CompareConfig(**asdict(loop.improve.samples))
     comparison = compare(*paths, read_prompts(prompts), judge, out, config, watcher.say)
-    return {"first": first.name, "last": last.name, **decision_figures(comparison)}
+    return {"first": first.name, "last": last.name, **decision_metrics(comparison)}

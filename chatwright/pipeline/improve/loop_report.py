@@ -49,14 +49,14 @@ def _plot(rounds: Sequence[Mapping[str, Any]]) -> str:
     figure = new_figure(7, 3)
     rates, lengths = figure.subplots(1, 2)
     numbers = [result["round"] for result in rounds]
-    figures = [result["figures"] for result in rounds]
-    middle = [each["win_rate"] for each in figures]
-    below = [each["win_rate"] - each["win_rate_low"] for each in figures]
-    above = [each["win_rate_high"] - each["win_rate"] for each in figures]
+    metrics = [result["metrics"] for result in rounds]
+    middle = [each["win_rate"] for each in metrics]
+    below = [each["win_rate"] - each["win_rate_low"] for each in metrics]
+    above = [each["win_rate_high"] - each["win_rate"] for each in metrics]
     rates.errorbar(numbers, middle, yerr=(below, above), fmt="o", capsize=4)
     rates.axhline(0.5, color="#999", linewidth=1)
     rates.set(title="win rate over the version before", xlabel="round", xticks=numbers)
-    lengths.plot(numbers, [each["tokens_after"] for each in figures], "o-")
+    lengths.plot(numbers, [each["tokens_after"] for each in metrics], "o-")
     lengths.set(title="tokens per reply", xlabel="round", xticks=numbers)
     return to_svg(figure)
 
@@ -67,10 +67,10 @@ def _table(rounds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(result: Mapping[str, Any]) -> str:
-    figures = result["figures"]
+    metrics = result["metrics"]
     rate = (
-        f"{figures['win_rate']:.1%} ({figures['win_rate_low']:.1%} to "
-        f"{figures['win_rate_high']:.1%})"
+        f"{metrics['win_rate']:.1%} ({metrics['win_rate_low']:.1%} to "
+        f"{metrics['win_rate_high']:.1%})"
     )
     decision = "promoted" if result["is_promoted"] else f"refused: {result['reason']}"
     cells = (result["round"], result["version"], rate, decision)

@@ -30,11 +30,11 @@ class PromotionConfig:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the model is promoted, why, and the figures behind it."""
+    """Whether the model is promoted, why, and the metrics behind it."""
 
     is_promoted: bool
     reason: str
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
@@ -44,17 +44,17 @@ def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
         *_skill_refusals(comparison, config),
         *_text_refusals(comparison, config),
     ]
-    figures = decision_figures(comparison)
+    metrics = decision_metrics(comparison)
     rate = comparison.win_rate
     shown = f"win rate {rate.value:.1%}, 95 % interval {rate.low:.1%} to {rate.high:.1%}"
     if refusals:
-        return Decision(False, f"{'; '.join(refusals)} ({shown})", figures)
+        return Decision(False, f"{'; '.join(refusals)} ({shown})", metrics)
     measured = ["its replies win"]
     if comparison.skills:
         measured.append("no skill fell too far")
     if comparison.bits_per_byte:
         measured.append("its bits per byte are within the limit")
-    return Decision(True, f"{', '.join(measured)} ({shown})", figures)
+    return Decision(True, f"{', '.join(measured)} ({shown})", metrics)
 
 
 def _win_rate_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]:
@@ -89,10 +89,10 @@ def _text_refusals(comparison: Comparison, config: PromotionConfig) -> list[str]
     ]
 
 
-def decision_figures(comparison: Comparison) -> dict[str, Any]:
-    """Return the figures that the registry keeps, each interval with its bounds."""
+def decision_metrics(comparison: Comparison) -> dict[str, Any]:
+    """Return the metrics that the registry keeps, each interval with its bounds."""
     rate, lengths = comparison.win_rate, comparison.lengths
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "win_rate": rate.value,
         "win_rate_low": rate.low,
         "win_rate_high": rate.high,
@@ -104,18 +104,18 @@ def decision_figures(comparison: Comparison) -> dict[str, Any]:
         "judge": comparison.judge,
     }
     if comparison.length_controlled is not None:
-        figures["length_controlled"] = comparison.length_controlled.value
-    if comparison.right is not None:
-        figures["right"] = comparison.right.value
-        figures["right_low"] = comparison.right.low
-        figures["right_high"] = comparison.right.high
+        metrics["length_controlled"] = comparison.length_controlled.value
+    if comparison.correctness is not None:
+        metrics["correctness"] = comparison.correctness.value
+        metrics["correctness_low"] = comparison.correctness.low
+        metrics["correctness_high"] = comparison.correctness.high
     if comparison.skills:
-        figures["skills"] = {
+        metrics["skills"] = {
             name: {"before": scores.before, "after": scores.after, "p_value": scores.p_value}
             for name, scores in comparison.skills.items()
         }
     if comparison.bits_per_byte:
         bits = comparison.bits_per_byte
-        figures["bits_per_byte_before"] = bits.before
-        figures["bits_per_byte_after"] = bits.after
-    return figures
+        metrics["bits_per_byte_before"] = bits.before
+        metrics["bits_per_byte_after"] = bits.after
+    return metrics

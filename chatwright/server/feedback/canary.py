@@ -18,7 +18,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Verdict = Literal["open", "refused", "preferred"]
+CanaryState = Literal["open", "refused", "preferred"]
 ALPHA = 0.05
 """Largest probability that either interval ever misses the true share."""
 
@@ -55,7 +55,7 @@ class Canary:
     share: float
     """Share of the requests that the candidate answers, above 0 and below 1."""
     alpha: float = ALPHA
-    verdict: Verdict = "open"
+    state: CanaryState = "open"
     votes: dict[str, Votes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,33 +71,33 @@ class Canary:
         with self._lock:
             self._n_request += 1
             before, now = (self._n_request - 1) * self.share, self._n_request * self.share
-            return self.verdict == "open" and math.floor(now) > math.floor(before)
+            return self.state == "open" and math.floor(now) > math.floor(before)
 
-    def vote(self, weights: str, is_up: bool) -> Verdict:
-        """Count a thumb on a reply of these weights; return the verdict so far."""
+    def vote(self, weights: str, is_up: bool) -> CanaryState:
+        """Count a thumb on a reply of these weights; return the state after it."""
         with self._lock:
-            if self.verdict == "open" and weights in self.votes:
+            if self.state == "open" and weights in self.votes:
                 counted = self.votes[weights]
                 counted.n += 1
                 counted.n_up += is_up
-                self.verdict = self._decide()
-            return self.verdict
+                self.state = self._decide()
+            return self.state
 
-    def figures(self) -> dict[str, float | int | str]:
-        """Return the counts behind the verdict, for the registry."""
-        found: dict[str, float | int | str] = {"canary": self.verdict, "share": self.share}
+    def metrics(self) -> dict[str, float | int | str]:
+        """Return the counts behind the state, for the registry."""
+        counts: dict[str, float | int | str] = {"canary": self.state, "share": self.share}
         for name, weights in (("served", self.served), ("candidate", self.candidate)):
             votes = self.votes[weights]
             low, high = votes.interval(self.alpha / 2)
-            found |= {
+            counts |= {
                 f"{name}_votes": votes.n,
                 f"{name}_up": votes.share,
                 f"{name}_low": low,
                 f"{name}_high": high,
             }
-        return found
+        return counts
 
-    def _decide(self) -> Verdict:
+    def _decide(self) -> CanaryState:
         low, high = self.votes[self.candidate].interval(self.alpha / 2)
         served_low, served_high = self.votes[self.served].interval(self.alpha / 2)
         if high < served_low:

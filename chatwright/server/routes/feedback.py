@@ -24,12 +24,12 @@ def add(app: FastAPI, service: Service) -> None:
     @app.post("/v1/feedback", dependencies=[needs("chat")])
     async def feedback(http: Request) -> Response:
         """Store feedback on a reply; it is on disk before the answer."""
-        desk = service.feedback
-        if desk is None:
+        collector = service.feedback
+        if collector is None:
             message = "this server keeps no feedback: start it with --feedback FILE"
             raise ApiError(404, message, code="feedback_not_kept")
         body = parse_request(await http.body(), FeedbackBody).root
-        given = to_feedback(body, desk.memory, caller_of(http).user)
-        verdict = await run_in_threadpool(desk.take, given)
+        given = to_feedback(body, collector.memory, caller_of(http).user)
+        canary_state = await run_in_threadpool(collector.take, given)
         answer = {"object": "feedback", "kind": body.kind, "stored": True}
-        return JSONResponse(answer if verdict is None else {**answer, "canary": verdict})
+        return JSONResponse(answer if canary_state is None else {**answer, "canary": canary_state})

@@ -35,16 +35,16 @@ class FeedbackSummary:
         Args:
             known: The weights of the versions; feedback on other models is counted apart.
         """
-        feedback, figures = self._current()
+        feedback, metrics = self._current()
         n_other = sum(not _weights_of(item) <= known | {""} for item in feedback)
-        return figures | {"n_other_models": n_other if known else 0}
+        return metrics | {"n_other_models": n_other if known else 0}
 
     def _current(self) -> tuple[tuple[Feedback, ...], dict[str, Any]]:
         with self._lock:
             state = self._state()
             if self._read is None or self._read[0] != state:
                 feedback = self._all()
-                self._read = (state, feedback, _figures(feedback))
+                self._read = (state, feedback, _metrics(feedback))
             return self._read[1], self._read[2]
 
     def _state(self) -> object:
@@ -64,7 +64,7 @@ class FeedbackSummary:
         return (*logged, *map(to_feedback, rated))
 
 
-def _figures(feedback: Sequence[Feedback]) -> dict[str, Any]:
+def _metrics(feedback: Sequence[Feedback]) -> dict[str, Any]:
     good = assess(feedback)
     counts = count(good.kept)
     method, obstacle = "", ""

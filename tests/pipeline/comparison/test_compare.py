@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def kept_model_replies(models: tuple[Path, Path], out: Path) -> None:
-    """A is right in 1 of 4 prompts, B in 3 of 4; B is never short."""
+    """The baseline is correct in 1 of 4 prompts, the candidate in 3 of 4 and never short."""
     rows = prompts(N_PROMPT)
     is_right = (lambda p: int(p.answer) % 8 == 0, lambda p: int(p.answer) % 8 != 0)
     for model, right, ending in zip(models, is_right, ("", " = abcdefgh"), strict=True):
@@ -56,12 +56,12 @@ def run(models: tuple[Path, Path], out: Path) -> Comparison:
 def test_a_planted_difference_is_found_with_all_its_parts(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """By correctness B wins 30 of 40 prompts and loses 10. A's shortness turns wins into ties."""
+    """By correctness the candidate wins 30 of 40 prompts; shortness turns wins into ties."""
     kept_model_replies(models, tmp_path)
     c = run(models, tmp_path)
-    assert c.right is not None
-    assert c.right.value == 0.75
-    assert c.without_rule["short"] == c.right
+    assert c.correctness is not None
+    assert c.correctness.value == 0.75
+    assert c.without_rule["short"] == c.correctness
     assert c.without_rule["right_number"].value == 0.0
     assert c.win_rate.value == pytest.approx(0.5 * 0.75)
     assert (c.win_rate.n_prompt, c.win_rate.n_comparison) == (40, 80)
@@ -69,7 +69,7 @@ def test_a_planted_difference_is_found_with_all_its_parts(
     # 2 i % 8 == 0 needs an even i, so prompts with an odd i are all won by correctness.
     assert c.by_kind["even"].value == 0.5
     assert c.by_kind["odd"].value == 0.25
-    assert c.length_controlled is None, "B is always longer"
+    assert c.length_controlled is None, "the candidate is always longer"
     assert c.lengths[1].characters > c.lengths[0].characters + 10
 
 
@@ -104,7 +104,7 @@ def test_the_result_file_holds_the_figures_and_no_text(
     text = (tmp_path / "comparison.json").read_text()
     result = json.loads(text)
     assert result["win_rate"] == c.win_rate.value
-    assert result["right"]["low"] == c.right.low
+    assert result["correctness"]["low"] == c.correctness.low
     assert len(result["outcomes"]) == N_PROMPT
     assert "abcdefgh" not in text
     page = (tmp_path / "report.html").read_text()
@@ -160,7 +160,7 @@ def test_bits_per_byte_are_paired(models: tuple[Path, Path], tmp_path: Path) -> 
 def test_pairs_to_rate_are_blind_and_their_votes_are_a_judge(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """A rater who votes for the longer reply of each pair makes B win everywhere."""
+    """A rater who votes for the longer reply of each pair makes the candidate win everywhere."""
     kept_model_replies(models, tmp_path)
     file = tmp_path / "pairs.jsonl"
     n_pair = write_pairs_to_rate(*models, prompts(N_PROMPT), file, tmp_path, COMPARED)
@@ -197,7 +197,7 @@ def test_a_judge_without_any_verdict_is_an_error(models: tuple[Path, Path], tmp_
 def test_a_judge_of_length_alone_gives_50_percent_length_controlled(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """B is longer in 3 of 4 comparisons."""
+    """The candidate is longer in 3 of 4 comparisons."""
     rows = prompts(N_PROMPT)
     keep_replies(tmp_path, models[0], rows, lambda p, k: "a" * (10 + int(p.answer) % 7))
     keep_replies(

@@ -30,8 +30,8 @@ def test_a_better_model_is_promoted_and_can_be_rolled_back(folder: Path) -> None
     assert states(folder) == ["served before", "served"]
     read = registry.read(folder / "model")
     event = read.events[-1]
-    assert event.figures["win_rate_low"] > 0.5
-    assert event.figures["prompts"] == 32
+    assert event.metrics["win_rate_low"] > 0.5
+    assert event.metrics["prompts"] == 32
     assert read.current.parent == read.versions[0].id
     assert (read.current.method, read.current.feedback != "") == ("dpo", True)
     assert model_directory.find(folder / "model") == read.path_of(read.current)
@@ -57,7 +57,7 @@ def test_a_worse_model_is_refused_and_kept(folder: Path) -> None:
     assert states(folder) == ["served", "refused"]
     read = registry.read(folder / "model")
     assert read.events[-1].reason in said
-    assert read.events[-1].figures["win_rate_high"] < 0.5
+    assert read.events[-1].metrics["win_rate_high"] < 0.5
     assert model_directory.holds_model(read.path_of(read.versions[1]))
     with pytest.raises(InputError):
         chatwright("models", "promote", folder / "model", "v2")

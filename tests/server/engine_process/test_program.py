@@ -191,7 +191,8 @@ def test_the_web_application_needs_no_torch() -> None:
         "import sys; sys.modules['torch'] = None\n"
         "import chatwright.server.app, chatwright.server.engine_process.client\n"
         "import chatwright.cli.served_models, chatwright.server.http_server\n"
-        "import chatwright.server.teach.teach_desk, chatwright.server.training_runs.run_desk"
+        "import chatwright.server.teach.improvement_loop\n"
+        "import chatwright.server.training_runs.training_runs"
     )
     subprocess.run([sys.executable, "-c", blocked], check=True)
 

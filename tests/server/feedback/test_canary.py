@@ -4,18 +4,18 @@ import random
 
 import pytest
 
-from chatwright.server.feedback.canary import Canary, Verdict, Votes
+from chatwright.server.feedback.canary import Canary, CanaryState, Votes
 
 
-def run(seed: int, candidate_up: float, served_up: float, n_vote: int = 1_000) -> Verdict:
-    """Vote on the replies of both models until a verdict; each share of thumbs up is given."""
+def run(seed: int, candidate_up: float, served_up: float, n_vote: int = 1_000) -> CanaryState:
+    """Vote on the replies of both models until it is decided; each share of thumbs up is given."""
     canary = Canary("new", "old", share=0.5)
     draw = random.Random(seed)
     for _ in range(n_vote):
         weights, up = ("new", candidate_up) if canary.takes_next() else ("old", served_up)
         if canary.vote(weights, draw.random() < up) != "open":
             break
-    return canary.verdict
+    return canary.state
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -55,15 +55,15 @@ def test_the_candidate_answers_its_share_evenly(share: float) -> None:
         assert abs(sum(taken[start : start + 100]) - 100 * share) <= 1
 
 
-def test_after_the_verdict_nothing_goes_to_the_candidate_and_nothing_is_counted() -> None:
+def test_after_the_decision_nothing_goes_to_the_candidate_and_nothing_is_counted() -> None:
     canary = Canary("new", "old", 0.5)
     for _ in range(100):
         canary.vote("new", False)
         canary.vote("old", True)
-    assert canary.verdict == "refused"
-    figures = canary.figures()
+    assert canary.state == "refused"
+    metrics = canary.metrics()
     canary.vote("new", True)
     canary.vote("another model", True)
-    assert canary.figures() == figures
+    assert canary.metrics() == metrics
     assert not any(canary.takes_next() for _ in range(10))
-    assert figures["candidate_high"] < figures["served_low"]
+    assert metrics["candidate_high"] < metrics["served_low"]

@@ -7,19 +7,19 @@ import pytest
 from chatwright import __version__
 from chatwright.server.errors import ApiError
 from chatwright.server.jobs.command_job import CommandJob
-from chatwright.server.jobs.job_desk import JobDesk
+from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.jobs.plain_json import plain_json
 
 
 @pytest.fixture
-def desk() -> Iterator[JobDesk]:
-    desk = JobDesk()
-    yield desk
-    desk.close()
+def runner() -> Iterator[JobRunner]:
+    runner = JobRunner()
+    yield runner
+    runner.close()
 
 
-def test_a_command_ends_with_its_output(desk: JobDesk) -> None:
-    job = desk.start("one", ["version"])
+def test_a_command_ends_with_its_output(runner: JobRunner) -> None:
+    job = runner.start("one", ["version"])
     assert job.wait(60) == "finished"
     found = job.to_json()
     assert (found["lines"], found["error"], found["command"]) == (
@@ -27,23 +27,23 @@ def test_a_command_ends_with_its_output(desk: JobDesk) -> None:
         "",
         "chatwright version",
     )
-    assert desk.get("one") is job
-    assert desk.get("two") is None
+    assert runner.get("one") is job
+    assert runner.get("two") is None
 
 
-def test_a_failure_is_reported_with_its_message(desk: JobDesk) -> None:
-    job = desk.start("one", ["feedback", "snapshot", "missing.jsonl", "out.jsonl"])
+def test_a_failure_is_reported_with_its_message(runner: JobRunner) -> None:
+    job = runner.start("one", ["feedback", "snapshot", "missing.jsonl", "out.jsonl"])
     assert job.wait(60) == "failed"
     assert "missing.jsonl" in job.to_json()["error"]
 
 
-def test_one_command_runs_at_a_time(desk: JobDesk) -> None:
-    first = desk.start("one", ["version"])
+def test_one_command_runs_at_a_time(runner: JobRunner) -> None:
+    first = runner.start("one", ["version"])
     with pytest.raises(ApiError) as caught:
-        desk.start("two", ["version"])
+        runner.start("two", ["version"])
     assert (caught.value.status, caught.value.code) == (409, "job_running")
     assert first.wait(60) == "finished"
-    assert desk.start("two", ["version"]).wait(60) == "finished"
+    assert runner.start("two", ["version"]).wait(60) == "finished"
 
 
 def test_a_stopped_command_is_not_a_failure() -> None:

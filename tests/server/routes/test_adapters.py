@@ -26,7 +26,7 @@ from chatwright.pipeline.replay_replies import read_receipts, replay_replies
 from chatwright.server.app import make_app
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.remote_engine import RemoteEngine
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from tests.server.small_model import NO_CONTROL_TOKENS, TOKENIZER, small_model
 
 NAMES = ("kind", "curt")
@@ -165,7 +165,7 @@ def test_feedback_on_an_adapters_reply_names_the_adapter(
     client: TestClient, folder: Path, tmp_path: Path
 ) -> None:
     service = client.app.state.service  # type: ignore[attr-defined]
-    service.feedback = FeedbackDesk(tmp_path / "feedback.jsonl")
+    service.feedback = FeedbackCollector(tmp_path / "feedback.jsonl")
     for name in ("base", *NAMES):
         rating = {"kind": "thumb", "reply": ask(client, name)["id"], "is_up": True, "rater": "ann"}
         assert client.post("/v1/feedback", json=rating).status_code == 200

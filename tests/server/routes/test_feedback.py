@@ -13,7 +13,7 @@ from chatwright.data.preferences import Correction, Ranking, Thumb
 from chatwright.data.snapshot import write_snapshot
 from chatwright.server.app import make_app
 from chatwright.server.feedback.canary import Canary
-from chatwright.server.feedback.desk import FeedbackDesk
+from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.model_identity import ModelIdentity
 from tests.server.fake_assistant import FakeAssistant
 
@@ -30,7 +30,7 @@ def client(log: Path) -> Iterator[TestClient]:
     app = make_app(None, "m")
     service = app.state.service
     service.publish(FakeAssistant(), "m", "", ModelIdentity(weights="a" * 64))
-    service.feedback = FeedbackDesk(log)
+    service.feedback = FeedbackCollector(log)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
 
@@ -122,7 +122,7 @@ def test_thumbs_decide_about_a_canary(log: Path, is_candidate_good: bool, verdic
         decided.append(canary)
         service.candidate = None
 
-    service.feedback = FeedbackDesk(log, Canary("new", "old", 0.5), end)
+    service.feedback = FeedbackCollector(log, Canary("new", "old", 0.5), end)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         by: dict[str, int] = {}
         for _ in range(80):
@@ -132,7 +132,7 @@ def test_thumbs_decide_about_a_canary(log: Path, is_candidate_good: bool, verdic
             is_up = is_candidate_good or name == "v1"
             body = {"kind": "thumb", "reply": answer["id"], "is_up": is_up}
             assert client.post(URL, json=body).json()["canary"] in ("open", verdict)
-        assert service.feedback.canary.verdict == verdict
+        assert service.feedback.canary.state == verdict
         assert len(decided) == (not is_candidate_good)
         assert by["v2"] == 40 if is_candidate_good else by["v2"] < 40
     weights = [one.reply.weights for one in read_log(log).feedback if isinstance(one, Thumb)]

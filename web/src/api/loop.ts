@@ -13,7 +13,7 @@ export interface Job {
   error: string;
 }
 
-export interface Figures {
+export interface Metrics {
   win_rate?: number;
   win_rate_low?: number;
   win_rate_high?: number;
@@ -26,16 +26,16 @@ export interface Figures {
   skills?: Record<string, { before: number; after: number; p_value: number }>;
 }
 
-export interface Verdict {
+export interface Decision {
   version: string;
   is_promoted: boolean;
   reason: string;
-  figures: Figures;
+  metrics: Metrics;
 }
 
 export interface Improvement {
   job: Job | null;
-  verdict: Verdict | null;
+  decision: Decision | null;
 }
 
 export interface Share {
@@ -70,7 +70,7 @@ export interface Decision {
   by: string;
   reason: string;
   is_forced: boolean;
-  figures: Figures;
+  metrics: Metrics;
 }
 
 export interface Version {

@@ -13,7 +13,7 @@ from chatwright.server.jobs.plain_json import plain_json
 from chatwright.server.request_body.request_parser import Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.routes.teach.runs import Nothing, report_response
-from chatwright.server.routes.teach.versions import teach_desk
+from chatwright.server.routes.teach.versions import improvement_loop
 from chatwright.server.service import Service
 
 
@@ -31,7 +31,7 @@ def add(app: FastAPI, service: Service) -> None:
 
     def summary(request: Request) -> Response:
         """Return counts, raters and agreement; the raters one by one only to administrators."""
-        found = teach_desk(service).summary()
+        found = improvement_loop(service).summary()
         report = found["report"]
         is_admin = "admin" in caller_of(request).scopes
         shown = {**report, "n_raters": len(report["raters"])}
@@ -39,19 +39,19 @@ def add(app: FastAPI, service: Service) -> None:
 
     def start(body: Improve = body_of(Improve)) -> Response:
         """Start `chatwright improve` in a process of its own."""
-        return _json(teach_desk(service).improve(body.method, body.any_weights), 201)
+        return _json(improvement_loop(service).improve(body.method, body.any_weights), 201)
 
     def state() -> Response:
-        """Return the progress of the last improvement, and its verdict."""
-        return _json(teach_desk(service).state())
+        """Return the progress of the last improvement, and its decision."""
+        return _json(improvement_loop(service).state())
 
     def stop(body: Nothing = body_of(Nothing)) -> Response:
         """Ask the improvement to save and stop; without new ratings, a start continues it."""
-        return _json(teach_desk(service).stop())
+        return _json(improvement_loop(service).stop())
 
     def report() -> Response:
         """Return the report of the comparison as a file."""
-        return report_response(teach_desk(service).report())
+        return report_response(improvement_loop(service).report())
 
     add_route(app, "GET", "/api/feedback/summary", summary, readers)
     add_route(app, "GET", "/api/improve", state, readers)

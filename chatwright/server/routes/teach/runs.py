@@ -13,7 +13,7 @@ from chatwright.server.jobs.plain_json import plain_json
 from chatwright.server.request_body.request_parser import ShortText, Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
-from chatwright.server.training_runs.run_desk import RunDesk
+from chatwright.server.training_runs.training_runs import TrainingRuns
 
 
 class Start(Strict):
@@ -32,7 +32,7 @@ def add(app: FastAPI, service: Service) -> None:
     """Add the routes. Everyone who may chat sees the runs; an administrator changes them."""
     readers, admins = needs("chat"), needs("admin")
 
-    def desk() -> RunDesk:
+    def training_runs() -> TrainingRuns:
         if service.runs is None:
             message = "this server shows no runs: start it with --runs DIR"
             raise ApiError(404, message, code="no_runs")
@@ -40,7 +40,7 @@ def add(app: FastAPI, service: Service) -> None:
 
     def list_runs() -> Response:
         """List the runs, the recipes started from the page, and those that can be started."""
-        runs = desk()
+        runs = training_runs()
         recipes = [
             {"name": one.name, "about": one.about, "stages": one.stages} for one in runs.recipes()
         ]
@@ -48,23 +48,23 @@ def add(app: FastAPI, service: Service) -> None:
 
     def read_run(id: str) -> Response:
         """Return curves, samples, checks and data of a run."""
-        return _json(desk().read(id))
+        return _json(training_runs().read(id))
 
     def read_report(id: str) -> Response:
         """Return the run's report as a file."""
-        return report_response(desk().report(id))
+        return report_response(training_runs().report(id))
 
     def start(body: Start = body_of(Start)) -> Response:
         """Start a recipe in a process of its own."""
-        return _json(desk().start(body.recipe, body.is_smoke), 201)
+        return _json(training_runs().start(body.recipe, body.is_smoke), 201)
 
     def stop(name: str, body: Nothing = body_of(Nothing)) -> Response:
         """Ask a recipe to save and stop."""
-        return _json(desk().stop(name))
+        return _json(training_runs().stop(name))
 
     def resume(name: str, body: Nothing = body_of(Nothing)) -> Response:
         """Continue a recipe that was stopped."""
-        return _json(desk().resume(name))
+        return _json(training_runs().resume(name))
 
     add_route(app, "GET", "/api/runs", list_runs, readers)
     add_route(app, "POST", "/api/runs", start, admins)

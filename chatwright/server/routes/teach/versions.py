@@ -14,7 +14,7 @@ from chatwright.server.errors import ApiError
 from chatwright.server.request_body.request_parser import Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
-from chatwright.server.teach.teach_desk import TeachDesk
+from chatwright.server.teach.improvement_loop import ImprovementLoop
 from chatwright.server.teach.versions import versions_to_json
 
 
@@ -30,32 +30,32 @@ def add(app: FastAPI, service: Service) -> None:
 
     def read() -> Response:
         """List the versions, and say how the canary is doing."""
-        return answer(teach_desk(service))
+        return answer(improvement_loop(service))
 
-    def answer(desk: TeachDesk) -> Response:
+    def answer(loop: ImprovementLoop) -> Response:
         feedback = service.feedback
         canary = None if feedback is None else feedback.canary
-        figures = None if canary is None else canary.figures()
-        return json_response(versions_to_json(desk.directory) | {"canary": figures})
+        metrics = None if canary is None else canary.metrics()
+        return json_response(versions_to_json(loop.directory) | {"canary": metrics})
 
     def promote(request: Request, name: str, body: Reason = body_of(Reason)) -> Response:
         """Serve a version from now on; open replies end with the model they began with."""
-        desk = teach_desk(service)
-        desk.promote(name, body.reason, _who(request))
-        return answer(desk)
+        loop = improvement_loop(service)
+        loop.promote(name, body.reason, _who(request))
+        return answer(loop)
 
     def rollback(request: Request, name: str, body: Reason = body_of(Reason)) -> Response:
         """Serve an earlier version again."""
-        desk = teach_desk(service)
-        desk.rollback(name, body.reason, _who(request))
-        return answer(desk)
+        loop = improvement_loop(service)
+        loop.rollback(name, body.reason, _who(request))
+        return answer(loop)
 
     add_route(app, "GET", "/api/versions", read, readers)
     add_route(app, "POST", "/api/versions/{name}/promote", promote, admins)
     add_route(app, "POST", "/api/versions/{name}/rollback", rollback, admins)
 
 
-def teach_desk(service: Service) -> TeachDesk:
+def improvement_loop(service: Service) -> ImprovementLoop:
     """Return the loop of the served model; ApiError (404) if the server has none."""
     if service.teach is None:
         message = "this server serves one model without versions: serve a directory of versions"

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from chatwright.server.app import make_app
-from chatwright.server.jobs.job_desk import JobDesk
-from chatwright.server.training_runs.run_desk import RunDesk
+from chatwright.server.jobs.job_runner import JobRunner
+from chatwright.server.training_runs.training_runs import TrainingRuns
 from tests.server.fake_assistant import FakeAssistant
 from tests.server.training_runs.run_files import write_run
 
@@ -48,8 +48,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Iterator[TestClient]:
     app = make_app(FakeAssistant(), "m")
-    jobs = JobDesk()
-    app.state.service.runs = RunDesk(folder, jobs)
+    jobs = JobRunner()
+    app.state.service.runs = TrainingRuns(folder, jobs)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
     jobs.close()
@@ -119,8 +119,8 @@ def test_a_recipe_runs_stops_and_resumes_to_its_end(client: TestClient, folder: 
     answer = client.post("/api/runs", json={"recipe": "small"})
     assert answer.status_code == 201
     assert client.post("/api/runs", json={"recipe": "starter"}).status_code == 409
-    desk: RunDesk = client.app.state.service.runs  # type: ignore[attr-defined]
-    job = desk._jobs.get("small")
+    runs: TrainingRuns = client.app.state.service.runs  # type: ignore[attr-defined]
+    job = runs._jobs.get("small")
     assert job is not None
     log = folder / "small/pretrain/metrics.jsonl"
     while job.state == "running" and not (log.exists() and '"step": 3' in log.read_text()):
@@ -137,7 +137,7 @@ def test_a_recipe_runs_stops_and_resumes_to_its_end(client: TestClient, folder: 
     assert (stopped["state"], stopped["step"] > 0) == ("stopped", True)
     assert client.post("/api/runs/small/stop", json={}).status_code == 409
     assert client.post("/api/runs/small/resume", json={}).status_code == 200
-    resumed = desk._jobs.get("small")
+    resumed = runs._jobs.get("small")
     assert resumed is not None
     assert resumed is not job
     while resumed.state == "running" and not resumed.to_json()["progress"]:

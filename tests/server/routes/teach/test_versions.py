@@ -12,9 +12,9 @@ from chatwright.data.snapshot import read_snapshot
 from chatwright.pipeline import model_versions
 from chatwright.server.app import make_app
 from chatwright.server.feedback.canary import Canary
-from chatwright.server.feedback.desk import FeedbackDesk
-from chatwright.server.jobs.job_desk import JobDesk
-from chatwright.server.teach.teach_desk import TeachDesk
+from chatwright.server.feedback.collector import FeedbackCollector
+from chatwright.server.jobs.job_runner import JobRunner
+from chatwright.server.teach.improvement_loop import ImprovementLoop
 from chatwright.store.exports import exports_with
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
@@ -48,8 +48,8 @@ def folder(tmp_path: Path, models: Path) -> Path:
 def client(folder: Path) -> Iterator[TestClient]:
     app = make_app(FakeAssistant(), "m")
     log = folder / "log.jsonl"
-    app.state.service.feedback = FeedbackDesk(log, Canary("new", "old", 0.1))
-    app.state.service.teach = TeachDesk(folder, log, JobDesk())
+    app.state.service.feedback = FeedbackCollector(log, Canary("new", "old", 0.1))
+    app.state.service.teach = ImprovementLoop(folder, log, JobRunner())
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
 
@@ -58,14 +58,14 @@ def states(client: TestClient) -> dict[str, str]:
     return {one["name"]: one["state"] for one in client.get("/api/versions").json()["versions"]}
 
 
-def test_versions_are_listed_with_lineage_and_figures(client: TestClient) -> None:
+def test_versions_are_listed_with_lineage_and_metrics(client: TestClient) -> None:
     found = client.get("/api/versions").json()
     assert [(one["name"], one["parent"]) for one in found["versions"]] == [
         ("v1", None),
         ("v2", "v1"),
         ("v3", "v1"),
     ]
-    assert found["versions"][1]["events"][0]["figures"]["win_rate"] == 0.4
+    assert found["versions"][1]["events"][0]["metrics"]["win_rate"] == 0.4
     assert (found["served"], found["can_roll_back_to"]) == ("v1", [])
     assert found["canary"]["canary"] == "open"
 
@@ -92,7 +92,7 @@ def test_a_version_without_a_won_comparison_needs_a_reason_which_is_kept(
 
 def test_the_registry_names_the_administrator_who_decided(folder: Path, tmp_path: Path) -> None:
     with store_client(tmp_path / "store.db") as users:
-        users.client.app.state.service.teach = TeachDesk(folder, None, JobDesk())
+        users.client.app.state.service.teach = ImprovementLoop(folder, None, JobRunner())
         for name, role in (("olga", "admin"), ("mia", "member")):
             users.add_user(name, role)
         path, body = "/api/versions/v2/promote", {"reason": "x"}
@@ -108,15 +108,15 @@ def test_ratings_in_the_store_count_too_and_their_snapshot_is_recorded(
     with store_client(tmp_path / "store.db") as users:
         user, store = users.add_user("mia"), users.store
         users.add_user("olga", "admin")
-        desk = TeachDesk(folder, None, JobDesk(), store=store)
-        users.client.app.state.service.teach = desk  # type: ignore[attr-defined]
+        loop = ImprovementLoop(folder, None, JobRunner(), store=store)
+        users.client.app.state.service.teach = loop  # type: ignore[attr-defined]
         path = "/api/feedback/summary"
         assert users.send("GET", path, as_="olga").json()["report"]["n"] == 0
         things = make_things(store, user)  # one thumb
         assert things.feedback
         found = users.send("GET", path, as_="olga").json()
         assert (found["report"]["n"], found["thumbs_up"]) == (1, 1)
-        snapshot = desk._snapshot(desk._feedback().feedback())
+        snapshot = loop._snapshot(loop._feedback().feedback())
         with store.database.read() as connection:
             exports = exports_with(connection, user)
         assert [export.sha256 for export in exports] == [snapshot.sha256]
@@ -145,13 +145,13 @@ def test_the_summary_counts_what_the_log_holds(client: TestClient, folder: Path)
 
 
 def test_the_same_feedback_gives_the_same_snapshot(client: TestClient, folder: Path) -> None:
-    desk: TeachDesk = client.app.state.service.teach  # type: ignore[attr-defined]
+    loop: ImprovementLoop = client.app.state.service.teach  # type: ignore[attr-defined]
     log = FeedbackLog(folder / "log.jsonl")
     items = [ranking("ann", f"q{number}", ("good", "bad"), (1, 2)) for number in range(3)]
     log.append(items[0])
-    first = desk._snapshot(items[:1])
-    assert desk._snapshot(items[:1]).path == first.path
-    second = desk._snapshot(items)
+    first = loop._snapshot(items[:1])
+    assert loop._snapshot(items[:1]).path == first.path
+    second = loop._snapshot(items)
     assert (second.path.name, second.previous) == ("0002.jsonl", first.sha256)
     assert len(read_snapshot(second.path).feedback) == 3
 
@@ -159,7 +159,7 @@ def test_the_same_feedback_gives_the_same_snapshot(client: TestClient, folder: P
 def test_nothing_is_improved_without_feedback(client: TestClient) -> None:
     response = client.post("/api/improve", json={})
     assert (response.status_code, response.json()["error"]["code"]) == (409, "no_feedback")
-    assert client.get("/api/improve").json() == {"job": None, "verdict": None}
+    assert client.get("/api/improve").json() == {"job": None, "decision": None}
     assert client.post("/api/improve/stop", json={}).status_code == 409
     assert client.get("/api/improve/report").status_code == 404
     assert client.post("/api/improve", json={"method": "magic"}).status_code == 400

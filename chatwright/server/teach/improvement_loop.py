@@ -18,7 +18,7 @@ from chatwright.data.readers.feedback_json import feedback_to_json
 from chatwright.data.snapshot import Snapshot, read_snapshot, write_snapshot
 from chatwright.pipeline.store_feedback import record_snapshot
 from chatwright.server.errors import ApiError
-from chatwright.server.jobs.job_desk import JobDesk
+from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.teach.feedback_summary import FeedbackSummary
 from chatwright.server.teach.versions import last_decision
 from chatwright.store.store import Store
@@ -27,14 +27,14 @@ JOB = "improve"
 SNAPSHOTS = "feedback"
 
 
-class TeachDesk:
+class ImprovementLoop:
     """The loop of one model. Every thread may use it."""
 
     def __init__(
         self,
         directory: Path,
         log: Path | None,
-        jobs: JobDesk,
+        jobs: JobRunner,
         settings: Sequence[str] = (),
         store: Store | None = None,
     ) -> None:
@@ -85,17 +85,17 @@ class TeachDesk:
         return self.state()
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the last improvement that was started here, and its verdict."""
+        """Return the state of the last improvement that was started here, and its decision."""
         job = self._jobs.get(JOB)
         if job is None:
-            return {"job": None, "verdict": None}
+            return {"job": None, "decision": None}
         result = job.result
-        verdict = None
+        decision = None
         if result:
-            decision = last_decision(self.directory, str(result["version"])) or {}
-            verdict = {name: result[name] for name in ("version", "is_promoted", "reason")}
-            verdict["figures"] = decision.get("figures", {})
-        return {"job": job.to_json(), "verdict": verdict}
+            event = last_decision(self.directory, str(result["version"])) or {}
+            decision = {name: result[name] for name in ("version", "is_promoted", "reason")}
+            decision["metrics"] = event.get("metrics", {})
+        return {"job": job.to_json(), "decision": decision}
 
     def stop(self) -> dict[str, Any]:
         """Ask the improvement to save and stop; ApiError (409) if none runs."""

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chatwright.checkpoint.model_files import is_model
-from chatwright.server.jobs.job_desk import JobDesk
+from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.service import Service
-from chatwright.server.teach.teach_desk import TeachDesk
-from chatwright.server.training_runs.run_desk import RunDesk
+from chatwright.server.teach.improvement_loop import ImprovementLoop
+from chatwright.server.training_runs.training_runs import TrainingRuns
 from chatwright.store.store import Store
 
 
 @contextmanager
-def loop_desks(
+def loop_views(
     service: Service,
     directory: Path,
     log: Path | None,
@@ -31,11 +31,11 @@ def loop_desks(
         settings: Settings of every improvement, as KEY=VALUE.
         store: The store whose ratings count too.
     """
-    jobs = JobDesk()
+    jobs = JobRunner()
     if runs is not None:
-        service.runs = RunDesk(runs, jobs)
+        service.runs = TrainingRuns(runs, jobs)
     if not is_model(directory):
-        service.teach = TeachDesk(directory, log, jobs, settings, store)
+        service.teach = ImprovementLoop(directory, log, jobs, settings, store)
     try:
         yield
     finally:

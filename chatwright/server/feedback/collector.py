@@ -7,11 +7,11 @@ from pathlib import Path
 
 from chatwright.data.feedback_log import FeedbackLog
 from chatwright.data.preferences import Feedback, Thumb
-from chatwright.server.feedback.canary import Canary, Verdict
+from chatwright.server.feedback.canary import Canary, CanaryState
 from chatwright.server.feedback.reply_memory import ReplyMemory
 
 
-class FeedbackDesk:
+class FeedbackCollector:
     """Remembers replies and takes feedback on them."""
 
     def __init__(
@@ -25,21 +25,21 @@ class FeedbackDesk:
         Args:
             log: The file that feedback is appended to; `chatwright feedback snapshot` reads it.
             canary: The candidate that thumbs decide about.
-            decided: Called once, when the canary has a verdict.
+            decided: Called once, when the canary is decided.
         """
         self.memory = ReplyMemory()
         self.log = FeedbackLog(log)
         self.canary = canary
         self._decided = decided
 
-    def take(self, feedback: Feedback) -> Verdict | None:
-        """Write a piece of feedback to disk and count it; return the canary's verdict, if any."""
+    def take(self, feedback: Feedback) -> CanaryState | None:
+        """Write a piece of feedback to disk and count it; return the state of the canary."""
         self.log.append(feedback)
         if self.canary is None:
             return None
-        if not isinstance(feedback, Thumb) or self.canary.verdict != "open":
-            return self.canary.verdict
-        verdict = self.canary.vote(feedback.reply.weights, feedback.is_up)
-        if verdict != "open":
+        if not isinstance(feedback, Thumb) or self.canary.state != "open":
+            return self.canary.state
+        state = self.canary.vote(feedback.reply.weights, feedback.is_up)
+        if state != "open":
             self._decided(self.canary)
-        return verdict
+        return state

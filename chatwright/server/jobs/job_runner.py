@@ -9,7 +9,7 @@ from chatwright.server.errors import ApiError
 from chatwright.server.jobs.command_job import CommandJob
 
 
-class JobDesk:
+class JobRunner:
     """Starts commands. Every thread may use it."""
 
     def __init__(self) -> None:

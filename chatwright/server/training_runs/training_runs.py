@@ -16,7 +16,7 @@ from chatwright.checkpoint import directory, json_file
 from chatwright.errors import InputError
 from chatwright.pipeline.packaged_recipes import packaged_recipe, packaged_recipe_names
 from chatwright.server.errors import ApiError
-from chatwright.server.jobs.job_desk import JobDesk
+from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.training_runs.run_folder import (
     REPORT_FILE,
     RunRead,
@@ -39,10 +39,10 @@ class OfferedRecipe:
     stages: tuple[str, ...]
 
 
-class RunDesk:
+class TrainingRuns:
     """Lists runs, and starts recipes. Every thread may use it."""
 
-    def __init__(self, folder: Path, jobs: JobDesk) -> None:
+    def __init__(self, folder: Path, jobs: JobRunner) -> None:
         """Show the runs below `folder`; recipes run as `jobs`."""
         self.folder = folder
         self._jobs = jobs
