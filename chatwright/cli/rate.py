@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FOLDER = "feedback"
 """Folder in the model's directory that holds the replies, the log and the snapshots."""
+PROMPTS_FOR_ONE = 6
+"""Prompts that are drawn for each one to rank: many get equal replies and are left out."""
 
 
 def rate(
@@ -39,7 +41,7 @@ def rate(
             "Nothing is sampled then.",
         ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", help="Number of prompts.", min=1)] = 30,
+    count: Annotated[int, typer.Option("--count", help="Number of prompts to rank.", min=1)] = 30,
     replies: Annotated[
         int, typer.Option("--replies", help="Replies to each prompt.", min=2, max=9)
     ] = 2,
@@ -67,8 +69,8 @@ def rate(
     from chatwright.data.feedback_log import FeedbackLog
 
     folder = out or directory / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     candidates = _candidates(directory, folder, prompts, pairs, count, replies, temperature, seed)
+    folder.mkdir(parents=True, exist_ok=True)
     log = FeedbackLog(folder / "feedback.jsonl")
     session = RatingSession(candidates, log, rater or getpass.getuser())
     screen = RatingScreen()
@@ -94,11 +96,11 @@ def _candidates(
     if pairs is not None:
         return read_candidates(pairs)
     if prompts is not None:
-        chosen = sources.read_prompts(prompts)[:count]
+        chosen = sources.read_prompts(prompts)
     else:
-        chosen = sources.own_prompts(directory, count, seed)
+        chosen = sources.own_prompts(directory, PROMPTS_FOR_ONE * count, seed)
     config = CollectConfig(n_reply=n_reply, temperature=temperature, seed=seed)
-    return sources.sampled_candidates(directory, chosen, config, folder / "replies.jsonl")
+    return sources.sampled_candidates(directory, chosen, config, folder / "replies.jsonl", count)
 
 
 def _keys() -> Keys:

@@ -119,9 +119,3 @@ def _equal_or_missing(row: Sequence[Message | None]) -> list[int]:
         else:
             seen.add(text)
     return numbers
-
-
-def share_equal(candidates: Sequence[Candidates]) -> float:
-    """Return the share of the prompts with two equal replies; 0 without prompts."""
-    n_equal = sum(not candidate.are_different for candidate in candidates)
-    return n_equal / len(candidates) if candidates else 0.0

@@ -57,6 +57,18 @@ def test_held_out_pairs_are_told_apart_after_training(folder: Path) -> None:
     assert figures["chosen_reward"] > figures["rejected_reward"]
 
 
+def test_few_pairs_are_read_a_few_times(folder: Path) -> None:
+    settings = [setting for setting in QUICK if not setting.startswith("loop.steps=")]
+    chatwright(
+        "train", "dpo", "--from", folder / "sft", "--data", folder / "pairs.jsonl",
+        "--out", folder / "few", *settings,
+    )  # fmt: skip
+    run = json.loads((folder / "few" / "run.json").read_text())
+    n_pair = run["data"]["train"]["pairs"]
+    steps_per_pass = -(-n_pair // run["stage"]["batches"]["rows"])
+    assert run["loop"]["steps"] <= 10 * steps_per_pass
+
+
 def test_an_adapter_learns_them_beside_frozen_weights(folder: Path) -> None:
     figures = train(folder, "adapter", "lora.rank=4")
     assert figures["accuracy"] == 1.0

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from chatwright.chat.assistant import Assistant
+from chatwright.cli.rating.candidate_file import read_candidates
+from chatwright.cli.rating.sources import own_prompts, sampled_candidates
 from chatwright.conversation import Message
 from chatwright.data.preferences import RatedReply
 from chatwright.data.snapshot import read_snapshot
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.errors import InputError
-from chatwright.pipeline.collect import Candidates, CollectConfig, collect, share_equal
+from chatwright.pipeline.collect import Candidates, CollectConfig, collect
 from chatwright.pipeline.simulated_feedback import SimulationConfig, simulate_feedback
 from chatwright.starter import make_fact_table, write_corpus
 from chatwright.starter.feedback.raters import RaterSettings
@@ -62,12 +64,33 @@ def test_replies_do_not_depend_on_what_is_collected_together(assistant: Assistan
     assert {reply.weights for item in together for reply in item.replies} == {"ab12"}
 
 
-def test_greedy_replies_are_equal_and_this_is_counted(assistant: Assistant) -> None:
+def test_greedy_replies_are_equal(assistant: Assistant) -> None:
     config = CollectConfig(temperature=0.0, max_tokens=4)
-    assert share_equal(collect(assistant, "", PROMPTS, config)) == 1.0
-    reply = RatedReply(Message("assistant", "Hi"))
-    other = Candidates(PROMPTS[0], (reply, RatedReply(Message("assistant", "Ho"))))
-    assert share_equal([Candidates(PROMPTS[0], (reply, reply)), other]) == 0.5
+    assert not any(item.are_different for item in collect(assistant, "", PROMPTS, config))
+
+
+def test_another_prompt_takes_the_place_of_one_with_equal_replies(
+    folder: Path, tmp_path: Path
+) -> None:
+    config = CollectConfig(max_tokens=1, n_attempt=1, temperature=0.02)
+    prompts = own_prompts(folder / "sft", 60, seed=0)
+    cache = tmp_path / "new folder" / "replies.jsonl"
+    few = sampled_candidates(folder / "sft", prompts, config, cache, 4)
+    sampled = read_candidates(cache)
+    assert len(sampled) > len(few) == 4  # some prompts got equal replies
+    assert few == [item for item in sampled if item.are_different][:4]
+    before = cache.read_bytes()
+    assert sampled_candidates(folder / "sft", prompts, config, cache, 4) == few
+    assert cache.read_bytes() == before
+    more = sampled_candidates(folder / "sft", prompts, config, cache, 6)
+    assert more[:4] == few
+    assert len(more) == 6
+
+
+def test_nothing_is_left_behind_where_there_is_no_model(folder: Path) -> None:
+    with pytest.raises(InputError):
+        chatwright("rate", folder / "world")
+    assert not (folder / "world" / "feedback").exists()
 
 
 def test_equal_replies_are_ranked_once() -> None:

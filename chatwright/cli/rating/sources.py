@@ -13,7 +13,7 @@ from chatwright.conversation import Message
 from chatwright.data.readers.row_reader import read_rows
 from chatwright.data.rows import DataError, Location, PromptRow
 from chatwright.errors import InputError
-from chatwright.pipeline.collect import Candidates, CollectConfig, collect, share_equal
+from chatwright.pipeline.collect import Candidates, CollectConfig, collect
 from chatwright.pipeline.starter_corpus import starter_corpus
 
 _SAMPLE_PROMPTS = Path(__file__).parent / "sample_prompts.txt"
@@ -21,23 +21,34 @@ Prompt = tuple[Message, ...]
 
 
 def sampled_candidates(
-    directory: Path, prompts: Sequence[Prompt], config: CollectConfig, cache: Path
+    directory: Path, prompts: Sequence[Prompt], config: CollectConfig, cache: Path, count: int
 ) -> list[Candidates]:
-    """Return the replies to the prompts; those that `cache` lacks are sampled and added to it."""
+    """Return replies to the first `count` of the prompts that get different ones.
+
+    The replies that `cache` lacks are sampled and added to it.
+    """
     known = read_candidates(cache) if cache.exists() else []
-    wanted = set(prompts)
-    fitting = [c for c in known if c.prompt in wanted and len(c.replies) == config.n_reply]
-    missing = [prompt for prompt in prompts if prompt not in {c.prompt for c in fitting}]
-    if not missing:
-        return fitting
+    sampled = {c.prompt: c for c in known if len(c.replies) == config.n_reply}
+    found = [sampled[p] for p in prompts if p in sampled and sampled[p].are_different]
+    missing = [prompt for prompt in prompts if prompt not in sampled]
+    if not missing or len(found) >= count:
+        return found[:count]
+    n_equal = 0
     with StatusLine(f"Sampling replies of {directory}") as status:
         assistant, weights = open_sampling_assistant(directory, status)
-        status.show(f"{len(missing)} prompts, {config.n_reply} replies each")
-        new = collect(assistant, weights, missing, config, first=len(known))
-        append_candidates(cache, new)
-        if share := share_equal(new):
-            status.note(f"{share:.0%} of the prompts got equal replies and are left out.")
-    return fitting + new
+        while missing and len(found) < count:
+            status.show(f"{len(found)} of {count} prompts with {config.n_reply} different replies")
+            n_next = 2 * (count - len(found))  # many prompts of a good model get equal replies
+            new = collect(assistant, weights, missing[:n_next], config, first=len(known))
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            append_candidates(cache, new)
+            missing = missing[n_next:]
+            known += new
+            found += [one for one in new if one.are_different]
+            n_equal += sum(not one.are_different for one in new)
+        if n_equal:
+            status.note(f"{n_equal} other prompts got equal replies and are left out.")
+    return found[:count]
 
 
 def read_prompts(path: Path) -> list[Prompt]:
@@ -54,9 +65,9 @@ def read_prompts(path: Path) -> list[Prompt]:
 
 
 def own_prompts(directory: Path, count: int, seed: int) -> list[Prompt]:
-    """Return prompts of the starter corpus for a starter model, else general ones.
+    """Return prompts of the starter corpus for a starter model, `count` of them; else general ones.
 
-    Raises InputError if more general prompts are wanted than there are.
+    All general prompts are returned, also if `count` is less.
     """
     if corpus := starter_corpus(directory):
         # Imported here: it takes 0.1 s.
@@ -67,7 +78,7 @@ def own_prompts(directory: Path, count: int, seed: int) -> list[Prompt]:
         table = make_fact_table(settings.size, settings.seed)
         return [prompt.messages for prompt in draw_prompts(table, "training", count, seed)]
     texts = _SAMPLE_PROMPTS.read_text(encoding="utf-8").splitlines()
-    return [(Message("user", text),) for text in texts[:count]]
+    return [(Message("user", text),) for text in texts]
 
 
 def require_starter_corpus(model: Path) -> Path:

@@ -1,5 +1,6 @@
 """The stage that trains a decoder on preferences: pairs of replies, or single rated replies."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,8 +10,8 @@ from chatwright.checkpoint import model_directory
 from chatwright.data.readers.data_source import ReadOptions
 from chatwright.devices import resolve_device, resolve_precision
 from chatwright.errors import InputError
-from chatwright.model.gpt import GPT
 from chatwright.model.lora import LoRAConfig
+from chatwright.pipeline import fine_tuning_settings as wanted
 from chatwright.pipeline.chosen_settings import choices_of
 from chatwright.pipeline.data_sources import DataSources
 from chatwright.pipeline.fine_tuned_optimizer import ADAPTER_RATES, FineTunedOptimizerConfig
@@ -24,9 +25,11 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
 from chatwright.training.batches.rated_replies import RatedReplyBatches
 from chatwright.training.loop_config import LoopConfig
-from chatwright.training.stage import Stage
 from chatwright.training.stages.dpo import DPO
 from chatwright.training.stages.kto import KTO, ClassWeights, balanced_weights
+
+PASSES = 3.0
+"""Passes over the data, unless these take more than the default number of steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class DPOLoopConfig(LoopConfig):
     """Settings of the training loop, with defaults for preferences."""
 
     steps: int = 300
-    """Optimizer steps in the run."""
+    """Optimizer steps in the run; three passes over few data, unless you give a number."""
     warmup: int = 20
     """Steps until the learning rate reaches its peak."""
     patience: int = 5
@@ -125,7 +128,13 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
     )
     model.to(device)
     learning = _Learning(config, tokenizer, model.config.context_length, dtype, device, inputs)
-    stage: Stage[GPT, Any] = learning.kto() if config.loss == "kto" else learning.pairs()
+    stage = learning.kto() if config.loss == "kto" else learning.pairs()
+    steps_per_pass = math.ceil(stage.batches.order.n / config.batches.rows)
+    steps = wanted.steps_for(PASSES, steps_per_pass)
+    if steps < config.loop.steps and "loop.steps" not in inputs.given:
+        config = choices.apply(config, {"loop.steps": steps})
+        config = choices.apply(config, wanted.loop_settings(config.loop.steps, steps_per_pass))
+        inputs.watcher.say(f"chosen for this model and data: {choices.describe()}")
     inputs.watcher.say("before the first step, the model reads all replies once, as the reference")
     return TrainingStage(
         model=model,
