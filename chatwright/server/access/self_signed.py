@@ -164,10 +164,11 @@ def _certificate(
     """Return a certificate for these names, which can sign no other one."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     public = key.public_key()
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Chatwright")])
-    for_servers = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+    for_servers = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     own_id = x509.SubjectKeyIdentifier.from_public_key(public)
     return (
         x509.CertificateBuilder()
