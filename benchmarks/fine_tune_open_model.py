@@ -3,8 +3,8 @@
 Usage: python benchmarks/fine_tune_open_model.py BASE INSTRUCTIONS.json WIKITEXT.txt OUT
 
 BASE is an imported model. INSTRUCTIONS.json holds Alpaca rows (instruction, input, output): the
-first 100 are trained on, the 20 after them are the held-out prompts. WIKITEXT.txt is general text.
-OUT gets the data, the adapter, the merged model, its exports and results.json.
+first 100 are the data, the last 20 the held-out prompts. WIKITEXT.txt is general text. OUT gets the
+data, the adapter, the merged model, its exports, results.json, and replies.md with all replies.
 """
 
 import json
@@ -35,7 +35,7 @@ def main() -> None:
     rows = json.loads(instructions.read_text(encoding="utf-8"))
     (out / "data").mkdir()
     (out / "data" / "train.json").write_text(json.dumps(rows[:N_TRAIN]), encoding="utf-8")
-    held_out = rows[N_TRAIN : N_TRAIN + N_HELD_OUT]
+    held_out = rows[-N_HELD_OUT:]
     general = wikitext.read_text(encoding="utf-8")[:GENERAL_BYTES]
 
     results: dict[str, Any] = {"threads": torch.get_num_threads()}
@@ -53,6 +53,7 @@ def main() -> None:
     results["merge"] = chatwright("merge", out / "adapter", out / "merged")
     results["bits_per_byte_after"] = bits_per_byte(out / "merged", general)
     results["replies_after"] = replies(out / "merged", held_out)
+    (out / "replies.md").write_text(replies_table(results), encoding="utf-8")
     (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     chatwright("export", out / "merged", out / "exported")
     chatwright("export", out / "merged", out / "model.gguf", "--format", "gguf")
@@ -96,6 +97,16 @@ def replies(path: Path, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         }
         for row, answer in zip(rows, answers, strict=True)
     ]
+
+
+def replies_table(results: dict[str, Any]) -> str:
+    """Return the replies before and after, side by side as a Markdown table."""
+    lines = ["| prompt | reply before | reply after |", "|---|---|---|"]
+    for before, after in zip(results["replies_before"], results["replies_after"], strict=True):
+        cells = [before["prompt"], before["reply"], after["reply"]]
+        shown = [cell.replace("|", "\\|").replace("\n", " ⏎ ") for cell in cells]
+        lines.append(f"| {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 """Save and load models: one directory holds one model, in the Hugging Face layout.
 
 A directory holds config.json, model.safetensors, generation_config.json and the tokenizer's files.
-If a family of transformers, such as Llama, supports the model's settings, the files have the names
-of that family, so that other tools can load them. Otherwise they have Chatwright's own names.
+If a family of transformers, such as Llama, supports the model's settings, tensors and settings in
+the files have the names of that family, so that other tools can load them (the public form).
+Otherwise they have Chatwright's own names.
 
 For a model with an adapter, only the adapter is written (`adapter_directory`). Loading it also
 loads its base.
@@ -231,7 +232,7 @@ def base_of(model: Model, parent: Path) -> Base:
         path = adapter_directory.read(path).base.path
     settings = dataclasses.asdict(model.config)  # type: ignore[call-overload]
     saved = dataclasses.asdict(read_config(path))  # type: ignore[call-overload]
-    # A stored score says that the adapter's head is not the base's.
+    # Keep the base's head here: a head of the adapter's own is in the adapter's file.
     settings |= {name: saved[name] for name in ("head", "labels") if name in saved}
     changes = {name: value for name, value in settings.items() if saved[name] != value}
     return Base(path, directory.sha256(path / stored_weights.SINGLE), changes)

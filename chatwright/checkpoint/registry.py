@@ -226,8 +226,9 @@ def rollback(path: Path, name: str = "", reason: str = "", by: str = "") -> Vers
         target = registry.version(name) if name else (earlier or (None,))[-1]
         if target is None or target not in earlier:
             raise InputError(
-                f"{path}: {'no version' if target is None else target.name} "
-                f"was served before {registry.current.name}, so there is nothing to go back to.",
+                f"{path}: a rollback from {registry.current.name} cannot lead to "
+                f"{'any version' if target is None else target.name}: it goes back through "
+                f"{', '.join(v.name for v in earlier) or 'none'}.",
                 remedy=f"List the versions: {command_line('models', 'list', path)}",
                 field="version",
                 value=name,

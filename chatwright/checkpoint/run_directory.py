@@ -4,7 +4,7 @@ A directory that holds run.json is a run, and one that holds train_state.json is
 whatever its name.
 
     run.json             settings of the run; written before the first step
-    chosen_settings.json settings that were chosen for model and data, if any
+    chosen_settings.json settings that training chose for model and data, if any
     checkpoints/step-N   model and training state after N steps
     model                the finished model
 """
@@ -33,7 +33,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def finished_model(run: Path) -> Path:
-    """Return the path of the run's finished model, which need not exist yet."""
+    """Return the path of the run's finished model, which need not exist yet.
+
+    If a crash interrupted its replacement, this is the previous model.
+    """
     return directory.readable_path(run / MODEL)
 
 

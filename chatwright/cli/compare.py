@@ -169,7 +169,7 @@ def _print(comparison: "Comparison") -> None:
     for title, rows in (
         ("", [*model_rows(c), *main_rows(c)]),
         ("By kind of prompt", rate_rows(c.by_kind)),
-        ("Without one rule of the judge", rate_rows(c.without_rule)),
+        ("Win rate if the judge lacks one rule", rate_rows(c.without_rule)),
         ("Capabilities, baseline and candidate", capability_rows(c)),
     ):
         if not rows:

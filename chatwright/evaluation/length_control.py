@@ -22,7 +22,7 @@ from torch import Tensor
 from chatwright.evaluation.bootstrap import percentiles, resample
 
 MIN_SHARE = 0.05
-"""Smallest share of comparisons in which the model's reply is the shorter or the longer one."""
+"""Share of the replies that must be no longer than the other, and that must be no shorter."""
 PENALTY = 1.0
 """Half of this times length**2 is added to the summed loss."""
 N_RESAMPLE = 500

@@ -44,8 +44,8 @@ class PairedScores:
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference.
 
-        Bonett & Price 2012, eq. 4: Wald's interval with one item added to each kind of change. It
-        has a width even if no item changed.
+        Bonett & Price 2012, eq. 4: Wald's interval with one gained and one lost item added, so n
+        grows by 2. It has a width even if no item changed.
         """
         gained, lost = (self.n_gained + 1) / (self.n + 2), (self.n_lost + 1) / (self.n + 2)
         difference = gained - lost

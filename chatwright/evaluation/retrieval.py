@@ -72,8 +72,8 @@ def retrieve_pairs(pairs: EncodedTextPairs, vectors: Tensor) -> Retrieval:
     """Find the positives of every anchor among all positives and negatives.
 
     Args:
-        pairs: The pairs.
-        vectors: (N, D), the vectors of their distinct texts.
+        pairs: The pairs; their anchors, positives and negatives are rows of `vectors`.
+        vectors: (N, D), the vectors of the distinct texts.
     """
     queries = list(dict.fromkeys(pairs.anchors))
     negatives = [negative for negative in pairs.negatives if negative is not None]

@@ -1,8 +1,8 @@
 """Custom autograd functions: their backward passes are several times faster on a CPU than torch's.
 
-The forward passes follow the formulas. Tests compare values and gradients with torch's autograd.
+The first line of each class is its formula. Tests compare values and gradients with autograd's.
 `SoftmaxAttention` keeps the weights (B, H, T, S) for the backward pass. Their memory is quadratic
-in T, so callers use torch's fused kernel for long rows.
+in T, so callers use torch's fused kernel for long sequences.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 class RMSNormalize(torch.autograd.Function):
     """x / sqrt(mean(x^2) + eps) * weight, over the last dimension.
 
-    This makes two passes over the data; torch's rms_norm makes five.
+    The backward pass reuses the normalized input and the scale.
     """
 
     @staticmethod

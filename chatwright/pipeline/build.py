@@ -9,7 +9,7 @@ from chatwright.data.checks.check import check
 from chatwright.data.checks.check_report import format_report
 from chatwright.data.readers.data_source import DEFAULTS, ReadOptions
 from chatwright.errors import InputError
-from chatwright.pipeline.open_models.known_models import closest_name
+from chatwright.pipeline.open_models.known_models import did_you_mean
 from chatwright.pipeline.packaged_recipes import RECIPE, find_recipe, packaged_recipe
 from chatwright.pipeline.recipe import Recipe, external_data_paths, read_recipe
 
@@ -26,26 +26,27 @@ class Build:
     data: Path | None
     """Path that replaces {data} in the recipe."""
     checks_data: bool
-    """Whether `check_data` reads the data: it does if they are the user's own."""
+    """Whether `check_data` reads the data: for a folder with a recipe, not for a recipe file."""
 
     @property
     def trained_stages(self) -> list[tuple[str, int]]:
-        """Kind and number of steps of each stage that trains a model to chat with."""
+        """Kind and number of steps of each stage that trains a model that can be served."""
         stages = [
             stage for stage in self.recipe.stages if stage.kind.is_servable and stage.kind.trains
         ]
         return [(stage.kind.name, stage.steps) for stage in stages]
 
     def require_chat_model(self) -> None:
-        """Raise InputError unless the last stage trains a model to chat with."""
+        """Raise InputError unless the last stage makes a model that can be served."""
         last = self.recipe.stages[-1]
         if last.kind.is_servable:
             return
         options: list[str | Path] = [] if self.data is None else ["--data", self.data]
+        command = command_line("run", self.recipe.path, *options)
         raise InputError(
-            f"{self.recipe.path}: the last stage, [{last.name}], trains no model to chat with, "
+            f"{self.recipe.path}: the last stage, [{last.name}], makes no model to chat with, "
             "so there is nothing to serve.",
-            remedy=f"Build it: {command_line('run', self.recipe.path, *options)}",
+            remedy=f"Train the recipe without serving it: {command}",
             field=str(self.recipe.path),
         )
 
@@ -76,7 +77,8 @@ def plan_build(
         recipe: A folder made by `chatwright new`, a recipe file, or the name of a packaged recipe;
             None is the starter.
         data: Path that replaces {data} in the recipe.
-        out: The folder that gets a folder for each stage; None is FOLDER/runs or runs/NAME.
+        out: The folder that gets a folder for each stage; None is FOLDER/runs or runs/NAME, with
+            -smoke at the end for `smoke`.
         smoke: Train each stage for a few steps only.
     """
     path = packaged_recipe("starter") if recipe is None else find_recipe(recipe)
@@ -107,7 +109,7 @@ def _recipe_in(folder: Path) -> Path:
         )
     raise InputError(
         f"{folder}: there is no such folder.",
-        remedy=f"{closest_name(folder.name)}Create it: {command_line('new', folder.name)}",
+        remedy=f"{did_you_mean(folder.name)}Create it: {command_line('new', folder.name)}",
         field=str(folder),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from chatwright.checkpoint import directory, json_file
 from chatwright.commands import command_line, quoted
 from chatwright.errors import InputError
-from chatwright.pipeline.open_models.known_models import closest_name, known_model
+from chatwright.pipeline.open_models.known_models import did_you_mean, known_model
 from chatwright.pipeline.stage_kinds import STAGE_KINDS
 
 MODELS = Path("models")
@@ -94,7 +94,7 @@ def _not_fetched(name: str) -> InputError:
 def _unknown(name: str) -> InputError:
     return InputError(
         f"{name}: there is no such directory.",
-        remedy=f"{closest_name(name)}Give a model directory, the directory of a training "
+        remedy=f"{did_you_mean(name)}Give a model directory, the directory of a training "
         f"run, or the name of a fetched model; {command_line('fetch')} lists the known names.",
         field="model",
         value=name,

@@ -105,7 +105,7 @@ class TrainingStage:
 
 
 def identifying_settings(config: Any, model: Model) -> dict[str, Any]:
-    """Return the settings of a stage that identify its run, besides the loop's.
+    """Return the settings besides the loop's whose change makes a finished stage stale.
 
     The run identifies data and teacher by hashes of their content, so their paths are left out: you
     may move a data directory and resume.

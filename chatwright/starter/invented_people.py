@@ -62,7 +62,7 @@ def invent_people(
             )
             for attribute in attributes
         }
-        people.append(Person(name, "", is_female, facts))
+        people.append(Person(name, surname="", is_female=is_female, facts=facts))
     return people
 
 
@@ -72,8 +72,8 @@ def _is_short_and_starts_with_name(statement: str) -> bool:
     )
 
 
-# In an exam story of these sentences, any six words in a row contain a name that no training text
-# has.
+# {S} is the name, {P} the name with 's. In an exam story of these sentences, any six words in a row
+# contain a name that no training text has.
 _EXAM_STATEMENTS = {
     name: [
         text for text in PERSON_ATTRIBUTES[name].statements if _is_short_and_starts_with_name(text)

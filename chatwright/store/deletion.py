@@ -2,7 +2,8 @@
 
 Deleted rows leave their bytes in free pages, in the write-ahead log and in the search index. So
 the index is built again, the database is written again without free pages, and the log is emptied.
-Backups, snapshots of feedback and models trained on them are outside the store: they are named.
+Backups and snapshots of feedback are outside the store: the result names them. Models trained on a
+snapshot may remember its texts.
 In PostgreSQL the tables are rewritten; its own write-ahead log is recycled by the server later.
 """
 

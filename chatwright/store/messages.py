@@ -93,7 +93,8 @@ class Messages:
     ) -> tuple[StoredMessage, StoredMessage | None]:
         """Add a message and, with `answer_by`, the pending answer to it, in one transaction.
 
-        `receipt` is what is known of the answer before it is written.
+        `receipt` is what is known of the answer before it is written. `retry` is the client's
+        idempotency key: a repeated request returns what the first one added.
 
         Raises:
             NotFound: The user has no such conversation, or it has no such parent.
@@ -148,7 +149,7 @@ class Messages:
         Args:
             user_id: The owner.
             id_: The pending answer.
-            answer: Its end.
+            answer: The text, state and token counts to store.
             conversation: The conversation in which it must be, if it is given.
             origin: Which model wrote it, if it is another than announced.
 

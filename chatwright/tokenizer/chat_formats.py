@@ -1,6 +1,7 @@
-"""Chat formats of known open models, for `--chat-format` and for models imported earlier.
+"""Chat formats of known open models, which `--chat-format` names.
 
-They serve where a model has no template, or one that cannot be expressed as a format. The markers
+Models imported by an earlier version name one in their files, too. These formats are for models
+where a model has no template, or one that cannot be expressed as a format. The markers
 of llama2 and mistral are ordinary words, so a user can type text that looks like them.
 """
 
@@ -35,12 +36,15 @@ def _format(
     default_system: str = "",
     stops: tuple[str, ...] = (),
 ) -> FormatData:
-    """Return a format in which each turn stands alone.
+    """Return a format in which the text around a turn does not depend on other turns.
 
     Args:
-        user: Around the text of a question; so are `assistant` and `system`, the system turn's.
-        begin: Before the first turn.
-        system_in_user: Around the system text inside of a user turn, by default the first.
+        user: The strings before and after the text of a question.
+        assistant: Those before and after the text of an answer.
+        begin: The string before the first turn.
+        system: The strings around the text of a system turn; None: there are no such turns.
+        system_in_user: The strings around the system text inside of the first user turn.
+        system_goes_last: Whether it is inside of the last user turn instead.
         always_system: Whether conversations without a system text have an empty system turn.
         before_last: Before the text of an answer that ends the conversation, and in a prompt.
         space: Before the text of an answer, but not in a prompt: the model writes it.
@@ -81,7 +85,9 @@ def _system_turn(begin: str, system: Around, user: Around, is_always: bool) -> d
     return separators
 
 
-def _trims(separators: Mapping[str, str], trimmed: tuple[str, ...]) -> dict[str, Around]:
+def _trims(separators: Mapping[str, str], trimmed: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return how the texts before and after each separator are trimmed."""
+
     def trim(kind: str) -> str:
         return WHITESPACE if kind.removeprefix(LAST) in trimmed else ""
 
@@ -174,7 +180,7 @@ def build(name: str, markers: Markers, system: str | None = None) -> ChatFormat:
 
     Args:
         name: A key of `FORMATS`.
-        markers: The tokenizer's special tokens and markers.
+        markers: The ids of the tokenizer's special tokens.
         system: System text of conversations without one; None keeps the format's own.
 
     Raises InputError if the format is unknown or the tokenizer lacks one of its end tokens.
@@ -188,7 +194,7 @@ def build(name: str, markers: Markers, system: str | None = None) -> ChatFormat:
         )
     data = FORMATS[name]
     _require_end_token(name, data, markers)
-    # Without a system message the separators of these formats hold no default: it is added as one.
+    # The separators of these formats do not hold the default system text, so it is set here.
     system = data.default_system if system is None else system
     return build_format(name, replace(data, default_system=""), markers, system or None)
 

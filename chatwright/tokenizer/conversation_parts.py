@@ -106,7 +106,8 @@ def _units(
             yield _Unit(kind, _question(message, chat_format, tools))
             continue
         is_after_last_user = last_user < index
-        # An answer with a tool call keeps its thinking until the user writes again.
+        # An answer before the last one, such as a tool call, keeps its thinking until the next
+        # user turn.
         keeps = index == len(learned) - 1 or bool(message.thinking)
         prefix = LAST if is_after_last_user and keeps else ""
         owner = Owner(index, learned[index])
@@ -119,6 +120,7 @@ def _units(
 def _question(
     message: Message, chat_format: ChatFormat, tools: Sequence[ToolDefinition]
 ) -> str | Pieces:
+    """Return the text of a message that is no answer: of the system, the user or a tool."""
     tool_format = chat_format.tools
     if message.tool_results and tool_format is not None:
         return tool_format.results(message)

@@ -43,7 +43,7 @@ class FormatData:
     default_system: str = ""
     """System text that conversations without one get."""
     empty_system: str = "text"
-    """See `chat_format.ChatFormat.empty_system`."""
+    """What an empty system text does: "text", "none" as if there were none, "refused"."""
     system_goes_last: bool = False
     """Whether the system text is in the last user turn."""
     date: str = ""

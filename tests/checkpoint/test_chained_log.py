@@ -1,4 +1,4 @@
-"""The append-only log: a torn line is recovered, and every changed byte is found."""
+"""The append-only log: a torn last line is dropped, and every changed byte is found."""
 
 import subprocess
 import sys

@@ -9,11 +9,13 @@ from chatwright.devices import generator
 from chatwright.model.gpt import GPT, init_weights
 from chatwright.model.presets import preset
 
+VOCAB_SIZE = 61
+
 
 @pytest.fixture
 def make_model() -> Callable[..., GPT]:
     def make(**changes: object) -> GPT:
-        model = GPT(preset("nano", **{"vocab_size": 61, "context_length": 64, **changes}))
+        model = GPT(preset("nano", **{"vocab_size": VOCAB_SIZE, "context_length": 64, **changes}))
         init_weights(model, generator(0, "weights"))
         # The initial weights give almost equal logits. Larger ones make some tokens likelier.
         with torch.no_grad():

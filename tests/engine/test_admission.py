@@ -12,6 +12,7 @@ from chatwright.engine.messages import EngineFull, Request, RequestFinished, Sam
 from chatwright.engine.request_check import check_request
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
+from tests.engine.conftest import VOCAB_SIZE
 
 MakeModel = Callable[..., GPT]
 
@@ -29,7 +30,7 @@ CONFIG = EngineConfig(
 )
 
 
-def greedy_request(choose: random.Random) -> Request:
+def extreme_request(choose: random.Random) -> Request:
     """Return a request that asks for much: at, just below or far beyond a limit."""
     n_prompt = choose.choice([0, 1, CONTEXT // 2, CONTEXT - 1, CONTEXT, CONTEXT + 1, 50 * CONTEXT])
     room = CONTEXT - n_prompt
@@ -42,9 +43,9 @@ def greedy_request(choose: random.Random) -> Request:
         best_of=choose.choice([None, None, n, n + 1, 10**12]),
         top_log_probs=choose.choice([0, 20]),
     )
-    token_ids = [choose.randrange(61) for _ in range(n_prompt)]
+    token_ids = [choose.randrange(VOCAB_SIZE) for _ in range(n_prompt)]
     if choose.random() < 0.05 and token_ids:
-        token_ids[choose.randrange(n_prompt)] = choose.choice([-1, 61, 2**70])
+        token_ids[choose.randrange(n_prompt)] = choose.choice([-1, VOCAB_SIZE, 2**70])
     return Request(
         token_ids,
         sampling,
@@ -63,7 +64,7 @@ def offer(engine: Engine, choose: random.Random, n_request: int) -> tuple[int, i
     for _ in range(n_request):
         waiting, n_byte = list(engine.scheduler.waiting), engine.cache.nbytes
         try:
-            open_requests.add(engine.submit(greedy_request(choose)))
+            open_requests.add(engine.submit(extreme_request(choose)))
         except (InputError, EngineFull):
             n_refused += 1
             assert list(engine.scheduler.waiting) == waiting
@@ -76,7 +77,7 @@ def offer(engine: Engine, choose: random.Random, n_request: int) -> tuple[int, i
                         open_requests.remove(event.request_id)
                         n_served += 1
             assert engine.cache.nbytes + engine.prefixes.nbytes <= most_bytes + 40_000
-            assert engine.scheduler.n_waiting <= CONFIG.max_waiting + CONFIG.n_slot
+            assert engine.scheduler.n_waiting <= CONFIG.max_waiting
     while engine.has_work:
         n_served += sum(isinstance(e, RequestFinished) and e.is_last for e in engine.step())
     assert not engine.problems()
@@ -84,7 +85,7 @@ def offer(engine: Engine, choose: random.Random, n_request: int) -> tuple[int, i
     return n_served, n_refused
 
 
-def test_greedy_requests_are_refused_or_served(make_model: MakeModel) -> None:
+def test_extreme_requests_are_refused_or_served(make_model: MakeModel) -> None:
     with Engine(make_model(), CONFIG) as engine:
         n_served, n_refused = offer(engine, random.Random(1), 500)
         assert n_served + n_refused == 500
@@ -92,7 +93,7 @@ def test_greedy_requests_are_refused_or_served(make_model: MakeModel) -> None:
         assert n_refused > 200
 
 
-def test_the_offer_finds_lengths_that_are_not_checked(
+def test_a_missing_check_of_lengths_is_found(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unchecked(request: Request, vocab_size: int, context_length: int) -> int:

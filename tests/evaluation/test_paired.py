@@ -30,7 +30,10 @@ def test_mcnemars_p_value_is_that_of_a_fair_coin(gained: int, lost: int, p_value
 
 
 def test_the_interval_of_the_difference_equals_a_hand_worked_one() -> None:
-    """Gained 9/52 = 0.17308, lost 3/52 = 0.05769: 0.11538 +- 1.96 sqrt(0.21745 / 52) = 0.12675."""
+    """One gained and one lost item are added (Bonett & Price 2012, eq. 4).
+
+    Gained 9/52 = 0.17308, lost 3/52 = 0.05769: 0.11538 +- 1.96 sqrt(0.21745 / 52) = 0.12675.
+    """
     low, high = PairedScores(n=50, n_right_before=20, n_gained=8, n_lost=2).interval
     assert low == pytest.approx(0.11538 - 0.12675, abs=1e-4)
     assert high == pytest.approx(0.11538 + 0.12675, abs=1e-4)
@@ -61,7 +64,7 @@ def test_only_a_loss_that_chance_does_not_explain_is_worse() -> None:
     assert not PairedScores(n=300, n_right_before=200, n_gained=5, n_lost=7).is_worse
 
 
-def test_the_relative_change_of_sums_is_sharper_than_the_spread_of_texts() -> None:
+def test_texts_of_different_lengths_do_not_widen_the_interval_of_an_equal_change() -> None:
     """Texts differ by a factor of 20; the second model needs 1 % more bits for each."""
     before = (10 + 200 * torch.rand(40, generator=generator(1, "texts"))).tolist()
     measured = relative_change(before, [1.01 * x for x in before])

@@ -1,4 +1,4 @@
-"""Vectors of texts: padded as alone, of the settings' kind, without the padding's influence."""
+"""Vectors of texts follow the pooling of the settings; padding does not change them."""
 
 from typing import Any
 

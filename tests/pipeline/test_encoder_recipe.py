@@ -229,7 +229,7 @@ precision = "float32"
 
 
 def test_a_classifier_continues_with_a_longer_context(directory: Path) -> None:
-    """The check of the first loss loads the parent with the longer context, too."""
+    """The check before the first step loads the parent with the longer context, too."""
     (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
     )
@@ -245,7 +245,7 @@ def test_a_classifier_continues_with_a_longer_context(directory: Path) -> None:
 
 
 def test_a_classifier_with_other_labels_gets_a_new_head(directory: Path) -> None:
-    """The first loss for two other labels is ln 2, not the loss of the old head."""
+    """The run passes its check before the first step, which expects ln 2 of a fresh head."""
     (directory / "r.toml").write_text(
         RECIPE.replace('"classify"]', '"classify", "further"]', 1) + FURTHER
     )
@@ -257,7 +257,7 @@ def test_a_classifier_with_other_labels_gets_a_new_head(directory: Path) -> None
     assert model.config.labels == ("x", "y")
 
 
-def test_the_error_for_a_wrong_setting_names_it(directory: Path) -> None:
+def test_wrong_settings_are_refused(directory: Path) -> None:
     with pytest.raises(InputError) as caught:
         run(directory, "classify.model.d_model=32")
     assert caught.value.field == "embedding.weight"

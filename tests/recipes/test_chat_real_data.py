@@ -100,7 +100,7 @@ def test_the_manifest_describes_the_files_and_two_runs_are_identical(
         assert path.read_bytes() == copy.read_bytes()
 
 
-def test_sets_without_a_license_need_the_option_and_are_removed_without_it(
+def test_sets_with_an_unclear_license_need_the_option_and_are_removed_without_it(
     small: Path, tmp_path: Path
 ) -> None:
     unclear = tmp_path / "out" / "chat" / "unclear.jsonl"
@@ -113,8 +113,8 @@ def test_sets_without_a_license_need_the_option_and_are_removed_without_it(
     assert not unclear.exists()
 
 
-def test_forbidden_files_are_named_only_where_they_are_held_out() -> None:
-    forbidden = (
+def test_evaluation_sets_are_named_only_where_they_are_held_out() -> None:
+    evaluation_sets = (
         *("hh-rlhf", "auto-j", "alpaca", "wikitext-2", "BLiMP", "piqa", "truthfulqa", "nq-open"),
         *("mt-bench", "humaneval", "multi30k", 'gsm8k" / "test', 'falseqa" / "valid'),
         "rotten_tomatoes",
@@ -123,7 +123,7 @@ def test_forbidden_files_are_named_only_where_they_are_held_out() -> None:
     for path in (*folder.glob("*.py"), *folder.glob("*.json")):
         if path.name != "held_out.py":
             text = path.read_text(encoding="utf-8")
-            assert not [name for name in forbidden if name in text], path.name
+            assert not [name for name in evaluation_sets if name in text], path.name
 
 
 def test_the_order_of_turns_is_that_of_the_chat_template() -> None:

@@ -177,7 +177,7 @@ def test_wrong_tools_are_refused_with_their_place(
 PRICE = tool("PRICE", type="object", properties={"item": {"type": "string", "enum": ["a", "b"]}})
 
 
-def test_own_models_call_tools_with_one_text(own: TestClient) -> None:
+def test_own_chat_format_calls_tools_with_one_string_parameter(own: TestClient) -> None:
     request = ask(tools=[PRICE], tool_choice="required", n=4)
     for choice in choices_of(own, request):
         [call] = choice["message"]["tool_calls"]
@@ -188,7 +188,7 @@ def test_own_models_call_tools_with_one_text(own: TestClient) -> None:
     assert own.post(URL, json=ask(tools=[PRICE], messages=messages)).status_code == 200
 
 
-def test_own_models_refuse_other_tools(own: TestClient) -> None:
+def test_own_chat_format_refuses_tools_without_one_string_parameter(own: TestClient) -> None:
     error = own.post(URL, json=ask()).json()["error"]
     assert error["param"] == "tools[0].function.parameters"
     error = own.post(URL, json=ask(tools=[{**PRICE, "function": {"name": "A-B"}}])).json()["error"]

@@ -56,7 +56,7 @@ class RatingScreen:
 def _progress(session: RatingSession, width: int) -> Table:
     total = len(session.candidates)
     grid = Table.grid(padding=(0, 2))
-    earlier = f", {session.n_before} before" if session.n_before else ""
+    earlier = f", {session.n_before} in earlier sessions" if session.n_before else ""
     grid.add_row(
         Text(f"{session.position + 1} of {total}", style="bold"),
         ProgressBar(total=max(total, 1), completed=session.position, width=max(10, width // 3)),
@@ -83,7 +83,7 @@ def _keys(n_reply: int) -> Text:
         ("s", "skip"),
         ("u", "undo"),
         ("r", "reason"),
-        ("c", "correct"),
+        ("c", "write a better reply"),
         ("q", "quit"),
     ]
     text = Text()

@@ -1,4 +1,4 @@
-"""What the raters say together, and how far each rater agrees with the others.
+"""The answer that the raters give together, and how often each rater agrees with it.
 
 Every rater has one accuracy, and the answers of accurate raters count more (Dawid & Skene 1979,
 with one accuracy for each rater in place of a table). A rater who mostly contradicts the others
@@ -25,8 +25,7 @@ MOST = 0.99
 def agreement_with_others(judgments: Iterable[Judgment]) -> dict[str, Share]:
     """Return for each rater how often an answer is that of the other raters together.
 
-    Ties do not count. An item counts for a rater if another rater answered it, or if its right
-    answer is known.
+    Where the right answer is known, it takes the place of the others. Ties do not count.
     """
     votes = _votes(judgments)
     weights = _weights(votes)

@@ -17,7 +17,7 @@ class KeptResults(MutableMapping[str, Any]):
     """A dictionary of JSON values, kept in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the results at `path`, if it exists. Raises InputError for another file."""
+        """Read the results at `path`, if it exists; InputError if a line is no kept result."""
         self.path = path
         self.results: dict[str, Any] = {}
         if path.exists():

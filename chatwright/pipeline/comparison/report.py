@@ -28,7 +28,7 @@ def write_report(path: Path, comparison: Comparison) -> None:
         f"<p><strong>{html.escape(verdict_line(c))}</strong></p>",
         _table([*model_rows(c), *main_rows(c)]),
         *_section("By kind of prompt", rate_rows(c.by_kind)),
-        *_section("Without one rule of the judge", rate_rows(c.without_rule)),
+        *_section("Win rate if the judge lacks one rule", rate_rows(c.without_rule)),
         *_section("Capabilities, baseline and candidate", capability_rows(c)),
         f"<h2>The first {min(N_SHOWN, len(c.prompts))} prompts, first sample</h2>",
         _replies(c),

@@ -14,16 +14,17 @@ from chatwright.training.watcher import Watcher
 
 
 def check_feedback(
-    snapshot: Snapshot, read: Registry, config: ImproveConfig, watcher: Watcher
+    snapshot: Snapshot, versions: Registry, config: ImproveConfig, watcher: Watcher
 ) -> Sequence[Feedback]:
     """Return the feedback to use; say what is left out and what to beware of.
 
     Raises:
-        InputError: A piece of feedback is about a model that is not a version, or prefers nothing.
+        InputError: Feedback is about models that are not versions, and `any_weights` is off; or all
+            of it are ties.
     """
     if snapshot.is_simulated:
         watcher.warn("this feedback is simulated: programs gave it, not people")
-    known = _about_known_weights(snapshot, read, config.any_weights, watcher)
+    known = _with_accepted_weights(snapshot, versions, config.any_weights, watcher)
     good = assess(known, config.quality)
     for reason, n_piece in good.report.n_left_out().items():
         watcher.warn(f"left out: {n_piece:,} of {len(known):,} pieces of feedback: {reason}")
@@ -44,10 +45,11 @@ def check_feedback(
     return good.kept
 
 
-def _about_known_weights(
-    snapshot: Snapshot, read: Registry, any_weights: bool, watcher: Watcher
+def _with_accepted_weights(
+    snapshot: Snapshot, versions: Registry, any_weights: bool, watcher: Watcher
 ) -> list[Feedback]:
-    known = {version.weights for version in read.versions} | {""}
+    """Return the feedback; InputError if some is about other weights and `any_weights` is off."""
+    known = {version.weights for version in versions.versions} | {""}
     unknown = [
         item
         for item in snapshot.feedback
@@ -68,7 +70,8 @@ def _about_known_weights(
         return list(snapshot.feedback)
     raise InputError(
         f"{snapshot.path}: {n_unknown:,} of {n_all:,} pieces of feedback are about replies of "
-        f"models that are not versions in {read.directory}, such as {_example(unknown, known)}….",
+        f"models that are not versions in {versions.directory}, such as "
+        f"{_example(unknown, known)}….",
         remedy="Rate replies of a version, or train on this feedback anyway with --any-weights.",
         field="feedback",
         value=n_unknown,

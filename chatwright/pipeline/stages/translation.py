@@ -29,6 +29,7 @@ from chatwright.training.loop_config import LoopConfig
 from chatwright.training.stages.translation import Translation
 from chatwright.training.watcher import Watcher
 
+# The fields of [model] for the configuration reference, with the setting `size` besides.
 ENCODER_DECODER_TABLE = config_files.table_of(
     EncoderDecoderConfig, size=f"Preset to start from: {', '.join(ENCODER_DECODER_PRESETS)}."
 )

@@ -1,9 +1,10 @@
-"""Complete a pending answer of the store with the reply that the engine gives.
+"""Write the engine's reply into a pending answer: a stored assistant message without text yet.
 
 The page names the answer in the header `X-Chatwright-Answer` of its request. The engine's thread
 hands over the events; after the last one a thread writes the answer, and only then does the
 response end. Such a reply continues when its client goes away, so a page that is closed or loaded
-again loses nothing. It is stopped when the page completes the answer itself.
+again loses nothing. The reply is stopped if the page writes the answer itself before it ends.
+The receipt of an answer says how it was made: seed, weights, times, tools.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class AnswerRecorder:
         self._began = time.monotonic()
         self._text = ""
         self._thinking = ""
-        self._n_cut = 0
+        self._n_message_cut = 0
         self._finished: Finished | None = None
         self._has_failed = False
         self._work: PendingWork | None = None
@@ -126,7 +127,7 @@ class AnswerRecorder:
                 tool = {"command": write_tool_call(event.call), "result": event.result.content}
                 self._receipt.setdefault("tools", []).append(tool)
             case Truncated():
-                self._n_cut = event.n_cut
+                self._n_message_cut = event.n_cut
                 self._receipt["truncated"] = {"n_cut": event.n_cut, "message": str(event)}
             case Finished():
                 self._finished = event
@@ -163,8 +164,8 @@ class AnswerRecorder:
             state: State = "failed" if self._has_failed or finished is not None else "partial"
             return Answer(self.message(), state, receipt=self._receipt or None)
         usage = finished.usage
-        receipt = receipt_of(self._identity, finished, self._seconds(), self._n_cut)
-        own = receipt.to_json(False)
+        receipt = receipt_of(self._identity, finished, self._seconds(), self._n_message_cut)
+        own = receipt.to_json(is_full=False)
         # With tools there are several requests, and the tools' results between their tokens.
         if len(finished.requests) == 1 and len(finished.requests[0].token_ids) <= MAX_TOKEN_IDS:
             own["token_ids"] = list(finished.requests[0].token_ids)

@@ -28,7 +28,7 @@ InputText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 
 
 class EmbeddingRequest(Strict):
-    """The body of a request, within every limit."""
+    """The body of a request; longer ones are refused."""
 
     model: ShortText
     input: InputText | Annotated[list[InputText], Field(min_length=1, max_length=MAX_TEXTS)]
@@ -81,7 +81,8 @@ async def answer(
     """Return the body of the response; ApiError for a text that is too long."""
     found: list[EmbeddedText] = []
     while (item := await replies.next()) is not None:
-        for text in item[1]:
+        _, texts = item  # of the only request
+        for text in texts:
             if text.n_left_out and not request.truncate:
                 raise _too_long(len(found), text, served.embedder.max_length)
             found.append(text)

@@ -93,7 +93,7 @@ def _turns(n_question: int, thoughts: tuple[str, ...] = ()) -> Iterator[Message]
 def require_equal_texts(
     data: FormatData, probes: dict[str, Probe], outcomes: Outcomes, thinking: bool | None
 ) -> list[Sample]:
-    """Raise NotExpressible with the first difference; else return what was compared."""
+    """Raise NotExpressible with the first difference; else return the texts compared."""
     chat_format = build_format("template", data, Markers())
     samples = []
     for name, probe in probes.items():

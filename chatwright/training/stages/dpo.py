@@ -133,7 +133,10 @@ class DPO(Stage[GPT, PreferenceMicroBatch]):
         return loss
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return loss, accuracy with its interval, and mean rewards of the validation pairs."""
+        """Return loss, accuracy with its interval, and mean rewards of the validation pairs.
+
+        The loss is that of the preferences alone, without the term of `sft_weight`.
+        """
         self._measure_reference(model)
         ratios = torch.empty_like(self.reference["validation"])
         for micro in self.validation.all_rows():

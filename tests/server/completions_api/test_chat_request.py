@@ -112,7 +112,7 @@ def test_an_error_names_the_field_as_the_client_sent_it(message: object, param: 
         parse(USER, message)
     assert (error.value.status, error.value.param) == (400, param)
     assert error.value.message.startswith(param)
-    assert "constrained" not in error.value.message, "a type of the program is not a field"
+    assert "constrained" not in error.value.message, "a pydantic type is no field"
 
 
 def test_an_image_is_refused_as_an_image() -> None:

@@ -1,4 +1,4 @@
-"""The server completes a pending answer by itself: whole, cut, or failed."""
+"""The server completes a pending answer by itself as complete or failed; a client as partial."""
 
 import json
 import threading
@@ -54,7 +54,7 @@ def test_a_reply_of_the_model_is_stored_with_its_tokens_and_weights(store, strea
     with Engine(small_model()) as engine:
         app = make_app(None, "m", accounts=Accounts(store))
         identity = ModelIdentity(weights=WEIGHTS)
-        app.state.service.publish(Assistant(engine, TOKENIZER), "m", "", identity)
+        app.state.service.publish(Assistant(engine, TOKENIZER), "m", identity=identity)
         with TestClient(app, base_url="http://localhost") as client:
             conversation, answer = ask(client)
             response = chat(
@@ -113,7 +113,7 @@ class GatedAssistant(FakeAssistant):
 
 
 class Visit:
-    """A server with a gated model, and a client that has read the first word of a reply."""
+    """A server with a gated model, and a client with a question whose answer is pending."""
 
     def __init__(self, store, count=4, **answer):
         self.assistant = GatedAssistant(count)
@@ -201,7 +201,7 @@ def test_an_answer_whose_reply_is_refused_is_failed(store):
     assert app.state.accounts.running == {}
 
 
-def test_answers_that_are_not_pending_or_of_others_are_refused(store):
+def test_answers_that_are_unknown_or_not_pending_are_refused(store):
     app = make_app(FakeAssistant(), "m", accounts=Accounts(store))
     with TestClient(app, base_url="http://localhost") as client:
         conversation, answer = ask(client)

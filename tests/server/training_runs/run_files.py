@@ -30,6 +30,6 @@ def write_run(path: Path, steps: int, *, planned: int = 100, is_finished: bool =
     return path
 
 
-def hold(path: Path) -> None:
+def mark_as_running(path: Path) -> None:
     """Make a run look as one that this process is training."""
     (path / HOLDER_FILE).write_text(str(os.getpid()))

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from chatwright.server.training_runs.run_folder import MAX_POINTS, RunRead, find_runs
-from tests.server.training_runs.run_files import hold, write_run
+from tests.server.training_runs.run_files import mark_as_running, write_run
 
 
 def test_every_state_is_recognized(tmp_path: Path) -> None:
     write_run(tmp_path / "a/pretrain", 40)
-    hold(write_run(tmp_path / "a/sft", 40))
+    mark_as_running(write_run(tmp_path / "a/sft", 40))
     write_run(tmp_path / "b", 100, is_finished=True)
     found = {RunRead(tmp_path, path).id: RunRead(tmp_path, path) for path in find_runs(tmp_path)}
     states = {id: read.state for id, read in found.items()}
@@ -52,7 +52,7 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     assert RunRead(tmp_path, run).summary()["step"] == 20
 
 
-def test_checkpoints_are_not_runs(tmp_path: Path) -> None:
+def test_checkpoints_and_runs_without_a_log_are_not_listed(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", 3)
     write_run(run / "checkpoints/step-00000001", 1)
     (tmp_path / "other").mkdir()

@@ -64,7 +64,7 @@ def test_a_system_text_in_the_last_question_is_found() -> None:
 def test_thinking_is_found_with_its_switch() -> None:
     data = data_of("qwen3")
     assert data.thinking_tags == ("<think>", "</think>")
-    assert data.thinking_way == "field"
+    assert data.thinking_way == "field", "the message has a field of its own for thinking"
     assert data.thinking_on == data.layout
     assert data.thinking_off is not None
     prompt = "<|im_end|>\n<|im_start|>assistant\n"
@@ -86,11 +86,13 @@ def test_a_difference_on_one_conversation_is_found_and_shown() -> None:
     probes = conversations(Abilities(thinks=False))
     outcomes: dict[str, Outcomes] = {}
     for name, text in (("same", template), ("changed", changed)):
-        jobs = [job_of(probe, {}, DATE, None, "field") for probe in probes.values()]
+        jobs = [job_of(probe, {}, DATE, thinking=None, way="field") for probe in probes.values()]
         outcomes[name] = dict(zip(probes, run_template(text, jobs), strict=True))
-    assert len(require_equal_texts(data, probes, outcomes["same"], None)) == len(probes) > 12
+    assert (
+        len(require_equal_texts(data, probes, outcomes["same"], thinking=None)) == len(probes) > 12
+    )
     with pytest.raises(NotExpressible, match="assistant"):
-        require_equal_texts(data, probes, outcomes["changed"], None)
+        require_equal_texts(data, probes, outcomes["changed"], thinking=None)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ export interface Usage {
   prompt_tokens_details?: { cached_tokens?: number } | null;
 }
 
+// What the server says about a reply besides its text.
 export interface Notes {
   seed?: number;
-  model?: { number: number; description: string };
+  model?: { number: number; description: string }; // its number since the start, and what it is
   truncated?: { n_cut: number; n_kept: number; message: string };
   receipts?: { weights?: string; requests?: { request?: { token_ids?: number[] }; token_ids?: number[] }[] }[];
   tools?: { command: string; result: string }[];

@@ -12,7 +12,7 @@ import { addressedView } from "./route.svelte.ts";
 
 export class Library {
   list: Conversation[] = $state.raw([]);
-  folders: Folder[] = $state.raw([]); // by name
+  folders: Folder[] = $state.raw([]); // sorted by name
   shown: OpenConversation | null = $state.raw(null);
   session: Session | null = $state(null); // null: the server says nothing about users
   isLasting = $state(true); // whether conversations outlive the page

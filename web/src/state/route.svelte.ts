@@ -2,6 +2,7 @@
 export const VIEWS = ["rate", "teach", "runs"] as const;
 export type View = (typeof VIEWS)[number];
 
+// The view that the address names; null for a conversation.
 export const addressedView = (): View | null => VIEWS.find((view) => location.hash === `#/${view}`) ?? null;
 
 export const route = $state({ view: addressedView() });

@@ -1,4 +1,4 @@
-"""/api/queue: prompts with replies that raters rank, and how raters do."""
+"""/api/queue: prompts with replies that raters rank, and how often raters match gold answers."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class CandidateReply(Strict):
     content: Text
     model: ShortText = ""
     weights: Annotated[str, Field(max_length=64)] = ""
+    """SHA-256 of the weights that wrote it."""
 
 
 class Task(Strict):
@@ -58,7 +59,7 @@ class Task(Strict):
     right_ranks: Annotated[list[Rank], Field(max_length=MAX_REPLIES)] = Field(default_factory=list)
 
     def new_task(self) -> NewTask:
-        """Return it as the store takes it. Raises InputError."""
+        """Return it as the store takes it; InputError if replies or ranks do not fit together."""
         return NewTask(
             tuple(Message(message.role, message.content) for message in self.prompt),
             tuple(Message("assistant", reply.content) for reply in self.replies),
@@ -78,6 +79,7 @@ class QueueRanking(Strict):
     """A rater's order of all replies of a task; 1 is the best, equal ranks are a tie."""
 
     messages: Annotated[list[ShortText], Field(max_length=MAX_REPLIES)]
+    """The ids of the replies, in the order of `ranks`."""
     ranks: Annotated[list[Rank], Field(max_length=MAX_REPLIES)]
     are_all_bad: bool = False
     reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
@@ -90,7 +92,7 @@ class Limit(Strict):
 
 
 def add(app: FastAPI) -> None:
-    """Add the routes. Only administrators fill the queue and see how raters do."""
+    """Add the routes. Only administrators fill the queue and see the raters' agreement."""
     raters, admins = needs_user("admin", "member", "rater"), needs_user("admin")
     add_route(app, "GET", "/api/queue/next", offer, raters)
     add_route(app, "POST", "/api/queue/tasks/{id}/ranking", rank, raters)
