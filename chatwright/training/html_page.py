@@ -5,6 +5,7 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing matplotlib takes a second, and most commands draw nothing
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 STYLE = """
@@ -35,7 +36,25 @@ def new_figure(width: float, height: float) -> "Figure":
     matplotlib.use("svg")
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
+    # Fixed margins: a layout engine measures every label, which doubles the time of a plot.
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1 - 0.2 / width,
+        bottom=0.55 / height,
+        top=1 - 0.35 / height,
+        wspace=0.3,
+        hspace=0.45,
+    )
+    return figure
+
+
+def label_log_axis(axis: "Axis") -> None:
+    """Label a logarithmic axis with plain numbers; powers of ten take three times as long."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 
 
 def to_svg(figure: "Figure") -> str:

@@ -14,7 +14,7 @@ from chatwright.devices import generator, resolve_device, resolve_precision
 from chatwright.model.dropout import set_dropout_generator
 from chatwright.model.model import Model
 from chatwright.training import checks
-from chatwright.training.html_page import new_figure, page, to_svg
+from chatwright.training.html_page import label_log_axis, new_figure, page, to_svg
 from chatwright.training.loop_config import LoopConfig
 from chatwright.training.optim.optimizer import Optimizer
 from chatwright.training.stage import Stage
@@ -139,5 +139,6 @@ def _curve(result: Sweep) -> str:
         ylabel="nats per token",
         ylim=(min(result.losses) * 0.95, highest * 1.05),
     )
+    label_log_axis(axes.xaxis)
     axes.legend(frameon=False)
     return to_svg(figure)

@@ -11,7 +11,7 @@ from chatwright.evaluation import model_card
 from chatwright.evaluation.figures import with_interval, without_bounds
 from chatwright.training import loss_comparison, metrics
 from chatwright.training.figure_curves import figure_curves
-from chatwright.training.html_page import new_figure, page, to_svg
+from chatwright.training.html_page import label_log_axis, new_figure, page, to_svg
 from chatwright.training.run_notes import OUTCOME
 from chatwright.training.run_settings import flatten
 
@@ -172,6 +172,8 @@ def _curves(records: list[dict[str, Any]]) -> str:
     if points:
         norms.plot(*zip(*points, strict=True), linewidth=1.0)
     norms.set(xlabel="step", title="Norm of the gradient", yscale="log" if points else "linear")
+    if points:
+        label_log_axis(norms.yaxis)
     return to_svg(figure)
 
 

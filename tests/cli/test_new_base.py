@@ -21,7 +21,7 @@ pytestmark = pytest.mark.uses_global_rng
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base, and a table as a German Excel saves it."""
     folder = tmp_path_factory.mktemp("new-base")
-    write_imported_base(folder)
+    write_imported_base(folder, steps=20)
     rows = [f"Wann fährt Boot {i}?;Um {i} Uhr." for i in range(50)]
     (folder / "faq.csv").write_bytes("\r\n".join(["Frage;Antwort", *rows]).encode("cp1252"))
     return folder

@@ -21,16 +21,17 @@ def write_rows(file: Path, n: int, answer: Callable[[int], str], **fields: objec
     return file
 
 
-def write_imported_base(folder: Path) -> Path:
+def write_imported_base(folder: Path, steps: int = 150) -> Path:
     """Return the directory of a model that was trained here and is then recorded as imported.
 
-    The training takes seconds and teaches it one way to answer.
+    With 150 steps the training takes seconds and teaches it one way to answer. Fewer are enough for
+    tests in which the answers do not matter.
     """
     source = write(folder / "source", "qwen3", max_position_embeddings=CONTEXT, head_dim=16)
     import_model(str(source), folder / "random")
     data = write_rows(folder / "old.jsonl", N_OLD, lambda i: f"At {i} o'clock.")
     settings = [
-        "loop.steps=150",
+        f"loop.steps={steps}",
         "batches.rows=2",
         "batches.context_length=256",
         "loop.precision=float32",

@@ -156,7 +156,7 @@ def test_a_forgetting_limit_needs_old_texts(folder: Path) -> None:
         fine_tune(folder, "limited", "forgetting_limit=0.1")
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+@pytest.mark.parametrize("stage", [pytest.param("pretrain", marks=pytest.mark.ci), "sft"])
 def test_finding_a_learning_rate_writes_no_model(
     folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

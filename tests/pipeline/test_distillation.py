@@ -197,7 +197,7 @@ def test_the_distill_recipe_trains_a_teacher_a_student_and_the_same_model_withou
     settings = [
         f"{stage}.{setting}"
         for stage in stages
-        for setting in (*FAST[1:], "model.context_length=32")
+        for setting in (*FAST[1:], "loop.steps=4", "model.context_length=32")
     ]
     out = directory / "recipe"
     chatwright(

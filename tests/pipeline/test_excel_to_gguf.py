@@ -26,7 +26,7 @@ QUICK = ["loop.steps=6", "sample_tokens=2", "stop_prompts=0"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base, and 50 pairs as a German Excel saves them: semicolons, code page 1252, CRLF."""
     folder = tmp_path_factory.mktemp("excel")
-    write_imported_base(folder)
+    write_imported_base(folder, steps=20)
     rows = [f"Wann fährt Boot {i}?;Um {i} Uhr – „pünktlich“." for i in range(50)]
     text = "\r\n".join(["Frage;Antwort", *rows, ""])
     (folder / "faq.csv").write_bytes(text.encode("cp1252"))

@@ -220,7 +220,7 @@ def test_data_that_cannot_teach_are_an_error(
     assert not (tmp_path / "out" / "model").exists()
 
 
-@pytest.mark.parametrize("is_adapter", [True, False])
+@pytest.mark.parametrize("is_adapter", [True, pytest.param(False, marks=pytest.mark.ci)])
 @pytest.mark.parametrize(
     "settings",
     [pytest.param({"loop.steps": 10_000, "times": 1_000}, marks=pytest.mark.ci), {"times": 10}],
