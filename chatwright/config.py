@@ -59,6 +59,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     "EncoderDecoderConfig": {"width": "d_model", "hidden": "d_ff"},
     "SkipGramConfig": {"width": "d_model"},
     "LoopConfig": {"judged_by": "monitor"},
+    "AlarmConfig": {"steps": "batches", "start_steps": "start_batches"},
 }
 
 # Values that had another spelling in earlier versions, by dataclass and current key.

@@ -138,7 +138,7 @@ def _both_reply(
     if not answered:
         raise InputError(
             f"All {len(prompts)} prompts are too long for the context of one of the models.",
-            remedy="Give shorter prompts, or a smaller --max-tokens.",
+            remedy="Give shorter prompts, or allow fewer tokens for a reply (max_tokens).",
             field="--prompts",
             value=len(prompts),
         )

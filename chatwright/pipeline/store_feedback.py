@@ -5,9 +5,9 @@ from pathlib import Path
 
 from chatwright.data.preferences import Correction, Feedback, Ranking, RatedReply, Thumb
 from chatwright.data.snapshot import Snapshot, write_snapshot
-from chatwright.store.exports import record_export
 from chatwright.store.feedback import RatedConversation
 from chatwright.store.store import Store
+from chatwright.store.written_snapshots import record_written_snapshot
 
 
 def write_store_snapshot(store: Store, path: Path, previous: Snapshot | None = None) -> Snapshot:
@@ -27,7 +27,9 @@ def record_snapshot(store: Store, snapshot: Snapshot) -> None:
     rated = store.feedback.rated_conversations()
     concerned = {item.owner_id for item in rated} | {item.feedback.user_id for item in rated}
     if concerned:
-        record_export(store.database, snapshot.sha256, str(snapshot.path.resolve()), concerned)
+        record_written_snapshot(
+            store.database, snapshot.sha256, str(snapshot.path.resolve()), concerned
+        )
 
 
 def to_feedback(rated: RatedConversation) -> Feedback:

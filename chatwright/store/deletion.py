@@ -17,7 +17,6 @@ from chatwright.store import audit
 from chatwright.store.backup import Backup
 from chatwright.store.database import Database, StoreBusy
 from chatwright.store.errors import NotFound
-from chatwright.store.exports import Export, exports_with
 from chatwright.store.schema import (
     API_KEYS,
     BACKUPS,
@@ -29,6 +28,7 @@ from chatwright.store.schema import (
     SESSIONS,
     USERS,
 )
+from chatwright.store.written_snapshots import WrittenSnapshot, snapshots_with
 
 WITH_USER = (FEEDBACK, MESSAGES, CONVERSATIONS, FOLDERS, IDEMPOTENCY_KEYS, API_KEYS, SESSIONS)
 """Tables with rows of a user, in an order that keeps foreign keys whole."""
@@ -42,7 +42,7 @@ class Deletion:
     n_conversation: int
     n_message: int
     n_feedback: int
-    snapshots: tuple[Export, ...]
+    snapshots: tuple[WrittenSnapshot, ...]
     """Snapshots of feedback that hold texts or ratings of the user."""
     backups: tuple[Backup, ...]
     """Backups made before; they may hold the user's texts."""
@@ -66,7 +66,7 @@ def forget_user(database: Database, user_id: str) -> Deletion:
         connection.execute(sa.delete(USERS).where(USERS.c.id == user_id))
         audit.forget_details(connection, user_id)
         audit.record(connection, audit.HOST, "user.forget", user_id)
-        snapshots = exports_with(connection, user_id)
+        snapshots = snapshots_with(connection, user_id)
         rows = connection.execute(sa.select(BACKUPS).order_by(BACKUPS.c.created))
         backups = tuple(Backup(row.path, row.created) for row in rows)
     scrub(database)

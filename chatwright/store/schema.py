@@ -264,7 +264,7 @@ IDEMPOTENCY_KEYS = Table(
     _time("created"),
 )
 
-EXPORTS = Table(  # snapshots of feedback, so that a deletion can name them
+SNAPSHOTS = Table(  # snapshots of feedback, so that a deletion can name them
     "exports",
     METADATA,
     Column("sha256", String(64), primary_key=True),
@@ -272,7 +272,7 @@ EXPORTS = Table(  # snapshots of feedback, so that a deletion can name them
     _time("created"),
 )
 
-EXPORT_USERS = Table(  # whose texts or feedback a snapshot holds; it stays after a deletion
+SNAPSHOT_USERS = Table(  # whose texts or feedback a snapshot holds; it stays after a deletion
     "export_users",
     METADATA,
     Column("sha256", String(64), ForeignKey("exports.sha256"), primary_key=True),

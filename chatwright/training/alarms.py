@@ -33,10 +33,10 @@ class AlarmConfig:
 
     is_on: bool = True
     """Whether the alarms can stop the run."""
-    steps: int = 4
-    """Consecutive steps beyond a limit that stop the run."""
-    start_steps: int = 3
-    """First steps of the run, whose means are the start that later steps are compared with."""
+    batches: int = 4
+    """Consecutive batches of rollouts beyond a limit that stop the run."""
+    start_batches: int = 3
+    """First batches of rollouts; their means are the start that later ones are compared with."""
     kl: float = 60.0
     """Largest KL divergence from the reference, in nats per reply."""
     negative_kl: float = 1.0
@@ -60,7 +60,7 @@ class AlarmConfig:
 
     def __post_init__(self) -> None:
         require = partial(require_setting, self, "alarms")
-        for name in ("steps", "start_steps", "held_out_evaluations"):
+        for name in ("batches", "start_batches", "held_out_evaluations"):
             require(name, getattr(self, name) >= 1, "must be at least 1")
         for name in ADVICE:
             value = getattr(self, name)
@@ -119,23 +119,27 @@ class Alarms:
         self.memory = AlarmState()
 
     def check(self, step: int, figures: RolloutFigures) -> None:
-        """Compare the figures of one step with the limits.
+        """Compare the figures of a new batch of rollouts with the limits.
+
+        Args:
+            step: The optimizer step for which the replies were sampled.
+            figures: What is measured of the replies.
 
         Raises:
-            RunFailed: A figure is beyond its limit for too many steps; `check` names the alarm.
+            RunFailed: A figure is beyond its limit for too many batches; `check` names the alarm.
         """
         if not self.config.is_on:
             return
         memory = self.memory
-        is_start = memory.n_start < self.config.start_steps
+        is_start = memory.n_start < self.config.start_batches
         if is_start:
             _add(memory.start_sums, figures)
             memory.n_start += 1
         start = {name: total / memory.n_start for name, total in memory.start_sums.items()}
-        memory.last_kl = [*memory.last_kl, figures.kl][-self.config.steps :]
+        memory.last_kl = [*memory.last_kl, figures.kl][-self.config.batches :]
         for alarm, breach in _breaches(self.config, figures, start, memory.last_kl).items():
             if self._watches(alarm):
-                self._count(alarm, step, breach, self.config.steps, "steps")
+                self._count(alarm, step, breach, self.config.batches, "batches of rollouts")
 
     def _watches(self, alarm: str) -> bool:
         return self.config.is_on and getattr(self.config, alarm) > 0

@@ -9,10 +9,10 @@ from chatwright.conversation import Message
 from chatwright.store import deletion
 from chatwright.store.deletion import forget_user
 from chatwright.store.errors import NotFound
-from chatwright.store.exports import record_export
 from chatwright.store.feedback import Opinion
 from chatwright.store.messages import Answer, Origin
 from chatwright.store.schema import METADATA
+from chatwright.store.written_snapshots import record_written_snapshot
 
 CANARY = "zebrafinch"
 
@@ -100,8 +100,8 @@ def test_each_step_is_needed(store, users, tmp_path, monkeypatch, without):
 def test_backups_and_snapshots_that_hold_the_user_are_named(store, users, tmp_path):
     ann, ben = users
     backup = store.backups.make(tmp_path / "copy")
-    record_export(store.database, "aa" * 32, "/old.jsonl", {ann.id, ben.id})
-    record_export(store.database, "bb" * 32, "/other.jsonl", {ben.id})
+    record_written_snapshot(store.database, "aa" * 32, "/old.jsonl", {ann.id, ben.id})
+    record_written_snapshot(store.database, "bb" * 32, "/other.jsonl", {ben.id})
     done = forget_user(store.database, ann.id)
     assert done.backups == (backup,)
     assert [export.sha256 for export in done.snapshots] == ["aa" * 32]

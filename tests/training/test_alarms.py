@@ -93,7 +93,7 @@ def test_all_alarms_can_be_switched_off() -> None:
 def test_fewer_steps_than_the_limit_trip_nothing(alarm: str) -> None:
     healthy = healthy_run(20)
     bad = [replace(healthy[-1], **change) for change in FAILURES[alarm]]
-    limit = AlarmConfig().steps
+    limit = AlarmConfig().batches
     series = [*healthy, *bad[: limit - 1], healthy[-1], *bad[: limit - 1], healthy[-1]]
     assert alarm_of(series) == ""
 
@@ -158,7 +158,7 @@ def test_resumed_alarms_act_as_uninterrupted_ones(alarm: str) -> None:
             except RunFailed:
                 tripped = step
                 break
-        assert tripped == 20 + AlarmConfig().steps - 1
+        assert tripped == 20 + AlarmConfig().batches - 1
 
 
 @pytest.mark.parametrize("name", ["steps", *ADVICE])

@@ -44,7 +44,8 @@ class JudgeOptions:
         if sum(chosen) != 1:
             raise InputError(
                 f"{sum(chosen)} judges are given, and a comparison needs one.",
-                remedy="Give --rules, --reward-model, --votes, or --judge-url with --judge-model.",
+                remedy="Choose one: rules, a reward model, votes, or, with chatwright compare, "
+                "a model behind an API (--judge-url with --judge-model).",
                 field="judge",
                 value=sum(chosen),
             )
@@ -76,10 +77,10 @@ def _rule_judge(names: tuple[str, ...], prompts_file: Path) -> Judge:
     for name in names:
         if name not in RULES:
             raise InputError(
-                f"--rules {name}: there is no such rule.",
+                f"rules: there is no rule {name}.",
                 remedy=f"Give {STARTER_RULES} alone, or some of {', '.join(RULES)}, with commas "
                 "between.",
-                field="--rules",
+                field="rules",
                 value=name,
             )
     return RuleJudge({name: RULES[name] for name in names})
@@ -93,7 +94,7 @@ def _reward_judge(directory: Path, models: Sequence[Path]) -> Judge:
                 f"{directory} was the reward in the training of {model}, so it cannot judge it: "
                 "training raises its scores whether or not the replies get better.",
                 remedy="Judge by a reward model of other feedback, by rules or by votes.",
-                field="--reward-model",
+                field="reward_model",
                 value=str(directory),
             )
     reward_model = load_reward_model(directory)

@@ -51,8 +51,8 @@ def comparison_metrics(
     if not any(judged):
         raise InputError(
             f"The judge ({judge.name}) could not decide any of the {n_unjudged} comparisons.",
-            remedy="Votes must be on exactly these replies (--votes-out writes them); an asked "
-            "model must answer A, B or tie.",
+            remedy="Votes must be on exactly these replies (chatwright compare --votes-out FILE "
+            "writes them); an asked model must answer A, B or tie.",
             field="judge",
             value=judge.name,
         )

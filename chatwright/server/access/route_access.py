@@ -30,7 +30,7 @@ class Caller:
     """Who sent a request."""
 
     user: str = ""
-    """Id of the key; "" on a server without keys."""
+    """Id of the user who logged in, or of the key; "" on a server without both."""
     scopes: tuple[str, ...] = SCOPES
     """What the caller may use."""
 
@@ -56,7 +56,7 @@ class Policy:
     def _admit(self, caller: Caller) -> Caller:
         if not {*self.scopes, "admin"} & set(caller.scopes):
             needed = " or ".join(self.scopes)
-            message = f"this key is not good for {needed}: make one with chatwright keys add"
+            message = f"this needs the permission {needed}, which your user or key does not have"
             raise ApiError(403, message, code="insufficient_scope")
         return caller
 
@@ -85,7 +85,7 @@ class UserPolicy(Policy):
             request.state.user = None if found is None else found.user
         user: User | None = getattr(request.state, "user", None)
         if user is None:
-            message = "this key belongs to no user of the store: log in"
+            message = "this needs a user, and the key belongs to none: log in"
             raise ApiError(403, message, code="no_user")
         if self.roles and user.role not in self.roles:
             message = f"this needs a user who is {' or '.join(self.roles)}"

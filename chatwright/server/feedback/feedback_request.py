@@ -110,7 +110,7 @@ def _find(name: ReplyName, memory: ReplyMemory, user: str) -> tuple[RememberedRe
     if remembered is None or name.index >= len(remembered.messages):
         message = (
             "this server does not remember the reply: only the newest replies since its start "
-            "can be rated, by the key that asked for them"
+            "can be rated, by the user or key that asked for them"
         )
         raise ApiError(404, message, code="reply_not_found", param="reply")
     return remembered, remembered.messages[name.index]

@@ -27,7 +27,7 @@ class RememberedReply:
     weights: str
     """SHA-256 of the weights that wrote them."""
     user: str = ""
-    """Id of the key that asked; only this key may rate the replies."""
+    """Id of the user or key that asked; only this one may rate the replies."""
 
     @property
     def n_character(self) -> int:

@@ -170,7 +170,7 @@ class EngineThread:
         for user in {pending.user for pending in pending_replies} - {""}:
             if users.count(user) > self.limits.max_open_of_user:
                 message = (
-                    f"this key may have {self.limits.max_open_of_user} replies open at a time: "
+                    f"one user or key may have {self.limits.max_open_of_user} replies open: "
                     "try again when some of them have ended"
                 )
                 retry_after = self.limits.retry_after

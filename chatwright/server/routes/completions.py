@@ -69,8 +69,8 @@ async def begin_chat(
 ) -> tuple[Completion, Replies]:
     """Ask the engine for the replies to a conversation; ApiError if it refuses.
 
-    /v1/messages and /v1/responses begin their replies here, too. `user` is the id of the key, and
-    `recorder` completes an answer of the store.
+    /v1/messages and /v1/responses begin their replies here, too. `user` is the id of the user or
+    key, and `recorder` completes an answer of the store.
     """
     form = request.form
     await run_in_threadpool(require_usable, form.constraint)

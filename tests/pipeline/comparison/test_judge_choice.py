@@ -56,7 +56,7 @@ def test_the_reward_of_the_training_cannot_judge_it(
     for model in (run, run / "model"):
         with pytest.raises(InputError) as caught:
             open_judge(JudgeOptions(reward_model=reward), tmp_path, [folder / "run", model], run)
-        assert caught.value.field == "--reward-model"
+        assert caught.value.field == "reward_model"
 
 
 def test_rules_of_the_answer_are_found_by_name(folder: Path) -> None:

@@ -15,7 +15,7 @@ from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.teach.improvement_loop import ImprovementLoop
-from chatwright.store.exports import exports_with
+from chatwright.store.written_snapshots import snapshots_with
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
 from tests.server.fake_assistant import FakeAssistant
@@ -118,8 +118,8 @@ def test_ratings_in_the_store_count_too_and_their_snapshot_is_recorded(
         assert (found["report"]["n"], found["thumbs_up"]) == (1, 1)
         snapshot = loop._snapshot(loop._feedback().feedback())
         with store.database.read() as connection:
-            exports = exports_with(connection, user)
-        assert [export.sha256 for export in exports] == [snapshot.sha256]
+            written = snapshots_with(connection, user)
+        assert [each.sha256 for each in written] == [snapshot.sha256]
 
 
 def test_an_unknown_version_is_an_error(client: TestClient) -> None:
