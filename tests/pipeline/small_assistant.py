@@ -34,7 +34,7 @@ def train_small_assistant(
     chatwright(
         "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
         "--out", folder / "sft", f"loop.steps={steps}", "loop.precision=float32",
-        "batches.rows=4", "stop_prompts=4", "sample_tokens=4",
+        "batches.rows=4", "stop_prompts=4", "sample_tokens=4", "loop.evaluate_every=1000",
     )  # fmt: skip
     return folder / "sft"
 

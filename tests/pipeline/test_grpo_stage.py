@@ -59,6 +59,7 @@ def test_the_right_answer_is_learned_from_a_rule(folder: Path) -> None:
     assert kl[-1] > 0.1
 
 
+@pytest.mark.ci
 def test_an_adapter_learns_it_beside_frozen_weights(folder: Path) -> None:
     train(
         folder, "adapter", "reward.rules.right_number=1.0", "lora.rank=4", "update.loss=dr_grpo",

@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chatwright(
         "train", "sft", "--from", folder / "base", "--data", folder / "chat.jsonl",
         "--out", folder / "model", "loop.steps=250", "loop.precision=float32", "batches.rows=4",
-        "stop_prompts=4", "sample_tokens=4",
+        "stop_prompts=4", "sample_tokens=4", "loop.evaluate_every=1000",
     )  # fmt: skip
     return folder
 
