@@ -33,8 +33,8 @@ def versions_directory(model: Path) -> Path:
     return Path("runs") / model.resolve().name if is_only_model else model
 
 
-def begin(model: Path) -> Registry:
-    """Return the registry of a model; if there is none, begin one with this model.
+def open_registry(model: Path) -> Registry:
+    """Return the registry of a model; if there is none, create one with this model.
 
     Args:
         model: A directory of versions, the folder of a recipe's stages, or a model.

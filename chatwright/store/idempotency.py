@@ -43,7 +43,7 @@ def retry_of(key: str, request: object) -> Retry:
     return Retry(key, hashlib.sha256(text.encode()).hexdigest())
 
 
-def first_reply(connection: sa.Connection, user_id: str, retry: Retry | None) -> list[str]:
+def ids_of_first_request(connection: sa.Connection, user_id: str, retry: Retry | None) -> list[str]:
     """Return the ids that the first request with this key made; [] if this is the first.
 
     Raises Conflict if the key belongs to another request.

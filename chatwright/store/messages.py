@@ -22,7 +22,7 @@ from chatwright.store.conversations import (
 )
 from chatwright.store.database import Database
 from chatwright.store.errors import Conflict, NotFound
-from chatwright.store.idempotency import Retry, first_reply, remember
+from chatwright.store.idempotency import Retry, ids_of_first_request, remember
 from chatwright.store.identifiers import new_id, now, time_after
 from chatwright.store.message_json import json_text, message_from_json, parts_to_json
 from chatwright.store.schema import MESSAGES
@@ -102,7 +102,7 @@ class Messages:
         """
         with self._database.write() as connection:
             read_conversation(connection, user_id, conversation)
-            ids = first_reply(connection, user_id, retry)
+            ids = ids_of_first_request(connection, user_id, retry)
             if not ids:
                 ids = [_insert(connection, user_id, conversation, parent, message)]
                 if answer_by is not None:
@@ -129,7 +129,7 @@ class Messages:
         """Add a pending answer to a message that exists. Raises NotFound and Conflict."""
         with self._database.write() as connection:
             read_conversation(connection, user_id, conversation)
-            ids = first_reply(connection, user_id, retry)
+            ids = ids_of_first_request(connection, user_id, retry)
             if not ids:
                 ids = [_insert_pending(connection, user_id, conversation, parent, origin, receipt)]
                 change_conversation(connection, user_id, conversation, shown=ids[0])

@@ -38,30 +38,30 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_the_first_version_of_a_recipe_is_its_last_stage(recipe: Path) -> None:
-    assert model_versions.begin(recipe).current.path == "sft/model"
+    assert model_versions.open_registry(recipe).current.path == "sft/model"
     assert model_directory.find(recipe) == recipe / "sft" / "model"
 
 
 def test_a_stage_has_its_versions_in_the_folder_of_the_recipe(recipe: Path) -> None:
-    read = model_versions.begin(recipe / "sft")
+    read = model_versions.open_registry(recipe / "sft")
     assert (read.directory, read.current.path) == (recipe.resolve(), "sft/model")
     assert not registry.holds_registry(recipe / "sft")
 
 
 def test_a_stage_that_is_no_longer_served_is_refused(recipe: Path) -> None:
-    model_versions.begin(recipe)
+    model_versions.open_registry(recipe)
     other = recipe / "pretrain" / "model"
     registry.add(recipe, model_versions.describe(recipe, other))
     registry.promote(recipe, "v2", "a test")
     with pytest.raises(InputError):
-        model_versions.begin(recipe / "sft")
-    assert model_versions.begin(recipe / "pretrain").current.name == "v2"
+        model_versions.open_registry(recipe / "sft")
+    assert model_versions.open_registry(recipe / "pretrain").current.name == "v2"
 
 
 def test_several_last_stages_are_refused(recipe: Path) -> None:
     save_stage(recipe / "other", "sft", 3, recipe / "pretrain")
     with pytest.raises(InputError) as caught:
-        model_versions.begin(recipe)
+        model_versions.open_registry(recipe)
     assert "other" in caught.value.remedy
     assert "sft" in caught.value.remedy
 
@@ -72,7 +72,7 @@ def test_a_model_alone_is_left_as_it_is(
     monkeypatch.chdir(tmp_path)
     model = (recipe / "sft" / "model").rename(tmp_path / "fetched")
     before = sorted(model.iterdir())
-    read = model_versions.begin(Path("fetched"))
+    read = model_versions.open_registry(Path("fetched"))
     assert read.directory == Path("runs/fetched")
     assert model_directory.find(read.directory).resolve() == model
     assert sorted(model.iterdir()) == before
@@ -85,6 +85,6 @@ def test_an_unfinished_training_has_no_versions(recipe: Path, tmp_path: Path) ->
     (checkpoint / "train_state.json").write_text("{}")
     (tmp_path / "run" / "run.json").write_text("{}")
     with pytest.raises(InputError):
-        model_versions.begin(tmp_path / "run")
+        model_versions.open_registry(tmp_path / "run")
     with pytest.raises(InputError):
-        model_versions.begin(tmp_path / "nothing")
+        model_versions.open_registry(tmp_path / "nothing")

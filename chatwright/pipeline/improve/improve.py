@@ -78,7 +78,7 @@ def improve(model: Path, feedback: Path, config: ImproveConfig, watcher: Watcher
         RunFailed: The training failed, for example because it learned nothing.
     """
     snapshot = read_snapshot(feedback)
-    read = model_versions.begin(model)
+    read = model_versions.open_registry(model)
     folder = read.directory / FOLDER
     with writer_lock(folder):
         config = with_starter_defaults(config, read.path_of(read.current), folder, watcher)

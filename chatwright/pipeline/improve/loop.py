@@ -95,7 +95,7 @@ def run_loop(
     """
     loop = read_loop(path, overrides)
     _require_feedback(path, loop, data)
-    versions = model_versions.begin(model).directory
+    versions = model_versions.open_registry(model).directory
     folder = versions / FOLDER / f"{path.stem}-{loop.identity[:8]}"
     results = []
     for number in range(1, loop.rounds + 1):

@@ -11,14 +11,14 @@ from chatwright.pipeline.comparison.result import Comparison, Lengths
 from chatwright.pipeline.improve.promotion import PromotionConfig, decide
 
 BETTER = Comparison(
-    first="a",
-    second="b",
+    baseline="a",
+    candidate="b",
     judge="rules",
     win_rate=WinRate(0.6, 0.56, 0.64, 300, 1200, 500),
     length_controlled=None,
     by_kind={},
     without_rule={},
-    right=None,
+    correctness=None,
     lengths=(Lengths(10.0, 40.0), Lengths(10.0, 40.0)),
     n_equal=500,
     n_unjudged=0,
