@@ -161,7 +161,7 @@ def test_resumed_alarms_act_as_uninterrupted_ones(alarm: str) -> None:
         assert tripped == 20 + AlarmConfig().batches - 1
 
 
-@pytest.mark.parametrize("name", ["steps", *ADVICE])
+@pytest.mark.parametrize("name", ["batches", *ADVICE])
 def test_wrong_limits_are_refused(name: str) -> None:
     with pytest.raises(InputError) as caught:
         AlarmConfig(**{name: -1})
