@@ -32,19 +32,23 @@ All 32 rows of 49,152 logits at once took up to four times as long as one by one
 
 def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
     """Choose the next token of each reply. (N, V) on the CPU -> N results."""
+    if not draws:
+        return []
+    numbers = uniforms(*zip(*(draw.key for draw in draws), strict=True))
     at_once = max(NUMBERS_AT_ONCE // logits.shape[1], 1)
     sampled: list[Sampled] = []
     for start in range(0, len(draws), at_once):
-        end = start + at_once
-        sampled += _sample_together(logits[start:end], draws[start:end])
+        part = slice(start, start + at_once)
+        sampled += _sample_together(logits[part], draws[part], numbers[part])
     return sampled
 
 
-def _sample_together(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
+def _sample_together(logits: Tensor, draws: Sequence[Draw], numbers: Tensor) -> list[Sampled]:
+    """Choose the next token of each reply, given its random number. (N, V), (N,) -> N results."""
     if len(draws) == 1 and draws[0].config.top_p == 1.0:
         return [sample_token(logits[0], draws[0])]
     wide = logits.double()
-    tokens = _choose(adjust_rows(wide, draws), draws)
+    tokens = _choose(adjust_rows(wide, draws), draws, numbers)
     log_probs = wide.log_softmax(dim=-1)
     chosen = log_probs.gather(1, torch.tensor(tokens)[:, None])[:, 0].tolist()
     alternatives = [
@@ -93,7 +97,7 @@ def filter_rows(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     return logits
 
 
-def _choose(adjusted: Tensor, draws: Sequence[Draw]) -> list[int]:
+def _choose(adjusted: Tensor, draws: Sequence[Draw], numbers: Tensor) -> list[int]:
     """Choose a token of each row: the first of the largest, or by the row's random number."""
     tokens = [0] * len(draws)
     drawn = [row for row, draw in enumerate(draws) if draw.config.temperature > 0.0]
@@ -105,7 +109,7 @@ def _choose(adjusted: Tensor, draws: Sequence[Draw]) -> list[int]:
     if drawn:
         probs = _rows(adjusted, drawn).softmax(dim=-1)
         cdf = probs.cumsum(dim=-1)
-        thresholds = cdf[:, -1] * uniforms(*zip(*(draws[row].key for row in drawn), strict=True))
+        thresholds = cdf[:, -1] * _rows(numbers, drawn)
         found = torch.searchsorted(cdf, thresholds[:, None], right=True)[:, 0].tolist()
         for index, (row, token) in enumerate(zip(drawn, found, strict=True)):
             tokens[row] = token if token < adjusted.shape[1] else last_possible(probs[index])

@@ -16,6 +16,7 @@ values of the longest prefix that an earlier text shares with it (`prefix_cache.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
@@ -403,9 +404,10 @@ class Engine:
                 gates = self._gates(sequences)
                 hidden = self.forward.hidden_states(chunks, starts, self.cache, slots, gates)
                 logits = self.forward.last_logits(hidden, chunks)  # (B, V)
-            finite = logits.isfinite().all(dim=1).tolist()
-            for sequence, chunk, states in zip(sequences, chunks, hidden, strict=True):
-                self._score(sequence, states, len(chunk))
+            finite = are_finite(logits)
+            for row, sequence in enumerate(sequences):
+                if targets := sequence.next_targets(len(chunks[row])):
+                    self._score(sequence, hidden[row], targets)
         except RuntimeError as error:
             self._fail_step(sequences, error)
             return
@@ -424,7 +426,8 @@ class Engine:
                 else:
                     sequence.end("length")
                     self._release(sequence)
-        self._sample([sequences[row] for row in sampled], logits[sampled])
+        is_all = len(sampled) == len(sequences)
+        self._sample([sequences[row] for row in sampled], logits if is_all else logits[sampled])
 
     def _gates(self, sequences: list[Sequence]) -> Tensor | None:
         """Return the factors of the heads' outputs, (n_layer, B, H); None if all heads are on."""
@@ -477,16 +480,15 @@ class Engine:
 
     def _sample_finite(self, sequences: list[Sequence], logits: Tensor) -> None:
         """Draw the next token of each reply; a reply whose logits are not finite fails."""
-        finite = logits.isfinite().all(dim=1).tolist()
+        finite = are_finite(logits)
         for sequence, is_finite in zip(sequences, finite, strict=True):
             if not is_finite:
                 self._fail(sequence, _not_finite(sequence))
         rows = [row for row, is_finite in enumerate(finite) if is_finite]
         self._sample([sequences[row] for row in rows], logits[rows])
 
-    def _score(self, sequence: Sequence, hidden: Tensor, n_token: int) -> None:
-        """Score the prompt's tokens that the next `n_token` tokens predict. `hidden` is (T, D)."""
-        targets = sequence.next_targets(n_token)
+    def _score(self, sequence: Sequence, hidden: Tensor, targets: SequenceOf[int]) -> None:
+        """Score the prompt's tokens that the states `hidden` (T, D) predict."""
         n_alternative = sequence.sampling.top_log_probs
         with self.adapters.rows.used([sequence.adapter]):
             sequence.scores += score_tokens(self.forward, hidden, targets, n_alternative)
@@ -558,6 +560,15 @@ class Engine:
     def _prefix_problems(self) -> list[str]:
         replies = [*self.scheduler.running, *self.scheduler.waiting]
         return self.prefixes.index.problems([reply.prefix for reply in replies])
+
+
+def are_finite(logits: Tensor) -> list[bool]:
+    """Return which rows hold finite numbers only. (N, V) -> N."""
+    # A sum is not finite if a number is not, and takes one pass over the logits instead of four.
+    if all(map(math.isfinite, logits.sum(dim=1).tolist())):
+        return [True] * len(logits)
+    finite: list[bool] = logits.isfinite().all(dim=1).tolist()
+    return finite
 
 
 def _not_finite(sequence: Sequence) -> str:

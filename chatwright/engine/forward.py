@@ -89,8 +89,10 @@ class Forward(PackedModel[GPT]):
     @torch.no_grad()
     def last_logits(self, hidden: Tensor, chunks: Sequence[Sequence[int]]) -> Tensor:
         """Compute the logits after each chunk's last token. (B, T, D) -> (B, V)."""
-        lengths = torch.tensor([len(chunk) for chunk in chunks], device=self.device)
-        return self.head(last_token(hidden, lengths))
+        lengths = [len(chunk) for chunk in chunks]
+        if min(lengths) == hidden.shape[1]:
+            return self.head(last_token(hidden, None))
+        return self.head(last_token(hidden, torch.tensor(lengths, device=self.device)))
 
     @torch.no_grad()
     def head(self, hidden: Tensor) -> Tensor:

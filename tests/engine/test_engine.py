@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.engine import Engine, EngineConfig, are_finite
 from chatwright.engine.forward import Forward
 from chatwright.engine.messages import (
     EngineFull,
@@ -193,6 +193,14 @@ def test_log_probs_do_not_depend_on_temperature_and_bias(make_model: MakeModel) 
             assert event.alternatives == tuple(
                 zip(best.indices.tolist(), best.values.tolist(), strict=True)
             )
+
+
+def test_rows_with_a_number_that_is_not_finite_are_found() -> None:
+    nan, inf, largest = float("nan"), float("inf"), 3e38
+    rows = [[0.0, 1.0], [nan, 1.0], [inf, -inf], [largest, largest], [-inf, 0.0]]
+    # The sum of the largest numbers overflows, yet each of them is finite.
+    assert are_finite(torch.tensor(rows)) == [True, False, False, True, False]
+    assert are_finite(torch.tensor(rows[:1])) == [True]
 
 
 def test_logits_that_are_not_finite_fail_only_their_own_request(make_model: MakeModel) -> None:
