@@ -79,6 +79,8 @@ class StoredFeedback:
     user_id: str
     created: str
     opinion: Opinion
+    weights: tuple[str, ...]
+    """SHA-256 of the weights that wrote each answer; "" if unknown."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ def insert_feedback(
 ) -> StoredFeedback:
     """Store an opinion on these rows of answers, in place of the user's one before."""
     json_text(opinion.reason)
-    given = StoredFeedback(new_id("b"), user_id, now(), opinion)
+    weights = tuple(answer.weights for answer in answers)
+    given = StoredFeedback(new_id("b"), user_id, now(), opinion, weights)
     _delete_earlier(connection, given)
     connection.execute(sa.insert(FEEDBACK), _rows(given, answers))
     return given
@@ -216,7 +219,8 @@ def _feedback(rows: list[Any]) -> StoredFeedback:
         better=None if better is None else message_from_json("assistant", better),
         reason=first.reason,
     )
-    return StoredFeedback(first.id, first.user_id, first.created, opinion)
+    weights = tuple(row.weights for row in rows)
+    return StoredFeedback(first.id, first.user_id, first.created, opinion, weights)
 
 
 def _rated(connection: sa.Connection, feedback: StoredFeedback) -> RatedConversation:

@@ -16,6 +16,7 @@ from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.model_identity import ModelIdentity
 from tests.server.fake_assistant import FakeAssistant
+from tests.server.routes.store.store_client import StoreClient, store_client
 
 URL = "/v1/feedback"
 
@@ -137,3 +138,49 @@ def test_thumbs_decide_about_a_canary(log: Path, is_candidate_good: bool, verdic
         assert by["v2"] == 40 if is_candidate_good else by["v2"] < 40
     weights = [one.reply.weights for one in read_log(log).feedback if isinstance(one, Thumb)]
     assert weights.count("new") == by["v2"]
+
+
+@pytest.mark.parametrize(("is_candidate_good", "state"), [(False, "refused"), (True, "open")])
+def test_thumbs_in_the_store_decide_about_a_canary(
+    log: Path, tmp_path: Path, is_candidate_good: bool, state: str
+) -> None:
+    """Talk and rate as the page does; each thumb is given, changed, taken back and given again."""
+    decided: list[Canary] = []
+    with store_client(tmp_path / "store.db") as served:
+        served.add_user("ann")
+        service = served.client.app.state.service
+        service.publish(FakeAssistant(), "m", "v1", ModelIdentity(weights="old"))
+        service.publish_candidate(FakeAssistant(), "v2", ModelIdentity(weights="new"))
+        service.feedback = FeedbackCollector(log, Canary("new", "old", 0.5), decided.append)
+        given: dict[str, int] = {"old": 0, "new": 0}
+        for _ in range(80):
+            answer, weights = _stored_answer(served)
+            given[weights] += 1
+            is_up = is_candidate_good or weights == "old"
+            opinion = {"kind": "thumb", "message": answer, "is_up": is_up}
+            for body in (opinion, {**opinion, "is_up": not is_up}):
+                stored = served.send("POST", "/api/feedback", body, as_="ann")
+                assert stored.status_code == 201
+            path = f"/api/feedback/{stored.json()['id']}"
+            assert served.send("DELETE", path, as_="ann").status_code == 204
+            assert served.send("POST", "/api/feedback", opinion, as_="ann").status_code == 201
+            if decided:
+                break
+        assert service.feedback.canary.state == state
+        counted = {name: votes.n for name, votes in service.feedback.canary.votes.items()}
+        assert counted == given
+        assert len(decided) == (not is_candidate_good)
+
+
+def _stored_answer(served: StoreClient) -> tuple[str, str]:
+    """Ask as the page does; return the id of the stored answer and the weights that wrote it."""
+    made = served.send("POST", "/api/conversations", {}, as_="ann").json()["id"]
+    body = {"role": "user", "parts": [{"type": "text", "text": "hi"}], "answer": {}}
+    turn = served.send("POST", f"/api/conversations/{made}/messages", body, as_="ann").json()
+    answer: str = turn["answer"]["id"]
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"x_chatwright_answer": answer}
+    response = served.send("POST", "/v1/chat/completions", body, as_="ann", **headers)
+    assert response.status_code == 200
+    [ann] = served.store.users.list()
+    return answer, served.store.messages.get(ann.id, answer).origin.weights

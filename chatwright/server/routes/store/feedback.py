@@ -67,8 +67,11 @@ def add(app: FastAPI) -> None:
 
 
 def give(request: Request, body: NewFeedback = body_of(NewFeedback)) -> Response:
-    """Store feedback."""
+    """Store feedback; a thumb is a vote on a canary, too."""
     given = store_of(request).feedback.give(user_of(request).id, body.opinion())
+    collector = request.app.state.service.feedback
+    if collector is not None and body.is_up is not None:
+        collector.count_stored(given.opinion.messages[0], given.weights[0], body.is_up)
     return json_response({"id": given.id}, 201)
 
 
