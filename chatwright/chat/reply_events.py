@@ -29,6 +29,18 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True)
+class ToolCallDelta:
+    """The next piece of a call of one of the caller's tools, while it is written."""
+
+    number: int
+    """Which call of the reply, from 0."""
+    name: str
+    """The tool's name."""
+    arguments: str
+    """The next piece of the arguments as JSON. Chatwright's own models: of the call's one text."""
+
+
+@dataclass(frozen=True)
 class ToolCalled:
     """The model calls a tool."""
 
@@ -114,6 +126,15 @@ class Finished:
         return self.stopped_by in ("end", "end_of_command")
 
 
-ReplyEvent = TextDelta | ThinkingDelta | ToolCalled | ToolReturned | Truncated | Waiting | Finished
+ReplyEvent = (
+    TextDelta
+    | ThinkingDelta
+    | ToolCallDelta
+    | ToolCalled
+    | ToolReturned
+    | Truncated
+    | Waiting
+    | Finished
+)
 CompletionEvent = PromptScored | TextDelta | Waiting | Finished
 """Events of the continuation of a text. A prompt is scored before its first `TextDelta`."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chatwright.chat.call_pieces import TextCallPieces
 from chatwright.chat.reply_events import (
     Finished,
     Reason,
     ReplyEvent,
     TextDelta,
     ThinkingDelta,
+    ToolCallDelta,
     Usage,
 )
 from chatwright.chat.stream_decoder import StopWatcher, StreamDecoder
@@ -58,6 +60,7 @@ class ReplyStream:
         if self.has_tools and chat_format is not None and chat_format.tools is not None:
             first_call = int(self.call_id.removeprefix("call_"))
             self._reader = ToolCallReader(chat_format.tools, first_call)
+        self._pieces = TextCallPieces()
         self._decoder = StreamDecoder(self.tokenizer, self.may_call_tool, prefix)
         self._watcher = StopWatcher(stops)
         self._thinking = ""
@@ -125,16 +128,24 @@ class ReplyStream:
         if thinking:
             self._thinking += thinking
             yield ThinkingDelta(thinking, self._take_new_tokens())
+        deltas: list[ToolCallDelta] = []
         if self._reader is not None:
             answer = self._reader.push(answer)
+            deltas = self._reader.take_deltas()
         text = self._watcher.push(answer)
         self._stopped_by = self._watcher.found
+        if deltas:  # no text follows a call, so none can complete a stop text
+            text += self._watcher.finish()
         yield from self._add_answer(text)
+        if not self._stopped_by:
+            yield from deltas
 
     def _add_answer(self, text: str) -> Iterator[ReplyEvent]:
         self._text += text
-        if text and not self.is_tool_call:  # a tool call is reported when it is complete
+        if text and not self.is_tool_call:
             yield TextDelta(text, self._take_new_tokens())
+        elif text and self.has_tools and (piece := self._pieces.next_piece(self._text)):
+            yield ToolCallDelta(0, self._pieces.name, piece)
 
     def _take_new_tokens(self) -> tuple[TokenSampled, ...]:
         tokens = tuple(self._new_tokens)

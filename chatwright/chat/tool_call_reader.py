@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from chatwright.chat.call_pieces import JsonCallPieces
+from chatwright.chat.reply_events import ToolCallDelta
 from chatwright.chat.stream_decoder import length_of_possible_start
 from chatwright.conversation import ToolCall
 from chatwright.tokenizer.tool_format import ToolFormat, read_call
@@ -24,12 +26,13 @@ class ToolCallReader:
         self._held = ""
         self.calls: list[ToolCall] = []
         """The complete calls so far."""
+        self._pieces = JsonCallPieces()
+        self._deltas: list[ToolCallDelta] = []
 
     def take_tag(self, token_id: int) -> None:
         """Begin or end a call at a control id."""
         if token_id == self._tags[0]:
-            self._is_in_call = True
-            self._held = ""
+            self._begin_call("")
         elif self._is_in_call and self._add_call(self._held):
             self._is_in_call = False
             self._held = ""
@@ -40,7 +43,15 @@ class ToolCallReader:
         begin, end = self._tags
         if isinstance(begin, str) and isinstance(end, str):
             return self._divide(begin, end)
-        return "" if self._is_in_call else self._release(self._held.rstrip("\n"))
+        if self._is_in_call:
+            self._follow_call()
+            return ""
+        return self._release(self._held.rstrip("\n"))
+
+    def take_deltas(self) -> list[ToolCallDelta]:
+        """Return the pieces of calls since the last look."""
+        deltas, self._deltas = self._deltas, []
+        return deltas
 
     def finish(self) -> str:
         """Return the text that was held back; an incomplete call is left out."""
@@ -56,8 +67,8 @@ class ToolCallReader:
                     n_held = length_of_possible_start(before, [begin])
                     return text + self._release(before[: len(before) - n_held].rstrip("\n"))
                 text += "" if self.calls else before.rstrip("\n")
-                self._held = rest
-                self._is_in_call = True
+                self._begin_call(rest)
+            self._follow_call()
             # An argument may hold the end tag, so a call ends at the first one that completes it.
             position = self._held.find(end)
             while position >= 0 and not self._add_call(self._held[:position]):
@@ -66,6 +77,18 @@ class ToolCallReader:
                 return text
             self._held = self._held[position + len(end) :]
             self._is_in_call = False
+
+    def _begin_call(self, text: str) -> None:
+        self._is_in_call = True
+        self._held = text
+        self._pieces = JsonCallPieces()
+
+    def _follow_call(self) -> None:
+        """Note the next piece of the call that is being written."""
+        was_known = bool(self._pieces.name)
+        piece = self._pieces.next_piece(self._held)
+        if piece or (self._pieces.name and not was_known):
+            self._deltas.append(ToolCallDelta(len(self.calls), self._pieces.name, piece))
 
     def _release(self, text: str) -> str:
         """Pass on the beginning of what is held, unless it follows a call."""

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chatwright.chat.reply_events import Finished, TextDelta, ThinkingDelta
+from chatwright.chat.reply_events import Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from chatwright.server.replies.pending_reply import Failed
 
 FIRST_TOKEN_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 150)
@@ -84,7 +84,7 @@ class ReplyTimer:
     def record(self, event: Any) -> None:
         """Record an event: of a reply, `Failed`, or None after the last one."""
         match event:
-            case TextDelta() | ThinkingDelta():
+            case TextDelta() | ThinkingDelta() | ToolCallDelta():
                 now = self.metrics.clock()
                 times = self.metrics.between_tokens if self._has_text else self.metrics.first_token
                 times.observe(now - self._before)

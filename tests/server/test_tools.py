@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -105,22 +106,71 @@ def test_without_a_choice_the_model_decides_and_none_calls_nothing(client: TestC
         assert choice["message"]["content"]
 
 
-def test_a_stream_has_the_calls_of_the_whole_reply(client: TestClient) -> None:
-    request = ask(tool_choice="required", n=2, seed=3, max_tokens=80)
-    whole = choices_of(client, request)
-    streamed: list[list[dict[str, Any]]] = [[], []]
-    reasons = ["", ""]
+@dataclass
+class Streamed:
+    """The calls of one choice, put together as a client does it."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    n_piece: list[int] = field(default_factory=list)
+    """Number of pieces of the arguments of each call."""
+    finish_reason: str = ""
+
+    def take(self, piece: dict[str, Any]) -> None:
+        if piece["index"] == len(self.calls):
+            assert piece["id"].startswith("call_")
+            assert (piece["type"], piece["function"]["arguments"]) == ("function", "")
+            self.calls.append(piece["function"])
+            self.n_piece.append(0)
+            return
+        assert piece.keys() == {"index", "function"}
+        assert piece["index"] == len(self.calls) - 1, "calls come one after the other"
+        self.calls[-1]["arguments"] += piece["function"]["arguments"]
+        self.n_piece[-1] += 1
+
+
+def stream(client: TestClient, request: dict[str, Any]) -> list[Streamed]:
+    found = [Streamed() for _ in range(request.get("n", 1))]
     events = client.post(URL, json={**request, "stream": True}).text.split("\n\n")[:-2]
     for event in events:
         for choice in json.loads(event.removeprefix("data: "))["choices"]:
-            streamed[choice["index"]] += choice["delta"].get("tool_calls") or []
-            reasons[choice["index"]] = choice["finish_reason"] or reasons[choice["index"]]
-    for choice, calls in zip(whole, streamed, strict=True):
-        expected = [call["function"] for call in choice["message"].get("tool_calls", ())]
-        assert [call["function"] for call in calls] == expected
-        assert [call["index"] for call in calls] == [*range(len(calls))]
-    assert reasons == [choice["finish_reason"] for choice in whole]
-    assert any(streamed)
+            one = found[choice["index"]]
+            for piece in choice["delta"].get("tool_calls") or []:
+                one.take(piece)
+            one.finish_reason = choice["finish_reason"] or one.finish_reason
+    return found
+
+
+def require_equal(streamed: list[Streamed], whole: list[dict[str, Any]]) -> None:
+    for one, choice in zip(streamed, whole, strict=True):
+        calls = [call["function"] for call in choice["message"].get("tool_calls", ())]
+        assert one.calls == calls
+        assert one.finish_reason == choice["finish_reason"]
+
+
+@pytest.mark.parametrize(("max_tokens", "expected"), [(80, "length"), (200, "tool_calls")])
+def test_a_stream_has_the_calls_of_the_whole_reply(
+    client: TestClient, max_tokens: int, expected: str
+) -> None:
+    """In pieces; also of replies that are cut in the middle of a call."""
+    request = ask(tool_choice="required", n=4, seed=3, max_tokens=max_tokens)
+    streamed = stream(client, request)
+    require_equal(streamed, choices_of(client, request))
+    assert max(n for one in streamed for n in one.n_piece) > 5
+    assert expected in {one.finish_reason for one in streamed}
+
+
+def test_a_stream_of_an_own_model_has_the_calls_of_the_whole_reply(own: TestClient) -> None:
+    """Its one text is written as JSON, piece by piece."""
+    schema = {"type": "object", "properties": {"item": {"type": "string"}}}
+    request = ask(tools=[tool("PRICE", **schema)], tool_choice="required", n=6, temperature=1.5)
+    streamed = stream(own, request)
+    require_equal(streamed, choices_of(own, request))
+    assert max(one.n_piece[0] for one in streamed) > 3
+    written = [one.calls[0]["arguments"] for one in streamed]
+    assert any("\\" in arguments for arguments in written), "some texts need escapes"
+    for one in streamed:
+        if one.finish_reason == "tool_calls":
+            assert json.loads(one.calls[0]["arguments"]).keys() == {"item"}
 
 
 def test_calls_and_their_results_are_sent_back(client: TestClient) -> None:

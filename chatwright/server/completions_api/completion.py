@@ -1,6 +1,7 @@
 """Collect the events of the replies to one request and write them as JSON of the OpenAI API.
 
-A tool call that is not of the client's tools becomes a call of the function "command"
+Calls of the client's tools are sent in pieces while they are written; a response that is not
+streamed holds their whole. Any other tool call becomes a call of the function "command"
 (`chat_message.py` reads it back).
 The field `chatwright` of the response is not part of the OpenAI API. It holds:
 
@@ -28,6 +29,7 @@ from chatwright.chat.reply_events import (
     ReplyEvent,
     TextDelta,
     ThinkingDelta,
+    ToolCallDelta,
     ToolReturned,
     Truncated,
     Usage,
@@ -100,6 +102,8 @@ class Completion:
             case ThinkingDelta():
                 choice.thinking += event.text
                 yield self._chunk(index, {"reasoning_content": event.text})
+            case ToolCallDelta():
+                yield from self._extend_call(index, choice, event)
             case Truncated():
                 note = {"n_cut": event.n_cut, "n_kept": event.n_kept, "message": str(event)}
                 self.notes["truncated"] = note
@@ -143,13 +147,11 @@ class Completion:
         choice.usage = event.usage
         choice.mean_log_prob = event.mean_log_prob
         choice.message = event.message
-        chat_format = self.tokenizer.chat_format
-        has_whole_calls = chat_format is not None and chat_format.tools is not None
-        if event.reason == "tool_call" or has_whole_calls:
-            for number, call in enumerate(event.message.tool_calls):
-                choice.tool_calls.append(self._tool_call(call))
-                delta = {"tool_calls": [{"index": number, **choice.tool_calls[number]}]}
-                yield self._chunk(index, delta)
+        if event.reason == "tool_call" and choice.tool_calls and self._calls_are_text:
+            yield self._call_piece(index, choice, 0, '"}')
+        elif event.reason == "tool_call" or not self._calls_are_text:
+            for call in event.message.tool_calls[len(choice.tool_calls) :]:  # not sent in pieces
+                yield from self._begin_call(index, choice, *self._written_call(call))
         n_cut = self.notes.get("truncated", {}).get("n_cut", 0)
         receipt = receipt_of(self.identity, event, time.monotonic() - self._began, n_cut)
         choice.receipt = receipt.to_json(self.request.receipt)
@@ -224,20 +226,54 @@ class Completion:
         text, content = token_text(self.tokenizer, token_id)
         return {"token": text, "logprob": log_prob, "bytes": content}
 
-    def _tool_call(self, call: ToolCall) -> dict[str, Any]:
-        """Return a tool call with an id that no other response uses."""
+    @property
+    def _calls_are_text(self) -> bool:
+        """Whether a call is one text, as in Chatwright's own models."""
         chat_format = self.tokenizer.chat_format
-        tools = {tool.name: tool for tool in self.request.form.tools}
-        name, arguments = call.name, call.arguments
-        if chat_format is None or chat_format.tools is None:  # the call is one text
-            if call.name in tools:
-                text = call.parsed_arguments["text"]
-                written = {text_parameter(tools[call.name]): text}
-                arguments = json.dumps(written, ensure_ascii=False)
-            else:
-                name, arguments = FREE_TEXT_FUNCTION, write_command(write_tool_call(call))
-        return {
-            "id": f"call_{secrets.token_hex(12)}",
-            "type": "function",
-            "function": {"name": name, "arguments": arguments},
-        }
+        return chat_format is None or chat_format.tools is None
+
+    def _extend_call(
+        self, index: int, choice: Choice, event: ToolCallDelta
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the chunks of a piece of a call: id and name first, then pieces of arguments."""
+        piece = event.arguments
+        if self._calls_are_text:
+            piece = json.dumps(piece, ensure_ascii=False)[1:-1]
+        if event.number == len(choice.tool_calls):
+            yield from self._begin_call(index, choice, event.name, "")
+            if self._calls_are_text:
+                piece = f'{{{json.dumps(self._text_parameter(event.name))}: "{piece}'
+        if piece:
+            yield self._call_piece(index, choice, event.number, piece)
+
+    def _begin_call(
+        self, index: int, choice: Choice, name: str, arguments: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the chunks of a new call, with an id that no other response uses."""
+        number = len(choice.tool_calls)
+        function = {"name": name, "arguments": ""}
+        call = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        choice.tool_calls.append(call)
+        delta = {"index": number, **call, "function": dict(function)}
+        yield self._chunk(index, {"tool_calls": [delta]})
+        if arguments:
+            yield self._call_piece(index, choice, number, arguments)
+
+    def _call_piece(self, index: int, choice: Choice, number: int, piece: str) -> dict[str, Any]:
+        choice.tool_calls[number]["function"]["arguments"] += piece
+        delta = {"index": number, "function": {"arguments": piece}}
+        return self._chunk(index, {"tool_calls": [delta]})
+
+    def _written_call(self, call: ToolCall) -> tuple[str, str]:
+        """Return name and arguments of a complete call as the client reads them."""
+        if not self._calls_are_text:
+            return call.name, call.arguments
+        if call.name not in {tool.name for tool in self.request.form.tools}:
+            return FREE_TEXT_FUNCTION, write_command(write_tool_call(call))
+        written = {self._text_parameter(call.name): call.parsed_arguments["text"]}
+        return call.name, json.dumps(written, ensure_ascii=False)
+
+    def _text_parameter(self, name: str) -> str:
+        """Return the name of the only parameter of one of the client's tools."""
+        [tool] = [tool for tool in self.request.form.tools if tool.name == name]
+        return text_parameter(tool)

@@ -41,7 +41,14 @@ def test_structured_output_is_parsed(chat: Any, method: str) -> None:
 def test_a_tool_is_called_and_its_result_sent_back(chat: Any) -> None:
     from langchain_core.messages import HumanMessage, ToolMessage
 
-    called = chat.bind_tools([Weather], tool_choice="any").invoke(QUESTION)
+    forced = chat.bind_tools([Weather], tool_choice="any", parallel_tool_calls=False)
+    called = forced.invoke(QUESTION)
+    chunks = list(forced.stream(QUESTION))
+    streamed = sum(chunks[1:], start=chunks[0])
+    assert [call["args"] for call in streamed.tool_calls] == [
+        call["args"] for call in called.tool_calls
+    ]
+    assert sum(bool(chunk.tool_call_chunks) for chunk in chunks) > 5
     results = []
     for call in called.tool_calls:
         Weather(**call["args"])

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from chatwright.tokenizer.tokenizer import Tokenizer
+
 llm = pytest.importorskip("llm")
 pytestmark = pytest.mark.ci
 
@@ -57,16 +59,35 @@ def test_a_schema_is_followed(settings: dict[str, Any]) -> None:
     Weather.model_validate_json(response.text())
 
 
-def test_a_tool_runs(settings: dict[str, Any]) -> None:
-    calls = []
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_tool_is_called(
+    settings: dict[str, Any], tokenizer: Tokenizer, is_streamed: bool
+) -> None:
+    """`llm` cannot require a call, so a bias makes the model begin one."""
 
-    def clock() -> str:
-        """Return the time."""
-        calls.append(1)
-        return "12:00"
+    def weather(city: str) -> str:
+        """Return the weather in a city."""
+        return f"sunny in {city}"
 
+    assert tokenizer.chat_format is not None
+    assert tokenizer.chat_format.tools is not None
+    begin, _ = tokenizer.chat_format.tools.call_ids
+    # Otherwise an untrained model would not end its city, or add properties without end.
+    ends = {str(tokenizer.encode('"')[0]): 40, str(tokenizer.encode("}")[0]): 20}
     model = model_of(settings, "Chat")
-    response = model.prompt("time?", tools=[llm.Tool.function(clock)], max_tokens=40, stream=False)
+    response = model.prompt(
+        "the weather?",
+        tools=[llm.Tool.function(weather)],
+        max_tokens=150,
+        logit_bias={str(begin): 100, **ends},
+        seed=3,
+        stream=is_streamed,
+    )
     response.text()
-    for call in response.tool_calls():
-        assert call.name == "clock"
+    calls = response.tool_calls()
+    assert calls
+    assert {call.name for call in calls} == {"weather"}
+    results = response.execute_tool_calls()
+    assert [one.output for one in results] == [
+        f"sunny in {call.arguments['city']}" for call in calls
+    ]

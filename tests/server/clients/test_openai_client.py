@@ -105,7 +105,9 @@ def test_a_tool_is_called_and_its_result_sent_back(client: Any) -> None:
         assert json.loads(call.function.arguments)["city"] in ("Rome", "Oslo")
         results.append({"role": "tool", "tool_call_id": call.id, "content": "sunny"})
     with client.chat.completions.stream(**request) as stream:
+        n_piece = sum(event.type == "tool_calls.function.arguments.delta" for event in stream)
         streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert n_piece > 2 * len(streamed), "the arguments came in pieces"
     assert [call.function.arguments for call in streamed] == [
         call.function.arguments for call in choice.message.tool_calls
     ]

@@ -287,7 +287,9 @@ def test_a_tool_of_the_client_is_called_with_arguments_that_fit_its_schema() -> 
         with client.messages.stream(
             messages=question, tool_choice=choice, extra_body=extra, **settings
         ) as stream:
+            n_piece = sum(event.type == "input_json" for event in stream)
             streamed = stream.get_final_message()
+        assert n_piece > 2, "the arguments came in pieces"
         for message in (made, streamed):
             [call] = message.content
             assert (call.type, call.name, message.stop_reason) == (

@@ -226,4 +226,5 @@ def test_wrong_answers_are_noticed() -> None:
         Answer(error="x", may_retry=False),
     ):
         watch.check(0, answer)
-    assert [problem.split()[0] for problem in watch.problems] == ["wrong:", "wrong", "cut:", "refused"]
+    first_words = [problem.split()[0] for problem in watch.problems]
+    assert first_words == ["wrong:", "wrong", "cut:", "refused"]

@@ -278,6 +278,11 @@ def test_tools_and_forms_of_the_text_are_those_of_chat_completions() -> None:
         assert (call.type, call.name) == ("function_call", "weather")
         assert json.loads(call.arguments)["text"] in ("Paris", "Bonn")
         assert called.tools[0].to_dict()["name"] == "weather"
+        with client.responses.stream(**settings, tools=[tool], tool_choice=choice) as stream:
+            kinds = [event.type for event in stream]
+            [streamed] = stream.get_final_response().output
+        assert (streamed.type, streamed.arguments) == ("function_call", call.arguments)
+        assert kinds.count("response.function_call_arguments.delta") > 2
         written = client.responses.create(**settings, text={"format": form})
         assert json.loads(written.output_text)["text"] in ("Paris", "Bonn")
         assert written.text is not None
