@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from chatwright.cli.served_models import ServedModels
 from chatwright.conversation import Message
 from chatwright.engine.cache_plan import MemoryLimits
 from chatwright.engine.engine import Engine
-from chatwright.engine.messages import SamplingConfig
+from chatwright.engine.messages import Event, RequestFinished, SamplingConfig
 from chatwright.server.engine_process import client as client_module
 from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.http_server import serve_in_thread
@@ -210,6 +210,24 @@ def test_no_reply_is_wrong_and_the_server_recovers(
     print(f"{n_kill} kills: {dict(watch.counts)}")
     assert watch.problems == []
     assert watch.counts["failed"] >= n_kill / 2, "replies were open when the process was killed"
+
+
+def test_cut_replies_that_look_whole_are_noticed(
+    folder: Path, alone: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: the replies of a killed process are reported as complete."""
+    take_events = EngineProcess.take_events
+
+    def complete(event: Event) -> Event:
+        has_failed = isinstance(event, RequestFinished) and event.reason == "failed"
+        return replace(event, reason="stop", error="") if has_failed else event
+
+    def take(process: EngineProcess, model: str) -> list[Event]:
+        return [complete(event) for event in take_events(process, model)]
+
+    monkeypatch.setattr(EngineProcess, "take_events", take)
+    watch = run(folder, alone, 1)
+    assert any(problem.startswith("wrong:") for problem in watch.problems)
 
 
 def test_wrong_answers_are_noticed() -> None:
