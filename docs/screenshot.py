@@ -43,11 +43,11 @@ def main() -> None:
 
 
 @contextmanager
-def served(model: Path) -> Iterator[str]:
-    """Serve the model on a free port while the block runs; yield the address."""
+def served(model: Path, *more: str) -> Iterator[str]:
+    """Serve the model on a free port, with more options; yield the address."""
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store.db")  # not the user's
-        options = ["--port", "0", "--store", store]
+        options = ["--port", "0", "--store", store, *more]
         command = [sys.executable, "-u", "-m", "chatwright", "serve", str(model), *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

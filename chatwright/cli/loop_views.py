@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from chatwright.checkpoint.model_files import is_model
+from chatwright.cli.served_models import ServedModels
 from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.service import Service
 from chatwright.server.teach.improvement_loop import ImprovementLoop
@@ -20,6 +22,7 @@ def loop_views(
     runs: Path | None,
     settings: Sequence[str] = (),
     store: Store | None = None,
+    models: ServedModels | None = None,
 ) -> Iterator[None]:
     """Let the page improve the served model and show runs, until the context ends.
 
@@ -30,12 +33,15 @@ def loop_views(
         runs: The folder of the runs; None shows none.
         settings: Settings of every improvement, as KEY=VALUE.
         store: The store whose ratings count too.
+        models: Opens the candidate of a canary; None starts none.
     """
     jobs = JobRunner()
     if runs is not None:
         service.runs = TrainingRuns(runs, jobs)
     if not is_model(directory):
         service.teach = ImprovementLoop(directory, log, jobs, settings, store)
+        if models is not None:
+            service.teach.start_canary = partial(models.start_canary, service, directory)
     try:
         yield
     finally:

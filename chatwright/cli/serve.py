@@ -111,6 +111,14 @@ def serve(
         Path | None,
         typer.Option("--runs", help="Show the training runs below this folder on the page."),
     ] = None,
+    lessons: Annotated[
+        Path | None,
+        typer.Option(
+            "--lessons",
+            help="Let each user train a small model of the user's own in the lessons, below this "
+            "folder; two at once, the others wait. Needs a store.",
+        ),
+    ] = None,
     improve: Annotated[
         list[str] | None,
         typer.Option(
@@ -135,8 +143,20 @@ def serve(
         with address.open() as listener:  # opened first: a taken port is reported at once
             ratings = None if users is None else users.store
             votes = Votes(feedback, canary, canary_share, runs, tuple(improve or ()), ratings)
+            learners = Learners(lessons, ratings, accounts)
             chosen = named_adapters(adapters)
-            _serve(directory, name, address, listener, limits, embeddings, votes, chosen, status)
+            _serve(
+                directory,
+                name,
+                address,
+                listener,
+                limits,
+                embeddings,
+                votes,
+                learners,
+                chosen,
+                status,
+            )
 
 
 @dataclass(frozen=True)
@@ -166,6 +186,25 @@ class Votes:
             )
 
 
+@dataclass(frozen=True)
+class Learners:
+    """Where the users' own models are, and who the users are."""
+
+    folder: Path | None
+    """None trains none."""
+    store: "Store | None"
+    has_login: bool
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and self.store is None:
+            raise InputError(
+                f"--lessons {self.folder} needs to know the users, and no store is open.",
+                remedy="Leave out --store off, or add --accounts.",
+                field="lessons",
+                value=str(self.folder),
+            )
+
+
 def _serve(
     directory: Path,
     name: str,
@@ -174,15 +213,18 @@ def _serve(
     limits: "MemoryLimits",
     embeddings: Path | None,
     votes: Votes,
+    learners: Learners,
     adapters: Mapping[str, Path],
     status: StatusLine,
 ) -> None:
     from chatwright.checkpoint.find_model import find
     from chatwright.checkpoint.model_kind import holds_encoder
     from chatwright.cli.loop_views import loop_views
+    from chatwright.cli.own_models import own_models
     from chatwright.cli.served_models import served_models
     from chatwright.pipeline.model_names import served_name
     from chatwright.server.deleted_users import follow_deletions
+    from chatwright.server.feedback.collector import FeedbackCollector
     from chatwright.server.http_server import serve as serve_app
     from chatwright.server.replies.engine_thread import Limits
 
@@ -204,14 +246,25 @@ def _serve(
             for adapter, path in adapters.items():
                 service.load_adapter(adapter, path)
             if votes.log is not None:
-                models.publish_candidate(service, directory, votes.canary, votes.share, votes.log)
+                service.feedback = FeedbackCollector(votes.log)
+            if votes.canary:
+                models.start_canary(service, directory, votes.canary, votes.share)
             deletions: AbstractContextManager[None] = nullcontext()
             if votes.store is not None:
                 deletions = follow_deletions(votes.store.audit, service.forget_user)
             with (
                 deletions,
                 models.follow(directory, opened.facts.directory, service),
-                loop_views(service, directory, votes.log, votes.runs, votes.settings, votes.store),
+                loop_views(
+                    service,
+                    directory,
+                    votes.log,
+                    votes.runs,
+                    votes.settings,
+                    votes.store,
+                    models,
+                ),
+                own_models(service, models, learners.folder, learners.store, learners.has_login),
             ):
                 yield
 

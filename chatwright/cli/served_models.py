@@ -17,7 +17,6 @@ from chatwright.server.engine_process.client import EngineProcess
 from chatwright.server.engine_process.opened_model import OpenedModel
 from chatwright.server.engine_process.remote_engine import RemoteEmbedder, RemoteEngine
 from chatwright.server.feedback.canary import Canary
-from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.served_versions import follow_versions
 from chatwright.server.service import Service
 from chatwright.tokenizer.tokenizer import load_tokenizer
@@ -43,6 +42,13 @@ class ServedModels:
         """Take the process, and what the user set about memory."""
         self._process = process
         self._limits = limits
+
+    def with_limits(self, cache_memory: int, max_replies: int) -> "ServedModels":
+        """Return the same process with other limits on the memory of each model."""
+        return ServedModels(
+            self._process,
+            replace(self._limits, cache_memory=cache_memory, max_replies=max_replies),
+        )
 
     def open_model(self, directory: Path, status: StatusLine | None = None) -> OpenedAssistant:
         """Open a model for talking. A model of the starter comes with its simulated tools.
@@ -94,10 +100,8 @@ class ServedModels:
         )
         return opened
 
-    def publish_candidate(
-        self, service: Service, directory: Path, name: str, share: float, log: Path
-    ) -> None:
-        """Take feedback, and let a version of the registry answer a share of the requests.
+    def start_canary(self, service: Service, directory: Path, name: str, share: float) -> None:
+        """Let a version of the registry answer a share of the requests until thumbs decide.
 
         When thumbs decide, the decision is recorded in the registry. A worse candidate is refused;
         a preferred one awaits `chatwright models promote`.
@@ -105,16 +109,13 @@ class ServedModels:
         Args:
             service: The server's; it serves the current version.
             directory: The directory of the versions.
-            name: The candidate's name or id; "" only takes feedback.
+            name: The candidate's name or id.
             share: Share of the requests that the candidate answers.
-            log: The file that feedback is appended to.
 
         Raises:
             InputError: The registry has no such version, or it is served already.
         """
-        if not name:
-            service.feedback = FeedbackCollector(log)
-            return
+        assert service.feedback is not None, "a canary needs a collector of thumbs"
         versions = registry.read(directory)
         version = versions.version(name)
         if version == versions.current:
@@ -140,7 +141,7 @@ class ServedModels:
                 registry.prefer(directory, version.name, reason, canary.metrics())
             print(f"canary {version.name}: {canary.state}", file=sys.stderr, flush=True)
 
-        service.feedback = FeedbackCollector(log, canary, decided)
+        service.feedback.start_canary(canary, decided)
 
     def open_embedder(self, directory: Path) -> ServedEmbedder:
         """Open an encoder; InputError if the directory holds none."""

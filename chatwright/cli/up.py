@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FEEDBACK_FILE = "feedback.jsonl"
 """Where the ratings given on the page are appended, in the directory of the stages."""
 
+LESSONS = "lessons"
+"""Where the models are that are trained in the lessons, in the directory of the stages."""
+
 
 def up(
     recipe: Annotated[
@@ -98,6 +101,7 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     """Serve the page at once. Each checkpoint that can converse replaces the one before."""
     from chatwright.checkpoint.registry import holds_registry
     from chatwright.cli.loop_views import loop_views
+    from chatwright.cli.own_models import own_models
     from chatwright.cli.progress import terminal_watcher
     from chatwright.cli.served_models import SERVED_REPLIES, served_models
     from chatwright.pipeline.closing_note import warnings_of
@@ -127,7 +131,9 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
 
         log = build.out / FEEDBACK_FILE
         service.feedback = FeedbackCollector(log)
-        stack.enter_context(loop_views(service, build.out, log, build.out.parent))
+        stack.enter_context(loop_views(service, build.out, log, build.out.parent, models=models))
+        store = None if users is None else users.store
+        stack.enter_context(own_models(service, models, build.out / LESSONS, store, False))
 
         def publish(checkpoint: Path) -> None:
             if description := servable_checkpoint(build.recipe, build.out, checkpoint):

@@ -1,4 +1,4 @@
-"""Compare two models on the same items: right and wrong answers, and bits per byte.
+"""Compare two models on the same items by their right and wrong answers.
 
 Both models answer the same items, so only the items on which they differ carry information. A
 paired test is therefore much sharper than two separate intervals.
@@ -7,8 +7,6 @@ paired test is therefore much sharper than two separate intervals.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from chatwright.evaluation.bootstrap import ratio_interval
 
 SIGNIFICANT = 0.05
 """A difference with a smaller p-value is called shown."""
@@ -76,23 +74,3 @@ def paired_scores(before: Sequence[bool], after: Sequence[bool]) -> PairedScores
         n_gained=sum(is_right and not was_right for was_right, is_right in pairs),
         n_lost=sum(was_right and not is_right for was_right, is_right in pairs),
     )
-
-
-@dataclass(frozen=True)
-class RelativeChange:
-    """The change of a sum, relative to its first value, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def relative_change(before: Sequence[float], after: Sequence[float]) -> RelativeChange:
-    """Return sum(after) / sum(before) - 1, with an interval from resampled pairs.
-
-    With the negative log-likelihoods of the same texts under two models, this is the relative
-    change of bits per byte: both divide by the same bytes.
-    """
-    assert len(before) == len(after) > 0, "both models score the same texts, at least one"
-    low, high = ratio_interval(after, before)
-    return RelativeChange(sum(after) / sum(before) - 1, low - 1, high - 1)

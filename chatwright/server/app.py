@@ -39,13 +39,12 @@ from chatwright.server.routes import (
     tokens,
 )
 from chatwright.server.routes.store import every_route
+from chatwright.server.routes.store.lessons import LESSONS
 from chatwright.server.routes.teach import improve, runs, versions
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
 PAGE = Path(__file__).parent / "page"
-LESSONS = Path(__file__).parent / "lessons"
-"""The texts of the lessons, one file for each language."""
 MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+
 from chatwright.chat.assistant import Assistant
 from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
@@ -15,6 +17,7 @@ from chatwright.server.engine_process.remote_engine import RemoteEngine
 from chatwright.server.errors import ApiError
 from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.model_identity import ModelIdentity
+from chatwright.server.own_models.own_models import OWN_MODEL, OwnModels
 from chatwright.server.replies.engine_thread import EngineThread, Limits
 from chatwright.server.replies.pending_reply import Replier, Served
 from chatwright.server.responses_api.store import ResponseStore
@@ -47,6 +50,8 @@ class Service:
         """Shows runs and starts recipes; None if the server was given no folder of runs."""
         self.teach: ImprovementLoop | None = None
         """Improves the model; None if the server serves no directory of versions."""
+        self.own_models: OwnModels | None = None
+        """Trains and serves small models of users; None if the server has no folder for them."""
         self._status = status
 
     def publish(
@@ -69,6 +74,9 @@ class Service:
         if self.adapters:
             log.warning("other weights are served, so their adapters were unloaded")
         self.adapters = {}
+        if self.has_open_canary:
+            log.warning("other weights are served, so the canary ended: nothing was decided")
+            self.end_canary()
         self.engine.set_assistant(assistant, description, identity)
 
     def publish_embedder(self, embedder: ServedEmbedder) -> None:
@@ -84,6 +92,8 @@ class Service:
             if engine := _remote_engine(served):
                 engine.forget_user(user)
         self.responses.forget_user(user)
+        if self.own_models is not None:
+            self.own_models.delete(user)
         if self.feedback is not None:
             self.feedback.memory.forget_user(user)
 
@@ -129,6 +139,20 @@ class Service:
                 raise ApiError(503, message, code="adapter_not_loaded", param="model")
             return self.adapters[name]
         raise unknown_model(name)
+
+    async def model_for(self, name: str | None, user: str) -> Served:
+        """Return the served model, or the user's own one if this is its name.
+
+        Args:
+            name: The name in the request.
+            user: Id of the user; "" on a server without users.
+
+        Raises:
+            ApiError: As `require_model`; also (404) if the user has no model yet.
+        """
+        if name != OWN_MODEL or self.own_models is None:
+            return self.require_model(name)
+        return await run_in_threadpool(self.own_models.served, user)  # it may have to be opened
 
     @property
     def failed_adapters(self) -> dict[str, str]:
@@ -180,6 +204,18 @@ class Service:
         if canary is None or self.candidate is None or served is not self.engine.served:
             return served
         return self.candidate if canary.takes_next() else served
+
+    @property
+    def has_open_canary(self) -> bool:
+        """Whether thumbs are deciding about a candidate."""
+        canary = None if self.feedback is None else self.feedback.canary
+        return canary is not None and canary.state == "open"
+
+    def end_canary(self) -> None:
+        """Let the served model answer all requests again; nothing is decided."""
+        self.candidate = None
+        if self.feedback is not None:
+            self.feedback.end_canary()
 
     def publish_candidate(
         self, assistant: Replier, description: str, identity: ModelIdentity

@@ -24,13 +24,17 @@ from chatwright.store.schema import (
     FEEDBACK,
     FOLDERS,
     IDEMPOTENCY_KEYS,
+    LESSON_ANSWERS,
     MESSAGES,
     SESSIONS,
     USERS,
 )
 from chatwright.store.written_snapshots import WrittenSnapshot, snapshots_with
 
-WITH_USER = (FEEDBACK, MESSAGES, CONVERSATIONS, FOLDERS, IDEMPOTENCY_KEYS, API_KEYS, SESSIONS)
+WITH_USER = (
+    *(FEEDBACK, MESSAGES, CONVERSATIONS, FOLDERS),
+    *(LESSON_ANSWERS, IDEMPOTENCY_KEYS, API_KEYS, SESSIONS),
+)
 """Tables with rows of a user, in an order that keeps foreign keys whole."""
 
 

@@ -240,6 +240,16 @@ SHARED_LINKS = Table(  # who has the token may read one branch, up to one messag
     Index("shared_links_of_message", "message_id", "conversation_id"),
 )
 
+LESSON_ANSWERS = Table(
+    "lesson_answers",
+    METADATA,
+    Column("user_id", String(40), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("lesson", String(40), primary_key=True),
+    Column("before", Integer),  # number of the chosen option, from 0; null: not answered
+    Column("after", Integer),
+    Column("has_checked", Boolean, nullable=False),
+)
+
 AUDIT = Table(
     "audit",
     METADATA,

@@ -12,6 +12,7 @@ from chatwright.store.conversations import Conversations
 from chatwright.store.database import Database
 from chatwright.store.feedback import FeedbackTable
 from chatwright.store.invitations import Invitations
+from chatwright.store.lesson_answers import LessonAnswers
 from chatwright.store.messages import Messages
 from chatwright.store.rating_queue import RatingQueue
 from chatwright.store.search import Search
@@ -36,6 +37,7 @@ class Store:
         self.feedback = FeedbackTable(self.database)
         self.queue = RatingQueue(self.database)
         self.links = SharedLinks(self.database)
+        self.lessons = LessonAnswers(self.database)
         self.audit = Audit(self.database)
         self.backups = Backups(self.database)
 

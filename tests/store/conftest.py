@@ -12,7 +12,7 @@ from chatwright.store.schema import METADATA
 from chatwright.store.store import Store
 from tests.store.postgresql_server import empty_database, postgresql_server
 
-HEAD = "3"  # the last migration
+HEAD = "4"  # the last migration
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.ci)]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,15 @@ from playwright.sync_api import expect
 
 from chatwright.inspection.decoder_trace import trace_decoder
 from chatwright.server.app import LESSONS
+from chatwright.server.own_models.own_models import OwnModelLimits, OwnModels
+from chatwright.server.replies.pending_reply import Served
+from tests.server.own_models.test_own_models import give_model
 from tests.web.page_actions import PHONE
 from tests.web.served_models import TOKENIZER
+from tests.web.store_server import store_server
 from tests.web.traced_model import serve_traced_model, traced_model
 
+NOT_STORED = ("embeddings", "reward", "rl")  # refused by the starter, or computed in the page
 CHECKS = Path(__file__).resolve().parents[2] / "web" / "src" / "lessons" / "checks.ts"
 
 
@@ -55,6 +61,7 @@ def run(view):
     """Run the check of the shown lesson; return what it says."""
     view.get_by_role("button", name="Run", exact=True).click()
     said = view.get_by_test_id("say")
+    expect(view.get_by_test_id("stored")).to_have_count(0)
     expect(said).to_be_visible()
     return said.inner_text()
 
@@ -132,6 +139,88 @@ def test_the_whole_path(address, open_page):
     page.goto(address)  # the answers stay in the browser
     page.get_by_role("button", name="Lessons").click()
     expect(view.get_by_test_id("progress")).to_contain_text("13 of 13")
+
+
+@pytest.mark.ci
+def test_each_lesson_opens_with_a_stored_run_and_asks_no_model(address, open_page):
+    page = open_lessons(open_page, address)
+    view = page.locator("#lessons")
+    asked = []
+    page.on("request", lambda request: asked.append(request) if request.method == "POST" else None)
+    shown = []
+    for number, lesson in enumerate(lessons("en")):
+        view.get_by_role("navigation").get_by_role("button").nth(number).click()
+        expect(view.get_by_role("heading", level=3)).to_have_text(lesson["title"])
+        if lesson["id"] not in NOT_STORED:
+            expect(view.get_by_test_id("stored")).to_contain_text("starter")
+            expect(view.get_by_test_id("say")).to_be_visible()
+            shown.append(lesson["id"])
+    assert len(shown) == 10
+    assert asked == []
+
+
+@contextmanager
+def class_server(folder):
+    """Yield a server with a store, on which trainings of own models only wait."""
+    with store_server(folder) as server:
+        ids, opened = server.store.users.owner().id, []
+
+        def open_model(run):
+            opened.append(run)
+            return Served(server.model, 1, "your own model")
+
+        limits = OwnModelLimits(at_once=0)
+        own = OwnModels(folder / "lessons", open_model, limits, owner=ids)
+        server.service.own_models = own
+        yield server, own, ids
+        own.close()
+
+
+@pytest.mark.ci
+def test_a_training_waits_in_the_queue_and_is_stopped(tmp_path, open_page):
+    with class_server(tmp_path) as (server, own, user):
+        view = open_lessons(open_page, server.address).locator("#lessons")
+        panel = view.get_by_test_id("own-model")
+        expect(panel.get_by_role("status")).to_have_text("not trained yet")
+        panel.locator("summary").click()
+        panel.get_by_label("Layers").fill("3")
+        panel.get_by_label("Steps").fill("50")
+        panel.get_by_role("button", name="Train").click()
+        expect(panel.get_by_role("status")).to_have_text("waiting, 0 before you")
+        state = own.state(user)
+        assert (state["place"], state["settings"]["layers"], state["settings"]["steps"]) == (
+            0,
+            3,
+            50,
+        )
+        panel.get_by_role("button", name="Stop").click()
+        expect(panel.get_by_role("status")).to_have_text("not trained yet")
+        assert own.state(user)["place"] is None
+
+
+@pytest.mark.ci
+def test_checks_switch_to_the_own_model_and_answers_reach_the_server(tmp_path, open_page):
+    with class_server(tmp_path) as (server, own, user):
+        give_model(own.folder, user)
+        page = open_lessons(open_page, server.address)
+        view = page.locator("#lessons")
+        expect(view.get_by_test_id("own-model").get_by_role("status")).to_have_text("ready")
+        choice = view.get_by_label("Run the checks on")
+        expect(choice).to_have_value("my-model")
+        view.get_by_test_id("check").get_by_role("textbox").fill("ab")
+        for name in ("my-model", "echo"):
+            choice.select_option(name)
+            with page.expect_request("**/tokenize") as asked:
+                run(view)
+            assert asked.value.post_data_json["model"] == name
+        before, after = view.locator("fieldset").all()
+        before.get_by_role("radio").nth(2).check()
+        with page.expect_response("**/api/lessons/answers/tokens"):
+            after.get_by_role("radio").nth(0).check()
+        (stored,) = server.store.lessons.of_user(user)
+        assert (stored.before, stored.after, stored.has_checked) == (2, 0, True)
+        other = open_lessons(open_page, server.address)  # another browser of the same user
+        expect(other.get_by_test_id("progress")).to_contain_text("1 of 13")
 
 
 @pytest.mark.ci

@@ -223,3 +223,56 @@ def test_an_invitation_makes_an_account(server, open_page):
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Make an account").click()
     expect(page.get_by_role("button", name="Log out (cleo)")).to_be_visible()
+
+
+NO_STORE = {"store": False, "mode": "single", "user": None}
+
+
+def talk_before_the_store(page, *texts):
+    """Keep conversations in the browser, as with a server that had no store yet."""
+    page.route("**/api/session", lambda route: route.fulfill(json=NO_STORE))
+    page.reload()
+    talk(page, *texts)
+    action(page, 1, "Another reply").click()
+    wait_for_reply(page)
+    page.unroute("**/api/session")
+    page.goto(page.url.split("#")[0])
+    page.reload()
+    return page.get_by_role("group", name="Conversations of this browser")
+
+
+def stored_titles(server):
+    user = server.store.users.owner().id
+    found = server.store.conversations.list(user).conversations
+    return sorted(conversation.title for conversation in found)
+
+
+def test_conversations_of_the_browser_move_to_the_store_when_the_user_says_so(server, open_page):
+    page = open_page(server.address)
+    offer = talk_before_the_store(page, "first", "second")
+    expect(offer).to_contain_text("2 conversations")
+    expect(titles(page)).to_have_count(0)
+    assert stored_titles(server) == []
+    offer.get_by_role("button", name="Move").click()
+    expect(titles(page)).to_have_count(2)
+    assert stored_titles(server) == ["first", "second"]
+    titles(page).filter(has_text="second").click()
+    expect_conversation(page, "second", "second")
+    expect(page.locator(".turn").nth(1).get_by_test_id("version")).to_have_text("2/2")
+    page.reload()
+    expect(titles(page)).to_have_count(2)
+    expect(offer).to_have_count(0)
+
+
+def test_conversations_stay_in_the_browser_if_the_user_keeps_them(server, open_page):
+    page = open_page(server.address)
+    offer = talk_before_the_store(page, "first")
+    offer.get_by_role("button", name="Keep in this browser").click()
+    expect(offer).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("Your conversations appear here.")).to_be_visible()
+    expect(offer).to_have_count(0)
+    assert stored_titles(server) == []
+    page.route("**/api/session", lambda route: route.fulfill(json=NO_STORE))
+    page.reload()
+    expect(titles(page)).to_have_text(["first"])

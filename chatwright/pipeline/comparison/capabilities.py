@@ -13,12 +13,8 @@ from chatwright import starter
 from chatwright.checkpoint import model_directory
 from chatwright.data.encoded.corpus import read_texts
 from chatwright.evaluation.bits_per_byte import score_documents
-from chatwright.evaluation.paired import (
-    PairedScores,
-    RelativeChange,
-    paired_scores,
-    relative_change,
-)
+from chatwright.evaluation.paired import PairedScores, paired_scores
+from chatwright.evaluation.relative_change import RelativeChange, relative_change
 from chatwright.evaluation.starter import is_right
 from chatwright.pipeline.comparison.model_hash import model_hash
 from chatwright.pipeline.content_hash import hash_json

@@ -63,6 +63,16 @@ class FeedbackCollector:
             self._counted.add(answer)
         self._vote(self.canary, weights, is_up)
 
+    def start_canary(self, canary: Canary, decided: Callable[[Canary], None]) -> None:
+        """Let thumbs decide about a candidate from now on."""
+        with self._lock:
+            self.canary, self._decided = canary, decided
+            self._counted.clear()
+
+    def end_canary(self) -> None:
+        """Forget the canary and its votes."""
+        self.canary = None
+
     def _vote(self, canary: Canary, weights: str, is_up: bool) -> CanaryState:
         with self._lock:  # of several votes at once, one decides
             if canary.state != "open":

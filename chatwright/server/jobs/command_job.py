@@ -25,6 +25,8 @@ MAX_POINTS = 2_000
 """Number of losses that are kept; of more, every second one is dropped."""
 STOPPED = 130
 """Exit status of a command that saved its state because it was asked to stop."""
+LOW_PRIORITY = 5
+"""The nice value of a command with few threads, where the system has one."""
 STOP_SECONDS = 20.0
 """Time that a stopped command has to save its state before it is ended."""
 
@@ -32,8 +34,14 @@ STOP_SECONDS = 20.0
 class CommandJob:
     """A command that runs, or has ended."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Start `python -m chatwright ARGUMENTS` in the folder of this process."""
+    def __init__(self, arguments: Sequence[str], n_thread: int | None = None) -> None:
+        """Start `python -m chatwright ARGUMENTS` in the folder of this process.
+
+        Args:
+            arguments: The words after `chatwright`.
+            n_thread: Threads that the command computes with, at a lower priority than the replies;
+                None: all of them, at the same priority.
+        """
         self.command = command_line(*arguments)
         self._lock = threading.Lock()
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
@@ -51,8 +59,10 @@ class CommandJob:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **_threads(n_thread)},
         )
+        if n_thread is not None and hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, LOW_PRIORITY)
         self._reader = threading.Thread(target=self._read, name="job", daemon=True)
         self._reader.start()
 
@@ -139,6 +149,10 @@ class CommandJob:
             self._curve.append((int(record["step"]), float(record["loss"])))
         if len(self._curve) > MAX_POINTS:
             self._curve = self._curve[::2]
+
+
+def _threads(n_thread: int | None) -> dict[str, str]:
+    return {} if n_thread is None else {"OMP_NUM_THREADS": str(n_thread)}
 
 
 def _record(text: str) -> dict[str, Any] | None:

@@ -35,14 +35,14 @@ def add(app: FastAPI, service: Service) -> None:
     async def chat_completions(http: Request) -> Response:
         """Reply to a conversation."""
         request = parse_request(await http.body(), ChatRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         return await complete_chat(http, request, served, service, caller_of(http).user)
 
     @app.post("/v1/completions", dependencies=[needs("chat")])
     async def completions(http: Request) -> Response:
         """Continue texts."""
         request = parse_request(await http.body(), TextRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         return await complete_texts(http, request, served, service, caller_of(http).user)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from chatwright.engine.messages import EngineUnavailable
 from chatwright.errors import InputError
-from chatwright.server.access.route_access import needs
+from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.completions_api.token_text import token_text
 from chatwright.server.errors import ApiError
 from chatwright.server.replies.pending_reply import Served
@@ -67,7 +67,7 @@ def add(app: FastAPI, service: Service) -> None:
     async def inspect(http: Request) -> Response:
         """Answer a question about the model's computation."""
         request = parse_request(await http.body(), InspectRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         answer = await run_in_threadpool(ask, served, request)
         return JSONResponse(answer)
 
@@ -75,7 +75,7 @@ def add(app: FastAPI, service: Service) -> None:
     async def words(http: Request) -> Response:
         """Find the words near a sum of words in the embedding matrix."""
         request = parse_request(await http.body(), WordsRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         query = {"what": "words", **request.model_dump(exclude={"model"})}
         return JSONResponse(await run_in_threadpool(_answer, served, query))
 

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from chatwright.errors import InputError
-from chatwright.server.access.route_access import needs
+from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.completions_api.chat_message import ChatMessage, conversation_of
 from chatwright.server.completions_api.chat_request import MAX_MESSAGES
 from chatwright.server.completions_api.token_text import text_of, token_text
@@ -65,14 +65,14 @@ def add(app: FastAPI, service: Service) -> None:
     async def tokenize(http: Request) -> Response:
         """Return the token ids of a text or a conversation."""
         request = parse_request(await http.body(), TokenizeRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         return JSONResponse(await run_in_threadpool(tokenized, request, served))
 
     @app.post("/detokenize", dependencies=[needs("chat")])
     async def detokenize(http: Request) -> Response:
         """Return the text of token ids."""
         request = parse_request(await http.body(), DetokenizeRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         return JSONResponse(await run_in_threadpool(detokenized, request, served))
 
 

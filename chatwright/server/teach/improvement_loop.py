@@ -7,7 +7,7 @@ same snapshot, so an interrupted improvement continues.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class ImprovementLoop:
         self._store = store
         self._jobs = jobs
         self._settings = tuple(settings)
+        self.start_canary: Callable[[str, float], None] | None = None
+        """Lets a version answer a share of the requests; None if the server cannot open models."""
 
     def summary(self) -> dict[str, Any]:
         """Return what the feedback holds; ApiError (404) if the server takes none."""

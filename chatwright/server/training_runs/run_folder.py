@@ -21,6 +21,8 @@ METRICS_FILE = "metrics.jsonl"
 REPORT_FILE = "report.html"
 STAGE_FILE = "stage.json"
 NOTES_FILE = "training.json"
+PRIVATE_FILE = "own_model.json"
+"""A folder with this file is a user's own; only this user sees the runs in it."""
 MAX_DEPTH = 5
 MAX_RUNS = 500
 MAX_POINTS = 1_000
@@ -59,6 +61,8 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
         if entry.name.startswith(".") or entry.name == run_directory.CHECKPOINTS:
             continue
         path = Path(entry.path)
+        if (path / PRIVATE_FILE).is_file():
+            continue
         yield path
         if depth > 1:
             yield from _walk(path, depth - 1)

@@ -21,7 +21,7 @@ PUBLIC_PATHS = {
     *(*PAGE_FILES, "/openapi.json", "/health", "/livez", "/readyz"),
     *("/api/session", "/api/accounts"),  # log-in and log-out; invitations
     "/api/shared/{token}",  # the token admits
-    *(f"/lessons/{language}.json" for language in ("de", "en", "fr")),
+    *(f"/lessons/{language}.json" for language in ("de", "en", "fr", "stored")),
 }
 """What may be read without a key. A route that joins them must be added here on purpose."""
 SCOPE_OF: dict[str | tuple[str, str], set[str]] = {
@@ -38,6 +38,8 @@ SCOPE_OF: dict[str | tuple[str, str], set[str]] = {
     "/api/runs/{name}/resume": {"admin"},
     "/api/versions/{name}/promote": {"admin"},
     "/api/versions/{name}/rollback": {"admin"},
+    "/api/versions/{name}/canary": {"admin"},
+    "/api/canary/end": {"admin"},
     ("POST", "/api/improve"): {"admin"},
     "/api/improve/stop": {"admin"},
 }

@@ -86,7 +86,8 @@ export interface Versions {
   can_roll_back_to: string[];
   versions: Version[];
   canary: {
-    canary: string;
+    canary: string; // "open" until thumbs decide
+    version: string | null;
     share: number;
     served_votes: number;
     served_up: number;
@@ -132,6 +133,8 @@ export const stopImprovement = () => postJson<Improvement>("/api/improve/stop", 
 export const getVersions = () => getJson<Versions>("/api/versions");
 export const decide = (name: string, action: "promote" | "rollback", reason: string) =>
   postJson<Versions>(`/api/versions/${encodeURIComponent(name)}/${action}`, { reason });
+export const startCanary = (name: string) => postJson<Versions>(`/api/versions/${encodeURIComponent(name)}/canary`, {});
+export const endCanary = () => postJson<Versions>("/api/canary/end", {});
 
 const runPath = (id: string) => `/api/runs/${id.split("/").map(encodeURIComponent).join("/")}`;
 export const getRuns = () => getJson<Runs>("/api/runs");

@@ -21,6 +21,7 @@ export interface Result {
 
 export interface Check {
   fields: Field[];
+  isLocal?: boolean; // whether it asks no model
   run: (model: string, values: string[]) => Promise<Result>;
 }
 
@@ -191,6 +192,7 @@ export const CHECKS: Record<string, Check> = {
     },
   },
   reward: {
+    isLocal: true,
     fields: [
       { name: "rewardA", value: "1", kind: "number" },
       { name: "rewardB", value: "0", kind: "number" },
@@ -202,6 +204,7 @@ export const CHECKS: Record<string, Check> = {
   },
   // Stored runs; docs/RESULTS.md has the commands, in "Arithmetic by rewards" and "Alarms".
   rl: {
+    isLocal: true,
     fields: [],
     async run() {
       const solved: [number, number][] = [[0, 0.73], [100, 0.805], [150, 0.79]];

@@ -52,6 +52,7 @@ export const de: Messages = {
     "Das Training hat gerade begonnen, darum ergeben Antworten noch wenig Sinn. Zwischen zwei Antworten ersetzen bessere Modelle dieses; Ihre Unterhaltung bleibt.",
   "welcome.local":
     "Dieses Modell läuft auf Ihrem eigenen Rechner, und was Sie schreiben, bleibt dort. Es ist klein: Es irrt sich oft, und das mit Überzeugung.",
+  "welcome.next": "Unter jeder Antwort können Sie sie bewerten, eine andere verlangen und in sie hineinsehen. Die Lektionen zeigen Schritt für Schritt, wie sie entsteht.",
   "welcome.waysScratch": "Zwei Wege führen zum Anfang: ein Modell von Grund auf trainieren",
   "welcome.waysOpen": "oder mit einem offenen beginnen",
   "welcome.waysData": "Beide lernen aus Ihren Unterhaltungen:",
@@ -131,6 +132,11 @@ export const de: Messages = {
   "list.exportAll": "Alle speichern",
   "list.lessons": "Lektionen",
   "list.inside": "In einen Text hineinsehen",
+  "move.label": "Unterhaltungen dieses Browsers",
+  "move.offer": { one: "Dieser Browser hat {n} Unterhaltung von früher. Auf den Server verschieben?", other: "Dieser Browser hat {n} Unterhaltungen von früher. Auf den Server verschieben?" },
+  "move.move": "Verschieben",
+  "move.keep": "Im Browser behalten",
+  "move.left": { one: "{n} Unterhaltung bleibt im Browser: Der Server nahm sie nicht.", other: "{n} Unterhaltungen bleiben im Browser: Der Server nahm sie nicht." },
   "list.import": "Einlesen",
   "list.imported": { one: "{n} Unterhaltung eingelesen.", other: "{n} Unterhaltungen eingelesen." },
   "list.importFailed":

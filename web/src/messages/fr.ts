@@ -52,6 +52,7 @@ export const fr: Messages = {
     "L'entraînement vient de commencer, les réponses ont donc encore peu de sens. De meilleurs modèles remplacent celui-ci entre deux réponses ; votre conversation reste.",
   "welcome.local":
     "Ce modèle tourne sur votre propre machine, et ce que vous écrivez y reste. Il est petit : il se trompera souvent, et avec assurance.",
+  "welcome.next": "Sous chaque réponse, vous pouvez la noter, en demander une autre et regarder à l'intérieur. Les leçons montrent pas à pas comment elle se forme.",
   "welcome.waysScratch": "Deux façons de commencer : entraîner un modèle à partir de zéro",
   "welcome.waysOpen": "ou partir d'un modèle ouvert",
   "welcome.waysData": "L'un et l'autre apprennent de vos conversations :",
@@ -131,6 +132,11 @@ export const fr: Messages = {
   "list.exportAll": "Tout exporter",
   "list.lessons": "Leçons",
   "list.inside": "Regarder dans un texte",
+  "move.label": "Conversations de ce navigateur",
+  "move.offer": { one: "Ce navigateur garde {n} conversation plus ancienne. La déplacer sur le serveur ?", other: "Ce navigateur garde {n} conversations plus anciennes. Les déplacer sur le serveur ?" },
+  "move.move": "Déplacer",
+  "move.keep": "Garder ici",
+  "move.left": { one: "{n} conversation reste dans ce navigateur : le serveur ne l'a pas prise.", other: "{n} conversations restent dans ce navigateur : le serveur ne les a pas prises." },
   "list.import": "Importer",
   "list.imported": { one: "{n} conversation importée.", other: "{n} conversations importées." },
   "list.importFailed":

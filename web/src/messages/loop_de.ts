@@ -58,7 +58,9 @@ export const loopDe: LoopMessages = {
   "teach.event.refused": "abgelehnt",
   "teach.event.rolled_back": "zur\u00fcckgekehrt von {by}",
   "teach.forced": "trotz der Ablehnung",
-  "teach.canary": "Ein Kandidat wird erprobt: Er beantwortet {share} der Anfragen.",
+  "teach.canary": "Ein Kandidat wird erprobt: {version} beantwortet {share} der Anfragen.",
+  "teach.startCanary": "Als Kandidat erproben",
+  "teach.endCanary": "Erprobung beenden",
   "teach.canaryVotes": "Daumen hoch: bisherige {served} von {nServed}, Kandidat {candidate} von {nCandidate}.",
 
   "runs.title": "L\u00e4ufe",

@@ -56,7 +56,9 @@ export const loopEn = {
   "teach.event.refused": "refused",
   "teach.event.rolled_back": "rolled back by {by}",
   "teach.forced": "forced",
-  "teach.canary": "A canary is being tried: the candidate answers {share} of the requests.",
+  "teach.canary": "A canary is being tried: {version} answers {share} of the requests.",
+  "teach.startCanary": "Try as a canary",
+  "teach.endCanary": "End the canary",
   "teach.canaryVotes": "Thumbs up: served {served} of {nServed}, candidate {candidate} of {nCandidate}.",
 
   "runs.title": "Runs",

@@ -58,7 +58,9 @@ export const loopFr: LoopMessages = {
   "teach.event.refused": "refus\u00e9e",
   "teach.event.rolled_back": "r\u00e9tablie par {by}",
   "teach.forced": "malgr\u00e9 le refus",
-  "teach.canary": "Un candidat est \u00e0 l\u2019essai : il r\u00e9pond \u00e0 {share} des requ\u00eates.",
+  "teach.canary": "Un candidat est à l’essai : {version} répond à {share} des requêtes.",
+  "teach.startCanary": "Mettre à l’essai",
+  "teach.endCanary": "Arrêter l’essai",
   "teach.canaryVotes": "Pouces vers le haut : version servie {served} sur {nServed}, candidat {candidate} sur {nCandidate}.",
 
   "runs.title": "Entra\u00eenements",

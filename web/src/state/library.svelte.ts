@@ -2,13 +2,16 @@
 // again and the browser's Back works.
 import { IndexedDbStorage } from "../conversation/indexed_db.ts";
 import { MemoryStorage } from "../conversation/memory.ts";
+import { ServerError } from "../api/http.ts";
 import { getSession, type Session } from "../api/session.ts";
 import type { ConversationStorage, SearchHit, WholeConversation } from "../conversation/storage.ts";
 import { newConversation, type Conversation, type Folder, type Turn } from "../conversation/types.ts";
 import { errorText } from "./error_text.ts";
 import { OpenConversation } from "./open_conversation.svelte.ts";
-import { storedSettings } from "./preferences.svelte.ts";
+import { readStored, storedSettings, writeStored } from "./preferences.svelte.ts";
 import { addressedView } from "./route.svelte.ts";
+
+const KEPT = "keptInBrowser"; // ids of users who keep them there
 
 export class Library {
   list: Conversation[] = $state.raw([]);
@@ -16,15 +19,18 @@ export class Library {
   shown: OpenConversation | null = $state.raw(null);
   session: Session | null = $state(null); // null: the server says nothing about users
   isLasting = $state(true); // whether conversations outlive the page
+  nInBrowser = $state(0); // this browser's conversations, which can be moved to the server's store
   isStarted = $state(false); // whether the storage is open: a conversation begun before would be lost
 
   private storage: ConversationStorage = new MemoryStorage();
+  private browser: IndexedDbStorage | null = null; // what it holds beside the server's store
   private readonly open = new Map<string, OpenConversation>();
 
   async start(): Promise<void> {
     this.session = await getSession().catch(() => null);
     if (this.session?.store && this.session.user) {
       this.storage = new (await import("../conversation/server_storage.ts")).ServerStorage();
+      void this.findInBrowser(this.session.user.id);
     } else {
       try {
         this.storage = await IndexedDbStorage.open();
@@ -42,6 +48,38 @@ export class Library {
     this.isStarted = true;
     addEventListener("hashchange", () => void this.followAddress());
     addEventListener("focus", () => void this.refresh()); // another tab may have changed the list
+  }
+
+  // Look for conversations that were kept in this browser before the server had a store.
+  private async findInBrowser(user: string): Promise<void> {
+    if (readStored<string[]>(KEPT, []).includes(user)) return;
+    this.browser = await IndexedDbStorage.open().catch(() => null);
+    this.nInBrowser = (await this.browser?.list())?.length ?? 0;
+  }
+
+  // Move them to the server's store; return how many. Those that it refuses stay in the browser.
+  async moveToServer(): Promise<number> {
+    let n = 0;
+    for (const info of (await this.browser?.list()) ?? []) {
+      const turns = await this.browser!.turns(info.id);
+      try {
+        if ((await this.storage.add([{ info: { ...info, folder: null }, turns }])) !== 1) continue;
+      } catch (error) {
+        if (!(error instanceof ServerError) || error.status >= 500) throw error;
+        continue; // it is too large
+      }
+      await this.browser!.remove(info.id);
+      n += 1;
+      this.nInBrowser -= 1;
+    }
+    await this.refresh();
+    return n;
+  }
+
+  // Do not offer it to this user again.
+  keepInBrowser(): void {
+    writeStored(KEPT, [...readStored<string[]>(KEPT, []), this.session!.user!.id]);
+    this.nInBrowser = 0;
   }
 
   async refresh(): Promise<void> {

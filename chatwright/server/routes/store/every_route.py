@@ -6,6 +6,7 @@ from chatwright.server.routes.store import (
     conversations,
     exchange,
     feedback,
+    lessons,
     messages,
     rating_queue,
     session,
@@ -23,3 +24,4 @@ def add(app: FastAPI, service: Service) -> None:
     rating_queue.add(app)
     shared_links.add(app)
     exchange.add(app)
+    lessons.add(app, service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import FastAPI
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +16,16 @@ from chatwright.server.routes.store.store_route import add_route, body_of, json_
 from chatwright.server.service import Service
 from chatwright.server.teach.improvement_loop import ImprovementLoop
 from chatwright.server.teach.versions import versions_to_json
+
+
+class StartCanary(Strict):
+    """How many of the requests a candidate answers."""
+
+    share: Annotated[float, Field(ge=0.01, le=0.9)] = 0.1
+
+
+class Nothing(Strict):
+    """An empty body."""
 
 
 class Reason(Strict):
@@ -35,8 +45,12 @@ def add(app: FastAPI, service: Service) -> None:
     def answer(loop: ImprovementLoop) -> Response:
         feedback = service.feedback
         canary = None if feedback is None else feedback.canary
-        metrics = None if canary is None else canary.metrics()
-        return json_response(versions_to_json(loop.directory) | {"canary": metrics})
+        found = versions_to_json(loop.directory)
+        if canary is None:
+            return json_response(found | {"canary": None})
+        names = {version["weights"]: version["name"] for version in found["versions"]}
+        metrics = canary.metrics() | {"version": names.get(canary.candidate)}
+        return json_response(found | {"canary": metrics})
 
     def promote(request: Request, name: str, body: Reason = body_of(Reason)) -> Response:
         """Serve a version from now on; open replies end with the model they began with."""
@@ -50,7 +64,29 @@ def add(app: FastAPI, service: Service) -> None:
         loop.rollback(name, body.reason, _who(request))
         return answer(loop)
 
+    def start_canary(name: str, body: StartCanary = body_of(StartCanary)) -> Response:
+        """Let a version answer a share of the requests until thumbs decide about it."""
+        loop = improvement_loop(service)
+        if service.feedback is None or loop.start_canary is None:
+            message = "thumbs decide about a canary: start the server with --feedback FILE"
+            raise ApiError(404, message, code="feedback_not_kept")
+        if service.has_open_canary:
+            message = "a canary is running: end it first"
+            raise ApiError(409, message, code="canary_running")
+        loop.start_canary(name, body.share)
+        return answer(loop)
+
+    def end_canary(body: Nothing = body_of(Nothing)) -> Response:
+        """Let the served version answer all requests again; nothing is decided."""
+        loop = improvement_loop(service)
+        if not service.has_open_canary:
+            raise ApiError(409, "no canary is running", code="not_running")
+        service.end_canary()
+        return answer(loop)
+
     add_route(app, "GET", "/api/versions", read, readers)
+    add_route(app, "POST", "/api/versions/{name}/canary", start_canary, admins)
+    add_route(app, "POST", "/api/canary/end", end_canary, admins)
     add_route(app, "POST", "/api/versions/{name}/promote", promote, admins)
     add_route(app, "POST", "/api/versions/{name}/rollback", rollback, admins)
 

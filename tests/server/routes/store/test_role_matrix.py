@@ -13,11 +13,14 @@ from fastapi import FastAPI
 
 from chatwright.conversation import Message
 from chatwright.server.access.route_access import UserPolicy, policy_of
+from chatwright.server.own_models.own_models import OwnModels
+from chatwright.server.replies.pending_reply import Served
 from chatwright.store.feedback import Opinion
 from chatwright.store.messages import Answer, Origin
 from chatwright.store.rating_queue import NewTask
 from chatwright.store.schema import QUEUE_REPLIES
 from chatwright.store.store import Store
+from tests.server.fake_assistant import FakeAssistant
 from tests.server.routes.store.store_client import StoreClient, store_client
 
 ROLES = ("admin", "member", "rater", "learner")
@@ -176,6 +179,28 @@ ROWS: dict[tuple[str, str], Row] = {
         ALL, 200, lambda things: f"/api/links/{things.link}/renew"
     ),
     ("DELETE", "/api/links/{id}"): Row(ALL, 204, lambda things: f"/api/links/{things.link}"),
+    ("GET", "/api/lessons/model"): Row(ALL, 200, fixed("/api/lessons/model"), has_owner=False),
+    ("POST", "/api/lessons/model"): Row(
+        ALL,
+        400,  # above the quota: it would train
+        fixed("/api/lessons/model"),
+        lambda things: {"steps": 1_000_000},
+        has_owner=False,
+    ),
+    ("POST", "/api/lessons/model/stop"): Row(
+        ALL, 200, fixed("/api/lessons/model/stop"), has_owner=False
+    ),
+    ("DELETE", "/api/lessons/model"): Row(ALL, 204, fixed("/api/lessons/model"), has_owner=False),
+    ("GET", "/api/lessons/models"): Row(ADMIN, 200, fixed("/api/lessons/models"), has_owner=False),
+    ("GET", "/api/lessons/answers"): Row(ALL, 200, fixed("/api/lessons/answers"), has_owner=False),
+    ("PUT", "/api/lessons/answers/{lesson}"): Row(
+        ALL,
+        204,
+        fixed("/api/lessons/answers/tokens"),
+        lambda things: {"before": 1},
+        has_owner=False,
+    ),
+    ("GET", "/api/lessons/effect"): Row(ADMIN, 200, fixed("/api/lessons/effect"), has_owner=False),
     ("GET", "/api/queue/next"): Row(RATERS, 200, fixed("/api/queue/next"), has_owner=False),
     ("POST", "/api/queue/tasks/{id}/ranking"): Row(
         RATERS,
@@ -200,8 +225,12 @@ ROWS: dict[tuple[str, str], Row] = {
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreClient]:
-    with store_client(tmp_path_factory.mktemp("store") / "store.db") as client:
+    folder = tmp_path_factory.mktemp("store")
+    with store_client(folder / "store.db") as client:
+        own = OwnModels(folder / "lessons", lambda run: Served(FakeAssistant(), 1))
+        client.client.app.state.service.own_models = own  # type: ignore[attr-defined]
         yield client
+        own.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from chatwright.server.app import make_app
 from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.jobs.job_runner import JobRunner
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.teach.improvement_loop import ImprovementLoop
 from chatwright.store.written_snapshots import snapshots_with
 from tests.cli.test_models import save_model
@@ -68,6 +69,39 @@ def test_versions_are_listed_with_lineage_and_metrics(client: TestClient) -> Non
     assert found["versions"][1]["events"][0]["metrics"]["win_rate"] == 0.4
     assert (found["served"], found["can_roll_back_to"]) == ("v1", [])
     assert found["canary"]["canary"] == "open"
+
+
+def test_a_canary_is_started_and_ended(client: TestClient) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    path = "/api/versions/v3/canary"
+    assert client.post(path, json={}).json()["error"]["code"] == "feedback_not_kept"
+    weights = {
+        one["name"]: one["weights"] for one in client.get("/api/versions").json()["versions"]
+    }
+
+    def start(name: str, share: float) -> None:
+        identity = ModelIdentity(weights=weights[name])
+        service.publish_candidate(FakeAssistant(), name, identity)
+        service.feedback.start_canary(
+            Canary(weights[name], weights["v1"], share), lambda canary: None
+        )
+
+    service.teach.start_canary = start
+    assert client.post(path, json={}).json()["error"]["code"] == "canary_running"
+    ended = client.post("/api/canary/end", json={})
+    assert (ended.status_code, ended.json()["canary"]) == (200, None)
+    assert client.post("/api/canary/end", json={}).status_code == 409
+    assert client.post(path, json={"share": 0.95}).status_code == 400
+    found = client.post(path, json={"share": 0.5}).json()["canary"]
+    assert (found["version"], found["share"], found["canary"]) == ("v3", 0.5, "open")
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    names = [
+        client.post("/v1/chat/completions", json=body).json()["chatwright"]["model"]["description"]
+        for _ in range(4)
+    ]
+    assert sorted(names) == ["", "", "v3", "v3"]
+    service.publish(FakeAssistant(), "m", "v2", ModelIdentity(weights=weights["v2"]))
+    assert client.get("/api/versions").json()["canary"] is None  # other weights are served
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])

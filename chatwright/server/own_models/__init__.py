@@ -1,0 +1,1 @@
+"""Small models that users train and look into in the lessons, each user one of their own."""

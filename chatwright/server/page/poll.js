@@ -1,0 +1,1 @@
+function e(e,t){let n,r=!1;async function i(){await e(),r||(n=setTimeout(i,t()))}return i(),()=>{r=!0,clearTimeout(n)}}export{e as t};
