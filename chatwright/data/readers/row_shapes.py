@@ -5,9 +5,11 @@ Columns that no kind of row reads are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chatwright.commands import quoted
 from chatwright.data.preferences import feedback_row
 from chatwright.data.readers.chat_rows import (
     chat_row,
@@ -56,6 +58,8 @@ TASK_SHAPES = (
 )
 """Shapes of rows for rewards, thumbs, a classifier, a translator and vectors of texts."""
 ALL_SHAPES = ", ".join(KNOWN_SHAPES + TASK_SHAPES)
+PLAIN_NAME = re.compile(r"[\w -]{1,40}")
+"""Column names that can stand in --columns and in an error message."""
 
 
 def to_row(record: Record) -> Row:
@@ -94,7 +98,17 @@ def to_row(record: Record) -> Row:
     if {"source", "target"} <= filled or not record.has_header:
         return to_pair(record)
     names = [f"{name} (null)" if values[name] is None else name for name in values]
-    raise MissingColumns(location, names, f"name them {ALL_SHAPES}; {RENAME}")
+    remedy = f"{_as_conversations(names)}name them {ALL_SHAPES}; {RENAME}"
+    raise MissingColumns(location, names, remedy)
+
+
+def _as_conversations(names: Sequence[str]) -> str:
+    """Return the option that reads two columns as questions and answers; "" for other tables."""
+    if len(names) != 2 or not all(PLAIN_NAME.fullmatch(name) for name in names):
+        return ""
+    prompt, completion = names
+    option = quoted(f"{prompt}=prompt,{completion}=completion")
+    return f"read them as questions and answers with --columns {option}, or "
 
 
 def _named_values(record: Record) -> Mapping[str, Any]:

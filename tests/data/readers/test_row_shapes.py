@@ -173,6 +173,12 @@ def test_error_for_missing_columns_lists_the_columns_of_the_record() -> None:
     assert caught.value.columns == ["'customer'", "'agent (null)'"]
 
 
+def test_error_for_two_unknown_columns_names_the_option_that_reads_them() -> None:
+    with pytest.raises(MissingColumns) as caught:
+        row_of({"Frage": "a", "Antwort": "b"})
+    assert "--columns Frage=prompt,Antwort=completion" in caught.value.advice
+
+
 CONVERSATIONS = {
     "messages": (CHAT, QUESTION_ANSWER),
     "bare list": (CHAT["messages"], QUESTION_ANSWER),
