@@ -138,11 +138,12 @@ def _parameters(kind: StageKind) -> list[inspect.Parameter]:
         return inspect.Parameter(name, only_by_name, default=default, annotation=annotation)
 
     data = Annotated[str, typer.Option("--data", help=kind.data_help)]
-    out = Annotated[Path, typer.Option("--out", help="The directory of the run.")]
+    out_help = f"The directory of the run; by default runs/{kind.name}."
+    out = Annotated[Path | None, typer.Option("--out", help=out_help)]
     parameters = [
         parameter("settings", TrainingSettings, None),
         parameter("data", data),
-        parameter("out", out),
+        parameter("out", out, None),
         _parent_parameter(kind, parameter),
     ]
     if kind.target_help:
@@ -209,7 +210,7 @@ def _train(
     *,
     settings: list[str] | None,
     data: str,
-    out: Path,
+    out: Path | None,
     parent: Path | None,
     encoding: str,
     columns: str,
@@ -222,6 +223,7 @@ def _train(
     """Prepare and run one stage."""
     from chatwright.cli.progress import terminal_watcher
 
+    out = out or Path("runs") / (kind.name + ("-smoke" if smoke else ""))
     with terminal_watcher(as_json=as_json) as watcher:  # shows something while torch is loaded
         from chatwright.pipeline.closing_note import closing_note
         from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage

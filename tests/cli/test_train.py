@@ -1,5 +1,8 @@
 """The verbs of `chatwright train`, one per kind of stage that trains, and their settings."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chatwright.config import settings_of
@@ -30,9 +33,23 @@ def test_the_required_options_are_those_without_which_the_stage_cannot_start(
         block.split()[0]: " ".join(block.split()) for block in outcome.out.split("\n  --")[1:]
     }
     required = {name for name, text in help_of_option.items() if "[required]" in text}
-    assert required == {"data", "out"} | ({"from"} if kind.needs_parent else set())
+    assert required == {"data"} | ({"from"} if kind.needs_parent else set())
     assert ("target" in help_of_option) == bool(kind.target_help)
     assert ("vocab-size" in help_of_option) == (kind.vocabulary is not None)
+
+
+def test_a_run_without_a_named_directory_is_in_runs(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "the cat number {} sat on the mat and the dog on the log."
+    rows = [json.dumps({"text": text.format(i)}) + "\n" for i in range(30)]
+    (tmp_path / "texts.jsonl").write_text("".join(rows))
+    smallest = ["model.size=nano", "model.context_length=64", "validation_share=0.3"]
+    options = ["--data", "texts.jsonl", "--vocab-size", "270", "--smoke"]
+    outcome = command("train", "pretrain", *options, *smallest, "loop.steps=2", "sample_tokens=2")
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "runs/pretrain-smoke/model/model.safetensors").is_file()
 
 
 def test_a_run_without_its_data_is_refused(command: Command) -> None:

@@ -46,9 +46,9 @@ stop_prompts = 2
 [sft.batches]
 rows = 2
 [sft.loop]
-steps = 10
+steps = 20
 save_every = 4
-evaluate_every = 20
+evaluate_every = 30
 precision = "float32"
 """
 
@@ -95,14 +95,14 @@ def test_a_second_run_repeats_only_stale_stages(directory: Path) -> None:
         "pretrain",
         "sft",
     ], "settings of saving do not make a stage stale"
-    messages = run(directory, "sft.loop.steps=11")
+    messages = run(directory, "sft.loop.steps=21")
     assert finished_stages(messages) == ["tokenizer", "pretrain"]
     assert any("kept as sft.old-1" in line for line in messages)
     assert (directory / "out" / "sft.old-1" / "model" / "model.safetensors").read_bytes() == weights
     (directory / "data" / "b.txt").write_text(
         "a new text that was not there before, about a bird. " * 20
     )
-    assert finished_stages(run(directory, "sft.loop.steps=11")) == []
+    assert finished_stages(run(directory, "sft.loop.steps=21")) == []
 
 
 def test_a_recipe_stopped_in_any_stage_and_resumed_ends_with_the_same_weights(
@@ -202,7 +202,7 @@ def test_pretraining_needs_no_texts_if_there_are_conversations(directory: Path) 
 def test_an_override_changes_only_the_setting_that_it_names(directory: Path) -> None:
     recipe = read_recipe(directory / "r.toml", ["pretrain.loop.steps=9"])
     assert recipe.stages[1].table["loop"]["steps"] == 9
-    assert recipe.stages[2].table["loop"]["steps"] == 10
+    assert recipe.stages[2].table["loop"]["steps"] == 20
 
 
 def test_the_hash_of_a_directory_covers_names_and_contents(tmp_path: Path) -> None:
