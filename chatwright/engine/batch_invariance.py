@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from chatwright.engine.forward import Forward
 from chatwright.model import masks
-from chatwright.model.linear import products
+from chatwright.model.linear import Linear, products
 from chatwright.model.packed_weight import SERIAL_NUMBERS, FusedActivation, activate_rows
 from chatwright.model.tiled_attention import attend_tiled
 
@@ -90,6 +90,14 @@ def _check_linears(forward: Forward, n_row: int, generator: torch.Generator) -> 
                         f"{name} {shape}: the results for {end - start} and for {n_row} "
                         "rows have different bits"
                     )
+        if isinstance(product, Linear) and n_out == forward.config.d_ff:
+            factor = torch.randn(n_row, n_out, generator=generator)
+            whole = product.times(x, factor)
+            for start, end in pairwise(cuts):
+                if not torch.equal(
+                    product.times(x[start:end], factor[start:end]), whole[start:end]
+                ):
+                    yield f"{name} {shape}: gated results depend on the number of rows"
 
 
 def _check_activations(forward: Forward, generator: torch.Generator) -> Iterator[str]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from chatwright.model.custom_autograd import SoftmaxAttention
 from chatwright.model.kv_cache import LayerCache
 from chatwright.model.linear import Joining, Linear
 from chatwright.model.masks import Mask, TiledMask, explicit
-from chatwright.model.norms import RMSNorm
+from chatwright.model.norms import RMSNorm, normalized
 from chatwright.model.positions import Rotary, rotate
 from chatwright.model.tiled_attention import attend_tiled
 
@@ -209,13 +210,27 @@ class Attention(Joining):
         assert self.joined is not None, "called with a joined matrix only"
         n_head, n_kv_head = self.n_head, self.n_kv_head
         heads = self._split_heads(self.joined(x), n_head + 2 * n_kv_head)
-        if self.query_norm is None and self.key_norm is None:
-            turned = self._rotated(heads[:, : n_head + n_kv_head], rotary, None)
-            q, k = turned[:, :n_head], turned[:, n_head:]
-        else:
-            q = self._rotated(heads[:, :n_head], rotary, self.query_norm)
-            k = self._rotated(heads[:, n_head : n_head + n_kv_head], rotary, self.key_norm)
-        return q, k, heads[:, n_head + n_kv_head :]
+        turned, v = heads.split([n_head + n_kv_head, n_kv_head], dim=1)
+        if self.query_norm is not None:  # queries and keys together, each head with its weight
+            turned = normalized(turned, self._joined_norm_weights(), self.query_norm.eps)
+        if rotary is not None:
+            turned = rotate(turned, rotary)
+        q, k = turned.split([n_head, n_kv_head], dim=1)
+        return q, k, v
+
+    def _joined_norm_weights(self) -> Tensor:
+        """Return the norm weight of every query and key head, (H + K, 1, Dh).
+
+        It is made once after the projections were packed as one matrix.
+        """
+        assert self.joined is not None, "called with a joined matrix only"
+        assert self.query_norm is not None, "called with norms only"
+        assert self.key_norm is not None, "queries and keys have norms, or neither has"
+        if self.joined.norm_weights is None:
+            sizes = ((self.query_norm, self.n_head), (self.key_norm, self.n_kv_head))
+            weights = [norm.weight.detach().expand(n, 1, -1) for norm, n in sizes]
+            self.joined.norm_weights = torch.cat(weights)
+        return self.joined.norm_weights
 
     @staticmethod
     def _rotated(x: Tensor, rotary: Rotary | None, norm: RMSNorm | None) -> Tensor:

@@ -11,6 +11,13 @@ import torch
 from torch import Tensor
 
 
+def rms_scale(x: Tensor, eps: float) -> Tensor:
+    """Compute 1 / sqrt(mean(x^2) + eps) of each vector. (..., D) -> (..., 1)."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    # In place, and a product instead of a power: on few numbers each operation counts.
+    return norm.mul_(norm).div_(x.shape[-1]).add_(eps).rsqrt_()
+
+
 class RMSNormalize(torch.autograd.Function):
     """x / sqrt(mean(x^2) + eps) * weight, over the last dimension.
 
@@ -20,8 +27,7 @@ class RMSNormalize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """Normalize. (..., D), (D,) -> (..., D)."""
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)  # (..., 1)
+        scale = rms_scale(x, eps)
         normed = x * scale
         ctx.save_for_backward(normed, scale, weight)
         return normed * weight
@@ -37,15 +43,20 @@ class RMSNormalize(torch.autograd.Function):
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate each pair (x_i, x_{i + Dh/2}) by its angle. Shapes as in `Rotate`."""
-    left, right = x.chunk(2, dim=-1)
-    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+    """Rotate each pair (x_i, x_{i + Dh/2}) by its angle. Shapes as in `Rotate`.
+
+    (left cos - right sin, right cos + left sin), in few operations on whole vectors: at one token,
+    their number decides the time.
+    """
+    half = x.shape[-1] // 2
+    return (x * cos).add_(x.roll(half, -1).mul_(sin))
 
 
 class Rotate(torch.autograd.Function):
     """Rotate each pair (x_i, x_{i + Dh/2}) by its angle; the gradient is rotated back.
 
-    x (..., T, Dh); cos and sin (..., T, Dh/2), broadcast over the leading dimensions.
+    x (..., T, Dh); cos and sin (..., T, Dh), broadcast over the leading dimensions. The halves of
+    cos are equal; the left half of sin is minus its right half.
     """
 
     @staticmethod
@@ -58,8 +69,8 @@ class Rotate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient of x."""
         cos, sin = ctx.saved_tensors
-        left, right = grad.chunk(2, dim=-1)
-        return torch.cat([left * cos + right * sin, right * cos - left * sin], dim=-1), None, None
+        half = grad.shape[-1] // 2
+        return (grad * cos).sub_(grad.roll(half, -1).mul_(sin)), None, None
 
 
 class SquaredReLU(torch.autograd.Function):

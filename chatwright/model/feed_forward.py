@@ -23,6 +23,8 @@ GATES: dict[str, FusedActivation] = {"swiglu": "silu", "geglu": "gelu"}
 class FeedForward(Joining):
     """(B, T, D) -> (B, T, D), with d_ff numbers per token inside."""
 
+    is_gated = True
+
     def __init__(self, d_model: int, d_ff: int, activation: Activation, bias: bool = False) -> None:
         """Allocate the layers; SwiGLU and GeGLU have a third one, the gate."""
         super().__init__()
@@ -35,11 +37,11 @@ class FeedForward(Joining):
         """(B, T, D) -> (B, T, D)."""
         if self.joined is not None:
             gate, up = self.joined(x).flatten(0, 1).chunk(2, dim=-1)  # (B * T, d_ff)
-            up = (activate_rows(gate, GATES[self.activation]) * up).view(*x.shape[:2], -1)
+            up = activate_rows(gate, GATES[self.activation]).mul_(up).view(*x.shape[:2], -1)
         elif self.gate is not None and self.activation == "swiglu" and torch.is_grad_enabled():
             up = SwishGate.apply(self.gate(x), self.up(x))  # (B, T, d_ff)
         elif self.gate is not None:
-            up = self.gate(x, GATES[self.activation]) * self.up(x)
+            up = self.up.times(x, self.gate(x, GATES[self.activation]))
         elif self.activation == "relu2":
             up = SquaredReLU.apply(self.up(x))
         else:

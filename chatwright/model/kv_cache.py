@@ -103,14 +103,19 @@ class DenseCache:
         first = numbers[0]
         is_range = numbers == list(range(first, first + len(numbers)))
         selection = slice(first, first + len(numbers)) if is_range else slots
-        self._step = _Step(slots[:, None], positions, selection, n_keys, max(numbers) + 1)
+        n_slot = max(numbers) + 1
+        for layers in (self.keys, self.values):
+            for index, cached in enumerate(layers):
+                layers[index] = _grown(cached, n_slot, n_keys, dim=2)
+        _, n_kv_head, length, _ = self.keys[0].shape
+        heads = torch.arange(n_kv_head, device=slots.device)[:, None]
+        # Position -1 is the last one.
+        rows = (slots[:, None, None] * n_kv_head + heads) * length + (positions % length)[:, None]
+        self._step = _Step(slots[:, None], positions, rows, selection, n_keys, n_slot)
 
     def layer(self, index: int) -> "DenseLayerCache":
         """Return the cache of one layer for the current step."""
         assert self._step is not None, "call start_step before the forward pass"
-        n_slot, n_keys = self._step.n_slot, self._step.n_keys
-        for cached in (self.keys, self.values):
-            cached[index] = _grown(cached[index], n_slot, n_keys, dim=2)
         return DenseLayerCache(self.keys[index], self.values[index], self._step)
 
     def predecessors(self, token_ids: Tensor, reach: int, no_token: int) -> Tensor:
@@ -219,6 +224,7 @@ def _grown(cached: Tensor, n_slot: int, n_token: int, dim: int) -> Tensor:
 class _Step:
     slots: Tensor  # (B, 1)
     positions: Tensor  # (B, T)
+    rows: Tensor  # (B, K, T), where the new vectors lie in a layer's tensor seen as rows of Dh
     selection: slice | Tensor  # the slots as an index for reading
     n_keys: int
     n_slot: int  # number of slots that need memory
@@ -236,8 +242,10 @@ class DenseLayerCache:
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store new keys and values; return all. Twice (B, K, T, Dh) -> twice (B, K, S, Dh)."""
         step = self.step
-        self.keys[step.slots, :, step.positions] = keys.transpose(1, 2)  # (B, T, K, Dh)
-        self.values[step.slots, :, step.positions] = values.transpose(1, 2)
+        head_dim = keys.shape[-1]
+        for cached, new in ((self.keys, keys), (self.values, values)):
+            # One index for all layers costs less than an index of slots and positions for each.
+            cached.view(-1, head_dim).index_put_((step.rows,), new)
         all_keys = self.keys[step.selection, :, : step.n_keys]
         all_values = self.values[step.selection, :, : step.n_keys]
         return all_keys, all_values

@@ -25,6 +25,8 @@ from chatwright.model.packed_weight import (
 )
 from chatwright.model.row_adapters import RowAdapters
 
+NO_GRADIENT = "packed weights have no gradient; call unpack() before training"
+
 
 class Linear(nn.Module):
     """y = activation(x W^T + b). (..., in_features) -> (..., out_features)."""
@@ -45,6 +47,15 @@ class Linear(nn.Module):
             return self._multiply(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
+
+    def times(self, x: Tensor, factor: Tensor) -> Tensor:
+        """Apply the layer and multiply its result. (..., in), (..., out) -> (..., out)."""
+        has_adapters = self.adapters is not None and bool(self.adapters.rows.groups)
+        if self.packed is None or has_adapters:
+            out: Tensor = self(x)
+            return out * factor
+        assert not torch.is_grad_enabled(), NO_GRADIENT
+        return self.packed.times(x, self.bias, factor)
 
     def _multiply(self, x: Tensor, activation: FusedActivation) -> Tensor:
         assert self.packed is not None, "only a packed layer has adapters of single rows"
@@ -79,6 +90,8 @@ class JoinedLinears:
         self.bias = torch.cat([bias.detach() for bias in biases]) if biases else None
         self.n_in = linears[0].weight.shape[1]
         self.adapters: RowAdapters | None = None
+        self.norm_weights: Tensor | None = None
+        """Norm weights of the heads that the product computes, if attention has such norms."""
 
     def __call__(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Return the results of all layers beside each other. (..., in) -> (..., sum of out)."""
@@ -92,6 +105,9 @@ class JoinedLinears:
 
 class Joining(nn.Module):
     """A module whose input goes into several linear layers, which can be packed as one matrix."""
+
+    is_gated = False
+    """Whether the layers are a gate and the one that it multiplies."""
 
     def __init__(self) -> None:
         """Start with separate layers."""
@@ -107,11 +123,8 @@ def multiply(
     x: Tensor, packed: PackedWeight, bias: Tensor | None, activation: FusedActivation = "none"
 ) -> Tensor:
     """Compute activation(x W^T + bias) with a packed weight. (..., in) -> (..., out)."""
-    assert not torch.is_grad_enabled(), (
-        "packed weights have no gradient; call unpack() before training"
-    )
-    rows = x.reshape(-1, x.shape[-1])  # (N, in)
-    return packed.matmul(rows, bias, activation).view(*x.shape[:-1], -1)
+    assert not torch.is_grad_enabled(), NO_GRADIENT
+    return packed.matmul(x, bias, activation)
 
 
 def pack_linears(
@@ -147,7 +160,9 @@ def pack_linears(
 
     joined: set[int] = set()
     for module in model.modules():
-        if isinstance(module, Joining) and (together := module.joined_layers()):
+        if not isinstance(module, Joining) or (module.is_gated and not weight_format.joins_gates):
+            continue
+        if together := module.joined_layers():
             module.joined = JoinedLinears(together, weight_format)
             joined |= {id(linear) for linear in together}
             release(*together)

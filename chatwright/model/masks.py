@@ -47,8 +47,11 @@ class TiledMask:
     """Blocks of keys."""
     bias: Tensor
     """(B * K, n_block * n_tile, TILE_ROWS, block size): 0 or -inf, added to the scores."""
-    hidden: Tensor
-    """(B * K, n_block, n_tile * TILE_ROWS): -inf where a row sees no key of the block, else 0."""
+    hidden: Tensor | None
+    """(B * K, n_block, n_tile * TILE_ROWS): -inf where a row sees no key of the block, else 0.
+
+    None: every row sees a key of every block.
+    """
 
     @property
     def block_size(self) -> int:
@@ -78,16 +81,20 @@ def tile_mask(allowed: Tensor, n_head: int, n_kv_head: int) -> TiledMask:
     n_row, n_block = group_size * T, S // block
     assert n_block * block == S, f"{S} keys are not whole blocks of {block}"
     n_tile = -(-n_row // TILE_ROWS)
-    rows = allowed[:, 0].repeat(1, group_size, 1)
-    rows = F.pad(rows, (0, 0, 0, n_tile * TILE_ROWS - n_row))  # (B, n_tile * TILE_ROWS, S)
-    rows[:, n_row:, 0] = True  # every row must see a key, so padding rows see the first one
+    if T == 1:  # all rows, padding too, see the same keys
+        rows = allowed[:, 0].expand(-1, n_tile * TILE_ROWS, -1)
+    else:
+        rows = allowed[:, 0].repeat(1, group_size, 1)
+        rows = F.pad(rows, (0, 0, 0, n_tile * TILE_ROWS - n_row))  # (B, n_tile * TILE_ROWS, S)
+        rows[:, n_row:, 0] = True  # every row must see a key, so padding rows see the first one
     rows = rows.view(B, -1, n_block, block).transpose(1, 2)  # (B, n_block, rows, block)
+    bias = torch.where(rows, 0.0, float("-inf")).reshape(B, n_block * n_tile, TILE_ROWS, block)
+    bias = bias.repeat_interleave(n_kv_head, dim=0)
     # torch's kernel takes 0 as the logarithm of the sum over no keys, so these rows are marked.
-    hidden = torch.zeros(rows.shape[:3], device=rows.device)
-    hidden = hidden.masked_fill_(~rows.any(dim=-1), float("-inf"))
-    bias = torch.zeros(rows.shape, device=rows.device).masked_fill_(~rows, float("-inf"))
-    bias = bias.reshape(B, n_block * n_tile, TILE_ROWS, block)
-    bias, hidden = (x.repeat_interleave(n_kv_head, dim=0) for x in (bias, hidden))
+    sees_key = rows.any(dim=-1)  # (B, n_block, rows)
+    hidden: Tensor | None = None
+    if not sees_key.all():
+        hidden = torch.where(sees_key, 0.0, float("-inf")).repeat_interleave(n_kv_head, dim=0)
     return TiledMask(allowed, S, n_tile, n_block, bias, hidden)
 
 

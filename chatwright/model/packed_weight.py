@@ -48,8 +48,12 @@ class PackedWeight(Protocol):
         """Memory of the packed weight in bytes."""
         ...
 
-    def matmul(self, rows: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
-        """Compute activation(rows W^T + bias). (N, in) -> (N, out)."""
+    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
+        ...
+
+    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
+        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
         ...
 
 
@@ -60,6 +64,8 @@ class WeightFormat(Protocol):
     """How the user names the format."""
     error: str
     """What the format costs in accuracy."""
+    joins_gates: bool
+    """Whether a gate and the layer that it multiplies are faster as one matrix."""
 
     @property
     def head(self) -> "WeightFormat":
@@ -80,22 +86,40 @@ class Float32Weight:
 
     def __init__(self, weight: Tensor) -> None:
         """Copy a weight (out, in) into the layout."""
+        self.n_out, self.n_in = weight.shape
         self.weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         self.nbytes = weight.nbytes
 
-    def matmul(self, rows: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
-        """Compute activation(rows W^T + bias). (N, in) -> (N, out).
+    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(x W^T + bias). (..., in) -> (..., out).
 
         oneDNN computes the activation in its kernel.
         """
-        n_row = rows.shape[0]
-        if n_row == 1:  # oneDNN uses another kernel for a single row, with different bits
-            rows = rows.expand(2, -1).contiguous()
         name, algorithm = _ONEDNN_NAMES[activation]
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self.weight, bias, name, [], algorithm
-        )
-        return out[:n_row]
+        product = torch.ops.mkldnn._linear_pointwise.default
+        if x.numel() != self.n_in:
+            out: Tensor = product(x, self.weight, bias, name, [], algorithm)
+            return out
+        out = product(_twice(x, self.n_in), self.weight, bias, name, [], algorithm)
+        return out[:1].view(*x.shape[:-1], self.n_out)
+
+    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
+        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out).
+
+        oneDNN multiplies in its kernel.
+        """
+        product = torch.ops.mkldnn._linear_pointwise.binary
+        if x.numel() != self.n_in:
+            out: Tensor = product(x, factor, self.weight, bias, "mul")
+            return out
+        factors = _twice(factor, self.n_out).contiguous()
+        out = product(_twice(x, self.n_in), factors, self.weight, bias, "mul")
+        return out[:1].view(factor.shape)
+
+
+def _twice(x: Tensor, n: int) -> Tensor:
+    """Repeat a single row: oneDNN has another kernel for it, with different bits. -> (2, n)."""
+    return x.reshape(1, n).expand(2, -1)
 
 
 class Float32:
@@ -103,6 +127,7 @@ class Float32:
 
     name = "float32"
     error = "none: the numbers are the model's own"
+    joins_gates = False  # oneDNN multiplies by the gate in its kernel
 
     @property
     def head(self) -> "Float32":

@@ -19,7 +19,8 @@ from chatwright.model.custom_autograd import Rotate, rotated
 
 PositionKind = Literal["rotary", "learned", "sinusoidal", "sinusoidal_halves", "binary", "none"]
 
-# cos and sin, each (B or 1, 1, T, Dh/2): they broadcast against the halves of (B, H, T, Dh).
+# (cos, cos) and (-sin, sin) of the angles, each (B or 1, 1, T, Dh): they broadcast against
+# (B, H, T, Dh).
 Rotary = tuple[Tensor, Tensor]
 
 
@@ -109,7 +110,7 @@ class RotaryTable(nn.Module):
     def __init__(
         self, n_position: int, head_dim: int, base: float, scaling: RotaryScaling | None = None
     ) -> None:
-        """Compute the tables, (n_position, Dh/2) each."""
+        """Compute the tables, (n_position, Dh) each."""
         super().__init__()
         cos, sin = _cos_and_sin(n_position, head_dim, base, scaling)
         self.register_buffer("cos", cos, persistent=False)
@@ -129,7 +130,7 @@ def _cos_and_sin(
 ) -> tuple[Tensor, Tensor]:
     """Compute the tables of `RotaryTable`."""
     if _is_meta_default():
-        shape = (n_position, head_dim // 2)
+        shape = (n_position, head_dim)
         return torch.empty(shape), torch.empty(shape)
     # As Transformers computes it: base ** -x would differ in the last bit, and multiplying it by
     # positions in the thousands makes that difference large.
@@ -137,7 +138,8 @@ def _cos_and_sin(
     if scaling is not None:
         rates = scaling.scaled(rates)
     angles = torch.arange(n_position).float()[:, None] * rates
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()  # (n_position, Dh/2)
+    return torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)
 
 
 def _is_meta_default() -> bool:

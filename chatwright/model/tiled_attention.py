@@ -32,18 +32,22 @@ def attend_tiled(
     n_padded_row = mask.n_tile * TILE_ROWS
     if k.shape[2] < mask.n_keys:
         k, v = (F.pad(x, (0, 0, 0, mask.n_keys - x.shape[2])) for x in (k, v))
-    k, v = (
-        x.flatten(0, 1).unflatten(1, (mask.n_block, mask.block_size)) for x in (k, v)
-    )  # (B * K, n_block, block, Dh)
-    q = F.pad(q.reshape(n_group, n_row, head_dim), (0, 0, 0, n_padded_row - n_row))
-    tiles = q.view(n_group, 1, mask.n_tile, TILE_ROWS, head_dim)
+    blocks = (n_group, mask.n_block, mask.block_size, head_dim)
+    k, v = k.reshape(blocks), v.reshape(blocks)
+    q = q.reshape(B, n_kv_head, n_row, head_dim)
+    if n_padded_row > n_row:
+        q = F.pad(q, (0, 0, 0, n_padded_row - n_row))
+    tiles = q.reshape(n_group, 1, mask.n_tile, TILE_ROWS, head_dim)
     tiles = tiles.expand(-1, mask.n_block, -1, -1, -1).flatten(1, 2)
-    out, log_sums = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+    out, log_sums = torch._scaled_dot_product_flash_attention_for_cpu(
         tiles, k, v, attn_mask=mask.bias, scale=scale
     )  # (B * K, n_block * n_tile, TILE_ROWS, Dh) and the same without Dh
     if mask.n_block > 1:
         shape = (n_group, mask.n_block, n_padded_row)
-        out = _merge(out.reshape(*shape, head_dim), log_sums.reshape(shape) + mask.hidden)
+        log_sums = log_sums.reshape(shape)
+        if mask.hidden is not None:
+            log_sums = log_sums + mask.hidden
+        out = _merge(out.reshape(*shape, head_dim), log_sums)
     return out.reshape(n_group, n_padded_row, head_dim)[:, :n_row].reshape(B, H, T, head_dim)
 
 
@@ -52,8 +56,7 @@ def _merge(out: Tensor, log_sums: Tensor) -> Tensor:
     n_block = out.shape[1]
     padded = F.pad(log_sums.transpose(1, 2), (0, -n_block % WEIGHT_LANES), value=float("-inf"))
     weights = padded.softmax(dim=-1)[..., :n_block].transpose(1, 2)  # (N, n_block, R)
-    weighted = out * weights[..., None]
-    merged = weighted[:, 0]
-    for block in range(1, n_block):  # Tensor.sum would choose its order by the number of blocks
-        merged = merged + weighted[:, block]
+    merged, *others = (out * weights[..., None]).unbind(1)
+    for weighted in others:  # Tensor.sum would choose its order by the number of blocks
+        merged.add_(weighted)
     return merged

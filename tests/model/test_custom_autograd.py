@@ -30,6 +30,14 @@ def plain_rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     )
 
 
+def twice(cos: Tensor) -> Tensor:
+    return torch.cat([cos, cos], dim=-1)
+
+
+def signed(sin: Tensor) -> Tensor:
+    return torch.cat([-sin, sin], dim=-1)
+
+
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
 
@@ -51,7 +59,7 @@ def cases() -> list[tuple[str, object, object, tuple[Tensor, ...]]]:
         ),
         (
             "rotate",
-            lambda x: Rotate.apply(x, angles.cos(), angles.sin()),
+            lambda x: Rotate.apply(x, twice(angles.cos()), signed(angles.sin())),
             lambda x: plain_rotate(x, angles.cos(), angles.sin()),
             (draw(2, 3, 5, 6),),
         ),

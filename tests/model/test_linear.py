@@ -56,6 +56,29 @@ def test_packed_rows_do_not_depend_on_the_other_rows(
             )  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("n_in", "n_out"), [(64, 192), (192, 65), (100, 683), (3072, 768)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_multiplied_in_the_kernel_equal_separate_ones_in_any_batch(
+    n_in: int, n_out: int, bias: bool
+) -> None:
+    linear = make(n_in, n_out, bias)
+    x = torch.randn(80, n_in, generator=generator(1, "x"))
+    factor = torch.randn(80, n_out, generator=generator(1, "factor"))
+    with torch.no_grad():
+        plain = linear.times(x, factor)
+        assert torch.equal(plain, linear(x) * factor)
+        packed(linear)
+        whole = linear.times(x, factor)
+        # Up to 3,072 products near 1 are summed in another order.
+        torch.testing.assert_close(whole, plain, atol=1e-3, rtol=1e-5)
+        assert torch.equal(
+            linear.times(x.view(8, 10, -1), factor.view(8, 10, -1)).flatten(0, 1), whole
+        )
+        for start, count in ((0, 1), (5, 1), (1, 2), (7, 3), (8, 9), (0, 17), (30, 33), (15, 64)):
+            part = slice(start, start + count)
+            assert torch.equal(linear.times(x[part], factor[part]), whole[part])
+
+
 def test_the_bits_of_torch_silu_depend_on_the_length_of_the_tensor() -> None:
     """This is why packed layers fuse the activation. If the test fails, torch has changed."""
     x = torch.randn(80, 683, generator=generator(1, "x")) * 3
