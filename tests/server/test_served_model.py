@@ -196,7 +196,12 @@ def test_a_tool_call_of_the_model_can_be_sent_back(client):
         "function",
         {"name": "command", "arguments": '{"text": ""}'},
     )
-    assert '"finish_reason": "tool_calls"' in client.post(URL, json={**forced, "stream": True}).text
+    streamed = client.post(URL, json={**forced, "stream": True}).text
+    assert '"finish_reason": "tool_calls"' in streamed
+    events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    deltas = [event["choices"][0]["delta"].get("tool_calls") for event in events]
+    [[whole]] = [calls for calls in deltas if calls]  # the page reads such a call in one piece
+    assert whole["function"] == call["function"]
     messages = [
         *forced["messages"],
         choice["message"],

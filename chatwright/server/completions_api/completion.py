@@ -151,7 +151,7 @@ class Completion:
             yield self._call_piece(index, choice, 0, '"}')
         elif event.reason == "tool_call" or not self._calls_are_text:
             for call in event.message.tool_calls[len(choice.tool_calls) :]:  # not sent in pieces
-                yield from self._begin_call(index, choice, *self._written_call(call))
+                yield self._begin_call(index, choice, *self._written_call(call))
         n_cut = self.notes.get("truncated", {}).get("n_cut", 0)
         receipt = receipt_of(self.identity, event, time.monotonic() - self._began, n_cut)
         choice.receipt = receipt.to_json(self.request.receipt)
@@ -240,24 +240,20 @@ class Completion:
         if self._calls_are_text:
             piece = json.dumps(piece, ensure_ascii=False)[1:-1]
         if event.number == len(choice.tool_calls):
-            yield from self._begin_call(index, choice, event.name, "")
+            yield self._begin_call(index, choice, event.name, "")
             if self._calls_are_text:
                 piece = f'{{{json.dumps(self._text_parameter(event.name))}: "{piece}'
         if piece:
             yield self._call_piece(index, choice, event.number, piece)
 
-    def _begin_call(
-        self, index: int, choice: Choice, name: str, arguments: str
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the chunks of a new call, with an id that no other response uses."""
+    def _begin_call(self, index: int, choice: Choice, name: str, arguments: str) -> dict[str, Any]:
+        """Return the first chunk of a call, with an id that no other response uses."""
         number = len(choice.tool_calls)
-        function = {"name": name, "arguments": ""}
+        function = {"name": name, "arguments": arguments}
         call = {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
         choice.tool_calls.append(call)
         delta = {"index": number, **call, "function": dict(function)}
-        yield self._chunk(index, {"tool_calls": [delta]})
-        if arguments:
-            yield self._call_piece(index, choice, number, arguments)
+        return self._chunk(index, {"tool_calls": [delta]})
 
     def _call_piece(self, index: int, choice: Choice, number: int, piece: str) -> dict[str, Any]:
         choice.tool_calls[number]["function"]["arguments"] += piece
