@@ -3,8 +3,8 @@
 Usage: python docs/first_steps.py runs/starter/sft
 
 The script serves the model as `chatwright up` does, takes a newcomer's way through the page in a
-headless browser, and writes docs/images/steps/1-chat.png to 8-teach.png. It needs the `dev` extra
-(playwright) and the program chromium.
+headless browser, and writes docs/images/steps/1-welcome.png to 8-teach.png. It needs the `dev`
+extra (playwright), Pillow (which matplotlib brings) and the program chromium.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 from screenshot import IMAGES, REPLY_TIMEOUT, served
 
 STEPS = IMAGES / "steps"
 SIZE = {"width": 1000, "height": 640}
-LARGEST_IMAGE = 120_000  # bytes
+LARGEST_IMAGE = 50_000  # bytes
+N_COLOR = 96
 QUESTIONS = ["Hello!", "Tell me a joke about a cat."]
 
 
@@ -104,9 +106,18 @@ def train(page: Page) -> None:
 
 
 def shoot(page: Page, name: str) -> None:
-    """Write a screenshot when nothing moves."""
+    """Write a screenshot when nothing moves, with few colors, so that it is small."""
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=STEPS / f"{name}.png")
+    file = STEPS / f"{name}.png"
+    page.screenshot(path=file)
+    shrink(file)
+
+
+def shrink(file: Path) -> None:
+    """Write an image again with a palette of its own."""
+    with Image.open(file) as image:
+        small = image.convert("RGB").quantize(N_COLOR)
+    small.save(file, optimize=True)
 
 
 if __name__ == "__main__":
