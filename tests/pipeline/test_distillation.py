@@ -199,6 +199,7 @@ def test_the_distill_recipe_trains_a_teacher_a_student_and_the_same_model_withou
         for stage in stages
         for setting in (*FAST[1:], "loop.steps=4", "model.context_length=32")
     ]
+    settings += ["teacher.model.size=nano", "alone.model.size=nano", "alone.model.n_layer=1"]
     out = directory / "recipe"
     chatwright(
         "run",

@@ -96,6 +96,7 @@ function pieceOf(chunk: any): Piece {
 export function toolCallText(call: { name?: string; arguments?: string }): string {
   try {
     const read = JSON.parse(call.arguments ?? "");
+    // A model in our own chat format names every call "command" and writes it as one text.
     if (call.name === "command" && typeof read.text === "string") return read.text;
   } catch {
     // The arguments arrive in pieces, or are not JSON: show them as they are.
