@@ -89,7 +89,7 @@ def test_extreme_requests_are_refused_or_served(make_model: MakeModel) -> None:
     with Engine(make_model(), CONFIG) as engine:
         n_served, n_refused = offer(engine, random.Random(1), 250)
         assert n_served + n_refused == 250
-        assert n_served > 25
+        assert n_served > 20
         assert n_refused > 100
 
 
