@@ -210,12 +210,12 @@ class Attention(Joining):
         assert self.joined is not None, "called with a joined matrix only"
         n_head, n_kv_head = self.n_head, self.n_kv_head
         heads = self._split_heads(self.joined(x), n_head + 2 * n_kv_head)
-        turned, v = heads.split([n_head + n_kv_head, n_kv_head], dim=1)
+        turned, v = heads.split_with_sizes([n_head + n_kv_head, n_kv_head], dim=1)
         if self.query_norm is not None:  # queries and keys together, each head with its weight
             turned = normalized(turned, self._joined_norm_weights(), self.query_norm.eps)
         if rotary is not None:
             turned = rotate(turned, rotary)
-        q, k = turned.split([n_head, n_kv_head], dim=1)
+        q, k = turned.split_with_sizes([n_head, n_kv_head], dim=1)
         return q, k, v
 
     def _joined_norm_weights(self) -> Tensor:
