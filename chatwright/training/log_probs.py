@@ -26,7 +26,8 @@ class TargetLogProbs(torch.autograd.Function):
         out = hidden.new_empty(len(hidden), dtype=_wide(hidden))
         for part in _parts(hidden, weight):
             logits = _logits(hidden[part], weight, bias)
-            out[part] = logits.gather(1, targets[part, None])[:, 0] - logits.logsumexp(1)
+            # torch's logsumexp makes five passes over the logits, of which the maximum is slow.
+            out[part] = logits.log_softmax(1).gather(1, targets[part, None])[:, 0]
         return out
 
     @staticmethod
@@ -38,7 +39,7 @@ class TargetLogProbs(torch.autograd.Function):
         grad_bias = None if bias is None else torch.zeros_like(bias, dtype=_wide(bias))
         for part in _parts(hidden, weight):
             # d log p[target] / d logits = one-hot - softmax
-            grad_logits = -_logits(hidden[part], weight, bias).softmax(1)
+            grad_logits = _logits(hidden[part], weight, bias).softmax(1).neg_()
             grad_logits.scatter_add_(1, targets[part, None], torch.ones_like(grad[part, None]))
             grad_logits *= grad[part, None]
             if grad_bias is not None:
