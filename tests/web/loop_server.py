@@ -13,11 +13,12 @@ from chatwright.server.http_server import serve_in_thread
 from chatwright.server.jobs.job_runner import JobRunner
 from chatwright.server.opening_status import OpeningStatus
 from chatwright.server.served_versions import follow_versions
+from chatwright.server.service import Service
 from chatwright.server.teach.improvement_loop import ImprovementLoop
 from chatwright.server.training_runs.training_runs import TrainingRuns
 from tests.cli.test_models import save_model
 from tests.data.feedback_examples import ranking, thumb
-from tests.server.training_runs.run_files import hold, write_run
+from tests.server.training_runs.run_files import mark_as_running, write_run
 from tests.web.served_models import EchoAssistant
 
 SKILLS = {"greeting": {"before": 0.7, "after": 0.9, "p_value": 0.01}}
@@ -51,7 +52,10 @@ def write_feedback(log: Path) -> None:
 class LoopServer:
     """A server that follows the registry; each version repeats the question after its name."""
 
-    def __init__(self, versions: Path, address: str, first: EchoAssistant) -> None:
+    def __init__(
+        self, service: Service, versions: Path, address: str, first: EchoAssistant
+    ) -> None:
+        self.service = service
         self.versions = versions
         self.address = address
         self.assistants = [first]
@@ -64,7 +68,7 @@ def loop_server(folder: Path) -> Iterator[LoopServer]:
     write_versions(versions)
     write_feedback(log)
     write_run(runs / "starter/pretrain", 60, is_finished=True)
-    hold(write_run(runs / "starter/sft", 43))
+    mark_as_running(write_run(runs / "starter/sft", 43))
     write_run(runs / "other", 20)
     status = OpeningStatus("echo")
     status.set_ready()
@@ -75,7 +79,7 @@ def loop_server(folder: Path) -> Iterator[LoopServer]:
         service.runs = TrainingRuns(runs, jobs)
         first = EchoAssistant()
         service.publish(first, "echo", "version v2")
-        server = LoopServer(versions, address, first)
+        server = LoopServer(service, versions, address, first)
 
         def publish(model: Path) -> None:
             assistant = EchoAssistant()

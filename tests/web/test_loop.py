@@ -12,13 +12,16 @@ from chatwright.cli.served_models import served_models
 from chatwright.data.feedback_log import FeedbackLog, read_log
 from chatwright.data.snapshot import read_snapshot
 from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.server.feedback.canary import Canary
 from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.http_server import serve_in_thread
+from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.opening_status import OpeningStatus
 from tests.pipeline.improve.conftest import folder, trained  # noqa: F401
 from tests.pipeline.improve.planted_preference import N_PROMPT, QUICK, feedback, question
 from tests.web.loop_server import loop_server
 from tests.web.page_actions import DESKTOP, PHONE, ask, expect_conversation, wait_for_reply
+from tests.web.served_models import EchoAssistant
 
 pytestmark = pytest.mark.ci
 
@@ -61,6 +64,32 @@ def test_the_views_speak_the_language_of_the_page(server, open_page, locale):
     expect(page.locator("h2")).to_have_text(TITLES[locale][0])
     page.locator("nav.views a[href='#/runs']").click()
     expect(page.locator("h2")).to_have_text(TITLES[locale][1])
+
+
+def test_a_canary_is_started_and_ended_on_the_page(server, open_page):
+    service, started = server.service, []
+    weights = {one.name: one.weights for one in registry.read(server.versions).versions}
+
+    def start_canary(name, share):
+        started.append((name, share))
+        service.publish_candidate(EchoAssistant(), name, ModelIdentity(weights=weights[name]))
+        canary = Canary(weights[name], weights["v2"], share)
+        service.feedback.start_canary(canary, lambda canary: None)
+
+    service.teach.start_canary = start_canary
+    page = open_page(server.address)
+    open_view(page, "teach")
+    tries = page.get_by_role("button", name="Try as a canary")
+    expect(tries).to_have_count(3)  # v2 is served
+    page.locator("[data-version=v4] > .version").get_by_role("button", name="Try").click()
+    expect(page.locator("#canary")).to_contain_text("v4 answers 10")
+    assert started == [("v4", 0.1)]
+    assert service.candidate is not None
+    expect(tries).to_have_count(0)
+    page.get_by_role("button", name="End the canary").click()
+    expect(page.locator("#canary")).to_have_count(0)
+    expect(tries).to_have_count(3)
+    assert service.candidate is None
 
 
 def test_the_feedback_is_counted(server, open_page):

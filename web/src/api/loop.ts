@@ -85,6 +85,7 @@ export interface Versions {
   served: string | null;
   can_roll_back_to: string[];
   versions: Version[];
+  can_start_canary: boolean;
   canary: {
     canary: string; // "open" until thumbs decide
     version: string | null;

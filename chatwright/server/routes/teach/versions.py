@@ -45,7 +45,8 @@ def add(app: FastAPI, service: Service) -> None:
     def answer(loop: ImprovementLoop) -> Response:
         feedback = service.feedback
         canary = None if feedback is None else feedback.canary
-        found = versions_to_json(loop.directory)
+        can_try = feedback is not None and loop.start_canary is not None
+        found = versions_to_json(loop.directory) | {"can_start_canary": can_try}
         if canary is None:
             return json_response(found | {"canary": None})
         names = {version["weights"]: version["name"] for version in found["versions"]}
