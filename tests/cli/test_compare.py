@@ -61,7 +61,7 @@ def test_blind_pairs_need_no_judge(folder: Path) -> None:
     [
         ((), "judge"),
         (("--rules", "exact", "--votes", "x.jsonl"), "judge"),
-        (("--rules", "kind_words"), "--rules"),
+        (("--rules", "kind_words"), "rules"),
         (("--judge-url", "http://127.0.0.1:9/v1"), "--judge-model"),
         (("--judge-model", "m"), "--judge-url"),
     ],
