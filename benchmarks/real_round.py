@@ -30,6 +30,7 @@ from chatwright.evaluation.bits_per_byte import bits_per_byte
 from chatwright.evaluation.bootstrap import ratio_interval
 from chatwright.model.gpt import GPT
 from chatwright.pipeline.evaluate import reply_greedily
+from chatwright.pipeline.model_versions import versions_directory
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from chatwright.tokenizer.tool_call_text import message_text
 from chatwright.training.batches.preferences import PreferenceBatchConfig, PreferenceBatches
@@ -99,11 +100,11 @@ def main(arguments: list[str]) -> None:
     began = time.monotonic()
     subprocess.run(command, check=True)
     results: dict[str, Any] = {"seconds": round(time.monotonic() - began)}
-    newest = registry.read(start).versions[-1]
+    versions = registry.read(versions_directory(start))
     rows = test_pairs(feedback, load_tokenizer(model))
     text = wikitext.read_text(encoding="utf-8")[:TEXT_BYTES]
     tables = {}
-    for name, path in (("before", model), ("after", registry.read(start).path_of(newest))):
+    for name, path in (("before", model), ("after", versions.path_of(versions.versions[-1]))):
         loaded, tokenizer = model_directory.load(path)
         pairs = encode_preferences(rows, tokenizer, LONGEST)
         tables[name] = log_probs(loaded, pairs, tokenizer.control.pad)

@@ -34,9 +34,14 @@ class RMSNorm(nn.Module):
 def normalized(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Compute what `RMSNorm` does, without a gradient. (..., D) -> (..., D).
 
-    torch's rms_norm makes more passes over the numbers. The weight has any shape that broadcasts.
+    In float32 the bits are those of torch's rms_norm, so an imported model computes what it does
+    elsewhere; rms_norm is slower at many tokens. The weight has any shape that broadcasts.
     """
-    return (x * rms_scale(x, eps)).mul_(weight.to(x.dtype))
+    if x.dtype == torch.float32:
+        scale = (x * x).mean(-1, keepdim=True).add_(eps).rsqrt_()
+    else:
+        scale = rms_scale(x, eps)
+    return (x * scale).mul_(weight.to(x.dtype))
 
 
 class LayerNorm(nn.Module):

@@ -22,7 +22,7 @@ def test_append_returns_stored_keys_at_their_positions() -> None:
         expected[1, :, 2:4] = keys[1, :, :2]  # the third token is padding
         assert torch.equal(got_keys, expected)
         assert torch.equal(got_values, -expected)
-    assert not cache.keys[0].numel(), "the other layer is unchanged"
+    assert not cache.keys[0].any(), "the other layer is unchanged"
 
 
 def test_append_returns_as_many_keys_as_start_step_requests() -> None:

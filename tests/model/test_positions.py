@@ -52,12 +52,14 @@ def test_llama3_scaling_lowers_only_low_frequencies() -> None:
     scaling = RotaryScaling(kind="llama3", factor=4.0, original_length=40, low=1.0, high=4.0)
     scaled = RotaryTable(50, 4, 100.0, scaling)
     assert torch.equal(scaled.cos[:, 0], plain.cos[:, 0]), "more than 4 turns: not scaled"
-    torch.testing.assert_close(scaled.sin[:, 1], (torch.arange(50) / 40.0).sin())
+    slow = (torch.arange(50) / 40.0).sin()
+    torch.testing.assert_close(scaled.sin[:, 1], -slow)
+    torch.testing.assert_close(scaled.sin[:, 3], slow)
     # Over 100 positions the low frequency makes 1.5915 turns, between the two limits.
     between = RotaryScaling(kind="llama3", factor=4.0, original_length=100, low=1.0, high=4.0)
     kept = (1.591549 - 1) / 3
     torch.testing.assert_close(
-        RotaryTable(50, 4, 100.0, between).sin[:, 1],
+        RotaryTable(50, 4, 100.0, between).sin[:, 3],
         (torch.arange(50) * (kept / 10 + (1 - kept) / 40)).sin(),
     )
 

@@ -58,7 +58,8 @@ def add(app: FastAPI, service: Service) -> None:
     """Add the routes. A user sees the own model and answers; an administrator those of all."""
     everyone, admins = needs_user(), needs_user("admin")
 
-    def own_models() -> OwnModels:
+    def own_models(request: Request) -> OwnModels:
+        store_of(request)  # says that there is none, if so
         if service.own_models is None:
             message = "this server trains no models of users: start it with --lessons DIR"
             raise ApiError(404, message, code="no_own_models")
@@ -66,25 +67,25 @@ def add(app: FastAPI, service: Service) -> None:
 
     def read_model(request: Request) -> Response:
         """Return the user's training, place in the queue, and whether there is a model."""
-        return _json(own_models().state(user_of(request).id))
+        return _json(own_models(request).state(user_of(request).id))
 
     def train(request: Request, body: Train = body_of(Train)) -> Response:
         """Queue a training."""
         settings = OwnSettings(layers=body.layers, steps=body.steps, seed=body.seed)
-        return _json(own_models().train(user_of(request).id, settings), 201)
+        return _json(own_models(request).train(user_of(request).id, settings), 201)
 
     def stop(request: Request, body: Nothing = body_of(Nothing)) -> Response:
         """End the training, or take it out of the queue."""
-        return _json(own_models().stop(user_of(request).id))
+        return _json(own_models(request).stop(user_of(request).id))
 
     def delete(request: Request) -> Response:
         """End the training, and delete the model."""
-        own_models().delete(user_of(request).id)
+        own_models(request).delete(user_of(request).id)
         return Response(status_code=NO_CONTENT)
 
     def all_models(request: Request) -> Response:
         """List the models of all users."""
-        found, users = own_models(), store_of(request).users.list()
+        found, users = own_models(request), store_of(request).users.list()
         names = {user.id: user.name for user in users}
         states = [
             {"user": {"id": id_, "name": names.get(id_)}, **found.state(id_)}
