@@ -214,9 +214,9 @@ def test_checks_switch_to_the_own_model_and_answers_reach_the_server(tmp_path, o
                 run(view)
             assert asked.value.post_data_json["model"] == name
         before, after = view.locator("fieldset").all()
-        before.get_by_role("radio").nth(2).check()
-        with page.expect_response("**/api/lessons/answers/tokens"):
-            after.get_by_role("radio").nth(0).check()
+        for question, option in ((before, 2), (after, 0)):
+            with page.expect_response("**/api/lessons/answers/tokens"):
+                question.get_by_role("radio").nth(option).check()
         (stored,) = server.store.lessons.of_user(user)
         assert (stored.before, stored.after, stored.has_checked) == (2, 0, True)
         other = open_lessons(open_page, server.address)  # another browser of the same user
