@@ -65,7 +65,7 @@ def test_a_conversation_moves_into_a_folder_and_stays_when_it_is_deleted(place):
     expect(folder).to_have_count(0)
 
 
-def test_a_conversation_is_taken_out_of_its_folder(place, find_problems):
+def test_a_conversation_is_taken_out_of_its_folder(find_problems, place):
     page, reload = place
     talk(page, "bread")
     page.get_by_role("button", name="New folder").click()
