@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from chatwright.engine import sampling
-from chatwright.engine.philox import uniforms
+from chatwright.engine.philox import uniform, uniforms
 from chatwright.engine.sampling import Draw, Sampled, last_possible, most_probable, sample_token
 
 EXCLUDED = float("-inf")
@@ -34,7 +34,11 @@ def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
     """Choose the next token of each reply. (N, V) on the CPU -> N results."""
     if not draws:
         return []
-    numbers = uniforms(*zip(*(draw.key for draw in draws), strict=True))
+    keys = [draw.key for draw in draws]
+    if len(keys) == 1:  # `uniforms` would take ten times as long
+        numbers = torch.tensor([uniform(*keys[0])], dtype=torch.float64)
+    else:
+        numbers = uniforms(*zip(*keys, strict=True))
     at_once = max(NUMBERS_AT_ONCE // logits.shape[1], 1)
     sampled: list[Sampled] = []
     for start in range(0, len(draws), at_once):
@@ -46,7 +50,7 @@ def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
 def _sample_together(logits: Tensor, draws: Sequence[Draw], numbers: Tensor) -> list[Sampled]:
     """Choose the next token of each reply, given its random number. (N, V), (N,) -> N results."""
     if len(draws) == 1 and draws[0].config.top_p == 1.0:
-        return [sample_token(logits[0], draws[0])]
+        return [sample_token(logits[0], draws[0], float(numbers[0]))]
     wide = logits.to(torch.float64, copy=True)
     log_probs = wide.log_softmax(dim=-1)
     tokens = _choose(adjust_rows(wide, draws), draws, numbers)  # changes `wide`

@@ -48,12 +48,16 @@ class Sampled(NamedTuple):
     """The most probable tokens with their log-probabilities, most probable first."""
 
 
-def sample_token(logits: Tensor, draw: Draw) -> Sampled:
-    """Choose the next token of one reply from its logits (V,)."""
+def sample_token(logits: Tensor, draw: Draw, number: float | None = None) -> Sampled:
+    """Choose the next token of one reply from its logits (V,).
+
+    `number` is the reply's `uniform`, if it is computed already.
+    """
     adjusted = adjust_logits(
         logits, draw.config, draw.prompt_ids, draw.generated_ids, draw.banned_ids
     )
-    token_id = choose_token(adjusted, draw.config, uniform(*draw.key))
+    number = uniform(*draw.key) if number is None else number
+    token_id = choose_token(adjusted, draw.config, number)
     log_probs = logits.double().log_softmax(dim=-1)
     alternatives = most_probable(log_probs, draw.config.top_log_probs)
     return Sampled(token_id, float(log_probs[token_id]), alternatives)

@@ -34,6 +34,10 @@ class Strict(BaseModel):
         return {name: value for name, value in data.items() if value is not None}
 
 
+class Nothing(Strict):
+    """An empty body."""
+
+
 R = TypeVar("R", bound=BaseModel)
 
 

@@ -15,7 +15,7 @@ from chatwright.server.errors import ApiError
 from chatwright.server.jobs.plain_json import plain_json
 from chatwright.server.own_models.class_effect import class_effect
 from chatwright.server.own_models.own_models import MIN_STEPS, OwnModels, OwnSettings
-from chatwright.server.request_body.request_parser import Strict
+from chatwright.server.request_body.request_parser import Nothing, Strict
 from chatwright.server.routes.store.store_route import (
     NO_CONTENT,
     add_route,
@@ -39,10 +39,6 @@ class Train(Strict):
     layers: Annotated[int, Field(ge=1)] = OwnSettings.layers
     steps: Annotated[int, Field(ge=MIN_STEPS)] = OwnSettings.steps
     seed: Annotated[int, Field(ge=0, le=1_000_000)] = OwnSettings.seed
-
-
-class Nothing(Strict):
-    """An empty body."""
 
 
 class Answered(Strict):

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.jobs.plain_json import plain_json
-from chatwright.server.request_body.request_parser import Strict
+from chatwright.server.request_body.request_parser import Nothing, Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
-from chatwright.server.routes.teach.runs import Nothing, report_response
+from chatwright.server.routes.teach.runs import report_response
 from chatwright.server.routes.teach.versions import improvement_loop
 from chatwright.server.service import Service
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from chatwright.server.access.route_access import needs
 from chatwright.server.errors import ApiError
 from chatwright.server.jobs.plain_json import plain_json
-from chatwright.server.request_body.request_parser import ShortText, Strict
+from chatwright.server.request_body.request_parser import Nothing, ShortText, Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
 from chatwright.server.training_runs.training_runs import TrainingRuns
@@ -22,10 +22,6 @@ class Start(Strict):
     recipe: ShortText
     is_smoke: bool = False
     """Train only a few steps of each stage."""
-
-
-class Nothing(Strict):
-    """An empty body."""
 
 
 def add(app: FastAPI, service: Service) -> None:

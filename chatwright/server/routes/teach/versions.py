@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chatwright.server.access.route_access import caller_of, needs
 from chatwright.server.errors import ApiError
-from chatwright.server.request_body.request_parser import Strict
+from chatwright.server.request_body.request_parser import Nothing, Strict
 from chatwright.server.routes.store.store_route import add_route, body_of, json_response
 from chatwright.server.service import Service
 from chatwright.server.teach.improvement_loop import ImprovementLoop
@@ -22,10 +22,6 @@ class StartCanary(Strict):
     """How many of the requests a candidate answers."""
 
     share: Annotated[float, Field(ge=0.01, le=0.9)] = 0.1
-
-
-class Nothing(Strict):
-    """An empty body."""
 
 
 class Reason(Strict):
