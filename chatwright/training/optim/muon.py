@@ -30,7 +30,8 @@ def orthogonalize(
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + eps)
     for _ in range(steps):
         gram = x @ x.mT  # (N, R, R)
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # b gram + c gram^2
+        x = torch.baddbmm(x, polynomial, x, beta=a)  # a x + polynomial x
     return (x.mT if is_tall else x).to(matrices.dtype)
 
 
