@@ -49,6 +49,9 @@ def make_programs(directory: Path, folder: Path, context: int) -> dict[str, Open
         programs[f"llama.cpp {kind}"] = lambda threads, kind=kind: llama_cpp(
             directory, folder, kind, threads, context
         )
+        programs[f"openvino {kind}"] = lambda threads, kind=kind: openvino(
+            directory, folder, kind, threads
+        )
     return programs
 
 
@@ -184,6 +187,40 @@ def llama_cpp(directory: Path, folder: Path, kind: str, threads: int, context: i
     if not file.exists():
         write_gguf(directory, file, kind)
     return llama_cpp_server(file, threads, context)
+
+
+def openvino(directory: Path, folder: Path, kind: str, threads: int) -> Decode:
+    """Export and quantize the model, and open it in openvino-genai, which reads GGUF.
+
+    It reads the prompts at every call, so two calls of different length are subtracted.
+    """
+    import numpy as np
+    import openvino as ov
+    import openvino_genai
+
+    file = folder / f"{kind}.gguf"
+    if not file.exists():
+        write_gguf(directory, file, kind)
+    settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
+    pipeline = openvino_genai.LLMPipeline(str(file), "CPU", **settings)
+
+    def generate(prompts: Ids, n_token: int) -> Ids:
+        config = openvino_genai.GenerationConfig(
+            max_new_tokens=n_token, ignore_eos=True, do_sample=False, apply_chat_template=False
+        )
+        ids = np.array(prompts, dtype=np.int64)
+        inputs = openvino_genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
+        return [list(tokens) for tokens in pipeline.generate(inputs, config).tokens]
+
+    def decode(prompts: Ids, n_token: int, clock: Clock) -> tuple[float, Ids]:
+        seconds = []
+        for count in (1, n_token):
+            began = clock()
+            replies = generate(prompts, count)
+            seconds.append(clock() - began)
+        return len(prompts) * (n_token - 1) / (seconds[1] - seconds[0]), replies
+
+    return decode
 
 
 def llama_cpp_server(file: Path, threads: int, context: int) -> Decode:

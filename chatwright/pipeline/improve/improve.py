@@ -20,6 +20,7 @@ from chatwright.commands import command_line
 from chatwright.data.snapshot import Snapshot, read_snapshot
 from chatwright.errors import InputError
 from chatwright.evaluation.judges import Judge
+from chatwright.evaluation.win_rate import WinRate
 from chatwright.pipeline import model_versions
 from chatwright.pipeline.compare import CompareConfig, compare, read_prompts
 from chatwright.pipeline.comparison.judge_choice import JudgeOptions, open_judge
@@ -34,6 +35,7 @@ from chatwright.pipeline.improve.improvement_folder import (
     open_improvement_folder,
     version_trained_in,
 )
+from chatwright.pipeline.improve.judge_check import require_judge
 from chatwright.pipeline.improve.methods import Method, choose, count
 from chatwright.pipeline.improve.parts import (
     FeedbackParts,
@@ -44,6 +46,7 @@ from chatwright.pipeline.improve.parts import (
 from chatwright.pipeline.improve.promotion import Decision, decide
 from chatwright.pipeline.improve.settings import ImproveConfig
 from chatwright.pipeline.improve.starter_defaults import with_starter_defaults
+from chatwright.pipeline.recipe import Recipe
 from chatwright.pipeline.run_recipe import run_recipe
 from chatwright.training.watcher import Watcher
 
@@ -119,6 +122,7 @@ class _Run:
         recipe = plan.make_recipe(
             self.config, method, counts, current.folder, self.parent_path, trains_judge
         )
+        accuracy = self._check_judge(recipe, current.folder, parts) if trains_judge else None
         trained = run_recipe(recipe, current.folder, None, self.watcher, self.parent_path)
         version = version_trained_in(registry.read(self.read.directory), current.folder)
         if version is None:
@@ -130,7 +134,7 @@ class _Run:
                 method=method.name,
                 config=dict(plan.stage_settings(recipe)),
             )
-        decision = self._compare(current.folder, trained, trains_judge)
+        decision = self._compare(current.folder, trained, trains_judge, accuracy)
         return self._record(version, decision, current.folder)
 
     def _identity(self, method: Method) -> str:
@@ -180,7 +184,23 @@ class _Run:
             write_part(folder / plan.JUDGING_FILE, parts.judging)
             write_prompts(folder / plan.PROMPTS_FILE, parts.judging)
 
-    def _compare(self, folder: Path, trained: Path, trains_judge: bool) -> Decision:
+    def _check_judge(self, recipe: Recipe, folder: Path, parts: FeedbackParts) -> WinRate | None:
+        """Train the judge, the first stage, and refuse one that is at chance before the others."""
+        judge = dataclasses.replace(recipe, stages=recipe.stages[:1])
+        trained = run_recipe(judge, folder, None, self.watcher, self.parent_path)
+        accuracy = require_judge(trained, parts.training)
+        if accuracy is None:
+            self.watcher.warn("the judge could not be measured: the other feedback holds no pairs")
+        else:
+            self.watcher.say(
+                f"the judge orders {accuracy.value:.1%} of {accuracy.n_comparison:,} other pairs "
+                f"as the raters did (95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
+            )
+        return accuracy
+
+    def _compare(
+        self, folder: Path, trained: Path, trains_judge: bool, accuracy: WinRate | None
+    ) -> Decision:
         self.watcher.say(f"comparing {trained} with {self.parent_path}")
         prompts_file = Path(self.config.prompts or folder / plan.PROMPTS_FILE)
         out = folder / COMPARISON
@@ -198,7 +218,7 @@ class _Run:
         )
         rows = read_prompts(prompts_file)
         comparison = compare(*models, rows, judge, out, settings, self.watcher.say)
-        return decide(comparison, self.config.promotion)
+        return decide(comparison, self.config.promotion, accuracy)
 
     def _judge(
         self, folder: Path, prompts_file: Path, models: Sequence[Path], trains_judge: bool

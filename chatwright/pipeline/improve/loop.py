@@ -7,9 +7,9 @@
     method = "dpo"
 
 `chatwright run` runs such a recipe. Without [collect], the option --data gives the feedback, and
-there is one round. Each round asks the served version, whose replies are ranked.
-A finished round is not repeated. At the end, the version served after the last round is compared
-with the one after the first.
+there is one round. Each round asks the served version, whose replies are ranked, and learns from
+the feedback of all rounds so far. A finished round is not repeated. At the end, the version served
+after the last round is compared with the one after the first.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import directory, model_directory, registry
-from chatwright.data.snapshot import write_snapshot
+from chatwright.data.snapshot import read_snapshot, write_snapshot
 from chatwright.errors import InputError
 from chatwright.pipeline import model_versions
 from chatwright.pipeline.compare import CompareConfig, compare, read_prompts
@@ -41,6 +41,10 @@ from chatwright.starter import make_fact_table
 from chatwright.starter import read_settings as read_corpus_settings
 from chatwright.training.watcher import Watcher
 
+FEEDBACK_FILE = "feedback.jsonl"
+"""The feedback of a round, in its folder."""
+POOLED_FILE = "all-feedback.jsonl"
+"""The feedback of this round and of all earlier ones."""
 N_REPLY = 64
 """Replies that are sampled together."""
 
@@ -116,9 +120,11 @@ def _round(
             saved["metrics"] = saved.pop("figures")
         return saved
     folder.mkdir(parents=True, exist_ok=True)
-    snapshot = data or folder / "feedback.jsonl"
-    if loop.collect and not snapshot.exists():
-        _collect(loop.collect, number, versions, snapshot, watcher)
+    snapshot = data or folder / FEEDBACK_FILE
+    if loop.collect:
+        if not snapshot.exists():
+            _collect(loop.collect, number, versions, snapshot, watcher)
+        snapshot = _pool(folder, number)
     improvement = improve(versions, snapshot, loop.improve, watcher)
     read = registry.read(versions)
     events = read.events_of(improvement.version)
@@ -132,6 +138,16 @@ def _round(
     }
     directory.write_text(result_file, json.dumps(result, indent=1))
     return result
+
+
+def _pool(folder: Path, number: int) -> Path:
+    """Write the feedback of all rounds so far as one snapshot, and return its path."""
+    pooled = folder / POOLED_FILE
+    if not pooled.exists():
+        rounds = (folder.with_name(f"round-{n}") for n in range(1, number + 1))
+        snapshots = [read_snapshot(earlier / FEEDBACK_FILE) for earlier in rounds]
+        write_snapshot(pooled, [item for each in snapshots for item in each.feedback])
+    return pooled
 
 
 def _require_feedback(path: Path, loop: Loop, data: Path | None) -> None:

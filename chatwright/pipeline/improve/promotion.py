@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from chatwright.evaluation.win_rate import EVEN
+from chatwright.evaluation.win_rate import EVEN, WinRate
 from chatwright.pipeline.comparison.result import MIN_PROMPTS, Comparison
 from chatwright.training.setting_checks import require_setting
 
@@ -37,14 +37,26 @@ class Decision:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decide(comparison: Comparison, config: PromotionConfig) -> Decision:
-    """Apply the rule: better replies, no worse skill, and texts predicted as well as before."""
+def decide(
+    comparison: Comparison, config: PromotionConfig, judge: WinRate | None = None
+) -> Decision:
+    """Apply the rule: better replies, no worse skill, and texts predicted as well as before.
+
+    Args:
+        comparison: The trained model against the one before.
+        config: The limits.
+        judge: The accuracy of the reward model that judged, which is kept with the metrics.
+    """
     refusals = [
         *_win_rate_refusals(comparison, config),
         *_skill_refusals(comparison, config),
         *_text_refusals(comparison, config),
     ]
     metrics = decision_metrics(comparison)
+    if judge is not None:
+        metrics["judge_accuracy"] = judge.value
+        metrics["judge_accuracy_low"] = judge.low
+        metrics["judge_accuracy_high"] = judge.high
     rate = comparison.win_rate
     shown = f"win rate {rate.value:.1%}, 95 % interval {rate.low:.1%} to {rate.high:.1%}"
     if refusals:

@@ -33,8 +33,8 @@ def add(app: FastAPI, service: Service) -> None:
     async def messages(http: Request) -> Response:
         """Reply to a conversation, as Anthropic's API does."""
         request = parse_request(await http.body(), MessagesRequest)
-        served = service.require_model(request.model)
         user = caller_of(http).user
+        served = await service.model_for(request.model, user)
         with client_names(FIELD_NAMES):
             completion, replies = await begin_chat(request.to_chat(), served, service, user)
         reply = BlockReply(f"msg_{secrets.token_hex(16)}", completion, allows_cut=False)
@@ -46,7 +46,7 @@ def add(app: FastAPI, service: Service) -> None:
     async def count_tokens(http: Request) -> Response:
         """Return the number of tokens of a conversation."""
         request = parse_request(await http.body(), CountTokensRequest)
-        served = service.require_model(request.model)
+        served = await service.model_for(request.model, caller_of(http).user)
         count = await run_in_threadpool(count_prompt, request.to_chat(), served)
         return JSONResponse({"input_tokens": count})
 

@@ -31,8 +31,8 @@ def add(app: FastAPI, service: Service) -> None:
     async def create(http: Request) -> Response:
         """Reply to an input, perhaps after an earlier response."""
         request = parse_request(await http.body(), ResponsesRequest)
-        served = service.require_model(request.model)
         user = caller_of(http).user
+        served = await service.model_for(request.model, user)
         earlier: list[dict[str, Any]] = []
         if request.previous_response_id is not None:
             param = "previous_response_id"

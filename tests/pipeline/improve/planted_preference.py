@@ -34,8 +34,9 @@ def feedback(
     name: str = "f",
     weights: str = "",
     copies: int = 1,
+    prompts: range = range(N_PROMPT),
 ) -> Path:
-    """Write a snapshot of rankings of the good and the bad answer."""
+    """Write a snapshot of rankings of the good and the bad answer to some of the questions."""
     weights = weights or model_directory.weights_hash(folder / "model")
     items = [
         Ranking(
@@ -45,7 +46,7 @@ def feedback(
             replies=tuple(RatedReply(Message("assistant", x), weights) for x in (GOOD, BAD)),
             ranks=ranks(number),
         )
-        for number in range(N_PROMPT)
+        for number in prompts
     ]
     path = folder / f"{name}.jsonl"
     write_snapshot(path, items * copies)

@@ -1,5 +1,6 @@
 """`chatwright improve` on a planted preference: promoted when it helps, refused when it hurts."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,28 @@ def test_doubtful_feedback_is_left_out_and_counted(folder: Path) -> None:
     improve(folder, doubled)
     training = read_snapshot(folder / "model" / "improve" / "1" / "feedback.jsonl")
     assert len(training.feedback) == N_PROMPT
+
+
+JUDGED = ("judging_share=0.5", "judge.loop.steps=40", "judge.loop.precision=float32")
+
+
+def test_a_judge_of_the_feedback_decides_and_its_accuracy_is_kept(folder: Path) -> None:
+    snapshot = feedback(folder, lambda _: (1, 2), prompts=range(120))
+    chatwright("improve", folder / "model", "--feedback", snapshot, *JUDGED, *QUICK)
+    assert states(folder) == ["served before", "served"]
+    metrics = registry.read(folder / "model").events[-1].metrics
+    assert metrics["judge_accuracy"] == 1.0
+    assert 0.5 < metrics["judge_accuracy_low"] < 1.0
+
+
+def test_a_judge_at_chance_is_refused_before_the_model_is_trained(folder: Path) -> None:
+    """The preferences are drawn by chance, so no judge can know those of other prompts."""
+    draws = random.Random(0).choices([(1, 2), (2, 1)], k=120)
+    snapshot = feedback(folder, lambda number: draws[number], prompts=range(120))
+    with pytest.raises(InputError) as caught:
+        chatwright("improve", folder / "model", "--feedback", snapshot, *JUDGED, *QUICK)
+    assert caught.value.field == "rules"
+    assert isinstance(caught.value.value, float)
+    assert caught.value.value < 0.75
+    assert (folder / "model/improve/1/judge/model").exists()
+    assert not (folder / "model/improve/1/dpo").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatwright.checkpoint import registry
+from chatwright.data.snapshot import read_snapshot
 from chatwright.errors import InputError
 from chatwright.pipeline.improve import loop as module
 from chatwright.training.watcher import Stopped
@@ -58,7 +59,8 @@ def test_stopped_rounds_are_continued_and_each_asks_the_served_version(
             raise Stopped("here")
         if number == 2:
             weights = registry.read(versions).current.weights
-            given.append(feedback(folder, lambda _: (2, 1), "two", weights))
+            others = range(200, 320)  # one rater's two opinions of one prompt would not count
+            given.append(feedback(folder, lambda _: (2, 1), "two", weights, prompts=others))
         shutil.copy(given[-1], out)
 
     monkeypatch.setattr(module, "_collect", collect)
@@ -70,6 +72,9 @@ def test_stopped_rounds_are_continued_and_each_asks_the_served_version(
     assert asked == ["v1", "v2", "v2"]
     read = registry.read(folder / "model")
     assert [event.kind for event in read.events] == ["promoted", "refused"]
+    (pooled,) = (folder / "model/improve").glob("loop-*/round-2/all-feedback.jsonl")
+    rounds = [read_snapshot(path).feedback for path in given]
+    assert read_snapshot(pooled).feedback == rounds[0] + rounds[1]
 
 
 @pytest.mark.parametrize(("rounds", "collect"), [(0, ""), (2, ""), (1, "[nonsense]")])

@@ -28,15 +28,15 @@ export class Library {
 
   async start(): Promise<void> {
     this.session = await getSession().catch(() => null);
-    if (this.session?.store && this.session.user) {
-      this.storage = new (await import("../conversation/server_storage.ts")).ServerStorage();
-      void this.findInBrowser(this.session.user.id);
-    } else {
-      try {
+    try {
+      if (this.session?.store && this.session.user) {
+        this.storage = new (await import("../conversation/server_storage.ts")).ServerStorage();
+        void this.findInBrowser(this.session.user.id);
+      } else {
         this.storage = await IndexedDbStorage.open();
-      } catch {
-        this.isLasting = false;
       }
+    } catch {
+      this.isLasting = false;
     }
     try {
       await this.refresh();
