@@ -32,7 +32,10 @@ def write_gguf(directory: Path, file: Path, kind: str) -> None:
     """Write the model as GGUF with its matrices in one format of llama.cpp, such as Q8_0."""
     whole = file.with_suffix(".f32")
     export_gguf(directory, whole)
-    writer, tensors = copy_settings(whole, file)
+    import gguf
+
+    file_type = gguf.LlamaFileType[f"MOSTLY_{kind}"].value  # openvino-genai goes by it
+    writer, tensors = copy_settings(whole, file, {"general.file_type": file_type})
     for tensor in tensors:
         data = tensor.data
         target = HEAD_TYPE if tensor.name == "token_embd.weight" else kind
