@@ -119,10 +119,15 @@ def plot(curves: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="chats", ylabel="ms per token")
+    axes = figure.add_subplot(xscale="log", yscale="log", ylabel="milliseconds per token")
+    axes.set_xlabel("conversations at once")
     for name, results in curves.items():
         costs = [1000 / one["tokens_per_second"] for one in results.values()]
         axes.plot(list(results), costs, marker="o", label=name)
+    numbers = sorted({number for results in curves.values() for number in results})
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.set_yticks((10, 20, 50, 100), ("10", "20", "50", "100"))
+    axes.minorticks_off()
     axes.legend()
     figure.savefig(path)
 

@@ -71,7 +71,7 @@ def _metrics(feedback: Sequence[Feedback]) -> dict[str, Any]:
     try:
         method = choose("auto", counts).name
     except InputError as error:
-        obstacle = str(error)
+        obstacle = f"{error.problem} Rate replies in a conversation, or in the view Rate."
     return {
         "report": good.report.to_json(),
         "pairs": counts.n_pair,
