@@ -127,7 +127,7 @@ def echo_page(open_page):
 
 
 @pytest.fixture
-def find_problems():
+def accessibility_problems():
     """Return a function that lists the serious findings of axe-core on a page."""
     if not AXE.exists():
         pytest.skip("needs the packages of the page: make web")

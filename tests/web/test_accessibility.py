@@ -16,15 +16,17 @@ MARKDOWN = (
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(build, models, open_page, find_problems, viewport, scheme):
+def test_axe_finds_nothing_serious(
+    build, models, open_page, accessibility_problems, viewport, scheme
+):
     build.report("sft", 0, loss=3.0, samples=[("Hello!", "Hh")])
     build.report("sft", 1, loss=2.0)
     page = open_page(build.address, viewport, color_scheme=scheme)
     expect(page.locator("#stage")).to_be_visible()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     build.publish(models[0], "step 1")
     expect(question(page)).to_be_visible()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     page.locator("summary").click()
     for text in ("one", MARKDOWN):
         ask(page, text)
@@ -33,30 +35,30 @@ def test_axe_finds_nothing_serious(build, models, open_page, find_problems, view
     wait_for_reply(page)
     page.get_by_role("button", name="How this reply was made").last.click()
     page.get_by_role("button", name="Edit this message").last.click()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     page.locator("#open-settings").click()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     page.keyboard.press("Escape")
     if viewport == PHONE:
         page.get_by_role("button", name="Show conversations").click()
     page.locator(".item-menu").first.click()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
 
 
-def test_axe_finds_nothing_serious_in_markdown(echo_page, find_problems):
+def test_axe_finds_nothing_serious_in_markdown(echo_page, accessibility_problems):
     page, _ = echo_page
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         ask(page, MARKDOWN)
         wait_for_reply(page)
         expect(page.locator(".hljs-comment").last).to_be_visible()
-        assert find_problems(page) == []
+        assert accessibility_problems(page) == []
 
 
-def test_axe_finds_a_planted_problem(page, find_problems):
+def test_axe_finds_a_planted_problem(page, accessibility_problems):
     page.evaluate("document.querySelector('#send').removeAttribute('aria-label')")
     page.evaluate("document.querySelector('#send').removeAttribute('title')")
-    assert "button-name" in [name for name, _ in find_problems(page)]
+    assert "button-name" in [name for name, _ in accessibility_problems(page)]
 
 
 def test_turns_are_announced_and_named(page):

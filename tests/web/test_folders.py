@@ -65,7 +65,7 @@ def test_a_conversation_moves_into_a_folder_and_stays_when_it_is_deleted(place):
     expect(folder).to_have_count(0)
 
 
-def test_a_conversation_is_taken_out_of_its_folder(find_problems, place):
+def test_a_conversation_is_taken_out_of_its_folder(accessibility_problems, place):
     page, reload = place
     talk(page, "bread")
     page.get_by_role("button", name="New folder").click()
@@ -75,7 +75,7 @@ def test_a_conversation_is_taken_out_of_its_folder(find_problems, place):
     page.locator(".move select").select_option("Kitchen")
     expect(page.locator("#list .folder .item-title")).to_have_text("bread")  # it is shown
     menu(page, "bread")
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     page.locator(".move select").select_option("none")
     expect(page.locator("#list .folder .item-title")).to_have_count(0)
     reload()

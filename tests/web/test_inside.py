@@ -240,7 +240,7 @@ def test_any_text_on_a_phone_by_keyboard(address, open_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(address, open_page, find_problems, scheme):
+def test_axe_finds_nothing_serious(address, open_page, accessibility_problems, scheme):
     page = open_page(address, color_scheme=scheme)
     ask(page, "one")
     wait_for_reply(page)
@@ -255,14 +255,14 @@ def test_axe_finds_nothing_serious(address, open_page, find_problems, scheme):
     ):
         view.get_by_role("tab", name=name).click()
         expect(view.get_by_test_id(content).locator("tbody tr").first).to_be_visible()
-        assert find_problems(page) == []
+        assert accessibility_problems(page) == []
     view.get_by_label("Switch head 0.1 off").check()
     expect(view.get_by_label("Switch head 0.1 on")).to_be_visible()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_a_lesson(address, open_page, find_problems, scheme):
+def test_axe_finds_nothing_serious_in_a_lesson(address, open_page, accessibility_problems, scheme):
     page = open_page(address, color_scheme=scheme)
     page.get_by_role("button", name="Lessons").click()
     view = page.locator("#lessons")
@@ -270,4 +270,4 @@ def test_axe_finds_nothing_serious_in_a_lesson(address, open_page, find_problems
     view.get_by_role("button", name="Run", exact=True).click()
     expect(view.get_by_test_id("result")).to_be_visible()
     view.get_by_role("group").last.get_by_role("radio").first.check()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []

@@ -44,16 +44,18 @@ def open_view(page, view):
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_both_views_fit_and_axe_finds_nothing_serious(server, open_page, find_problems, viewport):
+def test_both_views_fit_and_axe_finds_nothing_serious(
+    server, open_page, accessibility_problems, viewport
+):
     page = open_page(server.address, viewport, color_scheme="dark")
     open_view(page, "teach")
     expect(page.locator("#versions li")).to_have_count(4)
     page.locator("[data-version=v3] > .version button").click()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     assert page.evaluate("document.querySelector('main').scrollWidth <= innerWidth")
     open_view(page, "runs")
     expect(page.locator("#run .chart")).to_be_visible()
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
     assert page.evaluate("document.querySelector('main').scrollWidth <= innerWidth")
 
 

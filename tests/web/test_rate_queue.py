@@ -154,7 +154,7 @@ def test_learners_have_no_queue(server, open_page):
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_queue_fits_and_axe_finds_nothing_serious(
-    server, open_page, find_problems, viewport, scheme
+    server, open_page, accessibility_problems, viewport, scheme
 ):
     long = "A longer reply, with `code` and a list:\n\n- one\n- two"
     fill(server, task("Which is the best of these four?", "Short.", long, "Other", "Fourth"))
@@ -164,7 +164,7 @@ def test_the_queue_fits_and_axe_finds_nothing_serious(
     page.keyboard.press("2")
     expect(page.get_by_role("button", name="is number 1")).to_be_disabled()
     assert_fits_window(page)
-    assert find_problems(page) == []
+    assert accessibility_problems(page) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""A shared link shows one branch to anyone, until it is renewed or revoked."""
+"""A shared link shows one branch to anyone until it is revoked.
+
+It shows the messages that the branch had when the link was made or last renewed.
+"""
 
 import pytest
 from playwright.sync_api import expect
@@ -14,7 +17,7 @@ def texts(page):
     return page.locator("#shared .text")
 
 
-def test_a_link_is_made_read_renewed_and_revoked(tmp_path, open_page, find_problems):
+def test_a_link_is_made_read_renewed_and_revoked(tmp_path, open_page, accessibility_problems):
     with store_server(tmp_path, has_login=True) as server:
         server.store.users.add("ann", "member", PASSWORD)
         page = open_page(server.address)
@@ -28,7 +31,7 @@ def test_a_link_is_made_read_renewed_and_revoked(tmp_path, open_page, find_probl
         dialog.get_by_role("button", name="Make a link").click()
         address = dialog.get_by_label("Link").input_value()
         expect(dialog.locator(".share-link")).to_have_count(1)
-        assert find_problems(page) == []
+        assert accessibility_problems(page) == []
         page.keyboard.press("Escape")
 
         sent = []
@@ -42,7 +45,7 @@ def test_a_link_is_made_read_renewed_and_revoked(tmp_path, open_page, find_probl
         assert reader.context.cookies() == []
         assert not any("/api/session" in request.url for request in sent)
         assert_fits_window(reader)
-        assert find_problems(reader) == []
+        assert accessibility_problems(reader) == []
 
         ask(page, "later")
         wait_for_reply(page)

@@ -118,9 +118,9 @@ def test_every_language_has_a_message_for_every_key():
     assert unused == []
 
 
-def test_the_views_of_the_loop_have_every_message_in_every_language():
+def test_the_rate_teach_and_runs_views_have_every_message_in_every_language():
     folder = SOURCES / "src" / "messages"
-    texts = {code: (folder / f"loop_{code}.ts").read_text("utf-8") for code in ("en", "de", "fr")}
+    texts = {code: (folder / f"teach_{code}.ts").read_text("utf-8") for code in ("en", "de", "fr")}
     keys = {code: re.findall(r'(?m)^  "([\w.]+)":', text) for code, text in texts.items()}
     assert len(keys["en"]) > 50
     assert keys["de"] == keys["en"]

@@ -9,7 +9,7 @@ import "./styles/layout.css";
 import "./styles/chat.css";
 import "./styles/markdown.css";
 import "./styles/panels.css";
-import "./styles/loop.css";
+import "./styles/teach.css";
 
 applyTheme();
 await loadLanguage();

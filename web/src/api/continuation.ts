@@ -1,5 +1,6 @@
-// Continue a text that the model has begun: the conversation's prompt and the text as token ids go
-// to /v1/completions, which has no other way to begin in the middle of a reply.
+// Continue a reply that the model has begun. /v1/chat/completions cannot begin in the middle of a
+// reply, so the token ids of the conversation and of the begun text go to /v1/completions, which
+// continues token ids as they are.
 import type { Settings } from "../conversation/types.ts";
 import { samplingFields, type ChatMessage, type Piece } from "./chat.ts";
 import { readEvents } from "./event_stream.ts";
@@ -24,7 +25,8 @@ export function textIds(model: string, prompt: string): Promise<Tokenized> {
   return postJson("/tokenize", body);
 }
 
-// Yield the pieces that follow `begun`. Returns true if the text arrived whole.
+// Yield the pieces that follow `begun`. Returns whether the closing [DONE] arrived; without it, the
+// connection broke and the text may be incomplete.
 export async function* continuation(
   model: string,
   messages: ChatMessage[],

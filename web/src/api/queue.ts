@@ -1,6 +1,6 @@
 // The queue of prompts whose replies raters rank (docs/reference/page-api.md).
 import { getJson, post, postJson, send } from "./http.ts";
-import type { Share } from "./loop.ts";
+import type { Share } from "./teach.ts";
 
 export interface Task {
   id: string;

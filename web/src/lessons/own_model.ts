@@ -1,6 +1,6 @@
 // The reader's own small model, and the answers of a class, on a server that keeps them.
 import { getJson, postJson, send } from "../api/http.ts";
-import type { Job } from "../api/loop.ts";
+import type { Job } from "../api/teach.ts";
 import type { Answer, Answers } from "./lessons.ts";
 
 export interface OwnModelState {

@@ -1,5 +1,5 @@
 // Texts of the Rate, Teach and Runs views in English.
-export const loopEn = {
+export const teachEn = {
   "teach.title": "Teach",
   "teach.intro": "Ratings become training data. The result must win a comparison before it is served.",
   "teach.feedback": "Feedback collected",
@@ -123,4 +123,4 @@ export const loopEn = {
 };
 
 type Text<T> = T extends string ? string : { one: string; other: string };
-export type LoopMessages = { [K in keyof typeof loopEn]: Text<(typeof loopEn)[K]> };
+export type TeachMessages = { [K in keyof typeof teachEn]: Text<(typeof teachEn)[K]> };

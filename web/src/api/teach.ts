@@ -1,4 +1,4 @@
-// The loop and the training runs, as the server tells them (docs/reference/page-api.md).
+// Learning from feedback, and the training runs, as the server reports them (docs/reference/page-api.md).
 import { getJson, postJson } from "./http.ts";
 
 export type Point = [step: number, value: number | null];

@@ -1,5 +1,5 @@
-// Numbers and times of the loop in the page's language.
-import type { Share } from "../api/loop.ts";
+// Numbers and times of the Teach and Runs views in the page's language.
+import type { Share } from "../api/teach.ts";
 import { language } from "./language.svelte.ts";
 
 export const percent = (share: number, digits = 0): string =>

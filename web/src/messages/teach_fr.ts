@@ -1,7 +1,7 @@
 // Texts of the Teach and Runs views in French.
-import type { LoopMessages } from "./loop_en.ts";
+import type { TeachMessages } from "./teach_en.ts";
 
-export const loopFr: LoopMessages = {
+export const teachFr: TeachMessages = {
   "teach.title": "Enseigner",
   "teach.intro": "Les avis deviennent des donn\u00e9es d\u2019entra\u00eenement. Le r\u00e9sultat doit gagner une comparaison avant de r\u00e9pondre.",
   "teach.feedback": "Avis recueillis",

@@ -1,7 +1,7 @@
 // Texts of the Teach and Runs views in German.
-import type { LoopMessages } from "./loop_en.ts";
+import type { TeachMessages } from "./teach_en.ts";
 
-export const loopDe: LoopMessages = {
+export const teachDe: TeachMessages = {
   "teach.title": "Lehren",
   "teach.intro": "Bewertungen werden zu Trainingsdaten. Das Ergebnis muss einen Vergleich gewinnen, bevor es antwortet.",
   "teach.feedback": "Gesammelte Bewertungen",
