@@ -2,11 +2,12 @@
 
 Usage: python benchmarks/replay_kinds.py MODEL OUT [--each 120] [--slots 4] [--quantum 8]
 
-MODEL is a model directory with a chat format that calls tools. Its replies are generated together,
-by three users whose turns preempt each other; each kind is counted from what really happened, not
-from what was asked for. OUT receives the receipts, a random adapter of MODEL, and kinds.json. Then
-`chatwright replay`, a fresh process with only OUT's receipts, MODEL and the adapter, repeats each
-reply. At the end one receipt of each kind is changed by one seed: all must be reported.
+MODEL is a model directory with a chat format that calls tools. Three users ask for replies at the
+same time, so the engine preempts replies of one user to let another have a turn. Each kind is
+counted from what really happened, not from what was asked for. OUT receives the receipts, a random
+adapter of MODEL, and kinds.json. Then `chatwright replay`, a fresh process with only OUT's
+receipts, MODEL and the adapter, repeats each reply. At the end one receipt of each kind is replayed
+with the next seed; kinds.json counts how many of these replies are reported as different.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from chatwright.engine.messages import Constraint, SamplingConfig
 from chatwright.engine.scheduled_reply import State
 from chatwright.model import lora
 from chatwright.pipeline.adapter_factors import read_adapter
-from chatwright.pipeline.reproduction import reproduction_of
+from chatwright.pipeline.reply_dependencies import reply_dependencies
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.replies.reply_receipt import receipt_of
 
@@ -100,8 +101,8 @@ def make_adapter(model: Path, out: Path) -> Path:
     """Write an adapter of the model with random matrices."""
     loaded, tokenizer = model_directory.load(model)
     lora.attach(loaded, lora.LoRAConfig(rank=4), generator(1, "adapter"))
-    for layer in lora.lora_layers(loaded).values():
-        layer.lora_b.data.normal_(0.0, 0.05, generator=generator(layer.lora_b.numel(), "adapter"))
+    for seed, layer in enumerate(lora.lora_layers(loaded).values()):
+        layer.lora_b.data.normal_(0.0, 0.05, generator=generator(seed, "adapter"))
     model_directory.save(out, loaded, tokenizer, base=model_directory.base_of(loaded, model))
     return out
 
@@ -116,6 +117,7 @@ def serve(model: Path, adapter: Path, config: EngineConfig, each: int) -> list[A
     number = 0
     with Engine(loaded, config) as engine:
         engine.load_adapter(ADAPTER, read_adapter(adapter, loaded, weights).factors)
+        # A reply without a new event yields `Waiting`, so `next` below takes one step at most.
         plain = Assistant(engine, tokenizer, reports_waiting=True)
         adapted = plain.with_adapter(ADAPTER)
         while live or not _is_enough(counts, each):
@@ -161,10 +163,13 @@ def ask(assistant: Assistant, number: int) -> Asked:
 
 
 def receipts_of(model: Path, adapter: Path, done: list[Asked]) -> list[dict[str, Any]]:
-    """Return the full receipts of the replies, as the server writes them."""
-    facts = reproduction_of(model)
+    """Return the receipts of the replies, with token ids, as the server writes them."""
+    facts = reply_dependencies(model)
     identity = ModelIdentity(
-        weights=facts.weights, tokenizer=facts.tokenizer, build=facts.build, batch_variance=""
+        weights=facts.weights,
+        tokenizer=facts.tokenizer,
+        build=facts.build,
+        batch_dependence_reason="",
     )
     loaded, _ = model_directory.load(model)
     with_adapter = replace(identity, adapter=read_adapter(adapter, loaded, facts.weights).weights)
@@ -182,8 +187,10 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--each", type=int, default=120, help="replies of each kind at least")
-    parser.add_argument("--slots", type=int, default=4)
-    parser.add_argument("--quantum", type=int, default=8)
+    parser.add_argument("--slots", type=int, default=4, help="replies generated together")
+    parser.add_argument(
+        "--quantum", type=int, default=8, help="tokens before another user may take the slot"
+    )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     config = EngineConfig(

@@ -67,7 +67,7 @@ def generate(model: GPT, wanted: list[Request], config: EngineConfig) -> tuple[l
     found: dict[RequestId, Reply] = {}
     n_step = 0
     with Engine(model, config) as engine:
-        assert engine.batch_variance == "", engine.batch_variance
+        assert engine.batch_dependence_reason == "", engine.batch_dependence_reason
         for start in range(0, len(wanted), config.max_waiting):
             for request in wanted[start : start + config.max_waiting]:
                 found[engine.submit(request)] = []

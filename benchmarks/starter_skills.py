@@ -2,10 +2,12 @@
 
     python benchmarks/starter_skills.py OUT --seeds 1 2 3
 
-prints the table in docs/RESULTS.md. Models that OUT already has are not built again; building one
-takes about 12 minutes on two cores. `--write-expected` also writes recipes/starter.expected.json,
-the mean loss curve that later builds are compared with. `--curve` keeps every checkpoint of the
-first seed and prints its scores against the minutes of training.
+prints the table in docs/RESULTS.md: one row for each skill of the exam, the held-out questions, and
+beside the scores that of the lookup baseline, which repeats replies of the training data. Models
+that OUT already has are not built again; building one takes about 12 minutes on two cores.
+`--write-expected` also writes recipes/starter.expected.json, the mean loss curve that later builds
+are compared with. `--curve` keeps every checkpoint of the first seed and prints its scores against
+the minutes of training.
 """
 
 import argparse
@@ -41,6 +43,11 @@ AIMS = {
     "repeat": 0.6,
     "stop": 0.99,
 }
+"""Aimed scores of skills, which the modules of `chatwright/starter/conversations` describe.
+
+`command`: call the right tool; `command_reply`: reply with its result; `changing_fact`: call the
+tool again when an old result may be out of date; `stop`: end a list at the right place.
+"""
 SMALLEST_BAND = 0.05
 N_CURVE_ITEMS_PER_SKILL = 100
 
@@ -158,7 +165,8 @@ def loss_curve(run: Path) -> Curve:
 def write_expected(recipe: Recipe, curves: dict[str, list[Curve]]) -> None:
     """Write the mean curve of the seeds and a band around it.
 
-    The band is twice the largest relative distance of any seed from the mean.
+    The band is twice the largest relative distance of any seed from the mean, and at least
+    SMALLEST_BAND.
     """
     means = {stage: mean_curve(stage_curves) for stage, stage_curves in curves.items()}
     distances = [

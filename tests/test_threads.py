@@ -35,7 +35,7 @@ def settings_at_import(module: str, environment: dict[str, str]) -> dict[str, st
 
 
 @pytest.mark.parametrize("module", ["chatwright.model.linear", "chatwright.engine.engine"])
-def test_every_import_of_the_library_sets_how_threads_wait(module: str) -> None:
+def test_importing_a_module_of_the_library_sets_how_threads_wait(module: str) -> None:
     assert settings_at_import(module, {}) == SETTINGS
 
 

@@ -197,8 +197,8 @@ class Assistant:
         """Return one reply per conversation, in order, sampled in batches.
 
         `sampling` holds the settings of all replies, or one for each. Settings of all replies have
-        one seed. Unless the engine reports a `batch_variance`, each reply equals the reply to its
-        conversation alone.
+        one seed. Each reply equals the reply to its conversation alone, unless the engine gives a
+        `batch_dependence_reason`.
         """
         if isinstance(sampling, SamplingConfig | None):
             sampling = [_with_seed(sampling)] * len(conversations)

@@ -63,9 +63,11 @@ def measure_context(
     seen = list(conversation)
     n_cut = 0
     if questions:
-        n_prompt = questions[-1] + 1  # messages in the prompt of the last reply
-        fitted = fit_to_context(conversation[:n_prompt], tokenizer, context_length, max_tokens)
-        seen = [*fitted.messages, *conversation[n_prompt:]]
+        n_prompt_message = questions[-1] + 1  # of the last reply
+        fitted = fit_to_context(
+            conversation[:n_prompt_message], tokenizer, context_length, max_tokens
+        )
+        seen = [*fitted.messages, *conversation[n_prompt_message:]]
         n_cut = fitted.n_cut
     lengths = [len(render_turns(seen[:n], tokenizer).token_ids) for n in range(1, len(seen) + 1)]
     n_before = len(render_turns([], tokenizer).token_ids)

@@ -50,8 +50,10 @@ def replay(
 ) -> list[Replay]:
     """Repeat replies, as many together as the engine has slots.
 
+    A reply is one request to the engine, and one more for each tool that was run during the reply.
+
     Args:
-        receipts: The full receipts.
+        receipts: Full receipts: those with the token ids of prompts and replies.
         engine: An engine with the model that may have replied. Nobody else steps it.
         tokenizer: Its tokenizer.
         present: What this machine has, under the receipt's names: weights, tokenizer, build; and

@@ -35,7 +35,7 @@ class ReplyStream:
 
     tokenizer: Tokenizer
     sampling: SamplingConfig
-    n_prompt: int
+    n_prompt_token: int
     """Number of tokens in the prompt."""
     may_call_tool: bool = True
     """False for plain continuation, where a tool call has no meaning."""
@@ -168,7 +168,7 @@ class ReplyStream:
             reason = "tool_call" if has_call else "stop"
         self.finished = Finished(
             reason,
-            Usage(self.n_prompt, len(self.token_ids), event.n_cached),
+            Usage(self.n_prompt_token, len(self.token_ids), event.n_cached),
             self._message(),
             self.sampling.seed,
             self._stopped_by,

@@ -94,7 +94,7 @@ ARCHITECTURES = (
     Architecture(
         "gemma3",
         ("gemma3_text",),
-        gguf_gemma3.SETTINGS,
+        gguf_gemma3.FIXED_SETTINGS,
         has_window=True,
         read_more=gguf_gemma3.read,
         write_more=gguf_gemma3.write,

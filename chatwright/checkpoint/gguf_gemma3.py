@@ -1,4 +1,4 @@
-"""What GGUF files of Gemma 3 say about windows, and what llama.cpp decides by itself.
+"""What GGUF files of Gemma 3 say about attention windows, and what llama.cpp decides by itself.
 
 The layers without a window are given as a period. llama.cpp takes the scale of attention scores
 from the model's size.
@@ -16,7 +16,7 @@ WINDOW_ROTARY_BASE = "rope.freq_base_swa"
 DEFAULT_PERIOD = 6
 DEFAULT_WINDOW_ROTARY_BASE = 10_000.0
 N_LAYER_OF_27B = 62  # with this number of layers, scores are scaled by d_model / n_head
-SETTINGS: dict[str, Any] = {
+FIXED_SETTINGS: dict[str, Any] = {
     "position": "rotary",
     "norm": "rms",
     "activation": "geglu",
@@ -24,10 +24,11 @@ SETTINGS: dict[str, Any] = {
     "sandwich_norm": True,
     "embedding_scale": True,
 }
+"""Our settings that all models of this architecture have."""
 
 
 def write(config: GPTConfig) -> dict[str, Any]:
-    """Return the fields of windows."""
+    """Return the fields of the GGUF file that describe the attention windows."""
     if not config.window:
         return {}
     return {
@@ -38,10 +39,11 @@ def write(config: GPTConfig) -> dict[str, Any]:
 
 
 def read(public: PublicConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our settings of windows and of the scale of scores."""
+    """Return our settings of attention windows and of the scale of scores."""
     n_layer, d_model, n_head = (settings[name] for name in ("n_layer", "d_model", "n_head"))
     more = {"query_pre_attn_scalar": query_pre_attn_scalar(n_layer, d_model, n_head)}
-    # A window as long as the context has no effect, but its layers have other rotary frequencies.
+    # A window as long as the context is kept, although it limits no attention: layers with a window
+    # have other rotary frequencies.
     window, period = public.integer(WINDOW, 0, lowest=0), public.integer(PERIOD, DEFAULT_PERIOD)
     base = public.real(WINDOW_ROTARY_BASE, DEFAULT_WINDOW_ROTARY_BASE)
     if not window or period == 1:
@@ -61,5 +63,8 @@ def window_period(config: GPTConfig) -> int | None:
 
 
 def query_pre_attn_scalar(n_layer: int, d_model: int, n_head: int) -> int:
-    """Return our setting of this name for the scale that llama.cpp gives to the scores."""
+    """Return our setting of this name for the scale that llama.cpp gives to the scores.
+
+    Scores are divided by the root of the setting; 0 means the number of numbers in a key.
+    """
     return d_model // n_head if n_layer == N_LAYER_OF_27B else 0

@@ -4,7 +4,8 @@ A directory that holds run.json is a run, and one that holds train_state.json is
 whatever its name.
 
     run.json             settings of the run; written before the first step
-    chosen_settings.json settings that training chose for model and data, if any
+    chosen_settings.json settings that you left open and that training derived from the model and
+                         the data, such as the learning rate; absent if there were none
     checkpoints/step-N   model and training state after N steps
     model                the finished model
 """

@@ -23,7 +23,7 @@ class EmbeddingForward(PackedModel[Encoder]):
     """Computes vectors of texts. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: Encoder) -> None:
-        """Pack the model and put it in eval mode."""
+        """Pack the model (`packed_model.py`) and put it in eval mode."""
         super().__init__(model)
         self.config = model.config
 

@@ -21,7 +21,7 @@ class EncoderDecoderForward(PackedModel[EncoderDecoder]):
     """Encodes sources and starts their decoding. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: EncoderDecoder) -> None:
-        """Pack the model and put it in eval mode."""
+        """Pack the model (`packed_model.py`) and put it in eval mode."""
         super().__init__(model)
         self.config = model.config
         self.key_block = masks.block_size(self.config.context_length)

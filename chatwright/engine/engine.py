@@ -32,7 +32,7 @@ from chatwright.engine.batched_sampling import sample_tokens
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.formats import weight_format
 from chatwright.engine.forward import Forward, token_memory
-from chatwright.engine.invariance_cache import batch_variance
+from chatwright.engine.invariance_cache import batch_dependence_reason
 from chatwright.engine.messages import (
     Event,
     PromptScored,
@@ -92,9 +92,9 @@ class EngineConfig(SchedulerConfig):
 class Engine:
     """Generates replies with one model.
 
-    While the engine is open, the model is packed and cannot be trained; to sample from a model in
-    training, open `packed_model.shared_copy(model)`. Use the engine in a `with` statement, or call
-    `close`.
+    While the engine is open, the model is packed (its weights are copied into the layout of the
+    kernels for inference) and cannot be trained. To sample from a model in training, open
+    `packed_model.shared_copy(model)`. Use the engine in a `with` statement, or call `close`.
     """
 
     def __init__(
@@ -142,13 +142,13 @@ class Engine:
         return plan_cache(limits, memory, model_context, config.n_slot, n_free).context_length
 
     @cached_property
-    def batch_variance(self) -> str:
+    def batch_dependence_reason(self) -> str:
         """Why a reply's bits may depend on the other requests in the batch; "" if they do not.
 
         The first use checks this, which takes up to a second; later engines on this machine reuse
         the result (`invariance_cache`).
         """
-        return batch_variance(self.forward)
+        return batch_dependence_reason(self.forward)
 
     @property
     def has_work(self) -> bool:
@@ -172,7 +172,7 @@ class Engine:
         self.prefixes.clear()
 
     def close(self) -> None:
-        """Unpack the model; it can be trained again."""
+        """Drop the packed weights, so that the model can be trained again."""
         self.forward.close()
 
     def __enter__(self) -> Engine:
@@ -208,7 +208,10 @@ class Engine:
         self.adapters.load(name, factors)
 
     def unload_adapter(self, name: str) -> None:
-        """Forget an adapter; InputError if it is not loaded or replies in progress use it."""
+        """Remove an adapter from memory.
+
+        Raises InputError if it is not loaded, or if replies in progress use it.
+        """
         replies = [*self.scheduler.running, *self.scheduler.waiting]
         n_user = sum(sequence.adapter == name for sequence in replies)
         if name not in self.adapters or n_user:

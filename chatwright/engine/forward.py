@@ -30,7 +30,7 @@ class Forward(PackedModel[GPT]):
         longest: int | None = None,
         weight_format: WeightFormat = FLOAT32,
     ) -> None:
-        """Pack the model and put it in eval mode.
+        """Pack the model (`packed_model.py`) and put it in eval mode.
 
         Args:
             model: The model.

@@ -120,7 +120,7 @@ class _LongestTokens:
         self._longest = max(map(len, self._ids), default=0)
 
     def __call__(self, content: bytes | str) -> list[int]:
-        """Return the ids of the longest tokens, from the left. Bytes without a token are left."""
+        """Return the ids of the longest tokens, from the left; skip bytes that have no token."""
         content = content.encode() if isinstance(content, str) else content
         ids: list[int] = []
         start = 0

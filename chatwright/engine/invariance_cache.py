@@ -30,8 +30,10 @@ LONGEST_FILE = 100_000  # bytes
 PACKAGE = Path(__file__).parents[1]
 
 
-def batch_variance(forward: Forward, checks_again: bool = False) -> str:
-    """Return what `find_difference` returns, from the cache folder if it is known.
+def batch_dependence_reason(forward: Forward, checks_again: bool = False) -> str:
+    """Return why a reply's bits may depend on other requests in the batch; "" if they do not.
+
+    This is the result of `find_difference`, from the cache folder if it is known.
 
     Args:
         forward: The prepared model.

@@ -304,7 +304,7 @@ class AnyEngine(Protocol):
         ...
 
     @property
-    def batch_variance(self) -> str:
+    def batch_dependence_reason(self) -> str:
         """Why a reply's bits may depend on the other requests in the batch; "" if they do not."""
         ...
 

@@ -1,9 +1,9 @@
 """A model prepared for inference: packed linear layers, eval mode, and the way back.
 
-Packing copies the weights. While a PackedModel is open, the model cannot be trained, and later
-changes of its weights have no effect before `refresh`. To sample from a model that is being
-trained, open `shared_copy(model)`. A model that is only served needs half the memory with
-`keeps_weights=False`.
+Packing copies the weights into the layout of the kernels for inference (`model/packed_weight.py`).
+While a PackedModel is open, the model cannot be trained, and later changes of its weights have no
+effect before `refresh`. To sample from a model that is being trained, open `shared_copy(model)`. A
+model that is only served needs half the memory with `keeps_weights=False`.
 """
 
 import copy

@@ -19,34 +19,41 @@ def check_request(request: Request, vocab_size: int, context_length: int) -> int
 
     Raises:
         PromptTooLong: The prompt and the reply do not fit.
-        InputError: The prompt is empty, names a token that does not exist, or cannot be scored.
+        InputError: The prompt is empty or cannot be scored; or the prompt, `logit_bias` or
+            `banned_ids` names a token that does not exist.
     """
-    n_prompt, sampling = len(request.token_ids), request.sampling
-    if not n_prompt:
+    n_prompt_token, sampling = len(request.token_ids), request.sampling
+    if not n_prompt_token:
         raise InputError(
             "token_ids is empty, but a prompt needs at least one token.",
             remedy="Begin the prompt with the <bos> token.",
             field="token_ids",
             value=[],
         )
-    room = context_length - n_prompt
+    room = context_length - n_prompt_token
     max_tokens = (sampling.max_tokens or 1) if request.is_sampled else 0
     if room < max_tokens:
         raise PromptTooLong(
-            f"The prompt's {n_prompt} tokens and max_tokens = {max_tokens} do not fit the "
+            f"The prompt's {n_prompt_token} tokens and max_tokens = {max_tokens} do not fit the "
             f"context of {context_length} tokens.",
             remedy=f"Shorten the prompt, or set max_tokens to at most {max(room, 0)}.",
             field="max_tokens" if room > 0 else "token_ids",
-            value=max_tokens if room > 0 else n_prompt,
+            value=max_tokens if room > 0 else n_prompt_token,
         )
-    for token_id in (*request.token_ids, *sampling.logit_bias, *request.banned_ids):
-        if not 0 <= token_id < vocab_size:
-            raise InputError(
-                f"Token id {token_id} is outside the model's {vocab_size} ids.",
-                remedy="Use the tokenizer in the model's directory.",
-                field="token_ids",
-                value=token_id,
-            )
+    ids_of_fields = {
+        "token_ids": request.token_ids,
+        "logit_bias": sampling.logit_bias,
+        "banned_ids": request.banned_ids,
+    }
+    for name, token_ids in ids_of_fields.items():
+        for token_id in token_ids:
+            if not 0 <= token_id < vocab_size:
+                raise InputError(
+                    f"Token id {token_id} in {name} is outside the model's {vocab_size} ids.",
+                    remedy="Use the tokenizer in the model's directory.",
+                    field=name,
+                    value=token_id,
+                )
     if request.scores_prompt and sampling.n_generated > sampling.n:
         raise InputError(
             "The prompt is scored for each reply, but best_of leaves out some of them.",

@@ -25,7 +25,7 @@ class RewardForward(PackedModel[GPT]):
     """Computes scores of texts. Use it in a `with` statement, or call `close`."""
 
     def __init__(self, model: GPT) -> None:
-        """Pack the model and put it in eval mode.
+        """Pack the model (`packed_model.py`) and put it in eval mode.
 
         Raises:
             InputError: The model has no scalar head.

@@ -86,8 +86,8 @@ class ScheduledReply:
 
     def text_part(self, start: int, end: int) -> list[int]:
         """Return the tokens of the prompt and the reply from `start` to before `end`."""
-        n_prompt = len(self.prompt)
-        part = list(self.prompt[start:end]) if start < n_prompt else []
-        if end > n_prompt:
-            part += self.generated[max(start - n_prompt, 0) : end - n_prompt]
+        n_prompt_token = len(self.prompt)
+        part = list(self.prompt[start:end]) if start < n_prompt_token else []
+        if end > n_prompt_token:
+            part += self.generated[max(start - n_prompt_token, 0) : end - n_prompt_token]
         return part

@@ -92,22 +92,27 @@ class Scheduler(Generic[R]):
         """The replies that wait for a slot, by user in turn."""
         return (reply for queue in self._queues.values() for reply in queue.replies)
 
-    def require_room(self, user: str, n_reply: int, n_prompt: int) -> None:
-        """Check that the queue has room for so many replies to such a prompt.
+    def require_room(self, user: str, n_reply: int, n_prompt_token: int) -> None:
+        """Check that the queue has room for more replies.
+
+        Args:
+            user: Who asks for them.
+            n_reply: Number of replies.
+            n_prompt_token: Number of tokens of their one prompt.
 
         Raises:
             InputError: The queue can never hold this many.
             UserQueueFull: Too much of this user is waiting at the moment.
             EngineFull: Too much of all users is waiting at the moment.
         """
-        config, n_token = self.config, n_reply * n_prompt
+        config, n_token = self.config, n_reply * n_prompt_token
         most = config.max_user_waiting or config.max_waiting
         most_tokens = config.max_user_waiting_tokens or config.max_waiting_tokens
         if n_reply > min(most, config.max_waiting) or n_token > min(
             most_tokens, config.max_waiting_tokens
         ):
             raise InputError(
-                f"{n_reply} replies to {n_prompt} tokens are more than this engine accepts "
+                f"{n_reply} replies to {n_prompt_token} tokens are more than this engine accepts "
                 f"({min(most, config.max_waiting)} replies, "
                 f"{min(most_tokens, config.max_waiting_tokens)} prompt tokens).",
                 remedy="Ask for fewer replies.",

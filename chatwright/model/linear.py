@@ -37,12 +37,13 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: PackedWeight | None = None
-        self.adapters: RowAdapters | None = None
+        # Adapters of single requests, which the engine adds to a packed layer.
+        self.row_adapters: RowAdapters | None = None
 
     def forward(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Apply the layer and the activation. (..., in_features) -> (..., out_features)."""
-        if self.adapters is not None and self.adapters.rows.groups:
-            return self.adapters.apply(x, self._multiply, activation)
+        if self.row_adapters is not None and self.row_adapters.rows.groups:
+            return self.row_adapters.apply(x, self._multiply, activation)
         if self.packed is not None:
             return self._multiply(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
@@ -50,7 +51,7 @@ class Linear(nn.Module):
 
     def times(self, x: Tensor, factor: Tensor) -> Tensor:
         """Apply the layer and multiply its result. (..., in), (..., out) -> (..., out)."""
-        has_adapters = self.adapters is not None and bool(self.adapters.rows.groups)
+        has_adapters = self.row_adapters is not None and bool(self.row_adapters.rows.groups)
         if self.packed is None or has_adapters:
             out: Tensor = self(x)
             return out * factor
@@ -62,7 +63,7 @@ class Linear(nn.Module):
         return multiply(x, self.packed, self.bias, activation)
 
     def inference_weight(self) -> Tensor:
-        """Return the weight that inference uses, (out, in)."""
+        """Return the weight that `pack` copies, (out, in)."""
         return self.weight.detach()
 
     def pack(self, weight_format: WeightFormat = FLOAT32) -> None:
@@ -89,14 +90,14 @@ class JoinedLinears:
         biases = [one.bias for one in linears if one.bias is not None]
         self.bias = torch.cat([bias.detach() for bias in biases]) if biases else None
         self.n_in = linears[0].weight.shape[1]
-        self.adapters: RowAdapters | None = None
+        self.row_adapters: RowAdapters | None = None
         self.norm_weights: Tensor | None = None
         """Norm weights of the heads that the product computes, if attention has such norms."""
 
     def __call__(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
         """Return the results of all layers beside each other. (..., in) -> (..., sum of out)."""
-        if self.adapters is not None and self.adapters.rows.groups:
-            return self.adapters.apply(x, self._multiply, activation)
+        if self.row_adapters is not None and self.row_adapters.rows.groups:
+            return self.row_adapters.apply(x, self._multiply, activation)
         return self._multiply(x, activation)
 
     def _multiply(self, x: Tensor, activation: FusedActivation) -> Tensor:

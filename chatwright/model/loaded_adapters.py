@@ -55,18 +55,18 @@ class LoadedAdapters:
         assert not missing, f"the model has no layers {sorted(missing)}"
         for layer, one in factors.items():
             product, first = self._products[layer]
-            if product.adapters is None:
-                product.adapters = RowAdapters(self.rows)
+            if product.row_adapters is None:
+                product.row_adapters = RowAdapters(self.rows)
             packed = PackedFactors.pack(one.a, one.b, one.scale, first)
-            product.adapters.factors.setdefault(name, []).append(packed)
+            product.row_adapters.factors.setdefault(name, []).append(packed)
         self._n_loaded += 1
         self._numbers[name] = self._n_loaded
 
     def unload(self, name: str) -> None:
-        """Forget an adapter. No reply in progress may use it."""
+        """Remove an adapter from memory. No reply in progress may use it."""
         for product, _ in self._products.values():
-            if product.adapters is not None:
-                product.adapters.factors.pop(name, None)
+            if product.row_adapters is not None:
+                product.row_adapters.factors.pop(name, None)
         self._numbers.pop(name, None)
 
 

@@ -6,7 +6,9 @@ A (rank, in) starts random and B (out, rank) zero, so a fresh adapter does not c
 `attach` adds such products to the chosen linear layers and freezes everything else. `merge` adds
 them to the weights; `remove` deletes them. Frozen weights stay frozen after both: to train all
 weights of a merged model, save the model and load it again.
-A packed layer holds the merged weight, so an adapter does not slow down inference.
+
+`Linear.pack` copies a weight into the layout of the kernels for inference. Here it copies the
+merged weight, so an adapter does not slow down inference.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +66,7 @@ class LoRALinear(Linear):
         self.weight = base.weight
         self.bias = base.bias
         self.packed = None
-        self.adapters = None
+        self.row_adapters = None
         n_out, n_in = base.weight.shape
         self.lora_a = nn.Parameter(base.weight.new_zeros(rank, n_in))
         self.lora_b = nn.Parameter(base.weight.new_zeros(n_out, rank))
@@ -86,7 +88,7 @@ class LoRALinear(Linear):
         return self.weight + self.scale * (self.lora_b @ self.lora_a)
 
     def inference_weight(self) -> Tensor:
-        """Return the merged weight, (out, in)."""
+        """Return the weight that `pack` copies: the merged one, without a gradient. (out, in)."""
         return self.merged_weight().detach()
 
 
@@ -115,8 +117,8 @@ def insert_layers(
 ) -> None:
     """Add zero products to the named layers, in place, and freeze all other parameters.
 
-    A scalar head is not frozen: it is new, and no base has it. `layers` maps a layer's name to its
-    (rank, alpha).
+    The scalar head of a reward model stays trainable: the base, a language model, has none that
+    was trained. `layers` maps a layer's name to its (rank, alpha).
     """
     model.requires_grad_(False)
     if (scalar_head := getattr(model, "scalar_head", None)) is not None:

@@ -1,11 +1,14 @@
 """Attention heads that attend to one relative position and copy numbers from there.
 
+`standard_shape.py` writes them into a model that is exported to tools without tables of preceding
+tokens: the heads look up what the tables hold.
+
 The query and the key of such a head are the same for all tokens. With rotary positions, the score
 of a key n positions before the query is then
 
-    sharpness x sum over i of cos((n - lag) x rate_i)
+    scale x sum over i of cos((n - lag) x rate_i)
 
-which is largest at n = lag. A large sharpness leaves no attention for other positions. If the text
+which is largest at n = lag. A large scale leaves no attention for other positions. If the text
 has no position so early, the head attends to the first one.
 """
 
@@ -47,13 +50,15 @@ def write_heads(
         layer: The parameters of a layer by their names inside it, all zero.
         config: The model's settings, with q/k norm and rotary positions.
         copies: What the heads copy; at most as many as there are key/value heads.
-        index: The number of the vector that queries and keys are computed from, always positive.
-        value_scale: Factor of the copied numbers, after the norm of the layer.
+        index: Position in the layer's input vector of a number that is the same, and positive, for
+            all tokens. Queries and keys are computed from it alone.
+        value_scale: Factor of the copied numbers. They are copied from the normed input, so this
+            can undo the division by the norm.
     """
     h, group_size = config.head_dim, config.n_head // config.n_kv_head
     layer["attention_norm.weight"].fill_(1.0)
     for name in ("query_norm", "key_norm"):
-        layer[f"attention.{name}.weight"].fill_(math.sqrt(_sharpness(config)))
+        layer[f"attention.{name}.weight"].fill_(_qk_norm_weight(config))
     key = torch.cat([torch.ones(h // 2), torch.zeros(h // 2)])
     for head, copy in enumerate(copies):
         query_rows = slice(head * group_size * h, (head * group_size + 1) * h)
@@ -67,10 +72,12 @@ def write_heads(
         layer["attention.output.weight"][copy.target, query_rows][:, :n] = torch.eye(n)
 
 
-def sharpest_gap(config: GPTConfig) -> float:
-    """Return how much closer a position is than all positions farther away, by the sum of cosines.
+def smallest_gap(config: GPTConfig) -> float:
+    """Return by how much the sum of cosines falls at least from one distance to any larger one.
 
-    This holds for each position up to `n_previous` away from the one at which a head aims.
+    A distance is counted from the position at which a head aims. All distances up to `n_previous`,
+    the number of preceding tokens that have tables, are compared with the larger ones: in a short
+    text the nearest existing position may be so far away.
     """
     distances = torch.arange(config.context_length + max(1, config.n_previous))
     closeness = (distances[:, None] * _rates(config)).cos().sum(dim=1)
@@ -78,9 +85,13 @@ def sharpest_gap(config: GPTConfig) -> float:
     return float(min(gaps))
 
 
-def _sharpness(config: GPTConfig) -> float:
-    # q/k norm makes each of the h/2 pairs of query and key a vector of length sqrt(2) x its weight.
-    return SCORE_MARGIN * math.sqrt(config.head_dim) / (2 * sharpest_gap(config))
+def _qk_norm_weight(config: GPTConfig) -> float:
+    """Return the weight w of the q/k norms for which scores differ by SCORE_MARGIN at least.
+
+    The norms give each of the Dh/2 pairs of a query and of a key the length sqrt(2) w. Attention
+    divides by sqrt(Dh), so the scale in the formula above is 2 w^2 / sqrt(Dh).
+    """
+    return math.sqrt(SCORE_MARGIN * math.sqrt(config.head_dim) / (2 * smallest_gap(config)))
 
 
 def _rates(config: GPTConfig) -> Tensor:

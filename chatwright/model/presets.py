@@ -67,10 +67,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     | {
         "activation": "relu2",
         "tied": False,
-        "ngrams": (2, 3, 4),
-        "ngram_rows": 32_768,
+        "ngrams": (2, 3, 4),  # lengths of the token n-grams that have embeddings of their own
+        "ngram_rows": 32_768,  # embeddings for each of these lengths
         "embedding_norm": True,
-        "init": "zero",
+        "init": "zero",  # blocks start as the identity: their output projections are zero
     },
     "gpt1": _gpt(12, 768, 12, 40_478, 512, norm_first=False),
     "gpt2": _gpt(12, 768, 12, 50_257, 1024),

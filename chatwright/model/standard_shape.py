@@ -29,7 +29,7 @@ from torch import Tensor
 
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
-from chatwright.model.position_heads import Copy, sharpest_gap, write_heads
+from chatwright.model.position_heads import Copy, smallest_gap, write_heads
 
 STREAM_SCALE = 2.0**12  # makes the other parts negligible in the norms of the original's layers
 # x silu(c x) / c is relu(x)^2, but for at most 0.5 / c^2.
@@ -68,7 +68,7 @@ def can_rewrite(config: GPTConfig) -> bool:
     if not config.n_previous:
         return True
     heads_suffice = config.n_kv_head * config.head_dim >= config.d_model
-    return config.embedding_norm and heads_suffice and sharpest_gap(config) > SMALLEST_GAP
+    return config.embedding_norm and heads_suffice and smallest_gap(config) > SMALLEST_GAP
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from chatwright.devices import (
 )
 from chatwright.engine.formats import FORMATS
 from chatwright.engine.forward import Forward
-from chatwright.engine.invariance_cache import batch_variance, cache_folder
+from chatwright.engine.invariance_cache import batch_dependence_reason, cache_folder
 from chatwright.threads import thread_waiting
 
 NEEDED_BYTES = 2e9  # memory and disk for training the starter
@@ -98,7 +98,7 @@ def check_batch_invariance(directory: Path) -> Check:
     model, _ = model_directory.load(directory)
     with Forward(model, keeps_weights=False) as forward:
         began = time.perf_counter()
-        difference = batch_variance(forward, checks_again=True)
+        difference = batch_dependence_reason(forward, checks_again=True)
         seconds = time.perf_counter() - began
     return Check(
         "batch invariance",

@@ -30,7 +30,7 @@ def open_text_model(
 
 
 def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note: Show) -> Engine:
-    """Open an engine that keeps only the packed weights; the model cannot be used otherwise.
+    """Open an engine that keeps only weights packed for inference; nothing else can use the model.
 
     Args:
         model: The model.
@@ -58,10 +58,10 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
     engine = Engine(model, config, keeps_weights=False)
     if plan.n_slot > 1:  # a single reply has no other in its batch
         show("checking that replies do not depend on each other")
-        if engine.batch_variance:
+        if engine.batch_dependence_reason:
             note(
                 "Replies may differ in their last digits when several are generated together: "
-                f"{engine.batch_variance}."
+                f"{engine.batch_dependence_reason}."
             )
     return engine
 

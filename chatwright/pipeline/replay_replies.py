@@ -13,7 +13,7 @@ from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.errors import InputError
 from chatwright.model.packed_weight import FLOAT32
 from chatwright.pipeline.adapter_factors import read_adapter
-from chatwright.pipeline.reproduction import reproduction_of
+from chatwright.pipeline.reply_dependencies import reply_dependencies
 
 N_SLOT = 8
 """Replies that are repeated together."""
@@ -60,7 +60,7 @@ def _replay_format(
     longest = max((_length(receipt) for receipt in receipts), default=1)
     context_length = min(longest, model.config.context_length)
     config = EngineConfig(n_slot=n_slot, context_length=context_length, weights=weight_format)
-    present = reproduction_of(found, weight_format).to_json()
+    present = reply_dependencies(found, weight_format).to_json()
     named = {one.request.adapter for receipt in receipts for one in receipt.requests} - {""}
     loaded: dict[str, str] = {"": ""}
     with Engine(model, config, keeps_weights=False) as engine:

@@ -25,7 +25,7 @@ from chatwright.server.access.route_access import PUBLIC, needs, require_policie
 from chatwright.server.errors import ApiError, handle_api_error, handle_http_error
 from chatwright.server.openapi_document import openapi_document
 from chatwright.server.replies.engine_thread import Limits
-from chatwright.server.replies.pending_reply import Replier
+from chatwright.server.replies.pending_reply import AnyAssistant
 from chatwright.server.routes import (
     adapters,
     completions,
@@ -60,7 +60,7 @@ PAGE_FILES = {
 
 
 def make_app(
-    assistant: Replier | None,
+    assistant: AnyAssistant | None,
     model_name: str,
     *,
     status: Callable[[], Status] | None = None,

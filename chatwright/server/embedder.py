@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.replies.pending_reply import Deliver, PendingWork, Replier
+from chatwright.server.replies.pending_reply import AnyAssistant, Deliver, PendingWork
 
 CHARACTERS_PER_ROUND = 4096
 """Texts embedded between two steps of the live replies; a longer text is embedded alone."""
@@ -65,7 +65,7 @@ class PendingVectors(PendingWork):
     """Vectors of texts; each event is a list of the next ones, in order."""
 
     param = "input"
-    needs_assistant = False
+    needs_served_model = False
 
     def __init__(self, texts: Sequence[str], embedder: TextEmbedder, deliver: Deliver) -> None:
         """Prepare the work.
@@ -79,7 +79,7 @@ class PendingVectors(PendingWork):
         self.texts = texts
         self.embedder = embedder
 
-    def begin(self, served: Callable[[], Replier]) -> Iterator[Sequence[EmbeddedText]]:
+    def begin(self, served: Callable[[], AnyAssistant]) -> Iterator[Sequence[EmbeddedText]]:
         """Begin to compute the vectors. Live replies advance between two events."""
         for texts in rounds(self.texts):
             yield self.embedder.embed(texts)

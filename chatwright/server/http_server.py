@@ -19,7 +19,7 @@ from chatwright.server.app import make_app
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.replies.engine_thread import EngineThread, Limits
-from chatwright.server.replies.pending_reply import Replier
+from chatwright.server.replies.pending_reply import AnyAssistant
 from chatwright.server.service import Service
 from chatwright.server.status import Status
 
@@ -32,7 +32,7 @@ LAST_SECONDS = 5
 
 
 def serve(
-    assistant: Replier | None,
+    assistant: AnyAssistant | None,
     model_name: str,
     address: Address = Address(),
     listener: socket.socket | None = None,

@@ -19,7 +19,7 @@ class ModelIdentity:
     """Name of the version in the registry, such as "v2"; "" without a registry."""
     registry: Path | None = None
     """Directory of the registry that holds the versions; None without one."""
-    batch_variance: str | None = None
+    batch_dependence_reason: str | None = None
     """Why a reply's bits may depend on other requests; "" if they do not, None if unknown."""
     adapter: str = ""
     """SHA-256 of the weights of the adapter that the replies use; "" for none."""

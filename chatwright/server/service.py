@@ -19,7 +19,7 @@ from chatwright.server.feedback.collector import FeedbackCollector
 from chatwright.server.model_identity import ModelIdentity
 from chatwright.server.own_models.own_models import OWN_MODEL, OwnModels
 from chatwright.server.replies.engine_thread import EngineThread, Limits
-from chatwright.server.replies.pending_reply import Replier, Served
+from chatwright.server.replies.pending_reply import AnyAssistant, Served
 from chatwright.server.responses_api.store import ResponseStore
 from chatwright.server.status import Status
 from chatwright.server.teach.improvement_loop import ImprovementLoop
@@ -56,7 +56,7 @@ class Service:
 
     def publish(
         self,
-        assistant: Replier,
+        assistant: AnyAssistant,
         model_name: str,
         description: str = "",
         identity: ModelIdentity | None = None,
@@ -218,7 +218,7 @@ class Service:
             self.feedback.end_canary()
 
     def publish_candidate(
-        self, assistant: Replier, description: str, identity: ModelIdentity
+        self, assistant: AnyAssistant, description: str, identity: ModelIdentity
     ) -> None:
         """Let a candidate answer the canary's share of the requests."""
         number = 1 + self.engine.require_served().number

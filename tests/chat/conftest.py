@@ -26,8 +26,8 @@ def make_assistant() -> MakeAssistant:
     ) -> Assistant:
         """Script the tokens that follow a prompt of a given length."""
         script = {
-            n_prompt + index: token_id
-            for n_prompt, token_ids in replies
+            n_prompt_token + index: token_id
+            for n_prompt_token, token_ids in replies
             for index, token_id in enumerate(token_ids)
         }
         engine = Engine(ScriptedModel(script, context_length), EngineConfig(n_slot=n_slot))

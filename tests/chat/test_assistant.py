@@ -35,7 +35,7 @@ GREEDY = SamplingConfig(temperature=0, max_tokens=20, seed=1)
 HELLO = [Message("user", "hello")]
 
 
-def n_prompt(conversation: list[Message]) -> int:
+def n_prompt_token(conversation: list[Message]) -> int:
     return len(render_prompt(conversation, ByteTokenizer()))  # type: ignore[arg-type]
 
 
@@ -55,13 +55,13 @@ def last(events: list[ReplyEvent]) -> Finished:
 def test_a_reply_streams_whole_characters_and_ends_with_the_whole_text(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant((n_prompt(HELLO), [*ids("né€"), CONTROL.end]))
+    assistant = make_assistant((n_prompt_token(HELLO), [*ids("né€"), CONTROL.end]))
     events = list(assistant.reply(HELLO, GREEDY))
     assert texts(events) == ["n", "é", "€"]
     finished = last(events)
     assert (finished.reason, finished.stopped_by, finished.ended_by_itself) == ("stop", "end", True)
     assert finished.message == Message("assistant", "né€")
-    assert finished.usage == Usage(n_prompt(HELLO), len(ids("né€")) + 1)
+    assert finished.usage == Usage(n_prompt_token(HELLO), len(ids("né€")) + 1)
     deltas = [event for event in events if isinstance(event, TextDelta)]
     assert [token.token_id for delta in deltas for token in delta.tokens] == ids("né€")
 
@@ -69,7 +69,7 @@ def test_a_reply_streams_whole_characters_and_ends_with_the_whole_text(
 def test_a_length_limit_shows_an_incomplete_character_as_u_fffd(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant((n_prompt(HELLO), ids("ab€")))
+    assistant = make_assistant((n_prompt_token(HELLO), ids("ab€")))
     finished = last(list(assistant.reply(HELLO, SamplingConfig(temperature=0, max_tokens=4))))
     assert (finished.reason, finished.message.text, finished.ended_by_itself) == (
         "length",
@@ -79,7 +79,7 @@ def test_a_length_limit_shows_an_incomplete_character_as_u_fffd(
 
 
 def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(make_assistant: MakeAssistant) -> None:
-    assistant = make_assistant((n_prompt(HELLO), ids("one END two")))
+    assistant = make_assistant((n_prompt_token(HELLO), ids("one END two")))
     events = list(
         assistant.reply(
             HELLO, SamplingConfig(temperature=0, max_tokens=20, stop=("END", "nothing"))
@@ -100,7 +100,7 @@ def test_an_unexpected_control_token_ends_the_reply_and_stopped_by_names_it(
     make_assistant: MakeAssistant, name: str
 ) -> None:
     assistant = make_assistant(
-        (n_prompt(HELLO), [*ids("hi"), getattr(CONTROL, name), *ids("more")])
+        (n_prompt_token(HELLO), [*ids("hi"), getattr(CONTROL, name), *ids("more")])
     )
     finished = last(list(assistant.reply(HELLO, GREEDY)))
     assert (finished.message, finished.reason, finished.stopped_by) == (
@@ -113,14 +113,14 @@ def test_an_unexpected_control_token_ends_the_reply_and_stopped_by_names_it(
 
 def test_a_tool_call_without_tools_is_returned_to_the_caller(make_assistant: MakeAssistant) -> None:
     assistant = make_assistant(
-        (n_prompt(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command])
+        (n_prompt_token(HELLO), [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command])
     )
     events = list(assistant.reply(HELLO, GREEDY))
     assert events[0] == ToolCalled(FETCH)
     finished = last(events)
     assert (finished.reason, finished.message, finished.usage.completion_tokens) == (
         "tool_call",
-        message_from_turn("command", "FETCH", "call_1"),
+        message_from_turn("tool_call", "FETCH", "call_1"),
         7,
     )
     assert len(events) == 2
@@ -145,19 +145,19 @@ def test_a_tool_is_run_and_the_reply_continues_with_its_result(
     call = [CONTROL.command, *ids("FETCH"), CONTROL.end_of_command]
     following = [
         *HELLO,
-        message_from_turn("command", "FETCH"),
-        message_from_turn("result", "sunny"),
+        message_from_turn("tool_call", "FETCH"),
+        message_from_turn("tool", "sunny"),
     ]
     weather = Weather()
     assistant = make_assistant(
-        (n_prompt(HELLO), call),
-        (n_prompt(following), [*ids("It is."), CONTROL.end]),
+        (n_prompt_token(HELLO), call),
+        (n_prompt_token(following), [*ids("It is."), CONTROL.end]),
         tools=weather,
     )
     events = list(assistant.reply(HELLO, GREEDY))
     assert events[:2] == [ToolCalled(FETCH), ToolReturned(FETCH, ToolResult("call_1", "sunny"))]
     assert "".join(texts(events)) == "It is."
-    assert last(events).usage == Usage(n_prompt(following), 7 + 7)
+    assert last(events).usage == Usage(n_prompt_token(following), 7 + 7)
     assert weather.calls == ["FETCH"]
 
 
@@ -165,9 +165,9 @@ def test_a_model_that_keeps_calling_tools_is_stopped(make_assistant: MakeAssista
     conversation, script = list(HELLO), []
     for _ in range(9):
         script.append(
-            (n_prompt(conversation), [CONTROL.command, *ids("F"), CONTROL.end_of_command])
+            (n_prompt_token(conversation), [CONTROL.command, *ids("F"), CONTROL.end_of_command])
         )
-        conversation += [message_from_turn("command", "F"), message_from_turn("result", "sunny")]
+        conversation += [message_from_turn("tool_call", "F"), message_from_turn("tool", "sunny")]
     weather = Weather()
     events = list(make_assistant(*script, tools=weather).reply(HELLO, GREEDY))
     assert last(events).reason == "tool_call"
@@ -178,7 +178,7 @@ def test_a_reply_whose_tool_result_does_not_fit_into_the_context_fails(
     make_assistant: MakeAssistant,
 ) -> None:
     assistant = make_assistant(
-        (n_prompt(HELLO), [CONTROL.command, *ids("F"), CONTROL.end_of_command]),
+        (n_prompt_token(HELLO), [CONTROL.command, *ids("F"), CONTROL.end_of_command]),
         tools=Weather("y" * 400),
     )
     finished = last(list(assistant.reply(HELLO, GREEDY)))
@@ -200,9 +200,9 @@ def test_a_long_reply_limit_leaves_no_message_out_and_the_reply_fills_the_room(
     make_assistant: MakeAssistant,
 ) -> None:
     conversation = exchanges(3)[:-1]
-    n = n_prompt(conversation)
+    n = n_prompt_token(conversation)
     assistant = make_assistant((n, ids("a" * 200)), context_length=2 * n)
-    long_limit = SamplingConfig(temperature=0, max_tokens=2 * n - n_prompt(conversation[-1:]))
+    long_limit = SamplingConfig(temperature=0, max_tokens=2 * n - n_prompt_token(conversation[-1:]))
     for finished in (
         last(list(assistant.reply(conversation, long_limit))),
         *assistant.choices(conversation, replace(long_limit, n=2)),
@@ -214,7 +214,7 @@ def test_a_long_reply_limit_leaves_no_message_out_and_the_reply_fills_the_room(
 def test_text_that_looks_like_a_control_token_is_no_tool_call(
     make_assistant: MakeAssistant,
 ) -> None:
-    assistant = make_assistant((n_prompt(HELLO), [*ids("<|command|>X<EOC>"), CONTROL.end]))
+    assistant = make_assistant((n_prompt_token(HELLO), [*ids("<|command|>X<EOC>"), CONTROL.end]))
     events = list(assistant.reply(HELLO, GREEDY))
     assert last(events).message == Message("assistant", "<|command|>X<EOC>")
     assert not any(isinstance(event, ToolCalled) for event in events)
@@ -247,7 +247,7 @@ def test_replies_sampled_in_one_batch_equal_replies_sampled_alone(untrained: Ass
     sampling = SamplingConfig(seed=3, max_tokens=15, stop=("a", "bc"))
     together = untrained.replies(conversations, sampling)
     alone = [last(list(untrained.reply(conversation, sampling))) for conversation in conversations]
-    if not untrained.engine.batch_variance:
+    if not untrained.engine.batch_dependence_reason:
         assert together == alone
     assert len({reply.message.text for reply in together}) > 4
     assert untrained.engine.n_free_slot == 3
@@ -268,7 +268,7 @@ def test_interleaved_replies_equal_replies_sampled_alone(untrained: Assistant) -
                 del live[number]
             else:
                 collected[number].append(event)
-    if not untrained.engine.batch_variance:
+    if not untrained.engine.batch_dependence_reason:
         assert [last(collected[number]) for number in collected] == untrained.replies(
             conversations, sampling
         )

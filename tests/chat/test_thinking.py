@@ -63,9 +63,9 @@ def assistant_that_writes(
     reply: str, data: FormatData, thinking: bool | None, has_tag_tokens: bool = False
 ) -> Assistant:
     tokenizer = ThinkingTokenizer(data, has_tag_tokens)
-    n_prompt = len(render_prompt(QUESTION, tokenizer, thinking))  # type: ignore[arg-type]
+    n_prompt_token = len(render_prompt(QUESTION, tokenizer, thinking))  # type: ignore[arg-type]
     tokens = [*tokenizer.encode_reply(reply), tokenizer.control.end]
-    script = {n_prompt + index: token_id for index, token_id in enumerate(tokens)}
+    script = {n_prompt_token + index: token_id for index, token_id in enumerate(tokens)}
     return Assistant(Engine(ScriptedModel(script, 256)), tokenizer)  # type: ignore[arg-type]
 
 

@@ -44,7 +44,7 @@ def test_a_line_torn_at_any_byte_is_ignored_and_then_replaced(log: Path) -> None
         assert log.read_bytes() == whole
 
 
-def test_every_changed_byte_is_found_in_its_line(log: Path) -> None:
+def test_a_changed_byte_is_found_in_its_line(log: Path) -> None:
     whole = log.read_bytes()
     for position in range(0, len(whole) - 1, 3):
         changed = bytearray(whole)

@@ -61,7 +61,7 @@ def test_pooling_and_normalization_are_read(
     assert settings == {
         "pooling": kind,
         "normalized_vectors": is_normalized,
-        "max_text_tokens": 0,
+        "max_text_tokens": 0,  # the model's context: the files limit no text
     }
 
 
@@ -92,6 +92,7 @@ def test_the_longest_text_is_the_modules_own_or_the_tokenizers(
 
 
 def test_a_directory_without_modules_has_the_defaults(tmp_path: Path) -> None:
+    """The longest text is then the model's context (0)."""
     assert sentence_transformers.read_settings(tmp_path, CONFIG) == {"max_text_tokens": 0}
     assert sentence_transformers.files_read(tmp_path) == set()
 

@@ -82,7 +82,7 @@ def test_limits_of_the_user_are_obeyed(long_model: Path) -> None:
     limits = MemoryLimits(max_context=700, max_replies=3)
     engine = open_assistant(long_model, limits).engine
     assert (engine.context_length, engine.config.n_slot) == (700, 3)
-    assert engine.batch_variance == ""
+    assert engine.batch_dependence_reason == ""
     smaller = MemoryLimits(max_replies=1, cache_memory=20_000_000)
     assert open_assistant(long_model, smaller).engine.context_length < LONG_CONTEXT
 
@@ -117,7 +117,9 @@ def test_chat_obeys_the_context_and_refuses_what_does_not_fit(
 def test_a_dependence_on_the_batch_is_said_when_several_replies_are_served(
     long_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwright.engine.engine.batch_variance", lambda *_: "a difference")
+    monkeypatch.setattr(
+        "chatwright.engine.engine.batch_dependence_reason", lambda *_: "a difference"
+    )
     limits = MemoryLimits(max_context=600)
     for n_reply, n_note in ((8, 1), (1, 0)):
         stream = io.StringIO()

@@ -101,7 +101,7 @@ def test_damaged_replaced_and_deleted_versions_are_never_served(folder: Path) ->
     assert caught.value.field == "version"
 
 
-def test_a_changed_registry_is_refused_by_every_command(folder: Path) -> None:
+def test_a_changed_registry_is_refused_when_listed_and_when_its_model_is_used(folder: Path) -> None:
     file = folder / registry.REGISTRY_FILE
     file.write_text(file.read_text().replace("0.41", "0.91"))
     for arguments in (("models", "list", folder), ("generate", folder, "abc")):

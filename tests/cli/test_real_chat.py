@@ -50,7 +50,7 @@ def test_replies_are_the_same_in_one_slot_in_a_batch_and_in_a_shorter_context(mo
         MemoryLimits(max_replies=2, max_context=700),
     ):
         assistant = open_assistant(model, limits)
-        assert assistant.engine.batch_variance == ""
+        assert assistant.engine.batch_dependence_reason == ""
         replies.append([r.message.text for r in assistant.replies(conversations, sampling)])
     assert replies[0] == replies[1] == replies[2]
     assert len(set(replies[0])) == len(QUESTIONS)

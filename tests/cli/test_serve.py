@@ -53,7 +53,7 @@ def test_an_encoder_is_served_beside_a_model(
     assert (assistant is not None, name, options["embedder"].name) == (True, "chat", "vectors")
     weights = options["identity"].weights
     assert weights == sha256(models / "chat" / "model.safetensors")
-    assert options["identity"].batch_variance is not None
+    assert options["identity"].batch_dependence_reason is not None
 
 
 def test_an_encoder_is_served_alone(

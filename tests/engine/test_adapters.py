@@ -26,6 +26,7 @@ def untied_model() -> GPT:
     model.head.weight = torch.nn.Parameter(model.head.weight.detach().clone())
     for parameter in model.parameters():  # an untrained model's projections are zero
         if parameter.ndim == 2:
+            # The seed needs no meaning; the number of values differs from shape to shape.
             parameter.data.normal_(0.0, 0.15, generator=generator(parameter.numel(), "w"))
     return model
 

@@ -32,8 +32,10 @@ CONFIG = EngineConfig(
 
 def extreme_request(choose: random.Random) -> Request:
     """Return a request that asks for much: at, just below or far beyond a limit."""
-    n_prompt = choose.choice([0, 1, CONTEXT // 2, CONTEXT - 1, CONTEXT, CONTEXT + 1, 50 * CONTEXT])
-    room = CONTEXT - n_prompt
+    n_prompt_token = choose.choice(
+        [0, 1, CONTEXT // 2, CONTEXT - 1, CONTEXT, CONTEXT + 1, 50 * CONTEXT]
+    )
+    room = CONTEXT - n_prompt_token
     max_tokens = choose.choice([None, 1, max(room - 1, 1), max(room, 1), room + 1, 10**9])
     n = choose.choice([1, 1, 2, 5, 6, 9, 10**9])
     sampling = SamplingConfig(
@@ -43,9 +45,9 @@ def extreme_request(choose: random.Random) -> Request:
         best_of=choose.choice([None, None, n, n + 1, 10**12]),
         top_log_probs=choose.choice([0, 20]),
     )
-    token_ids = [choose.randrange(VOCAB_SIZE) for _ in range(n_prompt)]
+    token_ids = [choose.randrange(VOCAB_SIZE) for _ in range(n_prompt_token)]
     if choose.random() < 0.05 and token_ids:
-        token_ids[choose.randrange(n_prompt)] = choose.choice([-1, VOCAB_SIZE, 2**70])
+        token_ids[choose.randrange(n_prompt_token)] = choose.choice([-1, VOCAB_SIZE, 2**70])
     return Request(
         token_ids,
         sampling,

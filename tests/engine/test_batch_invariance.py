@@ -113,7 +113,7 @@ def test_logits_in_a_batch_equal_those_of_slow_generation(
             make_model(**changes), EngineConfig(n_slot=n_slot, prefill_tokens=prefill_tokens)
         ) as engine:
             require_packed_kernels(engine.forward)
-            assert engine.batch_variance == ""
+            assert engine.batch_dependence_reason == ""
             assert compare_random_requests(engine, random.Random(seed), 10, longest=40) > 20
             assert engine.n_free_slot == n_slot
 
@@ -124,7 +124,7 @@ def test_logits_over_several_key_blocks_equal_those_of_slow_generation(
     config = EngineConfig(n_slot=3, prefill_tokens=300)
     with Engine(make_model(**SEVERAL_KEY_BLOCKS), config) as engine:
         require_packed_kernels(engine.forward)
-        assert engine.batch_variance == ""
+        assert engine.batch_dependence_reason == ""
         assert compare_random_requests(engine, random.Random(3), 4, longest=1090) > 5
 
 
@@ -198,7 +198,7 @@ def test_the_comparison_finds_kernels_that_depend_on_the_batch(
 ) -> None:
     monkeypatch.setattr("chatwright.engine.packed_model.pack_linears", lambda *_: False)
     with Engine(make_model(d_ff=83)) as engine:
-        assert "no kernels" in engine.batch_variance
+        assert "no kernels" in engine.batch_dependence_reason
         with pytest.raises(AssertionError):
             compare_random_requests(engine, random.Random(1), 10, longest=40)
 

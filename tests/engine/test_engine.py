@@ -266,7 +266,8 @@ def test_a_full_queue_refuses_a_request_and_keeps_no_part_of_it(make_model: Make
         (Request([]), "token_ids", []),
         (Request([1, 61]), "token_ids", 61),
         (Request([-1]), "token_ids", -1),
-        (Request([1], SamplingConfig(logit_bias={99: 1.0})), "token_ids", 99),
+        (Request([1], SamplingConfig(logit_bias={99: 1.0})), "logit_bias", 99),
+        (Request([1], banned_ids={61}), "banned_ids", 61),
         (Request([1] * 60, SamplingConfig(max_tokens=5)), "max_tokens", 5),
         (Request([1] * 64), "token_ids", 64),
         (Request([1], SamplingConfig(n=300)), "n", 300),
@@ -286,26 +287,28 @@ def test_a_cache_that_does_not_fit_in_memory_is_refused(make_model: MakeModel) -
     model = make_model()
     with pytest.raises(InputError) as caught:
         Engine(model, EngineConfig(n_slot=10**9))
+    # Errors about memory name the options of the command line: --max-replies sets n_slot.
     assert (caught.value.field, caught.value.value) == ("max_replies", 10**9)
-    model(torch.zeros(1, 1, dtype=torch.int64)).sum().backward()  # the model is unpacked again
+    # Packed weights have no gradient, so this works only if the engine has undone the packing.
+    model(torch.zeros(1, 1, dtype=torch.int64)).sum().backward()
 
 
-def test_opening_an_engine_does_not_measure_batch_variance(
+def test_opening_an_engine_does_not_check_batch_invariance(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measuring takes up to a second for a large model, so it happens once, at the first use."""
-    measured: list[Forward] = []
+    """The check takes up to a second for a large model, so it happens once, at the first use."""
+    checked: list[Forward] = []
 
-    def measure(forward: Forward) -> str:
-        measured.append(forward)
+    def check(forward: Forward) -> str:
+        checked.append(forward)
         return "a difference"
 
-    monkeypatch.setattr("chatwright.engine.engine.batch_variance", measure)
+    monkeypatch.setattr("chatwright.engine.engine.batch_dependence_reason", check)
     with Engine(make_model()) as engine:
         run_one(engine)
-        assert measured == []
-        assert engine.batch_variance == engine.batch_variance == "a difference"
-        assert measured == [engine.forward]
+        assert checked == []
+        assert engine.batch_dependence_reason == engine.batch_dependence_reason == "a difference"
+        assert checked == [engine.forward]
 
 
 def test_a_context_that_does_not_fit_in_memory_is_shortened(
@@ -319,6 +322,7 @@ def test_a_context_that_does_not_fit_in_memory_is_shortened(
         assert len(run_one(engine)) == 3
     with pytest.raises(InputError) as caught:
         Engine(model, EngineConfig(context_length=131_072))
+    # --max-context sets context_length.
     assert (caught.value.field, caught.value.value) == ("max_context", 131_072)
 
 
@@ -413,6 +417,8 @@ def test_replies_that_share_a_prompt_equal_replies_that_each_read_it(
     make_model: MakeModel, n_slot: int, prefill_tokens: int
 ) -> None:
     """The random numbers depend on the index of a reply, so one request stands for each."""
+    # Both settings make a token depend on those before it: tables of the 2 preceding tokens, and
+    # attention to the last 8.
     model = make_model(n_previous=2, window=8)
     prompts = ([1, 2, 3, 4, 5, 6, 7], [9], [8, 7, 6])
     config = EngineConfig(n_slot=n_slot, prefill_tokens=prefill_tokens)
@@ -444,11 +450,11 @@ def test_a_shared_prompt_is_read_once(
     """One reply reads all 30 tokens, the others the last; then each reads its first token."""
     counts: list[int] = []
     with Engine(make_model(), EngineConfig(n_slot=8)) as engine:
-        logits = engine.forward.hidden_states
+        hidden_states = engine.forward.hidden_states
 
         def counted(chunks: list[list[int]], *rest: Any) -> torch.Tensor:
             counts.append(sum(map(len, chunks)))
-            return logits(chunks, *rest)
+            return hidden_states(chunks, *rest)
 
         monkeypatch.setattr(engine.forward, "hidden_states", counted)
         engine.submit(Request(list(range(1, 31)), SamplingConfig(seed=1, n=n, max_tokens=2)))
@@ -480,6 +486,7 @@ def test_short_blocks_give_the_same_replies_in_any_batch(make_model: MakeModel) 
     for n_slot in (1, 6):
         config = EngineConfig(n_slot=n_slot, context_length=40, short_blocks=True)
         with Engine(model, config) as engine:
+            # Attention reads keys in blocks: the context, rounded up to a multiple of 16.
             assert engine.forward.key_block == 48
             ids = [
                 engine.submit(Request(list(range(1, 4 + i)), SamplingConfig(seed=i, max_tokens=20)))
@@ -498,6 +505,7 @@ def test_short_blocks_give_the_same_replies_in_any_batch(make_model: MakeModel) 
 
 
 def test_refresh_uses_changed_weights(make_model: MakeModel) -> None:
+    """An engine of a model in training packs a copy that shares the weights; `refresh` again."""
     changed = make_model()
     with torch.no_grad():
         for parameter in changed.parameters():

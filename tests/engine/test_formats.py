@@ -116,7 +116,7 @@ def test_replies_are_the_same_alone_and_in_a_batch(make_model: MakeModel, name: 
     def run(n_slot: int) -> list[list[tuple[int, float]]]:
         config = EngineConfig(n_slot=n_slot, prefill_tokens=7 * n_slot, weights=name)
         with Engine(model, config) as engine:
-            assert engine.batch_variance == ""
+            assert engine.batch_dependence_reason == ""
             replies: dict[RequestId, list[tuple[int, float]]] = {
                 engine.submit(Request(prompt, one)): []
                 for prompt, one in zip(prompts, sampling, strict=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from chatwright.engine import batch_invariance, invariance_cache
 from chatwright.engine.engine import Engine
 from chatwright.engine.forward import Forward
-from chatwright.engine.invariance_cache import batch_variance
+from chatwright.engine.invariance_cache import batch_dependence_reason
 from chatwright.model.gpt import GPT
 from chatwright.model.packed_weight import Float32Weight, FusedActivation
 
@@ -49,13 +49,13 @@ def test_a_result_is_remembered_for_every_model_of_the_same_settings(
     make_model: MakeModel, n_checked: list[int], folder: Path
 ) -> None:
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward) == ""
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == ""
+        assert batch_dependence_reason(forward) == ""
     other = make_model()
     with torch.no_grad():
         other.embedding.weight.mul_(0.5)
     with open_forward(other) as forward:
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == ""
     assert n_checked == [64]
     [file] = folder.rglob("*.json")
     assert json.loads(file.read_text())["difference"] == ""
@@ -65,25 +65,25 @@ def test_a_change_of_machine_build_shape_threads_or_source_is_checked_again(
     make_model: MakeModel, n_checked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward)
+        batch_dependence_reason(forward)
         assert n_checked == [64]
         with monkeypatch.context() as patch:
             patch.setattr(torch.__config__, "show", lambda: "another build")
-            batch_variance(forward)
+            batch_dependence_reason(forward)
         with monkeypatch.context() as patch:
             patch.setattr(invariance_cache, "environment", lambda: {"processor": "another"})
-            batch_variance(forward)
+            batch_dependence_reason(forward)
         with monkeypatch.context() as patch:
             patch.setattr(invariance_cache, "source_hash", lambda: "edited")
-            batch_variance(forward)
+            batch_dependence_reason(forward)
         torch.set_num_threads(2)  # the fixture one_thread restores it
-        batch_variance(forward)
+        batch_dependence_reason(forward)
         torch.set_num_threads(1)
-        batch_variance(forward)
+        batch_dependence_reason(forward)
         assert n_checked == [64] * 5
     for changes in ({"d_ff": 83}, {"context_length": 32}):
         with open_forward(make_model(**changes)) as forward:
-            batch_variance(forward)
+            batch_dependence_reason(forward)
     assert n_checked == [64] * 6 + [32]
 
 
@@ -91,8 +91,8 @@ def test_a_check_can_be_asked_for_although_its_result_is_known(
     make_model: MakeModel, n_checked: list[int]
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward)
-        batch_variance(forward, checks_again=True)
+        batch_dependence_reason(forward)
+        batch_dependence_reason(forward, checks_again=True)
     assert n_checked == [64, 64]
 
 
@@ -101,11 +101,11 @@ def test_a_difference_is_remembered_too(
 ) -> None:
     monkeypatch.setattr(invariance_cache, "find_difference", lambda *_: "a difference")
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward) == "a difference"
+        assert batch_dependence_reason(forward) == "a difference"
         monkeypatch.setattr(invariance_cache, "find_difference", lambda *_: "")
-        assert batch_variance(forward) == "a difference"
-        assert batch_variance(forward, checks_again=True) == ""
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == "a difference"
+        assert batch_dependence_reason(forward, checks_again=True) == ""
+        assert batch_dependence_reason(forward) == ""
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_a_damaged_file_is_ignored(
     make_model: MakeModel, n_checked: list[int], folder: Path, content: str
 ) -> None:
     with open_forward(make_model()) as forward:
-        batch_variance(forward)
+        batch_dependence_reason(forward)
         [file] = folder.rglob("*.json")
         file.write_text(content)
-        assert batch_variance(forward) == ""
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == ""
+        assert batch_dependence_reason(forward) == ""
     assert n_checked == [64, 64]
 
 
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(invariance_cache.FOLDER_VARIABLE, str(tmp_path / "file"))
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward) == batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == batch_dependence_reason(forward) == ""
     assert n_checked == [64, 64]
 
 
@@ -161,10 +161,10 @@ def test_a_linear_kernel_that_depends_on_the_batch_is_found_in_spite_of_a_rememb
         return right(self, rows, bias, activation) * (1 + 1e-6 * (len(rows) > 1))
 
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == ""
     monkeypatch.setattr(Float32Weight, "matmul", wrong)
     with Engine(make_model()) as engine:
-        assert "rows have different bits" in engine.batch_variance
+        assert "rows have different bits" in engine.batch_dependence_reason
     assert n_checked == [64]
 
 
@@ -177,7 +177,7 @@ def test_attention_that_depends_on_the_batch_is_found_in_spite_of_a_remembered_r
         return right(q, *rest) * (1 + 1e-7 * q.shape[2])  # type: ignore[arg-type]
 
     with open_forward(make_model()) as forward:
-        assert batch_variance(forward) == ""
+        assert batch_dependence_reason(forward) == ""
         monkeypatch.setattr(batch_invariance, "attend_tiled", wrong)
-        assert "attention" in batch_variance(forward)
+        assert "attention" in batch_dependence_reason(forward)
     assert n_checked == [64]

@@ -68,15 +68,15 @@ def test_scores_equal_those_of_a_direct_forward_in_any_chunks(prefill_tokens: in
 
 def test_a_sampled_token_has_the_same_bits_when_it_is_scored_afterwards() -> None:
     with Engine(small_model(), EngineConfig(n_slot=3)) as engine:
-        if engine.batch_variance:
+        if engine.batch_dependence_reason:
             pytest.skip("bits depend on the batch on this machine")
         requests = [Request(PROMPT[:n], SamplingConfig(max_tokens=12, seed=n)) for n in (5, 9, 20)]
         for request, (_, tokens) in zip(requests, run(engine, *requests), strict=True):
             whole = (*request.token_ids, *(token.token_id for token in tokens))
             scoring = Request(whole, scores_prompt=True, is_sampled=False)
             [([event], [])] = run(engine, scoring)
-            n_prompt = len(request.token_ids)
-            scored = [score.log_prob for score in event.scores[n_prompt - 1 :]]
+            n_prompt_token = len(request.token_ids)
+            scored = [score.log_prob for score in event.scores[n_prompt_token - 1 :]]
             assert scored == [token.log_prob for token in tokens]
 
 

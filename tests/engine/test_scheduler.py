@@ -43,24 +43,26 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.overtakers: dict[str, Counter[str]] = {}  # free slots of others while a user waits
         self.n_step_unread = 0  # steps since the oldest prompt was read
 
-    @rule(user=st.sampled_from(USERS), n=st.integers(1, 4), n_prompt=st.integers(1, 30))
-    def submit(self, user: str, n: int, n_prompt: int) -> None:
+    @rule(user=st.sampled_from(USERS), n=st.integers(1, 4), n_prompt_token=st.integers(1, 30))
+    def submit(self, user: str, n: int, n_prompt_token: int) -> None:
         waiting = [reply for queue in self.queues.values() for reply in queue]
         try:
-            self.scheduler.require_room(user, n, n_prompt)
+            self.scheduler.require_room(user, n, n_prompt_token)
         except InputError:
-            assert n * n_prompt > 80
+            assert n * n_prompt_token > 80
             return
         except EngineFull as error:
             own = self.queues[user] if isinstance(error, UserQueueFull) else waiting
             most, most_tokens = (6, 80) if isinstance(error, UserQueueFull) else (9, 120)
             n_token = sum(len(reply.prompt) for reply in own)
-            assert len(own) + n > most or n_token + n * n_prompt > most_tokens
+            assert len(own) + n > most or n_token + n * n_prompt_token > most_tokens
             return
         request_id = RequestId(str(next(self.numbers)))
-        replies = [ScheduledReply(request_id, i, (7,) * n_prompt, user=user) for i in range(n)]
+        replies = [
+            ScheduledReply(request_id, i, (7,) * n_prompt_token, user=user) for i in range(n)
+        ]
         for reply in replies:
-            self.lengths[reply] = 1 + (n_prompt * 7 + reply.index * 3) % 12
+            self.lengths[reply] = 1 + (n_prompt_token * 7 + reply.index * 3) % 12
         self.scheduler.enqueue(replies)
         self._wait(user, replies)
 

@@ -124,7 +124,7 @@ def _compare(model: GPT, n_request: int, seed: int) -> int:
     """Compare all replies; return how many steps proposals saved."""
     made = requests(n_request, seed)
     with Engine(model, EngineConfig(n_slot=1)) as engine:
-        assert engine.batch_variance == ""
+        assert engine.batch_dependence_reason == ""
         *expected, n_step = run(engine, made)
     n_saved = 0
     for n_slot, count in ((1, 8), (3, 4), (5, 2)):

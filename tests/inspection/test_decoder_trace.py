@@ -38,6 +38,7 @@ def model_of(n_kv_head: int, qk_norm: bool) -> GPT:
     model = GPT(config)
     init_weights(model, generator(3, "init"))
     for parameter in model.parameters():  # projections into the residual stream begin at 0
+        # The seed needs no meaning; the number of values gives layers of other shapes another one.
         parameter.data.normal_(0.0, 0.4, generator=generator(parameter.numel(), "weights"))
     return model.eval()
 

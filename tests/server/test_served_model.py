@@ -272,7 +272,8 @@ def test_best_of_returns_the_most_probable_replies(client):
 
 
 def test_a_token_id_beyond_the_vocabulary_is_refused(client):
-    assert client.post(URL, json=ask(logit_bias={"99999": 1})).status_code == 400
+    answer = client.post(URL, json=ask(logit_bias={"99999": 1}))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logit_bias")
 
 
 def test_streamed_log_probs_equal_those_of_the_whole_reply(client):

@@ -52,7 +52,7 @@ class Example:
 
     fields: dict[str, Any]  # settings of a GGUF file
     reference: tokenizers.Tokenizer  # the original; special tokens in a text stay text
-    markers: tuple[str, ...]  # tokens that only ours never finds in a text
+    markers: tuple[str, ...]  # tokens that the original makes from text, and ours never does
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of the original tokenizer."""

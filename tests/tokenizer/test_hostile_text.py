@@ -1,6 +1,7 @@
 """No text that a user can write is encoded to a control id.
 
-The last tests show that the `tokenizers` library alone would give control ids.
+One test shows that the `tokenizers` library alone gives control ids; the last one, that such a
+library object is refused. `<EOC>` (end of command) is the control token that ends a tool call.
 """
 
 import random
@@ -125,6 +126,7 @@ def test_the_library_alone_encodes_text_to_control_ids(bpe: ByteBPE, tmp_path: P
 
 
 def test_a_library_tokenizer_with_added_tokens_is_refused(bpe: ByteBPE, tmp_path: Path) -> None:
+    """The saved file holds the control tokens as added tokens; ByteBPE itself must not."""
     import tokenizers
 
     bpe.save(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from chatwright.errors import InputError
 from chatwright.tokenizer.byte_bpe import ByteBPE
+from chatwright.tokenizer.control import CONTROL_TOKENS
 from chatwright.tokenizer.tokenizer import load_tokenizer
 from chatwright.tokenizer.word_lookup import single_token_id, single_token_words, token_texts
 from chatwright.tokenizer.words import WordTokenizer, split_words
@@ -26,7 +27,8 @@ def test_the_vocabulary_is_the_most_frequent_words_that_occur_three_times() -> N
     tokenizer = WordTokenizer.train([TEXT, TEXT], 20)
     first_words = [tokenizer.token_bytes(i).decode() for i in range(4)]
     assert first_words == ["the", "queen", "don't", "king"]
-    assert tokenizer.vocab_size == 5 + 10  # "men", "is" and others occur only twice
+    # Five words; "men", "is" and others occur only twice.
+    assert tokenizer.vocab_size == 5 + len(CONTROL_TOKENS)
     assert WordTokenizer.train([TEXT, TEXT], 13).vocab_size == 13
 
 

@@ -8,7 +8,6 @@ see as status 503.
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -34,13 +33,13 @@ from chatwright.engine.vocabulary import Vocabulary
 from chatwright.errors import InputError
 from chatwright.server.engine_process.message_pipe import Json, read_message, write_message
 from chatwright.server.engine_process.opened_model import OpenedModel
-from chatwright.threads import SETTINGS
 
 STEP_WAIT = 0.1
 """Seconds that `take_events` waits for events; cancels and deadlines are checked after it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a restart; doubled after each process that ended within a minute."""
-Question = Literal["embed", "forget", "inspect", "load_adapter", "unload_adapter"]
+CallKind = Literal["embed", "forget", "inspect", "load_adapter", "unload_adapter"]
+"""Messages that the process answers (`program.py` lists what each holds and does)."""
 KindOfModel = Literal["text", "vectors"]
 ENDED = "the engine's process ended while it generated this reply; it is being restarted"
 
@@ -51,7 +50,7 @@ class _Model:
 
     open_message: Json
     show: Callable[[str, bool], None]
-    """Receives what is being done, and whether the text is a note for the user."""
+    """Receives what is being done, and whether the text is a note: one that stays on the screen."""
     facts: OpenedModel | None = None
     error: InputError | None = None
     is_open: bool = False
@@ -61,7 +60,7 @@ class _Model:
     failed_adapters: dict[str, str] = field(default_factory=dict)
     """Why an adapter could not be loaded again after a restart, by its name."""
     live: dict[RequestId, int] = field(default_factory=dict)
-    """Number of replies that have not ended, by request."""
+    """The requests that have not ended, each with the number of replies that it asked for."""
 
 
 class EngineProcess:
@@ -81,8 +80,8 @@ class EngineProcess:
         self._changed = threading.Condition()
         self._write_lock = threading.Lock()
         self._models: dict[str, _Model] = {}
-        self._answers: dict[str, Json] = {}
-        self._reloads: dict[str, tuple[_Model, str]] = {}  # question -> model and adapter
+        self._answers: dict[str, Json] = {}  # by the id of the call
+        self._reloads: dict[str, tuple[_Model, str]] = {}  # id of the call -> model and adapter
         self._ids = itertools.count(1)
         self._is_closing = False
         self.n_restart = 0
@@ -114,7 +113,8 @@ class EngineProcess:
             path: A model directory, a training run, or a directory of versions.
             limits: What the user set about memory.
             n_reply: Number of replies that are generated together, if they fit.
-            show: Receives what is being done, and whether it is a note that should stay.
+            show: Receives what is being done, and whether the text is a note: one that stays on
+                the screen.
         """
         return self._open("text", path, limits, n_reply, show)
 
@@ -148,7 +148,7 @@ class EngineProcess:
             raise EngineUnavailable from None
 
     def facts(self, model: str) -> OpenedModel:
-        """Return the facts about an opened model."""
+        """Return what the process reported about a model when it opened it."""
         facts = self._models[model].facts
         assert facts is not None, "a model has facts once it was opened"
         return facts
@@ -207,26 +207,26 @@ class EngineProcess:
             known.events.clear()
             return events
 
-    def ask(self, kind: Question, model: str, **content: Any) -> Any:
-        """Send a question about a model and wait for the answer.
+    def call(self, kind: CallKind, model: str, **content: Any) -> Any:
+        """Send a message about a model, wait for the answer, and return its result.
 
         Raises:
-            InputError: The question cannot be answered; the error says what to change.
+            InputError: The process refused the call; the error says what to change.
             EngineUnavailable: The process ended.
         """
-        question = str(next(self._ids))
+        call_id = str(next(self._ids))
         n_restart = self.n_restart
-        self.send(kind, model=model, question=question, **content)
+        self.send(kind, model=model, call=call_id, **content)
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    question in self._answers
+                    call_id in self._answers
                     or self.n_restart != n_restart
                     or not self.is_alive
                     or self._is_closing
                 )
             )
-            answer = self._answers.pop(question, None)
+            answer = self._answers.pop(call_id, None)
         if answer is None:
             raise EngineUnavailable
         if error := answer.get("error"):
@@ -244,7 +244,7 @@ class EngineProcess:
         """
         content = {"name": name, "path": str(path)}
         content["base_weights"] = self.facts(model).identity.weights
-        answer = self.ask("load_adapter", model, **content)
+        answer = self.call("load_adapter", model, **content)
         with self._changed:
             self._models[model].adapters[name] = content
             self._models[model].failed_adapters.pop(name, None)
@@ -256,11 +256,11 @@ class EngineProcess:
             return dict(self._models[model].failed_adapters)
 
     def unload_adapter(self, model: str, name: str) -> None:
-        """Forget an adapter; InputError if replies in progress use it."""
+        """Remove an adapter from memory; InputError if replies in progress use it."""
         with self._changed:
             if self._models[model].failed_adapters.pop(name, None) is not None:
                 return  # the process does not have it
-        self.ask("unload_adapter", model, name=name)
+        self.call("unload_adapter", model, name=name)
         with self._changed:
             self._models[model].adapters.pop(name, None)
 
@@ -305,10 +305,8 @@ class EngineProcess:
             self.send("open", **known.open_message)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **{k: os.environ.get(k, v) for k, v in SETTINGS.items()}}
-        return subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
+        # The thread settings of `chatwright.threads` are in the environment, which it inherits.
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def _supervise(self) -> None:
         """Read messages; when the process ends, start it again."""
@@ -357,10 +355,10 @@ class EngineProcess:
 
     def _take(self, message: Json) -> None:
         if message["kind"] == "answer":
-            if (reloaded := self._reloads.pop(message["question"], None)) is not None:
+            if (reloaded := self._reloads.pop(message["call"], None)) is not None:
                 self._take_reload(*reloaded, message)
             else:
-                self._answers[message["question"]] = message
+                self._answers[message["call"]] = message
             return
         known = self._models.get(message["model"])
         if known is None:
@@ -373,10 +371,9 @@ class EngineProcess:
                 known.is_open = True
                 with suppress(EngineUnavailable):  # the next process gets the messages
                     for adapter in known.adapters.values():  # after a restart
-                        question = str(next(self._ids))
-                        self._reloads[question] = (known, adapter["name"])
-                        model = message["model"]
-                        self.send("load_adapter", model=model, question=question, **adapter)
+                        call_id = str(next(self._ids))
+                        self._reloads[call_id] = (known, adapter["name"])
+                        self.send("load_adapter", model=message["model"], call=call_id, **adapter)
             case "refused":
                 known.error = _input_error(message["error"])
             case "events":

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from chatwright.checkpoint import model_directory, registry
-from chatwright.engine.engine import Engine
-from chatwright.pipeline.reproduction import reproduction_of
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.pipeline.reply_dependencies import reply_dependencies
 from chatwright.pipeline.sampling_defaults import read_sampling_defaults
 from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.server.engine_process.opened_model import OpenedModel
@@ -46,16 +46,17 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> M
         found: The model directory that was opened.
         engine: The engine with the model; an encoder has none, and its bits never vary.
     """
-    facts = reproduction_of(found, engine.config.weights) if engine else reproduction_of(found)
+    facts = reply_dependencies(found, (engine.config if engine else EngineConfig()).weights)
     has_versions = registry.holds_registry(directory)
-    has_batch = engine is not None and engine.n_slot > 1
+    # A single reply has no other in its batch.
+    reason = engine.batch_dependence_reason if engine is not None and engine.n_slot > 1 else ""
     return ModelIdentity(
         weights=facts.weights,
         tokenizer=facts.tokenizer,
         created=int(found.stat().st_mtime),
         version=registry.read(directory).current.name if has_versions else "",
         registry=directory if has_versions else None,
-        batch_variance=engine.batch_variance if engine is not None and has_batch else "",
+        batch_dependence_reason=reason,
         build=facts.build,
         sampling=read_sampling_defaults(found),
     )

@@ -11,7 +11,7 @@ from chatwright.server.model_identity import ModelIdentity
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedModel:
-    """The facts about a model that the web application needs; it has no weights itself."""
+    """What the web application needs to know about a model whose weights the process holds."""
 
     directory: Path
     """The model directory that was opened, of a run or of a directory of versions."""

@@ -10,19 +10,19 @@ Messages to this process (`model` is an id that the web application chose):
     vocabulary  model, vocabulary: the bytes of its tokens, before a request with a constraint
     submit   model, request (an id), content (message_codec)
     cancel   model, request
-    embed    model, question (an id), texts
-    inspect  model, question, query (`inspection/queries.py`, or words in the embedding matrix)
-    forget   model, question, user: erase what is kept of this user's texts
-    load_adapter, unload_adapter   model, question, name, path
+    embed    model, call (an id), texts
+    inspect  model, call, query (`inspection/queries.py`, or words in the embedding matrix)
+    forget   model, call, user: cancel this user's replies and erase what is kept of their texts
+    load_adapter, unload_adapter   model, call, name, path
     close    model
 
 Messages from this process:
 
-    progress  model, text; is_note marks what the user should keep reading
+    progress  model, text; is_note: whether the text stays on the screen
     opened    model, facts (`opened_model.py`)
     refused   model, error: the model could not be opened
     events    model, events (message_codec)
-    answer    question, and result or error
+    answer    call (the id of the message that is answered), and result or error
 
 Requests of all models advance in turn, one step each. A model is opened in a thread, so replies of
 other models continue meanwhile.
@@ -195,7 +195,7 @@ class EngineServer:
             self._embedders[model] = opened
 
     def _open(self, message: Json) -> None:
-        """Open a model and report the facts about it, or why it cannot be opened."""
+        """Open a model. Report what the web application needs to know, or why it is refused."""
         model, path = message["model"], Path(message["path"])
 
         def show(text: str, is_note: bool = False) -> None:
@@ -226,12 +226,12 @@ class EngineServer:
             self.send("opened", model=model, facts=facts.to_json())
 
     def _answer(self, message: Json, compute: Callable[[Json], Any]) -> None:
-        """Answer a question, or report why it has no answer."""
-        question = message["question"]
+        """Answer a call with its result, or with the error that prevented it."""
+        call_id = message["call"]
         try:
-            self.send("answer", question=question, result=compute(message))
+            self.send("answer", call=call_id, result=compute(message))
         except (InputError, RuntimeError, KeyError) as error:
-            self.send("answer", question=question, error=_error_to_json(error))
+            self.send("answer", call=call_id, error=_error_to_json(error))
 
     def _embed(self, message: Json) -> list[Json]:
         found = self._embedders[message["model"]].embed(message["texts"])

@@ -45,7 +45,7 @@ class RemoteEngine:
 
     @property
     def facts(self) -> OpenedModel:
-        """The facts about the model."""
+        """What the process reported about the model when it opened it."""
         return self._process.facts(self._model)
 
     @property
@@ -64,9 +64,9 @@ class RemoteEngine:
         return self.facts.n_slot
 
     @property
-    def batch_variance(self) -> str:
+    def batch_dependence_reason(self) -> str:
         """Why a reply's bits may depend on the other requests in the batch; "" if they do not."""
-        return self.facts.identity.batch_variance or ""
+        return self.facts.identity.batch_dependence_reason or ""
 
     def wait_until_open(self, seconds: float) -> bool:
         """Wait until requests are taken, also after a restart; return False after `seconds`."""
@@ -109,7 +109,7 @@ class RemoteEngine:
         return self._process.failed_adapters(self._model)
 
     def unload_adapter(self, name: str) -> None:
-        """Forget an adapter; InputError if replies in progress use it."""
+        """Remove an adapter from memory; InputError if replies in progress use it."""
         self._process.unload_adapter(self._model, name)
 
     def inspect(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class RemoteEngine:
             InputError: The question cannot be answered.
             EngineUnavailable: The process ended.
         """
-        answer: dict[str, Any] = self._process.ask("inspect", self._model, query=query)
+        answer: dict[str, Any] = self._process.call("inspect", self._model, query=query)
         return answer
 
     def forget_user(self, user: str) -> None:
@@ -128,7 +128,7 @@ class RemoteEngine:
         If the process has just ended, nothing is kept.
         """
         with suppress(EngineUnavailable):
-            self._process.ask("forget", self._model, user=user)
+            self._process.call("forget", self._model, user=user)
 
     def step(self) -> list[Event]:
         """Return what happened since the last call; wait for a moment if nothing did."""
@@ -158,7 +158,7 @@ class RemoteEmbedder:
 
     @property
     def facts(self) -> OpenedModel:
-        """The facts about the model."""
+        """What the process reported about the model when it opened it."""
         return self._process.facts(self._model)
 
     @property
@@ -173,5 +173,5 @@ class RemoteEmbedder:
 
     def embed(self, texts: Sequence[str]) -> list[RemoteVector]:
         """Compute the vector of each text."""
-        found = self._process.ask("embed", self._model, texts=list(texts))
+        found = self._process.call("embed", self._model, texts=list(texts))
         return [RemoteVector(**vector) for vector in found]

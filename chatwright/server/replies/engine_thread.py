@@ -1,10 +1,13 @@
 """Sample the replies of all clients in one thread, the only one that calls the model.
 
+An open reply has not ended. It waits in this thread's queue, or it is live: the engine has it, and
+either samples it or lets it wait for a slot.
+
 All live replies advance together. Each is an iterator of events, and this thread asks
 them in turn for their next event. The first reply asked steps the engine, which samples one token
-for every live reply; the other replies then have their event ready. So one round costs about one
-batched step. A reply whose prompt is still being read yields `Waiting` after one step, so it does
-not delay the events of the others, and cancels and deadlines are looked at between two steps.
+for every reply in a slot; the other replies then have their event ready. So one round costs about
+one batched step. A reply that has no token yet yields `Waiting` after one step, so it does not
+delay the events of the others, and cancels and deadlines are looked at between two steps.
 
 Another model can be served at any time; a live reply keeps its model until its last token. HTTP
 handlers only put replies into a bounded queue and receive their events.
@@ -29,7 +32,7 @@ from chatwright.engine.messages import (
 from chatwright.server.errors import ApiError, internal_error
 from chatwright.server.metrics import Metrics
 from chatwright.server.model_identity import ModelIdentity
-from chatwright.server.replies.pending_reply import Failed, PendingWork, Replier, Served
+from chatwright.server.replies.pending_reply import AnyAssistant, Failed, PendingWork, Served
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +40,9 @@ class Limits:
     """Bounds on the work that the server accepts."""
 
     max_live: int = 8
-    """Maximum number of replies that the engine works on."""
+    """Maximum number of replies that the engine has."""
     max_waiting: int = 32
-    """Maximum number of waiting replies; the server answers further requests with 503."""
+    """Maximum number of replies in this thread's queue; further requests are answered with 503."""
     max_seconds: float = 600.0
     """Maximum time of a reply, from its request to its last token."""
     retry_after: int = 5
@@ -49,19 +52,22 @@ class Limits:
     def of_engine(cls, n_slot: int) -> Limits:
         """Return the limits of a server whose engine lets users take turns.
 
-        Every open reply is given to the engine at once. Its scheduler (`engine/scheduler.py`)
-        decides which of them are sampled together.
+        Every open reply is live: the engine gets it at once. The engine's scheduler
+        (`engine/scheduler.py`) decides which of them are sampled together and which wait.
         """
         return cls(max_live=n_slot + cls.max_waiting, max_waiting=0)
 
     @property
     def max_open(self) -> int:
-        """Maximum number of replies that wait or are being sampled."""
+        """Maximum number of open replies."""
         return self.max_live + self.max_waiting
 
     @property
     def max_open_of_user(self) -> int:
-        """Maximum number of them for one user, if there are users: half, so that others fit."""
+        """Maximum number of open replies of one user or key: half of all, so that others fit.
+
+        Requests without a user, on a server without accounts and keys, have no such limit.
+        """
         return max(self.max_open // 2, 1)
 
 
@@ -70,7 +76,7 @@ class EngineThread:
 
     def __init__(
         self,
-        assistant: Replier | None = None,
+        assistant: AnyAssistant | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,23 +127,13 @@ class EngineThread:
         return not self._is_draining and self.n_open < self.limits.max_open
 
     @property
-    def n_live(self) -> int:
-        """Number of replies that are being sampled."""
-        return len(self._live)
-
-    @property
-    def n_waiting(self) -> int:
-        """Number of replies that wait for a slot."""
-        return len(self._waiting)
-
-    @property
     def n_open(self) -> int:
-        """Number of replies that wait or are being sampled."""
+        """Number of open replies."""
         with self._changed:
             return len(self._waiting) + len(self._live)
 
     def set_assistant(
-        self, assistant: Replier, description: str = "", identity: ModelIdentity | None = None
+        self, assistant: AnyAssistant, description: str = "", identity: ModelIdentity | None = None
     ) -> None:
         """Serve another model from now on. Live replies keep the model they began with."""
         with self._changed:
@@ -153,7 +149,7 @@ class EngineThread:
         with self._changed:
             if self._is_draining:
                 raise self._shutting_down()
-            if any(pending.needs_assistant for pending in pending_replies):
+            if any(pending.needs_served_model for pending in pending_replies):
                 self.require_served()
             n_open = len(self._waiting) + len(self._live) + len(pending_replies)
             if n_open > self.limits.max_open:
@@ -238,7 +234,7 @@ class EngineThread:
             if not isinstance(event, Waiting):
                 pending.deliver(event)
         except Exception as error:  # one failure must not end the other replies
-            self._end(pending, Failed(self._api_error(error, pending.param_of(error))))
+            self._end(pending, Failed(self._api_error(error, pending.refused_field(error))))
 
     def _timeout(self) -> ApiError:
         seconds = f"{self.limits.max_seconds:.0f}"
@@ -246,6 +242,7 @@ class EngineThread:
         return ApiError(504, message, code="timeout")
 
     def _api_error(self, error: Exception, param: str | None) -> ApiError:
+        """Return the error of the API. `param` is its name for the field that was refused."""
         match error:
             case ApiError():
                 return error

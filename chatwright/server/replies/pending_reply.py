@@ -21,7 +21,7 @@ from chatwright.server.model_identity import ModelIdentity
 from chatwright.tokenizer.tokenizer import Tokenizer
 
 
-class Replier(Protocol):
+class AnyAssistant(Protocol):
     """The part of `chat.assistant.Assistant` that the server uses."""
 
     tokenizer: Tokenizer
@@ -61,7 +61,7 @@ class Replier(Protocol):
 class Served:
     """The model that replies now."""
 
-    assistant: Replier
+    assistant: AnyAssistant
     number: int
     """Number of models served so far, this one included."""
     description: str = ""
@@ -86,12 +86,14 @@ class PendingWork(ABC):
 
     param: str | None = None
     """Field of the request that is wrong, if the model refuses it and names no other field."""
-    field_names: Mapping[str, str] = MappingProxyType({"max_tokens": "max_tokens"})
+    field_names: Mapping[str, str] = MappingProxyType(
+        {"max_tokens": "max_tokens", "logit_bias": "logit_bias"}
+    )
     """The request's names of the settings that the model may refuse."""
-    needs_assistant = True
-    """Whether a model that replies is needed."""
+    needs_served_model = True
+    """Whether the served model does the work. Vectors of texts come from an encoder instead."""
 
-    def __init__(self, deliver: Deliver, assistant: Replier | None = None) -> None:
+    def __init__(self, deliver: Deliver, assistant: AnyAssistant | None = None) -> None:
         """Prepare the work.
 
         Args:
@@ -108,14 +110,14 @@ class PendingWork(ABC):
         self.deadline = 0.0  # seconds of the engine thread's clock
 
     @abstractmethod
-    def begin(self, served: Callable[[], Replier]) -> Iterator[Any]:
+    def begin(self, served: Callable[[], AnyAssistant]) -> Iterator[Any]:
         """Return the iterator of events. Closing it cancels the work.
 
         `served` returns the assistant that is served now, or raises ApiError.
         """
 
-    def param_of(self, error: Exception) -> str | None:
-        """Return the field of the request that an error is about."""
+    def refused_field(self, error: Exception) -> str | None:
+        """Return the name of the request's field that an error is about."""
         return self.field_names.get(getattr(error, "field", ""), self.param)
 
     def cancel(self) -> None:
@@ -133,7 +135,7 @@ class PendingReply(PendingWork):
         conversation: Conversation,
         sampling: SamplingConfig,
         deliver: Deliver,
-        assistant: Replier | None = None,
+        assistant: AnyAssistant | None = None,
         thinking: bool | None = None,
         form: ReplyForm = FREE,
     ) -> None:
@@ -153,7 +155,7 @@ class PendingReply(PendingWork):
         self.thinking = thinking
         self.form = form
 
-    def begin(self, served: Callable[[], Replier]) -> Iterator[ReplyEvent]:
+    def begin(self, served: Callable[[], AnyAssistant]) -> Iterator[ReplyEvent]:
         """Begin to sample the reply."""
         assistant = self.assistant or served()
         return assistant.reply(
@@ -171,7 +173,7 @@ class PendingText(PendingWork):
         token_ids: Sequence[int],
         sampling: SamplingConfig,
         deliver: Deliver,
-        assistant: Replier | None = None,
+        assistant: AnyAssistant | None = None,
         *,
         scores_prompt: bool = False,
         is_sampled: bool = True,
@@ -195,7 +197,7 @@ class PendingText(PendingWork):
         self.is_sampled = is_sampled
         self.constraint = constraint
 
-    def begin(self, served: Callable[[], Replier]) -> Iterator[CompletionEvent]:
+    def begin(self, served: Callable[[], AnyAssistant]) -> Iterator[CompletionEvent]:
         """Begin to sample the continuation."""
         assistant = self.assistant or served()
         return assistant.continue_ids(

@@ -16,13 +16,13 @@ def receipt_of(
         seconds: From the request to the end of the reply.
         n_cut: Messages of the conversation that did not fit into the context.
     """
-    variance = identity.batch_variance
+    reason = identity.batch_dependence_reason
     return Receipt(
         weights=identity.weights,
         adapter=identity.adapter,
         tokenizer=identity.tokenizer,
         build=identity.build,
-        is_batch_invariant=None if variance is None else not variance,
+        is_batch_invariant=None if reason is None else not reason,
         requests=finished.requests,
         reason=finished.reason,
         message_sha256=message_sha256(finished.message),

@@ -93,6 +93,7 @@ async def begin_chat(
         pending = PendingReply(conversation, sampling, deliver, served.assistant, thinking, form)
         pending.user = user
         pending.field_names = {
+            **pending.field_names,
             **CONSTRAINT_FIELDS,
             "tools": "tools",
             "max_tokens": request.token_limit_name,
@@ -130,7 +131,7 @@ async def complete_texts(
             constraint=constraint,
         )
         pending.user = user
-        pending.field_names = {**CONSTRAINT_FIELDS, "max_tokens": "max_tokens"}
+        pending.field_names = {**pending.field_names, **CONSTRAINT_FIELDS}
         return pending
 
     replies = Replies(service.engine, [partial(make, index) for index in range(n_reply)])

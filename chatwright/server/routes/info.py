@@ -147,7 +147,7 @@ def version_report(service: Service) -> dict[str, Any]:
             "number": served.number,
             "description": served.description,
         }
-    variance = identity.batch_variance
+    reason = identity.batch_dependence_reason
     return {
         "product": "chatwright",
         "version": __version__,
@@ -160,7 +160,7 @@ def version_report(service: Service) -> dict[str, Any]:
         "model": model,
         "takes_feedback": service.feedback is not None,
         "promise": {
-            "batch_invariant": None if variance is None else not variance,
-            "reason": variance or "",
+            "batch_invariant": None if reason is None else not reason,
+            "reason": reason or "",
         },
     }

@@ -30,8 +30,7 @@ def add(app: FastAPI, service: Service) -> None:
 def state_of(service: Service) -> Iterator[Metric]:
     """Yield what the server is doing now, and which model it serves."""
     engine = service.engine
-    n_open = engine.n_live + engine.n_waiting
-    yield gauge("open_replies", "Accepted replies that have not ended.", n_open)
+    yield gauge("open_replies", "Accepted replies that have not ended.", engine.n_open)
     yield gauge("max_open_replies", "Most replies that are accepted.", engine.limits.max_open)
     yield info("build", "Version of the program.", {"version": __version__})
     if served := engine.served:

@@ -1,7 +1,7 @@
 """Compare the token ids of a derived chat format with those of the model's template.
 
-The `tokenizers` library encodes what the template wrote, special tokens included, as transformers
-does.
+At import, the chat format is derived from the model's Jinja template (`derive.py`). The
+`tokenizers` library encodes what the template wrote, special tokens included, as transformers does.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from chatwright.tokenizer.templates.derive import NotExpressible
 
 
 def require_equal_ids(tokenizer: ImportedTokenizer, samples: Sequence[Sample]) -> None:
-    """Raise NotExpressible with the first difference."""
+    """Raise NotExpressible, with the first difference, unless the ids of all samples are equal."""
     chat_format = tokenizer.chat_format
     assert chat_format is not None, "the tokenizer has the derived format"
-    unchanged = {"post_processor": None, "truncation": None, "padding": None}
-    library = tokenizers.Tokenizer.from_str(json.dumps(tokenizer.files.document | unchanged))
+    # These would add tokens to the encoded text, or cut it.
+    switched_off = {"post_processor": None, "truncation": None, "padding": None}
+    library = tokenizers.Tokenizer.from_str(json.dumps(tokenizer.files.document | switched_off))
     for sample in samples:
         expected = library.encode(sample.text, add_special_tokens=False).ids
         written = _ids(sample, tokenizer, chat_format)

@@ -71,8 +71,8 @@ def test_each_reply_is_one_json_object_with_the_text_of_the_assistants_reply(
 def test_a_failed_line_gives_one_error_object_and_the_next_line_is_answered(
     make_assistant: MakeAssistant,
 ) -> None:
-    n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
-    assistant = make_assistant((n_prompt, [*"né".encode(), CONTROL.end]), context_length=64)
+    n_prompt_token = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
+    assistant = make_assistant((n_prompt_token, [*"né".encode(), CONTROL.end]), context_length=64)
     rows, _, n_failed = talk(
         assistant,
         "y" * 80,
@@ -88,7 +88,7 @@ def test_a_failed_line_gives_one_error_object_and_the_next_line_is_answered(
     assert (rows[4]["content"], rows[4]["stopped_by"], n_failed) == ("né", "end", 4)
 
 
-def test_every_command_gives_one_json_object_and_an_unexpected_argument_is_refused(
+def test_a_command_gives_one_json_object_and_an_unexpected_argument_is_refused(
     untrained: Assistant,
 ) -> None:
     """A script waits for one object per line and must notice a message read as a command."""
@@ -102,9 +102,9 @@ def test_every_command_gives_one_json_object_and_an_unexpected_argument_is_refus
 def test_a_tool_call_is_one_json_object_in_the_shape_of_the_openai_api(
     make_assistant: MakeAssistant,
 ) -> None:
-    n_prompt = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
+    n_prompt_token = len(render_prompt(HI, ByteTokenizer()))  # type: ignore[arg-type]
     call = [CONTROL.command, *b"COMMAND=FETCH_PRICE bread", CONTROL.end_of_command]
-    assistant = make_assistant((n_prompt, call))
+    assistant = make_assistant((n_prompt_token, call))
     rows, _, n_failed = talk(assistant, "hi", sampling=SamplingConfig(temperature=0))
     assert rows[0]["reason"] == "tool_call"
     assert (rows[0]["role"], rows[0]["content"]) == ("assistant", None)

@@ -26,13 +26,13 @@ CONTROL = ByteTokenizer.control
 HI = [Message("user", "hi")]
 
 
-def n_prompt(conversation: list[Message]) -> int:
+def n_prompt_token(conversation: list[Message]) -> int:
     return len(render_prompt(conversation, ByteTokenizer()))  # type: ignore[arg-type]
 
 
 def script(*turns: tuple[list[Message], list[int]]) -> list[tuple[int, list[int]]]:
     """The tokens that follow each conversation, as `make_assistant` takes them."""
-    return [(n_prompt(conversation), token_ids) for conversation, token_ids in turns]
+    return [(n_prompt_token(conversation), token_ids) for conversation, token_ids in turns]
 
 
 def talk(
@@ -200,8 +200,8 @@ def test_a_tool_call_is_shown_and_the_next_line_is_its_result(
 ) -> None:
     following = [
         *HI,
-        message_from_turn("command", "FETCH", "call_1"),
-        message_from_turn("result", "sunny", "call_1"),
+        message_from_turn("tool_call", "FETCH", "call_1"),
+        message_from_turn("tool", "sunny", "call_1"),
     ]
     assistant = make_assistant(
         *script(
@@ -392,7 +392,7 @@ def test_the_context_use_is_shown_in_a_terminal_and_not_in_a_pipe(
     assistant = make_assistant(*script((HI, [*b"hey", CONTROL.end])))
     rendered = [*HI, Message("assistant", "hey"), Message("user", "")]
     # Less the two tokens of the empty question and the marker that begins an answer.
-    meter = f"context {n_prompt(rendered) - 3} of 256 tokens"
+    meter = f"context {n_prompt_token(rendered) - 3} of 256 tokens"
     _, output = talk(assistant, "hi", "", is_terminal=True)
     assert meter in output
     assert "(nothing typed, nothing sent)" in output

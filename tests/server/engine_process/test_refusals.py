@@ -21,7 +21,7 @@ BIAS = {int(token_id): bias for token_id, bias in NO_CONTROL_TOKENS.items()}
 class BehindPipe:
     """An engine as the web application sees it, with the engine's side in this process."""
 
-    batch_variance = ""
+    batch_dependence_reason = ""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = ServedEngine(engine)

@@ -180,7 +180,7 @@ def test_the_continuation_is_that_of_the_assistant_alone(
 def test_a_sampled_text_has_the_same_log_probs_when_it_is_scored(
     client: TestClient, engine: Engine
 ) -> None:
-    if engine.batch_variance:
+    if engine.batch_dependence_reason:
         pytest.skip("bits depend on the batch on this machine")
     [sampled] = post(client, seed=8, echo=True, logprobs=2)["choices"]
     text = sampled["text"]

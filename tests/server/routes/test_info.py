@@ -72,7 +72,7 @@ def test_the_version_names_the_build_the_weights_and_the_promise(
 ) -> None:
     build = {"source": "b" * 64, "torch": "2.13.0"}
     identity = ModelIdentity(
-        weights="a" * 64, created=7, version="v2", batch_variance=variance, build=build
+        weights="a" * 64, created=7, version="v2", batch_dependence_reason=variance, build=build
     )
     with client_of(None) as client:
         service = client.app.state.service  # type: ignore[attr-defined]

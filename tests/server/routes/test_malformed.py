@@ -1,4 +1,7 @@
-"""Malformed bodies of every POST route are client errors, and a real socket carries a stream."""
+"""Malformed bodies of five routes are client errors, and a real socket carries a stream.
+
+`reliability/test_malformed_requests.py` tries all routes that have a body.
+"""
 
 import json
 import random

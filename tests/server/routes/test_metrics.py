@@ -54,8 +54,10 @@ def test_tokens_and_times_are_counted_as_the_responses_say(assistant: Assistant)
         usages = [client.post(URL, json=ask(seed=seed)).json()["usage"] for seed in range(3)]
         client.post(URL, json=ask(seed=3, stream=True))
         found = values(client)
-        n_prompt = sum(usage["prompt_tokens"] for usage in usages) + usages[0]["prompt_tokens"]
-        assert found["chatwright_prompt_tokens_total",] == n_prompt
+        n_prompt_token = (
+            sum(usage["prompt_tokens"] for usage in usages) + usages[0]["prompt_tokens"]
+        )
+        assert found["chatwright_prompt_tokens_total",] == n_prompt_token
         assert found["chatwright_sampled_tokens_total",] == 4 * 7
         assert found["chatwright_time_to_first_token_seconds_count",] == 4
         assert found["chatwright_time_between_tokens_seconds_count",] == 4 * 6
@@ -68,7 +70,7 @@ def test_requests_are_counted_by_route_and_status() -> None:
     with TestClient(make_app(FakeAssistant(), "m"), base_url="http://localhost") as client:
         client.get("/v1/models/one")
         client.get("/v1/models/two")
-        client.head("/health")
+        client.head("/health")  # answered and counted as GET
         client.get("/nowhere")
         client.post(URL, content="{", headers={"content-type": "application/json"})
         client.request("BREW", "/health")

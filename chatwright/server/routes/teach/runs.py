@@ -43,7 +43,7 @@ def add(app: FastAPI, service: Service) -> None:
         return _json({"runs": runs.summaries(), "started": runs.started(), "recipes": recipes})
 
     def read_run(id: str) -> Response:
-        """Return curves, samples, checks and data of a run."""
+        """Return a run's loss curves, sampled texts, results of sanity checks, and data sources."""
         return _json(training_runs().read(id))
 
     def read_report(id: str) -> Response:

@@ -14,8 +14,8 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
-class Reproduction:
-    """The facts of one model directory on this machine."""
+class ReplyDependencies:
+    """What the replies of one model directory on this machine depend on."""
 
     weights: str
     """SHA-256 of the weights; for an adapter, of its own and its base's."""
@@ -29,9 +29,9 @@ class Reproduction:
         return {"weights": self.weights, "tokenizer": self.tokenizer, "build": self.build}
 
 
-def reproduction_of(found: Path, weight_format: str = FLOAT32.name) -> Reproduction:
-    """Return the facts of a model directory whose weights are stored in memory in this format."""
-    return Reproduction(
+def reply_dependencies(found: Path, weight_format: str = FLOAT32.name) -> ReplyDependencies:
+    """Return what replies depend on if the weights are stored in memory in this format."""
+    return ReplyDependencies(
         model_directory.weights_hash(found),
         tokenizer_hash(load_tokenizer(found)),
         build(weight_format),
